@@ -1,0 +1,164 @@
+//! What can end a migration, with the exit code it maps to and the next step for the operator.
+
+use std::path::PathBuf;
+
+use crate::durable::DiskError;
+
+/// Exit codes of the binary (design §6). Stable: scripts rely on them.
+pub mod exit {
+    /// Done, or nothing to do.
+    pub const OK: u8 = 0;
+    /// Failed.
+    pub const FAILED: u8 = 1;
+    /// Arguments, or a plan that does not fit.
+    pub const USAGE: u8 = 2;
+    /// Finished, but some records were refused; the report names each.
+    pub const REFUSED_RECORDS: u8 = 3;
+    /// Corrupt source, verification failed, units missing.
+    pub const BAD_DATA: u8 = 65;
+    /// Same unit, different digest.
+    pub const CONFLICT: u8 = 70;
+    /// Stopped or temporary: run the same command again.
+    pub const TEMPORARY: u8 = 75;
+    /// A newer attempt owns this unit.
+    pub const FENCED: u8 = 76;
+}
+
+/// Why a migration ended without reaching its goal. The source is untouched in every case.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An effect on a disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Arguments that do not fit each other or the plan.
+    #[error("{what}")]
+    Usage {
+        /// What does not fit.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// Bytes on disk that are not what their format says.
+    #[error("{}: {what} at offset {offset}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// The source holds records that the policies do not let pass; each is in the report.
+    #[error("{count} findings under policy fail; nothing was published (each is listed in {})", report.display())]
+    Findings {
+        /// How many findings.
+        count: u64,
+        /// The report that lists them.
+        report: PathBuf,
+        /// What to do.
+        next: String,
+    },
+    /// A source file is not what it was when the plan was made.
+    #[error("{}: source changed during the run: {what}", path.display())]
+    SourceChanged {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// The target is not what its manifest says.
+    #[error("verification failed: {what}")]
+    Verification {
+        /// What differs, with its file and offset.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// The state of a run cannot be continued.
+    #[error("{}: {what}", path.display())]
+    State {
+        /// The file that holds the state.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        next: String,
+        /// True if the file is damaged, false if it belongs to another plan or version.
+        damaged: bool,
+    },
+    /// Another run holds the lock.
+    #[error("another run is active: {owner}")]
+    Locked {
+        /// Who holds it, as the lock file tells.
+        owner: String,
+    },
+    /// The operator asked the run to stop; it can be resumed.
+    #[error("stopped on request; everything up to the last checkpoint is kept")]
+    Stopped {
+        /// The command that goes on.
+        next: String,
+    },
+    /// Numbers that must agree do not: a defect in haul or a source that changed unseen.
+    #[error("counts do not add up: {what}")]
+    Accounting {
+        /// The two sums.
+        what: String,
+    },
+}
+
+impl Error {
+    /// The exit code of a run that ends so.
+    pub fn exit_code(&self) -> u8 {
+        use std::io::ErrorKind;
+        match self {
+            Self::Disk(e) => match e.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::Interrupted => exit::TEMPORARY,
+                _ => exit::FAILED,
+            },
+            Self::Usage { .. } => exit::USAGE,
+            Self::Corrupt { .. } | Self::Findings { .. } | Self::SourceChanged { .. } | Self::Verification { .. } => {
+                exit::BAD_DATA
+            }
+            Self::State { damaged, .. } => {
+                if *damaged {
+                    exit::BAD_DATA
+                } else {
+                    exit::USAGE
+                }
+            }
+            Self::Locked { .. } | Self::Stopped { .. } => exit::TEMPORARY,
+            Self::Accounting { .. } => exit::FAILED,
+        }
+    }
+
+    /// What the operator does next, where there is one thing to do.
+    pub fn next_step(&self) -> Option<String> {
+        use std::io::ErrorKind;
+        match self {
+            Self::Disk(e) => match e.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    Some("free space on that file system, then run the same command again: it resumes".into())
+                }
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                    Some("give this user access to that path, then run the same command again".into())
+                }
+                ErrorKind::NotFound => Some("check the path".into()),
+                _ => None,
+            },
+            Self::Usage { next, .. }
+            | Self::Corrupt { next, .. }
+            | Self::Findings { next, .. }
+            | Self::Verification { next, .. }
+            | Self::State { next, .. }
+            | Self::Stopped { next } => Some(next.clone()),
+            Self::SourceChanged { .. } => {
+                Some("stop whatever writes to the source, then start over with --restart".into())
+            }
+            Self::Locked { .. } => Some("wait for that run to end, then run the same command again".into()),
+            Self::Accounting { .. } => Some("keep the migration directory and report this as a defect".into()),
+        }
+    }
+}
