@@ -1,0 +1,121 @@
+//! The log files of a space, opened for reading only.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::wal::is_wal_name;
+use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, source_entries};
+use crate::migration::Error;
+
+/// An entry of `wal/` that is not part of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherEntry {
+    /// Its name.
+    pub name: OsString,
+    /// Its size.
+    pub len_bytes: u64,
+}
+
+/// The selected files of `wal/`, in byte order of their names, and what was left aside.
+pub struct WalSource {
+    directory: PathBuf,
+    files: Vec<Arc<SourceFile>>,
+    names: Vec<String>,
+    others: Vec<OtherEntry>,
+    linked: Vec<String>,
+}
+
+impl WalSource {
+    /// Opens every file that Engram would read (spec §2). A selected name that is no regular file is an error, as is a
+    /// missing directory.
+    pub fn open(wal_directory: &Path, reader: ReaderKind) -> Result<Self, Error> {
+        let mut source = Self {
+            directory: wal_directory.to_path_buf(),
+            files: Vec::new(),
+            names: Vec::new(),
+            others: Vec::new(),
+            linked: Vec::new(),
+        };
+        for entry in source_entries(wal_directory)? {
+            source.add(entry, reader)?;
+        }
+        Ok(source)
+    }
+
+    fn add(&mut self, entry: SourceEntry, reader: ReaderKind) -> Result<(), Error> {
+        if !is_wal_name(&entry.name) {
+            self.others.push(OtherEntry { name: entry.name, len_bytes: entry.len_bytes });
+            return Ok(());
+        }
+        let path = self.directory.join(&entry.name);
+        if entry.kind != SourceEntryKind::File {
+            return Err(Error::Corrupt {
+                path,
+                offset: 0,
+                what: "has the name of a log file but is no regular file; Engram fails such a space too,".into(),
+                next: "move it out of the wal directory".into(),
+            });
+        }
+        let name = entry.name.into_string().expect("selected names are UTF-8");
+        if entry.is_symlink {
+            self.linked.push(name.clone());
+        }
+        self.files.push(Arc::new(SourceFile::open(&path, reader)?));
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The log files.
+    pub fn files(&self) -> &[Arc<SourceFile>] {
+        &self.files
+    }
+
+    /// Their names, in the same order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Entries that are not read.
+    pub fn others(&self) -> &[OtherEntry] {
+        &self.others
+    }
+
+    /// Names of log files that are symbolic links.
+    pub fn linked(&self) -> &[String] {
+        &self.linked
+    }
+
+    /// Bytes of all log files.
+    pub fn total_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.identity().len_bytes).sum()
+    }
+
+    /// Checks that no log file changed, appeared or disappeared since this was opened (spec §12).
+    pub fn check_unchanged(&self) -> Result<(), Error> {
+        for file in &self.files {
+            file.check_unchanged()?;
+        }
+        let now: Vec<_> = source_entries(&self.directory)?
+            .into_iter()
+            .filter(|entry| is_wal_name(&entry.name))
+            .filter_map(|entry| entry.name.into_string().ok())
+            .collect();
+        if now == self.names {
+            return Ok(());
+        }
+        let appeared = now.iter().find(|name| !self.names.contains(name));
+        let gone = self.names.iter().find(|name| !now.contains(name));
+        let what = match (appeared, gone) {
+            (Some(name), _) => format!("{name} appeared"),
+            (_, Some(name)) => format!("{name} disappeared"),
+            _ => "its names changed".into(),
+        };
+        Err(Error::SourceChanged { path: self.directory.clone(), what })
+    }
+}

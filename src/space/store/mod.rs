@@ -1,0 +1,13 @@
+//! The dual-memory store: blocks of nodes in segments, indexes, a sealed manifest. Byte tables in `docs/formats.md`.
+
+pub mod block;
+pub mod block_view;
+pub mod index;
+pub mod layout;
+pub mod manifest;
+pub mod merkle;
+pub mod names;
+pub mod reader;
+pub mod seal;
+pub mod table;
+pub mod writer;

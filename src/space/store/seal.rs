@@ -1,0 +1,151 @@
+//! Completes a staged store: digests of all files, root over the table, the sealed manifest.
+
+use std::path::Path;
+
+use zerocopy::IntoBytes;
+
+use super::layout::{FORMAT_VERSION, NO_SEGMENT, TableEntry};
+use super::manifest::{FORMAT_NAME, FileDigest, Manifest, hex};
+use super::merkle::MerkleTree;
+use super::names::{IDS, MANIFEST, MARKS, TABLE, segment_name, segment_path};
+use super::table::{TableReader, corrupt};
+use crate::durable::{Disk, replace_file};
+use crate::migration::{Counts, Error};
+use crate::space::convert::ByteCounts;
+use crate::space::policy::Policies;
+use crate::space::state::RunState;
+
+/// What a manifest says besides what the staged files tell.
+pub struct SealInput<'a> {
+    /// State after the last record.
+    pub state: &'a RunState,
+    /// Outcomes of all records.
+    pub counts: Counts,
+    /// The rules.
+    pub policies: Policies,
+    /// Names and lengths of the source files.
+    pub sources: &'a [(String, u64)],
+}
+
+/// Digests that follow from the table alone.
+#[derive(Debug, Default)]
+pub struct TableDigests {
+    /// Merkle root over the entries.
+    pub root: [u8; 32],
+    /// For each segment the BLAKE3 over the digests of its blocks.
+    pub segments: Vec<[u8; 32]>,
+    /// For each source file the BLAKE3 over length (u64) and digest of each extent.
+    pub sources: Vec<[u8; 32]>,
+}
+
+/// Walks the table and checks that its extents cover the source files whole.
+pub fn table_digests(table: &TableReader, sources: &[(String, u64)]) -> Result<TableDigests, Error> {
+    let mut tree = MerkleTree::default();
+    let mut segments: Vec<blake3::Hasher> = Vec::new();
+    let mut files = vec![(blake3::Hasher::new(), 0_u64); sources.len()];
+    for (number, entry) in table.entries().enumerate() {
+        let entry = entry?;
+        tree.push(entry.as_bytes());
+        add_segment(&mut segments, &entry).ok_or_else(|| misplaced(table, number))?;
+        let (hasher, end) = files.get_mut(entry.source_file.get() as usize).ok_or_else(|| misplaced(table, number))?;
+        if entry.source_offset.get() != *end {
+            return Err(misplaced(table, number));
+        }
+        *end += entry.source_bytes.get();
+        hasher.update(entry.source_bytes.as_bytes()).update(&entry.source_digest);
+    }
+    for ((_, end), (name, len_bytes)) in files.iter().zip(sources) {
+        if end != len_bytes {
+            return Err(Error::Accounting { what: format!("{name}: {end} bytes covered of {len_bytes}") });
+        }
+    }
+    let finalize = |hasher: &blake3::Hasher| *hasher.finalize().as_bytes();
+    Ok(TableDigests {
+        root: tree.root(),
+        segments: segments.iter().map(finalize).collect(),
+        sources: files.iter().map(|(hasher, _)| finalize(hasher)).collect(),
+    })
+}
+
+fn add_segment(segments: &mut Vec<blake3::Hasher>, entry: &TableEntry) -> Option<()> {
+    let number = entry.segment.get();
+    if number == NO_SEGMENT {
+        return Some(());
+    }
+    if number as usize == segments.len() {
+        segments.push(blake3::Hasher::new());
+    }
+    (number as usize + 1 == segments.len()).then(|| {
+        segments.last_mut().expect("just counted").update(&entry.block_digest);
+    })
+}
+
+fn misplaced(table: &TableReader, number: usize) -> Error {
+    corrupt(table.path(), number as u64, "an entry is out of place")
+}
+
+/// Writes the manifest durably and returns it. Everything else of the store is synced by now.
+pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Manifest, Error> {
+    let table = TableReader::open(disk, staging)?;
+    let digests = table_digests(&table, input.sources)?;
+    let mut segments = Vec::new();
+    for segment in 0..=input.state.segment {
+        let bytes = disk.open_for_read(&segment_path(staging, segment))?.len()?;
+        let digest = digests.segments.get(segment as usize).copied();
+        let digest = digest.unwrap_or_else(|| *blake3::hash(b"").as_bytes());
+        segments.push(FileDigest { name: segment_name(segment), bytes, digest: hex(&digest) });
+    }
+    let indexes =
+        [TABLE, IDS, MARKS].iter().map(|name| file_digest(disk, staging, name)).collect::<Result<Vec<_>, _>>()?;
+    let sources = input
+        .sources
+        .iter()
+        .zip(&digests.sources)
+        .map(|((name, bytes), digest)| FileDigest { name: name.clone(), bytes: *bytes, digest: hex(digest) })
+        .collect();
+    let manifest = Manifest {
+        format: FORMAT_NAME.into(),
+        version: FORMAT_VERSION,
+        nodes: input.counts.migrated,
+        node_rows: input.state.node_rows,
+        records: input.state.records,
+        counts: input.counts.clone(),
+        source_bytes: input.state.source,
+        policies: input.policies,
+        extents: table.len(),
+        root: hex(&digests.root),
+        segments,
+        indexes,
+        sources,
+    };
+    check_identities(&manifest)?;
+    replace_file(disk, &staging.join(MANIFEST), &manifest.encode())?;
+    Ok(manifest)
+}
+
+/// Both identities of spec §5: outcomes against records, bytes against file lengths.
+fn check_identities(manifest: &Manifest) -> Result<(), Error> {
+    manifest.counts.check_sum(manifest.records)?;
+    let bytes: &ByteCounts = &manifest.source_bytes;
+    let total: u64 = manifest.sources.iter().map(|file| file.bytes).sum();
+    if bytes.sum() != total {
+        return Err(Error::Accounting { what: format!("{} source bytes accounted for of {total}", bytes.sum()) });
+    }
+    Ok(())
+}
+
+/// BLAKE3 of a whole file of a store.
+pub fn file_digest(disk: &dyn Disk, directory: &Path, name: &str) -> Result<FileDigest, Error> {
+    let file = disk.open_for_read(&directory.join(name))?;
+    let bytes = file.len()?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; bytes.min(1 << 20) as usize];
+    let mut at = 0;
+    while at < bytes {
+        let part = &mut buffer[..(bytes - at).min(1 << 20) as usize];
+        file.read_exact_at(at, part)?;
+        hasher.update(part);
+        at += part.len() as u64;
+    }
+    Ok(FileDigest { name: name.to_owned(), bytes, digest: hex(hasher.finalize().as_bytes()) })
+}
