@@ -41,7 +41,7 @@ impl Budget {
     /// limit, 0 to 1) and goes on when they have fallen to it.
     pub fn new(limit_bytes: u64, backpressure_threshold: f64) -> Arc<Self> {
         // A float-to-integer cast saturates and takes NaN for 0: any threshold is a usable one.
-        let threshold_bytes = (limit_bytes as f64 * backpressure_threshold.min(1.0)) as u64;
+        let threshold_bytes = (limit_bytes as f64 * backpressure_threshold) as u64;
         Arc::new(Self {
             limit_bytes,
             threshold_bytes: threshold_bytes.min(limit_bytes),

@@ -315,3 +315,6 @@ where
     checkpoints.count(records);
     checkpoints.advance(writer)
 }
+
+#[cfg(test)]
+mod tests;
