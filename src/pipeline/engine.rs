@@ -1,0 +1,320 @@
+//! The engine: moves batches from a reader through converters to a writer, in order, and commits as it goes.
+//!
+//! ```text
+//! reader ──▶ bounded channel ──▶ converters ──▶ bounded channel ──▶ writer ──▶ committer
+//!    └────────────── permits of the budget, given back when a batch is written ──────┘
+//! ```
+//!
+//! Every batch has a number. A failure travels under the number of its batch like an output, so the writer meets the
+//! first one in the order of the source, whatever thread it happened on.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::thread::{self, Builder, Scope, ScopedJoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use rayon::ThreadPoolBuilder;
+
+use super::budget::{Admission, Budget, Permit};
+use super::committer::Checkpoints;
+use super::event::{Event, Observer};
+use super::failure::{Failure, guarded};
+use super::rate::RateLimit;
+use super::sequence::Sequence;
+use super::stages::{Admitted, Converter, Reader, Writer};
+use super::stop::StopToken;
+
+/// How a run is carried out. Nothing in here changes a byte of the output.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Threads that convert.
+    pub parallel_workers: NonZeroUsize,
+    /// Memory that the batches in flight share.
+    pub budget: Arc<Budget>,
+    /// Records a second, if limited.
+    pub rate_limit: Option<NonZeroU32>,
+    /// Records between two commits, at least.
+    pub checkpoint_interval_records: u64,
+    /// Time between two commits, at least.
+    pub checkpoint_interval_ms_min: u64,
+}
+
+/// What connects a run with the outside while it goes on.
+#[derive(Clone, Copy)]
+pub struct Control<'a> {
+    /// Asks the run to stop at the next batch.
+    pub stop: &'a StopToken,
+    /// Is told what happens.
+    pub observer: &'a dyn Observer,
+}
+
+/// How a run without an error ended. Either way all that was written is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The reader reached the end of the source.
+    Complete,
+    /// A stop was requested before.
+    Stopped,
+}
+
+/// Moves everything that `reader` finds through `converter` into `writer`.
+///
+/// The calling thread is the writer; the reader, the converters and the committer have threads of their own, all joined
+/// when this returns. A run that ends without an error has made a last commit of all that was written. After an error
+/// no commit is begun; of several errors the one of the earliest batch is returned. A panic in any stage goes on in the
+/// calling thread.
+pub fn run<R, C, W, E>(
+    reader: R,
+    converter: &C,
+    writer: &mut W,
+    options: &Options,
+    control: &Control<'_>,
+) -> Result<Ended, E>
+where
+    R: Reader<Error = E>,
+    C: Converter<Batch = R::Batch, Error = E>,
+    W: Writer<Output = C::Output, Error = E>,
+    E: Send,
+{
+    thread::scope(|scope| {
+        // Dropped when the writer is done, for whatever reason: releases a reader that waits for memory or for time.
+        let abort = AbortOnDrop(control.stop.child());
+        let checkpoints = Checkpoints::start(scope, options, control);
+        let stages = Stages::start(scope, reader, converter, options, control, abort.0.clone());
+        write_all(stages, checkpoints, writer, control, &abort.0)
+    })
+    .map_err(Failure::into_error)
+}
+
+struct AbortOnDrop(StopToken);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}
+
+/// A batch or its output, and what travels with it from the reader to the writer.
+struct Load<T> {
+    content: T,
+    permit: Permit,
+    records: u64,
+    source_bytes: u64,
+}
+
+type Numbered<T> = (u64, T);
+type Outcome<T, E> = Result<Load<T>, Failure<E>>;
+
+/// What the reader's thread did.
+struct Fed {
+    batches: u64,
+    ended: Ended,
+}
+
+/// The threads before the writer, and the queue that they fill.
+struct Stages<'scope, O, E> {
+    feeding: ScopedJoinHandle<'scope, Fed>,
+    converting: ScopedJoinHandle<'scope, ()>,
+    outputs: Receiver<Numbered<Outcome<O, E>>>,
+}
+
+impl<'scope, O, E> Stages<'scope, O, E>
+where
+    O: Send + 'scope,
+    E: Send + 'scope,
+{
+    fn start<R, C>(
+        scope: &'scope Scope<'scope, '_>,
+        reader: R,
+        converter: &'scope C,
+        options: &'scope Options,
+        control: &'scope Control<'_>,
+        abort: StopToken,
+    ) -> Self
+    where
+        R: Reader<Error = E> + 'scope,
+        C: Converter<Batch = R::Batch, Output = O, Error = E>,
+    {
+        let capacity = options.parallel_workers.get().saturating_add(1);
+        let (batch_sender, batches) = bounded(capacity);
+        let (output_sender, outputs) = bounded(capacity);
+        let feeder = Feeder { options, control, abort, batches: batch_sender, failures: output_sender.clone() };
+        let feeding = spawn(scope, "haul-read", move || feeder.feed(reader));
+        let converting =
+            spawn(scope, "haul-pool", move || convert_on_pool(converter, options, &batches, &output_sender));
+        Self { feeding, converting, outputs }
+    }
+
+    /// Waits for the threads, which have closed the queue.
+    fn join(self) -> Result<Fed, Failure<E>> {
+        drop(self.outputs);
+        self.converting.join().map_err(Failure::Panic)?;
+        self.feeding.join().map_err(Failure::Panic)
+    }
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    Builder::new().name(name.into()).spawn_scoped(scope, work).expect("the system starts a thread")
+}
+
+/// The reader's thread: admits, numbers and sends batches.
+struct Feeder<'scope, B, O, E> {
+    options: &'scope Options,
+    control: &'scope Control<'scope>,
+    abort: StopToken,
+    batches: Sender<Numbered<Load<B>>>,
+    failures: Sender<Numbered<Outcome<O, E>>>,
+}
+
+impl<B, O, E> Feeder<'_, B, O, E> {
+    fn feed<R: Reader<Batch = B, Error = E>>(self, mut reader: R) -> Fed {
+        let admission = Admission::new(Arc::clone(&self.options.budget), self.abort.clone());
+        let rate = RateLimit::new(self.options.rate_limit);
+        let mut batches = 0;
+        let ended = loop {
+            if self.abort.is_requested() {
+                break Ended::Stopped;
+            }
+            let admitted = match guarded(|| self.read(&mut reader, &admission)) {
+                Ok(Some(admitted)) => admitted,
+                Ok(None) if admission.was_refused() => break Ended::Stopped,
+                Ok(None) => break Ended::Complete,
+                Err(failure) => {
+                    // Nobody listens only if an earlier failure has ended the run.
+                    let _ = self.failures.send((batches, Err(failure)));
+                    break Ended::Stopped;
+                }
+            };
+            let Admitted { batch, permit, records, source_bytes } = admitted;
+            let load = Load { content: batch, permit, records, source_bytes };
+            if !rate.wait(records, &self.abort) || self.batches.send((batches, load)).is_err() {
+                break Ended::Stopped;
+            }
+            batches += 1;
+        };
+        Fed { batches, ended }
+    }
+
+    fn read<R: Reader<Batch = B, Error = E>>(
+        &self,
+        reader: &mut R,
+        admission: &Admission,
+    ) -> Result<Option<Admitted<B>>, E> {
+        let waited_before = self.options.budget.waits().waited;
+        let admitted = reader.next(admission)?;
+        let waited = self.options.budget.waits().waited.saturating_sub(waited_before);
+        if !waited.is_zero() {
+            let waited_us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+            self.control.observer.observe(&Event::BackpressureWaited { waited_us });
+        }
+        Ok(admitted)
+    }
+}
+
+/// Runs one converting loop on each thread of a private pool. The loops block on the channels only and start no work in
+/// the pool, so a pool of one thread is enough.
+fn convert_on_pool<C: Converter>(
+    converter: &C,
+    options: &Options,
+    batches: &Receiver<Numbered<Load<C::Batch>>>,
+    outputs: &Sender<Numbered<Outcome<C::Output, C::Error>>>,
+) {
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(options.parallel_workers.get())
+        .thread_name(|index| format!("haul-convert-{index}"));
+    let threads = pool.build_scoped(
+        |thread| thread.run(),
+        |pool| {
+            pool.broadcast(|_| convert_all(converter, batches, outputs));
+        },
+    );
+    if threads.is_err() {
+        // The system gives no more threads; this one is left.
+        convert_all(converter, batches, outputs);
+    }
+}
+
+/// One converting loop. It ends with its first failure: what is still queued then comes after the failed batch.
+fn convert_all<C: Converter>(
+    converter: &C,
+    batches: &Receiver<Numbered<Load<C::Batch>>>,
+    outputs: &Sender<Numbered<Outcome<C::Output, C::Error>>>,
+) {
+    let mut scratch = None;
+    for (number, Load { content, permit, records, source_bytes }) in batches {
+        let outcome = guarded(|| converter.convert(scratch.get_or_insert_default(), content)).map(|content| Load {
+            content,
+            permit,
+            records,
+            source_bytes,
+        });
+        let failed = outcome.is_err();
+        if outputs.send((number, outcome)).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// The writer's thread: everything in order, then the last commit.
+fn write_all<W, E>(
+    stages: Stages<'_, W::Output, E>,
+    mut checkpoints: Checkpoints<W::Commit, E>,
+    writer: &mut W,
+    control: &Control<'_>,
+    abort: &StopToken,
+) -> Result<Ended, Failure<E>>
+where
+    W: Writer<Error = E>,
+    E: Send,
+{
+    let mut sequence = Sequence::new();
+    loop {
+        select! {
+            recv(stages.outputs) -> arrival => {
+                let Ok((number, outcome)) = arrival else { break };
+                if outcome.is_err() {
+                    // Batches before the failed one are all on their way; those after it are no longer needed.
+                    abort.request();
+                }
+                sequence.push(number, outcome);
+            }
+            recv(checkpoints.outcomes()) -> outcome => checkpoints.settle(outcome.expect("a busy committer answers"))?,
+            recv(checkpoints.timer()) -> _ => {}
+        }
+        while let Some(outcome) = sequence.pop() {
+            write_one(outcome?, &mut checkpoints, writer, control)?;
+        }
+        checkpoints.advance(writer)?;
+    }
+    let fed = stages.join()?;
+    assert_eq!(sequence.popped(), fed.batches, "every batch that was sent is written");
+    checkpoints.finish(writer)?;
+    Ok(fed.ended)
+}
+
+fn write_one<W, E>(
+    load: Load<W::Output>,
+    checkpoints: &mut Checkpoints<W::Commit, E>,
+    writer: &mut W,
+    control: &Control<'_>,
+) -> Result<(), Failure<E>>
+where
+    W: Writer<Error = E>,
+    E: Send,
+{
+    let Load { content, permit, records, source_bytes } = load;
+    let budget = Arc::clone(permit.budget());
+    writer.write(content).map_err(Failure::Error)?;
+    drop(permit);
+    let budget_in_use_bytes = budget.in_use_bytes();
+    control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes });
+    checkpoints.count(records);
+    checkpoints.advance(writer)
+}
+
+#[cfg(test)]
+mod tests;
