@@ -1,5 +1,9 @@
-//! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
 
+pub mod checkpoint;
 mod error;
+mod files;
+#[cfg(test)]
+mod memory_disk;
 
+pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};

@@ -1,0 +1,40 @@
+//! Small files read whole and replaced whole.
+
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::durable::{Disk, DiskError, DiskFile};
+
+/// Reads a file of at most `len_bytes_max` bytes; a longer one is `Err(its length)` in the inner result.
+pub(super) fn read_whole(disk: &dyn Disk, path: &Path, len_bytes_max: u64) -> Result<Result<Vec<u8>, u64>, DiskError> {
+    let file = disk.open_for_read(path)?;
+    let len_bytes = file.len()?;
+    if len_bytes > len_bytes_max {
+        return Ok(Err(len_bytes));
+    }
+    let mut bytes = vec![0; len_bytes as usize];
+    file.read_exact_at(0, &mut bytes)?;
+    Ok(Ok(bytes))
+}
+
+/// Writes and syncs a file under a temporary name, in place of one that a crash left there.
+pub(super) fn write_new(
+    disk: &dyn Disk,
+    temporary: &Path,
+    write: impl FnOnce(&dyn DiskFile) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if disk.kind(temporary)?.is_some() {
+        disk.remove_file(temporary)?;
+    }
+    let file = disk.create_file(temporary)?;
+    write(&*file)?;
+    Ok(file.sync()?)
+}
+
+/// `.NAME.tmp` beside `path`.
+pub(super) fn temporary_name(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    path.with_file_name(name)
+}
