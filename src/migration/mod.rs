@@ -1,9 +1,12 @@
+//! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
 
 pub mod checkpoint;
 mod error;
 mod files;
+pub mod journal;
 #[cfg(test)]
 mod memory_disk;
 
 pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};
+pub use journal::{Journal, JournalContents, JournalEntry};
