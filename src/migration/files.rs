@@ -17,6 +17,18 @@ pub(super) fn read_whole(disk: &dyn Disk, path: &Path, len_bytes_max: u64) -> Re
     Ok(Ok(bytes))
 }
 
+/// Replaces the file at `path` in one step by what `write` puts into a new one. It is durable on return.
+pub(super) fn replace(
+    disk: &dyn Disk,
+    path: &Path,
+    write: impl FnOnce(&dyn DiskFile) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let temporary = temporary_name(path);
+    write_new(disk, &temporary, write)?;
+    disk.rename(&temporary, path)?;
+    Ok(disk.sync_directory(parent(path))?)
+}
+
 /// Writes and syncs a file under a temporary name, in place of one that a crash left there.
 pub(super) fn write_new(
     disk: &dyn Disk,
@@ -37,4 +49,12 @@ pub(super) fn temporary_name(path: &Path) -> PathBuf {
     name.push(path.file_name().unwrap_or_default());
     name.push(".tmp");
     path.with_file_name(name)
+}
+
+/// The directory that holds `path`; `.` for a bare name.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }

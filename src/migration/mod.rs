@@ -6,7 +6,9 @@ mod files;
 pub mod journal;
 #[cfg(test)]
 mod memory_disk;
+mod run_dir;
 
 pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};
 pub use journal::{Journal, JournalContents, JournalEntry};
+pub use run_dir::RunDirectory;
