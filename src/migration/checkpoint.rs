@@ -10,11 +10,12 @@
 //! | 60 | | payload: bincode, little-endian, fixed-width integers |
 //!
 //! The digest is checked before a byte of the payload is decoded, and the payload must be consumed to its end.
-//! This is the only module that uses bincode.
+//! This is the only module that uses bincode; types derive [`Encode`] and [`Decode`] as named here.
 
 use std::path::{Path, PathBuf};
 
-use bincode::{Decode, Encode};
+/// What a type must derive to be held by a checkpoint.
+pub use bincode::{Decode, Encode};
 
 use super::{Error, files};
 use crate::durable::Disk;

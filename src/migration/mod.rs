@@ -1,4 +1,3 @@
-//! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
 
 pub mod checkpoint;
 mod error;
@@ -7,6 +6,7 @@ pub mod journal;
 #[cfg(test)]
 mod memory_disk;
 mod run_dir;
+pub mod units;
 
 pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};
