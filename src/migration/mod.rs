@@ -5,10 +5,12 @@ mod files;
 pub mod journal;
 #[cfg(test)]
 mod memory_disk;
+pub mod outcome;
 mod run_dir;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};
 pub use journal::{Journal, JournalContents, JournalEntry};
+pub use outcome::{Counts, Outcome, RefusalReason, SkipReason};
 pub use run_dir::RunDirectory;
