@@ -1,3 +1,4 @@
+//! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
 
 pub mod checkpoint;
 mod error;
@@ -7,6 +8,7 @@ pub mod journal;
 #[cfg(test)]
 mod memory_disk;
 pub mod outcome;
+pub mod report;
 mod run_dir;
 pub mod units;
 
@@ -15,4 +17,5 @@ pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use journal::{Journal, JournalContents, JournalEntry};
 pub use outcome::{Counts, Outcome, RefusalReason, SkipReason};
+pub use report::{FindingsCount, Report, SourceBytes, render_text, write_report};
 pub use run_dir::RunDirectory;
