@@ -8,6 +8,7 @@ pub mod journal;
 #[cfg(test)]
 mod memory_disk;
 pub mod outcome;
+pub mod pointer;
 pub mod report;
 mod run_dir;
 pub mod units;
