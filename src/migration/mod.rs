@@ -8,6 +8,7 @@ pub mod journal;
 #[cfg(test)]
 mod memory_disk;
 pub mod outcome;
+pub mod plan;
 pub mod pointer;
 pub mod report;
 mod run_dir;
@@ -18,5 +19,6 @@ pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use journal::{Journal, JournalContents, JournalEntry};
 pub use outcome::{Counts, Outcome, RefusalReason, SkipReason};
+pub use plan::{PlannedFile, free_space_check, plan_digest};
 pub use report::{FindingsCount, Report, SourceBytes, render_text, write_report};
 pub use run_dir::RunDirectory;
