@@ -64,7 +64,7 @@ pub trait Disk: Send + Sync {
 }
 
 /// Keeps a lock taken by [`Disk::try_lock`]; dropping it releases the lock.
-pub struct LockGuard(pub(super) Box<dyn std::any::Any + Send + Sync>);
+pub struct LockGuard(#[expect(dead_code, reason = "held, never read")] pub(super) Box<dyn std::any::Any + Send + Sync>);
 
 impl std::fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

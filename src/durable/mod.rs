@@ -1,8 +1,22 @@
 //! Every effect on a disk: the [`Disk`] trait with a real and a simulated implementation, atomic replacement,
 //! and read-only sources. This room knows nothing of the rooms above it.
 
+#[cfg(test)]
+mod contract;
 mod disk;
 mod error;
+mod guarded_map;
+mod real_disk;
+mod replace;
+mod source;
+mod source_entries;
+mod window;
 
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
+pub use guarded_map::SHRANK_EXIT_CODE;
+pub use real_disk::RealDisk;
+pub use replace::{create_directory_durable, directory_bytes, read_file, remove_tree, replace_file};
+pub use source::{ReaderKind, SourceChange, SourceFile, SourceIdentity, UnknownReaderKind, WindowError};
+pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
+pub use window::Window;

@@ -1,0 +1,299 @@
+//! The disk of this computer.
+
+#![allow(clippy::disallowed_methods, reason = "this file is where the writing happens")]
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{CWD, FallocateFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard};
+
+/// Longest owner text that is read back from a lock held by another, in bytes.
+const OWNER_TEXT_BYTES_MAX: u64 = 4096;
+
+/// The disk of this computer, through the calls of Linux.
+///
+/// `rename_exclusive` and `exchange` are one `renameat2` each and fail with `InvalidInput` or `Unsupported` on a file
+/// system without it: neither can be imitated in one step.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        open("create file", path, OpenOptions::new().read(true).write(true).create_new(true))
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        open("open file", path, OpenOptions::new().read(true).write(true))
+    }
+
+    fn open_for_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        open("open file for reading", path, OpenOptions::new().read(true))
+    }
+
+    fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
+        fs::create_dir(path).map_err(|e| DiskError::new("create directory", path, e))
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY)
+            .open(path)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|e| DiskError::new("sync directory", path, e))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        fs::rename(from, to).map_err(|e| DiskError::new("rename", from, e))
+    }
+
+    fn rename_exclusive(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+            .map_err(|e| DiskError::new("rename without replacing", from, e.into()))
+    }
+
+    fn exchange(&self, a: &Path, b: &Path) -> Result<(), DiskError> {
+        rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)
+            .map_err(|e| DiskError::new("exchange", a, e.into()))
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
+        fs::remove_file(path).map_err(|e| DiskError::new("remove file", path, e))
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
+        fs::remove_dir(path).map_err(|e| DiskError::new("remove directory", path, e))
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<DiskEntry>, DiskError> {
+        list_entries(path).map_err(|e| DiskError::new("list directory", path, e))
+    }
+
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(entry_kind(metadata.file_type()))),
+            // A parent that is a file holds nothing either.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(DiskError::new("look up", path, e)),
+        }
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
+        let status = rustix::fs::statvfs(path).map_err(|e| DiskError::new("measure free space at", path, e.into()))?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
+        lock_file(path, owner).map_err(|e| DiskError::new("lock", path, e))
+    }
+}
+
+fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<Arc<dyn DiskFile>, DiskError> {
+    let wrap = |e| DiskError::new(operation, path, e);
+    let file = options.open(path).map_err(wrap)?;
+    // Opening a directory for reading succeeds; nothing here could do anything with it.
+    if file.metadata().map_err(wrap)?.is_dir() {
+        return Err(wrap(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(Arc::new(RealFile { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) }))
+}
+
+fn list_entries(path: &Path) -> io::Result<Vec<DiskEntry>> {
+    let mut entries = fs::read_dir(path)?
+        .map(|entry| {
+            let entry = entry?;
+            Ok(DiskEntry { name: entry.file_name(), kind: entry_kind(entry.file_type()?) })
+        })
+        .collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+fn entry_kind(file_type: fs::FileType) -> EntryKind {
+    if file_type.is_file() {
+        EntryKind::File
+    } else if file_type.is_dir() {
+        EntryKind::Directory
+    } else {
+        EntryKind::Other
+    }
+}
+
+/// The lock is the system's (`flock`), so it ends with the process, however that ends. The text only says who has it.
+fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(owner.as_bytes())?;
+            Ok(Ok(LockGuard(Box::new(file))))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut text = Vec::new();
+            file.take(OWNER_TEXT_BYTES_MAX).read_to_end(&mut text)?;
+            Ok(Err(String::from_utf8_lossy(&text).into_owned()))
+        }
+        Err(TryLockError::Error(e)) => Err(e),
+    }
+}
+
+struct RealFile {
+    file: File,
+    path: PathBuf,
+    /// The system reports lost bytes once and then calls the file clean; this remembers.
+    sync_failed: AtomicBool,
+}
+
+impl RealFile {
+    fn error(&self, operation: &'static str, source: io::Error) -> DiskError {
+        DiskError::new(operation, &self.path, source)
+    }
+
+    fn refuse_after_failed_sync(&self, operation: &'static str) -> Result<(), DiskError> {
+        if self.sync_failed.load(Ordering::Acquire) {
+            return Err(
+                self.error(operation, io::Error::other("an earlier sync of this file failed, its bytes may be lost"))
+            );
+        }
+        Ok(())
+    }
+}
+
+impl DiskFile for RealFile {
+    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.refuse_after_failed_sync("write")?;
+        self.file.write_all_at(bytes, offset).map_err(|e| self.error("write", e))
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
+        self.file.read_exact_at(buffer, offset).map_err(|e| self.error("read", e))
+    }
+
+    fn len(&self) -> Result<u64, DiskError> {
+        self.file.metadata().map(|metadata| metadata.len()).map_err(|e| self.error("measure", e))
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), DiskError> {
+        self.refuse_after_failed_sync("set the length of")?;
+        self.file.set_len(len).map_err(|e| self.error("set the length of", e))
+    }
+
+    fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
+        if len == 0 {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(e) => Err(self.error("preallocate", e.into())),
+        }
+    }
+
+    fn start_writeback(&self, offset: u64, len: u64) {
+        start_writeback(&self.file, offset, len);
+    }
+
+    // fdatasync: it leaves out times, never the length or the extents that reading the bytes needs.
+    fn sync(&self) -> Result<(), DiskError> {
+        self.refuse_after_failed_sync("sync")?;
+        self.file.sync_data().map_err(|e| {
+            self.sync_failed.store(true, Ordering::Release);
+            self.error("sync", e)
+        })
+    }
+}
+
+fn start_writeback(file: &File, offset: u64, len: u64) {
+    use std::os::fd::AsRawFd;
+    let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else { return };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call takes no pointer.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::durable::contract::disk_contract;
+
+    #[test]
+    fn keeps_the_contract() {
+        let directory = tempfile::tempdir().unwrap();
+        disk_contract(&RealDisk, directory.path());
+    }
+
+    #[test]
+    fn a_failed_sync_is_final_for_the_open_file() {
+        let file = OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+        // Devices without a backing store refuse fdatasync with EINVAL: a sync that fails for real.
+        let file = RealFile { file, path: PathBuf::from("/dev/null"), sync_failed: AtomicBool::new(false) };
+        file.write_all_at(0, b"before").unwrap();
+        file.sync().unwrap_err();
+        assert_eq!(file.sync().unwrap_err().kind(), io::ErrorKind::Other);
+        assert_eq!(file.write_all_at(0, b"after").unwrap_err().operation, "write");
+        assert_eq!(file.set_len(0).unwrap_err().kind(), io::ErrorKind::Other);
+    }
+
+    #[test]
+    fn preallocation_keeps_the_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = RealDisk.create_file(&directory.path().join("file")).unwrap();
+        file.preallocate(0, 1 << 20).unwrap();
+        file.preallocate(0, 0).unwrap();
+        assert!(file.is_empty().unwrap());
+    }
+
+    #[test]
+    fn links_are_neither_files_nor_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert_eq!(RealDisk.kind(&link).unwrap(), Some(EntryKind::Other));
+        assert_eq!(RealDisk.list(directory.path()).unwrap()[0].kind, EntryKind::Other);
+    }
+
+    #[test]
+    fn free_bytes_are_known() {
+        assert!(RealDisk.free_bytes(&std::env::temp_dir()).unwrap() > 0);
+        assert!(RealDisk.free_bytes(Path::new("/nowhere/at/all")).is_err());
+    }
+
+    const LOCK_PATH_VARIABLE: &str = "HAUL_TEST_LOCK_PATH";
+
+    /// The other process of the test below; does nothing in an ordinary run.
+    #[test]
+    fn child_that_tries_a_lock() {
+        if let Some(path) = std::env::var_os(LOCK_PATH_VARIABLE) {
+            let held = RealDisk.try_lock(Path::new(&path), "child").unwrap();
+            println!("lock answer: {:?}", held.map(|_| ()));
+        }
+    }
+
+    fn answer_of_child(lock: &Path) -> String {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "durable::real_disk::tests::child_that_tries_a_lock", "--nocapture"])
+            .env(LOCK_PATH_VARIABLE, lock)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&child.stdout).into_owned()
+    }
+
+    #[test]
+    fn a_lock_holds_against_another_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = directory.path().join("lock");
+        let guard = RealDisk.try_lock(&lock, "parent").unwrap().unwrap();
+        assert!(answer_of_child(&lock).contains(r#"lock answer: Err("parent")"#));
+        drop(guard);
+        assert!(answer_of_child(&lock).contains("lock answer: Ok(())"));
+        assert_eq!(fs::read_to_string(&lock).unwrap(), "child");
+    }
+}

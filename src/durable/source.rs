@@ -1,0 +1,379 @@
+//! Source files: opened for reading only, and noticed when they change under the reader.
+
+#![allow(clippy::disallowed_methods, reason = "opening for reading needs flags; nothing here can write")]
+
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::DiskError;
+use super::guarded_map::GuardedMap;
+use super::window::{Window, read_window};
+
+/// `Auto` reads shorter windows into a buffer: setting up a mapping costs more than copying them.
+const MAPPED_WINDOW_BYTES_MIN: usize = 256 * 1024;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SourceIdentity {
+    /// Length in bytes.
+    pub len_bytes: u64,
+    /// Time of the last change of its bytes, whole seconds since 1970.
+    pub modified_secs: i64,
+    /// The rest of that time, below a second.
+    pub modified_nanos: u32,
+    /// Inode number, unique on its device.
+    pub inode: u64,
+    /// Device number; may differ after a reboot.
+    pub device: u64,
+}
+
+impl SourceIdentity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            len_bytes: metadata.len(),
+            modified_secs: metadata.mtime(),
+            modified_nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        }
+    }
+
+    /// The first difference of `now` from `self`, in words.
+    fn difference(&self, now: &Self) -> Option<String> {
+        if (self.device, self.inode) != (now.device, now.inode) {
+            Some(format!("it was replaced by another file (inode {} became {})", self.inode, now.inode))
+        } else if self.len_bytes != now.len_bytes {
+            Some(format!("length {} became {}", self.len_bytes, now.len_bytes))
+        } else if self != now {
+            Some("its modification time changed".into())
+        } else {
+            None
+        }
+    }
+}
+
+/// How source files are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReaderKind {
+    /// Large windows of files on a local file system are mapped, all else is read.
+    #[default]
+    Auto,
+    /// Every window is mapped.
+    Mmap,
+    /// Every window is read into a buffer.
+    Pread,
+}
+
+impl fmt::Display for ReaderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Mmap => "mmap",
+            Self::Pread => "pread",
+        })
+    }
+}
+
+/// A text that names no [`ReaderKind`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown reader '{0}', expected auto, mmap or pread")]
+pub struct UnknownReaderKind(String);
+
+impl FromStr for ReaderKind {
+    type Err = UnknownReaderKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "mmap" => Ok(Self::Mmap),
+            "pread" => Ok(Self::Pread),
+            other => Err(UnknownReaderKind(other.into())),
+        }
+    }
+}
+
+/// A source file is not what it was when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("source {} changed while it was being read: {what}", path.display())]
+pub struct SourceChange {
+    /// The file.
+    pub path: PathBuf,
+    /// What changed, e.g. `length 4096 became 100`.
+    pub what: String,
+}
+
+/// Why a range of a source could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// The system refused, or the range goes past the end (`UnexpectedEof`).
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The file changed since it was opened.
+    #[error(transparent)]
+    Changed(#[from] SourceChange),
+}
+
+/// A regular file, open for reading only. Threads may share it.
+///
+/// Its bytes belong to someone else: every range is to be parsed as untrusted, and what was read counts only after
+/// a [`check_unchanged`](Self::check_unchanged) that follows the reading. A change of equal length within the clock tick
+/// of the last change before it was opened cannot be noticed this way.
+#[derive(Debug)]
+pub struct SourceFile {
+    file: File,
+    path: Arc<Path>,
+    identity: SourceIdentity,
+    reader: ReaderKind,
+}
+
+impl SourceFile {
+    /// Opens the regular file that `path` leads to, links followed; anything else is `InvalidInput`.
+    pub fn open(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
+        let wrap = |e| DiskError::new("open source", path, e);
+        // Without O_NONBLOCK a pipe would wait for its writer; a regular file does not care.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(wrap)?;
+        let metadata = file.metadata().map_err(wrap)?;
+        if !metadata.is_file() {
+            return Err(wrap(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+        }
+        let reader = match reader {
+            ReaderKind::Auto if !is_on_local_file_system(&file) => ReaderKind::Pread,
+            chosen => chosen,
+        };
+        Ok(Self { file, path: path.into(), identity: SourceIdentity::of(&metadata), reader })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it was when it was opened.
+    pub fn identity(&self) -> SourceIdentity {
+        self.identity
+    }
+
+    /// Compares the open file, and the file that its path now leads to, with what was opened.
+    pub fn check_unchanged(&self) -> Result<(), SourceChange> {
+        let change = |what| SourceChange { path: self.path.to_path_buf(), what };
+        for metadata in [self.file.metadata(), std::fs::metadata(&self.path)] {
+            let now = metadata.map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound => change("it was removed".into()),
+                _ => change(format!("it can no longer be looked up: {e}")),
+            })?;
+            if let Some(what) = self.identity.difference(&SourceIdentity::of(&now)) {
+                return Err(change(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// The `len` bytes at `offset`, mapped or read, after checking that the file is what it was.
+    pub fn window(&self, offset: u64, len: usize) -> Result<Window, WindowError> {
+        self.check_unchanged()?;
+        let end = offset.checked_add(len as u64).filter(|&end| end <= self.identity.len_bytes);
+        if end.is_none() {
+            return Err(self.read_error(io::ErrorKind::UnexpectedEof.into()).into());
+        }
+        if len > 0 && self.maps(len) {
+            match GuardedMap::new(&self.file, &self.path, offset, len) {
+                Ok(Some(map)) => return Ok(Window::mapped(map)),
+                Ok(None) => {}
+                Err(e) if self.reader == ReaderKind::Mmap => {
+                    return Err(DiskError::new("map source", &self.path, e).into());
+                }
+                Err(_) => {}
+            }
+        }
+        read_window(&self.file, offset, len).map_err(|e| self.explain(e))
+    }
+
+    /// Fills `buffer` from `offset`, without checking for change unless the file ends before.
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {
+        self.file.read_exact_at(buffer, offset).map_err(|e| self.explain(e))
+    }
+
+    fn maps(&self, len: usize) -> bool {
+        match self.reader {
+            ReaderKind::Auto => len >= MAPPED_WINDOW_BYTES_MIN,
+            ReaderKind::Mmap => true,
+            ReaderKind::Pread => false,
+        }
+    }
+
+    fn read_error(&self, source: io::Error) -> DiskError {
+        DiskError::new("read source", &self.path, source)
+    }
+
+    /// A read that failed because the file shrank is a change, whatever the system called it.
+    fn explain(&self, source: io::Error) -> WindowError {
+        match self.check_unchanged() {
+            Err(change) => change.into(),
+            Ok(()) => self.read_error(source).into(),
+        }
+    }
+}
+
+/// Numbers of `statfs(2)` for file systems whose pages no other computer and no user process can pull away.
+const LOCAL_FILE_SYSTEMS: [u32; 9] = [
+    0xEF53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683E, // btrfs
+    0x0102_1994, // tmpfs
+    0x8584_58F6, // ramfs
+    0x2FC1_2FC1, // zfs
+    0xF2F5_2010, // f2fs
+    0xCA45_1A4E, // bcachefs
+    0x3153_464A, // jfs
+];
+
+fn is_on_local_file_system(file: &File) -> bool {
+    // The width and sign of the field differ between platforms; the numbers fit 32 bits.
+    rustix::fs::fstatfs(file).is_ok_and(|status| LOCAL_FILE_SYSTEMS.contains(&(status.f_type as u32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    const LEN: usize = 600_000;
+
+    fn bytes() -> Vec<u8> {
+        (0..LEN).map(|i| (i % 253) as u8).collect()
+    }
+
+    fn source() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("source");
+        std::fs::write(&path, bytes()).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn every_reader_gives_the_same_bytes() {
+        let (_directory, path) = source();
+        for reader in [ReaderKind::Auto, ReaderKind::Mmap, ReaderKind::Pread] {
+            let file = SourceFile::open(&path, reader).unwrap();
+            for (offset, len) in [(0, LEN), (1, 300_000), (4096, 10), (LEN, 0), (7, 0), (LEN - 1, 1)] {
+                let window = file.window(offset as u64, len).unwrap();
+                assert!(*window == bytes()[offset..offset + len], "{reader} {offset} {len}");
+            }
+            let mut buffer = [0; 100];
+            file.read_exact_at(1000, &mut buffer).unwrap();
+            assert_eq!(buffer, bytes()[1000..1100]);
+            file.check_unchanged().unwrap();
+        }
+    }
+
+    #[test]
+    fn each_reader_does_what_its_name_says() {
+        let (_directory, path) = source();
+        let is_mapped = |reader, len| SourceFile::open(&path, reader).unwrap().window(0, len).unwrap().is_mapped();
+        assert!(is_mapped(ReaderKind::Mmap, 1));
+        assert!(!is_mapped(ReaderKind::Pread, LEN));
+        assert!(!is_mapped(ReaderKind::Auto, 1));
+    }
+
+    #[test]
+    fn file_systems_of_other_computers_are_not_mapped_by_themselves() {
+        assert!(!is_on_local_file_system(&File::open("/proc/self/status").unwrap()));
+        if Path::new("/dev/shm").is_dir() {
+            assert!(is_on_local_file_system(&tempfile::tempfile_in("/dev/shm").unwrap()));
+        }
+    }
+
+    #[test]
+    fn ranges_past_the_end_are_refused() {
+        let (_directory, path) = source();
+        for reader in [ReaderKind::Mmap, ReaderKind::Pread] {
+            let file = SourceFile::open(&path, reader).unwrap();
+            for (offset, len) in [(1, LEN), (u64::MAX, 1), (LEN as u64 + 1, 0)] {
+                match file.window(offset, len) {
+                    Err(WindowError::Disk(e)) => assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn assert_change(file: &SourceFile, what: &str) {
+        for reader_result in [file.check_unchanged(), file.window(0, 1).map(|_| ()).map_err(expect_change)] {
+            let change = reader_result.unwrap_err();
+            assert!(change.what.contains(what), "{change}");
+            assert!(change.to_string().contains(&*file.path().to_string_lossy()), "{change}");
+        }
+    }
+
+    fn expect_change(error: WindowError) -> SourceChange {
+        match error {
+            WindowError::Changed(change) => change,
+            WindowError::Disk(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_truncated_source_is_noticed() {
+        let (_directory, path) = source();
+        let file = SourceFile::open(&path, ReaderKind::Mmap).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
+        assert_change(&file, "length 600000 became 100");
+        let change = expect_change(file.read_exact_at(99, &mut [0; 2]).unwrap_err());
+        assert_eq!(change.what, "length 600000 became 100");
+    }
+
+    #[test]
+    fn a_modified_source_is_noticed() {
+        let (_directory, path) = source();
+        let file = SourceFile::open(&path, ReaderKind::Auto).unwrap();
+        let later = SystemTime::now() + Duration::from_secs(5);
+        OpenOptions::new().write(true).open(&path).unwrap().set_modified(later).unwrap();
+        assert_change(&file, "modification time");
+    }
+
+    #[test]
+    fn a_replaced_or_removed_source_is_noticed() {
+        let (directory, path) = source();
+        let file = SourceFile::open(&path, ReaderKind::Auto).unwrap();
+        let other = directory.path().join("other");
+        std::fs::write(&other, bytes()).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_change(&file, "replaced by another file");
+        std::fs::remove_file(&path).unwrap();
+        assert_change(&file, "removed");
+    }
+
+    #[test]
+    fn only_regular_files_are_sources() {
+        let (directory, path) = source();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        SourceFile::open(&link, ReaderKind::Auto).unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for path in [directory.path(), &pipe, Path::new("/dev/null")] {
+            assert_eq!(SourceFile::open(path, ReaderKind::Auto).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        let absent = SourceFile::open(&directory.path().join("absent"), ReaderKind::Auto).unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn reader_kinds_are_read_as_they_are_printed() {
+        for reader in [ReaderKind::Auto, ReaderKind::Mmap, ReaderKind::Pread] {
+            assert_eq!(reader.to_string().parse(), Ok(reader));
+        }
+        let error = "Mmap".parse::<ReaderKind>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown reader 'Mmap', expected auto, mmap or pread");
+    }
+}
