@@ -12,13 +12,14 @@
 //! The digest is checked before a byte of the payload is decoded, and the payload must be consumed to its end.
 //! This is the only module that uses bincode; types derive [`Encode`] and [`Decode`] as named here.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What a type must derive to be held by a checkpoint.
 pub use bincode::{Decode, Encode};
 
 use super::{Error, files};
-use crate::durable::Disk;
+use crate::durable::{Disk, read_file};
 
 /// Which store's checkpoint a file is: ASCII, padded with zeros, as in `*b"space\0\0\0"`.
 pub type Kind = [u8; 8];
@@ -166,15 +167,13 @@ impl CheckpointFile {
             if disk.kind(&path)?.is_none() {
                 continue;
             }
-            let bytes_max = HEADER_BYTES as u64 + PAYLOAD_BYTES_MAX;
-            return match files::read_whole(disk, &path, bytes_max)? {
+            return match read_file(disk, &path, HEADER_BYTES as u64 + PAYLOAD_BYTES_MAX) {
                 Ok(bytes) => decode(self.kind, &path, &bytes).map(Some),
-                Err(len_bytes) => Err(Error::State {
-                    what: format!("checkpoint of {len_bytes} bytes is over the limit of {bytes_max}"),
-                    path,
-                    next: RESTART.into(),
-                    damaged: true,
-                }),
+                Err(e) if e.kind() == ErrorKind::InvalidData => {
+                    let what = format!("checkpoint over the limit: {}", e.source);
+                    Err(Error::State { path, what, next: RESTART.into(), damaged: true })
+                }
+                Err(e) => Err(e.into()),
             };
         }
         Ok(None)

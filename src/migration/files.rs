@@ -1,21 +1,9 @@
-//! Small files read whole and replaced whole.
+//! New files under a temporary name, for what is streamed and for what replaces more than one name.
 
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::durable::{Disk, DiskError, DiskFile};
-
-/// Reads a file of at most `len_bytes_max` bytes; a longer one is `Err(its length)` in the inner result.
-pub(super) fn read_whole(disk: &dyn Disk, path: &Path, len_bytes_max: u64) -> Result<Result<Vec<u8>, u64>, DiskError> {
-    let file = disk.open_for_read(path)?;
-    let len_bytes = file.len()?;
-    if len_bytes > len_bytes_max {
-        return Ok(Err(len_bytes));
-    }
-    let mut bytes = vec![0; len_bytes as usize];
-    file.read_exact_at(0, &mut bytes)?;
-    Ok(Ok(bytes))
-}
+use crate::durable::{Disk, DiskFile};
 
 /// Replaces the file at `path` in one step by what `write` puts into a new one. It is durable on return.
 pub(super) fn replace(

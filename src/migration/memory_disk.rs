@@ -120,8 +120,10 @@ impl Disk for MemoryDisk {
     }
     fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
         self.fuse.burn("remove", path)?;
-        self.entries.lock().remove(path);
-        Ok(())
+        match self.entries.lock().remove(path) {
+            Some(_) => Ok(()),
+            None => Err(DiskError::new("remove", path, io::ErrorKind::NotFound.into())),
+        }
     }
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
         self.remove_file(path)

@@ -1,9 +1,10 @@
 //! The pointer file: one short line that says which store readers take. Replacing it publishes.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Error, files};
-use crate::durable::Disk;
+use super::Error;
+use crate::durable::{Disk, read_file, replace_file};
 
 /// Name of the pointer file.
 pub const FILE_NAME: &str = "CURRENT";
@@ -24,12 +25,15 @@ pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<String>, Error> 
         next: "put back the name of the store to read, alone on one line".into(),
         damaged: true,
     };
-    match files::read_whole(disk, &path, VALUE_BYTES_MAX as u64 + 1)? {
-        Err(len_bytes) => Err(damaged(path, format!("pointer damaged: {len_bytes} bytes long"))),
-        Ok(bytes) => match bytes.strip_suffix(b"\n").filter(|value| is_valid(value)) {
-            Some(value) => Ok(Some(value.iter().map(|&byte| byte as char).collect())),
-            None => Err(damaged(path, format!("pointer damaged: it holds \"{}\"", bytes.escape_ascii()))),
-        },
+    let bytes = match read_file(disk, &path, VALUE_BYTES_MAX as u64 + 1) {
+        Err(e) if e.kind() == ErrorKind::InvalidData => {
+            return Err(damaged(path, format!("pointer damaged: {}", e.source)));
+        }
+        bytes => bytes?,
+    };
+    match bytes.strip_suffix(b"\n").filter(|value| is_valid(value)) {
+        Some(value) => Ok(Some(value.iter().map(|&byte| byte as char).collect())),
+        None => Err(damaged(path, format!("pointer damaged: it holds \"{}\"", bytes.escape_ascii()))),
     }
 }
 
@@ -42,7 +46,7 @@ pub fn publish(disk: &dyn Disk, directory: &Path, value: &str) -> Result<(), Err
             format!("\"{}\" cannot be published: a name of at most 64 of a-z, 0-9, - is needed", value.escape_debug());
         return Err(Error::Usage { what, next: "choose another name for the store".into() });
     }
-    files::replace(disk, &path, |file| Ok(file.write_all_at(0, format!("{value}\n").as_bytes())?))
+    Ok(replace_file(disk, &path, format!("{value}\n").as_bytes())?)
 }
 
 fn is_valid(value: &[u8]) -> bool {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, checkpoint, files, journal};
-use crate::durable::{Disk, EntryKind, LockGuard};
+use super::{Error, checkpoint, journal};
+use crate::durable::{Disk, LockGuard, create_directory_durable};
 
 /// `migration/` beside the target: lock, plan, checkpoint, journal, findings and report of a run.
 #[derive(Debug, Clone)]
@@ -17,22 +17,9 @@ impl RunDirectory {
         Self { path: path.into() }
     }
 
-    /// Creates it durably unless it exists. Its parent must exist.
+    /// Creates it durably, with the directories above it that are missing. An existing one is no error.
     pub fn create(&self, disk: &dyn Disk) -> Result<(), Error> {
-        match disk.kind(&self.path)? {
-            None => disk.create_directory(&self.path)?,
-            Some(EntryKind::Directory) => {}
-            Some(_) => {
-                return Err(Error::State {
-                    path: self.path.clone(),
-                    what: "the state of a run belongs here, but this is not a directory".into(),
-                    next: "move it away, then run the same command again".into(),
-                    damaged: false,
-                });
-            }
-        }
-        // Also where it exists: the run that created it may have crashed before this step.
-        Ok(disk.sync_directory(files::parent(&self.path))?)
+        Ok(create_directory_durable(disk, &self.path)?)
     }
 
     /// Takes the lock, held until the guard drops or the process ends. The directory must exist.
@@ -85,6 +72,7 @@ fn owner_text() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durable::{EntryKind, RealDisk};
     use crate::migration::memory_disk::MemoryDisk;
 
     #[test]
@@ -99,6 +87,8 @@ mod tests {
     #[test]
     fn creating_it_twice_is_no_error_and_both_times_synced() {
         let disk = MemoryDisk::new();
+        disk.create_directory(Path::new("/space")).unwrap();
+        disk.create_directory(Path::new("/")).unwrap();
         let run = RunDirectory::new("/space/migration");
         run.create(&disk).unwrap();
         run.create(&disk).unwrap();
@@ -108,10 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_its_place_is_refused() {
-        let disk = MemoryDisk::new();
-        disk.put(Path::new("/space/migration"), b"");
-        let error = RunDirectory::new("/space/migration").create(&disk).unwrap_err();
-        assert!(error.to_string().contains("not a directory"), "{error}");
+    fn a_second_run_is_told_who_holds_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDirectory::new(root.path().join("space/migration"));
+        run.create(&RealDisk).unwrap();
+        let guard = run.lock(&RealDisk).unwrap();
+        let error = run.lock(&RealDisk).unwrap_err();
+        let expected = format!("another run is active: pid {} on ", std::process::id());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
+        drop(guard);
+        run.lock(&RealDisk).unwrap();
     }
 }
