@@ -166,7 +166,10 @@ impl DiskFile for MemoryFile {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
         let file = self.bytes.lock();
         match file.get(offset as usize..offset as usize + buffer.len()) {
-            Some(bytes) => Ok(buffer.copy_from_slice(bytes)),
+            Some(bytes) => {
+                buffer.copy_from_slice(bytes);
+                Ok(())
+            }
             None => Err(DiskError::new("read", &self.path, io::ErrorKind::UnexpectedEof.into())),
         }
     }

@@ -201,7 +201,7 @@ mod tests {
         let mut digests = vec![
             digest(&[]),
             digest(&[file()]),
-            digest(&[renamed.clone()]),
+            digest(std::slice::from_ref(&renamed)),
             digest(&[PlannedFile { len_bytes: 9, ..file() }]),
             digest(&[PlannedFile { modified_secs: -9, ..file() }]),
             digest(&[PlannedFile { modified_nanos: 9, ..file() }]),
