@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::units::bytes_text;
 use crate::durable::DiskError;
 
 /// Exit codes of the binary (design §6). Stable: scripts rely on them.
@@ -95,6 +96,19 @@ pub enum Error {
         /// Who holds it, as the lock file tells.
         owner: String,
     },
+    /// The file system has less space left than the plan needs.
+    #[error(
+        "{}: not enough space: {} needed ({needed_bytes} bytes), {} available ({available_bytes} bytes)",
+        path.display(), bytes_text(*needed_bytes), bytes_text(*available_bytes)
+    )]
+    NoSpace {
+        /// A directory on the file system.
+        path: PathBuf,
+        /// What the plan needs.
+        needed_bytes: u64,
+        /// What this user may still write.
+        available_bytes: u64,
+    },
     /// The operator asked the run to stop; it can be resumed.
     #[error("stopped on request; everything up to the last checkpoint is kept")]
     Stopped {
@@ -129,7 +143,7 @@ impl Error {
                     exit::USAGE
                 }
             }
-            Self::Locked { .. } | Self::Stopped { .. } => exit::TEMPORARY,
+            Self::Locked { .. } | Self::NoSpace { .. } | Self::Stopped { .. } => exit::TEMPORARY,
             Self::Accounting { .. } => exit::FAILED,
         }
     }
@@ -158,6 +172,9 @@ impl Error {
                 Some("stop whatever writes to the source, then start over with --restart".into())
             }
             Self::Locked { .. } => Some("wait for that run to end, then run the same command again".into()),
+            Self::NoSpace { .. } => {
+                Some("free space on that file system, or take another target, then run the same command again".into())
+            }
             Self::Accounting { .. } => Some("keep the migration directory and report this as a defect".into()),
         }
     }

@@ -1,5 +1,24 @@
 //! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
 
+pub mod checkpoint;
 mod error;
+mod files;
+pub mod finding;
+pub mod journal;
+#[cfg(test)]
+mod memory_disk;
+pub mod outcome;
+pub mod plan;
+pub mod pointer;
+pub mod report;
+mod run_dir;
+pub mod units;
 
+pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};
+pub use finding::{Finding, Findings, FindingsLog, Severity};
+pub use journal::{Journal, JournalContents, JournalEntry};
+pub use outcome::{Counts, Outcome, RefusalReason, SkipReason};
+pub use plan::{PlannedFile, free_space_check, plan_digest};
+pub use report::{FindingsCount, Report, SourceBytes, render_text, write_report};
+pub use run_dir::RunDirectory;

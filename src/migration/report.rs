@@ -1,0 +1,348 @@
+//! The report of a run: what was read, what became of it, and every finding.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::{bytes_text, count_text};
+use super::{Counts, Error, Findings, files};
+use crate::durable::{Disk, DiskFile};
+
+/// Version of the report's JSON.
+pub const REPORT_VERSION: u32 = 1;
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Which run.
+    pub run_id: String,
+    /// Which store: `space`, `cas`.
+    pub noun: String,
+    /// How it ended, as one word or two: `published`, `dry run`.
+    pub outcome: String,
+    /// Where the records came from.
+    pub source: String,
+    /// Where they went.
+    pub target: String,
+    /// Records read. Equal to the sum of `counts`.
+    pub records_read: u64,
+    /// Records by outcome.
+    pub counts: Counts,
+    /// Bytes of the source by what they are.
+    pub source_bytes: SourceBytes,
+    /// Length of everything written.
+    pub target_bytes: u64,
+    /// How long it took, this attempt alone.
+    pub duration_ms: u64,
+    /// Findings by severity.
+    pub findings_count: FindingsCount,
+    /// The policies that were in force.
+    pub policy: serde_json::Value,
+    /// What only this kind of store has to say.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub details: serde_json::Value,
+}
+
+/// Bytes of the source by what they are. Every byte is in exactly one of the parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SourceBytes {
+    /// In whole records, with the headers around them.
+    pub framed: u64,
+    /// In a last record that was cut short.
+    pub torn_tail: u64,
+    /// Zeros after the last record.
+    pub zero_tail: u64,
+    /// In what is no record.
+    pub damaged: u64,
+    /// All of them.
+    pub total: u64,
+}
+
+impl SourceBytes {
+    /// Fails unless the parts add up to the total.
+    pub fn check_sum(&self) -> Result<(), Error> {
+        let sum = [self.framed, self.torn_tail, self.zero_tail, self.damaged].into_iter().fold(0, u64::saturating_add);
+        if sum == self.total {
+            return Ok(());
+        }
+        Err(Error::Accounting { what: format!("the source has {} bytes, {sum} are accounted for", self.total) })
+    }
+}
+
+/// Findings by severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FindingsCount {
+    /// [`Severity::Note`](super::Severity::Note).
+    pub note: u64,
+    /// [`Severity::Refused`](super::Severity::Refused).
+    pub refused: u64,
+    /// [`Severity::Fatal`](super::Severity::Fatal).
+    pub fatal: u64,
+}
+
+/// Writes the report as JSON in one durable step. The findings stream from their log into its last field, one line
+/// each, and are never held all at once.
+pub fn write_report(disk: &dyn Disk, path: &Path, report: &Report, findings: &Findings) -> Result<(), Error> {
+    #[derive(Serialize)]
+    struct Versioned<'a> {
+        report_version: u32,
+        #[serde(flatten)]
+        report: &'a Report,
+    }
+    let versioned = Versioned { report_version: REPORT_VERSION, report };
+    let mut head = serde_json::to_string_pretty(&versioned).expect("a report has string keys only");
+    let open_len = head.trim_end_matches("\n}").len();
+    head.truncate(open_len);
+    head.push_str(",\n  \"findings\": [");
+    files::replace(disk, path, |file| {
+        let mut out = Appender { file, written_bytes: 0, buffer: head.into_bytes() };
+        let mut separator = "\n    ";
+        findings.for_each(disk, |finding| {
+            out.buffer.extend_from_slice(separator.as_bytes());
+            separator = ",\n    ";
+            serde_json::to_writer(&mut out.buffer, &finding).expect("a finding has string keys only");
+            if out.buffer.len() >= BUFFER_BYTES { out.flush() } else { Ok(()) }
+        })?;
+        out.buffer.extend_from_slice(if separator.starts_with(',') { b"\n  ]\n}\n" } else { b"]\n}\n" });
+        out.flush()
+    })
+}
+
+struct Appender<'a> {
+    file: &'a dyn DiskFile,
+    written_bytes: u64,
+    buffer: Vec<u8>,
+}
+
+impl Appender<'_> {
+    fn flush(&mut self) -> Result<(), Error> {
+        self.file.write_all_at(self.written_bytes, &self.buffer)?;
+        self.written_bytes += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// The report for people, without the findings themselves.
+pub fn render_text(report: &Report) -> String {
+    let mut text = String::new();
+    write_text(&mut text, report).expect("a string takes any text");
+    text
+}
+
+fn write_text(text: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(text, "haul {}: {}", report.noun, report.outcome)?;
+    writeln!(text, "  run     {}", report.run_id)?;
+    writeln!(text, "  source  {}", report.source)?;
+    writeln!(text, "  target  {}", report.target)?;
+    writeln!(text, "  took    {}.{:03} s", report.duration_ms / 1000, report.duration_ms % 1000)?;
+    writeln!(text, "\n{:<30}{:>16}", "records read", count_text(report.records_read))?;
+    for line in report.counts.to_string().lines() {
+        writeln!(text, "  {line}")?;
+    }
+    let bytes = &report.source_bytes;
+    writeln!(text, "\n{:<30}{:>16}  ({})", "source bytes", count_text(bytes.total), bytes_text(bytes.total))?;
+    writeln!(text, "  {:<28}{:>16}", "in records", count_text(bytes.framed))?;
+    let faults = [("torn tail", bytes.torn_tail), ("zero tail", bytes.zero_tail), ("damaged", bytes.damaged)];
+    for (name, count) in faults.into_iter().filter(|(_, count)| *count > 0) {
+        writeln!(text, "  {name:<28}{:>16}", count_text(count))?;
+    }
+    writeln!(
+        text,
+        "{:<30}{:>16}  ({})",
+        "target bytes",
+        count_text(report.target_bytes),
+        bytes_text(report.target_bytes)
+    )?;
+    let found = &report.findings_count;
+    let kinds = [("fatal", found.fatal), ("refused", found.refused), ("note", found.note)];
+    let shown: Vec<_> = kinds
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{} {name}", count_text(*count)))
+        .collect();
+    let findings = if shown.is_empty() { "none".to_string() } else { shown.join(", ") };
+    writeln!(text, "\nfindings: {findings}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::migration::memory_disk::MemoryDisk;
+    use crate::migration::{Finding, FindingsLog, Severity};
+
+    fn report() -> Report {
+        Report {
+            run_id: "r1".into(),
+            noun: "space".into(),
+            outcome: "published".into(),
+            source: "memory/main/wal".into(),
+            target: "memory/main/dual-000001".into(),
+            records_read: 1_234_569,
+            counts: Counts { migrated: 1_234_567, refused_corrupt: 2, ..Counts::default() },
+            source_bytes: SourceBytes { framed: 5_000_000, torn_tail: 20, zero_tail: 0, damaged: 3, total: 5_000_023 },
+            target_bytes: 4_200_000,
+            duration_ms: 12_045,
+            findings_count: FindingsCount { note: 1, refused: 2, fatal: 0 },
+            policy: json!({"on_corrupt": "refuse"}),
+            details: json!(null),
+        }
+    }
+
+    fn finding(offset: u64) -> Finding {
+        Finding {
+            severity: Severity::Refused,
+            file: "000001.log".into(),
+            offset,
+            length: 1,
+            reason: "checksum mismatch".into(),
+            id: None,
+            sequence: None,
+            related: None,
+        }
+    }
+
+    fn written(findings: u64) -> (MemoryDisk, Findings, String) {
+        let disk = MemoryDisk::new();
+        let mut log = FindingsLog::open(&disk, Path::new("/run/findings.jsonl"), 0).unwrap();
+        for offset in 0..findings {
+            log.append(&finding(offset)).unwrap();
+        }
+        log.flush().unwrap();
+        let path = Path::new("/run/report.json");
+        write_report(&disk, path, &report(), &log.findings()).unwrap();
+        let text = String::from_utf8(disk.read(path)).unwrap();
+        (disk, log.findings(), text)
+    }
+
+    #[test]
+    fn json_is_frozen() {
+        insta::assert_snapshot!(written(2).2, @r#"
+        {
+          "report_version": 1,
+          "run_id": "r1",
+          "noun": "space",
+          "outcome": "published",
+          "source": "memory/main/wal",
+          "target": "memory/main/dual-000001",
+          "records_read": 1234569,
+          "counts": {
+            "migrated": 1234567,
+            "duplicate_identical": 0,
+            "duplicate_different": 0,
+            "skipped_deleted": 0,
+            "skipped_delete_entry": 0,
+            "skipped_update_not_applied": 0,
+            "skipped_control": 0,
+            "refused_corrupt": 2,
+            "refused_undecodable": 0,
+            "refused_out_of_range": 0
+          },
+          "source_bytes": {
+            "framed": 5000000,
+            "torn_tail": 20,
+            "zero_tail": 0,
+            "damaged": 3,
+            "total": 5000023
+          },
+          "target_bytes": 4200000,
+          "duration_ms": 12045,
+          "findings_count": {
+            "note": 1,
+            "refused": 2,
+            "fatal": 0
+          },
+          "policy": {
+            "on_corrupt": "refuse"
+          },
+          "findings": [
+            {"severity":"refused","file":"000001.log","offset":0,"length":1,"reason":"checksum mismatch"},
+            {"severity":"refused","file":"000001.log","offset":1,"length":1,"reason":"checksum mismatch"}
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn any_number_of_findings_gives_one_document() {
+        for count in [0, 1, 2, 20_000] {
+            let (disk, _, text) = written(count);
+            let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let findings = parsed["findings"].as_array().unwrap();
+            assert_eq!(findings.len() as u64, count);
+            assert!(findings.iter().enumerate().all(|(index, finding)| finding["offset"] == index));
+            assert_eq!(disk.list(Path::new("/run")).unwrap().len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_report_that_fails_in_its_middle_leaves_the_one_before() {
+        let (disk, findings, before) = written(20_000);
+        for operations in 0..4 {
+            disk.fail_after(operations);
+            let changed = Report { outcome: "dry run".into(), ..report() };
+            write_report(&disk, Path::new("/run/report.json"), &changed, &findings).unwrap_err();
+            disk.heal();
+            assert_eq!(disk.read(Path::new("/run/report.json")), before.as_bytes());
+        }
+    }
+
+    #[test]
+    fn bytes_that_do_not_add_up_fail() {
+        report().source_bytes.check_sum().unwrap();
+        for total in [5_000_022, 5_000_024] {
+            SourceBytes { total, ..report().source_bytes }.check_sum().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn text_for_people() {
+        insta::assert_snapshot!(render_text(&report()), @r#"
+        haul space: published
+          run     r1
+          source  memory/main/wal
+          target  memory/main/dual-000001
+          took    12.045 s
+
+        records read                         1,234,569
+          migrated                           1,234,567
+          refused, corrupt                           2
+
+        source bytes                         5,000,023  (4.7 MiB)
+          in records                         5,000,000
+          torn tail                                 20
+          damaged                                    3
+        target bytes                         4,200,000  (4.0 MiB)
+
+        findings: 2 refused, 1 note
+        "#);
+        let quiet = Report {
+            records_read: 0,
+            counts: Counts::default(),
+            source_bytes: SourceBytes::default(),
+            target_bytes: 0,
+            findings_count: FindingsCount::default(),
+            ..report()
+        };
+        insta::assert_snapshot!(render_text(&quiet), @r#"
+        haul space: published
+          run     r1
+          source  memory/main/wal
+          target  memory/main/dual-000001
+          took    12.045 s
+
+        records read                                 0
+          migrated                                   0
+
+        source bytes                                 0  (0 bytes)
+          in records                                 0
+        target bytes                                 0  (0 bytes)
+
+        findings: none
+        "#);
+    }
+}

@@ -1,0 +1,113 @@
+//! The directory that holds the state of a run, and the lock that keeps a second run out.
+
+use std::path::{Path, PathBuf};
+
+use super::{Error, checkpoint, journal};
+use crate::durable::{Disk, LockGuard, create_directory_durable};
+
+/// `migration/` beside the target: lock, plan, checkpoint, journal, findings and report of a run.
+#[derive(Debug, Clone)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// The run directory at `path`, which need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Creates it durably, with the directories above it that are missing. An existing one is no error.
+    pub fn create(&self, disk: &dyn Disk) -> Result<(), Error> {
+        Ok(create_directory_durable(disk, &self.path)?)
+    }
+
+    /// Takes the lock, held until the guard drops or the process ends. The directory must exist.
+    pub fn lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
+        disk.try_lock(&self.lock_path(), &owner_text())?.map_err(|owner| Error::Locked { owner })
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lock file; its text names who holds it.
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// The plan that the run carries out.
+    pub fn plan_path(&self) -> PathBuf {
+        self.path.join("plan.json")
+    }
+
+    /// The current checkpoint.
+    pub fn checkpoint_path(&self) -> PathBuf {
+        self.path.join(checkpoint::FILE_NAME)
+    }
+
+    /// The journal.
+    pub fn journal_path(&self) -> PathBuf {
+        self.path.join(journal::FILE_NAME)
+    }
+
+    /// The findings, one JSON line each.
+    pub fn findings_path(&self) -> PathBuf {
+        self.path.join("findings.jsonl")
+    }
+
+    /// The report of the last run.
+    pub fn report_path(&self) -> PathBuf {
+        self.path.join("report.json")
+    }
+}
+
+/// Who this process is, for whoever finds the lock taken: `pid 123 on host since 2026-11-21T01:18:00.000Z`.
+fn owner_text() -> String {
+    let uname = rustix::system::uname();
+    format!("pid {} on {} since {}", std::process::id(), uname.nodename().to_string_lossy(), journal::now_text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::{EntryKind, RealDisk};
+    use crate::migration::memory_disk::MemoryDisk;
+
+    #[test]
+    fn the_owner_says_who_where_and_since_when() {
+        let owner = owner_text();
+        let words: Vec<_> = owner.split(' ').collect();
+        let pid = std::process::id().to_string();
+        assert_eq!((words.len(), words[0], words[1], words[2], words[4]), (6, "pid", pid.as_str(), "on", "since"));
+        assert!(words[5].ends_with('Z'), "{owner}");
+    }
+
+    #[test]
+    fn creating_it_twice_is_no_error_and_both_times_synced() {
+        let disk = MemoryDisk::new();
+        disk.create_directory(Path::new("/space")).unwrap();
+        disk.create_directory(Path::new("/")).unwrap();
+        let run = RunDirectory::new("/space/migration");
+        run.create(&disk).unwrap();
+        run.create(&disk).unwrap();
+        assert_eq!(disk.kind(run.path()).unwrap(), Some(EntryKind::Directory));
+        disk.fail_after(0);
+        run.create(&disk).unwrap_err();
+    }
+
+    #[test]
+    fn a_second_run_is_told_who_holds_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDirectory::new(root.path().join("space/migration"));
+        run.create(&RealDisk).unwrap();
+        let guard = run.lock(&RealDisk).unwrap();
+        let error = run.lock(&RealDisk).unwrap_err();
+        let expected = format!("another run is active: pid {} on ", std::process::id());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
+        drop(guard);
+        run.lock(&RealDisk).unwrap();
+    }
+}
