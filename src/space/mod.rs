@@ -1,1 +1,3 @@
 //! Engram memory spaces: the log of episodes, the dual-memory store, and the migration from one to the other.
+
+pub mod wal;
