@@ -1,3 +1,4 @@
 //! Engram memory spaces: the log of episodes, the dual-memory store, and the migration from one to the other.
 
+pub mod timestamp;
 pub mod wal;
