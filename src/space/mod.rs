@@ -1,4 +1,5 @@
 //! Engram memory spaces: the log of episodes, the dual-memory store, and the migration from one to the other.
 
+pub mod bincode1;
 pub mod timestamp;
 pub mod wal;
