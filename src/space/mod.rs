@@ -1,5 +1,6 @@
 //! Engram memory spaces: the log of episodes, the dual-memory store, and the migration from one to the other.
 
 pub mod bincode1;
+pub mod node_id;
 pub mod timestamp;
 pub mod wal;
