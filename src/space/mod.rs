@@ -1,6 +1,9 @@
 //! Engram memory spaces: the log of episodes, the dual-memory store, and the migration from one to the other.
 
 pub mod bincode1;
+pub mod decay;
+pub mod lists;
 pub mod node_id;
+pub mod provenance;
 pub mod timestamp;
 pub mod wal;
