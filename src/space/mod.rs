@@ -2,8 +2,11 @@
 
 pub mod bincode1;
 pub mod decay;
+pub mod episode;
 pub mod lists;
+pub mod memory;
 pub mod node_id;
 pub mod provenance;
+pub mod samples;
 pub mod timestamp;
 pub mod wal;
