@@ -40,6 +40,7 @@ impl Fault {
 struct Toy {
     records: u64,
     batch_records: u64,
+    first_batch_records: Option<u64>,
     record_bytes: u64,
     workers: usize,
     budget: Arc<Budget>,
@@ -57,6 +58,7 @@ impl Default for Toy {
         Self {
             records: 1000,
             batch_records: 10,
+            first_batch_records: None,
             record_bytes: 8,
             workers: 2,
             budget: Budget::new(2000, 0.8),
@@ -127,7 +129,11 @@ impl Reader for ToyReader<'_> {
     type Error = Site;
 
     fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<u64>>>, Site> {
-        let end = self.toy.records.min(self.next + self.toy.batch_records);
+        let batch_records = match self.next {
+            0 => self.toy.first_batch_records.unwrap_or(self.toy.batch_records),
+            _ => self.toy.batch_records,
+        };
+        let end = self.toy.records.min(self.next + batch_records);
         let range = self.next..end;
         if range.is_empty() {
             return Ok(None);
@@ -358,6 +364,23 @@ fn a_stop_reaches_a_reader_that_waits_for_its_rate() {
     });
     assert_eq!(result, Ok(Ended::Stopped));
     assert_eq!(store.commits.lock().last(), Some(&store.written.len()));
+}
+
+/// The second batch may pass a quarter of an hour after the first.
+#[test]
+fn a_failure_does_not_wait_for_the_rate_of_the_reader() {
+    for site in [Site::Convert(0), Site::Write(0), Site::TakePoint(0), Site::Commit(0)] {
+        let toy = Toy {
+            rate_limit: NonZeroU32::new(1),
+            first_batch_records: Some(1),
+            batch_records: 999,
+            interval_records: 1,
+            budget: Budget::new(u64::MAX, 1.0),
+            fault: Some(Fault { site, panics: false }),
+            ..Toy::default()
+        };
+        assert_eq!(toy.run().0, Err(site));
+    }
 }
 
 #[test]

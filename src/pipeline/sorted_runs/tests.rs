@@ -48,11 +48,12 @@ fn error(operation: &'static str, kind: io::ErrorKind) -> DiskError {
 impl Disk for ToyDisk {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         self.spend("create file")?;
-        let bytes = Arc::<Mutex<Vec<u8>>>::default();
         let mut files = self.files.lock();
-        if files.insert(path.to_path_buf(), Arc::clone(&bytes)).is_some() {
+        if files.contains_key(path) {
             return Err(error("create file", io::ErrorKind::AlreadyExists));
         }
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        files.insert(path.to_path_buf(), Arc::clone(&bytes));
         self.files_peak.fetch_max(files.len() as u64, Atomic::Relaxed);
         Ok(Arc::new(ToyFile { disk: self.clone(), bytes }))
     }
