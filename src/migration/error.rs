@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::units::bytes_text;
-use crate::durable::DiskError;
+use crate::durable::{DiskError, SourceChange, WindowError};
 
 /// Exit codes of the binary (design §6). Stable: scripts rely on them.
 pub mod exit {
@@ -121,6 +121,21 @@ pub enum Error {
         /// The two sums.
         what: String,
     },
+}
+
+impl From<SourceChange> for Error {
+    fn from(change: SourceChange) -> Self {
+        Self::SourceChanged { path: change.path, what: change.what }
+    }
+}
+
+impl From<WindowError> for Error {
+    fn from(error: WindowError) -> Self {
+        match error {
+            WindowError::Disk(error) => error.into(),
+            WindowError::Changed(change) => change.into(),
+        }
+    }
 }
 
 impl Error {

@@ -5,6 +5,7 @@ mod error;
 mod files;
 pub mod finding;
 pub mod journal;
+pub mod lifecycle;
 #[cfg(test)]
 mod memory_disk;
 pub mod outcome;
@@ -18,6 +19,7 @@ pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use journal::{Journal, JournalContents, JournalEntry};
+pub use lifecycle::{Job, Stage, Step, advance};
 pub use outcome::{Counts, Outcome, RefusalReason, SkipReason};
 pub use plan::{PlannedFile, free_space_check, plan_digest};
 pub use report::{FindingsCount, Report, SourceBytes, render_text, write_report};

@@ -46,7 +46,7 @@ pub struct Report {
 }
 
 /// Bytes of the source by what they are. Every byte is in exactly one of the parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
 pub struct SourceBytes {
     /// In whole records, with the headers around them.
     pub framed: u64,
@@ -61,6 +61,15 @@ pub struct SourceBytes {
 }
 
 impl SourceBytes {
+    /// Adds the bytes of another part of the source.
+    pub fn merge(&mut self, other: &Self) {
+        self.framed += other.framed;
+        self.torn_tail += other.torn_tail;
+        self.zero_tail += other.zero_tail;
+        self.damaged += other.damaged;
+        self.total += other.total;
+    }
+
     /// Fails unless the parts add up to the total.
     pub fn check_sum(&self) -> Result<(), Error> {
         let sum = [self.framed, self.torn_tail, self.zero_tail, self.damaged].into_iter().fold(0, u64::saturating_add);

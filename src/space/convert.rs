@@ -5,7 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
-use super::episode::{EpisodeView, RangeCheck};
+use super::bincode1::RangeCheck;
+use super::episode::{EpisodeView, Notes};
 use super::framing::{Content, Extent, Frame, Region};
 use super::memory::MemoryView;
 use super::node::clamp_unit;
@@ -14,42 +15,14 @@ use super::policy::{Corruption, OutOfRange, Policies, TornTail, Undecodable, Upd
 use super::reader::{Batch, Cursor};
 use super::store::block::{Entry, Origin, encode_block};
 use super::store::layout::{
-    BLOCK_REBUILDS_SOURCE, DIGEST_BYTES, NO_CONTENT, NO_SEGMENT, NODE_TYPE_EPISODE, NOTE_HEADER_BYTES,
-    NOTE_NON_FINITE, NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE,
-    RegionKind, Row, RowKind, TableEntry,
+    BLOCK_REBUILDS_SOURCE, DIGEST_BYTES, NO_CONTENT, NO_SEGMENT, NODE_TYPE_EPISODE, NOTE_HEADER_BYTES, NOTE_NON_FINITE,
+    NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE, RegionKind, Row,
+    RowKind, TableEntry,
 };
 use super::wal::{EntryKind, HEADER_BYTES};
 use crate::durable::SourceFile;
-use crate::migration::{Counts, Error, Finding, Outcome, RefusalReason, Severity, SkipReason};
+use crate::migration::{Counts, Error, Finding, Outcome, RefusalReason, Severity, SkipReason, SourceBytes};
 use crate::pipeline::Converter;
-
-/// Bytes of the source by what they are. The sum is the length of the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode, serde::Serialize, serde::Deserialize)]
-pub struct ByteCounts {
-    /// Complete records, headers included.
-    pub framed: u64,
-    /// Records cut by the end of a file.
-    pub torn_tail: u64,
-    /// Zero-filled tails.
-    pub zero_tail: u64,
-    /// Everything else.
-    pub damaged: u64,
-}
-
-impl ByteCounts {
-    /// All bytes.
-    pub fn sum(&self) -> u64 {
-        self.framed + self.torn_tail + self.zero_tail + self.damaged
-    }
-
-    /// Adds another count.
-    pub fn merge(&mut self, other: &Self) {
-        self.framed += other.framed;
-        self.torn_tail += other.torn_tail;
-        self.zero_tail += other.zero_tail;
-        self.damaged += other.damaged;
-    }
-}
 
 /// One extent, encoded: its table entry (segment and offset are set by the writer) and where its block lies in the
 /// batch's buffer.
@@ -76,7 +49,7 @@ pub struct EncodedBatch {
     /// Records framed.
     pub records: u64,
     /// Source bytes by kind.
-    pub source: ByteCounts,
+    pub source: SourceBytes,
     /// Where the source goes on.
     pub after: Cursor,
 }
@@ -131,7 +104,7 @@ impl Converter for LogConverter {
             extents: Vec::with_capacity(batch.extents.len()),
             findings: Vec::new(),
             counts: Counts::default(),
-            source: ByteCounts::default(),
+            source: SourceBytes::default(),
         };
         let mut number = batch.after.extent - batch.extents.len() as u64;
         for extent in &batch.extents {
@@ -161,7 +134,7 @@ struct BatchConversion<'a> {
     extents: Vec<EncodedExtent>,
     findings: Vec<Finding>,
     counts: Counts,
-    source: ByteCounts,
+    source: SourceBytes,
 }
 
 impl BatchConversion<'_> {
@@ -177,8 +150,8 @@ impl BatchConversion<'_> {
                 None => {}
             }
         }
-        let complete = nodes.len() + others.len() == frames.len()
-            && !frames.iter().any(|frame| frame.header.has_extra_bytes());
+        let complete =
+            nodes.len() + others.len() == frames.len() && !frames.iter().any(|frame| frame.header.has_extra_bytes());
         let origin = Origin {
             block: number,
             source_file: self.file_number,
@@ -191,6 +164,7 @@ impl BatchConversion<'_> {
         let digest = encode_block(&mut self.bytes, &origin, &nodes, &others);
         self.note_sequence_gaps(frames);
         self.source.framed += extent.len_bytes;
+        self.source.total += extent.len_bytes;
         self.extents.push(EncodedExtent {
             entry: TableEntry {
                 segment: U32::new(0),
@@ -225,6 +199,7 @@ impl BatchConversion<'_> {
     }
 
     fn region(&mut self, file: &SourceFile, extent: &Extent, region: &Region) -> Result<(), Error> {
+        self.source.total += extent.len_bytes;
         match region.kind {
             RegionKind::TornTail => self.source.torn_tail += extent.len_bytes,
             RegionKind::ZeroTail => self.source.zero_tail += extent.len_bytes,
@@ -276,7 +251,7 @@ impl BatchConversion<'_> {
         if frame.header.has_extra_bytes() {
             self.note(frame, "reserved or pad bytes of the header are not zero".into());
         }
-        match EntryKind::from_number(frame.header.entry_type) {
+        match EntryKind::of(frame.header.entry_type) {
             EntryKind::Store => self.episode(frame, payload, 0),
             EntryKind::Unknown(number) => {
                 self.note(frame, format!("unknown entry type {number}, read as an episode as Engram does"));
@@ -309,22 +284,18 @@ impl BatchConversion<'_> {
         if let Some(violation) = &view.out_of_range {
             notes |= self.keep_out_of_range(frame, view.id, &violation.to_string())?;
         }
-        notes |= flag(view.used_len_bytes < payload.len(), NOTE_TRAILING_BYTES)
-            | flag(view.has_repeated_key(), NOTE_REPEATED_KEY)
-            | flag(view.has_non_finite_embedding(), NOTE_NON_FINITE)
-            | flag(!(view.when.writer_form && view.last_recall.writer_form), NOTE_TIME_FORM);
+        notes |= note_bits(&view.notes);
         self.explain(frame, view.id, notes);
         let mut row = base_row(frame, RowKind::Episode);
-        let confidence = f32::from_bits(view.encoding_confidence_bits);
-        let strength = F32::new(clamp_unit(confidence));
+        let strength = f32_of_bits(clamp_unit(view.encoding_confidence));
         fill_id(&mut row, view.id);
-        row.created_at_seconds = I64::new(view.when.time.seconds);
-        row.created_at_nanos = U32::new(view.when.time.nanos);
-        row.last_access_seconds = I64::new(view.last_recall.time.seconds);
-        row.last_access_nanos = U32::new(view.last_recall.time.nanos);
+        row.created_at_seconds = I64::new(view.when.at.seconds);
+        row.created_at_nanos = U32::new(view.when.at.nanos);
+        row.last_access_seconds = I64::new(view.last_recall.at.seconds);
+        row.last_access_nanos = U32::new(view.last_recall.at.nanos);
         row.strength = strength;
         row.activation = strength;
-        row.confidence = F32::new(confidence);
+        row.confidence = f32_of_bits(view.encoding_confidence);
         row.access_count = U64::new(u64::from(view.recall_count));
         row.embedding_offset = U32::new(view.embedding_offset as u32);
         row.content_offset = U32::new(offset_within(payload, view.what) as u32);
@@ -345,18 +316,15 @@ impl BatchConversion<'_> {
         if let Some(violation) = &view.out_of_range {
             notes |= self.keep_out_of_range(frame, view.id, &violation.to_string())?;
         }
-        notes |= flag(view.used_len_bytes < payload.len(), NOTE_TRAILING_BYTES)
-            | flag(view.has_repeated_key(), NOTE_REPEATED_KEY)
-            | flag(view.has_non_finite_embedding(), NOTE_NON_FINITE)
-            | flag(!(view.created_at.writer_form && view.last_access.writer_form), NOTE_TIME_FORM);
+        notes |= note_bits(&view.notes);
         self.explain(frame, view.id, notes);
         let mut row = base_row(frame, RowKind::Memory);
         fill_id(&mut row, view.id);
-        row.created_at_seconds = I64::new(view.created_at.time.seconds);
-        row.created_at_nanos = U32::new(view.created_at.time.nanos);
-        row.last_access_seconds = I64::new(view.last_access.time.seconds);
-        row.last_access_nanos = U32::new(view.last_access.time.nanos);
-        row.confidence = F32::new(f32::from_bits(view.confidence_bits));
+        row.created_at_seconds = I64::new(view.created_at.at.seconds);
+        row.created_at_nanos = U32::new(view.created_at.at.nanos);
+        row.last_access_seconds = I64::new(view.last_access.at.seconds);
+        row.last_access_nanos = U32::new(view.last_access.at.nanos);
+        row.confidence = f32_of_bits(view.confidence);
         row.access_count = U64::new(view.access_count);
         row.embedding_offset = U32::new(view.embedding_offset as u32);
         if let Some(content) = view.content {
@@ -386,14 +354,14 @@ impl BatchConversion<'_> {
     /// The note bit under `keep`; otherwise the record is refused.
     fn keep_out_of_range(&mut self, frame: &Frame, id: &str, violation: &str) -> Option<u32> {
         if self.policies.out_of_range == OutOfRange::Keep {
-            let mut finding = self.finding(Severity::Note, frame, format!("out of range, exact bits kept: {violation}"));
+            let mut finding =
+                self.finding(Severity::Note, frame, format!("out of range, exact bits kept: {violation}"));
             finding.id = Some(id.to_owned());
             self.findings.push(finding);
             return Some(NOTE_OUT_OF_RANGE);
         }
         let fatal = self.policies.out_of_range == OutOfRange::Fail;
-        self.refuse(frame, RefusalReason::OutOfRange, fatal, format!("out of range: {violation}"));
-        None
+        self.refuse(frame, RefusalReason::OutOfRange, fatal, format!("out of range: {violation}"))
     }
 
     fn explain(&mut self, frame: &Frame, id: &str, notes: u32) {
@@ -480,6 +448,18 @@ fn fill_id(row: &mut Row, id: &str) {
     row.uuid = *node_id(id).as_bytes();
     row.id_digest = id_digest(id);
     row.id_bytes = U32::new(id.len() as u32);
+}
+
+/// The bits as they are: no float operation touches a NaN.
+fn f32_of_bits(bits: u32) -> F32 {
+    F32::from_bytes(bits.to_le_bytes())
+}
+
+fn note_bits(notes: &Notes) -> u32 {
+    flag(notes.trailing_bytes, NOTE_TRAILING_BYTES)
+        | flag(notes.repeated_key, NOTE_REPEATED_KEY)
+        | flag(notes.non_finite_embedding, NOTE_NON_FINITE)
+        | flag(notes.foreign_timestamp, NOTE_TIME_FORM)
 }
 
 fn flag(condition: bool, bit: u32) -> u32 {

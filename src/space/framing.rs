@@ -169,9 +169,8 @@ fn close_at_damage(
     let Some(last) = frames.last().copied() else {
         return Ok(Cut::Extent(damage::region(file, at, at + 1, damage, policy)?));
     };
-    let trusted = policy == Corruption::Skip
-        || payload_matches(view, &last)
-        || damage::tail_kind(file, at, damage)?.is_some();
+    let trusted =
+        policy == Corruption::Skip || payload_matches(view, &last) || damage::tail_kind(file, at, damage)?.is_some();
     if trusted {
         return Ok(framed(start, at, frames));
     }

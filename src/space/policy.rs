@@ -123,9 +123,7 @@ policy! {
 }
 
 /// All policies of a migration.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, bincode::Encode, bincode::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
 #[serde(rename_all = "kebab-case")]
 pub struct Policies {
     /// Damaged bytes.

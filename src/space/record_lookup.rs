@@ -1,7 +1,8 @@
 //! Reads single records of the source again: for comparing duplicates and naming ids.
 
+use super::bincode1::RangeCheck;
 use super::candidate::Candidate;
-use super::episode::{EpisodeView, RangeCheck, same_fields};
+use super::episode::{EpisodeView, same_fields};
 use super::memory::MemoryView;
 use super::source::WalSource;
 use super::store::layout::RowKind;

@@ -75,12 +75,8 @@ impl<'a, S: ReplaySink> Replay<'a, S> {
         self.live = Some(winner);
         let identical = self.records.same_fields(&loser, &winner)?;
         self.counts.add(Outcome::Duplicate { identical });
-        self.sink.mark(
-            &loser,
-            if identical { MarkKind::DuplicateIdentical } else { MarkKind::DuplicateDifferent },
-        )?;
-        let severity =
-            if self.policies.duplicates == Duplicates::Fail { Severity::Fatal } else { Severity::Note };
+        self.sink.mark(&loser, if identical { MarkKind::DuplicateIdentical } else { MarkKind::DuplicateDifferent })?;
+        let severity = if self.policies.duplicates == Duplicates::Fail { Severity::Fatal } else { Severity::Note };
         let what = if identical { "identical" } else { "different" };
         self.report(severity, &loser, format!("duplicate, {what}"), Some(&winner))
     }
@@ -162,7 +158,12 @@ impl<'a, S: ReplaySink> Replay<'a, S> {
             id: Some(self.records.id_of(record)?),
             sequence: Some(record.sequence),
             related: related.map(|other| {
-                format!("{} at offset {}, sequence {}", self.records.file_name(other.file), other.offset, other.sequence)
+                format!(
+                    "{} at offset {}, sequence {}",
+                    self.records.file_name(other.file),
+                    other.offset,
+                    other.sequence
+                )
             }),
         };
         self.sink.finding(finding)

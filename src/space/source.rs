@@ -58,7 +58,7 @@ impl WalSource {
             });
         }
         let name = entry.name.into_string().expect("selected names are UTF-8");
-        if entry.is_symlink {
+        if entry.is_link {
             self.linked.push(name.clone());
         }
         self.files.push(Arc::new(SourceFile::open(&path, reader)?));

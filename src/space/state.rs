@@ -1,29 +1,10 @@
 //! What the checkpoint of a space migration holds.
 
-use super::convert::ByteCounts;
 use super::reader::Cursor;
-use crate::migration::Counts;
+use crate::migration::{Counts, SourceBytes, Stage};
 
 /// Kind tag of a space's checkpoint file.
 pub const CHECKPOINT_KIND: [u8; 8] = *b"space\0\0\0";
-
-/// How far a migration has come. The order is the order of its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, bincode::Encode, bincode::Decode, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// Records are being moved; the cursor tells how far.
-    Running,
-    /// All records are in the staged segments; the indexes are being built.
-    Moved,
-    /// The store is complete, under its own name, not published.
-    Sealed,
-    /// The store was read again and found right.
-    Verified,
-    /// The store is live.
-    Published,
-    /// The log is live again; the store is still there.
-    RolledBack,
-}
 
 /// State of a run, as of a point that is durable. Lengths are of the staged files at that point; bytes beyond are cut
 /// off on resume.
@@ -58,5 +39,5 @@ pub struct RunState {
     /// Outcomes that are decided.
     pub counts: Counts,
     /// Source bytes so far, by kind.
-    pub source: ByteCounts,
+    pub source: SourceBytes,
 }

@@ -137,17 +137,11 @@ pub fn verify_store(
     if depth == Depth::Quick {
         return Ok(Some(Coverage::default()));
     }
-    let fresh = VerifyState {
-        root: store.manifest().root.clone(),
-        depth,
-        subset,
-        next: 0,
-        coverage: Coverage::default(),
-    };
+    let fresh =
+        VerifyState { root: store.manifest().root.clone(), depth, subset, next: 0, coverage: Coverage::default() };
     let state = resumed(progress, fresh)?;
     let table = TableReader::open(&**store.disk(), store.directory())?;
-    let coverage =
-        compare(Subject::Store(store.clone(), depth), &table, subset, state, progress, options, control)?;
+    let coverage = compare(Subject::Store(store.clone(), depth), &table, subset, state, progress, options, control)?;
     let Some(coverage) = coverage else { return Ok(None) };
     if depth == Depth::Full && subset == Subset::ALL {
         check_ids(&store)?;

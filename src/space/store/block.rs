@@ -38,7 +38,12 @@ pub struct Origin {
 ///
 /// # Panics
 /// If the heap of several records exceeds 4 GiB; the limits of an extent exclude that.
-pub fn encode_block(out: &mut Vec<u8>, origin: &Origin, nodes: &[Entry<'_>], others: &[Entry<'_>]) -> [u8; DIGEST_BYTES] {
+pub fn encode_block(
+    out: &mut Vec<u8>,
+    origin: &Origin,
+    nodes: &[Entry<'_>],
+    others: &[Entry<'_>],
+) -> [u8; DIGEST_BYTES] {
     let start = out.len();
     debug_assert_eq!(start as u64 % BLOCK_ALIGN_BYTES, 0);
     let rows_end = BLOCK_HEADER_BYTES + (nodes.len() + others.len()) * ROW_BYTES;

@@ -10,7 +10,7 @@ use super::layout::{
 };
 use super::table::corrupt;
 use crate::migration::Error;
-use crate::space::node::{DualMemoryNode, Memory, MemoryNodeType};
+use crate::space::node::{DualMemoryNode, LiveMemory, MemoryNodeType};
 use crate::space::timestamp::Timestamp;
 use crate::space::wal::{HEADER_BYTES, WalHeader};
 
@@ -164,15 +164,20 @@ impl Block {
 
     /// A node row. `None` if there is none with this number.
     pub fn node(&self, row: u32) -> Option<NodeRef<'_>> {
-        (row < self.header.node_rows.get()).then(|| NodeRef { block: self, row: &self.rows()[row as usize], number: row })
+        (row < self.header.node_rows.get()).then(|| NodeRef {
+            block: self,
+            row: &self.rows()[row as usize],
+            number: row,
+        })
     }
 
     /// The node rows.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeRef<'_>> {
-        self.rows()[..self.header.node_rows.get() as usize]
-            .iter()
-            .enumerate()
-            .map(|(number, row)| NodeRef { block: self, row, number: number as u32 })
+        self.rows()[..self.header.node_rows.get() as usize].iter().enumerate().map(|(number, row)| NodeRef {
+            block: self,
+            row,
+            number: number as u32,
+        })
     }
 
     fn heap(&self, row: &Row) -> &[u8] {
@@ -321,7 +326,7 @@ impl<'a> NodeRef<'a> {
     }
 
     /// The memory as Engram's own conversion gives it back (spec §8.4).
-    pub fn to_memory(&self) -> Memory {
+    pub fn to_memory(&self) -> LiveMemory {
         self.to_node(self.uuid()).to_memory()
     }
 }

@@ -7,8 +7,8 @@ use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::layout::{
-    BLOCK_HEADER_BYTES, ID_ENTRY_BYTES, IDS_MAGIC, INDEX_HEADER_BYTES, IdEntry, IndexHeader, MARK_ENTRY_BYTES, MARKS_MAGIC,
-    MarkEntry, MarkKind, NO_SEGMENT, ROW_BYTES, Row,
+    BLOCK_HEADER_BYTES, ID_ENTRY_BYTES, IDS_MAGIC, INDEX_HEADER_BYTES, IdEntry, IndexHeader, MARK_ENTRY_BYTES,
+    MARKS_MAGIC, MarkEntry, MarkKind, NO_SEGMENT, ROW_BYTES, Row,
 };
 use super::names::{IDS, MARKS, segment_path};
 use super::table::TableReader;
@@ -202,7 +202,7 @@ impl ReplaySink for IndexSink<'_> {
 
     fn finding(&mut self, finding: Finding) -> Result<(), Error> {
         self.fatal_findings += u64::from(finding.severity == Severity::Fatal);
-        self.findings.push(&finding)
+        self.findings.append(&finding)
     }
 }
 

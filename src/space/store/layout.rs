@@ -231,12 +231,7 @@ pub const INDEX_HEADER_BYTES: u64 = size_of::<IndexHeader>() as u64;
 impl IndexHeader {
     /// A header for entries of this size.
     pub fn new(magic: [u8; 8], entry_bytes: usize) -> Self {
-        Self {
-            magic,
-            version: U32::new(FORMAT_VERSION),
-            entry_bytes: U32::new(entry_bytes as u32),
-            reserved: [0; 48],
-        }
+        Self { magic, version: U32::new(FORMAT_VERSION), entry_bytes: U32::new(entry_bytes as u32), reserved: [0; 48] }
     }
 }
 

@@ -8,8 +8,7 @@ use super::layout::FORMAT_VERSION;
 use super::names::MANIFEST;
 use super::table::corrupt;
 use crate::durable::{Disk, read_file};
-use crate::migration::{Counts, Error};
-use crate::space::convert::ByteCounts;
+use crate::migration::{Counts, Error, SourceBytes};
 use crate::space::policy::Policies;
 
 const MANIFEST_BYTES_MAX: u64 = 256 << 20;
@@ -45,7 +44,7 @@ pub struct Manifest {
     /// Outcomes of the records.
     pub counts: Counts,
     /// Source bytes by kind.
-    pub source_bytes: ByteCounts,
+    pub source_bytes: SourceBytes,
     /// The rules of the migration.
     pub policies: Policies,
     /// Entries of the table.

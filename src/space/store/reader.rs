@@ -7,8 +7,8 @@ use zerocopy::FromBytes;
 
 use super::block_view::{AlignedBytes, Block, NodeRef};
 use super::layout::{
-    ID_ENTRY_BYTES, IDS_MAGIC, INDEX_HEADER_BYTES, IdEntry, MARK_ENTRY_BYTES, MARKS_MAGIC, MarkEntry, MarkKind, NO_SEGMENT,
-    TableEntry,
+    ID_ENTRY_BYTES, IDS_MAGIC, INDEX_HEADER_BYTES, IdEntry, MARK_ENTRY_BYTES, MARKS_MAGIC, MarkEntry, MarkKind,
+    NO_SEGMENT, TableEntry,
 };
 use super::manifest::Manifest;
 use super::names::{IDS, MARKS, segment_path};

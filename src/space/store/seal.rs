@@ -10,8 +10,7 @@ use super::merkle::MerkleTree;
 use super::names::{IDS, MANIFEST, MARKS, TABLE, segment_name, segment_path};
 use super::table::{TableReader, corrupt};
 use crate::durable::{Disk, replace_file};
-use crate::migration::{Counts, Error};
-use crate::space::convert::ByteCounts;
+use crate::migration::{Counts, Error, SourceBytes};
 use crate::space::policy::Policies;
 use crate::space::state::RunState;
 
@@ -126,10 +125,11 @@ pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Ma
 /// Both identities of spec §5: outcomes against records, bytes against file lengths.
 fn check_identities(manifest: &Manifest) -> Result<(), Error> {
     manifest.counts.check_sum(manifest.records)?;
-    let bytes: &ByteCounts = &manifest.source_bytes;
+    let bytes: &SourceBytes = &manifest.source_bytes;
+    bytes.check_sum()?;
     let total: u64 = manifest.sources.iter().map(|file| file.bytes).sum();
-    if bytes.sum() != total {
-        return Err(Error::Accounting { what: format!("{} source bytes accounted for of {total}", bytes.sum()) });
+    if bytes.total != total {
+        return Err(Error::Accounting { what: format!("{} bytes read of {total} in the source", bytes.total) });
     }
     Ok(())
 }

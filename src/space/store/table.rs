@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use zerocopy::FromBytes;
 
-use super::layout::{
-    FORMAT_VERSION, INDEX_HEADER_BYTES, IndexHeader, TABLE_ENTRY_BYTES, TABLE_MAGIC, TableEntry,
-};
+use super::layout::{FORMAT_VERSION, INDEX_HEADER_BYTES, IndexHeader, TABLE_ENTRY_BYTES, TABLE_MAGIC, TableEntry};
 use super::names::TABLE;
 use crate::durable::{Disk, DiskFile};
 use crate::migration::Error;

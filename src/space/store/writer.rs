@@ -7,11 +7,11 @@ use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
 use super::layout::{
-    FORMAT_VERSION, INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader, TABLE_ENTRY_BYTES,
-    TABLE_MAGIC,
+    FORMAT_VERSION, INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader,
+    TABLE_ENTRY_BYTES, TABLE_MAGIC,
 };
 use super::names::{TABLE, segment_path};
-use crate::durable::{Disk, DiskFile, DiskError};
+use crate::durable::{Disk, DiskError, DiskFile};
 use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, Severity};
 use crate::pipeline::{Commit, Writer};
 use crate::space::convert::{EncodedBatch, EncodedExtent, sequence_gap};
@@ -63,7 +63,7 @@ impl StoreWriter {
             file.write_all_at(0, IndexHeader::new(TABLE_MAGIC, TABLE_ENTRY_BYTES).as_bytes())
         })?;
         remove_later_segments(&*disk, &paths, state.segment)?;
-        let findings = FindingsLog::open(disk.clone(), &paths.findings, state.findings_bytes)?;
+        let findings = FindingsLog::open(&*disk, &paths.findings, state.findings_bytes)?;
         Ok(Self {
             preallocated_bytes: state.segment_bytes,
             disk,
@@ -82,15 +82,10 @@ impl StoreWriter {
         })
     }
 
-    /// Ends writing: cuts off what was allocated ahead, and gives the state and the findings.
-    pub fn finish(self) -> Result<(RunState, FindingsLog), Error> {
+    /// Ends writing: gives back what was allocated ahead, and the state.
+    pub fn finish(self) -> Result<RunState, Error> {
         self.segment.set_len(self.state.segment_bytes)?;
-        Ok((self.state, self.findings))
-    }
-
-    /// The state as of the last write.
-    pub fn state(&self) -> &RunState {
-        &self.state
+        Ok(self.state)
     }
 
     fn place(&mut self, batch: &EncodedBatch) -> Result<(), Error> {
@@ -109,7 +104,8 @@ impl StoreWriter {
     }
 
     fn must_roll(&self, more_bytes: u64) -> bool {
-        self.state.segment_bytes > SEGMENT_HEADER_BYTES && self.state.segment_bytes + more_bytes > self.segment_bytes_max
+        self.state.segment_bytes > SEGMENT_HEADER_BYTES
+            && self.state.segment_bytes + more_bytes > self.segment_bytes_max
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -185,7 +181,7 @@ impl StoreWriter {
 
     fn note(&mut self, finding: &Finding) -> Result<(), Error> {
         self.state.fatal_findings += u64::from(finding.severity == Severity::Fatal);
-        self.findings.push(finding)
+        self.findings.append(finding)
     }
 }
 
@@ -199,10 +195,7 @@ impl Writer for StoreWriter {
         for finding in &batch.findings {
             self.note(finding)?;
         }
-        // Nothing of a doomed run is published: from here on only findings and counts matter.
-        if self.state.fatal_findings == 0 {
-            self.place(&batch)?;
-        }
+        self.place(&batch)?;
         self.state.counts.merge(&batch.counts);
         self.state.source.merge(&batch.source);
         self.state.records += batch.records;
@@ -219,7 +212,8 @@ impl Writer for StoreWriter {
             disk: self.disk.clone(),
             files,
             directory: std::mem::take(&mut self.names_changed).then(|| self.paths.staging.clone()),
-            checkpoint: (self.state.fatal_findings == 0).then(|| (self.checkpoint.clone(), self.state.clone())),
+            checkpoint: self.checkpoint.clone(),
+            state: self.state.clone(),
         })
     }
 }
@@ -229,22 +223,21 @@ pub struct StoreCommit {
     disk: Arc<dyn Disk>,
     files: Vec<Arc<dyn DiskFile>>,
     directory: Option<PathBuf>,
-    /// Absent once the run is doomed: it ends with its findings, and a later one begins anew.
-    checkpoint: Option<(Arc<CheckpointFile>, RunState)>,
+    checkpoint: Arc<CheckpointFile>,
+    state: RunState,
 }
 
 impl Commit for StoreCommit {
     type Error = Error;
 
     fn commit(self) -> Result<(), Error> {
-        let Some((checkpoint, state)) = self.checkpoint else { return Ok(()) };
         for file in &self.files {
             file.sync()?;
         }
         if let Some(directory) = &self.directory {
             self.disk.sync_directory(directory)?;
         }
-        checkpoint.store(&*self.disk, &state)
+        self.checkpoint.store(&*self.disk, &self.state)
     }
 }
 

@@ -1,0 +1,250 @@
+//! A whole migration: from the plan to the published store, resumable at every point.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::job::SpaceJob;
+use super::options::{MigrateOptions, Start};
+use super::paths::SpacePaths;
+use super::plan::{Plan, check_directory, plan};
+use super::reader::Cursor;
+use super::source::WalSource;
+use super::state::{CHECKPOINT_KIND, RunState};
+use super::store::layout::SEGMENT_HEADER_BYTES;
+use super::store::names::{POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
+use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
+use crate::migration::{
+    CheckpointFile, Counts, Error, Findings, FindingsCount, Journal, JournalEntry, Report, Severity, Stage, Step,
+    advance, free_space_check, pointer, write_report,
+};
+use crate::pipeline::Control;
+
+/// How a migration ended without an error.
+#[derive(Debug, Clone, Serialize)]
+pub struct MigrationEnd {
+    /// The stage that is reached.
+    pub stage: Stage,
+    /// Name of the store.
+    pub store: String,
+    /// Records framed.
+    pub records: u64,
+    /// Outcomes of all records.
+    pub counts: Counts,
+    /// True if nothing had to be done.
+    pub already_done: bool,
+    /// True if an earlier run was continued.
+    pub resumed: bool,
+    /// True if the run was asked to stop.
+    pub stopped: bool,
+    /// Damaged bytes that were left out.
+    pub damaged_bytes: u64,
+}
+
+/// Migrates the space: resumes an earlier run of the same plan or begins one, and takes it to its goal.
+pub fn migrate(
+    disk: Arc<dyn Disk>,
+    paths: &SpacePaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<MigrationEnd, Error> {
+    check_directory(paths.root())?;
+    let source = Arc::new(WalSource::open(&paths.log(), options.reader)?);
+    let plan = plan(paths, &source, options)?;
+    let run_directory = paths.run_directory();
+    run_directory.create(&*disk)?;
+    let _lock = run_directory.lock(&*disk)?;
+    let checkpoint = Arc::new(CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND));
+    let journal = Journal::open(disk.clone(), run_directory.path())?;
+    let session = Session { disk, paths, options, plan: &plan, checkpoint, journal: &journal };
+    let (state, resumed) = session.begin_or_resume()?;
+    let run_id = state.run_id.clone();
+    let goal = if options.publish { Stage::Published } else { Stage::Verified };
+    if state.stage >= goal {
+        return Ok(session.end(&state, true, resumed, false));
+    }
+    session.note(&run_id, if resumed { "resumed" } else { "started" })?;
+    let started = Instant::now();
+    let mut job = SpaceJob {
+        disk: session.disk.clone(),
+        paths,
+        source,
+        options,
+        control: *control,
+        checkpoint: session.checkpoint.clone(),
+        state,
+    };
+    let result = advance(&mut job, goal, &journal, &run_id);
+    let outcome = match &result {
+        Ok(Step::Done) => job.state.stage.to_string(),
+        Ok(Step::Stopped) => "stopped".into(),
+        Err(Error::Findings { .. }) => "failed: findings".into(),
+        Err(_) => "failed".into(),
+    };
+    // A report that cannot be written, as on a full disk, must not hide why the run failed.
+    let reported = session.report(&job.state, outcome, started);
+    match result {
+        Ok(step) => {
+            reported?;
+            Ok(session.end(&job.state, false, resumed, step == Step::Stopped))
+        }
+        Err(error @ Error::Findings { .. }) => {
+            reported?;
+            session.discard(&job.state.store)?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+struct Session<'a> {
+    disk: Arc<dyn Disk>,
+    paths: &'a SpacePaths,
+    options: &'a MigrateOptions,
+    plan: &'a Plan,
+    checkpoint: Arc<CheckpointFile>,
+    journal: &'a Journal,
+}
+
+impl Session<'_> {
+    /// The state to go on from, and whether it is that of an earlier run.
+    fn begin_or_resume(&self) -> Result<(RunState, bool), Error> {
+        if self.options.start == Start::Restart {
+            self.restart()?;
+            return Ok((self.fresh()?, false));
+        }
+        match self.checkpoint.load::<RunState>(&*self.disk)? {
+            Some(state) => self.resume(state).map(|state| (state, true)),
+            None if self.options.start == Start::Resume => Err(Error::Usage {
+                what: "there is no earlier run to resume".into(),
+                next: "leave out --resume".into(),
+            }),
+            None => Ok((self.fresh()?, false)),
+        }
+    }
+
+    fn resume(&self, mut state: RunState) -> Result<RunState, Error> {
+        if state.plan_digest != self.plan.digest_bytes {
+            return Err(Error::State {
+                path: self.checkpoint.path(),
+                what: "the checkpoint belongs to another plan: source files or policies differ".into(),
+                next: format!("use the settings of that run ({}), or start over with --restart", state.settings),
+                damaged: false,
+            });
+        }
+        if state.stage == Stage::RolledBack {
+            // The store is still there; it is verified again before it is published again.
+            state.stage = Stage::Sealed;
+        }
+        Ok(state)
+    }
+
+    /// A new run: nothing staged is left over from one that had no checkpoint yet.
+    fn fresh(&self) -> Result<RunState, Error> {
+        remove_tree(&*self.disk, &self.paths.staging())?;
+        free_space_check(&*self.disk, self.paths.root(), self.plan.space_needed_bytes)?;
+        let text = serde_json::to_vec_pretty(self.plan).expect("plain data always serialises");
+        replace_file(&*self.disk, &self.paths.run_directory().plan_path(), &text)?;
+        Ok(RunState {
+            plan_digest: self.plan.digest_bytes,
+            run_id: uuid::Uuid::now_v7().to_string(),
+            store: store_name(self.next_generation()?),
+            settings: self.options.text(),
+            stage: Stage::Running,
+            cursor: Cursor::default(),
+            last_sequence: None,
+            segment: 0,
+            segment_bytes: SEGMENT_HEADER_BYTES,
+            findings_bytes: 0,
+            fatal_findings: 0,
+            records: 0,
+            node_rows: 0,
+            counts: Counts::default(),
+            source: Default::default(),
+        })
+    }
+
+    fn next_generation(&self) -> Result<u32, Error> {
+        let used = self.disk.list(self.paths.root())?;
+        let newest = used.iter().filter_map(|entry| entry.name.to_str().and_then(generation)).max();
+        Ok(newest.unwrap_or(0) + 1)
+    }
+
+    /// Discards the state of the earlier run, readable or not, and its store unless that is live.
+    fn restart(&self) -> Result<(), Error> {
+        let live = pointer::read(&*self.disk, self.paths.root())?;
+        for entry in self.disk.list(self.paths.root())? {
+            let Some(name) = entry.name.to_str() else { continue };
+            if generation(name).is_some() && live.as_deref() != Some(name) {
+                remove_tree(&*self.disk, &self.paths.store(name))?;
+            }
+        }
+        remove_tree(&*self.disk, &self.paths.staging())?;
+        remove_tree(&*self.disk, &self.paths.scratch())?;
+        self.checkpoint.remove(&*self.disk)
+    }
+
+    /// After findings under a policy `fail`: the next run may choose other policies.
+    fn discard(&self, store: &str) -> Result<(), Error> {
+        debug_assert!(store.starts_with(STORE_PREFIX));
+        self.checkpoint.remove(&*self.disk)?;
+        remove_tree(&*self.disk, &self.paths.staging())?;
+        Ok(remove_tree(&*self.disk, &self.paths.scratch())?)
+    }
+
+    fn note(&self, run_id: &str, event: &str) -> Result<(), Error> {
+        let detail = json!({ "plan": self.plan.digest, "settings": self.options.text() });
+        self.journal.append(&JournalEntry::now(run_id, event, detail))
+    }
+
+    fn end(&self, state: &RunState, already_done: bool, resumed: bool, stopped: bool) -> MigrationEnd {
+        MigrationEnd {
+            stage: state.stage,
+            store: state.store.clone(),
+            records: state.records,
+            counts: state.counts.clone(),
+            already_done,
+            resumed,
+            stopped,
+            damaged_bytes: state.source.damaged,
+        }
+    }
+
+    fn report(&self, state: &RunState, outcome: String, started: Instant) -> Result<(), Error> {
+        let findings = Findings::new(self.paths.run_directory().findings_path(), state.findings_bytes);
+        let mut findings_count = FindingsCount::default();
+        findings.for_each(&*self.disk, |finding| {
+            match finding.severity {
+                Severity::Note => findings_count.note += 1,
+                Severity::Refused => findings_count.refused += 1,
+                Severity::Fatal => findings_count.fatal += 1,
+            }
+            Ok(())
+        })?;
+        let store = self.paths.store(&state.store);
+        let target = if state.stage >= Stage::Sealed { store } else { self.paths.staging() };
+        let report = Report {
+            run_id: state.run_id.clone(),
+            noun: "space".into(),
+            outcome,
+            source: self.plan.source.clone(),
+            target: target.display().to_string(),
+            records_read: state.records,
+            counts: state.counts.clone(),
+            source_bytes: state.source,
+            target_bytes: directory_bytes(&*self.disk, &target).unwrap_or(0),
+            duration_ms: started.elapsed().as_millis() as u64,
+            findings_count,
+            policy: serde_json::to_value(self.options.policies).expect("plain data always serialises"),
+            details: json!({
+                "stage": state.stage,
+                "live": pointer::read(&*self.disk, self.paths.root())?.unwrap_or_else(|| POINTER_TO_LOG.to_owned()),
+                "not_read": self.plan.others,
+                "linked": self.plan.linked,
+            }),
+        };
+        write_report(&*self.disk, &self.paths.run_directory().report_path(), &report, &findings)
+    }
+}

@@ -1,0 +1,115 @@
+//! Settings of a migration: what decides its result, and what decides only its course.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use super::policy::Policies;
+use super::reader::BatchLimits;
+use crate::durable::ReaderKind;
+use crate::pipeline::{Budget, Options};
+
+/// Segments are ended when the next block would make them larger than this.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// What to do with the state of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// Go on if there is one, else begin.
+    #[default]
+    Auto,
+    /// Go on; fail if there is none.
+    Resume,
+    /// Discard it and begin anew.
+    Restart,
+}
+
+/// Settings of a migration.
+#[derive(Debug, Clone)]
+pub struct MigrateOptions {
+    /// The rules. They decide the result, as does `segment_bytes_max`; nothing else does.
+    pub policies: Policies,
+    /// Bytes after which a segment ends.
+    pub segment_bytes_max: u64,
+    /// How the source is read.
+    pub reader: ReaderKind,
+    /// Records of a batch, rounded up to whole blocks.
+    pub batch_records: u64,
+    /// Records between two checkpoints.
+    pub checkpoint_interval_records: u64,
+    /// Time between two checkpoints, at least.
+    pub checkpoint_interval_ms_min: u64,
+    /// Memory for everything in flight.
+    pub memory_budget_bytes: u64,
+    /// Share of the budget at which the reader begins to wait.
+    pub backpressure_threshold: f64,
+    /// Records a second.
+    pub rate_limit: Option<NonZeroU32>,
+    /// Threads that convert.
+    pub parallel_workers: NonZeroUsize,
+    /// What to do with the state of an earlier run.
+    pub start: Start,
+    /// Whether to publish at the end.
+    pub publish: bool,
+}
+
+impl Default for MigrateOptions {
+    fn default() -> Self {
+        Self {
+            policies: Policies::default(),
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            reader: ReaderKind::Auto,
+            batch_records: 1_000,
+            checkpoint_interval_records: 10_000,
+            checkpoint_interval_ms_min: 200,
+            memory_budget_bytes: 512 << 20,
+            backpressure_threshold: 0.8,
+            rate_limit: None,
+            parallel_workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            start: Start::Auto,
+            publish: true,
+        }
+    }
+}
+
+impl MigrateOptions {
+    /// Settings of one pass of the engine, with a budget of its own.
+    pub fn engine(&self) -> Options {
+        Options {
+            parallel_workers: self.parallel_workers,
+            budget: Budget::new(self.memory_budget_bytes, self.backpressure_threshold),
+            rate_limit: self.rate_limit,
+            checkpoint_interval_records: self.checkpoint_interval_records,
+            checkpoint_interval_ms_min: self.checkpoint_interval_ms_min,
+        }
+    }
+
+    /// Limits of a batch.
+    pub fn batch_limits(&self) -> BatchLimits {
+        BatchLimits::for_budget(
+            self.batch_records,
+            self.memory_budget_bytes,
+            self.backpressure_threshold,
+            self.parallel_workers.get(),
+        )
+    }
+
+    /// The part that decides the result, as text: it enters the plan's digest.
+    pub fn decisive_text(&self) -> String {
+        format!("{} segment-bytes-max={}", self.policies, self.segment_bytes_max)
+    }
+
+    /// All settings, as text, for whoever looks at a checkpoint.
+    pub fn text(&self) -> String {
+        format!(
+            "{} reader={} batch-size={} checkpoint-interval={} memory-budget-bytes={} backpressure-threshold={} \
+             rate-limit={} parallel-workers={}",
+            self.decisive_text(),
+            self.reader,
+            self.batch_records,
+            self.checkpoint_interval_records,
+            self.memory_budget_bytes,
+            self.backpressure_threshold,
+            self.rate_limit.map_or("none".to_owned(), |rate| rate.to_string()),
+            self.parallel_workers
+        )
+    }
+}
