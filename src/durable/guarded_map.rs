@@ -295,6 +295,11 @@ mod tests {
             let map = GuardedMap::new(&file, &Arc::from(path.as_path()), offset as u64, len).unwrap().unwrap();
             assert!(*map == bytes[offset..offset + len], "{offset} {len}");
         }
+        for _ in 0..=GUARDS_MAX {
+            GuardedMap::new(&file, &Arc::from(path.as_path()), 0, 1)
+                .unwrap()
+                .expect("a dropped mapping frees its guard");
+        }
     }
 
     #[test]

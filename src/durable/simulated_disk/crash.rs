@@ -44,13 +44,10 @@ pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
     let names = surviving_names(tree, fault, &mut random);
     let torn = last_write(tree);
     let mut settled = Tree::new();
-    let mut seen = HashSet::from([ROOT]);
+    // Ends: no node has two names, since a change that moves one away goes with the older one that brought it there.
     let mut open: Vec<(NodeId, NodeId)> = vec![(ROOT, ROOT)];
     while let Some((old_directory, new_directory)) = open.pop() {
         for (name, &old) in &names[old_directory] {
-            if !seen.insert(old) {
-                continue;
-            }
             match &tree.nodes[old] {
                 Node::File(file) => {
                     let content = surviving_bytes(file, fault, torn, &mut random);

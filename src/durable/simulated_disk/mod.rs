@@ -7,6 +7,8 @@
 
 mod crash;
 mod files;
+#[cfg(test)]
+mod model_tests;
 mod state;
 #[cfg(test)]
 mod tests;

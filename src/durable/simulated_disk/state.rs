@@ -182,21 +182,26 @@ impl State {
         Ok(self.capacity_bytes.map_or(1 << 40, |capacity_bytes| capacity_bytes.saturating_sub(self.used_bytes())))
     }
 
+    /// Looks in the order in which Linux does, so that the same mistake gets the same answer.
     pub(super) fn rename(&mut self, from: &Path, to: &Path, may_replace: bool) -> io::Result<()> {
-        let node = self.tree.find(from)?;
         let (source, source_name) = self.tree.find_parent(from)?;
         let (target, target_name) = self.tree.find_parent(to)?;
-        if let Some(&replaced) = self.tree.names(target)?.get(target_name) {
-            if !may_replace {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            if replaced == node {
-                return Ok(());
-            }
-            self.check_replaceable(node, replaced)?;
+        let node = self.tree.find(from)?;
+        let replaced = self.tree.names(target)?.get(target_name).copied();
+        if replaced.is_some() && !may_replace {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if replaced == Some(node) {
+            return Ok(());
         }
         if to.starts_with(from) {
             return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if from.starts_with(to) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if let Some(replaced) = replaced {
+            self.check_replaceable(node, replaced)?;
         }
         let edits = vec![edit(source, source_name, None), edit(target, target_name, Some(node))];
         let change = NameChange { edits, waits_on: vec![target] };
@@ -213,6 +218,7 @@ impl State {
     }
 
     pub(super) fn exchange(&mut self, a: &Path, b: &Path) -> io::Result<()> {
+        let ((parent_a, name_a), (parent_b, name_b)) = (self.tree.find_parent(a)?, self.tree.find_parent(b)?);
         let (node_a, node_b) = (self.tree.find(a)?, self.tree.find(b)?);
         if node_a == node_b {
             return Ok(());
@@ -220,7 +226,6 @@ impl State {
         if a.starts_with(b) || b.starts_with(a) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let ((parent_a, name_a), (parent_b, name_b)) = (self.tree.find_parent(a)?, self.tree.find_parent(b)?);
         let edits = vec![edit(parent_a, name_a, Some(node_b)), edit(parent_b, name_b, Some(node_a))];
         let change = NameChange { edits, waits_on: vec![parent_a, parent_b] };
         self.perform(format!("exchange {} and {}", a.display(), b.display()), Effect::Names(change))

@@ -112,14 +112,34 @@ fn a_rename_between_directories_waits_for_the_target() {
 
 #[test]
 fn an_exchange_between_directories_waits_for_both() {
+    for (first, second) in [("/a", "/b"), ("/b", "/a")] {
+        let disk = SimulatedDisk::with_directories(&[path("/a"), path("/b")]);
+        disk.install_file(path("/a/x"), b"1");
+        disk.install_file(path("/b/x"), b"2");
+        disk.exchange(path("/a/x"), path("/b/x")).unwrap();
+        disk.sync_directory(path(first)).unwrap();
+        assert_eq!(left(&disk, CrashFault::UnsyncedDropped), files([("/a/x", "1"), ("/b/x", "2")]));
+        disk.sync_directory(path(second)).unwrap();
+        assert_eq!(left(&disk, CrashFault::UnsyncedDropped), files([("/a/x", "2"), ("/b/x", "1")]));
+    }
+}
+
+#[test]
+fn scattered_names_are_the_first_of_each_directory() {
     let disk = SimulatedDisk::with_directories(&[path("/a"), path("/b")]);
-    disk.install_file(path("/a/x"), b"1");
-    disk.install_file(path("/b/x"), b"2");
-    disk.exchange(path("/a/x"), path("/b/x")).unwrap();
-    disk.sync_directory(path("/b")).unwrap();
-    assert_eq!(left(&disk, CrashFault::UnsyncedDropped), files([("/a/x", "1"), ("/b/x", "2")]));
-    disk.sync_directory(path("/a")).unwrap();
-    assert_eq!(left(&disk, CrashFault::UnsyncedDropped), files([("/a/x", "2"), ("/b/x", "1")]));
+    for name in 0..8 {
+        put(&disk, &format!("/a/{name}"), b"");
+        put(&disk, &format!("/b/{name}"), b"");
+    }
+    let mut counts = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let image = disk.crash_image(disk.operations(), CrashFault::ScatteredWrites(seed));
+        let of = |directory| image.list(path(directory)).unwrap();
+        let is_first = |entries: &[DiskEntry]| (0..).zip(entries).all(|(i, entry)| *entry.name == *format!("{i}"));
+        assert!(is_first(&of("/a")) && is_first(&of("/b")), "{seed}");
+        counts.insert((of("/a").len(), of("/b").len()));
+    }
+    assert!(counts.len() > 10, "directories lose names independently");
 }
 
 #[test]
