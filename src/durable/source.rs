@@ -282,6 +282,32 @@ mod tests {
         assert!(is_mapped(ReaderKind::Mmap, 1));
         assert!(!is_mapped(ReaderKind::Pread, LEN));
         assert!(!is_mapped(ReaderKind::Auto, 1));
+        let is_local = is_on_local_file_system(&File::open(&path).unwrap());
+        assert_eq!(is_mapped(ReaderKind::Auto, LEN), is_local);
+    }
+
+    const MANY_WINDOWS_VARIABLE: &str = "HAUL_TEST_MANY_WINDOWS";
+
+    /// The other process of the test below, which would take the mappings of its neighbours; else does nothing.
+    #[test]
+    fn child_that_takes_every_mapping() {
+        if let Some(path) = std::env::var_os(MANY_WINDOWS_VARIABLE) {
+            let file = SourceFile::open(Path::new(&path), ReaderKind::Mmap).unwrap();
+            let windows: Vec<_> = (0..1030).map(|offset| file.window(offset, 1).unwrap()).collect();
+            assert!(windows.iter().zip(bytes()).all(|(window, byte)| **window == [byte]));
+            println!("{} mapped", windows.iter().filter(|window| window.is_mapped()).count());
+        }
+    }
+
+    #[test]
+    fn when_no_more_can_be_mapped_the_rest_is_read() {
+        let (_directory, path) = source();
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "durable::source::tests::child_that_takes_every_mapping", "--nocapture"])
+            .env(MANY_WINDOWS_VARIABLE, &path)
+            .output()
+            .unwrap();
+        assert!(String::from_utf8_lossy(&child.stdout).contains("1024 mapped"), "{child:?}");
     }
 
     #[test]

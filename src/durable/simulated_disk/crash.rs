@@ -1,0 +1,176 @@
+//! What a crash leaves of a simulated file system.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::tree::{Change, FileNode, Names, Node, NodeId, ROOT, Tree, write_at};
+
+/// The unit that a disk writes whole, in bytes.
+const SECTOR_BYTES: usize = 512;
+
+/// What becomes of everything that was not synced when the power went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashFault {
+    /// It survives: the process died, not the computer.
+    AllKept,
+    /// It is lost: bytes and names are those of their last sync.
+    UnsyncedDropped,
+    /// It survives, but for the second half of the last write, cut at a multiple of 512 bytes.
+    LastWriteTorn,
+    /// Bytes survive, changes of names are lost; files whose names were never synced are gone.
+    RenamesLost,
+    /// Changes of names survive, bytes are lost: a new name may stand for an empty file.
+    RenamesEarly,
+    /// Of each write any 512-byte sectors survive, of the names of each directory any first changes, by this seed.
+    ScatteredWrites(u64),
+}
+
+impl CrashFault {
+    /// Every fault that needs no seed.
+    pub const ALL: [Self; 5] =
+        [Self::AllKept, Self::UnsyncedDropped, Self::LastWriteTorn, Self::RenamesLost, Self::RenamesEarly];
+
+    fn keeps_all_names(self) -> bool {
+        matches!(self, Self::AllKept | Self::LastWriteTorn | Self::RenamesEarly)
+    }
+}
+
+/// The tree as it is found after a crash: all of it durable, only what can be reached.
+pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
+    let mut random = Random(match fault {
+        CrashFault::ScatteredWrites(seed) => seed,
+        _ => 0,
+    });
+    let names = surviving_names(tree, fault, &mut random);
+    let torn = last_write(tree);
+    let mut settled = Tree::new();
+    let mut seen = HashSet::from([ROOT]);
+    let mut open: Vec<(NodeId, NodeId)> = vec![(ROOT, ROOT)];
+    while let Some((old_directory, new_directory)) = open.pop() {
+        for (name, &old) in &names[old_directory] {
+            if !seen.insert(old) {
+                continue;
+            }
+            match &tree.nodes[old] {
+                Node::File(file) => {
+                    let content = surviving_bytes(file, fault, torn, &mut random);
+                    settled.install(new_directory, name, Node::File(FileNode::settled(content)));
+                }
+                Node::Directory(_) => {
+                    open.push((old, settled.install_directory(new_directory, name)));
+                }
+            }
+        }
+    }
+    settled
+}
+
+/// The names of each directory, by node; nothing for files.
+fn surviving_names(tree: &Tree, fault: CrashFault, random: &mut Random) -> Vec<Names> {
+    let of_node = |node: &Node| match node {
+        Node::File(_) => Names::new(),
+        Node::Directory(directory) if fault.keeps_all_names() => directory.cached.clone(),
+        Node::Directory(directory) => directory.durable.clone(),
+    };
+    let mut names: Vec<Names> = tree.nodes.iter().map(of_node).collect();
+    if let CrashFault::ScatteredWrites(_) = fault {
+        keep_some_changes(tree, &mut names, random);
+    }
+    names
+}
+
+/// Keeps the first changes of each directory, any number of them. A change of two directories ends the row of both.
+fn keep_some_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
+    let mut ended = HashSet::new();
+    for change in &tree.pending {
+        let is_kept = change.edits.iter().all(|edit| !ended.contains(&edit.directory)) && !random.one_in(4);
+        for edit in &change.edits {
+            if is_kept {
+                edit.apply(&mut names[edit.directory]);
+            } else {
+                ended.insert(edit.directory);
+            }
+        }
+    }
+}
+
+/// The place in the order of changes of the last write that is not synced.
+fn last_write(tree: &Tree) -> Option<u64> {
+    let of_node = |node: &Node| match node {
+        Node::File(file) => {
+            file.unsynced.iter().rev().find(|(_, change)| matches!(change, Change::Write { .. })).map(|c| c.0)
+        }
+        Node::Directory(_) => None,
+    };
+    tree.nodes.iter().filter_map(of_node).max()
+}
+
+fn surviving_bytes(file: &FileNode, fault: CrashFault, torn: Option<u64>, random: &mut Random) -> Arc<Vec<u8>> {
+    match fault {
+        CrashFault::AllKept | CrashFault::RenamesLost => file.cached.clone(),
+        CrashFault::UnsyncedDropped | CrashFault::RenamesEarly => file.durable.clone(),
+        CrashFault::LastWriteTorn if file.unsynced.iter().any(|(place, _)| Some(*place) == torn) => {
+            Arc::new(tear(file, torn))
+        }
+        CrashFault::LastWriteTorn => file.cached.clone(),
+        CrashFault::ScatteredWrites(_) if file.unsynced.is_empty() => file.durable.clone(),
+        CrashFault::ScatteredWrites(_) => Arc::new(scatter(file, random)),
+    }
+}
+
+/// All changes, but of the torn write only what lies before the 512-byte boundary next to its middle.
+fn tear(file: &FileNode, torn: Option<u64>) -> Vec<u8> {
+    let mut content = Vec::clone(&file.durable);
+    for (place, change) in &file.unsynced {
+        match change {
+            Change::Write { offset, bytes } if Some(*place) == torn => {
+                let start = *offset as usize;
+                let cut = (start + bytes.len() / 2) / SECTOR_BYTES * SECTOR_BYTES;
+                write_at(&mut content, start, &bytes[..cut.saturating_sub(start)]);
+            }
+            _ => change.apply(&mut content),
+        }
+    }
+    content
+}
+
+/// Any of the sectors of each write; the length may be the new one even where the bytes are not (zeros then).
+fn scatter(file: &FileNode, random: &mut Random) -> Vec<u8> {
+    let mut content = Vec::clone(&file.durable);
+    for (_, change) in &file.unsynced {
+        match change {
+            Change::SetLen(_) if random.one_in(2) => {}
+            Change::SetLen(_) => change.apply(&mut content),
+            Change::Write { offset, bytes } => scatter_write(&mut content, *offset as usize, bytes, random),
+        }
+    }
+    if random.one_in(2) {
+        content.resize(file.cached.len(), 0);
+    }
+    content
+}
+
+fn scatter_write(content: &mut Vec<u8>, offset: usize, bytes: &[u8], random: &mut Random) {
+    let mut done = 0;
+    while done < bytes.len() {
+        let sector_end = ((offset + done) / SECTOR_BYTES + 1) * SECTOR_BYTES;
+        let next = (sector_end - offset).min(bytes.len());
+        if !random.one_in(2) {
+            write_at(content, offset + done, &bytes[done..next]);
+        }
+        done = next;
+    }
+}
+
+/// SplitMix64: small, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn one_in(&mut self, n: u64) -> bool {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)).is_multiple_of(n)
+    }
+}

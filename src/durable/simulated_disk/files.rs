@@ -1,0 +1,98 @@
+//! What a simulated disk hands out: open files and locks.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::state::State;
+use super::tree::{Change, NodeId};
+use crate::durable::{DiskError, DiskFile};
+
+pub(super) struct SimulatedFile {
+    state: Arc<Mutex<State>>,
+    node: NodeId,
+    path: PathBuf,
+    is_writable: bool,
+    sync_failed: AtomicBool,
+}
+
+impl SimulatedFile {
+    pub(super) fn new(state: Arc<Mutex<State>>, node: NodeId, path: &Path, is_writable: bool) -> Self {
+        Self { state, node, path: path.to_path_buf(), is_writable, sync_failed: AtomicBool::new(false) }
+    }
+
+    fn run<T>(&self, operation: &'static str, body: impl FnOnce(&mut State) -> io::Result<T>) -> Result<T, DiskError> {
+        body(&mut self.state.lock()).map_err(|e| DiskError::new(operation, &self.path, e))
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if !self.is_writable {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        self.check_sync()
+    }
+
+    fn check_sync(&self) -> io::Result<()> {
+        if self.sync_failed.load(Ordering::Acquire) {
+            return Err(io::Error::other("an earlier sync of this file failed, its bytes may be lost"));
+        }
+        Ok(())
+    }
+}
+
+impl DiskFile for SimulatedFile {
+    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.run("write", |state| {
+            self.check_writable()?;
+            state.change(&self.path, self.node, Change::Write { offset, bytes: bytes.into() })
+        })
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
+        self.run("read", |state| {
+            let content = &state.tree.file(self.node).cached;
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let bytes = content.get(start..start.saturating_add(buffer.len()));
+            buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })
+    }
+
+    fn len(&self) -> Result<u64, DiskError> {
+        self.run("measure", |state| Ok(state.tree.file(self.node).cached.len() as u64))
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), DiskError> {
+        self.run("set the length of", |state| {
+            self.check_writable()?;
+            state.change(&self.path, self.node, Change::SetLen(len))
+        })
+    }
+
+    fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
+        self.run("preallocate", |state| state.preallocate(&self.path, self.node, offset, len))
+    }
+
+    fn start_writeback(&self, _offset: u64, _len: u64) {}
+
+    fn sync(&self) -> Result<(), DiskError> {
+        self.run("sync", |state| {
+            self.check_sync()?;
+            state.sync(&self.path, self.node).inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
+        })
+    }
+}
+
+pub(super) struct SimulatedLock {
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) node: NodeId,
+}
+
+impl Drop for SimulatedLock {
+    fn drop(&mut self) {
+        self.state.lock().locked.remove(&self.node);
+    }
+}

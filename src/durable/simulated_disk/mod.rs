@@ -1,0 +1,185 @@
+//! A disk in memory that records what is done to it and can show what a crash would have left.
+//!
+//! A file has the bytes of its last sync and the changes since. A directory has the names of its last sync; changes of
+//! names since then wait, in order, for a sync of the directory they were made in: a rename between two directories for
+//! the target's, an exchange for both. Syncing a file makes its bytes durable, never its name. That is less than most
+//! file systems give, and nothing may rely on more.
+
+mod crash;
+mod files;
+#[cfg(test)]
+mod model_tests;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use crash::CrashFault;
+pub use state::InjectedFault;
+
+use super::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard};
+use crash::settle;
+use files::{SimulatedFile, SimulatedLock};
+use state::State;
+use tree::{Effect, Tree};
+
+/// A disk in memory, for tests of crashes and of failing operations. Paths are absolute. Clones share the disk.
+#[derive(Clone)]
+pub struct SimulatedDisk {
+    state: Arc<Mutex<State>>,
+}
+
+impl SimulatedDisk {
+    /// A disk with an empty root directory.
+    pub fn new() -> Self {
+        Self::from_tree(Tree::new())
+    }
+
+    /// A disk with these directories and those above them, all durable.
+    pub fn with_directories(paths: &[&Path]) -> Self {
+        let disk = Self::new();
+        paths.iter().for_each(|path| _ = disk.state.lock().install_directories(path));
+        disk
+    }
+
+    fn from_tree(tree: Tree) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(tree))) }
+    }
+
+    /// Puts a durable file in place, and the directories above it, without recording it.
+    ///
+    /// # Panics
+    /// After the first operation, and if something stands at the path: it sets the scene, it is not part of the play.
+    pub fn install_file(&self, path: &Path, bytes: &[u8]) {
+        self.state.lock().install_file(path, bytes);
+    }
+
+    /// How many operations that change the disk were recorded.
+    pub fn operations(&self) -> usize {
+        self.state.lock().log.len()
+    }
+
+    /// What operation `index` was, counted from 0, for messages.
+    pub fn operation_label(&self, index: usize) -> String {
+        self.state.lock().log.get(index).map_or_else(|| "no operation".into(), |operation| operation.label.clone())
+    }
+
+    /// The disk as it is found after a crash right behind the first `after_operations` recorded operations: a new disk,
+    /// all of it durable, with nothing recorded, no lock held and no fault to come.
+    pub fn crash_image(&self, after_operations: usize, fault: CrashFault) -> Self {
+        let state = self.state.lock();
+        let mut tree = state.initial.clone();
+        state.log.iter().take(after_operations).for_each(|operation| tree.apply(&operation.effect));
+        Self::from_tree(settle(&tree, fault))
+    }
+
+    /// [`crash_image`](Self::crash_image) at every boundary, from no operation to all, for the price of one replay.
+    pub fn crash_images(&self, fault: CrashFault) -> impl Iterator<Item = Self> + use<> {
+        let state = self.state.lock();
+        let mut tree = state.initial.clone();
+        let effects: Vec<Effect> = state.log.iter().map(|operation| operation.effect.clone()).collect();
+        let first = std::iter::once(Self::from_tree(settle(&tree, fault)));
+        first.chain(effects.into_iter().map(move |effect| {
+            tree.apply(&effect);
+            Self::from_tree(settle(&tree, fault))
+        }))
+    }
+
+    /// Makes one operation fail, once: the next one that changes the disk if `n` is 0, else the n-th after that.
+    pub fn fail_operation(&self, n: usize, kind: InjectedFault) {
+        self.state.lock().fault = Some((n, kind));
+    }
+
+    /// True while a fault asked for with [`fail_operation`](Self::fail_operation) has not yet happened.
+    pub fn fault_is_pending(&self) -> bool {
+        self.state.lock().fault.is_some()
+    }
+
+    /// Lets all files together hold this many bytes; more is `StorageFull`.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.state.lock().capacity_bytes = Some(bytes);
+    }
+
+    /// All files that can be seen, with their bytes.
+    pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let state = self.state.lock();
+        state.tree.files().into_iter().map(|(path, file)| (path, Vec::clone(&file.cached))).collect()
+    }
+
+    fn open(&self, operation: &'static str, path: &Path, is_writable: bool) -> Result<Arc<dyn DiskFile>, DiskError> {
+        let node = self.state.lock().find_file(path).map_err(|e| DiskError::new(operation, path, e))?;
+        Ok(Arc::new(SimulatedFile::new(self.state.clone(), node, path, is_writable)))
+    }
+}
+
+impl Default for SimulatedDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        let node = self.state.lock().create_file(path).map_err(|e| DiskError::new("create file", path, e))?;
+        Ok(Arc::new(SimulatedFile::new(self.state.clone(), node, path, true)))
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        self.open("open file", path, true)
+    }
+
+    fn open_for_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        self.open("open file for reading", path, false)
+    }
+
+    fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
+        self.state.lock().create_directory(path).map_err(|e| DiskError::new("create directory", path, e))
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
+        self.state.lock().sync_directory(path).map_err(|e| DiskError::new("sync directory", path, e))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        self.state.lock().rename(from, to, true).map_err(|e| DiskError::new("rename", from, e))
+    }
+
+    fn rename_exclusive(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        self.state.lock().rename(from, to, false).map_err(|e| DiskError::new("rename without replacing", from, e))
+    }
+
+    fn exchange(&self, a: &Path, b: &Path) -> Result<(), DiskError> {
+        self.state.lock().exchange(a, b).map_err(|e| DiskError::new("exchange", a, e))
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
+        self.state.lock().remove_file(path).map_err(|e| DiskError::new("remove file", path, e))
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
+        self.state.lock().remove_directory(path).map_err(|e| DiskError::new("remove directory", path, e))
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<DiskEntry>, DiskError> {
+        self.state.lock().list(path).map_err(|e| DiskError::new("list directory", path, e))
+    }
+
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        self.state.lock().kind(path).map_err(|e| DiskError::new("look up", path, e))
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
+        self.state.lock().free_bytes(path).map_err(|e| DiskError::new("measure free space at", path, e))
+    }
+
+    fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
+        let answer = self.state.lock().try_lock(path, owner).map_err(|e| DiskError::new("lock", path, e))?;
+        Ok(answer.map(|node| LockGuard(Box::new(SimulatedLock { state: self.state.clone(), node }))))
+    }
+}

@@ -1,0 +1,287 @@
+//! A simulated disk in use: checks what an operation may do, lets it fail if asked to, records it and carries it out.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use super::tree::{Change, Effect, FileNode, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
+use crate::durable::{DiskEntry, EntryKind};
+
+/// How an operation is made to fail. One that a fault does not fit fails as `Eio`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InjectedFault {
+    /// Nothing happens, with an input/output error.
+    Eio,
+    /// Nothing happens, with `StorageFull`.
+    Enospc,
+    /// Half of a write's bytes are written, then `StorageFull`.
+    ShortWrite,
+    /// A file's sync loses what was not synced, with an input/output error.
+    FailedSync,
+}
+
+impl InjectedFault {
+    /// Every fault.
+    pub const ALL: [Self; 4] = [Self::Eio, Self::Enospc, Self::ShortWrite, Self::FailedSync];
+}
+
+/// An operation that was carried out.
+pub(super) struct Operation {
+    pub(super) label: String,
+    pub(super) effect: Effect,
+}
+
+pub(super) struct State {
+    pub(super) tree: Tree,
+    /// The tree before the first operation.
+    pub(super) initial: Tree,
+    pub(super) log: Vec<Operation>,
+    pub(super) locked: HashSet<NodeId>,
+    /// The fault that waits, and how many operations go before it.
+    pub(super) fault: Option<(usize, InjectedFault)>,
+    pub(super) capacity_bytes: Option<u64>,
+}
+
+impl State {
+    pub(super) fn new(tree: Tree) -> Self {
+        let initial = tree.clone();
+        Self { tree, initial, log: Vec::new(), locked: HashSet::new(), fault: None, capacity_bytes: None }
+    }
+
+    pub(super) fn install_directories(&mut self, path: &Path) -> NodeId {
+        assert!(self.log.is_empty(), "directories are installed before the first operation");
+        let mut node = ROOT;
+        for component in path.components() {
+            if let Component::Normal(name) = component {
+                let existing = self.tree.names(node).expect("only directories above").get(name).copied();
+                node = existing.unwrap_or_else(|| self.tree.install_directory(node, name));
+            }
+        }
+        self.initial = self.tree.clone();
+        node
+    }
+
+    pub(super) fn install_file(&mut self, path: &Path, bytes: &[u8]) {
+        let parent = self.install_directories(path.parent().expect("a file has a directory"));
+        let name = path.file_name().expect("a file has a name");
+        assert!(self.tree.find(path).is_err(), "{} is there already", path.display());
+        self.tree.install(parent, name, Node::File(FileNode::settled(Arc::new(bytes.to_vec()))));
+        self.initial = self.tree.clone();
+    }
+
+    /// The one way to change the tree: fails if it is this operation's turn to.
+    fn perform(&mut self, label: String, effect: Effect) -> io::Result<()> {
+        match &mut self.fault {
+            Some((0, kind)) => {
+                let kind = *kind;
+                self.fault = None;
+                self.fail(kind, label, effect)
+            }
+            waiting => {
+                if let Some((operations_before, _)) = waiting {
+                    *operations_before -= 1;
+                }
+                self.record(label, effect);
+                Ok(())
+            }
+        }
+    }
+
+    fn record(&mut self, label: String, effect: Effect) {
+        self.tree.apply(&effect);
+        self.log.push(Operation { label, effect });
+    }
+
+    fn fail(&mut self, kind: InjectedFault, label: String, effect: Effect) -> io::Result<()> {
+        let error = match (kind, effect) {
+            (InjectedFault::Enospc, _) => libc::ENOSPC,
+            (InjectedFault::ShortWrite, Effect::Change(file, Change::Write { offset, bytes })) => {
+                let bytes = bytes[..bytes.len() / 2].into();
+                self.record(format!("{label}, half of it"), Effect::Change(file, Change::Write { offset, bytes }));
+                libc::ENOSPC
+            }
+            (InjectedFault::FailedSync, Effect::Sync(file)) => {
+                self.record(format!("{label}, failing"), Effect::LoseUnsynced(file));
+                libc::EIO
+            }
+            _ => libc::EIO,
+        };
+        Err(io::Error::from_raw_os_error(error))
+    }
+
+    pub(super) fn find_file(&self, path: &Path) -> io::Result<NodeId> {
+        let node = self.tree.find(path)?;
+        if self.tree.is_directory(node) { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(node) }
+    }
+
+    /// The directory and name for something new; `AlreadyExists` if the name is taken.
+    fn find_place<'a>(&self, path: &'a Path) -> io::Result<(NodeId, &'a OsStr)> {
+        let (parent, name) = self.tree.find_parent(path)?;
+        if self.tree.names(parent)?.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Ok((parent, name))
+    }
+
+    pub(super) fn create_file(&mut self, path: &Path) -> io::Result<NodeId> {
+        let (parent, name) = self.find_place(path)?;
+        self.perform(format!("create file {}", path.display()), Effect::CreateFile(parent, name.into()))?;
+        self.tree.find(path)
+    }
+
+    pub(super) fn create_directory(&mut self, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.find_place(path)?;
+        self.perform(format!("create directory {}", path.display()), Effect::CreateDirectory(parent, name.into()))
+    }
+
+    pub(super) fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
+        let directory = self.tree.find(path)?;
+        self.tree.names(directory)?;
+        self.perform(format!("sync directory {}", path.display()), Effect::SyncDirectory(directory))
+    }
+
+    pub(super) fn sync(&mut self, path: &Path, file: NodeId) -> io::Result<()> {
+        self.perform(format!("sync {}", path.display()), Effect::Sync(file))
+    }
+
+    pub(super) fn change(&mut self, path: &Path, file: NodeId, change: Change) -> io::Result<()> {
+        let (label, end) = match &change {
+            Change::Write { offset, bytes } => {
+                let end = offset.checked_add(bytes.len() as u64).ok_or(io::ErrorKind::InvalidInput)?;
+                (format!("write {} bytes at {offset} of {}", bytes.len(), path.display()), end)
+            }
+            Change::SetLen(len) => (format!("set the length of {} to {len}", path.display()), *len),
+        };
+        self.check_capacity(file, end)?;
+        self.perform(label, Effect::Change(file, change))
+    }
+
+    pub(super) fn preallocate(&mut self, path: &Path, file: NodeId, offset: u64, len: u64) -> io::Result<()> {
+        self.check_capacity(file, offset.saturating_add(len))?;
+        self.perform(format!("preallocate {len} bytes at {offset} of {}", path.display()), Effect::Nothing)
+    }
+
+    /// Whether the file may grow to `end`.
+    fn check_capacity(&self, file: NodeId, end: u64) -> io::Result<()> {
+        let Some(capacity_bytes) = self.capacity_bytes else { return Ok(()) };
+        let growth = end.saturating_sub(self.tree.file(file).cached.len() as u64);
+        if growth > 0 && self.used_bytes().saturating_add(growth) > capacity_bytes {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        Ok(())
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.tree.files().iter().map(|(_, file)| file.cached.len() as u64).sum()
+    }
+
+    pub(super) fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.tree.find(path)?;
+        Ok(self.capacity_bytes.map_or(1 << 40, |capacity_bytes| capacity_bytes.saturating_sub(self.used_bytes())))
+    }
+
+    /// Looks in the order in which Linux does, so that the same mistake gets the same answer.
+    pub(super) fn rename(&mut self, from: &Path, to: &Path, may_replace: bool) -> io::Result<()> {
+        let (source, source_name) = self.tree.find_parent(from)?;
+        let (target, target_name) = self.tree.find_parent(to)?;
+        let node = self.tree.find(from)?;
+        let replaced = self.tree.names(target)?.get(target_name).copied();
+        if replaced.is_some() && !may_replace {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if replaced == Some(node) {
+            return Ok(());
+        }
+        if to.starts_with(from) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if from.starts_with(to) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if let Some(replaced) = replaced {
+            self.check_replaceable(node, replaced)?;
+        }
+        let edits = vec![edit(source, source_name, None), edit(target, target_name, Some(node))];
+        let change = NameChange { edits, waits_on: vec![target] };
+        self.perform(format!("rename {} to {}", from.display(), to.display()), Effect::Names(change))
+    }
+
+    fn check_replaceable(&self, node: NodeId, replaced: NodeId) -> io::Result<()> {
+        match (self.tree.is_directory(node), self.tree.names(replaced)) {
+            (false, Ok(_)) => Err(io::ErrorKind::IsADirectory.into()),
+            (true, Err(not_a_directory)) => Err(not_a_directory),
+            (true, Ok(names)) if !names.is_empty() => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn exchange(&mut self, a: &Path, b: &Path) -> io::Result<()> {
+        let ((parent_a, name_a), (parent_b, name_b)) = (self.tree.find_parent(a)?, self.tree.find_parent(b)?);
+        let (node_a, node_b) = (self.tree.find(a)?, self.tree.find(b)?);
+        if node_a == node_b {
+            return Ok(());
+        }
+        if a.starts_with(b) || b.starts_with(a) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let edits = vec![edit(parent_a, name_a, Some(node_b)), edit(parent_b, name_b, Some(node_a))];
+        let change = NameChange { edits, waits_on: vec![parent_a, parent_b] };
+        self.perform(format!("exchange {} and {}", a.display(), b.display()), Effect::Names(change))
+    }
+
+    pub(super) fn remove_file(&mut self, path: &Path) -> io::Result<()> {
+        self.find_file(path)?;
+        self.remove_name(path, format!("remove file {}", path.display()))
+    }
+
+    pub(super) fn remove_directory(&mut self, path: &Path) -> io::Result<()> {
+        let node = self.tree.find(path)?;
+        if !self.tree.names(node)?.is_empty() {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        self.remove_name(path, format!("remove directory {}", path.display()))
+    }
+
+    fn remove_name(&mut self, path: &Path, label: String) -> io::Result<()> {
+        let (parent, name) = self.tree.find_parent(path)?;
+        let change = NameChange { edits: vec![edit(parent, name, None)], waits_on: vec![parent] };
+        self.perform(label, Effect::Names(change))
+    }
+
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<DiskEntry>> {
+        let names = self.tree.names(self.tree.find(path)?)?;
+        Ok(names.iter().map(|(name, &node)| DiskEntry { name: name.clone(), kind: self.kind_of(node) }).collect())
+    }
+
+    pub(super) fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
+        match self.tree.find(path) {
+            Ok(node) => Ok(Some(self.kind_of(node))),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn kind_of(&self, node: NodeId) -> EntryKind {
+        if self.tree.is_directory(node) { EntryKind::Directory } else { EntryKind::File }
+    }
+
+    pub(super) fn try_lock(&mut self, path: &Path, owner: &str) -> io::Result<Result<NodeId, String>> {
+        let node = match self.find_file(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self.create_file(path)?,
+            found => found?,
+        };
+        if self.locked.contains(&node) {
+            return Ok(Err(String::from_utf8_lossy(&self.tree.file(node).cached).into_owned()));
+        }
+        self.change(path, node, Change::SetLen(0))?;
+        self.change(path, node, Change::Write { offset: 0, bytes: owner.as_bytes().into() })?;
+        self.locked.insert(node);
+        Ok(Ok(node))
+    }
+}
+
+fn edit(directory: NodeId, name: &OsStr, node: Option<NodeId>) -> NameEdit {
+    NameEdit { directory, name: name.into(), node }
+}

@@ -1,0 +1,296 @@
+//! The simulated file system itself: what is in the cache, what is durable, and what lies between.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// Index of a node in its tree; the root is 0. Never used again for another node.
+pub(super) type NodeId = usize;
+/// The names of a directory.
+pub(super) type Names = BTreeMap<OsString, NodeId>;
+
+pub(super) const ROOT: NodeId = 0;
+
+/// One effect as it is logged and replayed. Replaying the same effects on the same tree gives the same node numbers.
+#[derive(Clone)]
+pub(super) enum Effect {
+    /// A write or a new length.
+    Change(NodeId, Change),
+    /// The file's bytes and length become durable.
+    Sync(NodeId),
+    /// What a failed sync leaves: the bytes are those of the last sync.
+    LoseUnsynced(NodeId),
+    CreateFile(NodeId, OsString),
+    CreateDirectory(NodeId, OsString),
+    Names(NameChange),
+    /// The directory's names become durable.
+    SyncDirectory(NodeId),
+    /// Something that leaves no trace, but that can fail.
+    Nothing,
+}
+
+/// A change of a file's bytes.
+#[derive(Clone)]
+pub(super) enum Change {
+    Write { offset: u64, bytes: Arc<[u8]> },
+    SetLen(u64),
+}
+
+impl Change {
+    pub(super) fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Self::Write { offset, bytes } => write_at(content, *offset as usize, bytes),
+            Self::SetLen(len) => content.resize(*len as usize, 0),
+        }
+    }
+}
+
+pub(super) fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    let end = offset + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[offset..end].copy_from_slice(bytes);
+}
+
+/// Names that change in one step: all edits survive a crash or none does.
+#[derive(Clone)]
+pub(super) struct NameChange {
+    pub(super) edits: Vec<NameEdit>,
+    /// The directories that are still to be synced before the change is durable.
+    pub(super) waits_on: Vec<NodeId>,
+}
+
+/// From now on `name` in `directory` stands for `node`, or for nothing.
+#[derive(Clone)]
+pub(super) struct NameEdit {
+    pub(super) directory: NodeId,
+    pub(super) name: OsString,
+    pub(super) node: Option<NodeId>,
+}
+
+impl NameEdit {
+    pub(super) fn apply(&self, names: &mut Names) {
+        match self.node {
+            Some(node) => _ = names.insert(self.name.clone(), node),
+            None => _ = names.remove(&self.name),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) enum Node {
+    File(FileNode),
+    Directory(DirectoryNode),
+}
+
+#[derive(Clone, Default)]
+pub(super) struct FileNode {
+    pub(super) durable: Arc<Vec<u8>>,
+    pub(super) cached: Arc<Vec<u8>>,
+    /// What leads from `durable` to `cached`, each with its place in the order of all changes of the tree.
+    pub(super) unsynced: Vec<(u64, Change)>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct DirectoryNode {
+    pub(super) durable: Names,
+    pub(super) cached: Names,
+}
+
+/// A file system. Cloning shares the bytes of files.
+#[derive(Clone)]
+pub(super) struct Tree {
+    pub(super) nodes: Vec<Node>,
+    /// Changes of names that are not durable, oldest first.
+    pub(super) pending: Vec<NameChange>,
+    changes: u64,
+}
+
+impl Tree {
+    /// An empty root directory.
+    pub(super) fn new() -> Self {
+        Self { nodes: vec![Node::Directory(DirectoryNode::default())], pending: Vec::new(), changes: 0 }
+    }
+
+    /// Adds a node under a name, both durable.
+    pub(super) fn install(&mut self, directory: NodeId, name: &OsStr, node: Node) -> NodeId {
+        let id = self.nodes.len();
+        self.nodes.push(node);
+        let parent = self.directory_mut(directory);
+        parent.durable.insert(name.into(), id);
+        parent.cached.insert(name.into(), id);
+        id
+    }
+
+    /// Adds an empty directory under a name, both durable.
+    pub(super) fn install_directory(&mut self, parent: NodeId, name: &OsStr) -> NodeId {
+        self.install(parent, name, Node::Directory(DirectoryNode::default()))
+    }
+
+    /// Carries out an effect whose preconditions the caller has checked.
+    pub(super) fn apply(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Change(file, change) => {
+                self.changes += 1;
+                let place = self.changes;
+                let file = self.file_mut(*file);
+                change.apply(Arc::make_mut(&mut file.cached));
+                file.unsynced.push((place, change.clone()));
+            }
+            Effect::Sync(file) => self.file_mut(*file).sync(),
+            Effect::LoseUnsynced(file) => {
+                let file = self.file_mut(*file);
+                file.unsynced.clear();
+                file.cached = file.durable.clone();
+            }
+            Effect::CreateFile(directory, name) => self.create(*directory, name, Node::File(FileNode::default())),
+            Effect::CreateDirectory(directory, name) => {
+                self.create(*directory, name, Node::Directory(DirectoryNode::default()));
+            }
+            Effect::Names(change) => self.change_names(change.clone()),
+            Effect::SyncDirectory(directory) => self.sync_directory(*directory),
+            Effect::Nothing => {}
+        }
+    }
+
+    fn create(&mut self, directory: NodeId, name: &OsStr, node: Node) {
+        let id = self.nodes.len();
+        self.nodes.push(node);
+        let edit = NameEdit { directory, name: name.into(), node: Some(id) };
+        self.change_names(NameChange { edits: vec![edit], waits_on: vec![directory] });
+    }
+
+    fn change_names(&mut self, change: NameChange) {
+        for edit in &change.edits {
+            edit.apply(&mut self.directory_mut(edit.directory).cached);
+        }
+        self.pending.push(change);
+    }
+
+    /// Changes that waited on this directory alone become durable, and with each all older ones of the same names: no
+    /// disk brings back an older meaning of a name after a newer one.
+    fn sync_directory(&mut self, directory: NodeId) {
+        for change in &mut self.pending {
+            change.waits_on.retain(|&waited| waited != directory);
+        }
+        let mut is_durable = vec![false; self.pending.len()];
+        let mut settled: Vec<(NodeId, OsString)> = Vec::new();
+        for (index, change) in self.pending.iter().enumerate().rev() {
+            let touches_settled =
+                change.edits.iter().any(|e| settled.iter().any(|(d, n)| (*d, n) == (e.directory, &e.name)));
+            if change.waits_on.is_empty() || touches_settled {
+                is_durable[index] = true;
+                settled.extend(change.edits.iter().map(|edit| (edit.directory, edit.name.clone())));
+            }
+        }
+        for (index, change) in std::mem::take(&mut self.pending).into_iter().enumerate() {
+            if is_durable[index] {
+                for edit in &change.edits {
+                    edit.apply(&mut self.directory_mut(edit.directory).durable);
+                }
+            } else {
+                self.pending.push(change);
+            }
+        }
+    }
+
+    /// What stands at an absolute path, in the cache.
+    pub(super) fn find(&self, path: &Path) -> io::Result<NodeId> {
+        let mut node = ROOT;
+        let mut components = path.components();
+        if components.next() != Some(Component::RootDir) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a simulated path must be absolute"));
+        }
+        for component in components {
+            let Component::Normal(name) = component else {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "a simulated path must not go up"));
+            };
+            node = *self.names(node)?.get(name).ok_or(io::ErrorKind::NotFound)?;
+        }
+        Ok(node)
+    }
+
+    /// The directory that holds or would hold the path's name, and that name.
+    pub(super) fn find_parent<'a>(&self, path: &'a Path) -> io::Result<(NodeId, &'a OsStr)> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let parent = self.find(parent)?;
+        self.names(parent)?;
+        Ok((parent, name))
+    }
+
+    /// The cached names of a directory; a file is `NotADirectory`.
+    pub(super) fn names(&self, directory: NodeId) -> io::Result<&Names> {
+        match &self.nodes[directory] {
+            Node::Directory(directory) => Ok(&directory.cached),
+            Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    pub(super) fn is_directory(&self, node: NodeId) -> bool {
+        matches!(self.nodes[node], Node::Directory(_))
+    }
+
+    /// The node must be a file.
+    pub(super) fn file(&self, file: NodeId) -> &FileNode {
+        match &self.nodes[file] {
+            Node::File(file) => file,
+            Node::Directory(_) => unreachable!("a directory is never opened as a file"),
+        }
+    }
+
+    fn file_mut(&mut self, file: NodeId) -> &mut FileNode {
+        match &mut self.nodes[file] {
+            Node::File(file) => file,
+            Node::Directory(_) => unreachable!("a directory is never opened as a file"),
+        }
+    }
+
+    fn directory_mut(&mut self, directory: NodeId) -> &mut DirectoryNode {
+        match &mut self.nodes[directory] {
+            Node::Directory(directory) => directory,
+            Node::File(_) => unreachable!("names are only ever put into directories"),
+        }
+    }
+
+    /// Every file that can be reached in the cache, with its path.
+    pub(super) fn files(&self) -> Vec<(PathBuf, &FileNode)> {
+        let mut files = Vec::new();
+        self.collect_files(ROOT, Path::new("/"), &mut files);
+        files
+    }
+
+    fn collect_files<'a>(&'a self, node: NodeId, path: &Path, files: &mut Vec<(PathBuf, &'a FileNode)>) {
+        match &self.nodes[node] {
+            Node::File(file) => files.push((path.to_path_buf(), file)),
+            Node::Directory(directory) => {
+                directory.cached.iter().for_each(|(name, &child)| self.collect_files(child, &path.join(name), files));
+            }
+        }
+    }
+}
+
+impl FileNode {
+    /// A file of which everything is durable.
+    pub(super) fn settled(content: Arc<Vec<u8>>) -> Self {
+        Self { durable: content.clone(), cached: content, unsynced: Vec::new() }
+    }
+
+    fn sync(&mut self) {
+        if self.unsynced.is_empty() {
+            return;
+        }
+        // Not a copy of `cached`: a file that grows and is synced often would be copied as often.
+        let durable = Arc::make_mut(&mut self.durable);
+        for (_, change) in self.unsynced.drain(..) {
+            change.apply(durable);
+        }
+    }
+}
