@@ -5,13 +5,13 @@ mod error;
 mod files;
 pub mod finding;
 pub mod journal;
-#[cfg(test)]
-mod memory_disk;
 pub mod outcome;
 pub mod plan;
 pub mod pointer;
 pub mod report;
 mod run_dir;
+#[cfg(test)]
+mod test_disk;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
