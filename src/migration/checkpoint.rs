@@ -214,10 +214,13 @@ impl CheckpointFile {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::migration::memory_disk::MemoryDisk;
+    use crate::durable::{InjectedFault, SimulatedDisk};
+    use crate::migration::test_disk::{bytes_of, crash_faults, disk};
 
     const KIND: Kind = *b"probe\0\0\0";
 
@@ -355,9 +358,8 @@ mod tests {
         }
     }
 
-    fn stored(sequences: &[u64]) -> (MemoryDisk, CheckpointFile) {
-        let disk = MemoryDisk::new();
-        disk.create_directory(Path::new("/run")).unwrap();
+    fn stored(sequences: &[u64]) -> (SimulatedDisk, CheckpointFile) {
+        let disk = disk();
         let file = CheckpointFile::new("/run", KIND);
         for &sequence in sequences {
             file.store(&disk, &probe(sequence)).unwrap();
@@ -375,7 +377,7 @@ mod tests {
     fn the_last_one_stored_is_loaded_and_the_one_before_kept() {
         let (disk, file) = stored(&[1, 2, 3]);
         assert_eq!(file.load::<Probe>(&disk).unwrap(), Some(probe(3)));
-        assert_eq!(disk.read(&file.previous_path()), encoded(2));
+        assert_eq!(bytes_of(&disk, &file.previous_path()), encoded(2));
         assert_eq!(disk.list(Path::new("/run")).unwrap().len(), 2);
     }
 
@@ -412,22 +414,66 @@ mod tests {
 
     #[test]
     fn a_store_that_fails_at_any_operation_leaves_the_old_or_the_new() {
-        let mut failures = 0;
-        for operations in 0.. {
-            let (disk, file) = stored(&[1, 2]);
-            disk.fail_after(operations);
-            let result = file.store(&disk, &probe(3));
-            disk.heal();
-            let loaded = file.load::<Probe>(&disk).unwrap().expect("a checkpoint");
-            if result.is_ok() {
-                assert_eq!(loaded, probe(3));
-                break;
+        for fault in InjectedFault::ALL {
+            for operation in 0.. {
+                let (disk, file) = stored(&[1, 2]);
+                disk.fail_operation(operation, fault);
+                let result = file.store(&disk, &probe(3));
+                if disk.fault_is_pending() {
+                    result.unwrap();
+                    assert!(operation >= 6, "only {operation} operations");
+                    break;
+                }
+                result.unwrap_err();
+                let loaded = file.load::<Probe>(&disk).unwrap();
+                assert!(loaded == Some(probe(2)) || loaded == Some(probe(3)), "{fault:?} {operation}: {loaded:?}");
+                file.store(&disk, &probe(4)).unwrap();
+                assert_eq!(file.load::<Probe>(&disk).unwrap(), Some(probe(4)));
             }
-            failures += 1;
-            assert!(loaded == probe(2) || loaded == probe(3), "{operations}: {loaded:?}");
-            file.store(&disk, &probe(4)).unwrap();
-            assert_eq!(file.load::<Probe>(&disk).unwrap(), Some(probe(4)));
         }
-        assert!(failures >= 6, "{failures}");
+    }
+
+    /// Crashes `file.store` behind each of its operations, and the next store in what each crash left, and so on.
+    /// `stored` is what the disk holds; what is in `seen` was gone through before.
+    fn crash_stores(
+        disk: &SimulatedDisk,
+        file: &CheckpointFile,
+        stored: Option<u64>,
+        depth: u32,
+        seen: &mut BTreeSet<BTreeMap<PathBuf, Vec<u8>>>,
+    ) {
+        let next = stored.unwrap_or(0) + 1;
+        file.store(disk, &probe(next)).unwrap();
+        let operations = disk.operations();
+        for fault in crash_faults() {
+            for (after, image) in disk.crash_images(fault).enumerate() {
+                let loaded = file.load::<Probe>(&image).unwrap().map(|probe| probe.sequence);
+                let is_new = loaded == Some(next);
+                assert!(is_new || loaded == stored && after < operations, "{fault:?} behind {after}: {loaded:?}");
+                if depth > 1 && seen.insert(image.snapshot()) {
+                    crash_stores(&image, file, loaded, depth - 1, seen);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_crash_at_any_operation_leaves_the_old_or_the_new() {
+        let file = CheckpointFile::new("/run", KIND);
+        crash_stores(&disk(), &file, None, 4, &mut BTreeSet::new());
+    }
+
+    #[test]
+    fn a_crash_during_removal_leaves_the_last_one_or_none() {
+        let (disk, file) = stored(&[1, 2]);
+        let stored_operations = disk.operations();
+        file.remove(&disk).unwrap();
+        for fault in crash_faults() {
+            for after in stored_operations..=disk.operations() {
+                let loaded = file.load::<Probe>(&disk.crash_image(after, fault)).unwrap();
+                let is_whole = loaded == Some(probe(2)) && after < disk.operations();
+                assert!(is_whole || loaded.is_none(), "{fault:?} behind {after}: {loaded:?}");
+            }
+        }
     }
 }

@@ -200,7 +200,8 @@ fn damaged(path: &Path, what: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::memory_disk::MemoryDisk;
+    use crate::durable::SimulatedDisk;
+    use crate::migration::test_disk::{bytes_of, crash_faults, disk, put};
 
     fn path() -> &'static Path {
         Path::new("/run/findings.jsonl")
@@ -219,7 +220,7 @@ mod tests {
         }
     }
 
-    fn sequences(disk: &MemoryDisk, findings: &Findings) -> Vec<u64> {
+    fn sequences(disk: &SimulatedDisk, findings: &Findings) -> Vec<u64> {
         let mut found = Vec::new();
         findings
             .for_each(disk, |finding| {
@@ -230,7 +231,7 @@ mod tests {
         found
     }
 
-    fn log_of(disk: &MemoryDisk, count: u64) -> FindingsLog {
+    fn log_of(disk: &SimulatedDisk, count: u64) -> FindingsLog {
         let mut log = FindingsLog::open(disk, path(), 0).unwrap();
         for sequence in 0..count {
             log.append(&finding(sequence)).unwrap();
@@ -240,13 +241,13 @@ mod tests {
 
     #[test]
     fn a_line_is_frozen() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let mut log = log_of(&disk, 1);
         let whole =
             Finding { id: Some("e-1".into()), related: Some("e-2".into()), severity: Severity::Note, ..finding(1) };
         log.append(&whole).unwrap();
         log.flush().unwrap();
-        insta::assert_snapshot!(String::from_utf8(disk.read(path())).unwrap(), @r#"
+        insta::assert_snapshot!(String::from_utf8(bytes_of(&disk, path())).unwrap(), @r#"
         {"severity":"refused","file":"wal/000001.log","offset":0,"length":10,"reason":"checksum mismatch","sequence":0}
         {"severity":"note","file":"wal/000001.log","offset":10,"length":10,"reason":"checksum mismatch","id":"e-1","sequence":1,"related":"e-2"}
         "#);
@@ -254,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_is_appended_is_read_back_in_order_across_many_buffers() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let mut log = log_of(&disk, 10_000);
         assert!(log.len_bytes() > 4 * BUFFER_BYTES as u64);
         assert!(log.buffer.capacity() < 2 * (BUFFER_BYTES + LINE_BYTES_MAX));
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn only_what_is_flushed_is_read() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let mut log = log_of(&disk, 2);
         assert_eq!(sequences(&disk, &log.findings()), [0u64; 0]);
         log.flush().unwrap();
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn resuming_cuts_what_the_checkpoint_does_not_know() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let mut log = log_of(&disk, 2);
         let checkpointed_bytes = log.flush().unwrap();
         log.append(&finding(7)).unwrap();
@@ -286,24 +287,43 @@ mod tests {
         assert_eq!(sequences(&disk, &log.findings()), [0, 1, 2]);
 
         FindingsLog::open(&disk, path(), 0).unwrap();
-        assert_eq!(disk.read(path()), b"");
+        assert_eq!(bytes_of(&disk, path()), b"");
+    }
+
+    #[test]
+    fn what_was_synced_survives_every_crash_and_is_all_that_is_kept() {
+        let disk = disk();
+        let mut log = log_of(&disk, 5);
+        let checkpointed_bytes = log.flush().unwrap();
+        log.file().sync().unwrap();
+        let synced_operations = disk.operations();
+        log.append(&finding(7)).unwrap();
+        log.flush().unwrap();
+        log.file().sync().unwrap();
+        for fault in crash_faults() {
+            for after in synced_operations..=disk.operations() {
+                let image = disk.crash_image(after, fault);
+                let log = FindingsLog::open(&image, path(), checkpointed_bytes).unwrap();
+                assert_eq!(sequences(&image, &log.findings()), [0, 1, 2, 3, 4], "{fault:?} behind {after}");
+            }
+        }
     }
 
     #[test]
     fn a_log_that_cannot_hold_the_length_is_refused() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let len_bytes = log_of(&disk, 2).flush().unwrap();
         for wrong_bytes in [len_bytes + 1, len_bytes - 1] {
             let error = FindingsLog::open(&disk, path(), wrong_bytes).unwrap_err();
             assert!(matches!(error, Error::State { damaged: true, .. }), "{error}");
             Findings::new(path(), wrong_bytes).for_each(&disk, |_| Ok(())).unwrap_err();
         }
-        assert_eq!(disk.read(path()).len() as u64, len_bytes);
+        assert_eq!(bytes_of(&disk, path()).len() as u64, len_bytes);
     }
 
     #[test]
     fn damage_is_refused_with_its_place() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let len_bytes = log_of(&disk, 2).flush().unwrap();
         disk.open_file(path()).unwrap().write_all_at(3, b"\0\0").unwrap();
         let error = Findings::new(path(), len_bytes).for_each(&disk, |_| Ok(())).unwrap_err();
@@ -311,14 +331,14 @@ mod tests {
 
         let mut endless = vec![b' '; 3 * BUFFER_BYTES];
         endless.push(b'\n');
-        disk.put(path(), &endless);
+        put(&disk, path(), &endless);
         let error = Findings::new(path(), endless.len() as u64).for_each(&disk, |_| Ok(())).unwrap_err();
         assert!(error.to_string().contains("no line ends"), "{error}");
     }
 
     #[test]
     fn hostile_texts_are_shortened_and_still_read() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let mut log = FindingsLog::open(&disk, path(), 0).unwrap();
         let long = "\u{1}".repeat(3 << 20);
         let hostile = Finding {
@@ -341,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_visitor_can_end_it() {
-        let disk = MemoryDisk::new();
+        let disk = disk();
         let mut log = log_of(&disk, 2);
         log.flush().unwrap();
         let error = log.findings().for_each(&disk, |_| Err(Error::Accounting { what: "enough".into() })).unwrap_err();

@@ -55,10 +55,16 @@ pub struct JournalContents {
 
 /// The journal of a run, open for appending.
 pub struct Journal {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// The file and where the next line goes; `None` if an append failed, because a failed sync is final for an open
+    /// file and the end must be looked at again.
+    tail: Mutex<Option<Tail>>,
+}
+
+struct Tail {
     file: Arc<dyn DiskFile>,
-    /// Where the next line goes; `None` if an append failed and the end must be looked at again.
-    end: Mutex<Option<u64>>,
+    end: u64,
 }
 
 impl std::fmt::Debug for Journal {
@@ -72,14 +78,13 @@ impl Journal {
     /// so that what follows starts on a line of its own; nothing is ever cut off.
     pub fn open(disk: Arc<dyn Disk>, directory: &Path) -> Result<Self, Error> {
         let path = directory.join(FILE_NAME);
-        let file = match disk.kind(&path)? {
-            Some(_) => disk.open_file(&path)?,
-            None => disk.create_file(&path)?,
-        };
+        if disk.kind(&path)?.is_none() {
+            disk.create_file(&path)?;
+        }
         // Also where the file exists: the run that created it may have crashed before this step.
         disk.sync_directory(directory)?;
-        let end = terminate(&*file)?;
-        Ok(Self { path, file, end: Mutex::new(Some(end)) })
+        let tail = Mutex::new(Some(tail(&*disk, &path)?));
+        Ok(Self { disk, path, tail })
     }
 
     /// Where it is.
@@ -91,16 +96,23 @@ impl Journal {
     pub fn append(&self, entry: &JournalEntry) -> Result<(), Error> {
         let mut line = serde_json::to_vec(entry).expect("an entry has string keys only");
         line.push(b'\n');
-        let mut end = self.end.lock();
-        let offset = match end.take() {
-            Some(offset) => offset,
-            None => terminate(&*self.file)?,
+        let mut kept = self.tail.lock();
+        let Tail { file, end } = match kept.take() {
+            Some(tail) => tail,
+            None => tail(&*self.disk, &self.path)?,
         };
-        self.file.write_all_at(offset, &line)?;
-        self.file.sync()?;
-        *end = Some(offset + line.len() as u64);
+        file.write_all_at(end, &line)?;
+        file.sync()?;
+        *kept = Some(Tail { file, end: end + line.len() as u64 });
         Ok(())
     }
+}
+
+/// Opens the journal at its end.
+fn tail(disk: &dyn Disk, path: &Path) -> Result<Tail, DiskError> {
+    let file = disk.open_file(path)?;
+    let end = terminate(&*file)?;
+    Ok(Tail { file, end })
 }
 
 /// Ends the last line if it is not, and returns the length of the file.
@@ -147,7 +159,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::migration::memory_disk::MemoryDisk;
+    use crate::durable::{InjectedFault, SimulatedDisk};
+    use crate::migration::test_disk::{bytes_of, crash_faults, disk, put};
 
     fn directory() -> &'static Path {
         Path::new("/run")
@@ -162,18 +175,18 @@ mod tests {
         }
     }
 
-    fn events(disk: &MemoryDisk) -> (Vec<String>, u64) {
+    fn events(disk: &SimulatedDisk) -> (Vec<String>, u64) {
         let contents = read(disk, directory()).unwrap();
         (contents.entries.into_iter().map(|entry| entry.event).collect(), contents.damaged_lines)
     }
 
     #[test]
     fn a_line_is_frozen() {
-        let disk = Arc::new(MemoryDisk::new());
+        let disk = Arc::new(disk());
         let journal = Journal::open(disk.clone(), directory()).unwrap();
         journal.append(&entry("two\nlines")).unwrap();
         journal.append(&JournalEntry { detail: json!(null), ..entry("plain") }).unwrap();
-        insta::assert_snapshot!(String::from_utf8(disk.read(journal.path())).unwrap(), @r#"
+        insta::assert_snapshot!(String::from_utf8(bytes_of(&disk, journal.path())).unwrap(), @r#"
         {"at":"2026-11-21T01:18:00.000Z","run_id":"r1","event":"two\nlines","detail":{"n":1}}
         {"at":"2026-11-21T01:18:00.000Z","run_id":"r1","event":"plain"}
         "#);
@@ -187,7 +200,7 @@ mod tests {
 
     #[test]
     fn entries_of_several_runs_are_read_in_order() {
-        let disk = Arc::new(MemoryDisk::new());
+        let disk = Arc::new(disk());
         assert_eq!(read(&*disk, directory()).unwrap(), JournalContents::default());
         for event in ["started", "sealed", "published"] {
             Journal::open(disk.clone(), directory()).unwrap().append(&entry(event)).unwrap();
@@ -197,46 +210,72 @@ mod tests {
 
     #[test]
     fn a_line_torn_at_any_byte_loses_no_other() {
-        let disk = Arc::new(MemoryDisk::new());
+        let disk = Arc::new(disk());
         let journal = Journal::open(disk.clone(), directory()).unwrap();
         journal.append(&entry("first")).unwrap();
-        let first = disk.read(journal.path());
+        let first = bytes_of(&disk, journal.path());
         journal.append(&entry("second")).unwrap();
-        let both = disk.read(journal.path());
+        let both = bytes_of(&disk, journal.path());
         for len in first.len()..=both.len() {
-            disk.put(journal.path(), &both[..len]);
+            put(&disk, journal.path(), &both[..len]);
             Journal::open(disk.clone(), directory()).unwrap().append(&entry("third")).unwrap();
             let whole = len + 1 >= both.len();
             let torn = u64::from(!whole && len > first.len());
             let expected: &[&str] = if whole { &["first", "second", "third"] } else { &["first", "third"] };
             assert_eq!(events(&disk), (expected.iter().map(|&e| e.into()).collect(), torn), "{len}");
-            assert!(disk.read(journal.path()).starts_with(&both[..len]));
+            assert!(bytes_of(&disk, journal.path()).starts_with(&both[..len]));
         }
     }
 
     #[test]
     fn an_append_after_a_failed_one_starts_a_line() {
-        for operations in 0..2 {
-            let disk = Arc::new(MemoryDisk::new());
-            let journal = Journal::open(disk.clone(), directory()).unwrap();
-            journal.append(&entry("first")).unwrap();
-            disk.fail_after(operations);
-            journal.append(&entry("a much longer one that fails in its middle")).unwrap_err();
-            disk.heal();
-            journal.append(&entry("third")).unwrap();
-            let (events, _) = events(&disk);
-            assert_eq!((events[0].as_str(), events.last().unwrap().as_str()), ("first", "third"));
+        for fault in InjectedFault::ALL {
+            for operation in 0..2 {
+                let disk = Arc::new(disk());
+                let journal = Journal::open(disk.clone(), directory()).unwrap();
+                journal.append(&entry("first")).unwrap();
+                disk.fail_operation(operation, fault);
+                journal.append(&entry("a much longer one that fails in its middle")).unwrap_err();
+                journal.append(&entry("third")).unwrap();
+                let (events, _) = events(&disk);
+                assert_eq!((events[0].as_str(), events.last().unwrap().as_str()), ("first", "third"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_appended_survives_every_crash() {
+        let disk = Arc::new(disk());
+        let journal = Journal::open(disk.clone(), directory()).unwrap();
+        let names = ["first", "second", "third"];
+        let mut appended = Vec::new();
+        for name in names {
+            let detail = json!("long enough for several sectors ".repeat(60));
+            journal.append(&JournalEntry { detail, ..entry(name) }).unwrap();
+            appended.push(disk.operations());
+        }
+        for fault in crash_faults() {
+            for (after, image) in disk.crash_images(fault).enumerate() {
+                let durable = appended.iter().filter(|&&operations| operations <= after).count();
+                let image = Arc::new(image);
+                let (found, _) = events(&image);
+                assert!(found.len() >= durable && found == names[..found.len()], "{fault:?} behind {after}: {found:?}");
+
+                Journal::open(image.clone(), directory()).unwrap().append(&entry("resumed")).unwrap();
+                let (resumed, _) = events(&image);
+                assert!(resumed.len() > durable && resumed.last().unwrap() == "resumed", "{fault:?} behind {after}");
+            }
         }
     }
 
     #[test]
     fn a_long_journal_is_read_from_a_line_near_its_end() {
-        let disk = Arc::new(MemoryDisk::new());
+        let disk = Arc::new(disk());
         let line = format!("{}\n", serde_json::to_string(&entry("old")).unwrap());
         let mut bytes = line.repeat((READ_BYTES_MAX as usize / line.len()) + 10).into_bytes();
         bytes.extend_from_slice(line.replace("old", "new").as_bytes());
         let path = directory().join(FILE_NAME);
-        disk.put(&path, &bytes);
+        put(&disk, &path, &bytes);
         let contents = read(&*disk, directory()).unwrap();
         assert_eq!((contents.entries.last().unwrap().event.as_str(), contents.damaged_lines), ("new", 0));
         assert_eq!(contents.skipped_bytes + (contents.entries.len() * line.len()) as u64, bytes.len() as u64);

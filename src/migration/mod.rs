@@ -6,13 +6,13 @@ mod files;
 pub mod finding;
 pub mod journal;
 pub mod lifecycle;
-#[cfg(test)]
-mod memory_disk;
 pub mod outcome;
 pub mod plan;
 pub mod pointer;
 pub mod report;
 mod run_dir;
+#[cfg(test)]
+mod test_disk;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;

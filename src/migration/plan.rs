@@ -120,13 +120,12 @@ pub fn free_space_check(disk: &dyn Disk, directory: &Path, needed_bytes: u64) ->
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::atomic::Ordering;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::durable::SimulatedDisk;
     use crate::migration::exit;
-    use crate::migration::memory_disk::MemoryDisk;
 
     fn file() -> PlannedFile {
         PlannedFile { name: "a.log".into(), len_bytes: 1, modified_secs: 2, modified_nanos: 3, inode: 4, device: 5 }
@@ -218,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_too_small_is_named_with_both_numbers() {
-        let disk = MemoryDisk::new();
-        disk.free_bytes.store(1 << 20, Ordering::SeqCst);
+        let disk = SimulatedDisk::with_directories(&[Path::new("/target")]);
+        disk.set_capacity(1 << 20);
         free_space_check(&disk, Path::new("/target"), 1 << 20).unwrap();
         let error = free_space_check(&disk, Path::new("/target"), (1 << 20) + 1).unwrap_err();
         insta::assert_snapshot!(error, @"/target: not enough space: 1.0 MiB needed (1048577 bytes), 1.0 MiB available (1048576 bytes)");

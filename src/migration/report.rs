@@ -181,7 +181,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::migration::memory_disk::MemoryDisk;
+    use crate::durable::{CrashFault, InjectedFault, SimulatedDisk};
+    use crate::migration::test_disk::{bytes_of, disk};
     use crate::migration::{Finding, FindingsLog, Severity};
 
     fn report() -> Report {
@@ -202,6 +203,10 @@ mod tests {
         }
     }
 
+    fn path() -> &'static Path {
+        Path::new("/run/report.json")
+    }
+
     fn finding(offset: u64) -> Finding {
         Finding {
             severity: Severity::Refused,
@@ -215,16 +220,15 @@ mod tests {
         }
     }
 
-    fn written(findings: u64) -> (MemoryDisk, Findings, String) {
-        let disk = MemoryDisk::new();
+    fn written(findings: u64) -> (SimulatedDisk, Findings, String) {
+        let disk = disk();
         let mut log = FindingsLog::open(&disk, Path::new("/run/findings.jsonl"), 0).unwrap();
         for offset in 0..findings {
             log.append(&finding(offset)).unwrap();
         }
         log.flush().unwrap();
-        let path = Path::new("/run/report.json");
-        write_report(&disk, path, &report(), &log.findings()).unwrap();
-        let text = String::from_utf8(disk.read(path)).unwrap();
+        write_report(&disk, path(), &report(), &log.findings()).unwrap();
+        let text = String::from_utf8(bytes_of(&disk, path())).unwrap();
         (disk, log.findings(), text)
     }
 
@@ -290,13 +294,23 @@ mod tests {
 
     #[test]
     fn a_report_that_fails_in_its_middle_leaves_the_one_before() {
-        let (disk, findings, before) = written(20_000);
-        for operations in 0..4 {
-            disk.fail_after(operations);
-            let changed = Report { outcome: "dry run".into(), ..report() };
-            write_report(&disk, Path::new("/run/report.json"), &changed, &findings).unwrap_err();
-            disk.heal();
-            assert_eq!(disk.read(Path::new("/run/report.json")), before.as_bytes());
+        let (disk, findings, before) = written(5_000);
+        let changed = Report { outcome: "dry run".into(), ..report() };
+        let before_operations = disk.operations();
+        for operation in 0..4 {
+            disk.fail_operation(operation, InjectedFault::ShortWrite);
+            write_report(&disk, path(), &changed, &findings).unwrap_err();
+            assert_eq!(bytes_of(&disk, path()), before.as_bytes());
+        }
+        write_report(&disk, path(), &changed, &findings).unwrap();
+        let after = bytes_of(&disk, path());
+        assert_ne!(after, before.as_bytes());
+        for fault in CrashFault::ALL {
+            for operations in before_operations..=disk.operations() {
+                let found = bytes_of(&disk.crash_image(operations, fault), path());
+                let is_old = found == before.as_bytes() && operations < disk.operations();
+                assert!(is_old || found == after, "{fault:?} behind {operations}");
+            }
         }
     }
 

@@ -73,7 +73,7 @@ fn owner_text() -> String {
 mod tests {
     use super::*;
     use crate::durable::{EntryKind, RealDisk};
-    use crate::migration::memory_disk::MemoryDisk;
+    use crate::migration::test_disk::{crash_faults, disk};
 
     #[test]
     fn the_owner_says_who_where_and_since_when() {
@@ -85,16 +85,15 @@ mod tests {
     }
 
     #[test]
-    fn creating_it_twice_is_no_error_and_both_times_synced() {
-        let disk = MemoryDisk::new();
-        disk.create_directory(Path::new("/space")).unwrap();
-        disk.create_directory(Path::new("/")).unwrap();
-        let run = RunDirectory::new("/space/migration");
+    fn it_survives_every_crash_once_created_and_may_be_created_again() {
+        let disk = disk();
+        let run = RunDirectory::new("/space/main/migration");
         run.create(&disk).unwrap();
         run.create(&disk).unwrap();
-        assert_eq!(disk.kind(run.path()).unwrap(), Some(EntryKind::Directory));
-        disk.fail_after(0);
-        run.create(&disk).unwrap_err();
+        for fault in crash_faults() {
+            let image = disk.crash_image(disk.operations(), fault);
+            assert_eq!(image.kind(run.path()).unwrap(), Some(EntryKind::Directory), "{fault:?}");
+        }
     }
 
     #[test]
