@@ -5,6 +5,7 @@ pub mod decay;
 pub mod episode;
 pub mod lists;
 pub mod memory;
+pub mod node;
 pub mod node_id;
 pub mod provenance;
 pub mod samples;
