@@ -3,6 +3,7 @@
 pub mod bincode1;
 pub mod decay;
 pub mod episode;
+pub mod generate;
 pub mod lists;
 pub mod memory;
 pub mod node;
