@@ -7,6 +7,7 @@ pub mod damage;
 pub mod decay;
 pub mod episode;
 pub mod framing;
+pub mod generate;
 pub mod job;
 pub mod lists;
 pub mod memory;

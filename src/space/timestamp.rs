@@ -192,7 +192,7 @@ impl Fields {
             + self.second
             - i64::from(leap)
             - self.offset_seconds;
-        if seconds < Timestamp::MIN.seconds || seconds > Timestamp::MAX.seconds {
+        if !(Timestamp::MIN.seconds..=Timestamp::MAX.seconds).contains(&seconds) {
             return None;
         }
         Some(Timestamp { seconds, nanos: self.nanos + u32::from(leap) * SECOND_NANOS })

@@ -176,12 +176,22 @@ fn u64_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
-/// Appends one whole record, header and payload, to `log`.
+/// Appends one whole record, header and payload, to `log`; `write_payload` appends the payload in place.
 ///
 /// # Panics
 ///
 /// When the payload is longer than a header can state (4 GiB − 1).
-pub fn append_record(log: &mut Vec<u8>, sequence: u64, timestamp_ns: u64, entry_type: u32, payload: &[u8]) {
+pub fn append_record_with(
+    log: &mut Vec<u8>,
+    sequence: u64,
+    timestamp_ns: u64,
+    entry_type: u32,
+    write_payload: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = log.len();
+    log.extend_from_slice(&[0; HEADER_BYTES]);
+    write_payload(log);
+    let (header_bytes, payload) = log[start..].split_at_mut(HEADER_BYTES);
     let header = WalHeader {
         sequence,
         timestamp_ns,
@@ -191,8 +201,16 @@ pub fn append_record(log: &mut Vec<u8>, sequence: u64, timestamp_ns: u64, entry_
         reserved: [0; 20],
         pad: [0; 8],
     };
-    log.extend_from_slice(&header.encode());
-    log.extend_from_slice(payload);
+    header_bytes.copy_from_slice(&header.encode());
+}
+
+/// Appends one whole record, header and payload, to `log`.
+///
+/// # Panics
+///
+/// As [`append_record_with`].
+pub fn append_record(log: &mut Vec<u8>, sequence: u64, timestamp_ns: u64, entry_type: u32, payload: &[u8]) {
+    append_record_with(log, sequence, timestamp_ns, entry_type, |out| out.extend_from_slice(payload));
 }
 
 /// One whole record, header and payload.
