@@ -18,7 +18,7 @@ use super::store::names::{MANIFEST, POINTER_TO_LOG, STORE_PREFIX, generation, st
 use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
 use crate::migration::{
     CheckpointFile, Counts, Error, Findings, FindingsCount, Journal, JournalEntry, Report, Severity, Stage, Step,
-    advance, free_space_check, pointer, write_report,
+    advance, free_space_check, pointer, report_says, write_report,
 };
 use crate::pipeline::Control;
 
@@ -63,6 +63,10 @@ pub fn migrate(
     let run_id = state.run_id.clone();
     let goal = if options.publish { Stage::Published } else { Stage::Verified };
     if state.stage >= goal {
+        let outcome = state.stage.to_string();
+        if !report_says(&*session.disk, &run_directory.report_path(), &run_id, &outcome)? {
+            session.report(&state, outcome, Instant::now())?;
+        }
         return Ok(session.end(&state, true, resumed, false));
     }
     session.note(&run_id, if resumed { "resumed" } else { "started" })?;
