@@ -33,7 +33,8 @@ const LOGS: u64 = if cfg!(debug_assertions) { 4 } else { 6 };
 const SEEDS: u64 = if cfg!(debug_assertions) { 2 } else { 6 };
 
 fn faults() -> impl Iterator<Item = CrashFault> {
-    CrashFault::ALL.into_iter().chain((0..SEEDS).map(CrashFault::ScatteredWrites))
+    let scattered = (0..SEEDS).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
+    CrashFault::ALL.into_iter().chain(scattered)
 }
 
 /// A space, and what an uninterrupted migration of it gives.
@@ -319,6 +320,18 @@ fn a_rename_that_a_killed_run_left_unsynced_is_made_durable() {
     scene.enumerate(&disk, [CrashFault::UnsyncedDropped, CrashFault::RenamesLost].into_iter(), 1, "killed");
 }
 
+/// Of several segments that a crash left beyond the checkpoint, the one before another may be missing.
+#[test]
+fn segments_beyond_the_checkpoint_need_not_follow_on_each_other() {
+    let scene = Scene::new();
+    let first = recorded(&scene);
+    let disk = first.crash_image(boundary(&first, ".checkpoint.bin.tmp to"), CrashFault::AllKept);
+    for later in ["segment-000002.dual", "segment-000003.dual"] {
+        disk.create_file(&scene.paths().staging().join(later)).unwrap();
+    }
+    scene.recover(&disk, &|| "with segments 2 and 3 but no 1".into());
+}
+
 #[test]
 fn a_published_run_that_died_before_its_report_writes_it() {
     let scene = Scene::new();
@@ -378,7 +391,13 @@ fn a_migration_resumed_after_a_kill_survives_the_loss_of_power() {
         let what = format!("killed behind {after}: {}", behind(&first, after));
         let disk = first.kill_image(after);
         scene.recover(&disk, &|| what.clone());
-        let lossy = [CrashFault::UnsyncedDropped, CrashFault::RenamesLost, CrashFault::ScatteredWrites(after as u64)];
+        let seed = after as u64;
+        let lossy = [
+            CrashFault::UnsyncedDropped,
+            CrashFault::RenamesLost,
+            CrashFault::ScatteredWrites(seed),
+            CrashFault::ScatteredNames(seed),
+        ];
         images += 1 + scene.enumerate(&disk, lossy.into_iter(), 41, &what);
     }
     for (name, after) in turning_points(&first) {
