@@ -29,7 +29,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Of what a release build tries, a debug build tries one in so many.
 const SHARE: usize = if cfg!(debug_assertions) { 11 } else { 1 };
-const LOGS: u64 = if cfg!(debug_assertions) { 4 } else { 6 };
+const LOGS: u64 = if cfg!(debug_assertions) { 5 } else { 6 };
 const SEEDS: u64 = if cfg!(debug_assertions) { 2 } else { 6 };
 
 fn faults() -> impl Iterator<Item = CrashFault> {
@@ -326,9 +326,9 @@ fn segments_beyond_the_checkpoint_need_not_follow_on_each_other() {
     let scene = Scene::new();
     let first = recorded(&scene);
     let disk = first.crash_image(boundary(&first, ".checkpoint.bin.tmp to"), CrashFault::AllKept);
-    for later in ["segment-000002.dual", "segment-000003.dual"] {
-        disk.create_file(&scene.paths().staging().join(later)).unwrap();
-    }
+    let segment = |number: u32| scene.paths().staging().join(format!("segment-{number:06}.dual"));
+    (1..4).for_each(|number| remove(&disk, &segment(number)));
+    (2..4).for_each(|number| _ = disk.create_file(&segment(number)).unwrap());
     scene.recover(&disk, &|| "with segments 2 and 3 but no 1".into());
 }
 
@@ -524,7 +524,7 @@ fn staged(scene: &Scene, disk: &SimulatedDisk) -> Files {
 fn a_checkpoint_that_cannot_be_continued_is_refused() {
     let scene = Scene::new();
     let first = recorded(&scene);
-    let after = boundary(&first, "segment-000001.dual") + 2;
+    let after = boundary(&first, ".checkpoint.bin.tmp to");
     let path = scene.state_path("checkpoint.bin");
     let whole = read_file(&first.crash_image(after, CrashFault::AllKept), &path, 1 << 20).unwrap();
     let state: RunState = checkpoint::decode(CHECKPOINT_KIND, &path, &whole).unwrap();
