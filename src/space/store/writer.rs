@@ -91,7 +91,7 @@ impl StoreWriter {
         let mut pending = 0..0;
         for extent in &batch.extents {
             let block_bytes = extent.entry.block_bytes.get();
-            if self.must_roll(pending.len() as u64 + block_bytes) {
+            if self.must_roll(self.state.segment_bytes + pending.len() as u64, block_bytes) {
                 self.append(&batch.bytes[pending.clone()])?;
                 pending = extent.at..extent.at;
                 self.roll()?;
@@ -102,9 +102,10 @@ impl StoreWriter {
         self.append(&batch.bytes[pending])
     }
 
-    fn must_roll(&self, more_bytes: u64) -> bool {
-        self.state.segment_bytes > SEGMENT_HEADER_BYTES
-            && self.state.segment_bytes + more_bytes > self.segment_bytes_max
+    /// True if a block does not fit behind `filled_bytes` of a segment, unless it is the segment's first: it depends on
+    /// the blocks alone, not on how they are batched.
+    fn must_roll(&self, filled_bytes: u64, block_bytes: u64) -> bool {
+        filled_bytes > SEGMENT_HEADER_BYTES && filled_bytes + block_bytes > self.segment_bytes_max
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
