@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::convert::hash_range;
 use super::source::WalSource;
 use super::store::block_view::{AlignedBytes, Block};
-use super::store::layout::{DIGEST_BYTES, NO_SEGMENT, TableEntry};
+use super::store::layout::{DIGEST_BYTES, NO_SEGMENT, SEGMENT_HEADER_BYTES, TableEntry, segment_header};
 use super::store::manifest::hex;
 use super::store::names::{IDS, MARKS, TABLE, segment_path};
 use super::store::reader::DualSpace;
@@ -210,9 +210,15 @@ fn quick(store: &DualSpace) -> Result<(), Error> {
     }
     for (number, segment) in manifest.segments.iter().enumerate() {
         let path = segment_path(directory, number as u32);
-        let bytes = disk.open_for_read(&path)?.len()?;
+        let file = disk.open_for_read(&path)?;
+        let bytes = file.len()?;
         if bytes != segment.bytes {
             return Err(wrong(path, &format!("holds {bytes} bytes where the manifest says {}", segment.bytes)));
+        }
+        let mut header = [0; SEGMENT_HEADER_BYTES as usize];
+        file.read_exact_at(0, &mut header)?;
+        if header != segment_header(number as u32) {
+            return Err(wrong(path, "its header is not that of this segment"));
         }
         if digests.segments.get(number).is_some_and(|digest| hex(digest) != segment.digest) {
             return Err(wrong(path, "the digest of its blocks is not that of the manifest"));

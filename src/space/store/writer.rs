@@ -7,8 +7,7 @@ use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
 use super::layout::{
-    FORMAT_VERSION, INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader,
-    TABLE_ENTRY_BYTES, TABLE_MAGIC,
+    INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, TABLE_ENTRY_BYTES, TABLE_MAGIC, segment_header,
 };
 use super::names::{TABLE, segment_path};
 use crate::durable::{Disk, DiskError, DiskFile};
@@ -247,10 +246,7 @@ fn open_segment(disk: &dyn Disk, paths: &StagingPaths, state: &RunState) -> Resu
 }
 
 fn write_segment_header(file: &dyn DiskFile, segment: u32) -> Result<(), DiskError> {
-    let header = SegmentHeader { magic: SEGMENT_MAGIC, version: U32::new(FORMAT_VERSION), segment: U32::new(segment) };
-    let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
-    bytes[..size_of::<SegmentHeader>()].copy_from_slice(header.as_bytes());
-    file.write_all_at(0, &bytes)
+    file.write_all_at(0, &segment_header(segment))
 }
 
 /// Opens a staged file and cuts it to the durable length, or creates it with its header.
