@@ -7,8 +7,7 @@ use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
 use super::layout::{
-    FORMAT_VERSION, INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader,
-    TABLE_ENTRY_BYTES, TABLE_MAGIC,
+    INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, TABLE_ENTRY_BYTES, TABLE_MAGIC, segment_header,
 };
 use super::names::{TABLE, segment_number, segment_path};
 use crate::durable::{Disk, DiskError, DiskFile};
@@ -92,7 +91,7 @@ impl StoreWriter {
         let mut pending = 0..0;
         for extent in &batch.extents {
             let block_bytes = extent.entry.block_bytes.get();
-            if self.must_roll(pending.len() as u64 + block_bytes) {
+            if self.must_roll(self.state.segment_bytes + pending.len() as u64, block_bytes) {
                 self.append(&batch.bytes[pending.clone()])?;
                 pending = extent.at..extent.at;
                 self.roll()?;
@@ -103,9 +102,10 @@ impl StoreWriter {
         self.append(&batch.bytes[pending])
     }
 
-    fn must_roll(&self, more_bytes: u64) -> bool {
-        self.state.segment_bytes > SEGMENT_HEADER_BYTES
-            && self.state.segment_bytes + more_bytes > self.segment_bytes_max
+    /// True if a block does not fit behind `filled_bytes` of a segment, unless it is the segment's first: it depends on
+    /// the blocks alone, not on how they are batched.
+    fn must_roll(&self, filled_bytes: u64, block_bytes: u64) -> bool {
+        filled_bytes > SEGMENT_HEADER_BYTES && filled_bytes + block_bytes > self.segment_bytes_max
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -247,10 +247,7 @@ fn open_segment(disk: &dyn Disk, paths: &StagingPaths, state: &RunState) -> Resu
 }
 
 fn write_segment_header(file: &dyn DiskFile, segment: u32) -> Result<(), DiskError> {
-    let header = SegmentHeader { magic: SEGMENT_MAGIC, version: U32::new(FORMAT_VERSION), segment: U32::new(segment) };
-    let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
-    bytes[..size_of::<SegmentHeader>()].copy_from_slice(header.as_bytes());
-    file.write_all_at(0, &bytes)
+    file.write_all_at(0, &segment_header(segment))
 }
 
 /// Opens a staged file and cuts it to the durable length, or creates it with its header.
