@@ -157,9 +157,13 @@ impl StoreWriter {
     /// Notes where the sequence does not go on from one extent to the next of the same file.
     fn note_sequence(&mut self, batch: &EncodedBatch) -> Result<(), Error> {
         for extent in &batch.extents {
-            let Some((first, offset, last)) = extent.sequences else { continue };
             let file = extent.entry.source_file.get();
-            let previous = if file == self.state.cursor.file { self.state.last_sequence } else { None };
+            if file != self.state.cursor.file {
+                self.state.cursor.file = file;
+                self.state.last_sequence = None;
+            }
+            let Some((first, offset, last)) = extent.sequences else { continue };
+            let previous = self.state.last_sequence;
             if let Some(reason) = previous.and_then(|previous| sequence_gap(previous, first)) {
                 let file = self.source_names[file as usize].clone();
                 self.note(&Finding {
@@ -173,7 +177,6 @@ impl StoreWriter {
                     related: None,
                 })?;
             }
-            self.state.cursor.file = file;
             self.state.last_sequence = Some(last);
         }
         Ok(())
