@@ -1,5 +1,6 @@
 //! Writes encoded batches into the segments of a staged store, and makes points of it durable.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -114,13 +115,25 @@ impl StoreWriter {
         }
         let (start, len) = (self.state.segment_bytes, bytes.len() as u64);
         if start + len > self.preallocated_bytes {
-            let ahead = PREALLOCATE_BYTES.max(len);
-            self.segment.preallocate(start, ahead)?;
-            self.preallocated_bytes = start + ahead;
+            self.preallocate(start, PREALLOCATE_BYTES.max(len))?;
         }
         self.segment.write_all_at(start, bytes)?;
         self.segment.start_writeback(start, len);
         self.state.segment_bytes += len;
+        Ok(())
+    }
+
+    /// Allocates ahead. Where there is no room for that, there may still be enough for what is written: then the rest of
+    /// the segment does without.
+    fn preallocate(&mut self, start: u64, ahead_bytes: u64) -> Result<(), Error> {
+        match self.segment.preallocate(start, ahead_bytes) {
+            Ok(()) => self.preallocated_bytes = start + ahead_bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                self.segment.set_len(start)?;
+                self.preallocated_bytes = u64::MAX;
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
