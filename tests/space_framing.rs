@@ -707,6 +707,20 @@ fn gaps_in_the_sequence_are_noted_within_a_file() {
     }
 }
 
+/// A file that begins with damage, in a batch of its own, has no record before its first one.
+#[test]
+fn the_last_number_of_one_file_is_not_compared_with_the_first_of_the_next() {
+    for batch_records in [1, 1_000] {
+        let space = Space::new();
+        space.log(1, &[rec(0, "a"), rec(1, "b")].concat());
+        space.log(2, &[garbage(70), rec(7, "c")].concat());
+        space.log(3, &rec(0, "d"));
+        ran_with(space, &MigrateOptions { batch_records, ..with(RESYNC) })
+            .ends(exit::REFUSED_RECORDS, &[("migrated", 4)])
+            .finds(Severity::Note, &[]);
+    }
+}
+
 #[test]
 fn a_matching_name_that_is_no_regular_file_fails() {
     use std::os::unix::fs::symlink;

@@ -1,5 +1,6 @@
 //! Writes encoded batches into the segments of a staged store, and makes points of it durable.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -114,13 +115,25 @@ impl StoreWriter {
         }
         let (start, len) = (self.state.segment_bytes, bytes.len() as u64);
         if start + len > self.preallocated_bytes {
-            let ahead = PREALLOCATE_BYTES.max(len);
-            self.segment.preallocate(start, ahead)?;
-            self.preallocated_bytes = start + ahead;
+            self.preallocate(start, PREALLOCATE_BYTES.max(len))?;
         }
         self.segment.write_all_at(start, bytes)?;
         self.segment.start_writeback(start, len);
         self.state.segment_bytes += len;
+        Ok(())
+    }
+
+    /// Allocates ahead. Where there is no room for that, there may still be enough for what is written: then the rest of
+    /// the segment does without.
+    fn preallocate(&mut self, start: u64, ahead_bytes: u64) -> Result<(), Error> {
+        match self.segment.preallocate(start, ahead_bytes) {
+            Ok(()) => self.preallocated_bytes = start + ahead_bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                self.segment.set_len(start)?;
+                self.preallocated_bytes = u64::MAX;
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -157,9 +170,13 @@ impl StoreWriter {
     /// Notes where the sequence does not go on from one extent to the next of the same file.
     fn note_sequence(&mut self, batch: &EncodedBatch) -> Result<(), Error> {
         for extent in &batch.extents {
-            let Some((first, offset, last)) = extent.sequences else { continue };
             let file = extent.entry.source_file.get();
-            let previous = if file == self.state.cursor.file { self.state.last_sequence } else { None };
+            if file != self.state.cursor.file {
+                self.state.cursor.file = file;
+                self.state.last_sequence = None;
+            }
+            let Some((first, offset, last)) = extent.sequences else { continue };
+            let previous = self.state.last_sequence;
             if let Some(reason) = previous.and_then(|previous| sequence_gap(previous, first)) {
                 let file = self.source_names[file as usize].clone();
                 self.note(&Finding {
@@ -173,7 +190,6 @@ impl StoreWriter {
                     related: None,
                 })?;
             }
-            self.state.cursor.file = file;
             self.state.last_sequence = Some(last);
         }
         Ok(())
