@@ -17,10 +17,13 @@ use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk, read_file};
 use haul::migration::{CheckpointFile, Error, Stage, checkpoint, exit, pointer};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 use haul::space::DualSpace;
+use haul::space::clean::{clean, clean_plan};
 use haul::space::migrate::{MigrationEnd, migrate};
 use haul::space::options::{MigrateOptions, Start};
 use haul::space::paths::SpacePaths;
 use haul::space::policy::{Collisions, Policies};
+use haul::space::publish::publish;
+use haul::space::rollback::{RollbackEnd, rollback};
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 use haul::space::verify::{Depth, Subset, verify_store};
 use parking_lot::{Condvar, Mutex};
@@ -709,4 +712,160 @@ fn a_checkpoint_file_is_found_where_the_crash_left_it() {
         assert!(records >= records_before, "a checkpoint went back behind {after}: {}", behind(&disk, after));
         records_before = records;
     }
+}
+
+impl Scene {
+    fn roll_back(&self, disk: &SimulatedDisk) -> Result<RollbackEnd, Error> {
+        let stop = StopToken::new();
+        let control = Control { stop: &stop, observer: &Silent };
+        rollback(Arc::new(disk.clone()), &self.paths(), &self.options, &control)
+    }
+
+    fn publish_again(&self, disk: &SimulatedDisk) -> Result<MigrationEnd, Error> {
+        let stop = StopToken::new();
+        let control = Control { stop: &stop, observer: &Silent };
+        publish(Arc::new(disk.clone()), &self.paths(), &self.options, &control)
+    }
+
+    /// What must hold however far a change of the pointer came: one of the two is live, and the store is whole.
+    fn check_either(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
+        let live = self.live(disk);
+        assert!(matches!(live.as_deref(), Some("wal" | "dual-000001")), "{live:?}: {}", what());
+        assert!(self.store_files(disk, "dual-000001") == self.store, "the store differs: {}", what());
+    }
+
+    /// Rolls back until the end on what a crash left, then publishes again.
+    fn recover_rollback(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
+        self.check_either(disk, what);
+        self.roll_back(disk).unwrap_or_else(|error| panic!("{error}: {}", what()));
+        let lost = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
+        for disk in [disk, &lost] {
+            self.check_either(disk, what);
+            assert_eq!(self.live(disk).as_deref(), Some("wal"), "{}", what());
+            let file = CheckpointFile::new(self.state_path(""), CHECKPOINT_KIND);
+            let state: RunState = file.load(disk).unwrap().expect("a checkpoint");
+            assert_eq!(state.stage, Stage::RolledBack, "{}", what());
+        }
+        self.recover_publish(&lost, what);
+    }
+
+    fn recover_publish(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
+        self.check_either(disk, what);
+        self.publish_again(disk).unwrap_or_else(|error| panic!("{error}: {}", what()));
+        self.check_complete(disk, "dual-000001", what);
+        let lost = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
+        assert_eq!(self.live(&lost).as_deref(), Some("dual-000001"), "{}", what());
+        self.check_either(&lost, what);
+    }
+
+    /// Every boundary of what `disk` recorded, by every fault and as a kill.
+    fn each_image(
+        &self,
+        disk: &SimulatedDisk,
+        what: &str,
+        recover: impl Fn(&SimulatedDisk, &dyn Fn() -> String),
+    ) -> usize {
+        let mut images = 0;
+        for (turn, fault) in faults().enumerate() {
+            for (after, image) in disk.crash_images(fault).enumerate() {
+                if (after + turn).is_multiple_of(SHARE) {
+                    recover(&image, &|| format!("{what}, {fault:?} behind {after}: {}", behind(disk, after)));
+                    images += 1;
+                }
+            }
+        }
+        for after in 0..=disk.operations() {
+            recover(&disk.kill_image(after), &|| format!("{what}, killed behind {after}: {}", behind(disk, after)));
+            images += 1;
+        }
+        assert!(self.space.source() == self.source, "the source is untouched");
+        images
+    }
+}
+
+#[test]
+fn a_rollback_and_a_second_publication_survive_the_loss_of_power() {
+    let started = Instant::now();
+    let scene = Scene::new();
+    let first = recorded(&scene);
+    let disk = first.crash_image(first.operations(), CrashFault::AllKept);
+    assert_eq!(scene.roll_back(&disk).unwrap().store.as_deref(), Some("dual-000001"));
+    let images = scene.each_image(&disk, "rollback", |image, what| scene.recover_rollback(image, what));
+    tell(&format!("rollback, {} operations", disk.operations()), images, started);
+
+    let started = Instant::now();
+    let rolled_back = disk.crash_image(disk.operations(), CrashFault::AllKept);
+    let resumed = rolled_back.crash_image(0, CrashFault::AllKept);
+    scene.publish_again(&rolled_back).unwrap();
+    let images = scene.each_image(&rolled_back, "publish", |image, what| scene.recover_publish(image, what));
+    tell(&format!("publish again, {} operations", rolled_back.operations()), images, started);
+
+    // The migration itself publishes a rolled-back run again too.
+    let started = Instant::now();
+    scene.run(&resumed).unwrap();
+    let images = scene.each_image(&resumed, "migrate again", |image, what| scene.recover(image, what));
+    tell(&format!("migrate after a rollback, {} operations", resumed.operations()), images, started);
+
+    let mut failures = 0;
+    for kind in InjectedFault::ALL {
+        for n in 0.. {
+            let disk = first.crash_image(first.operations(), CrashFault::AllKept);
+            disk.fail_operation(n, kind);
+            let result = scene.roll_back(&disk);
+            if disk.fault_is_pending() {
+                break;
+            }
+            let error = result.expect_err("a failed operation");
+            assert!(matches!(error, Error::Disk(_)), "{error}");
+            scene.recover_rollback(&disk, &|| format!("{kind:?} at {n} of a rollback"));
+            failures += 1;
+        }
+    }
+    println!("rollback, failing operations: {failures}");
+}
+
+impl Scene {
+    fn clean_all(&self, disk: &SimulatedDisk) -> Result<u64, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let items = clean_plan(disk.clone(), &self.paths())?;
+        clean(disk, &self.paths(), &items)
+    }
+
+    /// Cleans until the end on what a crash left of a clean-up, or migrates at once.
+    fn recover_clean(&self, disk: &SimulatedDisk, again: bool, what: &dyn Fn() -> String) {
+        self.check_found(disk, what);
+        if again {
+            // What a killed clean-up removed last may come back with the next loss of power: nothing speaks of it.
+            self.clean_all(disk).unwrap_or_else(|error| panic!("{error}: {}", what()));
+            let lost = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
+            self.clean_all(&lost).unwrap_or_else(|error| panic!("{error}: {}", what()));
+            for disk in [disk, &lost] {
+                assert_eq!(self.live(disk).as_deref(), Some("wal"), "{}", what());
+                let names: Vec<_> = disk.list(&self.root()).unwrap().into_iter().map(|entry| entry.name).collect();
+                assert_eq!(names, ["CURRENT", "migration"], "{}", what());
+            }
+            self.recover(&lost, what);
+        } else {
+            self.recover_restarted(disk, &self.options, what);
+        }
+    }
+}
+
+#[test]
+fn a_clean_up_survives_the_loss_of_power() {
+    let started = Instant::now();
+    let scene = Scene::new();
+    let first = recorded(&scene);
+    let published = first.crash_image(first.operations(), CrashFault::AllKept);
+    assert_eq!(scene.clean_all(&published).unwrap(), 0);
+    scene.check_complete(&published, "dual-000001", &|| "nothing to clean".into());
+    scene.roll_back(&published).unwrap();
+    let disk = published.crash_image(published.operations(), CrashFault::AllKept);
+    assert!(scene.clean_all(&disk).unwrap() > 0);
+    let mut images = 0;
+    for again in [true, false] {
+        let recover = |image: &SimulatedDisk, what: &dyn Fn() -> String| scene.recover_clean(image, again, what);
+        images += scene.each_image(&disk, "clean", recover);
+    }
+    tell(&format!("clean, {} operations", disk.operations()), images, started);
 }
