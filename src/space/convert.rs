@@ -5,8 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
-use super::bincode1::RangeCheck;
-use super::episode::{EpisodeView, Notes};
+use super::episode::{EpisodeView, RangeCheck};
 use super::framing::{Content, Extent, Frame, Region};
 use super::memory::MemoryView;
 use super::node::clamp_unit;
@@ -251,7 +250,7 @@ impl BatchConversion<'_> {
         if frame.header.has_extra_bytes() {
             self.note(frame, "reserved or pad bytes of the header are not zero".into());
         }
-        match EntryKind::of(frame.header.entry_type) {
+        match EntryKind::from_number(frame.header.entry_type) {
             EntryKind::Store => self.episode(frame, payload, 0),
             EntryKind::Unknown(number) => {
                 self.note(frame, format!("unknown entry type {number}, read as an episode as Engram does"));
@@ -284,18 +283,21 @@ impl BatchConversion<'_> {
         if let Some(violation) = &view.out_of_range {
             notes |= self.keep_out_of_range(frame, view.id, &violation.to_string())?;
         }
-        notes |= note_bits(&view.notes);
+        notes |= flag(view.used_len_bytes < payload.len(), NOTE_TRAILING_BYTES)
+            | flag(view.has_repeated_key(), NOTE_REPEATED_KEY)
+            | flag(view.has_non_finite_embedding(), NOTE_NON_FINITE)
+            | flag(view.has_foreign_timestamp(), NOTE_TIME_FORM);
         self.explain(frame, view.id, notes);
         let mut row = base_row(frame, RowKind::Episode);
-        let strength = f32_of_bits(clamp_unit(view.encoding_confidence));
+        let strength = F32::new(clamp_unit(f32::from_bits(view.encoding_confidence_bits)));
         fill_id(&mut row, view.id);
-        row.created_at_seconds = I64::new(view.when.at.seconds);
-        row.created_at_nanos = U32::new(view.when.at.nanos);
-        row.last_access_seconds = I64::new(view.last_recall.at.seconds);
-        row.last_access_nanos = U32::new(view.last_recall.at.nanos);
+        row.created_at_seconds = I64::new(view.when.time.seconds);
+        row.created_at_nanos = U32::new(view.when.time.nanos);
+        row.last_access_seconds = I64::new(view.last_recall.time.seconds);
+        row.last_access_nanos = U32::new(view.last_recall.time.nanos);
         row.strength = strength;
         row.activation = strength;
-        row.confidence = f32_of_bits(view.encoding_confidence);
+        row.confidence = F32::new(f32::from_bits(view.encoding_confidence_bits));
         row.access_count = U64::new(u64::from(view.recall_count));
         row.embedding_offset = U32::new(view.embedding_offset as u32);
         row.content_offset = U32::new(offset_within(payload, view.what) as u32);
@@ -316,15 +318,18 @@ impl BatchConversion<'_> {
         if let Some(violation) = &view.out_of_range {
             notes |= self.keep_out_of_range(frame, view.id, &violation.to_string())?;
         }
-        notes |= note_bits(&view.notes);
+        notes |= flag(view.used_len_bytes < payload.len(), NOTE_TRAILING_BYTES)
+            | flag(view.has_repeated_key(), NOTE_REPEATED_KEY)
+            | flag(view.has_non_finite_embedding(), NOTE_NON_FINITE)
+            | flag(view.has_foreign_timestamp(), NOTE_TIME_FORM);
         self.explain(frame, view.id, notes);
         let mut row = base_row(frame, RowKind::Memory);
         fill_id(&mut row, view.id);
-        row.created_at_seconds = I64::new(view.created_at.at.seconds);
-        row.created_at_nanos = U32::new(view.created_at.at.nanos);
-        row.last_access_seconds = I64::new(view.last_access.at.seconds);
-        row.last_access_nanos = U32::new(view.last_access.at.nanos);
-        row.confidence = f32_of_bits(view.confidence);
+        row.created_at_seconds = I64::new(view.created_at.time.seconds);
+        row.created_at_nanos = U32::new(view.created_at.time.nanos);
+        row.last_access_seconds = I64::new(view.last_access.time.seconds);
+        row.last_access_nanos = U32::new(view.last_access.time.nanos);
+        row.confidence = F32::new(f32::from_bits(view.confidence_bits));
         row.access_count = U64::new(view.access_count);
         row.embedding_offset = U32::new(view.embedding_offset as u32);
         if let Some(content) = view.content {
@@ -448,18 +453,6 @@ fn fill_id(row: &mut Row, id: &str) {
     row.uuid = *node_id(id).as_bytes();
     row.id_digest = id_digest(id);
     row.id_bytes = U32::new(id.len() as u32);
-}
-
-/// The bits as they are: no float operation touches a NaN.
-fn f32_of_bits(bits: u32) -> F32 {
-    F32::from_bytes(bits.to_le_bytes())
-}
-
-fn note_bits(notes: &Notes) -> u32 {
-    flag(notes.trailing_bytes, NOTE_TRAILING_BYTES)
-        | flag(notes.repeated_key, NOTE_REPEATED_KEY)
-        | flag(notes.non_finite_embedding, NOTE_NON_FINITE)
-        | flag(notes.foreign_timestamp, NOTE_TIME_FORM)
 }
 
 fn flag(condition: bool, bit: u32) -> u32 {

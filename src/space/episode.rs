@@ -1,32 +1,11 @@
 //! The payload of a stored episode: record type 1, and any type that Engram does not know.
 
-use super::bincode1::{
-    Cursor, DecodeError, DecodeProblem, EMBEDDING_BYTES, OutOfRange, RangeCheck, has_non_finite, put,
-};
+pub use super::bincode1::RangeCheck;
+use super::bincode1::{Cursor, DecodeError, DecodeProblem, EMBEDDING_BYTES, OutOfRange, has_non_finite, put};
 use super::decay::DecayFunction;
 use super::lists::{PairList, StrList};
 use super::provenance::{Provenance, ProvenanceView};
 use super::timestamp::TimeView;
-
-/// What is worth a line in the report about a payload that decodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Notes {
-    /// Bytes follow the decoded value; Engram ignores them.
-    pub trailing_bytes: bool,
-    /// A metadata map, the record's or its provenance's, has a key twice; Engram reads the last value.
-    pub repeated_key: bool,
-    /// The embedding holds a NaN or an infinity.
-    pub non_finite_embedding: bool,
-    /// A timestamp is not in the form that Engram writes.
-    pub foreign_timestamp: bool,
-}
-
-impl Notes {
-    /// Whether there is anything to note.
-    pub const fn any(&self) -> bool {
-        self.trailing_bytes | self.repeated_key | self.non_finite_embedding | self.foreign_timestamp
-    }
-}
 
 /// An episode read where it lies in its payload (spec §4.1). Every f32 is a bit pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,27 +27,25 @@ pub struct EpisodeView<'a> {
     /// Where the embedding comes from.
     pub provenance: Option<ProvenanceView<'a>>,
     /// Confidence of the encoding, as bits; the node's confidence and strength come from it.
-    pub encoding_confidence: u32,
+    pub encoding_confidence_bits: u32,
     /// Confidence of the details, as bits.
-    pub vividness_confidence: u32,
+    pub vividness_confidence_bits: u32,
     /// Confidence of the facts, as bits.
-    pub reliability_confidence: u32,
+    pub reliability_confidence_bits: u32,
     /// When the episode was last recalled.
     pub last_recall: TimeView<'a>,
     /// How often it was recalled.
     pub recall_count: u32,
     /// Decay rate, as bits.
-    pub decay_rate: u32,
+    pub decay_rate_bits: u32,
     /// How its strength fades.
     pub decay_function: Option<DecayFunction>,
     /// Anything else.
     pub metadata: PairList<'a>,
     /// Bytes of the payload that were decoded; what follows is kept as it is.
-    pub used_len: usize,
+    pub used_len_bytes: usize,
     /// The first value that Engram refuses, kept because of [`RangeCheck::Keep`].
     pub out_of_range: Option<DecodeError>,
-    /// What is worth noting.
-    pub notes: Notes,
 }
 
 impl<'a> EpisodeView<'a> {
@@ -90,22 +67,15 @@ impl<'a> EpisodeView<'a> {
         let embedding = cursor.embedding()?;
         let embedding_offset = cursor.position() - EMBEDDING_BYTES;
         let provenance = ProvenanceView::parse_option(&mut cursor, &mut refused)?;
-        let encoding_confidence = confidence(&mut cursor, "encoding_confidence", &mut refused)?;
-        let vividness_confidence = confidence(&mut cursor, "vividness_confidence", &mut refused)?;
-        let reliability_confidence = confidence(&mut cursor, "reliability_confidence", &mut refused)?;
+        let encoding_confidence_bits = confidence(&mut cursor, "encoding_confidence", &mut refused)?;
+        let vividness_confidence_bits = confidence(&mut cursor, "vividness_confidence", &mut refused)?;
+        let reliability_confidence_bits = confidence(&mut cursor, "reliability_confidence", &mut refused)?;
         let last_recall = time(&mut cursor)?;
         let recall_count = cursor.u32()?;
-        let decay_rate = cursor.u32()?;
+        let decay_rate_bits = cursor.u32()?;
         let decay_function = DecayFunction::parse_option(&mut cursor)?;
         let metadata = PairList::parse(&mut cursor)?;
         let out_of_range = judge(refused, check)?;
-        let notes = Notes {
-            trailing_bytes: cursor.left() > 0,
-            repeated_key: metadata.has_repeated_key()
-                || provenance.is_some_and(|provenance| provenance.metadata.has_repeated_key()),
-            non_finite_embedding: has_non_finite(embedding),
-            foreign_timestamp: !(when.writer_form && last_recall.writer_form),
-        };
         Ok(Self {
             id,
             when,
@@ -115,18 +85,34 @@ impl<'a> EpisodeView<'a> {
             embedding,
             embedding_offset,
             provenance,
-            encoding_confidence,
-            vividness_confidence,
-            reliability_confidence,
+            encoding_confidence_bits,
+            vividness_confidence_bits,
+            reliability_confidence_bits,
             last_recall,
             recall_count,
-            decay_rate,
+            decay_rate_bits,
             decay_function,
             metadata,
-            used_len: cursor.position(),
+            used_len_bytes: cursor.position(),
             out_of_range,
-            notes,
         })
+    }
+
+    /// Whether a metadata map, the record's or its provenance's, has a key twice; Engram reads the last value.
+    pub fn has_repeated_key(&self) -> bool {
+        self.metadata.has_repeated_key()
+            || self.provenance.is_some_and(|provenance| provenance.metadata.has_repeated_key())
+    }
+
+    /// Whether the embedding holds a NaN or an infinity.
+    #[inline]
+    pub fn has_non_finite_embedding(&self) -> bool {
+        has_non_finite(self.embedding)
+    }
+
+    /// Whether a timestamp is not in the form that Engram writes.
+    pub fn has_foreign_timestamp(&self) -> bool {
+        !(self.when.writer_form && self.last_recall.writer_form)
     }
 
     /// An owned copy, without the bytes that follow the decoded value.
@@ -139,12 +125,12 @@ impl<'a> EpisodeView<'a> {
             what: self.what.to_owned(),
             embedding: Box::new(*self.embedding),
             provenance: self.provenance.map(|provenance| provenance.to_owned()),
-            encoding_confidence: self.encoding_confidence,
-            vividness_confidence: self.vividness_confidence,
-            reliability_confidence: self.reliability_confidence,
+            encoding_confidence_bits: self.encoding_confidence_bits,
+            vividness_confidence_bits: self.vividness_confidence_bits,
+            reliability_confidence_bits: self.reliability_confidence_bits,
             last_recall: self.last_recall.text.to_owned(),
             recall_count: self.recall_count,
-            decay_rate: self.decay_rate,
+            decay_rate_bits: self.decay_rate_bits,
             decay_function: self.decay_function,
             metadata: self.metadata.to_vec(),
         }
@@ -157,18 +143,18 @@ impl<'a> EpisodeView<'a> {
 /// repeated key counts. Bytes after the decoded value are no field.
 pub fn same_fields(one: &EpisodeView<'_>, other: &EpisodeView<'_>) -> bool {
     one.id == other.id
-        && one.when.at == other.when.at
+        && one.when.time == other.when.time
         && one.where_location == other.where_location
         && one.who == other.who
         && one.what == other.what
         && one.embedding == other.embedding
         && same_provenance(&one.provenance, &other.provenance)
-        && one.encoding_confidence == other.encoding_confidence
-        && one.vividness_confidence == other.vividness_confidence
-        && one.reliability_confidence == other.reliability_confidence
-        && one.last_recall.at == other.last_recall.at
+        && one.encoding_confidence_bits == other.encoding_confidence_bits
+        && one.vividness_confidence_bits == other.vividness_confidence_bits
+        && one.reliability_confidence_bits == other.reliability_confidence_bits
+        && one.last_recall.time == other.last_recall.time
         && one.recall_count == other.recall_count
-        && one.decay_rate == other.decay_rate
+        && one.decay_rate_bits == other.decay_rate_bits
         && one.decay_function == other.decay_function
         && one.metadata.same_map(&other.metadata)
 }
@@ -231,17 +217,17 @@ pub struct Episode {
     /// Where the embedding comes from.
     pub provenance: Option<Provenance>,
     /// Confidence of the encoding, as bits.
-    pub encoding_confidence: u32,
+    pub encoding_confidence_bits: u32,
     /// Confidence of the details, as bits.
-    pub vividness_confidence: u32,
+    pub vividness_confidence_bits: u32,
     /// Confidence of the facts, as bits.
-    pub reliability_confidence: u32,
+    pub reliability_confidence_bits: u32,
     /// When it was last recalled, as text.
     pub last_recall: String,
     /// How often it was recalled.
     pub recall_count: u32,
     /// Decay rate, as bits.
-    pub decay_rate: u32,
+    pub decay_rate_bits: u32,
     /// How its strength fades.
     pub decay_function: Option<DecayFunction>,
     /// Anything else, in the order written.
@@ -265,12 +251,12 @@ impl Episode {
         put::str(out, &self.what);
         put::embedding(out, &self.embedding);
         put::option(out, self.provenance.as_ref(), |out, provenance| provenance.encode_into(out));
-        put::u32(out, self.encoding_confidence);
-        put::u32(out, self.vividness_confidence);
-        put::u32(out, self.reliability_confidence);
+        put::u32(out, self.encoding_confidence_bits);
+        put::u32(out, self.vividness_confidence_bits);
+        put::u32(out, self.reliability_confidence_bits);
         put::str(out, &self.last_recall);
         put::u32(out, self.recall_count);
-        put::u32(out, self.decay_rate);
+        put::u32(out, self.decay_rate_bits);
         put::option(out, self.decay_function, |out, decay| decay.encode_into(out));
         put::pairs(out, &self.metadata);
     }

@@ -123,12 +123,12 @@ pub fn generated_episode(seed: u64, index: u64) -> Episode {
         what: rng.phrase(0..41),
         embedding: embedding(rng),
         provenance: rng.one_in(8).then(|| provenance(rng)),
-        encoding_confidence: rng.confidence(),
-        vividness_confidence: rng.confidence(),
-        reliability_confidence: rng.confidence(),
+        encoding_confidence_bits: rng.confidence(),
+        vividness_confidence_bits: rng.confidence(),
+        reliability_confidence_bits: rng.confidence(),
         last_recall: Timestamp { seconds: when.seconds + rng.below(5_000_000) as i64, ..rng.time() }.to_writer_form(),
         recall_count: rng.below(50) as u32,
-        decay_rate: (rng.unit() * 0.5).to_bits(),
+        decay_rate_bits: (rng.unit() * 0.5).to_bits(),
         decay_function: rng.one_in(3).then(|| decay(rng)),
         metadata: if rng.one_in(4) { metadata(rng) } else { Vec::new() },
     }
@@ -179,19 +179,19 @@ fn provenance(rng: &mut Rng) -> Provenance {
         dimension: 768,
         language: rng.one_in(2).then(|| rng.pick(&["en", "de", "ja", "ar"]).to_owned()),
         created_at_secs: 1_600_000_000 + rng.below(100_000_000),
-        quality_score: rng.one_in(2).then(|| rng.unit().to_bits()),
+        quality_score_bits: rng.one_in(2).then(|| rng.unit().to_bits()),
         metadata: if rng.one_in(3) { metadata(rng) } else { Vec::new() },
     }
 }
 
 fn decay(rng: &mut Rng) -> DecayFunction {
     match rng.below(4) {
-        0 => DecayFunction::Exponential { tau_hours: (rng.unit() * 48.0).to_bits() },
-        1 => DecayFunction::PowerLaw { beta: rng.unit().to_bits() },
+        0 => DecayFunction::Exponential { tau_hours_bits: (rng.unit() * 48.0).to_bits() },
+        1 => DecayFunction::PowerLaw { beta_bits: rng.unit().to_bits() },
         2 => DecayFunction::TwoComponent { consolidation_threshold: rng.below(10) },
         _ => DecayFunction::Hybrid {
-            short_term_tau: (rng.unit() * 4.0).to_bits(),
-            long_term_beta: rng.unit().to_bits(),
+            short_term_tau_bits: (rng.unit() * 4.0).to_bits(),
+            long_term_beta_bits: rng.unit().to_bits(),
             transition_point: rng.below(100_000),
         },
     }
@@ -350,7 +350,8 @@ mod tests {
                 assert!(header.payload_matches(payload));
                 assert_eq!((header.sequence, header.kind()), (sequence, EntryKind::Store));
                 let view = EpisodeView::parse(payload, RangeCheck::Enforce).unwrap();
-                assert!(!view.notes.any());
+                assert!(!(view.has_repeated_key() || view.has_non_finite_embedding() || view.has_foreign_timestamp()));
+                assert_eq!(view.used_len_bytes, payload.len());
                 assert_eq!(view.to_owned().encode(), payload);
                 assert!(ids.insert(view.id.to_owned()), "{} twice", view.id);
                 assert!(node_ids.insert(node_id(view.id)));

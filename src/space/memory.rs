@@ -1,13 +1,13 @@
 //! The payload of a memory update: record type 2.
 
 use super::bincode1::{Cursor, DecodeError, EMBEDDING_BYTES, RangeCheck, has_non_finite, put};
-use super::episode::{Notes, confidence, judge, same_provenance, time};
+use super::episode::{confidence, judge, same_provenance, time};
 use super::provenance::{Provenance, ProvenanceView};
 use super::timestamp::TimeView;
 
 /// A memory read where it lies in its payload (spec §4.4). Every f32 is a bit pattern.
 ///
-/// Engram's live activation is not part of the encoding: after decoding it is 0, whatever `activation_value` says.
+/// Engram's live activation is not part of the encoding: after decoding it is 0, whatever `activation_value_bits` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryView<'a> {
     /// The record's id: any text, also empty.
@@ -17,9 +17,9 @@ pub struct MemoryView<'a> {
     /// Offset of the embedding's first byte in the payload.
     pub embedding_offset: usize,
     /// The stored activation, as bits.
-    pub activation_value: u32,
+    pub activation_value_bits: u32,
     /// Confidence, as bits.
-    pub confidence: u32,
+    pub confidence_bits: u32,
     /// When the memory was last accessed.
     pub last_access: TimeView<'a>,
     /// How often it was accessed.
@@ -27,17 +27,15 @@ pub struct MemoryView<'a> {
     /// When it was created.
     pub created_at: TimeView<'a>,
     /// Decay per hour, as bits.
-    pub decay_rate: u32,
+    pub decay_rate_bits: u32,
     /// Its text; an empty one is not the same as none.
     pub content: Option<&'a str>,
     /// Where the embedding comes from.
     pub provenance: Option<ProvenanceView<'a>>,
     /// Bytes of the payload that were decoded; what follows is kept as it is.
-    pub used_len: usize,
+    pub used_len_bytes: usize,
     /// The first value that Engram refuses, kept because of [`RangeCheck::Keep`].
     pub out_of_range: Option<DecodeError>,
-    /// What is worth noting.
-    pub notes: Notes,
 }
 
 impl<'a> MemoryView<'a> {
@@ -49,37 +47,46 @@ impl<'a> MemoryView<'a> {
         let id = cursor.str()?;
         let embedding = cursor.embedding()?;
         let embedding_offset = cursor.position() - EMBEDDING_BYTES;
-        let activation_value = cursor.u32()?;
-        let confidence = confidence(&mut cursor, "confidence", &mut refused)?;
+        let activation_value_bits = cursor.u32()?;
+        let confidence_bits = confidence(&mut cursor, "confidence", &mut refused)?;
         let last_access = time(&mut cursor)?;
         let access_count = cursor.u64()?;
         let created_at = time(&mut cursor)?;
-        let decay_rate = cursor.u32()?;
+        let decay_rate_bits = cursor.u32()?;
         let content = cursor.option_str()?;
         let provenance = ProvenanceView::parse_option(&mut cursor, &mut refused)?;
         let out_of_range = judge(refused, check)?;
-        let notes = Notes {
-            trailing_bytes: cursor.left() > 0,
-            repeated_key: provenance.is_some_and(|provenance| provenance.metadata.has_repeated_key()),
-            non_finite_embedding: has_non_finite(embedding),
-            foreign_timestamp: !(last_access.writer_form && created_at.writer_form),
-        };
         Ok(Self {
             id,
             embedding,
             embedding_offset,
-            activation_value,
-            confidence,
+            activation_value_bits,
+            confidence_bits,
             last_access,
             access_count,
             created_at,
-            decay_rate,
+            decay_rate_bits,
             content,
             provenance,
-            used_len: cursor.position(),
+            used_len_bytes: cursor.position(),
             out_of_range,
-            notes,
         })
+    }
+
+    /// Whether the provenance's metadata has a key twice; Engram reads the last value.
+    pub fn has_repeated_key(&self) -> bool {
+        self.provenance.is_some_and(|provenance| provenance.metadata.has_repeated_key())
+    }
+
+    /// Whether the embedding holds a NaN or an infinity.
+    #[inline]
+    pub fn has_non_finite_embedding(&self) -> bool {
+        has_non_finite(self.embedding)
+    }
+
+    /// Whether a timestamp is not in the form that Engram writes.
+    pub fn has_foreign_timestamp(&self) -> bool {
+        !(self.last_access.writer_form && self.created_at.writer_form)
     }
 
     /// An owned copy, without the bytes that follow the decoded value.
@@ -87,12 +94,12 @@ impl<'a> MemoryView<'a> {
         Memory {
             id: self.id.to_owned(),
             embedding: Box::new(*self.embedding),
-            activation_value: self.activation_value,
-            confidence: self.confidence,
+            activation_value_bits: self.activation_value_bits,
+            confidence_bits: self.confidence_bits,
             last_access: self.last_access.text.to_owned(),
             access_count: self.access_count,
             created_at: self.created_at.text.to_owned(),
-            decay_rate: self.decay_rate,
+            decay_rate_bits: self.decay_rate_bits,
             content: self.content.map(str::to_owned),
             provenance: self.provenance.map(|provenance| provenance.to_owned()),
         }
@@ -103,12 +110,12 @@ impl<'a> MemoryView<'a> {
 pub fn same_fields(one: &MemoryView<'_>, other: &MemoryView<'_>) -> bool {
     one.id == other.id
         && one.embedding == other.embedding
-        && one.activation_value == other.activation_value
-        && one.confidence == other.confidence
-        && one.last_access.at == other.last_access.at
+        && one.activation_value_bits == other.activation_value_bits
+        && one.confidence_bits == other.confidence_bits
+        && one.last_access.time == other.last_access.time
         && one.access_count == other.access_count
-        && one.created_at.at == other.created_at.at
-        && one.decay_rate == other.decay_rate
+        && one.created_at.time == other.created_at.time
+        && one.decay_rate_bits == other.decay_rate_bits
         && one.content == other.content
         && same_provenance(&one.provenance, &other.provenance)
 }
@@ -121,9 +128,9 @@ pub struct Memory {
     /// 768 little-endian f32.
     pub embedding: Box<[u8; EMBEDDING_BYTES]>,
     /// The stored activation, as bits.
-    pub activation_value: u32,
+    pub activation_value_bits: u32,
     /// Confidence, as bits.
-    pub confidence: u32,
+    pub confidence_bits: u32,
     /// When the memory was last accessed, as text.
     pub last_access: String,
     /// How often it was accessed.
@@ -131,7 +138,7 @@ pub struct Memory {
     /// When it was created, as text.
     pub created_at: String,
     /// Decay per hour, as bits.
-    pub decay_rate: u32,
+    pub decay_rate_bits: u32,
     /// Its text.
     pub content: Option<String>,
     /// Where the embedding comes from.
@@ -150,12 +157,12 @@ impl Memory {
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         put::str(out, &self.id);
         put::embedding(out, &self.embedding);
-        put::u32(out, self.activation_value);
-        put::u32(out, self.confidence);
+        put::u32(out, self.activation_value_bits);
+        put::u32(out, self.confidence_bits);
         put::str(out, &self.last_access);
         put::u64(out, self.access_count);
         put::str(out, &self.created_at);
-        put::u32(out, self.decay_rate);
+        put::u32(out, self.decay_rate_bits);
         put::option(out, self.content.as_deref(), put::str);
         put::option(out, self.provenance.as_ref(), |out, provenance| provenance.encode_into(out));
     }
@@ -176,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_refused_confidence_is_told_from_a_broken_record() {
-        let payload = Memory { confidence: f32::NAN.to_bits(), ..memory("id") }.encode();
+        let payload = Memory { confidence_bits: f32::NAN.to_bits(), ..memory("id") }.encode();
         assert!(MemoryView::parse(&payload, RangeCheck::Enforce).unwrap_err().is_out_of_range());
         let kept = MemoryView::parse(&payload, RangeCheck::Keep).unwrap();
-        assert_eq!(kept.confidence, f32::NAN.to_bits());
+        assert_eq!(kept.confidence_bits, f32::NAN.to_bits());
         assert!(kept.out_of_range.is_some());
     }
 
@@ -188,7 +195,7 @@ mod tests {
         fn a_memory_survives_its_encoding(memory in any_memory()) {
             let payload = memory.encode();
             let view = MemoryView::parse(&payload, RangeCheck::Keep).unwrap();
-            prop_assert_eq!(view.used_len, payload.len());
+            prop_assert_eq!(view.used_len_bytes, payload.len());
             prop_assert_eq!(view.embedding, &payload[view.embedding_offset..][..EMBEDDING_BYTES]);
             prop_assert!(same_fields(&view, &view));
             prop_assert_eq!(view.to_owned(), memory);

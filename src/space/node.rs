@@ -58,23 +58,22 @@ pub enum MemoryNodeType {
 }
 
 /// A memory as Engram holds it: its fields and the live activation, which no encoding contains.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LiveMemory {
     /// The encoded fields.
     pub memory: Memory,
-    /// The live activation, as bits.
-    pub activation: u32,
+    /// The live activation, from 0 to 1.
+    pub activation: f32,
 }
 
-/// Clamps the bits of an f32 to [0, 1] as Engram does: NaN and −0.0 stay as they are.
-pub const fn clamp_unit(bits: u32) -> u32 {
-    let value = f32::from_bits(bits);
+/// Clamps to [0, 1] as Engram does: NaN and −0.0 stay as they are.
+pub const fn clamp_unit(value: f32) -> f32 {
     if value < 0.0 {
-        0
+        0.0
     } else if value > 1.0 {
-        1.0_f32.to_bits()
+        1.0
     } else {
-        bits
+        value
     }
 }
 
@@ -82,7 +81,7 @@ impl DualMemoryNode {
     /// The node of a stored episode (spec §8.2): strength and activation are the clamped encoding confidence, the times
     /// are the episode's own.
     pub fn from_episode(episode: &EpisodeView<'_>) -> Self {
-        Self::from_episode_with_strength(episode, f32::from_bits(clamp_unit(episode.encoding_confidence)))
+        Self::from_episode_with_strength(episode, clamp_unit(f32::from_bits(episode.encoding_confidence_bits)))
     }
 
     /// The node of a stored episode with another strength, taken as it is.
@@ -92,9 +91,9 @@ impl DualMemoryNode {
             node_type: episode_type(episode.id, strength),
             embedding: embedding_values(episode.embedding),
             activation: strength,
-            confidence: f32::from_bits(episode.encoding_confidence),
-            last_access: episode.last_recall.at,
-            created_at: episode.when.at,
+            confidence: f32::from_bits(episode.encoding_confidence_bits),
+            last_access: episode.last_recall.time,
+            created_at: episode.when.time,
         }
     }
 
@@ -111,9 +110,9 @@ impl DualMemoryNode {
             node_type: episode_type(memory.id, activation),
             embedding: embedding_values(memory.embedding),
             activation,
-            confidence: f32::from_bits(memory.confidence),
-            last_access: memory.last_access.at,
-            created_at: memory.created_at.at,
+            confidence: f32::from_bits(memory.confidence_bits),
+            last_access: memory.last_access.time,
+            created_at: memory.created_at.time,
         }
     }
 
@@ -127,16 +126,16 @@ impl DualMemoryNode {
         let memory = Memory {
             id,
             embedding: embedding_bytes(&self.embedding),
-            activation_value: 0,
-            confidence: self.confidence.to_bits(),
+            activation_value_bits: 0,
+            confidence_bits: self.confidence.to_bits(),
             last_access: self.last_access.to_writer_form(),
             access_count: 0,
             created_at: self.created_at.to_writer_form(),
-            decay_rate: MEMORY_DECAY_RATE,
+            decay_rate_bits: MEMORY_DECAY_RATE,
             content: None,
             provenance: None,
         };
-        LiveMemory { memory, activation: clamp_unit(self.activation.to_bits()) }
+        LiveMemory { memory, activation: clamp_unit(self.activation) }
     }
 }
 
@@ -145,16 +144,16 @@ pub fn memory_after_replay(episode: &EpisodeView<'_>) -> LiveMemory {
     let memory = Memory {
         id: episode.id.to_owned(),
         embedding: Box::new(*episode.embedding),
-        activation_value: 0,
-        confidence: episode.encoding_confidence,
-        last_access: episode.last_recall.at.to_writer_form(),
+        activation_value_bits: 0,
+        confidence_bits: episode.encoding_confidence_bits,
+        last_access: episode.last_recall.time.to_writer_form(),
         access_count: u64::from(episode.recall_count),
-        created_at: episode.when.at.to_writer_form(),
-        decay_rate: MEMORY_DECAY_RATE,
+        created_at: episode.when.time.to_writer_form(),
+        decay_rate_bits: MEMORY_DECAY_RATE,
         content: Some(episode.what.to_owned()),
         provenance: episode.provenance.map(|provenance| provenance.to_owned()),
     };
-    LiveMemory { memory, activation: clamp_unit(episode.encoding_confidence) }
+    LiveMemory { memory, activation: clamp_unit(f32::from_bits(episode.encoding_confidence_bits)) }
 }
 
 fn episode_type(id: &str, strength: f32) -> MemoryNodeType {
@@ -179,7 +178,7 @@ impl MemoryNodeType {
                 centroid: embedding_values(cursor.embedding()?),
                 coherence: f32::from_bits(cursor.u32()?),
                 instance_count: cursor.u32()?,
-                formation_time: time(cursor)?.at,
+                formation_time: time(cursor)?.time,
             },
             other => return Err(Cursor::error(at, DecodeProblem::Variant(other))),
         })
@@ -268,20 +267,20 @@ mod tests {
     #[test]
     fn clamping_leaves_nan_and_negative_zero() {
         for (value, clamped) in [(-0.5, 0.0), (1.5, 1.0), (-0.0, -0.0), (0.25, 0.25), (f32::INFINITY, 1.0_f32)] {
-            assert_eq!(clamp_unit(f32::to_bits(value)), clamped.to_bits());
+            assert_eq!(f32::to_bits(clamp_unit(value)), clamped.to_bits());
         }
-        assert_eq!(clamp_unit(0xFFA0_0001), 0xFFA0_0001);
+        assert_eq!(clamp_unit(f32::from_bits(0xFFA0_0001)).to_bits(), 0xFFA0_0001);
     }
 
     #[test]
     fn an_episode_becomes_a_node_with_its_own_times() {
-        let kept = Episode { encoding_confidence: 0x8000_0000, ..episode("episode_000123") };
+        let kept = Episode { encoding_confidence_bits: 0x8000_0000, ..episode("episode_000123") };
         let payload = kept.encode();
         let view = EpisodeView::parse(&payload, RangeCheck::Enforce).unwrap();
         let node = DualMemoryNode::from_episode(&view);
         assert_eq!(node.id.to_string(), "6b1165e6-2ff4-5aa1-84ba-aacf6131db8a");
         assert_eq!((node.activation.to_bits(), node.confidence.to_bits()), (0x8000_0000, 0x8000_0000));
-        assert_eq!((node.created_at, node.last_access), (view.when.at, view.last_recall.at));
+        assert_eq!((node.created_at, node.last_access), (view.when.time, view.last_recall.time));
         let MemoryNodeType::Episode { episode_id, strength, consolidation_score } = &node.node_type else {
             panic!("an episode becomes an episode");
         };
@@ -291,7 +290,8 @@ mod tests {
         assert_eq!((back.memory.content.as_deref(), back.memory.access_count), (None, 0));
         let replayed = memory_after_replay(&view);
         assert_eq!(replayed.memory.content.as_deref(), Some(""));
-        assert_eq!(LiveMemory { memory: Memory { content: None, ..replayed.memory }, ..replayed }, back);
+        assert_eq!(replayed.activation.to_bits(), back.activation.to_bits());
+        assert_eq!(Memory { content: None, ..replayed.memory }, back.memory);
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
             formation_time: node.created_at,
         };
         let live = node.to_memory();
-        assert_eq!((live.memory.id, live.activation), (node.id.to_string(), 1.0_f32.to_bits()));
+        assert_eq!((live.memory.id, live.activation), (node.id.to_string(), 1.0));
     }
 
     proptest! {
@@ -334,12 +334,12 @@ mod tests {
             let view = EpisodeView::parse(&payload, RangeCheck::Keep).unwrap();
             let node = DualMemoryNode::from_episode(&view);
             prop_assert_eq!(embedding_bytes(&node.embedding), episode.embedding);
-            prop_assert_eq!(node.confidence.to_bits(), episode.encoding_confidence);
+            prop_assert_eq!(node.confidence.to_bits(), episode.encoding_confidence_bits);
             prop_assert_eq!(decode(&node.node_type.encode()), Ok(node.node_type.clone()));
             let back = node.to_memory();
             let payload = back.memory.encode();
             let memory = MemoryView::parse(&payload, RangeCheck::Keep).unwrap();
-            let again = DualMemoryNode::from_memory_with_activation(&memory, f32::from_bits(back.activation));
+            let again = DualMemoryNode::from_memory_with_activation(&memory, back.activation);
             prop_assert_eq!(again, node);
         }
 
@@ -349,8 +349,8 @@ mod tests {
             let view = MemoryView::parse(&payload, RangeCheck::Keep).unwrap();
             let node = DualMemoryNode::from_memory(&view);
             prop_assert_eq!(&node.node_type, &episode_type(&memory.id, 0.0));
-            prop_assert_eq!((node.activation.to_bits(), node.confidence.to_bits()), (0, memory.confidence));
-            prop_assert_eq!((node.created_at, node.last_access), (view.created_at.at, view.last_access.at));
+            prop_assert_eq!((node.activation.to_bits(), node.confidence.to_bits()), (0, memory.confidence_bits));
+            prop_assert_eq!((node.created_at, node.last_access), (view.created_at.time, view.last_access.time));
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct ProvenanceView<'a> {
     /// Seconds since the Unix epoch. Above `i64::MAX` Engram cannot read the record.
     pub created_at_secs: u64,
     /// Bits of an f32, any of them.
-    pub quality_score: Option<u32>,
+    pub quality_score_bits: Option<u32>,
     /// More about the model.
     pub metadata: PairList<'a>,
 }
@@ -36,7 +36,7 @@ pub struct Provenance {
     /// Seconds since the Unix epoch.
     pub created_at_secs: u64,
     /// Bits of an f32, any of them.
-    pub quality_score: Option<u32>,
+    pub quality_score_bits: Option<u32>,
     /// More about the model, in the order written.
     pub metadata: Vec<(String, String)>,
 }
@@ -61,9 +61,9 @@ impl<'a> ProvenanceView<'a> {
             let what = DecodeProblem::OutOfRange(OutOfRange::ProvenanceSeconds(created_at_secs));
             refused.get_or_insert(Cursor::error(at, what));
         }
-        let quality_score = cursor.option_u32()?;
+        let quality_score_bits = cursor.option_u32()?;
         let metadata = PairList::parse(cursor)?;
-        Ok(Some(Self { model_name, model_version, dimension, language, created_at_secs, quality_score, metadata }))
+        Ok(Some(Self { model_name, model_version, dimension, language, created_at_secs, quality_score_bits, metadata }))
     }
 
     /// An owned copy.
@@ -74,17 +74,18 @@ impl<'a> ProvenanceView<'a> {
             dimension: self.dimension,
             language: self.language.map(str::to_owned),
             created_at_secs: self.created_at_secs,
-            quality_score: self.quality_score,
+            quality_score_bits: self.quality_score_bits,
             metadata: self.metadata.to_vec(),
         }
     }
 
     /// Whether both decode to equal fields; see [`PairList::same_map`] for the metadata.
     pub fn same_fields(&self, other: &Self) -> bool {
-        let Self { model_name, model_version, dimension, language, created_at_secs, quality_score, metadata } = self;
+        let Self { model_name, model_version, dimension, language, created_at_secs, quality_score_bits, metadata } =
+            self;
         (model_name, model_version, dimension, language)
             == (&other.model_name, &other.model_version, &other.dimension, &other.language)
-            && (created_at_secs, quality_score) == (&other.created_at_secs, &other.quality_score)
+            && (created_at_secs, quality_score_bits) == (&other.created_at_secs, &other.quality_score_bits)
             && metadata.same_map(&other.metadata)
     }
 }
@@ -97,7 +98,7 @@ impl Provenance {
         put::u64(out, self.dimension);
         put::option(out, self.language.as_deref(), put::str);
         put::u64(out, self.created_at_secs);
-        put::option(out, self.quality_score, put::u32);
+        put::option(out, self.quality_score_bits, put::u32);
         put::pairs(out, &self.metadata);
     }
 }

@@ -18,12 +18,12 @@ pub fn episode(id: &str) -> Episode {
         what: String::new(),
         embedding: embedding(id),
         provenance: None,
-        encoding_confidence: confidence,
-        vividness_confidence: confidence,
-        reliability_confidence: confidence,
+        encoding_confidence_bits: confidence,
+        vividness_confidence_bits: confidence,
+        reliability_confidence_bits: confidence,
         last_recall: RECALL.to_owned(),
         recall_count: 0,
-        decay_rate: 0.05_f32.to_bits(),
+        decay_rate_bits: 0.05_f32.to_bits(),
         decay_function: None,
         metadata: Vec::new(),
     }
@@ -34,12 +34,12 @@ pub fn memory(id: &str) -> Memory {
     Memory {
         id: id.to_owned(),
         embedding: embedding(id),
-        activation_value: 0,
-        confidence: 0.75_f32.to_bits(),
+        activation_value_bits: 0,
+        confidence_bits: 0.75_f32.to_bits(),
         last_access: RECALL.to_owned(),
         access_count: 0,
         created_at: WHEN.to_owned(),
-        decay_rate: 0.1_f32.to_bits(),
+        decay_rate_bits: 0.1_f32.to_bits(),
         content: None,
         provenance: None,
     }
@@ -105,14 +105,14 @@ mod arbitrary {
             pairs(),
         )
             .prop_map(
-                |(model_name, model_version, dimension, language, created_at_secs, quality_score, metadata)| {
+                |(model_name, model_version, dimension, language, created_at_secs, quality_score_bits, metadata)| {
                     Provenance {
                         model_name,
                         model_version,
                         dimension,
                         language,
                         created_at_secs,
-                        quality_score,
+                        quality_score_bits,
                         metadata,
                     }
                 },
@@ -121,11 +121,11 @@ mod arbitrary {
 
     fn decay() -> impl Strategy<Value = DecayFunction> {
         prop_oneof![
-            any::<u32>().prop_map(|tau_hours| DecayFunction::Exponential { tau_hours }),
-            any::<u32>().prop_map(|beta| DecayFunction::PowerLaw { beta }),
+            any::<u32>().prop_map(|tau_hours_bits| DecayFunction::Exponential { tau_hours_bits }),
+            any::<u32>().prop_map(|beta_bits| DecayFunction::PowerLaw { beta_bits }),
             any::<u64>().prop_map(|consolidation_threshold| DecayFunction::TwoComponent { consolidation_threshold }),
-            any::<(u32, u32, u64)>().prop_map(|(short_term_tau, long_term_beta, transition_point)| {
-                DecayFunction::Hybrid { short_term_tau, long_term_beta, transition_point }
+            any::<(u32, u32, u64)>().prop_map(|(short_term_tau_bits, long_term_beta_bits, transition_point)| {
+                DecayFunction::Hybrid { short_term_tau_bits, long_term_beta_bits, transition_point }
             }),
         ]
     }
@@ -145,12 +145,12 @@ mod arbitrary {
                 what,
                 embedding,
                 provenance,
-                encoding_confidence: numbers[0],
-                vividness_confidence: numbers[1],
-                reliability_confidence: numbers[2],
+                encoding_confidence_bits: numbers[0],
+                vividness_confidence_bits: numbers[1],
+                reliability_confidence_bits: numbers[2],
                 last_recall: times.1,
                 recall_count: numbers[3],
-                decay_rate: numbers[4],
+                decay_rate_bits: numbers[4],
                 decay_function,
                 metadata,
             }
@@ -164,12 +164,12 @@ mod arbitrary {
             |(id, embedding, times, (numbers, access_count), content, provenance)| Memory {
                 id,
                 embedding,
-                activation_value: numbers[0],
-                confidence: numbers[1],
+                activation_value_bits: numbers[0],
+                confidence_bits: numbers[1],
                 last_access: times.0,
                 access_count,
                 created_at: times.1,
-                decay_rate: numbers[2],
+                decay_rate_bits: numbers[2],
                 content,
                 provenance,
             },

@@ -31,8 +31,8 @@ pub struct TimeView<'a> {
     /// The text as it is stored.
     pub text: &'a str,
     /// The point in time that it names.
-    pub at: Timestamp,
-    /// Whether the text is the one that Engram would write for [`TimeView::at`].
+    pub time: Timestamp,
+    /// Whether the text is the one that Engram would write for [`TimeView::time`].
     pub writer_form: bool,
 }
 
@@ -51,10 +51,10 @@ impl<'a> TimeView<'a> {
     /// Reads every text that Engram's reader accepts, and no other.
     #[inline]
     pub fn parse(text: &'a str) -> Result<Self, TimestampError> {
-        if let Some(at) = parse_writer_form(text.as_bytes()) {
-            return Ok(Self { text, at, writer_form: true });
+        if let Some(time) = parse_writer_form(text.as_bytes()) {
+            return Ok(Self { text, time, writer_form: true });
         }
-        parse_relaxed(text).map(|at| Self { text, at, writer_form: at.is_text(text) })
+        parse_relaxed(text).map(|time| Self { text, time, writer_form: time.is_text(text) })
     }
 }
 
@@ -69,7 +69,7 @@ impl Timestamp {
 
     /// Reads every text that Engram's reader accepts, and no other.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
-        TimeView::parse(text).map(|view| view.at)
+        TimeView::parse(text).map(|view| view.time)
     }
 
     /// The text that Engram writes for this point in time, shown without an allocation.
@@ -364,7 +364,7 @@ mod tests {
 
     fn at(text: &str) -> (i64, u32, bool) {
         let view = TimeView::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
-        (view.at.seconds, view.at.nanos, view.writer_form)
+        (view.time.seconds, view.time.nanos, view.writer_form)
     }
 
     #[test]
@@ -497,7 +497,7 @@ mod tests {
         ) {
             let time = Timestamp { seconds, nanos: nanos - nanos % unit };
             let text = time.to_writer_form();
-            prop_assert_eq!(TimeView::parse(&text), Ok(TimeView { text: &text, at: time, writer_form: true }));
+            prop_assert_eq!(TimeView::parse(&text), Ok(TimeView { text: &text, time, writer_form: true }));
         }
 
         #[test]

@@ -68,7 +68,7 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Names a raw entry type.
-    pub const fn of(entry_type: u32) -> Self {
+    pub const fn from_number(entry_type: u32) -> Self {
         match entry_type {
             1 => Self::Store,
             2 => Self::Update,
@@ -148,7 +148,7 @@ impl WalHeader {
 
     /// What the record is.
     pub const fn kind(&self) -> EntryKind {
-        EntryKind::of(self.entry_type)
+        EntryKind::from_number(self.entry_type)
     }
 
     /// Whether the reserved or the pad bytes hold anything but zeros, which is accepted and noted.
@@ -292,10 +292,14 @@ mod tests {
     #[test]
     fn every_type_has_one_kind() {
         for raw in (0..8).chain([u32::MAX]) {
-            assert_eq!(EntryKind::of(raw).entry_type(), raw);
+            assert_eq!(EntryKind::from_number(raw).entry_type(), raw);
         }
-        assert!(EntryKind::of(0).holds_episode() && EntryKind::of(1).holds_episode());
-        assert!(!EntryKind::of(2).holds_episode() && !EntryKind::of(3).is_control() && EntryKind::of(5).is_control());
+        assert!(EntryKind::from_number(0).holds_episode() && EntryKind::from_number(1).holds_episode());
+        assert!(
+            !EntryKind::from_number(2).holds_episode()
+                && !EntryKind::from_number(3).is_control()
+                && EntryKind::from_number(5).is_control()
+        );
     }
 
     #[test]

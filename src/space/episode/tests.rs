@@ -23,9 +23,9 @@ fn the_smallest_payload_has_the_size_of_the_table() {
     let payload = least.encode();
     assert_eq!(payload.len(), 3_184);
     let view = parse(&payload);
-    assert_eq!((view.embedding_offset, view.used_len), (8 + 28 + 1 + 1 + 8 + 8, 3_184));
+    assert_eq!((view.embedding_offset, view.used_len_bytes), (8 + 28 + 1 + 1 + 8 + 8, 3_184));
     assert_eq!(view.embedding, &payload[view.embedding_offset..][..EMBEDDING_BYTES]);
-    assert!(!view.notes.any());
+    assert_eq!(notes(&payload), [false; 3]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn structural_problems_are_told_apart() {
         assert_eq!(problem(&bad), (count_at as u64, DecodeProblem::EmbeddingCount(count)));
     }
 
-    let decay = Episode { decay_function: Some(DecayFunction::PowerLaw { beta: 0 }), ..good };
+    let decay = Episode { decay_function: Some(DecayFunction::PowerLaw { beta_bits: 0 }), ..good };
     let mut bad = decay.encode();
     let variant_at = bad.len() - 8 - 8;
     bad[variant_at] = 4;
@@ -74,7 +74,7 @@ fn structural_problems_are_told_apart() {
 fn refused_values_are_an_error_or_are_kept_to_the_bit() {
     let cases = [0x7FC0_0000, 0xFFA0_0001, 1.0_f32.to_bits() + 1, (-f32::MIN_POSITIVE).to_bits(), 0x7F80_0000];
     for bits in cases {
-        let payload = Episode { vividness_confidence: bits, ..episode("id") }.encode();
+        let payload = Episode { vividness_confidence_bits: bits, ..episode("id") }.encode();
         let error = EpisodeView::parse(&payload, RangeCheck::Enforce).unwrap_err();
         assert_eq!(
             error.what,
@@ -83,11 +83,11 @@ fn refused_values_are_an_error_or_are_kept_to_the_bit() {
         assert!(error.is_out_of_range());
         assert_eq!(payload[error.offset as usize..][..4], bits.to_le_bytes());
         let kept = EpisodeView::parse(&payload, RangeCheck::Keep).unwrap();
-        assert_eq!((kept.vividness_confidence, kept.out_of_range), (bits, Some(error)));
+        assert_eq!((kept.vividness_confidence_bits, kept.out_of_range), (bits, Some(error)));
     }
     for bits in [0, 0x8000_0000, 1, 1.0_f32.to_bits()] {
-        let payload = Episode { encoding_confidence: bits, ..episode("id") }.encode();
-        assert_eq!(parse(&payload).encoding_confidence, bits);
+        let payload = Episode { encoding_confidence_bits: bits, ..episode("id") }.encode();
+        assert_eq!(parse(&payload).encoding_confidence_bits, bits);
     }
     let mut late = episode("id");
     late.provenance = Some(Provenance {
@@ -96,10 +96,10 @@ fn refused_values_are_an_error_or_are_kept_to_the_bit() {
         dimension: 768,
         language: None,
         created_at_secs: i64::MAX as u64 + 1,
-        quality_score: None,
+        quality_score_bits: None,
         metadata: Vec::new(),
     });
-    late.encoding_confidence = f32::NAN.to_bits();
+    late.encoding_confidence_bits = f32::NAN.to_bits();
     let payload = late.encode();
     let error = EpisodeView::parse(&payload, RangeCheck::Enforce).unwrap_err();
     assert_eq!(error.what, DecodeProblem::OutOfRange(OutOfRange::ProvenanceSeconds(1 << 63)));
@@ -107,24 +107,30 @@ fn refused_values_are_an_error_or_are_kept_to_the_bit() {
     assert!(matches!(problem(&payload[..payload.len() - 1]).1, DecodeProblem::Truncated { .. }));
 }
 
+/// Repeated key, value that is not finite, timestamp in another form.
+fn notes(payload: &[u8]) -> [bool; 3] {
+    let view = parse(payload);
+    [view.has_repeated_key(), view.has_non_finite_embedding(), view.has_foreign_timestamp()]
+}
+
 #[test]
-fn unusual_payloads_are_noted() {
+fn unusual_payloads_are_told_apart() {
     let good = episode("id");
     let mut trailing = good.encode();
-    let used = trailing.len();
+    let used_len_bytes = trailing.len();
     trailing.extend_from_slice(b"more");
-    let view = parse(&trailing);
-    assert_eq!((view.used_len, view.notes), (used, Notes { trailing_bytes: true, ..Notes::default() }));
+    assert_eq!(parse(&trailing).used_len_bytes, used_len_bytes);
+    assert_eq!(notes(&trailing), [false; 3]);
 
     let twice = Episode { metadata: vec![("k".into(), "1".into()), ("k".into(), "2".into())], ..good.clone() }.encode();
-    assert_eq!(parse(&twice).notes, Notes { repeated_key: true, ..Notes::default() });
+    assert_eq!(notes(&twice), [true, false, false]);
 
     let blank = Episode { last_recall: "2024-01-02 03:04:05Z".into(), ..good.clone() }.encode();
-    assert_eq!(parse(&blank).notes, Notes { foreign_timestamp: true, ..Notes::default() });
+    assert_eq!(notes(&blank), [false, false, true]);
 
     let mut infinite = good;
     infinite.embedding[4..8].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    assert_eq!(parse(&infinite.encode()).notes, Notes { non_finite_embedding: true, ..Notes::default() });
+    assert_eq!(notes(&infinite.encode()), [false, true, false]);
 }
 
 #[test]
@@ -139,20 +145,20 @@ fn identical_means_that_engram_decodes_the_same() {
     assert!(!same(&Episode { metadata: vec![pair("b", "2"), pair("a", "2")], ..one.clone() }));
     assert!(!same(&Episode { who: Some(Vec::new()), ..one.clone() }));
     assert!(!same(&Episode { recall_count: 1, ..one.clone() }));
-    assert!(!same(&Episode { decay_rate: one.decay_rate ^ 1, ..one.clone() }));
+    assert!(!same(&Episode { decay_rate_bits: one.decay_rate_bits ^ 1, ..one.clone() }));
 }
 
 proptest! {
     #[test]
     fn an_episode_survives_its_encoding(episode in any_episode(), trailing in prop::collection::vec(any::<u8>(), 0..9)) {
         let mut payload = episode.encode();
-        let used_len = payload.len();
+        let used_len_bytes = payload.len();
         payload.extend_from_slice(&trailing);
         let view = EpisodeView::parse(&payload, RangeCheck::Keep).unwrap();
-        prop_assert_eq!(view.used_len, used_len);
+        prop_assert_eq!(view.used_len_bytes, used_len_bytes);
         prop_assert!(same_fields(&view, &view));
         let owned = view.to_owned();
-        prop_assert_eq!(&owned.encode(), &payload[..used_len]);
+        prop_assert_eq!(&owned.encode(), &payload[..used_len_bytes]);
         prop_assert_eq!(owned, episode);
     }
 
