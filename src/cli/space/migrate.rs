@@ -1,7 +1,7 @@
 //! `haul space migrate`: the whole way from the log to the published store.
 //!
 //! The JSON document is a [`MigrationEnd`] and, beside its fields, `space` and `report` (paths) and `exit_code`. A dry
-//! run prints its own document.
+//! run prints the document of [`dry_run`].
 
 use std::fmt::Write;
 use std::num::NonZeroU64;
@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::arguments::{PolicyArgs, ReaderArgs, SpaceArgs, options};
+use super::dry_run;
 use super::plan::{files_text, plan_of};
 use crate::cli::again::space_command;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
@@ -97,6 +98,9 @@ impl MigrateCommand {
         let options = self.options();
         self.confirm_restart(&paths)?;
         let watch = Watch::start(self.output.progress)?;
+        if self.dry_run {
+            return dry_run::run(&watch, &paths, &options, self.output.json);
+        }
         let end = run(&watch, &paths, &options)?;
         let exit_code = exit_code(&end);
         let report = paths.run_directory().report_path().display().to_string();

@@ -1,8 +1,10 @@
 //! `haul space`: Engram memory spaces.
 
 mod arguments;
+mod dry_run;
 mod migrate;
 mod plan;
+mod verify;
 
 use clap::Subcommand;
 
@@ -15,6 +17,8 @@ pub enum Verb {
     Plan(plan::PlanCommand),
     /// Migrate a space; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Read the live store again and compare every digest
+    Verify(verify::VerifyCommand),
 }
 
 impl Verb {
@@ -23,6 +27,7 @@ impl Verb {
         match self {
             Self::Plan(command) => command.output,
             Self::Migrate(command) => command.output,
+            Self::Verify(command) => command.output,
         }
     }
 
@@ -31,6 +36,7 @@ impl Verb {
         match self {
             Self::Plan(command) => command.run(),
             Self::Migrate(command) => command.run(),
+            Self::Verify(command) => command.run(),
         }
     }
 }
