@@ -84,6 +84,12 @@ pub enum Phase {
     Rollback,
     /// Removes what is no longer needed.
     Clean,
+    /// Writes the target back in the format of the source.
+    Export,
+    /// Reads the source and counts what is in it.
+    Scan,
+    /// Makes up a source.
+    Generate,
 }
 
 impl fmt::Display for Phase {
@@ -97,6 +103,9 @@ impl fmt::Display for Phase {
             Phase::Publish => "publish",
             Phase::Rollback => "rollback",
             Phase::Clean => "clean",
+            Phase::Export => "export",
+            Phase::Scan => "scan",
+            Phase::Generate => "generate",
         })
     }
 }
@@ -122,7 +131,7 @@ mod tests {
     #[test]
     fn a_phase_is_displayed_as_it_is_serialized() {
         use Phase::*;
-        for phase in [Plan, Run, Seal, Index, Verify, Publish, Rollback, Clean] {
+        for phase in [Plan, Run, Seal, Index, Verify, Publish, Rollback, Clean, Export, Scan, Generate] {
             assert_eq!(serde_json::to_value(phase).expect("plain data"), phase.to_string());
         }
     }

@@ -6,19 +6,20 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::json;
 
+use super::held_run::{HeldRun, live_store};
 use super::job::SpaceJob;
 use super::options::{MigrateOptions, Start};
 use super::paths::SpacePaths;
 use super::plan::{Plan, check_directory, plan};
 use super::reader::Cursor;
 use super::source::WalSource;
-use super::state::{CHECKPOINT_KIND, RunState};
+use super::state::RunState;
 use super::store::layout::SEGMENT_HEADER_BYTES;
 use super::store::names::{POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
 use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
 use crate::migration::{
-    CheckpointFile, Counts, Error, Findings, FindingsCount, Journal, JournalEntry, Report, Severity, Stage, Step,
-    advance, free_space_check, pointer, write_report,
+    Counts, Error, Findings, FindingsCount, Report, Severity, Stage, Step, advance, free_space_check, pointer,
+    write_report,
 };
 use crate::pipeline::Control;
 
@@ -53,69 +54,77 @@ pub fn migrate(
     check_directory(paths.root())?;
     let source = Arc::new(WalSource::open(&paths.log(), options.reader)?);
     let plan = plan(paths, &source, options)?;
-    let run_directory = paths.run_directory();
-    run_directory.create(&*disk)?;
-    let _lock = run_directory.lock(&*disk)?;
-    let checkpoint = Arc::new(CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND));
-    let journal = Journal::open(disk.clone(), run_directory.path())?;
-    let session = Session { disk, paths, options, plan: &plan, checkpoint, journal: &journal };
+    let held = HeldRun::create(&disk, paths)?;
+    let session = Session { disk, paths, options, plan: &plan, held: &held };
     let (state, resumed) = session.begin_or_resume()?;
-    let run_id = state.run_id.clone();
     let goal = if options.publish { Stage::Published } else { Stage::Verified };
-    if state.stage >= goal {
-        return Ok(session.end(&state, true, resumed, false));
-    }
-    session.note(&run_id, if resumed { "resumed" } else { "started" })?;
-    let started = Instant::now();
-    let mut job = SpaceJob {
-        disk: session.disk.clone(),
-        paths,
-        source,
-        options,
-        control: *control,
-        checkpoint: session.checkpoint.clone(),
-        state,
-    };
-    let result = advance(&mut job, goal, &journal, &run_id);
-    let outcome = match &result {
-        Ok(Step::Done) => job.state.stage.to_string(),
-        Ok(Step::Stopped) => "stopped".into(),
-        Err(Error::Findings { .. }) => "failed: findings".into(),
-        Err(_) => "failed".into(),
-    };
-    // A report that cannot be written, as on a full disk, must not hide why the run failed.
-    let reported = session.report(&job.state, outcome, started);
-    match result {
-        Ok(step) => {
-            reported?;
-            Ok(session.end(&job.state, false, resumed, step == Step::Stopped))
-        }
-        Err(error @ Error::Findings { .. }) => {
-            reported?;
-            session.discard(&job.state.store)?;
-            Err(error)
-        }
-        Err(error) => Err(error),
-    }
+    session.carry_out(source, state, goal, resumed, control)
 }
 
-struct Session<'a> {
-    disk: Arc<dyn Disk>,
-    paths: &'a SpacePaths,
-    options: &'a MigrateOptions,
-    plan: &'a Plan,
-    checkpoint: Arc<CheckpointFile>,
-    journal: &'a Journal,
+/// One attempt at a migration, under the lock.
+pub(super) struct Session<'a> {
+    pub disk: Arc<dyn Disk>,
+    pub paths: &'a SpacePaths,
+    pub options: &'a MigrateOptions,
+    pub plan: &'a Plan,
+    pub held: &'a HeldRun,
 }
 
 impl Session<'_> {
+    /// Takes a run from where it is to `goal`, and writes the report.
+    pub fn carry_out(
+        &self,
+        source: Arc<WalSource>,
+        state: RunState,
+        goal: Stage,
+        resumed: bool,
+        control: &Control<'_>,
+    ) -> Result<MigrationEnd, Error> {
+        let run_id = state.run_id.clone();
+        if state.stage >= goal {
+            return Ok(self.end(&state, true, resumed, false));
+        }
+        self.note(&state, if resumed { "resumed" } else { "started" })?;
+        let started = Instant::now();
+        let mut job = SpaceJob {
+            disk: self.disk.clone(),
+            paths: self.paths,
+            source,
+            options: self.options,
+            control: *control,
+            checkpoint: self.held.checkpoint.clone(),
+            state,
+        };
+        let result = advance(&mut job, goal, &self.held.journal, &run_id);
+        let outcome = match &result {
+            Ok(Step::Done) => job.state.stage.to_string(),
+            Ok(Step::Stopped) => "stopped".into(),
+            Err(Error::Findings { .. }) => "failed: findings".into(),
+            Err(_) => "failed".into(),
+        };
+        // A report that cannot be written, as on a full disk, must not hide why the run failed.
+        let reported = self.report(&job.state, outcome, started);
+        match result {
+            Ok(step) => {
+                reported?;
+                Ok(self.end(&job.state, false, resumed, step == Step::Stopped))
+            }
+            Err(error @ Error::Findings { .. }) => {
+                reported?;
+                self.discard(&job.state.store)?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The state to go on from, and whether it is that of an earlier run.
     fn begin_or_resume(&self) -> Result<(RunState, bool), Error> {
         if self.options.start == Start::Restart {
             self.restart()?;
             return Ok((self.fresh()?, false));
         }
-        match self.checkpoint.load::<RunState>(&*self.disk)? {
+        match self.held.checkpoint.load::<RunState>(&*self.disk)? {
             Some(state) => self.resume(state).map(|state| (state, true)),
             None if self.options.start == Start::Resume => Err(Error::Usage {
                 what: "there is no earlier run to resume".into(),
@@ -125,16 +134,18 @@ impl Session<'_> {
         }
     }
 
-    fn resume(&self, mut state: RunState) -> Result<RunState, Error> {
+    /// Checks that an earlier run belongs to the plan and brings its stage up to the pointer.
+    pub fn resume(&self, mut state: RunState) -> Result<RunState, Error> {
         if state.plan_digest != self.plan.digest_bytes {
             return Err(Error::State {
-                path: self.checkpoint.path(),
+                path: self.held.checkpoint.path(),
                 what: "the checkpoint belongs to another plan: source files or policies differ".into(),
                 next: format!("use the settings of that run ({}), or start over with --restart", state.settings),
                 damaged: false,
             });
         }
-        if state.stage == Stage::RolledBack {
+        let unpublished = || Ok::<_, Error>(live_store(&*self.disk, self.paths)?.as_ref() != Some(&state.store));
+        if state.stage == Stage::RolledBack || state.stage == Stage::Published && unpublished()? {
             // The store is still there; it is verified again before it is published again.
             state.stage = Stage::Sealed;
         }
@@ -183,20 +194,20 @@ impl Session<'_> {
         }
         remove_tree(&*self.disk, &self.paths.staging())?;
         remove_tree(&*self.disk, &self.paths.scratch())?;
-        self.checkpoint.remove(&*self.disk)
+        self.held.checkpoint.remove(&*self.disk)
     }
 
     /// After findings under a policy `fail`: the next run may choose other policies.
     fn discard(&self, store: &str) -> Result<(), Error> {
         debug_assert!(store.starts_with(STORE_PREFIX));
-        self.checkpoint.remove(&*self.disk)?;
+        self.held.checkpoint.remove(&*self.disk)?;
         remove_tree(&*self.disk, &self.paths.staging())?;
         Ok(remove_tree(&*self.disk, &self.paths.scratch())?)
     }
 
-    fn note(&self, run_id: &str, event: &str) -> Result<(), Error> {
+    fn note(&self, state: &RunState, event: &str) -> Result<(), Error> {
         let detail = json!({ "plan": self.plan.digest, "settings": self.options.text() });
-        self.journal.append(&JournalEntry::now(run_id, event, detail))
+        self.held.note(Some(state), event, detail)
     }
 
     fn end(&self, state: &RunState, already_done: bool, resumed: bool, stopped: bool) -> MigrationEnd {

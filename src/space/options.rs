@@ -97,6 +97,23 @@ impl MigrateOptions {
         format!("{} segment-bytes-max={}", self.policies, self.segment_bytes_max)
     }
 
+    /// These settings with the decisive part of [`MigrateOptions::text`]; `None` if the text is not one.
+    pub fn deciding_as(&self, text: &str) -> Option<Self> {
+        let value = |name: &str| text.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let policies = Policies {
+            corruption: value("corruption")?.parse().ok()?,
+            torn_tail: value("torn-tail")?.parse().ok()?,
+            undecodable: value("undecodable")?.parse().ok()?,
+            out_of_range: value("out-of-range")?.parse().ok()?,
+            duplicates: value("duplicates")?.parse().ok()?,
+            deletes: value("deletes")?.parse().ok()?,
+            updates: value("updates")?.parse().ok()?,
+            collisions: value("collisions")?.parse().ok()?,
+        };
+        let segment_bytes_max = value("segment-bytes-max")?.parse().ok()?;
+        Some(Self { policies, segment_bytes_max, ..self.clone() })
+    }
+
     /// All settings, as text, for whoever looks at a checkpoint.
     pub fn text(&self) -> String {
         format!(
@@ -111,5 +128,27 @@ impl MigrateOptions {
             self.rate_limit.map_or("none".to_owned(), |rate| rate.to_string()),
             self.parallel_workers
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::policy::{Collisions, Corruption, Updates};
+
+    #[test]
+    fn what_decides_is_read_back_from_the_text() {
+        let policies = Policies {
+            corruption: Corruption::Resync,
+            updates: Updates::Import,
+            collisions: Collisions::Rekey,
+            ..Policies::default()
+        };
+        let written = MigrateOptions { policies, segment_bytes_max: 12_345, batch_records: 7, ..Default::default() };
+        let read = MigrateOptions::default().deciding_as(&written.text()).unwrap();
+        assert_eq!(read.decisive_text(), written.decisive_text());
+        assert_eq!(read.batch_records, MigrateOptions::default().batch_records);
+        assert!(MigrateOptions::default().deciding_as("corruption=fail").is_none());
+        assert!(MigrateOptions::default().deciding_as(&written.text().replace("resync", "never")).is_none());
     }
 }

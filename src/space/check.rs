@@ -1,0 +1,98 @@
+//! Verifies a store on request, resumably.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::held_run::{HeldRun, cannot_be_written, choose_store};
+use super::options::MigrateOptions;
+use super::paths::SpacePaths;
+use super::store::reader::DualSpace;
+use super::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, Subset, verify_store};
+use crate::durable::{Disk, create_directory_durable, remove_tree};
+use crate::migration::{CheckpointFile, Error};
+use crate::pipeline::{Control, Event, Phase};
+
+/// How a verification ended without finding anything wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyEnd {
+    /// The store.
+    pub store: String,
+    /// How much of each block was compared.
+    pub depth: Depth,
+    /// Which blocks were compared.
+    pub subset: Subset,
+    /// What was covered, earlier parts of a resumed verification included; nothing after a stop.
+    pub coverage: Coverage,
+    /// True if it was asked to stop; the same call goes on.
+    pub stopped: bool,
+}
+
+/// Reads a store from disk again and compares every digest: the store of the name `store`, else the live one, else that of
+/// the last run. A stopped verification goes on where it was, except on a read-only file system.
+pub fn verify_space(
+    disk: Arc<dyn Disk>,
+    paths: &SpacePaths,
+    store: Option<&str>,
+    depth: Depth,
+    subset: Subset,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VerifyEnd, Error> {
+    choose_store(&*disk, paths, store)?;
+    let held = HeldRun::create_if_writable(&disk, paths)?;
+    // Chosen again under the lock: a run may have published or removed it meanwhile.
+    let name = choose_store(&*disk, paths, store)?;
+    let opened = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);
+    let progress = if held.is_some() { progress(&disk, paths)? } else { None };
+    control.observer.observe(&Event::PhaseStarted {
+        phase: Phase::Verify,
+        records_expected: (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records),
+        bytes_expected: None,
+    });
+    let compare = || verify_store(opened.clone(), depth, subset, progress.as_ref(), &options.engine(), control);
+    let result = match (compare(), &progress) {
+        // The place of an earlier verification cannot be read: it is no loss to begin anew.
+        (Err(Error::State { path, .. }), Some(progress)) if path.starts_with(paths.verification()) => {
+            progress.file.remove(&*disk)?;
+            compare()
+        }
+        (result, _) => result,
+    };
+    control.observer.observe(&Event::PhaseEnded { phase: Phase::Verify });
+    if let Some(held) = &held {
+        note(held, &name, depth, subset, &result)?;
+    }
+    let coverage = result?;
+    if coverage.is_some() && progress.is_some() {
+        remove_tree(&*disk, &paths.verification())?;
+    }
+    Ok(VerifyEnd { store: name, depth, subset, coverage: coverage.unwrap_or_default(), stopped: coverage.is_none() })
+}
+
+fn progress(disk: &Arc<dyn Disk>, paths: &SpacePaths) -> Result<Option<Progress>, Error> {
+    match create_directory_durable(&**disk, &paths.verification()).map_err(Error::from) {
+        Err(error) if cannot_be_written(&error) => Ok(None),
+        created => created.map(|()| {
+            let file = CheckpointFile::new(paths.verification(), CHECKPOINT_KIND);
+            Some(Progress { disk: disk.clone(), file })
+        }),
+    }
+}
+
+fn note(
+    held: &HeldRun,
+    store: &str,
+    depth: Depth,
+    subset: Subset,
+    result: &Result<Option<Coverage>, Error>,
+) -> Result<(), Error> {
+    let (event, more) = match result {
+        Ok(Some(coverage)) => ("store-verified", json!(coverage)),
+        Ok(None) => ("verification-stopped", json!(null)),
+        Err(error) => ("verification-failed", json!(error.to_string())),
+    };
+    let detail = json!({ "store": store, "depth": depth, "subset": subset.to_string(), "result": more });
+    held.note(None, event, detail)
+}
