@@ -6,10 +6,11 @@ use std::path::Path;
 /// Options of the first attempt that its continuation must not have.
 const NOT_AGAIN: [&str; 2] = ["--restart", "--yes"];
 
-/// The command that this process was started with, as it goes on after a stop.
-pub fn this_command() -> String {
+/// The step after a stop: the command that this process was started with, as it goes on.
+pub fn run_again() -> String {
     let words = args_os().map(|word| word.to_string_lossy().into_owned());
-    words.filter(|word| !NOT_AGAIN.contains(&&**word)).map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+    let kept: Vec<_> = words.filter(|word| !NOT_AGAIN.contains(&&**word)).map(|word| quoted(&word)).collect();
+    format!("run again: {}", kept.join(" "))
 }
 
 /// A command of haul: `haul space VERB …` on the space at `root`.
@@ -23,7 +24,7 @@ fn program() -> String {
 }
 
 /// The word as a shell reads it back.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.to_owned();

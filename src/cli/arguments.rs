@@ -39,6 +39,13 @@ pub enum Progress {
     None,
 }
 
+impl Progress {
+    /// True if lines for people are wanted beside the view itself.
+    pub fn is_spoken(self) -> bool {
+        matches!(self, Self::Auto | Self::Bar)
+    }
+}
+
 /// How much of the machine a run takes. Nothing in here changes its result.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Course")]

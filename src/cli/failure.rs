@@ -9,7 +9,7 @@
 
 use serde::Serialize;
 
-use super::again::this_command;
+use super::again::run_again;
 use super::output;
 use crate::migration::{Error, exit};
 use crate::observe::Console;
@@ -46,11 +46,6 @@ pub fn report(error: &anyhow::Error, json: bool) -> u8 {
         let _ = output::json(&Document { error: Failure { message, exit_code, next } });
     }
     exit_code
-}
-
-/// The step after a stop.
-pub fn run_again() -> String {
-    format!("run again: {}", this_command())
 }
 
 /// Every cause, each said once: an error that only passes another on has its text.

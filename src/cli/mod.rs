@@ -6,6 +6,7 @@
 mod again;
 mod arguments;
 mod confirm;
+mod demo;
 mod failure;
 mod output;
 mod signals;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 /// Migrate stores in bulk: offline, in parallel, with proof that nothing was lost
 #[derive(Parser)]
-#[command(name = "haul", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "haul", version, disable_help_subcommand = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done or nothing to do, 1 failed, 2 usage, 3 finished but records were refused, \
                         65 bad data, 70 conflict, 75 stopped or temporary (run the same command again), 76 fenced.")]
 struct Cli {
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Noun {
+    /// Generate a space, migrate it, verify it, and show how to roll it back
+    Demo(demo::Demo),
     /// Engram memory spaces: from the log of episodes to the dual-memory store
     #[command(subcommand)]
     Space(space::Verb),
@@ -42,6 +45,7 @@ pub fn main() -> u8 {
         }
     };
     let (json, result) = match cli.noun {
+        Noun::Demo(demo) => (demo.output.json, demo.run()),
         Noun::Space(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| failure::report(&error, json))

@@ -3,6 +3,7 @@
 use std::io::stderr;
 use std::sync::Arc;
 
+use super::again::run_again;
 use super::arguments::Progress;
 use super::signals::StopOnSignal;
 use crate::observe::{Bar, Console, JsonLines, Lines, Scope};
@@ -11,7 +12,6 @@ use crate::pipeline::{Control, Event, Observer, StopToken};
 /// Watches one run. Signals are taken from its start on.
 pub struct Watch {
     console: Arc<Console>,
-    is_spoken: bool,
     progress: Progress,
     stop: StopToken,
     _signals: StopOnSignal,
@@ -34,15 +34,20 @@ impl Watch {
         let console = Arc::new(Console::new());
         let stop = StopToken::new();
         let signals = StopOnSignal::install(stop.clone(), console.clone())?;
-        let is_spoken = matches!(progress, Progress::Auto | Progress::Bar);
-        Ok(Self { console, is_spoken, progress, stop, _signals: signals })
+        Ok(Self { console, progress, stop, _signals: signals })
     }
 
     /// Says where the run is, unless only events are wanted or nothing is.
     pub fn say(&self, text: &str) {
-        if self.is_spoken {
+        if self.progress.is_spoken() {
             self.console.line(text);
         }
+    }
+
+    /// Says how a run that was stopped goes on, whatever else is wanted.
+    pub fn say_stopped(&self) {
+        self.console.line("stopped on request; what is done so far is kept");
+        self.console.line(&format!("next: {}", run_again()));
     }
 
     /// Does the work while its progress is shown. The view is gone when this returns.

@@ -100,7 +100,7 @@ impl Canvas {
                 let _ = out.write_str(part(&texts.lock()));
             }
         };
-        let style = ProgressStyle::with_template("{phase} [{bar:30}] {figures}\n         {status}")
+        let style = ProgressStyle::with_template("{phase} [{bar:20}] {figures}\n         {status}")
             .expect("the template is right")
             .progress_chars("=> ")
             .with_key("phase", key(|texts| &texts.phase))
@@ -128,7 +128,11 @@ impl Canvas {
             let steps = u128::from(done.before + done.now) * u128::from(STEPS) / u128::from(done.total.max(1));
             u64::try_from(steps).unwrap_or(STEPS)
         });
-        self.bar.set_position(steps);
-        self.bar.tick();
+        if self.bar.position() == steps {
+            self.bar.tick();
+        } else {
+            // This draws as well.
+            self.bar.set_position(steps);
+        }
     }
 }

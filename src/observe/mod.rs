@@ -17,6 +17,7 @@ pub use figures::{Figures, Snapshot};
 pub use json_lines::JsonLines;
 pub use lines::Lines;
 pub use speed::Speed;
+pub use text::duration_text;
 
 /// What a view knows of a run beyond its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

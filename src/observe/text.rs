@@ -89,7 +89,7 @@ pub(super) fn ended(snapshot: &Snapshot, scope: &Scope) -> Option<String> {
 }
 
 /// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
-pub(super) fn duration_text(duration: Duration) -> String {
+pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..=9 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),

@@ -7,11 +7,15 @@ use clap::Args;
 use crate::cli::arguments::{ResourceArgs, one_of};
 use crate::durable::ReaderKind;
 use crate::migration::Error;
+use crate::observe::Scope;
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::policy::{
     Collisions, Corruption, Deletes, Duplicates, OutOfRange, Policies, TornTail, Undecodable, Updates,
 };
+
+/// What one record of a space is called.
+pub const RECORDS_NOUN: &str = "nodes";
 
 /// Which space, by position or by name.
 #[derive(Args)]
@@ -114,15 +118,23 @@ pub struct ReaderArgs {
     pub reader: ReaderKind,
 }
 
-/// Everything that is set for a migration but its size of batches: the rest has defaults.
+/// Settings of a verb that takes the rules; the size of batches stays at its default.
 pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderArgs) -> MigrateOptions {
+    MigrateOptions { policies: policies.policies(), reader: reader.reader, ..course(resources) }
+}
+
+/// Settings of a verb whose rules are fixed or do not matter.
+pub fn course(resources: &ResourceArgs) -> MigrateOptions {
     MigrateOptions {
-        policies: policies.policies(),
-        reader: reader.reader,
         memory_budget_bytes: resources.memory_budget_bytes(),
         backpressure_threshold: resources.backpressure_threshold,
         rate_limit: resources.rate_limit,
         parallel_workers: resources.parallel_workers(),
         ..MigrateOptions::default()
     }
+}
+
+/// What the view of a run on a source of unknown size needs to know.
+pub fn scope(options: &MigrateOptions) -> Scope {
+    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
 }

@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::migrate::{say_plan, scope};
+use super::arguments::scope;
+use super::migrate::say_plan;
 use super::plan::plan_of;
-use crate::cli::failure::run_again;
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::migration::units::{bytes_text, count_text};
@@ -33,12 +33,12 @@ pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions, json: bo
     watch.say(&format!("dry run of {}: nothing is written", paths.root().display()));
     let plan = plan_of(paths, options)?;
     say_plan(watch, &plan, options);
-    let end = watch.run(scope(&plan, options), |control| dry_run(paths, options, control))?;
+    let end = watch.run(scope(options), |control| dry_run(paths, options, control))?;
     let exit_code = exit_code(&end);
     let document = Document { space: paths.root().display().to_string(), end: &end, exit_code };
     output::print(json, &document, || text(&document))?;
     if end.stopped {
-        watch.say(&format!("next: {}", run_again()));
+        watch.say_stopped();
     }
     Ok(exit_code)
 }

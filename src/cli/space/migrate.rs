@@ -10,13 +10,12 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::arguments::{PolicyArgs, ReaderArgs, SpaceArgs, options};
+use super::arguments::{PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options, scope};
 use super::dry_run;
 use super::plan::{files_text, plan_of};
 use crate::cli::again::space_command;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::confirm::confirm;
-use crate::cli::failure::run_again;
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::durable::RealDisk;
@@ -27,9 +26,6 @@ use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::{MigrateOptions, Start};
 use crate::space::paths::SpacePaths;
 use crate::space::plan::Plan;
-
-/// What one record of a space is called.
-pub const RECORDS_NOUN: &str = "nodes";
 
 /// `haul space migrate`
 #[derive(Args)]
@@ -102,12 +98,7 @@ impl MigrateCommand {
             return dry_run::run(&watch, &paths, &options, self.output.json);
         }
         let end = run(&watch, &paths, &options)?;
-        let exit_code = exit_code(&end);
-        let report = paths.run_directory().report_path().display().to_string();
-        let document = Document { space: paths.root().display().to_string(), end: &end, report, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
-        watch.say(&format!("next: {}", next_step(&paths, &end)));
-        Ok(exit_code)
+        finish(&watch, &paths, &end, self.output.json)
     }
 
     fn check_mode(&self) -> Result<(), Error> {
@@ -153,16 +144,22 @@ pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions) -> Resul
     watch.say(&format!("migrating {}", paths.root().display()));
     let plan = plan_of(paths, options)?;
     say_plan(watch, &plan, options);
-    watch.run(scope(&plan, options), |control| migrate(Arc::new(RealDisk), paths, options, control))
+    let scope = Scope { source_bytes: Some(plan.source_bytes), ..scope(options) };
+    watch.run(scope, |control| migrate(Arc::new(RealDisk), paths, options, control))
 }
 
-/// What the view of a run needs to know.
-pub fn scope(plan: &Plan, options: &MigrateOptions) -> Scope {
-    Scope {
-        records_noun: RECORDS_NOUN,
-        source_bytes: Some(plan.source_bytes),
-        budget_bytes: options.memory_budget_bytes,
+/// Prints how a migration ended, and says what to do next.
+pub fn finish(watch: &Watch, paths: &SpacePaths, end: &MigrationEnd, json: bool) -> anyhow::Result<u8> {
+    let exit_code = exit_code(end);
+    let report = paths.run_directory().report_path().display().to_string();
+    let document = Document { space: paths.root().display().to_string(), end, report, exit_code };
+    output::print(json, &document, || text(&document))?;
+    if end.stopped {
+        watch.say_stopped();
+    } else {
+        watch.say(&format!("next: {}", next_step(paths, end)));
     }
+    Ok(exit_code)
 }
 
 /// Totals and settings, before the work begins.
@@ -196,7 +193,6 @@ pub fn exit_code(end: &MigrationEnd) -> u8 {
 fn next_step(paths: &SpacePaths, end: &MigrationEnd) -> String {
     let command = |verb| space_command(verb, paths.root());
     match end.stage {
-        _ if end.stopped => run_again(),
         Stage::Published => format!("{}, or back: {}", command("verify --full"), command("rollback")),
         _ => command("publish"),
     }

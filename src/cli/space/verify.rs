@@ -1,7 +1,6 @@
-//! `haul space verify`: reads the store again and compares it with what its manifest says.
+//! `haul space verify`: reads a store again and compares it with what its manifest says.
 //!
-//! The JSON document has `space`, `store`, `depth`, `subset`, `complete` (false after a stop), `coverage` (a
-//! [`Coverage`], null after a stop) and `exit_code`.
+//! The JSON document is a [`VerifyEnd`] and, beside its fields, `space` (path) and `exit_code`.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,28 +8,26 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::SpaceArgs;
-use super::migrate::RECORDS_NOUN;
+use super::arguments::{RECORDS_NOUN, SpaceArgs, course, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::failure::run_again;
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{CheckpointFile, Error, exit, pointer};
-use crate::observe::Scope;
-use crate::pipeline::Control;
-use crate::space::DualSpace;
+use crate::migration::{Error, exit};
+use crate::space::check::{VerifyEnd, verify_space};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
-use crate::space::store::names::generation;
-use crate::space::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, Subset, verify_store};
+use crate::space::verify::{Depth, Subset};
 
 /// `haul space verify`
 #[derive(Args)]
 pub struct VerifyCommand {
     #[command(flatten)]
     space: SpaceArgs,
+    /// Which store [default: the live one, else that of the last run]
+    #[arg(long, value_name = "NAME")]
+    store: Option<String>,
     /// Only what describes the store: manifest, indexes, lengths; no block
     #[arg(long, conflicts_with_all = ["full", "subset"])]
     quick: bool,
@@ -46,14 +43,18 @@ pub struct VerifyCommand {
     pub output: OutputArgs,
 }
 
+/// What is to be verified.
+pub struct Request<'a> {
+    pub store: Option<&'a str>,
+    pub depth: Depth,
+    pub subset: Subset,
+}
+
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     space: String,
-    store: String,
-    depth: Depth,
-    subset: String,
-    complete: bool,
-    coverage: Option<Coverage>,
+    #[serde(flatten)]
+    end: &'a VerifyEnd,
     exit_code: u8,
 }
 
@@ -61,12 +62,15 @@ impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let watch = Watch::start(self.output.progress)?;
-        let document = verify(&watch, &paths, self.depth(), self.subset, &self.options())?;
+        let request = Request { store: self.store.as_deref(), depth: self.depth(), subset: self.subset };
+        let end = verify(&watch, &paths, &request, &course(&self.resources))?;
+        let exit_code = if end.stopped { exit::TEMPORARY } else { exit::OK };
+        let document = Document { space: paths.root().display().to_string(), end: &end, exit_code };
         output::print(self.output.json, &document, || text(&document))?;
-        if !document.complete {
-            watch.say(&format!("next: {}", run_again()));
+        if end.stopped {
+            watch.say_stopped();
         }
-        Ok(document.exit_code)
+        Ok(exit_code)
     }
 
     fn depth(&self) -> Depth {
@@ -76,75 +80,48 @@ impl VerifyCommand {
             _ => Depth::Blocks,
         }
     }
-
-    fn options(&self) -> MigrateOptions {
-        MigrateOptions {
-            memory_budget_bytes: self.resources.memory_budget_bytes(),
-            backpressure_threshold: self.resources.backpressure_threshold,
-            rate_limit: self.resources.rate_limit,
-            parallel_workers: self.resources.parallel_workers(),
-            ..MigrateOptions::default()
-        }
-    }
 }
 
-fn verify(
+/// Verifies with a view of the progress.
+pub fn verify(
     watch: &Watch,
     paths: &SpacePaths,
-    depth: Depth,
-    subset: Subset,
+    request: &Request<'_>,
     options: &MigrateOptions,
-) -> Result<Document, Error> {
+) -> Result<VerifyEnd, Error> {
     watch.say(&format!("verifying {}", paths.root().display()));
-    let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes };
-    let (store, coverage) = watch.run(scope, |control| verify_live(paths, depth, subset, options, control))?;
-    let complete = coverage.is_some();
-    Ok(Document {
-        space: paths.root().display().to_string(),
-        store,
-        depth,
-        subset: subset.to_string(),
-        complete,
-        coverage,
-        exit_code: if complete { exit::OK } else { exit::TEMPORARY },
-    })
+    let &Request { store, depth, subset } = request;
+    watch.run(scope(options), |control| verify_space(Arc::new(RealDisk), paths, store, depth, subset, options, control))
 }
 
-fn verify_live(
-    paths: &SpacePaths,
-    depth: Depth,
-    subset: Subset,
-    options: &MigrateOptions,
-    control: &Control<'_>,
-) -> Result<(String, Option<Coverage>), Error> {
-    let live = pointer::read(&RealDisk, paths.root())?.filter(|name| generation(name).is_some());
-    let name = live.ok_or_else(|| Error::Usage {
-        what: format!("{} has no published store to verify", paths.root().display()),
-        next: "migrate it first".into(),
-    })?;
-    let disk = Arc::new(RealDisk);
-    let store = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);
-    let progress = Progress { disk, file: CheckpointFile::new(paths.verification(), CHECKPOINT_KIND) };
-    let progress = paths.verification().is_dir().then_some(&progress);
-    Ok((name, verify_store(store, depth, subset, progress, &options.engine(), control)?))
-}
-
-fn text(document: &Document) -> String {
+fn text(document: &Document<'_>) -> String {
     let mut text = String::new();
-    let how = if document.complete { "is what its manifest says" } else { "verification stopped" };
-    writeln!(text, "{}: {} {how}", document.space, document.store).expect("a string takes any text");
-    let Some(covered) = &document.coverage else { return text };
-    let lines = [
+    render(&mut text, document).expect("a string takes any text");
+    text
+}
+
+fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
+    let Document { space, end, .. } = document;
+    if end.stopped {
+        return writeln!(text, "{space}: verification of {} stopped, to be resumed", end.store);
+    }
+    writeln!(text, "{space}: {} is what its manifest says", end.store)?;
+    if end.depth == Depth::Quick {
+        return writeln!(text, "covered: manifest, indexes and lengths; no block");
+    }
+    writeln!(text, "covered, share {} of the blocks", end.subset)?;
+    let covered = &end.coverage;
+    let mut lines = vec![
         ("blocks", count_text(covered.blocks)),
         ("bytes", bytes_text(covered.bytes)),
         (RECORDS_NOUN, count_text(covered.node_rows)),
-        ("blocks rebuilt", count_text(covered.rebuilt_blocks)),
-        ("payloads rebuilt", count_text(covered.rebuilt_payloads)),
     ];
-    let subset = &document.subset;
-    writeln!(text, "covered, share {subset}").expect("a string takes any text");
-    for (name, value) in lines {
-        writeln!(text, "  {name:<20}{value:>16}").expect("a string takes any text");
+    if end.depth == Depth::Full {
+        lines.push(("blocks rebuilt", count_text(covered.rebuilt_blocks)));
+        lines.push(("payloads rebuilt", count_text(covered.rebuilt_payloads)));
     }
-    text
+    for (name, value) in lines {
+        writeln!(text, "  {name:<28}{value:>16}")?;
+    }
+    Ok(())
 }
