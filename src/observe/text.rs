@@ -60,8 +60,11 @@ pub(super) fn figures(snapshot: &Snapshot, scope: &Scope, records: &Speed, work:
     parts.join("  ")
 }
 
-/// Memory and checkpoint: `memory 12.0 MiB of 512.0 MiB  last checkpoint at 40,000 nodes, 2 s ago`.
+/// Memory and checkpoint, where there is a budget: `memory 12.0 MiB of 512.0 MiB  last checkpoint at 40,000 nodes, 2 s ago`.
 pub(super) fn status(snapshot: &Snapshot, scope: &Scope) -> String {
+    if scope.budget_bytes == 0 {
+        return String::new();
+    }
     let memory = format!("memory {} of {}", bytes_text(snapshot.budget_in_use_bytes), bytes_text(scope.budget_bytes));
     match snapshot.checkpoint {
         Some((records, age)) => {
@@ -88,11 +91,12 @@ pub(super) fn ended(snapshot: &Snapshot, scope: &Scope) -> Option<String> {
     Some(format!("{phase:<8} {amount} in {took}, {rate} {noun}/s"))
 }
 
-/// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
+/// `40 ms`, `1.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
 pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
-        0..=9 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        0 => format!("{} ms", duration.as_millis()),
+        1..=9 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
         10..=59 => format!("{seconds} s"),
         60..=3599 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
@@ -159,13 +163,13 @@ mod tests {
         };
         insta::assert_snapshot!(ended(&snapshot, &SCOPE).unwrap(), @"run      100,000 nodes, 345.0 MiB in 2.5 s, 40,000 nodes/s");
         let empty = Snapshot { phase: Some(Phase::Seal), ..Snapshot::default() };
-        insta::assert_snapshot!(ended(&empty, &SCOPE).unwrap(), @"seal     0.0 s");
+        insta::assert_snapshot!(ended(&empty, &SCOPE).unwrap(), @"seal     0 ms");
         assert_eq!(ended(&Snapshot::default(), &SCOPE), None);
     }
 
     #[test]
     fn durations_have_two_units_at_most() {
         let texts = [0.04, 9.99, 59.9, 61.0, 7620.0].map(|seconds| duration_text(Duration::from_secs_f64(seconds)));
-        assert_eq!(texts, ["0.0 s", "9.9 s", "59 s", "1 min 01 s", "2 h 07 min"]);
+        assert_eq!(texts, ["40 ms", "9.9 s", "59 s", "1 min 01 s", "2 h 07 min"]);
     }
 }

@@ -75,7 +75,8 @@ fn render(text: &mut String, status: &Status) -> std::fmt::Result {
         line("staging", &bytes_text(status.staging_bytes))?;
     }
     for entry in &status.journal {
-        line("journal", &format!("{} {}", entry.at, entry.event))?;
+        let stage = entry.detail.get("stage").and_then(|stage| stage.as_str()).unwrap_or_default();
+        line("journal", format!("{} {} {stage}", entry.at, entry.event).trim_end())?;
     }
     line("next", &status.next)
 }
