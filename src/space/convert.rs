@@ -12,7 +12,7 @@ use super::node::clamp_unit;
 use super::node_id::{id_digest, node_id};
 use super::policy::{Corruption, OutOfRange, Policies, TornTail, Undecodable, Updates};
 use super::reader::{Batch, Cursor};
-use super::store::block::{Entry, Origin, encode_block};
+use super::store::block::{Entry, Origin, block_bytes_max, encode_block};
 use super::store::layout::{
     BLOCK_REBUILDS_SOURCE, DIGEST_BYTES, NO_CONTENT, NO_SEGMENT, NODE_TYPE_EPISODE, NOTE_HEADER_BYTES, NOTE_NON_FINITE,
     NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE, RegionKind, Row,
@@ -95,6 +95,8 @@ impl Converter for LogConverter {
     fn convert(&self, _scratch: &mut (), batch: Batch) -> Result<EncodedBatch, Error> {
         let mut bytes = self.pool.lock().pop().unwrap_or_default();
         bytes.clear();
+        // Growing step by step would leave up to twice the size behind in the allocator, outside of the budget.
+        bytes.reserve_exact(batch.extents.iter().map(encoded_bytes_max).sum());
         let mut conversion = BatchConversion {
             policies: &self.policies,
             file_name: &self.names[batch.file_number as usize],
@@ -409,6 +411,14 @@ impl BatchConversion<'_> {
             sequence: Some(frame.header.sequence),
             related: None,
         }
+    }
+}
+
+/// Upper bound of the block made from an extent.
+fn encoded_bytes_max(extent: &Extent) -> usize {
+    match &extent.content {
+        Content::Frames(frames) => block_bytes_max(frames.len(), extent.len_bytes as usize),
+        Content::Region(_) => 0,
     }
 }
 

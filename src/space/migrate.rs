@@ -14,11 +14,11 @@ use super::reader::Cursor;
 use super::source::WalSource;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::layout::SEGMENT_HEADER_BYTES;
-use super::store::names::{POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
+use super::store::names::{MANIFEST, POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
 use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
 use crate::migration::{
     CheckpointFile, Counts, Error, Findings, FindingsCount, Journal, JournalEntry, Report, Severity, Stage, Step,
-    advance, free_space_check, pointer, write_report,
+    advance, free_space_check, pointer, report_says, write_report,
 };
 use crate::pipeline::Control;
 
@@ -63,6 +63,10 @@ pub fn migrate(
     let run_id = state.run_id.clone();
     let goal = if options.publish { Stage::Published } else { Stage::Verified };
     if state.stage >= goal {
+        let outcome = state.stage.to_string();
+        if !report_says(&*session.disk, &run_directory.report_path(), &run_id, &outcome)? {
+            session.report(&state, outcome, Instant::now())?;
+        }
         return Ok(session.end(&state, true, resumed, false));
     }
     session.note(&run_id, if resumed { "resumed" } else { "started" })?;
@@ -144,6 +148,7 @@ impl Session<'_> {
     /// A new run: nothing staged is left over from one that had no checkpoint yet.
     fn fresh(&self) -> Result<RunState, Error> {
         remove_tree(&*self.disk, &self.paths.staging())?;
+        self.remove_remnants()?;
         free_space_check(&*self.disk, self.paths.root(), self.plan.space_needed_bytes)?;
         let text = serde_json::to_vec_pretty(self.plan).expect("plain data always serialises");
         replace_file(&*self.disk, &self.paths.run_directory().plan_path(), &text)?;
@@ -167,23 +172,41 @@ impl Session<'_> {
     }
 
     fn next_generation(&self) -> Result<u32, Error> {
-        let used = self.disk.list(self.paths.root())?;
-        let newest = used.iter().filter_map(|entry| entry.name.to_str().and_then(generation)).max();
+        let newest = self.stores()?.iter().filter_map(|name| generation(name)).max();
         Ok(newest.unwrap_or(0) + 1)
     }
 
     /// Discards the state of the earlier run, readable or not, and its store unless that is live.
+    ///
+    /// The checkpoint goes first: after a crash within, none speaks of a store or staged files that are half removed.
     fn restart(&self) -> Result<(), Error> {
         let live = pointer::read(&*self.disk, self.paths.root())?;
-        for entry in self.disk.list(self.paths.root())? {
-            let Some(name) = entry.name.to_str() else { continue };
-            if generation(name).is_some() && live.as_deref() != Some(name) {
-                remove_tree(&*self.disk, &self.paths.store(name))?;
+        self.checkpoint.remove(&*self.disk)?;
+        for name in self.stores()? {
+            if live.as_deref() != Some(&name) {
+                remove_tree(&*self.disk, &self.paths.store(&name))?;
             }
         }
-        remove_tree(&*self.disk, &self.paths.staging())?;
-        remove_tree(&*self.disk, &self.paths.scratch())?;
-        self.checkpoint.remove(&*self.disk)
+        Ok(remove_tree(&*self.disk, &self.paths.scratch())?)
+    }
+
+    /// Removes what a crash within a restart left of stores: without a manifest they are none.
+    fn remove_remnants(&self) -> Result<(), Error> {
+        let live = pointer::read(&*self.disk, self.paths.root())?;
+        for name in self.stores()? {
+            let store = self.paths.store(&name);
+            if live.as_deref() != Some(&name) && self.disk.kind(&store.join(MANIFEST))?.is_none() {
+                remove_tree(&*self.disk, &store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of the stores of all generations.
+    fn stores(&self) -> Result<Vec<String>, Error> {
+        let entries = self.disk.list(self.paths.root())?;
+        let names = entries.into_iter().filter_map(|entry| entry.name.into_string().ok());
+        Ok(names.filter(|name| generation(name).is_some()).collect())
     }
 
     /// After findings under a policy `fail`: the next run may choose other policies.

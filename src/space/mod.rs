@@ -5,6 +5,7 @@ pub mod candidate;
 pub mod convert;
 pub mod damage;
 pub mod decay;
+pub mod dry_run;
 pub mod episode;
 pub mod framing;
 pub mod generate;

@@ -34,6 +34,16 @@ pub struct Origin {
     pub flags: u32,
 }
 
+/// Upper bound of the bytes of a block of `records` from `source_bytes`.
+pub fn block_bytes_max(records: usize, source_bytes: usize) -> usize {
+    BLOCK_HEADER_BYTES
+        + records * ROW_BYTES
+        + source_bytes
+        + MATRIX_ALIGN_BYTES
+        + DIGEST_BYTES
+        + BLOCK_ALIGN_BYTES as usize
+}
+
 /// Appends a block to `out`, whose length is a multiple of the block alignment, and returns the block's digest.
 ///
 /// # Panics

@@ -72,8 +72,8 @@ pub fn build(input: &IndexInput<'_>, findings: &mut FindingsLog) -> Result<Optio
 
 /// Reads the rows of every block and sorts them into the order of the replay.
 fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Error> {
-    let mut runs =
-        SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes.max(SORT_BYTES_MIN) / 2);
+    let memory_bytes = input.memory_bytes.max(SORT_BYTES_MIN) / 8;
+    let mut runs = SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), memory_bytes);
     let table = TableReader::open(&*input.disk, input.staging)?;
     let mut segment: Option<(u32, Arc<dyn DiskFile>)> = None;
     let mut rows = Vec::new();
@@ -120,7 +120,7 @@ struct IndexSink<'a> {
 
 impl<'a> IndexSink<'a> {
     fn new(input: &IndexInput<'_>, findings: &'a mut FindingsLog) -> Result<Self, Error> {
-        let share = input.memory_bytes.max(SORT_BYTES_MIN) / 8;
+        let share = input.memory_bytes.max(SORT_BYTES_MIN) / 16;
         Ok(Self {
             ids: EntryFile::create(&*input.disk, &input.staging.join(IDS), IDS_MAGIC, ID_ENTRY_BYTES)?,
             marks: SortedRuns::new(input.disk.clone(), input.scratch.join("marks"), share),

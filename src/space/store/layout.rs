@@ -49,7 +49,7 @@ pub struct SegmentHeader {
     pub segment: U32,
 }
 
-/// All bytes before the first block of a segment.
+/// The first [`SEGMENT_HEADER_BYTES`] of a segment.
 pub fn segment_header(segment: u32) -> [u8; SEGMENT_HEADER_BYTES as usize] {
     let header = SegmentHeader { magic: SEGMENT_MAGIC, version: U32::new(FORMAT_VERSION), segment: U32::new(segment) };
     let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];

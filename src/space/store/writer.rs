@@ -10,7 +10,7 @@ use zerocopy::byteorder::little_endian::{U32, U64};
 use super::layout::{
     INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, TABLE_ENTRY_BYTES, TABLE_MAGIC, segment_header,
 };
-use super::names::{TABLE, segment_path};
+use super::names::{TABLE, segment_number, segment_path};
 use crate::durable::{Disk, DiskError, DiskFile};
 use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, Severity};
 use crate::pipeline::{Commit, Writer};
@@ -297,13 +297,12 @@ fn shorter(path: &std::path::Path, len_bytes: u64, durable_bytes: u64) -> Error 
     }
 }
 
+/// Not only those that follow on each other: a crash may have taken the name of one between.
 fn remove_later_segments(disk: &dyn Disk, paths: &StagingPaths, segment: u32) -> Result<(), Error> {
-    for later in segment + 1.. {
-        let path = segment_path(&paths.staging, later);
-        if disk.kind(&path)?.is_none() {
-            return Ok(());
+    for entry in disk.list(&paths.staging)? {
+        if entry.name.to_str().and_then(segment_number).is_some_and(|number| number > segment) {
+            disk.remove_file(&paths.staging.join(entry.name))?;
         }
-        disk.remove_file(&path)?;
     }
     Ok(())
 }
