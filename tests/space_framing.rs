@@ -919,7 +919,7 @@ fn assemble(pieces: &[(u8, usize, u8)]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_damage_ends_as_the_rules_say(pieces in prop::collection::vec(piece(), 1..9), cut in 0_usize..200) {

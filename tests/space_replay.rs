@@ -156,7 +156,7 @@ fn check(list: &[Record], policies: Policies) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 25, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_live_set_is_that_of_a_simple_walk(list in prop::collection::vec(record(), 0..14)) {
