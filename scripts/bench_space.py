@@ -165,12 +165,15 @@ def cgroup_with(limit_bytes):
     """A new memory cgroup with this limit, or None where this user cannot make one."""
     for root, limit_name in (("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
         group = Path(root) / f"haul-bench-{os.getpid()}"
+        if not (Path(root) / "cgroup.procs").exists():
+            continue
         try:
             group.mkdir()
         except OSError:
             continue
         try:
-            (group / limit_name).write_text(str(limit_bytes))
+            with (group / limit_name).open("r+") as file:  # never creates it
+                file.write(str(limit_bytes))
             return group
         except OSError:
             group.rmdir()
@@ -187,6 +190,7 @@ def limited(space, budget_mib, limit_bytes):
         space.clear()
         command = [space.bin, "space", "migrate", "--space", space.space, "--restart", "--yes", "--progress", "none"]
         results["cgroup memory, page cache included"] = timed([*joined, *command, *budget], may_fail=True)
+        time.sleep(0.2)  # the group is in use for a moment longer
         group.rmdir()
     else:
         print("  cgroup: none can be made here; left out")
