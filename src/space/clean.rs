@@ -49,7 +49,7 @@ pub struct CleanItem {
 /// What the checkpoint tells of the last run.
 enum LastRun {
     None,
-    Known(RunState),
+    Known(Box<RunState>),
     /// There is a checkpoint, perhaps of a newer version: what it describes may be of use.
     Unreadable,
 }
@@ -60,9 +60,9 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     let disk = &*disk;
     let live = live_store(disk, paths)?;
     let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
-    let run = match checkpoint.load(disk) {
+    let run = match checkpoint.load::<RunState>(disk) {
         Ok(None) => LastRun::None,
-        Ok(Some(state)) => LastRun::Known(state),
+        Ok(Some(state)) => LastRun::Known(Box::new(state)),
         Err(Error::State { .. }) => LastRun::Unreadable,
         Err(error) => return Err(error),
     };

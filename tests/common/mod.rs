@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 #![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
 
+pub mod read_only;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,59 @@
+//! A disk that nothing can be written to.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use haul::durable::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard, RealDisk};
+
+/// The real disk, mounted read-only.
+pub struct ReadOnly;
+
+fn refuse<T>(path: &Path) -> Result<T, DiskError> {
+    Err(DiskError::new("write", path, ErrorKind::ReadOnlyFilesystem.into()))
+}
+
+impl Disk for ReadOnly {
+    fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        refuse(path)
+    }
+    fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        refuse(path)
+    }
+    fn open_for_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        RealDisk.open_for_read(path)
+    }
+    fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
+        refuse(path)
+    }
+    fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
+        RealDisk.sync_directory(path)
+    }
+    fn rename(&self, from: &Path, _to: &Path) -> Result<(), DiskError> {
+        refuse(from)
+    }
+    fn rename_exclusive(&self, from: &Path, _to: &Path) -> Result<(), DiskError> {
+        refuse(from)
+    }
+    fn exchange(&self, a: &Path, _b: &Path) -> Result<(), DiskError> {
+        refuse(a)
+    }
+    fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
+        refuse(path)
+    }
+    fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
+        refuse(path)
+    }
+    fn list(&self, path: &Path) -> Result<Vec<DiskEntry>, DiskError> {
+        RealDisk.list(path)
+    }
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        RealDisk.kind(path)
+    }
+    fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
+        RealDisk.free_bytes(path)
+    }
+    fn try_lock(&self, path: &Path, _owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
+        refuse(path)
+    }
+}
