@@ -55,7 +55,8 @@ where
             points,
             outcomes,
             busy: false,
-            interval_records: options.checkpoint_interval_records.max(1),
+            // Begun at half of the interval, a commit is durable by the whole unless the disk is slow.
+            interval_records: (options.checkpoint_interval_records / 2).max(1),
             interval_min: Duration::from_millis(options.checkpoint_interval_ms_min),
             records_total: 0,
             records_at_last_point: 0,

@@ -33,7 +33,8 @@ pub struct Options {
     pub budget: Arc<Budget>,
     /// Records a second, if limited.
     pub rate_limit: Option<NonZeroU32>,
-    /// Records between two commits, at least.
+    /// Records that a crash may take back. A commit is due after half as many, so that it is durable before the rest is
+    /// written, unless the disk is slower than that: the writer never waits for it.
     pub checkpoint_interval_records: u64,
     /// Time between two commits, at least.
     pub checkpoint_interval_ms_min: u64,

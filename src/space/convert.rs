@@ -107,13 +107,12 @@ impl Converter for LogConverter {
             counts: Counts::default(),
             source: SourceBytes::default(),
         };
-        let mut number = batch.after.extent - batch.extents.len() as u64;
-        for extent in &batch.extents {
+        let first = batch.after.extent - batch.extents.len() as u64;
+        for (number, extent) in (first..).zip(&batch.extents) {
             match &extent.content {
                 Content::Frames(frames) => conversion.frames(extent, frames, batch.bytes_of(extent), number),
                 Content::Region(region) => conversion.region(&batch.file, extent, region)?,
             }
-            number += 1;
         }
         Ok(EncodedBatch {
             bytes: Buffer { bytes: conversion.bytes, pool: self.pool.clone() },

@@ -52,7 +52,7 @@ pub fn generate_space(
         records_expected: Some(options.nodes),
         bytes_expected: None,
     });
-    let mut writer = LogFiles { disk: &*disk, wal: &wal, options, control, open: None, names: 0 };
+    let mut writer = LogFiles { disk: &*disk, wal: &wal, options, control, open: None, names: 0, reported: 0 };
     let made = generate(options, &mut |file, bytes| writer.write(file, bytes));
     let made = made.and_then(|made| writer.finish().map(|()| made));
     control.observer.observe(&Event::PhaseEnded { phase: Phase::Generate });
@@ -85,6 +85,8 @@ struct LogFiles<'a> {
     open: Option<OpenLog>,
     /// Files created so far.
     names: u32,
+    /// Records that were told to the observer: an estimate until the end.
+    reported: u64,
 }
 
 struct OpenLog {
@@ -108,10 +110,14 @@ impl LogFiles<'_> {
         open.file.write_all_at(open.len_bytes, bytes)?;
         open.file.start_writeback(open.len_bytes, bytes.len() as u64);
         open.len_bytes += bytes.len() as u64;
-        let records = bytes.len() as u64 / RECORD_BYTES_EXPECTED;
-        let source_bytes = bytes.len() as u64;
-        self.control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+        self.report(bytes.len() as u64 / RECORD_BYTES_EXPECTED, bytes.len() as u64);
         Ok(())
+    }
+
+    fn report(&mut self, records: u64, source_bytes: u64) {
+        let records = records.min(self.options.nodes - self.reported);
+        self.reported += records;
+        self.control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
     }
 
     fn finish_file(&mut self) -> Result<(), Error> {
@@ -120,6 +126,7 @@ impl LogFiles<'_> {
 
     fn finish(&mut self) -> Result<(), Error> {
         self.finish_file()?;
+        self.report(u64::MAX, 0);
         Ok(self.disk.sync_directory(self.wal)?)
     }
 

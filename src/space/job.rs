@@ -173,7 +173,7 @@ impl SpaceJob<'_> {
                 next: "read the report, then choose a policy for what it names, for example --corruption skip".into(),
             });
         }
-        let mut counts = self.state.counts.clone();
+        let mut counts = self.state.counts;
         counts.merge(&built.counts);
         Ok(Some(counts))
     }

@@ -16,6 +16,7 @@ pub mod generate;
 pub mod generated;
 pub mod get;
 mod held_run;
+mod id_check;
 pub mod job;
 pub mod lists;
 pub mod memory;

@@ -33,7 +33,7 @@ pub struct MigrateOptions {
     pub reader: ReaderKind,
     /// Records of a batch, rounded up to whole blocks.
     pub batch_records: u64,
-    /// Records between two checkpoints.
+    /// Records that a crash may take back; see [`Options::checkpoint_interval_records`].
     pub checkpoint_interval_records: u64,
     /// Time between two checkpoints, at least.
     pub checkpoint_interval_ms_min: u64,

@@ -118,15 +118,18 @@ fn estimate_records(source: &WalSource) -> Result<u64, Error> {
             at += HEADER_BYTES as u64 + u64::from(header.payload_len_bytes);
             records += 1;
         }
-        if records > 0 {
-            let mean = (at / records).max(1);
-            return Ok(if at == source.total_bytes() { records } else { source.total_bytes().div_ceil(mean) });
+        if let Some(mean_bytes) = at.checked_div(records) {
+            return Ok(if at == source.total_bytes() {
+                records
+            } else {
+                source.total_bytes().div_ceil(mean_bytes.max(1))
+            });
         }
     }
     Ok(0)
 }
 
-/// Refuses a source and target that are the same place or lie in each other's way.
+/// Refuses a directory that is no space.
 pub fn check_directory(root: &Path) -> Result<(), Error> {
     if root.join("wal").is_dir() {
         return Ok(());

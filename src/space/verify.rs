@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::convert::hash_range;
+use super::id_check::check_ids;
 use super::source::WalSource;
 use super::store::block_view::{AlignedBytes, Block};
 use super::store::layout::{DIGEST_BYTES, NO_SEGMENT, SEGMENT_HEADER_BYTES, TableEntry, segment_header};
@@ -238,33 +239,7 @@ fn check_table(store: &DualSpace, table: &TableReader) -> Result<TableDigests, E
     Ok(digests)
 }
 
-/// Every id is in order and points to a row that has it; every row is either indexed or marked.
-fn check_ids(store: &DualSpace) -> Result<(), Error> {
-    let path = store.directory().join(IDS);
-    let mut previous: Option<[u8; 16]> = None;
-    for number in 0..store.len() {
-        let entry = store.id_entry(number)?;
-        if previous.is_some_and(|previous| previous >= entry.uuid) {
-            return Err(wrong(path, &format!("entry {number} is out of order")));
-        }
-        previous = Some(entry.uuid);
-    }
-    let mut live = 0;
-    for node in store.iter() {
-        let node = node?;
-        let found = store.get(&node.id)?;
-        if found.is_none_or(|found| found.node().row() != node.node().row()) {
-            return Err(wrong(path, &format!("the node {} is not found under its id", node.id)));
-        }
-        live += 1;
-    }
-    if live != store.len() {
-        return Err(wrong(path, &format!("{} entries for {live} live rows", store.len())));
-    }
-    Ok(())
-}
-
-fn wrong(path: PathBuf, what: &str) -> Error {
+pub(super) fn wrong(path: PathBuf, what: &str) -> Error {
     Error::Verification {
         what: format!("{}: {what}", path.display()),
         next: "the log is untouched: run `haul space rollback`, then migrate again with --restart".into(),

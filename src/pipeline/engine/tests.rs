@@ -252,7 +252,7 @@ fn a_budget_of_one_byte_is_enough() {
 fn checkpoints_keep_their_distance() {
     let (_, store) = Toy { interval_ms_min: u64::MAX, ..Toy::default() }.run();
     assert_eq!(*store.commits.lock(), [1000], "only the last one");
-    let (_, store) = Toy { interval_records: 300, ..Toy::default() }.run();
+    let (_, store) = Toy { interval_records: 600, ..Toy::default() }.run();
     let commits = store.commits.lock();
     let before_last = &commits[..commits.len() - 1];
     assert!(before_last.first().is_none_or(|&len| len >= 300));

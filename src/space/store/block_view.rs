@@ -14,6 +14,9 @@ use crate::space::node::{DualMemoryNode, LiveMemory, MemoryNodeType};
 use crate::space::timestamp::Timestamp;
 use crate::space::wal::{HEADER_BYTES, WalHeader};
 
+#[cfg(target_endian = "big")]
+compile_error!("the little-endian embedding matrix is borrowed as it is stored");
+
 /// 64 bytes at a 64-byte boundary: what keeps the matrix of a block aligned.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(64))]
@@ -161,11 +164,7 @@ impl Block {
     }
 
     /// The embeddings of the node rows: `node_rows × 768` f32, 64-byte aligned.
-    ///
-    /// # Panics
-    /// On a big-endian machine, where the stored little-endian values cannot be borrowed.
     pub fn embeddings(&self) -> &[[f32; DIMENSIONS]] {
-        assert!(cfg!(target_endian = "little"), "borrowing the matrix needs a little-endian machine");
         let start = self.header.matrix_offset.get() as usize;
         let bytes = &self.bytes[start..self.header.heap_offset.get() as usize];
         <[[f32; DIMENSIONS]]>::ref_from_bytes(bytes).expect("an aligned matrix of whole rows")

@@ -188,6 +188,21 @@ impl DualSpace {
         self.marks.count
     }
 
+    /// The mark of a row, if it has one.
+    pub fn mark_of(&self, block: u64, row: u32) -> Result<Option<MarkEntry>, Error> {
+        let (mut low, mut high) = (0, self.marks.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mark = self.mark(middle)?;
+            match (mark.block.get(), mark.row.get()).cmp(&(block, row)) {
+                std::cmp::Ordering::Equal => return Ok(Some(mark)),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
     /// Entry of the marks.
     pub fn mark(&self, number: u64) -> Result<MarkEntry, Error> {
         let mut bytes = [0; MARK_ENTRY_BYTES];

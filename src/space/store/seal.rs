@@ -108,7 +108,7 @@ pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Ma
         nodes: input.counts.migrated,
         node_rows: input.state.node_rows,
         records: input.state.records,
-        counts: input.counts.clone(),
+        counts: input.counts,
         source_bytes: input.state.source,
         policies: input.policies,
         extents: table.len(),

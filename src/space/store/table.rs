@@ -36,7 +36,7 @@ impl IndexFile {
             return Err(corrupt(&path, 8, "unknown format version"));
         }
         let body_bytes = len_bytes - INDEX_HEADER_BYTES;
-        if body_bytes % entry_bytes as u64 != 0 {
+        if !body_bytes.is_multiple_of(entry_bytes as u64) {
             return Err(corrupt(&path, len_bytes, "ends within an entry"));
         }
         Ok(Self { path, file, count: body_bytes / entry_bytes as u64 })
