@@ -1,2 +1,11 @@
 //! Parse, dispatch, exit code; nothing else.
-fn main() {}
+
+use std::process::ExitCode;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    haul::cli::main().into()
+}

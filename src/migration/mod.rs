@@ -22,5 +22,5 @@ pub use journal::{Journal, JournalContents, JournalEntry};
 pub use lifecycle::{Job, Stage, Step, advance};
 pub use outcome::{Counts, Outcome, RefusalReason, SkipReason};
 pub use plan::{PlannedFile, free_space_check, plan_digest};
-pub use report::{FindingsCount, Report, SourceBytes, render_text, write_report};
+pub use report::{FindingsCount, Report, SourceBytes, render_text, report_says, write_report};
 pub use run_dir::RunDirectory;

@@ -1,16 +1,18 @@
 //! The report of a run: what was read, what became of it, and every finding.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::units::{bytes_text, count_text};
 use super::{Counts, Error, Findings, files};
-use crate::durable::{Disk, DiskFile};
+use crate::durable::{Disk, DiskFile, read_file};
 
 /// Version of the report's JSON.
 pub const REPORT_VERSION: u32 = 1;
+const REPORT_READ_BYTES_MAX: u64 = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// What a run did.
@@ -117,6 +119,24 @@ pub fn write_report(disk: &dyn Disk, path: &Path, report: &Report, findings: &Fi
         out.buffer.extend_from_slice(if separator.starts_with(',') { b"\n  ]\n}\n" } else { b"]\n}\n" });
         out.flush()
     })
+}
+
+/// True if the report at `path` is that of a run which ended so. False where that run died before it was written, or
+/// while; a report longer than 16 MiB is not read and better written again.
+pub fn report_says(disk: &dyn Disk, path: &Path, run_id: &str, outcome: &str) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct End {
+        run_id: String,
+        outcome: String,
+    }
+    if disk.kind(&files::temporary_name(path))?.is_some() {
+        return Ok(false);
+    }
+    let bytes = match read_file(disk, path, REPORT_READ_BYTES_MAX) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => return Ok(false),
+        bytes => bytes?,
+    };
+    Ok(serde_json::from_slice::<End>(&bytes).is_ok_and(|end| end.run_id == run_id && end.outcome == outcome))
 }
 
 struct Appender<'a> {
@@ -312,6 +332,17 @@ mod tests {
                 assert!(is_old || found == after, "{fault:?} behind {operations}");
             }
         }
+    }
+
+    #[test]
+    fn a_report_speaks_for_one_end_of_one_run() {
+        let (disk, _, _) = written(2);
+        let says = |run_id, outcome| report_says(&disk, path(), run_id, outcome).unwrap();
+        assert!(says("r1", "published"));
+        assert!(!says("r2", "published") && !says("r1", "failed"));
+        assert!(!report_says(&disk, Path::new("/run/absent.json"), "r1", "published").unwrap());
+        disk.create_file(Path::new("/run/.report.json.tmp")).unwrap();
+        assert!(!says("r1", "published"));
     }
 
     #[test]

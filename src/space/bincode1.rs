@@ -175,7 +175,7 @@ impl<'a> Cursor<'a> {
         let start = self.position;
         let len = self.count(1)? as usize;
         let bytes = &self.bytes[self.position..self.position + len];
-        let text = std::str::from_utf8(bytes).map_err(|_| Self::error(start, DecodeProblem::InvalidUtf8))?;
+        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| Self::error(start, DecodeProblem::InvalidUtf8))?;
         self.position += len;
         Ok(text)
     }

@@ -155,8 +155,7 @@ fn framed(start: u64, end: u64, frames: Vec<Frame>) -> Cut {
     Cut::Extent(Extent { start, len_bytes: end - start, content: Content::Frames(frames) })
 }
 
-/// Ends an extent where no record follows. The last record's length is trusted if its payload has the right checksum,
-/// or if what follows is the torn or zero tail of the file.
+/// Ends an extent where no record follows, or the last record's length proves to be wrong.
 fn close_at_damage(
     file: &SourceFile,
     view: &View<'_>,
@@ -169,9 +168,7 @@ fn close_at_damage(
     let Some(last) = frames.last().copied() else {
         return Ok(Cut::Extent(damage::region(file, at, at + 1, damage, policy)?));
     };
-    let trusted =
-        policy == Corruption::Skip || payload_matches(view, &last) || damage::tail_kind(file, at, damage)?.is_some();
-    if trusted {
+    if policy == Corruption::Skip || payload_matches(view, &last) || length_is_trusted(file, &last, at, damage)? {
         return Ok(framed(start, at, frames));
     }
     frames.pop();
@@ -180,6 +177,19 @@ fn close_at_damage(
         return Ok(Cut::Extent(damage::region(file, last.offset, search_from, Damage::LyingLength, policy)?));
     }
     Ok(framed(start, last.offset, frames))
+}
+
+/// True if a record whose payload fails its checksum ends at `at` nonetheless: a valid header follows, or the tail of
+/// the file does and the payload swallowed no complete record.
+fn length_is_trusted(file: &SourceFile, last: &Frame, at: u64, damage: Damage) -> Result<bool, Error> {
+    if damage == Damage::PayloadBeyondEnd {
+        return Ok(true);
+    }
+    if damage::tail_kind(file, at, damage)?.is_none() {
+        return Ok(false);
+    }
+    let swallowed = damage::find_record(file, last.offset + HEADER_BYTES as u64)?;
+    Ok(swallowed.is_none())
 }
 
 fn payload_matches(view: &View<'_>, frame: &Frame) -> bool {

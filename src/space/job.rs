@@ -110,6 +110,9 @@ impl SpaceJob<'_> {
         // A crash between the rename below and the checkpoint after it leaves the store under its final name.
         if self.disk.kind(&staging)?.is_none() && self.disk.kind(&store.join(MANIFEST))?.is_some() {
             self.state.counts = Manifest::read(&*self.disk, &store)?.counts;
+            // The findings of the index were durable before the rename, and nothing was added to them since.
+            let findings_path = self.paths.run_directory().findings_path();
+            self.state.findings_bytes = self.disk.open_for_read(&findings_path)?.len()?;
             return self.reach(Stage::Sealed);
         }
         let Some(counts) = self.build_indexes()? else { return Ok(Step::Stopped) };

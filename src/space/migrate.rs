@@ -15,11 +15,11 @@ use super::reader::Cursor;
 use super::source::WalSource;
 use super::state::RunState;
 use super::store::layout::SEGMENT_HEADER_BYTES;
-use super::store::names::{POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
+use super::store::names::{MANIFEST, POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
 use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
 use crate::migration::{
     Counts, Error, Findings, FindingsCount, Report, Severity, Stage, Step, advance, free_space_check, pointer,
-    write_report,
+    report_says, write_report,
 };
 use crate::pipeline::Control;
 
@@ -82,6 +82,10 @@ impl Session<'_> {
     ) -> Result<MigrationEnd, Error> {
         let run_id = state.run_id.clone();
         if state.stage >= goal {
+            let (path, outcome) = (self.paths.run_directory().report_path(), state.stage.to_string());
+            if !report_says(&*self.disk, &path, &run_id, &outcome)? {
+                self.report(&state, outcome, Instant::now())?;
+            }
             return Ok(self.end(&state, true, resumed, false));
         }
         self.note(&state, if resumed { "resumed" } else { "started" })?;
@@ -155,6 +159,7 @@ impl Session<'_> {
     /// A new run: nothing staged is left over from one that had no checkpoint yet.
     fn fresh(&self) -> Result<RunState, Error> {
         remove_tree(&*self.disk, &self.paths.staging())?;
+        self.remove_remnants()?;
         free_space_check(&*self.disk, self.paths.root(), self.plan.space_needed_bytes)?;
         let text = serde_json::to_vec_pretty(self.plan).expect("plain data always serialises");
         replace_file(&*self.disk, &self.paths.run_directory().plan_path(), &text)?;
@@ -178,23 +183,41 @@ impl Session<'_> {
     }
 
     fn next_generation(&self) -> Result<u32, Error> {
-        let used = self.disk.list(self.paths.root())?;
-        let newest = used.iter().filter_map(|entry| entry.name.to_str().and_then(generation)).max();
+        let newest = self.stores()?.iter().filter_map(|name| generation(name)).max();
         Ok(newest.unwrap_or(0) + 1)
     }
 
     /// Discards the state of the earlier run, readable or not, and its store unless that is live.
+    ///
+    /// The checkpoint goes first: after a crash within, none speaks of a store or staged files that are half removed.
     fn restart(&self) -> Result<(), Error> {
         let live = pointer::read(&*self.disk, self.paths.root())?;
-        for entry in self.disk.list(self.paths.root())? {
-            let Some(name) = entry.name.to_str() else { continue };
-            if generation(name).is_some() && live.as_deref() != Some(name) {
-                remove_tree(&*self.disk, &self.paths.store(name))?;
+        self.held.checkpoint.remove(&*self.disk)?;
+        for name in self.stores()? {
+            if live.as_deref() != Some(&name) {
+                remove_tree(&*self.disk, &self.paths.store(&name))?;
             }
         }
-        remove_tree(&*self.disk, &self.paths.staging())?;
-        remove_tree(&*self.disk, &self.paths.scratch())?;
-        self.held.checkpoint.remove(&*self.disk)
+        Ok(remove_tree(&*self.disk, &self.paths.scratch())?)
+    }
+
+    /// Removes what a crash within a restart left of stores: without a manifest they are none.
+    fn remove_remnants(&self) -> Result<(), Error> {
+        let live = pointer::read(&*self.disk, self.paths.root())?;
+        for name in self.stores()? {
+            let store = self.paths.store(&name);
+            if live.as_deref() != Some(&name) && self.disk.kind(&store.join(MANIFEST))?.is_none() {
+                remove_tree(&*self.disk, &store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of the stores of all generations.
+    fn stores(&self) -> Result<Vec<String>, Error> {
+        let entries = self.disk.list(self.paths.root())?;
+        let names = entries.into_iter().filter_map(|entry| entry.name.into_string().ok());
+        Ok(names.filter(|name| generation(name).is_some()).collect())
     }
 
     /// After findings under a policy `fail`: the next run may choose other policies.

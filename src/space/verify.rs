@@ -10,11 +10,11 @@ use std::sync::Arc;
 use super::convert::hash_range;
 use super::source::WalSource;
 use super::store::block_view::{AlignedBytes, Block};
-use super::store::layout::{DIGEST_BYTES, NO_SEGMENT, TableEntry};
+use super::store::layout::{DIGEST_BYTES, NO_SEGMENT, SEGMENT_HEADER_BYTES, TableEntry, segment_header};
 use super::store::manifest::hex;
 use super::store::names::{IDS, MARKS, TABLE, segment_path};
 use super::store::reader::DualSpace;
-use super::store::seal::{file_digest, table_digests};
+use super::store::seal::{TableDigests, file_digest, table_digests};
 use super::store::table::TableReader;
 use crate::durable::Disk;
 use crate::migration::{CheckpointFile, Error};
@@ -29,7 +29,7 @@ pub const CHECKPOINT_KIND: [u8; 8] = *b"verify\0\0";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Depth {
-    /// Manifest, indexes, table and file lengths; no block.
+    /// Manifest, indexes, table, lengths and headers of the segments; no block.
     Quick,
     /// Also the digest of every block.
     Blocks,
@@ -176,6 +176,7 @@ pub fn verify_source(
         return Err(differs(format!("{} was not there at the migration", extra.path().display())));
     }
     let table = TableReader::open(&**store.disk(), store.directory())?;
+    check_table(store, &table)?;
     let state = VerifyState {
         root: store.manifest().root.clone(),
         depth: Depth::Blocks,
@@ -193,7 +194,7 @@ fn differs(what: String) -> Error {
     }
 }
 
-/// Everything but the blocks: seal, digests of the indexes, table against manifest, lengths of the segments.
+/// Everything but the blocks: seal, digests of the indexes, table against manifest, lengths and headers of the segments.
 fn quick(store: &DualSpace) -> Result<(), Error> {
     let manifest = store.manifest();
     let (disk, directory) = (&**store.disk(), store.directory());
@@ -203,22 +204,38 @@ fn quick(store: &DualSpace) -> Result<(), Error> {
             return Err(wrong(directory.join(name), "its digest is not that of the manifest"));
         }
     }
-    let sources: Vec<_> = manifest.sources.iter().map(|file| (file.name.clone(), file.bytes)).collect();
-    let digests = table_digests(store.table(), &sources)?;
-    if hex(&digests.root) != manifest.root {
-        return Err(wrong(directory.join(TABLE), "its root is not that of the manifest"));
-    }
+    let digests = check_table(store, store.table())?;
     for (number, segment) in manifest.segments.iter().enumerate() {
         let path = segment_path(directory, number as u32);
-        let bytes = disk.open_for_read(&path)?.len()?;
+        let file = disk.open_for_read(&path)?;
+        let bytes = file.len()?;
         if bytes != segment.bytes {
             return Err(wrong(path, &format!("holds {bytes} bytes where the manifest says {}", segment.bytes)));
+        }
+        let mut header = [0; SEGMENT_HEADER_BYTES as usize];
+        file.read_exact_at(0, &mut header)?;
+        if header != segment_header(number as u32) {
+            return Err(wrong(path, "its header is not that of this segment"));
         }
         if digests.segments.get(number).is_some_and(|digest| hex(digest) != segment.digest) {
             return Err(wrong(path, "the digest of its blocks is not that of the manifest"));
         }
     }
     Ok(())
+}
+
+/// The table has the root that the manifest says, and its extents cover the source files.
+fn check_table(store: &DualSpace, table: &TableReader) -> Result<TableDigests, Error> {
+    let manifest = store.manifest();
+    let sources: Vec<_> = manifest.sources.iter().map(|file| (file.name.clone(), file.bytes)).collect();
+    let digests = table_digests(table, &sources).map_err(|error| match error {
+        Error::Accounting { what } => wrong(table.path().to_path_buf(), &what),
+        other => other,
+    })?;
+    if hex(&digests.root) != manifest.root {
+        return Err(wrong(table.path().to_path_buf(), "its root is not that of the manifest"));
+    }
+    Ok(digests)
 }
 
 /// Every id is in order and points to a row that has it; every row is either indexed or marked.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::tree::{Change, FileNode, Names, Node, NodeId, ROOT, Tree, write_at};
+use super::tree::{Change, FileNode, NameEdit, Names, Node, NodeId, ROOT, Tree, write_at};
 
 /// The unit that a disk writes whole, in bytes.
 const SECTOR_BYTES: usize = 512;
@@ -23,6 +23,9 @@ pub enum CrashFault {
     RenamesEarly,
     /// Of each write any 512-byte sectors survive, of the names of each directory any first changes, by this seed.
     ScatteredWrites(u64),
+    /// As [`ScatteredWrites`](Self::ScatteredWrites), but of the names any changes survive that build on none that is
+    /// lost, in whatever order they were made: a file system without a journal.
+    ScatteredNames(u64),
 }
 
 impl CrashFault {
@@ -38,7 +41,7 @@ impl CrashFault {
 /// The tree as it is found after a crash: all of it durable, only what can be reached.
 pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
     let mut random = Random(match fault {
-        CrashFault::ScatteredWrites(seed) => seed,
+        CrashFault::ScatteredWrites(seed) | CrashFault::ScatteredNames(seed) => seed,
         _ => 0,
     });
     let names = surviving_names(tree, fault, &mut random);
@@ -70,14 +73,16 @@ fn surviving_names(tree: &Tree, fault: CrashFault, random: &mut Random) -> Vec<N
         Node::Directory(directory) => directory.durable.clone(),
     };
     let mut names: Vec<Names> = tree.nodes.iter().map(of_node).collect();
-    if let CrashFault::ScatteredWrites(_) = fault {
-        keep_some_changes(tree, &mut names, random);
+    match fault {
+        CrashFault::ScatteredWrites(_) => keep_first_changes(tree, &mut names, random),
+        CrashFault::ScatteredNames(_) => keep_any_changes(tree, &mut names, random),
+        _ => {}
     }
     names
 }
 
 /// Keeps the first changes of each directory, any number of them. A change of two directories ends the row of both.
-fn keep_some_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
+fn keep_first_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
     let mut ended = HashSet::new();
     for change in &tree.pending {
         let is_kept = change.edits.iter().all(|edit| !ended.contains(&edit.directory)) && !random.one_in(4);
@@ -87,6 +92,20 @@ fn keep_some_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
             } else {
                 ended.insert(edit.directory);
             }
+        }
+    }
+}
+
+/// Keeps any changes. One that is lost takes with it what was done to the same names later.
+fn keep_any_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
+    let mut lost = HashSet::new();
+    for change in &tree.pending {
+        let name_of = |edit: &NameEdit| (edit.directory, edit.name.clone());
+        let is_kept = !random.one_in(4) && !change.edits.iter().any(|edit| lost.contains(&name_of(edit)));
+        if is_kept {
+            change.edits.iter().for_each(|edit| edit.apply(&mut names[edit.directory]));
+        } else {
+            lost.extend(change.edits.iter().map(name_of));
         }
     }
 }
@@ -110,8 +129,10 @@ fn surviving_bytes(file: &FileNode, fault: CrashFault, torn: Option<u64>, random
             Arc::new(tear(file, torn))
         }
         CrashFault::LastWriteTorn => file.cached.clone(),
-        CrashFault::ScatteredWrites(_) if file.unsynced.is_empty() => file.durable.clone(),
-        CrashFault::ScatteredWrites(_) => Arc::new(scatter(file, random)),
+        CrashFault::ScatteredWrites(_) | CrashFault::ScatteredNames(_) if file.unsynced.is_empty() => {
+            file.durable.clone()
+        }
+        CrashFault::ScatteredWrites(_) | CrashFault::ScatteredNames(_) => Arc::new(scatter(file, random)),
     }
 }
 

@@ -91,6 +91,15 @@ impl SimulatedDisk {
         }))
     }
 
+    /// The disk as it is found after the process was killed right behind the first `after_operations` recorded
+    /// operations: all of it there and nothing more of it durable, so that a loss of power later can still take it.
+    pub fn kill_image(&self, after_operations: usize) -> Self {
+        let state = self.state.lock();
+        let mut tree = state.initial.clone();
+        state.log.iter().take(after_operations).for_each(|operation| tree.apply(&operation.effect));
+        Self::from_tree(tree)
+    }
+
     /// Makes one operation fail, once: the next one that changes the disk if `n` is 0, else the n-th after that.
     pub fn fail_operation(&self, n: usize, kind: InjectedFault) {
         self.state.lock().fault = Some((n, kind));

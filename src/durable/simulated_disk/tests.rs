@@ -244,6 +244,39 @@ fn a_failed_sync_loses_the_bytes_for_good() {
 }
 
 #[test]
+fn a_killed_process_leaves_what_only_a_loss_of_power_takes() {
+    let disk = SimulatedDisk::new();
+    let file = put(&disk, "/file", b"synced");
+    file.sync().unwrap();
+    disk.sync_directory(path("/")).unwrap();
+    file.write_all_at(0, b"cached").unwrap();
+    put(&disk, "/new", b"");
+    let killed = disk.kill_image(disk.operations());
+    assert_eq!(left(&killed, CrashFault::AllKept), files([("/file", "cached"), ("/new", "")]));
+    assert_eq!(left(&killed, CrashFault::UnsyncedDropped), files([("/file", "synced")]));
+    killed.sync_directory(path("/")).unwrap();
+    assert_eq!(left(&killed, CrashFault::UnsyncedDropped), files([("/file", "synced"), ("/new", "")]));
+}
+
+#[test]
+fn scattered_names_survive_in_any_order_but_never_without_what_they_build_on() {
+    let disk = SimulatedDisk::new();
+    for (name, text) in [("/a", "a"), ("/b", "b")] {
+        put(&disk, name, text.as_bytes()).sync().unwrap();
+    }
+    disk.rename(path("/b"), path("/c")).unwrap();
+    let images: Vec<_> = (0..200).map(|seed| left(&disk, CrashFault::ScatteredNames(seed))).collect();
+    for possible in
+        [files([("/a", "a")]), files([("/b", "b")]), files([("/c", "b")]), files([("/a", "a"), ("/c", "b")])]
+    {
+        assert!(images.contains(&possible), "{possible:?}");
+    }
+    for image in images {
+        assert!(image.iter().filter(|(_, text)| text == "b").count() <= 1, "{image:?}");
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_to_grow() {
     let disk = SimulatedDisk::new();
     disk.set_capacity(10);

@@ -79,10 +79,19 @@ impl Block {
         if !block.has_consistent_offsets() {
             return Err(wrong(0, "block header contradicts itself"));
         }
+        let mut heap_end = 0;
         for (number, row) in block.rows().iter().enumerate() {
             if !block.row_is_sound(number as u32, row) {
                 return Err(wrong(BLOCK_HEADER_BYTES + number * ROW_BYTES, "row points outside its block"));
             }
+            // Rows that shared bytes of the heap could rebuild far more than the block holds.
+            if u64::from(row.heap_offset.get()) != heap_end {
+                return Err(wrong(BLOCK_HEADER_BYTES + number * ROW_BYTES, "heap entries do not follow each other"));
+            }
+            heap_end += u64::from(row.heap_bytes.get());
+        }
+        if heap_end != header.heap_bytes.get() {
+            return Err(wrong(0, "heap entries do not fill the heap"));
         }
         Ok(block)
     }
@@ -328,5 +337,50 @@ impl<'a> NodeRef<'a> {
     /// The memory as Engram's own conversion gives it back (spec §8.4).
     pub fn to_memory(&self) -> LiveMemory {
         self.to_node(self.uuid()).to_memory()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::FromZeros;
+    use zerocopy::byteorder::little_endian::U32;
+
+    use super::super::block::{Entry, Origin, encode_block};
+    use super::*;
+
+    /// A block of deletions with these ids, its rows changed before it gets its digest.
+    fn block_of(ids: &[&str], change: impl Fn(&mut [Row])) -> Result<Block, Error> {
+        let row = |id: &str| {
+            let mut row = Row::new_zeroed();
+            row.kind = U32::new(RowKind::Delete as u32);
+            row.payload_bytes = U32::new(id.len() as u32);
+            row.id_bytes = U32::new(id.len() as u32);
+            row.content_bytes = U32::new(NO_CONTENT);
+            row
+        };
+        let entries: Vec<_> = ids.iter().map(|id| Entry { row: row(id), payload: id.as_bytes() }).collect();
+        let origin =
+            Origin { block: 0, source_file: 0, source_offset: 0, source_bytes: 0, source_digest: [0; 32], flags: 0 };
+        let mut bytes = Vec::new();
+        encode_block(&mut bytes, &origin, &[], &entries);
+        let rows_end = BLOCK_HEADER_BYTES + ids.len() * ROW_BYTES;
+        change(<[Row]>::mut_from_bytes(&mut bytes[BLOCK_HEADER_BYTES..rows_end]).expect("whole rows"));
+        let body_bytes = bytes.len() - DIGEST_BYTES;
+        let digest = *blake3::hash(&bytes[..body_bytes]).as_bytes();
+        bytes[body_bytes..].copy_from_slice(&digest);
+        Block::parse(AlignedBytes::from(bytes.as_slice()), Path::new("segment"), 0)
+    }
+
+    #[test]
+    fn rows_that_share_heap_bytes_are_refused() {
+        block_of(&["first", "later"], |_| ()).unwrap();
+        let shared = block_of(&["first", "later"], |rows| rows[1].heap_offset = U32::new(0));
+        assert!(shared.unwrap_err().to_string().contains("do not follow each other"));
+        let unused = block_of(&["first", "later"], |rows| {
+            rows[1].heap_bytes = U32::new(4);
+            rows[1].payload_bytes = U32::new(4);
+            rows[1].id_bytes = U32::new(4);
+        });
+        assert!(unused.unwrap_err().to_string().contains("do not fill the heap"));
     }
 }

@@ -16,12 +16,14 @@ use crate::durable::{Disk, DiskFile};
 use crate::migration::{Counts, Error, Finding, FindingsLog, Severity};
 use crate::pipeline::{Event, Merged, Observer, SortedRuns, StopToken};
 use crate::space::candidate::{CANDIDATE_BYTES, Candidate};
-use crate::space::policy::Policies;
+use crate::space::policy::{Duplicates, Policies};
 use crate::space::record_lookup::RecordLookup;
 use crate::space::replay::{Replay, ReplaySink};
 
 const IDS_UNMERGED: &str = "ids.unmerged";
-const REKEYED_BYTES: usize = 16 + 8 + 4 + 4 + 8;
+/// Memory for sorting is never less: a file for every few records would take longer than the whole rest.
+const SORT_BYTES_MIN: u64 = 1 << 20;
+const REKEYED_BYTES: usize = 16 + CANDIDATE_BYTES;
 
 /// What the index phase needs.
 pub struct IndexInput<'a> {
@@ -70,7 +72,8 @@ pub fn build(input: &IndexInput<'_>, findings: &mut FindingsLog) -> Result<Optio
 
 /// Reads the rows of every block and sorts them into the order of the replay.
 fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Error> {
-    let mut runs = SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes / 8);
+    let mut runs =
+        SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes.max(SORT_BYTES_MIN) / 8);
     let table = TableReader::open(&*input.disk, input.staging)?;
     let mut segment: Option<(u32, Arc<dyn DiskFile>)> = None;
     let mut rows = Vec::new();
@@ -117,7 +120,7 @@ struct IndexSink<'a> {
 
 impl<'a> IndexSink<'a> {
     fn new(input: &IndexInput<'_>, findings: &'a mut FindingsLog) -> Result<Self, Error> {
-        let share = input.memory_bytes / 16;
+        let share = input.memory_bytes.max(SORT_BYTES_MIN) / 16;
         Ok(Self {
             ids: EntryFile::create(&*input.disk, &input.staging.join(IDS), IDS_MAGIC, ID_ENTRY_BYTES)?,
             marks: SortedRuns::new(input.disk.clone(), input.scratch.join("marks"), share),
@@ -152,17 +155,17 @@ impl<'a> IndexSink<'a> {
         let mut next_plain = plain.next()?;
         let mut last: Option<[u8; 16]> = None;
         while let Some(key) = rekeyed.next()? {
-            let (entry, candidate) = decode_rekeyed(&key);
-            while let Some(bytes) = next_plain.filter(|bytes| bytes[..16] <= entry.uuid[..]) {
+            let (uuid, candidate) = decode_rekeyed(&key);
+            while let Some(bytes) = next_plain.filter(|bytes| bytes[..16] <= uuid[..]) {
                 out.push(&bytes)?;
                 last = Some(bytes[..16].try_into().expect("16 bytes"));
                 next_plain = plain.next()?;
             }
-            if last == Some(entry.uuid) {
-                self.report_taken(input, &candidate, &entry.uuid)?;
+            if last == Some(uuid) {
+                self.report_taken(input, &candidate, uuid)?;
             }
-            out.push(entry.as_bytes())?;
-            last = Some(entry.uuid);
+            out.push(id_entry(&candidate, uuid, 1).as_bytes())?;
+            last = Some(uuid);
         }
         while let Some(bytes) = next_plain {
             out.push(&bytes)?;
@@ -172,15 +175,15 @@ impl<'a> IndexSink<'a> {
         Ok(input.disk.remove_file(&unmerged)?)
     }
 
-    fn report_taken(&mut self, input: &IndexInput<'_>, at: &(u32, u64), uuid: &[u8; 16]) -> Result<(), Error> {
+    fn report_taken(&mut self, input: &IndexInput<'_>, candidate: &Candidate, uuid: [u8; 16]) -> Result<(), Error> {
         self.finding(Finding {
             severity: Severity::Fatal,
-            file: input.records.file_name(at.0).to_owned(),
-            offset: at.1,
-            length: 0,
-            reason: format!("the rekeyed node id {} is taken too", uuid::Uuid::from_bytes(*uuid)),
-            id: None,
-            sequence: None,
+            file: input.records.file_name(candidate.file).to_owned(),
+            offset: candidate.offset,
+            length: input.records.total_bytes(candidate)?,
+            reason: format!("the rekeyed node id {} is taken too", uuid::Uuid::from_bytes(uuid)),
+            id: Some(input.records.id_of(candidate)?),
+            sequence: Some(candidate.sequence),
             related: None,
         })
     }
@@ -230,27 +233,18 @@ fn decode_mark(key: &[u8; MARK_ENTRY_BYTES]) -> MarkEntry {
     }
 }
 
+/// The sort key of a rekeyed node: its new id, then its candidate.
 fn encode_rekeyed(uuid: &[u8; 16], candidate: &Candidate) -> [u8; REKEYED_BYTES] {
     let mut key = [0; REKEYED_BYTES];
     key[..16].copy_from_slice(uuid);
-    key[16..24].copy_from_slice(&candidate.block.to_be_bytes());
-    key[24..28].copy_from_slice(&candidate.row.to_be_bytes());
-    key[28..32].copy_from_slice(&candidate.file.to_be_bytes());
-    key[32..].copy_from_slice(&candidate.offset.to_be_bytes());
+    key[16..].copy_from_slice(&candidate.encode(Duplicates::Engram));
     key
 }
 
-/// The entry, and file and offset of its record.
-fn decode_rekeyed(key: &[u8; REKEYED_BYTES]) -> (IdEntry, (u32, u64)) {
-    let word = |at: usize| u32::from_be_bytes(key[at..at + 4].try_into().expect("4 bytes"));
-    let long = |at: usize| u64::from_be_bytes(key[at..at + 8].try_into().expect("8 bytes"));
-    let entry = IdEntry {
-        uuid: key[..16].try_into().expect("16 bytes"),
-        block: U64::new(long(16)),
-        row: U32::new(word(24)),
-        rekeyed: U32::new(1),
-    };
-    (entry, (word(28), long(32)))
+/// The new id and the candidate.
+fn decode_rekeyed(key: &[u8; REKEYED_BYTES]) -> ([u8; 16], Candidate) {
+    let uuid = key[..16].try_into().expect("16 bytes");
+    (uuid, Candidate::decode(key[16..].try_into().expect("the rest is a candidate")))
 }
 
 /// A file of fixed-width entries behind an index header, written front to back.

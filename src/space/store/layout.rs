@@ -49,6 +49,14 @@ pub struct SegmentHeader {
     pub segment: U32,
 }
 
+/// The first [`SEGMENT_HEADER_BYTES`] of a segment.
+pub fn segment_header(segment: u32) -> [u8; SEGMENT_HEADER_BYTES as usize] {
+    let header = SegmentHeader { magic: SEGMENT_MAGIC, version: U32::new(FORMAT_VERSION), segment: U32::new(segment) };
+    let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
+    bytes[..size_of::<SegmentHeader>()].copy_from_slice(header.as_bytes());
+    bytes
+}
+
 /// Start of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

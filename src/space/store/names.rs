@@ -27,6 +27,12 @@ pub fn segment_name(segment: u32) -> String {
     format!("segment-{segment:06}.dual")
 }
 
+/// The number in a segment's name.
+pub fn segment_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("segment-")?.strip_suffix(".dual")?.parse().ok()?;
+    (segment_name(number) == name).then_some(number)
+}
+
 /// Name of a store: `dual-000001`.
 pub fn store_name(generation: u32) -> String {
     format!("{STORE_PREFIX}{generation:06}")

@@ -50,7 +50,7 @@ pub fn table_digests(table: &TableReader, sources: &[(String, u64)]) -> Result<T
         if entry.source_offset.get() != *end {
             return Err(misplaced(table, number));
         }
-        *end += entry.source_bytes.get();
+        *end = end.checked_add(entry.source_bytes.get()).ok_or_else(|| misplaced(table, number))?;
         hasher.update(entry.source_bytes.as_bytes()).update(&entry.source_digest);
     }
     for ((_, end), (name, len_bytes)) in files.iter().zip(sources) {

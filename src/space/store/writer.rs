@@ -1,5 +1,6 @@
 //! Writes encoded batches into the segments of a staged store, and makes points of it durable.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,10 +8,9 @@ use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
 use super::layout::{
-    FORMAT_VERSION, INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader,
-    TABLE_ENTRY_BYTES, TABLE_MAGIC,
+    INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, TABLE_ENTRY_BYTES, TABLE_MAGIC, segment_header,
 };
-use super::names::{TABLE, segment_path};
+use super::names::{TABLE, segment_number, segment_path};
 use crate::durable::{Disk, DiskError, DiskFile};
 use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, Severity};
 use crate::pipeline::{Commit, Writer};
@@ -92,7 +92,7 @@ impl StoreWriter {
         let mut pending = 0..0;
         for extent in &batch.extents {
             let block_bytes = extent.entry.block_bytes.get();
-            if self.must_roll(pending.len() as u64 + block_bytes) {
+            if self.must_roll(self.state.segment_bytes + pending.len() as u64, block_bytes) {
                 self.append(&batch.bytes[pending.clone()])?;
                 pending = extent.at..extent.at;
                 self.roll()?;
@@ -103,9 +103,10 @@ impl StoreWriter {
         self.append(&batch.bytes[pending])
     }
 
-    fn must_roll(&self, more_bytes: u64) -> bool {
-        self.state.segment_bytes > SEGMENT_HEADER_BYTES
-            && self.state.segment_bytes + more_bytes > self.segment_bytes_max
+    /// True if a block does not fit behind `filled_bytes` of a segment, unless it is the segment's first: it depends on
+    /// the blocks alone, not on how they are batched.
+    fn must_roll(&self, filled_bytes: u64, block_bytes: u64) -> bool {
+        filled_bytes > SEGMENT_HEADER_BYTES && filled_bytes + block_bytes > self.segment_bytes_max
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -114,13 +115,25 @@ impl StoreWriter {
         }
         let (start, len) = (self.state.segment_bytes, bytes.len() as u64);
         if start + len > self.preallocated_bytes {
-            let ahead = PREALLOCATE_BYTES.max(len);
-            self.segment.preallocate(start, ahead)?;
-            self.preallocated_bytes = start + ahead;
+            self.preallocate(start, PREALLOCATE_BYTES.max(len))?;
         }
         self.segment.write_all_at(start, bytes)?;
         self.segment.start_writeback(start, len);
         self.state.segment_bytes += len;
+        Ok(())
+    }
+
+    /// Allocates ahead. Where there is no room for that, there may still be enough for what is written: then the rest of
+    /// the segment does without.
+    fn preallocate(&mut self, start: u64, ahead_bytes: u64) -> Result<(), Error> {
+        match self.segment.preallocate(start, ahead_bytes) {
+            Ok(()) => self.preallocated_bytes = start + ahead_bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                self.segment.set_len(start)?;
+                self.preallocated_bytes = u64::MAX;
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -157,9 +170,13 @@ impl StoreWriter {
     /// Notes where the sequence does not go on from one extent to the next of the same file.
     fn note_sequence(&mut self, batch: &EncodedBatch) -> Result<(), Error> {
         for extent in &batch.extents {
-            let Some((first, offset, last)) = extent.sequences else { continue };
             let file = extent.entry.source_file.get();
-            let previous = if file == self.state.cursor.file { self.state.last_sequence } else { None };
+            if file != self.state.cursor.file {
+                self.state.cursor.file = file;
+                self.state.last_sequence = None;
+            }
+            let Some((first, offset, last)) = extent.sequences else { continue };
+            let previous = self.state.last_sequence;
             if let Some(reason) = previous.and_then(|previous| sequence_gap(previous, first)) {
                 let file = self.source_names[file as usize].clone();
                 self.note(&Finding {
@@ -173,7 +190,6 @@ impl StoreWriter {
                     related: None,
                 })?;
             }
-            self.state.cursor.file = file;
             self.state.last_sequence = Some(last);
         }
         Ok(())
@@ -247,10 +263,7 @@ fn open_segment(disk: &dyn Disk, paths: &StagingPaths, state: &RunState) -> Resu
 }
 
 fn write_segment_header(file: &dyn DiskFile, segment: u32) -> Result<(), DiskError> {
-    let header = SegmentHeader { magic: SEGMENT_MAGIC, version: U32::new(FORMAT_VERSION), segment: U32::new(segment) };
-    let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
-    bytes[..size_of::<SegmentHeader>()].copy_from_slice(header.as_bytes());
-    file.write_all_at(0, &bytes)
+    file.write_all_at(0, &segment_header(segment))
 }
 
 /// Opens a staged file and cuts it to the durable length, or creates it with its header.
@@ -284,13 +297,12 @@ fn shorter(path: &std::path::Path, len_bytes: u64, durable_bytes: u64) -> Error 
     }
 }
 
+/// Not only those that follow on each other: a crash may have taken the name of one between.
 fn remove_later_segments(disk: &dyn Disk, paths: &StagingPaths, segment: u32) -> Result<(), Error> {
-    for later in segment + 1.. {
-        let path = segment_path(&paths.staging, later);
-        if disk.kind(&path)?.is_none() {
-            return Ok(());
+    for entry in disk.list(&paths.staging)? {
+        if entry.name.to_str().and_then(segment_number).is_some_and(|number| number > segment) {
+            disk.remove_file(&paths.staging.join(entry.name))?;
         }
-        disk.remove_file(&path)?;
     }
     Ok(())
 }

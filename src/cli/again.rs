@@ -1,0 +1,44 @@
+//! Commands as a shell takes them, for whoever is told to run one.
+
+use std::env::args_os;
+use std::path::Path;
+
+/// Options of the first attempt that its continuation must not have.
+const NOT_AGAIN: [&str; 2] = ["--restart", "--yes"];
+
+/// The step after a stop: the command that this process was started with, as it goes on.
+pub fn run_again() -> String {
+    let words = args_os().map(|word| word.to_string_lossy().into_owned());
+    let kept: Vec<_> = words.filter(|word| !NOT_AGAIN.contains(&&**word)).map(|word| quoted(&word)).collect();
+    format!("run again: {}", kept.join(" "))
+}
+
+/// A command of haul: `haul space VERB …` on the space at `root`.
+pub fn space_command(verb: &str, root: &Path) -> String {
+    format!("{} space {verb} --space {}", program(), quoted(&root.display().to_string()))
+}
+
+/// What the process was started as.
+fn program() -> String {
+    args_os().next().map_or_else(|| "haul".to_owned(), |word| quoted(&word.to_string_lossy()))
+}
+
+/// The word as a shell reads it back.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        let words = ["a/b-c", "", "a b", "it's", "$x"].map(quoted);
+        assert_eq!(words, ["a/b-c", "''", "'a b'", r"'it'\''s'", "'$x'"]);
+    }
+}

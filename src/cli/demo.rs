@@ -1,0 +1,152 @@
+//! `haul demo`: a space is made up, migrated and verified, and what was done is shown.
+//!
+//! The JSON document has `space` (path), `generated` (a [`GeneratedSpace`]), `migration` (a [`MigrationEnd`]), `verified`
+//! (a [`Coverage`]), `nodes_per_second` of the migration, and `commands`: `get`, `verify` and `rollback`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::again::{quoted, space_command};
+use super::arguments::OutputArgs;
+use super::output;
+use super::space::arguments::RECORDS_NOUN;
+use super::space::{generate, migrate, verify};
+use super::watch::Watch;
+use crate::durable::{Disk, RealDisk, create_directory_durable, remove_tree, replace_file};
+use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Error, exit};
+use crate::space::generate::{GenerateOptions, generated_episode};
+use crate::space::generated::GeneratedSpace;
+use crate::space::migrate::MigrationEnd;
+use crate::space::options::MigrateOptions;
+use crate::space::paths::SpacePaths;
+use crate::space::verify::{Coverage, Depth, Subset};
+
+/// Marks a directory as one that the demo made and may empty.
+const MARKER: &str = ".haul-demo";
+const MARKER_TEXT: &[u8] = b"Made by `haul demo`, which replaces the space beside this file when it runs again.\n";
+/// Name of the space in it.
+const SPACE: &str = "default";
+const SEED: u64 = 1;
+
+/// `haul demo`
+#[derive(Args)]
+pub struct Demo {
+    /// Nodes to generate, about 3.4 KB each
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    nodes: u64,
+    /// Data directory to make; one that an earlier demo made is used again
+    #[arg(long, value_name = "DIR", default_value = "./haul-demo")]
+    dir: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Document {
+    space: String,
+    generated: GeneratedSpace,
+    migration: MigrationEnd,
+    verified: Coverage,
+    nodes_per_second: u64,
+    commands: Commands,
+}
+
+/// What to try next.
+#[derive(Serialize)]
+struct Commands {
+    get: String,
+    verify: String,
+    rollback: String,
+}
+
+impl Demo {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let watch = Watch::start(self.output.progress)?;
+        let paths = SpacePaths::new(self.dir.join(SPACE));
+        let made = self.generate(&watch, &paths)?;
+        unless_stopped(made.stopped)?;
+        let options = MigrateOptions::default();
+        let began = Instant::now();
+        let end = migrate::run(&watch, &paths, &options)?;
+        let seconds = began.elapsed().as_secs_f64().max(1e-6);
+        unless_stopped(end.stopped)?;
+        let whole = verify::Request { store: None, depth: Depth::Full, subset: Subset::ALL };
+        let verified = verify::verify(&watch, &paths, &whole, &options)?;
+        unless_stopped(verified.stopped)?;
+        let document = Document {
+            space: paths.root().display().to_string(),
+            generated: made,
+            nodes_per_second: (end.records as f64 / seconds) as u64,
+            migration: end,
+            verified: verified.coverage,
+            commands: commands(paths.root()),
+        };
+        output::print(self.output.json, &document, || text(&document))?;
+        Ok(exit::OK)
+    }
+
+    fn generate(&self, watch: &Watch, paths: &SpacePaths) -> Result<GeneratedSpace, Error> {
+        take_directory(&RealDisk, &self.dir)?;
+        remove_tree(&RealDisk, paths.root())?;
+        let options = GenerateOptions { nodes: self.nodes, seed: SEED, files: 1 };
+        generate::generate(watch, paths.root(), &options)
+    }
+}
+
+fn unless_stopped(stopped: bool) -> Result<(), Error> {
+    if stopped { Err(Error::Stopped { next: "run the same command again".into() }) } else { Ok(()) }
+}
+
+/// Makes the directory, or takes one that a demo made. Any other is refused, unless it is empty.
+fn take_directory(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
+    let marker = directory.join(MARKER);
+    if disk.kind(directory)?.is_some() && disk.kind(&marker)?.is_none() && !disk.list(directory)?.is_empty() {
+        return Err(Error::Usage {
+            what: format!("{} exists and was not made by a demo", directory.display()),
+            next: "choose another directory with --dir".into(),
+        });
+    }
+    create_directory_durable(disk, directory)?;
+    Ok(replace_file(disk, &marker, MARKER_TEXT)?)
+}
+
+fn commands(root: &Path) -> Commands {
+    let id = quoted(&generated_episode(SEED, 0).id);
+    Commands {
+        get: format!("{} {id}", space_command("get", root)),
+        verify: format!("{} --full", space_command("verify", root)),
+        rollback: space_command("rollback", root),
+    }
+}
+
+fn text(document: &Document) -> String {
+    let mut text = String::new();
+    render(&mut text, document).expect("a string takes any text");
+    text
+}
+
+fn render(text: &mut String, document: &Document) -> std::fmt::Result {
+    let Document { space, generated, migration, verified, nodes_per_second, commands } = document;
+    let rate = count_text(*nodes_per_second);
+    writeln!(text, "{:<12} {} in {space}/wal", "generated", bytes_text(generated.bytes))?;
+    writeln!(text, "{:<12} {space}/{}", "migrated", migration.store)?;
+    for line in migration.counts.to_string().lines() {
+        writeln!(text, "  {line}")?;
+    }
+    writeln!(text, "{:<12} {rate} {RECORDS_NOUN}/s, from plan to publishing", "rate")?;
+    writeln!(
+        text,
+        "{:<12} {} blocks rebuilt to the bytes of the log",
+        "verified",
+        count_text(verified.rebuilt_blocks)
+    )?;
+    writeln!(text, "{:<12} {space}/migration/report.json", "report")?;
+    writeln!(text, "\nlook at one node:\n  {}", commands.get)?;
+    writeln!(text, "verify again:\n  {}", commands.verify)?;
+    writeln!(text, "roll back, so that the log is live again:\n  {}", commands.rollback)
+}

@@ -1,0 +1,64 @@
+//! The command line: arguments → one library call → rendering. Nothing imports this room.
+//!
+//! Data goes to standard output, everything else to standard error. With `--json` standard output holds one document:
+//! the result, or `{"error": …}` as [`failure`] describes. Exit codes are those of [`exit`](crate::migration::exit).
+
+mod again;
+mod arguments;
+mod confirm;
+mod demo;
+mod failure;
+mod output;
+mod signals;
+mod space;
+mod watch;
+
+use clap::{Parser, Subcommand};
+
+/// Migrate stores in bulk: offline, in parallel, with proof that nothing was lost
+#[derive(Parser)]
+#[command(name = "haul", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done or nothing to do, 1 failed, 2 usage, 3 finished but records were refused, \
+                        65 bad data, 70 conflict, 75 stopped or temporary (run the same command again), 76 fenced.")]
+struct Cli {
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Subcommand)]
+enum Noun {
+    /// Generate a space, migrate it, verify it, and show how to roll it back
+    Demo(demo::Demo),
+    /// Engram memory spaces: from the log of episodes to the dual-memory store
+    #[command(subcommand)]
+    Space(space::Verb),
+}
+
+/// Runs the command that the process was started with and returns its exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed output is no reason to complain about anything else.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE);
+        }
+    };
+    let (json, result) = match cli.noun {
+        Noun::Demo(demo) => (demo.output.json, demo.run()),
+        Noun::Space(verb) => (verb.output().json, verb.run()),
+    };
+    result.unwrap_or_else(|error| failure::report(&error, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,31 @@
+//! Standard output: data and nothing else.
+
+use std::io::{self, ErrorKind, Write, stdout};
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// Prints a result: as one JSON document, or as text.
+pub fn print(json_wanted: bool, document: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    if json_wanted { json(document) } else { write(text().as_bytes()) }
+}
+
+/// Prints one JSON document.
+pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(document).context("cannot render the result")?;
+    bytes.push(b'\n');
+    write(&bytes)
+}
+
+/// A reader that went away has what it wanted: the command ends as it would have.
+fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    let write_all = || -> io::Result<()> {
+        let mut out = stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    };
+    match write_all() {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
+}

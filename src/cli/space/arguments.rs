@@ -1,0 +1,140 @@
+//! Arguments that the verbs of a space share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::arguments::{ResourceArgs, one_of};
+use crate::durable::ReaderKind;
+use crate::migration::Error;
+use crate::observe::Scope;
+use crate::space::options::MigrateOptions;
+use crate::space::paths::SpacePaths;
+use crate::space::policy::{
+    Collisions, Corruption, Deletes, Duplicates, OutOfRange, Policies, TornTail, Undecodable, Updates,
+};
+
+/// What one record of a space is called.
+pub const RECORDS_NOUN: &str = "nodes";
+
+/// Which space, by position or by name.
+#[derive(Args)]
+pub struct SpaceArgs {
+    /// Name of the space, or path of its directory
+    #[arg(value_name = "SPACE", required_unless_present = "named")]
+    positional: Option<String>,
+    /// Name of the space, or path of its directory
+    #[arg(long = "space", id = "named", value_name = "SPACE", conflicts_with = "positional")]
+    named: Option<String>,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// Which space, where the position belongs to something else.
+#[derive(Args)]
+pub struct NamedSpaceArgs {
+    /// Name of the space, or path of its directory
+    #[arg(long, value_name = "SPACE")]
+    space: String,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// Where spaces lie.
+#[derive(Args)]
+struct DataArgs {
+    /// Directory that holds the spaces
+    #[arg(long, value_name = "DIR", env = "ENGRAM_DATA_DIR", hide_env_values = true, default_value = "./engram-data")]
+    data_dir: PathBuf,
+}
+
+impl SpaceArgs {
+    /// Finds the space.
+    pub fn locate(&self) -> Result<SpacePaths, Error> {
+        let space = self.named.as_deref().or(self.positional.as_deref()).unwrap_or_default();
+        SpacePaths::locate(space, &self.data.data_dir)
+    }
+}
+
+impl NamedSpaceArgs {
+    /// Finds the space.
+    pub fn locate(&self) -> Result<SpacePaths, Error> {
+        SpacePaths::locate(&self.space, &self.data.data_dir)
+    }
+}
+
+/// The rules for what is damaged, ambiguous or lossy. They decide the result.
+#[derive(Args)]
+#[command(next_help_heading = "Policies")]
+pub struct PolicyArgs {
+    /// Damaged bytes and records that fail their checksum
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Corruption>(Corruption::ALL))]
+    corruption: Corruption,
+    /// A last record that was cut short, or zeros after it
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<TornTail>(TornTail::ALL))]
+    torn_tail: TornTail,
+    /// Records that are whole but do not decode
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Undecodable>(Undecodable::ALL))]
+    undecodable: Undecodable,
+    /// Records with a value that Engram refuses
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<OutOfRange>(OutOfRange::ALL))]
+    out_of_range: OutOfRange,
+    /// Which of several stores of one id wins
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Duplicates>(Duplicates::ALL))]
+    duplicates: Duplicates,
+    /// Records of deletions
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Deletes>(Deletes::ALL))]
+    deletes: Deletes,
+    /// Records of updated memories
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Updates>(Updates::ALL))]
+    updates: Updates,
+    /// Different ids that give the same node id
+    #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Collisions>(Collisions::ALL))]
+    collisions: Collisions,
+}
+
+impl PolicyArgs {
+    /// The rules.
+    pub fn policies(&self) -> Policies {
+        Policies {
+            corruption: self.corruption,
+            torn_tail: self.torn_tail,
+            undecodable: self.undecodable,
+            out_of_range: self.out_of_range,
+            duplicates: self.duplicates,
+            deletes: self.deletes,
+            updates: self.updates,
+            collisions: self.collisions,
+        }
+    }
+}
+
+/// How the log is read.
+#[derive(Args)]
+#[command(next_help_heading = "Course")]
+pub struct ReaderArgs {
+    /// How the source is read; auto maps files of local file systems
+    #[arg(long, value_name = "HOW", default_value_t, value_parser = one_of::<ReaderKind>(&["auto", "mmap", "pread"]))]
+    pub reader: ReaderKind,
+}
+
+/// Settings of a verb that takes the rules; the size of batches stays at its default.
+pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderArgs) -> MigrateOptions {
+    MigrateOptions { policies: policies.policies(), reader: reader.reader, ..course(resources) }
+}
+
+/// Settings of a verb whose rules are fixed or do not matter.
+pub fn course(resources: &ResourceArgs) -> MigrateOptions {
+    MigrateOptions {
+        memory_budget_bytes: resources.memory_budget_bytes(),
+        backpressure_threshold: resources.backpressure_threshold,
+        rate_limit: resources.rate_limit,
+        parallel_workers: resources.parallel_workers(),
+        ..MigrateOptions::default()
+    }
+}
+
+/// What the view of a run on a source of unknown size needs to know.
+pub fn scope(options: &MigrateOptions) -> Scope {
+    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
+}

@@ -1,0 +1,39 @@
+//! `haul space publish`: makes a store the live one that was sealed, verified or rolled back before.
+//!
+//! The JSON document is that of `haul space migrate`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::arguments::{ReaderArgs, SpaceArgs, course, scope};
+use super::migrate::finish;
+use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::watch::Watch;
+use crate::durable::RealDisk;
+use crate::space::options::MigrateOptions;
+use crate::space::publish::publish;
+
+/// `haul space publish`
+#[derive(Args)]
+pub struct PublishCommand {
+    #[command(flatten)]
+    space: SpaceArgs,
+    #[command(flatten)]
+    resources: ResourceArgs,
+    #[command(flatten)]
+    reader: ReaderArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl PublishCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let paths = self.space.locate()?;
+        let options = MigrateOptions { reader: self.reader.reader, ..course(&self.resources) };
+        let watch = Watch::start(self.output.progress)?;
+        watch.say(&format!("publishing {}", paths.root().display()));
+        let end = watch.run(scope(&options), |control| publish(Arc::new(RealDisk), &paths, &options, control))?;
+        finish(&watch, &paths, &end, self.output.json)
+    }
+}

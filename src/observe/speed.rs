@@ -1,0 +1,84 @@
+//! How fast a run goes, over the last seconds, and how long it will take.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Seconds that the speed is taken over.
+const WINDOW: Duration = Duration::from_secs(8);
+/// A longer estimate says nothing.
+const LEFT_MAX: Duration = Duration::from_secs(100 * 24 * 3600);
+
+/// The speed over the last seconds of one phase. It knows this run alone, never what an earlier one did.
+#[derive(Debug, Default)]
+pub struct Speed {
+    samples: VecDeque<(Duration, u64)>,
+}
+
+impl Speed {
+    /// Takes note of what is done after `elapsed`.
+    pub fn sample(&mut self, elapsed: Duration, done: u64) {
+        if self.samples.back().is_some_and(|last| last.0 > elapsed || last.1 > done) {
+            self.samples.clear();
+        }
+        self.samples.push_back((elapsed, done));
+        while self.samples.len() > 2 && elapsed.saturating_sub(self.samples[1].0) >= WINDOW {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Units a second; 0 before two samples differ in time.
+    pub fn per_second(&self) -> f64 {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0.0 };
+        let seconds = last.0.saturating_sub(first.0).as_secs_f64();
+        if seconds > 0.0 { (last.1 - first.1) as f64 / seconds } else { 0.0 }
+    }
+
+    /// Time until `left` more units are done, if anything moves.
+    pub fn time_left(&self, left: u64) -> Option<Duration> {
+        let seconds = left as f64 / self.per_second();
+        Duration::try_from_secs_f64(seconds).ok().filter(|left| *left <= LEFT_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn the_speed_is_that_of_the_last_seconds() {
+        let mut speed = Speed::default();
+        assert_eq!((speed.per_second(), speed.time_left(10)), (0.0, None));
+        speed.sample(at(0), 0);
+        assert_eq!((speed.per_second(), speed.time_left(10)), (0.0, None));
+        speed.sample(at(500), 100);
+        assert_eq!((speed.per_second(), speed.time_left(100)), (200.0, Some(at(500))));
+        for second in 1..=60 {
+            speed.sample(at(1000 * second), 100 + 1000 * second);
+        }
+        assert_eq!(speed.per_second(), 1000.0);
+        assert!(speed.samples.len() <= 10);
+    }
+
+    #[test]
+    fn what_stands_still_has_no_end() {
+        let mut speed = Speed::default();
+        speed.sample(at(0), 5);
+        speed.sample(at(1000), 5);
+        assert_eq!((speed.per_second(), speed.time_left(1)), (0.0, None));
+    }
+
+    #[test]
+    fn a_new_phase_starts_anew() {
+        let mut speed = Speed::default();
+        speed.sample(at(1000), 5);
+        speed.sample(at(2000), 10);
+        speed.sample(at(10), 0);
+        assert_eq!(speed.per_second(), 0.0);
+        speed.sample(at(1010), 3);
+        assert_eq!(speed.per_second(), 3.0);
+    }
+}

@@ -1,0 +1,87 @@
+//! What each command says of itself.
+
+mod cli_common;
+
+use cli_common::Place;
+
+const COMMANDS: [&[&str]; 15] = [
+    &[],
+    &["demo"],
+    &["space"],
+    &["space", "generate"],
+    &["space", "stats"],
+    &["space", "plan"],
+    &["space", "estimate"],
+    &["space", "migrate"],
+    &["space", "status"],
+    &["space", "verify"],
+    &["space", "publish"],
+    &["space", "rollback"],
+    &["space", "export"],
+    &["space", "clean"],
+    &["space", "get"],
+];
+
+#[test]
+fn each_command_has_its_help() {
+    let place = Place::new();
+    for command in COMMANDS {
+        let arguments: Vec<_> = command.iter().copied().chain(["--help"]).collect();
+        let done = place.run(&arguments).expect(0);
+        assert_eq!(done.stderr, "", "{command:?}");
+        assert!(!done.stdout.contains('\x1b'), "{command:?}");
+        let name = if command.is_empty() { "haul".to_owned() } else { command.join("_") };
+        insta::assert_snapshot!(name, done.stdout);
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let done = Place::new().run(&["--version"]).expect(0);
+    assert_eq!(done.stdout, format!("haul {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn arguments_that_fit_nothing_are_usage_errors() {
+    let place = Place::new();
+    for arguments in [
+        "",
+        "space",
+        "space migrate",
+        "space migrate x --batch-size 0",
+        "space migrate x --checkpoint-interval 0",
+        "space migrate x --memory-budget-mb 0",
+        "space migrate x --memory-budget-mb 99999999999999999",
+        "space migrate x --backpressure-threshold 0",
+        "space migrate x --backpressure-threshold 1.01",
+        "space migrate x --backpressure-threshold nan",
+        "space migrate x --rate-limit 0",
+        "space migrate x --parallel-workers 0",
+        "space migrate x --reader fast",
+        "space migrate x --corruption maybe",
+        "space migrate x --resume --restart",
+        "space migrate x --dry-run --resume",
+        "space migrate x --dry-run --restart",
+        "space migrate x --mode online",
+        "space migrate x --mode sideways",
+        "space migrate x --space y",
+        "space verify x --quick --full",
+        "space verify x --subset 4/3",
+        "space verify x --subset 0/3",
+        "space plan x --progress loud",
+    ] {
+        let words: Vec<_> = arguments.split_whitespace().collect();
+        let done = place.run(&words).expect(2);
+        assert_eq!(done.stdout, "", "{arguments}");
+        assert!(done.stderr.contains("error") || done.stderr.contains("Usage"), "{arguments}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn online_migration_is_declined() {
+    let done = Place::new().run(&["space", "migrate", "x", "--mode", "online"]).expect(2);
+    insta::assert_snapshot!(done.stderr, @"
+    error: online migration is not part of this version
+    next: stop whatever writes to the space, then run with --mode offline
+    ");
+}
