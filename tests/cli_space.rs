@@ -1,4 +1,5 @@
 //! The life of a space on the command line.
+#![allow(clippy::disallowed_methods, reason = "tests damage their sources directly")]
 
 mod cli_common;
 

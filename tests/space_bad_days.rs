@@ -183,9 +183,13 @@ fn a_target_that_cannot_be_written_is_an_error_with_its_path() {
     fs::remove_file(space.root().join("migration")).unwrap();
 
     // A directory where the pointer belongs: everything is done but the last step, which can be made up for.
-    fs::create_dir(space.root().join("CURRENT")).unwrap();
-    let error = run(&space, &options()).unwrap_err();
+    let observer = Once::new(
+        |event| matches!(event, Event::PhaseStarted { phase: Phase::Publish, .. }),
+        || fs::create_dir(space.root().join("CURRENT")).unwrap(),
+    );
+    let error = run_on(disk(), &space, &options(), &observer).unwrap_err();
     assert!(error.to_string().contains("CURRENT"), "{error}");
+    assert!(run(&space, &options()).unwrap_err().to_string().contains("CURRENT"));
     fs::remove_dir(space.root().join("CURRENT")).unwrap();
     let end = run(&space, &options()).unwrap();
     assert_eq!((end.stage, end.resumed), (Stage::Published, true));

@@ -1,7 +1,7 @@
 //! The command line: arguments → one library call → rendering. Nothing imports this room.
 //!
 //! Data goes to standard output, everything else to standard error. With `--json` standard output holds one document:
-//! the result, or `{"error": …}` as [`failure`] describes. Exit codes are those of [`exit`](crate::migration::exit).
+//! the result, or `{"error": …}` as `cli::failure` describes. Exit codes are those of [`exit`](crate::migration::exit).
 
 mod again;
 mod arguments;
