@@ -375,7 +375,7 @@ fn a_rollback_that_fails_at_any_operation_can_be_run_again() {
     roll_back_on(&whole, &space).unwrap();
     for n in 0..whole.operations() - first {
         let disk = simulated(&space);
-        disk.fail_operation(disk.operations() + n, InjectedFault::Eio);
+        disk.fail_operation(n, InjectedFault::Eio);
         if roll_back_on(&disk, &space).is_ok() {
             assert!(!disk.fault_is_pending(), "operation {n} was reached");
         }
