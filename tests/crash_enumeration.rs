@@ -64,6 +64,7 @@ impl Scene {
             checkpoint_interval_records: 1,
             checkpoint_interval_ms_min: 0,
             memory_budget_bytes: 4096,
+            sort_memory_bytes_min: 0,
             parallel_workers: NonZeroUsize::MIN,
             ..MigrateOptions::default()
         };
@@ -631,7 +632,8 @@ impl Observer for Written {
                     let waited = self.committed.wait_for(&mut inner, Duration::from_secs(2));
                     inner.got_ahead |= waited.timed_out();
                 }
-                if inner.records - inner.due_records >= pace_records {
+                // A commit is due after half an interval.
+                if inner.records - inner.due_records >= (pace_records / 2).max(1) {
                     inner.due_records = inner.records;
                 }
                 drop(inner);

@@ -17,6 +17,9 @@ use super::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard};
 /// Longest owner text that is read back from a lock held by another, in bytes.
 const OWNER_TEXT_BYTES_MAX: u64 = 4096;
 
+/// Number of `statfs(2)` for a RAM disk.
+const TMPFS_MAGIC: u32 = 0x0102_1994;
+
 /// The disk of this computer, through the calls of Linux.
 ///
 /// `rename_exclusive` and `exchange` are one `renameat2` each and fail with `InvalidInput` or `Unsupported` on a file
@@ -187,7 +190,8 @@ impl DiskFile for RealFile {
     }
 
     fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
-        if len == 0 {
+        // On a RAM disk allocating ahead only clears pages that are written next.
+        if len == 0 || rustix::fs::fstatfs(&self.file).is_ok_and(|status| status.f_type as u32 == TMPFS_MAGIC) {
             return Ok(());
         }
         match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len) {

@@ -72,6 +72,9 @@ impl Drop for Buffer {
     }
 }
 
+/// Buffers of batches that differ little have the same size, so that they serve each other.
+const BUFFER_STEP_BYTES: usize = 256 << 10;
+
 /// The converter of a space.
 pub struct LogConverter {
     policies: Policies,
@@ -84,6 +87,17 @@ impl LogConverter {
     pub fn new(policies: Policies, names: Arc<Vec<String>>) -> Self {
         Self { policies, names, pool: Arc::default() }
     }
+
+    /// An empty buffer that will not grow: growing would copy, and leave up to twice the size behind in the allocator,
+    /// outside of the budget.
+    fn buffer(&self, len_bytes_max: usize) -> Vec<u8> {
+        let mut bytes = self.pool.lock().pop().unwrap_or_default();
+        bytes.clear();
+        if bytes.capacity() < len_bytes_max {
+            bytes = Vec::with_capacity(len_bytes_max.next_multiple_of(BUFFER_STEP_BYTES));
+        }
+        bytes
+    }
 }
 
 impl Converter for LogConverter {
@@ -93,10 +107,7 @@ impl Converter for LogConverter {
     type Error = Error;
 
     fn convert(&self, _scratch: &mut (), batch: Batch) -> Result<EncodedBatch, Error> {
-        let mut bytes = self.pool.lock().pop().unwrap_or_default();
-        bytes.clear();
-        // Growing step by step would leave up to twice the size behind in the allocator, outside of the budget.
-        bytes.reserve_exact(batch.extents.iter().map(encoded_bytes_max).sum());
+        let bytes = self.buffer(batch.extents.iter().map(encoded_bytes_max).sum());
         let mut conversion = BatchConversion {
             policies: &self.policies,
             file_name: &self.names[batch.file_number as usize],

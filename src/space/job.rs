@@ -15,7 +15,7 @@ use super::store::names::MANIFEST;
 use super::store::reader::DualSpace;
 use super::store::seal::{SealInput, seal};
 use super::store::writer::{StagingPaths, StoreWriter};
-use super::verify::{Depth, Subset, verify_store};
+use super::verify::{Subset, verify_store};
 use crate::durable::{Disk, create_directory_durable, remove_tree};
 use crate::migration::{CheckpointFile, Error, FindingsLog, Job, Stage, Step, pointer};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
@@ -148,7 +148,7 @@ impl SpaceJob<'_> {
             disk: self.disk.clone(),
             staging: &staging,
             scratch: scratch.clone(),
-            memory_bytes: self.options.memory_budget_bytes,
+            memory_bytes: self.options.memory_budget_bytes.max(self.options.sort_memory_bytes_min),
             policies: self.options.policies,
             records: &RecordLookup::new(&self.source),
             stop: self.control.stop,
@@ -181,7 +181,7 @@ impl SpaceJob<'_> {
     fn verify(&mut self) -> Result<Step, Error> {
         let store = DualSpace::open_on(self.disk.clone(), &self.paths.store(&self.state.store))?;
         let unlimited = MigrateOptions { rate_limit: None, ..self.options.clone() };
-        let depth = Depth::Blocks;
+        let depth = self.options.verify_depth;
         match verify_store(Arc::new(store), depth, Subset::ALL, None, &unlimited.engine(), &self.control)? {
             Some(_) => self.reach(Stage::Verified),
             None => Ok(Step::Stopped),

@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use super::policy::Policies;
 use super::reader::BatchLimits;
+use super::verify::Depth;
 use crate::durable::ReaderKind;
 use crate::pipeline::{Budget, Options};
 
@@ -39,6 +40,9 @@ pub struct MigrateOptions {
     pub checkpoint_interval_ms_min: u64,
     /// Memory for everything in flight.
     pub memory_budget_bytes: u64,
+    /// Memory for sorting ids is never less, however small the budget: a file for every few records would take longer
+    /// than the whole rest.
+    pub sort_memory_bytes_min: u64,
     /// Share of the budget at which the reader begins to wait.
     pub backpressure_threshold: f64,
     /// Records a second.
@@ -47,6 +51,8 @@ pub struct MigrateOptions {
     pub parallel_workers: NonZeroUsize,
     /// What to do with the state of an earlier run.
     pub start: Start,
+    /// How much of the sealed store is read again before it may be published.
+    pub verify_depth: Depth,
     /// Whether to publish at the end.
     pub publish: bool,
 }
@@ -61,10 +67,12 @@ impl Default for MigrateOptions {
             checkpoint_interval_records: 10_000,
             checkpoint_interval_ms_min: 200,
             memory_budget_bytes: 512 << 20,
+            sort_memory_bytes_min: 1 << 20,
             backpressure_threshold: 0.8,
             rate_limit: None,
             parallel_workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             start: Start::Auto,
+            verify_depth: Depth::Blocks,
             publish: true,
         }
     }

@@ -26,6 +26,25 @@ use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::{MigrateOptions, Start};
 use crate::space::paths::SpacePaths;
 use crate::space::plan::Plan;
+use crate::space::verify::Depth;
+
+/// Values of `--verify`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReadBack {
+    Quick,
+    Blocks,
+    Full,
+}
+
+impl From<ReadBack> for Depth {
+    fn from(depth: ReadBack) -> Self {
+        match depth {
+            ReadBack::Quick => Self::Quick,
+            ReadBack::Blocks => Self::Blocks,
+            ReadBack::Full => Self::Full,
+        }
+    }
+}
 
 /// `haul space migrate`
 #[derive(Args)]
@@ -47,6 +66,10 @@ pub struct MigrateCommand {
     /// Do not ask before --restart discards an earlier run
     #[arg(long)]
     yes: bool,
+    /// How much of the store is read back before it becomes the live one: its indexes, also every block, or also the
+    /// log's bytes rebuilt from the blocks
+    #[arg(long, value_enum, default_value_t = ReadBack::Blocks, value_name = "DEPTH")]
+    verify: ReadBack,
     /// Stop before the store becomes the live one; `haul space publish` does that later
     #[arg(long)]
     no_publish: bool,
@@ -121,6 +144,7 @@ impl MigrateCommand {
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
             start,
+            verify_depth: self.verify.into(),
             publish: !self.no_publish,
             ..options(&self.policies, &self.resources, &self.reader)
         }
