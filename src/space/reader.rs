@@ -67,7 +67,10 @@ pub struct BatchLimits {
 impl BatchLimits {
     /// Limits under which `workers` converters, a reader and a writer have work within the budget.
     pub fn for_budget(batch_records: u64, budget_bytes: u64, threshold: f64, workers: usize) -> Self {
-        let share = (budget_bytes as f64 * threshold) as u64 / (workers as u64 + 3) / 2;
+        // More batches than the stages and the channels between them hold: then the peak depends on the stages alone,
+        // not on how long the source is or how slow the disk.
+        let batches = 2 * workers as u64 + 20;
+        let share = (budget_bytes as f64 * threshold) as u64 / batches / 2;
         let wanted = batch_records.saturating_mul(RECORD_BYTES_EXPECTED);
         let window_bytes = wanted.min(share).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
         Self { records_max: batch_records.max(1), window_bytes }

@@ -70,7 +70,7 @@ pub fn build(input: &IndexInput<'_>, findings: &mut FindingsLog) -> Result<Optio
 
 /// Reads the rows of every block and sorts them into the order of the replay.
 fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Error> {
-    let mut runs = SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes / 8);
+    let mut runs = SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes / 32);
     let table = TableReader::open(&*input.disk, input.staging)?;
     let mut segment: Option<(u32, Arc<dyn DiskFile>)> = None;
     let mut rows = Vec::new();
@@ -117,7 +117,7 @@ struct IndexSink<'a> {
 
 impl<'a> IndexSink<'a> {
     fn new(input: &IndexInput<'_>, findings: &'a mut FindingsLog) -> Result<Self, Error> {
-        let share = input.memory_bytes / 16;
+        let share = input.memory_bytes / 64;
         Ok(Self {
             ids: EntryFile::create(&*input.disk, &input.staging.join(IDS), IDS_MAGIC, ID_ENTRY_BYTES)?,
             marks: SortedRuns::new(input.disk.clone(), input.scratch.join("marks"), share),
