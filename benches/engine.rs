@@ -9,7 +9,8 @@ use haul::durable::RealDisk;
 use haul::migration::checkpoint::{CheckpointFile, decode, encode};
 use haul::migration::{Counts, Error, SourceBytes, Stage};
 use haul::pipeline::{
-    Admission, Admitted, Budget, Commit, Control, Converter, Ended, Options, Reader, Silent, StopToken, Writer, run,
+    Admission, Admitted, Budget, Control, Converter, Ended, NothingToCommit, Options, Reader, Silent, StopToken,
+    Writer, run,
 };
 use haul::space::reader::Cursor;
 use haul::space::state::{CHECKPOINT_KIND, RunState};
@@ -51,25 +52,15 @@ struct Sum(u64);
 impl Writer for Sum {
     type Output = u64;
     type Error = Error;
-    type Commit = Nothing;
+    type Commit = NothingToCommit<Error>;
 
     fn write(&mut self, output: u64) -> Result<(), Error> {
         self.0 += output;
         Ok(())
     }
 
-    fn commit_point(&mut self) -> Result<Nothing, Error> {
-        Ok(Nothing)
-    }
-}
-
-struct Nothing;
-
-impl Commit for Nothing {
-    type Error = Error;
-
-    fn commit(self) -> Result<(), Error> {
-        Ok(())
+    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
+        Ok(NothingToCommit::default())
     }
 }
 

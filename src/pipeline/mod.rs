@@ -20,5 +20,5 @@ pub use merge::Merged;
 pub use rate::RateLimit;
 pub use run_file::remove_run_files;
 pub use sorted_runs::SortedRuns;
-pub use stages::{Admitted, Commit, Converter, Reader, Writer};
+pub use stages::{Admitted, Commit, Converter, NothingToCommit, Reader, Writer};
 pub use stop::StopToken;

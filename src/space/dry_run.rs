@@ -22,7 +22,7 @@ use super::store::layout::{
     BLOCK_HEADER_BYTES, ID_ENTRY_BYTES, MARK_ENTRY_BYTES, MarkKind, ROW_BYTES, Row, TABLE_ENTRY_BYTES,
 };
 use crate::migration::{Counts, Error, Finding, FindingsCount, Severity, SourceBytes};
-use crate::pipeline::{Budget, Commit, Control, Ended, Event, Options, Phase, Writer, run};
+use crate::pipeline::{Budget, Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
 
 /// Findings that are kept whole; further ones are counted.
 pub const FINDINGS_KEPT_MAX: usize = 10_000;
@@ -213,7 +213,7 @@ fn part_of(uuid: &[u8; 16], parts: u64) -> u64 {
 impl Writer for DryWriter<'_> {
     type Output = EncodedBatch;
     type Error = Error;
-    type Commit = Nothing;
+    type Commit = NothingToCommit<Error>;
 
     fn write(&mut self, batch: EncodedBatch) -> Result<(), Error> {
         self.collect(&batch);
@@ -227,17 +227,8 @@ impl Writer for DryWriter<'_> {
         Ok(())
     }
 
-    fn commit_point(&mut self) -> Result<Nothing, Error> {
-        Ok(Nothing)
-    }
-}
-
-struct Nothing;
-
-impl Commit for Nothing {
-    type Error = Error;
-    fn commit(self) -> Result<(), Error> {
-        Ok(())
+    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
+        Ok(NothingToCommit::default())
     }
 }
 

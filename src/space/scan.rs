@@ -8,7 +8,7 @@ use super::policy::Corruption;
 use super::reader::{Batch, Cursor, LogReader};
 use super::source::WalSource;
 use crate::migration::Error;
-use crate::pipeline::{Commit, Control, Converter, Ended, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
 
 /// Shows every batch of `source` to `look`, on several threads, and gives what it makes of them to `take` in order.
 pub(super) fn scan<T: Send>(
@@ -45,23 +45,13 @@ struct Take<T, F> {
 impl<T: Send, F: FnMut(T) -> Result<(), Error> + Send> Writer for Take<T, F> {
     type Output = T;
     type Error = Error;
-    type Commit = NothingToCommit;
+    type Commit = NothingToCommit<Error>;
 
     fn write(&mut self, output: T) -> Result<(), Error> {
         (self.take)(output)
     }
 
-    fn commit_point(&mut self) -> Result<NothingToCommit, Error> {
-        Ok(NothingToCommit)
-    }
-}
-
-struct NothingToCommit;
-
-impl Commit for NothingToCommit {
-    type Error = Error;
-
-    fn commit(self) -> Result<(), Error> {
-        Ok(())
+    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
+        Ok(NothingToCommit::default())
     }
 }
