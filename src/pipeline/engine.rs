@@ -24,6 +24,9 @@ use super::sequence::Sequence;
 use super::stages::{Admitted, Converter, Reader, Writer};
 use super::stop::StopToken;
 
+/// Batches that may wait between two stages.
+const QUEUE_BATCHES: usize = 1;
+
 /// How a run is carried out. Nothing in here changes a byte of the output.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -136,9 +139,9 @@ where
         R: Reader<Error = E> + 'scope,
         C: Converter<Batch = R::Batch, Output = O, Error = E>,
     {
-        let capacity = options.parallel_workers.get().saturating_add(1);
-        let (batch_sender, batches) = bounded(capacity);
-        let (output_sender, outputs) = bounded(capacity);
+        // Short queues: what waits in them is memory that no stage works on.
+        let (batch_sender, batches) = bounded(QUEUE_BATCHES);
+        let (output_sender, outputs) = bounded(QUEUE_BATCHES);
         let feeder = Feeder { options, control, abort, batches: batch_sender, failures: output_sender.clone() };
         let feeding = spawn(scope, "haul-read", move || feeder.feed(reader));
         let converting =
