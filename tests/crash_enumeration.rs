@@ -64,7 +64,7 @@ impl Scene {
             checkpoint_interval_records: 1,
             checkpoint_interval_ms_min: 0,
             memory_budget_bytes: 4096,
-            sort_memory_bytes_min: 0,
+            sort_memory_bytes_min: 32 << 10,
             parallel_workers: NonZeroUsize::MIN,
             ..MigrateOptions::default()
         };
