@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
+use super::bincode1::DecodeError;
 use super::episode::{EpisodeView, RangeCheck};
 use super::framing::{Content, Extent, Frame, Region};
 use super::memory::MemoryView;
@@ -135,6 +136,15 @@ impl Converter for LogConverter {
             after: batch.after,
         })
     }
+}
+
+/// What is unusual about a payload that decodes.
+struct Oddities {
+    trailing_bytes: bool,
+    repeated_key: bool,
+    non_finite: bool,
+    foreign_timestamp: bool,
+    out_of_range: Option<DecodeError>,
 }
 
 struct BatchConversion<'a> {
@@ -291,15 +301,14 @@ impl BatchConversion<'_> {
                 return self.refuse(frame, RefusalReason::Undecodable, fatal, format!("undecodable episode: {error}"));
             }
         };
-        let mut notes = notes;
-        if let Some(violation) = &view.out_of_range {
-            notes |= self.keep_out_of_range(frame, view.id, &violation.to_string())?;
-        }
-        notes |= flag(view.used_len_bytes < payload.len(), NOTE_TRAILING_BYTES)
-            | flag(view.has_repeated_key(), NOTE_REPEATED_KEY)
-            | flag(view.has_non_finite_embedding(), NOTE_NON_FINITE)
-            | flag(view.has_foreign_timestamp(), NOTE_TIME_FORM);
-        self.explain(frame, view.id, notes);
+        let oddities = Oddities {
+            trailing_bytes: view.used_len_bytes < payload.len(),
+            repeated_key: view.has_repeated_key(),
+            non_finite: view.has_non_finite_embedding(),
+            foreign_timestamp: view.has_foreign_timestamp(),
+            out_of_range: view.out_of_range,
+        };
+        let notes = notes | self.judge(frame, view.id, &oddities)?;
         let mut row = base_row(frame, RowKind::Episode);
         let strength = F32::new(clamp_unit(f32::from_bits(view.encoding_confidence_bits)));
         fill_id(&mut row, view.id);
@@ -326,15 +335,14 @@ impl BatchConversion<'_> {
                 return self.refuse(frame, RefusalReason::Undecodable, fatal, format!("undecodable memory: {error}"));
             }
         };
-        let mut notes = 0;
-        if let Some(violation) = &view.out_of_range {
-            notes |= self.keep_out_of_range(frame, view.id, &violation.to_string())?;
-        }
-        notes |= flag(view.used_len_bytes < payload.len(), NOTE_TRAILING_BYTES)
-            | flag(view.has_repeated_key(), NOTE_REPEATED_KEY)
-            | flag(view.has_non_finite_embedding(), NOTE_NON_FINITE)
-            | flag(view.has_foreign_timestamp(), NOTE_TIME_FORM);
-        self.explain(frame, view.id, notes);
+        let oddities = Oddities {
+            trailing_bytes: view.used_len_bytes < payload.len(),
+            repeated_key: view.has_repeated_key(),
+            non_finite: view.has_non_finite_embedding(),
+            foreign_timestamp: view.has_foreign_timestamp(),
+            out_of_range: view.out_of_range,
+        };
+        let notes = self.judge(frame, view.id, &oddities)?;
         let mut row = base_row(frame, RowKind::Memory);
         fill_id(&mut row, view.id);
         row.created_at_seconds = I64::new(view.created_at.time.seconds);
@@ -368,33 +376,40 @@ impl BatchConversion<'_> {
         Some(row)
     }
 
-    /// The note bit under `keep`; otherwise the record is refused.
-    fn keep_out_of_range(&mut self, frame: &Frame, id: &str, violation: &str) -> Option<u32> {
-        if self.policies.out_of_range == OutOfRange::Keep {
-            let mut finding =
-                self.finding(Severity::Note, frame, format!("out of range, exact bits kept: {violation}"));
-            finding.id = Some(id.to_owned());
-            self.findings.push(finding);
-            return Some(NOTE_OUT_OF_RANGE);
+    /// The note bits of a record that decodes; `None` if a value is out of range and that is refused.
+    fn judge(&mut self, frame: &Frame, id: &str, oddities: &Oddities) -> Option<u32> {
+        let mut notes = 0;
+        if let Some(violation) = &oddities.out_of_range {
+            if self.policies.out_of_range != OutOfRange::Keep {
+                let fatal = self.policies.out_of_range == OutOfRange::Fail;
+                return self.refuse(frame, RefusalReason::OutOfRange, fatal, format!("out of range: {violation}"));
+            }
+            notes |= NOTE_OUT_OF_RANGE;
+            self.note_about(frame, id, format!("out of range, exact bits kept: {violation}"));
         }
-        let fatal = self.policies.out_of_range == OutOfRange::Fail;
-        self.refuse(frame, RefusalReason::OutOfRange, fatal, format!("out of range: {violation}"))
-    }
-
-    fn explain(&mut self, frame: &Frame, id: &str, notes: u32) {
-        const TEXTS: [(u32, &str); 4] = [
-            (NOTE_TRAILING_BYTES, "bytes after the decoded payload, kept"),
-            (NOTE_REPEATED_KEY, "repeated metadata key, all pairs kept"),
-            (NOTE_NON_FINITE, "NaN or infinity in the embedding, kept"),
-            (NOTE_TIME_FORM, "timestamp not in the form that Engram writes, exact text kept"),
+        let texts = [
+            (oddities.trailing_bytes, NOTE_TRAILING_BYTES, "bytes after the decoded payload, kept"),
+            (oddities.repeated_key, NOTE_REPEATED_KEY, "repeated metadata key, all pairs kept"),
+            (oddities.non_finite, NOTE_NON_FINITE, "NaN or infinity in the embedding, kept"),
+            (
+                oddities.foreign_timestamp,
+                NOTE_TIME_FORM,
+                "timestamp not in the form that Engram writes, exact text kept",
+            ),
         ];
-        for (bit, text) in TEXTS {
-            if notes & bit != 0 {
-                let mut finding = self.finding(Severity::Note, frame, text.to_owned());
-                finding.id = Some(id.to_owned());
-                self.findings.push(finding);
+        for (present, bit, text) in texts {
+            if present {
+                notes |= bit;
+                self.note_about(frame, id, text.to_owned());
             }
         }
+        Some(notes)
+    }
+
+    fn note_about(&mut self, frame: &Frame, id: &str, text: String) {
+        let mut finding = self.finding(Severity::Note, frame, text);
+        finding.id = Some(id.to_owned());
+        self.findings.push(finding);
     }
 
     fn refuse<T>(&mut self, frame: &Frame, reason: RefusalReason, fatal: bool, text: String) -> Option<T> {

@@ -1,140 +1,144 @@
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 
-use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::durable::{DiskEntry, DiskFile, EntryKind, LockGuard};
+use crate::durable::{DiskEntry, DiskFile, EntryKind, LockGuard, SimulatedDisk};
 use crate::pipeline::remove_run_files;
 
-type Files = Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Vec<u8>>>>>>;
+/// Where the run files are made.
+const DIRECTORY: &str = "/scratch";
 
-/// A disk of files in one directory, whose operations fail once `operations_left` is used up.
+/// A simulated disk whose operations, reads too, fail once `operations_left` is used up.
 #[derive(Clone)]
 struct ToyDisk {
-    files: Files,
+    inner: SimulatedDisk,
     operations_left: Arc<AtomicU64>,
     files_peak: Arc<AtomicU64>,
 }
 
 struct ToyFile {
     disk: ToyDisk,
-    bytes: Arc<Mutex<Vec<u8>>>,
+    inner: Arc<dyn DiskFile>,
 }
 
 impl ToyDisk {
     fn new(operations: u64) -> Self {
         let operations_left = Arc::new(AtomicU64::new(operations));
-        Self { files: Arc::default(), operations_left, files_peak: Arc::default() }
+        let inner = SimulatedDisk::with_directories(&[Path::new(DIRECTORY)]);
+        Self { inner, operations_left, files_peak: Arc::default() }
     }
 
     fn names(&self) -> Vec<PathBuf> {
-        self.files.lock().keys().cloned().collect()
+        let entries = self.inner.list(Path::new(DIRECTORY)).expect("it is there");
+        entries.into_iter().map(|entry| Path::new(DIRECTORY).join(entry.name)).collect()
     }
 
     fn spend(&self, operation: &'static str) -> Result<(), DiskError> {
         let left = self.operations_left.fetch_update(Atomic::Relaxed, Atomic::Relaxed, |left| left.checked_sub(1));
-        left.map(drop).map_err(|_| error(operation, io::ErrorKind::StorageFull))
+        let full = || DiskError::new(operation, Path::new(DIRECTORY), io::ErrorKind::StorageFull.into());
+        left.map(drop).map_err(|_| full())
     }
-}
 
-fn error(operation: &'static str, kind: io::ErrorKind) -> DiskError {
-    DiskError::new(operation, Path::new("toy"), kind.into())
+    fn file(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(ToyFile { disk: self.clone(), inner })
+    }
 }
 
 impl Disk for ToyDisk {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         self.spend("create file")?;
-        let mut files = self.files.lock();
-        if files.contains_key(path) {
-            return Err(error("create file", io::ErrorKind::AlreadyExists));
-        }
-        let bytes = Arc::<Mutex<Vec<u8>>>::default();
-        files.insert(path.to_path_buf(), Arc::clone(&bytes));
-        self.files_peak.fetch_max(files.len() as u64, Atomic::Relaxed);
-        Ok(Arc::new(ToyFile { disk: self.clone(), bytes }))
+        let file = self.file(self.inner.create_file(path)?);
+        self.files_peak.fetch_max(self.names().len() as u64, Atomic::Relaxed);
+        Ok(file)
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        self.spend("open file")?;
+        Ok(self.file(self.inner.open_file(path)?))
     }
 
     fn open_for_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         self.spend("open file")?;
-        let bytes = self.files.lock().get(path).cloned().ok_or(error("open file", io::ErrorKind::NotFound))?;
-        Ok(Arc::new(ToyFile { disk: self.clone(), bytes }))
+        Ok(self.file(self.inner.open_for_read(path)?))
     }
 
     /// Works when everything else fails, so that a test sees what is not even tried.
     fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
-        let removed = self.files.lock().remove(path);
-        removed.map(drop).ok_or(error("remove file", io::ErrorKind::NotFound))
+        self.inner.remove_file(path)
     }
 
-    fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError> {
-        let name = |path: &PathBuf| path.strip_prefix(directory).expect("one directory").as_os_str().to_owned();
-        Ok(self.files.lock().keys().map(|path| DiskEntry { name: name(path), kind: EntryKind::File }).collect())
+    fn list(&self, path: &Path) -> Result<Vec<DiskEntry>, DiskError> {
+        self.inner.list(path)
     }
 
-    fn open_file(&self, _: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
-        unimplemented!()
+    fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
+        self.inner.create_directory(path)
     }
-    fn create_directory(&self, _: &Path) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
+        self.inner.sync_directory(path)
     }
-    fn sync_directory(&self, _: &Path) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        self.inner.rename(from, to)
     }
-    fn rename(&self, _: &Path, _: &Path) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn rename_exclusive(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        self.inner.rename_exclusive(from, to)
     }
-    fn rename_exclusive(&self, _: &Path, _: &Path) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn exchange(&self, a: &Path, b: &Path) -> Result<(), DiskError> {
+        self.inner.exchange(a, b)
     }
-    fn exchange(&self, _: &Path, _: &Path) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
+        self.inner.remove_directory(path)
     }
-    fn remove_directory(&self, _: &Path) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        self.inner.kind(path)
     }
-    fn kind(&self, _: &Path) -> Result<Option<EntryKind>, DiskError> {
-        unimplemented!()
+
+    fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
+        self.inner.free_bytes(path)
     }
-    fn free_bytes(&self, _: &Path) -> Result<u64, DiskError> {
-        unimplemented!()
-    }
-    fn try_lock(&self, _: &Path, _: &str) -> Result<Result<LockGuard, String>, DiskError> {
-        unimplemented!()
+
+    fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
+        self.inner.try_lock(path, owner)
     }
 }
 
 impl DiskFile for ToyFile {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.disk.spend("write file")?;
-        let mut content = self.bytes.lock();
-        assert_eq!(offset, content.len() as u64, "runs are written front to back");
-        content.extend_from_slice(bytes);
-        Ok(())
+        assert_eq!(offset, self.inner.len()?, "runs are written front to back");
+        self.inner.write_all_at(offset, bytes)
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
         self.disk.spend("read file")?;
-        let content = self.bytes.lock();
-        let start = offset as usize;
-        let bytes = content.get(start..start + buffer.len());
-        buffer.copy_from_slice(bytes.ok_or(error("read file", io::ErrorKind::UnexpectedEof))?);
-        Ok(())
+        self.inner.read_exact_at(offset, buffer)
     }
 
     fn len(&self) -> Result<u64, DiskError> {
-        Ok(self.bytes.lock().len() as u64)
+        self.inner.len()
     }
-    fn set_len(&self, _: u64) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn set_len(&self, len: u64) -> Result<(), DiskError> {
+        self.inner.set_len(len)
     }
-    fn preallocate(&self, _: u64, _: u64) -> Result<(), DiskError> {
-        unimplemented!()
+
+    fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
+        self.inner.preallocate(offset, len)
     }
-    fn start_writeback(&self, _: u64, _: u64) {}
+
+    fn start_writeback(&self, offset: u64, len: u64) {
+        self.inner.start_writeback(offset, len);
+    }
+
     fn sync(&self) -> Result<(), DiskError> {
         panic!("run files are not synced")
     }
@@ -154,7 +158,7 @@ fn drain<const N: usize>(mut merged: Merged<N>) -> Result<Vec<[u8; N]>, DiskErro
 }
 
 fn sort_on<const N: usize>(disk: &ToyDisk, memory_bytes: u64, records: &[[u8; N]]) -> Result<Vec<[u8; N]>, DiskError> {
-    let mut runs = SortedRuns::new(Arc::new(disk.clone()), PathBuf::from("scratch"), memory_bytes);
+    let mut runs = SortedRuns::new(Arc::new(disk.clone()), PathBuf::from(DIRECTORY), memory_bytes);
     push_all(&mut runs, records)?;
     assert!(runs.resident_bytes() <= memory_bytes.max(N as u64));
     let merged = runs.finish()?;
@@ -200,7 +204,7 @@ fn many_runs_are_merged_in_passes_and_removed() {
 
 #[test]
 fn run_files_are_removed_whenever_it_ends() {
-    let (disk, directory) = (ToyDisk::new(u64::MAX), PathBuf::from("scratch"));
+    let (disk, directory) = (ToyDisk::new(u64::MAX), PathBuf::from(DIRECTORY));
     let filled = || {
         let mut runs = SortedRuns::new(Arc::new(disk.clone()), directory.clone(), 120);
         push_all(&mut runs, &shuffled(15)).expect("no fault");
@@ -219,7 +223,7 @@ fn run_files_are_removed_whenever_it_ends() {
 
 #[test]
 fn what_a_killed_process_left_is_removed_and_nothing_else() {
-    let (disk, directory) = (ToyDisk::new(u64::MAX), Path::new("scratch"));
+    let (disk, directory) = (ToyDisk::new(u64::MAX), Path::new(DIRECTORY));
     for name in ["run-000000", "run-1000000", "run-", "run-notes", "run-12", "other"] {
         disk.create_file(&directory.join(name)).expect("no fault");
     }
@@ -230,7 +234,7 @@ fn what_a_killed_process_left_is_removed_and_nothing_else() {
 #[test]
 fn a_foreign_file_is_an_error_and_stays() {
     let disk = ToyDisk::new(u64::MAX);
-    disk.create_file(Path::new("scratch/run-000000")).expect("no fault");
+    disk.create_file(&Path::new(DIRECTORY).join("run-000000")).expect("no fault");
     let error = sort_on(&disk, 36, &shuffled(10)).expect_err("the name is taken");
     assert_eq!((error.kind(), disk.names().len()), (io::ErrorKind::AlreadyExists, 1));
 }
