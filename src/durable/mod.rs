@@ -5,6 +5,7 @@
 mod contract;
 mod disk;
 mod error;
+mod file_systems;
 mod guarded_map;
 mod reader_kind;
 mod real_disk;

@@ -12,13 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{CWD, FallocateFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard};
+use super::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard, file_systems};
 
 /// Longest owner text that is read back from a lock held by another, in bytes.
 const OWNER_TEXT_BYTES_MAX: u64 = 4096;
-
-/// Number of `statfs(2)` for a RAM disk.
-const TMPFS_MAGIC: u32 = 0x0102_1994;
 
 /// The disk of this computer, through the calls of Linux.
 ///
@@ -191,7 +188,7 @@ impl DiskFile for RealFile {
 
     fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
         // On a RAM disk allocating ahead only clears pages that are written next.
-        if len == 0 || rustix::fs::fstatfs(&self.file).is_ok_and(|status| status.f_type as u32 == TMPFS_MAGIC) {
+        if len == 0 || file_systems::is_ram_disk(&self.file) {
             return Ok(());
         }
         match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len) {
@@ -227,6 +224,21 @@ mod tests {
 
     use super::*;
     use crate::durable::contract::disk_contract;
+
+    #[test]
+    fn nothing_is_allocated_ahead_on_a_ram_disk() {
+        use std::os::unix::fs::MetadataExt;
+        let shared_memory = Path::new("/dev/shm");
+        if !File::open(shared_memory).is_ok_and(|directory| file_systems::is_ram_disk(&directory)) {
+            println!("left out: no RAM disk at /dev/shm");
+            return;
+        }
+        let directory = tempfile::tempdir_in(shared_memory).unwrap();
+        let path = directory.path().join("ahead");
+        RealDisk.create_file(&path).unwrap().preallocate(0, 1 << 20).unwrap();
+        let status = fs::metadata(&path).unwrap();
+        assert_eq!((status.len(), status.blocks()), (0, 0));
+    }
 
     #[test]
     fn keeps_the_contract() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::file_systems;
 use super::guarded_map::GuardedMap;
 use super::window::{Window, read_window};
 use super::{DiskError, ReaderKind};
@@ -102,7 +103,7 @@ impl SourceFile {
             return Err(wrap(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
         let reader = match reader {
-            ReaderKind::Auto if !is_on_local_file_system(&file) => ReaderKind::Pread,
+            ReaderKind::Auto if !file_systems::is_local(&file) => ReaderKind::Pread,
             chosen => chosen,
         };
         Ok(Self { file, path: path.into(), identity: SourceIdentity::of(&metadata), reader })
@@ -179,24 +180,6 @@ impl SourceFile {
     }
 }
 
-/// Numbers of `statfs(2)` for file systems whose pages no other computer and no user process can pull away.
-const LOCAL_FILE_SYSTEMS: [u32; 9] = [
-    0xEF53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683E, // btrfs
-    0x0102_1994, // tmpfs
-    0x8584_58F6, // ramfs
-    0x2FC1_2FC1, // zfs
-    0xF2F5_2010, // f2fs
-    0xCA45_1A4E, // bcachefs
-    0x3153_464A, // jfs
-];
-
-fn is_on_local_file_system(file: &File) -> bool {
-    // The width and sign of the field differ between platforms; the numbers fit 32 bits.
-    rustix::fs::fstatfs(file).is_ok_and(|status| LOCAL_FILE_SYSTEMS.contains(&(status.f_type as u32)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
@@ -239,7 +222,7 @@ mod tests {
         assert!(is_mapped(ReaderKind::Mmap, 1));
         assert!(!is_mapped(ReaderKind::Pread, LEN));
         assert!(!is_mapped(ReaderKind::Auto, 1));
-        let is_local = is_on_local_file_system(&File::open(&path).unwrap());
+        let is_local = file_systems::is_local(&File::open(&path).unwrap());
         assert_eq!(is_mapped(ReaderKind::Auto, LEN), is_local);
     }
 
@@ -269,9 +252,9 @@ mod tests {
 
     #[test]
     fn file_systems_of_other_computers_are_not_mapped_by_themselves() {
-        assert!(!is_on_local_file_system(&File::open("/proc/self/status").unwrap()));
+        assert!(!file_systems::is_local(&File::open("/proc/self/status").unwrap()));
         if Path::new("/dev/shm").is_dir() {
-            assert!(is_on_local_file_system(&tempfile::tempfile_in("/dev/shm").unwrap()));
+            assert!(file_systems::is_local(&tempfile::tempfile_in("/dev/shm").unwrap()));
         }
     }
 
