@@ -7,11 +7,12 @@ use std::num::NonZeroUsize;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use haul::durable::RealDisk;
 use haul::migration::checkpoint::{CheckpointFile, decode, encode};
-use haul::migration::{Counts, Error, SourceBytes, Stage};
+use haul::migration::{Error, SourceBytes, Stage};
 use haul::pipeline::{
     Admission, Admitted, Budget, Control, Converter, Ended, NothingToCommit, Options, Reader, Silent, StopToken,
     Writer, run,
 };
+use haul::space::outcome::Counts;
 use haul::space::reader::Cursor;
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 

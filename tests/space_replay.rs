@@ -6,8 +6,9 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 
 use common::{DELETE, STORE, Space, UPDATE, episode_about, memory, records};
-use haul::migration::{Counts, Error, Severity, exit};
+use haul::migration::{Error, Severity, exit};
 use haul::space::options::MigrateOptions;
+use haul::space::outcome::Counts;
 use haul::space::policy::{Collisions, Deletes, Duplicates, Policies, Updates};
 use haul::space::samples;
 use haul::space::store::layout::RowKind;

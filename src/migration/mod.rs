@@ -20,7 +20,7 @@ pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use journal::{Journal, JournalContents, JournalEntry};
 pub use lifecycle::{Job, Stage, Step, advance};
-pub use outcome::{Counts, Outcome, RefusalReason, SkipReason};
+pub use outcome::OutcomeCounts;
 pub use plan::{PlannedFile, free_space_check, plan_digest};
 pub use report::{FindingsCount, Report, SourceBytes, render_text, report_says, write_report};
 pub use run_dir::RunDirectory;

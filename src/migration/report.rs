@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::units::{bytes_text, count_text};
-use super::{Counts, Error, Findings, files};
+use super::{Error, Findings, OutcomeCounts, files};
 use crate::durable::{Disk, DiskFile, read_file};
 
 /// Version of the report's JSON.
@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct Report<C> {
     /// Which run.
     pub run_id: String,
     /// Which store: `space`, `cas`.
@@ -31,7 +31,7 @@ pub struct Report {
     /// Records read. Equal to the sum of `counts`.
     pub records_read: u64,
     /// Records by outcome.
-    pub counts: Counts,
+    pub counts: C,
     /// Bytes of the source by what they are.
     pub source_bytes: SourceBytes,
     /// Length of everything written.
@@ -95,12 +95,17 @@ pub struct FindingsCount {
 
 /// Writes the report as JSON in one durable step. The findings stream from their log into its last field, one line
 /// each, and are never held all at once.
-pub fn write_report(disk: &dyn Disk, path: &Path, report: &Report, findings: &Findings) -> Result<(), Error> {
+pub fn write_report<C: OutcomeCounts>(
+    disk: &dyn Disk,
+    path: &Path,
+    report: &Report<C>,
+    findings: &Findings,
+) -> Result<(), Error> {
     #[derive(Serialize)]
-    struct Versioned<'a> {
+    struct Versioned<'a, C> {
         report_version: u32,
         #[serde(flatten)]
-        report: &'a Report,
+        report: &'a Report<C>,
     }
     let versioned = Versioned { report_version: REPORT_VERSION, report };
     let mut head = serde_json::to_string_pretty(&versioned).expect("a report has string keys only");
@@ -155,13 +160,13 @@ impl Appender<'_> {
 }
 
 /// The report for people, without the findings themselves.
-pub fn render_text(report: &Report) -> String {
+pub fn render_text<C: OutcomeCounts>(report: &Report<C>) -> String {
     let mut text = String::new();
     write_text(&mut text, report).expect("a string takes any text");
     text
 }
 
-fn write_text(text: &mut String, report: &Report) -> std::fmt::Result {
+fn write_text<C: OutcomeCounts>(text: &mut String, report: &Report<C>) -> std::fmt::Result {
     writeln!(text, "haul {}: {}", report.noun, report.outcome)?;
     writeln!(text, "  run     {}", report.run_id)?;
     writeln!(text, "  source  {}", report.source)?;
@@ -205,7 +210,15 @@ mod tests {
     use crate::migration::test_disk::{bytes_of, disk};
     use crate::migration::{Finding, FindingsLog, Severity};
 
-    fn report() -> Report {
+    crate::migration::outcome::outcome_counts! {
+        /// Counts as a room has them.
+        pub struct Counts {
+            passed { migrated: "migrated", skipped_control: "skipped, control", }
+            refused { refused_corrupt: "refused, corrupt", }
+        }
+    }
+
+    fn report() -> Report<Counts> {
         Report {
             run_id: "r1".into(),
             noun: "space".into(),

@@ -21,8 +21,9 @@ use super::store::layout::{
 };
 use super::wal::{EntryKind, HEADER_BYTES};
 use crate::durable::SourceFile;
-use crate::migration::{Counts, Error, Finding, Outcome, RefusalReason, Severity, SkipReason, SourceBytes};
+use crate::migration::{Error, Finding, Severity, SourceBytes};
 use crate::pipeline::Converter;
+use crate::space::outcome::{Counts, Outcome, RefusalReason, SkipReason};
 
 /// One extent, encoded: its table entry (segment and offset are set by the writer) and where its block lies in the
 /// batch's buffer.

@@ -21,8 +21,9 @@ use super::source::WalSource;
 use super::store::layout::{
     BLOCK_HEADER_BYTES, ID_ENTRY_BYTES, MARK_ENTRY_BYTES, MarkKind, ROW_BYTES, Row, TABLE_ENTRY_BYTES,
 };
-use crate::migration::{Counts, Error, Finding, FindingsCount, Severity, SourceBytes};
+use crate::migration::{Error, Finding, FindingsCount, OutcomeCounts, Severity, SourceBytes};
 use crate::pipeline::{Budget, Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+use crate::space::outcome::Counts;
 
 /// Findings that are kept whole; further ones are counted.
 pub const FINDINGS_KEPT_MAX: usize = 10_000;

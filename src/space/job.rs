@@ -135,7 +135,7 @@ impl SpaceJob<'_> {
     }
 
     /// Outcomes of all records; `None` if stopped. Everything it writes is made anew when it runs again.
-    fn build_indexes(&mut self) -> Result<Option<crate::migration::Counts>, Error> {
+    fn build_indexes(&mut self) -> Result<Option<crate::space::outcome::Counts>, Error> {
         let scratch = self.paths.scratch();
         remove_tree(&*self.disk, &scratch)?;
         for part in SCRATCH_PARTS {

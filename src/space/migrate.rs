@@ -18,10 +18,11 @@ use super::store::layout::SEGMENT_HEADER_BYTES;
 use super::store::names::{MANIFEST, POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
 use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
 use crate::migration::{
-    Counts, Error, Findings, FindingsCount, Report, Severity, Stage, Step, advance, free_space_check, pointer,
-    report_says, write_report,
+    Error, Findings, FindingsCount, Report, Severity, Stage, Step, advance, free_space_check, pointer, report_says,
+    write_report,
 };
 use crate::pipeline::Control;
+use crate::space::outcome::Counts;
 
 /// How a migration ended without an error.
 #[derive(Debug, Clone, Serialize)]

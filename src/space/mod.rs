@@ -25,6 +25,7 @@ pub mod node;
 pub mod node_document;
 pub mod node_id;
 pub mod options;
+pub mod outcome;
 pub mod paths;
 pub mod plan;
 pub mod policy;

@@ -7,7 +7,8 @@ use super::node_id::uuid_v5_of;
 use super::policy::{Collisions, Deletes, Duplicates, Policies};
 use super::record_lookup::RecordLookup;
 use super::store::layout::{MarkKind, RowKind};
-use crate::migration::{Counts, Error, Finding, Outcome, Severity, SkipReason};
+use crate::migration::{Error, Finding, Severity};
+use crate::space::outcome::{Counts, Outcome, SkipReason};
 
 /// Takes what the replay decides.
 pub trait ReplaySink {

@@ -1,7 +1,8 @@
 //! What the checkpoint of a space migration holds.
 
 use super::reader::Cursor;
-use crate::migration::{Counts, SourceBytes, Stage};
+use crate::migration::{SourceBytes, Stage};
+use crate::space::outcome::Counts;
 
 /// Kind tag of a space's checkpoint file.
 pub const CHECKPOINT_KIND: [u8; 8] = *b"space\0\0\0";

@@ -19,8 +19,9 @@ use super::store::manifest::Manifest;
 use super::wal::HEADER_BYTES;
 use crate::durable::{ReaderKind, RealDisk, SourceEntryKind, source_entries};
 use crate::migration::plan::escape_name;
-use crate::migration::{Counts, Error, SourceBytes};
+use crate::migration::{Error, SourceBytes};
 use crate::pipeline::{Control, Ended, Event, Phase};
+use crate::space::outcome::Counts;
 
 /// Regions without a record that are listed; further ones are counted.
 pub const REGIONS_LISTED_MAX: usize = 100;

@@ -14,7 +14,8 @@ use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::manifest::Manifest;
 use super::store::names::{POINTER_TO_LOG, generation};
 use crate::durable::{Disk, directory_bytes};
-use crate::migration::{CheckpointFile, Counts, Error, JournalEntry, Stage, journal};
+use crate::migration::{CheckpointFile, Error, JournalEntry, Stage, journal};
+use crate::space::outcome::Counts;
 
 const JOURNAL_ENTRIES_SHOWN: usize = 10;
 const OWNER_BYTES_MAX: u64 = 4096;

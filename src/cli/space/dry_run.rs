@@ -12,7 +12,7 @@ use super::plan::plan_of;
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Finding, Severity, exit};
+use crate::migration::{Finding, OutcomeCounts, Severity, exit};
 use crate::space::dry_run::{DryRunEnd, dry_run};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;

@@ -20,7 +20,7 @@ use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, Stage, exit};
+use crate::migration::{Error, OutcomeCounts, Stage, exit};
 use crate::observe::Scope;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::{MigrateOptions, Start};

@@ -13,9 +13,10 @@ use super::layout::{
 use super::names::{IDS, MARKS, segment_path};
 use super::table::TableReader;
 use crate::durable::{Disk, DiskFile};
-use crate::migration::{Counts, Error, Finding, FindingsLog, Severity};
+use crate::migration::{Error, Finding, FindingsLog, Severity};
 use crate::pipeline::{Event, Merged, Observer, SortedRuns, StopToken};
 use crate::space::candidate::{CANDIDATE_BYTES, Candidate};
+use crate::space::outcome::Counts;
 use crate::space::policy::{Duplicates, Policies};
 use crate::space::record_lookup::RecordLookup;
 use crate::space::replay::{Replay, ReplaySink};

@@ -8,7 +8,8 @@ use super::layout::FORMAT_VERSION;
 use super::names::MANIFEST;
 use super::table::corrupt;
 use crate::durable::{Disk, read_file};
-use crate::migration::{Counts, Error, SourceBytes};
+use crate::migration::{Error, SourceBytes};
+use crate::space::outcome::Counts;
 use crate::space::policy::Policies;
 
 const MANIFEST_BYTES_MAX: u64 = 256 << 20;

@@ -10,7 +10,8 @@ use super::merkle::MerkleTree;
 use super::names::{IDS, MANIFEST, MARKS, TABLE, segment_name, segment_path};
 use super::table::{TableReader, corrupt};
 use crate::durable::{Disk, replace_file};
-use crate::migration::{Counts, Error, SourceBytes};
+use crate::migration::{Error, OutcomeCounts, SourceBytes};
+use crate::space::outcome::Counts;
 use crate::space::policy::Policies;
 use crate::space::state::RunState;
 
