@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use common::{DELETE, STORE, Space, UPDATE, eager, episode, episode_about, memory, records, tree};
-use haul::migration::{Error, Severity, exit};
+use haul::migration::{Error, OutcomeCounts, Severity, exit};
 use haul::pipeline::{Budget, Control, Options, Silent, StopToken};
 use haul::space::options::MigrateOptions;
 use haul::space::policy::{Corruption, Policies, TornTail, Undecodable};

@@ -6,7 +6,7 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 
 use common::{DELETE, STORE, Space, UPDATE, episode_about, memory, records};
-use haul::migration::{Error, Severity, exit};
+use haul::migration::{Error, OutcomeCounts, Severity, exit};
 use haul::space::options::MigrateOptions;
 use haul::space::outcome::Counts;
 use haul::space::policy::{Collisions, Deletes, Duplicates, Policies, Updates};

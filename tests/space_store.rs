@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use common::{DELETE, STORE, Space, UPDATE, disk, episode_about, memory, records};
 use haul::durable::ReaderKind;
-use haul::migration::{CheckpointFile, Error, exit};
+use haul::migration::{CheckpointFile, Error, OutcomeCounts, exit};
 use haul::pipeline::{Budget, Control, Event, Observer, Options, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::episode::{EpisodeView, RangeCheck};

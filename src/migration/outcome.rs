@@ -8,6 +8,8 @@ use super::Error;
 
 /// Records by outcome. Every record that is read ends in exactly one of them. Made by `outcome_counts!`.
 pub trait OutcomeCounts: Serialize + fmt::Display {
+    /// Adds the counts of another part of the run.
+    fn merge(&mut self, other: &Self);
     /// Records counted.
     fn sum(&self) -> u64;
     /// Records that were refused.
@@ -44,12 +46,6 @@ macro_rules! outcome_counts {
         }
 
         impl $counts {
-            /// Adds the counts of another part of the run.
-            pub fn merge(&mut self, other: &Self) {
-                $(self.$passed = self.$passed.saturating_add(other.$passed);)+
-                $(self.$refused = self.$refused.saturating_add(other.$refused);)+
-            }
-
             /// Every count with its name, in the order of the fields.
             pub fn each(&self) -> Vec<(&'static str, u64)> {
                 vec![$(($passed_name, self.$passed),)+ $(($refused_name, self.$refused),)+]
@@ -57,6 +53,11 @@ macro_rules! outcome_counts {
         }
 
         impl $crate::migration::OutcomeCounts for $counts {
+            fn merge(&mut self, other: &Self) {
+                $(self.$passed = self.$passed.saturating_add(other.$passed);)+
+                $(self.$refused = self.$refused.saturating_add(other.$refused);)+
+            }
+
             fn sum(&self) -> u64 {
                 self.each().into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
             }

@@ -278,15 +278,8 @@ mod tests {
           "records_read": 1234569,
           "counts": {
             "migrated": 1234567,
-            "duplicate_identical": 0,
-            "duplicate_different": 0,
-            "skipped_deleted": 0,
-            "skipped_delete_entry": 0,
-            "skipped_update_not_applied": 0,
             "skipped_control": 0,
-            "refused_corrupt": 2,
-            "refused_undecodable": 0,
-            "refused_out_of_range": 0
+            "refused_corrupt": 2
           },
           "source_bytes": {
             "framed": 5000000,

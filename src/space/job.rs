@@ -17,7 +17,7 @@ use super::store::seal::{SealInput, seal};
 use super::store::writer::{StagingPaths, StoreWriter};
 use super::verify::{Subset, verify_store};
 use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{CheckpointFile, Error, FindingsLog, Job, Stage, Step, pointer};
+use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step, pointer};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// Directories below the scratch directory that the index phase sorts in.

@@ -12,7 +12,7 @@ use super::layout::{
 };
 use super::names::{TABLE, segment_number, segment_path};
 use crate::durable::{Disk, DiskError, DiskFile};
-use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, Severity};
+use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, OutcomeCounts, Severity};
 use crate::pipeline::{Commit, Writer};
 use crate::space::convert::{EncodedBatch, EncodedExtent, sequence_gap};
 use crate::space::state::RunState;
