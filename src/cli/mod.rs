@@ -5,12 +5,14 @@
 
 mod again;
 mod arguments;
+mod cas;
 mod confirm;
 mod demo;
 mod failure;
 mod output;
 mod signals;
 mod space;
+mod verbs;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +34,9 @@ enum Noun {
     /// Engram memory spaces: from the log of episodes to the dual-memory store
     #[command(subcommand)]
     Space(space::Verb),
+    /// Content-addressed stores: from any generation to BLAKE3 keys in the v2 layout
+    #[command(subcommand)]
+    Cas(cas::Verb),
 }
 
 /// Runs the command that the process was started with and returns its exit code.
@@ -47,6 +52,7 @@ pub fn main() -> u8 {
     let (json, result) = match cli.noun {
         Noun::Demo(demo) => (demo.output.json, demo.run()),
         Noun::Space(verb) => (verb.output().json, verb.run()),
+        Noun::Cas(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| failure::report(&error, json))
 }

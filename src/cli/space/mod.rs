@@ -15,32 +15,12 @@ mod stats;
 mod status;
 pub mod verify;
 
-use clap::Subcommand;
-
-use super::arguments::OutputArgs;
-
-/// One command for each verb: its documentation, its name and its type.
-macro_rules! verbs {
-    ($($(#[$doc:meta])* $verb:ident($command:ty)),+ $(,)?) => {
-        /// What to do with a space.
-        #[derive(Subcommand)]
-        pub enum Verb { $($(#[$doc])* $verb($command)),+ }
-
-        impl Verb {
-            /// How the result is to be shown.
-            pub fn output(&self) -> OutputArgs {
-                match self { $(Self::$verb(command) => command.output),+ }
-            }
-
-            /// Does it and returns the exit code.
-            pub fn run(self) -> anyhow::Result<u8> {
-                match self { $(Self::$verb(command) => command.run()),+ }
-            }
-        }
-    };
-}
+use super::verbs::verbs;
 
 verbs! {
+    /// What to do with a space.
+    pub enum Verb;
+
     /// Make up a space in the real log format
     Generate(generate::GenerateCommand),
     /// Show what a log consists of; reads all of it and writes nothing

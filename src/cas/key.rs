@@ -1,0 +1,139 @@
+//! Names of objects: digests of 32 bytes, written as 64 lowercase hex digits (spec/requiem.md A1, A2).
+
+use std::fmt;
+
+/// Length of a key as text.
+pub const KEY_TEXT_BYTES: usize = 64;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// A digest that names an object, or one that is compared with such a name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub [u8; 32]);
+
+impl Key {
+    /// The key that `text` writes: exactly 64 of `[0-9a-f]`; `None` for anything else, uppercase digits included.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text: &[u8; KEY_TEXT_BYTES] = text.try_into().ok()?;
+        let mut key = [0; 32];
+        for (byte, pair) in key.iter_mut().zip(text.as_chunks::<2>().0) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(key))
+    }
+
+    /// Its 64 hex digits.
+    pub fn text(&self) -> [u8; KEY_TEXT_BYTES] {
+        let mut text = [0; KEY_TEXT_BYTES];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        }
+        text
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).expect("hex digits are ASCII"))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+impl serde::Serialize for Key {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How a generation of stores makes keys from content (spec/requiem.md A1, A5). The order is that of their names, which
+/// is the order of rows of equal keys in a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Algorithm {
+    /// BLAKE2s-256 of the content: v0.5.
+    Blake2s = 0,
+    /// BLAKE3 of the content: v0.7.
+    Blake3 = 1,
+    /// BLAKE3 of `cas:` and the content: v1.3 and today.
+    Cas = 2,
+    /// SHA-256 of the content: v0.2 and the documented flat layout.
+    Sha256 = 3,
+}
+
+impl Algorithm {
+    /// All of them, by name.
+    pub const ALL: [Self; 4] = [Self::Blake2s, Self::Blake3, Self::Cas, Self::Sha256];
+
+    /// Its name in maps and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blake2s => "blake2s",
+            Self::Blake3 => "blake3",
+            Self::Cas => "cas",
+            Self::Sha256 => "sha256",
+        }
+    }
+
+    /// The algorithm of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// The algorithm that is stored as `number`.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_come_back_from_their_text(bytes: [u8; 32]) {
+            let key = Key(bytes);
+            prop_assert_eq!(Key::parse(&key.text()), Some(key));
+            let text = key.to_string();
+            prop_assert_eq!(text.as_bytes(), key.text());
+        }
+
+        #[test]
+        fn any_text_is_a_key_or_refused(text in "[0-9a-fA-Fg/]{60,66}") {
+            let plain = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            prop_assert_eq!(Key::parse(text.as_bytes()).is_some(), plain);
+        }
+    }
+
+    #[test]
+    fn algorithms_are_ordered_by_name_and_found_by_name_and_number() {
+        let names = Algorithm::ALL.map(Algorithm::name);
+        assert!(names.is_sorted());
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
+            assert_eq!(Algorithm::from_number(algorithm as u8), Some(algorithm));
+        }
+        assert_eq!((Algorithm::from_name("md5"), Algorithm::from_number(4)), (None, None));
+    }
+}

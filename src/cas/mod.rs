@@ -1,0 +1,9 @@
+//! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
+//! one to the other (spec/requiem.md, part A).
+
+pub mod digest;
+pub mod health;
+pub mod key;
+pub mod record;
+
+pub use key::{Algorithm, Key};

@@ -1,0 +1,13 @@
+//! `haul cas`: content-addressed stores.
+
+mod health;
+
+use super::verbs::verbs;
+
+verbs! {
+    /// What to do with a content-addressed store.
+    pub enum Verb;
+
+    /// Say which digests and encodings this haul has; looks at no store
+    Health(health::HealthCommand),
+}
