@@ -4,6 +4,8 @@
 pub mod digest;
 pub mod health;
 pub mod key;
+pub mod outcome;
 pub mod record;
+pub mod source;
 
 pub use key::{Algorithm, Key};
