@@ -2,6 +2,7 @@
 //! one to the other (spec/requiem.md, part A).
 
 pub mod digest;
+pub mod frame;
 pub mod health;
 pub mod key;
 pub mod outcome;
