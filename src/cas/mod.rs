@@ -4,6 +4,7 @@
 pub mod digest;
 pub mod health;
 pub mod key;
+pub mod map;
 pub mod record;
 
 pub use key::{Algorithm, Key};
