@@ -17,9 +17,7 @@ use super::record::{Encoding, ObjectRecord, parse_hint};
 use super::source::inventory::{Entry, EntryKind};
 use super::source::scan::unreadable_text;
 use super::source::{Item, Location, SourceRoot};
-use crate::durable::{
-    CopyMethod, DiskError, ReaderKind, SourceFile, WindowError, read_source_whole, source_identity,
-};
+use crate::durable::{CopyMethod, DiskError, ReaderKind, SourceFile, WindowError, read_source_whole, source_identity};
 use crate::migration::Error;
 use crate::pipeline::Converter;
 

@@ -112,7 +112,8 @@ pub fn identify_streamed(
             Ok(Identified { algorithm, encoding, new_key, original_size: digests.len_bytes })
         }
         None => {
-            let keys = Algorithm::ALL.map(|algorithm| format!("{algorithm} {}", digests.get(algorithm).unwrap_or(name)));
+            let keys =
+                Algorithm::ALL.map(|algorithm| format!("{algorithm} {}", digests.get(algorithm).unwrap_or(name)));
             let fault = decoded.and_then(Result::err).map_or(String::new(), |what| format!("; {what}"));
             Err(format!("{}{fault}", keys.join(", ")))
         }

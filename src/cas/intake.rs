@@ -64,7 +64,7 @@ impl Intake {
 }
 
 /// Bytes that can be read again and again from any place.
-pub trait Bytes {
+pub trait Bytes: Sync {
     /// How many.
     fn len_bytes(&self) -> Result<u64, ReadFault>;
     /// Fills `buffer` from `offset`.

@@ -1,12 +1,23 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (spec/requiem.md, part A).
 
+pub mod convert;
 pub mod digest;
 pub mod frame;
 pub mod health;
+pub mod identify;
+pub mod intake;
 pub mod key;
+pub mod map;
+pub mod moved;
+pub mod options;
 pub mod outcome;
+pub mod paths;
+pub mod proof;
+pub mod reader;
+pub mod recode;
 pub mod record;
 pub mod source;
+pub mod state;
 
 pub use key::{Algorithm, Key};

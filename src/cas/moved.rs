@@ -165,7 +165,8 @@ pub fn for_each_moved(
         file.read_exact_at(offset, buffer[..count].as_flattened_mut())?;
         for (index, bytes) in buffer[..count].iter().enumerate() {
             let at = offset + (index * MOVED_BYTES) as u64;
-            let moved = Moved::from_bytes(bytes).ok_or_else(|| damaged(path, format!("damaged record at offset {at}")))?;
+            let moved =
+                Moved::from_bytes(bytes).ok_or_else(|| damaged(path, format!("damaged record at offset {at}")))?;
             if !visit(&moved)? {
                 return Ok(false);
             }

@@ -131,9 +131,8 @@ pub fn sidecar_bytes(record: &ObjectRecord) -> Vec<u8> {
 
 /// Fails if source and target are the same directory or one lies in the other, whatever links lead to them.
 pub fn check_apart(source: &Path, target: &TargetPaths) -> Result<(), Error> {
-    let resolve = |path: &Path| {
-        path.canonicalize().map_err(|e| Error::Disk(crate::durable::DiskError::new("look up", path, e)))
-    };
+    let resolve =
+        |path: &Path| path.canonicalize().map_err(|e| Error::Disk(crate::durable::DiskError::new("look up", path, e)));
     let name = target.target.file_name().unwrap_or_default();
     let source_resolved = resolve(source)?;
     let mut places = vec![nearest_existing(target.parent())?.join(name)];

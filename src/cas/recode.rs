@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::convert::{Blob, ConvertScratch, ObjectConverter};
 use super::digest::{CAS_PREFIX, ContentHasher, blake3_key};
-use super::frame::{DecodeError, LEVEL_DEFAULT, compress_stream, decode};
+use super::frame::{DecodeError, compress_stream, decode};
 use super::intake::{Bytes, BytesReader, FileWriter, ReadFault};
 use super::key::{Algorithm, Key};
 use super::options::Compress;
@@ -17,8 +17,8 @@ use crate::migration::Error;
 /// What a batch may grow to beyond the memory that it was admitted with.
 const OVERDRAFT_BYTES: u64 = 8 << 20;
 
-/// Recodes an object whose stored bytes are `stored` in `bytes`. The new blob takes their place if both it and the
-/// content are small and the batch has the memory, else it goes through a file. `place` is the object's number and the
+/// Recodes an object whose stored bytes are `stored`, to the end of `bytes`. The new blob takes their place if the
+/// content is small and the batch has the memory, else it goes through a file. `place` is the object's number and the
 /// memory that its batch was admitted with.
 pub fn recode(
     converter: &ObjectConverter<'_>,
@@ -29,8 +29,7 @@ pub fn recode(
     place: (u64, u64),
 ) -> Result<(ObjectRecord, Blob), Error> {
     let (number, memory_bytes) = place;
-    let has_memory = bytes.len() as u64 + record.original_size <= memory_bytes + OVERDRAFT_BYTES;
-    if record.original_size > INLINE_BYTES_MAX - CAS_PREFIX.len() as u64 || !has_memory {
+    if record.original_size > INLINE_BYTES_MAX - CAS_PREFIX.len() as u64 {
         let blob = bytes.split_off(stored.start);
         return recode_large(converter, &blob, record, number);
     }
@@ -50,10 +49,28 @@ pub fn recode(
         }
     };
     bytes.truncate(stored.start);
-    bytes.extend_from_slice(&blob);
     let record =
         ObjectRecord { encoding, stored_size: blob.len() as u64, stored_blob_hash: blake3_key(&blob), ..record };
-    Ok((record, Blob::Bytes(stored.start..bytes.len())))
+    Ok((record, keep(converter, bytes, &blob, number, memory_bytes)?))
+}
+
+/// Puts a new blob behind the others of its batch or, where they have grown beyond the memory of the batch, into a file.
+fn keep(
+    converter: &ObjectConverter<'_>,
+    bytes: &mut Vec<u8>,
+    blob: &[u8],
+    number: u64,
+    memory_bytes: u64,
+) -> Result<Blob, Error> {
+    let start = bytes.len();
+    if (start + blob.len()) as u64 <= memory_bytes + OVERDRAFT_BYTES {
+        bytes.extend_from_slice(blob);
+        return Ok(Blob::Bytes(start..bytes.len()));
+    }
+    let Some(intake) = converter.intake else { return Ok(Blob::Hashed) };
+    let placed = intake.create(number)?;
+    placed.file.write_all_at(0, blob)?;
+    Ok(Blob::Placed { path: placed.path, method: None })
 }
 
 /// Recodes an object through a file, from bytes of any length.
@@ -130,7 +147,6 @@ fn write_content(stored: &dyn Bytes, record: &ObjectRecord, out: &mut Hashing<'_
 }
 
 fn compress(stored: &dyn Bytes, record: &ObjectRecord, level: i32, out: &mut Hashing<'_>) -> Result<(), Error> {
-    debug_assert!((1..=22).contains(&level) || level == LEVEL_DEFAULT);
     let mut reader = reader(stored)?;
     let result = match record.encoding {
         Encoding::Identity => compress_stream(&mut reader, record.original_size, level, &mut *out),
