@@ -6,5 +6,6 @@ pub mod frame;
 pub mod health;
 pub mod key;
 pub mod record;
+pub mod store;
 
 pub use key::{Algorithm, Key};
