@@ -13,11 +13,15 @@ pub mod moved;
 pub mod options;
 pub mod outcome;
 pub mod paths;
+pub mod place;
 pub mod proof;
 pub mod reader;
 pub mod recode;
 pub mod record;
 pub mod source;
 pub mod state;
+pub mod store;
+pub mod unfinished;
+pub mod writer;
 
 pub use key::{Algorithm, Key};

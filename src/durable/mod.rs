@@ -26,7 +26,10 @@ pub use guarded_map::SHRANK_EXIT_CODE;
 pub use reader_kind::{ReaderKind, UnknownReaderKind};
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
-pub use replace::{create_directory_durable, directory_bytes, read_file, remove_tree, replace_file};
+pub use replace::{
+    create_directory_durable, directory_bytes, parent_of, read_file, remove_tree, replace_file, replace_file_with,
+    temporary_name, write_synced_file,
+};
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};

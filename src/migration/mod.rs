@@ -2,7 +2,6 @@
 
 pub mod checkpoint;
 mod error;
-mod files;
 pub mod finding;
 mod held_run;
 pub mod journal;
