@@ -32,6 +32,19 @@ pub enum SkipReason {
     Foreign,
 }
 
+impl SkipReason {
+    /// The reason for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Temporary => "a temporary file",
+            Self::LoneSidecar => "a sidecar without its object",
+            Self::Signature => "a signature",
+            Self::Index => "an index",
+            Self::Foreign => "a foreign name",
+        }
+    }
+}
+
 /// Why an object is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusalReason {

@@ -186,10 +186,9 @@ fn link_error(error: DiskError) -> Error {
             what: format!("{}: source and target are on different file systems", error.path.display()),
             next: "leave out --link, or take a target on the file system of the source".into(),
         },
-        ErrorKind::TooManyLinks | ErrorKind::Unsupported | ErrorKind::PermissionDenied => Error::Usage {
-            what: format!("{error}: {}", error.source),
-            next: "leave out --link".into(),
-        },
+        ErrorKind::TooManyLinks | ErrorKind::Unsupported | ErrorKind::PermissionDenied => {
+            Error::Usage { what: format!("{error}: {}", error.source), next: "leave out --link".into() }
+        }
         _ => error.into(),
     }
 }
