@@ -1,6 +1,8 @@
 //! `haul cas`: content-addressed stores.
 
+pub mod arguments;
 mod health;
+mod migrate;
 
 use super::verbs::verbs;
 
@@ -10,4 +12,6 @@ verbs! {
 
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
+    /// Migrate a store to the v2 layout; run the same command again to go on after a stop
+    Migrate(migrate::MigrateCommand),
 }
