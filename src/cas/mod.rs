@@ -2,8 +2,12 @@
 //! one to the other (spec/requiem.md, part A).
 
 pub mod digest;
+pub mod era;
+pub mod generate;
+pub mod generated;
 pub mod health;
 pub mod key;
+pub mod layout;
 pub mod record;
 
 pub use key::{Algorithm, Key};
