@@ -16,11 +16,13 @@ use haul::cas::generate::{GenerateOptions, Generation};
 use haul::cas::generated::{GeneratedStore, generate_store};
 use haul::cas::layout::Layout;
 use haul::cas::{Algorithm, Key};
-use haul::durable::{Disk, EntryKind, InjectedFault, RealDisk, SimulatedDisk};
+use haul::durable::{CrashFault, Disk, EntryKind, InjectedFault, RealDisk, SimulatedDisk};
 use haul::migration::Error;
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use parking_lot::Mutex;
 use serde_json::Value;
+
+const INDEX: &str = "index.ndjson";
 
 fn options(generation: &str) -> GenerateOptions {
     let generation: Generation = generation.parse().expect("a generation");
@@ -47,29 +49,54 @@ fn generate(disk: &dyn Disk, root: &Path, options: &GenerateOptions) -> Result<G
     generate_store(disk, root, options, workers(2), &Control { stop: &stop, observer: &Silent })
 }
 
-/// A generated store in a directory that vanishes with the test.
+/// A generated store in memory.
 struct Store {
-    directory: tempfile::TempDir,
     made: GeneratedStore,
+    /// All files by path relative to the root.
+    files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Store {
     fn new(options: &GenerateOptions) -> Self {
+        let (disk, root) = (SimulatedDisk::new(), Path::new("/store"));
+        let made = generate(&disk, root, options).expect("a store");
+        let whole = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
+        let files = whole.snapshot().into_iter();
+        let relative = |path: PathBuf| path.strip_prefix(root).expect("below it").to_path_buf();
+        Self { made, files: files.map(|(path, bytes)| (relative(path), bytes)).collect() }
+    }
+
+    /// Blobs and sidecars.
+    fn objects(&self) -> impl Iterator<Item = (&PathBuf, &Vec<u8>)> {
+        self.files.iter().filter(|(path, _)| *path != Path::new(INDEX))
+    }
+
+    fn blobs(&self) -> impl Iterator<Item = (&PathBuf, &Vec<u8>)> {
+        self.objects().filter(|(path, _)| !is_sidecar(path))
+    }
+
+    fn sidecars(&self) -> impl Iterator<Item = (&PathBuf, &Vec<u8>)> {
+        self.objects().filter(|(path, _)| is_sidecar(path))
+    }
+
+    fn index(&self) -> Option<&str> {
+        self.files.get(Path::new(INDEX)).map(|bytes| std::str::from_utf8(bytes).expect("text"))
+    }
+
+    /// A copy that other programs can read.
+    fn on_disk(&self) -> tempfile::TempDir {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let made = generate(&RealDisk, &directory.path().join("store"), options).expect("a store");
-        Self { directory, made }
+        for (path, bytes) in &self.files {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            fs::write(path, bytes).expect("a file");
+        }
+        directory
     }
+}
 
-    fn root(&self) -> PathBuf {
-        self.directory.path().join("store")
-    }
-
-    /// Blobs and sidecars by path relative to the root, without the index.
-    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let mut files = tree(&self.root());
-        files.remove(Path::new("index.ndjson"));
-        files
-    }
+fn is_sidecar(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "meta")
 }
 
 /// The 64 digits that a path below the root stands for in this layout; `None` for a path of another layout.
@@ -127,22 +154,16 @@ impl Found {
 
 /// Every object of a store, each path looked at and none left over.
 fn objects(store: &Store) -> Vec<Found> {
-    let files = store.files();
-    let (sidecars, blobs): (Vec<_>, Vec<_>) = files.iter().partition(|(path, _)| is_sidecar(path));
-    let mut sidecars_left = sidecars.len();
-    let found = blobs.into_iter().map(|(path, blob)| {
+    let mut sidecars_left = store.sidecars().count();
+    let found = store.blobs().map(|(path, blob)| {
         let key = key_of_path(store.made.layout, path).unwrap_or_else(|| panic!("{} is in its place", path.display()));
-        let sidecar = files.get(&path.with_extension("meta"));
+        let sidecar = store.files.get(&path.with_extension("meta"));
         sidecars_left -= usize::from(sidecar.is_some());
         Found::new(key, blob, sidecar.map(Vec::as_slice))
     });
     let found = found.collect();
     assert_eq!(sidecars_left, 0, "no sidecar is alone");
     found
-}
-
-fn is_sidecar(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "meta")
 }
 
 fn count(found: &[Found], matches: impl Fn(&Found) -> bool) -> u64 {
@@ -165,10 +186,9 @@ fn every_generation_has_its_names_sidecars_and_index() {
         let found = objects(&store);
         assert_eq!(found.len(), 300, "{generation}");
         assert_eq!(count(&found, |object| object.algorithm == algorithm), 300, "{generation}");
-        let sidecars = store.files().keys().filter(|path| is_sidecar(path)).count();
-        assert_eq!(sidecars, if has_sidecars { 300 } else { 0 }, "{generation}");
+        assert_eq!(store.sidecars().count(), if has_sidecars { 300 } else { 0 }, "{generation}");
         assert_eq!(count(&found, |object| object.is_dated), if is_newest { 300 } else { 0 }, "{generation}");
-        assert_eq!(store.root().join("index.ndjson").exists(), is_newest, "{generation}");
+        assert_eq!(store.index().is_some(), is_newest, "{generation}");
         assert_eq!(store.made.layout == Layout::Flat, generation == "flat");
     }
 }
@@ -190,9 +210,7 @@ fn the_totals_are_those_of_the_tree() {
     assert_eq!(totals.objects, 300 + totals.duplicates);
     assert_eq!(totals.zstd_objects, count(&found, |object| object.is_zstd));
     assert_eq!(totals.content_bytes, found.iter().map(|object| object.content.len() as u64).sum::<u64>());
-    let files = store.files();
-    let blobs = files.iter().filter(|(path, _)| !is_sidecar(path));
-    assert_eq!(totals.stored_bytes, blobs.map(|(_, blob)| blob.len() as u64).sum::<u64>());
+    assert_eq!(totals.stored_bytes, store.blobs().map(|(_, blob)| blob.len() as u64).sum::<u64>());
     for algorithm in Algorithm::ALL {
         assert_eq!(totals.algorithms[&algorithm], count(&found, |object| object.algorithm == algorithm), "{algorithm}");
     }
@@ -216,13 +234,13 @@ fn a_mixed_store_holds_some_contents_under_two_algorithms() {
 fn the_index_lists_what_is_dated_in_the_order_of_writing() {
     for generation in ["v2", "mixed"] {
         let store = Store::new(&options(generation));
-        let index = fs::read_to_string(store.root().join("index.ndjson")).expect("an index");
+        let index = store.index().expect("an index");
         assert!(index.ends_with('\n'));
         let mut listed: Vec<_> = index.lines().map(str::to_owned).collect();
         let ages: Vec<_> = listed.iter().map(|line| age(line)).collect();
         assert!(ages.is_sorted() && ages[0] >= 1_700_000_000, "{generation}");
-        let sidecars = store.files().into_iter().filter(|(path, _)| is_sidecar(path));
-        let mut dated: Vec<_> = sidecars.map(|(_, text)| String::from_utf8(text).expect("text")).collect();
+        let texts = store.sidecars().map(|(_, text)| String::from_utf8(text.clone()).expect("text"));
+        let mut dated: Vec<_> = texts.collect();
         dated.retain(|text| text.contains("created_at"));
         listed.sort();
         dated.sort();
@@ -237,34 +255,44 @@ fn age(line: &str) -> u64 {
 
 #[test]
 fn the_same_options_make_the_same_tree() {
-    let options = GenerateOptions { objects: 1_000, layout: Layout::Flat, ..options("mixed") };
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let make = |name: &str, options: &GenerateOptions, count| {
-        let root = directory.path().join(name);
+    let options = GenerateOptions { objects: 1_000, ..options("mixed") };
+    let make = |seed: u64, count: usize| {
+        let disk = SimulatedDisk::new();
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
-        generate_store(&RealDisk, &root, options, workers(count), &control).expect("a store");
-        tree(&root)
+        let options = GenerateOptions { seed, ..options };
+        generate_store(&disk, Path::new("/store"), &options, workers(count), &control).expect("a store");
+        disk.snapshot()
     };
-    let first = make("one worker", &options, 1);
-    assert!(first == make("three workers", &options, 3));
-    assert!(first != make("another seed", &GenerateOptions { seed: 12, ..options }, 1));
+    let first = make(11, 1);
+    assert!(first == make(11, 3));
+    assert!(first != make(12, 1));
+}
+
+#[test]
+fn the_real_disk_gets_the_same_tree() {
+    let options = GenerateOptions { objects: 100, layout: Layout::AbRest, ..options("mixed") };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let root = directory.path().join("new/store");
+    generate(&RealDisk, &root, &options).expect("a store");
+    assert!(tree(&root) == Store::new(&options).files);
 }
 
 #[test]
 fn an_empty_store_is_a_store() {
-    let store = Store::new(&GenerateOptions { objects: 0, ..options("v2") });
-    assert_eq!(fs::read(store.root().join("index.ndjson")).expect("an index"), b"");
-    assert!(store.root().join("objects").is_dir());
+    let (disk, root) = (SimulatedDisk::new(), Path::new("/store"));
+    generate(&disk, root, &GenerateOptions { objects: 0, ..options("v2") }).expect("a store");
+    assert!(disk.snapshot().into_iter().eq([(root.join(INDEX), Vec::new())]));
+    assert_eq!(disk.kind(&root.join("objects")).expect("a look"), Some(EntryKind::Directory));
 }
 
 #[test]
 fn directories_in_use_are_refused_and_left_alone() {
-    let store = Store::new(&options("v0.2"));
-    let before = store.files();
-    let error = generate(&RealDisk, &store.root(), &options("v0.2")).unwrap_err();
+    let disk = SimulatedDisk::new();
+    disk.install_file(Path::new("/store/mine"), b"x");
+    let error = generate(&disk, Path::new("/store"), &options("v0.2")).unwrap_err();
     assert!(matches!(error, Error::Usage { .. }), "{error}");
-    assert_eq!(store.files(), before);
+    assert_eq!(disk.operations(), 0);
 }
 
 /// Asks for a stop at the first batch and keeps the events.
@@ -285,18 +313,15 @@ impl Observer for StopEarly {
 
 #[test]
 fn a_stopped_generation_leaves_nothing() {
-    for generation in ["v2", "mixed"] {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+    let options = GenerateOptions { objects: 100_000, size_bytes_max: 16_384, ..options("v2") };
+    for layout in [Layout::AbCd, Layout::BareRoot] {
+        let (disk, root) = (SimulatedDisk::new(), Path::new("/store"));
         let watcher = StopEarly::default();
         let control = Control { stop: &watcher.stop, observer: &watcher };
-        let options = GenerateOptions { objects: 1 << 40, size_bytes_max: 16_384, ..options(generation) };
-        let error = generate_store(&RealDisk, directory.path(), &options, workers(2), &control).unwrap_err();
-        assert!(matches!(error, Error::NoSpace { .. }), "{error}");
-        let options = GenerateOptions { objects: 100_000, layout: Layout::BareRoot, ..options };
-        let made = generate_store(&RealDisk, directory.path(), &options, workers(2), &control).expect("a stop");
-        assert!(made.stopped);
-        assert_eq!(made.totals.objects, 0);
-        assert_eq!(tree(directory.path()).len(), 0);
+        let options = GenerateOptions { layout, ..options };
+        let made = generate_store(&disk, root, &options, workers(2), &control).expect("a stop");
+        assert!(made.stopped && disk.operations() > 0);
+        assert_eq!((made.totals.objects, disk.list(root).expect("a directory").len()), (0, 0));
         let events = watcher.events.lock();
         assert!(matches!(events[0], Event::PhaseStarted { records_expected: Some(100_000), .. }), "{:?}", events[0]);
         assert!(matches!(events.last(), Some(Event::PhaseEnded { .. })));
@@ -305,18 +330,25 @@ fn a_stopped_generation_leaves_nothing() {
 
 #[test]
 fn a_failed_generation_leaves_nothing() {
-    let root = Path::new("/home/store");
+    let root = Path::new("/store");
     let options = GenerateOptions { objects: 3, ..options("v2") };
-    let whole = SimulatedDisk::with_directories(&[Path::new("/home")]);
+    let whole = SimulatedDisk::new();
     generate(&whole, root, &options).expect("a store");
     for operation in 0..whole.operations() {
-        let disk = SimulatedDisk::with_directories(&[Path::new("/home")]);
+        let disk = SimulatedDisk::new();
         disk.fail_operation(operation, InjectedFault::Eio);
         generate(&disk, root, &options).unwrap_err();
-        if disk.kind(root).expect("a look") == Some(EntryKind::Directory) {
-            assert_eq!(disk.list(root).expect("a directory"), [], "{}", whole.operation_label(operation));
-        }
+        assert!(disk.snapshot().is_empty(), "{}", whole.operation_label(operation));
     }
+}
+
+#[test]
+fn a_store_that_does_not_fit_is_not_begun() {
+    let disk = SimulatedDisk::new();
+    disk.set_capacity(1 << 20);
+    let error = generate(&disk, Path::new("/store"), &options("v2")).unwrap_err();
+    assert!(matches!(error, Error::NoSpace { .. }), "{error}");
+    assert!(disk.snapshot().is_empty());
 }
 
 /// Runs the checker that shares no code with haul; `None` if it cannot run here.
@@ -345,16 +377,16 @@ fn the_independent_checker_accepts_a_store_of_today() {
         println!("left out: zstd objects (no python package zstandard)");
         0.0
     };
-    let store = Store::new(&GenerateOptions { zstd_share, ..options("v2") });
-    let Some((accepted, texts)) = check_cas(&store.root(), &["--strict"]) else { return };
-    assert!(accepted && texts.contains(r#""ok": 300"#), "{texts}");
+    let store = Store::new(&GenerateOptions { objects: 100, zstd_share, ..options("v2") });
+    let Some((accepted, texts)) = check_cas(store.on_disk().path(), &["--strict"]) else { return };
+    assert!(accepted && texts.contains(r#""ok": 100"#), "{texts}");
 }
 
 #[test]
 fn the_independent_checker_refuses_older_stores() {
     for generation in ["v0.2", "v0.5", "v0.7", "v1.3-noindex", "mixed"] {
-        let store = Store::new(&options(generation));
-        let Some((accepted, texts)) = check_cas(&store.root(), &["--quiet"]) else { return };
+        let store = Store::new(&GenerateOptions { objects: 20, ..options(generation) });
+        let Some((accepted, texts)) = check_cas(store.on_disk().path(), &["--quiet"]) else { return };
         assert!(!accepted, "{generation}: {texts}");
     }
 }

@@ -9,11 +9,16 @@ fn a_store_is_generated_and_described() {
     let place = Place::new();
     let arguments = ["cas", "generate", "old", "--objects", "1000", "--seed", "3", "--generation", "flat"];
     let done = place.run(&arguments).expect(0);
-    insta::assert_snapshot!(done.texts(), @"");
+    assert_eq!(done.stdout, "old: 1,000 objects of generation flat, 2.7 MiB\n");
+    assert!(done.stderr.starts_with("generating 1,000 objects in old\n"), "{}", done.stderr);
     let objects = std::fs::read_dir(place.path().join("old/objects")).expect("a flat store");
     assert_eq!(objects.count(), 1_000);
     let again = place.run(&arguments).expect(2);
-    insta::assert_snapshot!(again.texts(), @"");
+    insta::assert_snapshot!(again.stderr, @"
+    generating 1,000 objects in old
+    error: old is not empty
+    next: choose a directory that does not exist yet
+    ");
 }
 
 #[test]

@@ -6,9 +6,6 @@ use super::digest::{Content, key_of};
 use super::key::{Algorithm, Key};
 use super::record::{Encoding, ObjectRecord};
 
-/// How the sidecar of an object of unknown age ends where sidecars have ages at all.
-const NO_AGE: &[u8] = br#","created_at":0}"#;
-
 /// A time in which all objects were kept in one way, named by the version that began it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[repr(u8)]
@@ -109,12 +106,10 @@ impl Era {
 
     fn sidecar(self, record: &ObjectRecord) -> Vec<u8> {
         let mut text = Vec::new();
-        if self.is_indexed() {
+        if self == Self::V2 {
             record.push_json(&mut text);
         } else {
-            ObjectRecord { created_at: 0, ..*record }.push_json(&mut text);
-            text.truncate(text.len() - NO_AGE.len());
-            text.push(b'}');
+            record.push_json_without_created_at(&mut text);
         }
         text
     }

@@ -6,10 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use zstd::bulk::Compressor;
-
 use super::digest::{CAS_PREFIX, Content};
 use super::era::{Era, KeptObject};
+use super::frame::{Compressor, LEVEL_DEFAULT};
 use super::layout::Layout;
 use super::record::Encoding;
 use crate::migration::Error;
@@ -19,8 +18,6 @@ pub const CONTENT_BYTES_MIN: u64 = 32;
 /// Contents are not longer: each is made in memory.
 pub const CONTENT_BYTES_MAX: u64 = 1 << 32;
 
-/// The level of the reference.
-const ZSTD_LEVEL: i32 = 3;
 /// Letters of a content that is text: zstd makes half of it.
 const LETTERS: &[u8; 16] = b"etaoin shrdlu.,\n";
 
@@ -105,8 +102,8 @@ pub struct GenerateOptions {
     pub zstd_share: f64,
     /// Share of contents that are there twice, under keys of two algorithms, 0 to 1.
     pub duplicate_share: f64,
-    /// Age of the first object in Unix seconds, where it is stored at all; each content is one second younger than the
-    /// one before it.
+    /// When the first object was stored, in Unix seconds, for eras that kept it; each content is a second younger than
+    /// the one before.
     pub created_at: u64,
 }
 
@@ -154,7 +151,7 @@ pub struct MadeObject {
 #[derive(Default)]
 pub struct ObjectMaker {
     prefixed: Vec<u8>,
-    compressor: Option<Compressor<'static>>,
+    compressor: Compressor,
 }
 
 impl ObjectMaker {
@@ -191,9 +188,9 @@ impl ObjectMaker {
     fn keep(&mut self, choice: Choice, created_at: u64) -> MadeObject {
         let content = Content::behind_prefix(&self.prefixed);
         let zstd = (choice.encoding == Encoding::Zstd).then(|| {
-            let new = || Compressor::new(ZSTD_LEVEL).expect("memory for a compressor");
-            let compressor = self.compressor.get_or_insert_with(new);
-            compressor.compress(content.bytes()).expect("room for the longest frame of it")
+            let mut frame = Vec::new();
+            self.compressor.compress(content.bytes(), LEVEL_DEFAULT, &mut frame);
+            frame
         });
         MadeObject {
             era: choice.era,

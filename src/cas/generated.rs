@@ -76,7 +76,7 @@ impl Totals {
     }
 }
 
-/// Writes a made-up store to `root`, which must be empty or absent. Neither the number of threads nor anything else but
+/// Writes a made-up store to `root`, which must be empty or absent; it is durable on return. Neither the number of threads nor anything else but
 /// the options changes a byte of it.
 ///
 /// # Errors
@@ -153,9 +153,13 @@ fn write_store(
         checkpoint_interval_records: u64::MAX,
         checkpoint_interval_ms_min: 0,
     };
+    let file_system = disk.file_system(root)?;
     let mut writer = StoreWriter::create(disk, root, options)?;
     match run(Numbers { options, next: 0 }, &Maker(options), &mut writer, &engine, control)? {
-        Ended::Complete => Ok(Some(writer.totals)),
+        Ended::Complete => {
+            file_system.sync()?;
+            Ok(Some(writer.totals))
+        }
         Ended::Stopped => Ok(None),
     }
 }
@@ -254,9 +258,9 @@ impl<'a> StoreWriter<'a> {
         let (directory, name) = self.layout.place(object.kept.key);
         let directory = self.root.join(directory);
         self.make_directory(&directory)?;
-        write_file(self.disk, &directory.join(&name), &object.kept.blob)?;
+        self.disk.write_new_file(&directory.join(&name), &object.kept.blob)?;
         if let Some(sidecar) = &object.kept.sidecar {
-            write_file(self.disk, &directory.join(name + ".meta"), sidecar)?;
+            self.disk.write_new_file(&directory.join(name + ".meta"), sidecar)?;
             self.list(object.era, sidecar);
         }
         self.totals.count(object);
@@ -269,10 +273,6 @@ impl<'a> StoreWriter<'a> {
             index.lines.push(b'\n');
         }
     }
-}
-
-fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    Ok(disk.create_file(path)?.write_all_at(0, bytes)?)
 }
 
 impl Writer for StoreWriter<'_> {

@@ -3,11 +3,13 @@
 
 pub mod digest;
 pub mod era;
+pub mod frame;
 pub mod generate;
 pub mod generated;
 pub mod health;
 pub mod key;
 pub mod layout;
 pub mod record;
+pub mod store;
 
 pub use key::{Algorithm, Key};

@@ -50,7 +50,7 @@ pub struct GenerateCommand {
     /// Share of contents that a mixed store holds twice, under keys of two algorithms, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     duplicate_share: f64,
-    /// Age of the first object, where ages are stored; each content is a second younger than the one before
+    /// When the first object was stored, for generations that keep it; each content is a second younger
     #[arg(long, value_name = "UNIX", default_value_t = 1_704_067_200)]
     created_at: u64,
     /// Threads that make contents [default: one for each processor]
