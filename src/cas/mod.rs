@@ -3,12 +3,16 @@
 
 pub mod convert;
 pub mod digest;
+pub mod era;
 pub mod frame;
+pub mod generate;
+pub mod generated;
 pub mod health;
 pub mod identify;
 pub mod intake;
 pub mod job;
 pub mod key;
+pub mod layout;
 pub mod map;
 pub mod merge;
 pub mod migrate;

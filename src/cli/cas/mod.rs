@@ -1,6 +1,10 @@
 //! `haul cas`: content-addressed stores.
 
+<<<<<<< HEAD
 pub mod arguments;
+=======
+mod generate;
+>>>>>>> cas-generate
 mod health;
 mod migrate;
 
@@ -10,6 +14,8 @@ verbs! {
     /// What to do with a content-addressed store.
     pub enum Verb;
 
+    /// Make up a store of any generation
+    Generate(generate::GenerateCommand),
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
