@@ -1,10 +1,7 @@
 //! `haul cas`: content-addressed stores.
 
-<<<<<<< HEAD
 pub mod arguments;
-=======
 mod generate;
->>>>>>> cas-generate
 mod health;
 mod migrate;
 
