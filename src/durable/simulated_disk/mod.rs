@@ -12,6 +12,7 @@
 //! is told by the next sync: none of theirs succeeds any more.
 
 mod crash;
+mod file_node;
 #[cfg(test)]
 mod file_system_tests;
 mod files;
