@@ -5,6 +5,7 @@ pub mod file_bytes;
 pub mod index;
 mod objects;
 mod paths;
+pub mod put;
 mod reader;
 mod sidecar;
 pub mod sorted_index;
