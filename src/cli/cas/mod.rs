@@ -1,6 +1,11 @@
 //! `haul cas`: content-addressed stores.
 
+mod arguments;
+mod get;
 mod health;
+mod info;
+mod ls;
+mod put;
 
 use super::verbs::verbs;
 
@@ -10,4 +15,12 @@ verbs! {
 
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
+    /// Show what the index of a store says of an object
+    Info(info::InfoCommand),
+    /// List the objects of a store by key, with the sizes of their blobs
+    Ls(ls::LsCommand),
+    /// Write the content of an object, after all of it was verified
+    Get(get::GetCommand),
+    /// Put content into a store, durably, and print its key
+    Put(put::PutCommand),
 }
