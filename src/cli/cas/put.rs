@@ -10,7 +10,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::arguments::StoreArgs;
 use crate::cas::compression::Compression;
 use crate::cas::store::put::{PutEnd, PutOptions, put};
 use crate::cli::arguments::OutputArgs;
@@ -23,8 +22,9 @@ use crate::observe::Console;
 /// `haul cas put`
 #[derive(Args)]
 pub struct PutCommand {
-    #[command(flatten)]
-    store: StoreArgs,
+    /// Directory of a v2 store; one that does not exist is made
+    #[arg(value_name = "STORE")]
+    store: PathBuf,
     /// The content; - is standard input
     #[arg(value_name = "FILE|-")]
     content: PathBuf,
@@ -43,9 +43,9 @@ impl PutCommand {
         let created_at = self.created_at.unwrap_or_else(now);
         let options = PutOptions { compression: self.compress, created_at };
         let end = if self.content == Path::new("-") {
-            put(&RealDisk, &self.store.store, &mut stdin().lock(), Path::new("standard input"), options)?
+            put(&RealDisk, &self.store, &mut stdin().lock(), Path::new("standard input"), options)?
         } else {
-            put(&RealDisk, &self.store.store, &mut self.open()?, &self.content, options)?
+            put(&RealDisk, &self.store, &mut self.open()?, &self.content, options)?
         };
         if self.output.progress.is_spoken() && !self.output.json {
             Console::new().line(&said(&end));
