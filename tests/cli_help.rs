@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: &[&[&str]] = &[
     &[],
     &["demo"],
     &["space"],
@@ -21,6 +21,10 @@ const COMMANDS: [&[&str]; 16] = [
     &["space", "clean"],
     &["space", "get"],
     &["cas", "generate"],
+    &["cas", "get"],
+    &["cas", "info"],
+    &["cas", "ls"],
+    &["cas", "put"],
 ];
 
 #[test]

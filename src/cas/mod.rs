@@ -1,6 +1,7 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (spec/requiem.md, part A).
 
+pub mod compression;
 pub mod convert;
 pub mod digest;
 pub mod era;

@@ -52,7 +52,7 @@ impl fmt::Display for Encoding {
 }
 
 /// One object of a v2 store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct ObjectRecord {
     /// Its key.
     pub digest: Key,
