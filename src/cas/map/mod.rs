@@ -35,6 +35,8 @@ mod row;
 mod rows;
 mod writer;
 
+use std::path::{Path, PathBuf};
+
 pub use check::MapCheck;
 pub use reader::KeyMap;
 pub use reverse::{REVERSE_MAGIC, REVERSE_VERSION, ReverseEntry, ReverseHeader, reverse_path};
@@ -44,3 +46,11 @@ pub use writer::{MapSummary, MapWriter};
 
 /// Name of the map of a migration.
 pub const MAP_NAME: &str = "key-map.tsv";
+
+/// The map of the migration that made the store at `store`: `<store>.migration/key-map.tsv`. `None` if the path does
+/// not end in a name.
+pub fn map_of_store(store: &Path) -> Option<PathBuf> {
+    let mut name = store.file_name()?.to_os_string();
+    name.push(".migration");
+    Some(store.with_file_name(name).join(MAP_NAME))
+}

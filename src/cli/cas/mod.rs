@@ -1,6 +1,7 @@
 //! `haul cas`: content-addressed stores.
 
 mod health;
+mod map;
 
 use super::verbs::verbs;
 
@@ -10,4 +11,7 @@ verbs! {
 
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
+    ;
+    /// The map of a migration: which new key became of an old one
+    Map(map::Verb),
 }
