@@ -6,5 +6,6 @@ pub mod health;
 pub mod key;
 pub mod map;
 pub mod record;
+pub mod references;
 
 pub use key::{Algorithm, Key};

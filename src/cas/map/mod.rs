@@ -29,6 +29,7 @@
 mod check;
 mod export;
 mod file_writer;
+mod index;
 mod reader;
 mod reverse;
 mod row;

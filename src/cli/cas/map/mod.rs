@@ -3,6 +3,7 @@
 mod check;
 mod export;
 mod find;
+mod index;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ verbs! {
     Export(export::ExportCommand),
     /// Read all of a map and of its reverse file
     Check(check::CheckCommand),
+    /// Make the reverse file of a map that came without it
+    Index(index::IndexCommand),
 }
 
 /// Which map.
