@@ -35,6 +35,9 @@ pub type Write<'a> = &'a mut dyn FnMut(&dyn DiskFile) -> Result<(), Trouble>;
 pub trait Replacer {
     /// Keeps the original, and then puts in its place what `write` puts into a new file.
     fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<(), Trouble>;
+
+    /// Makes a replacement durable that an earlier run made and may not have come to the end of.
+    fn settle(&self, path: &Path) -> Result<(), Trouble>;
 }
 
 /// Says what would be done. It has nothing to write with.
@@ -43,6 +46,10 @@ pub struct DryRun;
 
 impl Replacer for DryRun {
     fn replace(&self, _replacement: &Replacement<'_>, _write: Write<'_>) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn settle(&self, _path: &Path) -> Result<(), Trouble> {
         Ok(())
     }
 }
@@ -75,6 +82,10 @@ impl Replacer for OnDisk<'_> {
             }
         }
         replaced
+    }
+
+    fn settle(&self, path: &Path) -> Result<(), Trouble> {
+        Ok(self.0.sync_directory(parent_of(path))?)
     }
 }
 

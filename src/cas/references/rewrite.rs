@@ -177,10 +177,13 @@ impl Run<'_, '_> {
         })?;
         let (records, source_bytes) = (counts.found, original.len_bytes());
         control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+        let backup = backup_path(path, how.backup_suffix);
         if counts.replaced == 0 {
+            if counts.current > 0 && how.files.kind(&backup).is_ok_and(|found| found.is_some()) {
+                how.replacer.settle(path)?;
+            }
             return Ok(Outcome::Unchanged);
         }
-        let backup = backup_path(path, how.backup_suffix);
         let is_kept = is_kept(how.files, &*original, &backup, control.stop)?;
         let replacement = Replacement { path, original: &*original, backup, is_kept, stop: control.stop };
         how.replacer.replace(&replacement, &mut |file| {
