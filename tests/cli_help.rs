@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 21] = [
     &[],
     &["demo"],
     &["space"],
@@ -20,6 +20,12 @@ const COMMANDS: [&[&str]; 15] = [
     &["space", "export"],
     &["space", "clean"],
     &["space", "get"],
+    &["cas", "map"],
+    &["cas", "map", "find"],
+    &["cas", "map", "export"],
+    &["cas", "map", "check"],
+    &["cas", "map", "index"],
+    &["cas", "rewrite-refs"],
 ];
 
 #[test]

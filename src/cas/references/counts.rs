@@ -13,7 +13,7 @@ pub struct FileCounts {
     pub changed: u64,
     /// Read, with nothing to rewrite.
     pub unchanged: u64,
-    /// Not read for references: binary, not regular, a backup.
+    /// Not read for references: binary, not regular, or written by haul.
     pub skipped: u64,
     /// Left as they are because something came in the way.
     pub refused: u64,

@@ -65,7 +65,7 @@ impl RewriteEnd {
 enum Outcome {
     Changed,
     Unchanged,
-    Skipped(&'static str),
+    Skipped(Option<&'static str>),
     Refused(String),
     Stopped,
 }
@@ -125,7 +125,8 @@ impl Run<'_, '_> {
     fn take(&mut self, path: &Path, target: Target) -> Result<bool, Error> {
         let outcome = match target {
             Target::File => self.file(path)?,
-            Target::Skipped(reason) => Outcome::Skipped(reason),
+            Target::Own => Outcome::Skipped(None),
+            Target::Skipped(reason) => Outcome::Skipped(Some(reason)),
             Target::Refused(reason) => Outcome::Refused(reason),
         };
         *match outcome {
@@ -133,7 +134,7 @@ impl Run<'_, '_> {
             Outcome::Changed => &mut self.files.changed,
             Outcome::Unchanged => &mut self.files.unchanged,
             Outcome::Skipped(reason) => {
-                self.findings.file(Severity::Note, path, reason.into())?;
+                reason.map_or(Ok(()), |reason| self.findings.file(Severity::Note, path, reason.into()))?;
                 &mut self.files.skipped
             }
             Outcome::Refused(reason) => {
@@ -164,7 +165,7 @@ impl Run<'_, '_> {
         let Self { how, resolver, control, findings, .. } = self;
         let original = how.files.open(path).map_err(Trouble::unreadable)?;
         if let Some(reason) = reason_not_to_read(&*original)? {
-            return Ok(Outcome::Skipped(reason));
+            return Ok(Outcome::Skipped(Some(reason)));
         }
         survey(&*original, resolver, control.stop, |reference, resolution| {
             counts.count(resolution);

@@ -19,6 +19,8 @@ const NOT_REGULAR: &str = "not a regular file: a link, a pipe or a device";
 pub(super) enum Target {
     /// A file to be read for references.
     File,
+    /// A file that haul itself wrote: a backup, a temporary file, a report.
+    Own,
     /// A path that is left alone, and why.
     Skipped(&'static str),
     /// A path that cannot be looked at, and why.
@@ -97,10 +99,8 @@ impl Walk<'_> {
             let goes_on = match entry.kind {
                 EntryKind::Directory => self.each_below(&path, tell)?,
                 EntryKind::Other => tell(&path, Target::Skipped(NOT_REGULAR))?,
-                EntryKind::File => {
-                    let reason = self.reason_to_skip(&path, &entry.name);
-                    tell(&path, reason.map_or(Target::File, Target::Skipped))?
-                }
+                EntryKind::File if self.is_own(&path, &entry.name) => tell(&path, Target::Own)?,
+                EntryKind::File => tell(&path, Target::File)?,
             };
             if !goes_on {
                 return Ok(false);
@@ -109,17 +109,11 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    fn reason_to_skip(&self, path: &Path, name: &OsStr) -> Option<&'static str> {
+    fn is_own(&self, path: &Path, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
-        if contains(name, BACKUP_SUFFIX.as_bytes()) || name.ends_with(self.backup_suffix.as_bytes()) {
-            Some("a backup")
-        } else if name.starts_with(b".") && name.ends_with(b".tmp") {
-            Some("a temporary file")
-        } else if self.is_excluded(path) {
-            Some("written by this run")
-        } else {
-            None
-        }
+        let is_backup = contains(name, BACKUP_SUFFIX.as_bytes()) || name.ends_with(self.backup_suffix.as_bytes());
+        let is_temporary = name.starts_with(b".") && name.ends_with(b".tmp");
+        is_backup || is_temporary || self.is_excluded(path)
     }
 
     fn is_excluded(&self, path: &Path) -> bool {

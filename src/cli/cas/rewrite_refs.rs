@@ -144,15 +144,15 @@ fn text(document: &Document<'_>) -> String {
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
     let Document { end, dry_run, .. } = document;
     let would = if *dry_run { "would be " } else { "" };
-    let mut line = |name: &str, counts: &[(u64, &str)]| {
+    let mut line = |name: &str, total: u64, counts: &[(u64, &str)]| {
         let counts: Vec<_> = counts.iter().map(|(count, what)| format!("{} {what}", count_text(*count))).collect();
-        writeln!(text, "{name:<12}{}", counts.join(", "))
+        writeln!(text, "{name:<12}{}: {}", count_text(total), counts.join(", "))
     };
     let (files, references) = (&end.files, &end.references);
     line(
         "files",
+        files.seen,
         &[
-            (files.seen, "seen:"),
             (files.changed, &format!("{would}changed")),
             (files.unchanged, "unchanged"),
             (files.skipped, "skipped"),
@@ -161,8 +161,8 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
     )?;
     line(
         "references",
+        references.found,
         &[
-            (references.found, "found:"),
             (references.replaced, &format!("{would}replaced")),
             (references.current, "current"),
             (references.unknown, "not in the map"),
