@@ -25,6 +25,12 @@ const COMMANDS: &[&[&str]] = &[
     &["cas", "info"],
     &["cas", "ls"],
     &["cas", "put"],
+    &["cas", "map"],
+    &["cas", "map", "find"],
+    &["cas", "map", "export"],
+    &["cas", "map", "check"],
+    &["cas", "map", "index"],
+    &["cas", "rewrite-refs"],
 ];
 
 #[test]

@@ -28,6 +28,7 @@ pub mod publish;
 pub mod reader;
 pub mod recode;
 pub mod record;
+pub mod references;
 pub mod seal;
 pub mod source;
 pub mod state;

@@ -3,6 +3,7 @@
 use super::reader::KeyMap;
 use super::reverse::{Reverse, ReverseState, reverse_path, unfit};
 use super::row::{HEADER_LINE, MapRow};
+use super::rows::NumberedRow;
 use crate::cas::key::Key;
 use crate::migration::Error;
 
@@ -26,6 +27,20 @@ impl KeyMap {
     /// [`Error::Corrupt`] for the first line that is no row or not behind the one before it, and for the first entry
     /// that does not lead to its row; also if the reverse file does not fit the map at all.
     pub fn check(&self) -> Result<MapCheck, Error> {
+        let (rows, digest) = self.read_all(|_| Ok(()))?;
+        match &self.reverse {
+            ReverseState::Fits(reverse) => self.check_reverse(reverse, rows, digest)?,
+            ReverseState::Unfit(why) => return Err(unfit(reverse_path(self.path()), 0, (*why).to_owned())),
+            ReverseState::Absent => {}
+        }
+        Ok(MapCheck { rows, bytes: self.len_bytes(), digest, has_reverse: self.has_reverse() })
+    }
+
+    /// Reads every line, tells of each, and returns their number and the digest of the map.
+    pub(super) fn read_all(
+        &self,
+        mut tell: impl FnMut(&NumberedRow) -> Result<(), Error>,
+    ) -> Result<(u64, Key), Error> {
         let mut digest = blake3::Hasher::new();
         digest.update(HEADER_LINE);
         let mut last: Option<MapRow> = None;
@@ -36,20 +51,15 @@ impl KeyMap {
             if last.is_some_and(|last| last.identity() >= found.row.identity()) {
                 return Err(self.corrupt(found.offset, found.line, "it is not in order"));
             }
+            // A row has one text, so these are the bytes of the file.
             line.clear();
             found.row.push_line(&mut line);
             digest.update(&line);
+            tell(&found)?;
             last = Some(found.row);
             rows += 1;
         }
-        let digest = Key(*digest.finalize().as_bytes());
-        match &self.reverse {
-            ReverseState::Fits(reverse) => self.check_reverse(reverse, rows, digest)?,
-            ReverseState::Unfit(why) => return Err(unfit(reverse_path(self.path()), 0, (*why).to_owned())),
-            ReverseState::Absent => {}
-        }
-        let has_reverse = matches!(self.reverse, ReverseState::Fits(_));
-        Ok(MapCheck { rows, bytes: self.len_bytes(), digest, has_reverse })
+        Ok((rows, Key(*digest.finalize().as_bytes())))
     }
 
     /// As many entries as rows, none twice, and each leads to a row with its key: so each row has its entry.

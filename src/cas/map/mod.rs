@@ -29,11 +29,14 @@
 mod check;
 mod export;
 mod file_writer;
+mod index;
 mod reader;
 mod reverse;
 mod row;
 mod rows;
 mod writer;
+
+use std::path::{Path, PathBuf};
 
 pub use check::MapCheck;
 pub use reader::KeyMap;
@@ -44,3 +47,11 @@ pub use writer::{MapSummary, MapWriter};
 
 /// Name of the map of a migration.
 pub const MAP_NAME: &str = "key-map.tsv";
+
+/// The map of the migration that made the store at `store`: `<store>.migration/key-map.tsv`. `None` if the path does
+/// not end in a name.
+pub fn map_of_store(store: &Path) -> Option<PathBuf> {
+    let mut name = store.file_name()?.to_os_string();
+    name.push(".migration");
+    Some(store.with_file_name(name).join(MAP_NAME))
+}

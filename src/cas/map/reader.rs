@@ -55,6 +55,11 @@ impl KeyMap {
         self.len_bytes
     }
 
+    /// True if there is a reverse file that fits, so that a new key is found without reading the whole map.
+    pub fn has_reverse(&self) -> bool {
+        matches!(self.reverse, ReverseState::Fits(_))
+    }
+
     /// The rows of an old key, by the names of their algorithms.
     pub fn find_old(&self, key: Key) -> Result<Vec<MapRow>, Error> {
         let mut found: Vec<MapRow> = Vec::new();

@@ -1,6 +1,5 @@
 //! Writes a map and its reverse file from rows in any order, in memory that does not grow with them.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use super::file_writer::FileWriter;
 use super::reverse::{ENTRY_KEY_BYTES, ReverseEntry, ReverseHeader, reverse_path};
 use super::row::{HEADER_LINE, MAP_ROW_BYTES, MapRow};
 use crate::cas::key::Key;
-use crate::durable::{Disk, create_directory_durable};
+use crate::durable::{Disk, create_directory_durable, parent_of, temporary_name};
 use crate::migration::Error;
 use crate::pipeline::{Merged, SortedRuns, StopToken, remove_run_files};
 
@@ -82,13 +81,14 @@ impl MapWriter {
     pub fn finish(self, map_path: &Path, stop: &StopToken) -> Result<Option<MapSummary>, Error> {
         let Self { disk, scratch, rows, mut reverse } = self;
         let reverse_path = reverse_path(map_path);
-        let (new_map, new_reverse) = (temporary(map_path), temporary(&reverse_path));
+        let (new_map, new_reverse) = (temporary_name(map_path), temporary_name(&reverse_path));
         let summary = write_map(&*disk, &new_map, rows.finish()?, &mut reverse, stop)?;
         let Some(summary) = summary else {
             disk.remove_file(&new_map)?;
             return Ok(None);
         };
-        if !write_reverse(&*disk, &new_reverse, &summary, reverse.finish()?, stop)? {
+        let header = ReverseHeader::new(summary.bytes, summary.rows, summary.digest);
+        if !write_reverse(&*disk, &new_reverse, &header, reverse.finish()?, stop)? {
             disk.remove_file(&new_map)?;
             disk.remove_file(&new_reverse)?;
             return Ok(None);
@@ -105,20 +105,9 @@ fn scratch_directories(scratch: &Path) -> [PathBuf; 2] {
     ["rows", "reverse"].map(|name| scratch.join(name))
 }
 
-/// `.NAME.tmp` beside `path`.
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".tmp");
-    path.with_file_name(name)
-}
-
 /// Gives the new files their names, the map last: where it stands, its reverse file does.
 fn publish(disk: &dyn Disk, [reverse, map]: [(&Path, &Path); 2]) -> Result<(), Error> {
-    let directory = match map.1.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = parent_of(map.1);
     if disk.kind(map.1)?.is_some() {
         disk.remove_file(map.1)?;
         disk.sync_directory(directory)?;
@@ -184,16 +173,16 @@ fn contradiction(a: &MapRow, b: &MapRow) -> Error {
     Error::Accounting { what }
 }
 
-/// Writes the reverse file. False if a stop was requested.
-fn write_reverse(
+/// Writes a reverse file. False if a stop was requested.
+pub(super) fn write_reverse(
     disk: &dyn Disk,
     path: &Path,
-    map: &MapSummary,
+    header: &ReverseHeader,
     mut sorted: Merged<ENTRY_KEY_BYTES>,
     stop: &StopToken,
 ) -> Result<bool, Error> {
     let mut file = FileWriter::create(disk, path)?;
-    file.append(ReverseHeader::new(map.bytes, map.rows, map.digest).as_bytes())?;
+    file.append(header.as_bytes())?;
     let mut entries: u64 = 0;
     while let Some(bytes) = sorted.next()? {
         if entries.is_multiple_of(ROWS_BETWEEN_LOOKS) && stop.is_requested() {

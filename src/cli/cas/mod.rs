@@ -6,8 +6,10 @@ mod get;
 mod health;
 mod info;
 mod ls;
+mod map;
 mod migrate;
 mod put;
+mod rewrite_refs;
 
 use super::verbs::verbs;
 
@@ -29,4 +31,9 @@ verbs! {
     Get(get::GetCommand),
     /// Put content into a store, durably, and print its key
     Put(put::PutCommand),
+    /// Give the references in other files the keys of the new store, or take them back
+    RewriteRefs(rewrite_refs::RewriteRefsCommand),
+    ;
+    /// The map of a migration: which new key became of an old one
+    Map(map::Verb),
 }
