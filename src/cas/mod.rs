@@ -3,6 +3,7 @@
 
 pub mod digest;
 pub mod health;
+pub mod json;
 pub mod key;
 pub mod record;
 
