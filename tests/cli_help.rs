@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["demo"],
     &["space"],
@@ -20,6 +20,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["space", "export"],
     &["space", "clean"],
     &["space", "get"],
+    &["cas", "hash-vectors"],
 ];
 
 #[test]

@@ -2,7 +2,10 @@
 //! one to the other (spec/requiem.md, part A).
 
 pub mod digest;
+pub mod domain;
+pub mod hash_vectors;
 pub mod health;
+pub mod input;
 pub mod json;
 pub mod key;
 pub mod record;

@@ -1,5 +1,6 @@
 //! `haul cas`: content-addressed stores.
 
+mod hash_vectors;
 mod health;
 
 use super::verbs::verbs;
@@ -10,4 +11,6 @@ verbs! {
 
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
+    /// Make the digests of the specification by every path that makes digests here
+    HashVectors(hash_vectors::HashVectorsCommand),
 }
