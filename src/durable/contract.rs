@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Disk, DiskEntry, EntryKind};
+use super::{CopyMeans, Disk, DiskEntry, EntryKind, ReaderKind, SourceFile};
 
 /// Exercises `disk` inside `root`, an existing empty directory.
 pub(super) fn disk_contract(disk: &dyn Disk, root: &Path) {
@@ -14,6 +14,11 @@ pub(super) fn disk_contract(disk: &dyn Disk, root: &Path) {
     exchanges(disk, &sub(disk, root, "exchanges"));
     removals(disk, &sub(disk, root, "removals"));
     locks(disk, &sub(disk, root, "locks"));
+    new_files(disk, &sub(disk, root, "new-files"));
+    copies(disk, &sub(disk, root, "copies"));
+    links(disk, &sub(disk, root, "links"));
+    modes(disk, &sub(disk, root, "modes"));
+    file_systems(disk, &sub(disk, root, "file-systems"));
 }
 
 fn sub(disk: &dyn Disk, root: &Path, name: &str) -> std::path::PathBuf {
@@ -167,4 +172,126 @@ fn locks(disk: &dyn Disk, root: &Path) {
     assert_eq!(get(disk, &path), b"third", "the text of an earlier owner is gone");
     drop(guard);
     assert_eq!(kind_of(disk.try_lock(&root.join("absent/lock"), "x")), ErrorKind::NotFound);
+}
+
+fn new_files(disk: &dyn Disk, root: &Path) {
+    let (path, empty) = (root.join("a"), root.join("empty"));
+    disk.write_new_file(&path, b"bytes").unwrap();
+    disk.write_new_file(&empty, b"").unwrap();
+    assert_eq!((get(disk, &path), get(disk, &empty)), (b"bytes".to_vec(), Vec::new()));
+    assert_eq!(kind_of(disk.write_new_file(&path, b"other")), ErrorKind::AlreadyExists);
+    assert_eq!(get(disk, &path), b"bytes");
+    assert_eq!(kind_of(disk.write_new_file(root, b"x")), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(disk.write_new_file(&root.join("absent/a"), b"x")), ErrorKind::NotFound);
+    assert_eq!(kind_of(disk.write_new_file(&path.join("a"), b"x")), ErrorKind::NotADirectory);
+    disk.open_file(&path).unwrap().write_all_at(5, b" and more").unwrap();
+    assert_eq!(get(disk, &path), b"bytes and more");
+}
+
+/// Lengths around the buffer that bytes are read through, 1 MiB.
+const COPIED_LENGTHS: [usize; 6] = [0, 1, 4096, (1 << 20) - 1, 1 << 20, (2 << 20) + 7];
+
+fn copies(disk: &dyn Disk, root: &Path) {
+    let sources = tempfile::tempdir().unwrap();
+    for (index, len) in COPIED_LENGTHS.into_iter().enumerate() {
+        let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        let source = a_source(&sources.path().join(index.to_string()), &bytes);
+        for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
+            let target = root.join(format!("{index}-{means:?}"));
+            disk.copy_new_file(&source, &target, means).unwrap();
+            assert!(get(disk, &target) == bytes, "{len} {means:?}");
+            assert_eq!(kind_of(disk.copy_new_file(&source, &target, means)), ErrorKind::AlreadyExists);
+        }
+    }
+    copies_of_changed_sources(disk, root, sources.path());
+    let source = a_source(&sources.path().join("source"), b"x");
+    let absent = root.join("absent");
+    assert_eq!(kind_of(disk.copy_new_file(&source, &absent.join("a"), CopyMeans::Auto)), ErrorKind::NotFound);
+    disk.can_reflink(&source, root).unwrap();
+    assert_eq!(kind_of(disk.can_reflink(&source, &absent)), ErrorKind::NotFound);
+    assert_eq!(disk.list(root).unwrap().len(), 2 * COPIED_LENGTHS.len() + 4, "trying it leaves nothing there");
+}
+
+fn copies_of_changed_sources(disk: &dyn Disk, root: &Path, sources: &Path) {
+    for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
+        let path = sources.join(format!("{means:?}"));
+        let source = a_source(&path, b"first");
+        a_source(&path, b"first and more");
+        let target = root.join(format!("longer-{means:?}"));
+        disk.copy_new_file(&source, &target, means).unwrap();
+        assert_eq!(get(disk, &target), b"first");
+
+        let source = a_source(&path, b"first");
+        a_source(&path, b"fir");
+        let error = disk.copy_new_file(&source, &root.join(format!("shorter-{means:?}")), means).unwrap_err();
+        assert_eq!((error.kind(), error.path), (ErrorKind::UnexpectedEof, path));
+    }
+}
+
+/// The file at `path` of the real disk, with these bytes from now on.
+#[allow(clippy::disallowed_methods, reason = "a source belongs to someone else")]
+fn a_source(path: &Path, bytes: &[u8]) -> SourceFile {
+    std::fs::write(path, bytes).unwrap();
+    SourceFile::open(path, ReaderKind::Auto).unwrap()
+}
+
+fn links(disk: &dyn Disk, root: &Path) {
+    let (a, b, inner) = (root.join("a"), root.join("b"), root.join("inner"));
+    put(disk, &a, b"shared");
+    disk.create_directory(&inner).unwrap();
+    disk.hard_link(&a, &b).unwrap();
+    disk.hard_link(&b, &inner.join("c")).unwrap();
+    disk.open_file(&b).unwrap().write_all_at(0, b"S").unwrap();
+    for path in [&a, &b, &inner.join("c")] {
+        assert_eq!(get(disk, path), b"Shared");
+        assert_eq!(disk.kind(path).unwrap(), Some(EntryKind::File));
+    }
+    assert_eq!(kind_of(disk.hard_link(&a, &b)), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(disk.hard_link(&a, &a)), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(disk.hard_link(&a, &inner)), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(disk.hard_link(&root.join("absent"), &b)), ErrorKind::NotFound);
+    assert_eq!(kind_of(disk.hard_link(&a, &root.join("absent/a"))), ErrorKind::NotFound);
+    assert_eq!(kind_of(disk.hard_link(&a, &b.join("below"))), ErrorKind::NotADirectory);
+    assert_eq!(kind_of(disk.hard_link(&inner, &root.join("d"))), ErrorKind::PermissionDenied);
+
+    disk.rename(&a, &b).unwrap();
+    assert_eq!(disk.kind(&a).unwrap(), Some(EntryKind::File), "two names of one file: a rename does nothing");
+    assert_eq!(kind_of(disk.rename_exclusive(&a, &b)), ErrorKind::AlreadyExists);
+    disk.exchange(&a, &b).unwrap();
+    disk.remove_file(&a).unwrap();
+    assert_eq!(disk.kind(&a).unwrap(), None);
+    assert_eq!(get(disk, &b), b"Shared");
+    put(disk, &a, b"another");
+    disk.rename(&a, &b).unwrap();
+    assert_eq!((get(disk, &b), get(disk, &inner.join("c"))), (b"another".to_vec(), b"Shared".to_vec()));
+    disk.remove_file(&inner.join("c")).unwrap();
+    disk.remove_directory(&inner).unwrap();
+}
+
+fn modes(disk: &dyn Disk, root: &Path) {
+    let (path, link) = (root.join("a"), root.join("link"));
+    put(disk, &path, b"x");
+    disk.hard_link(&path, &link).unwrap();
+    assert_eq!(disk.mode(&path).unwrap() & 0o7111, 0, "new files are not programs");
+    for mode in [0o400, 0o640, 0o755, 0o600] {
+        disk.set_mode(&path, mode).unwrap();
+        assert_eq!((disk.mode(&path).unwrap(), disk.mode(&link).unwrap()), (mode, mode));
+    }
+    disk.set_mode(&link, 0o10_0644).unwrap();
+    assert_eq!(disk.mode(&path).unwrap(), 0o644, "the bits of a file's kind are left out");
+    for (wrong, kind) in [(root.join("absent"), ErrorKind::NotFound), (root.into(), ErrorKind::IsADirectory)] {
+        assert_eq!((kind_of(disk.mode(&wrong)), kind_of(disk.set_mode(&wrong, 0o600))), (kind, kind));
+    }
+    disk.rename(&path, &root.join("b")).unwrap();
+    assert_eq!(disk.mode(&root.join("b")).unwrap(), 0o644);
+}
+
+fn file_systems(disk: &dyn Disk, root: &Path) {
+    let file_system = disk.file_system(root).unwrap();
+    disk.write_new_file(&root.join("a"), b"a").unwrap();
+    file_system.sync().unwrap();
+    file_system.sync().unwrap();
+    assert_eq!(get(disk, &root.join("a")), b"a");
+    assert_eq!(kind_of(disk.file_system(&root.join("absent"))), ErrorKind::NotFound);
+    assert_eq!(kind_of(disk.file_system(&root.join("a"))), ErrorKind::NotADirectory);
 }

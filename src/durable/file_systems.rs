@@ -5,9 +5,12 @@ use std::fs::File;
 /// Number of `statfs(2)` for a RAM disk.
 const TMPFS: u32 = 0x0102_1994;
 
+/// Number for ext2, ext3 and ext4.
+const EXT: u32 = 0xEF53;
+
 /// Numbers for file systems whose pages no other computer and no user process can pull away.
 const LOCAL: [u32; 9] = [
-    0xEF53,      // ext2, ext3, ext4
+    EXT,
     0x5846_5342, // xfs
     0x9123_683E, // btrfs
     TMPFS,
@@ -26,6 +29,11 @@ pub(super) fn is_local(file: &File) -> bool {
 /// True if the file lies in memory.
 pub(super) fn is_ram_disk(file: &File) -> bool {
     number(file) == Some(TMPFS)
+}
+
+/// True if two files on the file system never share storage, however one was copied from the other.
+pub(super) fn never_shares(file: &File) -> bool {
+    matches!(number(file), Some(EXT | TMPFS))
 }
 
 fn number(file: &File) -> Option<u32> {

@@ -3,24 +3,31 @@
 
 #[cfg(test)]
 mod contract;
+mod copy;
 mod disk;
 mod error;
 mod file_systems;
 mod guarded_map;
 mod reader_kind;
 mod real_disk;
+mod real_file_system;
 mod replace;
 mod simulated_disk;
 mod source;
 mod source_entries;
 mod window;
 
-pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
+pub use copy::{CopyMeans, CopyMethod};
+pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use guarded_map::SHRANK_EXIT_CODE;
 pub use reader_kind::{ReaderKind, UnknownReaderKind};
 pub use real_disk::RealDisk;
-pub use replace::{create_directory_durable, directory_bytes, read_file, remove_tree, replace_file};
+pub use real_file_system::sync_reports_errors;
+pub use replace::{
+    create_directory_durable, directory_bytes, parent_of, read_file, remove_tree, replace_file, replace_file_with,
+    temporary_name, write_synced_file,
+};
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};

@@ -4,15 +4,19 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{CWD, FallocateFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard, file_systems};
+use super::disk::{DiskFileSystem, MODE_BITS};
+use super::real_file_system::RealFileSystem;
+use super::{
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard, SourceFile, copy, file_systems,
+};
 
 /// Longest owner text that is read back from a lock held by another, in bytes.
 const OWNER_TEXT_BYTES_MAX: u64 = 4096;
@@ -27,6 +31,18 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         open("create file", path, OpenOptions::new().read(true).write(true).create_new(true))
+    }
+
+    fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        write_new_file(path, bytes).map_err(|e| DiskError::new("write new file", path, e))
+    }
+
+    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
+        copy::copy_new_file(source, target, means)
+    }
+
+    fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
+        copy::can_reflink(source, directory)
     }
 
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
@@ -64,6 +80,11 @@ impl Disk for RealDisk {
             .map_err(|e| DiskError::new("exchange", a, e.into()))
     }
 
+    fn hard_link(&self, source: &Path, target: &Path) -> Result<(), DiskError> {
+        rustix::fs::linkat(CWD, source, CWD, target, AtFlags::empty())
+            .map_err(|e| DiskError::new("create hard link", target, e.into()))
+    }
+
     fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
         fs::remove_file(path).map_err(|e| DiskError::new("remove file", path, e))
     }
@@ -85,6 +106,21 @@ impl Disk for RealDisk {
         }
     }
 
+    fn mode(&self, path: &Path) -> Result<u32, DiskError> {
+        file_mode(path).map_err(|e| DiskError::new("look up the mode of", path, e))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<(), DiskError> {
+        // The system would follow a link; asking first is what refuses one.
+        file_mode(path)
+            .and_then(|_| fs::set_permissions(path, fs::Permissions::from_mode(mode & MODE_BITS)))
+            .map_err(|e| DiskError::new("set the mode of", path, e))
+    }
+
+    fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        Ok(Arc::new(RealFileSystem::open(path)?))
+    }
+
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
         let status = rustix::fs::statvfs(path).map_err(|e| DiskError::new("measure free space at", path, e.into()))?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
@@ -103,6 +139,20 @@ fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<A
         return Err(wrap(io::ErrorKind::IsADirectory.into()));
     }
     Ok(Arc::new(RealFile { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) }))
+}
+
+/// Three calls: open, write, close. There may be millions of such files.
+fn write_new_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
+}
+
+fn file_mode(path: &Path) -> io::Result<u32> {
+    let metadata = fs::symlink_metadata(path)?;
+    match entry_kind(metadata.file_type()) {
+        EntryKind::File => Ok(metadata.permissions().mode() & MODE_BITS),
+        EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        EntryKind::Other => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
 }
 
 fn list_entries(path: &Path) -> io::Result<Vec<DiskEntry>> {
@@ -273,6 +323,11 @@ mod tests {
         let link = directory.path().join("link");
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         assert_eq!(RealDisk.kind(&link).unwrap(), Some(EntryKind::Other));
+        assert_eq!(RealDisk.mode(&link).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(RealDisk.set_mode(&link, 0o600).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        // The second name is one of the link itself: what it leads to does not exist.
+        RealDisk.hard_link(&link, &directory.path().join("name")).unwrap();
+        assert_eq!(RealDisk.kind(&directory.path().join("name")).unwrap(), Some(EntryKind::Other));
         assert_eq!(RealDisk.list(directory.path()).unwrap()[0].kind, EntryKind::Other);
     }
 

@@ -4,33 +4,62 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskError, EntryKind};
+use super::{Disk, DiskError, DiskFile, EntryKind};
 
 /// Puts `bytes` at `path` in one step that is durable on return: a crash leaves the old file or the new one, whole.
 ///
-/// The bytes go through `.<name>.tmp` beside it; one that a crash left is removed first. One writer at a time.
+/// The bytes go through the [`temporary_name`] beside it; a file that a crash left there is removed first. One writer
+/// at a time.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-    let (parent, temporary) = beside(path)?;
-    remove_file_if_present(disk, &temporary)?;
-    let file = disk.create_file(&temporary)?;
-    file.write_all_at(0, bytes)?;
-    file.sync()?;
-    disk.rename(&temporary, path)?;
-    disk.sync_directory(&parent)
+    replace_file_with(disk, path, None, |file| file.write_all_at(0, bytes))
 }
 
-fn beside(path: &Path) -> Result<(PathBuf, PathBuf), DiskError> {
-    let Some(name) = path.file_name() else {
-        return Err(DiskError::new("replace", path, io::ErrorKind::InvalidInput.into()));
-    };
-    let mut temporary = OsString::from(".");
-    temporary.push(name);
-    temporary.push(".tmp");
-    Ok((parent_of(path).to_path_buf(), path.with_file_name(temporary)))
+/// As [`replace_file`], for bytes that `write` streams and, if `mode` is given, with these permission bits (`0o7777`).
+///
+/// The bits are there before the first byte. Only those of a file that stays empty may be lost with the power.
+pub fn replace_file_with<E: From<DiskError>>(
+    disk: &dyn Disk,
+    path: &Path,
+    mode: Option<u32>,
+    write: impl FnOnce(&dyn DiskFile) -> Result<(), E>,
+) -> Result<(), E> {
+    if path.file_name().is_none() {
+        return Err(DiskError::new("replace", path, io::ErrorKind::InvalidInput.into()).into());
+    }
+    let temporary = temporary_name(path);
+    write_synced_file(disk, &temporary, mode, write)?;
+    disk.rename(&temporary, path)?;
+    Ok(disk.sync_directory(parent_of(path))?)
+}
+
+/// Writes a file anew, in place of one that a crash left there, and syncs its bytes, but not its name: for a name that
+/// nobody reads. `mode` as for [`replace_file_with`].
+pub fn write_synced_file<E: From<DiskError>>(
+    disk: &dyn Disk,
+    path: &Path,
+    mode: Option<u32>,
+    write: impl FnOnce(&dyn DiskFile) -> Result<(), E>,
+) -> Result<(), E> {
+    remove_file_if_present(disk, path)?;
+    let file = disk.create_file(path)?;
+    // Before the bytes: a sync of the file takes along only what is older than its length.
+    if let Some(mode) = mode {
+        disk.set_mode(path, mode)?;
+    }
+    write(&*file)?;
+    Ok(file.sync()?)
+}
+
+/// `.NAME.tmp` beside `path`, where its replacement grows.
+pub fn temporary_name(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    path.with_file_name(name)
 }
 
 /// The directory that holds the name: `.` for a bare name, the path itself for a root.
-fn parent_of(path: &Path) -> &Path {
+pub fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         None => path,
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -160,6 +189,82 @@ mod tests {
         assert_eq!(first_damage(replace_file), None);
     }
 
+    /// In pieces, and with permission bits.
+    fn stream(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        replace_file_with(disk, path, Some(0o640), |file| {
+            bytes.chunks(700).zip(0..).try_for_each(|(piece, index)| file.write_all_at(700 * index, piece))
+        })
+    }
+
+    #[test]
+    fn a_crash_leaves_the_old_file_or_the_streamed_one() {
+        assert_eq!(first_damage(stream), None);
+    }
+
+    /// The first crash that leaves the old bytes with the new permission bits, or the new bytes without them.
+    fn first_wrong_mode(replace: Replace) -> Option<String> {
+        let disk = disk_with_old();
+        replace(&disk, file(), &NEW).unwrap();
+        for fault in all_faults() {
+            for (operations, image) in disk.crash_images(fault).enumerate() {
+                let is_new = read_file(&image, file(), 1 << 20).unwrap() == NEW;
+                if (image.mode(file()).unwrap() == 0o640) != is_new {
+                    return Some(format!("{fault:?} after {operations}"));
+                }
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn permission_bits_come_with_the_bytes() {
+        assert_eq!(first_wrong_mode(stream), None);
+        let after_the_bytes: Replace = |disk, path, bytes| {
+            let temporary = temporary_name(path);
+            let file = disk.create_file(&temporary)?;
+            file.write_all_at(0, bytes)?;
+            disk.set_mode(&temporary, 0o640)?;
+            file.sync()?;
+            disk.rename(&temporary, path)?;
+            disk.sync_directory(parent_of(path))
+        };
+        assert!(first_wrong_mode(after_the_bytes).unwrap().starts_with("UnsyncedDropped after 6"));
+    }
+
+    #[test]
+    fn a_replaced_file_has_the_mode_that_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        RealDisk.write_new_file(&path, b"old").unwrap();
+        RealDisk.write_new_file(&temporary_name(&path), b"left by a crash").unwrap();
+        for mode in [0o400, 0o755] {
+            replace_file_with(&RealDisk, &path, Some(mode), |file| file.write_all_at(0, b"new")).unwrap();
+            assert_eq!(RealDisk.mode(&path).unwrap(), mode);
+            assert_eq!(read_file(&RealDisk, &path, 9).unwrap(), b"new");
+        }
+        assert_eq!(RealDisk.list(directory.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn errors_of_the_writer_are_given_back_and_leave_the_old_file() {
+        #[derive(Debug)]
+        enum Failure {
+            OfTheDisk,
+            OfTheWriter,
+        }
+        impl From<DiskError> for Failure {
+            fn from(_: DiskError) -> Self {
+                Self::OfTheDisk
+            }
+        }
+        let disk = disk_with_old();
+        let error = replace_file_with(&disk, file(), None, |_| Err(Failure::OfTheWriter)).unwrap_err();
+        assert!(matches!(error, Failure::OfTheWriter));
+        let error = replace_file_with::<Failure>(&disk, Path::new("/"), None, |_| Ok(())).unwrap_err();
+        assert!(matches!(error, Failure::OfTheDisk));
+        assert_eq!(read_file(&disk, file(), 1 << 20).unwrap(), OLD);
+    }
+
     #[test]
     fn the_simulated_disk_sees_every_step_that_is_left_out() {
         let in_place: Replace = |disk, path, bytes| {
@@ -170,15 +275,15 @@ mod tests {
         assert!(first_damage(in_place).unwrap().contains("LastWriteTorn after write"));
 
         let without_sync: Replace = |disk, path, bytes| {
-            let (parent, temporary) = beside(path)?;
+            let temporary = temporary_name(path);
             disk.create_file(&temporary)?.write_all_at(0, bytes)?;
             disk.rename(&temporary, path)?;
-            disk.sync_directory(&parent)
+            disk.sync_directory(parent_of(path))
         };
         assert!(first_damage(without_sync).unwrap().contains("after sync directory"));
 
         let without_directory_sync: Replace = |disk, path, bytes| {
-            let (_, temporary) = beside(path)?;
+            let temporary = temporary_name(path);
             let file = disk.create_file(&temporary)?;
             file.write_all_at(0, bytes)?;
             file.sync()?;
@@ -195,18 +300,21 @@ mod tests {
 
     #[test]
     fn a_failed_replacement_can_be_tried_again() {
-        let whole = disk_with_old();
-        replace_file(&whole, file(), &NEW).unwrap();
-        for kind in InjectedFault::ALL {
-            for n in 0..whole.operations() {
+        for replace in [replace_file as Replace, stream] {
+            let whole = disk_with_old();
+            replace(&whole, file(), &NEW).unwrap();
+            for (kind, n) in
+                InjectedFault::ALL.into_iter().flat_map(|kind| (0..whole.operations()).map(move |n| (kind, n)))
+            {
                 let disk = disk_with_old();
                 disk.fail_operation(n, kind);
-                replace_file(&disk, file(), &NEW).unwrap_err();
+                replace(&disk, file(), &NEW).unwrap_err();
                 let left = read_file(&disk, file(), 1 << 20).unwrap();
                 assert!(left == OLD || left == NEW, "{kind:?} at {n}");
-                replace_file(&disk, file(), &NEW).unwrap();
+                replace(&disk, file(), &NEW).unwrap();
                 let image = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
                 assert_eq!(image.snapshot(), whole.snapshot(), "{kind:?} at {n}");
+                assert_eq!(image.mode(file()).unwrap(), whole.mode(file()).unwrap(), "{kind:?} at {n}");
             }
         }
     }
@@ -214,7 +322,8 @@ mod tests {
     #[test]
     fn a_name_is_needed_to_replace() {
         assert_eq!(replace_file(&RealDisk, Path::new("/"), b"").unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(beside(Path::new("bare")).unwrap(), (PathBuf::from("."), PathBuf::from(".bare.tmp")));
+        let bare = Path::new("bare");
+        assert_eq!((parent_of(bare), temporary_name(bare)), (Path::new("."), PathBuf::from(".bare.tmp")));
     }
 
     #[test]

@@ -119,6 +119,11 @@ impl SourceFile {
         self.identity
     }
 
+    /// What is open, for calls that take two files.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Compares the open file, and the file that its path now leads to, with what was opened.
     pub fn check_unchanged(&self) -> Result<(), SourceChange> {
         let change = |what| SourceChange { path: self.path.to_path_buf(), what };
@@ -167,7 +172,7 @@ impl SourceFile {
         }
     }
 
-    fn read_error(&self, source: io::Error) -> DiskError {
+    pub(super) fn read_error(&self, source: io::Error) -> DiskError {
         DiskError::new("read source", &self.path, source)
     }
 

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 /// What a type must derive to be held by a checkpoint.
 pub use bincode::{Decode, Encode};
 
-use super::{Error, files};
-use crate::durable::{Disk, read_file};
+use super::Error;
+use crate::durable::{Disk, read_file, temporary_name, write_synced_file};
 
 /// Which store's checkpoint a file is: ASCII, padded with zeros, as in `*b"space\0\0\0"`.
 pub type Kind = [u8; 8];
@@ -188,8 +188,8 @@ impl CheckpointFile {
     pub fn store<T: Encode>(&self, disk: &dyn Disk, value: &T) -> Result<(), Error> {
         let path = self.path();
         let bytes = encode(self.kind, &path, value)?;
-        let temporary = files::temporary_name(&path);
-        files::write_new(disk, &temporary, |file| Ok(file.write_all_at(0, &bytes)?))?;
+        let temporary = temporary_name(&path);
+        write_synced_file(disk, &temporary, None, |file| file.write_all_at(0, &bytes))?;
         if disk.kind(&path)?.is_some() {
             disk.rename(&path, &self.previous_path())?;
         }
@@ -202,7 +202,7 @@ impl CheckpointFile {
     /// The previous one goes first and durably, so that a crash cannot bring it back in place of the current one.
     pub fn remove(&self, disk: &dyn Disk) -> Result<(), Error> {
         let path = self.path();
-        for path in [files::temporary_name(&path), self.previous_path(), path] {
+        for path in [temporary_name(&path), self.previous_path(), path] {
             if disk.kind(&path)?.is_some() {
                 disk.remove_file(&path)?;
                 disk.sync_directory(&self.directory)?;
@@ -406,7 +406,7 @@ mod tests {
     fn removal_leaves_nothing_whatever_state_the_files_are_in() {
         let (disk, file) = stored(&[1, 2]);
         disk.open_file(&file.path()).unwrap().set_len(3).unwrap();
-        disk.create_file(&files::temporary_name(&file.path())).unwrap();
+        disk.create_file(&temporary_name(&file.path())).unwrap();
         file.remove(&disk).unwrap();
         assert_eq!(file.load::<Probe>(&disk).unwrap(), None);
         assert_eq!(disk.list(Path::new("/run")).unwrap(), []);

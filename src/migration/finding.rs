@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, files};
-use crate::durable::{Disk, DiskFile};
+use super::Error;
+use crate::durable::{Disk, DiskFile, parent_of};
 
 /// The longest text kept in a field of a finding, in bytes; the rest is cut off and marked with `…`.
 pub const TEXT_BYTES_MAX: usize = 4096;
@@ -94,7 +94,7 @@ impl FindingsLog {
             Some(_) => disk.open_file(path)?,
             None => disk.create_file(path)?,
         };
-        disk.sync_directory(files::parent(path))?;
+        disk.sync_directory(parent_of(path))?;
         check_len(&*file, path, len_bytes)?;
         file.set_len(len_bytes)?;
         Ok(Self { path: path.to_path_buf(), file, written_bytes: len_bytes, buffer: Vec::new() })

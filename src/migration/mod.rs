@@ -2,7 +2,6 @@
 
 pub mod checkpoint;
 mod error;
-mod files;
 pub mod finding;
 pub mod journal;
 pub mod lifecycle;

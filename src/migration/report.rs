@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::units::{bytes_text, count_text};
-use super::{Error, Findings, OutcomeCounts, files};
-use crate::durable::{Disk, DiskFile, read_file};
+use super::{Error, Findings, OutcomeCounts};
+use crate::durable::{Disk, DiskFile, read_file, replace_file_with, temporary_name};
 
 /// Version of the report's JSON.
 pub const REPORT_VERSION: u32 = 1;
@@ -112,7 +112,7 @@ pub fn write_report<C: OutcomeCounts>(
     let open_len = head.trim_end_matches("\n}").len();
     head.truncate(open_len);
     head.push_str(",\n  \"findings\": [");
-    files::replace(disk, path, |file| {
+    replace_file_with(disk, path, None, |file| {
         let mut out = Appender { file, written_bytes: 0, buffer: head.into_bytes() };
         let mut separator = "\n    ";
         findings.for_each(disk, |finding| {
@@ -134,7 +134,7 @@ pub fn report_says(disk: &dyn Disk, path: &Path, run_id: &str, outcome: &str) ->
         run_id: String,
         outcome: String,
     }
-    if disk.kind(&files::temporary_name(path))?.is_some() {
+    if disk.kind(&temporary_name(path))?.is_some() {
         return Ok(false);
     }
     let bytes = match read_file(disk, path, REPORT_READ_BYTES_MAX) {

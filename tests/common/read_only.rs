@@ -4,7 +4,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use haul::durable::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard, RealDisk};
+use haul::durable::{
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, EntryKind, LockGuard, RealDisk,
+    SourceFile,
+};
 
 /// The real disk, mounted read-only.
 pub struct ReadOnly;
@@ -16,6 +19,15 @@ fn refuse<T>(path: &Path) -> Result<T, DiskError> {
 impl Disk for ReadOnly {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         refuse(path)
+    }
+    fn write_new_file(&self, path: &Path, _bytes: &[u8]) -> Result<(), DiskError> {
+        refuse(path)
+    }
+    fn copy_new_file(&self, _source: &SourceFile, target: &Path, _means: CopyMeans) -> Result<CopyMethod, DiskError> {
+        refuse(target)
+    }
+    fn can_reflink(&self, _source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
+        refuse(directory)
     }
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         refuse(path)
@@ -38,6 +50,9 @@ impl Disk for ReadOnly {
     fn exchange(&self, a: &Path, _b: &Path) -> Result<(), DiskError> {
         refuse(a)
     }
+    fn hard_link(&self, _source: &Path, target: &Path) -> Result<(), DiskError> {
+        refuse(target)
+    }
     fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
         refuse(path)
     }
@@ -49,6 +64,15 @@ impl Disk for ReadOnly {
     }
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
         RealDisk.kind(path)
+    }
+    fn mode(&self, path: &Path) -> Result<u32, DiskError> {
+        RealDisk.mode(path)
+    }
+    fn set_mode(&self, path: &Path, _mode: u32) -> Result<(), DiskError> {
+        refuse(path)
+    }
+    fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        RealDisk.file_system(path)
     }
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
         RealDisk.free_bytes(path)

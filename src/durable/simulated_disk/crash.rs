@@ -1,6 +1,7 @@
 //! What a crash leaves of a simulated file system.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::tree::{Change, FileNode, NameEdit, Names, Node, NodeId, ROOT, Tree, write_at};
@@ -13,15 +14,16 @@ const SECTOR_BYTES: usize = 512;
 pub enum CrashFault {
     /// It survives: the process died, not the computer.
     AllKept,
-    /// It is lost: bytes and names are those of their last sync.
+    /// It is lost: bytes, names and permission bits are those of their last sync.
     UnsyncedDropped,
     /// It survives, but for the second half of the last write, cut at a multiple of 512 bytes.
     LastWriteTorn,
-    /// Bytes survive, changes of names are lost; files whose names were never synced are gone.
+    /// Bytes and permission bits survive, changes of names are lost; files whose names were never synced are gone.
     RenamesLost,
-    /// Changes of names survive, bytes are lost: a new name may stand for an empty file.
+    /// Changes of names survive, bytes and permission bits are lost: a new name may stand for an empty file.
     RenamesEarly,
-    /// Of each write any 512-byte sectors survive, of the names of each directory any first changes, by this seed.
+    /// Of each write any 512-byte sectors survive, of the names of each directory any first changes, of a file's
+    /// permission bits any that were set, by this seed.
     ScatteredWrites(u64),
     /// As [`ScatteredWrites`](Self::ScatteredWrites), but of the names any changes survive that build on none that is
     /// lost, in whatever order they were made: a file system without a journal.
@@ -47,15 +49,21 @@ pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
     let names = surviving_names(tree, fault, &mut random);
     let torn = last_write(tree);
     let mut settled = Tree::new();
-    // Ends: no node has two names, since a change that moves one away goes with the older one that brought it there.
+    // A file has one fate, however many of its names survive.
+    let mut settled_files: HashMap<NodeId, NodeId> = HashMap::new();
+    // Ends: no directory has two names, since a change that moves one away goes with the older one that brought it
+    // there.
     let mut open: Vec<(NodeId, NodeId)> = vec![(ROOT, ROOT)];
     while let Some((old_directory, new_directory)) = open.pop() {
         for (name, &old) in &names[old_directory] {
             match &tree.nodes[old] {
-                Node::File(file) => {
-                    let content = surviving_bytes(file, fault, torn, &mut random);
-                    settled.install(new_directory, name, Node::File(FileNode::settled(content)));
-                }
+                Node::File(file) => match settled_files.entry(old) {
+                    Entry::Occupied(new) => settled.install_link(new_directory, name, *new.get()),
+                    Entry::Vacant(entry) => {
+                        let survivor = surviving_file(file, fault, torn, &mut random);
+                        entry.insert(settled.install(new_directory, name, Node::File(survivor)));
+                    }
+                },
                 Node::Directory(_) => {
                     open.push((old, settled.install_directory(new_directory, name)));
                 }
@@ -121,6 +129,24 @@ fn last_write(tree: &Tree) -> Option<u64> {
     tree.nodes.iter().filter_map(of_node).max()
 }
 
+fn surviving_file(file: &FileNode, fault: CrashFault, torn: Option<u64>, random: &mut Random) -> FileNode {
+    FileNode::settled(surviving_bytes(file, fault, torn, random), surviving_mode(file, fault, random))
+}
+
+/// Of scattered changes any is the last that survived.
+fn surviving_mode(file: &FileNode, fault: CrashFault, random: &mut Random) -> u32 {
+    match fault {
+        CrashFault::AllKept | CrashFault::RenamesLost | CrashFault::LastWriteTorn => file.cached_mode,
+        CrashFault::UnsyncedDropped | CrashFault::RenamesEarly => file.durable_mode,
+        CrashFault::ScatteredWrites(_) | CrashFault::ScatteredNames(_) => {
+            file.unsynced.iter().fold(file.durable_mode, |surviving, (_, change)| match change {
+                Change::SetMode(mode) if !random.one_in(2) => *mode,
+                _ => surviving,
+            })
+        }
+    }
+}
+
 fn surviving_bytes(file: &FileNode, fault: CrashFault, torn: Option<u64>, random: &mut Random) -> Arc<Vec<u8>> {
     match fault {
         CrashFault::AllKept | CrashFault::RenamesLost => file.cached.clone(),
@@ -159,6 +185,7 @@ fn scatter(file: &FileNode, random: &mut Random) -> Vec<u8> {
         match change {
             Change::SetLen(_) if random.one_in(2) => {}
             Change::SetLen(_) => change.apply(&mut content),
+            Change::SetMode(_) => {}
             Change::Write { offset, bytes } => scatter_write(&mut content, *offset as usize, bytes, random),
         }
     }

@@ -9,19 +9,23 @@ use parking_lot::Mutex;
 
 use super::state::State;
 use super::tree::{Change, NodeId};
-use crate::durable::{DiskError, DiskFile};
+use crate::durable::{DiskError, DiskFile, DiskFileSystem};
 
 pub(super) struct SimulatedFile {
     state: Arc<Mutex<State>>,
     node: NodeId,
     path: PathBuf,
     is_writable: bool,
+    /// Losses of the disk when the file was opened.
+    losses_before: u64,
     sync_failed: AtomicBool,
 }
 
 impl SimulatedFile {
     pub(super) fn new(state: Arc<Mutex<State>>, node: NodeId, path: &Path, is_writable: bool) -> Self {
-        Self { state, node, path: path.to_path_buf(), is_writable, sync_failed: AtomicBool::new(false) }
+        let losses_before = state.lock().tree.losses;
+        let path = path.to_path_buf();
+        Self { state, node, path, is_writable, losses_before, sync_failed: AtomicBool::new(false) }
     }
 
     fn run<T>(&self, operation: &'static str, body: impl FnOnce(&mut State) -> io::Result<T>) -> Result<T, DiskError> {
@@ -81,7 +85,46 @@ impl DiskFile for SimulatedFile {
     fn sync(&self) -> Result<(), DiskError> {
         self.run("sync", |state| {
             self.check_sync()?;
+            if state.tree.file(self.node).last_loss > self.losses_before {
+                self.sync_failed.store(true, Ordering::Release);
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
             state.sync(&self.path, self.node).inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
+        })
+    }
+}
+
+/// The whole disk: it has one file system.
+pub(super) struct SimulatedFileSystem {
+    state: Arc<Mutex<State>>,
+    path: PathBuf,
+    /// Losses of the disk when the file system was asked for.
+    losses_before: u64,
+    sync_failed: AtomicBool,
+}
+
+impl SimulatedFileSystem {
+    pub(super) fn new(state: Arc<Mutex<State>>, path: &Path) -> Self {
+        let losses_before = state.lock().tree.losses;
+        Self { state, path: path.to_path_buf(), losses_before, sync_failed: AtomicBool::new(false) }
+    }
+
+    fn sync_all(&self, state: &mut State) -> io::Result<()> {
+        if self.sync_failed.load(Ordering::Acquire) {
+            return Err(io::Error::other("an earlier sync of this file system failed, bytes on it may be lost"));
+        }
+        if state.tree.losses > self.losses_before {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
+        state.sync_all()
+    }
+}
+
+impl DiskFileSystem for SimulatedFileSystem {
+    fn sync(&self) -> Result<(), DiskError> {
+        self.sync_all(&mut self.state.lock()).map_err(|e| {
+            self.sync_failed.store(true, Ordering::Release);
+            DiskError::new("sync the file system of", &self.path, e)
         })
     }
 }

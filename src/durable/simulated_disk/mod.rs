@@ -2,8 +2,14 @@
 //!
 //! A file has the bytes of its last sync and the changes since. A directory has the names of its last sync; changes of
 //! names since then wait, in order, for a sync of the directory they were made in: a rename between two directories for
-//! the target's, an exchange for both. Syncing a file makes its bytes durable, never its name. That is less than most
-//! file systems give, and nothing may rely on more.
+//! the target's, an exchange for both. Syncing a file makes its bytes durable, never its name. A file with two names is
+//! one file: its bytes are the same under both, and each name waits for its own directory. Permission bits are durable
+//! by a sync of the file system, or by one of the file if its length changed after them, as with `fdatasync`. Syncing
+//! the file system makes all of this durable at once. That is less than most file systems give, and nothing may rely on
+//! more.
+//!
+//! A failed sync takes what it should have made durable. It is told to every file, and every file system, that was open
+//! at that time: none of them can be synced after that without an error.
 
 mod crash;
 mod files;
@@ -23,9 +29,11 @@ use parking_lot::Mutex;
 pub use crash::CrashFault;
 pub use state::InjectedFault;
 
-use super::{Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard};
+use super::{
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, EntryKind, LockGuard, SourceFile, copy,
+};
 use crash::settle;
-use files::{SimulatedFile, SimulatedLock};
+use files::{SimulatedFile, SimulatedFileSystem, SimulatedLock};
 use state::State;
 use tree::{Effect, Tree};
 
@@ -118,7 +126,8 @@ impl SimulatedDisk {
     /// All files that can be seen, with their bytes.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state.lock();
-        state.tree.files().into_iter().map(|(path, file)| (path, Vec::clone(&file.cached))).collect()
+        let bytes = |file| Vec::clone(&state.tree.file(file).cached);
+        state.tree.file_names().into_iter().map(|(path, file)| (path, bytes(file))).collect()
     }
 
     fn open(&self, operation: &'static str, path: &Path, is_writable: bool) -> Result<Arc<dyn DiskFile>, DiskError> {
@@ -137,6 +146,20 @@ impl Disk for SimulatedDisk {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         let node = self.state.lock().create_file(path).map_err(|e| DiskError::new("create file", path, e))?;
         Ok(Arc::new(SimulatedFile::new(self.state.clone(), node, path, true)))
+    }
+
+    fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        self.state.lock().write_new_file(path, bytes).map_err(|e| DiskError::new("write new file", path, e))
+    }
+
+    fn copy_new_file(&self, source: &SourceFile, target: &Path, _means: CopyMeans) -> Result<CopyMethod, DiskError> {
+        let file = self.create_file(target)?;
+        copy::read_through(source, |offset, piece| file.write_all_at(offset, piece))?;
+        Ok(CopyMethod::ReadWrite)
+    }
+
+    fn can_reflink(&self, _source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
+        self.list(directory).map(|_| false)
     }
 
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
@@ -167,6 +190,10 @@ impl Disk for SimulatedDisk {
         self.state.lock().exchange(a, b).map_err(|e| DiskError::new("exchange", a, e))
     }
 
+    fn hard_link(&self, source: &Path, target: &Path) -> Result<(), DiskError> {
+        self.state.lock().hard_link(source, target).map_err(|e| DiskError::new("create hard link", target, e))
+    }
+
     fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
         self.state.lock().remove_file(path).map_err(|e| DiskError::new("remove file", path, e))
     }
@@ -181,6 +208,19 @@ impl Disk for SimulatedDisk {
 
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
         self.state.lock().kind(path).map_err(|e| DiskError::new("look up", path, e))
+    }
+
+    fn mode(&self, path: &Path) -> Result<u32, DiskError> {
+        self.state.lock().mode(path).map_err(|e| DiskError::new("look up the mode of", path, e))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<(), DiskError> {
+        self.state.lock().set_mode(path, mode).map_err(|e| DiskError::new("set the mode of", path, e))
+    }
+
+    fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        self.state.lock().list(path).map_err(|e| DiskError::new("open the file system of", path, e))?;
+        Ok(Arc::new(SimulatedFileSystem::new(self.state.clone(), path)))
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {

@@ -1,12 +1,13 @@
 //! A simulated disk in use: checks what an operation may do, lets it fail if asked to, records it and carries it out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::tree::{Change, Effect, FileNode, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
+use super::tree::{Change, Effect, FileNode, NEW_FILE_MODE, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
+use crate::durable::disk::MODE_BITS;
 use crate::durable::{DiskEntry, EntryKind};
 
 /// How an operation is made to fail. One that a fault does not fit fails as `Eio`.
@@ -18,7 +19,8 @@ pub enum InjectedFault {
     Enospc,
     /// Half of a write's bytes are written, then `StorageFull`.
     ShortWrite,
-    /// A file's sync loses what was not synced, with an input/output error.
+    /// A sync of a file loses what of it was not synced, one of the file system what of any file was not, with an
+    /// input/output error.
     FailedSync,
 }
 
@@ -67,7 +69,7 @@ impl State {
         let parent = self.install_directories(path.parent().expect("a file has a directory"));
         let name = path.file_name().expect("a file has a name");
         assert!(self.tree.find(path).is_err(), "{} is there already", path.display());
-        self.tree.install(parent, name, Node::File(FileNode::settled(Arc::new(bytes.to_vec()))));
+        self.tree.install(parent, name, Node::File(FileNode::settled(Arc::new(bytes.to_vec()), NEW_FILE_MODE)));
         self.initial = self.tree.clone();
     }
 
@@ -106,6 +108,10 @@ impl State {
                 self.record(format!("{label}, failing"), Effect::LoseUnsynced(file));
                 libc::EIO
             }
+            (InjectedFault::FailedSync, Effect::SyncAll) => {
+                self.record(format!("{label}, failing"), Effect::LoseAllUnsynced);
+                libc::EIO
+            }
             _ => libc::EIO,
         };
         Err(io::Error::from_raw_os_error(error))
@@ -131,6 +137,39 @@ impl State {
         self.tree.find(path)
     }
 
+    /// Two operations, or one for no bytes: a crash may come between them.
+    pub(super) fn write_new_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = self.create_file(path)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.change(path, file, Change::Write { offset: 0, bytes: bytes.into() })
+    }
+
+    /// Looks in the order in which Linux does, so that the same mistake gets the same answer.
+    pub(super) fn hard_link(&mut self, source: &Path, target: &Path) -> io::Result<()> {
+        let node = self.tree.find(source)?;
+        let (parent, name) = self.find_place(target)?;
+        if self.tree.is_directory(node) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let change = NameChange { edits: vec![edit(parent, name, Some(node))], waits_on: vec![parent] };
+        self.perform(format!("link {} to {}", target.display(), source.display()), Effect::Names(change))
+    }
+
+    pub(super) fn mode(&self, path: &Path) -> io::Result<u32> {
+        Ok(self.tree.file(self.find_file(path)?).cached_mode)
+    }
+
+    pub(super) fn set_mode(&mut self, path: &Path, mode: u32) -> io::Result<()> {
+        let file = self.find_file(path)?;
+        self.change(path, file, Change::SetMode(mode & MODE_BITS))
+    }
+
+    pub(super) fn sync_all(&mut self) -> io::Result<()> {
+        self.perform("sync the file system".into(), Effect::SyncAll)
+    }
+
     pub(super) fn create_directory(&mut self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.find_place(path)?;
         self.perform(format!("create directory {}", path.display()), Effect::CreateDirectory(parent, name.into()))
@@ -153,6 +192,7 @@ impl State {
                 (format!("write {} bytes at {offset} of {}", bytes.len(), path.display()), end)
             }
             Change::SetLen(len) => (format!("set the length of {} to {len}", path.display()), *len),
+            Change::SetMode(mode) => (format!("set the mode of {} to {mode:o}", path.display()), 0),
         };
         self.check_capacity(file, end)?;
         self.perform(label, Effect::Change(file, change))
@@ -174,7 +214,8 @@ impl State {
     }
 
     fn used_bytes(&self) -> u64 {
-        self.tree.files().iter().map(|(_, file)| file.cached.len() as u64).sum()
+        let files: BTreeSet<NodeId> = self.tree.file_names().into_iter().map(|(_, file)| file).collect();
+        files.into_iter().map(|file| self.tree.file(file).cached.len() as u64).sum()
     }
 
     pub(super) fn free_bytes(&self, path: &Path) -> io::Result<u64> {

@@ -13,29 +13,37 @@ pub(super) type Names = BTreeMap<OsString, NodeId>;
 
 pub(super) const ROOT: NodeId = 0;
 
+/// The permission bits of a file that is new.
+pub(super) const NEW_FILE_MODE: u32 = 0o644;
+
 /// One effect as it is logged and replayed. Replaying the same effects on the same tree gives the same node numbers.
 #[derive(Clone)]
 pub(super) enum Effect {
-    /// A write or a new length.
+    /// A write, a new length or new permission bits.
     Change(NodeId, Change),
-    /// The file's bytes and length become durable.
+    /// The file's bytes and length become durable, and permission bits that are older than its length.
     Sync(NodeId),
-    /// What a failed sync leaves: the bytes are those of the last sync.
+    /// What a failed sync leaves: the file is that of the last sync.
     LoseUnsynced(NodeId),
     CreateFile(NodeId, OsString),
     CreateDirectory(NodeId, OsString),
     Names(NameChange),
     /// The directory's names become durable.
     SyncDirectory(NodeId),
+    /// Everything becomes durable.
+    SyncAll,
+    /// What a failed sync of the file system leaves: every file is that of its last sync, names wait as before.
+    LoseAllUnsynced,
     /// Something that leaves no trace, but that can fail.
     Nothing,
 }
 
-/// A change of a file's bytes.
+/// A change of a file.
 #[derive(Clone)]
 pub(super) enum Change {
     Write { offset: u64, bytes: Arc<[u8]> },
     SetLen(u64),
+    SetMode(u32),
 }
 
 impl Change {
@@ -43,6 +51,7 @@ impl Change {
         match self {
             Self::Write { offset, bytes } => write_at(content, *offset as usize, bytes),
             Self::SetLen(len) => content.resize(*len as usize, 0),
+            Self::SetMode(_) => {}
         }
     }
 }
@@ -89,12 +98,16 @@ pub(super) enum Node {
     Directory(DirectoryNode),
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct FileNode {
     pub(super) durable: Arc<Vec<u8>>,
+    pub(super) durable_mode: u32,
     pub(super) cached: Arc<Vec<u8>>,
-    /// What leads from `durable` to `cached`, each with its place in the order of all changes of the tree.
+    pub(super) cached_mode: u32,
+    /// What leads from durable to cached, each with its place in the order of all changes of the tree.
     pub(super) unsynced: Vec<(u64, Change)>,
+    /// The last of the tree's losses that took something of this file.
+    pub(super) last_loss: u64,
 }
 
 #[derive(Clone, Default)]
@@ -110,22 +123,29 @@ pub(super) struct Tree {
     /// Changes of names that are not durable, oldest first.
     pub(super) pending: Vec<NameChange>,
     changes: u64,
+    /// How many failed syncs took bytes with them.
+    pub(super) losses: u64,
 }
 
 impl Tree {
     /// An empty root directory.
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Node::Directory(DirectoryNode::default())], pending: Vec::new(), changes: 0 }
+        Self { nodes: vec![Node::Directory(DirectoryNode::default())], pending: Vec::new(), changes: 0, losses: 0 }
     }
 
     /// Adds a node under a name, both durable.
     pub(super) fn install(&mut self, directory: NodeId, name: &OsStr, node: Node) -> NodeId {
         let id = self.nodes.len();
         self.nodes.push(node);
-        let parent = self.directory_mut(directory);
-        parent.durable.insert(name.into(), id);
-        parent.cached.insert(name.into(), id);
+        self.install_link(directory, name, id);
         id
+    }
+
+    /// Adds a durable name for a node that is there.
+    pub(super) fn install_link(&mut self, directory: NodeId, name: &OsStr, node: NodeId) {
+        let parent = self.directory_mut(directory);
+        parent.durable.insert(name.into(), node);
+        parent.cached.insert(name.into(), node);
     }
 
     /// Adds an empty directory under a name, both durable.
@@ -139,22 +159,26 @@ impl Tree {
             Effect::Change(file, change) => {
                 self.changes += 1;
                 let place = self.changes;
-                let file = self.file_mut(*file);
-                change.apply(Arc::make_mut(&mut file.cached));
-                file.unsynced.push((place, change.clone()));
+                self.file_mut(*file).change(place, change);
             }
             Effect::Sync(file) => self.file_mut(*file).sync(),
             Effect::LoseUnsynced(file) => {
-                let file = self.file_mut(*file);
-                file.unsynced.clear();
-                file.cached = file.durable.clone();
+                self.losses += 1;
+                let loss = self.losses;
+                self.file_mut(*file).lose_unsynced(loss);
             }
-            Effect::CreateFile(directory, name) => self.create(*directory, name, Node::File(FileNode::default())),
+            Effect::CreateFile(directory, name) => self.create(*directory, name, Node::File(FileNode::new())),
             Effect::CreateDirectory(directory, name) => {
                 self.create(*directory, name, Node::Directory(DirectoryNode::default()));
             }
             Effect::Names(change) => self.change_names(change.clone()),
             Effect::SyncDirectory(directory) => self.sync_directory(*directory),
+            Effect::SyncAll => self.sync_all(),
+            Effect::LoseAllUnsynced => {
+                self.losses += 1;
+                let loss = self.losses;
+                self.all_files().for_each(|file| file.lose_unsynced(loss));
+            }
             Effect::Nothing => {}
         }
     }
@@ -198,6 +222,21 @@ impl Tree {
                 self.pending.push(change);
             }
         }
+    }
+
+    fn sync_all(&mut self) {
+        self.all_files().for_each(FileNode::sync_all);
+        for edit in std::mem::take(&mut self.pending).iter().flat_map(|change| &change.edits) {
+            edit.apply(&mut self.directory_mut(edit.directory).durable);
+        }
+    }
+
+    /// Those too that no name leads to any more.
+    fn all_files(&mut self) -> impl Iterator<Item = &mut FileNode> {
+        self.nodes.iter_mut().filter_map(|node| match node {
+            Node::File(file) => Some(file),
+            Node::Directory(_) => None,
+        })
     }
 
     /// What stands at an absolute path, in the cache.
@@ -260,37 +299,86 @@ impl Tree {
         }
     }
 
-    /// Every file that can be reached in the cache, with its path.
-    pub(super) fn files(&self) -> Vec<(PathBuf, &FileNode)> {
-        let mut files = Vec::new();
-        self.collect_files(ROOT, Path::new("/"), &mut files);
-        files
+    /// Every name of a file that can be reached in the cache, with the file it stands for.
+    pub(super) fn file_names(&self) -> Vec<(PathBuf, NodeId)> {
+        let mut names = Vec::new();
+        self.collect_file_names(ROOT, Path::new("/"), &mut names);
+        names
     }
 
-    fn collect_files<'a>(&'a self, node: NodeId, path: &Path, files: &mut Vec<(PathBuf, &'a FileNode)>) {
+    fn collect_file_names(&self, node: NodeId, path: &Path, found: &mut Vec<(PathBuf, NodeId)>) {
         match &self.nodes[node] {
-            Node::File(file) => files.push((path.to_path_buf(), file)),
+            Node::File(_) => found.push((path.to_path_buf(), node)),
             Node::Directory(directory) => {
-                directory.cached.iter().for_each(|(name, &child)| self.collect_files(child, &path.join(name), files));
+                directory.cached.iter().for_each(|(name, &child)| {
+                    self.collect_file_names(child, &path.join(name), found);
+                });
             }
         }
     }
 }
 
 impl FileNode {
-    /// A file of which everything is durable.
-    pub(super) fn settled(content: Arc<Vec<u8>>) -> Self {
-        Self { durable: content.clone(), cached: content, unsynced: Vec::new() }
+    /// An empty file of which nothing was changed yet.
+    fn new() -> Self {
+        Self::settled(Arc::default(), NEW_FILE_MODE)
     }
 
+    /// A file of which everything is durable.
+    pub(super) fn settled(content: Arc<Vec<u8>>, mode: u32) -> Self {
+        Self {
+            durable: content.clone(),
+            durable_mode: mode,
+            cached: content,
+            cached_mode: mode,
+            unsynced: Vec::new(),
+            last_loss: 0,
+        }
+    }
+
+    fn change(&mut self, place: u64, change: &Change) {
+        match change {
+            Change::SetMode(mode) => self.cached_mode = *mode,
+            Change::Write { .. } | Change::SetLen(_) => change.apply(Arc::make_mut(&mut self.cached)),
+        }
+        self.unsynced.push((place, change.clone()));
+    }
+
+    /// As `fdatasync(2)`: permission bits are written only along with a length that was changed after them.
     fn sync(&mut self) {
         if self.unsynced.is_empty() {
             return;
         }
         // Not a copy of `cached`: a file that grows and is synced often would be copied as often.
         let durable = Arc::make_mut(&mut self.durable);
-        for (_, change) in self.unsynced.drain(..) {
+        let mut waiting_modes = Vec::new();
+        for (place, change) in self.unsynced.drain(..) {
+            if let Change::SetMode(mode) = change {
+                waiting_modes.push((place, mode));
+                continue;
+            }
+            let len_before = durable.len();
             change.apply(durable);
+            if durable.len() != len_before {
+                self.durable_mode = waiting_modes.pop().map_or(self.durable_mode, |(_, mode)| mode);
+                waiting_modes.clear();
+            }
         }
+        self.unsynced.extend(waiting_modes.into_iter().map(|(place, mode)| (place, Change::SetMode(mode))));
+    }
+
+    fn sync_all(&mut self) {
+        self.sync();
+        self.unsynced.clear();
+        self.durable_mode = self.cached_mode;
+    }
+
+    fn lose_unsynced(&mut self, loss: u64) {
+        if !self.unsynced.is_empty() {
+            self.last_loss = loss;
+        }
+        self.unsynced.clear();
+        self.cached = self.durable.clone();
+        self.cached_mode = self.durable_mode;
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 use proptest::prelude::*;
 
 use super::*;
-use crate::durable::{DiskEntry, DiskFile, EntryKind, LockGuard, SimulatedDisk};
+use crate::durable::{
+    CopyMeans, CopyMethod, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard, SimulatedDisk, SourceFile,
+};
 use crate::pipeline::remove_run_files;
 
 /// Where the run files are made.
@@ -55,6 +57,18 @@ impl Disk for ToyDisk {
         Ok(file)
     }
 
+    fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        self.inner.write_new_file(path, bytes)
+    }
+
+    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
+        self.inner.copy_new_file(source, target, means)
+    }
+
+    fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
+        self.inner.can_reflink(source, directory)
+    }
+
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         self.spend("open file")?;
         Ok(self.file(self.inner.open_file(path)?))
@@ -94,12 +108,28 @@ impl Disk for ToyDisk {
         self.inner.exchange(a, b)
     }
 
+    fn hard_link(&self, source: &Path, target: &Path) -> Result<(), DiskError> {
+        self.inner.hard_link(source, target)
+    }
+
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
         self.inner.remove_directory(path)
     }
 
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
         self.inner.kind(path)
+    }
+
+    fn mode(&self, path: &Path) -> Result<u32, DiskError> {
+        self.inner.mode(path)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<(), DiskError> {
+        self.inner.set_mode(path, mode)
+    }
+
+    fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        self.inner.file_system(path)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {

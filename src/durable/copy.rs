@@ -1,0 +1,174 @@
+//! Filling a new file with the bytes of a source: shared, copied by the kernel, or read and written.
+
+#![allow(clippy::disallowed_methods, reason = "this file is where the copying happens")]
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::{DiskError, SourceFile, file_systems};
+
+/// Size of the buffer between reading and writing, in bytes.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// The most that the kernel is asked to copy in one call, in bytes; the most it does is a little under 2 GiB.
+const KERNEL_COPY_BYTES_MAX: u64 = 1 << 30;
+
+/// What may be done to copy a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CopyMeans {
+    /// The first that works of: sharing the source's storage, a copy by the kernel, reading and writing.
+    Auto,
+    /// The copy has storage of its own. A copy by the kernel only where that cannot share.
+    NoReflink,
+}
+
+/// How a file was copied.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopyMethod {
+    /// The copy shares the source's storage until one of them is written to.
+    Reflink,
+    /// The kernel copied, or had it copied; it may have shared storage on its own account.
+    CopyFileRange,
+    /// The bytes were read and written.
+    ReadWrite,
+}
+
+impl fmt::Display for CopyMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reflink => "reflink",
+            Self::CopyFileRange => "copy-file-range",
+            Self::ReadWrite => "read-write",
+        })
+    }
+}
+
+/// As [`Disk::copy_new_file`](super::Disk::copy_new_file), on the real disk.
+pub(super) fn copy_new_file(source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
+    let file = OpenOptions::new().write(true).create_new(true).open(target);
+    let copy = Copy { source, path: target, file: &file.map_err(|e| DiskError::new("create file", target, e))? };
+    let may_share = means == CopyMeans::Auto;
+    if may_share && copy.reflink()? {
+        return Ok(CopyMethod::Reflink);
+    }
+    if (may_share || file_systems::never_shares(copy.file)) && copy.copy_in_kernel()? {
+        return Ok(CopyMethod::CopyFileRange);
+    }
+    copy.read_and_write()?;
+    Ok(CopyMethod::ReadWrite)
+}
+
+/// As [`Disk::can_reflink`](super::Disk::can_reflink), on the real disk.
+pub(super) fn can_reflink(source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
+    let wrap = |e: Errno| DiskError::new("create a nameless file in", directory, e.into());
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let nameless = match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(nameless) => File::from(nameless),
+        // What a kernel or a file system without nameless files answers.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => return Ok(false),
+        Err(e) => return Err(wrap(e)),
+    };
+    Copy { source, path: directory, file: &nameless }.clone_whole()
+}
+
+/// Hands all bytes of the source to `write`, front to back, each piece with its offset.
+pub(super) fn read_through(
+    source: &SourceFile,
+    mut write: impl FnMut(u64, &[u8]) -> Result<(), DiskError>,
+) -> Result<(), DiskError> {
+    let len = source.identity().len_bytes;
+    let mut buffer = vec![0; usize::try_from(len).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES)];
+    let mut offset = 0;
+    while offset < len {
+        let piece_bytes = buffer.len().min(usize::try_from(len - offset).unwrap_or(buffer.len()));
+        let piece = &mut buffer[..piece_bytes];
+        source.file().read_exact_at(piece, offset).map_err(|e| source.read_error(e))?;
+        write(offset, piece)?;
+        offset += piece_bytes as u64;
+    }
+    Ok(())
+}
+
+/// A copy on its way: the new file is there and empty.
+struct Copy<'a> {
+    source: &'a SourceFile,
+    path: &'a Path,
+    file: &'a File,
+}
+
+impl Copy<'_> {
+    fn error(&self, operation: &'static str, source: io::Error) -> DiskError {
+        DiskError::new(operation, self.path, source)
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.source.identity().len_bytes
+    }
+
+    fn source_ended(&self) -> DiskError {
+        self.source.read_error(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// False if it cannot be done here. A clone is as long as the source is now, which may not be what it was.
+    fn reflink(&self) -> Result<bool, DiskError> {
+        if !self.clone_whole()? {
+            return Ok(false);
+        }
+        let cloned_bytes = self.file.metadata().map_err(|e| self.error("measure", e))?.len();
+        match cloned_bytes.cmp(&self.len_bytes()) {
+            Ordering::Less => return Err(self.source_ended()),
+            Ordering::Equal => {}
+            Ordering::Greater => {
+                self.file.set_len(self.len_bytes()).map_err(|e| self.error("set the length of", e))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn clone_whole(&self) -> Result<bool, DiskError> {
+        match rustix::fs::ioctl_ficlone(self.file, self.source.file()) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY) => Ok(false),
+            Err(e) => Err(self.error("clone to", e.into())),
+        }
+    }
+
+    /// False if it cannot be done here, which shows at the first call.
+    fn copy_in_kernel(&self) -> Result<bool, DiskError> {
+        let mut done = 0;
+        while done < self.len_bytes() {
+            match self.copy_next(done) {
+                Ok(0) | Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if done == 0 => {
+                    return Ok(false);
+                }
+                Ok(0) => return Err(self.source_ended()),
+                Ok(copied) => done += copied as u64,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(self.error("copy to", e.into())),
+            }
+        }
+        Ok(true)
+    }
+
+    fn copy_next(&self, done: u64) -> Result<usize, Errno> {
+        let (mut source_offset, mut target_offset) = (done, done);
+        let wanted = (self.len_bytes() - done).min(KERNEL_COPY_BYTES_MAX) as usize;
+        let source = self.source.file();
+        rustix::fs::copy_file_range(source, Some(&mut source_offset), self.file, Some(&mut target_offset), wanted)
+    }
+
+    fn read_and_write(&self) -> Result<(), DiskError> {
+        read_through(self.source, |offset, piece| {
+            self.file.write_all_at(piece, offset).map_err(|e| self.error("write", e))
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! A file system of this computer, synced as a whole.
+
+#![allow(clippy::disallowed_methods, reason = "opening a directory needs flags; nothing here can write")]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::{DiskError, DiskFileSystem};
+
+/// The first Linux whose `syncfs(2)` reports bytes that were lost in writing back.
+const REPORTS_SINCE: (u32, u32) = (5, 8);
+
+/// True if a failed write-back of any file reaches [`DiskFileSystem::sync`]: Linux 5.8 and later.
+///
+/// An older kernel answers that all is well. There every file has to be synced by itself.
+pub fn sync_reports_errors() -> bool {
+    reports_errors(&rustix::system::uname().release().to_string_lossy())
+}
+
+/// `release` as uname gives it: `major.minor`, then anything. A text that is not understood does not report.
+fn reports_errors(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= REPORTS_SINCE,
+        _ => false,
+    }
+}
+
+pub(super) struct RealFileSystem {
+    /// Open from the beginning: the system tells each open file once of what was lost since it was opened.
+    directory: File,
+    path: PathBuf,
+    /// Held during a sync, so that the one error reaches every caller that waits.
+    has_failed: Mutex<bool>,
+}
+
+impl RealFileSystem {
+    pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
+        let directory = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
+        let directory = directory.map_err(|e| DiskError::new("open the file system of", path, e))?;
+        Ok(Self { directory, path: path.to_path_buf(), has_failed: Mutex::new(false) })
+    }
+
+    fn sync_once(&self, has_failed: &mut bool) -> io::Result<()> {
+        if *has_failed {
+            return Err(io::Error::other("an earlier sync of this file system failed, bytes on it may be lost"));
+        }
+        let result = rustix::fs::syncfs(&self.directory);
+        *has_failed = result.is_err();
+        Ok(result?)
+    }
+}
+
+impl DiskFileSystem for RealFileSystem {
+    fn sync(&self) -> Result<(), DiskError> {
+        self.sync_once(&mut self.has_failed.lock())
+            .map_err(|e| DiskError::new("sync the file system of", &self.path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_kernels_keep_errors_to_themselves() {
+        for (release, reports) in [
+            ("5.8.0", true),
+            ("5.8", true),
+            ("5.10-rc1", true),
+            ("6.1.0-21-amd64", true),
+            ("10.0", true),
+            ("5.7.19", false),
+            ("4.19.0", false),
+            ("3.10.0-1160.el7.x86_64", false),
+            ("5", false),
+            ("5.x", false),
+            ("", false),
+            ("linux", false),
+            ("99999999999.8", false),
+        ] {
+            assert_eq!(reports_errors(release), reports, "{release}");
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_is_final() {
+        let directory = tempfile::tempdir().unwrap();
+        let file_system = RealFileSystem::open(directory.path()).unwrap();
+        file_system.sync().unwrap();
+        *file_system.has_failed.lock() = true;
+        let error = file_system.sync().unwrap_err();
+        assert_eq!((error.kind(), error.path.as_path()), (io::ErrorKind::Other, directory.path()));
+    }
+}
