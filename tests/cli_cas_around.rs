@@ -66,3 +66,170 @@ fn wrong_vectors_are_named() {
     "#);
     place.run(&["cas", "hash-vectors", "--file", "absent.json"]).expect(1);
 }
+
+/// Two programs, a request and a directory to work in, for `haul cas dual-run`.
+struct Dual {
+    place: Place,
+}
+
+impl Dual {
+    fn new(old: &str, new: &str) -> Self {
+        let place = Place::new();
+        fs::create_dir(place.path().join("work")).unwrap();
+        fs::write(place.path().join("r.json"), "{}").unwrap();
+        let dual = Self { place };
+        dual.program("old", old);
+        dual.program("new", new);
+        dual
+    }
+
+    /// A program that is a shell script. Another process writes it: one that a test beside this one forks meanwhile
+    /// would hold it open for writing, and nothing could execute it then.
+    fn program(&self, name: &str, script: &str) {
+        let script = format!("#!/bin/sh\n{script}\n");
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"", "sh", &script, name]);
+        assert!(shell.current_dir(self.place.path()).status().unwrap().success());
+    }
+
+    fn command(&self, more: &[&str]) -> std::process::Command {
+        let arguments = ["cas", "dual-run", "--request", "r.json", "--out", "f.json", "--work-dir", "work"];
+        let programs = ["--old-bin", "./old", "--new-bin", "./new"];
+        let mut command = self.place.command(&[&arguments[..], &programs, more].concat());
+        command.env("MARK", "passed on").env("PLACE", self.place.path());
+        command
+    }
+
+    fn run(&self, more: &[&str]) -> cli_common::Done {
+        let done = cli_common::Done::of(self.command(more).output().unwrap());
+        assert_eq!(fs::read_dir(self.place.path().join("work")).unwrap().count(), 0, "nothing is left behind");
+        done
+    }
+
+    fn document(&self) -> Option<String> {
+        fs::read_to_string(self.place.path().join("f.json")).ok()
+    }
+}
+
+/// A program that checks how it is run and answers with `stdout` and a digest.
+fn answering(stdout: &str, digest: &str) -> String {
+    format!(
+        r#"
+[ "$1 $2 $3 $5" = "exec run --request --out" ] || exit 11
+[ "$(cat "$4")" = "{{}}" ] || exit 12
+case "$4$PWD" in /*/work/*) ;; *) exit 13 ;; esac
+[ -z "$(ls -A)" ] || exit 14
+[ "$MARK" = "passed on" ] || exit 15
+if read line; then exit 16; fi
+echo left > left-behind
+printf '%s' '{{"ok":true,"exit_code":0,"stdout":"{stdout}","stderr":"","request_digest":"q","result_digest":"{digest}"}}' > "$6"
+exit 1"#
+    )
+}
+
+#[test]
+fn dual_run_compares_what_two_programs_answer() {
+    let dual = Dual::new(&answering("hi", "aaa"), &answering("hi", "bbb"));
+    let done = dual.run(&[]).expect(0);
+    insta::assert_snapshot!(done.texts(), @"
+    exit code           same
+    standard output     same
+    standard error      same
+    request digest      same
+    result digest       different
+      old               aaa
+      new               bbb
+    ---
+    running ./old, then ./new, for at most 60000 ms each
+    ");
+    let expected = concat!(
+        r#"{"dual_run":{"old_digest":"aaa","new_digest":"bbb","match":false,"exit_codes_match":true,"stdout_match":true,"#,
+        r#""stderr_match":true,"request_digests_match":true,"truncated":false,"mismatches":["digest_mismatch"]}}"#,
+        "\n"
+    );
+    assert_eq!(dual.document().as_deref(), Some(expected));
+
+    dual.program("new", &answering("ho", "aaa"));
+    let done = dual.run(&["--json"]).expect(1);
+    assert_eq!(done.json()["dual_run"]["mismatches"], serde_json::json!(["stdout_mismatch"]));
+    assert_eq!(done.json(), serde_json::from_str::<Value>(&dual.document().unwrap()).unwrap());
+}
+
+#[test]
+fn a_program_that_does_not_answer_is_an_error_that_leaves_nothing() {
+    let good = answering("hi", "aaa");
+    for (new, code, what) in [
+        ("exit 3", 1, "the new program ./new: wrote no result (exit status: 3)\n"),
+        ("echo no such command >&2; exit 2", 1, "./new: wrote no result (exit status: 2): no such command\n"),
+        ("kill -9 $$", 1, "./new: wrote no result (signal: 9 (SIGKILL))\n"),
+        ("mkdir \"$6\"", 1, "it is not a regular file"),
+        (
+            "echo '{' > \"$6\"",
+            1,
+            "./new: wrote a result that is no JSON document: expected the name of a member at offset 2\n",
+        ),
+        ("echo '{\"ok\":true}' > \"$6\"", 1, "./new: wrote a result that has no \"exit_code\" that can be read\n"),
+    ] {
+        let dual = Dual::new(&good, new);
+        let done = dual.run(&[]).expect(code);
+        assert!(done.stderr.contains(what), "{new}: {}", done.stderr);
+        assert_eq!(dual.document(), None);
+    }
+    let dual = Dual::new(&good, &good);
+    fs::remove_file(dual.place.path().join("new")).unwrap();
+    let done = dual.run(&[]).expect(1);
+    insta::assert_snapshot!(done.stderr, @"
+    running ./old, then ./new, for at most 60000 ms each
+    error: the new program ./new: cannot be started: No such file or directory (os error 2)
+    next: check its path and that it may be executed
+    ");
+    fs::remove_file(dual.place.path().join("r.json")).unwrap();
+    let done = dual.run(&[]).expect(1);
+    assert!(done.stderr.contains("cannot open source r.json"), "{}", done.stderr);
+    let out = ["--out", "absent/f.json"];
+    let arguments = ["cas", "dual-run", "--request", "r.json", "--old-bin", "./old", "--new-bin", "./new"];
+    let done = dual.place.run(&[&arguments[..], &out].concat()).expect(2);
+    assert!(done.stderr.starts_with("error: absent is not a directory\n"), "{}", done.stderr);
+}
+
+/// A program whose command has a session of its own, as the reference's commands have; it never ends.
+const ENDLESS: &str =
+    "setsid sh -c 'echo $$ > \"$PLACE/pid.part\"; mv \"$PLACE/pid.part\" \"$PLACE/pid\"; sleep 600' & wait";
+
+fn assert_gone(pid_file: &std::path::Path) {
+    let pid = fs::read_to_string(pid_file).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    let is_there = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    let waits =
+        (0..2000).take_while(|_| is_there()).inspect(|_| std::thread::sleep(std::time::Duration::from_millis(5)));
+    assert!(waits.count() < 2000, "{pid} is still there");
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_ended_with_its_children() {
+    let dual = Dual::new(&answering("hi", "aaa"), ENDLESS);
+    let done = dual.run(&["--timeout-ms", "3000", "--progress", "none"]).expect(75);
+    insta::assert_snapshot!(done.stderr, @"
+    error: the new program ./new: took longer than 3000 ms and was ended
+    next: give it more time with --timeout-ms
+    ");
+    assert_gone(&dual.place.path().join("pid"));
+    assert_eq!(dual.document(), None);
+}
+
+#[test]
+fn a_stop_ends_a_program_with_its_children() {
+    let dual = Dual::new(ENDLESS, "exit 1");
+    let mut command = dual.command(&["--json"]);
+    let haul = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let pid_file = dual.place.path().join("pid");
+    while !pid_file.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = format!("kill -INT {}", haul.id());
+    assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    let done = cli_common::Done::of(haul.wait_with_output().unwrap()).expect(75);
+    assert_eq!(done.json()["error"]["message"], "the old program ./old: was ended: a stop was requested");
+    assert_gone(&pid_file);
+    assert_eq!(fs::read_dir(dual.place.path().join("work")).unwrap().count(), 0);
+}

@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["demo"],
     &["space"],
@@ -21,6 +21,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["space", "clean"],
     &["space", "get"],
     &["cas", "hash-vectors"],
+    &["cas", "dual-run"],
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod digest;
 pub mod domain;
+pub mod dual_run;
 pub mod hash_vectors;
 pub mod health;
 pub mod input;

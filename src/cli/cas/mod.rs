@@ -1,5 +1,6 @@
 //! `haul cas`: content-addressed stores.
 
+mod dual_run;
 mod hash_vectors;
 mod health;
 
@@ -13,4 +14,6 @@ verbs! {
     Health(health::HealthCommand),
     /// Make the digests of the specification by every path that makes digests here
     HashVectors(hash_vectors::HashVectorsCommand),
+    /// Run one request with two programs and compare what they answer
+    DualRun(dual_run::DualRunCommand),
 }
