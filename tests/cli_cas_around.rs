@@ -233,3 +233,82 @@ fn a_stop_ends_a_program_with_its_children() {
     assert_gone(&pid_file);
     assert_eq!(fs::read_dir(dual.place.path().join("work")).unwrap().count(), 0);
 }
+
+/// The request of the specification's digest vectors, as a person writes it.
+const REQUEST: &str = r#"{
+  "request_id": "r1",
+  "command": "/bin/sh",
+  "argv": ["-c", "echo hi; env | sort"],
+  "workspace_root": "ws",
+  "env": {"LANG": "C", "TZ": "UTC", "API_TOKEN": "very secret"},
+  "policy": {
+    "mode": "strict",
+    "env_allowlist": []
+  }
+}
+"#;
+const TURBO: &str = "e15c8072b04cf38c758fd30aa98319c261cb74c50e4799cc0a3384be07b8c85c";
+
+#[test]
+fn requests_are_upgraded_in_place_once() {
+    let place = Place::new();
+    let file = |name: &str| fs::read_to_string(place.path().join(name)).unwrap();
+    fs::write(place.path().join("r.json"), REQUEST).unwrap();
+    let done = place.run(&["cas", "request-upgrade", "r.json"]).expect(0);
+    insta::assert_snapshot!(done.texts());
+    assert!(!done.stdout.contains("very secret"));
+    for dry in [&["--dry-run"][..], &["--dry-run", "--in-place"], &["--dry-run", "--out-dir", "out"]] {
+        place.run(&[&["cas", "request-upgrade", "r.json"], dry].concat()).expect(0);
+    }
+    assert_eq!((file("r.json").as_str(), fs::read_dir(place.path()).unwrap().count()), (REQUEST, 1));
+
+    let document = place.run(&["cas", "request-upgrade", "r.json", "--in-place", "--json"]).expect(0).json();
+    let report = &document["files"][0];
+    assert_eq!(
+        (&document["dry_run"], &document["upgraded"], &report["outcome"]),
+        (&false.into(), &1.into(), &"upgraded".into())
+    );
+    assert_eq!((&report["request_digest_before"], &report["request_digest_after"]), (&TURBO.into(), &TURBO.into()));
+    let upgraded = REQUEST.replace("[]\n", "[],\n    \"scheduler_mode\": \"turbo\"\n");
+    assert_eq!((file("r.json"), file("r.json.haul-backup")), (upgraded.clone(), REQUEST.to_owned()));
+
+    let document = place.run(&["cas", "request-upgrade", "r.json", "--in-place", "--json"]).expect(0).json();
+    assert_eq!((&document["upgraded"], &document["unchanged"]), (&0.into(), &1.into()));
+    assert_eq!((file("r.json"), fs::read_dir(place.path()).unwrap().count()), (upgraded, 2));
+}
+
+#[test]
+fn requests_that_cannot_be_upgraded_are_named() {
+    let place = Place::new();
+    let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    write("fast.json", r#"{"command":"a","policy":{"scheduler_mode":"fast"}}"#);
+    write("beside.json", r#"{"command":"a","scheduler_mode":"repro","policy":{}}"#);
+    fs::File::create(place.path().join("huge.json")).unwrap().set_len((16 << 20) + 1).unwrap();
+    let files = ["fast.json", "beside.json", "huge.json", "absent.json"];
+    let command = [&["cas", "request-upgrade", "--move-scheduler-mode", "--out-dir", "out"], &files[..]].concat();
+    insta::assert_snapshot!(place.run(&command).expect(3).texts());
+    let written = fs::read_to_string(place.path().join("out/beside.json")).unwrap();
+    assert_eq!(written, r#"{"command":"a","policy":{"scheduler_mode":"repro"}}"#);
+    assert_eq!(fs::read_dir(place.path().join("out")).unwrap().count(), 1);
+    place.run(&["cas", "request-upgrade", "r.json", "in/r.json", "--dry-run", "--out-dir", "out"]).expect(2);
+    place.run(&["cas", "request-upgrade"]).expect(2);
+    place.run(&["cas", "request-upgrade", "a", "--in-place", "--out-dir", "b"]).expect(2);
+}
+
+#[test]
+fn absent_and_turbo_give_one_digest_and_repro_that_of_the_vectors() {
+    let Some(requiem) = common::conformance("requiem") else { return };
+    let vectors: Value = serde_json::from_slice(&fs::read(requiem.join("hash-vectors.json")).unwrap()).unwrap();
+    let place = Place::new();
+    let digest_of = |policy: &str| {
+        let text = REQUEST.replace("\"mode\": \"strict\"", policy);
+        fs::write(place.path().join("r.json"), text).unwrap();
+        let document = place.run(&["cas", "request-upgrade", "r.json", "--json"]).expect(0).json();
+        assert_eq!(document["files"][0]["request_digest_before"], document["files"][0]["request_digest_after"]);
+        document["files"][0]["request_digest_after"].clone()
+    };
+    let expected = |index: usize| vectors["request_vectors"][index]["request_digest"].clone();
+    assert_eq!(digest_of(r#""mode": "strict""#), expected(0));
+    assert_eq!(digest_of(r#""scheduler_mode": "turbo""#), expected(0));
+    assert_eq!(digest_of(r#""scheduler_mode": "repro""#), expected(1));
+}

@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 18] = [
     &[],
     &["demo"],
     &["space"],
@@ -22,6 +22,7 @@ const COMMANDS: [&[&str]; 17] = [
     &["space", "get"],
     &["cas", "hash-vectors"],
     &["cas", "dual-run"],
+    &["cas", "request-upgrade"],
 ];
 
 #[test]

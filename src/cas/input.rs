@@ -1,8 +1,9 @@
 //! Small files that are read whole: requests, results, digest vectors.
 
+use std::io;
 use std::path::Path;
 
-use crate::durable::{ReaderKind, SourceFile};
+use crate::durable::{DiskError, ReaderKind, SourceFile};
 use crate::migration::Error;
 use crate::migration::units::bytes_text;
 
@@ -23,15 +24,10 @@ impl Input {
         let file = SourceFile::open(path, ReaderKind::Pread)?;
         let len_bytes = file.identity().len_bytes;
         if len_bytes > INPUT_BYTES_MAX {
-            return Err(Error::Usage {
-                what: format!(
-                    "{}: it is {} long; requests, results and vectors of at most {} are read",
-                    path.display(),
-                    bytes_text(len_bytes),
-                    bytes_text(INPUT_BYTES_MAX)
-                ),
-                next: "check that this is the right file".into(),
-            });
+            let limit = bytes_text(INPUT_BYTES_MAX);
+            let what =
+                format!("it is {len_bytes} bytes long; of requests, results and vectors {limit} are read at most");
+            return Err(DiskError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, what)).into());
         }
         let mut bytes = vec![0; len_bytes as usize];
         file.read_exact_at(0, &mut bytes)?;
@@ -43,6 +39,17 @@ impl Input {
     pub fn check_unchanged(&self) -> Result<(), Error> {
         Ok(self.file.check_unchanged()?)
     }
+}
+
+/// An error and what caused it, as one text.
+pub fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -67,8 +74,10 @@ mod tests {
         file.set_len(INPUT_BYTES_MAX).unwrap();
         assert_eq!(Input::read(&path).unwrap().bytes.len() as u64, INPUT_BYTES_MAX);
         file.set_len(INPUT_BYTES_MAX + 1).unwrap();
-        let message = Input::read(&path).err().unwrap().to_string();
-        assert!(message.ends_with("it is 16.0 MiB long; requests, results and vectors of at most 16.0 MiB are read"));
-        assert!(Input::read(directory.path()).is_err());
+        let message = reason(&Input::read(&path).err().unwrap());
+        let expected = "it is 16777217 bytes long; of requests, results and vectors 16.0 MiB are read at most";
+        assert!(message.starts_with("cannot read ") && message.ends_with(expected), "{message}");
+        let error = Input::read(&directory.path().join("absent")).err().unwrap();
+        assert!(reason(&error).ends_with("absent: No such file or directory (os error 2)"), "{}", reason(&error));
     }
 }

@@ -3,6 +3,7 @@
 mod dual_run;
 mod hash_vectors;
 mod health;
+mod request_upgrade;
 
 use super::verbs::verbs;
 
@@ -16,4 +17,6 @@ verbs! {
     HashVectors(hash_vectors::HashVectorsCommand),
     /// Run one request with two programs and compare what they answer
     DualRun(dual_run::DualRunCommand),
+    /// Write the scheduler's mode into request files, and change nothing else in them
+    RequestUpgrade(request_upgrade::RequestUpgradeCommand),
 }
