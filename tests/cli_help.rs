@@ -31,6 +31,9 @@ const COMMANDS: &[&[&str]] = &[
     &["cas", "map", "check"],
     &["cas", "map", "index"],
     &["cas", "rewrite-refs"],
+    &["cas", "hash-vectors"],
+    &["cas", "dual-run"],
+    &["cas", "request-upgrade"],
 ];
 
 #[test]

@@ -1,17 +1,23 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (spec/requiem.md, part A).
 
+pub mod canonical;
 pub mod compression;
 pub mod convert;
 pub mod digest;
+pub mod domain;
+pub mod dual_run;
 pub mod era;
 pub mod frame;
 pub mod generate;
 pub mod generated;
+pub mod hash_vectors;
 pub mod health;
 pub mod identify;
+pub mod input;
 pub mod intake;
 pub mod job;
+pub mod json;
 pub mod key;
 pub mod layout;
 pub mod map;
@@ -29,6 +35,8 @@ pub mod reader;
 pub mod recode;
 pub mod record;
 pub mod references;
+pub mod request;
+pub mod request_upgrade;
 pub mod seal;
 pub mod source;
 pub mod state;

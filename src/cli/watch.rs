@@ -37,6 +37,11 @@ impl Watch {
         Ok(Self { console, progress, stop, _signals: signals })
     }
 
+    /// Is requested by a signal.
+    pub fn stop(&self) -> &StopToken {
+        &self.stop
+    }
+
     /// Says where the run is, unless only events are wanted or nothing is.
     pub fn say(&self, text: &str) {
         if self.progress.is_spoken() {

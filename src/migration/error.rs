@@ -125,6 +125,16 @@ pub enum Error {
         /// The command that goes on.
         next: String,
     },
+    /// Another program did not do what it was asked to.
+    #[error("{what}")]
+    Program {
+        /// Which one, and what it did.
+        what: String,
+        /// What to do.
+        next: String,
+        /// True if it was ended before its time: asking again may do.
+        temporary: bool,
+    },
     /// Numbers that must agree do not: a defect in haul or a source that changed unseen.
     #[error("counts do not add up: {what}")]
     Accounting {
@@ -169,8 +179,11 @@ impl Error {
                     exit::USAGE
                 }
             }
-            Self::Locked { .. } | Self::NoSpace { .. } | Self::Stopped { .. } => exit::TEMPORARY,
-            Self::Accounting { .. } => exit::FAILED,
+            Self::Locked { .. }
+            | Self::NoSpace { .. }
+            | Self::Stopped { .. }
+            | Self::Program { temporary: true, .. } => exit::TEMPORARY,
+            Self::Program { .. } | Self::Accounting { .. } => exit::FAILED,
         }
     }
 
@@ -194,6 +207,7 @@ impl Error {
             | Self::Verification { next, .. }
             | Self::Conflict { next, .. }
             | Self::State { next, .. }
+            | Self::Program { next, .. }
             | Self::Stopped { next } => Some(next.clone()),
             Self::SourceChanged { .. } => {
                 Some("stop whatever writes to the source, then start over with --restart".into())

@@ -1,14 +1,17 @@
 //! `haul cas`: content-addressed stores.
 
 mod arguments;
+mod dual_run;
 mod generate;
 mod get;
+mod hash_vectors;
 mod health;
 mod info;
 mod ls;
 mod map;
 mod migrate;
 mod put;
+mod request_upgrade;
 mod rewrite_refs;
 
 use super::verbs::verbs;
@@ -36,4 +39,10 @@ verbs! {
     ;
     /// The map of a migration: which new key became of an old one
     Map(map::Verb),
+    /// Make the digests of the specification by every path that makes digests here
+    HashVectors(hash_vectors::HashVectorsCommand),
+    /// Run one request with two programs and compare what they answer
+    DualRun(dual_run::DualRunCommand),
+    /// Write the scheduler's mode into request files, and change nothing else in them
+    RequestUpgrade(request_upgrade::RequestUpgradeCommand),
 }
