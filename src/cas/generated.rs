@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
-use super::era::Era;
 use super::generate::{GenerateOptions, Generation, MadeObject, ObjectMaker};
 use super::key::Algorithm;
 use super::layout::Layout;
@@ -154,7 +156,7 @@ fn write_store(
         checkpoint_interval_ms_min: 0,
     };
     let file_system = disk.file_system(root)?;
-    let mut writer = StoreWriter::create(disk, root, options)?;
+    let mut writer = StoreWriter::create(disk, root, options, parallel_workers)?;
     match run(Numbers { options, next: 0 }, &Maker(options), &mut writer, &engine, control)? {
         Ended::Complete => {
             file_system.sync()?;
@@ -182,10 +184,10 @@ struct Numbers<'a> {
 }
 
 impl Reader for Numbers<'_> {
-    type Batch = std::ops::Range<u64>;
+    type Batch = Range<u64>;
     type Error = Error;
 
-    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Self::Batch>>, Error> {
+    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Range<u64>>>, Error> {
         let options = self.options;
         let records_max = (BATCH_BYTES / options.size_bytes_max).clamp(1, BATCH_CONTENTS_MAX);
         let records = records_max.min(options.objects - self.next);
@@ -201,16 +203,30 @@ impl Reader for Numbers<'_> {
     }
 }
 
+/// The objects of a batch, second ones behind the first of their content.
+#[derive(Default)]
+struct Made {
+    objects: Vec<MadeObject>,
+    duplicates: u64,
+}
+
 struct Maker<'a>(&'a GenerateOptions);
 
 impl Converter for Maker<'_> {
-    type Batch = std::ops::Range<u64>;
-    type Output = Vec<(MadeObject, Option<MadeObject>)>;
+    type Batch = Range<u64>;
+    type Output = Made;
     type Scratch = ObjectMaker;
     type Error = Error;
 
-    fn convert(&self, maker: &mut ObjectMaker, numbers: Self::Batch) -> Result<Self::Output, Error> {
-        Ok(numbers.map(|number| maker.make(self.0, number)).collect())
+    fn convert(&self, maker: &mut ObjectMaker, numbers: Range<u64>) -> Result<Made, Error> {
+        let mut made = Made::default();
+        for number in numbers {
+            let (object, second) = maker.make(self.0, number);
+            made.duplicates += u64::from(second.is_some());
+            made.objects.push(object);
+            made.objects.extend(second);
+        }
+        Ok(made)
     }
 }
 
@@ -220,6 +236,8 @@ struct StoreWriter<'a> {
     root: &'a Path,
     layout: Layout,
     directories: HashSet<PathBuf>,
+    /// Creating small files takes longer than making up what is in them.
+    creators: ThreadPool,
     index: Option<Index>,
     totals: Totals,
 }
@@ -231,18 +249,36 @@ struct Index {
 }
 
 impl<'a> StoreWriter<'a> {
-    fn create(disk: &'a dyn Disk, root: &'a Path, options: &GenerateOptions) -> Result<Self, Error> {
+    fn create(
+        disk: &'a dyn Disk,
+        root: &'a Path,
+        options: &GenerateOptions,
+        parallel_workers: NonZeroUsize,
+    ) -> Result<Self, Error> {
         let mut index = None;
         if options.generation.eras().iter().any(|era| era.is_indexed()) {
             let file = disk.create_file(&root.join("index.ndjson"))?;
             index = Some(Index { file, len_bytes: 0, lines: Vec::new() });
         }
-        let directories = HashSet::from([root.to_path_buf()]);
-        let mut writer = Self { disk, root, layout: options.layout, directories, index, totals: Totals::default() };
+        let creators = ThreadPoolBuilder::new().num_threads(parallel_workers.get());
+        let mut writer = Self {
+            disk,
+            root,
+            layout: options.layout,
+            directories: HashSet::from([root.to_path_buf()]),
+            creators: creators.build().expect("the system starts a thread"),
+            index,
+            totals: Totals::default(),
+        };
         if options.layout != Layout::BareRoot {
             writer.make_directory(&root.join("objects"))?;
         }
         Ok(writer)
+    }
+
+    fn place(&self, object: &MadeObject) -> (PathBuf, String) {
+        let (directory, name) = self.layout.place(object.kept.key);
+        (self.root.join(directory), name)
     }
 
     fn make_directory(&mut self, path: &Path) -> Result<(), Error> {
@@ -254,46 +290,47 @@ impl<'a> StoreWriter<'a> {
         Ok(())
     }
 
-    fn write_object(&mut self, object: &MadeObject) -> Result<(), Error> {
-        let (directory, name) = self.layout.place(object.kept.key);
-        let directory = self.root.join(directory);
-        self.make_directory(&directory)?;
+    fn create_files(&self, object: &MadeObject) -> Result<(), Error> {
+        let (directory, name) = self.place(object);
         self.disk.write_new_file(&directory.join(&name), &object.kept.blob)?;
         if let Some(sidecar) = &object.kept.sidecar {
             self.disk.write_new_file(&directory.join(name + ".meta"), sidecar)?;
-            self.list(object.era, sidecar);
         }
-        self.totals.count(object);
         Ok(())
     }
 
-    fn list(&mut self, era: Era, sidecar: &[u8]) {
-        if let Some(index) = self.index.as_mut().filter(|_| era.is_indexed()) {
+    fn list(&mut self, object: &MadeObject) {
+        let sidecar = object.kept.sidecar.as_ref().filter(|_| object.era.is_indexed());
+        if let Some((index, sidecar)) = self.index.as_mut().zip(sidecar) {
             index.lines.extend_from_slice(sidecar);
             index.lines.push(b'\n');
         }
     }
-}
 
-impl Writer for StoreWriter<'_> {
-    type Output = Vec<(MadeObject, Option<MadeObject>)>;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, objects: Self::Output) -> Result<(), Error> {
-        for (object, second) in &objects {
-            self.write_object(object)?;
-            if let Some(second) = second {
-                self.write_object(second)?;
-                self.totals.duplicates += 1;
-            }
-        }
+    fn write_index(&mut self) -> Result<(), Error> {
         if let Some(index) = &mut self.index {
             index.file.write_all_at(index.len_bytes, &index.lines)?;
             index.len_bytes += index.lines.len() as u64;
             index.lines.clear();
         }
         Ok(())
+    }
+}
+
+impl Writer for StoreWriter<'_> {
+    type Output = Made;
+    type Error = Error;
+    type Commit = NothingToCommit<Error>;
+
+    fn write(&mut self, made: Made) -> Result<(), Error> {
+        for object in &made.objects {
+            self.make_directory(&self.place(object).0)?;
+            self.list(object);
+            self.totals.count(object);
+        }
+        self.totals.duplicates += made.duplicates;
+        self.creators.install(|| made.objects.par_iter().try_for_each(|object| self.create_files(object)))?;
+        self.write_index()
     }
 
     fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
