@@ -78,8 +78,8 @@ impl Totals {
     }
 }
 
-/// Writes a made-up store to `root`, which must be empty or absent; it is durable on return. Neither the number of threads nor anything else but
-/// the options changes a byte of it.
+/// Writes a made-up store to `root`, which must be empty or absent; it is durable on return. Nothing but the options
+/// changes a byte of it, the number of threads included.
 ///
 /// # Errors
 /// [`Error::Usage`] for options that fit no store and for a directory that is in use; what the disk says. After an
