@@ -22,8 +22,6 @@ verbs! {
 
     /// Make up a store of any generation
     Generate(generate::GenerateCommand),
-    /// Say which digests and encodings this haul has; looks at no store
-    Health(health::HealthCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
     /// Show what the index of a store says of an object
@@ -36,13 +34,15 @@ verbs! {
     Put(put::PutCommand),
     /// Give the references in other files the keys of the new store, or take them back
     RewriteRefs(rewrite_refs::RewriteRefsCommand),
-    ;
-    /// The map of a migration: which new key became of an old one
-    Map(map::Verb),
+    /// Say which digests and encodings this haul has; looks at no store
+    Health(health::HealthCommand),
     /// Make the digests of the specification by every path that makes digests here
     HashVectors(hash_vectors::HashVectorsCommand),
     /// Run one request with two programs and compare what they answer
     DualRun(dual_run::DualRunCommand),
     /// Write the scheduler's mode into request files, and change nothing else in them
     RequestUpgrade(request_upgrade::RequestUpgradeCommand),
+    ;
+    /// The map of a migration: which new key became of an old one
+    Map(map::Verb),
 }
