@@ -15,6 +15,8 @@ mod replace;
 mod simulated_disk;
 mod source;
 mod source_entries;
+mod source_names;
+mod source_whole;
 mod window;
 
 pub use copy::{CopyMeans, CopyMethod};
@@ -31,4 +33,6 @@ pub use replace::{
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
+pub use source_names::{SourceName, SourceNameKind, source_identity, source_names};
+pub use source_whole::read_source_whole;
 pub use window::Window;
