@@ -9,9 +9,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use common::{conformance, tree};
-use haul::cas::compression::Compression;
 use haul::cas::digest::key_of;
 use haul::cas::frame::compress_stream;
+use haul::cas::options::Compress;
 use haul::cas::record::{Encoding, ObjectRecord, parse};
 use haul::cas::store::put::{PutEnd, PutOptions, put};
 use haul::cas::store::{CasStore, StorePaths};
@@ -29,7 +29,7 @@ impl Store {
     fn with(contents: &[&[u8]]) -> Self {
         let store = Self { directory: tempfile::tempdir().unwrap() };
         fs::create_dir_all(store.root()).unwrap();
-        contents.iter().for_each(|content| _ = store.put(content, Compression::Identity));
+        contents.iter().for_each(|content| _ = store.put(content, Compress::Identity));
         store
     }
 
@@ -45,8 +45,8 @@ impl Store {
         CasStore::open(&self.root()).unwrap()
     }
 
-    fn put(&self, mut content: &[u8], compression: Compression) -> PutEnd {
-        let options = PutOptions { compression, created_at: 1_795_207_503 };
+    fn put(&self, mut content: &[u8], compress: Compress) -> PutEnd {
+        let options = PutOptions { compress, created_at: 1_795_207_503 };
         put(&RealDisk, &self.root(), &mut content, Path::new("content"), options).unwrap()
     }
 
@@ -133,11 +133,11 @@ fn putting_makes_the_tree_of_the_reference() {
     let mut zstd_differs = Vec::new();
     for (key, content) in inputs(&data) {
         let record = reference.info(key).unwrap().expect("an object");
-        let compression = match record.encoding {
-            Encoding::Identity => Compression::Identity,
-            Encoding::Zstd => Compression::Zstd { level: 3 },
+        let compress = match record.encoding {
+            Encoding::Identity => Compress::Identity,
+            Encoding::Zstd => Compress::Zstd(3),
         };
-        let options = PutOptions { compression, created_at: record.created_at };
+        let options = PutOptions { compress, created_at: record.created_at };
         let end = put(&RealDisk, &store.root(), &mut &*content, Path::new("content"), options).unwrap();
         let blob = |paths: &StorePaths| fs::read(paths.blob(key)).unwrap();
         if blob(&store.paths()) != blob(reference.paths()) {
@@ -198,7 +198,7 @@ fn a_damaged_blob_delivers_nothing() {
     let (hello, zstd_key) = (cas_key(b"hello"), cas_key(&text));
     let store = || {
         let store = Store::with(&[b"hello"]);
-        store.put(&text, Compression::Zstd { level: 3 });
+        store.put(&text, Compress::Zstd(3));
         store
     };
     let flip = |path: &Path| {
@@ -262,7 +262,7 @@ fn a_damaged_sidecar_delivers_nothing() {
     ];
     for &(key, old, new, expected) in changes {
         let store = Store::with(&[b"hello"]);
-        store.put(&text, Compression::Zstd { level: 3 });
+        store.put(&text, Compress::Zstd(3));
         store.change_sidecar(key, old, new);
         let damage = store.damage(key);
         assert!(damage.contains(expected), "{old} -> {new}: {damage}");
@@ -336,7 +336,7 @@ fn content_beyond_one_shot_goes_in_and_out() {
     let len = (9 << 20) + 5;
     let text: Vec<u8> = b"0123456789abcdef, ".iter().copied().cycle().take(len).collect();
     let store = Store::with(&[]);
-    let end = store.put(&text, Compression::Zstd { level: 1 });
+    let end = store.put(&text, Compress::Zstd(1));
     assert_eq!(fs::metadata(store.paths().blob(end.record.digest)).unwrap().len(), end.record.stored_size);
     assert!(content_of(&store.open(), cas_key(&text)) == text);
 }
@@ -357,7 +357,7 @@ fn zeros_without_end_are_read_in_steps() {
     }
     let len = 256 << 20;
     let store = Store::with(&[]);
-    let options = PutOptions { compression: Compression::Zstd { level: 3 }, created_at: 0 };
+    let options = PutOptions { compress: Compress::Zstd(3), created_at: 0 };
     let end = put(&RealDisk, &store.root(), &mut io::repeat(0).take(len), Path::new("zeros"), options).unwrap();
     assert!(end.record.stored_size < 64 << 10);
     let mut steps = Steps(0);
@@ -366,7 +366,7 @@ fn zeros_without_end_are_read_in_steps() {
 
     // One that claims to hold five bytes is given up after the first step.
     let blob = store.paths().blob(cas_key(b"hello"));
-    store.put(b"hello", Compression::Zstd { level: 3 });
+    store.put(b"hello", Compress::Zstd(3));
     let mut bomb = Vec::new();
     compress_stream(io::repeat(0).take(len), len, 3, &mut bomb).unwrap();
     fs::write(blob, bomb).unwrap();

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::compression::Compression;
 use super::digest::{CAS_PREFIX, Content, blake3_key};
 use super::frame::Compressor;
 use super::identify::{Answer, Identified, Scratch, identify, identify_streamed};
@@ -357,8 +356,8 @@ impl ObjectTask<'_> {
     fn stays(&self, identified: &Identified) -> bool {
         match self.converter.compress {
             Compress::AsStored => true,
-            Compress::To(Compression::Identity) => identified.encoding == Encoding::Identity,
-            Compress::To(Compression::Zstd { .. }) => false,
+            Compress::Identity => identified.encoding == Encoding::Identity,
+            Compress::Zstd(_) => false,
         }
     }
 

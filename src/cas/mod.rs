@@ -2,7 +2,6 @@
 //! one to the other (spec/requiem.md, part A).
 
 pub mod canonical;
-pub mod compression;
 pub mod convert;
 pub mod digest;
 pub mod domain;

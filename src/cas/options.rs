@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::compression::{Compression, UnknownCompression};
+use super::frame::{LEVEL_DEFAULT, level_is_valid};
 use crate::pipeline::{Budget, Options};
 
 /// What to do with the state of an earlier run.
@@ -27,8 +27,10 @@ pub enum Compress {
     /// As they are in the source, byte for byte.
     #[default]
     AsStored,
-    /// All alike.
-    To(Compression),
+    /// All as their content.
+    Identity,
+    /// All as one zstd frame of this level.
+    Zstd(i32),
 }
 
 /// What a target does to what stands where it is to be.
@@ -60,17 +62,32 @@ pub enum Durability {
 impl fmt::Display for Compress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AsStored => f.pad("as-stored"),
-            Self::To(compression) => compression.fmt(f),
+            Self::AsStored => f.write_str("as-stored"),
+            Self::Identity => f.write_str("identity"),
+            Self::Zstd(level) => write!(f, "zstd:{level}"),
         }
     }
 }
 
-impl FromStr for Compress {
-    type Err = UnknownCompression;
+/// A text that names no way of encoding.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is none of as-stored, identity, zstd, zstd:1 to zstd:22")]
+pub struct UnknownCompress(String);
 
-    fn from_str(text: &str) -> Result<Self, UnknownCompression> {
-        if text == "as-stored" { Ok(Self::AsStored) } else { text.parse().map(Self::To) }
+impl FromStr for Compress {
+    type Err = UnknownCompress;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCompress> {
+        let unknown = || UnknownCompress(text.to_owned());
+        match text {
+            "as-stored" => Ok(Self::AsStored),
+            "identity" => Ok(Self::Identity),
+            "zstd" => Ok(Self::Zstd(LEVEL_DEFAULT)),
+            _ => {
+                let level = text.strip_prefix("zstd:").and_then(|level| level.parse().ok());
+                level.filter(|&level| level_is_valid(level)).map(Self::Zstd).ok_or_else(unknown)
+            }
+        }
     }
 }
 
@@ -225,8 +242,7 @@ mod tests {
 
     #[test]
     fn what_decides_is_read_back_from_the_text() {
-        let zstd = Compress::To(Compression::Zstd { level: 19 });
-        for compress in [Compress::AsStored, Compress::To(Compression::Identity), zstd] {
+        for compress in [Compress::AsStored, Compress::Identity, Compress::Zstd(19)] {
             for placement in [Placement::New, Placement::Merge, Placement::Replace] {
                 let written = MigrateOptions { compress, placement, strict: true, ..Default::default() };
                 let read = MigrateOptions::default().deciding_as(&written.text()).unwrap();
@@ -234,5 +250,14 @@ mod tests {
             }
         }
         assert!(MigrateOptions::default().deciding_as("compress=identity").is_none());
+    }
+
+    #[test]
+    fn ways_of_encoding_are_read_from_their_names() {
+        assert_eq!("zstd".parse(), Ok(Compress::Zstd(3)));
+        assert_eq!("zstd:22".parse(), Ok(Compress::Zstd(22)));
+        for wrong in ["zstd:0", "zstd:23", "zstd:", "gzip", ""] {
+            assert!(wrong.parse::<Compress>().is_err(), "{wrong}");
+        }
     }
 }

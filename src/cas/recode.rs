@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::ops::Range;
 
-use super::compression::Compression;
 use super::convert::{Blob, ConvertScratch, ObjectConverter};
 use super::digest::{CAS_PREFIX, ContentHasher, blake3_key};
 use super::frame::{DecodeError, compress_stream, decode};
@@ -40,11 +39,11 @@ pub fn recode(
         Encoding::Zstd => &scratch.identify.decoded[CAS_PREFIX.len()..],
     };
     let encoding = match converter.compress {
-        Compress::To(Compression::Zstd { level }) => {
+        Compress::Zstd(level) => {
             scratch.compressor.compress(content, level, &mut blob);
             Encoding::Zstd
         }
-        Compress::AsStored | Compress::To(Compression::Identity) => {
+        Compress::AsStored | Compress::Identity => {
             blob.extend_from_slice(content);
             Encoding::Identity
         }
@@ -87,11 +86,11 @@ pub fn recode_large(
         file: placed.as_ref().map(|placed| FileWriter::new(&*placed.file)),
     };
     let encoding = match converter.compress {
-        Compress::To(Compression::Zstd { level }) => {
+        Compress::Zstd(level) => {
             compress(stored, &record, level, &mut out)?;
             Encoding::Zstd
         }
-        Compress::AsStored | Compress::To(Compression::Identity) => {
+        Compress::AsStored | Compress::Identity => {
             write_content(stored, &record, &mut out)?;
             Encoding::Identity
         }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::cas::key::Key;
-use crate::migration::RunDirectory;
+use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME, TargetPaths, blob_path, sidecar_path};
+use crate::migration::{Error, RunDirectory};
 
 /// The directory of a v2 store and its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,39 +25,42 @@ impl StorePaths {
 
     /// `objects`, which holds the shards.
     pub fn objects(&self) -> PathBuf {
-        self.root.join("objects")
+        self.root.join(OBJECTS_NAME)
     }
 
     /// `index.ndjson`.
     pub fn index(&self) -> PathBuf {
-        self.root.join("index.ndjson")
-    }
-
-    /// `objects/AB/CD`: the directory of the blob and the sidecar of `key`.
-    pub fn shard(&self, key: Key) -> PathBuf {
-        let text = key.to_string();
-        let mut path = self.objects();
-        path.extend([&text[..2], &text[2..4]]);
-        path
+        self.root.join(INDEX_NAME)
     }
 
     /// `objects/AB/CD/<key>`.
     pub fn blob(&self, key: Key) -> PathBuf {
-        self.shard(key).join(key.to_string())
+        blob_path(&self.root, key)
     }
 
     /// `objects/AB/CD/<key>.meta`.
     pub fn sidecar(&self, key: Key) -> PathBuf {
-        self.shard(key).join(format!("{key}.meta"))
+        sidecar_path(&self.root, key)
     }
 
-    /// `<root>.migration` beside the store: the lock that everything of haul takes which writes to the store, and the
-    /// state of migrations into it. Of a root that is a link, it lies beside what the link leads to.
-    pub fn run_directory(&self) -> RunDirectory {
-        let real = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        let mut name = real.file_name().unwrap_or_default().to_owned();
-        name.push(".migration");
-        RunDirectory::new(real.with_file_name(name))
+    /// `objects/AB/CD`: the directory of the blob and the sidecar of `key`.
+    pub fn shard(&self, key: Key) -> PathBuf {
+        let mut path = self.blob(key);
+        path.pop();
+        path
+    }
+
+    /// The run directory of migrations into the store: its lock is that of everything in haul which writes to the
+    /// store.
+    ///
+    /// # Errors
+    /// If the root is a path such as `..`, which ends in no name, and is not there.
+    pub fn run_directory(&self) -> Result<RunDirectory, Error> {
+        let named = match self.root.file_name() {
+            Some(_) => TargetPaths::new(&self.root),
+            None => TargetPaths::new(&self.root.canonicalize().unwrap_or_else(|_| self.root.clone())),
+        };
+        Ok(named?.run_directory())
     }
 }
 
@@ -70,21 +74,21 @@ mod tests {
         let key = Key([0xA7; 32]);
         let name = "a7".repeat(32);
         assert_eq!(paths.index(), Path::new("/nowhere/cas/v2/index.ndjson"));
-        assert_eq!(paths.blob(key), Path::new("/nowhere/cas/v2/objects/a7/a7").join(&name));
-        assert_eq!(paths.sidecar(key), Path::new("/nowhere/cas/v2/objects/a7/a7").join(name + ".meta"));
-        assert_eq!(paths.run_directory().path(), Path::new("/nowhere/cas/v2.migration"));
+        assert_eq!(paths.shard(key), Path::new("/nowhere/cas/v2/objects/a7/a7"));
+        assert_eq!(paths.blob(key), paths.shard(key).join(&name));
+        assert_eq!(paths.sidecar(key), paths.shard(key).join(name + ".meta"));
+        assert_eq!(paths.run_directory().unwrap().path(), Path::new("/nowhere/cas/v2.migration"));
     }
 
     #[test]
-    fn every_name_of_a_store_has_one_run_directory() {
+    fn a_root_without_a_name_has_one_all_the_same() {
         let parent = tempfile::tempdir().unwrap();
         let root = parent.path().canonicalize().unwrap().join("v2");
-        std::fs::DirBuilder::new().create(&root).unwrap();
-        let link = parent.path().join("link");
-        std::os::unix::fs::symlink(&root, &link).unwrap();
-        let expected = root.with_file_name("v2.migration");
-        for name in [root.clone(), link, root.join("."), root.join("../v2/")] {
-            assert_eq!(StorePaths::new(&name).run_directory().path(), expected, "{}", name.display());
+        std::fs::DirBuilder::new().recursive(true).create(root.join("objects")).unwrap();
+        for name in [root.clone(), root.join("."), root.join("objects/..")] {
+            let run = StorePaths::new(&name).run_directory().unwrap();
+            assert_eq!(run.path(), root.with_file_name("v2.migration"), "{}", name.display());
         }
+        assert!(StorePaths::new("/").run_directory().is_err());
     }
 }

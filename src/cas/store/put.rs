@@ -23,7 +23,7 @@ use self::existing::existing_object;
 use self::incoming::{Incoming, receive};
 use self::prepare::{check_store, create_store};
 use super::paths::StorePaths;
-use crate::cas::compression::Compression;
+use crate::cas::options::Compress;
 use crate::cas::record::ObjectRecord;
 use crate::durable::{Disk, DiskError, create_directory_durable, write_synced_file};
 use crate::migration::Error;
@@ -31,8 +31,8 @@ use crate::migration::Error;
 /// How an object is put in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PutOptions {
-    /// How the blob of a new object is encoded.
-    pub compression: Compression,
+    /// How the blob of a new object is encoded; [`Compress::AsStored`] is as the content comes, which is identity.
+    pub compress: Compress,
     /// Unix seconds for the sidecar of a new object; 0: not known.
     pub created_at: u64,
 }
@@ -67,7 +67,7 @@ pub fn put(
 ) -> Result<PutEnd, Error> {
     let paths = StorePaths::new(root);
     check_store(disk, &paths)?;
-    let run = paths.run_directory();
+    let run = paths.run_directory()?;
     run.create(disk)?;
     let _lock = run.lock(disk)?;
     check_store(disk, &paths)?;
@@ -134,9 +134,9 @@ fn write_blob(
     options: PutOptions,
 ) -> Result<ObjectRecord, Error> {
     let content = Temporary::Content.path(paths);
-    let (record, blob) = match options.compression {
-        Compression::Identity => (incoming.identity_record(options.created_at), content),
-        Compression::Zstd { level } => {
+    let (record, blob) = match options.compress {
+        Compress::AsStored | Compress::Identity => (incoming.identity_record(options.created_at), content),
+        Compress::Zstd(level) => {
             let compressed = Temporary::Compressed.path(paths);
             (incoming.compress(disk, &content, &compressed, level, options.created_at)?, compressed)
         }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use crate::cas::compression::Compression;
+use crate::cas::options::Compress;
 use crate::cas::store::put::{PutEnd, PutOptions, put};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
@@ -29,8 +29,8 @@ pub struct PutCommand {
     #[arg(value_name = "FILE|-")]
     content: PathBuf,
     /// How a new object is stored: identity, zstd or zstd:LEVEL with a level from 1 to 22
-    #[arg(long, value_name = "HOW", default_value_t)]
-    compress: Compression,
+    #[arg(long, value_name = "HOW", default_value_t = Compress::Identity)]
+    compress: Compress,
     /// Time of a new object, in seconds since 1970; 0 is "not known" [default: now]
     #[arg(long, value_name = "SECS")]
     created_at: Option<u64>,
@@ -41,7 +41,7 @@ pub struct PutCommand {
 impl PutCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let created_at = self.created_at.unwrap_or_else(now);
-        let options = PutOptions { compression: self.compress, created_at };
+        let options = PutOptions { compress: self.compress, created_at };
         let end = if self.content == Path::new("-") {
             put(&RealDisk, &self.store, &mut stdin().lock(), Path::new("standard input"), options)?
         } else {

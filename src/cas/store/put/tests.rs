@@ -10,8 +10,8 @@ use crate::durable::{CrashFault, EntryKind, InjectedFault, SimulatedDisk, read_f
 use crate::migration::exit;
 
 const ROOT: &str = "/data/v2";
-const IDENTITY: PutOptions = PutOptions { compression: Compression::Identity, created_at: 7 };
-const ZSTD: PutOptions = PutOptions { compression: Compression::Zstd { level: 3 }, created_at: 8 };
+const IDENTITY: PutOptions = PutOptions { compress: Compress::Identity, created_at: 7 };
+const ZSTD: PutOptions = PutOptions { compress: Compress::Zstd(3), created_at: 8 };
 
 fn paths() -> StorePaths {
     StorePaths::new(ROOT)
@@ -273,7 +273,7 @@ fn what_is_no_store_is_left_alone() {
 #[test]
 fn one_put_at_a_time() {
     let disk = disk_with(&[b"hello"]);
-    let run = paths().run_directory();
+    let run = paths().run_directory().unwrap();
     let lock = run.lock(&disk).unwrap();
     let error = put_bytes(&disk, b"other", IDENTITY).unwrap_err();
     assert_eq!(error.exit_code(), exit::TEMPORARY);
