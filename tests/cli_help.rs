@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["demo"],
     &["space"],
@@ -23,6 +23,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["cas", "hash-vectors"],
     &["cas", "dual-run"],
     &["cas", "request-upgrade"],
+    &["cas", "result-check"],
 ];
 
 #[test]

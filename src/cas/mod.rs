@@ -13,5 +13,6 @@ pub mod key;
 pub mod record;
 pub mod request;
 pub mod request_upgrade;
+pub mod result_check;
 
 pub use key::{Algorithm, Key};

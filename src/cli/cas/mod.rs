@@ -4,6 +4,7 @@ mod dual_run;
 mod hash_vectors;
 mod health;
 mod request_upgrade;
+mod result_check;
 
 use super::verbs::verbs;
 
@@ -19,4 +20,6 @@ verbs! {
     DualRun(dual_run::DualRunCommand),
     /// Write the scheduler's mode into request files, and change nothing else in them
     RequestUpgrade(request_upgrade::RequestUpgradeCommand),
+    /// Hold the digests of result files against what the files hold
+    ResultCheck(result_check::ResultCheckCommand),
 }
