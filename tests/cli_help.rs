@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: &[&[&str]] = &[
     &[],
     &["demo"],
     &["space"],
@@ -20,6 +20,17 @@ const COMMANDS: [&[&str]; 19] = [
     &["space", "export"],
     &["space", "clean"],
     &["space", "get"],
+    &["cas", "generate"],
+    &["cas", "get"],
+    &["cas", "info"],
+    &["cas", "ls"],
+    &["cas", "put"],
+    &["cas", "map"],
+    &["cas", "map", "find"],
+    &["cas", "map", "export"],
+    &["cas", "map", "check"],
+    &["cas", "map", "index"],
+    &["cas", "rewrite-refs"],
     &["cas", "hash-vectors"],
     &["cas", "dual-run"],
     &["cas", "request-upgrade"],
@@ -73,6 +84,13 @@ fn arguments_that_fit_nothing_are_usage_errors() {
         "space verify x --subset 4/3",
         "space verify x --subset 0/3",
         "space plan x --progress loud",
+        "cas generate x",
+        "cas generate x --objects 1 --generation v0.3",
+        "cas generate x --objects 1 --layout round",
+        "cas generate x --objects 1 --size-bytes-min 31",
+        "cas generate x --objects 1 --size-bytes-min 100 --size-bytes-max 99",
+        "cas generate x --objects 1 --zstd-share 0.5",
+        "cas generate x --objects 1 --generation v2 --zstd-share nan",
     ] {
         let words: Vec<_> = arguments.split_whitespace().collect();
         let done = place.run(&words).expect(2);

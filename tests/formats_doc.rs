@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 
+use haul::cas::map::{MapRow, REVERSE_MAGIC, REVERSE_VERSION, ROW_TEXT_BYTES_MAX, ReverseEntry, ReverseHeader};
+use haul::cas::{Algorithm, Key};
 use haul::space::store::layout::*;
 
 const DOCUMENT: &str = include_str!("../docs/formats.md");
@@ -125,6 +127,8 @@ fn every_table_is_the_layout() {
     });
     check!(IdEntry { uuid, block, row, rekeyed });
     check!(MarkEntry { block, row, kind, uuid });
+    check!(ReverseHeader { magic, version, entry_bytes, map_bytes, rows, map_digest });
+    check!(ReverseEntry { new_key, offset });
 }
 
 /// Numbers and names of the table whose first column has this title, below a heading.
@@ -139,6 +143,19 @@ fn numbered(layout: &str, title: &str) -> BTreeMap<u32, String> {
 
 fn named<T: std::fmt::Debug>(from_number: impl Fn(u32) -> Option<T>) -> BTreeMap<u32, String> {
     (0..64).filter_map(|number| Some((number, format!("{:?}", from_number(number)?)))).collect()
+}
+
+#[test]
+fn lines_of_a_map_are_as_long_as_the_text_says() {
+    let row = |size, old_algorithm| MapRow { old_key: Key([0; 32]), old_algorithm, new_key: Key([0; 32]), size };
+    let length = |row: MapRow| {
+        let mut line = Vec::new();
+        row.push_line(&mut line);
+        line.len()
+    };
+    assert!(DOCUMENT.contains("A line is 136 to 159 bytes long"));
+    assert_eq!(length(row(0, Algorithm::Cas)), 136);
+    assert_eq!((length(row(u64::MAX, Algorithm::Blake2s)), ROW_TEXT_BYTES_MAX), (159, 159));
 }
 
 #[test]
@@ -181,9 +198,10 @@ fn constants_are_those_of_the_text() {
             .collect();
         assert!(numbers.contains(&value), "{text} says {numbers:?}, the code {value}");
     }
-    for magic in [SEGMENT_MAGIC, BLOCK_MAGIC, TABLE_MAGIC, IDS_MAGIC, MARKS_MAGIC] {
+    for magic in [SEGMENT_MAGIC, BLOCK_MAGIC, TABLE_MAGIC, IDS_MAGIC, MARKS_MAGIC, REVERSE_MAGIC] {
         let text = String::from_utf8(magic.to_vec()).expect("ASCII");
         assert!(DOCUMENT.contains(&format!("`{text}`")), "{text}");
     }
+    assert_eq!((REVERSE_VERSION, size_of::<ReverseEntry>()), (1, 40));
     assert_eq!((NO_SEGMENT, NO_CONTENT, BLOCK_REBUILDS_SOURCE, NODE_TYPE_EPISODE), (u32::MAX, u32::MAX, 1, 0));
 }

@@ -2,17 +2,47 @@
 //! one to the other (spec/requiem.md, part A).
 
 pub mod canonical;
+pub mod compression;
+pub mod convert;
 pub mod digest;
 pub mod domain;
 pub mod dual_run;
+pub mod era;
+pub mod frame;
+pub mod generate;
+pub mod generated;
 pub mod hash_vectors;
 pub mod health;
+pub mod identify;
 pub mod input;
+pub mod intake;
+pub mod job;
 pub mod json;
 pub mod key;
+pub mod layout;
+pub mod map;
+pub mod merge;
+pub mod migrate;
+pub mod moved;
+pub mod options;
+pub mod outcome;
+pub mod paths;
+pub mod place;
+pub mod plan;
+pub mod proof;
+pub mod publish;
+pub mod reader;
+pub mod recode;
 pub mod record;
+pub mod references;
 pub mod request;
 pub mod request_upgrade;
 pub mod result_check;
+pub mod seal;
+pub mod source;
+pub mod state;
+pub mod store;
+pub mod unfinished;
+pub mod writer;
 
 pub use key::{Algorithm, Key};

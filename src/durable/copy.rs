@@ -172,3 +172,140 @@ impl Copy<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::durable::ReaderKind;
+
+    /// A buffer and a half.
+    const LEN: usize = BUFFER_BYTES * 3 / 2;
+
+    fn bytes() -> Vec<u8> {
+        (0..LEN).map(|i| (i % 241) as u8).collect()
+    }
+
+    fn source_in(directory: &Path) -> SourceFile {
+        let path = directory.join("source");
+        std::fs::write(&path, bytes()).unwrap();
+        SourceFile::open(&path, ReaderKind::Auto).unwrap()
+    }
+
+    fn assert_copied(path: &Path) {
+        assert!(std::fs::read(path).unwrap() == bytes(), "{}", path.display());
+    }
+
+    #[test]
+    fn a_copy_shares_storage_where_that_can_be_done_and_is_wanted() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = source_in(directory.path());
+        if !can_reflink(&source, directory.path()).unwrap() {
+            println!("left out: the temporary directory's file system does not share storage");
+            return;
+        }
+        let path = |name: &str| directory.path().join(name);
+        assert_eq!(copy_new_file(&source, &path("shared"), CopyMeans::Auto).unwrap(), CopyMethod::Reflink);
+        assert_eq!(copy_new_file(&source, &path("own"), CopyMeans::NoReflink).unwrap(), CopyMethod::ReadWrite);
+        ["shared", "own"].iter().for_each(|name| assert_copied(&path(name)));
+        // What is written to the source later is its own.
+        let writer = OpenOptions::new().write(true).open(source.path()).unwrap();
+        writer.write_all_at(b"changed", 0).unwrap();
+        assert_copied(&path("shared"));
+    }
+
+    #[test]
+    fn the_kernel_copies_where_it_cannot_share() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = source_in(directory.path());
+        if !file_systems::never_shares(source.file()) {
+            println!("left out: the temporary directory's file system may share storage");
+            return;
+        }
+        assert!(!can_reflink(&source, directory.path()).unwrap());
+        for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
+            let path = directory.path().join(format!("{means:?}"));
+            assert_eq!(copy_new_file(&source, &path, means).unwrap(), CopyMethod::CopyFileRange);
+            assert_copied(&path);
+        }
+    }
+
+    #[test]
+    fn a_copy_may_go_from_one_file_system_to_another() {
+        let shared_memory = Path::new("/dev/shm");
+        let (Ok(near), Ok(far)) = (tempfile::tempdir(), tempfile::tempdir_in(shared_memory)) else {
+            println!("left out: no RAM disk at /dev/shm");
+            return;
+        };
+        let device = |directory: &Path| std::fs::metadata(directory).unwrap().dev();
+        if device(near.path()) == device(far.path()) {
+            println!("left out: the temporary directory lies on /dev/shm");
+            return;
+        }
+        let source = source_in(far.path());
+        assert!(!can_reflink(&source, near.path()).unwrap());
+        for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
+            let path = near.path().join(format!("{means:?}"));
+            // Between file systems of different kinds some kernels copy and some do not.
+            assert_ne!(copy_new_file(&source, &path, means).unwrap(), CopyMethod::Reflink);
+            assert_copied(&path);
+        }
+    }
+
+    fn new_target(directory: &Path) -> (PathBuf, File) {
+        let path = directory.join("target");
+        let file = File::create_new(&path).unwrap();
+        (path, file)
+    }
+
+    #[test]
+    fn bytes_are_read_and_written_where_nothing_else_works() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = source_in(directory.path());
+        let (path, file) = new_target(directory.path());
+        Copy { source: &source, path: &path, file: &file }.read_and_write().unwrap();
+        assert_copied(&path);
+    }
+
+    #[test]
+    fn a_source_that_ends_early_is_named_by_every_means() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = source_in(directory.path());
+        let (path, file) = new_target(directory.path());
+        let copy = Copy { source: &source, path: &path, file: &file };
+        for left in [LEN as u64 - 1, 1, 0] {
+            OpenOptions::new().write(true).open(source.path()).unwrap().set_len(left).unwrap();
+            let by_hand = copy.read_and_write().map(|()| true);
+            // False: it left the copy to the other one.
+            for result in [copy.copy_in_kernel(), by_hand].into_iter().filter(|result| !matches!(result, Ok(false))) {
+                let error = result.unwrap_err();
+                assert_eq!((error.kind(), &*error.path), (io::ErrorKind::UnexpectedEof, source.path()), "{left}");
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_are_read_in_order_and_without_a_gap() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut seen = Vec::new();
+        let read = read_through(&source_in(directory.path()), |offset, piece| {
+            assert_eq!(offset, seen.len() as u64);
+            seen.extend_from_slice(piece);
+            Ok(())
+        });
+        read.unwrap();
+        assert!(seen == bytes());
+    }
+
+    #[test]
+    fn methods_have_one_name_each() {
+        let methods = [CopyMethod::Reflink, CopyMethod::CopyFileRange, CopyMethod::ReadWrite];
+        for (method, name) in methods.into_iter().zip(["reflink", "copy-file-range", "read-write"]) {
+            assert_eq!(method.to_string(), name);
+            assert_eq!(serde_json::to_value(method).unwrap(), name);
+            assert_eq!(serde_json::from_value::<CopyMethod>(name.into()).unwrap(), method);
+        }
+    }
+}

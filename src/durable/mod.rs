@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod contract;
 mod copy;
+mod directories;
 mod disk;
 mod error;
 mod file_systems;
@@ -15,20 +16,22 @@ mod replace;
 mod simulated_disk;
 mod source;
 mod source_entries;
+mod source_names;
+mod source_whole;
 mod window;
 
 pub use copy::{CopyMeans, CopyMethod};
+pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use guarded_map::SHRANK_EXIT_CODE;
 pub use reader_kind::{ReaderKind, UnknownReaderKind};
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
-pub use replace::{
-    create_directory_durable, directory_bytes, parent_of, read_file, remove_tree, replace_file, replace_file_with,
-    temporary_name, write_synced_file,
-};
+pub use replace::{read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
+pub use source_names::{SourceName, SourceNameKind, source_identity, source_names};
+pub use source_whole::read_source_whole;
 pub use window::Window;

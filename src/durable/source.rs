@@ -34,7 +34,7 @@ pub struct SourceIdentity {
 }
 
 impl SourceIdentity {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             len_bytes: metadata.len(),
             modified_secs: metadata.mtime(),

@@ -78,6 +78,16 @@ pub enum Error {
         /// What to do.
         next: String,
     },
+    /// A name already stands for something else, which is kept.
+    #[error("{}: {what}", path.display())]
+    Conflict {
+        /// What has the name.
+        path: PathBuf,
+        /// How it differs.
+        what: String,
+        /// What to do.
+        next: String,
+    },
     /// The state of a run cannot be continued.
     #[error("{}: {what}", path.display())]
     State {
@@ -161,6 +171,7 @@ impl Error {
             Self::Corrupt { .. } | Self::Findings { .. } | Self::SourceChanged { .. } | Self::Verification { .. } => {
                 exit::BAD_DATA
             }
+            Self::Conflict { .. } => exit::CONFLICT,
             Self::State { damaged, .. } => {
                 if *damaged {
                     exit::BAD_DATA
@@ -194,6 +205,7 @@ impl Error {
             | Self::Corrupt { next, .. }
             | Self::Findings { next, .. }
             | Self::Verification { next, .. }
+            | Self::Conflict { next, .. }
             | Self::State { next, .. }
             | Self::Program { next, .. }
             | Self::Stopped { next } => Some(next.clone()),

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::held_run::{HeldRun, cannot_be_written, choose_store};
+use super::live::choose_store;
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
+use super::state;
 use super::store::reader::DualSpace;
 use super::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, Subset, verify_store};
 use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{CheckpointFile, Error};
+use crate::migration::{CheckpointFile, Error, HeldRun, cannot_be_written};
 use crate::pipeline::{Control, Event, Phase};
 
 /// How a verification ended without finding anything wrong.
@@ -41,7 +42,7 @@ pub fn verify_space(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     choose_store(&*disk, paths, store)?;
-    let held = HeldRun::create_if_writable(&disk, paths)?;
+    let held = HeldRun::create_if_writable(&disk, &paths.run_directory(), state::CHECKPOINT_KIND)?;
     // Chosen again under the lock: a run may have published or removed it meanwhile.
     let name = choose_store(&*disk, paths, store)?;
     let opened = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);

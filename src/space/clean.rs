@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::estimate::SCRATCH_PREFIX;
-use super::held_run::{HeldRun, live_store};
+use super::live::live_store;
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
 use crate::durable::{Disk, EntryKind, directory_bytes, remove_tree};
-use crate::migration::{CheckpointFile, Error, Stage};
+use crate::migration::{CheckpointFile, Error, HeldRun, Stage};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -143,7 +143,7 @@ pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Re
     if items.is_empty() {
         return Ok(0);
     }
-    let held = HeldRun::create(&disk, paths)?;
+    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let mut chosen = Vec::new();
     let now = clean_plan(disk.clone(), paths)?;
     for item in items {
@@ -154,7 +154,7 @@ pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Re
             None => return Err(in_use(&item.path)),
         }
     }
-    let state = held.readable_state(&*disk)?;
+    let state = held.readable_state::<RunState>(&*disk)?;
     // First the checkpoint: it must never describe what is half removed.
     if chosen.iter().any(|item| item.with_checkpoint) {
         held.checkpoint.remove(&*disk)?;
@@ -166,7 +166,11 @@ pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Re
     }
     if !chosen.is_empty() {
         let removed: Vec<_> = chosen.iter().map(|item| item.path.display().to_string()).collect();
-        held.note(state.as_ref(), "cleaned", json!({ "removed": removed, "bytes": bytes }))?;
+        held.note(
+            state.as_ref().map(|state| state.run_id.as_str()),
+            "cleaned",
+            json!({ "removed": removed, "bytes": bytes }),
+        )?;
     }
     Ok(bytes)
 }

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::held_run::cannot_be_written;
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::plan::{Plan, check_directory, plan};
 use super::source::WalSource;
 use crate::durable::{Disk, remove_tree};
-use crate::migration::Error;
+use crate::migration::{Error, cannot_be_written};
 
 /// Bytes that are read and written to find out how fast that is.
 pub const SAMPLE_BYTES_MAX: u64 = 64 << 20;

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::held_run::{HeldRun, choose_store};
+use super::live::choose_store;
 use super::paths::SpacePaths;
+use super::state::CHECKPOINT_KIND;
 use super::store::block_view::{Block, NodeRef};
 use super::store::layout::RowKind;
 use super::store::names::segment_path;
 use super::store::reader::DualSpace;
 use super::wal::{EntryKind, append_record, wal_file_name};
 use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, create_directory_durable, remove_tree};
-use crate::migration::Error;
+use crate::migration::{Error, HeldRun};
 use crate::pipeline::{Control, Event, Phase};
 
 /// Name of the log until it is whole. Engram does not read it.
@@ -54,7 +55,7 @@ pub fn export(
 ) -> Result<ExportEnd, Error> {
     let name = choose_store(&*disk, paths, store)?;
     refuse_within_log(paths, to)?;
-    let held = HeldRun::create_if_writable(&disk, paths)?;
+    let held = HeldRun::create_if_writable(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let opened = DualSpace::open_on(disk.clone(), &paths.store(&name))?;
     let target = Target::prepare(disk.clone(), to)?;
     control.observer.observe(&Event::PhaseStarted {

@@ -9,7 +9,7 @@ use super::bincode1::{Cursor, DecodeError, RangeCheck};
 use super::candidate::Candidate;
 use super::episode::EpisodeView;
 use super::framing::{Content, Frame};
-use super::held_run::live_store;
+use super::live::live_store;
 use super::memory::MemoryView;
 use super::node::DualMemoryNode;
 use super::node_document::{NodeDocument, PositionDocument};

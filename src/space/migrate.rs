@@ -6,20 +6,20 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::json;
 
-use super::held_run::{HeldRun, live_store};
 use super::job::SpaceJob;
+use super::live::live_store;
 use super::options::{MigrateOptions, Start};
 use super::paths::SpacePaths;
 use super::plan::{Plan, check_directory, plan};
 use super::reader::Cursor;
 use super::source::WalSource;
-use super::state::RunState;
+use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::layout::SEGMENT_HEADER_BYTES;
 use super::store::names::{MANIFEST, POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
 use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
 use crate::migration::{
-    Error, Findings, FindingsCount, Report, Severity, Stage, Step, advance, free_space_check, pointer, report_says,
-    write_report,
+    Error, Findings, FindingsCount, HeldRun, Report, Severity, Stage, Step, advance, free_space_check, pointer,
+    report_says, write_report,
 };
 use crate::pipeline::Control;
 use crate::space::outcome::Counts;
@@ -55,7 +55,7 @@ pub fn migrate(
     check_directory(paths.root())?;
     let source = Arc::new(WalSource::open(&paths.log(), options.reader)?);
     let plan = plan(paths, &source, options)?;
-    let held = HeldRun::create(&disk, paths)?;
+    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let session = Session { disk, paths, options, plan: &plan, held: &held };
     let (state, resumed) = session.begin_or_resume()?;
     let goal = if options.publish { Stage::Published } else { Stage::Verified };
@@ -231,7 +231,7 @@ impl Session<'_> {
 
     fn note(&self, state: &RunState, event: &str) -> Result<(), Error> {
         let detail = json!({ "plan": self.plan.digest, "settings": self.options.text() });
-        self.held.note(Some(state), event, detail)
+        self.held.note(Some(&state.run_id), event, detail)
     }
 
     fn end(&self, state: &RunState, already_done: bool, resumed: bool, stopped: bool) -> MigrationEnd {

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::held_run::HeldRun;
 use super::migrate::{MigrationEnd, Session};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::plan::{check_directory, plan};
 use super::source::WalSource;
-use super::state::RunState;
+use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::Disk;
-use crate::migration::{Error, Stage};
+use crate::migration::{Error, HeldRun, Stage};
 use crate::pipeline::Control;
 
 /// Takes a sealed, verified or rolled-back run of the same log to its published store. What is not verified since it was
@@ -22,7 +21,8 @@ pub fn publish(
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
     check_directory(paths.root())?;
-    let held = HeldRun::open(&disk, paths)?.ok_or_else(|| nothing(paths, "no migration was begun"))?;
+    let held = HeldRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?
+        .ok_or_else(|| nothing(paths, "no migration was begun"))?;
     let state: RunState =
         held.checkpoint.load(&*disk)?.ok_or_else(|| nothing(paths, "there is no run with a sealed store"))?;
     if state.stage < Stage::Sealed {

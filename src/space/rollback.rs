@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::convert::hash_range;
 use super::framing::Content;
-use super::held_run::{HeldRun, live_store};
+use super::live::live_store;
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::plan::check_directory;
 use super::scan::scan;
 use super::source::WalSource;
+use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::layout::DIGEST_BYTES;
 use super::store::manifest::{Manifest, hex};
 use super::store::names::{POINTER_TO_LOG, TABLE};
@@ -21,7 +22,7 @@ use super::store::reader::DualSpace;
 use super::store::seal::file_digest;
 use super::verify::{Coverage, verify_source};
 use crate::durable::Disk;
-use crate::migration::{Error, Stage, pointer};
+use crate::migration::{Error, HeldRun, Stage, pointer};
 use crate::pipeline::{Control, Ended, Event, Phase};
 
 /// How a rollback ended without an error.
@@ -54,7 +55,7 @@ pub fn rollback(
     if live_store(&*disk, paths)?.is_none() && disk.kind(paths.run_directory().path())?.is_none() {
         return Ok(nothing);
     }
-    let held = HeldRun::create(&disk, paths)?;
+    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let Some(store) = live_store(&*disk, paths)? else {
         return Ok(RollbackEnd { store: settle(&*disk, &held, None, &Coverage::default())?, ..nothing });
     };
@@ -75,7 +76,7 @@ pub fn rollback(
 
 /// Brings checkpoint and journal up to the pointer. Gives the store that the checkpoint now calls rolled back.
 fn settle(disk: &dyn Disk, held: &HeldRun, store: Option<&str>, proof: &Coverage) -> Result<Option<String>, Error> {
-    let state = held.readable_state(disk)?;
+    let state = held.readable_state::<RunState>(disk)?;
     let mut rolled_back = store.map(str::to_owned);
     let mut changed = store.is_some();
     if let Some(mut state) = state.clone() {
@@ -91,7 +92,7 @@ fn settle(disk: &dyn Disk, held: &HeldRun, store: Option<&str>, proof: &Coverage
     }
     if changed {
         let detail = json!({ "store": rolled_back, "source_extents": proof.blocks, "source_bytes": proof.bytes });
-        held.note(state.as_ref(), "rolled-back", detail)?;
+        held.note(state.as_ref().map(|state| state.run_id.as_str()), "rolled-back", detail)?;
     }
     Ok(rolled_back)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::framing::{Content, Extent};
-use super::held_run::live_store;
+use super::live::live_store;
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::plan::{PlannedOther, check_directory};

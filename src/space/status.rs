@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::held_run::live_store;
+use super::live::live_store;
 use super::paths::SpacePaths;
 use super::reader::Cursor;
 use super::state::{CHECKPOINT_KIND, RunState};

@@ -1,10 +1,19 @@
 //! `haul cas`: content-addressed stores.
 
+mod arguments;
 mod dual_run;
+mod generate;
+mod get;
 mod hash_vectors;
 mod health;
+mod info;
+mod ls;
+mod map;
+mod migrate;
+mod put;
 mod request_upgrade;
 mod result_check;
+mod rewrite_refs;
 
 use super::verbs::verbs;
 
@@ -12,6 +21,20 @@ verbs! {
     /// What to do with a content-addressed store.
     pub enum Verb;
 
+    /// Make up a store of any generation
+    Generate(generate::GenerateCommand),
+    /// Migrate a store to the v2 layout; run the same command again to go on after a stop
+    Migrate(migrate::MigrateCommand),
+    /// Show what the index of a store says of an object
+    Info(info::InfoCommand),
+    /// List the objects of a store by key, with the sizes of their blobs
+    Ls(ls::LsCommand),
+    /// Write the content of an object, after all of it was verified
+    Get(get::GetCommand),
+    /// Put content into a store, durably, and print its key
+    Put(put::PutCommand),
+    /// Give the references in other files the keys of the new store, or take them back
+    RewriteRefs(rewrite_refs::RewriteRefsCommand),
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
     /// Make the digests of the specification by every path that makes digests here
@@ -22,4 +45,7 @@ verbs! {
     RequestUpgrade(request_upgrade::RequestUpgradeCommand),
     /// Hold the digests of result files against what the files hold
     ResultCheck(result_check::ResultCheckCommand),
+    ;
+    /// The map of a migration: which new key became of an old one
+    Map(map::Verb),
 }

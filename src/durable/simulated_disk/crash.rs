@@ -4,7 +4,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::tree::{Change, FileNode, NameEdit, Names, Node, NodeId, ROOT, Tree, write_at};
+use super::file_node::{Change, FileNode, write_at};
+use super::tree::{NameEdit, Names, Node, NodeId, ROOT, Tree};
 
 /// The unit that a disk writes whole, in bytes.
 const SECTOR_BYTES: usize = 512;

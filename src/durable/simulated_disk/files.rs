@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::file_node::Change;
 use super::state::State;
-use super::tree::{Change, NodeId};
+use super::tree::NodeId;
 use crate::durable::{DiskError, DiskFile, DiskFileSystem};
 
 pub(super) struct SimulatedFile {

@@ -8,11 +8,16 @@
 //! the file system makes all of this durable at once. That is less than most file systems give, and nothing may rely on
 //! more.
 //!
-//! A failed sync takes what it should have made durable. It is told to every file, and every file system, that was open
-//! at that time: none of them can be synced after that without an error.
+//! A failed sync takes what it should have made durable. Whoever had such a file open, or had asked for the file system,
+//! is told by the next sync: none of theirs succeeds any more.
 
 mod crash;
+mod file_node;
+#[cfg(test)]
+mod file_system_tests;
 mod files;
+#[cfg(test)]
+mod link_tests;
 #[cfg(test)]
 mod model_tests;
 mod state;

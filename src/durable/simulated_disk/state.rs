@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::tree::{Change, Effect, FileNode, NEW_FILE_MODE, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
+use super::file_node::{Change, FileNode, NEW_FILE_MODE};
+use super::tree::{Effect, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
 use crate::durable::disk::MODE_BITS;
 use crate::durable::{DiskEntry, EntryKind};
 

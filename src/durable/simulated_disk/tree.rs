@@ -1,10 +1,11 @@
-//! The simulated file system itself: what is in the cache, what is durable, and what lies between.
+//! The simulated file system itself: its files, its names, and which of them are durable.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+
+use super::file_node::{Change, FileNode};
 
 /// Index of a node in its tree; the root is 0. Never used again for another node.
 pub(super) type NodeId = usize;
@@ -12,9 +13,6 @@ pub(super) type NodeId = usize;
 pub(super) type Names = BTreeMap<OsString, NodeId>;
 
 pub(super) const ROOT: NodeId = 0;
-
-/// The permission bits of a file that is new.
-pub(super) const NEW_FILE_MODE: u32 = 0o644;
 
 /// One effect as it is logged and replayed. Replaying the same effects on the same tree gives the same node numbers.
 #[derive(Clone)]
@@ -36,35 +34,6 @@ pub(super) enum Effect {
     LoseAllUnsynced,
     /// Something that leaves no trace, but that can fail.
     Nothing,
-}
-
-/// A change of a file.
-#[derive(Clone)]
-pub(super) enum Change {
-    Write { offset: u64, bytes: Arc<[u8]> },
-    SetLen(u64),
-    SetMode(u32),
-}
-
-impl Change {
-    pub(super) fn apply(&self, content: &mut Vec<u8>) {
-        match self {
-            Self::Write { offset, bytes } => write_at(content, *offset as usize, bytes),
-            Self::SetLen(len) => content.resize(*len as usize, 0),
-            Self::SetMode(_) => {}
-        }
-    }
-}
-
-pub(super) fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    if bytes.is_empty() {
-        return;
-    }
-    let end = offset + bytes.len();
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[offset..end].copy_from_slice(bytes);
 }
 
 /// Names that change in one step: all edits survive a crash or none does.
@@ -96,18 +65,6 @@ impl NameEdit {
 pub(super) enum Node {
     File(FileNode),
     Directory(DirectoryNode),
-}
-
-#[derive(Clone)]
-pub(super) struct FileNode {
-    pub(super) durable: Arc<Vec<u8>>,
-    pub(super) durable_mode: u32,
-    pub(super) cached: Arc<Vec<u8>>,
-    pub(super) cached_mode: u32,
-    /// What leads from durable to cached, each with its place in the order of all changes of the tree.
-    pub(super) unsynced: Vec<(u64, Change)>,
-    /// The last of the tree's losses that took something of this file.
-    pub(super) last_loss: u64,
 }
 
 #[derive(Clone, Default)]
@@ -315,70 +272,5 @@ impl Tree {
                 });
             }
         }
-    }
-}
-
-impl FileNode {
-    /// An empty file of which nothing was changed yet.
-    fn new() -> Self {
-        Self::settled(Arc::default(), NEW_FILE_MODE)
-    }
-
-    /// A file of which everything is durable.
-    pub(super) fn settled(content: Arc<Vec<u8>>, mode: u32) -> Self {
-        Self {
-            durable: content.clone(),
-            durable_mode: mode,
-            cached: content,
-            cached_mode: mode,
-            unsynced: Vec::new(),
-            last_loss: 0,
-        }
-    }
-
-    fn change(&mut self, place: u64, change: &Change) {
-        match change {
-            Change::SetMode(mode) => self.cached_mode = *mode,
-            Change::Write { .. } | Change::SetLen(_) => change.apply(Arc::make_mut(&mut self.cached)),
-        }
-        self.unsynced.push((place, change.clone()));
-    }
-
-    /// As `fdatasync(2)`: permission bits are written only along with a length that was changed after them.
-    fn sync(&mut self) {
-        if self.unsynced.is_empty() {
-            return;
-        }
-        // Not a copy of `cached`: a file that grows and is synced often would be copied as often.
-        let durable = Arc::make_mut(&mut self.durable);
-        let mut waiting_modes = Vec::new();
-        for (place, change) in self.unsynced.drain(..) {
-            if let Change::SetMode(mode) = change {
-                waiting_modes.push((place, mode));
-                continue;
-            }
-            let len_before = durable.len();
-            change.apply(durable);
-            if durable.len() != len_before {
-                self.durable_mode = waiting_modes.pop().map_or(self.durable_mode, |(_, mode)| mode);
-                waiting_modes.clear();
-            }
-        }
-        self.unsynced.extend(waiting_modes.into_iter().map(|(place, mode)| (place, Change::SetMode(mode))));
-    }
-
-    fn sync_all(&mut self) {
-        self.sync();
-        self.unsynced.clear();
-        self.durable_mode = self.cached_mode;
-    }
-
-    fn lose_unsynced(&mut self, loss: u64) {
-        if !self.unsynced.is_empty() {
-            self.last_loss = loss;
-        }
-        self.unsynced.clear();
-        self.cached = self.durable.clone();
-        self.cached_mode = self.durable_mode;
     }
 }

@@ -1,0 +1,409 @@
+//! Turns objects of an old store into objects of a v2 store: reads, identifies, encodes.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::compression::Compression;
+use super::digest::{CAS_PREFIX, Content, blake3_key};
+use super::frame::Compressor;
+use super::identify::{Answer, Identified, Scratch, identify, identify_streamed};
+use super::intake::{Bytes, Intake, ReadFault};
+use super::key::Algorithm;
+use super::options::Compress;
+use super::outcome::RefusalReason;
+use super::proof::{ABSENT, Link};
+use super::reader::{Batch, INLINE_BYTES_MAX};
+use super::recode::{recode, recode_large};
+use super::record::{Encoding, ObjectRecord, parse_hint};
+use super::source::inventory::{Entry, EntryKind};
+use super::source::scan::unreadable_text;
+use super::source::{Item, Location, SourceRoot};
+use crate::durable::{CopyMethod, DiskError, ReaderKind, SourceFile, WindowError, read_source_whole, source_identity};
+use crate::migration::Error;
+use crate::pipeline::Converter;
+
+/// Longer sidecars are not read: none that a store writes has half a kilobyte.
+const SIDECAR_BYTES_MAX: usize = 64 << 10;
+
+/// Where an object's new blob is.
+#[derive(Debug)]
+pub enum Blob {
+    /// In the bytes of the batch.
+    Bytes(Range<usize>),
+    /// In a file that is to be renamed.
+    Placed {
+        /// That file.
+        path: PathBuf,
+        /// How it was filled; `None` if it was encoded anew.
+        method: Option<CopyMethod>,
+    },
+    /// In the source, to be given a second name.
+    Linked,
+    /// Nowhere: a dry run does not keep what is large.
+    Hashed,
+}
+
+/// What an item turned out to be.
+#[derive(Debug)]
+pub enum Verdict {
+    /// An object that can be migrated.
+    Object {
+        /// How its old key was made.
+        algorithm: Algorithm,
+        /// What it is in the target.
+        record: ObjectRecord,
+        /// Its blob there.
+        blob: Blob,
+    },
+    /// An object that cannot.
+    Refused {
+        /// Why.
+        reason: RefusalReason,
+        /// The same for people.
+        text: String,
+    },
+    /// A sidecar without an object.
+    LoneSidecar,
+}
+
+/// An item that was gone through.
+#[derive(Debug)]
+pub struct ConvertedItem {
+    /// As the inventory has it.
+    pub item: Item,
+    /// What it contributes to the proof of the source.
+    pub link: Link,
+    /// What it turned out to be.
+    pub verdict: Verdict,
+    /// What people should know although it was migrated.
+    pub notes: Vec<String>,
+}
+
+/// A batch that was gone through.
+#[derive(Debug)]
+pub struct Converted {
+    /// The items, in order.
+    pub items: Vec<ConvertedItem>,
+    /// The bytes that [`Blob::Bytes`] points into.
+    pub bytes: Vec<u8>,
+}
+
+/// Settings of a conversion.
+pub struct ObjectConverter<'a> {
+    /// The source.
+    pub root: &'a SourceRoot,
+    /// How blobs are to be encoded.
+    pub compress: Compress,
+    /// Whether blobs that stay as they are get a second name instead of a copy.
+    pub link: bool,
+    /// Where large blobs go; `None` in a dry run, which only hashes them.
+    pub intake: Option<&'a Intake>,
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+pub struct ConvertScratch {
+    /// For the identification.
+    pub identify: Scratch,
+    /// For zstd.
+    pub compressor: Compressor,
+    sidecar: Vec<u8>,
+}
+
+impl Converter for ObjectConverter<'_> {
+    type Batch = Batch;
+    type Output = Converted;
+    type Scratch = ConvertScratch;
+    type Error = Error;
+
+    fn convert(&self, scratch: &mut ConvertScratch, batch: Batch) -> Result<Converted, Error> {
+        let mut converted = Converted { items: Vec::with_capacity(batch.items.len()), bytes: Vec::new() };
+        converted.bytes.reserve_exact(usize::try_from(batch.memory_bytes).unwrap_or(0));
+        for (number, item) in (batch.first_item..).zip(&batch.items) {
+            let item = match item {
+                Item::LoneSidecar(_) => {
+                    let link = Link { stored: ABSENT, sidecar: ABSENT };
+                    ConvertedItem { item: *item, link, verdict: Verdict::LoneSidecar, notes: Vec::new() }
+                }
+                Item::Object { entry, has_sidecar } => {
+                    let mut task = ObjectTask {
+                        converter: self,
+                        scratch,
+                        bytes: &mut converted.bytes,
+                        memory_bytes: batch.memory_bytes,
+                        number,
+                        entry,
+                        notes: Vec::new(),
+                    };
+                    let (link, verdict) = task.run(*has_sidecar)?;
+                    ConvertedItem { item: *item, link, verdict, notes: task.notes }
+                }
+            };
+            converted.items.push(item);
+        }
+        Ok(converted)
+    }
+}
+
+/// What a sidecar says that is of use, and its digest.
+struct SidecarHint {
+    digest: super::Key,
+    encoding: Option<Encoding>,
+    created_at: u64,
+}
+
+/// The conversion of one object.
+struct ObjectTask<'a> {
+    converter: &'a ObjectConverter<'a>,
+    scratch: &'a mut ConvertScratch,
+    bytes: &'a mut Vec<u8>,
+    memory_bytes: u64,
+    number: u64,
+    entry: &'a Entry,
+    notes: Vec<String>,
+}
+
+impl ObjectTask<'_> {
+    fn run(&mut self, has_sidecar: bool) -> Result<(Link, Verdict), Error> {
+        let location = &self.entry.location;
+        if self.entry.kind != EntryKind::File {
+            let text = not_a_file_text(self.entry.kind).to_owned();
+            let verdict = Verdict::Refused { reason: RefusalReason::NotAFile, text };
+            return Ok((Link { stored: ABSENT, sidecar: ABSENT }, verdict));
+        }
+        let sidecar = if has_sidecar { self.read_sidecar(location) } else { SidecarHint::none() };
+        let (stored, verdict) = match self.converter.intake {
+            Some(intake) if intake.takes(self.entry.len_bytes) && !self.converter.link => {
+                self.through_a_file(intake, &sidecar)?
+            }
+            _ if self.entry.len_bytes > INLINE_BYTES_MAX => self.in_place(&sidecar)?,
+            _ => self.in_memory(&sidecar)?,
+        };
+        if matches!(verdict, Verdict::Object { .. }) && location.is_misplaced() {
+            self.notes.push("in the wrong directory; migrated by its name".into());
+        }
+        Ok((Link { stored, sidecar: sidecar.digest }, verdict))
+    }
+
+    /// A sidecar is a hint: whatever is wrong with it costs a note.
+    fn read_sidecar(&mut self, location: &Location) -> SidecarHint {
+        self.scratch.sidecar.clear();
+        let path = self.converter.root.sidecar(location);
+        match read_source_whole(&path, SIDECAR_BYTES_MAX, &mut self.scratch.sidecar) {
+            Err(error) => {
+                self.notes.push(format!("sidecar not used: {}", unreadable_text(&error)));
+                SidecarHint::none()
+            }
+            Ok(_) => {
+                let hint = parse_hint(&self.scratch.sidecar);
+                if let Some(fault) = &hint.fault {
+                    self.notes.push(format!("sidecar used in part: {fault}"));
+                } else if hint.digest != Some(location.key()) {
+                    self.notes.push("the sidecar is that of another object".into());
+                }
+                SidecarHint {
+                    digest: blake3_key(&self.scratch.sidecar),
+                    encoding: hint.encoding,
+                    created_at: hint.created_at.unwrap_or(0),
+                }
+            }
+        }
+    }
+
+    /// An object that is held in memory until it is written.
+    fn in_memory(&mut self, sidecar: &SidecarHint) -> Result<(super::Key, Verdict), Error> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&CAS_PREFIX);
+        let path = self.converter.root.blob(&self.entry.location);
+        let len_bytes = usize::try_from(self.entry.len_bytes).expect("it is no longer than what is held in memory");
+        let refusal = match read_source_whole(&path, len_bytes, self.bytes) {
+            Err(error) => Some(unreadable(&error)),
+            Ok(read) if read != len_bytes => Some(changed(format!("{len_bytes} bytes became {read} or more"))),
+            Ok(_) => None,
+        };
+        if let Some(verdict) = refusal {
+            self.bytes.truncate(start);
+            return Ok((ABSENT, verdict));
+        }
+        let stored = Content::behind_prefix(&self.bytes[start..]);
+        let answer = identify(stored, self.entry.location.key(), sidecar.encoding, &mut self.scratch.identify);
+        let identified = match answer.identified {
+            Ok(identified) => identified,
+            Err(digests) => {
+                self.bytes.truncate(start);
+                return Ok((answer.stored_hash, self.unidentified(&digests)));
+            }
+        };
+        let stays = self.stays(&identified);
+        let record = record(&identified, self.entry.len_bytes, answer.stored_hash, sidecar.created_at);
+        let content_start = start + CAS_PREFIX.len();
+        let (record, blob) = if !stays {
+            let stored = content_start..self.bytes.len();
+            recode(self.converter, self.scratch, self.bytes, stored, record, (self.number, self.memory_bytes))?
+        } else if self.converter.link {
+            self.bytes.truncate(start);
+            (record, Blob::Linked)
+        } else {
+            (record, Blob::Bytes(content_start..self.bytes.len()))
+        };
+        Ok((answer.stored_hash, Verdict::Object { algorithm: identified.algorithm, record, blob }))
+    }
+
+    /// A large object, copied first: what is hashed is the copy.
+    fn through_a_file(&mut self, intake: &Intake, sidecar: &SidecarHint) -> Result<(super::Key, Verdict), Error> {
+        let source = match self.open()? {
+            Ok(source) => source,
+            Err(verdict) => return Ok((ABSENT, verdict)),
+        };
+        let (placed, method) = match intake.copy(self.number, &source) {
+            Ok(copied) => copied,
+            Err(error) if error.path == *source.path() => return Ok((ABSENT, unreadable(&error))),
+            Err(error) => return Err(error.into()),
+        };
+        let (answer, verdict) = match self.identify_large(&placed.file, sidecar)? {
+            Ok(found) => found,
+            Err(verdict) => {
+                intake.discard(&placed)?;
+                return Ok((ABSENT, verdict));
+            }
+        };
+        let verdict = match verdict {
+            Ok((identified, record)) if self.stays(&identified) => {
+                let blob = Blob::Placed { path: placed.path, method: Some(method) };
+                Verdict::Object { algorithm: identified.algorithm, record, blob }
+            }
+            Ok((identified, record)) => {
+                let recoded = recode_large(self.converter, &placed.file, record, self.number)?;
+                intake.discard(&placed)?;
+                Verdict::Object { algorithm: identified.algorithm, record: recoded.0, blob: recoded.1 }
+            }
+            Err(refused) => {
+                intake.discard(&placed)?;
+                refused
+            }
+        };
+        Ok((answer, verdict))
+    }
+
+    /// A large object that is not copied: it is linked, or the run is dry.
+    fn in_place(&mut self, sidecar: &SidecarHint) -> Result<(super::Key, Verdict), Error> {
+        let source = match self.open()? {
+            Ok(source) => source,
+            Err(verdict) => return Ok((ABSENT, verdict)),
+        };
+        let (stored_hash, verdict) = match self.identify_large(&source, sidecar)? {
+            Ok(found) => found,
+            Err(verdict) => return Ok((ABSENT, verdict)),
+        };
+        if let Err(change) = source.check_unchanged() {
+            return Ok((stored_hash, changed(change.what)));
+        }
+        let verdict = match verdict {
+            Err(refused) => refused,
+            Ok((identified, record)) if self.stays(&identified) => {
+                let blob = if self.converter.link { Blob::Linked } else { Blob::Hashed };
+                Verdict::Object { algorithm: identified.algorithm, record, blob }
+            }
+            Ok((identified, record)) => {
+                let (record, blob) = recode_large(self.converter, &source, record, self.number)?;
+                Verdict::Object { algorithm: identified.algorithm, record, blob }
+            }
+        };
+        Ok((stored_hash, verdict))
+    }
+
+    /// The hash of the stored bytes with what they are, or a refusal where they cannot be read.
+    #[expect(clippy::type_complexity, reason = "three ways to end, one of them the run's")]
+    fn identify_large(
+        &mut self,
+        bytes: &dyn Bytes,
+        sidecar: &SidecarHint,
+    ) -> Result<Result<(super::Key, Result<(Identified, ObjectRecord), Verdict>), Verdict>, Error> {
+        let name = self.entry.location.key();
+        let answer = identify_streamed(bytes, name, sidecar.encoding, &mut self.scratch.identify);
+        let Answer { identified, stored_hash } = match answer {
+            Ok(answer) => answer,
+            Err(ReadFault::Target(error)) => return Err(error.into()),
+            Err(ReadFault::Source(WindowError::Changed(change))) => return Ok(Err(changed(change.what))),
+            Err(ReadFault::Source(WindowError::Disk(error))) => return Ok(Err(unreadable(&error))),
+        };
+        Ok(Ok((
+            stored_hash,
+            match identified {
+                Ok(identified) => {
+                    let record = record(&identified, self.entry.len_bytes, stored_hash, sidecar.created_at);
+                    Ok((identified, record))
+                }
+                Err(digests) => Err(self.unidentified(&digests)),
+            },
+        )))
+    }
+
+    fn open(&self) -> Result<Result<SourceFile, Verdict>, Error> {
+        let path = self.converter.root.blob(&self.entry.location);
+        let source = match SourceFile::open(&path, ReaderKind::Pread) {
+            Ok(source) => source,
+            Err(error) => return Ok(Err(unreadable(&error))),
+        };
+        let now = source.identity();
+        if now.len_bytes != self.entry.len_bytes {
+            let what = format!("length {} became {}", self.entry.len_bytes, now.len_bytes);
+            return Ok(Err(changed(what)));
+        }
+        Ok(Ok(source))
+    }
+
+    /// True if the target takes the blob as it is in the source.
+    fn stays(&self, identified: &Identified) -> bool {
+        match self.converter.compress {
+            Compress::AsStored => true,
+            Compress::To(Compression::Identity) => identified.encoding == Encoding::Identity,
+            Compress::To(Compression::Zstd { .. }) => false,
+        }
+    }
+
+    /// The refusal of an object whose content has another name, or that is being written.
+    fn unidentified(&self, digests: &str) -> Verdict {
+        let path = self.converter.root.blob(&self.entry.location);
+        let now = source_identity(&path).ok().flatten();
+        if now.map(|now| Entry::new(self.entry.location, EntryKind::File, Some(now))) != Some(*self.entry) {
+            return changed("its content does not match its name".into());
+        }
+        let text = format!("{} bytes whose digest by no algorithm is its name: {digests}", self.entry.len_bytes);
+        Verdict::Refused { reason: RefusalReason::Unidentified, text }
+    }
+}
+
+impl SidecarHint {
+    fn none() -> Self {
+        Self { digest: ABSENT, encoding: None, created_at: 0 }
+    }
+}
+
+fn record(identified: &Identified, stored_size: u64, stored_hash: super::Key, created_at: u64) -> ObjectRecord {
+    ObjectRecord {
+        digest: identified.new_key,
+        encoding: identified.encoding,
+        original_size: identified.original_size,
+        stored_size,
+        stored_blob_hash: stored_hash,
+        created_at,
+    }
+}
+
+fn unreadable(error: &DiskError) -> Verdict {
+    Verdict::Refused { reason: RefusalReason::Unreadable, text: unreadable_text(error) }
+}
+
+fn changed(what: String) -> Verdict {
+    Verdict::Refused { reason: RefusalReason::Changed, text: format!("changed during the run: {what}") }
+}
+
+fn not_a_file_text(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::File => "a regular file",
+        EntryKind::Directory => "a directory under an object's name",
+        EntryKind::Link => "a symbolic link under an object's name; it is not followed",
+        EntryKind::Other => "a pipe, socket or device under an object's name; it is not opened",
+    }
+}

@@ -1,0 +1,57 @@
+//! The key map: which new key became of every old one (spec/requiem.md A8).
+//!
+//! `key-map.tsv` is what people and other programs read: a header line, then one line for every object that was migrated
+//! or is a duplicate, unchanged keys included, sorted by old key and then by the name of the algorithm.
+//!
+//! ```text
+//! old_key → old_algorithm → new_key → size           (one tab for each arrow)
+//! 19213bac…40ca25 → blake2s → 888c953e…01fb12d → 5
+//! ```
+//!
+//! Keys are 64 lowercase hex digits, algorithms `blake2s`, `blake3`, `cas` and `sha256`, sizes decimal bytes of content
+//! without leading zeros. Lines end in one line feed, also the last. An old key is unique only with its algorithm; a pair
+//! that was found twice has one line.
+//!
+//! `key-map.reverse` beside it leads from new keys to lines. It is an index and can be missing: all it says is in the
+//! map. Its layout is [`ReverseHeader`], then one [`ReverseEntry`] for each line, sorted by new key and then by offset:
+//!
+//! | offset | bytes | header | | offset | bytes | entry |
+//! |---|---|---|---|---|---|---|
+//! | 0 | 8 | `HAULREV1` | | 0 | 32 | new key |
+//! | 8 | 4 | version, 1 | | 32 | 8 | offset of the line in the map |
+//! | 12 | 4 | bytes of an entry, 40 | | | | |
+//! | 16 | 8 | bytes of the map | | | | |
+//! | 24 | 8 | rows of the map | | | | |
+//! | 32 | 32 | BLAKE3 of the map | | | | |
+//!
+//! Both are written by [`MapWriter`] and read by [`KeyMap`], neither of which ever holds a whole map.
+
+mod check;
+mod export;
+mod file_writer;
+mod index;
+mod reader;
+mod reverse;
+mod row;
+mod rows;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+pub use check::MapCheck;
+pub use reader::KeyMap;
+pub use reverse::{REVERSE_MAGIC, REVERSE_VERSION, ReverseEntry, ReverseHeader, reverse_path};
+pub use row::{HEADER_LINE, MAP_ROW_BYTES, MalformedRow, MapRow, ROW_TEXT_BYTES_MAX};
+pub use rows::{NumberedRow, Rows};
+pub use writer::{MapSummary, MapWriter};
+
+/// Name of the map of a migration.
+pub const MAP_NAME: &str = "key-map.tsv";
+
+/// The map of the migration that made the store at `store`: `<store>.migration/key-map.tsv`. `None` if the path does
+/// not end in a name.
+pub fn map_of_store(store: &Path) -> Option<PathBuf> {
+    let mut name = store.file_name()?.to_os_string();
+    name.push(".migration");
+    Some(store.with_file_name(name).join(MAP_NAME))
+}

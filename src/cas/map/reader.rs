@@ -1,0 +1,278 @@
+//! Looks keys up in a map that stays on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::reverse::{Reverse, ReverseState};
+use super::row::{HEADER_LINE, MapRow, ROW_TEXT_BYTES_MAX};
+use super::rows::Rows;
+use crate::cas::key::Key;
+use crate::durable::{Disk, DiskFile, ReaderKind, RealDisk, SourceFile};
+use crate::migration::Error;
+
+/// What is left of a search is read whole once it is as short as this.
+const WINDOW_BYTES: u64 = 4 << 10;
+/// Entries of the reverse file that are read together; few rows share a new key.
+const ENTRIES_AT_ONCE: u64 = 4;
+/// Rows that one lookup gives, at most: in the map of a migration one for each algorithm.
+const ROWS_FOUND_MAX: usize = 1024;
+
+/// A map, open for reading. Threads may share it.
+pub struct KeyMap {
+    pub(super) path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    len_bytes: u64,
+    pub(super) reverse: ReverseState,
+}
+
+impl KeyMap {
+    /// Opens the map at `path`, and its reverse file if it has one that fits.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the file does not start with the header line of a map or does not end in a line feed.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        // A pipe would wait for its writer.
+        SourceFile::open(path, ReaderKind::Pread)?;
+        Self::open_on(&RealDisk, path)
+    }
+
+    /// [`open`](Self::open) on any disk.
+    pub fn open_on(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
+        let file = disk.open_for_read(path)?;
+        let len_bytes = file.len()?;
+        check_ends(&*file, path, len_bytes)?;
+        let reverse = Reverse::open(disk, path, len_bytes)?;
+        Ok(Self { path: path.to_path_buf(), file, len_bytes, reverse })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Length in bytes.
+    pub fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// True if there is a reverse file that fits, so that a new key is found without reading the whole map.
+    pub fn has_reverse(&self) -> bool {
+        matches!(self.reverse, ReverseState::Fits(_))
+    }
+
+    /// The rows of an old key, by the names of their algorithms.
+    pub fn find_old(&self, key: Key) -> Result<Vec<MapRow>, Error> {
+        let mut found: Vec<MapRow> = Vec::new();
+        let mut lines = Lines::new(self, self.lower_bound(key)?);
+        while let Some((offset, row)) = lines.next()? {
+            if row.old_key != key {
+                break;
+            }
+            if found.last().is_some_and(|last| last.identity() >= row.identity()) {
+                return Err(self.corrupt_at(offset, "it is not in order"));
+            }
+            found.push(row);
+        }
+        Ok(found)
+    }
+
+    /// The rows of a new key, in the order of the map. Without a reverse file that fits this reads the whole map.
+    pub fn find_new(&self, key: Key) -> Result<Vec<MapRow>, Error> {
+        let mut found = Vec::new();
+        let mut add = |row| {
+            found.push(row);
+            if found.len() <= ROWS_FOUND_MAX { Ok(()) } else { Err(self.too_many(key)) }
+        };
+        match &self.reverse {
+            ReverseState::Fits(reverse) => self.for_each_reversed(reverse, key, &mut add)?,
+            ReverseState::Unfit(_) | ReverseState::Absent => {
+                for row in self.rows() {
+                    let row = row?.row;
+                    if row.new_key == key {
+                        add(row)?;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// All rows in order, each with its place.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows::new(self)
+    }
+
+    fn for_each_reversed(
+        &self,
+        reverse: &Reverse,
+        key: Key,
+        add: &mut dyn FnMut(MapRow) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for entry in reverse.entries_from(reverse.lower_bound(key)?, ENTRIES_AT_ONCE) {
+            let (index, entry) = entry?;
+            if entry.key() != key {
+                break;
+            }
+            add(self.row_of_entry(reverse, index, key, entry.offset.get())?)?;
+        }
+        Ok(())
+    }
+
+    /// The row that entry `index` of the reverse file leads to.
+    pub(super) fn row_of_entry(&self, reverse: &Reverse, index: u64, key: Key, offset: u64) -> Result<MapRow, Error> {
+        let wrong =
+            || reverse.corrupt(Reverse::offset_of(index), format!("entry {index} leads to no line with its key"));
+        if offset < HEADER_LINE.len() as u64 || offset >= self.len_bytes {
+            return Err(wrong());
+        }
+        let window = self.window(offset - 1, ROW_TEXT_BYTES_MAX as u64 + 1)?;
+        if window[0] != b'\n' {
+            return Err(wrong());
+        }
+        let (row, _) = self.parse(&window[1..], offset, || self.line_number(offset))?;
+        if row.new_key == key { Ok(row) } else { Err(wrong()) }
+    }
+
+    /// Where the first line starts whose old key is not below `key`; the end of the map if there is none.
+    fn lower_bound(&self, key: Key) -> Result<u64, Error> {
+        // Lines that start before `low` are below the key, those that start at `high` or later are not.
+        let (mut low, mut high) = (HEADER_LINE.len() as u64, self.len_bytes);
+        while high - low > WINDOW_BYTES {
+            let (start, window) = self.line_from(low + (high - low) / 2)?;
+            let (row, line_bytes) = self.parse(&window, start, || self.line_number(start))?;
+            if row.old_key < key {
+                low = start + line_bytes as u64;
+            } else {
+                high = start;
+            }
+        }
+        let mut lines = Lines::new(self, low);
+        while let Some((offset, row)) = lines.next()? {
+            if row.old_key >= key {
+                return Ok(offset);
+            }
+        }
+        Ok(self.len_bytes)
+    }
+
+    /// The first line that starts behind `offset`, with what follows it. There must be one within two lines' lengths.
+    fn line_from(&self, offset: u64) -> Result<(u64, Vec<u8>), Error> {
+        let mut window = self.window(offset, 2 * ROW_TEXT_BYTES_MAX as u64)?;
+        let end = window[..ROW_TEXT_BYTES_MAX].iter().position(|&byte| byte == b'\n');
+        let Some(end) = end else {
+            return Err(self.corrupt_at(offset, "the line is longer than a row"));
+        };
+        window.drain(..=end);
+        Ok((offset + end as u64 + 1, window))
+    }
+
+    /// The bytes at `offset`, fewer if the map ends before.
+    fn window(&self, offset: u64, bytes_max: u64) -> Result<Vec<u8>, Error> {
+        let mut window = vec![0; bytes_max.min(self.len_bytes - offset) as usize];
+        self.read_at(offset, &mut window)?;
+        Ok(window)
+    }
+
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        Ok(self.file.read_exact_at(offset, buffer)?)
+    }
+
+    /// The row at the start of `bytes`, which stand at `offset` of the map, and the length of its line. `line` tells
+    /// the number of the line if there is no row.
+    pub(super) fn parse(
+        &self,
+        bytes: &[u8],
+        offset: u64,
+        line: impl FnOnce() -> Result<u64, Error>,
+    ) -> Result<(MapRow, usize), Error> {
+        let bytes = &bytes[..bytes.len().min(ROW_TEXT_BYTES_MAX)];
+        let end =
+            bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| "the line is longer than a row".to_owned());
+        match end.and_then(|end| Ok((MapRow::parse_line(&bytes[..end]).map_err(|e| e.to_string())?, end + 1))) {
+            Ok(found) => Ok(found),
+            Err(what) => Err(self.corrupt(offset, line()?, &what)),
+        }
+    }
+
+    /// The number of the line that holds `offset`.
+    fn line_number(&self, offset: u64) -> Result<u64, Error> {
+        let (mut line, mut at) = (1, 0);
+        while at < offset {
+            let window = self.window(at, (offset - at).min(64 << 10))?;
+            line += window.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            at += window.len() as u64;
+        }
+        Ok(line)
+    }
+
+    /// What is wrong with the line that holds `offset`.
+    fn corrupt_at(&self, offset: u64, what: &str) -> Error {
+        match self.line_number(offset) {
+            Ok(line) => self.corrupt(offset, line, what),
+            Err(error) => error,
+        }
+    }
+
+    pub(super) fn corrupt(&self, offset: u64, line: u64, what: &str) -> Error {
+        corrupt(&self.path, offset, format!("line {line}: {what}"))
+    }
+
+    fn too_many(&self, key: Key) -> Error {
+        corrupt(&self.path, 0, format!("more than {ROWS_FOUND_MAX} rows lead to {key}"))
+    }
+}
+
+impl std::fmt::Debug for KeyMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyMap").field("path", &self.path).field("len_bytes", &self.len_bytes).finish_non_exhaustive()
+    }
+}
+
+/// Lines from an offset on, read in windows; for the few that a search ends with.
+struct Lines<'a> {
+    map: &'a KeyMap,
+    offset: u64,
+    window: Vec<u8>,
+    used: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(map: &'a KeyMap, offset: u64) -> Self {
+        Self { map, offset, window: Vec::new(), used: 0 }
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, MapRow)>, Error> {
+        let offset = self.offset;
+        if offset >= self.map.len_bytes {
+            return Ok(None);
+        }
+        if self.window.len() - self.used < ROW_TEXT_BYTES_MAX {
+            self.window = self.map.window(offset, WINDOW_BYTES + ROW_TEXT_BYTES_MAX as u64)?;
+            self.used = 0;
+        }
+        let (row, line_bytes) = self.map.parse(&self.window[self.used..], offset, || self.map.line_number(offset))?;
+        self.used += line_bytes;
+        self.offset += line_bytes as u64;
+        Ok(Some((offset, row)))
+    }
+}
+
+fn check_ends(file: &dyn DiskFile, path: &Path, len_bytes: u64) -> Result<(), Error> {
+    let header_bytes = HEADER_LINE.len() as u64;
+    let mut header = vec![0; header_bytes.min(len_bytes) as usize];
+    file.read_exact_at(0, &mut header)?;
+    if header != HEADER_LINE {
+        return Err(corrupt(path, 0, "line 1: it is not the header of a key map".into()));
+    }
+    let mut last = [0];
+    file.read_exact_at(len_bytes - 1, &mut last)?;
+    if last != *b"\n" {
+        return Err(corrupt(path, len_bytes, "the last line has no end: the file was cut".into()));
+    }
+    Ok(())
+}
+
+fn corrupt(path: &Path, offset: u64, what: String) -> Error {
+    let next = "take the map as the migration wrote it; haul cas map check reads all of it".into();
+    Error::Corrupt { path: path.to_path_buf(), offset, what, next }
+}

@@ -1,0 +1,206 @@
+//! Where the parts of a target lie.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::key::Key;
+use super::record::ObjectRecord;
+use crate::migration::{Error, RunDirectory};
+
+/// Name of the map in the run directory.
+pub const MAP_NAME: &str = "key-map.tsv";
+/// Name of the index in a store.
+pub const INDEX_NAME: &str = "index.ndjson";
+/// Name of the directory of objects in a store.
+pub const OBJECTS_NAME: &str = "objects";
+
+/// A target and what lies beside it: the state of its migration, in `<target>.migration/` on the same file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetPaths {
+    target: PathBuf,
+    state: PathBuf,
+}
+
+impl TargetPaths {
+    /// The store that is to be at `target`. The path must end in a name.
+    pub fn new(target: &Path) -> Result<Self, Error> {
+        let Some(name) = target.file_name() else {
+            return Err(Error::Usage {
+                what: format!("{} does not end in a name", target.display()),
+                next: "give the path that the store is to have, such as ./cas/v2".into(),
+            });
+        };
+        let mut state_name = OsString::from(name);
+        state_name.push(".migration");
+        Ok(Self { target: target.to_path_buf(), state: target.with_file_name(state_name) })
+    }
+
+    /// The published store.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The directory that holds the target and the state beside it.
+    pub fn parent(&self) -> &Path {
+        match self.target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
+    /// State of the migration.
+    pub fn run_directory(&self) -> RunDirectory {
+        RunDirectory::new(&self.state)
+    }
+
+    /// The store that is being made.
+    pub fn staging(&self) -> PathBuf {
+        self.state.join("staging")
+    }
+
+    /// The store that a replacement took the place of.
+    pub fn replaced(&self) -> PathBuf {
+        self.state.join("replaced")
+    }
+
+    /// The store that a rollback took away from the target's place.
+    pub fn withdrawn(&self) -> PathBuf {
+        self.state.join("withdrawn")
+    }
+
+    /// The index of the target before a merge.
+    pub fn index_before(&self) -> PathBuf {
+        self.state.join("index-before.ndjson")
+    }
+
+    /// What became of each object, in the order of the source.
+    pub fn moved(&self) -> PathBuf {
+        self.state.join("moved")
+    }
+
+    /// Large blobs on their way: their keys are known only when they are copied.
+    pub fn incoming(&self) -> PathBuf {
+        self.state.join("incoming")
+    }
+
+    /// Sorted runs.
+    pub fn scratch(&self) -> PathBuf {
+        self.state.join("scratch")
+    }
+
+    /// The map from old keys to new ones. Stays after the rest is cleaned away.
+    pub fn map(&self) -> PathBuf {
+        self.state.join(MAP_NAME)
+    }
+
+    /// Place of a verification.
+    pub fn verification(&self) -> PathBuf {
+        self.state.join("verify")
+    }
+}
+
+/// Path of an object's blob in the v2 store at `root`.
+pub fn blob_path(root: &Path, key: Key) -> PathBuf {
+    object_path(root, key, "")
+}
+
+/// Path of an object's sidecar in the v2 store at `root`.
+pub fn sidecar_path(root: &Path, key: Key) -> PathBuf {
+    object_path(root, key, ".meta")
+}
+
+fn object_path(root: &Path, key: Key, suffix: &str) -> PathBuf {
+    let text = key.text();
+    let text = std::str::from_utf8(&text).expect("hex digits are ASCII");
+    let mut path = OsString::with_capacity(root.as_os_str().len() + 90);
+    for part in [root.as_os_str(), "/objects/".as_ref(), text[..2].as_ref(), "/".as_ref(), text[2..4].as_ref()] {
+        path.push(part);
+    }
+    for part in ["/", text, suffix] {
+        path.push(part);
+    }
+    path.into()
+}
+
+/// The bytes of an object's sidecar.
+pub fn sidecar_bytes(record: &ObjectRecord) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(320);
+    record.push_json(&mut bytes);
+    bytes
+}
+
+/// Fails if source and target are the same directory or one lies in the other, whatever links lead to them.
+pub fn check_apart(source: &Path, target: &TargetPaths) -> Result<(), Error> {
+    let resolve =
+        |path: &Path| path.canonicalize().map_err(|e| Error::Disk(crate::durable::DiskError::new("look up", path, e)));
+    let name = target.target.file_name().unwrap_or_default();
+    let source_resolved = resolve(source)?;
+    let mut places = vec![nearest_existing(target.parent())?.join(name)];
+    if target.target.exists() {
+        places.push(resolve(&target.target)?);
+    }
+    for place in places {
+        if place.starts_with(&source_resolved) || source_resolved.starts_with(&place) {
+            return Err(Error::Usage {
+                what: format!("source {} and target {} lie in each other", source.display(), target.target.display()),
+                next: "give a target beside the source".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The path with its existing part resolved.
+fn nearest_existing(path: &Path) -> Result<PathBuf, Error> {
+    match path.canonicalize() {
+        Ok(resolved) => Ok(resolved),
+        Err(e) => match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) if e.kind() == std::io::ErrorKind::NotFound => {
+                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+                Ok(nearest_existing(parent)?.join(name))
+            }
+            _ => Err(Error::Disk(crate::durable::DiskError::new("look up", path, e))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out directories")]
+
+    use super::*;
+
+    #[test]
+    fn objects_lie_in_two_levels_of_shards() {
+        let key = Key::parse(b"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d").unwrap();
+        let path = "s/objects/88/8c/888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d";
+        assert_eq!(blob_path(Path::new("s"), key), Path::new(path));
+        assert_eq!(sidecar_path(Path::new("s"), key), PathBuf::from(format!("{path}.meta")));
+    }
+
+    #[test]
+    fn the_state_lies_beside_the_target() {
+        let paths = TargetPaths::new(Path::new("cas/v2/")).unwrap();
+        assert_eq!(paths.run_directory().path(), Path::new("cas/v2.migration"));
+        assert_eq!(TargetPaths::new(Path::new("v2")).unwrap().parent(), Path::new("."));
+        assert!(TargetPaths::new(Path::new("..")).is_err());
+        assert!(TargetPaths::new(Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn source_and_target_must_lie_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| directory.path().join(path);
+        std::fs::create_dir_all(at("old/inner")).unwrap();
+        std::os::unix::fs::symlink("old", at("link")).unwrap();
+        let check = |source: &str, target: &str| check_apart(&at(source), &TargetPaths::new(&at(target)).unwrap());
+        for target in ["old", "old/new", "old/inner", "old/a/b/c", "link", "link/new", "old/inner/../new"] {
+            assert_eq!(check("old", target).unwrap_err().exit_code(), 2, "{target}");
+        }
+        assert!(check("old/inner", "old").is_err());
+        assert!(check("link", "old").is_err());
+        for target in ["new", "older", "old.new", "not/there/yet"] {
+            check("old", target).unwrap();
+        }
+    }
+}

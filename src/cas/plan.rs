@@ -1,0 +1,138 @@
+//! What a migration would read and need.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::options::MigrateOptions;
+use super::paths::{TargetPaths, check_apart};
+use super::source::SourceRoot;
+use super::source::location::Shape;
+use super::source::scan::{Found, ScanSums, scan};
+use super::state::CHECKPOINT_KIND;
+use crate::migration::Error;
+use crate::migration::plan::{escape_name, plan_digest};
+use crate::pipeline::StopToken;
+
+/// Version of what the plan's digest and the checkpoint speak of.
+const FORMAT_VERSION: u32 = 1;
+/// Space that a file takes beyond its bytes: half a block on average, and its inode.
+const FILE_OVERHEAD_BYTES: u64 = 2048 + 256;
+/// Space that a directory takes.
+const DIRECTORY_BYTES: u64 = 4096 + 256;
+/// A sidecar.
+const SIDECAR_BYTES: u64 = 300;
+/// Rows of index, map, its reverse index and the log of what was moved.
+const ROWS_BYTES: u64 = 301 + 145 + 40 + 128;
+/// Directories of the v2 layout: two levels of 256.
+const SHARDS: f64 = 65_536.0;
+
+/// What a migration would read and need.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The source.
+    pub source: String,
+    /// The target.
+    pub target: String,
+    /// Names of objects.
+    pub objects: u64,
+    /// The lengths of their blobs.
+    pub object_bytes: u64,
+    /// Sidecars.
+    pub sidecars: u64,
+    /// Names that are neither.
+    pub others: u64,
+    /// Objects by where their files lie.
+    pub layout: Layout,
+    /// Files that the target will have at most.
+    pub target_files: u64,
+    /// Directories that the target will have, as expected for keys that are spread evenly.
+    pub target_directories: u64,
+    /// Bytes that the file system of the target must have left.
+    pub space_needed_bytes: u64,
+    /// Inodes that it must have left.
+    pub inodes_needed: u64,
+    /// The rules, as text.
+    pub policies: String,
+    /// Digest of all of it that decides the result.
+    pub digest: String,
+    /// The same.
+    #[serde(skip)]
+    pub digest_bytes: [u8; 32],
+}
+
+/// Objects by the shape of their paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Layout {
+    /// `<key>`
+    pub flat: u64,
+    /// `AB/<key>`
+    pub one_level: u64,
+    /// `AB/<the other 62 digits>`
+    pub split_name: u64,
+    /// `AB/CD/<key>`
+    pub two_levels: u64,
+}
+
+/// Walks the source and says what a migration would read and need. Writes nothing.
+pub fn plan(source: &Path, target: &Path, options: &MigrateOptions, stop: &StopToken) -> Result<Plan, Error> {
+    let root = SourceRoot::open(source)?;
+    let paths = TargetPaths::new(target)?;
+    check_apart(source, &paths)?;
+    let walked = scan(&root, options.parallel_workers.get(), stop, |_: Found| Ok(()))?;
+    let sums = walked.ok_or_else(|| Error::Stopped { next: "plan again".into() })?;
+    Ok(plan_of(&root, &paths, &sums, options))
+}
+
+/// The plan for a source that was walked.
+pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options: &MigrateOptions) -> Plan {
+    let policies = options.decisive_text();
+    let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
+    let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
+    let target_directories = directories_expected(sums.objects);
+    let blob_bytes = if options.link { 0 } else { sums.object_bytes };
+    let shape = |shape: Shape| sums.shapes[shape as usize];
+    Plan {
+        source: escape_name(root.path().as_os_str()),
+        target: escape_name(paths.target().as_os_str()),
+        objects: sums.objects,
+        object_bytes: sums.object_bytes,
+        sidecars: sums.sidecars,
+        others: sums.others,
+        layout: Layout {
+            flat: shape(Shape::Flat),
+            one_level: shape(Shape::OneLevel),
+            split_name: shape(Shape::SplitName),
+            two_levels: shape(Shape::TwoLevels),
+        },
+        target_files: 2 * sums.objects + 1,
+        target_directories,
+        space_needed_bytes: blob_bytes
+            + sums.objects * (SIDECAR_BYTES + 2 * FILE_OVERHEAD_BYTES + ROWS_BYTES)
+            + target_directories * DIRECTORY_BYTES,
+        inodes_needed: 2 * sums.objects + target_directories + 16,
+        policies,
+        digest: blake3::Hash::from_bytes(digest_bytes).to_hex().to_string(),
+        digest_bytes,
+    }
+}
+
+/// Shards that `objects` keys fall into on average, and those above them.
+fn directories_expected(objects: u64) -> u64 {
+    let filled = |shards: f64| shards * (1.0 - (1.0 - 1.0 / shards).powf(objects as f64));
+    (filled(SHARDS) + filled(SHARDS.sqrt())).ceil() as u64 + 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_those_that_keys_fall_into() {
+        assert_eq!(directories_expected(0), 2);
+        assert_eq!(directories_expected(1), 4);
+        let hundred_thousand = directories_expected(100_000);
+        assert!((51_000..52_500).contains(&hundred_thousand), "{hundred_thousand}");
+        assert_eq!(directories_expected(100_000_000), 65_536 + 256 + 2);
+    }
+}

@@ -1,0 +1,83 @@
+//! What there is to say about single references and files: the first of it in memory, all of it in a file.
+
+use std::path::Path;
+
+use super::scan::Reference;
+use crate::durable::Disk;
+use crate::migration::{Error, Finding, FindingsLog, Severity};
+
+/// Findings that are kept in memory, at most.
+pub const FINDINGS_KEPT_MAX: usize = 1000;
+
+/// Findings of a run.
+#[derive(Debug, Default)]
+pub struct FindingsKept {
+    first: Vec<Finding>,
+    left_out: u64,
+    log: Option<FindingsLog>,
+}
+
+impl FindingsKept {
+    /// Keeps the first [`FINDINGS_KEPT_MAX`] in memory, and no others.
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// As [`in_memory`](Self::in_memory), and writes all of them to a file that must not exist, one JSON object a line.
+    pub fn logged(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
+        if disk.kind(path)?.is_some() {
+            return Err(Error::Usage {
+                what: format!("{} exists already", path.display()),
+                next: "give the report a name of its own".into(),
+            });
+        }
+        Ok(Self { log: Some(FindingsLog::open(disk, path, 0)?), ..Self::default() })
+    }
+
+    /// The first findings, and how many more there were.
+    pub(super) fn finish(mut self) -> Result<(Vec<Finding>, u64), Error> {
+        if let Some(log) = &mut self.log {
+            log.flush()?;
+            log.file().sync()?;
+        }
+        Ok((self.first, self.left_out))
+    }
+
+    /// About a reference that stays as it is.
+    pub(super) fn reference(
+        &mut self,
+        severity: Severity,
+        file: &Path,
+        reference: &Reference,
+        reason: &str,
+    ) -> Result<(), Error> {
+        self.add(Finding {
+            offset: reference.offset,
+            length: reference.len_bytes(),
+            id: Some(reference.key.to_string()),
+            ..finding(severity, file, reason.to_owned())
+        })
+    }
+
+    /// About a whole file or directory.
+    pub(super) fn file(&mut self, severity: Severity, file: &Path, reason: String) -> Result<(), Error> {
+        self.add(finding(severity, file, reason))
+    }
+
+    fn add(&mut self, finding: Finding) -> Result<(), Error> {
+        if let Some(log) = &mut self.log {
+            log.append(&finding)?;
+        }
+        if self.first.len() < FINDINGS_KEPT_MAX {
+            self.first.push(finding);
+        } else {
+            self.left_out += 1;
+        }
+        Ok(())
+    }
+}
+
+fn finding(severity: Severity, file: &Path, reason: String) -> Finding {
+    let file = file.display().to_string();
+    Finding { severity, file, offset: 0, length: 0, reason, id: None, sequence: None, related: None }
+}

@@ -1,0 +1,65 @@
+//! The files in which references stand, as they are before anything is rewritten.
+
+use std::path::{Path, PathBuf};
+
+use crate::durable::{
+    Disk, DiskEntry, DiskError, EntryKind, ReaderKind, RealDisk, SourceChange, SourceFile, WindowError,
+};
+
+/// Where files are looked for and read. It cannot write.
+pub trait Files {
+    /// The entries of a directory, sorted by name.
+    fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError>;
+    /// What stands at a path, without following links; `None` if nothing does.
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError>;
+    /// The path without links and dots, or as it is if it leads nowhere.
+    fn canonical(&self, path: &Path) -> PathBuf;
+    /// Opens a regular file.
+    fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError>;
+}
+
+/// A file as it was when it was opened.
+pub trait Original {
+    /// Its length in bytes.
+    fn len_bytes(&self) -> u64;
+    /// Fills `buffer` from `offset`.
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError>;
+    /// Fails if it, or what its path leads to, is no longer what was opened.
+    fn check_unchanged(&self) -> Result<(), SourceChange>;
+}
+
+impl Original for SourceFile {
+    fn len_bytes(&self) -> u64 {
+        self.identity().len_bytes
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {
+        SourceFile::read_exact_at(self, offset, buffer)
+    }
+
+    fn check_unchanged(&self) -> Result<(), SourceChange> {
+        SourceFile::check_unchanged(self)
+    }
+}
+
+/// The files of this computer.
+#[derive(Debug, Clone, Copy)]
+pub struct RealFiles;
+
+impl Files for RealFiles {
+    fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError> {
+        RealDisk.list(directory)
+    }
+
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        RealDisk.kind(path)
+    }
+
+    fn canonical(&self, path: &Path) -> PathBuf {
+        path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError> {
+        Ok(Box::new(SourceFile::open(path, ReaderKind::Pread)?))
+    }
+}

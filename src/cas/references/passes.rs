@@ -1,0 +1,72 @@
+//! The two passes over a file: one finds what is to be rewritten, the other writes it.
+
+use super::original::Original;
+use super::resolve::{Resolution, Resolver};
+use super::rewriter::Rewriter;
+use super::scan::{Reference, Scanner};
+use super::trouble::Trouble;
+use crate::durable::DiskFile;
+use crate::migration::Error;
+use crate::pipeline::StopToken;
+
+/// Bytes that are read at once.
+const WINDOW_BYTES: u64 = 1 << 20;
+
+/// Gives the whole file to `take`, piece by piece.
+pub(super) fn for_each_window(
+    original: &dyn Original,
+    stop: &StopToken,
+    mut take: impl FnMut(&[u8]) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let (mut offset, len_bytes) = (0, original.len_bytes());
+    let mut window = Vec::new();
+    while offset < len_bytes {
+        if stop.is_requested() {
+            return Err(Trouble::Stopped);
+        }
+        window.resize(WINDOW_BYTES.min(len_bytes - offset) as usize, 0);
+        original.read_exact_at(offset, &mut window)?;
+        take(&window)?;
+        offset += window.len() as u64;
+    }
+    Ok(())
+}
+
+/// Tells of each reference of a file, and of what is to be done with it.
+pub(super) fn survey(
+    original: &dyn Original,
+    resolver: &mut Resolver<'_>,
+    stop: &StopToken,
+    mut tell: impl FnMut(&Reference, Resolution) -> Result<(), Error>,
+) -> Result<(), Trouble> {
+    let mut look = |reference: Reference| tell(&reference, resolver.resolve(reference.scheme, reference.key)?);
+    let mut scanner = Scanner::new();
+    for_each_window(original, stop, |window| Ok(scanner.push(window, &mut look)?))?;
+    scanner.finish().map_or(Ok(()), look)?;
+    Ok(original.check_unchanged()?)
+}
+
+/// Writes the file with its references rewritten, and returns how many were.
+pub(super) fn write_rewritten(
+    original: &dyn Original,
+    resolver: &mut Resolver<'_>,
+    stop: &StopToken,
+    target: &dyn DiskFile,
+) -> Result<u64, Trouble> {
+    let mut rewriter = Rewriter::new(resolver);
+    let (mut rewritten, mut offset) = (Vec::new(), 0);
+    let mut write = |rewritten: &mut Vec<u8>| {
+        target.write_all_at(offset, rewritten)?;
+        offset += rewritten.len() as u64;
+        rewritten.clear();
+        Ok::<_, Trouble>(())
+    };
+    for_each_window(original, stop, |window| {
+        rewriter.push(window, &mut rewritten)?;
+        write(&mut rewritten)
+    })?;
+    let replaced = rewriter.finish(&mut rewritten)?;
+    write(&mut rewritten)?;
+    original.check_unchanged()?;
+    Ok(replaced)
+}

@@ -1,0 +1,223 @@
+//! Rewrites the references in files and directories.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::counts::{FileCounts, ReferenceCounts};
+use super::findings::FindingsKept;
+use super::original::{Files, Original};
+use super::passes::{survey, write_rewritten};
+use super::replace::{Replacement, Replacer, backup_path, is_kept};
+use super::resolve::{Resolution, Resolver};
+use super::targets::{Target, Walk};
+use super::trouble::Trouble;
+use crate::cas::map::HEADER_LINE;
+use crate::migration::{Error, Finding, Severity, exit};
+use crate::pipeline::{Control, Event, Phase};
+
+/// A NUL in as many bytes at the start of a file says that it is no text.
+const BINARY_LOOK_BYTES: u64 = 8 << 10;
+
+/// What is rewritten, and how.
+pub struct Rewrite<'a> {
+    /// Where files are read.
+    pub files: &'a dyn Files,
+    /// What writes them, or does not.
+    pub replacer: &'a dyn Replacer,
+    /// What the name of each original ends in that is kept.
+    pub backup_suffix: &'a str,
+    /// Files that are left alone wherever they stand.
+    pub excluded: &'a [PathBuf],
+}
+
+/// What a run did, or in a dry run would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RewriteEnd {
+    /// Files by what happened to them.
+    pub files: FileCounts,
+    /// References by what happened to them.
+    pub references: ReferenceCounts,
+    /// What there is to say of single references and files; the first
+    /// [`FINDINGS_KEPT_MAX`](super::FINDINGS_KEPT_MAX) of it.
+    pub findings: Vec<Finding>,
+    /// How many findings were more than that.
+    pub findings_left_out: u64,
+    /// A stop was requested: some files were not looked at.
+    pub stopped: bool,
+}
+
+impl RewriteEnd {
+    /// The exit code of a run that ends so; `strict`: references that are not in the map count as refused.
+    pub fn exit_code(&self, strict: bool) -> u8 {
+        let unknown = if strict { self.references.unknown } else { 0 };
+        if self.stopped {
+            exit::TEMPORARY
+        } else if self.files.refused + self.references.ambiguous + unknown > 0 {
+            exit::REFUSED_RECORDS
+        } else {
+            exit::OK
+        }
+    }
+}
+
+/// What happened to a file.
+enum Outcome {
+    Changed,
+    Unchanged,
+    Skipped(Option<&'static str>),
+    Refused(String),
+    Stopped,
+}
+
+/// A run under way.
+struct Run<'a, 'm> {
+    how: &'a Rewrite<'a>,
+    resolver: &'a mut Resolver<'m>,
+    control: &'a Control<'a>,
+    files: FileCounts,
+    references: ReferenceCounts,
+    findings: FindingsKept,
+}
+
+impl Rewrite<'_> {
+    /// Rewrites the references in the named files, and in all files of the named directories.
+    ///
+    /// Every file is replaced whole, after its original is durable beside it. One that cannot be is refused, and the
+    /// others go on.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], before anything is changed, if a name leads nowhere or a directory is, contains or lies in a v2
+    /// store; whatever the map and the disk say.
+    pub fn run(
+        &self,
+        named: &[PathBuf],
+        resolver: &mut Resolver<'_>,
+        findings: FindingsKept,
+        control: &Control<'_>,
+    ) -> Result<RewriteEnd, Error> {
+        let walk = Walk { files: self.files, backup_suffix: self.backup_suffix, excluded: self.excluded };
+        named.iter().try_for_each(|path| walk.check(path))?;
+        control.observer.observe(&Event::PhaseStarted {
+            phase: Phase::Run,
+            records_expected: None,
+            bytes_expected: None,
+        });
+        let mut run = Run {
+            how: self,
+            resolver,
+            control,
+            files: FileCounts::default(),
+            references: ReferenceCounts::default(),
+            findings,
+        };
+        let mut goes_on = true;
+        for path in named {
+            goes_on = goes_on && walk.each(path, &mut |path, target| run.take(path, target))?;
+        }
+        control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
+        run.end(!goes_on)
+    }
+}
+
+impl Run<'_, '_> {
+    /// Takes what the walk came upon. False once a stop was requested.
+    fn take(&mut self, path: &Path, target: Target) -> Result<bool, Error> {
+        let outcome = match target {
+            Target::File => self.file(path)?,
+            Target::Own => Outcome::Skipped(None),
+            Target::Skipped(reason) => Outcome::Skipped(Some(reason)),
+            Target::Refused(reason) => Outcome::Refused(reason),
+        };
+        *match outcome {
+            Outcome::Stopped => return Ok(false),
+            Outcome::Changed => &mut self.files.changed,
+            Outcome::Unchanged => &mut self.files.unchanged,
+            Outcome::Skipped(reason) => {
+                reason.map_or(Ok(()), |reason| self.findings.file(Severity::Note, path, reason.into()))?;
+                &mut self.files.skipped
+            }
+            Outcome::Refused(reason) => {
+                self.findings.file(Severity::Refused, path, reason)?;
+                &mut self.files.refused
+            }
+        } += 1;
+        self.files.seen += 1;
+        Ok(true)
+    }
+
+    fn file(&mut self, path: &Path) -> Result<Outcome, Error> {
+        let mut counts = ReferenceCounts::default();
+        let outcome = match self.rewrite(path, &mut counts) {
+            Ok(outcome) => outcome,
+            Err(Trouble::Refused(reason)) => {
+                counts.refuse();
+                Outcome::Refused(reason)
+            }
+            Err(Trouble::Stopped) => return Ok(Outcome::Stopped),
+            Err(Trouble::Fatal(error)) => return Err(error),
+        };
+        self.references.add(&counts);
+        Ok(outcome)
+    }
+
+    fn rewrite(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, Trouble> {
+        let Self { how, resolver, control, findings, .. } = self;
+        let original = how.files.open(path).map_err(Trouble::unreadable)?;
+        if let Some(reason) = reason_not_to_read(&*original)? {
+            return Ok(Outcome::Skipped(Some(reason)));
+        }
+        survey(&*original, resolver, control.stop, |reference, resolution| {
+            counts.count(resolution);
+            let (severity, reason) = match resolution {
+                Resolution::Unknown => (Severity::Note, "not in the map"),
+                Resolution::Ambiguous => (Severity::Refused, "ambiguous: its rows lead to different keys"),
+                Resolution::Replace { .. } | Resolution::Current => return Ok(()),
+            };
+            findings.reference(severity, path, reference, reason)
+        })?;
+        let (records, source_bytes) = (counts.found, original.len_bytes());
+        control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+        let backup = backup_path(path, how.backup_suffix);
+        if counts.replaced == 0 {
+            if counts.current > 0 && how.files.kind(&backup).is_ok_and(|found| found.is_some()) {
+                how.replacer.settle(path)?;
+            }
+            return Ok(Outcome::Unchanged);
+        }
+        let is_kept = is_kept(how.files, &*original, &backup, control.stop)?;
+        let replacement = Replacement { path, original: &*original, backup, is_kept, stop: control.stop };
+        how.replacer.replace(&replacement, &mut |file| {
+            let written = write_rewritten(&*original, resolver, control.stop, file)?;
+            if written == counts.replaced { Ok(()) } else { Err(miscounted(path, counts.replaced, written).into()) }
+        })?;
+        Ok(Outcome::Changed)
+    }
+
+    fn end(self, stopped: bool) -> Result<RewriteEnd, Error> {
+        let Self { files, references, findings, .. } = self;
+        if !(files.add_up() && references.add_up()) {
+            return Err(Error::Accounting { what: format!("{files:?}, {references:?}") });
+        }
+        let (findings, findings_left_out) = findings.finish()?;
+        Ok(RewriteEnd { files, references, findings, findings_left_out, stopped })
+    }
+}
+
+fn miscounted(path: &Path, found: u64, written: u64) -> Error {
+    let path = path.display();
+    Error::Accounting { what: format!("{path}: {found} references to rewrite were found, {written} were written") }
+}
+
+/// Why a file holds no references that are its own.
+fn reason_not_to_read(original: &dyn Original) -> Result<Option<&'static str>, Trouble> {
+    let mut start = vec![0; BINARY_LOOK_BYTES.min(original.len_bytes()) as usize];
+    original.read_exact_at(0, &mut start)?;
+    Ok(if start.contains(&0) {
+        Some("binary: it has a NUL byte near its start")
+    } else if start.starts_with(HEADER_LINE) {
+        Some("a key map")
+    } else {
+        None
+    })
+}

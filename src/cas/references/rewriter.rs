@@ -1,0 +1,87 @@
+//! Rewrites the references of a text that comes piece by piece.
+
+use super::resolve::{Resolution, Resolver};
+use super::scan::{Reference, Scanner, push_reference};
+use crate::migration::Error;
+
+/// A text on its way from what it was to what it becomes. It holds back no more than one reference.
+pub struct Rewriter<'a, 'm> {
+    resolver: &'a mut Resolver<'m>,
+    scanner: Scanner,
+    pending: Pending,
+    replaced: u64,
+}
+
+/// The end of what was given, not yet taken over.
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    used: usize,
+    /// Where `bytes` starts in the text.
+    offset: u64,
+}
+
+impl<'a, 'm> Rewriter<'a, 'm> {
+    /// At the start of a text.
+    pub fn new(resolver: &'a mut Resolver<'m>) -> Self {
+        Self { resolver, scanner: Scanner::new(), pending: Pending::default(), replaced: 0 }
+    }
+
+    /// Takes the next piece, cut anywhere, and appends to `out` what is settled.
+    pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let Self { resolver, scanner, pending, replaced } = self;
+        pending.append(piece);
+        scanner.push(piece, |reference| {
+            *replaced += u64::from(pending.replace(&reference, resolver, out)?);
+            Ok::<_, Error>(())
+        })?;
+        pending.take_over(scanner.settled_until(), out);
+        Ok(())
+    }
+
+    /// Appends the rest, and returns how many references were replaced.
+    pub fn finish(self, out: &mut Vec<u8>) -> Result<u64, Error> {
+        let Self { resolver, scanner, mut pending, mut replaced } = self;
+        if let Some(reference) = scanner.finish() {
+            replaced += u64::from(pending.replace(&reference, resolver, out)?);
+        }
+        pending.take_over(pending.end(), out);
+        Ok(replaced)
+    }
+}
+
+impl Pending {
+    fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
+    fn append(&mut self, piece: &[u8]) {
+        self.bytes.drain(..self.used);
+        self.offset += self.used as u64;
+        self.used = 0;
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// Appends to `out` what stands before `offset`, as it is.
+    fn take_over(&mut self, offset: u64, out: &mut Vec<u8>) {
+        let end = (offset - self.offset) as usize;
+        out.extend_from_slice(&self.bytes[self.used..end]);
+        self.used = end;
+    }
+
+    /// Appends what becomes of a reference, and what stands before it, if it becomes anything else.
+    fn replace(
+        &mut self,
+        reference: &Reference,
+        resolver: &mut Resolver<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        let Resolution::Replace { scheme, key } = resolver.resolve(reference.scheme, reference.key)? else {
+            return Ok(false);
+        };
+        self.take_over(reference.offset, out);
+        push_reference(scheme, key, out);
+        self.used = (reference.end() - self.offset) as usize;
+        Ok(true)
+    }
+}

@@ -1,0 +1,142 @@
+//! Which files are looked at, and which are left alone.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::original::Files;
+use super::replace::BACKUP_SUFFIX;
+use crate::cas::map::MAP_NAME;
+use crate::durable::{DiskError, EntryKind};
+use crate::migration::Error;
+
+/// What a v2 store is told by: a directory and a file.
+const STORE_OBJECTS: &str = "objects";
+const STORE_INDEX: &str = "index.ndjson";
+
+const NOT_REGULAR: &str = "not a regular file: a link, a pipe or a device";
+
+/// What the walk came upon.
+pub(super) enum Target {
+    /// A file to be read for references.
+    File,
+    /// A file that haul itself wrote: a backup, a temporary file, a report.
+    Own,
+    /// A path that is left alone, and why.
+    Skipped(&'static str),
+    /// A path that cannot be looked at, and why.
+    Refused(String),
+}
+
+/// Takes what the walk came upon, and says whether it goes on.
+type Tell<'a> = &'a mut dyn FnMut(&Path, Target) -> Result<bool, Error>;
+
+/// Looks for files below the paths that were named.
+pub(super) struct Walk<'a> {
+    pub(super) files: &'a dyn Files,
+    /// What the names of originals end in that this run keeps.
+    pub(super) backup_suffix: &'a str,
+    /// Files that are no targets wherever they stand, as canonical paths.
+    pub(super) excluded: &'a [PathBuf],
+}
+
+impl Walk<'_> {
+    /// Refuses what cannot be walked: names that lead nowhere, and directories that have to do with a store.
+    pub(super) fn check(&self, named: &Path) -> Result<(), Error> {
+        match self.files.kind(named)? {
+            None => Err(Error::Usage {
+                what: format!("{} does not exist", named.display()),
+                next: "name files or directories that are there".into(),
+            }),
+            Some(EntryKind::Directory) => {
+                if let Some(store) = self.files.canonical(named).ancestors().skip(1).find(|above| self.is_store(above))
+                {
+                    return Err(store_error(named, "lies in", store));
+                }
+                self.check_below(named, named)
+            }
+            Some(EntryKind::File | EntryKind::Other) => Ok(()),
+        }
+    }
+
+    /// True if the directory is a store as far as this user can see.
+    fn is_store(&self, directory: &Path) -> bool {
+        let stands = |name: &str, kind| self.files.kind(&directory.join(name)).is_ok_and(|found| found == Some(kind));
+        stands(STORE_OBJECTS, EntryKind::Directory) && stands(STORE_INDEX, EntryKind::File)
+    }
+
+    fn check_below(&self, named: &Path, directory: &Path) -> Result<(), Error> {
+        if self.is_store(directory) {
+            let how = if named == directory { "is" } else { "contains" };
+            return Err(store_error(named, how, directory));
+        }
+        // What cannot be listed is told of when it is walked.
+        let Ok(entries) = self.files.list(directory) else { return Ok(()) };
+        let directories = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
+        directories.map(|entry| entry.name).try_for_each(|name| self.check_below(named, &directory.join(name)))
+    }
+
+    /// Tells of everything at `named` and below it, in sorted order. False if it was ended.
+    pub(super) fn each(&self, named: &Path, tell: Tell<'_>) -> Result<bool, Error> {
+        match self.files.kind(named) {
+            Ok(Some(EntryKind::Directory)) => self.each_below(named, tell),
+            Ok(Some(EntryKind::File)) => tell(named, Target::File),
+            Ok(Some(EntryKind::Other)) => tell(named, Target::Refused(NOT_REGULAR.into())),
+            Ok(None) => tell(named, Target::Refused("it was removed".into())),
+            Err(error) => tell(named, unreadable(&error)),
+        }
+    }
+
+    fn each_below(&self, directory: &Path, tell: Tell<'_>) -> Result<bool, Error> {
+        let entries = match self.files.list(directory) {
+            Ok(entries) => entries,
+            Err(error) => return tell(directory, unreadable(&error)),
+        };
+        if entries.iter().any(|entry| entry.name == MAP_NAME) {
+            return tell(directory, Target::Skipped("the state of a migration"));
+        }
+        for entry in entries {
+            let path = directory.join(&entry.name);
+            let goes_on = match entry.kind {
+                EntryKind::Directory => self.each_below(&path, tell)?,
+                EntryKind::Other => tell(&path, Target::Skipped(NOT_REGULAR))?,
+                EntryKind::File if self.is_own(&path, &entry.name) => tell(&path, Target::Own)?,
+                EntryKind::File => tell(&path, Target::File)?,
+            };
+            if !goes_on {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_own(&self, path: &Path, name: &OsStr) -> bool {
+        let name = name.as_encoded_bytes();
+        let is_backup = contains(name, BACKUP_SUFFIX.as_bytes()) || name.ends_with(self.backup_suffix.as_bytes());
+        let is_temporary = name.starts_with(b".") && name.ends_with(b".tmp");
+        is_backup || is_temporary || self.is_excluded(path)
+    }
+
+    fn is_excluded(&self, path: &Path) -> bool {
+        let mut same_name = self.excluded.iter().filter(|excluded| excluded.file_name() == path.file_name()).peekable();
+        same_name.peek().is_some() && {
+            let path = self.files.canonical(path);
+            same_name.any(|excluded| *excluded == path)
+        }
+    }
+}
+
+fn unreadable(error: &DiskError) -> Target {
+    Target::Refused(format!("{error}: {}", error.source))
+}
+
+fn store_error(named: &Path, how: &str, store: &Path) -> Error {
+    let (named, store) = (named.display(), store.display());
+    Error::Usage {
+        what: format!("{named} {how} a content-addressed store: {store}; nothing was changed"),
+        next: "name the files that hold references, or directories without a store".into(),
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}

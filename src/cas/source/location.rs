@@ -1,0 +1,204 @@
+//! Where an object lies below the directory of objects (spec/requiem.md A5, A6).
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::cas::key::{KEY_TEXT_BYTES, Key};
+use crate::migration::plan::escape_name;
+
+/// Length of the longest location: two shards and a whole key.
+pub const LOCATION_BYTES: usize = 6 + KEY_TEXT_BYTES;
+
+/// The name of a directory that holds a share of the objects: two hex digits.
+pub type Shard = [u8; 2];
+
+/// The shard that a directory's name stands for: exactly two of `[0-9a-f]`.
+pub fn shard(name: &OsStr) -> Option<Shard> {
+    let name: Shard = name.as_bytes().try_into().ok()?;
+    name.iter().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(digit)).then_some(name)
+}
+
+/// Path of an object relative to the directory of objects, in any layout that a generation had: `<key>`, `AB/<key>`,
+/// `AB/<key without its first two digits>`, `AB/CD/<key>`. Ordered as the bytes of the path, which is the order in which
+/// a migration takes objects.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location([u8; LOCATION_BYTES]);
+
+impl Location {
+    /// The object `name` in the directory that `shards` (two at most) lead to; `None` if the name is not that of one.
+    pub fn new(shards: &[Shard], name: &[u8]) -> Option<Self> {
+        let mut bytes = [0; LOCATION_BYTES];
+        let mut len = 0;
+        for shard in shards {
+            bytes[len..len + 2].copy_from_slice(shard);
+            bytes[len + 2] = b'/';
+            len += 3;
+        }
+        bytes.get_mut(len..len + name.len())?.copy_from_slice(name);
+        let location = Self(bytes);
+        location.parse_key().map(|_| location)
+    }
+
+    /// The location that [`Location::bytes`] gave, `None` if these bytes are none.
+    pub fn from_bytes(bytes: [u8; LOCATION_BYTES]) -> Option<Self> {
+        let location = Self(bytes);
+        let text = location.text();
+        let mut parts = text.split(|&byte| byte == b'/');
+        let name = parts.next_back()?;
+        let shards: Option<Vec<Shard>> = parts.map(|part| shard(OsStr::from_bytes(part))).collect();
+        let shards = shards.filter(|shards| shards.len() <= 2)?;
+        Self::new(&shards, name).filter(|parsed| *parsed == location)
+    }
+
+    /// Its text, filled up with zeros.
+    pub fn bytes(&self) -> [u8; LOCATION_BYTES] {
+        self.0
+    }
+
+    /// The relative path.
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.text()))
+    }
+
+    /// The key that the object's name says.
+    pub fn key(&self) -> Key {
+        self.parse_key().expect("a location is that of a key")
+    }
+
+    /// True if the shards are not those of the key.
+    pub fn is_misplaced(&self) -> bool {
+        let (shards, key) = (self.shards_text(), self.key().text());
+        shards.iter().filter(|&&byte| byte != b'/').zip(key).any(|(shard, digit)| *shard != digit)
+    }
+
+    /// The shape of the path.
+    pub fn shape(&self) -> Shape {
+        match (self.shards_text().len(), self.text().len() - self.shards_text().len()) {
+            (0, _) => Shape::Flat,
+            (3, KEY_TEXT_BYTES) => Shape::OneLevel,
+            (3, _) => Shape::SplitName,
+            _ => Shape::TwoLevels,
+        }
+    }
+
+    fn text(&self) -> &[u8] {
+        let len = self.0.iter().position(|&byte| byte == 0).unwrap_or(LOCATION_BYTES);
+        &self.0[..len]
+    }
+
+    /// The shards, each with the `/` behind it.
+    fn shards_text(&self) -> &[u8] {
+        let text = self.text();
+        &text[..text.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1)]
+    }
+
+    fn parse_key(&self) -> Option<Key> {
+        let (shards, text) = (self.shards_text(), self.text());
+        let name = &text[shards.len()..];
+        if name.len() == KEY_TEXT_BYTES {
+            return Key::parse(name);
+        }
+        let mut key = [0; KEY_TEXT_BYTES];
+        if shards.len() != 3 || name.len() != KEY_TEXT_BYTES - 2 {
+            return None;
+        }
+        key[..2].copy_from_slice(&shards[..2]);
+        key[2..].copy_from_slice(name);
+        Key::parse(&key)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escape_name(self.path().as_os_str()))
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
+    }
+}
+
+/// How deep objects lie, and what of their key is in the file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// `<key>`
+    Flat,
+    /// `AB/<key>`
+    OneLevel,
+    /// `AB/<the other 62 digits>`
+    SplitName,
+    /// `AB/CD/<key>`
+    TwoLevels,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &[u8] = b"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d";
+
+    #[test]
+    fn every_layout_is_known() {
+        let key = std::str::from_utf8(KEY).unwrap();
+        let cases = [
+            ("", key, Shape::Flat, false),
+            ("88", key, Shape::OneLevel, false),
+            ("88", &key[2..], Shape::SplitName, false),
+            ("88/8c", key, Shape::TwoLevels, false),
+            ("00", key, Shape::OneLevel, true),
+            ("88/00", key, Shape::TwoLevels, true),
+            ("00/8c", key, Shape::TwoLevels, true),
+        ];
+        for (directory, name, shape, misplaced) in cases {
+            let shards: Vec<_> = directory.split('/').filter_map(|part| shard(OsStr::new(part))).collect();
+            let location = Location::new(&shards, name.as_bytes()).unwrap();
+            assert_eq!(location.key(), Key::parse(KEY).unwrap());
+            assert_eq!((location.shape(), location.is_misplaced()), (shape, misplaced));
+            assert_eq!(location.path(), Path::new(directory).join(name));
+            assert_eq!(Location::from_bytes(location.bytes()), Some(location));
+        }
+    }
+
+    #[test]
+    fn other_names_are_none() {
+        let uppercase = KEY.to_ascii_uppercase();
+        let too_long = [KEY, b"0"].concat();
+        for name in [&KEY[1..], &uppercase, &too_long, b"", b"index.ndjson"] {
+            assert_eq!(Location::new(&[*b"88", *b"8c"], name), None);
+        }
+        for shards in [&[][..], &[*b"88", *b"8c"]] {
+            assert_eq!(Location::new(shards, &KEY[2..]), None, "62 digits belong below one shard");
+        }
+        assert_eq!(shard(OsStr::new("AB")), None);
+        assert_eq!(shard(OsStr::new("ab")), Some(*b"ab"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_location_or_refused(bytes: Vec<u8>) {
+            let mut padded = [0; LOCATION_BYTES];
+            let len = bytes.len().min(LOCATION_BYTES);
+            padded[..len].copy_from_slice(&bytes[..len]);
+            if let Some(location) = Location::from_bytes(padded) {
+                prop_assert_eq!(location.bytes(), padded);
+            }
+        }
+
+        #[test]
+        fn the_order_is_that_of_paths(a in "([0-9a-f]{2}/){0,2}[0-9a-f]{64}", b in "([0-9a-f]{2}/){0,2}[0-9a-f]{64}") {
+            let location = |text: &str| {
+                let mut bytes = [0; LOCATION_BYTES];
+                bytes[..text.len()].copy_from_slice(text.as_bytes());
+                Location::from_bytes(bytes).expect("a location")
+            };
+            prop_assert_eq!(location(&a).cmp(&location(&b)), a.as_bytes().cmp(b.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One blob, read from its first byte to its last: its content, and the digests of both.
+
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use super::file_bytes::FileBytes;
+use crate::cas::digest::ContentHasher;
+use crate::cas::frame::{DecodeError, decode};
+use crate::cas::key::{Algorithm, Key};
+use crate::cas::record::{Encoding, ObjectRecord};
+use crate::durable::{Disk, DiskError};
+use crate::migration::Error;
+
+/// Content of an identity blob that is taken at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// What a blob turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobDigests {
+    /// Length of the blob.
+    pub stored_size: u64,
+    /// BLAKE3 of the blob, without a prefix.
+    pub stored_blob_hash: Key,
+    /// Length of its content.
+    pub original_size: u64,
+    /// Key of its content.
+    pub key: Key,
+}
+
+impl BlobDigests {
+    /// The first thing in which the blob is not what `record` says.
+    pub fn difference(&self, record: &ObjectRecord) -> Option<String> {
+        let differs = |name: &str, is: &dyn std::fmt::Display, says: &dyn std::fmt::Display| {
+            Some(format!("{name} is {is}, the sidecar says {says}"))
+        };
+        if self.stored_size != record.stored_size {
+            differs("stored_size", &self.stored_size, &record.stored_size)
+        } else if self.stored_blob_hash != record.stored_blob_hash {
+            differs("stored_blob_hash", &self.stored_blob_hash, &record.stored_blob_hash)
+        } else if self.original_size != record.original_size {
+            differs("original_size", &self.original_size, &record.original_size)
+        } else if self.key != record.digest {
+            Some(format!("the content has the key {}", self.key))
+        } else {
+            None
+        }
+    }
+}
+
+/// Why a blob has no content in the encoding that it was read by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlobFault {
+    /// It is not zstd, or not whole.
+    #[error("zstd frame at offset {offset}: {what}")]
+    Frame {
+        /// Where the frame begins in the blob.
+        offset: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// There is more content than was said.
+    #[error("its content is longer than original_size, {original_size_max} bytes")]
+    TooLong {
+        /// What was said.
+        original_size_max: u64,
+    },
+}
+
+/// Reads the blob at `path`, a regular file, and gives its content to `sink` in pieces of 256 KiB at most, unverified:
+/// the digests come at the end. Content of more than `original_size_max` bytes ends the reading. `buffer` is scratch.
+///
+/// The outer error is the disk's or the sink's, the inner one the blob's.
+pub fn read_blob(
+    disk: &dyn Disk,
+    path: &Path,
+    encoding: Encoding,
+    original_size_max: u64,
+    buffer: &mut Vec<u8>,
+    mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<Result<BlobDigests, BlobFault>, Error> {
+    let mut stored = Hashed { bytes: FileBytes::open(disk, path)?, hasher: blake3::Hasher::new(), len_bytes: 0 };
+    let mut content = ContentHasher::new(&[Algorithm::Cas]);
+    let mut content_bytes = 0;
+    let take = |piece: &[u8]| {
+        content_bytes += piece.len() as u64;
+        if content_bytes > original_size_max {
+            return Err(Stop::TooLong);
+        }
+        content.update(piece);
+        sink(piece).map_err(Stop::Sink)
+    };
+    let read = match encoding {
+        Encoding::Identity => copy(&mut stored, buffer, take),
+        Encoding::Zstd => decode(&mut stored, buffer, take).map(|_| ()),
+    };
+    match read {
+        Ok(()) => {}
+        Err(DecodeError::Frame { offset, what }) => return Ok(Err(BlobFault::Frame { offset, what })),
+        Err(DecodeError::Sink(Stop::TooLong)) => return Ok(Err(BlobFault::TooLong { original_size_max })),
+        Err(DecodeError::Sink(Stop::Sink(error))) => return Err(error),
+        Err(DecodeError::Io(error)) => return Err(DiskError::new("read", path, error).into()),
+    }
+    let content = content.finish();
+    Ok(Ok(BlobDigests {
+        stored_size: stored.len_bytes,
+        stored_blob_hash: Key(*stored.hasher.finalize().as_bytes()),
+        original_size: content.len_bytes,
+        key: content.get(Algorithm::Cas).expect("it was asked for"),
+    }))
+}
+
+/// Why content is not taken any further.
+enum Stop {
+    TooLong,
+    Sink(Error),
+}
+
+fn copy(
+    stored: &mut impl Read,
+    buffer: &mut Vec<u8>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Stop>,
+) -> Result<(), DecodeError<Stop>> {
+    buffer.resize(PIECE_BYTES, 0);
+    loop {
+        match stored.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(len) => take(&buffer[..len]).map_err(DecodeError::Sink)?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(DecodeError::Io(error)),
+        }
+    }
+}
+
+/// Hashes what is read through it.
+struct Hashed<R> {
+    bytes: R,
+    hasher: blake3::Hasher,
+    len_bytes: u64,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.bytes.read(buffer)?;
+        self.hasher.update(&buffer[..len]);
+        self.len_bytes += len as u64;
+        Ok(len)
+    }
+}

@@ -1,0 +1,17 @@
+//! The v2 store on disk (spec/requiem.md A2, A3): its index, its objects, and the writing of one more.
+
+mod blob;
+pub mod file_bytes;
+pub mod index;
+mod objects;
+mod paths;
+pub mod put;
+mod reader;
+mod sidecar;
+pub mod sorted_index;
+
+pub use blob::{BlobDigests, BlobFault, read_blob};
+pub use objects::{Objects, StoredObject};
+pub use paths::StorePaths;
+pub use reader::CasStore;
+pub use sidecar::{Sidecar, read_sidecar};

@@ -1,0 +1,107 @@
+//! `haul cas generate`: a store of any generation, made up.
+//!
+//! The JSON document is a [`GeneratedStore`].
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cas::generate::{CONTENT_BYTES_MAX, CONTENT_BYTES_MIN, GenerateOptions, Generation};
+use crate::cas::generated::{GeneratedStore, generate_store};
+use crate::cas::layout::Layout;
+use crate::cli::arguments::{OutputArgs, one_of};
+use crate::cli::output;
+use crate::cli::watch::Watch;
+use crate::durable::RealDisk;
+use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Error, exit};
+use crate::observe::Scope;
+
+const RECORDS_NOUN: &str = "objects";
+
+/// `haul cas generate`
+#[derive(Args)]
+pub struct GenerateCommand {
+    /// Root of the new store
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Contents, all different
+    #[arg(long, value_name = "N")]
+    objects: u64,
+    /// Who wrote it: a version, the flat layout of the documents, or all versions into one tree
+    #[arg(long, value_name = "G", default_value = "v0.2", value_parser = one_of::<Generation>(&Generation::NAMES))]
+    generation: Generation,
+    /// Where its objects are [default: flat for generation flat, else ab-cd]
+    #[arg(long, value_name = "WHERE", value_parser = one_of::<Layout>(&Layout::NAMES))]
+    layout: Option<Layout>,
+    /// Shortest content
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = size_bytes())]
+    size_bytes_min: u64,
+    /// Longest content; each doubling in between is as likely as any other
+    #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = size_bytes())]
+    size_bytes_max: u64,
+    /// Chooses the contents: the same seed makes the same bytes
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Share of objects stored as zstd, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    zstd_share: f64,
+    /// Share of contents that a mixed store holds twice, under keys of two algorithms, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    duplicate_share: f64,
+    /// When the first object was stored, for generations that keep it; each content is a second younger
+    #[arg(long, value_name = "UNIX", default_value_t = 1_704_067_200)]
+    created_at: u64,
+    /// Threads that make contents [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    parallel_workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+fn size_bytes() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(CONTENT_BYTES_MIN..=CONTENT_BYTES_MAX)
+}
+
+impl GenerateCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let watch = Watch::start(self.output.progress)?;
+        let made = self.generate(&watch)?;
+        output::print(self.output.json, &made, || text(&made))?;
+        if made.stopped {
+            watch.say_stopped();
+            return Ok(exit::TEMPORARY);
+        }
+        Ok(exit::OK)
+    }
+
+    fn generate(&self, watch: &Watch) -> Result<GeneratedStore, Error> {
+        let options = GenerateOptions {
+            objects: self.objects,
+            size_bytes_min: self.size_bytes_min,
+            size_bytes_max: self.size_bytes_max,
+            seed: self.seed,
+            generation: self.generation,
+            layout: self.layout.unwrap_or(self.generation.layout()),
+            zstd_share: self.zstd_share,
+            duplicate_share: self.duplicate_share,
+            created_at: self.created_at,
+        };
+        let directory = &self.directory;
+        watch.say(&format!("generating {} {RECORDS_NOUN} in {}", count_text(self.objects), directory.display()));
+        let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let workers = self.parallel_workers.unwrap_or_else(available);
+        let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+        watch.run(scope, |control| generate_store(&RealDisk, directory, &options, workers, control))
+    }
+}
+
+fn text(made: &GeneratedStore) -> String {
+    let path = made.path.display();
+    if made.stopped {
+        return format!("{path}: stopped; the objects are removed again\n");
+    }
+    let (count, bytes) = (count_text(made.totals.objects), bytes_text(made.totals.stored_bytes));
+    format!("{path}: {count} objects of generation {}, {bytes}\n", made.generation)
+}

@@ -1,0 +1,89 @@
+//! `haul cas map find`: the rows of one key.
+//!
+//! The JSON document has `map` (path), `key`, and two lists of rows: `as_old` for the rows whose old key it is, `as_new`
+//! for those whose new key it is; a direction that was not asked for is left out. A key that is in no row is an error
+//! with exit code 1.
+
+use std::fmt::Write;
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+
+use super::MapArgs;
+use crate::cas::Key;
+use crate::cas::map::MapRow;
+use crate::cli::arguments::OutputArgs;
+use crate::cli::output;
+use crate::migration::units::count_text;
+use crate::migration::{Error, exit};
+
+/// `haul cas map find`
+#[derive(Args)]
+pub struct FindCommand {
+    /// An old or a new key: 64 lowercase hex digits
+    #[arg(value_name = "KEY")]
+    key: String,
+    #[command(flatten)]
+    map: MapArgs,
+    /// Look among the old keys only
+    #[arg(long, conflicts_with = "new")]
+    old: bool,
+    /// Look among the new keys only
+    #[arg(long)]
+    new: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Document {
+    map: String,
+    key: Key,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_old: Option<Vec<MapRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_new: Option<Vec<MapRow>>,
+}
+
+impl FindCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let key = Key::parse(self.key.as_bytes()).ok_or_else(|| Error::Usage {
+            what: format!("{:?} is no key", self.key),
+            next: "give 64 lowercase hex digits, without a scheme before them".into(),
+        })?;
+        let map = self.map.open()?;
+        let as_old = (!self.new).then(|| map.find_old(key)).transpose()?;
+        let as_new = (!self.old).then(|| map.find_new(key)).transpose()?;
+        let document = Document { map: map.path().display().to_string(), key, as_old, as_new };
+        if document.rows().next().is_none() {
+            let which = match (self.old, self.new) {
+                (true, _) => "old ",
+                (_, true) => "new ",
+                _ => "",
+            };
+            bail!("no row of {} has the {which}key {key}", document.map);
+        }
+        output::print(self.output.json, &document, || text(&document))?;
+        Ok(exit::OK)
+    }
+}
+
+impl Document {
+    /// Every row once: an unchanged key is found in both directions.
+    fn rows(&self) -> impl Iterator<Item = &MapRow> {
+        let as_old = self.as_old.iter().flatten();
+        let only_as_new = |row: &&MapRow| self.as_old.is_none() || row.old_key != self.key;
+        as_old.chain(self.as_new.iter().flatten().filter(only_as_new))
+    }
+}
+
+fn text(document: &Document) -> String {
+    let mut text = String::new();
+    for row in document.rows() {
+        let MapRow { old_key, old_algorithm, new_key, size } = row;
+        let size = count_text(*size);
+        writeln!(text, "{old_algorithm:<8}{old_key} became {new_key}, {size} bytes").expect("a string takes any text");
+    }
+    text
+}

@@ -1,0 +1,86 @@
+//! `haul cas put`: content into a store, durably. Standard output gets the key.
+//!
+//! The JSON document is a [`PutEnd`]: the object's sidecar, and what was written. A key that stands for other content
+//! ends with exit code 70.
+
+use std::fs::File;
+use std::io::{Read, stdin};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use crate::cas::compression::Compression;
+use crate::cas::store::put::{PutEnd, PutOptions, put};
+use crate::cli::arguments::OutputArgs;
+use crate::cli::output;
+use crate::durable::{DiskError, RealDisk};
+use crate::migration::units::bytes_text;
+use crate::migration::{Error, exit};
+use crate::observe::Console;
+
+/// `haul cas put`
+#[derive(Args)]
+pub struct PutCommand {
+    /// Directory of a v2 store; one that does not exist is made
+    #[arg(value_name = "STORE")]
+    store: PathBuf,
+    /// The content; - is standard input
+    #[arg(value_name = "FILE|-")]
+    content: PathBuf,
+    /// How a new object is stored: identity, zstd or zstd:LEVEL with a level from 1 to 22
+    #[arg(long, value_name = "HOW", default_value_t)]
+    compress: Compression,
+    /// Time of a new object, in seconds since 1970; 0 is "not known" [default: now]
+    #[arg(long, value_name = "SECS")]
+    created_at: Option<u64>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl PutCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let created_at = self.created_at.unwrap_or_else(now);
+        let options = PutOptions { compression: self.compress, created_at };
+        let end = if self.content == Path::new("-") {
+            put(&RealDisk, &self.store, &mut stdin().lock(), Path::new("standard input"), options)?
+        } else {
+            put(&RealDisk, &self.store, &mut self.open()?, &self.content, options)?
+        };
+        if self.output.progress.is_spoken() && !self.output.json {
+            Console::new().line(&said(&end));
+        }
+        output::print(self.output.json, &end, || format!("{}\n", end.record.digest))?;
+        Ok(exit::OK)
+    }
+
+    /// Before anything is made of a store: content that is not there makes none.
+    fn open(&self) -> Result<impl Read, Error> {
+        let wrap = |e| DiskError::new("open", &self.content, e);
+        let file = File::open(&self.content).map_err(wrap)?;
+        if file.metadata().map_err(wrap)?.is_dir() {
+            let what = format!("{} is a directory", self.content.display());
+            return Err(Error::Usage { what, next: "name a file, or - for standard input".into() });
+        }
+        Ok(file)
+    }
+}
+
+/// Seconds since 1970; a clock before that knows nothing.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn said(end: &PutEnd) -> String {
+    let record = &end.record;
+    let what = match (end.blob_written, end.sidecar_written, end.index_line_written) {
+        (true, _, _) => "stored",
+        (false, false, false) => "was there already",
+        (false, true, false) => "was there without its sidecar",
+        (false, false, true) => "was there without its line in the index",
+        (false, true, true) => "was there without its sidecar and its line in the index",
+    };
+    let torn = if end.index_tail_ended { "; the index had no newline at its end" } else { "" };
+    let (content, blob) = (bytes_text(record.original_size), bytes_text(record.stored_size));
+    format!("{what}: {content} of content, {blob} as {}{torn}", record.encoding)
+}

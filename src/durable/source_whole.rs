@@ -1,0 +1,66 @@
+//! Small source files, read whole.
+
+#![allow(clippy::disallowed_methods, reason = "opening for reading needs flags; nothing here can write")]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::DiskError;
+
+/// Appends the bytes of a file to `buffer` and counts them. Where they are more than `len_bytes`, at least one more is
+/// appended, but not necessarily all: who finds another number than expected knows that the file has changed. Links are not followed (`ELOOP`), and a pipe is not waited for.
+pub fn read_source_whole(path: &Path, len_bytes: usize, buffer: &mut Vec<u8>) -> Result<usize, DiskError> {
+    let wrap = |e| DiskError::new("read source", path, e);
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(wrap)?;
+    read_to_limit(&file, len_bytes.saturating_add(1), buffer).map_err(wrap)
+}
+
+fn read_to_limit(file: &File, limit_bytes: usize, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    buffer.try_reserve(limit_bytes)?;
+    let mut read_bytes = 0;
+    while read_bytes < limit_bytes {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(buffer)) {
+            Ok(0) => break,
+            Ok(count) => read_bytes += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(read_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_appended_until_they_are_more_than_expected() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, b"0123456789").unwrap();
+        for expected in [10, 0, 9, 4, 100] {
+            let mut buffer = b"before ".to_vec();
+            let read = read_source_whole(&path, expected, &mut buffer).unwrap();
+            assert!(read == 10 || (expected + 1..10).contains(&read), "{read} of 10, expected {expected}");
+            assert_eq!(buffer, [b"before ", &b"0123456789"[..read]].concat());
+        }
+    }
+
+    #[test]
+    fn links_and_directories_are_refused_and_pipes_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("file"), b"x").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+        let mut buffer = Vec::new();
+        let error = read_source_whole(&at("link"), 1, &mut buffer).unwrap_err();
+        assert_eq!(error.source.raw_os_error(), Some(libc::ELOOP));
+        read_source_whole(directory.path(), 1, &mut buffer).unwrap_err();
+        assert_eq!(read_source_whole(&at("pipe"), 1, &mut buffer).unwrap(), 0);
+        assert!(buffer.is_empty());
+    }
+}
