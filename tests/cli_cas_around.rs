@@ -312,3 +312,38 @@ fn absent_and_turbo_give_one_digest_and_repro_that_of_the_vectors() {
     assert_eq!(digest_of(r#""scheduler_mode": "turbo""#), expected(0));
     assert_eq!(digest_of(r#""scheduler_mode": "repro""#), expected(1));
 }
+
+#[test]
+fn results_are_checked() {
+    let place = Place::new();
+    let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    let digest = "e7cbecf555cea46872d7ac9eab7bfb48ce289d1e35008addbb74a36d272f41bd";
+    let good = concat!(
+        r#"{"ok":true,"exit_code":0,"error_code":"","termination_reason":"","stderr":"","#,
+        r#""request_digest":"e15c8072b04cf38c758fd30aa98319c261cb74c50e4799cc0a3384be07b8c85c","#,
+        r#""trace_digest":"91b6f3ad2d5063ce390659caeb1ee61eccb618d150b907f253c296812f28380c","#,
+        r#""stdout_digest":"b429a4378ceba8adf029b4b3b010ba063f17a6d3bcc33f5b2914864f682eb70c","#,
+        r#""stderr_digest":"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262","#,
+        r#""result_digest":"e7cbecf555cea46872d7ac9eab7bfb48ce289d1e35008addbb74a36d272f41bd","output_digests":{}}"#
+    );
+    write("good.json", good);
+    write("old.json", &good.replace(digest, &format!("sha256:{digest}")));
+    write("ended.json", &good.replace(digest, "").replace("\"error_code\":\"\"", "\"error_code\":\"quota_exceeded\""));
+    write("wrong.json", &good.replace("\"ok\":true", "\"ok\":false"));
+    write("torn.json", &good[..100]);
+
+    place.run(&["cas", "result-check", "good.json"]).expect(0);
+    place.run(&["cas", "result-check", "good.json", "old.json"]).expect(3);
+    place.run(&["cas", "result-check", "good.json", "ended.json"]).expect(3);
+    place.run(&["cas", "result-check", "good.json", "absent.json"]).expect(65);
+    let all = ["cas", "result-check", "good.json", "old.json", "ended.json", "wrong.json", "torn.json"];
+    insta::assert_snapshot!(place.run(&all).expect(65).texts());
+
+    let document = place.run(&[&all[..], &["--json"]].concat()).expect(65).json();
+    let verdicts: Vec<_> = document["files"].as_array().unwrap().iter().map(|file| file["verdict"].as_str()).collect();
+    let expected = ["fine", "must_be_rerun", "unchecked", "wrong", "unreadable"];
+    assert_eq!(verdicts, expected.map(Some));
+    let check = &document["files"][1]["checks"][2];
+    assert_eq!(check, &serde_json::json!({"digest": "result_digest", "finding": "prefixed", "prefix": "sha256"}));
+    assert_eq!(document["files"][2]["error_code"], "quota_exceeded");
+}

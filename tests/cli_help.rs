@@ -34,6 +34,7 @@ const COMMANDS: &[&[&str]] = &[
     &["cas", "hash-vectors"],
     &["cas", "dual-run"],
     &["cas", "request-upgrade"],
+    &["cas", "result-check"],
 ];
 
 #[test]

@@ -36,6 +36,7 @@ pub mod record;
 pub mod references;
 pub mod request;
 pub mod request_upgrade;
+pub mod result_check;
 pub mod seal;
 pub mod source;
 pub mod state;

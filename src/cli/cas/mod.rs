@@ -12,6 +12,7 @@ mod map;
 mod migrate;
 mod put;
 mod request_upgrade;
+mod result_check;
 mod rewrite_refs;
 
 use super::verbs::verbs;
@@ -42,6 +43,8 @@ verbs! {
     DualRun(dual_run::DualRunCommand),
     /// Write the scheduler's mode into request files, and change nothing else in them
     RequestUpgrade(request_upgrade::RequestUpgradeCommand),
+    /// Hold the digests of result files against what the files hold
+    ResultCheck(result_check::ResultCheckCommand),
     ;
     /// The map of a migration: which new key became of an old one
     Map(map::Verb),
