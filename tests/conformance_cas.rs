@@ -50,6 +50,8 @@ fn migrated(source: &Path, options: &MigrateOptions) -> Migrated {
 fn check(arguments: &[&Path]) -> Option<serde_json::Value> {
     let has_package = Command::new("python3").args(["-c", "import blake3"]).output().is_ok_and(|o| o.status.success());
     if !has_package {
+        let required = std::env::var_os("HAUL_CONFORMANCE_REQUIRED").is_some_and(|value| value == "1");
+        assert!(!required, "the independent checker needs python3 with the package blake3");
         println!("left out: the independent checker (needs python3 with the package blake3)");
         return None;
     }
