@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use parking_lot::Mutex;
+
 use super::digest::{CAS_PREFIX, Content, blake3_key};
 use super::frame::Compressor;
 use super::identify::{Answer, Identified, Scratch, identify, identify_streamed};
@@ -23,6 +25,8 @@ use crate::pipeline::Converter;
 
 /// Longer sidecars are not read: none that a store writes has half a kilobyte.
 const SIDECAR_BYTES_MAX: usize = 64 << 10;
+/// Buffers of larger batches are not kept.
+const BUFFER_BYTES_KEPT_MAX: usize = 4 << 20;
 
 /// Where an object's new blob is.
 #[derive(Debug)]
@@ -87,8 +91,31 @@ pub struct Converted {
     pub bytes: Vec<u8>,
 }
 
+/// Buffers that go round between converters and writer: pages that are given back to the system are slow to get again.
+#[derive(Default)]
+pub struct BufferPool(Mutex<Vec<Vec<u8>>>);
+
+impl BufferPool {
+    /// An empty buffer with room for `capacity_bytes`.
+    fn take(&self, capacity_bytes: usize) -> Vec<u8> {
+        let mut buffer = self.0.lock().pop().unwrap_or_default();
+        buffer.reserve_exact(capacity_bytes);
+        buffer
+    }
+
+    /// Takes a buffer back, unless it has grown out of the ordinary.
+    pub fn give_back(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= BUFFER_BYTES_KEPT_MAX {
+            buffer.clear();
+            self.0.lock().push(buffer);
+        }
+    }
+}
+
 /// Settings of a conversion.
 pub struct ObjectConverter<'a> {
+    /// Buffers for the bytes of batches.
+    pub buffers: &'a BufferPool,
     /// The source.
     pub root: &'a SourceRoot,
     /// How blobs are to be encoded.
@@ -116,8 +143,8 @@ impl Converter for ObjectConverter<'_> {
     type Error = Error;
 
     fn convert(&self, scratch: &mut ConvertScratch, batch: Batch) -> Result<Converted, Error> {
-        let mut converted = Converted { items: Vec::with_capacity(batch.items.len()), bytes: Vec::new() };
-        converted.bytes.reserve_exact(usize::try_from(batch.memory_bytes).unwrap_or(0));
+        let bytes = self.buffers.take(usize::try_from(batch.memory_bytes).unwrap_or(0));
+        let mut converted = Converted { items: Vec::with_capacity(batch.items.len()), bytes };
         for (number, item) in (batch.first_item..).zip(&batch.items) {
             let item = match item {
                 Item::LoneSidecar(_) => {

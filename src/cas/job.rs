@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::convert::ObjectConverter;
+use super::convert::{BufferPool, ObjectConverter};
 use super::intake::Intake;
 use super::moved::MovedLog;
 use super::options::{Durability, MigrateOptions, Placement, ReadBack};
@@ -103,14 +103,16 @@ impl CasJob<'_> {
         remove_unfinished(&self.disk, self.paths, &self.state, self.options.sort_memory_bytes())?;
         create_directory_durable(&*self.disk, &self.paths.incoming())?;
         let intake = Intake::new(self.disk.clone(), self.paths.incoming(), self.can_share_blocks()?);
+        let buffers = BufferPool::default();
         let converter = ObjectConverter {
+            buffers: &buffers,
             root: self.root,
             compress: self.options.compress,
             link: self.options.link,
             intake: Some(&intake),
         };
         let reader = SourceReader::new(inventory, self.state.items, self.options.batch_records, self.options.compress)?;
-        let mut writer = self.writer(staging)?;
+        let mut writer = self.writer(staging, &buffers)?;
         let ended = run(reader, &converter, &mut writer, &self.options.engine(), &self.control)?;
         self.state = writer.state;
         if ended == Ended::Stopped {
@@ -121,7 +123,7 @@ impl CasJob<'_> {
         self.reach(Stage::Moved)
     }
 
-    fn writer(&self, staging: PathBuf) -> Result<ObjectWriter<'_>, Error> {
+    fn writer<'a>(&'a self, staging: PathBuf, buffers: &'a BufferPool) -> Result<ObjectWriter<'a>, Error> {
         let durability = self.durability();
         let merged_into = (self.options.placement == Placement::Merge).then(|| self.paths.target().to_path_buf());
         let findings_path = self.paths.run_directory().findings_path();
@@ -130,6 +132,7 @@ impl CasJob<'_> {
         Ok(ObjectWriter {
             disk: self.disk.clone(),
             root: self.root,
+            buffers,
             placer: Placer::new(self.disk.clone(), staging, merged_into, durability),
             moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
             findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::convert::{Converted, ConvertedItem, Verdict};
+use super::convert::{BufferPool, Converted, ConvertedItem, Verdict};
 use super::moved::{Fate, Moved, MovedLog};
 use super::options::Durability;
 use super::outcome::{Outcome, RefusalReason, SkipReason};
@@ -23,6 +23,8 @@ pub struct ObjectWriter<'a> {
     pub root: &'a SourceRoot,
     /// Where objects go.
     pub placer: Placer,
+    /// Takes the bytes of batches back.
+    pub buffers: &'a BufferPool,
     /// What became of each.
     pub moved: MovedLog,
     /// What there is to say.
@@ -46,6 +48,7 @@ impl Writer for ObjectWriter<'_> {
         for item in &converted.items {
             self.take(item, &converted.bytes)?;
         }
+        self.buffers.give_back(converted.bytes);
         Ok(())
     }
 

@@ -18,6 +18,8 @@ use super::{
     CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard, SourceFile, copy, file_systems,
 };
 
+/// Shorter new files are left to the sync that makes them durable: telling the disk costs more than it gains.
+const WRITEBACK_BYTES_MIN: usize = 256 << 10;
 /// Longest owner text that is read back from a lock held by another, in bytes.
 const OWNER_TEXT_BYTES_MAX: u64 = 4096;
 
@@ -141,9 +143,15 @@ fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<A
     Ok(Arc::new(RealFile { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) }))
 }
 
-/// Three calls: open, write, close. There may be millions of such files.
+/// Three calls: open, write, close. There may be millions of such files. Of a large one the disk is told at once, so that
+/// a sync that comes later finds it written.
 fn write_new_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    if bytes.len() >= WRITEBACK_BYTES_MIN {
+        start_writeback(&file, 0, bytes.len() as u64);
+    }
+    Ok(())
 }
 
 fn file_mode(path: &Path) -> io::Result<u32> {
