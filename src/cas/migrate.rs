@@ -11,7 +11,7 @@ use super::job::CasJob;
 use super::key::Algorithm;
 use super::options::{MigrateOptions, Placement, Start};
 use super::outcome::{Counts, Outcome};
-use super::paths::{TargetPaths, check_apart};
+use super::paths::{TargetPaths, check_apart, check_not_mounted};
 use super::plan::{Plan, plan_of};
 use super::proof::CHAIN_START;
 use super::publish::{check_target, is_live};
@@ -87,6 +87,7 @@ pub fn migrate(
 ) -> Result<MigrationEnd, Error> {
     let root = SourceRoot::open(source)?;
     check_apart(source, paths)?;
+    check_not_mounted(paths)?;
     let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let session = Session { disk, root: &root, paths, options, held: &held, control };
     session.run()

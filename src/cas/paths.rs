@@ -150,6 +150,19 @@ pub fn check_apart(source: &Path, target: &TargetPaths) -> Result<(), Error> {
     Ok(())
 }
 
+/// Fails if a file system is mounted at the target: nothing beside it could be renamed to it.
+pub fn check_not_mounted(target: &TargetPaths) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
+    match (device(&target.target), device(target.parent())) {
+        (Some(own), Some(above)) if own != above => Err(Error::Usage {
+            what: format!("a file system is mounted at {}", target.target.display()),
+            next: format!("take a directory in it: {}", target.target.join("v2").display()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The path with its existing part resolved.
 fn nearest_existing(path: &Path) -> Result<PathBuf, Error> {
     match path.canonicalize() {
@@ -185,6 +198,14 @@ mod tests {
         assert_eq!(TargetPaths::new(Path::new("v2")).unwrap().parent(), Path::new("."));
         assert!(TargetPaths::new(Path::new("..")).is_err());
         assert!(TargetPaths::new(Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn a_target_is_no_mount_point() {
+        let directory = tempfile::tempdir().unwrap();
+        check_not_mounted(&TargetPaths::new(&directory.path().join("new")).unwrap()).unwrap();
+        let error = check_not_mounted(&TargetPaths::new(Path::new("/proc")).unwrap()).unwrap_err();
+        assert_eq!(error.next_step().unwrap(), "take a directory in it: /proc/v2");
     }
 
     #[test]
