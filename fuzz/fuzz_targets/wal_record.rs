@@ -10,6 +10,7 @@ mod log;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use haul::migration::OutcomeCounts;
 use haul::space::framing::{Content, Extent};
 use haul::space::policy::{Corruption, OutOfRange, Policies, Undecodable, Updates};
 use haul::space::samples;

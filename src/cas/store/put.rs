@@ -1,7 +1,7 @@
 //! Puts one object into a v2 store, durable on return (spec/requiem.md A2, A4).
 //!
-//! In this order: the lock that everything takes which writes to the store ([`StorePaths::run_directory`]); the
-//! directories and an empty index of a store that is new; the content under a temporary name, hashed on the way; sync,
+//! In this order: the lock that everything takes which writes to the store ([`StorePaths::run_directory`]); an empty
+//! index and the directories of a store that is new; the content under a temporary name, hashed on the way; sync,
 //! rename to the blob, sync of its directory; the same for the sidecar; the line at the end of the index, sync. A crash
 //! leaves an object that the same put completes.
 //!
@@ -123,6 +123,9 @@ fn put_received(
     if sidecar_written {
         write_sidecar(disk, paths, &record)?;
     }
+    // Also of an object that was there: whoever wrote it may have died before.
+    create_directory_durable(disk, &paths.shard(record.digest))?;
+    disk.sync_directory(&paths.shard(record.digest))?;
     let index_line_written = append_line(disk, &paths.index(), &tail, &record)?;
     Ok(PutEnd { record, blob_written, sidecar_written, index_line_written, index_tail_ended: tail.is_torn() })
 }
@@ -153,8 +156,7 @@ fn write_sidecar(disk: &dyn Disk, paths: &StorePaths, record: &ObjectRecord) -> 
     record.push_json(&mut text);
     let temporary = Temporary::Sidecar.path(paths);
     write_synced_file(disk, &temporary, None, |file| file.write_all_at(0, &text))?;
-    disk.rename(&temporary, &paths.sidecar(record.digest))?;
-    disk.sync_directory(&paths.shard(record.digest))
+    disk.rename(&temporary, &paths.sidecar(record.digest))
 }
 
 #[cfg(test)]

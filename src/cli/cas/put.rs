@@ -76,9 +76,9 @@ fn said(end: &PutEnd) -> String {
     let what = match (end.blob_written, end.sidecar_written, end.index_line_written) {
         (true, _, _) => "stored",
         (false, false, false) => "was there already",
-        (false, true, false) => "was there without its sidecar",
-        (false, false, true) => "was there without its line in the index",
-        (false, true, true) => "was there without its sidecar and its line in the index",
+        (false, true, false) => "was there; its sidecar was written anew",
+        (false, false, true) => "was there; its line in the index was written anew",
+        (false, true, true) => "was there; its sidecar and its line in the index were written anew",
     };
     let torn = if end.index_tail_ended { "; the index had no newline at its end" } else { "" };
     let (content, blob) = (bytes_text(record.original_size), bytes_text(record.stored_size));

@@ -49,8 +49,8 @@ pub(super) fn look_into_index(disk: &dyn Disk, path: &Path, key: Key) -> Result<
     Ok(tail)
 }
 
-/// Makes the record's line the last one of its key, unless it is that already, and ends a torn line. Durable on return;
-/// false if the line was there.
+/// Makes the record's line the last one of its key, unless it is that already, and ends a torn line. The index is
+/// durable on return; false if the line was there.
 pub(super) fn append_line(
     disk: &dyn Disk,
     path: &Path,
@@ -62,7 +62,7 @@ pub(super) fn append_line(
     line.push(b'\n');
     let is_listed = tail.listed == Some(*record);
     let (offset, bytes) = match &tail.torn {
-        None if is_listed => return Ok(false),
+        None if is_listed => (tail.len_bytes, vec![]),
         None => (tail.len_bytes, line),
         // The beginning of this very line, as a crash leaves it, is completed.
         Some(torn) if line.starts_with(&torn.bytes) => (torn.offset, line),
@@ -70,7 +70,10 @@ pub(super) fn append_line(
         Some(_) => (tail.len_bytes, [b"\n", &*line].concat()),
     };
     let file = disk.open_file(path)?;
-    file.write_all_at(offset, &bytes)?;
+    if !bytes.is_empty() {
+        file.write_all_at(offset, &bytes)?;
+    }
+    // Also for a line that was there: whoever wrote it may have died before.
     file.sync()?;
     Ok(!is_listed)
 }

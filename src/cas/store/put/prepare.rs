@@ -42,12 +42,13 @@ fn damaged(paths: &StorePaths, what: &str) -> Error {
     Error::Verification { what: format!("{}: {what}", paths.root().display()), next }
 }
 
-/// Creates what is missing: `objects` first, then the empty index, before there is any object.
+/// Creates what is missing: the empty index first, so that there never is an object without one. Making `objects`
+/// durable takes the name of the index along.
 pub(super) fn create_store(disk: &dyn Disk, paths: &StorePaths) -> Result<(), DiskError> {
-    create_directory_durable(disk, &paths.objects())?;
+    create_directory_durable(disk, paths.root())?;
     match disk.create_file(&paths.index()) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        created => created?.sync()?,
+        created => _ = created?,
     }
-    disk.sync_directory(paths.root())
+    create_directory_durable(disk, &paths.objects())
 }

@@ -316,6 +316,7 @@ fn a_crash_anywhere_is_repaired_by_the_same_put() {
                 if after == whole.operations() {
                     assert_eq!(content_of(&disk, key).as_ref(), Some(&content), "{place}");
                 }
+                check_order(&disk, key, &place);
                 let end = put_bytes(&disk, &content, options).unwrap_or_else(|e| panic!("{place}: {e}"));
                 assert_eq!(content_of(&disk, key).as_ref(), Some(&content), "{place}");
                 assert_eq!(records(&disk).last(), Some(&end.record), "{place}");
@@ -325,6 +326,31 @@ fn a_crash_anywhere_is_repaired_by_the_same_put() {
                 }
             }
         }
+    }
+}
+
+/// A put that finds what a killed one left in the memory of the system does not take it for durable.
+#[test]
+fn what_a_killed_put_left_is_made_durable() {
+    let start = disk_with_or_without(&[]);
+    put_bytes(&start, b"hello", IDENTITY).unwrap();
+    for killed_after in 0..=start.operations() {
+        let disk = start.kill_image(killed_after);
+        put_bytes(&disk, b"hello", IDENTITY).unwrap();
+        let lost = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
+        let place = start.operation_label(killed_after.wrapping_sub(1));
+        assert_eq!(content_of(&lost, cas_key(b"hello")).as_deref(), Some(&b"hello"[..]), "killed after {place}");
+    }
+}
+
+/// What comes later is not there before: objects before the index, a sidecar before its blob, a line before both.
+fn check_order(disk: &SimulatedDisk, key: Key, place: &str) {
+    let stands = |path: &Path| disk.kind(path).unwrap().is_some();
+    let (blob, sidecar, index) = (stands(&paths().blob(key)), stands(&paths().sidecar(key)), stands(&paths().index()));
+    assert!(index || !blob, "{place}");
+    assert!(blob || !sidecar, "{place}");
+    if index {
+        assert!(sidecar || records(disk).iter().all(|record| record.digest != key), "{place}");
     }
 }
 
