@@ -333,15 +333,7 @@ impl Session<'_> {
 
     fn report(&self, state: &RunState, outcome: String, started: Instant) -> Result<(), Error> {
         let findings = Findings::new(self.paths.run_directory().findings_path(), state.findings_bytes);
-        let mut findings_count = FindingsCount::default();
-        findings.for_each(&*self.disk, |finding| {
-            match finding.severity {
-                Severity::Note => findings_count.note += 1,
-                Severity::Refused => findings_count.refused += 1,
-                Severity::Fatal => findings_count.fatal += 1,
-            }
-            Ok(())
-        })?;
+        let findings_count = FindingsCount::of(&*self.disk, &findings)?;
         let report = Report {
             run_id: state.run_id.clone(),
             noun: "cas".into(),

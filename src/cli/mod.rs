@@ -9,6 +9,7 @@ mod cas;
 mod confirm;
 mod demo;
 mod failure;
+mod findings;
 mod output;
 mod signals;
 mod space;

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 mod error;
 pub mod finding;
+mod first_findings;
 mod held_run;
 pub mod journal;
 pub mod lifecycle;
@@ -18,6 +19,7 @@ pub mod units;
 pub use checkpoint::CheckpointFile;
 pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
+pub use first_findings::{FINDINGS_KEPT_MAX, FirstFindings};
 pub use held_run::{HeldRun, cannot_be_written};
 pub use journal::{Journal, JournalContents, JournalEntry};
 pub use lifecycle::{Job, Stage, Step, advance};
