@@ -6,6 +6,7 @@
 mod again;
 mod arguments;
 mod cas;
+mod clean;
 mod confirm;
 mod demo;
 mod failure;

@@ -1,6 +1,7 @@
 //! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
 
 pub mod checkpoint;
+mod clean_up;
 mod error;
 pub mod finding;
 mod first_findings;
@@ -17,6 +18,7 @@ mod test_disk;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
+pub use clean_up::{CleanItem, CleanList, Worth, clean_up};
 pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use first_findings::{FINDINGS_KEPT_MAX, FirstFindings};
