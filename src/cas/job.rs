@@ -16,7 +16,7 @@ use super::source::scan::ScanSums;
 use super::source::{Inventory, SourceRoot};
 use super::state::RunState;
 use super::unfinished::remove_unfinished;
-use super::writer::ObjectWriter;
+use super::writer::{ObjectWriter, Staged};
 use crate::durable::{Disk, DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, sync_reports_errors};
 use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
@@ -130,9 +130,11 @@ impl CasJob<'_> {
         Ok(ObjectWriter {
             disk: self.disk.clone(),
             root: self.root,
-            placer: Placer::new(self.disk.clone(), staging, merged_into, durability),
-            moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
-            findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,
+            staged: Staged {
+                placer: Placer::new(self.disk.clone(), staging, merged_into, durability),
+                moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
+                findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,
+            },
             state,
             file_system: self.file_system.clone(),
             checkpoint: self.checkpoint.clone(),

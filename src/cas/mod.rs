@@ -1,6 +1,7 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (spec/requiem.md, part A).
 
+pub mod books;
 pub mod convert;
 pub mod digest;
 pub mod frame;
@@ -28,6 +29,7 @@ pub mod source;
 pub mod state;
 pub mod store;
 pub mod unfinished;
+pub mod walk;
 pub mod writer;
 
 pub use key::{Algorithm, Key};
