@@ -7,9 +7,10 @@ use super::outcome::{Outcome, RefusalReason, SkipReason};
 use super::place::{Arrival, Placing};
 use super::proof::chain;
 use super::source::inventory::Entry;
+use super::source::scan::ScanSums;
 use super::source::{Item, Location, SourceRoot};
 use super::state::RunState;
-use crate::migration::{Error, Finding, Severity};
+use crate::migration::{Error, Finding, OutcomeCounts, Severity};
 
 /// Where converted objects go.
 pub trait Destination {
@@ -30,6 +31,16 @@ pub fn enter(
 ) -> Result<(), Error> {
     let mut books = Books { state, root, destination };
     converted.items.iter().try_for_each(|item| books.take(item, &converted.bytes))
+}
+
+/// Fails unless everything that the walk found is accounted for.
+pub fn check_complete(state: &RunState, sums: &ScanSums) -> Result<(), Error> {
+    state.counts.check_sum(state.records)?;
+    if state.objects == sums.objects {
+        return Ok(());
+    }
+    let what = format!("{} objects were found, {} gone through", sums.objects, state.objects);
+    Err(Error::Accounting { what })
 }
 
 struct Books<'a, D> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::books::check_complete;
 use super::convert::ObjectConverter;
 use super::intake::Intake;
 use super::moved::MovedLog;
@@ -153,11 +154,7 @@ impl CasJob<'_> {
 
     /// Everything that the walk found is accounted for, and nothing was refused where that must not be.
     fn check_complete(&self) -> Result<(), Error> {
-        self.state.counts.check_sum(self.state.records)?;
-        if self.state.objects != self.sums.objects {
-            let what = format!("{} objects were found, {} gone through", self.sums.objects, self.state.objects);
-            return Err(Error::Accounting { what });
-        }
+        check_complete(&self.state, self.sums)?;
         let refused = self.state.counts.refused();
         if self.options.strict && refused > 0 {
             return Err(Error::Findings {

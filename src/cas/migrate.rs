@@ -21,8 +21,8 @@ use super::walk::{Walked, walk};
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, remove_tree, replace_file};
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Error, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, SourceBytes, Stage, Step, advance,
-    free_space_check, report_says, write_report,
+    CheckpointFile, Error, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, SourceBytes, Stage,
+    Step, advance, free_space_check, report_says, write_report,
 };
 use crate::pipeline::Control;
 
@@ -183,22 +183,7 @@ impl Session<'_> {
 
     /// Checks that an earlier run belongs to the plan and brings its stage up to what stands at the target.
     fn resume(&self, mut state: RunState, plan: &Plan) -> Result<RunState, Error> {
-        if state.plan_digest != plan.digest_bytes {
-            return Err(Error::State {
-                path: self.held.checkpoint.path(),
-                what: "the checkpoint belongs to another plan: source, --compress, --strict or placement differ".into(),
-                next: format!("use the settings of that run ({}), or start over with --restart", state.settings),
-                damaged: false,
-            });
-        }
-        if state.stage == Stage::RolledBack {
-            return Err(Error::State {
-                path: self.held.checkpoint.path(),
-                what: "that run was rolled back, and what it had made is removed".into(),
-                next: "migrate again with --restart".into(),
-                damaged: false,
-            });
-        }
+        check_resumable(&self.held.checkpoint, &state, plan)?;
         if state.stage == Stage::Published && !is_live(&*self.disk, self.paths, &state)? {
             // A merge or a put after the run changes the index; only a target that is gone is to be made again.
             if self.disk.kind(self.paths.target())?.is_none() {
@@ -334,6 +319,25 @@ fn end(state: &RunState, objects: u64, already_done: bool, resumed: bool, stoppe
         resumed,
         stopped,
     }
+}
+
+/// Fails unless an earlier run belongs to the plan and was not rolled back.
+pub(super) fn check_resumable(checkpoint: &CheckpointFile, state: &RunState, plan: &Plan) -> Result<(), Error> {
+    let refuse =
+        |what: &str, next| Err(Error::State { path: checkpoint.path(), what: what.to_owned(), next, damaged: false });
+    if state.plan_digest != plan.digest_bytes {
+        return refuse(
+            "the checkpoint belongs to another plan: source, --compress, --strict or placement differ",
+            format!("use the settings of that run ({}), or start over with --restart", state.settings),
+        );
+    }
+    if state.stage == Stage::RolledBack {
+        return refuse(
+            "that run was rolled back, and what it had made is removed",
+            "migrate again with --restart".into(),
+        );
+    }
+    Ok(())
 }
 
 /// How the target of a run was to be placed.

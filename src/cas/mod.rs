@@ -4,6 +4,7 @@
 pub mod books;
 pub mod convert;
 pub mod digest;
+pub mod dry_run;
 pub mod frame;
 pub mod health;
 pub mod identify;

@@ -26,6 +26,6 @@ pub use held_run::{HeldRun, cannot_be_written};
 pub use journal::{Journal, JournalContents, JournalEntry};
 pub use lifecycle::{Job, Stage, Step, advance};
 pub use outcome::OutcomeCounts;
-pub use plan::{PlannedFile, free_space_check, plan_digest};
+pub use plan::{PlannedFile, free_space_check, nearest_directory, plan_digest};
 pub use report::{FindingsCount, Report, SourceBytes, render_text, report_says, write_report};
 pub use run_dir::RunDirectory;

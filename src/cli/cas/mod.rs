@@ -1,6 +1,8 @@
 //! `haul cas`: content-addressed stores.
 
 pub mod arguments;
+mod dry_run;
+mod generations;
 mod health;
 mod migrate;
 
