@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use parking_lot::Mutex;
-
+use super::buffers::BufferPool;
 use super::digest::{CAS_PREFIX, Content, blake3_key};
 use super::frame::Compressor;
 use super::identify::{Answer, Identified, Scratch, identify, identify_streamed};
@@ -17,16 +16,12 @@ use super::reader::{Batch, INLINE_BYTES_MAX};
 use super::recode::{recode, recode_large};
 use super::record::{Encoding, ObjectRecord, parse_hint};
 use super::source::inventory::{Entry, EntryKind};
+use super::source::read::{Unread, open_blob, read_blob, read_sidecar};
 use super::source::scan::unreadable_text;
 use super::source::{Item, Location, SourceRoot};
-use crate::durable::{CopyMethod, DiskError, ReaderKind, SourceFile, WindowError, read_source_whole, source_identity};
+use crate::durable::{CopyMethod, WindowError, source_identity};
 use crate::migration::Error;
 use crate::pipeline::Converter;
-
-/// Longer sidecars are not read: none that a store writes has half a kilobyte.
-const SIDECAR_BYTES_MAX: usize = 64 << 10;
-/// Buffers of larger batches are not kept.
-const BUFFER_BYTES_KEPT_MAX: usize = 4 << 20;
 
 /// Where an object's new blob is.
 #[derive(Debug)]
@@ -69,6 +64,12 @@ pub enum Verdict {
     LoneSidecar,
 }
 
+impl From<Unread> for Verdict {
+    fn from(unread: Unread) -> Self {
+        Self::Refused { reason: unread.reason, text: unread.text }
+    }
+}
+
 /// An item that was gone through.
 #[derive(Debug)]
 pub struct ConvertedItem {
@@ -89,27 +90,6 @@ pub struct Converted {
     pub items: Vec<ConvertedItem>,
     /// The bytes that [`Blob::Bytes`] points into.
     pub bytes: Vec<u8>,
-}
-
-/// Buffers that go round between converters and writer: pages that are given back to the system are slow to get again.
-#[derive(Default)]
-pub struct BufferPool(Mutex<Vec<Vec<u8>>>);
-
-impl BufferPool {
-    /// An empty buffer with room for `capacity_bytes`.
-    fn take(&self, capacity_bytes: usize) -> Vec<u8> {
-        let mut buffer = self.0.lock().pop().unwrap_or_default();
-        buffer.reserve_exact(capacity_bytes);
-        buffer
-    }
-
-    /// Takes a buffer back, unless it has grown out of the ordinary.
-    pub fn give_back(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= BUFFER_BYTES_KEPT_MAX {
-            buffer.clear();
-            self.0.lock().push(buffer);
-        }
-    }
 }
 
 /// Settings of a conversion.
@@ -213,14 +193,12 @@ impl ObjectTask<'_> {
 
     /// A sidecar is a hint: whatever is wrong with it costs a note.
     fn read_sidecar(&mut self, location: &Location) -> SidecarHint {
-        self.scratch.sidecar.clear();
-        let path = self.converter.root.sidecar(location);
-        match read_source_whole(&path, SIDECAR_BYTES_MAX, &mut self.scratch.sidecar) {
+        match read_sidecar(self.converter.root, location, &mut self.scratch.sidecar) {
             Err(error) => {
                 self.notes.push(format!("sidecar not used: {}", unreadable_text(&error)));
                 SidecarHint::none()
             }
-            Ok(_) => {
+            Ok(()) => {
                 let hint = parse_hint(&self.scratch.sidecar);
                 if let Some(fault) = &hint.fault {
                     self.notes.push(format!("sidecar used in part: {fault}"));
@@ -240,16 +218,9 @@ impl ObjectTask<'_> {
     fn in_memory(&mut self, sidecar: &SidecarHint) -> Result<(super::Key, Verdict), Error> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&CAS_PREFIX);
-        let path = self.converter.root.blob(&self.entry.location);
-        let len_bytes = usize::try_from(self.entry.len_bytes).expect("it is no longer than what is held in memory");
-        let refusal = match read_source_whole(&path, len_bytes, self.bytes) {
-            Err(error) => Some(unreadable(&error)),
-            Ok(read) if read != len_bytes => Some(changed(format!("{len_bytes} bytes became {read} or more"))),
-            Ok(_) => None,
-        };
-        if let Some(verdict) = refusal {
+        if let Err(unread) = read_blob(self.converter.root, self.entry, self.bytes) {
             self.bytes.truncate(start);
-            return Ok((ABSENT, verdict));
+            return Ok((ABSENT, unread.into()));
         }
         let stored = Content::behind_prefix(&self.bytes[start..]);
         let answer = identify(stored, self.entry.location.key(), sidecar.encoding, &mut self.scratch.identify);
@@ -277,13 +248,13 @@ impl ObjectTask<'_> {
 
     /// A large object, copied first: what is hashed is the copy.
     fn through_a_file(&mut self, intake: &Intake, sidecar: &SidecarHint) -> Result<(super::Key, Verdict), Error> {
-        let source = match self.open()? {
+        let source = match open_blob(self.converter.root, self.entry) {
             Ok(source) => source,
-            Err(verdict) => return Ok((ABSENT, verdict)),
+            Err(unread) => return Ok((ABSENT, unread.into())),
         };
         let (placed, method) = match intake.copy(self.number, &source) {
             Ok(copied) => copied,
-            Err(error) if error.path == *source.path() => return Ok((ABSENT, unreadable(&error))),
+            Err(error) if error.path == *source.path() => return Ok((ABSENT, Unread::unreadable(&error).into())),
             Err(error) => return Err(error.into()),
         };
         let (answer, verdict) = match self.identify_large(&placed.file, sidecar)? {
@@ -313,16 +284,16 @@ impl ObjectTask<'_> {
 
     /// A large object that is not copied: it is linked, or the run is dry.
     fn in_place(&mut self, sidecar: &SidecarHint) -> Result<(super::Key, Verdict), Error> {
-        let source = match self.open()? {
+        let source = match open_blob(self.converter.root, self.entry) {
             Ok(source) => source,
-            Err(verdict) => return Ok((ABSENT, verdict)),
+            Err(unread) => return Ok((ABSENT, unread.into())),
         };
         let (stored_hash, verdict) = match self.identify_large(&source, sidecar)? {
             Ok(found) => found,
             Err(verdict) => return Ok((ABSENT, verdict)),
         };
         if let Err(change) = source.check_unchanged() {
-            return Ok((stored_hash, changed(change.what)));
+            return Ok((stored_hash, Unread::changed(&change.what).into()));
         }
         let verdict = match verdict {
             Err(refused) => refused,
@@ -350,8 +321,10 @@ impl ObjectTask<'_> {
         let Answer { identified, stored_hash } = match answer {
             Ok(answer) => answer,
             Err(ReadFault::Target(error)) => return Err(error.into()),
-            Err(ReadFault::Source(WindowError::Changed(change))) => return Ok(Err(changed(change.what))),
-            Err(ReadFault::Source(WindowError::Disk(error))) => return Ok(Err(unreadable(&error))),
+            Err(ReadFault::Source(WindowError::Changed(change))) => {
+                return Ok(Err(Unread::changed(&change.what).into()));
+            }
+            Err(ReadFault::Source(WindowError::Disk(error))) => return Ok(Err(Unread::unreadable(&error).into())),
         };
         Ok(Ok((
             stored_hash,
@@ -363,20 +336,6 @@ impl ObjectTask<'_> {
                 Err(digests) => Err(self.unidentified(&digests)),
             },
         )))
-    }
-
-    fn open(&self) -> Result<Result<SourceFile, Verdict>, Error> {
-        let path = self.converter.root.blob(&self.entry.location);
-        let source = match SourceFile::open(&path, ReaderKind::Pread) {
-            Ok(source) => source,
-            Err(error) => return Ok(Err(unreadable(&error))),
-        };
-        let now = source.identity();
-        if now.len_bytes != self.entry.len_bytes {
-            let what = format!("length {} became {}", self.entry.len_bytes, now.len_bytes);
-            return Ok(Err(changed(what)));
-        }
-        Ok(Ok(source))
     }
 
     /// True if the target takes the blob as it is in the source.
@@ -393,7 +352,7 @@ impl ObjectTask<'_> {
         let path = self.converter.root.blob(&self.entry.location);
         let now = source_identity(&path).ok().flatten();
         if now.map(|now| Entry::new(self.entry.location, EntryKind::File, Some(now))) != Some(*self.entry) {
-            return changed("its content does not match its name".into());
+            return Unread::changed("its content does not match its name").into();
         }
         let text = format!("{} bytes whose digest by no algorithm is its name: {digests}", self.entry.len_bytes);
         Verdict::Refused { reason: RefusalReason::Unidentified, text }
@@ -415,14 +374,6 @@ fn record(identified: &Identified, stored_size: u64, stored_hash: super::Key, cr
         stored_blob_hash: stored_hash,
         created_at,
     }
-}
-
-fn unreadable(error: &DiskError) -> Verdict {
-    Verdict::Refused { reason: RefusalReason::Unreadable, text: unreadable_text(error) }
-}
-
-fn changed(what: String) -> Verdict {
-    Verdict::Refused { reason: RefusalReason::Changed, text: format!("changed during the run: {what}") }
 }
 
 fn not_a_file_text(kind: EntryKind) -> &'static str {

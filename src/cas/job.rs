@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::convert::{BufferPool, ObjectConverter};
+use super::books::check_complete;
+use super::buffers::BufferPool;
+use super::convert::ObjectConverter;
 use super::intake::Intake;
 use super::moved::MovedLog;
 use super::options::{Durability, MigrateOptions, Placement, ReadBack};
@@ -16,7 +18,7 @@ use super::source::scan::ScanSums;
 use super::source::{Inventory, SourceRoot};
 use super::state::RunState;
 use super::unfinished::remove_unfinished;
-use super::writer::ObjectWriter;
+use super::writer::{ObjectWriter, Staged};
 use crate::durable::{Disk, DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, sync_reports_errors};
 use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
@@ -133,9 +135,11 @@ impl CasJob<'_> {
             disk: self.disk.clone(),
             root: self.root,
             buffers,
-            placer: Placer::new(self.disk.clone(), staging, merged_into, durability),
-            moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
-            findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,
+            staged: Staged {
+                placer: Placer::new(self.disk.clone(), staging, merged_into, durability),
+                moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
+                findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,
+            },
             state,
             file_system: self.file_system.clone(),
             checkpoint: self.checkpoint.clone(),
@@ -154,11 +158,7 @@ impl CasJob<'_> {
 
     /// Everything that the walk found is accounted for, and nothing was refused where that must not be.
     fn check_complete(&self) -> Result<(), Error> {
-        self.state.counts.check_sum(self.state.records)?;
-        if self.state.objects != self.sums.objects {
-            let what = format!("{} objects were found, {} gone through", self.sums.objects, self.state.objects);
-            return Err(Error::Accounting { what });
-        }
+        check_complete(&self.state, self.sums)?;
         let refused = self.state.counts.refused();
         if self.options.strict && refused > 0 {
             return Err(Error::Findings {

@@ -51,6 +51,11 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
     Ok(())
 }
 
+/// Fails if the index of the store is none whose end can be found.
+pub fn check_index(disk: &dyn Disk, store: &Path) -> Result<(), Error> {
+    torn_tail_start(disk, &store.join(INDEX_NAME)).map(|_| ())
+}
+
 /// Where the last line begins if it is not ended, else the length of the file.
 fn torn_tail_start(disk: &dyn Disk, path: &Path) -> Result<u64, Error> {
     let file = disk.open_for_read(path)?;

@@ -1,6 +1,6 @@
 //! A whole migration: from the walk through the source to the published store, resumable at every point.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,22 +10,21 @@ use serde_json::json;
 use super::job::CasJob;
 use super::key::Algorithm;
 use super::options::{MigrateOptions, Placement, Start};
-use super::outcome::{Counts, Outcome};
+use super::outcome::Counts;
 use super::paths::{TargetPaths, check_apart, check_not_mounted};
 use super::plan::{Plan, plan_of};
-use super::proof::CHAIN_START;
 use super::publish::{check_target, is_live};
-use super::source::inventory::{EntryKind, InventoryBuilder};
-use super::source::scan::{Found, ScanSums, scan};
-use super::source::{Inventory, SourceRoot};
+use super::source::SourceRoot;
+use super::source::inventory::InventoryBuilder;
 use super::state::{CHECKPOINT_KIND, RunState};
+use super::walk::{Walked, walk};
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, remove_tree, replace_file};
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Error, Finding, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, Severity, SourceBytes, Stage,
+    CheckpointFile, Error, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, SourceBytes, Stage,
     Step, advance, free_space_check, report_says, write_report,
 };
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::Control;
 
 /// How a migration ended without an error.
 #[derive(Debug, Clone, Serialize)]
@@ -103,11 +102,9 @@ struct Session<'a> {
     control: &'a Control<'a>,
 }
 
-/// What the walk through the source gave.
-struct Walked {
-    sums: ScanSums,
-    inventory: Inventory,
-    sample: Option<PathBuf>,
+/// What is known before the first object is read.
+struct Begun {
+    walked: Walked,
     /// Counts of what is no object.
     counts: Counts,
     findings_bytes: u64,
@@ -129,79 +126,57 @@ impl Session<'_> {
             check_target(&*self.disk, self.paths, self.options.placement)?;
         }
         let file_system = self.disk.file_system(self.paths.run_directory().path())?;
-        let Some(walked) = self.walk(earlier.is_none())? else { return Ok(self.stopped_before(earlier)) };
-        let plan = plan_of(self.root, self.paths, &walked.sums, self.options);
+        let Some(begun) = self.walk(earlier.is_none())? else { return Ok(self.stopped_before(earlier)) };
+        let plan = plan_of(self.root, self.paths, &begun.walked.sums, self.options);
         let resumed = earlier.is_some();
         let state = match earlier {
             Some(state) => self.resume(state, &plan)?,
-            None => self.begin(&plan, &walked)?,
+            None => self.begin(&plan, &begun)?,
         };
-        self.carry_out(state, walked, &plan, file_system, resumed)
+        self.carry_out(state, begun.walked, &plan, file_system, resumed)
     }
 
     /// Walks the source. The findings of the walk go into the log of a run that begins; of one that goes on they are
     /// there already.
-    fn walk(&self, is_new: bool) -> Result<Option<Walked>, Error> {
+    fn walk(&self, is_new: bool) -> Result<Option<Begun>, Error> {
         let scratch = self.paths.scratch();
         remove_tree(&*self.disk, &scratch)?;
         let sort_directory = scratch.join("inventory");
         create_directory_durable(&*self.disk, &sort_directory)?;
         let memory_bytes = self.options.sort_memory_bytes();
-        let mut builder = InventoryBuilder::new(self.disk.clone(), sort_directory, memory_bytes);
+        let builder = InventoryBuilder::new(self.disk.clone(), sort_directory, memory_bytes);
         let findings_path = self.paths.run_directory().findings_path();
         let mut findings = match is_new {
             true => Some(FindingsLog::open(&*self.disk, &findings_path, 0)?),
             false => None,
         };
-        let (mut counts, mut sample) = (Counts::default(), None);
-        let phase = Phase::Scan;
-        self.control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
-        let mut unreported = 0;
-        let scanned = scan(self.root, self.options.parallel_workers.get(), self.control.stop, |found| {
-            unreported += 1;
-            if unreported == 1024 {
-                let event = Event::BatchWritten { records: unreported, source_bytes: 0, budget_in_use_bytes: 0 };
-                self.control.observer.observe(&event);
-                unreported = 0;
-            }
-            if sample.is_none() {
-                sample = sample_of(self.root, &found);
-            }
-            take_found(found, &mut builder, &mut counts, findings.as_mut())
-        });
-        self.control.observer.observe(&Event::PhaseEnded { phase });
-        let Some(sums) = scanned? else { return Ok(None) };
+        let mut counts = Counts::default();
+        let workers = self.options.parallel_workers.get();
+        let walked = walk(self.root, builder, workers, self.control, |other| {
+            counts.add(other.outcome);
+            findings.as_mut().map_or(Ok(()), |findings| findings.append(&other.finding))
+        })?;
+        let Some(walked) = walked else { return Ok(None) };
         let mut findings_bytes = 0;
         if let Some(findings) = &mut findings {
             findings_bytes = findings.flush()?;
             findings.file().sync()?;
         }
-        Ok(Some(Walked { sums, inventory: builder.finish()?, sample, counts, findings_bytes }))
+        Ok(Some(Begun { walked, counts, findings_bytes }))
     }
 
     /// A new run: nothing staged is left over from one that had no checkpoint yet.
-    fn begin(&self, plan: &Plan, walked: &Walked) -> Result<RunState, Error> {
+    fn begin(&self, plan: &Plan, begun: &Begun) -> Result<RunState, Error> {
         remove_tree(&*self.disk, &self.paths.staging())?;
         remove_tree(&*self.disk, &self.paths.moved())?;
         free_space_check(&*self.disk, self.paths.run_directory().path(), plan.space_needed_bytes)?;
         let text = serde_json::to_vec_pretty(plan).expect("plain data always serialises");
         replace_file(&*self.disk, &self.paths.run_directory().plan_path(), &text)?;
         let state = RunState {
-            plan_digest: plan.digest_bytes,
-            run_id: uuid::Uuid::now_v7().to_string(),
-            settings: self.options.text(),
-            durability: self.options.durability.to_string(),
-            stage: Stage::Running,
-            items: 0,
-            objects: 0,
-            records: walked.counts.sum(),
-            counts: walked.counts,
-            generations: [0; 4],
-            findings_bytes: walked.findings_bytes,
-            source_bytes: 0,
-            stored_bytes: 0,
-            source_chain: CHAIN_START,
-            index: None,
+            records: begun.counts.sum(),
+            counts: begun.counts,
+            findings_bytes: begun.findings_bytes,
+            ..RunState::new(plan.digest_bytes, uuid::Uuid::now_v7().to_string(), self.options)
         };
         self.held.checkpoint.store(&*self.disk, &state)?;
         Ok(state)
@@ -209,22 +184,7 @@ impl Session<'_> {
 
     /// Checks that an earlier run belongs to the plan and brings its stage up to what stands at the target.
     fn resume(&self, mut state: RunState, plan: &Plan) -> Result<RunState, Error> {
-        if state.plan_digest != plan.digest_bytes {
-            return Err(Error::State {
-                path: self.held.checkpoint.path(),
-                what: "the checkpoint belongs to another plan: source, --compress, --strict or placement differ".into(),
-                next: format!("use the settings of that run ({}), or start over with --restart", state.settings),
-                damaged: false,
-            });
-        }
-        if state.stage == Stage::RolledBack {
-            return Err(Error::State {
-                path: self.held.checkpoint.path(),
-                what: "that run was rolled back, and what it had made is removed".into(),
-                next: "migrate again with --restart".into(),
-                damaged: false,
-            });
-        }
+        check_resumable(&self.held.checkpoint, &state, plan)?;
         if state.stage == Stage::Published && !is_live(&*self.disk, self.paths, &state)? {
             // A merge or a put after the run changes the index; only a target that is gone is to be made again.
             if self.disk.kind(self.paths.target())?.is_none() {
@@ -311,38 +271,13 @@ impl Session<'_> {
 
     fn stopped_before(&self, earlier: Option<RunState>) -> MigrationEnd {
         let resumed = earlier.is_some();
-        let nothing = RunState {
-            plan_digest: [0; 32],
-            run_id: String::new(),
-            settings: String::new(),
-            durability: self.options.durability.to_string(),
-            stage: Stage::Running,
-            items: 0,
-            objects: 0,
-            records: 0,
-            counts: Counts::default(),
-            generations: [0; 4],
-            findings_bytes: 0,
-            source_bytes: 0,
-            stored_bytes: 0,
-            source_chain: CHAIN_START,
-            index: None,
-        };
-        let state = earlier.unwrap_or(nothing);
+        let state = earlier.unwrap_or_else(|| RunState::new([0; 32], String::new(), self.options));
         end(&state, state.objects, false, resumed, true)
     }
 
     fn report(&self, state: &RunState, outcome: String, started: Instant) -> Result<(), Error> {
         let findings = Findings::new(self.paths.run_directory().findings_path(), state.findings_bytes);
-        let mut findings_count = FindingsCount::default();
-        findings.for_each(&*self.disk, |finding| {
-            match finding.severity {
-                Severity::Note => findings_count.note += 1,
-                Severity::Refused => findings_count.refused += 1,
-                Severity::Fatal => findings_count.fatal += 1,
-            }
-            Ok(())
-        })?;
+        let findings_count = FindingsCount::of(&*self.disk, &findings)?;
         let report = Report {
             run_id: state.run_id.clone(),
             noun: "cas".into(),
@@ -387,36 +322,23 @@ fn end(state: &RunState, objects: u64, already_done: bool, resumed: bool, stoppe
     }
 }
 
-/// The path of an object that is a file with content.
-fn sample_of(root: &SourceRoot, found: &Found) -> Option<PathBuf> {
-    match found {
-        Found::Object(entry) if entry.kind == EntryKind::File && entry.len_bytes > 0 => {
-            Some(root.blob(&entry.location))
-        }
-        _ => None,
+/// Fails unless an earlier run belongs to the plan and was not rolled back.
+pub(super) fn check_resumable(checkpoint: &CheckpointFile, state: &RunState, plan: &Plan) -> Result<(), Error> {
+    let refuse =
+        |what: &str, next| Err(Error::State { path: checkpoint.path(), what: what.to_owned(), next, damaged: false });
+    if state.plan_digest != plan.digest_bytes {
+        return refuse(
+            "the checkpoint belongs to another plan: source, --compress, --strict or placement differ",
+            format!("use the settings of that run ({}), or start over with --restart", state.settings),
+        );
     }
-}
-
-/// Takes what the walk found into the inventory, or into the counts and the findings.
-pub(super) fn take_found(
-    found: Found,
-    builder: &mut InventoryBuilder,
-    counts: &mut Counts,
-    findings: Option<&mut FindingsLog>,
-) -> Result<(), Error> {
-    let (outcome, severity, path, reason) = match found {
-        Found::Object(entry) => return Ok(builder.push_object(&entry)?),
-        Found::Sidecar(location) => return Ok(builder.push_sidecar(&location)?),
-        Found::Skipped { path, reason } => {
-            (Outcome::Skipped(reason), Severity::Note, path, format!("no object: {}", reason.text()))
-        }
-        Found::Refused { path, reason, text } => (Outcome::Refused(reason), Severity::Refused, path, text),
-    };
-    counts.add(outcome);
-    let Some(findings) = findings else { return Ok(()) };
-    let file = escape_name(path.as_os_str());
-    let finding = Finding { severity, file, offset: 0, length: 0, reason, id: None, sequence: None, related: None };
-    findings.append(&finding)
+    if state.stage == Stage::RolledBack {
+        return refuse(
+            "that run was rolled back, and what it had made is removed",
+            "migrate again with --restart".into(),
+        );
+    }
+    Ok(())
 }
 
 /// How the target of a run was to be placed.

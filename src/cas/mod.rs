@@ -1,10 +1,13 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (spec/requiem.md, part A).
 
+pub mod books;
+pub mod buffers;
 pub mod canonical;
 pub mod convert;
 pub mod digest;
 pub mod domain;
+pub mod dry_run;
 pub mod dual_run;
 pub mod era;
 pub mod frame;
@@ -42,6 +45,7 @@ pub mod source;
 pub mod state;
 pub mod store;
 pub mod unfinished;
+pub mod walk;
 pub mod writer;
 
 pub use key::{Algorithm, Key};

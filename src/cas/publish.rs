@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::merge::{publish_merge, withdraw_merge};
+use super::merge::{check_index, publish_merge, withdraw_merge};
 use super::options::Placement;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::seal::file_digest;
@@ -61,7 +61,7 @@ pub fn check_target(disk: &dyn Disk, paths: &TargetPaths, placement: Placement) 
             "has no index.ndjson: it is no v2 store that anyone can read",
             "run `haul cas verify --repair` on it, or take another target",
         ),
-        (Placement::Merge, _) => Ok(()),
+        (Placement::Merge, _) => check_index(disk, target),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the checkpoint of a migration holds.
 
+use super::options::MigrateOptions;
 use super::outcome::Counts;
+use super::proof::CHAIN_START;
 use crate::migration::Stage;
 
 /// Kind tag of the checkpoint file.
@@ -40,6 +42,29 @@ pub struct RunState {
     pub source_chain: [u8; 32],
     /// The index, once it is sealed.
     pub index: Option<SealedIndex>,
+}
+
+impl RunState {
+    /// A run of the plan with this digest, before it has found anything.
+    pub fn new(plan_digest: [u8; 32], run_id: String, options: &MigrateOptions) -> Self {
+        Self {
+            plan_digest,
+            run_id,
+            settings: options.text(),
+            durability: options.durability.to_string(),
+            stage: Stage::Running,
+            items: 0,
+            objects: 0,
+            records: 0,
+            counts: Counts::default(),
+            generations: [0; 4],
+            findings_bytes: 0,
+            source_bytes: 0,
+            stored_bytes: 0,
+            source_chain: CHAIN_START,
+            index: None,
+        }
+    }
 }
 
 /// The index as it was sealed.

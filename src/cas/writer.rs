@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use super::convert::{BufferPool, Converted, ConvertedItem, Verdict};
-use super::moved::{Fate, Moved, MovedLog};
+use super::books::{Destination, enter};
+use super::buffers::BufferPool;
+use super::convert::Converted;
+use super::moved::{Moved, MovedLog};
 use super::options::Durability;
-use super::outcome::{Outcome, RefusalReason, SkipReason};
 use super::place::{Arrival, Placer, Placing};
-use super::proof::chain;
-use super::source::inventory::Entry;
-use super::source::{Item, Location, SourceRoot};
+use super::source::SourceRoot;
 use super::state::RunState;
 use crate::durable::{Disk, DiskFileSystem};
-use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, Severity};
+use crate::migration::{CheckpointFile, Error, Finding, FindingsLog};
 use crate::pipeline::{Commit, Writer};
 
 /// The writer of a migration.
@@ -21,14 +20,10 @@ pub struct ObjectWriter<'a> {
     pub disk: Arc<dyn Disk>,
     /// The source, to name its paths.
     pub root: &'a SourceRoot,
-    /// Where objects go.
-    pub placer: Placer,
+    /// Where objects and what is said of them go.
+    pub staged: Staged,
     /// Takes the bytes of batches back.
     pub buffers: &'a BufferPool,
-    /// What became of each.
-    pub moved: MovedLog,
-    /// What there is to say.
-    pub findings: FindingsLog,
     /// State as of what is written.
     pub state: RunState,
     /// The file system of the target.
@@ -39,22 +34,44 @@ pub struct ObjectWriter<'a> {
     pub durability: Durability,
 }
 
+/// A store that is being made, and what is written beside it.
+pub struct Staged {
+    /// Where objects go.
+    pub placer: Placer,
+    /// What became of each.
+    pub moved: MovedLog,
+    /// What there is to say.
+    pub findings: FindingsLog,
+}
+
+impl Destination for Staged {
+    fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error> {
+        self.placer.place(arrival)
+    }
+
+    fn keep(&mut self, moved: &Moved) -> Result<(), Error> {
+        self.moved.push(moved)
+    }
+
+    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+        self.findings.append(&finding)
+    }
+}
+
 impl Writer for ObjectWriter<'_> {
     type Output = Converted;
     type Error = Error;
     type Commit = GroupCommit;
 
     fn write(&mut self, converted: Converted) -> Result<(), Error> {
-        for item in &converted.items {
-            self.take(item, &converted.bytes)?;
-        }
+        enter(&mut self.state, self.root, &mut self.staged, &converted)?;
         self.buffers.give_back(converted.bytes);
         Ok(())
     }
 
     fn commit_point(&mut self) -> Result<GroupCommit, Error> {
-        self.moved.flush()?;
-        self.state.findings_bytes = self.findings.flush()?;
+        self.staged.moved.flush()?;
+        self.state.findings_bytes = self.staged.findings.flush()?;
         Ok(GroupCommit {
             disk: self.disk.clone(),
             file_system: self.file_system.clone(),
@@ -62,77 +79,6 @@ impl Writer for ObjectWriter<'_> {
             state: self.state.clone(),
             durability: self.durability,
         })
-    }
-}
-
-impl ObjectWriter<'_> {
-    fn take(&mut self, item: &ConvertedItem, bytes: &[u8]) -> Result<(), Error> {
-        self.state.items += 1;
-        self.state.records += 1;
-        match item.item {
-            Item::LoneSidecar(location) => {
-                self.state.counts.add(Outcome::Skipped(SkipReason::LoneSidecar));
-                self.find(Severity::Note, &location, 0, "a sidecar without its object".into(), None)
-            }
-            Item::Object { entry, .. } => self.take_object(item, &entry, bytes),
-        }
-    }
-
-    fn take_object(&mut self, item: &ConvertedItem, entry: &Entry, bytes: &[u8]) -> Result<(), Error> {
-        self.state.objects += 1;
-        self.state.source_bytes += entry.len_bytes;
-        self.state.source_chain = chain(&self.state.source_chain, entry, &item.link);
-        for note in &item.notes {
-            self.find(Severity::Note, &entry.location, entry.len_bytes, note.clone(), None)?;
-        }
-        let (algorithm, record, blob) = match &item.verdict {
-            Verdict::Object { algorithm, record, blob } => (*algorithm, record, blob),
-            Verdict::Refused { reason, text } => return self.refuse(entry, *reason, text.clone()),
-            Verdict::LoneSidecar => unreachable!("an object is not a sidecar"),
-        };
-        let source = self.root.blob(&entry.location);
-        let arrival = Arrival { record, blob, bytes, source: &source, entry };
-        let fate = match self.placer.place(&arrival)? {
-            Placing::Done(fate) => fate,
-            Placing::SourceChanged => {
-                let text = "changed during the run: another file stands under its name".into();
-                return self.refuse(entry, RefusalReason::Changed, text);
-            }
-        };
-        self.state.generations[algorithm as usize] += 1;
-        match fate {
-            Fate::Migrated => {
-                self.state.stored_bytes += record.stored_size;
-                self.state.counts.add(Outcome::Migrated);
-            }
-            Fate::Duplicate => {
-                self.state.counts.add(Outcome::Duplicate);
-                let text = "another object has the same content".into();
-                self.find(Severity::Note, &entry.location, entry.len_bytes, text, Some(record.digest.to_string()))?;
-            }
-            Fate::InTarget => self.state.counts.add(Outcome::InTarget),
-            Fate::Refused => unreachable!("nothing that is placed is refused"),
-        }
-        self.moved.push(&Moved { fate, old_key: entry.location.key(), algorithm, record: *record })
-    }
-
-    fn refuse(&mut self, entry: &Entry, reason: RefusalReason, text: String) -> Result<(), Error> {
-        self.state.counts.add(Outcome::Refused(reason));
-        self.find(Severity::Refused, &entry.location, entry.len_bytes, text, None)?;
-        self.moved.push(&Moved::refused(entry.location.key()))
-    }
-
-    fn find(
-        &mut self,
-        severity: Severity,
-        location: &Location,
-        length: u64,
-        reason: String,
-        related: Option<String>,
-    ) -> Result<(), Error> {
-        let id = Some(location.key().to_string());
-        let file = location.to_string();
-        self.findings.append(&Finding { severity, file, offset: 0, length, reason, id, sequence: None, related })
     }
 }
 

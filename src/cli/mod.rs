@@ -6,9 +6,11 @@
 mod again;
 mod arguments;
 mod cas;
+mod clean;
 mod confirm;
 mod demo;
 mod failure;
+mod findings;
 mod output;
 mod signals;
 mod space;

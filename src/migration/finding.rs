@@ -1,5 +1,6 @@
 //! Findings: what a run has to say about single records, one JSON line each, in memory that does not grow with them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,16 @@ pub enum Severity {
     Refused,
     /// The run cannot be published.
     Fatal,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Note => "note",
+            Self::Refused => "refused",
+            Self::Fatal => "fatal",
+        })
+    }
 }
 
 /// Something about one record or one stretch of a source file.

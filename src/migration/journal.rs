@@ -154,6 +154,13 @@ pub fn read(disk: &dyn Disk, directory: &Path) -> Result<JournalContents, Error>
     Ok(contents)
 }
 
+/// The last `count` entries of the journal in `directory`, oldest first.
+pub fn last(disk: &dyn Disk, directory: &Path, count: usize) -> Result<Vec<JournalEntry>, Error> {
+    let mut entries = read(disk, directory)?.entries;
+    entries.drain(..entries.len().saturating_sub(count));
+    Ok(entries)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -206,6 +213,18 @@ mod tests {
             Journal::open(disk.clone(), directory()).unwrap().append(&entry(event)).unwrap();
         }
         assert_eq!(events(&disk), (vec!["started".into(), "sealed".into(), "published".into()], 0));
+    }
+
+    #[test]
+    fn the_last_entries_come_oldest_first() {
+        let disk = Arc::new(disk());
+        let journal = Journal::open(disk.clone(), directory()).unwrap();
+        ["first", "second", "third"].iter().for_each(|name| journal.append(&entry(name)).unwrap());
+        let names = |count| -> Vec<_> {
+            last(&*disk, directory(), count).unwrap().into_iter().map(|entry| entry.event).collect()
+        };
+        assert_eq!(names(2), ["second", "third"]);
+        assert_eq!((names(0).len(), names(9).len()), (0, 3));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
 
 pub mod checkpoint;
+mod clean_up;
 mod error;
 pub mod finding;
+mod first_findings;
 mod held_run;
 pub mod journal;
 pub mod lifecycle;
@@ -16,12 +18,14 @@ mod test_disk;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
+pub use clean_up::{CleanItem, CleanList, Worth, clean_up};
 pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
+pub use first_findings::{FINDINGS_KEPT_MAX, FirstFindings};
 pub use held_run::{HeldRun, cannot_be_written};
 pub use journal::{Journal, JournalContents, JournalEntry};
 pub use lifecycle::{Job, Stage, Step, advance};
 pub use outcome::OutcomeCounts;
-pub use plan::{PlannedFile, free_space_check, plan_digest};
+pub use plan::{PlannedFile, free_space_check, nearest_directory, plan_digest};
 pub use report::{FindingsCount, Report, SourceBytes, render_text, report_says, write_report};
 pub use run_dir::RunDirectory;

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::checkpoint::{Decode, Encode, Kind};
-use crate::durable::Disk;
+use crate::durable::{Disk, parent_of};
 
 /// A source file as the plan saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
@@ -117,6 +117,18 @@ pub fn free_space_check(disk: &dyn Disk, directory: &Path, needed_bytes: u64) ->
     Err(Error::NoSpace { path: directory.to_path_buf(), needed_bytes, available_bytes })
 }
 
+/// The path itself if it is there, else the nearest one above it that is: where to ask for free space before anything is
+/// made.
+pub fn nearest_directory(disk: &dyn Disk, path: &Path) -> Result<PathBuf, Error> {
+    let mut path = path;
+    loop {
+        match (disk.kind(path)?, parent_of(path)) {
+            (None, parent) if parent != path => path = parent,
+            _ => return Ok(path.to_path_buf()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -213,6 +225,14 @@ mod tests {
         digests.push(plan_digest(*b"space\0\0\0", 2, &[file()], "policy"));
         digests.push(plan_digest(*b"space\0\0\0", 1, &[file()], "other"));
         assert_eq!(digests.iter().collect::<BTreeSet<_>>().len(), digests.len());
+    }
+
+    #[test]
+    fn the_nearest_directory_is_found() {
+        let disk = SimulatedDisk::with_directories(&[Path::new("/a/b")]);
+        for (path, nearest) in [("/a/b", "/a/b"), ("/a/b/c/d", "/a/b"), ("/x/y", "/"), ("/", "/")] {
+            assert_eq!(nearest_directory(&disk, Path::new(path)).unwrap(), Path::new(nearest));
+        }
     }
 
     #[test]

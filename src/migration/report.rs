@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::units::{bytes_text, count_text};
-use super::{Error, Findings, OutcomeCounts};
+use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Disk, DiskFile, read_file, replace_file_with, temporary_name};
 
 /// Version of the report's JSON.
@@ -85,12 +85,38 @@ impl SourceBytes {
 /// Findings by severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FindingsCount {
-    /// [`Severity::Note`](super::Severity::Note).
+    /// [`Severity::Note`].
     pub note: u64,
-    /// [`Severity::Refused`](super::Severity::Refused).
+    /// [`Severity::Refused`].
     pub refused: u64,
-    /// [`Severity::Fatal`](super::Severity::Fatal).
+    /// [`Severity::Fatal`].
     pub fatal: u64,
+}
+
+impl FindingsCount {
+    /// Counts one.
+    pub fn add(&mut self, severity: Severity) {
+        match severity {
+            Severity::Note => self.note += 1,
+            Severity::Refused => self.refused += 1,
+            Severity::Fatal => self.fatal += 1,
+        }
+    }
+
+    /// Counts those that are in a log.
+    pub fn of(disk: &dyn Disk, findings: &Findings) -> Result<Self, Error> {
+        let mut count = Self::default();
+        findings.for_each(disk, |finding| {
+            count.add(finding.severity);
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        self.note + self.refused + self.fatal
+    }
 }
 
 /// Writes the report as JSON in one durable step. The findings stream from their log into its last field, one line
@@ -208,7 +234,7 @@ mod tests {
     use super::*;
     use crate::durable::{CrashFault, InjectedFault, SimulatedDisk};
     use crate::migration::test_disk::{bytes_of, disk};
-    use crate::migration::{Finding, FindingsLog, Severity};
+    use crate::migration::{Finding, FindingsLog};
 
     crate::migration::outcome::outcome_counts! {
         /// Counts as a room has them.

@@ -1,9 +1,14 @@
 //! The directory that holds the state of a run, and the lock that keeps a second run out.
 
+use std::fs::{File, TryLockError};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{Error, checkpoint, journal};
 use crate::durable::{Disk, LockGuard, create_directory_durable};
+
+/// The longest text that is read of a lock's holder.
+const OWNER_BYTES_MAX: u64 = 4096;
 
 /// `migration/` beside the target: lock, plan, checkpoint, journal, findings and report of a run.
 #[derive(Debug, Clone)]
@@ -25,6 +30,20 @@ impl RunDirectory {
     /// Takes the lock, held until the guard drops or the process ends. The directory must exist.
     pub fn lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
         disk.try_lock(&self.lock_path(), &owner_text())?.map_err(|owner| Error::Locked { owner })
+    }
+
+    /// Who holds the lock, `None` if nobody does. Asks for a shared lock, which no run shares, and gives it back at
+    /// once. Writes nothing.
+    pub fn lock_holder(&self) -> Option<String> {
+        let file = File::open(self.lock_path()).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {
+                let mut text = Vec::new();
+                file.take(OWNER_BYTES_MAX).read_to_end(&mut text).ok()?;
+                Some(String::from_utf8_lossy(&text).into_owned())
+            }
+            _ => None,
+        }
     }
 
     /// The directory itself.
@@ -101,12 +120,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let run = RunDirectory::new(root.path().join("space/migration"));
         run.create(&RealDisk).unwrap();
+        assert_eq!(run.lock_holder(), None);
         let guard = run.lock(&RealDisk).unwrap();
+        assert!(run.lock_holder().unwrap().starts_with(&format!("pid {} on ", std::process::id())));
         let error = run.lock(&RealDisk).unwrap_err();
         let expected = format!("another run is active: pid {} on ", std::process::id());
         assert!(error.to_string().starts_with(&expected), "{error}");
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
         drop(guard);
+        assert_eq!(run.lock_holder(), None);
         run.lock(&RealDisk).unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::time::Duration;
+
 /// `1234567` as `1,234,567`.
 pub fn count_text(count: u64) -> String {
     let digits = count.to_string();
@@ -28,9 +30,20 @@ pub fn bytes_text(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
+/// How many a second; `None` if nothing was measured.
+pub fn per_second(count: u64, time: Duration) -> Option<u64> {
+    (count > 0 && !time.is_zero()).then(|| (count as f64 / time.as_secs_f64()) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_of_what_was_measured() {
+        assert_eq!(per_second(10, Duration::from_millis(2_500)), Some(4));
+        assert_eq!((per_second(0, Duration::from_secs(1)), per_second(1, Duration::ZERO)), (None, None));
+    }
 
     #[test]
     fn counts_have_separators() {

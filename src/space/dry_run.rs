@@ -21,12 +21,9 @@ use super::source::WalSource;
 use super::store::layout::{
     BLOCK_HEADER_BYTES, ID_ENTRY_BYTES, MARK_ENTRY_BYTES, MarkKind, ROW_BYTES, Row, TABLE_ENTRY_BYTES,
 };
-use crate::migration::{Error, Finding, FindingsCount, OutcomeCounts, Severity, SourceBytes};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SourceBytes};
 use crate::pipeline::{Budget, Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
 use crate::space::outcome::Counts;
-
-/// Findings that are kept whole; further ones are counted.
-pub const FINDINGS_KEPT_MAX: usize = 10_000;
 
 /// What a real run would do.
 #[derive(Debug, Clone, Serialize)]
@@ -93,8 +90,8 @@ pub fn dry_run(paths: &SpacePaths, options: &MigrateOptions, control: &Control<'
         target_bytes: tally.target_bytes + tally.counts.migrated * ID_ENTRY_BYTES as u64,
         counts: tally.counts,
         source_bytes: tally.source,
-        findings_count: tally.findings_count,
-        findings: tally.findings,
+        findings_count: tally.findings.count,
+        findings: tally.findings.first,
         passes: tally.passes,
         stopped,
     })
@@ -223,7 +220,7 @@ impl Writer for DryWriter<'_> {
             tally.counts.merge(&batch.counts);
             tally.source.merge(&batch.source);
             tally.target_bytes += batch.bytes.len() as u64 + (batch.extents.len() * TABLE_ENTRY_BYTES) as u64;
-            batch.findings.into_iter().for_each(|finding| tally.keep(finding));
+            batch.findings.into_iter().for_each(|finding| tally.findings.push(finding));
         }
         Ok(())
     }
@@ -240,8 +237,7 @@ struct Tally {
     counts: Counts,
     source: SourceBytes,
     target_bytes: u64,
-    findings_count: FindingsCount,
-    findings: Vec<Finding>,
+    findings: FirstFindings,
     rekeyed: Vec<[u8; 16]>,
     /// Ids to look for among the live nodes, and those found.
     wanted: HashSet<[u8; 16]>,
@@ -249,17 +245,6 @@ struct Tally {
 }
 
 impl Tally {
-    fn keep(&mut self, finding: Finding) {
-        match finding.severity {
-            Severity::Note => self.findings_count.note += 1,
-            Severity::Refused => self.findings_count.refused += 1,
-            Severity::Fatal => self.findings_count.fatal += 1,
-        }
-        if self.findings.len() < FINDINGS_KEPT_MAX {
-            self.findings.push(finding);
-        }
-    }
-
     /// Two rekeyed nodes cannot have one id either.
     fn check_taken(&mut self, rekeyed: &[[u8; 16]]) {
         let mut seen = HashSet::new();
@@ -271,7 +256,7 @@ impl Tally {
     }
 
     fn report_taken(&mut self, uuid: [u8; 16]) {
-        self.keep(Finding {
+        self.findings.push(Finding {
             severity: Severity::Fatal,
             file: String::new(),
             offset: 0,
@@ -303,7 +288,7 @@ impl ReplaySink for Tally {
     }
 
     fn finding(&mut self, finding: Finding) -> Result<(), Error> {
-        self.keep(finding);
+        self.findings.push(finding);
         Ok(())
     }
 }

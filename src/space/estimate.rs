@@ -11,6 +11,7 @@ use super::paths::SpacePaths;
 use super::plan::{Plan, check_directory, plan};
 use super::source::WalSource;
 use crate::durable::{Disk, remove_tree};
+use crate::migration::units::per_second;
 use crate::migration::{Error, cannot_be_written};
 
 /// Bytes that are read and written to find out how fast that is.
@@ -57,8 +58,8 @@ pub fn estimate(disk: Arc<dyn Disk>, paths: &SpacePaths, options: &MigrateOption
     let seconds_expected = sample.seconds_for(&plan);
     Ok(Estimate {
         sample_bytes: sample.read_bytes,
-        read_bytes_per_second: rate(sample.read_bytes, sample.reading),
-        write_bytes_per_second: sample.writing.and_then(|writing| rate(sample.read_bytes, writing)),
+        read_bytes_per_second: per_second(sample.read_bytes, sample.reading),
+        write_bytes_per_second: sample.writing.and_then(|writing| per_second(sample.read_bytes, writing)),
         nodes_per_second: seconds_expected
             .filter(|seconds| *seconds > 0.0)
             .map(|seconds| (plan.records_estimated as f64 / seconds) as u64),
@@ -93,10 +94,6 @@ impl Sample {
         let moving = (plan.source_bytes as f64 * reading).max(target_bytes * writing);
         Some(moving + target_bytes * reading)
     }
-}
-
-fn rate(bytes: u64, time: Duration) -> Option<u64> {
-    (bytes > 0 && !time.is_zero()).then(|| (bytes as f64 / time.as_secs_f64()) as u64)
 }
 
 /// Reads and hashes the beginning of the log, and writes the same bytes to `scratch`.

@@ -18,8 +18,8 @@ use super::store::layout::SEGMENT_HEADER_BYTES;
 use super::store::names::{MANIFEST, POINTER_TO_LOG, STORE_PREFIX, generation, store_name};
 use crate::durable::{Disk, directory_bytes, remove_tree, replace_file};
 use crate::migration::{
-    Error, Findings, FindingsCount, HeldRun, Report, Severity, Stage, Step, advance, free_space_check, pointer,
-    report_says, write_report,
+    Error, Findings, FindingsCount, HeldRun, Report, Stage, Step, advance, free_space_check, pointer, report_says,
+    write_report,
 };
 use crate::pipeline::Control;
 use crate::space::outcome::Counts;
@@ -249,15 +249,7 @@ impl Session<'_> {
 
     fn report(&self, state: &RunState, outcome: String, started: Instant) -> Result<(), Error> {
         let findings = Findings::new(self.paths.run_directory().findings_path(), state.findings_bytes);
-        let mut findings_count = FindingsCount::default();
-        findings.for_each(&*self.disk, |finding| {
-            match finding.severity {
-                Severity::Note => findings_count.note += 1,
-                Severity::Refused => findings_count.refused += 1,
-                Severity::Fatal => findings_count.fatal += 1,
-            }
-            Ok(())
-        })?;
+        let findings_count = FindingsCount::of(&*self.disk, &findings)?;
         let store = self.paths.store(&state.store);
         let target = if state.stage >= Stage::Sealed { store } else { self.paths.staging() };
         let report = Report {

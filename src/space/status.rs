@@ -1,8 +1,5 @@
 //! Where a space stands, without changing or creating anything.
 
-use std::fs::{File, TryLockError};
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -18,7 +15,6 @@ use crate::migration::{CheckpointFile, Error, JournalEntry, Stage, journal};
 use crate::space::outcome::Counts;
 
 const JOURNAL_ENTRIES_SHOWN: usize = 10;
-const OWNER_BYTES_MAX: u64 = 4096;
 
 /// Where a space stands.
 #[derive(Debug, Clone, Serialize)]
@@ -112,8 +108,6 @@ pub fn status(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Status, Error> 
         Ok(state) => (state.map(RunStatus::from), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let mut entries = journal::read(&*disk, run_directory.path())?.entries;
-    entries.drain(..entries.len().saturating_sub(JOURNAL_ENTRIES_SHOWN));
     let mut status = Status {
         space: paths.root().display().to_string(),
         stores: stores(&*disk, paths, live.as_deref())?,
@@ -121,9 +115,9 @@ pub fn status(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Status, Error> 
         pointer_problem,
         run,
         checkpoint_problem,
-        lock_holder: lock_holder(&run_directory.lock_path()),
+        lock_holder: run_directory.lock_holder(),
         staging_bytes: directory_bytes(&*disk, &paths.staging())?,
-        journal: entries,
+        journal: journal::last(&*disk, run_directory.path(), JOURNAL_ENTRIES_SHOWN)?,
         next: String::new(),
     };
     status.next = status.next_step();
@@ -148,19 +142,6 @@ fn stores(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>) -> Result<Vec
         });
     }
     Ok(found)
-}
-
-/// Asks for a shared lock on the lock file, which no run shares, and gives it back at once. Writes nothing.
-fn lock_holder(path: &Path) -> Option<String> {
-    let file = File::open(path).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {
-            let mut text = Vec::new();
-            (&file).take(OWNER_BYTES_MAX).read_to_end(&mut text).ok()?;
-            Some(String::from_utf8_lossy(&text).into_owned())
-        }
-        _ => None,
-    }
 }
 
 impl Status {

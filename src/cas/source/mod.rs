@@ -2,6 +2,7 @@
 
 pub mod inventory;
 pub mod location;
+pub mod read;
 pub mod root;
 pub mod scan;
 

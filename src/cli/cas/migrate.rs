@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::arguments::{DurabilityArg, MoveArgs, ResultArgs, scope};
+use super::dry_run;
+use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
 use crate::cas::options::{MigrateOptions, ReadBack, Start};
 use crate::cas::paths::TargetPaths;
@@ -46,8 +48,8 @@ impl From<ReadBackArg> for ReadBack {
 pub struct MigrateCommand {
     #[command(flatten)]
     places: MoveArgs,
-    /// Read and identify every object, but write nothing at all
-    #[arg(long, conflicts_with_all = ["resume", "restart", "no_publish"])]
+    /// Read and identify every object, but write nothing at all; with --restart as if there were no earlier run
+    #[arg(long, conflicts_with_all = ["resume", "no_publish"])]
     dry_run: bool,
     /// Go on with the earlier run, and fail if there is none; without this, go on if there is one
     #[arg(long, conflicts_with = "restart")]
@@ -100,6 +102,10 @@ impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = TargetPaths::new(&self.places.target)?;
         let options = self.options();
+        if self.dry_run {
+            let watch = Watch::start(self.output.progress)?;
+            return dry_run::run(&watch, &self.places, &paths, &options, self.output.json);
+        }
         self.confirm_restart(&paths)?;
         let watch = Watch::start(self.output.progress)?;
         let (source, target) = (self.places.source.display(), self.places.target.display());
@@ -202,17 +208,7 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
         writeln!(text, "  {count}")?;
     }
     writeln!(text, "{:<28}{:>18}", "blobs", bytes_text(end.stored_bytes))?;
-    let generations = &end.generations;
-    for (name, count) in [
-        ("keys by SHA-256", generations.sha256),
-        ("keys by BLAKE2s-256", generations.blake2s),
-        ("keys by BLAKE3", generations.blake3),
-        ("keys by BLAKE3 cas:", generations.cas),
-    ] {
-        if count > 0 {
-            writeln!(text, "  {name:<28}{:>16}", count_text(count))?;
-        }
-    }
+    write_generations(text, &end.generations)?;
     writeln!(text, "map     {}", document.map)?;
     writeln!(text, "report  {}", document.report)
 }

@@ -1,8 +1,10 @@
 //! `haul cas`: content-addressed stores.
 
 mod arguments;
+mod dry_run;
 mod dual_run;
 mod generate;
+mod generations;
 mod get;
 mod hash_vectors;
 mod health;

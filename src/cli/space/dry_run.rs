@@ -9,16 +9,14 @@ use serde::Serialize;
 use super::arguments::scope;
 use super::migrate::say_plan;
 use super::plan::plan_of;
+use crate::cli::findings::write_findings;
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Finding, OutcomeCounts, Severity, exit};
+use crate::migration::{Finding, OutcomeCounts, exit};
 use crate::space::dry_run::{DryRunEnd, dry_run};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
-
-/// Findings that the text shows; the document has more.
-const FINDINGS_SHOWN_MAX: usize = 20;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -81,28 +79,11 @@ fn render(text: &mut String, end: &DryRunEnd) -> std::fmt::Result {
     }
     writeln!(text, "{:<28}{:>18}", "store", bytes_text(end.target_bytes))?;
     writeln!(text, "{:<28}{:>18}", "disk needed", bytes_text(end.plan.space_needed_bytes))?;
-    let found = &end.findings_count;
-    if found.fatal + found.refused + found.note == 0 {
-        return writeln!(text, "{:<28}{:>18}", "findings", "none");
-    }
-    writeln!(text, "findings: {} fatal, {} refused, {} noted", found.fatal, found.refused, found.note)?;
-    for finding in end.findings.iter().take(FINDINGS_SHOWN_MAX) {
-        writeln!(text, "  {}", finding_text(finding))?;
-    }
-    let more = (found.fatal + found.refused + found.note).saturating_sub(FINDINGS_SHOWN_MAX as u64);
-    if more > 0 {
-        writeln!(text, "  … and {} more", count_text(more))?;
-    }
-    Ok(())
+    write_findings(text, &end.findings_count, &end.findings, place_text)
 }
 
-/// `fatal: wal-1.log at 120, 36 bytes: checksum mismatch`
-fn finding_text(finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Note => "note",
-        Severity::Refused => "refused",
-        Severity::Fatal => "fatal",
-    };
-    let Finding { file, offset, length, reason, .. } = finding;
-    format!("{severity}: {file} at {offset}, {length} bytes: {reason}")
+/// `wal-1.log at 120, 36 bytes`
+fn place_text(finding: &Finding) -> String {
+    let Finding { file, offset, length, .. } = finding;
+    format!("{file} at {offset}, {length} bytes")
 }

@@ -1,0 +1,129 @@
+//! Removing what no run and no reader needs any more: listed first, removed under the lock.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Error, HeldRun};
+use crate::durable::{Disk, EntryKind, directory_bytes, remove_tree};
+
+/// Something that can be removed. `K` says what it is, in the words of its room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CleanItem<K> {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: K,
+    /// Bytes that its removal gives back.
+    pub bytes: u64,
+    /// True if a run could still go on from it.
+    pub loses_work: bool,
+    /// True if the checkpoint describes it and goes first.
+    pub with_checkpoint: bool,
+}
+
+/// Of what lies there: whether work is lost with it, and whether the checkpoint describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Worth {
+    /// See [`CleanItem::loses_work`].
+    pub loses_work: bool,
+    /// See [`CleanItem::with_checkpoint`].
+    pub with_checkpoint: bool,
+}
+
+/// Collects what can be removed.
+pub struct CleanList<'a, K> {
+    disk: &'a dyn Disk,
+    items: Vec<CleanItem<K>>,
+}
+
+impl<'a, K> CleanList<'a, K> {
+    /// An empty list of what lies on `disk`.
+    pub fn new(disk: &'a dyn Disk) -> Self {
+        Self { disk, items: Vec::new() }
+    }
+
+    /// Adds what lies at `path`, if anything does.
+    pub fn add(&mut self, path: PathBuf, kind: K, worth: Worth) -> Result<(), Error> {
+        if self.disk.kind(&path)?.is_some() {
+            let bytes = directory_bytes(self.disk, &path)?;
+            let Worth { loses_work, with_checkpoint } = worth;
+            self.items.push(CleanItem { path, kind, bytes, loses_work, with_checkpoint });
+        }
+        Ok(())
+    }
+
+    /// Adds the entries of `directory` that a writer died over: those whose names begin with a dot, end with `.tmp`, and
+    /// are of that kind and `is_ours`.
+    pub fn add_temporary(
+        &mut self,
+        directory: &Path,
+        entry_kind: EntryKind,
+        kind: K,
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<(), Error>
+    where
+        K: Copy,
+    {
+        if self.disk.kind(directory)?.is_none() {
+            return Ok(());
+        }
+        let is_temporary = |name: &OsStr| {
+            name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".tmp") && is_ours(name))
+        };
+        for entry in self.disk.list(directory)? {
+            if entry.kind == entry_kind && is_temporary(&entry.name) {
+                self.add(directory.join(entry.name), kind, Worth::default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was added, in that order.
+    pub fn items(self) -> Vec<CleanItem<K>> {
+        self.items
+    }
+}
+
+/// Removes these `items` of an earlier list and gives the bytes that this gives back. `now` is the list as it is made
+/// under the lock: an item that is gone already is passed over; one that has come into use since is an error, before
+/// anything is removed. `run_id` is for the journal, `command` for whoever is to look again.
+pub fn clean_up<K: Copy + PartialEq>(
+    disk: &dyn Disk,
+    held: &HeldRun,
+    (items, now): (&[CleanItem<K>], &[CleanItem<K>]),
+    run_id: Option<&str>,
+    command: &str,
+) -> Result<u64, Error> {
+    let in_use = |path: &Path| Error::Usage {
+        what: format!("{} has come into use since the clean-up was planned", path.display()),
+        next: format!("run `{command}` again to see what can be removed now"),
+    };
+    let mut chosen = Vec::new();
+    for item in items {
+        match now.iter().find(|current| current.path == item.path) {
+            Some(current) if current.kind != item.kind || current.loses_work && !item.loses_work => {
+                return Err(in_use(&item.path));
+            }
+            Some(current) => chosen.push(current.clone()),
+            None if disk.kind(&item.path)?.is_none() => {}
+            None => return Err(in_use(&item.path)),
+        }
+    }
+    // First the checkpoint: it must never describe what is half removed.
+    if chosen.iter().any(|item| item.with_checkpoint) {
+        held.checkpoint.remove(disk)?;
+    }
+    let mut bytes = 0;
+    for item in &chosen {
+        remove_tree(disk, &item.path)?;
+        bytes += item.bytes;
+    }
+    if !chosen.is_empty() {
+        let removed: Vec<_> = chosen.iter().map(|item| item.path.display().to_string()).collect();
+        held.note(run_id, "cleaned", json!({ "removed": removed, "bytes": bytes }))?;
+    }
+    Ok(bytes)
+}
