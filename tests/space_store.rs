@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use common::{DELETE, STORE, Space, UPDATE, disk, episode_about, memory, records};
 use haul::durable::ReaderKind;
-use haul::migration::{CheckpointFile, Error, OutcomeCounts, exit};
+use haul::migration::{CheckpointFile, Error, OutcomeCounts, Subset, exit};
 use haul::pipeline::{Budget, Control, Event, Observer, Options, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::episode::{EpisodeView, RangeCheck};
@@ -23,7 +23,7 @@ use haul::space::options::MigrateOptions;
 use haul::space::policy::{Collisions, Corruption, Policies, Undecodable, Updates};
 use haul::space::source::WalSource;
 use haul::space::store::layout::RowKind;
-use haul::space::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, Subset, verify_source, verify_store};
+use haul::space::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, verify_source, verify_store};
 use haul::space::wal::{HEADER_BYTES, WalHeader, encode_record};
 
 const SPELT: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
@@ -260,9 +260,6 @@ fn every_depth_passes_and_says_what_it_covered() {
             sum.rebuilt_payloads += share.rebuilt_payloads;
         }
         assert_eq!(sum, full, "{of} shares");
-    }
-    for bad in ["0/1", "2/1", "1/0", "1", "a/b", "-1/2", ""] {
-        assert!(bad.parse::<Subset>().is_err(), "{bad:?}");
     }
 }
 

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod pointer;
 pub mod report;
 mod run_dir;
+mod subset;
 #[cfg(test)]
 mod test_disk;
 pub mod units;
@@ -25,3 +26,4 @@ pub use outcome::OutcomeCounts;
 pub use plan::{PlannedFile, free_space_check, plan_digest};
 pub use report::{FindingsCount, Report, SourceBytes, render_text, report_says, write_report};
 pub use run_dir::RunDirectory;
+pub use subset::Subset;

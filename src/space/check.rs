@@ -10,9 +10,9 @@ use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::state;
 use super::store::reader::DualSpace;
-use super::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, Subset, verify_store};
+use super::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, verify_store};
 use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{CheckpointFile, Error, HeldRun, cannot_be_written};
+use crate::migration::{CheckpointFile, Error, HeldRun, Subset, cannot_be_written};
 use crate::pipeline::{Control, Event, Phase};
 
 /// How a verification ended without finding anything wrong.

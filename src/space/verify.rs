@@ -2,9 +2,7 @@
 //!
 //! The work goes through the engine, so it is parallel, limited, resumable and can be stopped.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use super::convert::hash_range;
@@ -18,7 +16,7 @@ use super::store::reader::DualSpace;
 use super::store::seal::{TableDigests, file_digest, table_digests};
 use super::store::table::TableReader;
 use crate::durable::Disk;
-use crate::migration::{CheckpointFile, Error};
+use crate::migration::{CheckpointFile, Error, Subset};
 use crate::pipeline::{Admission, Admitted, Commit, Control, Converter, Ended, Options, Reader, Writer, run};
 
 const GROUP_BYTES_MAX: u64 = 4 << 20;
@@ -36,44 +34,6 @@ pub enum Depth {
     Blocks,
     /// Also the original bytes, rebuilt from every block, against the digests and checksums of the source.
     Full,
-}
-
-/// A share of the blocks: those whose number leaves `part - 1` when divided by `of`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode, serde::Serialize)]
-pub struct Subset {
-    /// Which share, from 1.
-    pub part: u64,
-    /// Of how many.
-    pub of: u64,
-}
-
-impl Subset {
-    /// Everything.
-    pub const ALL: Self = Self { part: 1, of: 1 };
-
-    fn covers(&self, number: u64) -> bool {
-        number % self.of == self.part - 1
-    }
-}
-
-impl fmt::Display for Subset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.part, self.of)
-    }
-}
-
-impl FromStr for Subset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parse = || {
-            let (part, of) = text.split_once('/')?;
-            Some(Self { part: part.parse().ok()?, of: of.parse().ok()? })
-        };
-        parse()
-            .filter(|subset| (1..=subset.of).contains(&subset.part))
-            .ok_or_else(|| "expected n/t with 1 ≤ n ≤ t, as in 3/10".to_owned())
-    }
 }
 
 /// What a verification covered.
