@@ -15,8 +15,7 @@ use super::store::names::{IDS, MARKS, TABLE, segment_path};
 use super::store::reader::DualSpace;
 use super::store::seal::{TableDigests, file_digest, table_digests};
 use super::store::table::TableReader;
-use crate::durable::Disk;
-use crate::migration::{CheckpointFile, Error, Subset};
+use crate::migration::{Error, Place, Subset};
 use crate::pipeline::{Admission, Admitted, Commit, Control, Converter, Ended, Options, Reader, Writer, run};
 
 const GROUP_BYTES_MAX: u64 = 4 << 20;
@@ -67,14 +66,6 @@ enum Subject {
     Source(Arc<WalSource>),
 }
 
-/// Where a verification keeps its place, if it does.
-pub struct Progress {
-    /// The disk.
-    pub disk: Arc<dyn Disk>,
-    /// The checkpoint.
-    pub file: CheckpointFile,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 struct VerifyState {
     root: String,
@@ -84,13 +75,13 @@ struct VerifyState {
     coverage: Coverage,
 }
 
-/// Verifies a store. With `progress` a stopped verification goes on where it was; the state is removed at the end.
+/// Verifies a store. With a `place` a stopped verification goes on where it was; the place is forgotten at the end.
 /// `Ok(None)`: stopped.
 pub fn verify_store(
     store: Arc<DualSpace>,
     depth: Depth,
     subset: Subset,
-    progress: Option<&Progress>,
+    place: Option<&Place>,
     options: &Options,
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
@@ -100,15 +91,15 @@ pub fn verify_store(
     }
     let fresh =
         VerifyState { root: store.manifest().root.clone(), depth, subset, next: 0, coverage: Coverage::default() };
-    let state = resumed(progress, fresh)?;
+    let state = resumed(place, fresh)?;
     let table = TableReader::open(&**store.disk(), store.directory())?;
-    let coverage = compare(Subject::Store(store.clone(), depth), &table, subset, state, progress, options, control)?;
+    let coverage = compare(Subject::Store(store.clone(), depth), &table, subset, state, place, options, control)?;
     let Some(coverage) = coverage else { return Ok(None) };
     if depth == Depth::Full && subset == Subset::ALL {
         check_ids(&store)?;
     }
-    if let Some(progress) = progress {
-        progress.file.remove(&*progress.disk)?;
+    if let Some(place) = place {
+        place.forget()?;
     }
     Ok(Some(coverage))
 }
@@ -206,9 +197,9 @@ pub(super) fn wrong(path: PathBuf, what: &str) -> Error {
     }
 }
 
-fn resumed(progress: Option<&Progress>, fresh: VerifyState) -> Result<VerifyState, Error> {
-    let Some(progress) = progress else { return Ok(fresh) };
-    let saved: Option<VerifyState> = progress.file.load(&*progress.disk)?;
+fn resumed(place: Option<&Place>, fresh: VerifyState) -> Result<VerifyState, Error> {
+    let Some(place) = place else { return Ok(fresh) };
+    let saved: Option<VerifyState> = place.load()?;
     Ok(saved
         .filter(|saved| saved.root == fresh.root && saved.depth == fresh.depth && saved.subset == fresh.subset)
         .unwrap_or(fresh))
@@ -219,13 +210,13 @@ fn compare(
     table: &TableReader,
     subset: Subset,
     state: VerifyState,
-    progress: Option<&Progress>,
+    place: Option<&Place>,
     options: &Options,
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
     let reader = EntryReader { table, next: state.next, subset, in_source: matches!(subject, Subject::Source(_)) };
     let converter = Comparison { subject };
-    let mut writer = Tally { state, progress };
+    let mut writer = Tally { state, place };
     match run(reader, &converter, &mut writer, options, control)? {
         Ended::Complete => Ok(Some(writer.state.coverage)),
         Ended::Stopped => Ok(None),
@@ -381,7 +372,7 @@ fn rebuild(block: &Block, rebuilt: &mut Vec<u8>, coverage: &mut Coverage) -> Res
 
 struct Tally<'a> {
     state: VerifyState,
-    progress: Option<&'a Progress>,
+    place: Option<&'a Place>,
 }
 
 impl<'a> Writer for Tally<'a> {
@@ -396,19 +387,19 @@ impl<'a> Writer for Tally<'a> {
     }
 
     fn commit_point(&mut self) -> Result<SaveState<'a>, Error> {
-        Ok(SaveState { state: self.state.clone(), progress: self.progress })
+        Ok(SaveState { state: self.state.clone(), place: self.place })
     }
 }
 
 struct SaveState<'a> {
     state: VerifyState,
-    progress: Option<&'a Progress>,
+    place: Option<&'a Place>,
 }
 
 impl Commit for SaveState<'_> {
     type Error = Error;
 
     fn commit(self) -> Result<(), Error> {
-        self.progress.map_or(Ok(()), |progress| progress.file.store(&*progress.disk, &self.state))
+        self.place.map_or(Ok(()), |place| place.store(&self.state))
     }
 }
