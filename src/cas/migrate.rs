@@ -16,7 +16,7 @@ use super::plan::{Plan, plan_of};
 use super::proof::CHAIN_START;
 use super::publish::{check_target, is_live};
 use super::source::inventory::{EntryKind, InventoryBuilder};
-use super::source::scan::{Found, ScanSums, scan};
+use super::source::scan::{Found, ScanSums, scan_watched};
 use super::source::{Inventory, SourceRoot};
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, remove_tree, replace_file};
@@ -25,7 +25,7 @@ use crate::migration::{
     Error, Finding, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, Severity, SourceBytes, Stage,
     Step, advance, free_space_check, report_says, write_report,
 };
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::Control;
 
 /// How a migration ended without an error.
 #[derive(Debug, Clone, Serialize)]
@@ -153,22 +153,13 @@ impl Session<'_> {
             false => None,
         };
         let (mut counts, mut sample) = (Counts::default(), None);
-        let phase = Phase::Scan;
-        self.control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
-        let mut unreported = 0;
-        let scanned = scan(self.root, self.options.parallel_workers.get(), self.control.stop, |found| {
-            unreported += 1;
-            if unreported == 1024 {
-                let event = Event::BatchWritten { records: unreported, source_bytes: 0, budget_in_use_bytes: 0 };
-                self.control.observer.observe(&event);
-                unreported = 0;
-            }
+        let workers = self.options.parallel_workers.get();
+        let scanned = scan_watched(self.root, workers, self.control, |found| {
             if sample.is_none() {
                 sample = sample_of(self.root, &found);
             }
             take_found(found, &mut builder, &mut counts, findings.as_mut())
         });
-        self.control.observer.observe(&Event::PhaseEnded { phase });
         let Some(sums) = scanned? else { return Ok(None) };
         let mut findings_bytes = 0;
         if let Some(findings) = &mut findings {

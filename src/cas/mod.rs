@@ -1,6 +1,7 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (spec/requiem.md, part A).
 
+pub mod check;
 pub mod convert;
 pub mod digest;
 pub mod frame;
@@ -24,10 +25,12 @@ pub mod reader;
 pub mod recode;
 pub mod record;
 pub mod seal;
+pub mod sort_space;
 pub mod source;
 pub mod state;
 pub mod store;
 pub mod unfinished;
+pub mod verify;
 pub mod writer;
 
 pub use key::{Algorithm, Key};

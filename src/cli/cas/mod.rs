@@ -3,6 +3,7 @@
 pub mod arguments;
 mod health;
 mod migrate;
+mod verify;
 
 use super::verbs::verbs;
 
@@ -14,4 +15,6 @@ verbs! {
     Health(health::HealthCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Read a v2 store again and say everything that is wrong with it
+    Verify(verify::VerifyCommand),
 }
