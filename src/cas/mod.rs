@@ -4,6 +4,7 @@
 pub mod books;
 pub mod buffers;
 pub mod canonical;
+pub mod check;
 pub mod convert;
 pub mod digest;
 pub mod domain;
@@ -41,10 +42,12 @@ pub mod request;
 pub mod request_upgrade;
 pub mod result_check;
 pub mod seal;
+pub mod sort_space;
 pub mod source;
 pub mod state;
 pub mod store;
 pub mod unfinished;
+pub mod verify;
 pub mod walk;
 pub mod writer;
 

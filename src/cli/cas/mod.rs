@@ -16,6 +16,7 @@ mod put;
 mod request_upgrade;
 mod result_check;
 mod rewrite_refs;
+mod verify;
 
 use super::verbs::verbs;
 
@@ -27,6 +28,8 @@ verbs! {
     Generate(generate::GenerateCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Read a v2 store again and say everything that is wrong with it
+    Verify(verify::VerifyCommand),
     /// Show what the index of a store says of an object
     Info(info::InfoCommand),
     /// List the objects of a store by key, with the sizes of their blobs
