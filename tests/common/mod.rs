@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 #![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
 
+pub mod cas;
 pub mod read_only;
 
 use std::collections::BTreeMap;
