@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::{DELETE, STORE, Space, episode, episode_about, records};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk, read_file};
-use haul::migration::{CheckpointFile, Error, Stage, checkpoint, exit, pointer};
+use haul::migration::{CheckpointFile, Error, Stage, Subset, checkpoint, exit, pointer};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::clean::{clean, clean_plan};
@@ -25,7 +25,7 @@ use haul::space::policy::{Collisions, Policies};
 use haul::space::publish::publish;
 use haul::space::rollback::{RollbackEnd, rollback};
 use haul::space::state::{CHECKPOINT_KIND, RunState};
-use haul::space::verify::{Depth, Subset, verify_store};
+use haul::space::verify::{Depth, verify_store};
 use parking_lot::{Condvar, Mutex};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{DELETE, STORE, Space, UPDATE, disk, records, tree};
-use haul::migration::Error;
+use haul::migration::{Error, Subset};
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::generate::generated_episode;
@@ -22,7 +22,7 @@ use haul::space::policy::{Collisions, Policies, Updates};
 use haul::space::samples;
 use haul::space::store::layout::MarkKind;
 use haul::space::store::manifest::Manifest;
-use haul::space::verify::{Depth, Subset, verify_store};
+use haul::space::verify::{Depth, verify_store};
 
 const LOG_NAME: &str = "wal-0000000000000001.log";
 

@@ -8,13 +8,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use common::{DELETE, STORE, Space, UPDATE, eager, episode, episode_about, memory, records, tree};
-use haul::migration::{Error, OutcomeCounts, Severity, exit};
+use haul::migration::{Error, OutcomeCounts, Severity, Subset, exit};
 use haul::pipeline::{Budget, Control, Options, Silent, StopToken};
 use haul::space::options::MigrateOptions;
 use haul::space::policy::{Corruption, Policies, TornTail, Undecodable};
 use haul::space::samples;
 use haul::space::store::layout::RowKind;
-use haul::space::verify::{Coverage, Depth, Subset, verify_store};
+use haul::space::verify::{Coverage, Depth, verify_store};
 use haul::space::wal::{HEADER_BYTES, WalHeader, encode_record};
 use proptest::prelude::*;
 use serde_json::Value;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::read_only::ReadOnly;
 use common::{DELETE, STORE, Space, disk, eager, episode, records, tree};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
-use haul::migration::{CheckpointFile, Error, Stage, exit, journal, pointer};
+use haul::migration::{CheckpointFile, Error, Stage, Subset, exit, journal, pointer};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use haul::space::check::{VerifyEnd, verify_space};
 use haul::space::clean::{CleanItem, CleanKind, clean, clean_plan};
@@ -21,7 +21,7 @@ use haul::space::publish::publish;
 use haul::space::rollback::{RollbackEnd, rollback};
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 use haul::space::status::{Status, status};
-use haul::space::verify::{Depth, Subset};
+use haul::space::verify::Depth;
 
 /// A space with enough records for several blocks, one of them deleted.
 fn space() -> Space {

@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use edits::edited;
 use haul::durable::{Disk, RealDisk, SimulatedDisk};
+use haul::migration::Subset;
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::migrate::migrate;
@@ -20,7 +21,7 @@ use haul::space::policy::{Corruption, Policies};
 use haul::space::samples;
 use haul::space::store::block_view::{AlignedBytes, Block, NodeRef};
 use haul::space::store::manifest::Manifest;
-use haul::space::verify::{Depth, Subset, verify_store};
+use haul::space::verify::{Depth, verify_store};
 use haul::space::wal::encode_record;
 use libfuzzer_sys::fuzz_target;
 use log::Log;

@@ -170,7 +170,7 @@ impl ObjectTask<'_> {
     fn run(&mut self, has_sidecar: bool) -> Result<(Link, Verdict), Error> {
         let location = &self.entry.location;
         if self.entry.kind != EntryKind::File {
-            let text = not_a_file_text(self.entry.kind).to_owned();
+            let text = self.entry.kind.text().to_owned();
             let verdict = Verdict::Refused { reason: RefusalReason::NotAFile, text };
             return Ok((Link { stored: ABSENT, sidecar: ABSENT }, verdict));
         }
@@ -370,14 +370,5 @@ fn record(identified: &Identified, stored_size: u64, stored_hash: super::Key, cr
         stored_size,
         stored_blob_hash: stored_hash,
         created_at,
-    }
-}
-
-fn not_a_file_text(kind: EntryKind) -> &'static str {
-    match kind {
-        EntryKind::File => "a regular file",
-        EntryKind::Directory => "a directory under an object's name",
-        EntryKind::Link => "a symbolic link under an object's name; it is not followed",
-        EntryKind::Other => "a pipe, socket or device under an object's name; it is not opened",
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::reader::INLINE_BYTES_MAX;
 use crate::durable::{CopyMeans, CopyMethod, Disk, DiskError, DiskFile, SourceFile, WindowError};
+use crate::migration::Error;
 
 /// Bytes that one read takes.
 pub const WINDOW_BYTES: usize = 1 << 20;
@@ -80,6 +81,15 @@ pub enum ReadFault {
     /// Those that the run itself has written: the run is at fault.
     #[error(transparent)]
     Target(#[from] DiskError),
+}
+
+impl From<ReadFault> for Error {
+    fn from(fault: ReadFault) -> Self {
+        match fault {
+            ReadFault::Source(error) => error.into(),
+            ReadFault::Target(error) => error.into(),
+        }
+    }
 }
 
 impl Bytes for SourceFile {

@@ -7,7 +7,7 @@ pub const KEY_TEXT_BYTES: usize = 64;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// A digest that names an object, or one that is compared with such a name.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bincode::Encode, bincode::Decode)]
 pub struct Key(pub [u8; 32]);
 
 impl Key {

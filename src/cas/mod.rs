@@ -2,6 +2,7 @@
 //! one to the other (spec/requiem.md, part A).
 
 pub mod books;
+pub mod check;
 pub mod convert;
 pub mod digest;
 pub mod dry_run;
@@ -26,10 +27,12 @@ pub mod reader;
 pub mod recode;
 pub mod record;
 pub mod seal;
+pub mod sort_space;
 pub mod source;
 pub mod state;
 pub mod store;
 pub mod unfinished;
+pub mod verify;
 pub mod walk;
 pub mod writer;
 

@@ -194,18 +194,11 @@ impl Read for Pieces {
 }
 
 fn reader(stored: &dyn Bytes) -> Result<BytesReader<'_>, Error> {
-    BytesReader::new(stored).map_err(fault_error)
+    Ok(BytesReader::new(stored)?)
 }
 
 fn read_error(reader: &mut BytesReader<'_>) -> Option<Error> {
-    reader.fault.take().map(fault_error)
-}
-
-fn fault_error(fault: ReadFault) -> Error {
-    match fault {
-        ReadFault::Source(error) => error.into(),
-        ReadFault::Target(error) => Error::Disk(error),
-    }
+    reader.fault.take().map(Error::from)
 }
 
 /// Bytes that are in memory.

@@ -1,17 +1,14 @@
-//! The walk through a source as every verb takes it: told to whoever watches, into an inventory.
+//! The walk through a source into an inventory, as a migration and whoever proves or foretells it take it.
 
 use std::path::PathBuf;
 
 use super::outcome::Outcome;
 use super::source::inventory::{EntryKind, InventoryBuilder};
-use super::source::scan::{Found, ScanSums, scan};
+use super::source::scan::{Found, ScanSums, scan_watched};
 use super::source::{Inventory, SourceRoot};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, Finding, Severity};
-use crate::pipeline::{Control, Event, Phase};
-
-/// Names between two events.
-const NAMES_PER_EVENT: u64 = 1024;
+use crate::pipeline::Control;
 
 /// What a walk gave.
 pub struct Walked {
@@ -30,28 +27,6 @@ pub struct Other {
     pub outcome: Outcome,
     /// What there is to say of it.
     pub finding: Finding,
-}
-
-/// [`scan`] with `workers` threads, with its progress. `Ok(None)`: a stop was requested.
-pub fn scan_watched(
-    root: &SourceRoot,
-    workers: usize,
-    control: &Control<'_>,
-    mut sink: impl FnMut(Found) -> Result<(), Error>,
-) -> Result<Option<ScanSums>, Error> {
-    let phase = Phase::Scan;
-    control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
-    let mut names = 0_u64;
-    let scanned = scan(root, workers, control.stop, |found| {
-        names += 1;
-        if names.is_multiple_of(NAMES_PER_EVENT) {
-            let event = Event::BatchWritten { records: NAMES_PER_EVENT, source_bytes: 0, budget_in_use_bytes: 0 };
-            control.observer.observe(&event);
-        }
-        sink(found)
-    });
-    control.observer.observe(&Event::PhaseEnded { phase });
-    scanned
 }
 
 /// Walks the source. Objects and sidecars go into the inventory, all other names to `on_other`. `Ok(None)`: a stop was

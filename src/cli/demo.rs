@@ -18,13 +18,13 @@ use super::space::{generate, migrate, verify};
 use super::watch::Watch;
 use crate::durable::{Disk, RealDisk, create_directory_durable, remove_tree, replace_file};
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, exit};
+use crate::migration::{Error, Subset, exit};
 use crate::space::generate::{GenerateOptions, generated_episode};
 use crate::space::generated::GeneratedSpace;
 use crate::space::migrate::MigrationEnd;
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
-use crate::space::verify::{Coverage, Depth, Subset};
+use crate::space::verify::{Coverage, Depth};
 
 /// Marks a directory as one that the demo made and may empty.
 const MARKER: &str = ".haul-demo";

@@ -10,9 +10,9 @@ use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::state;
 use super::store::reader::DualSpace;
-use super::verify::{CHECKPOINT_KIND, Coverage, Depth, Progress, Subset, verify_store};
-use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{CheckpointFile, Error, HeldRun, cannot_be_written};
+use super::verify::{CHECKPOINT_KIND, Coverage, Depth, verify_store};
+use crate::durable::{Disk, remove_tree};
+use crate::migration::{Error, HeldRun, Place, Subset};
 use crate::pipeline::{Control, Event, Phase};
 
 /// How a verification ended without finding anything wrong.
@@ -46,40 +46,25 @@ pub fn verify_space(
     // Chosen again under the lock: a run may have published or removed it meanwhile.
     let name = choose_store(&*disk, paths, store)?;
     let opened = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);
-    let progress = if held.is_some() { progress(&disk, paths)? } else { None };
+    let place = match held {
+        Some(_) => Place::create_if_writable(&disk, paths.verification(), CHECKPOINT_KIND)?,
+        None => None,
+    };
     control.observer.observe(&Event::PhaseStarted {
         phase: Phase::Verify,
         records_expected: (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records),
         bytes_expected: None,
     });
-    let compare = || verify_store(opened.clone(), depth, subset, progress.as_ref(), &options.engine(), control);
-    let result = match (compare(), &progress) {
-        // The place of an earlier verification cannot be read: it is no loss to begin anew.
-        (Err(Error::State { path, .. }), Some(progress)) if path.starts_with(paths.verification()) => {
-            progress.file.remove(&*disk)?;
-            compare()
-        }
-        (result, _) => result,
-    };
+    let result = verify_store(opened, depth, subset, place.as_ref(), &options.engine(), control);
     control.observer.observe(&Event::PhaseEnded { phase: Phase::Verify });
     if let Some(held) = &held {
         note(held, &name, depth, subset, &result)?;
     }
     let coverage = result?;
-    if coverage.is_some() && progress.is_some() {
+    if coverage.is_some() && place.is_some() {
         remove_tree(&*disk, &paths.verification())?;
     }
     Ok(VerifyEnd { store: name, depth, subset, coverage: coverage.unwrap_or_default(), stopped: coverage.is_none() })
-}
-
-fn progress(disk: &Arc<dyn Disk>, paths: &SpacePaths) -> Result<Option<Progress>, Error> {
-    match create_directory_durable(&**disk, &paths.verification()).map_err(Error::from) {
-        Err(error) if cannot_be_written(&error) => Ok(None),
-        created => created.map(|()| {
-            let file = CheckpointFile::new(paths.verification(), CHECKPOINT_KIND);
-            Some(Progress { disk: disk.clone(), file })
-        }),
-    }
 }
 
 fn note(

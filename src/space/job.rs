@@ -15,9 +15,9 @@ use super::store::names::MANIFEST;
 use super::store::reader::DualSpace;
 use super::store::seal::{SealInput, seal};
 use super::store::writer::{StagingPaths, StoreWriter};
-use super::verify::{Subset, verify_store};
+use super::verify::verify_store;
 use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step, pointer};
+use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step, Subset, pointer};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// Directories below the scratch directory that the index phase sorts in.

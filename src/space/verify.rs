@@ -2,9 +2,7 @@
 //!
 //! The work goes through the engine, so it is parallel, limited, resumable and can be stopped.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use super::convert::hash_range;
@@ -17,8 +15,7 @@ use super::store::names::{IDS, MARKS, TABLE, segment_path};
 use super::store::reader::DualSpace;
 use super::store::seal::{TableDigests, file_digest, table_digests};
 use super::store::table::TableReader;
-use crate::durable::Disk;
-use crate::migration::{CheckpointFile, Error};
+use crate::migration::{Error, Place, Subset};
 use crate::pipeline::{Admission, Admitted, Commit, Control, Converter, Ended, Options, Reader, Writer, run};
 
 const GROUP_BYTES_MAX: u64 = 4 << 20;
@@ -36,44 +33,6 @@ pub enum Depth {
     Blocks,
     /// Also the original bytes, rebuilt from every block, against the digests and checksums of the source.
     Full,
-}
-
-/// A share of the blocks: those whose number leaves `part - 1` when divided by `of`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode, serde::Serialize)]
-pub struct Subset {
-    /// Which share, from 1.
-    pub part: u64,
-    /// Of how many.
-    pub of: u64,
-}
-
-impl Subset {
-    /// Everything.
-    pub const ALL: Self = Self { part: 1, of: 1 };
-
-    fn covers(&self, number: u64) -> bool {
-        number % self.of == self.part - 1
-    }
-}
-
-impl fmt::Display for Subset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.part, self.of)
-    }
-}
-
-impl FromStr for Subset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parse = || {
-            let (part, of) = text.split_once('/')?;
-            Some(Self { part: part.parse().ok()?, of: of.parse().ok()? })
-        };
-        parse()
-            .filter(|subset| (1..=subset.of).contains(&subset.part))
-            .ok_or_else(|| "expected n/t with 1 ≤ n ≤ t, as in 3/10".to_owned())
-    }
 }
 
 /// What a verification covered.
@@ -107,14 +66,6 @@ enum Subject {
     Source(Arc<WalSource>),
 }
 
-/// Where a verification keeps its place, if it does.
-pub struct Progress {
-    /// The disk.
-    pub disk: Arc<dyn Disk>,
-    /// The checkpoint.
-    pub file: CheckpointFile,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 struct VerifyState {
     root: String,
@@ -124,13 +75,13 @@ struct VerifyState {
     coverage: Coverage,
 }
 
-/// Verifies a store. With `progress` a stopped verification goes on where it was; the state is removed at the end.
+/// Verifies a store. With a `place` a stopped verification goes on where it was; the place is forgotten at the end.
 /// `Ok(None)`: stopped.
 pub fn verify_store(
     store: Arc<DualSpace>,
     depth: Depth,
     subset: Subset,
-    progress: Option<&Progress>,
+    place: Option<&Place>,
     options: &Options,
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
@@ -140,15 +91,15 @@ pub fn verify_store(
     }
     let fresh =
         VerifyState { root: store.manifest().root.clone(), depth, subset, next: 0, coverage: Coverage::default() };
-    let state = resumed(progress, fresh)?;
+    let state = resumed(place, fresh)?;
     let table = TableReader::open(&**store.disk(), store.directory())?;
-    let coverage = compare(Subject::Store(store.clone(), depth), &table, subset, state, progress, options, control)?;
+    let coverage = compare(Subject::Store(store.clone(), depth), &table, subset, state, place, options, control)?;
     let Some(coverage) = coverage else { return Ok(None) };
     if depth == Depth::Full && subset == Subset::ALL {
         check_ids(&store)?;
     }
-    if let Some(progress) = progress {
-        progress.file.remove(&*progress.disk)?;
+    if let Some(place) = place {
+        place.forget()?;
     }
     Ok(Some(coverage))
 }
@@ -246,9 +197,9 @@ pub(super) fn wrong(path: PathBuf, what: &str) -> Error {
     }
 }
 
-fn resumed(progress: Option<&Progress>, fresh: VerifyState) -> Result<VerifyState, Error> {
-    let Some(progress) = progress else { return Ok(fresh) };
-    let saved: Option<VerifyState> = progress.file.load(&*progress.disk)?;
+fn resumed(place: Option<&Place>, fresh: VerifyState) -> Result<VerifyState, Error> {
+    let Some(place) = place else { return Ok(fresh) };
+    let saved: Option<VerifyState> = place.load()?;
     Ok(saved
         .filter(|saved| saved.root == fresh.root && saved.depth == fresh.depth && saved.subset == fresh.subset)
         .unwrap_or(fresh))
@@ -259,13 +210,13 @@ fn compare(
     table: &TableReader,
     subset: Subset,
     state: VerifyState,
-    progress: Option<&Progress>,
+    place: Option<&Place>,
     options: &Options,
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
     let reader = EntryReader { table, next: state.next, subset, in_source: matches!(subject, Subject::Source(_)) };
     let converter = Comparison { subject };
-    let mut writer = Tally { state, progress };
+    let mut writer = Tally { state, place };
     match run(reader, &converter, &mut writer, options, control)? {
         Ended::Complete => Ok(Some(writer.state.coverage)),
         Ended::Stopped => Ok(None),
@@ -421,7 +372,7 @@ fn rebuild(block: &Block, rebuilt: &mut Vec<u8>, coverage: &mut Coverage) -> Res
 
 struct Tally<'a> {
     state: VerifyState,
-    progress: Option<&'a Progress>,
+    place: Option<&'a Place>,
 }
 
 impl<'a> Writer for Tally<'a> {
@@ -436,19 +387,19 @@ impl<'a> Writer for Tally<'a> {
     }
 
     fn commit_point(&mut self) -> Result<SaveState<'a>, Error> {
-        Ok(SaveState { state: self.state.clone(), progress: self.progress })
+        Ok(SaveState { state: self.state.clone(), place: self.place })
     }
 }
 
 struct SaveState<'a> {
     state: VerifyState,
-    progress: Option<&'a Progress>,
+    place: Option<&'a Place>,
 }
 
 impl Commit for SaveState<'_> {
     type Error = Error;
 
     fn commit(self) -> Result<(), Error> {
-        self.progress.map_or(Ok(()), |progress| progress.file.store(&*progress.disk, &self.state))
+        self.place.map_or(Ok(()), |place| place.store(&self.state))
     }
 }

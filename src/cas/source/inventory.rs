@@ -8,7 +8,7 @@ use crate::durable::{Disk, DiskError, SourceIdentity};
 use crate::pipeline::{Merged, SortedRuns};
 
 /// Length of a record of the sort: location, kind, length, modification time, inode.
-const RECORD_BYTES: usize = LOCATION_BYTES + 1 + 8 + 8 + 4 + 8;
+pub const INVENTORY_RECORD_BYTES: usize = LOCATION_BYTES + 1 + 8 + 8 + 4 + 8;
 /// Kind of the record of a sidecar. It sorts behind every kind that an object may have.
 const SIDECAR: u8 = 255;
 
@@ -24,6 +24,18 @@ pub enum EntryKind {
     Link = 2,
     /// A device, a socket or a pipe.
     Other = 3,
+}
+
+impl EntryKind {
+    /// What stands there, for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::File => "a regular file",
+            Self::Directory => "a directory under an object's name",
+            Self::Link => "a symbolic link under an object's name; it is not followed",
+            Self::Other => "a pipe, socket or device under an object's name; it is not opened",
+        }
+    }
 }
 
 /// An object as the walk saw it.
@@ -57,7 +69,7 @@ impl Entry {
     }
 
     /// All of it as fixed-width bytes that sort as locations do.
-    pub fn bytes(&self) -> [u8; RECORD_BYTES] {
+    pub fn bytes(&self) -> [u8; INVENTORY_RECORD_BYTES] {
         let mut bytes = record(&self.location, self.kind as u8);
         let fields: [&[u8]; 4] = [
             &self.len_bytes.to_le_bytes(),
@@ -91,8 +103,8 @@ impl Entry {
     }
 }
 
-fn record(location: &Location, kind: u8) -> [u8; RECORD_BYTES] {
-    let mut bytes = [0; RECORD_BYTES];
+fn record(location: &Location, kind: u8) -> [u8; INVENTORY_RECORD_BYTES] {
+    let mut bytes = [0; INVENTORY_RECORD_BYTES];
     bytes[..LOCATION_BYTES].copy_from_slice(&location.bytes());
     bytes[LOCATION_BYTES] = kind;
     bytes
@@ -117,12 +129,17 @@ pub enum Item {
 }
 
 /// Collects an inventory, in any order.
-pub struct InventoryBuilder(SortedRuns<RECORD_BYTES>);
+pub struct InventoryBuilder(SortedRuns<INVENTORY_RECORD_BYTES>);
 
 impl InventoryBuilder {
     /// Keeps at most `memory_bytes` in memory and the rest in `scratch`, which must exist and belong to it alone.
     pub fn new(disk: Arc<dyn Disk>, scratch: PathBuf, memory_bytes: u64) -> Self {
         Self(SortedRuns::new(disk, scratch, memory_bytes))
+    }
+
+    /// Collects into `runs`.
+    pub fn over(runs: SortedRuns<INVENTORY_RECORD_BYTES>) -> Self {
+        Self(runs)
     }
 
     /// Keeps everything in memory: about 110 bytes an object.
@@ -148,8 +165,8 @@ impl InventoryBuilder {
 
 /// The objects of an old store in the order of their paths, streamed.
 pub struct Inventory {
-    merged: Merged<RECORD_BYTES>,
-    ahead: Option<[u8; RECORD_BYTES]>,
+    merged: Merged<INVENTORY_RECORD_BYTES>,
+    ahead: Option<[u8; INVENTORY_RECORD_BYTES]>,
 }
 
 impl Inventory {
@@ -171,7 +188,7 @@ impl Inventory {
         Ok(Some(Item::Object { entry, has_sidecar }))
     }
 
-    fn take(&mut self) -> Result<Option<[u8; RECORD_BYTES]>, DiskError> {
+    fn take(&mut self) -> Result<Option<[u8; INVENTORY_RECORD_BYTES]>, DiskError> {
         match self.ahead.take() {
             Some(bytes) => Ok(Some(bytes)),
             None => self.merged.next(),
@@ -179,6 +196,6 @@ impl Inventory {
     }
 }
 
-fn location_of(bytes: &[u8; RECORD_BYTES]) -> Location {
+fn location_of(bytes: &[u8; INVENTORY_RECORD_BYTES]) -> Location {
     Location::from_bytes(array(bytes, 0)).expect("the sort gives back what it was given")
 }

@@ -26,6 +26,11 @@ impl SourceRoot {
         Ok(Self { root: root.to_path_buf(), objects })
     }
 
+    /// The v2 store at `root`: its objects lie in `root/objects` and nowhere else.
+    pub fn v2(root: &Path) -> Self {
+        Self { root: root.to_path_buf(), objects: root.join("objects") }
+    }
+
     /// The path that was given.
     pub fn path(&self) -> &Path {
         &self.root

@@ -14,10 +14,12 @@ use super::root::SourceRoot;
 use crate::cas::outcome::{RefusalReason, SkipReason};
 use crate::durable::{DiskError, SourceIdentity, SourceName, SourceNameKind, source_identity, source_names};
 use crate::migration::Error;
-use crate::pipeline::StopToken;
+use crate::pipeline::{Control, Event, Phase, StopToken};
 
 /// What one message between the threads of a scan holds.
 const FOUND_PER_MESSAGE: usize = 512;
+/// What is found between two events.
+const FOUND_PER_EVENT: u64 = 1024;
 
 /// Something that was found.
 #[derive(Debug)]
@@ -142,6 +144,29 @@ pub fn scan(
         walking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     Ok((!stop.is_requested()).then_some(sums))
+}
+
+/// As [`scan`], told to whoever watches.
+pub fn scan_watched(
+    root: &SourceRoot,
+    workers: usize,
+    control: &Control<'_>,
+    mut sink: impl FnMut(Found) -> Result<(), Error>,
+) -> Result<Option<ScanSums>, Error> {
+    let phase = Phase::Scan;
+    control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
+    let mut unreported = 0;
+    let scanned = scan(root, workers, control.stop, |found| {
+        unreported += 1;
+        if unreported == FOUND_PER_EVENT {
+            let event = Event::BatchWritten { records: unreported, source_bytes: 0, budget_in_use_bytes: 0 };
+            control.observer.observe(&event);
+            unreported = 0;
+        }
+        sink(found)
+    });
+    control.observer.observe(&Event::PhaseEnded { phase });
+    scanned
 }
 
 /// Lists the directory of objects, then the shards in it on several threads.
@@ -313,7 +338,8 @@ pub(crate) fn unreadable_text(error: &DiskError) -> String {
     format!("{error}: {}", error.source)
 }
 
-fn skip_reason(name: &OsStr) -> SkipReason {
+/// Why a name is not taken for an object.
+pub(crate) fn skip_reason(name: &OsStr) -> SkipReason {
     let name = name.as_bytes();
     if name.starts_with(b".tmp_") || name.ends_with(b".tmp") {
         SkipReason::Temporary

@@ -5,6 +5,7 @@ mod dry_run;
 mod generations;
 mod health;
 mod migrate;
+mod verify;
 
 use super::verbs::verbs;
 
@@ -16,4 +17,6 @@ verbs! {
     Health(health::HealthCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Read a v2 store again and say everything that is wrong with it
+    Verify(verify::VerifyCommand),
 }

@@ -14,11 +14,11 @@ use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, exit};
+use crate::migration::{Error, Subset, exit};
 use crate::space::check::{VerifyEnd, verify_space};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
-use crate::space::verify::{Depth, Subset};
+use crate::space::verify::Depth;
 
 /// `haul space verify`
 #[derive(Args)]

@@ -1,0 +1,309 @@
+//! The digests of one blob and of its content, read once, in memory that does not grow with either.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::cas::digest::{CAS_PREFIX, Content, ContentHasher, blake3_key};
+use crate::cas::frame::{DecodeError, decode};
+use crate::cas::intake::{BytesReader, ReadFault};
+use crate::cas::key::{Algorithm, Key};
+use crate::cas::record::Encoding;
+use crate::cas::source::inventory::Entry;
+use crate::cas::source::scan::unreadable_text;
+use crate::durable::{ReaderKind, SourceFile, WindowError, read_source_whole};
+
+/// Blobs up to this length are read whole; larger ones in windows of it.
+const WINDOW_BYTES: usize = 256 << 10;
+const PREFIX_BYTES: usize = CAS_PREFIX.len();
+
+/// Buffers of one thread.
+#[derive(Default)]
+pub struct BlobScratch {
+    /// The prefix of keys and, behind it, stored bytes.
+    buffer: Vec<u8>,
+    frame: Vec<u8>,
+}
+
+/// What was found in a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobDigests {
+    /// BLAKE3 of the stored bytes.
+    pub stored_hash: Key,
+    /// The content, if the stored bytes are as the encoding says.
+    pub content: Result<ContentDigest, ContentFault>,
+}
+
+/// The content of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentDigest {
+    /// Its key.
+    pub key: Key,
+    /// Its length.
+    pub len_bytes: u64,
+}
+
+/// Why there is no content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentFault {
+    /// The stored bytes do not decode.
+    Undecodable(String),
+    /// They decode to more than they may.
+    Longer,
+}
+
+/// Why a blob could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobFault {
+    /// The system does not give it.
+    Unreadable(String),
+    /// It is not what the walk saw.
+    Changed(String),
+}
+
+/// Reads the blob at `path`, which the walk saw as `entry`. What is zstd decodes to `content_bytes_max` at most, whatever
+/// a frame claims.
+pub fn digest_blob(
+    path: &Path,
+    entry: &Entry,
+    encoding: Encoding,
+    content_bytes_max: u64,
+    scratch: &mut BlobScratch,
+) -> Result<BlobDigests, BlobFault> {
+    scratch.buffer.clear();
+    scratch.buffer.extend_from_slice(&CAS_PREFIX);
+    match usize::try_from(entry.len_bytes) {
+        Ok(len_bytes) if len_bytes <= WINDOW_BYTES => {
+            match read_source_whole(path, len_bytes, &mut scratch.buffer) {
+                Err(error) => return Err(BlobFault::Unreadable(unreadable_text(&error))),
+                Ok(read) if read != len_bytes => return Err(length_changed(entry.len_bytes, read as u64)),
+                Ok(_) => {}
+            }
+            Ok(digest_in_memory(encoding, content_bytes_max, scratch))
+        }
+        _ => {
+            let open = SourceFile::open(path, ReaderKind::Pread);
+            let file = open.map_err(|error| BlobFault::Unreadable(unreadable_text(&error)))?;
+            if file.identity().len_bytes != entry.len_bytes {
+                return Err(length_changed(entry.len_bytes, file.identity().len_bytes));
+            }
+            let digests = match encoding {
+                Encoding::Identity => digest_windows(&file, scratch),
+                Encoding::Zstd => digest_decoded(&file, content_bytes_max, scratch),
+            };
+            digests.map_err(|fault| match fault {
+                ReadFault::Source(WindowError::Changed(change)) => BlobFault::Changed(change.what),
+                ReadFault::Source(WindowError::Disk(error)) | ReadFault::Target(error) => {
+                    BlobFault::Unreadable(unreadable_text(&error))
+                }
+            })
+        }
+    }
+}
+
+fn length_changed(before: u64, now: u64) -> BlobFault {
+    BlobFault::Changed(format!("length {before} became {now} or more"))
+}
+
+fn digest_in_memory(encoding: Encoding, content_bytes_max: u64, scratch: &mut BlobScratch) -> BlobDigests {
+    let stored = Content::behind_prefix(&scratch.buffer);
+    let stored_hash = blake3_key(stored.bytes());
+    let content = match encoding {
+        Encoding::Identity => {
+            Ok(ContentDigest { key: stored.key(Algorithm::Cas), len_bytes: stored.bytes().len() as u64 })
+        }
+        Encoding::Zstd => decoded_digest(stored.bytes(), content_bytes_max, &mut scratch.frame),
+    };
+    BlobDigests { stored_hash, content }
+}
+
+/// Hashes stored bytes and content, which are the same but for the prefix, in one pass. Each window goes to both hashes
+/// at bounds that suit them: what the prefix pushes out of a window is the beginning of the next.
+fn digest_windows(file: &SourceFile, scratch: &mut BlobScratch) -> Result<BlobDigests, ReadFault> {
+    let len_bytes = file.identity().len_bytes;
+    let (mut stored, mut keyed) = (blake3::Hasher::new(), blake3::Hasher::new());
+    let buffer = &mut scratch.buffer;
+    buffer.resize(PREFIX_BYTES + WINDOW_BYTES, 0);
+    let mut offset = 0;
+    while offset < len_bytes {
+        let count = WINDOW_BYTES.min(usize::try_from(len_bytes - offset).unwrap_or(WINDOW_BYTES));
+        file.read_exact_at(offset, &mut buffer[PREFIX_BYTES..PREFIX_BYTES + count]).map_err(ReadFault::Source)?;
+        stored.update(&buffer[PREFIX_BYTES..PREFIX_BYTES + count]);
+        keyed.update(&buffer[..count]);
+        buffer.copy_within(count..count + PREFIX_BYTES, 0);
+        offset += count as u64;
+    }
+    keyed.update(&buffer[..PREFIX_BYTES]);
+    let key = |hasher: &blake3::Hasher| Key(*hasher.finalize().as_bytes());
+    Ok(BlobDigests { stored_hash: key(&stored), content: Ok(ContentDigest { key: key(&keyed), len_bytes }) })
+}
+
+/// Hashes stored bytes while they are decoded, and what the decoder leaves of them behind it.
+fn digest_decoded(
+    file: &SourceFile,
+    content_bytes_max: u64,
+    scratch: &mut BlobScratch,
+) -> Result<BlobDigests, ReadFault> {
+    let mut hashing = Hashing { bytes: BytesReader::new(file)?, hasher: blake3::Hasher::new() };
+    let content = decoded_digest(&mut hashing, content_bytes_max, &mut scratch.frame);
+    // What went wrong here is in `fault`.
+    let _ = io::copy(&mut hashing, &mut io::sink());
+    match hashing.bytes.fault {
+        Some(fault) => Err(fault),
+        None => Ok(BlobDigests { stored_hash: Key(*hashing.hasher.finalize().as_bytes()), content }),
+    }
+}
+
+/// Hashes what is read.
+struct Hashing<'a> {
+    bytes: BytesReader<'a>,
+    hasher: blake3::Hasher,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// The content is longer than it may be.
+struct TooLong;
+
+fn decoded_digest(
+    stored: impl Read,
+    content_bytes_max: u64,
+    frame: &mut Vec<u8>,
+) -> Result<ContentDigest, ContentFault> {
+    let mut hasher = ContentHasher::new(&[Algorithm::Cas]);
+    let mut len_bytes = 0;
+    let decoded = decode(stored, frame, |piece| {
+        len_bytes += piece.len() as u64;
+        hasher.update(piece);
+        if len_bytes > content_bytes_max { Err(TooLong) } else { Ok(()) }
+    });
+    match decoded {
+        Ok(_) => {
+            let key = hasher.finish().get(Algorithm::Cas).expect("it was asked for");
+            Ok(ContentDigest { key, len_bytes })
+        }
+        Err(DecodeError::Sink(TooLong)) => Err(ContentFault::Longer),
+        Err(DecodeError::Frame { offset, what }) => {
+            Err(ContentFault::Undecodable(format!("zstd frame at offset {offset}: {what}")))
+        }
+        Err(DecodeError::Io(error)) => Err(ContentFault::Undecodable(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out blobs")]
+
+    use super::*;
+    use crate::cas::digest::key_of;
+    use crate::cas::frame::Compressor;
+    use crate::cas::source::Location;
+    use crate::cas::source::inventory::EntryKind;
+    use crate::durable::source_identity;
+
+    struct Blob {
+        directory: tempfile::TempDir,
+        entry: Entry,
+    }
+
+    impl Blob {
+        fn new(stored: &[u8]) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("blob");
+            std::fs::write(&path, stored).unwrap();
+            let location = Location::new(&[], &[b'a'; 64]).unwrap();
+            let entry = Entry::new(location, EntryKind::File, source_identity(&path).unwrap());
+            Self { directory, entry }
+        }
+
+        fn digests(&self, encoding: Encoding, content_bytes_max: u64) -> Result<BlobDigests, BlobFault> {
+            let path = self.directory.path().join("blob");
+            digest_blob(&path, &self.entry, encoding, content_bytes_max, &mut BlobScratch::default())
+        }
+    }
+
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at % 251) as u8 ^ (at >> 12) as u8).collect()
+    }
+
+    /// Lengths around the windows, and around the shift that the prefix makes.
+    const LENGTHS: [usize; 12] = [
+        0,
+        1,
+        3,
+        4,
+        5,
+        1024,
+        WINDOW_BYTES - 1,
+        WINDOW_BYTES,
+        WINDOW_BYTES + 1,
+        WINDOW_BYTES + 4,
+        2 * WINDOW_BYTES + 3,
+        5 * WINDOW_BYTES,
+    ];
+
+    #[test]
+    fn blobs_of_any_length_have_the_digests_of_their_bytes() {
+        for len in LENGTHS {
+            let content = bytes(len);
+            let key = key_of(Algorithm::Cas, &content);
+            let expected = ContentDigest { key, len_bytes: len as u64 };
+            let digests = Blob::new(&content).digests(Encoding::Identity, 0).unwrap();
+            assert_eq!(digests, BlobDigests { stored_hash: blake3_key(&content), content: Ok(expected) }, "{len}");
+
+            let mut stored = Vec::new();
+            Compressor::new().compress(&content, 1, &mut stored);
+            // Skippable frames make it long without a word of content.
+            stored.extend([0x50, 0x2A, 0x4D, 0x18]);
+            stored.extend(u32::try_from(len).unwrap().to_le_bytes());
+            stored.extend(bytes(len));
+            let digests = Blob::new(&stored).digests(Encoding::Zstd, len as u64).unwrap();
+            assert_eq!(digests, BlobDigests { stored_hash: blake3_key(&stored), content: Ok(expected) }, "{len}");
+        }
+    }
+
+    #[test]
+    fn content_is_bounded_by_what_it_may_be() {
+        let mut bomb = Vec::new();
+        Compressor::new().compress(&vec![0; 1 << 20], 3, &mut bomb);
+        for filler in [0, WINDOW_BYTES as u32] {
+            let mut stored = bomb.clone();
+            stored.extend([0x50, 0x2A, 0x4D, 0x18]);
+            stored.extend(filler.to_le_bytes());
+            stored.extend(bytes(filler as usize));
+            let digests = Blob::new(&stored).digests(Encoding::Zstd, (1 << 20) - 1).unwrap();
+            assert_eq!(digests.content, Err(ContentFault::Longer));
+            assert_eq!(digests.stored_hash, blake3_key(&stored), "all of it is hashed");
+        }
+    }
+
+    #[test]
+    fn what_does_not_decode_says_where() {
+        for len in [100, 2 * WINDOW_BYTES] {
+            let stored = bytes(len);
+            let digests = Blob::new(&stored).digests(Encoding::Zstd, u64::MAX).unwrap();
+            assert_eq!(digests.stored_hash, blake3_key(&stored));
+            let Err(ContentFault::Undecodable(what)) = digests.content else { panic!("{digests:?}") };
+            assert!(what.contains("offset 0"), "{what}");
+        }
+    }
+
+    #[test]
+    fn another_length_than_the_walk_saw_is_a_change() {
+        for len in [10_u64, WINDOW_BYTES as u64 + 10] {
+            for wrong in [len - 1, len + 1] {
+                let mut blob = Blob::new(&bytes(len as usize));
+                blob.entry.len_bytes = wrong;
+                assert!(matches!(blob.digests(Encoding::Identity, 0), Err(BlobFault::Changed(_))), "{len} {wrong}");
+            }
+        }
+        let blob = Blob::new(b"x");
+        std::fs::remove_file(blob.directory.path().join("blob")).unwrap();
+        assert!(matches!(blob.digests(Encoding::Identity, 0), Err(BlobFault::Unreadable(_))));
+    }
+}

@@ -1,0 +1,68 @@
+//! How a verification ended.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::fault::VerifyFault;
+use super::request::Sample;
+use crate::migration::Subset;
+use crate::migration::units::count_text;
+
+/// How a verification ended that saw what it was asked to look at. Errors are among its faults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyEnd {
+    /// Names of objects in the store.
+    pub objects: u64,
+    /// Objects that were to be read.
+    pub objects_in_share: u64,
+    /// Objects whose blobs were read to their end.
+    pub objects_read: u64,
+    /// Those of them without an error.
+    pub objects_ok: u64,
+    /// Bytes of the blobs that were read.
+    pub blob_bytes: u64,
+    /// Bytes of their contents.
+    pub content_bytes: u64,
+    /// Lines of the index.
+    pub index_lines: u64,
+    /// What a reader suffers from.
+    pub errors: u64,
+    /// What is not as a store is written, and harmless.
+    pub warnings: u64,
+    /// Faults by name.
+    pub faults_count: BTreeMap<&'static str, u64>,
+    /// The first of them, [`FAULTS_KEPT_MAX`](super::FAULTS_KEPT_MAX) at most: errors first, each by path.
+    pub faults: Vec<VerifyFault>,
+    /// The share that was asked for.
+    pub subset: Subset,
+    /// The sample that was asked for.
+    pub sample: Option<Sample>,
+    /// What was covered, in words.
+    pub covered: String,
+    /// True if it was asked to stop; the same call goes on.
+    pub stopped: bool,
+    /// True if it went on where an earlier one was stopped; the numbers are of both.
+    pub resumed: bool,
+}
+
+impl VerifyEnd {
+    /// True if all that was covered is without an error.
+    pub fn is_sound(&self) -> bool {
+        !self.stopped && self.errors == 0
+    }
+
+    /// What was covered, in words.
+    pub(super) fn covered_text(&self) -> String {
+        let share = match (self.subset, self.sample) {
+            (Subset::ALL, None) => "all objects".to_owned(),
+            (Subset { part, of }, None) => format!("share {part}/{of} of the objects"),
+            (Subset::ALL, Some(sample)) => format!("a sample of {} objects, seed {}", sample.objects, sample.seed),
+            (Subset { part, of }, Some(sample)) => {
+                format!("a sample of {} objects of share {part}/{of}, seed {}", sample.objects, sample.seed)
+            }
+        };
+        let layout = if self.stopped { "stopped on the way" } else { "layout and index, both ways" };
+        format!("{layout}; {share}: {} of {} read", count_text(self.objects_read), count_text(self.objects))
+    }
+}

@@ -1,0 +1,185 @@
+//! Reads a v2 store again and says everything that is wrong with it (spec/requiem.md A4), also what readers pass over
+//! without a word: objects that are gone, lines that nobody reads, an index that is not there.
+//!
+//! The walk finds every name below the objects, the index is read line by line, and both are sorted by key within the
+//! memory budget. Side by side they give one stream of things, which goes through the engine: the converters read blobs
+//! and sidecars, the writer adds up in the order of keys and keeps the place. Nothing in the store is written, locked or
+//! touched, and a fault never ends it: the objects behind it are read all the same.
+
+mod blob;
+mod end;
+mod fault;
+mod index;
+mod join;
+mod object;
+mod reader;
+mod request;
+mod state;
+mod tally;
+mod walk;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+pub use blob::{BlobDigests, BlobFault, BlobScratch, ContentDigest, ContentFault, digest_blob};
+pub use end::VerifyEnd;
+pub use fault::{FAULT_TEXT_BYTES_MAX, FaultKind, FaultSeverity, VerifyFault};
+pub use index::{IndexRead, line_path, read_index};
+pub use join::{Join, Joined, is_in_place};
+pub use object::{Checked, ObjectChecker, Totals, object_path};
+pub use request::{Sample, Share, ShareBuilder, VerifyRequest};
+pub use state::{OnSound, VERIFY_KIND};
+pub use tally::{FAULTS_KEPT_MAX, Tally};
+pub use walk::{Parts, Walked, look_at_root, walk};
+
+use self::reader::TaskReader;
+use self::state::{StateWriter, Subject, resumed};
+use super::options::MigrateOptions;
+use super::paths::INDEX_NAME;
+use super::sort_space::SortSpace;
+use super::source::SourceRoot;
+use super::source::inventory::InventoryBuilder;
+use crate::durable::{Disk, RealDisk, source_identity};
+use crate::migration::{Error, Place};
+use crate::pipeline::{Control, Ended, Event, Phase, run};
+
+/// Verifies the store at `root`, which may lie where nothing can be written. A verification that is stopped begins anew;
+/// [`check_store`](super::check::check_store) keeps its place.
+///
+/// # Errors
+/// [`Error::Verification`] if there is no such directory. What is wrong in a store is no error of this call: see
+/// [`VerifyEnd::errors`].
+pub fn verify_store(
+    root: &Path,
+    request: &VerifyRequest,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VerifyEnd, Error> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let sorts = SortSpace::temporary(&disk)?;
+    Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
+}
+
+/// A verification and what it works with.
+pub struct Verification<'a> {
+    /// The store.
+    pub root: &'a Path,
+    /// What is to be verified.
+    pub request: &'a VerifyRequest,
+    /// Where it sorts.
+    pub sorts: &'a SortSpace,
+    /// Where it keeps its place.
+    pub place: Option<&'a Place>,
+    /// Settings; only those of its course matter.
+    pub options: &'a MigrateOptions,
+    /// Stop and events.
+    pub control: &'a Control<'a>,
+}
+
+/// A store whose layout and index are known.
+struct Surveyed {
+    walked: Walked,
+    index: IndexRead,
+    /// What is wrong with both.
+    tally: Tally,
+}
+
+impl Verification<'_> {
+    /// Carries it out. `on_sound` is told of every object that is sound.
+    pub fn run(&self, on_sound: &mut OnSound<'_>) -> Result<VerifyEnd, Error> {
+        let Some(surveyed) = self.survey()? else { return Ok(self.stopped_early()) };
+        let Surveyed { walked, index, tally } = surveyed;
+        let subject = Subject::new(&walked.sums, index.identity, self.request);
+        let (state, resumed) = resumed(self.place, subject)?;
+        let (objects, objects_in_share) = (walked.sums.objects, walked.share.objects);
+        let (index_lines, identity) = (index.lines, index.identity);
+        let phase = Phase::Verify;
+        self.control.observer.observe(&Event::PhaseStarted {
+            phase,
+            records_expected: Some(objects_in_share.saturating_sub(state.totals.objects_read)),
+            bytes_expected: walked.share.bytes.map(|bytes| bytes.saturating_sub(state.totals.blob_bytes)),
+        });
+        let root = SourceRoot::v2(self.root);
+        let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, state.next)?;
+        let checker = ObjectChecker { root: &root, merged_into: self.request.merged_into.as_deref() };
+        let mut writer = StateWriter { state, place: self.place, on_sound };
+        let ended = run(reader, &checker, &mut writer, &self.options.engine(), self.control);
+        self.control.observer.observe(&Event::PhaseEnded { phase });
+        let (ended, mut totals) = (ended?, writer.state.totals);
+        totals.faults.merge(tally);
+        let path = self.root.join(INDEX_NAME);
+        if identity.is_some() && source_identity(&path)? != identity {
+            let text = "it was written to meanwhile: what came into the store was not looked at";
+            totals.faults.add(VerifyFault::new(FaultKind::StoreChanged, INDEX_NAME.into(), None, text));
+        }
+        let numbers = Numbers { objects, objects_in_share, index_lines };
+        Ok(self.end(numbers, totals, ended == Ended::Stopped, resumed))
+    }
+
+    /// Walks the store and reads its index, both at once.
+    fn survey(&self) -> Result<Option<Surveyed>, Error> {
+        let mut tally = Tally::default();
+        let parts = look_at_root(self.root, &mut tally)?;
+        let memory_bytes = self.options.sort_memory_bytes();
+        let lines = self.sorts.runs("index", memory_bytes)?;
+        let (walked, index) = thread::scope(|scope| {
+            let reading = scope.spawn(|| read_index(self.root, parts.index, lines, self.control.stop));
+            let walked = self.walk(parts, &mut tally);
+            (walked, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let (Some(walked), Some(mut index)) = (walked?, index?) else { return Ok(None) };
+        tally.merge(std::mem::take(&mut index.tally));
+        if index.sorted.is_some() && index.records() == 0 && walked.sums.objects > 0 {
+            let text = "it lists nothing, and there are objects: no reader sees them";
+            tally.add(VerifyFault::new(FaultKind::IndexEmpty, INDEX_NAME.into(), None, text));
+        }
+        Ok(Some(Surveyed { walked, index, tally }))
+    }
+
+    fn walk(&self, parts: Parts, tally: &mut Tally) -> Result<Option<Walked>, Error> {
+        let memory_bytes = self.options.sort_memory_bytes();
+        let builder = InventoryBuilder::over(self.sorts.runs("objects", memory_bytes)?);
+        let share = ShareBuilder::new(self.request, self.sorts, self.options)?;
+        if !parts.has_objects {
+            let (inventory, share) = (builder.finish()?, share.finish()?);
+            return Ok(Some(Walked { sums: Default::default(), inventory, share }));
+        }
+        walk(&SourceRoot::v2(self.root), builder, share, tally, self.options, self.control)
+    }
+
+    fn stopped_early(&self) -> VerifyEnd {
+        let nothing = Numbers { objects: 0, objects_in_share: 0, index_lines: 0 };
+        self.end(nothing, Totals::default(), true, false)
+    }
+
+    fn end(&self, numbers: Numbers, totals: Totals, stopped: bool, resumed: bool) -> VerifyEnd {
+        let mut end = VerifyEnd {
+            objects: numbers.objects,
+            objects_in_share: numbers.objects_in_share,
+            objects_read: totals.objects_read,
+            objects_ok: totals.objects_ok,
+            blob_bytes: totals.blob_bytes,
+            content_bytes: totals.content_bytes,
+            index_lines: numbers.index_lines,
+            errors: totals.faults.errors(),
+            warnings: totals.faults.warnings(),
+            faults_count: totals.faults.by_name(),
+            faults: totals.faults.into_kept(),
+            subset: self.request.subset,
+            sample: self.request.sample,
+            covered: String::new(),
+            stopped,
+            resumed,
+        };
+        end.covered = end.covered_text();
+        end
+    }
+}
+
+/// What is known before an object is read.
+struct Numbers {
+    objects: u64,
+    objects_in_share: u64,
+    index_lines: u64,
+}

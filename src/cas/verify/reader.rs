@@ -1,0 +1,112 @@
+//! Hands out the things of a store in batches, in the order of their paths.
+
+use super::join::{Join, Joined};
+use super::request::Share;
+use crate::cas::source::inventory::EntryKind;
+use crate::migration::Error;
+use crate::pipeline::{Admission, Admitted, Reader};
+
+/// Things of a batch, at most.
+const BATCH_TASKS: usize = 256;
+/// Bytes of blobs that a batch stands for, unless one alone is larger.
+const BATCH_BLOB_BYTES: u64 = 4 << 20;
+/// Things that a batch passes over, at most: a small share of a large store still gets on.
+const BATCH_STEPS: u64 = 65_536;
+/// Memory that a thing needs, with what there is to say of it.
+const TASK_BYTES: u64 = 2048;
+
+/// One thing to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// As layout and index tell.
+    pub found: Joined,
+    /// True if its blob and its sidecar are to be read.
+    pub is_read: bool,
+}
+
+/// Things next to each other.
+pub struct Batch {
+    /// Those that there may be something to say of.
+    pub tasks: Vec<Task>,
+    /// The number of the first thing behind the batch.
+    pub next: u64,
+}
+
+/// The reader of a verification.
+pub struct TaskReader {
+    join: Join,
+    share: Share,
+    next: u64,
+}
+
+impl TaskReader {
+    /// A reader that begins behind the first `done` things.
+    pub fn new(mut join: Join, share: Share, done: u64) -> Result<Self, Error> {
+        for _ in 0..done {
+            if join.next()?.is_none() {
+                return Err(Error::Accounting { what: format!("{done} things were done, the store has fewer") });
+            }
+        }
+        Ok(Self { join, share, next: done })
+    }
+
+    fn task(&self, found: Joined) -> Task {
+        let is_read = match &found {
+            Joined::Object { entry, .. } => {
+                entry.kind == EntryKind::File
+                    && super::join::is_in_place(&entry.location)
+                    && self.share.covers(entry.location.key())
+            }
+            Joined::LoneSidecar(_) | Joined::LineAlone(_) => false,
+        };
+        Task { found, is_read }
+    }
+}
+
+impl Reader for TaskReader {
+    type Batch = Batch;
+    type Error = Error;
+
+    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Batch>>, Error> {
+        let first = self.next;
+        let (mut tasks, mut records, mut blob_bytes) = (Vec::new(), 0, 0);
+        while tasks.len() < BATCH_TASKS && blob_bytes < BATCH_BLOB_BYTES && self.next - first < BATCH_STEPS {
+            let Some(found) = self.join.next()? else { break };
+            self.next += 1;
+            let task = self.task(found);
+            if task.is_read {
+                records += 1;
+                blob_bytes += task.blob_bytes();
+            }
+            if task.is_read || !task.is_plain() {
+                tasks.push(task);
+            }
+        }
+        if self.next == first {
+            return Ok(None);
+        }
+        let Some(permit) = admission.acquire(TASK_BYTES * tasks.len() as u64) else { return Ok(None) };
+        let batch = Batch { tasks, next: self.next };
+        Ok(Some(Admitted { batch, permit, records, source_bytes: blob_bytes }))
+    }
+}
+
+impl Task {
+    fn blob_bytes(&self) -> u64 {
+        match &self.found {
+            Joined::Object { entry, .. } => entry.len_bytes,
+            Joined::LoneSidecar(_) | Joined::LineAlone(_) => 0,
+        }
+    }
+
+    /// True for an object of which, without reading it, there is nothing to say.
+    fn is_plain(&self) -> bool {
+        match &self.found {
+            Joined::Object { entry, has_sidecar, indexed } => {
+                let is_once_indexed = indexed.is_some_and(|line| line.lines == 1);
+                entry.kind == EntryKind::File && *has_sidecar && is_once_indexed
+            }
+            Joined::LoneSidecar(_) | Joined::LineAlone(_) => false,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What is to be verified: all objects, or a share of them.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::join::is_in_place;
+use crate::cas::key::Key;
+use crate::cas::options::MigrateOptions;
+use crate::cas::sort_space::SortSpace;
+use crate::cas::source::inventory::{Entry, EntryKind};
+use crate::migration::{Error, Subset};
+use crate::pipeline::SortedRuns;
+
+/// Length of an object's rank in a sample.
+const RANK_BYTES: usize = 16;
+
+/// Objects drawn by lot. The same seed draws the same objects of the same store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
+pub struct Sample {
+    /// How many; all of them if there are no more.
+    pub objects: u64,
+    /// Where the lots come from.
+    pub seed: u64,
+}
+
+/// What is to be verified. A share says which objects are read; layout and index are compared whole in any case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyRequest {
+    /// The share of the objects: by the first eight bytes of their keys as a big-endian number, so that an object stays
+    /// in its share when others come and go.
+    pub subset: Subset,
+    /// Of these, so many.
+    pub sample: Option<Sample>,
+    /// Objects that the index lists and that are not here may lie in this store, which is not read: they must be there
+    /// with the length of their blob.
+    pub merged_into: Option<PathBuf>,
+}
+
+impl VerifyRequest {
+    /// Everything.
+    pub const WHOLE: Self = Self { subset: Subset::ALL, sample: None, merged_into: None };
+}
+
+/// The objects that are to be read.
+pub struct Share {
+    subset: Subset,
+    /// The seed, and the last rank that is drawn.
+    lots: Option<(u64, [u8; RANK_BYTES])>,
+    /// How many objects that are.
+    pub objects: u64,
+    /// The lengths of their blobs; not known of a sample.
+    pub bytes: Option<u64>,
+}
+
+impl Share {
+    /// True if the object is to be read.
+    pub fn covers(&self, key: Key) -> bool {
+        self.subset.covers(number_of(key)) && self.lots.is_none_or(|(seed, last)| rank(seed, key) <= last)
+    }
+}
+
+/// Takes in every object, to find out which are to be read.
+pub struct ShareBuilder {
+    subset: Subset,
+    sample: Option<(Sample, SortedRuns<RANK_BYTES>)>,
+    objects: u64,
+    bytes: u64,
+}
+
+impl ShareBuilder {
+    /// For what `request` asks.
+    pub fn new(request: &VerifyRequest, sorts: &SortSpace, options: &MigrateOptions) -> Result<Self, Error> {
+        let sample = match request.sample {
+            None => None,
+            Some(sample) => Some((sample, sorts.runs("sample", options.sort_memory_bytes())?)),
+        };
+        Ok(Self { subset: request.subset, sample, objects: 0, bytes: 0 })
+    }
+
+    /// Takes in one object. What is no file in its place is not read in any case.
+    pub fn push(&mut self, entry: &Entry) -> Result<(), Error> {
+        let key = entry.location.key();
+        if entry.kind != EntryKind::File || !is_in_place(&entry.location) || !self.subset.covers(number_of(key)) {
+            return Ok(());
+        }
+        self.objects += 1;
+        self.bytes += entry.len_bytes;
+        if let Some((sample, ranks)) = &mut self.sample {
+            ranks.push(rank(sample.seed, key))?;
+        }
+        Ok(())
+    }
+
+    /// The share.
+    pub fn finish(self) -> Result<Share, Error> {
+        let whole = Share { subset: self.subset, lots: None, objects: self.objects, bytes: Some(self.bytes) };
+        let Some((sample, ranks)) = self.sample.filter(|(sample, _)| sample.objects < self.objects) else {
+            return Ok(whole);
+        };
+        let mut ranks = ranks.finish()?;
+        // Below every rank but one in 2^128: a sample of none.
+        let mut last = [0; RANK_BYTES];
+        for _ in 0..sample.objects {
+            last = ranks.next()?.expect("there are more objects than are drawn");
+        }
+        Ok(Share { lots: Some((sample.seed, last)), objects: sample.objects, bytes: None, ..whole })
+    }
+}
+
+fn number_of(key: Key) -> u64 {
+    u64::from_be_bytes(*key.0.first_chunk().expect("a key has eight bytes"))
+}
+
+/// The place of an object among the lots.
+fn rank(seed: u64, key: Key) -> [u8; RANK_BYTES] {
+    let mut bytes = [0; 8 + 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..].copy_from_slice(&key.0);
+    *blake3::hash(&bytes).as_bytes().first_chunk().expect("a digest has sixteen bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cas::source::Location;
+    use crate::durable::{Disk, RealDisk};
+
+    fn entry(number: u64) -> Entry {
+        let key = Key(*blake3::hash(&number.to_le_bytes()).as_bytes());
+        let text = key.text();
+        let shards = [[text[0], text[1]], [text[2], text[3]]];
+        Entry::new(Location::new(&shards, &text).unwrap(), EntryKind::File, None)
+    }
+
+    fn share(request: &VerifyRequest, objects: u64) -> Share {
+        let sorts = SortSpace::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
+        let mut builder = ShareBuilder::new(request, &sorts, &MigrateOptions::default()).unwrap();
+        (0..objects).for_each(|number| builder.push(&entry(number)).unwrap());
+        builder.finish().unwrap()
+    }
+
+    fn covered(request: &VerifyRequest, objects: u64) -> Vec<u64> {
+        let share = share(request, objects);
+        let covered: Vec<_> = (0..objects).filter(|&number| share.covers(entry(number).location.key())).collect();
+        assert_eq!(share.objects, covered.len() as u64);
+        covered
+    }
+
+    #[test]
+    fn shares_make_up_the_whole_and_objects_stay_in_theirs() {
+        let parts = |objects| {
+            (1..=3).map(move |part| {
+                covered(&VerifyRequest { subset: Subset { part, of: 3 }, ..VerifyRequest::WHOLE }, objects)
+            })
+        };
+        let mut all: Vec<_> = parts(100).flatten().collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        for (few, many) in parts(50).zip(parts(100)) {
+            assert!(few.iter().all(|number| many.contains(number)));
+        }
+    }
+
+    #[test]
+    fn a_sample_has_the_size_that_was_asked_for_and_depends_on_the_seed() {
+        let sample = |objects, seed| {
+            let request = VerifyRequest { sample: Some(Sample { objects, seed }), ..VerifyRequest::WHOLE };
+            covered(&request, 100)
+        };
+        for objects in [0, 1, 10, 99, 100, 1000] {
+            assert_eq!(sample(objects, 1).len() as u64, objects.min(100), "{objects}");
+        }
+        assert_eq!(sample(10, 1), sample(10, 1));
+        assert_ne!(sample(10, 1), sample(10, 2));
+    }
+
+    #[test]
+    fn what_is_no_file_in_its_place_is_not_counted() {
+        let sorts = SortSpace::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
+        let mut builder = ShareBuilder::new(&VerifyRequest::WHOLE, &sorts, &MigrateOptions::default()).unwrap();
+        builder.push(&Entry { kind: EntryKind::Link, ..entry(1) }).unwrap();
+        let flat = Location::new(&[], &entry(1).location.key().text()).unwrap();
+        builder.push(&Entry { location: flat, ..entry(1) }).unwrap();
+        assert_eq!(builder.finish().unwrap().objects, 0);
+    }
+}
