@@ -1,4 +1,4 @@
-//! The walk through a source as every verb takes it: told to whoever watches, into an inventory.
+//! The walk through a source into an inventory, as a migration and whoever proves or foretells it take it.
 
 use std::path::PathBuf;
 
