@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
 
 pub mod read_only;
+pub mod v2_store;
 
 use std::collections::BTreeMap;
 use std::fs;
