@@ -4,6 +4,7 @@
 
 pub mod cas;
 pub mod read_only;
+pub mod v2_store;
 
 use std::collections::BTreeMap;
 use std::fs;
