@@ -5,6 +5,7 @@ mod dry_run;
 mod generations;
 mod health;
 mod migrate;
+mod rollback;
 mod verify;
 
 use super::verbs::verbs;
@@ -17,6 +18,8 @@ verbs! {
     Health(health::HealthCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Take a migration back, after proving that its source is what was migrated
+    Rollback(rollback::RollbackCommand),
     /// Read a v2 store again and say everything that is wrong with it
     Verify(verify::VerifyCommand),
 }
