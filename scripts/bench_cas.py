@@ -39,6 +39,7 @@ class Store:
         self.source = self.root / "source"
         self.finished = self.root / "finished" / "store"
         self.fresh = self.root / "fresh"
+        self.targets_done = 0
 
     def __enter__(self):
         shutil.rmtree(self.root, ignore_errors=True)
@@ -65,8 +66,14 @@ class Store:
         return [*command, "--progress", "none", "--json", *more]
 
     def clear(self):
-        """Removes every target, with all that lies beside it, outside of the timers."""
-        shutil.rmtree(self.fresh, ignore_errors=True)
+        """Makes room for a fresh target, outside of the timers.
+
+        Old targets stay until the end: ext4 without a journal does not use the inode of a deleted file again for some
+        seconds, and whoever creates files meanwhile pays for the search.
+        """
+        if self.fresh.exists():
+            self.fresh.rename(self.root / f"done-{self.targets_done}")
+            self.targets_done += 1
         self.fresh.mkdir()
         os.sync()
 

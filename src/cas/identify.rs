@@ -169,7 +169,8 @@ fn decode_in_memory(stored: &[u8], scratch: &mut Scratch) -> Result<Decoded, Str
     }
 }
 
-fn hash_stored(stored: &dyn Bytes, algorithms: &[Algorithm]) -> Result<Digests, ReadFault> {
+/// The digests of bytes that are read in pieces, from front to back.
+pub fn hash_stored(stored: &dyn Bytes, algorithms: &[Algorithm]) -> Result<Digests, ReadFault> {
     let mut hasher = ContentHasher::new(algorithms);
     let len_bytes = stored.len_bytes()?;
     let mut buffer = vec![0; WINDOW_BYTES.min(usize::try_from(len_bytes).unwrap_or(WINDOW_BYTES))];

@@ -11,7 +11,7 @@ use super::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
 use super::record::parse;
 use super::seal::file_digest;
 use super::state::RunState;
-use crate::durable::{Disk, DiskFileSystem, create_directory_durable, read_file, replace_file_with};
+use crate::durable::{Disk, DiskFileSystem, create_directory_durable, read_file, remove_tree, replace_file_with};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
@@ -103,7 +103,7 @@ pub fn publish_merge(
         let live = file_digest(disk, &live_index)?;
         return match live {
             // The index was renamed, and the run died before it could say so.
-            Some((digest, _)) if digest == sealed.digest => Ok(true),
+            Some((digest, _)) if digest == sealed.digest => Ok(remove_tree(disk, &paths.staging()).map(|()| true)?),
             _ => Err(Error::State {
                 path: staged_index,
                 what: "the sealed index is gone and the target has another".into(),
@@ -112,6 +112,7 @@ pub fn publish_merge(
             }),
         };
     }
+    check_index_kept(disk, paths)?;
     keep_index(disk, paths)?;
     let complete = for_each_moved(disk, &paths.moved(), state.objects, |moved| {
         if moved.fate == Fate::Migrated {
@@ -126,8 +127,37 @@ pub fn publish_merge(
     file_system.sync()?;
     disk.rename(&staged_index, &live_index)?;
     disk.sync_directory(paths.target())?;
-    disk.sync_directory(&paths.staging())?;
+    remove_tree(disk, &paths.staging())?;
     Ok(true)
+}
+
+/// Fails unless the sealed index begins with the whole lines that the target's has now: what was put there since would
+/// be lost.
+fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+    let (live_path, staged_path) = (paths.target().join(INDEX_NAME), paths.staging().join(INDEX_NAME));
+    let changed = || Error::State {
+        path: live_path.clone(),
+        what: "it was written to since the run read it".into(),
+        next: "stop whatever writes to the target, then start over with --restart".into(),
+        damaged: false,
+    };
+    let (live, staged) = (disk.open_for_read(&live_path)?, disk.open_for_read(&staged_path)?);
+    let len_bytes = torn_tail_start(disk, &live_path)?;
+    if staged.len()? < len_bytes {
+        return Err(changed());
+    }
+    let (mut of_live, mut of_staged) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
+    let mut offset = 0;
+    while offset < len_bytes {
+        let count = COPY_BYTES.min(usize::try_from(len_bytes - offset).unwrap_or(COPY_BYTES));
+        live.read_exact_at(offset, &mut of_live[..count])?;
+        staged.read_exact_at(offset, &mut of_staged[..count])?;
+        if of_live[..count] != of_staged[..count] {
+            return Err(changed());
+        }
+        offset += count as u64;
+    }
+    Ok(())
 }
 
 /// Keeps the target's index as it was before the merge.
@@ -139,11 +169,17 @@ fn keep_index(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     copy_file(disk, &paths.target().join(INDEX_NAME), &kept)
 }
 
-/// Copies a file durably, in one step.
-pub fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+/// True if the target has the index that it had before the merge.
+pub fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
+    let before = file_digest(disk, &paths.index_before())?;
+    Ok(before.is_some() && before == file_digest(disk, &paths.target().join(INDEX_NAME))?)
+}
+
+/// Copies a file with its permission bits durably, in one step.
+fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     let source = disk.open_for_read(from)?;
     let len_bytes = source.len()?;
-    replace_file_with(disk, to, None, |file| {
+    replace_file_with(disk, to, Some(disk.mode(from)?), |file| {
         let mut buffer = vec![0; COPY_BYTES];
         let mut offset = 0;
         while offset < len_bytes {
@@ -178,7 +214,12 @@ fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> 
                 });
             }
             (false, false) => {
-                return Err(Error::Accounting { what: format!("the staged object {key} is gone") });
+                return Err(Error::State {
+                    path: from,
+                    what: "the staged object is gone".into(),
+                    next: "start over with --restart".into(),
+                    damaged: true,
+                });
             }
         }
     }
@@ -194,12 +235,26 @@ fn create_shards(disk: &dyn Disk, store: &Path, object: &Path) -> Result<(), Err
     Ok(())
 }
 
-/// Takes the objects of a merge out of the target again, behind its old index.
-pub fn withdraw_merge(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), Error> {
-    let kept = paths.index_before();
-    if disk.kind(&kept)?.is_some() {
-        copy_file(disk, &kept, &paths.target().join(INDEX_NAME))?;
-    }
+/// Puts the index from before a merge back, then takes the objects of the merge out of the target again, durably. Run
+/// again after a crash at any point, it completes.
+pub fn withdraw_merge(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    state: &RunState,
+    file_system: &dyn DiskFileSystem,
+) -> Result<(), Error> {
+    // First the index: no reader is led to an object that is gone.
+    copy_file(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
+    remove_merged(disk, paths, state, file_system)
+}
+
+/// Takes the objects of a merge out of the target again, durably.
+pub fn remove_merged(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    state: &RunState,
+    file_system: &dyn DiskFileSystem,
+) -> Result<(), Error> {
     for_each_moved(disk, &paths.moved(), state.objects, |moved| {
         if moved.fate == Fate::Migrated {
             let key = moved.record.digest;
@@ -212,7 +267,7 @@ pub fn withdraw_merge(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) ->
         }
         Ok(true)
     })?;
-    Ok(())
+    Ok(file_system.sync()?)
 }
 
 fn remove_empty_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {

@@ -7,13 +7,14 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::json;
 
+use super::exchange::{Exchange, marked_by};
 use super::job::CasJob;
 use super::key::Algorithm;
 use super::options::{MigrateOptions, Placement, Start};
 use super::outcome::Counts;
 use super::paths::{TargetPaths, check_apart, check_not_mounted};
 use super::plan::{Plan, plan_of};
-use super::publish::{check_target, is_live};
+use super::publish::{abandon, check_target, is_live};
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::state::{CHECKPOINT_KIND, RunState};
@@ -167,8 +168,7 @@ impl Session<'_> {
 
     /// A new run: nothing staged is left over from one that had no checkpoint yet.
     fn begin(&self, plan: &Plan, begun: &Begun) -> Result<RunState, Error> {
-        remove_tree(&*self.disk, &self.paths.staging())?;
-        remove_tree(&*self.disk, &self.paths.moved())?;
+        self.remove_leftovers()?;
         free_space_check(&*self.disk, self.paths.run_directory().path(), plan.space_needed_bytes)?;
         let text = serde_json::to_vec_pretty(plan).expect("plain data always serialises");
         replace_file(&*self.disk, &self.paths.run_directory().plan_path(), &text)?;
@@ -199,12 +199,26 @@ impl Session<'_> {
     ///
     /// The checkpoint goes first: after a crash within, none speaks of what is half removed.
     fn restart(&self) -> Result<(), Error> {
+        match self.held.readable_state::<RunState>(&*self.disk)? {
+            Some(state) => abandon(&*self.disk, self.paths, &state, placement_of(&state))?,
+            // What lies where the store is staged may be the one that was replaced, whatever run that was.
+            None => {
+                if let Some(run_id) = marked_by(&*self.disk, self.paths.target())? {
+                    Exchange { disk: &*self.disk, paths: self.paths, run_id: &run_id }.settle()?;
+                }
+            }
+        }
         self.held.checkpoint.remove(&*self.disk)?;
+        remove_tree(&*self.disk, &self.paths.scratch())?;
+        self.remove_leftovers()
+    }
+
+    /// Removes what an earlier run has made and not published.
+    fn remove_leftovers(&self) -> Result<(), Error> {
         for path in [
             self.paths.staging(),
             self.paths.moved(),
             self.paths.incoming(),
-            self.paths.scratch(),
             self.paths.index_before(),
             self.paths.withdrawn(),
         ] {

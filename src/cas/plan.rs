@@ -1,8 +1,8 @@
 //! What a migration would read and need.
 
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::options::MigrateOptions;
 use super::paths::{TargetPaths, check_apart};
@@ -10,8 +10,9 @@ use super::source::SourceRoot;
 use super::source::location::Shape;
 use super::source::scan::{Found, ScanSums, scan};
 use super::state::CHECKPOINT_KIND;
-use crate::migration::Error;
-use crate::migration::plan::{escape_name, plan_digest};
+use crate::durable::{Disk, read_file};
+use crate::migration::plan::{escape_name, plan_digest, unescape_name};
+use crate::migration::{Error, RunDirectory};
 use crate::pipeline::StopToken;
 
 /// Version of what the plan's digest and the checkpoint speak of.
@@ -24,15 +25,17 @@ const DIRECTORY_BYTES: u64 = 4096 + 256;
 const SIDECAR_BYTES: u64 = 300;
 /// Rows of index, map, its reverse index and the log of what was moved.
 const ROWS_BYTES: u64 = 301 + 145 + 40 + 128;
+/// Longer plans are none.
+const PLAN_BYTES_MAX: u64 = 1 << 20;
 /// Directories of the v2 layout: two levels of 256.
 const SHARDS: f64 = 65_536.0;
 
 /// What a migration would read and need.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
-    /// The source.
+    /// The source: its absolute path, as [`escape_name`] writes it. A rollback finds it there from any directory.
     pub source: String,
-    /// The target.
+    /// The target, likewise.
     pub target: String,
     /// Names of objects.
     pub objects: u64,
@@ -93,8 +96,8 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
     let blob_bytes = if options.link { 0 } else { sums.object_bytes };
     let shape = |shape: Shape| sums.shapes[shape as usize];
     Plan {
-        source: escape_name(root.path().as_os_str()),
-        target: escape_name(paths.target().as_os_str()),
+        source: absolute_text(root.path()),
+        target: absolute_text(paths.target()),
         objects: sums.objects,
         object_bytes: sums.object_bytes,
         sidecars: sums.sidecars,
@@ -115,6 +118,33 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
         digest: blake3::Hash::from_bytes(digest_bytes).to_hex().to_string(),
         digest_bytes,
     }
+}
+
+/// The path as it is from any directory; the path itself where there is no current one.
+fn absolute_text(path: &Path) -> String {
+    escape_name(absolute(path).as_deref().unwrap_or(path).as_os_str())
+}
+
+/// Where the source of the run with this plan lies.
+///
+/// # Errors
+/// [`Error::State`] if the plan in `run_directory` is not readable, or is that of another run.
+pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u8; 32]) -> Result<PathBuf, Error> {
+    #[derive(Deserialize)]
+    struct Kept {
+        source: String,
+        digest: String,
+    }
+    let path = run_directory.plan_path();
+    let bytes = read_file(disk, &path, PLAN_BYTES_MAX)?;
+    let kept = serde_json::from_slice::<Kept>(&bytes).ok();
+    let kept = kept.filter(|kept| kept.digest == blake3::Hash::from_bytes(*digest).to_hex().as_str());
+    kept.and_then(|kept| unescape_name(&kept.source)).map(PathBuf::from).ok_or_else(|| Error::State {
+        path,
+        what: "not the plan of the run that the checkpoint speaks of".into(),
+        next: "put back the file, or keep the store that was published".into(),
+        damaged: true,
+    })
 }
 
 /// Shards that `objects` keys fall into on average, and those above them.

@@ -1,15 +1,16 @@
-//! Makes the staged store the target, and takes it away again, in one step each.
+//! Makes the staged store the target, in one step.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::merge::{check_index, publish_merge, withdraw_merge};
+use super::exchange::Exchange;
+use super::merge::{check_index, publish_merge, remove_merged};
 use super::options::Placement;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::seal::file_digest;
 use super::state::RunState;
-use crate::durable::{Disk, DiskFileSystem, EntryKind, remove_tree};
-use crate::migration::Error;
+use crate::durable::{Disk, DiskFileSystem, EntryKind};
+use crate::migration::{Error, Stage};
 use crate::pipeline::StopToken;
 
 /// Publishes a sealed store. `false`: a stop was requested. Run again after a crash at any point, it completes.
@@ -79,16 +80,12 @@ fn publish_new(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result
 }
 
 fn publish_replacing(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), Error> {
-    let (staging, target, replaced) = (paths.staging(), paths.target(), paths.replaced());
-    // Which of the two the target is shows in its index; where both are alike it does not matter.
-    if disk.kind(&staging)?.is_some() && !is_live(disk, paths, state)? {
-        disk.exchange(&staging, target)?;
-        disk.sync_directory(paths.parent())?;
-        disk.sync_directory(paths.run_directory().path())?;
+    let (staging, target) = (paths.staging(), paths.target());
+    let exchange = Exchange { disk, paths, run_id: &state.run_id };
+    if disk.kind(&staging)?.is_some() && !exchange.is_half_done()? {
+        exchange.make(&staging, target)?;
     }
-    if disk.kind(&staging)?.is_some() {
-        disk.rename(&staging, &replaced)?;
-    }
+    exchange.settle()?;
     settle(disk, paths, state)
 }
 
@@ -109,36 +106,40 @@ fn settle(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), 
 
 /// Renames without replacing, also where the file system cannot do that in one call: the run's lock keeps other runs
 /// away from the name.
-fn rename_to_free_name(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+pub(super) fn rename_to_free_name(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     match disk.rename_exclusive(from, to) {
         Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(disk.rename(from, to)?),
         result => Ok(result?),
     }
 }
 
-/// Takes what was published away from the target's place, and puts back what stood there before. Run again after a
-/// crash at any point, it completes.
-pub fn withdraw(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement: Placement) -> Result<(), Error> {
-    let (target, replaced, withdrawn) = (paths.target(), paths.replaced(), paths.withdrawn());
+/// True if the publication of a run that is not called published had begun when it died.
+pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement: Placement) -> Result<bool, Error> {
+    if state.stage != Stage::Verified {
+        return Ok(false);
+    }
+    let is_staged = disk.kind(&paths.staging())?.is_some();
     match placement {
-        Placement::Merge => withdraw_merge(disk, paths, state)?,
-        Placement::New => {
-            if disk.kind(&withdrawn)?.is_none() && disk.kind(target)?.is_some() {
-                rename_to_free_name(disk, target, &withdrawn)?;
-            }
-        }
-        Placement::Replace => {
-            if disk.kind(&withdrawn)?.is_none() && disk.kind(&replaced)?.is_some() {
-                if is_live(disk, paths, state)? {
-                    disk.exchange(&replaced, target)?;
-                    disk.sync_directory(paths.parent())?;
-                    disk.sync_directory(paths.run_directory().path())?;
-                }
-                disk.rename(&replaced, &withdrawn)?;
-            }
+        Placement::New => Ok(!is_staged),
+        Placement::Replace => Ok(!is_staged || Exchange { disk, paths, run_id: &state.run_id }.is_half_done()?),
+        Placement::Merge => Ok(disk.kind(&paths.index_before())?.is_some()),
+    }
+}
+
+/// Brings a publication that died half-way to an end, before the state of its run is discarded: the store that was
+/// replaced may lie where the run's own was staged, and objects that were moved into a store are in no index yet.
+pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement: Placement) -> Result<(), Error> {
+    if !has_begun(disk, paths, state, placement)? {
+        return Ok(());
+    }
+    match placement {
+        Placement::New => Ok(()),
+        Placement::Replace => Exchange { disk, paths, run_id: &state.run_id }.settle(),
+        Placement::Merge if is_live(disk, paths, state)? => Ok(()),
+        Placement::Merge => {
+            let file_system = disk.file_system(paths.run_directory().path())?;
+            // Its index was not replaced yet, and may have been written to since.
+            remove_merged(disk, paths, state, &*file_system)
         }
     }
-    disk.sync_directory(paths.parent())?;
-    disk.sync_directory(paths.run_directory().path())?;
-    Ok(remove_tree(disk, &withdrawn)?)
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cas::Key;
+use crate::cas::check::paths_of;
 use crate::cas::options::{Compress, Durability, MigrateOptions, Placement};
+use crate::cas::paths::TargetPaths;
 use crate::cas::store::CasStore;
 use crate::cli::arguments::ResourceArgs;
 use crate::migration::Error;
@@ -59,6 +61,21 @@ pub struct MoveArgs {
     /// Path that the v2 store is to have; the state of the run is kept beside it, in DIR.migration
     #[arg(long, value_name = "DIR")]
     pub target: PathBuf,
+}
+
+/// Which migration, by its target.
+#[derive(Args)]
+pub struct TargetArgs {
+    /// Path of the v2 store, as it was given to `haul cas migrate --target`
+    #[arg(value_name = "TARGET")]
+    target: PathBuf,
+}
+
+impl TargetArgs {
+    /// Where its parts lie.
+    pub fn paths(&self) -> Result<TargetPaths, Error> {
+        paths_of(&self.target)
+    }
 }
 
 /// What decides the result of a migration.

@@ -16,6 +16,7 @@ mod put;
 mod request_upgrade;
 mod result_check;
 mod rewrite_refs;
+mod rollback;
 mod verify;
 
 use super::verbs::verbs;
@@ -30,6 +31,8 @@ verbs! {
     Migrate(migrate::MigrateCommand),
     /// Read a v2 store again and say everything that is wrong with it
     Verify(verify::VerifyCommand),
+    /// Take a migration back, after proving that its source is what was migrated
+    Rollback(rollback::RollbackCommand),
     /// Show what the index of a store says of an object
     Info(info::InfoCommand),
     /// List the objects of a store by key, with the sizes of their blobs
