@@ -179,9 +179,7 @@ impl ObjectTask<'_> {
         }
         let sidecar = if has_sidecar { self.read_sidecar(location) } else { SidecarHint::none() };
         let (stored, verdict) = match self.converter.intake {
-            Some(intake) if intake.takes(self.entry.len_bytes) && !self.converter.link => {
-                self.through_a_file(intake, &sidecar)?
-            }
+            Some(intake) if self.goes_through_a_file(intake) => self.through_a_file(intake, &sidecar)?,
             _ if self.entry.len_bytes > INLINE_BYTES_MAX => self.in_place(&sidecar)?,
             _ => self.in_memory(&sidecar)?,
         };
@@ -189,6 +187,14 @@ impl ObjectTask<'_> {
             self.notes.push("in the wrong directory; migrated by its name".into());
         }
         Ok((Link { stored, sidecar: sidecar.digest }, verdict))
+    }
+
+    /// Which encoder a blob meets must not depend on what the file system can do: nothing is shared of a blob that is
+    /// compressed anew, and it goes through a file for its length alone.
+    fn goes_through_a_file(&self, intake: &Intake) -> bool {
+        let len_bytes = self.entry.len_bytes;
+        let may_share = !matches!(self.converter.compress, Compress::Zstd(_)) || len_bytes > INLINE_BYTES_MAX;
+        !self.converter.link && may_share && intake.takes(len_bytes)
     }
 
     /// A sidecar is a hint: whatever is wrong with it costs a note.

@@ -72,13 +72,7 @@ pub fn identify(stored: Content<'_>, name: Key, hint: Option<Encoding>, scratch:
         scratch.algorithm = identified.algorithm;
         return Answer { identified: Ok(identified), stored_hash };
     }
-    let mut text = format!("{} {}", Algorithm::Blake3, stored_hash);
-    for algorithm in Algorithm::ALL.into_iter().filter(|&algorithm| algorithm != Algorithm::Blake3) {
-        text.push_str(&format!(", {algorithm} {}", key(algorithm)));
-    }
-    if let Some(Err(what)) = decoded {
-        text.push_str(&format!("; {what}"));
-    }
+    let text = unidentified_text(key, decoded.and_then(Result::err));
     Answer { identified: Err(text), stored_hash }
 }
 
@@ -112,13 +106,17 @@ pub fn identify_streamed(
             Ok(Identified { algorithm, encoding, new_key, original_size: digests.len_bytes })
         }
         None => {
-            let keys =
-                Algorithm::ALL.map(|algorithm| format!("{algorithm} {}", digests.get(algorithm).unwrap_or(name)));
-            let fault = decoded.and_then(Result::err).map_or(String::new(), |what| format!("; {what}"));
-            Err(format!("{}{fault}", keys.join(", ")))
+            let key = |algorithm| digests.get(algorithm).expect("all were asked for");
+            Err(unidentified_text(key, decoded.and_then(Result::err)))
         }
     };
     Ok(Answer { identified, stored_hash })
+}
+
+/// The digests of what is stored, and why it does not decode.
+fn unidentified_text(key: impl Fn(Algorithm) -> Key, fault: Option<String>) -> String {
+    let keys = Algorithm::ALL.map(|algorithm| format!("{algorithm} {}", key(algorithm)));
+    format!("{}{}", keys.join(", "), fault.map_or(String::new(), |what| format!("; {what}")))
 }
 
 /// Content that was decoded in memory, or its digests if it is too large for that.
