@@ -94,7 +94,6 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
     let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
     let target_directories = directories_expected(sums.objects);
     let blob_bytes = if options.link { 0 } else { sums.object_bytes };
-    let shape = |shape: Shape| sums.shapes[shape as usize];
     Plan {
         source: absolute_text(root.path()),
         target: absolute_text(paths.target()),
@@ -102,12 +101,7 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
         object_bytes: sums.object_bytes,
         sidecars: sums.sidecars,
         others: sums.others,
-        layout: Layout {
-            flat: shape(Shape::Flat),
-            one_level: shape(Shape::OneLevel),
-            split_name: shape(Shape::SplitName),
-            two_levels: shape(Shape::TwoLevels),
-        },
+        layout: layout_of(sums),
         target_files: 2 * sums.objects + 1,
         target_directories,
         space_needed_bytes: blob_bytes
@@ -145,6 +139,17 @@ pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u
         next: "put back the file, or keep the store that was published".into(),
         damaged: true,
     })
+}
+
+/// Objects by where they lie.
+pub fn layout_of(sums: &ScanSums) -> Layout {
+    let count = |shape: Shape| sums.shapes[shape as usize];
+    Layout {
+        flat: count(Shape::Flat),
+        one_level: count(Shape::OneLevel),
+        split_name: count(Shape::SplitName),
+        two_levels: count(Shape::TwoLevels),
+    }
 }
 
 /// Shards that `objects` keys fall into on average, and those above them.

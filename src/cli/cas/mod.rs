@@ -1,6 +1,7 @@
 //! `haul cas`: content-addressed stores.
 
 mod arguments;
+mod doctor;
 mod dry_run;
 mod dual_run;
 mod generate;
@@ -17,6 +18,7 @@ mod request_upgrade;
 mod result_check;
 mod rewrite_refs;
 mod rollback;
+mod validate;
 mod verify;
 
 use super::verbs::verbs;
@@ -43,6 +45,10 @@ verbs! {
     Put(put::PutCommand),
     /// Give the references in other files the keys of the new store, or take them back
     RewriteRefs(rewrite_refs::RewriteRefsCommand),
+    /// Hold a target and its map against the source: every object there, byte for byte
+    Validate(validate::ValidateCommand),
+    /// Look at a store of any generation and say what it is and what is in the way
+    Doctor(doctor::DoctorCommand),
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
     /// Make the digests of the specification by every path that makes digests here

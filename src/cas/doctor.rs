@@ -1,0 +1,213 @@
+//! Looks at a store of any generation and says what it is and what is in the way (spec/requiem.md A9, `doctor`; unlike
+//! the original it looks at the store).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::books::Destination;
+use super::key::Key;
+use super::migrate::Generations;
+use super::moved::Moved;
+use super::options::MigrateOptions;
+use super::outcome::Counts;
+use super::paths::INDEX_NAME;
+use super::place::{Arrival, Placing};
+use super::plan::{Layout, layout_of};
+use super::sort_space::SortSpace;
+use super::source::SourceRoot;
+use super::source::inventory::InventoryBuilder;
+use super::store::index::{IndexReader, LineContent};
+use super::survey::survey;
+use crate::durable::{Disk, EntryKind, RealDisk};
+use crate::migration::units::count_text;
+use crate::migration::{Error, Finding, FirstFindings, OutcomeCounts, Severity};
+use crate::pipeline::{Control, Merged, SortedRuns};
+
+/// What a store is.
+#[derive(Debug, Clone, Serialize)]
+pub struct DoctorEnd {
+    /// True if nothing is in the way of a migration: no blocker.
+    pub ok: bool,
+    /// What a migration would leave out, or cannot begin with.
+    pub blockers: Vec<String>,
+    /// What is odd and in nobody's way.
+    pub warnings: Vec<String>,
+    /// Objects by the algorithm of their keys, found by hashing.
+    pub generations: Generations,
+    /// Objects by where they lie.
+    pub layout: Layout,
+    /// The index; `None` if there is none.
+    pub index: Option<IndexHealth>,
+    /// Temporary files that some writer left.
+    pub leftovers: u64,
+    /// Everything found, by outcome; `migrated` are the objects that were identified.
+    pub found: Counts,
+    /// What was looked at, in words.
+    pub covered: String,
+    /// The first findings.
+    pub findings: Vec<Finding>,
+    /// True if it was asked to stop; the numbers then cover a part.
+    pub stopped: bool,
+}
+
+/// How an index fits the objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct IndexHealth {
+    /// Lines that are records.
+    pub rows: u64,
+    /// Objects without a line.
+    pub missing: u64,
+    /// Keys with a line and without an object.
+    pub phantom: u64,
+    /// True if the last line is not ended.
+    pub torn_tail: bool,
+}
+
+/// Reads all of the store at `root` and describes it. Writes nothing in it.
+pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<DoctorEnd, Error> {
+    let source = SourceRoot::open(root)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let sorts = SortSpace::temporary(&disk)?;
+    let memory_bytes = options.sort_memory_bytes() / 3;
+    let builder = InventoryBuilder::over(sorts.runs("inventory", memory_bytes)?);
+    let mut names = Names { names: sorts.runs("names", memory_bytes)?, findings: FirstFindings::default() };
+    let surveyed = survey(&source, builder, &mut names, options, control)?;
+    let index = index_health(&*disk, root, names.names, sorts.runs("index", memory_bytes)?)?;
+    let counts = surveyed.state.counts;
+    let (blockers, warnings) = (blockers(&counts), warnings(&counts, index));
+    let identified = counts.migrated;
+    Ok(DoctorEnd {
+        ok: blockers.is_empty() && !surveyed.stopped,
+        blockers,
+        warnings,
+        generations: surveyed.state.generations.into(),
+        layout: layout_of(&surveyed.sums),
+        index,
+        leftovers: counts.skipped_temporary,
+        found: counts,
+        covered: format!(
+            "{} of {} objects hashed, {} identified; names, sidecars in part, index lines",
+            count_text(surveyed.state.objects),
+            count_text(surveyed.sums.objects),
+            count_text(identified)
+        ),
+        findings: names.findings.first,
+        stopped: surveyed.stopped,
+    })
+}
+
+fn blockers(counts: &Counts) -> Vec<String> {
+    let kinds = counts.each().into_iter().filter(|(name, count)| name.starts_with("refused") && *count > 0);
+    let mut blockers: Vec<_> = kinds.map(|(name, count)| format!("{name}: {}", count_text(count))).collect();
+    if counts.sum() == 0 {
+        blockers.push("nothing was found: is this the root of a store?".into());
+    }
+    blockers
+}
+
+fn warnings(counts: &Counts, index: Option<IndexHealth>) -> Vec<String> {
+    let kinds = counts.each().into_iter().filter(|(name, count)| name.starts_with("skipped") && *count > 0);
+    let mut warnings: Vec<_> = kinds.map(|(name, count)| format!("{name}: {}", count_text(count))).collect();
+    if let Some(index) = index {
+        for (name, count) in
+            [("objects without a line in the index", index.missing), ("lines without an object", index.phantom)]
+        {
+            if count > 0 {
+                warnings.push(format!("{name}: {}", count_text(count)));
+            }
+        }
+        if index.torn_tail {
+            warnings.push("the last line of the index is not ended".into());
+        }
+    }
+    warnings
+}
+
+/// The names of all objects.
+struct Names {
+    names: SortedRuns<32>,
+    findings: FirstFindings,
+}
+
+impl Destination for Names {
+    fn place(&mut self, _arrival: &Arrival<'_>) -> Result<Placing, Error> {
+        Ok(Placing::Done(super::moved::Fate::Migrated))
+    }
+
+    fn keep(&mut self, moved: &Moved) -> Result<(), Error> {
+        Ok(self.names.push(moved.old_key.0)?)
+    }
+
+    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+        // Notes on single objects are the report's of a migration.
+        if finding.severity > Severity::Note {
+            self.findings.push(finding);
+        }
+        Ok(())
+    }
+}
+
+/// Compares the lines of an index with the names of the objects, both in the order of keys.
+fn index_health(
+    disk: &dyn Disk,
+    root: &Path,
+    names: SortedRuns<32>,
+    mut lines: SortedRuns<32>,
+) -> Result<Option<IndexHealth>, Error> {
+    let path = root.join(INDEX_NAME);
+    if disk.kind(&path)? != Some(EntryKind::File) {
+        return Ok(None);
+    }
+    let mut health = IndexHealth::default();
+    let mut reader = IndexReader::open(disk, &path)?;
+    let failed = |e| Error::Disk(crate::durable::DiskError::new("read", &path, e));
+    while let Some(line) = reader.next().map_err(failed)? {
+        health.torn_tail |= line.torn;
+        if let LineContent::Record(parsed) = line.content {
+            health.rows += 1;
+            lines.push(parsed.record.digest.0)?;
+        }
+    }
+    let (mut names, mut lines) = (Distinct::new(names)?, Distinct::new(lines)?);
+    loop {
+        match (names.current, lines.current) {
+            (None, None) => return Ok(Some(health)),
+            (Some(name), Some(line)) if name == line => {
+                names.advance()?;
+                lines.advance()?;
+            }
+            (Some(name), line) if line.is_none_or(|line| name < line) => {
+                health.missing += 1;
+                names.advance()?;
+            }
+            _ => {
+                health.phantom += 1;
+                lines.advance()?;
+            }
+        }
+    }
+}
+
+/// Keys in order, each once.
+struct Distinct {
+    keys: Merged<32>,
+    current: Option<Key>,
+}
+
+impl Distinct {
+    fn new(keys: SortedRuns<32>) -> Result<Self, Error> {
+        let mut keys = keys.finish()?;
+        let current = keys.next()?.map(Key);
+        Ok(Self { keys, current })
+    }
+
+    fn advance(&mut self) -> Result<(), Error> {
+        let before = self.current;
+        while self.current == before && before.is_some() {
+            self.current = self.keys.next()?.map(Key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Holds a target and its map against the source: every readable object is there with the same content, and the map
+//! says so of each and of nothing else (spec/requiem.md A9, `validate`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::books::Destination;
+use super::key::{Algorithm, Key};
+use super::map::{KeyMap, MapRow};
+use super::migrate::Generations;
+use super::moved::{Fate, Moved};
+use super::options::MigrateOptions;
+use super::outcome::Counts;
+use super::paths::blob_path;
+use super::place::{Arrival, Placing};
+use super::record::{Encoding, parse_hint};
+use super::sort_space::SortSpace;
+use super::source::SourceRoot;
+use super::source::inventory::InventoryBuilder;
+use super::store::blob::read_blob;
+use super::survey::survey;
+use crate::durable::{Disk, RealDisk, read_source_whole};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity};
+use crate::pipeline::{Control, SortedRuns};
+
+/// Longer sidecars are none.
+const SIDECAR_BYTES_MAX: usize = 64 << 10;
+/// An old key with its algorithm.
+const OLD_KEY_BYTES: usize = 33;
+
+/// How a validation ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct ValidateEnd {
+    /// Objects of the source that were gone through.
+    pub objects: u64,
+    /// What the source holds, by outcome; `migrated` are those that could be identified.
+    pub source: Counts,
+    /// The identified ones by the algorithm of their keys.
+    pub generations: Generations,
+    /// Objects whose content the target has, byte for byte.
+    pub equal: u64,
+    /// Rows of the map.
+    pub map_rows: u64,
+    /// Errors: objects missing or different in the target, rows missing, wrong or surplus in the map.
+    pub errors: u64,
+    /// Findings by severity; what the source itself cannot give is `refused` and no error.
+    pub findings_count: FindingsCount,
+    /// The first of them.
+    pub findings: Vec<Finding>,
+    /// True if it was asked to stop; the numbers then cover a part.
+    pub stopped: bool,
+}
+
+/// Validates `target` and `map` against the store at `source`. Reads only.
+pub fn validate(
+    source: &Path,
+    target: &Path,
+    map: &Path,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<ValidateEnd, Error> {
+    let root = SourceRoot::open(source)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let sorts = SortSpace::temporary(&disk)?;
+    let memory_bytes = options.sort_memory_bytes() / 2;
+    let builder = InventoryBuilder::over(sorts.runs("inventory", memory_bytes)?);
+    let mut comparison = Comparison {
+        target,
+        map: KeyMap::open(map)?,
+        seen: sorts.runs("seen", memory_bytes)?,
+        equal: 0,
+        findings: FirstFindings::default(),
+        buffer: Vec::new(),
+    };
+    let surveyed = survey(&root, builder, &mut comparison, options, control)?;
+    let map_rows = if surveyed.stopped { 0 } else { comparison.find_surplus_rows()? };
+    Ok(ValidateEnd {
+        objects: surveyed.state.objects,
+        source: surveyed.state.counts,
+        generations: surveyed.state.generations.into(),
+        equal: comparison.equal,
+        map_rows,
+        errors: comparison.findings.count.fatal,
+        findings_count: comparison.findings.count,
+        findings: comparison.findings.first,
+        stopped: surveyed.stopped,
+    })
+}
+
+/// The target and the map, and how the source compares with them.
+struct Comparison<'a> {
+    target: &'a Path,
+    map: KeyMap,
+    seen: SortedRuns<OLD_KEY_BYTES>,
+    equal: u64,
+    findings: FirstFindings,
+    buffer: Vec<u8>,
+}
+
+impl Destination for Comparison<'_> {
+    fn place(&mut self, _arrival: &Arrival<'_>) -> Result<Placing, Error> {
+        Ok(Placing::Done(Fate::Migrated))
+    }
+
+    fn keep(&mut self, moved: &Moved) -> Result<(), Error> {
+        if moved.fate == Fate::Refused {
+            return Ok(());
+        }
+        let old = (moved.old_key, moved.algorithm);
+        self.seen.push(old_key_bytes(old))?;
+        let (new_key, size) = (moved.record.digest, moved.record.original_size);
+        let row = MapRow { old_key: old.0, old_algorithm: old.1, new_key, size };
+        if !self.map.find_old(old.0)?.contains(&row) {
+            self.fault(old.0, format!("the map does not say that {} {} became {new_key}", old.1, old.0));
+        }
+        match self.content_fault(new_key, size)? {
+            None => self.equal += 1,
+            Some(fault) => self.fault(old.0, format!("{new_key} in the target: {fault}")),
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+        self.findings.push(finding);
+        Ok(())
+    }
+}
+
+impl Comparison<'_> {
+    fn fault(&mut self, key: Key, reason: String) {
+        let (severity, id) = (Severity::Fatal, Some(key.to_string()));
+        let file = self.target.display().to_string();
+        self.findings.push(Finding { severity, file, offset: 0, length: 0, reason, id, sequence: None, related: None });
+    }
+
+    /// What keeps the target's object from having the content whose key and length these are.
+    fn content_fault(&mut self, key: Key, size: u64) -> Result<Option<String>, Error> {
+        let path = blob_path(self.target, key);
+        let mut sidecar = Vec::new();
+        let sidecar_path = super::paths::sidecar_path(self.target, key);
+        if let Err(error) = read_source_whole(&sidecar_path, SIDECAR_BYTES_MAX, &mut sidecar) {
+            return Ok(Some(format!("no sidecar: {}", error.source)));
+        }
+        let encoding = parse_hint(&sidecar).encoding.unwrap_or(Encoding::Identity);
+        Ok(match read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| Ok(())) {
+            Err(Error::Disk(error)) => Some(format!("{error}: {}", error.source)),
+            Err(error) => return Err(error),
+            Ok(Err(fault)) => Some(fault.to_string()),
+            Ok(Ok(digests)) if digests.key != key => Some("its content is another".into()),
+            Ok(Ok(digests)) if digests.original_size != size => Some("its content has another length".into()),
+            Ok(Ok(_)) => None,
+        })
+    }
+
+    /// Rows of the map whose old keys are not in the source. Gives the number of all rows.
+    fn find_surplus_rows(&mut self) -> Result<u64, Error> {
+        let seen = std::mem::replace(&mut self.seen, SortedRuns::in_memory());
+        let mut seen = seen.finish()?;
+        let mut next = seen.next()?;
+        let mut surplus = Vec::new();
+        let mut rows = 0;
+        for numbered in self.map.rows() {
+            let row = numbered?.row;
+            rows += 1;
+            let wanted = old_key_bytes((row.old_key, row.old_algorithm));
+            while next.is_some_and(|seen| seen < wanted) {
+                next = seen.next()?;
+            }
+            if next != Some(wanted) && surplus.len() < crate::migration::FINDINGS_KEPT_MAX {
+                surplus.push(row);
+            }
+        }
+        for row in surplus {
+            let text = format!("the map has {} {}, the source has no such object", row.old_algorithm, row.old_key);
+            self.fault(row.old_key, text);
+        }
+        Ok(rows)
+    }
+}
+
+/// In the order of the map: by key, then by the name of the algorithm.
+fn old_key_bytes(old: (Key, Algorithm)) -> [u8; OLD_KEY_BYTES] {
+    let mut bytes = [0; OLD_KEY_BYTES];
+    bytes[..32].copy_from_slice(&old.0.0);
+    bytes[32] = old.1 as u8;
+    bytes
+}
