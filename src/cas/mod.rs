@@ -6,6 +6,7 @@ pub mod check;
 pub mod convert;
 pub mod digest;
 pub mod dry_run;
+pub mod estimate;
 pub mod exchange;
 pub mod frame;
 pub mod health;

@@ -2,9 +2,11 @@
 
 pub mod arguments;
 mod dry_run;
+mod estimate;
 mod generations;
 mod health;
 mod migrate;
+mod plan;
 mod rollback;
 mod verify;
 
@@ -16,6 +18,10 @@ verbs! {
 
     /// Say which digests and encodings this haul has; looks at no store
     Health(health::HealthCommand),
+    /// Show what a migration would read and need; reads only
+    Plan(plan::PlanCommand),
+    /// Measure disks and digests for a moment and say how long a migration takes
+    Estimate(estimate::EstimateCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
     /// Take a migration back, after proving that its source is what was migrated
