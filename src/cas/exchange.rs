@@ -30,19 +30,19 @@ impl Exchange<'_> {
 
     /// Exchanges the run's store at `own` for the one at `other`, durably. One of both is the target. The mark stays.
     pub fn make(&self, own: &Path, other: &Path) -> Result<(), Error> {
-        if !self.is_marked(own)? {
-            replace_file(self.disk, &own.join(MARK_NAME), self.run_id.as_bytes())?;
-        }
+        // Also where it is there: the attempt that made it may have died before it was durable.
+        replace_file(self.disk, &own.join(MARK_NAME), self.run_id.as_bytes())?;
         self.disk.exchange(own, other)?;
         self.sync()
     }
 
     /// Takes the mark off the store at `path`, if it has one.
     pub fn unmark(&self, path: &Path) -> Result<(), Error> {
-        if self.is_marked(path)? {
-            remove_tree(self.disk, &path.join(MARK_NAME))?;
+        match marked_by(self.disk, path)? {
+            Some(run_id) if run_id != self.run_id => Ok(()),
+            // Durably also where it is gone: the attempt that took it off may have died before.
+            _ => Ok(remove_tree(self.disk, &path.join(MARK_NAME))?),
         }
-        Ok(())
     }
 
     /// True if the store that stood at the target lies where the run's own was staged.
@@ -52,9 +52,9 @@ impl Exchange<'_> {
 
     /// Brings the replaced store to its place after an exchange, if it is not there yet, and takes off the mark.
     pub fn settle(&self) -> Result<(), Error> {
+        // Each step durably before the next, also one that an attempt made before it died.
+        self.sync()?;
         if self.is_half_done()? {
-            // The attempt that made the exchange may have died before it was durable.
-            self.sync()?;
             self.disk.rename(&self.paths.staging(), &self.paths.replaced())?;
             self.disk.sync_directory(self.paths.run_directory().path())?;
         }

@@ -100,17 +100,17 @@ pub fn publish_merge(
     let live_index = paths.target().join(INDEX_NAME);
     let staged_index = paths.staging().join(INDEX_NAME);
     if disk.kind(&staged_index)?.is_none() {
-        let live = file_digest(disk, &live_index)?;
-        return match live {
-            // The index was renamed, and the run died before it could say so.
-            Some((digest, _)) if digest == sealed.digest => Ok(remove_tree(disk, &paths.staging()).map(|()| true)?),
-            _ => Err(Error::State {
+        if file_digest(disk, &live_index)? != Some((sealed.digest, sealed.len_bytes)) {
+            return Err(Error::State {
                 path: staged_index,
                 what: "the sealed index is gone and the target has another".into(),
                 next: "start over with --restart".into(),
                 damaged: true,
-            }),
-        };
+            });
+        }
+        // The index was renamed, and the run died before it could say so, perhaps before that was durable.
+        disk.sync_directory(paths.target())?;
+        return Ok(remove_tree(disk, &paths.staging()).map(|()| true)?);
     }
     check_index_kept(disk, paths)?;
     keep_index(disk, paths)?;

@@ -12,6 +12,7 @@ pub mod domain;
 pub mod dry_run;
 pub mod dual_run;
 pub mod era;
+pub mod estimate;
 pub mod exchange;
 pub mod frame;
 pub mod generate;

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::options::MigrateOptions;
 use super::paths::{TargetPaths, check_apart};
 use super::source::SourceRoot;
+use super::source::inventory::Entry;
 use super::source::location::Shape;
-use super::source::scan::{Found, ScanSums, scan};
+use super::source::scan::{Found, ScanSums, scan_watched};
 use super::state::CHECKPOINT_KIND;
 use crate::durable::{Disk, read_file};
 use crate::migration::plan::{escape_name, plan_digest, unescape_name};
 use crate::migration::{Error, RunDirectory};
-use crate::pipeline::StopToken;
+use crate::pipeline::Control;
 
 /// Version of what the plan's digest and the checkpoint speak of.
 const FORMAT_VERSION: u32 = 1;
@@ -78,13 +79,34 @@ pub struct Layout {
 }
 
 /// Walks the source and says what a migration would read and need. Writes nothing.
-pub fn plan(source: &Path, target: &Path, options: &MigrateOptions, stop: &StopToken) -> Result<Plan, Error> {
+pub fn plan(
+    source: &Path,
+    paths: &TargetPaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Plan, Error> {
+    look(source, paths, options, control, |_| ()).map(|(_, plan)| plan)
+}
+
+/// As [`plan`], with every object shown to `on_object`, in any order.
+pub fn look(
+    source: &Path,
+    paths: &TargetPaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+    mut on_object: impl FnMut(&Entry),
+) -> Result<(SourceRoot, Plan), Error> {
     let root = SourceRoot::open(source)?;
-    let paths = TargetPaths::new(target)?;
-    check_apart(source, &paths)?;
-    let walked = scan(&root, options.parallel_workers.get(), stop, |_: Found| Ok(()))?;
-    let sums = walked.ok_or_else(|| Error::Stopped { next: "plan again".into() })?;
-    Ok(plan_of(&root, &paths, &sums, options))
+    check_apart(source, paths)?;
+    let scanned = scan_watched(&root, options.parallel_workers.get(), control, |found| {
+        if let Found::Object(entry) = &found {
+            on_object(entry);
+        }
+        Ok(())
+    })?;
+    let sums = scanned.ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let plan = plan_of(&root, paths, &sums, options);
+    Ok((root, plan))
 }
 
 /// The plan for a source that was walked.

@@ -135,7 +135,7 @@ pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement
     match placement {
         Placement::New => Ok(()),
         Placement::Replace => Exchange { disk, paths, run_id: &state.run_id }.settle(),
-        Placement::Merge if is_live(disk, paths, state)? => Ok(()),
+        Placement::Merge if is_live(disk, paths, state)? => Ok(disk.sync_directory(paths.target())?),
         Placement::Merge => {
             let file_system = disk.file_system(paths.run_directory().path())?;
             // Its index was not replaced yet, and may have been written to since.

@@ -50,10 +50,11 @@ impl SourceReader {
         Ok(Self { inventory, next_item: items_done, records_max: batch_records.max(1), compress, ahead: None })
     }
 
-    fn memory_bytes(&self, item: &Item) -> u64 {
+    /// Memory that an item needs while it is moved.
+    pub fn memory_bytes(item: &Item, compress: Compress) -> u64 {
         let Item::Object { entry, .. } = item else { return OBJECT_OVERHEAD_BYTES };
         let blob_bytes = match entry.len_bytes {
-            0..=INLINE_BYTES_MAX if self.compress == Compress::AsStored => entry.len_bytes,
+            0..=INLINE_BYTES_MAX if compress == Compress::AsStored => entry.len_bytes,
             0..=INLINE_BYTES_MAX => 2 * entry.len_bytes,
             _ => STREAMED_OBJECT_BYTES,
         };
@@ -69,7 +70,7 @@ impl SourceReader {
                 None => self.inventory.next()?,
             };
             let Some(item) = next else { break };
-            let bytes = self.memory_bytes(&item);
+            let bytes = Self::memory_bytes(&item, self.compress);
             if memory_bytes + bytes > BATCH_BLOB_BYTES && !items.is_empty() {
                 self.ahead = Some(item);
                 break;

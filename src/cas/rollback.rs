@@ -152,6 +152,8 @@ impl Rollback<'_> {
     /// Brings journal and leftovers up to the checkpoint, which calls the run rolled back.
     fn settle(&self, proof: &Proof) -> Result<(), Error> {
         let Withdrawal { paths, state, placement, .. } = self.withdrawal;
+        // The attempt that stored the checkpoint may have died before it was durable.
+        self.disk.sync_directory(paths.run_directory().path())?;
         let entries = journal::last(&**self.disk, paths.run_directory().path(), ENTRIES_SEARCHED)?;
         if !entries.iter().any(|entry| entry.event == EVENT && entry.run_id == state.run_id) {
             let detail = json!({

@@ -11,6 +11,7 @@ mod confirm;
 mod demo;
 mod failure;
 mod findings;
+mod journal;
 mod output;
 mod signals;
 mod space;

@@ -83,6 +83,9 @@ pub trait Disk: Send + Sync {
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError>;
     /// Bytes that an unprivileged user may still write to the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError>;
+    /// Files and directories that an unprivileged user may still make on the file system that holds `path`; `None` if it
+    /// sets no limit.
+    fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError>;
     /// Takes the exclusive lock on the file at `path`, creating it if needed, and writes `owner` into it.
     /// It is held until the guard drops or the process ends. `Err(owner text)` in the inner result: another holds it.
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError>;

@@ -128,6 +128,12 @@ impl Disk for RealDisk {
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
     }
 
+    fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        let status = rustix::fs::statvfs(path).map_err(|e| DiskError::new("count free inodes at", path, e.into()))?;
+        // File systems that make inodes as they need them say 0 of 0.
+        Ok((status.f_files > 0).then_some(status.f_favail))
+    }
+
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
         lock_file(path, owner).map_err(|e| DiskError::new("lock", path, e))
     }
@@ -340,9 +346,11 @@ mod tests {
     }
 
     #[test]
-    fn free_bytes_are_known() {
+    fn what_is_free_is_known() {
         assert!(RealDisk.free_bytes(&std::env::temp_dir()).unwrap() > 0);
         assert!(RealDisk.free_bytes(Path::new("/nowhere/at/all")).is_err());
+        assert_ne!(RealDisk.free_inodes(&std::env::temp_dir()).unwrap(), Some(0));
+        assert!(RealDisk.free_inodes(Path::new("/nowhere/at/all")).is_err());
     }
 
     const LOCK_PATH_VARIABLE: &str = "HAUL_TEST_LOCK_PATH";

@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use bincode::Decode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Error, HeldRun};
+use super::{CheckpointFile, Error, HeldRun};
 use crate::durable::{Disk, EntryKind, directory_bytes, remove_tree};
 
 /// Something that can be removed. `K` says what it is, in the words of its room.
@@ -24,6 +25,29 @@ pub struct CleanItem<K> {
     pub with_checkpoint: bool,
 }
 
+/// What the checkpoint tells of the last run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastRun<T> {
+    /// There is none.
+    None,
+    /// Its state.
+    Known(Box<T>),
+    /// There is a checkpoint, perhaps of a newer version: what it describes may be of use.
+    Unreadable,
+}
+
+impl<T: Decode<()>> LastRun<T> {
+    /// Reads the checkpoint.
+    pub fn load(disk: &dyn Disk, checkpoint: &CheckpointFile) -> Result<Self, Error> {
+        match checkpoint.load(disk) {
+            Ok(None) => Ok(Self::None),
+            Ok(Some(state)) => Ok(Self::Known(Box::new(state))),
+            Err(Error::State { .. }) => Ok(Self::Unreadable),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Of what lies there: whether work is lost with it, and whether the checkpoint describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Worth {
@@ -31,6 +55,11 @@ pub struct Worth {
     pub loses_work: bool,
     /// See [`CleanItem::with_checkpoint`].
     pub with_checkpoint: bool,
+}
+
+impl Worth {
+    /// What only an unreadable checkpoint could tell the worth of.
+    pub const UNKNOWN: Self = Self { loses_work: true, with_checkpoint: false };
 }
 
 /// Collects what can be removed.

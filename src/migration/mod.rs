@@ -20,7 +20,7 @@ mod test_disk;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
-pub use clean_up::{CleanItem, CleanList, Worth, clean_up};
+pub use clean_up::{CleanItem, CleanList, LastRun, Worth, clean_up};
 pub use error::{Error, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use first_findings::{FINDINGS_KEPT_MAX, FirstFindings};

@@ -10,7 +10,7 @@ use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, HeldRun, Stage, Worth, clean_up};
+use crate::migration::{CheckpointFile, CleanList, Error, HeldRun, LastRun, Stage, Worth, clean_up};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,65 +31,48 @@ pub enum CleanKind {
 /// Something that can be removed.
 pub type CleanItem = crate::migration::CleanItem<CleanKind>;
 
-/// What the checkpoint tells of the last run.
-enum LastRun {
-    None,
-    Known(Box<RunState>),
-    /// There is a checkpoint, perhaps of a newer version: what it describes may be of use.
-    Unreadable,
-}
-
 /// Lists what can be removed. The log, the pointer and the live store are never among it, and neither are journal and
 /// reports.
 pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanItem>, Error> {
     let disk = &*disk;
     let live = live_store(disk, paths)?;
     let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
-    let run = match checkpoint.load::<RunState>(disk) {
-        Ok(None) => LastRun::None,
-        Ok(Some(state)) => LastRun::Known(Box::new(state)),
-        Err(Error::State { .. }) => LastRun::Unreadable,
-        Err(error) => return Err(error),
-    };
+    let run = LastRun::load(disk, &checkpoint)?;
     let mut list = CleanList::new(disk);
     let is_ours_in_root = |name: &str| name == format!(".{POINTER}.tmp") || name.starts_with(SCRATCH_PREFIX);
     list.add_temporary(paths.root(), EntryKind::File, CleanKind::Temporary, is_ours_in_root)?;
     list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, |_| true)?;
     list.add(paths.scratch(), CleanKind::Scratch, Worth::default())?;
     list.add(paths.verification(), CleanKind::Verification, Worth::default())?;
-    list.add(paths.staging(), CleanKind::Staging, run.staging())?;
+    list.add(paths.staging(), CleanKind::Staging, worth_of_staging(&run))?;
     for entry in disk.list(paths.root())? {
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
         if entry.kind == EntryKind::Directory && live.as_deref() != Some(name) {
-            list.add(paths.store(name), CleanKind::Store, run.store(name))?;
+            list.add(paths.store(name), CleanKind::Store, worth_of_store(&run, name))?;
         }
     }
     Ok(list.items())
 }
 
-impl LastRun {
-    /// The worth of what is staged.
-    fn staging(&self) -> Worth {
-        match self {
-            Self::None => Worth::default(),
-            Self::Known(state) => {
-                let unfinished = state.stage < Stage::Sealed;
-                Worth { loses_work: unfinished, with_checkpoint: unfinished }
-            }
-            Self::Unreadable => Worth { loses_work: true, with_checkpoint: false },
+fn worth_of_staging(run: &LastRun<RunState>) -> Worth {
+    match run {
+        LastRun::None => Worth::default(),
+        LastRun::Known(state) => {
+            let unfinished = state.stage < Stage::Sealed;
+            Worth { loses_work: unfinished, with_checkpoint: unfinished }
         }
+        LastRun::Unreadable => Worth::UNKNOWN,
     }
+}
 
-    /// The worth of a store that is not live.
-    fn store(&self, name: &str) -> Worth {
-        match self {
-            Self::None => Worth::default(),
-            Self::Known(state) if state.store == name => {
-                Worth { loses_work: state.stage < Stage::Published, with_checkpoint: true }
-            }
-            Self::Known(_) => Worth::default(),
-            Self::Unreadable => Worth { loses_work: true, with_checkpoint: false },
+/// The worth of a store that is not live.
+fn worth_of_store(run: &LastRun<RunState>, name: &str) -> Worth {
+    match run {
+        LastRun::Known(state) if state.store == name => {
+            Worth { loses_work: state.stage < Stage::Published, with_checkpoint: true }
         }
+        LastRun::None | LastRun::Known(_) => Worth::default(),
+        LastRun::Unreadable => Worth::UNKNOWN,
     }
 }
 

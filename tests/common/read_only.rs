@@ -77,6 +77,9 @@ impl Disk for ReadOnly {
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
         RealDisk.free_bytes(path)
     }
+    fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        RealDisk.free_inodes(path)
+    }
     fn try_lock(&self, path: &Path, _owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
         refuse(path)
     }

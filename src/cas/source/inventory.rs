@@ -13,7 +13,7 @@ pub const INVENTORY_RECORD_BYTES: usize = LOCATION_BYTES + 1 + 8 + 8 + 4 + 8;
 const SIDECAR: u8 = 255;
 
 /// What stands under an object's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum EntryKind {
     /// A regular file.
@@ -39,7 +39,7 @@ impl EntryKind {
 }
 
 /// An object as the walk saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// Where.
     pub location: Location,

@@ -117,6 +117,16 @@ impl ResultArgs {
     }
 }
 
+/// How blobs come into the target.
+#[derive(Args)]
+#[command(next_help_heading = "Result")]
+pub struct LinkArgs {
+    /// Give blobs that stay as they are a second name (a hard link) instead of a copy: what is later written into a
+    /// file of the old store in place, as v0.5 did, then also changes the new one
+    #[arg(long)]
+    pub link: bool,
+}
+
 /// Values of `--durability`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DurabilityArg {

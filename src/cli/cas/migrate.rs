@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::arguments::{DurabilityArg, MoveArgs, ResultArgs, scope};
+use super::arguments::{DurabilityArg, LinkArgs, MoveArgs, ResultArgs, scope};
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
@@ -66,10 +66,6 @@ pub struct MigrateCommand {
     /// Stop before the store is published; the same command without this does that later
     #[arg(long)]
     no_publish: bool,
-    /// Give blobs that stay as they are a second name (a hard link) instead of a copy: what is later written into a
-    /// file of the old store in place, as v0.5 did, then also changes the new one
-    #[arg(long)]
-    link: bool,
     /// When what is written is made durable
     #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Course")]
     durability: DurabilityArg,
@@ -81,6 +77,8 @@ pub struct MigrateCommand {
     checkpoint_interval: NonZeroU64,
     #[command(flatten)]
     result: ResultArgs,
+    #[command(flatten)]
+    link: LinkArgs,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -126,7 +124,7 @@ impl MigrateCommand {
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
             start,
-            link: self.link,
+            link: self.link.link,
             durability: self.durability.into(),
             read_back: self.verify.into(),
             publish: !self.no_publish,

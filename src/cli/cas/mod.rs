@@ -4,6 +4,7 @@ mod arguments;
 mod doctor;
 mod dry_run;
 mod dual_run;
+mod estimate;
 mod generate;
 mod generations;
 mod get;
@@ -13,6 +14,7 @@ mod info;
 mod ls;
 mod map;
 mod migrate;
+mod plan;
 mod put;
 mod request_upgrade;
 mod result_check;
@@ -29,6 +31,10 @@ verbs! {
 
     /// Make up a store of any generation
     Generate(generate::GenerateCommand),
+    /// Show what a migration would read and need; reads only
+    Plan(plan::PlanCommand),
+    /// Measure disks and digests for a moment and say how long a migration takes
+    Estimate(estimate::EstimateCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
     /// Read a v2 store again and say everything that is wrong with it

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::arguments::{RECORDS_NOUN, SpaceArgs};
 use crate::cli::arguments::OutputArgs;
+use crate::cli::journal::journal_text;
 use crate::cli::output;
 use crate::durable::RealDisk;
 use crate::migration::exit;
@@ -75,8 +76,7 @@ fn render(text: &mut String, status: &Status) -> std::fmt::Result {
         line("staging", &bytes_text(status.staging_bytes))?;
     }
     for entry in &status.journal {
-        let stage = entry.detail.get("stage").and_then(|stage| stage.as_str()).unwrap_or_default();
-        line("journal", format!("{} {} {stage}", entry.at, entry.event).trim_end())?;
+        line("journal", &journal_text(entry))?;
     }
     line("next", &status.next)
 }

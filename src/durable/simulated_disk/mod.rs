@@ -232,6 +232,10 @@ impl Disk for SimulatedDisk {
         self.state.lock().free_bytes(path).map_err(|e| DiskError::new("measure free space at", path, e))
     }
 
+    fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        self.free_bytes(path).map(|_| None)
+    }
+
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
         let answer = self.state.lock().try_lock(path, owner).map_err(|e| DiskError::new("lock", path, e))?;
         Ok(answer.map(|node| LockGuard(Box::new(SimulatedLock { state: self.state.clone(), node }))))

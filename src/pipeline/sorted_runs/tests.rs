@@ -136,6 +136,10 @@ impl Disk for ToyDisk {
         self.inner.free_bytes(path)
     }
 
+    fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        self.inner.free_inodes(path)
+    }
+
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
         self.inner.try_lock(path, owner)
     }
