@@ -14,11 +14,13 @@ impl Key {
     /// The key that `text` writes: exactly 64 of `[0-9a-f]`; `None` for anything else, uppercase digits included.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: &[u8; KEY_TEXT_BYTES] = text.try_into().ok()?;
-        let mut key = [0; 32];
+        let (mut key, mut seen) = ([0; 32], 0);
         for (byte, pair) in key.iter_mut().zip(text.as_chunks::<2>().0) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+            let [high, low] = pair.map(|digit| VALUES[usize::from(digit)]);
+            *byte = high << 4 | low;
+            seen |= high | low;
         }
-        Some(Self(key))
+        (seen < 16).then_some(Self(key))
     }
 
     /// Its 64 hex digits.
@@ -31,13 +33,21 @@ impl Key {
     }
 }
 
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
+/// True for the digits of keys: `[0-9a-f]`.
+pub fn is_key_digit(byte: u8) -> bool {
+    VALUES[usize::from(byte)] < 16
 }
+
+/// What each byte is worth as a digit; 255 for those that are none.
+const VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[DIGITS[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

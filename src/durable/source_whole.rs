@@ -10,20 +10,23 @@ use std::path::Path;
 use super::DiskError;
 
 /// Appends the bytes of a file to `buffer` and counts them. Where they are more than `len_bytes`, at least one more is
-/// appended, but not necessarily all: who finds another number than expected knows that the file has changed. Links are not followed (`ELOOP`), and a pipe is not waited for.
+/// appended, but not necessarily all: who finds another number than expected knows that the file has changed. Links are
+/// not followed (`ELOOP`), and a pipe is not waited for.
 pub fn read_source_whole(path: &Path, len_bytes: usize, buffer: &mut Vec<u8>) -> Result<usize, DiskError> {
     let wrap = |e| DiskError::new("read source", path, e);
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(wrap)?;
-    read_to_limit(&file, len_bytes.saturating_add(1), buffer).map_err(wrap)
+    read_to_limit(&file, len_bytes, buffer).map_err(wrap)
 }
 
-fn read_to_limit(file: &File, limit_bytes: usize, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    buffer.try_reserve(limit_bytes)?;
+fn read_to_limit(file: &File, len_bytes: usize, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    buffer.try_reserve(len_bytes.saturating_add(1))?;
     let mut read_bytes = 0;
-    while read_bytes < limit_bytes {
+    while read_bytes <= len_bytes {
         match rustix::io::read(file, rustix::buffer::spare_capacity(buffer)) {
             Ok(0) => break,
+            // There was room for more, and no more came: a call saved for every file of the expected length.
+            Ok(count) if read_bytes + count == len_bytes => return Ok(len_bytes),
             Ok(count) => read_bytes += count,
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),

@@ -5,11 +5,14 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::cas::key::{KEY_TEXT_BYTES, Key};
+use crate::cas::key::{KEY_TEXT_BYTES, Key, is_key_digit};
 use crate::migration::plan::escape_name;
 
 /// Length of the longest location: two shards and a whole key.
 pub const LOCATION_BYTES: usize = 6 + KEY_TEXT_BYTES;
+
+/// Length of a name that its directory has taken two digits of.
+const SPLIT_NAME_BYTES: usize = KEY_TEXT_BYTES - 2;
 
 /// The name of a directory that holds a share of the objects: two hex digits.
 pub type Shard = [u8; 2];
@@ -17,7 +20,7 @@ pub type Shard = [u8; 2];
 /// The shard that a directory's name stands for: exactly two of `[0-9a-f]`.
 pub fn shard(name: &OsStr) -> Option<Shard> {
     let name: Shard = name.as_bytes().try_into().ok()?;
-    name.iter().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(digit)).then_some(name)
+    name.iter().all(|&digit| is_key_digit(digit)).then_some(name)
 }
 
 /// Path of an object relative to the directory of objects, in any layout that a generation had: `<key>`, `AB/<key>`,
@@ -29,6 +32,11 @@ pub struct Location([u8; LOCATION_BYTES]);
 impl Location {
     /// The object `name` in the directory that `shards` (two at most) lead to; `None` if the name is not that of one.
     pub fn new(shards: &[Shard], name: &[u8]) -> Option<Self> {
+        let is_split = shards.len() == 1 && name.len() == SPLIT_NAME_BYTES;
+        let is_whole = shards.len() <= 2 && name.len() == KEY_TEXT_BYTES;
+        if !(is_split || is_whole) || !name.iter().all(|&byte| is_key_digit(byte)) {
+            return None;
+        }
         let mut bytes = [0; LOCATION_BYTES];
         let mut len = 0;
         for shard in shards {
@@ -36,20 +44,19 @@ impl Location {
             bytes[len + 2] = b'/';
             len += 3;
         }
-        bytes.get_mut(len..len + name.len())?.copy_from_slice(name);
-        let location = Self(bytes);
-        location.parse_key().map(|_| location)
+        bytes[len..len + name.len()].copy_from_slice(name);
+        Some(Self(bytes))
     }
 
     /// The location that [`Location::bytes`] gave, `None` if these bytes are none.
     pub fn from_bytes(bytes: [u8; LOCATION_BYTES]) -> Option<Self> {
-        let location = Self(bytes);
-        let text = location.text();
+        let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(LOCATION_BYTES);
+        let text = &bytes[..len];
         let mut parts = text.split(|&byte| byte == b'/');
         let name = parts.next_back()?;
         let shards: Option<Vec<Shard>> = parts.map(|part| shard(OsStr::from_bytes(part))).collect();
         let shards = shards.filter(|shards| shards.len() <= 2)?;
-        Self::new(&shards, name).filter(|parsed| *parsed == location)
+        Self::new(&shards, name).filter(|parsed| parsed.0 == bytes)
     }
 
     /// Its text, filled up with zeros.
@@ -64,49 +71,47 @@ impl Location {
 
     /// The key that the object's name says.
     pub fn key(&self) -> Key {
-        self.parse_key().expect("a location is that of a key")
+        Key::parse(&self.key_text()).expect("a location is that of a key")
     }
 
     /// True if the shards are not those of the key.
     pub fn is_misplaced(&self) -> bool {
-        let (shards, key) = (self.shards_text(), self.key().text());
-        shards.iter().filter(|&&byte| byte != b'/').zip(key).any(|(shard, digit)| *shard != digit)
+        let shards = &self.0[..self.shape().shards_bytes()];
+        shards.iter().filter(|&&byte| byte != b'/').zip(self.key_text()).any(|(shard, digit)| *shard != digit)
+    }
+
+    /// True if readers of a v2 store look for the object there: `AB/CD/<key>` with the digits of the key.
+    pub fn is_in_place(&self) -> bool {
+        self.shape() == Shape::TwoLevels && !self.is_misplaced()
     }
 
     /// The shape of the path.
     pub fn shape(&self) -> Shape {
-        match (self.shards_text().len(), self.text().len() - self.shards_text().len()) {
-            (0, _) => Shape::Flat,
-            (3, KEY_TEXT_BYTES) => Shape::OneLevel,
-            (3, _) => Shape::SplitName,
-            _ => Shape::TwoLevels,
+        // Its length tells: it is filled up with zeros, and no two shapes are as long.
+        let is_over_at = |len: usize| self.0[len] == 0;
+        if !is_over_at(LOCATION_BYTES - 1) {
+            Shape::TwoLevels
+        } else if is_over_at(Shape::Flat.text_bytes()) {
+            Shape::Flat
+        } else if is_over_at(Shape::SplitName.text_bytes()) {
+            Shape::SplitName
+        } else {
+            Shape::OneLevel
         }
     }
 
     fn text(&self) -> &[u8] {
-        let len = self.0.iter().position(|&byte| byte == 0).unwrap_or(LOCATION_BYTES);
-        &self.0[..len]
+        &self.0[..self.shape().text_bytes()]
     }
 
-    /// The shards, each with the `/` behind it.
-    fn shards_text(&self) -> &[u8] {
-        let text = self.text();
-        &text[..text.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1)]
-    }
-
-    fn parse_key(&self) -> Option<Key> {
-        let (shards, text) = (self.shards_text(), self.text());
-        let name = &text[shards.len()..];
-        if name.len() == KEY_TEXT_BYTES {
-            return Key::parse(name);
-        }
+    fn key_text(&self) -> [u8; KEY_TEXT_BYTES] {
+        let shape = self.shape();
         let mut key = [0; KEY_TEXT_BYTES];
-        if shards.len() != 3 || name.len() != KEY_TEXT_BYTES - 2 {
-            return None;
-        }
-        key[..2].copy_from_slice(&shards[..2]);
-        key[2..].copy_from_slice(name);
-        Key::parse(&key)
+        let name = &self.0[shape.shards_bytes()..shape.text_bytes()];
+        let (from_shard, from_name) = key.split_at_mut(KEY_TEXT_BYTES - name.len());
+        from_shard.copy_from_slice(&self.0[..from_shard.len()]);
+        from_name.copy_from_slice(name);
+        key
     }
 }
 
@@ -134,6 +139,23 @@ pub enum Shape {
     SplitName,
     /// `AB/CD/<key>`
     TwoLevels,
+}
+
+impl Shape {
+    /// Length of the shards, each with the `/` behind it.
+    fn shards_bytes(self) -> usize {
+        match self {
+            Self::Flat => 0,
+            Self::OneLevel | Self::SplitName => 3,
+            Self::TwoLevels => 6,
+        }
+    }
+
+    /// Length of the whole path.
+    fn text_bytes(self) -> usize {
+        let name_bytes = if self == Self::SplitName { SPLIT_NAME_BYTES } else { KEY_TEXT_BYTES };
+        self.shards_bytes() + name_bytes
+    }
 }
 
 #[cfg(test)]

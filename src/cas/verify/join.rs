@@ -1,7 +1,6 @@
 //! Objects and index lines side by side, both streamed in the order of keys.
 
 use crate::cas::source::inventory::Entry;
-use crate::cas::source::location::Shape;
 use crate::cas::source::{Inventory, Item, Location};
 use crate::cas::store::sorted_index::{IndexedObject, SortedIndex};
 use crate::migration::Error;
@@ -22,11 +21,6 @@ pub enum Joined {
     LoneSidecar(Location),
     /// A line of the index whose object is not in its place.
     LineAlone(IndexedObject),
-}
-
-/// True if readers look for the object there: `AB/CD/<key>` with the digits of the key.
-pub fn is_in_place(location: &Location) -> bool {
-    location.shape() == Shape::TwoLevels && !location.is_misplaced()
 }
 
 /// Joins what was found with what the index lists. Objects in their places come in the order of their keys, which is
@@ -58,7 +52,7 @@ impl Join {
             }
             Some(Item::Object { entry, has_sidecar }) => (entry, has_sidecar),
         };
-        if !is_in_place(&entry.location) {
+        if !entry.location.is_in_place() {
             self.take_item()?;
             return Ok(Some(Joined::Object { entry, has_sidecar, indexed: None }));
         }
@@ -156,7 +150,7 @@ mod tests {
                 match one {
                     Joined::Object { entry, has_sidecar, indexed } => {
                         let key = entry.location.key().0[0];
-                        if is_in_place(&entry.location) {
+                        if entry.location.is_in_place() {
                             prop_assert!(seen.insert(key));
                             prop_assert_eq!(has_sidecar, sidecars.contains(&key));
                             prop_assert_eq!(indexed.is_some(), lines.contains(&key));

@@ -26,7 +26,7 @@ pub use blob::{BlobDigests, BlobFault, BlobScratch, ContentDigest, ContentFault,
 pub use end::VerifyEnd;
 pub use fault::{FAULT_TEXT_BYTES_MAX, FaultKind, FaultSeverity, VerifyFault};
 pub use index::{IndexRead, line_path, read_index};
-pub use join::{Join, Joined, is_in_place};
+pub use join::{Join, Joined};
 pub use object::{Checked, ObjectChecker, Totals, object_path};
 pub use request::{Sample, Share, ShareBuilder, VerifyRequest};
 pub use state::{OnSound, VERIFY_KIND};

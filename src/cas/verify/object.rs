@@ -5,7 +5,7 @@ use std::path::Path;
 use super::blob::{BlobDigests, BlobFault, BlobScratch, ContentFault, digest_blob};
 use super::fault::{FaultKind, VerifyFault};
 use super::index::line_path;
-use super::join::{Joined, is_in_place};
+use super::join::Joined;
 use super::reader::{Batch, Task};
 use super::tally::Tally;
 use crate::cas::key::Key;
@@ -100,7 +100,7 @@ impl ObjectChecker<'_> {
             Joined::Object { entry, has_sidecar, indexed } => {
                 let mut check = ObjectCheck { checker: self, entry, faults: Vec::new() };
                 check.placing();
-                if is_in_place(&entry.location) {
+                if entry.location.is_in_place() {
                     check.line(indexed.as_ref());
                 }
                 let read = match task.is_read {
@@ -161,7 +161,7 @@ impl ObjectCheck<'_> {
         if self.entry.kind != EntryKind::File {
             self.add(FaultKind::NotAFile, self.entry.kind.text());
         }
-        if !is_in_place(&self.entry.location) {
+        if !self.entry.location.is_in_place() {
             self.add(FaultKind::Misplaced, "it lies in another directory than its name says: no reader finds it");
         }
     }
@@ -175,7 +175,7 @@ impl ObjectCheck<'_> {
     }
 
     fn sidecar_is_there(&mut self, has_sidecar: bool) {
-        if self.entry.kind == EntryKind::File && is_in_place(&self.entry.location) && !has_sidecar {
+        if self.entry.kind == EntryKind::File && self.entry.location.is_in_place() && !has_sidecar {
             self.add(FaultKind::SidecarMissing, "it has no sidecar");
         }
     }

@@ -53,9 +53,7 @@ impl TaskReader {
     fn task(&self, found: Joined) -> Task {
         let is_read = match &found {
             Joined::Object { entry, .. } => {
-                entry.kind == EntryKind::File
-                    && super::join::is_in_place(&entry.location)
-                    && self.share.covers(entry.location.key())
+                entry.kind == EntryKind::File && entry.location.is_in_place() && self.share.covers(entry.location.key())
             }
             Joined::LoneSidecar(_) | Joined::LineAlone(_) => false,
         };

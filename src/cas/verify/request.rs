@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::join::is_in_place;
 use crate::cas::key::Key;
 use crate::cas::options::MigrateOptions;
 use crate::cas::sort_space::SortSpace;
@@ -81,7 +80,7 @@ impl ShareBuilder {
     /// Takes in one object. What is no file in its place is not read in any case.
     pub fn push(&mut self, entry: &Entry) -> Result<(), Error> {
         let key = entry.location.key();
-        if entry.kind != EntryKind::File || !is_in_place(&entry.location) || !self.subset.covers(number_of(key)) {
+        if entry.kind != EntryKind::File || !entry.location.is_in_place() || !self.subset.covers(number_of(key)) {
             return Ok(());
         }
         self.objects += 1;
