@@ -164,7 +164,7 @@ fn index_health(
     let mut reader = IndexReader::open(disk, &path)?;
     let failed = |e| Error::Disk(crate::durable::DiskError::new("read", &path, e));
     while let Some(line) = reader.next().map_err(failed)? {
-        health.torn_tail |= line.torn;
+        health.torn_tail |= line.is_torn;
         if let LineContent::Record(parsed) = line.content {
             health.rows += 1;
             lines.push(parsed.record.digest.0)?;

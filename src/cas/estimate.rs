@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::buffers::BufferPool;
 use super::convert::{Blob, ConvertScratch, ObjectConverter, Verdict};
 use super::options::MigrateOptions;
 use super::paths::{TargetPaths, sidecar_bytes};
@@ -188,7 +189,9 @@ fn read_sample(
     has_sidecar: bool,
     options: &MigrateOptions,
 ) -> Result<Reading, Error> {
-    let converter = ObjectConverter { root, compress: options.compress, link: options.link, intake: None };
+    let buffers = BufferPool::default();
+    let (compress, link) = (options.compress, options.link);
+    let converter = ObjectConverter { buffers: &buffers, root, compress, link, intake: None };
     let mut scratch = ConvertScratch::default();
     let mut reading = Reading::default();
     for entry in entries {

@@ -19,7 +19,7 @@ use super::record::{Encoding, parse_hint};
 use super::sort_space::SortSpace;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
-use super::store::blob::read_blob;
+use super::store::read_blob;
 use super::survey::survey;
 use crate::durable::{Disk, RealDisk, read_source_whole};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity};

@@ -71,6 +71,10 @@ impl<D: Disk> Disk for Sharing<D> {
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
         self.0.free_bytes(path)
     }
+
+    fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        self.0.free_inodes(path)
+    }
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
         self.0.try_lock(path, owner)
     }
