@@ -34,6 +34,7 @@ pub mod seal;
 pub mod sort_space;
 pub mod source;
 pub mod state;
+pub mod status;
 pub mod store;
 pub mod unfinished;
 pub mod verify;

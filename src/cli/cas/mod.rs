@@ -8,6 +8,7 @@ mod health;
 mod migrate;
 mod plan;
 mod rollback;
+mod status;
 mod verify;
 
 use super::verbs::verbs;
@@ -24,6 +25,8 @@ verbs! {
     Estimate(estimate::EstimateCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Show where a target stands; changes nothing
+    Status(status::StatusCommand),
     /// Take a migration back, after proving that its source is what was migrated
     Rollback(rollback::RollbackCommand),
     /// Read a v2 store again and say everything that is wrong with it
