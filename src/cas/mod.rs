@@ -3,6 +3,7 @@
 
 pub mod books;
 pub mod check;
+pub mod clean;
 pub mod convert;
 pub mod digest;
 pub mod dry_run;

@@ -1,6 +1,7 @@
 //! `haul cas`: content-addressed stores.
 
 pub mod arguments;
+mod clean;
 mod dry_run;
 mod estimate;
 mod generations;
@@ -29,6 +30,8 @@ verbs! {
     Status(status::StatusCommand),
     /// Take a migration back, after proving that its source is what was migrated
     Rollback(rollback::RollbackCommand),
+    /// Remove what no run and no reader needs any more
+    Clean(clean::CleanCommand),
     /// Read a v2 store again and say everything that is wrong with it
     Verify(verify::VerifyCommand),
 }
