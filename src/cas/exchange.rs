@@ -8,7 +8,7 @@ use crate::durable::{Disk, read_file, remove_tree, replace_file};
 use crate::migration::Error;
 
 /// The mark: a file in the root of the run's own store, which holds the id of the run.
-const MARK_NAME: &str = ".haul-run";
+pub const MARK_NAME: &str = ".haul-run";
 /// Longer files are no marks.
 const MARK_BYTES_MAX: u64 = 64;
 

@@ -22,6 +22,24 @@ pub enum Standing {
     Changed,
 }
 
+/// True if a rollback of a run that is called published has begun and died half-way.
+pub fn is_under_way(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    state: &RunState,
+    placement: Placement,
+) -> Result<bool, Error> {
+    let has_withdrawn = disk.kind(&paths.withdrawn())?.is_some();
+    match placement {
+        Placement::New => Ok(has_withdrawn),
+        Placement::Replace => {
+            let exchange = Exchange { disk, paths, run_id: &state.run_id };
+            Ok(has_withdrawn || exchange.is_marked(&paths.replaced())?)
+        }
+        Placement::Merge => Ok(!is_live(disk, paths, state)? && has_index_before(disk, paths)?),
+    }
+}
+
 /// A run that has published, to be taken back.
 pub struct Withdrawal<'a> {
     /// The disk of the target.

@@ -1,6 +1,7 @@
 //! `haul cas`: content-addressed stores.
 
 mod arguments;
+mod clean;
 mod doctor;
 mod dry_run;
 mod dual_run;
@@ -20,6 +21,7 @@ mod request_upgrade;
 mod result_check;
 mod rewrite_refs;
 mod rollback;
+mod status;
 mod validate;
 mod verify;
 
@@ -37,10 +39,14 @@ verbs! {
     Estimate(estimate::EstimateCommand),
     /// Migrate a store to the v2 layout; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Show where a target stands; changes nothing
+    Status(status::StatusCommand),
     /// Read a v2 store again and say everything that is wrong with it
     Verify(verify::VerifyCommand),
     /// Take a migration back, after proving that its source is what was migrated
     Rollback(rollback::RollbackCommand),
+    /// Remove what no run and no reader needs any more
+    Clean(clean::CleanCommand),
     /// Show what the index of a store says of an object
     Info(info::InfoCommand),
     /// List the objects of a store by key, with the sizes of their blobs

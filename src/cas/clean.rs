@@ -1,0 +1,125 @@
+//! Removes what no run and no reader needs any more.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::estimate::scratch_prefix;
+use super::exchange::{MARK_NAME, marked_by};
+use super::migrate::placement_of;
+use super::options::Placement;
+use super::paths::{INDEX_NAME, TargetPaths};
+use super::publish::has_begun;
+use super::state::{CHECKPOINT_KIND, RunState};
+use super::withdraw::is_under_way;
+use crate::durable::{Disk, EntryKind};
+use crate::migration::{CheckpointFile, CleanList, Error, HeldRun, LastRun, Stage, Worth, clean_up};
+
+/// What an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CleanKind {
+    /// Sorted runs.
+    Scratch,
+    /// Blobs on their way into a store.
+    Incoming,
+    /// The place of a verification that was stopped.
+    Verification,
+    /// A store that is not published, or what was to become one.
+    Staging,
+    /// What became of each object, of a run that needs it no more.
+    Moved,
+    /// What a merge would be taken back by.
+    MergeLog,
+    /// A store that another took the place of.
+    Replaced,
+    /// A store that a rollback took away.
+    Withdrawn,
+    /// A file or directory that was in use when its writer died.
+    Temporary,
+}
+
+/// Something that can be removed.
+pub type CleanItem = crate::migration::CleanItem<CleanKind>;
+
+/// Lists what can be removed. The target is never among it, and neither are map, plan, journal, findings and report. The
+/// checkpoint goes with an unfinished store alone. Of a publication or a rollback that died half-way nothing is listed
+/// that completes it.
+pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanItem>, Error> {
+    let disk = &*disk;
+    let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
+    let run = LastRun::<RunState>::load(disk, &checkpoint)?;
+    let mut list = CleanList::new(disk);
+    add_temporary(&mut list, paths)?;
+    list.add(paths.scratch(), CleanKind::Scratch, Worth::default())?;
+    list.add(paths.incoming(), CleanKind::Incoming, Worth::default())?;
+    list.add(paths.verification(), CleanKind::Verification, Worth::default())?;
+    match &run {
+        LastRun::Known(state) => add_of_run(&mut list, disk, paths, state)?,
+        // Where the run is not known, what is staged may be the store that was replaced.
+        _ if marked_by(disk, paths.target())?.is_some() => {}
+        LastRun::None => add_all(&mut list, paths, Worth::default())?,
+        LastRun::Unreadable => add_all(&mut list, paths, Worth::UNKNOWN)?,
+    }
+    Ok(list.items())
+}
+
+fn add_temporary(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths) -> Result<(), Error> {
+    let kind = CleanKind::Temporary;
+    let name = paths.target().file_name().and_then(OsStr::to_str);
+    if let Some(prefix) = name.map(scratch_prefix) {
+        list.add_temporary(paths.parent(), EntryKind::Directory, kind, |name| name.starts_with(&prefix))?;
+    }
+    let ours = [INDEX_NAME, MARK_NAME].map(|name| format!(".{name}.tmp"));
+    list.add_temporary(paths.target(), EntryKind::File, kind, |name| ours.iter().any(|ours| ours == name))?;
+    list.add_temporary(paths.run_directory().path(), EntryKind::File, kind, |_| true)
+}
+
+fn add_of_run(
+    list: &mut CleanList<'_, CleanKind>,
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    state: &RunState,
+) -> Result<(), Error> {
+    let placement = placement_of(state);
+    match state.stage {
+        Stage::Published if is_under_way(disk, paths, state, placement)? => Ok(()),
+        Stage::Published => {
+            let log = if placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
+            list.add(paths.moved(), log, Worth::default())?;
+            list.add(paths.index_before(), log, Worth::default())?;
+            list.add(paths.replaced(), CleanKind::Replaced, Worth::default())
+        }
+        Stage::RolledBack => add_all(list, paths, Worth::default()),
+        _ if has_begun(disk, paths, state, placement)? => Ok(()),
+        _ => {
+            let unfinished = Worth { loses_work: true, with_checkpoint: true };
+            list.add(paths.staging(), CleanKind::Staging, unfinished)?;
+            list.add(paths.moved(), CleanKind::Staging, unfinished)?;
+            list.add(paths.replaced(), CleanKind::Replaced, Worth::default())
+        }
+    }
+}
+
+/// Everything that a run leaves, of one worth.
+fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, worth: Worth) -> Result<(), Error> {
+    list.add(paths.staging(), CleanKind::Staging, worth)?;
+    list.add(paths.moved(), CleanKind::Moved, worth)?;
+    list.add(paths.index_before(), CleanKind::Moved, worth)?;
+    list.add(paths.replaced(), CleanKind::Replaced, worth)?;
+    list.add(paths.withdrawn(), CleanKind::Withdrawn, worth)
+}
+
+/// Removes these items of a [`clean_plan`], under the lock; the bytes given back. An item that is gone already is passed
+/// over; one that has come into use since is an error, before anything is removed.
+pub fn clean(disk: Arc<dyn Disk>, paths: &TargetPaths, items: &[CleanItem]) -> Result<u64, Error> {
+    if items.is_empty() {
+        return Ok(0);
+    }
+    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let now = clean_plan(disk.clone(), paths)?;
+    let state = held.readable_state::<RunState>(&*disk)?;
+    let run_id = state.as_ref().map(|state| state.run_id.as_str());
+    clean_up(&*disk, &held, (items, &now), run_id, "haul cas clean")
+}
