@@ -12,6 +12,7 @@ pub mod job;
 pub mod key;
 pub mod map;
 pub mod merge;
+pub mod merge_check;
 pub mod migrate;
 pub mod moved;
 pub mod options;
