@@ -8,7 +8,7 @@ use std::path::Path;
 use super::key::Key;
 use super::moved::{Fate, for_each_moved};
 use super::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
-use super::record::parse;
+use super::record::{ObjectRecord, parse};
 use super::seal::file_digest;
 use super::state::RunState;
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, read_file, remove_tree, replace_file_with};
@@ -27,7 +27,6 @@ const SIDECAR_BYTES_MAX: u64 = 64 << 10;
 pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let path = store.join(INDEX_NAME);
     let file = disk.open_for_read(&path)?;
-    let len_bytes = file.len()?;
     let tail_start = torn_tail_start(disk, &path)?;
     let mut buffer = vec![0; COPY_BYTES];
     let mut offset = 0;
@@ -37,12 +36,7 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
         out(&buffer[..count])?;
         offset += count as u64;
     }
-    if tail_start == len_bytes {
-        return Ok(());
-    }
-    let mut tail = vec![0; usize::try_from(len_bytes - tail_start).expect("a tail is short")];
-    file.read_exact_at(tail_start, &mut tail)?;
-    if let Some(record) = digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)) {
+    if let Some(record) = torn_record(disk, store)? {
         let mut line = Vec::with_capacity(320);
         record.push_json(&mut line);
         line.push(b'\n');
@@ -54,6 +48,16 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
 /// Fails if the index of the store is none whose end can be found.
 pub fn check_index(disk: &dyn Disk, store: &Path) -> Result<(), Error> {
     torn_tail_start(disk, &store.join(INDEX_NAME)).map(|_| ())
+}
+
+/// The object whose line ends the index and was cut short, if the line still says which.
+pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>, Error> {
+    let path = store.join(INDEX_NAME);
+    let file = disk.open_for_read(&path)?;
+    let tail_start = torn_tail_start(disk, &path)?;
+    let mut tail = vec![0; usize::try_from(file.len()? - tail_start).expect("a tail is short")];
+    file.read_exact_at(tail_start, &mut tail)?;
+    Ok(digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)))
 }
 
 /// Where the last line begins if it is not ended, else the length of the file.
@@ -81,7 +85,7 @@ fn digest_in(line: &[u8]) -> Option<Key> {
     Key::parse(text.get(..64)?).filter(|_| text.get(64) == Some(&b'"'))
 }
 
-fn sidecar_record(disk: &dyn Disk, store: &Path, key: Key) -> Option<super::record::ObjectRecord> {
+fn sidecar_record(disk: &dyn Disk, store: &Path, key: Key) -> Option<ObjectRecord> {
     disk.kind(&blob_path(store, key)).ok()??;
     let bytes = read_file(disk, &sidecar_path(store, key), SIDECAR_BYTES_MAX).ok()?;
     parse(&bytes).ok().map(|parsed| parsed.record).filter(|record| record.digest == key)

@@ -29,6 +29,7 @@ pub mod key;
 pub mod layout;
 pub mod map;
 pub mod merge;
+pub mod merge_check;
 pub mod migrate;
 pub mod moved;
 pub mod options;
