@@ -8,7 +8,7 @@ use std::path::Path;
 use super::key::Key;
 use super::moved::{Fate, for_each_moved};
 use super::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
-use super::record::parse;
+use super::record::{ObjectRecord, parse};
 use super::seal::file_digest;
 use super::state::RunState;
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, read_file, remove_tree, replace_file_with};
@@ -27,7 +27,6 @@ const SIDECAR_BYTES_MAX: u64 = 64 << 10;
 pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let path = store.join(INDEX_NAME);
     let file = disk.open_for_read(&path)?;
-    let len_bytes = file.len()?;
     let tail_start = torn_tail_start(disk, &path)?;
     let mut buffer = vec![0; COPY_BYTES];
     let mut offset = 0;
@@ -37,18 +36,23 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
         out(&buffer[..count])?;
         offset += count as u64;
     }
-    if tail_start == len_bytes {
-        return Ok(());
-    }
-    let mut tail = vec![0; usize::try_from(len_bytes - tail_start).expect("a tail is short")];
-    file.read_exact_at(tail_start, &mut tail)?;
-    if let Some(record) = digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)) {
+    if let Some(record) = torn_record(disk, store)? {
         let mut line = Vec::with_capacity(320);
         record.push_json(&mut line);
         line.push(b'\n');
         out(&line)?;
     }
     Ok(())
+}
+
+/// What the last line of the store's index says, if it was cut short and its object is there all the same.
+pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>, Error> {
+    let path = store.join(INDEX_NAME);
+    let tail_start = torn_tail_start(disk, &path)?;
+    let file = disk.open_for_read(&path)?;
+    let mut tail = vec![0; usize::try_from(file.len()? - tail_start).expect("a tail is short")];
+    file.read_exact_at(tail_start, &mut tail)?;
+    Ok(digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)))
 }
 
 /// Fails if the index of the store is none whose end can be found.
@@ -81,7 +85,7 @@ fn digest_in(line: &[u8]) -> Option<Key> {
     Key::parse(text.get(..64)?).filter(|_| text.get(64) == Some(&b'"'))
 }
 
-fn sidecar_record(disk: &dyn Disk, store: &Path, key: Key) -> Option<super::record::ObjectRecord> {
+fn sidecar_record(disk: &dyn Disk, store: &Path, key: Key) -> Option<ObjectRecord> {
     disk.kind(&blob_path(store, key)).ok()??;
     let bytes = read_file(disk, &sidecar_path(store, key), SIDECAR_BYTES_MAX).ok()?;
     parse(&bytes).ok().map(|parsed| parsed.record).filter(|record| record.digest == key)
@@ -192,35 +196,24 @@ fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     })
 }
 
-/// Moves one object; what is there already stays, and what an attempt before moved is not missed.
+/// Moves one object; what an attempt before moved is not missed. What the target has under its names is in no line of the
+/// index: a writer died before it came to that, and what it left is replaced.
 fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> {
     let staging = paths.staging();
     for (from, to) in [
         (blob_path(&staging, key), blob_path(paths.target(), key)),
         (sidecar_path(&staging, key), sidecar_path(paths.target(), key)),
     ] {
-        match (disk.kind(&from)?.is_some(), disk.kind(&to)?.is_some()) {
-            (true, false) => {
-                create_shards(disk, paths.target(), &to)?;
-                disk.rename(&from, &to)?;
-            }
-            (false, true) => {}
-            (true, true) => {
-                return Err(Error::State {
-                    path: to,
-                    what: "an object came into the target while it was merged into".into(),
-                    next: "stop whatever writes to the target, then start over with --restart".into(),
-                    damaged: false,
-                });
-            }
-            (false, false) => {
-                return Err(Error::State {
-                    path: from,
-                    what: "the staged object is gone".into(),
-                    next: "start over with --restart".into(),
-                    damaged: true,
-                });
-            }
+        if disk.kind(&from)?.is_some() {
+            create_shards(disk, paths.target(), &to)?;
+            disk.rename(&from, &to)?;
+        } else if disk.kind(&to)?.is_none() {
+            return Err(Error::State {
+                path: from,
+                what: "the staged object is gone".into(),
+                next: "start over with --restart".into(),
+                damaged: true,
+            });
         }
     }
     Ok(())
