@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use common::written::Written;
 use common::{DELETE, STORE, Space, episode, episode_about, records};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk, read_file};
 use haul::migration::{CheckpointFile, Error, Stage, Subset, checkpoint, exit, pointer};
-use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
+use haul::pipeline::{Control, Observer, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::clean::{clean, clean_plan};
 use haul::space::migrate::{MigrationEnd, migrate};
@@ -26,7 +27,6 @@ use haul::space::publish::publish;
 use haul::space::rollback::{RollbackEnd, rollback};
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 use haul::space::verify::{Depth, verify_store};
-use parking_lot::{Condvar, Mutex};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -577,85 +577,13 @@ fn a_checkpoint_that_cannot_be_continued_is_refused() {
     assert!(scene.space.source() == scene.source, "the source is untouched");
 }
 
-/// How far a run had come at each operation.
-struct Written {
-    disk: SimulatedDisk,
-    /// Settings under which the writer waits for each commit that is due, so that it is never ahead of the disk: how
-    /// far it gets ahead otherwise is a matter of the disk's speed.
-    pace_records: Option<u64>,
-    inner: Mutex<WrittenSoFar>,
-    committed: Condvar,
-}
-
-#[derive(Default)]
-struct WrittenSoFar {
-    in_run: bool,
-    records: u64,
-    /// Records at the commit that is due.
-    due_records: u64,
-    durable_records: u64,
-    batch_records_max: u64,
-    /// True if the writer got ahead all the same.
-    got_ahead: bool,
-    /// Records written by the number of operations before.
-    steps: Vec<(usize, u64)>,
-}
-
-impl Written {
-    fn new(disk: &SimulatedDisk, pace_records: Option<u64>) -> Self {
-        Self { disk: disk.clone(), pace_records, inner: Mutex::default(), committed: Condvar::new() }
-    }
-
-    fn records(&self) -> u64 {
-        self.inner.lock().records
-    }
-
-    /// Records that were written when this many operations were.
-    fn before(&self, operations: usize) -> u64 {
-        let inner = self.inner.lock();
-        inner.steps.iter().take_while(|step| step.0 <= operations).last().map_or(0, |step| step.1)
-    }
-}
-
-impl Observer for Written {
-    fn observe(&self, event: &Event) {
-        let mut inner = self.inner.lock();
-        match event {
-            Event::PhaseStarted { phase, .. } => inner.in_run = *phase == Phase::Run,
-            Event::BatchWritten { records, .. } if inner.in_run => {
-                inner.records += records;
-                inner.batch_records_max = inner.batch_records_max.max(*records);
-                let step = (self.disk.operations(), inner.records);
-                inner.steps.push(step);
-                let Some(pace_records) = self.pace_records else { return };
-                if inner.durable_records < inner.due_records {
-                    let waited = self.committed.wait_for(&mut inner, Duration::from_secs(2));
-                    inner.got_ahead |= waited.timed_out();
-                }
-                // A commit is due after half an interval.
-                if inner.records - inner.due_records >= (pace_records / 2).max(1) {
-                    inner.due_records = inner.records;
-                }
-                drop(inner);
-                // Lets the committer's answer arrive before the writer asks for the next commit.
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Event::CheckpointWritten { records_total } => {
-                inner.durable_records = *records_total;
-                self.committed.notify_all();
-            }
-            _ => {}
-        }
-    }
-}
-
 /// A run that records how far it had come, and whose writer waits for the disk.
 fn paced(scene: &Scene, options: &MigrateOptions) -> (SimulatedDisk, Written) {
     for _ in 0..20 {
         let disk = scene.disk();
         let written = Written::new(&disk, Some(options.checkpoint_interval_records));
         scene.run_with(&disk, options, &written).unwrap();
-        if !written.inner.lock().got_ahead {
+        if !written.got_ahead() {
             return (disk, written);
         }
     }
@@ -687,7 +615,7 @@ fn no_more_work_is_lost_than_a_checkpoint_interval() {
         let options = MigrateOptions { checkpoint_interval_records: interval, ..scene.options.clone() };
         let (disk, first) = paced(&scene, &options);
         let (lost, tried) = most_work_lost(&scene, &disk, &first);
-        let batch = first.inner.lock().batch_records_max;
+        let batch = first.batch_records_max();
         println!("work lost: at most {lost} records, interval {interval}, batches of up to {batch}");
         // A commit falls due with the batch that completes the interval, and one more is written while it is made.
         assert!(lost < interval + 2 * batch, "{lost} records of {interval}, {batch} and {batch}");

@@ -2,7 +2,7 @@
 //! has no disk.
 //!
 //! A real run sorts on the disk and finds duplicates by the names that are taken. Both are held in memory here: about
-//! 110 bytes for each object, and 40 to 75 for each new key.
+//! 110 bytes for each object, and 40 to 75 for each new key and for each that the store holds which is merged into.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -14,6 +14,7 @@ use super::books::{Destination, check_complete, enter};
 use super::buffers::BufferPool;
 use super::convert::{Converted, ObjectConverter};
 use super::key::Key;
+use super::listed::for_each_listed;
 use super::migrate::{Generations, check_resumable};
 use super::moved::{Fate, Moved};
 use super::options::{MigrateOptions, Placement, Start};
@@ -81,7 +82,7 @@ pub fn dry_run(
         check_target(disk, paths, options.placement)?;
     }
     let mut state = RunState::new([0; 32], String::new(), options);
-    let mut unwritten = Unwritten::new(paths, options);
+    let mut unwritten = Unwritten::new(disk, paths, options)?;
     let workers = options.parallel_workers.get();
     let walked = walk(&root, InventoryBuilder::in_memory(), workers, control, |other| {
         state.records += 1;
@@ -167,19 +168,29 @@ impl Writer for DryWriter<'_> {
 
 /// The store that is not made: its keys, and what there is to say.
 struct Unwritten {
-    merged_into: Option<PathBuf>,
+    merged_into: Option<(PathBuf, HashSet<Key>)>,
     new_keys: HashSet<Key>,
     findings: FirstFindings,
 }
 
 impl Unwritten {
-    fn new(paths: &TargetPaths, options: &MigrateOptions) -> Self {
-        let merged_into = (options.placement == Placement::Merge).then(|| paths.target().to_path_buf());
-        Self { merged_into, new_keys: HashSet::new(), findings: FirstFindings::default() }
+    fn new(disk: &dyn Disk, paths: &TargetPaths, options: &MigrateOptions) -> Result<Self, Error> {
+        let mut merged_into = None;
+        if options.placement == Placement::Merge {
+            let mut listed = HashSet::new();
+            for_each_listed(disk, paths.target(), |key| {
+                listed.insert(key);
+                Ok(())
+            })?;
+            merged_into = Some((paths.target().to_path_buf(), listed));
+        }
+        Ok(Self { merged_into, new_keys: HashSet::new(), findings: FirstFindings::default() })
     }
 
     fn is_in_target(&self, key: Key) -> Result<bool, Error> {
-        let Some(store) = &self.merged_into else { return Ok(false) };
+        let Some((store, _)) = self.merged_into.as_ref().filter(|(_, listed)| listed.contains(&key)) else {
+            return Ok(false);
+        };
         match source_identity(&blob_path(store, key)) {
             Ok(identity) => Ok(identity.is_some()),
             // A file in place of a shard holds nothing.

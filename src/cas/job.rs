@@ -8,10 +8,11 @@ use super::buffers::BufferPool;
 use super::check::verify_held;
 use super::convert::ObjectConverter;
 use super::intake::Intake;
+use super::listed::Listed;
 use super::moved::MovedLog;
 use super::options::{Durability, MigrateOptions, Placement, ReadBack};
 use super::paths::{INDEX_NAME, TargetPaths};
-use super::place::{Placer, objects_path};
+use super::place::{Merged, Placer, objects_path};
 use super::publish::{check_target, publish};
 use super::reader::SourceReader;
 use super::seal::{SealInput, file_digest, seal};
@@ -129,7 +130,6 @@ impl CasJob<'_> {
 
     fn writer<'a>(&'a self, staging: PathBuf, buffers: &'a BufferPool) -> Result<ObjectWriter<'a>, Error> {
         let durability = self.durability();
-        let merged_into = (self.options.placement == Placement::Merge).then(|| self.paths.target().to_path_buf());
         let findings_path = self.paths.run_directory().findings_path();
         let mut state = self.state.clone();
         state.durability = durability.to_string();
@@ -138,7 +138,7 @@ impl CasJob<'_> {
             root: self.root,
             buffers,
             staged: Staged {
-                placer: Placer::new(self.disk.clone(), staging, merged_into, durability),
+                placer: Placer::new(self.disk.clone(), staging, self.merged_into()?, durability),
                 moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
                 findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,
             },
@@ -147,6 +147,15 @@ impl CasJob<'_> {
             checkpoint: self.checkpoint.clone(),
             durability,
         })
+    }
+
+    fn merged_into(&self) -> Result<Option<Merged>, Error> {
+        if self.options.placement != Placement::Merge {
+            return Ok(None);
+        }
+        let (store, scratch) = (self.paths.target().to_path_buf(), self.paths.scratch().join("listed"));
+        let listed = Listed::of(&self.disk, &store, &scratch, self.options.sort_memory_bytes())?;
+        Ok(Some(Merged { store, listed }))
     }
 
     fn can_share_blocks(&self) -> Result<bool, Error> {

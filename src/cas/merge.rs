@@ -45,6 +45,16 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
     Ok(())
 }
 
+/// What the last line of the store's index says, if it was cut short and its object is there all the same.
+pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>, Error> {
+    let path = store.join(INDEX_NAME);
+    let tail_start = torn_tail_start(disk, &path)?;
+    let file = disk.open_for_read(&path)?;
+    let mut tail = vec![0; usize::try_from(file.len()? - tail_start).expect("a tail is short")];
+    file.read_exact_at(tail_start, &mut tail)?;
+    Ok(digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)))
+}
+
 /// Fails if the index of the store is none whose end can be found.
 pub fn check_index(disk: &dyn Disk, store: &Path) -> Result<(), Error> {
     torn_tail_start(disk, &store.join(INDEX_NAME)).map(|_| ())
@@ -196,35 +206,24 @@ fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     })
 }
 
-/// Moves one object; what is there already stays, and what an attempt before moved is not missed.
+/// Moves one object; what an attempt before moved is not missed. What the target has under its names is in no line of the
+/// index: a writer died before it came to that, and what it left is replaced.
 fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> {
     let staging = paths.staging();
     for (from, to) in [
         (blob_path(&staging, key), blob_path(paths.target(), key)),
         (sidecar_path(&staging, key), sidecar_path(paths.target(), key)),
     ] {
-        match (disk.kind(&from)?.is_some(), disk.kind(&to)?.is_some()) {
-            (true, false) => {
-                create_shards(disk, paths.target(), &to)?;
-                disk.rename(&from, &to)?;
-            }
-            (false, true) => {}
-            (true, true) => {
-                return Err(Error::State {
-                    path: to,
-                    what: "an object came into the target while it was merged into".into(),
-                    next: "stop whatever writes to the target, then start over with --restart".into(),
-                    damaged: false,
-                });
-            }
-            (false, false) => {
-                return Err(Error::State {
-                    path: from,
-                    what: "the staged object is gone".into(),
-                    next: "start over with --restart".into(),
-                    damaged: true,
-                });
-            }
+        if disk.kind(&from)?.is_some() {
+            create_shards(disk, paths.target(), &to)?;
+            disk.rename(&from, &to)?;
+        } else if disk.kind(&to)?.is_none() {
+            return Err(Error::State {
+                path: from,
+                what: "the staged object is gone".into(),
+                next: "start over with --restart".into(),
+                damaged: true,
+            });
         }
     }
     Ok(())

@@ -114,6 +114,14 @@ struct Begun {
 
 impl Session<'_> {
     fn run(&self) -> Result<MigrationEnd, Error> {
+        let result = self.attempt();
+        // Also where nothing was left to do but to walk the source.
+        let removed = remove_tree(&*self.disk, &self.paths.scratch());
+        let end = result?;
+        Ok(removed.map(|()| end)?)
+    }
+
+    fn attempt(&self) -> Result<MigrationEnd, Error> {
         if self.options.start == Start::Restart {
             self.restart()?;
         }
@@ -201,9 +209,8 @@ impl Session<'_> {
         Ok(state)
     }
 
-    /// Discards the earlier run, readable or not; what it has published stays.
-    ///
-    /// The checkpoint goes first: after a crash within, none speaks of what is half removed.
+    /// Discards the earlier run, readable or not; what it has published stays. Where that leaves no place for another
+    /// run, it is kept: a rollback needs it.
     fn restart(&self) -> Result<(), Error> {
         match self.held.readable_state::<RunState>(&*self.disk)? {
             Some(state) => abandon(&*self.disk, self.paths, &state, placement_of(&state))?,
@@ -214,8 +221,14 @@ impl Session<'_> {
                 }
             }
         }
+        check_target(&*self.disk, self.paths, self.options.placement)?;
+        self.discard()
+    }
+
+    /// Removes the state of an earlier run. The checkpoint goes first: after a crash within, none speaks of what is half
+    /// removed.
+    fn discard(&self) -> Result<(), Error> {
         self.held.checkpoint.remove(&*self.disk)?;
-        remove_tree(&*self.disk, &self.paths.scratch())?;
         self.remove_leftovers()
     }
 
@@ -282,7 +295,7 @@ impl Session<'_> {
             }
             Err(error @ Error::Findings { .. }) => {
                 reported?;
-                self.restart()?;
+                self.discard()?;
                 Err(error)
             }
             Err(error) => Err(error),

@@ -27,6 +27,7 @@ pub mod job;
 pub mod json;
 pub mod key;
 pub mod layout;
+pub mod listed;
 pub mod map;
 pub mod merge;
 pub mod merge_check;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::convert::Blob;
 use super::key::Key;
+use super::listed::Listed;
 use super::moved::Fate;
 use super::options::Durability;
 use super::paths::{OBJECTS_NAME, blob_path, sidecar_path};
@@ -22,11 +23,26 @@ const SHARDS: usize = 256;
 pub struct Placer {
     disk: Arc<dyn Disk>,
     store: PathBuf,
-    merged_into: Option<PathBuf>,
+    merged_into: Option<Merged>,
     durability: Durability,
     outer_made: Vec<bool>,
     inner_made: Vec<bool>,
     sidecar: Vec<u8>,
+}
+
+/// The store that objects are merged into.
+pub struct Merged {
+    /// Where it lies.
+    pub store: PathBuf,
+    /// What its readers see.
+    pub listed: Listed,
+}
+
+impl Merged {
+    /// True if a reader of the store can get the object: its index lists it, and the blob is there.
+    fn has(&self, disk: &dyn Disk, key: Key) -> Result<bool, Error> {
+        Ok(disk.kind(&blob_path(&self.store, key))?.is_some() && self.listed.has(key)?)
+    }
 }
 
 /// A blob and where its bytes are.
@@ -53,9 +69,8 @@ pub enum Placing {
 }
 
 impl Placer {
-    /// Places objects into `store`, which has its directory of objects. Those that the store at `merged_into` holds are
-    /// left out.
-    pub fn new(disk: Arc<dyn Disk>, store: PathBuf, merged_into: Option<PathBuf>, durability: Durability) -> Self {
+    /// Places objects into `store`, which has its directory of objects. Those that `merged_into` has are left out.
+    pub fn new(disk: Arc<dyn Disk>, store: PathBuf, merged_into: Option<Merged>, durability: Durability) -> Self {
         Self {
             disk,
             store,
@@ -70,8 +85,8 @@ impl Placer {
     /// Places an object with its sidecar, without waiting for the disk unless each object is to be durable.
     pub fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error> {
         let key = arrival.record.digest;
-        if let Some(store) = &self.merged_into
-            && self.disk.kind(&blob_path(store, key))?.is_some()
+        if let Some(merged_into) = &self.merged_into
+            && merged_into.has(&*self.disk, key)?
         {
             self.drop_placed(arrival.blob)?;
             return Ok(Placing::Done(Fate::InTarget));

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::exchange::Exchange;
-use super::merge::{check_index, publish_merge, remove_merged};
+use super::merge::{check_index, has_index_before, publish_merge, remove_merged};
 use super::options::Placement;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::seal::file_digest;
@@ -135,10 +135,10 @@ pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement
     match placement {
         Placement::New => Ok(()),
         Placement::Replace => Exchange { disk, paths, run_id: &state.run_id }.settle(),
-        Placement::Merge if is_live(disk, paths, state)? => Ok(disk.sync_directory(paths.target())?),
+        // Its index was replaced, perhaps not durably yet, or written to since, and may list what was moved in.
+        Placement::Merge if !has_index_before(disk, paths)? => Ok(disk.sync_directory(paths.target())?),
         Placement::Merge => {
             let file_system = disk.file_system(paths.run_directory().path())?;
-            // Its index was not replaced yet, and may have been written to since.
             remove_merged(disk, paths, state, &*file_system)
         }
     }

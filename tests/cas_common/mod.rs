@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 #![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
 
+pub mod scene;
 pub mod sharing;
 
 use std::collections::BTreeMap;

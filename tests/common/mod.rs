@@ -5,6 +5,7 @@
 pub mod cas;
 pub mod read_only;
 pub mod v2_store;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::fs;
