@@ -60,16 +60,6 @@ pub fn check_index(disk: &dyn Disk, store: &Path) -> Result<(), Error> {
     torn_tail_start(disk, &store.join(INDEX_NAME)).map(|_| ())
 }
 
-/// The object whose line ends the index and was cut short, if the line still says which.
-pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>, Error> {
-    let path = store.join(INDEX_NAME);
-    let file = disk.open_for_read(&path)?;
-    let tail_start = torn_tail_start(disk, &path)?;
-    let mut tail = vec![0; usize::try_from(file.len()? - tail_start).expect("a tail is short")];
-    file.read_exact_at(tail_start, &mut tail)?;
-    Ok(digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)))
-}
-
 /// Where the last line begins if it is not ended, else the length of the file.
 fn torn_tail_start(disk: &dyn Disk, path: &Path) -> Result<u64, Error> {
     let file = disk.open_for_read(path)?;
