@@ -25,6 +25,7 @@ pub mod publish;
 pub mod reader;
 pub mod recode;
 pub mod record;
+pub mod repair;
 pub mod seal;
 pub mod sort_space;
 pub mod source;

@@ -1,8 +1,10 @@
 //! `haul cas`: content-addressed stores.
 
 pub mod arguments;
+mod faults;
 mod health;
 mod migrate;
+mod repair;
 mod verify;
 
 use super::verbs::verbs;
