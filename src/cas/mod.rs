@@ -45,6 +45,7 @@ pub mod reader;
 pub mod recode;
 pub mod record;
 pub mod references;
+pub mod repair;
 pub mod request;
 pub mod request_upgrade;
 pub mod result_check;

@@ -73,6 +73,12 @@ impl TargetPaths {
         self.state.join("index-before.ndjson")
     }
 
+    /// The index of the store before a repair, by its BLAKE3 digest.
+    pub fn index_before_repair(&self, digest: &[u8; 32]) -> PathBuf {
+        let text = Key(*digest).to_string();
+        self.state.join(format!("index-before-repair-{}.ndjson", &text[..16]))
+    }
+
     /// What became of each object, in the order of the source.
     pub fn moved(&self) -> PathBuf {
         self.state.join("moved")

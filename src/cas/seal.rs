@@ -133,7 +133,7 @@ fn write_index(input: &SealInput<'_>, rows: SortedRuns<INDEX_ROW_BYTES>) -> Resu
 }
 
 /// An index that is being written.
-struct IndexFile {
+pub(super) struct IndexFile {
     file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,
     written_bytes: u64,
@@ -141,7 +141,7 @@ struct IndexFile {
 }
 
 impl IndexFile {
-    fn create(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
+    pub(super) fn create(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
         match disk.remove_file(path) {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
             _ => {}
@@ -150,7 +150,7 @@ impl IndexFile {
         Ok(Self { file: disk.create_file(path)?, buffer, written_bytes: 0, hasher: blake3::Hasher::new() })
     }
 
-    fn push(&mut self, record: &ObjectRecord) -> Result<(), Error> {
+    pub(super) fn push(&mut self, record: &ObjectRecord) -> Result<(), Error> {
         record.push_json(&mut self.buffer);
         self.push_bytes(b"\n")
     }
@@ -168,7 +168,7 @@ impl IndexFile {
         Ok(())
     }
 
-    fn finish(mut self, rows: u64) -> Result<SealedIndex, Error> {
+    pub(super) fn finish(mut self, rows: u64) -> Result<SealedIndex, Error> {
         self.flush()?;
         Ok(SealedIndex { rows, len_bytes: self.written_bytes, digest: *self.hasher.finalize().as_bytes() })
     }

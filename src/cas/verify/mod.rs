@@ -15,12 +15,12 @@ mod object;
 mod reader;
 mod request;
 mod state;
+mod survey;
 mod tally;
 mod walk;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 pub use blob::{BlobDigests, BlobFault, BlobScratch, ContentDigest, ContentFault, digest_blob};
 pub use end::VerifyEnd;
@@ -28,18 +28,18 @@ pub use fault::{FAULT_TEXT_BYTES_MAX, FaultKind, FaultSeverity, VerifyFault};
 pub use index::{IndexRead, line_path, read_index};
 pub use join::{Join, Joined};
 pub use object::{Checked, ObjectChecker, Totals, object_path};
+pub use reader::{Batch, Task, TaskReader};
 pub use request::{Sample, Share, ShareBuilder, VerifyRequest};
 pub use state::{OnSound, VERIFY_KIND};
+pub use survey::{Surveyed, survey};
 pub use tally::{FAULTS_KEPT_MAX, Tally};
-pub use walk::{Parts, Walked, look_at_root, walk};
+pub use walk::{Parts, Walked, look_at_root};
 
-use self::reader::TaskReader;
 use self::state::{StateWriter, Subject, resumed};
 use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
 use super::sort_space::SortSpace;
 use super::source::SourceRoot;
-use super::source::inventory::InventoryBuilder;
 use crate::durable::{Disk, RealDisk, source_identity};
 use crate::migration::{Error, Place};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
@@ -77,19 +77,11 @@ pub struct Verification<'a> {
     pub control: &'a Control<'a>,
 }
 
-/// A store whose layout and index are known.
-struct Surveyed {
-    walked: Walked,
-    index: IndexRead,
-    /// What is wrong with both.
-    tally: Tally,
-}
-
 impl Verification<'_> {
     /// Carries it out. `on_sound` is told of every object that is sound.
     pub fn run(&self, on_sound: &mut OnSound<'_>) -> Result<VerifyEnd, Error> {
-        let Some(surveyed) = self.survey()? else { return Ok(self.stopped_early()) };
-        let Surveyed { walked, index, tally } = surveyed;
+        let surveyed = survey(self.root, self.request, self.sorts, self.options, self.control)?;
+        let Some(Surveyed { walked, index, tally }) = surveyed else { return Ok(self.stopped_early()) };
         let subject = Subject::new(&walked.sums, index.identity, self.request);
         let (state, resumed) = resumed(self.place, subject)?;
         let (objects, objects_in_share) = (walked.sums.objects, walked.share.objects);
@@ -115,37 +107,6 @@ impl Verification<'_> {
         }
         let numbers = Numbers { objects, objects_in_share, index_lines };
         Ok(self.end(numbers, totals, ended == Ended::Stopped, resumed))
-    }
-
-    /// Walks the store and reads its index, both at once.
-    fn survey(&self) -> Result<Option<Surveyed>, Error> {
-        let mut tally = Tally::default();
-        let parts = look_at_root(self.root, &mut tally)?;
-        let memory_bytes = self.options.sort_memory_bytes();
-        let lines = self.sorts.runs("index", memory_bytes)?;
-        let (walked, index) = thread::scope(|scope| {
-            let reading = scope.spawn(|| read_index(self.root, parts.index, lines, self.control.stop));
-            let walked = self.walk(parts, &mut tally);
-            (walked, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        let (Some(walked), Some(mut index)) = (walked?, index?) else { return Ok(None) };
-        tally.merge(std::mem::take(&mut index.tally));
-        if index.sorted.is_some() && index.records() == 0 && walked.sums.objects > 0 {
-            let text = "it lists nothing, and there are objects: no reader sees them";
-            tally.add(VerifyFault::new(FaultKind::IndexEmpty, INDEX_NAME.into(), None, text));
-        }
-        Ok(Some(Surveyed { walked, index, tally }))
-    }
-
-    fn walk(&self, parts: Parts, tally: &mut Tally) -> Result<Option<Walked>, Error> {
-        let memory_bytes = self.options.sort_memory_bytes();
-        let builder = InventoryBuilder::over(self.sorts.runs("objects", memory_bytes)?);
-        let share = ShareBuilder::new(self.request, self.sorts, self.options)?;
-        if !parts.has_objects {
-            let (inventory, share) = (builder.finish()?, share.finish()?);
-            return Ok(Some(Walked { sums: Default::default(), inventory, share }));
-        }
-        walk(&SourceRoot::v2(self.root), builder, share, tally, self.options, self.control)
     }
 
     fn stopped_early(&self) -> VerifyEnd {

@@ -30,6 +30,13 @@ impl Tally {
         other.errors.into_iter().chain(other.warnings).for_each(|fault| self.keep(fault));
     }
 
+    /// Forgets all faults but those of some kinds.
+    pub fn retain(&mut self, is_kept: impl Fn(FaultKind) -> bool) {
+        self.counts.retain(|kind, _| is_kept(*kind));
+        self.errors.retain(|fault| is_kept(fault.kind));
+        self.warnings.retain(|fault| is_kept(fault.kind));
+    }
+
     /// Errors in all.
     pub fn errors(&self) -> u64 {
         self.count_of(FaultSeverity::Error)
@@ -92,6 +99,9 @@ mod tests {
         assert_eq!(tally.count(FaultKind::NotIndexed), 1);
         let names: Vec<_> = tally.by_name().into_iter().collect();
         assert_eq!(names, [("foreign-name", FAULTS_KEPT_MAX as u64 + 5), ("misplaced", 1), ("not-indexed", 1)]);
+        let mut layout = tally.clone();
+        layout.retain(|kind| kind == FaultKind::Misplaced);
+        assert_eq!((layout.errors(), layout.warnings(), layout.into_kept().len()), (1, 0, 1));
         let kept = tally.into_kept();
         assert_eq!(kept.len(), FAULTS_KEPT_MAX);
         assert_eq!([&kept[0].path, &kept[1].path, &kept[2].path], ["a", "z", "000000"]);

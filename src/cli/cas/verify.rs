@@ -1,6 +1,7 @@
 //! `haul cas verify`: reads a v2 store again and says everything that is wrong with it.
 //!
-//! The JSON document is a [`VerifyEnd`] and, beside its fields, `store` (path) and `exit_code`.
+//! The JSON document is a [`VerifyEnd`] and, beside its fields, `store` (path) and `exit_code`. With `--repair` it is that
+//! of [`repair`](super::repair).
 
 use std::fmt::Write;
 use std::num::NonZeroU64;
@@ -11,8 +12,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{course, scope};
+use super::faults::push_faults;
+use super::repair::{RepairRequest, repair};
 use crate::cas::check::check_store;
-use crate::cas::verify::{FAULTS_KEPT_MAX, Sample, VerifyEnd, VerifyFault, VerifyRequest};
+use crate::cas::options::MigrateOptions;
+use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
 use crate::cli::again::cas_command;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
@@ -20,9 +24,6 @@ use crate::cli::watch::Watch;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Subset, exit};
-
-/// Faults that are shown to people; `--json` lists more.
-const FAULTS_SHOWN_MAX: usize = 50;
 
 /// `haul cas verify`
 #[derive(Args)]
@@ -39,6 +40,15 @@ pub struct VerifyCommand {
     /// Where the lots come from; the same seed draws the same objects of the same store
     #[arg(long, value_name = "S", default_value_t = 0, requires = "sample")]
     seed: u64,
+    /// Make index and sidecars anew from the contents; objects that are not what their names say stay, and are not listed
+    #[arg(long, conflicts_with_all = ["subset", "sample"])]
+    repair: bool,
+    /// Say what a repair would do, but write nothing at all
+    #[arg(long, requires = "repair")]
+    dry_run: bool,
+    /// Do not ask before a repair
+    #[arg(long, requires = "repair")]
+    yes: bool,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -56,12 +66,20 @@ struct Document<'a> {
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = course(&self.resources);
+        if self.repair {
+            let request = RepairRequest { store: &self.store, dry_run: self.dry_run, yes: self.yes };
+            return repair(&request, &options, self.output);
+        }
+        self.verify(&options)
+    }
+
+    fn verify(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
         let sample = self.sample.map(|objects| Sample { objects: objects.get(), seed: self.seed });
         let request = VerifyRequest { subset: self.subset, sample, ..VerifyRequest::WHOLE };
         let watch = Watch::start(self.output.progress)?;
         watch.say(&format!("verifying {}", self.store.display()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let end = watch.run(scope(&options), |control| check_store(&disk, &self.store, &request, &options, control))?;
+        let end = watch.run(scope(options), |control| check_store(&disk, &self.store, &request, options, control))?;
         let store = self.store.display().to_string();
         let document = Document { store, end: &end, exit_code: exit_code(&end) };
         output::print(self.output.json, &document, || text(&document))?;
@@ -105,7 +123,7 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
         writeln!(text, "  {name:<28}{value:>16}")?;
     }
     writeln!(text, "covered: {}", end.covered)?;
-    render_faults(text, end)
+    push_faults(text, &end.faults_count, &end.faults)
 }
 
 fn verdict(end: &VerifyEnd) -> String {
@@ -120,23 +138,4 @@ fn verdict(end: &VerifyEnd) -> String {
         (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
     };
     if end.stopped { format!("verification stopped, to be resumed; so far {faults}") } else { faults }
-}
-
-fn render_faults(text: &mut String, end: &VerifyEnd) -> std::fmt::Result {
-    for (name, count) in &end.faults_count {
-        writeln!(text, "  {name:<28}{:>16}", count_text(*count))?;
-    }
-    for VerifyFault { kind, path, text: what, .. } in end.faults.iter().take(FAULTS_SHOWN_MAX) {
-        writeln!(text, "{}: {path}: {what}", kind.severity().name())?;
-    }
-    let hidden = (end.errors + end.warnings).saturating_sub(FAULTS_SHOWN_MAX as u64);
-    if hidden > 0 {
-        writeln!(
-            text,
-            "and {} more; --json lists up to {} of them",
-            count_text(hidden),
-            count_text(FAULTS_KEPT_MAX as u64)
-        )?;
-    }
-    Ok(())
 }

@@ -1,0 +1,163 @@
+//! Finds out by its content what an object is, and what its sidecar has to say.
+
+use crate::cas::key::Key;
+use crate::cas::paths::INDEX_NAME;
+use crate::cas::record::{Encoding, Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
+use crate::cas::source::SourceRoot;
+use crate::cas::source::inventory::{Entry, EntryKind};
+use crate::cas::store::sorted_index::IndexedObject;
+use crate::cas::verify::{
+    Batch, BlobFault, BlobScratch, FaultKind, Joined, VerifyFault, digest_blob, line_path, object_path,
+};
+use crate::durable::read_source_whole;
+use crate::migration::Error;
+use crate::pipeline::Converter;
+
+/// What was found of one thing.
+pub enum Examined {
+    /// A sound object.
+    Sound {
+        /// What is to be said of it.
+        record: ObjectRecord,
+        /// True if its sidecar does not say that.
+        needs_sidecar: bool,
+    },
+    /// Something that cannot be mended; if it is an object, it had so many lines in the index.
+    Left {
+        /// What is the matter.
+        fault: VerifyFault,
+        /// Lines that go with it.
+        lines: u64,
+    },
+}
+
+/// Examines objects.
+pub struct Examiner<'a> {
+    /// The store.
+    pub root: &'a SourceRoot,
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+pub struct ExamineScratch {
+    blob: BlobScratch,
+    sidecar: Vec<u8>,
+}
+
+impl Converter for Examiner<'_> {
+    type Batch = Batch;
+    type Output = Vec<Examined>;
+    type Scratch = ExamineScratch;
+    type Error = Error;
+
+    fn convert(&self, scratch: &mut ExamineScratch, batch: Batch) -> Result<Vec<Examined>, Error> {
+        Ok(batch.tasks.iter().map(|task| self.examine(&task.found, scratch)).collect())
+    }
+}
+
+impl Examiner<'_> {
+    fn examine(&self, found: &Joined, scratch: &mut ExamineScratch) -> Examined {
+        match found {
+            Joined::LoneSidecar(location) => {
+                let path = format!("{}.meta", object_path(location));
+                left(FaultKind::LoneSidecar, path, location.key(), "a sidecar without a blob", 0)
+            }
+            Joined::LineAlone(line) => {
+                let key = line.parsed.record.digest;
+                let text = format!("{INDEX_NAME} listed {key}, and no blob of that name is in its place");
+                left(FaultKind::BlobMissing, line_path(line.line), key, text, line.lines)
+            }
+            Joined::Object { entry, has_sidecar, indexed } => {
+                let lines = indexed.map_or(0, |line| line.lines);
+                self.examine_object(entry, *has_sidecar, indexed.as_ref(), scratch).unwrap_or_else(|(kind, text)| {
+                    left(kind, object_path(&entry.location), entry.location.key(), text, lines)
+                })
+            }
+        }
+    }
+
+    fn examine_object(
+        &self,
+        entry: &Entry,
+        has_sidecar: bool,
+        indexed: Option<&IndexedObject>,
+        scratch: &mut ExamineScratch,
+    ) -> Result<Examined, (FaultKind, String)> {
+        if entry.kind != EntryKind::File {
+            return Err((FaultKind::NotAFile, entry.kind.text().into()));
+        }
+        if !entry.location.is_in_place() {
+            return Err((FaultKind::Misplaced, "it lies in another directory than its name says".into()));
+        }
+        let key = entry.location.key();
+        let hint = self.read_hint(entry, has_sidecar, scratch)?;
+        let line = indexed.map(|line| &line.parsed);
+        let encoding = hint.encoding.or(line.map(|line| line.record.encoding)).unwrap_or(Encoding::Identity);
+        let identified = self.identify(entry, encoding, &mut scratch.blob)?;
+        let its_own = hint.digest.is_none_or(|digest| digest == key);
+        let created_at = hint.created_at.filter(|_| its_own).or(line.map(|line| line.record.created_at)).unwrap_or(0);
+        let record = ObjectRecord { created_at, ..identified };
+        let needs_sidecar = !has_sidecar || parse(&scratch.sidecar).ok().map(|parsed| parsed.record) != Some(record);
+        Ok(Examined::Sound { record, needs_sidecar })
+    }
+
+    /// What the sidecar says, left in the scratch as it is.
+    fn read_hint(
+        &self,
+        entry: &Entry,
+        has_sidecar: bool,
+        scratch: &mut ExamineScratch,
+    ) -> Result<Hint, (FaultKind, String)> {
+        scratch.sidecar.clear();
+        let path = self.root.sidecar(&entry.location);
+        if !has_sidecar {
+            // The walk takes only files for sidecars.
+            let text = "a directory stands in place of its sidecar";
+            return if path.is_dir() { Err((FaultKind::NotAFile, text.into())) } else { Ok(Hint::default()) };
+        }
+        match read_source_whole(&path, RECORD_BYTES_MAX, &mut scratch.sidecar) {
+            Ok(_) => Ok(parse_hint(&scratch.sidecar)),
+            // It is written anew.
+            Err(_) => Ok(Hint::default()),
+        }
+    }
+
+    /// The object whose key its content has: as `encoding` says, else as the other one does.
+    fn identify(
+        &self,
+        entry: &Entry,
+        encoding: Encoding,
+        scratch: &mut BlobScratch,
+    ) -> Result<ObjectRecord, (FaultKind, String)> {
+        let (path, digest) = (self.root.blob(&entry.location), entry.location.key());
+        let other = match encoding {
+            Encoding::Identity => Encoding::Zstd,
+            Encoding::Zstd => Encoding::Identity,
+        };
+        let mut found_key = None;
+        for encoding in [encoding, other] {
+            let digests = digest_blob(&path, entry, encoding, u64::MAX, scratch).map_err(|fault| match fault {
+                BlobFault::Unreadable(text) => (FaultKind::Unreadable, text),
+                BlobFault::Changed(text) => (FaultKind::ObjectChanged, format!("changed meanwhile: {text}")),
+            })?;
+            let Ok(content) = digests.content else { continue };
+            if content.key == digest {
+                return Ok(ObjectRecord {
+                    digest,
+                    encoding,
+                    original_size: content.len_bytes,
+                    stored_size: entry.len_bytes,
+                    stored_blob_hash: digests.stored_hash,
+                    created_at: 0,
+                });
+            }
+            found_key = found_key.or(Some(content.key));
+        }
+        let key = found_key.map_or_else(String::new, |key| format!("; it has the key {key}"));
+        Err((FaultKind::WrongContent, format!("its content is not what its name says, as stored or decoded{key}")))
+    }
+}
+
+fn left(kind: FaultKind, path: String, key: Key, text: impl Into<String>, lines: u64) -> Examined {
+    Examined::Left { fault: VerifyFault::new(kind, path, Some(key), text), lines }
+}

@@ -1,0 +1,227 @@
+//! Makes the index and the sidecars of a v2 store anew from the contents of its objects.
+//!
+//! An object whose content hashes to its name is sound, whatever is said of it elsewhere: a sidecar that is missing or
+//! wrong is written again, and the index is written whole from the objects that are sound, sorted by key. `created_at` is
+//! kept from the sidecar or else from the index, where either can be read. An object that is not sound stays where it is,
+//! with its sidecar, and is reported; the index does not list it, because a reader must not be told of what it cannot
+//! have.
+//!
+//! Sidecars are replaced first, each durably; then the old index is copied to `STORE.migration/index-before-repair-*.ndjson`
+//! and replaced in one step. A crash leaves either index whole, and the same repair completes.
+
+mod examine;
+mod mend;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use self::examine::Examiner;
+use self::mend::{DryMender, Mender, MendingWriter, RealMender, install_index};
+use super::check::paths_of;
+use super::options::MigrateOptions;
+use super::paths::{INDEX_NAME, TargetPaths};
+use super::sort_space::SortSpace;
+use super::source::SourceRoot;
+use super::state::{CHECKPOINT_KIND, SealedIndex};
+use super::verify::{FaultKind, Join, Surveyed, Tally, TaskReader, VerifyFault, VerifyRequest, look_at_root, survey};
+use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
+use crate::migration::plan::escape_name;
+use crate::migration::{Error, HeldRun};
+use crate::pipeline::{Control, Ended, Event, Phase, run};
+
+/// How a repair ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepairEnd {
+    /// Names of objects in the store.
+    pub objects: u64,
+    /// Objects whose content is what their name says: the index lists these.
+    pub objects_sound: u64,
+    /// Sidecars that were written; in a dry run, that would be.
+    pub sidecars_written: u64,
+    /// True if the index was replaced; in a dry run, if it would be.
+    pub index_replaced: bool,
+    /// The copy of the index that was there before, if there was one and it was replaced.
+    pub index_backup: Option<String>,
+    /// Lines that the index no longer has, because no sound object goes with them.
+    pub lines_dropped: u64,
+    /// What could not be mended, and what was lost, by name.
+    pub left_count: BTreeMap<&'static str, u64>,
+    /// The first of it.
+    pub left: Vec<VerifyFault>,
+    /// Errors among it.
+    pub errors: u64,
+    /// True if nothing was written.
+    pub dry_run: bool,
+    /// True if it was asked to stop; the index is not replaced then, and the same call begins anew.
+    pub stopped: bool,
+}
+
+/// Repairs the store at `root` under the lock that its migrations take.
+///
+/// # Errors
+/// [`Error::Verification`] if there is no such directory, or no object in it is sound: then nothing is changed.
+/// [`Error::Locked`] while something else works on the store.
+pub fn repair_store(
+    disk: &Arc<dyn Disk>,
+    root: &Path,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<RepairEnd, Error> {
+    look_at_root(root, &mut Tally::default())?;
+    let paths = paths_of(root)?;
+    let held = HeldRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    check_index_kind(&**disk, root)?;
+    let result = repair_held(disk, &paths, root, options, control);
+    let (event, detail) = match &result {
+        Ok(end) if end.stopped => ("repair-stopped", json!(null)),
+        Ok(end) => {
+            let (sound, sidecars, dropped) = (end.objects_sound, end.sidecars_written, end.lines_dropped);
+            (
+                "store-repaired",
+                json!({ "sound": sound, "sidecars": sidecars, "dropped": dropped, "left": end.left_count }),
+            )
+        }
+        Err(error) => ("repair-failed", json!(error.to_string())),
+    };
+    let cleaned = remove_tree(&**disk, &paths.verification());
+    let noted = held.note(None, event, detail);
+    // Why it failed matters more than what else fails then.
+    let end = result?;
+    cleaned?;
+    noted?;
+    Ok(end)
+}
+
+/// Says what a repair would do, and writes nothing.
+pub fn repair_dry_run(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<RepairEnd, Error> {
+    look_at_root(root, &mut Tally::default())?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let sorts = SortSpace::temporary(&disk)?;
+    let examined = examine(root, &sorts, DryMender::default(), options, control)?;
+    let Some((mender, mut end)) = examined else { return Ok(stopped()) };
+    end.dry_run = true;
+    end.index_replaced = !mend::is_index(&*disk, root, &mender.finish())?;
+    Ok(end)
+}
+
+fn repair_held(
+    disk: &Arc<dyn Disk>,
+    paths: &TargetPaths,
+    root: &Path,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<RepairEnd, Error> {
+    remove_tree(&**disk, &paths.verification())?;
+    create_directory_durable(&**disk, &paths.verification())?;
+    let sorts = SortSpace::create(disk, paths.verification().join("sort"))?;
+    let staged = paths.verification().join(INDEX_NAME);
+    let mender = RealMender::new(disk.clone(), root.to_path_buf(), &staged)?;
+    let Some((mender, mut end)) = examine(root, &sorts, mender, options, control)? else { return Ok(stopped()) };
+    let index: SealedIndex = mender.finish()?;
+    if !mend::is_index(&**disk, root, &index)? {
+        let backup = install_index(&**disk, paths, root, &staged)?;
+        end.index_backup = backup.map(|path| escape_name(path.as_os_str()));
+        end.index_replaced = true;
+    }
+    Ok(end)
+}
+
+/// Looks at every object and hands `mender` what is sound. `Ok(None)`: a stop was requested.
+fn examine<M: Mender>(
+    root: &Path,
+    sorts: &SortSpace,
+    mender: M,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Option<(M, RepairEnd)>, Error> {
+    let Some(surveyed) = survey(root, &VerifyRequest::WHOLE, sorts, options, control)? else { return Ok(None) };
+    let Surveyed { walked, index, mut tally } = surveyed;
+    tally.retain(outlasts_a_new_index);
+    let (objects, records) = (walked.sums.objects, index.records());
+    let phase = Phase::Verify;
+    let bytes_expected = walked.share.bytes;
+    control.observer.observe(&Event::PhaseStarted { phase, records_expected: Some(objects), bytes_expected });
+    let source = SourceRoot::v2(root);
+    let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, 0)?;
+    let mut writer = MendingWriter::new(mender, tally);
+    let ended = run(reader, &Examiner { root: &source }, &mut writer, &options.engine(), control);
+    control.observer.observe(&Event::PhaseEnded { phase });
+    if ended? == Ended::Stopped {
+        return Ok(None);
+    }
+    let MendingWriter { mender, left, objects_sound, sidecars_written, lines_dropped } = writer;
+    if objects_sound == 0 && (objects > 0 || records > 0) {
+        return Err(nothing_sound(root, objects, records));
+    }
+    let end = RepairEnd {
+        objects,
+        objects_sound,
+        sidecars_written,
+        index_replaced: false,
+        index_backup: None,
+        lines_dropped,
+        left_count: left.by_name(),
+        errors: left.errors(),
+        left: left.into_kept(),
+        dry_run: false,
+        stopped: false,
+    };
+    Ok(Some((mender, end)))
+}
+
+/// True for what a survey found that is not about the index.
+fn outlasts_a_new_index(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::ObjectsMissing
+            | FaultKind::Unreadable
+            | FaultKind::NotAFile
+            | FaultKind::TemporaryFile
+            | FaultKind::ForeignName
+    )
+}
+
+fn nothing_sound(root: &Path, objects: u64, records: u64) -> Error {
+    let what = match objects {
+        0 => format!("{} has no object, and an index of {records} lines; nothing was changed", root.display()),
+        _ => format!(
+            "none of the {objects} objects in {} is what its name says in a v2 store; nothing was changed",
+            root.display()
+        ),
+    };
+    Error::Verification {
+        what,
+        next: "see what they are with `haul cas doctor`; older stores are to be migrated".into(),
+    }
+}
+
+fn check_index_kind(disk: &dyn Disk, root: &Path) -> Result<(), Error> {
+    let path = root.join(INDEX_NAME);
+    match disk.kind(&path)? {
+        None | Some(EntryKind::File) => Ok(()),
+        Some(EntryKind::Directory | EntryKind::Other) => Err(Error::Usage {
+            what: format!("{} is not a regular file; nothing was changed", path.display()),
+            next: "move it away, then run the same command again".into(),
+        }),
+    }
+}
+
+fn stopped() -> RepairEnd {
+    RepairEnd {
+        objects: 0,
+        objects_sound: 0,
+        sidecars_written: 0,
+        index_replaced: false,
+        index_backup: None,
+        lines_dropped: 0,
+        left_count: BTreeMap::new(),
+        left: Vec::new(),
+        errors: 0,
+        dry_run: false,
+        stopped: true,
+    }
+}

@@ -1,0 +1,70 @@
+//! Layout and index of a store, before an object is read.
+
+use std::path::Path;
+use std::thread;
+
+use super::fault::{FaultKind, VerifyFault};
+use super::index::{IndexRead, read_index};
+use super::request::{ShareBuilder, VerifyRequest};
+use super::tally::Tally;
+use super::walk::{Parts, Walked, look_at_root, walk};
+use crate::cas::options::MigrateOptions;
+use crate::cas::paths::INDEX_NAME;
+use crate::cas::sort_space::SortSpace;
+use crate::cas::source::SourceRoot;
+use crate::cas::source::inventory::InventoryBuilder;
+use crate::migration::Error;
+use crate::pipeline::Control;
+
+/// A store whose layout and index are known.
+pub struct Surveyed {
+    /// What lies in it.
+    pub walked: Walked,
+    /// Its index.
+    pub index: IndexRead,
+    /// What is wrong with both.
+    pub tally: Tally,
+}
+
+/// Walks the store at `root` and reads its index, both at once. `Ok(None)`: a stop was requested.
+pub fn survey(
+    root: &Path,
+    request: &VerifyRequest,
+    sorts: &SortSpace,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Option<Surveyed>, Error> {
+    let mut tally = Tally::default();
+    let parts = look_at_root(root, &mut tally)?;
+    let lines = sorts.runs("index", options.sort_memory_bytes())?;
+    let (walked, index) = thread::scope(|scope| {
+        let reading = scope.spawn(|| read_index(root, parts.index, lines, control.stop));
+        let walked = walk_parts(root, parts, request, sorts, &mut tally, options, control);
+        (walked, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (Some(walked), Some(mut index)) = (walked?, index?) else { return Ok(None) };
+    tally.merge(std::mem::take(&mut index.tally));
+    if index.sorted.is_some() && index.records() == 0 && walked.sums.objects > 0 {
+        let text = "it lists nothing, and there are objects: no reader sees them";
+        tally.add(VerifyFault::new(FaultKind::IndexEmpty, INDEX_NAME.into(), None, text));
+    }
+    Ok(Some(Surveyed { walked, index, tally }))
+}
+
+fn walk_parts(
+    root: &Path,
+    parts: Parts,
+    request: &VerifyRequest,
+    sorts: &SortSpace,
+    tally: &mut Tally,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Option<Walked>, Error> {
+    let builder = InventoryBuilder::over(sorts.runs("objects", options.sort_memory_bytes())?);
+    let share = ShareBuilder::new(request, sorts, options)?;
+    if !parts.has_objects {
+        let (inventory, share) = (builder.finish()?, share.finish()?);
+        return Ok(Some(Walked { sums: Default::default(), inventory, share }));
+    }
+    walk(&SourceRoot::v2(root), builder, share, tally, options, control)
+}
