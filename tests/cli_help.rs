@@ -4,7 +4,7 @@ mod cli_common;
 
 use cli_common::Place;
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 21] = [
     &[],
     &["demo"],
     &["space"],
@@ -20,6 +20,12 @@ const COMMANDS: [&[&str]; 15] = [
     &["space", "export"],
     &["space", "clean"],
     &["space", "get"],
+    &["cas", "plan"],
+    &["cas", "estimate"],
+    &["cas", "migrate"],
+    &["cas", "status"],
+    &["cas", "rollback"],
+    &["cas", "clean"],
 ];
 
 #[test]
@@ -69,6 +75,12 @@ fn arguments_that_fit_nothing_are_usage_errors() {
         "space verify x --subset 4/3",
         "space verify x --subset 0/3",
         "space plan x --progress loud",
+        "cas plan --source a",
+        "cas estimate --source a --target b --sample 0",
+        "cas migrate --source a --target b --dry-run --resume",
+        "cas migrate --source a --target b --dry-run --no-publish",
+        "cas status",
+        "cas rollback a b",
     ] {
         let words: Vec<_> = arguments.split_whitespace().collect();
         let done = place.run(&words).expect(2);
