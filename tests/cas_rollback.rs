@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::cas::{Node, Store, eager, object_path, stopped, tree, with, zstd};
+use common::cas::{Node, Store, eager, identities, object_path, stopped, tree, with, zstd};
 use haul::cas::Algorithm;
 use haul::cas::migrate::migrate;
 use haul::cas::options::{MigrateOptions, Placement, Start};
@@ -136,6 +136,28 @@ fn what_was_published_goes_and_what_stood_there_comes_back() {
         assert_eq!(state(&store).stage, Stage::RolledBack);
         assert_eq!(events(&store).last().unwrap(), "rolled-back");
         assert_eq!(kept(&store), always(), "{placement}");
+    }
+}
+
+#[test]
+fn a_store_of_second_names_goes_without_a_trace_in_the_source() {
+    let store = source();
+    let before = identities(&store.root());
+    store.migrate(&MigrateOptions { link: true, ..eager() }).unwrap();
+    roll_back(&store).unwrap();
+    assert!(!store.target().exists());
+    assert_eq!(identities(&store.root()), before);
+}
+
+#[test]
+fn what_other_systems_wrote_is_proved_and_gone_back_to() {
+    let Some(conformance) = common::conformance("requiem") else { return };
+    for name in ["cas-v2", "cas-blake2s", "cas-sha256-sharded"] {
+        let (source, place) = (conformance.join(name), Store::new());
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        with(|control| migrate(disk, &source, &place.paths(), &eager(), control)).unwrap();
+        let end = roll_back(&place).unwrap();
+        assert_eq!((end.source_objects, place.target().exists()), (14, false), "{name}");
     }
 }
 

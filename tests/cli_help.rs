@@ -35,6 +35,12 @@ const COMMANDS: &[&[&str]] = &[
     &["cas", "dual-run"],
     &["cas", "request-upgrade"],
     &["cas", "result-check"],
+    &["cas", "plan"],
+    &["cas", "estimate"],
+    &["cas", "migrate"],
+    &["cas", "status"],
+    &["cas", "rollback"],
+    &["cas", "clean"],
 ];
 
 #[test]
@@ -91,6 +97,12 @@ fn arguments_that_fit_nothing_are_usage_errors() {
         "cas generate x --objects 1 --size-bytes-min 100 --size-bytes-max 99",
         "cas generate x --objects 1 --zstd-share 0.5",
         "cas generate x --objects 1 --generation v2 --zstd-share nan",
+        "cas plan --source a",
+        "cas estimate --source a --target b --sample 0",
+        "cas migrate --source a --target b --dry-run --resume",
+        "cas migrate --source a --target b --dry-run --no-publish",
+        "cas status",
+        "cas rollback a b",
     ] {
         let words: Vec<_> = arguments.split_whitespace().collect();
         let done = place.run(&words).expect(2);

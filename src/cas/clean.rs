@@ -86,6 +86,10 @@ fn add_of_run(
     match state.stage {
         Stage::Published if is_under_way(disk, paths, state, placement)? => Ok(()),
         Stage::Published => {
+            // Of a rollback that died before it changed anything.
+            if marked_by(disk, paths.target())?.as_deref() == Some(&*state.run_id) {
+                list.add(paths.target().join(MARK_NAME), CleanKind::Temporary, Worth::default())?;
+            }
             let log = if placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
             list.add(paths.moved(), log, Worth::default())?;
             list.add(paths.index_before(), log, Worth::default())?;

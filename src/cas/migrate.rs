@@ -148,7 +148,9 @@ impl Session<'_> {
             Some(state) => self.resume(state, &plan)?,
             None => self.begin(&plan, &begun)?,
         };
-        self.carry_out(state, begun.walked, &plan, file_system, resumed)
+        let end = self.carry_out(state, begun.walked, &plan, file_system, resumed)?;
+        remove_tree(&*self.disk, &self.paths.scratch())?;
+        Ok(end)
     }
 
     /// Walks the source. The findings of the walk go into the log of a run that begins; of one that goes on they are

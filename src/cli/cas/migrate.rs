@@ -1,7 +1,7 @@
 //! `haul cas migrate`: the whole way from an old store to the published v2 store.
 //!
 //! The JSON document is a [`MigrationEnd`] and, beside its fields, `source`, `target`, `map` and `report` (paths) and
-//! `exit_code`. A dry run prints the document of [`dry_run`](super::dry_run).
+//! `exit_code`. A dry run prints the document of [`dry_run`].
 
 use std::fmt::Write;
 use std::num::NonZeroU64;

@@ -70,7 +70,8 @@ fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Result {
 }
 
 fn render_run(text: &mut String, run: &RunStatus) -> std::fmt::Result {
-    line(text, "last run", &format!("{}, {} found, {}", run.stage, count_text(run.records), run.placement))?;
+    line(text, "last run", &format!("{}, {} found", run.stage, count_text(run.records)))?;
+    line(text, "placement", &run.placement.to_string())?;
     if let Some(source) = &run.source {
         line(text, "source", source)?;
     }
