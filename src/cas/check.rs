@@ -36,12 +36,8 @@ pub fn check_store(
         let sorts = SortSpace::temporary(disk)?;
         return Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()));
     };
-    let result = verify_in_place(disk, &paths, root, request, options, control);
-    let is_over = !matches!(&result, Ok(end) if end.stopped);
-    if is_over {
-        remove_tree(&**disk, &paths.verification())?;
-    }
-    if is_over && is_new {
+    let result = verify_held(disk, &paths, root, request, options, control);
+    if is_new && !matches!(&result, Ok(end) if end.stopped) {
         // Nothing of a migration is here: the store's neighbours are left as they were.
         remove_tree(&**disk, run_directory.path())?;
     } else {
@@ -59,7 +55,8 @@ pub fn paths_of(root: &Path) -> Result<TargetPaths, Error> {
     TargetPaths::new(resolved.as_deref().unwrap_or(root))
 }
 
-fn verify_in_place(
+/// Verifies the store at `root` while the lock of `paths` is held, and keeps the place there.
+pub fn verify_held(
     disk: &Arc<dyn Disk>,
     paths: &TargetPaths,
     root: &Path,
@@ -72,7 +69,13 @@ fn verify_in_place(
         Some(_) => SortSpace::create(disk, paths.verification().join("sort"))?,
         None => SortSpace::temporary(disk)?,
     };
-    Verification { root, request, sorts: &sorts, place: place.as_ref(), options, control }.run(&mut |_, _| Ok(()))
+    let verification = Verification { root, request, sorts: &sorts, place: place.as_ref(), options, control };
+    let result = verification.run(&mut |_, _| Ok(()));
+    drop(sorts);
+    if place.is_some() && !matches!(&result, Ok(end) if end.stopped) {
+        remove_tree(&**disk, &paths.verification())?;
+    }
+    result
 }
 
 fn note(held: &HeldRun, request: &VerifyRequest, result: &Result<VerifyEnd, Error>) -> Result<(), Error> {

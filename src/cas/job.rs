@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::books::check_complete;
 use super::buffers::BufferPool;
+use super::check::verify_held;
 use super::convert::ObjectConverter;
 use super::intake::Intake;
 use super::listed::Listed;
@@ -19,6 +20,7 @@ use super::source::scan::ScanSums;
 use super::source::{Inventory, SourceRoot};
 use super::state::RunState;
 use super::unfinished::remove_unfinished;
+use super::verify::VerifyRequest;
 use super::writer::{ObjectWriter, Staged};
 use crate::durable::{Disk, DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, sync_reports_errors};
 use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step};
@@ -208,7 +210,28 @@ impl CasJob<'_> {
         }
         match self.options.read_back {
             ReadBack::Index => self.reach(Stage::Verified),
-            ReadBack::Full => self.reach(Stage::Verified),
+            ReadBack::Full => self.read_back(),
+        }
+    }
+
+    /// Reads every staged object again. A simulated disk is nowhere that could be read.
+    fn read_back(&mut self) -> Result<Step, Error> {
+        if !self.disk.is_system() {
+            return self.reach(Stage::Verified);
+        }
+        let is_merge = self.options.placement == Placement::Merge;
+        let merged_into = is_merge.then(|| self.paths.target().to_path_buf());
+        let request = VerifyRequest { merged_into, ..VerifyRequest::WHOLE };
+        let end = verify_held(&self.disk, self.paths, &self.paths.staging(), &request, self.options, &self.control)?;
+        if end.stopped {
+            return Ok(Step::Stopped);
+        }
+        match end.faults.first() {
+            Some(fault) if end.errors > 0 => Err(Error::Verification {
+                what: format!("{} errors in the staged store; {}: {}", end.errors, fault.path, fault.text),
+                next: "check the disk, then start over with --restart".into(),
+            }),
+            _ => self.reach(Stage::Verified),
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::exchange::{Exchange, marked_by};
 use super::job::CasJob;
 use super::key::Algorithm;
+use super::merge_check::check_before_merge;
 use super::options::{MigrateOptions, Placement, Start};
 use super::outcome::Counts;
 use super::paths::{TargetPaths, check_apart, check_not_mounted};
@@ -133,6 +134,11 @@ impl Session<'_> {
         }
         if earlier.is_none() {
             check_target(&*self.disk, self.paths, self.options.placement)?;
+            if self.options.placement == Placement::Merge
+                && !check_before_merge(&self.disk, self.paths, self.options, self.control)?
+            {
+                return Ok(self.stopped_before(None));
+            }
         }
         let file_system = self.disk.file_system(self.paths.run_directory().path())?;
         let Some(begun) = self.walk(earlier.is_none())? else { return Ok(self.stopped_before(earlier)) };

@@ -30,6 +30,7 @@ pub mod layout;
 pub mod listed;
 pub mod map;
 pub mod merge;
+pub mod merge_check;
 pub mod migrate;
 pub mod moved;
 pub mod options;

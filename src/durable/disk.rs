@@ -36,6 +36,11 @@ pub struct DiskEntry {
 /// of the directory that holds it, all of it at once by [`DiskFileSystem::sync`]. Every error names the operation and
 /// the path.
 pub trait Disk: Send + Sync {
+    /// True if what is written here is found under the same path by whatever reads files, sources included; false for a
+    /// disk that is simulated.
+    fn is_system(&self) -> bool {
+        true
+    }
     /// Creates a file that must not exist, open for reading and writing.
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
     /// Creates a file that must not exist, with these bytes, in as few calls as the system has for it. Nothing of it is

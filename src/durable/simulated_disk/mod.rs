@@ -148,6 +148,10 @@ impl Default for SimulatedDisk {
 }
 
 impl Disk for SimulatedDisk {
+    fn is_system(&self) -> bool {
+        false
+    }
+
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         let node = self.state.lock().create_file(path).map_err(|e| DiskError::new("create file", path, e))?;
         Ok(Arc::new(SimulatedFile::new(self.state.clone(), node, path, true)))
