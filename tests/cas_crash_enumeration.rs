@@ -8,16 +8,25 @@
 mod cas_common;
 mod common;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cas_common::scene::{Scene, behind, boundaries, boundary};
 use cas_common::{OldStore, content};
 use common::written::Written;
+use haul::cas::digest::key_of;
 use haul::cas::era::Era;
-use haul::cas::options::{Durability, MigrateOptions, Placement, Start};
+use haul::cas::listed::for_each_listed;
+use haul::cas::options::{Compress, Durability, MigrateOptions, Placement, Start};
+use haul::cas::paths::blob_path;
 use haul::cas::reader::INLINE_BYTES_MAX;
-use haul::durable::{CrashFault, InjectedFault, SimulatedDisk};
+use haul::cas::store::CasStore;
+use haul::cas::store::put::{PutOptions, put};
+use haul::cas::{Algorithm, Key};
+use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{Error, Stage, exit};
 use haul::pipeline::Silent;
 
@@ -358,4 +367,64 @@ fn a_run_that_finds_its_work_done_leaves_no_scratch() {
         assert!(scene.run(&disk).unwrap().already_done);
         scene.check_complete(&disk, &|| "run again".into());
     }
+}
+
+/// Whether readers of the target get every object that its index lists and `keys` besides.
+#[track_caller]
+fn assert_readable(scene: &Scene, disk: &SimulatedDisk, keys: &[Key]) {
+    let store = CasStore::open_on(Arc::new(disk.clone()), scene.paths().target()).unwrap();
+    let mut listed = BTreeSet::new();
+    for_each_listed(disk, scene.paths().target(), |key| {
+        listed.insert(key);
+        Ok(())
+    })
+    .unwrap();
+    for key in keys.iter().chain(&listed) {
+        assert!(store.get(*key, &mut Vec::new()).unwrap().is_some(), "{key} is no object of the target");
+    }
+}
+
+fn cas_key(number: u64, len: usize, is_text: bool) -> Key {
+    key_of(Algorithm::Cas, &content(number, len, is_text))
+}
+
+/// A blob alone, without a sidecar and a line of the index, is what a writer leaves that dies. No reader sees an object
+/// in it.
+#[test]
+fn what_a_dead_writer_left_in_the_target_is_no_object_of_it() {
+    let scene = Scene::new(Placement::Merge, Durability::Group);
+    let left = cas_key(2, 2_000, true);
+    assert!(scene.disk().kind(&blob_path(scene.paths().target(), left)).unwrap().is_some());
+    let disk = recorded(&scene);
+    assert_readable(&scene, &disk, &[left, cas_key(3, 1_500, false)]);
+}
+
+/// The state of the run that published is what a rollback needs.
+#[test]
+fn a_restart_that_has_no_place_discards_nothing() {
+    for placement in [Placement::New, Placement::Replace] {
+        let scene = Scene::new(placement, Durability::Group);
+        let disk = recorded(&scene);
+        let error = scene.run_with(&disk, &restarting(&scene), &Silent).unwrap_err();
+        assert_eq!(error.exit_code(), exit::USAGE, "{error}");
+        scene.check_complete(&disk, &|| format!("{placement}, restarted when published"));
+        assert!(scene.run(&disk).unwrap().already_done, "the checkpoint is there");
+    }
+}
+
+/// A merge died with objects in the target, and someone put one of them meanwhile.
+#[test]
+fn a_restart_takes_no_object_away_that_was_put_meanwhile() {
+    let scene = Scene::new(Placement::Merge, Durability::Group);
+    let first = recorded(&scene);
+    let disk = first.crash_image(boundary(&first, "staging/index.ndjson to") - 1, CrashFault::AllKept);
+    let options = PutOptions { compress: Compress::AsStored, created_at: 1 };
+    let bytes = content(1, 40, false);
+    put(&disk, scene.paths().target(), &mut &bytes[..], Path::new("content"), options).unwrap();
+    let error = scene.run(&disk).unwrap_err();
+    assert!(error.to_string().contains("written to since"), "{error}");
+    assert!(error.next_step().unwrap().contains("--restart"));
+    let end = scene.run_with(&disk, &restarting(&scene), &Silent).unwrap();
+    assert_eq!((end.stage, end.counts.duplicate_in_target), (Stage::Published, 2));
+    assert_readable(&scene, &disk, &[cas_key(1, 40, false), cas_key(6, 66_000, false), cas_key(901, 1_500, false)]);
 }
