@@ -180,7 +180,7 @@ pub fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Er
 }
 
 /// Copies a file with its permission bits durably, in one step.
-fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+pub fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     let source = disk.open_for_read(from)?;
     let len_bytes = source.len()?;
     replace_file_with(disk, to, Some(disk.mode(from)?), |file| {

@@ -135,6 +135,7 @@ impl Session<'_> {
         if earlier.is_none() {
             check_target(&*self.disk, self.paths, self.options.placement)?;
             if self.options.placement == Placement::Merge
+                && self.options.verify_merged_into
                 && !check_before_merge(&self.disk, self.paths, self.options, self.control)?
             {
                 return Ok(self.stopped_before(None));

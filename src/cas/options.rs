@@ -153,6 +153,9 @@ pub struct MigrateOptions {
     pub parallel_workers: NonZeroUsize,
     /// What to do with the state of an earlier run.
     pub start: Start,
+    /// Whether a store that is merged into is verified before anything is staged. It is read past the disk of the run, as
+    /// every verification reads; only who knows that it is sound leaves that out.
+    pub verify_merged_into: bool,
     /// How much is read again before publishing.
     pub read_back: ReadBack,
     /// Whether to publish at the end.
@@ -176,6 +179,7 @@ impl Default for MigrateOptions {
             rate_limit: None,
             parallel_workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             start: Start::default(),
+            verify_merged_into: true,
             read_back: ReadBack::default(),
             publish: true,
         }

@@ -57,6 +57,8 @@ impl Scene {
             placement,
             durability,
             batch_records: 1,
+            // The target lies on the simulated disk.
+            verify_merged_into: false,
             checkpoint_interval_records: INTERVAL_RECORDS,
             checkpoint_interval_ms_min: 0,
             sort_memory_bytes_min: 1_000,

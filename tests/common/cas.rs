@@ -207,6 +207,7 @@ pub fn stopped<T>(act: impl FnOnce(&Control<'_>) -> T) -> T {
 /// Settings that checkpoint as often as possible.
 pub fn eager() -> MigrateOptions {
     MigrateOptions {
+        verify_merged_into: false,
         batch_records: 2,
         checkpoint_interval_records: 1,
         checkpoint_interval_ms_min: 0,
