@@ -390,7 +390,7 @@ fn a_crash_at_any_operation_leaves_whole_files_and_the_same_repair_completes() {
         }
     }
     println!("{images} images");
-    assert_eq!(sidecar_path(&store.root(), V2Store::key(ZSTD)).exists(), false, "the store itself is only read");
+    assert!(!sidecar_path(&store.root(), V2Store::key(ZSTD)).exists(), "the store itself is only read");
     assert!(blob_path(&store.root(), V2Store::key(ZSTD)).exists());
 }
 
