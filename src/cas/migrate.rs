@@ -336,7 +336,7 @@ impl Session<'_> {
                 "durability": state.durability,
                 "link": self.options.link,
                 "generations": Generations::from(state.generations),
-                "map": self.paths.map(),
+                "map": escape_name(self.paths.map().as_os_str()),
             }),
         };
         write_report(&*self.disk, &self.paths.run_directory().report_path(), &report, &findings)
