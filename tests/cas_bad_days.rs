@@ -479,6 +479,44 @@ fn names_that_are_no_text_are_no_obstacle() {
     assert!(!target.exists());
 }
 
+// A target that is damaged.
+
+/// Removes a blob with its sidecar from the target, as the runbook says of one that is damaged.
+fn lose_object(store: &Store, number: u8) {
+    let key = key_of(Algorithm::Cas, &[number; 3_000]);
+    for path in [blob_path(&store.target(), key), sidecar_path(&store.target(), key)] {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_object_of_the_target_is_migrated_again() {
+    let store = store();
+    run_in(&store, MIGRATE).expect(0);
+    lose_object(&store, 5);
+    run_in(&store, "verify new").expect(65);
+    run_in(&store, "verify new --repair --yes").expect(65);
+    let done = run_in(&store, &format!("{MIGRATE} --merge --restart --yes --json")).expect(0);
+    assert_eq!(done.json()["counts"]["migrated"], 1);
+    run_in(&store, "verify new").expect(0);
+}
+
+#[test]
+fn a_restart_into_a_damaged_store_discards_nothing() {
+    let store = store();
+    run_in(&store, MIGRATE).expect(0);
+    let key = key_of(Algorithm::Cas, &[5; 3_000]);
+    let before = fs::read(blob_path(&store.target(), key)).unwrap();
+    fs::write(blob_path(&store.target(), key), b"damaged").unwrap();
+    let refused = run_in(&store, &format!("{MIGRATE} --merge --restart --yes")).expect(65);
+    assert!(refused.stderr.contains("new has "), "{}", refused.stderr);
+    assert!(store.paths().run_directory().checkpoint_path().exists());
+    fs::write(blob_path(&store.target(), key), before).unwrap();
+    // The run that published can still be taken back.
+    run_in(&store, "rollback new --yes").expect(0);
+    assert!(!store.target().exists());
+}
+
 // What a verification says on the command line.
 
 #[test]
