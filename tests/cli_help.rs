@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["space", "export"],
     &["space", "clean"],
     &["space", "get"],
+    &["cas"],
     &["cas", "generate"],
     &["cas", "get"],
     &["cas", "info"],
@@ -41,6 +42,10 @@ const COMMANDS: &[&[&str]] = &[
     &["cas", "status"],
     &["cas", "rollback"],
     &["cas", "clean"],
+    &["cas", "verify"],
+    &["cas", "validate"],
+    &["cas", "doctor"],
+    &["cas", "health"],
 ];
 
 #[test]
