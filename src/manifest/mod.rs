@@ -1,0 +1,27 @@
+//! Trees of versioned JSON manifests: what a manifest is, how one version becomes the next, and how a tree of them is
+//! migrated in place (spec/sigilzero.md).
+//!
+//! The document side is a pure function of bytes and options: [`Transformer::transform`] takes the bytes of one file and
+//! says what becomes of it. It reads no clock and no disk; what a step may ask of the manifest's directory comes in
+//! through [`DocumentInputs`].
+
+mod built_in;
+pub mod checksum;
+pub mod code;
+pub mod inputs;
+pub mod options;
+pub mod registry;
+pub mod step;
+pub mod transform;
+pub mod verdict;
+pub mod version;
+
+pub use checksum::Checksum;
+pub use code::{Code, Place, Status};
+pub use inputs::{DocumentInputs, NoInputs};
+pub use options::{DeriveJobId, Mode, TransformOptions};
+pub use registry::Registry;
+pub use step::Step;
+pub use transform::Transformer;
+pub use verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
+pub use version::Version;

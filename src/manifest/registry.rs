@@ -1,0 +1,101 @@
+//! The graph of versions (§3).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::built_in;
+use super::{Step, Version};
+use crate::migration::Error;
+
+/// All known steps, in the order of their registration.
+#[derive(Clone)]
+pub struct Registry {
+    steps: Vec<Arc<dyn Step>>,
+}
+
+impl Registry {
+    /// The three steps of the original: 1.0.0 → 1.1.0, 1.1.0 → 1.2.0, 1.0.0 → 1.2.0.
+    pub fn built_in() -> Self {
+        Self { steps: built_in::STEPS.into_iter().map(|step| Arc::new(step) as Arc<dyn Step>).collect() }
+    }
+
+    /// Adds `step` as the last. A step that does not lead upwards, or a second one between the same versions, is a
+    /// usage error.
+    pub fn add(&mut self, step: Arc<dyn Step>) -> Result<(), Error> {
+        let (from, to) = (step.from(), step.to());
+        if from >= to {
+            return Err(Error::Usage {
+                what: format!("step {from} → {to} does not lead to a higher version"),
+                next: "give the step a `to` above its `from`".into(),
+            });
+        }
+        if self.steps.iter().any(|known| (known.from(), known.to()) == (from, to)) {
+            return Err(Error::Usage {
+                what: format!("two steps lead from {from} to {to}"),
+                next: "keep one of them, or give one another version".into(),
+            });
+        }
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// All steps, in the order of their registration.
+    pub fn steps(&self) -> &[Arc<dyn Step>] {
+        &self.steps
+    }
+
+    /// All versions that steps take or make, sorted.
+    pub fn versions(&self) -> Vec<Version> {
+        let mut versions: Vec<_> = self.steps.iter().flat_map(|step| [step.from(), step.to()]).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        versions
+    }
+
+    /// The highest version.
+    pub fn latest(&self) -> Version {
+        self.versions().last().copied().unwrap_or(Version::FIRST)
+    }
+
+    /// The steps that lead from one version to another, none if they are equal: the direct one if there is one, else the
+    /// fewest, and of equally many those that were registered first. `None` if none lead there.
+    pub fn path(&self, from: Version, to: Version) -> Option<Vec<Arc<dyn Step>>> {
+        let mut reached_by: BTreeMap<Version, &Arc<dyn Step>> = BTreeMap::new();
+        let mut queue = VecDeque::from([from]);
+        while let Some(version) = queue.pop_front() {
+            if version == to {
+                return Some(Self::back_to(from, to, &reached_by));
+            }
+            for step in self.steps.iter().filter(|step| step.from() == version && step.to() <= to) {
+                if !reached_by.contains_key(&step.to()) {
+                    reached_by.insert(step.to(), step);
+                    queue.push_back(step.to());
+                }
+            }
+        }
+        None
+    }
+
+    fn back_to(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
+        let mut path = Vec::new();
+        let mut version = to;
+        while version != from {
+            let step = reached_by[&version];
+            path.push(step.clone());
+            version = step.from();
+        }
+        path.reverse();
+        path
+    }
+
+    /// A digest of all that decides what the steps do: versions, declared operations, schemas. A run does not resume
+    /// under other steps.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for step in &self.steps {
+            let line = format!("{} {} {:?}\n", step.from(), step.to(), step.changes());
+            hasher.update(line.as_bytes());
+        }
+        hasher.finalize().into()
+    }
+}
