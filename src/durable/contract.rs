@@ -338,6 +338,7 @@ fn root_directories(directory: &dyn RootDirectory, old: FileState) {
     let ownership = Ownership { mode: 0o606, ..Ownership::from(&old) };
     directory.write_new_file(new, b"12345", &ownership, true).unwrap();
     assert_eq!(kind_of(directory.write_new_file(new, b"", &ownership, false)), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(directory.rename_exclusive(new, old_name)), ErrorKind::AlreadyExists);
     directory.rename(new, old_name).unwrap();
     assert_eq!(directory.file_state(new).unwrap(), None);
     let mut buffer = Vec::new();

@@ -21,6 +21,7 @@ mod source_entries;
 mod source_names;
 mod source_whole;
 mod window;
+mod without_sync;
 
 pub use copy::{CopyMeans, CopyMethod};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
@@ -39,3 +40,4 @@ pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
 pub use source_names::{SourceName, SourceNameKind, source_identity, source_names};
 pub use source_whole::read_source_whole;
 pub use window::Window;
+pub use without_sync::without_sync;

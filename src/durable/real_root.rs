@@ -10,8 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    Access, AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, Stat, Uid, accessat, fchmod, fchown, fstat,
-    linkat, openat, openat2, renameat, statat, unlinkat,
+    Access, AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Uid, accessat, fchmod,
+    fchown, fstat, linkat, openat, openat2, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -42,7 +42,7 @@ impl RealRoot {
     }
 
     fn error(&self, operation: &'static str, relative: &Path, source: io::Error) -> DiskError {
-        DiskError::new(operation, &self.path.join(relative), source)
+        DiskError::new(operation, &self.path.join(relative), without_loop(source))
     }
 
     /// Opens what lies at a relative path, in one call where the system has it.
@@ -168,10 +168,19 @@ fn file_state(stat: &Stat) -> Option<FileState> {
     })
 }
 
+/// What the system says of a link where none is followed, in words for people.
+fn without_loop(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is in the way"),
+        _ => error,
+    }
+}
+
 /// Nothing there, or a link in the way, is no file.
 fn present(found: io::Result<Option<FileState>>) -> io::Result<Option<FileState>> {
     match found {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => Ok(None),
         found => found,
     }
 }
@@ -215,7 +224,7 @@ struct RealDirectory {
 
 impl RealDirectory {
     fn error(&self, operation: &'static str, name: &OsStr, source: impl Into<io::Error>) -> DiskError {
-        DiskError::new(operation, &self.path.join(name), source.into())
+        DiskError::new(operation, &self.path.join(name), without_loop(source.into()))
     }
 
     fn write(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> io::Result<()> {
@@ -261,6 +270,11 @@ impl RootDirectory for RealDirectory {
 
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError> {
         renameat(&self.fd, from, &self.fd, to).map_err(|e| self.error("rename", from, e))
+    }
+
+    fn rename_exclusive(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError> {
+        renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE)
+            .map_err(|e| self.error("rename without replacing", from, e))
     }
 
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError> {

@@ -56,7 +56,7 @@ impl From<&FileState> for Ownership {
 /// The tree below a directory, for reading only.
 ///
 /// Every path is relative, of plain names; one that is absolute or goes up is `InvalidInput`. A link anywhere on it,
-/// the last name included, is an error of kind `FilesystemLoop`, wherever it leads.
+/// the last name included, is `InvalidInput`, wherever it leads.
 pub trait ReadRoot: Send + Sync {
     /// The directory, for messages.
     fn path(&self) -> &Path;
@@ -94,6 +94,8 @@ pub trait RootDirectory: Send + Sync {
     fn hard_link(&self, name: &OsStr, second: &OsStr) -> Result<(), DiskError>;
     /// Renames a file, replacing one that has the name.
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError>;
+    /// Renames a file unless the target name exists (`AlreadyExists` then).
+    fn rename_exclusive(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError>;
     /// Removes a name.
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError>;
     /// Makes the names durable.

@@ -18,8 +18,20 @@ pub mod transform;
 pub mod verdict;
 pub mod version;
 
-mod names;
+mod assess;
+mod backup;
+mod beside;
+mod group;
+pub mod ledger;
+pub mod migrate;
+pub mod names;
+pub mod outcome;
+mod prepare;
+mod reader;
+pub mod run_options;
 pub mod scan;
+mod settle;
+pub mod state;
 
 pub use checksum::Checksum;
 pub use code::{Code, Place, Status};

@@ -148,6 +148,11 @@ impl RootDirectory for SimulatedDirectory {
         self.0.run("rename", from.as_ref(), |state, path| state.rename(path, &to, true))
     }
 
+    fn rename_exclusive(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError> {
+        let to = self.0.path.join(to);
+        self.0.run("rename without replacing", from.as_ref(), |state, path| state.rename(path, &to, false))
+    }
+
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError> {
         self.0.run("remove file", name.as_ref(), |state, path| state.remove_file(path))
     }
