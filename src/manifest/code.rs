@@ -11,7 +11,7 @@ pub enum Code {
     Bom,
     /// Not UTF-8.
     Encoding,
-    /// Not JSON, or more than 4 GiB of it.
+    /// Not JSON, or more than 2 GiB of it.
     Json,
     /// Arrays and objects nested too deep.
     Depth,

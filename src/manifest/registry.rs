@@ -88,13 +88,19 @@ impl Registry {
         path
     }
 
+    /// The steps that lead to `version` from the lowest version that can reach it; none if nothing leads there.
+    pub fn path_to(&self, version: Version) -> Vec<Arc<dyn Step>> {
+        self.versions().into_iter().find_map(|first| self.path(first, version)).unwrap_or_default()
+    }
+
     /// A digest of all that decides what the steps do: versions, declared operations, schemas. A run does not resume
     /// under other steps.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         for step in &self.steps {
-            let line = format!("{} {} {:?}\n", step.from(), step.to(), step.changes());
-            hasher.update(line.as_bytes());
+            let definition = step.definition();
+            hasher.update(&(definition.len() as u64).to_le_bytes());
+            hasher.update(definition.as_bytes());
         }
         hasher.finalize().into()
     }

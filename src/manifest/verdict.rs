@@ -89,6 +89,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Without a place.
+    pub fn new(code: Code, text: String) -> Self {
+        Self { code, text, at: None, from: None }
+    }
+
     /// What the document is, in reports.
     pub fn status(&self) -> Status {
         self.code.status()
