@@ -4,6 +4,8 @@
 //! The document side is a pure function of bytes and options: [`Transformer::transform`] takes the bytes of one file and
 //! says what becomes of it. It reads no clock and no disk; what a step may ask of the manifest's directory comes in
 //! through [`DocumentInputs`].
+//!
+//! The tree side finds the files, reads each once, and replaces each whole: [`scan`] and what is built on it.
 
 mod built_in;
 pub mod checksum;
@@ -30,6 +32,21 @@ pub mod target_schema;
 pub mod transform;
 pub mod verdict;
 pub mod version;
+
+mod assess;
+mod backup;
+mod beside;
+mod group;
+pub mod ledger;
+pub mod migrate;
+pub mod names;
+pub mod outcome;
+mod prepare;
+mod reader;
+pub mod run_options;
+pub mod scan;
+mod settle;
+pub mod state;
 
 pub use checksum::Checksum;
 pub use code::{Code, Place, Status};
