@@ -270,7 +270,7 @@ impl Transformer {
     /// Check 8 of §10: the output, read back, against the input.
     fn check_output(
         &self,
-        document: &Document<'_>,
+        document: &mut Document<'_>,
         before: NodeId,
         bytes: &[u8],
         touches: &[Touch],
