@@ -8,7 +8,7 @@ use haul::manifest::shape::Shape;
 use haul::manifest::step_check::check_steps;
 use haul::manifest::{
     Checksum, Code, DeriveJobId, DocumentInputs, KeyPath, Migrated, Mode, NoInputs, Refusal, Registry, Step, Touch,
-    TransformOptions, Transformer, Verdict, Version,
+    TransformOptions, Transformer, Verdict, Version, check_inverse,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -289,7 +289,14 @@ fn a_breaking_step_can_be_taken_back() {
     let proofs = check_steps(&registry, &[]).unwrap();
     assert!(proofs.iter().all(|proof| proof.faults.is_empty()), "{proofs:?}");
     let old = with(with(manifest(), "error", json!("e")), "meta", json!({"format": 1, "other": true}));
-    let (_, output) = migrated(&transformer(registry, TransformOptions::default()), &old);
+    let forward = transformer(registry, TransformOptions::default());
+    let (migrated, output) = migrated(&forward, &old);
+    let check = |before: &Json| {
+        let (from, to) = (migrated.from, migrated.to);
+        check_inverse(forward.registry(), from, to, &bytes(before), &migrated.bytes, Mode::Strict)
+    };
+    assert_eq!(check(&old), Ok(()));
+    assert!(check(&with(old.clone(), "status", json!("other"))).is_err(), "not its backup");
     assert_eq!(output["run"], json!({"state": "s", "kind": "t"}));
     assert_eq!(output["meta"], json!({"format": 2, "other": true}));
     assert_eq!((output.get("status"), output.get("error")), (None, None));

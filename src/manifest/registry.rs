@@ -1,5 +1,6 @@
 //! The graph of versions (§3).
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Read;
@@ -126,8 +127,8 @@ impl Registry {
                 return Some(Self::back_to(from, to, &reached_by));
             }
             for step in self.steps.iter().filter(|step| step.from() == version && step.to() <= to) {
-                if !reached_by.contains_key(&step.to()) {
-                    reached_by.insert(step.to(), step);
+                if let Entry::Vacant(unreached) = reached_by.entry(step.to()) {
+                    unreached.insert(step);
                     queue.push_back(step.to());
                 }
             }
