@@ -42,6 +42,7 @@
 //! | [`observe`] | what shows the events of a run: progress bar, JSON lines |
 //! | [`cas`] | content-addressed stores of every Requiem generation, and the v2 store |
 //! | [`space`] | Engram memory spaces: the log, the dual-memory store, the migration between them |
+//! | [`manifest`] | trees of versioned JSON manifests: exact JSON, versions, steps, and the verdict on each document |
 //! | [`migration`] | what all migrations share: plan, stages, checkpoint, lock, journal, publishing, report |
 //! | [`pipeline`] | batches in motion: reader, converters, ordered writer, committer, one memory budget |
 //! | [`durable`] | every effect on a disk, real or simulated; sources opened for reading only |
@@ -49,6 +50,7 @@
 pub mod cas;
 pub mod cli;
 pub mod durable;
+pub mod manifest;
 pub mod migration;
 pub mod observe;
 pub mod pipeline;
