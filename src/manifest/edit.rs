@@ -44,13 +44,18 @@ impl<'e, 'a> Edit<'e, 'a> {
 
     /// Sets `path` to the value that `json` describes if it is absent; keeps what is there if it has this `shape`.
     pub fn add(&mut self, path: &KeyPath, json: &str, shape: &Shape) -> Result<(), Refusal> {
-        if let Some(value) = self.get(path) {
-            shape.check(value).map_err(|fault| self.mismatch(path, &fault))?;
-            self.kept.push(path.clone());
-            return Ok(());
+        if self.get(path).is_some() {
+            return self.keep(path, shape);
         }
         let value = self.graft(path, json)?;
         self.set(path, value)
+    }
+
+    /// Keeps what is at `path`, which must have this `shape`; the history says so.
+    pub fn keep(&mut self, path: &KeyPath, shape: &Shape) -> Result<(), Refusal> {
+        self.expect(path, shape)?;
+        self.kept.push(path.clone());
+        Ok(())
     }
 
     /// Refuses a value at `path` that does not have this `shape`; nothing at all may be there.
@@ -70,10 +75,8 @@ impl<'e, 'a> Edit<'e, 'a> {
     /// Sets `to` to what is at `from` if it is absent; keeps what is there if it has this `shape`.
     pub fn copy(&mut self, from: &KeyPath, to: &KeyPath, shape: &Shape) -> Result<(), Refusal> {
         self.require(from)?;
-        if let Some(value) = self.get(to) {
-            shape.check(value).map_err(|fault| self.mismatch(to, &fault))?;
-            self.kept.push(to.clone());
-            return Ok(());
+        if self.get(to).is_some() {
+            return self.keep(to, shape);
         }
         let value = self.get(from).map(Value::id).expect("it is required");
         self.set(to, value)

@@ -10,13 +10,17 @@
 mod built_in;
 pub mod checksum;
 pub mod code;
+mod declared;
+mod declared_file;
 pub mod edit;
 pub mod fields;
 mod head;
 pub mod history;
 pub mod inputs;
+pub mod inputs_hash;
 mod job_id;
 pub mod json;
+mod json_schema;
 pub mod options;
 pub mod path;
 pub mod post_conditions;

@@ -92,6 +92,10 @@ impl Reverted<'_, '_> {
         match touch {
             Touch::Add { path, .. } if self.old.at_path(path).is_none() => self.take_back_addition(path),
             Touch::Add { .. } => Ok(()),
+            Touch::Fill(path) => match self.old.at_path(path).map(Value::kind) {
+                None | Some(Kind::Null) => self.restore(path),
+                Some(_) => Ok(()),
+            },
             Touch::Remove(path) if self.new_at(path).is_some() => {
                 Err(drift(&format!("{path} was to be removed, and is there")))
             }

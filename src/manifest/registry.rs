@@ -1,10 +1,13 @@
 //! The graph of versions (§3).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::built_in;
 use super::{Step, Version};
+use super::{built_in, declared};
 use crate::migration::Error;
 
 /// All known steps, in the order of their registration.
@@ -37,6 +40,36 @@ impl Registry {
         }
         self.steps.push(step);
         Ok(())
+    }
+
+    /// Adds the steps of a step file with this `text` (§12), which may name no JSON Schemas; `name` is for errors.
+    pub fn add_file(&mut self, text: &str, name: &str) -> Result<(), Error> {
+        self.add_declared(text, name, &|schema| Err(format!("schema {schema} cannot be found from a text alone")))
+    }
+
+    /// Adds the steps of the step file at `path`; the JSON Schemas that it names are beside it.
+    pub fn add_path(&mut self, path: &Path) -> Result<(), Error> {
+        let name = path.display().to_string();
+        let text = read(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
+        let text = text.map_err(|what| unusable(&name, &what))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        self.add_declared(&text, &name, &|schema| {
+            let is_beside = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
+            if !is_beside {
+                return Err(format!("schema {schema} is not beside the step file"));
+            }
+            read(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
+        })
+    }
+
+    fn add_declared(
+        &mut self,
+        text: &str,
+        name: &str,
+        read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<(), Error> {
+        let steps = declared::compile(text, read_schema).map_err(|what| unusable(name, &what))?;
+        steps.into_iter().try_for_each(|step| self.add(step))
     }
 
     /// All steps, in the order of their registration.
@@ -103,5 +136,22 @@ impl Registry {
             hasher.update(definition.as_bytes());
         }
         hasher.finalize().into()
+    }
+}
+
+/// Bytes of a step file or schema, at most.
+const FILE_LEN_MAX_BYTES: u64 = 16 << 20;
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_LEN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_LEN_MAX_BYTES { Err("longer than 16 MiB".into()) } else { Ok(bytes) }
+}
+
+fn unusable(name: &str, what: &str) -> Error {
+    Error::Usage {
+        what: format!("step file {name} cannot be used: {what}"),
+        next: "correct the file; `haul manifest steps check` proves its steps".into(),
     }
 }

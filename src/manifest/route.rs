@@ -44,7 +44,7 @@ pub(super) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
             unnamed.retain(|path| *path != named);
         }
     }
-    let bump = written.len().saturating_sub(1);
+    let bump = written.iter().rposition(|text| text.starts_with("Bump schema_version ")).unwrap_or(written.len());
     written.splice(bump..bump, unnamed.into_iter().map(keep_text));
     written
 }

@@ -25,6 +25,11 @@ pub trait Step: Send + Sync {
     /// All that it may change.
     fn touches(&self) -> Vec<Touch>;
 
+    /// Paths without which it refuses a document.
+    fn requires(&self) -> Vec<KeyPath> {
+        Vec::new()
+    }
+
     /// Changes the document.
     fn apply(&self, edit: &mut Edit<'_, '_>) -> Result<(), Refusal>;
 
@@ -50,6 +55,8 @@ pub enum Touch {
         /// What may be there.
         shape: Shape,
     },
+    /// Sets what is absent or null; anything else is kept.
+    Fill(KeyPath),
     /// Takes away what is there. Breaking.
     Remove(KeyPath),
     /// Sets what is there or absent. Breaking.
@@ -66,13 +73,13 @@ pub enum Touch {
 impl Touch {
     /// Whether old readers cannot read the result: such a step raises the major version.
     pub fn is_breaking(&self) -> bool {
-        !matches!(self, Self::Add { .. })
+        !matches!(self, Self::Add { .. } | Self::Fill(_))
     }
 
     /// The paths that it changes.
     pub fn paths(&self) -> Vec<&KeyPath> {
         match self {
-            Self::Add { path, .. } | Self::Remove(path) | Self::Overwrite(path) => vec![path],
+            Self::Add { path, .. } | Self::Fill(path) | Self::Remove(path) | Self::Overwrite(path) => vec![path],
             Self::Rename { from, to } => vec![from, to],
         }
     }
