@@ -27,6 +27,40 @@ pub struct RootArgs {
     pub root: PathBuf,
 }
 
+/// Where a verb that changes nothing in manifests looks for them.
+#[derive(Args)]
+pub struct PlaceArgs {
+    /// Where manifests are looked for
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = LayoutArg::Canonical)]
+    layout: LayoutArg,
+    /// Steps declared in TOML, beside the built-in ones; may be given several times
+    #[arg(long, value_name = "FILE")]
+    steps_file: Vec<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// Settings that look there.
+    pub fn options(&self, resources: &ResourceArgs) -> Result<MigrateOptions, Error> {
+        let layout = match self.layout {
+            LayoutArg::Canonical => Layout::Canonical,
+            LayoutArg::Recursive => Layout::Recursive,
+        };
+        let registry = Arc::new(registry(&self.steps_file)?);
+        Ok(MigrateOptions { layout, registry, ..course(resources) })
+    }
+}
+
+/// Settings of a verb whose rules are fixed.
+fn course(resources: &ResourceArgs) -> MigrateOptions {
+    MigrateOptions {
+        memory_budget_bytes: resources.memory_budget_bytes(),
+        backpressure_threshold: resources.backpressure_threshold,
+        rate_limit: resources.rate_limit,
+        parallel_workers: resources.parallel_workers(),
+        ..MigrateOptions::default()
+    }
+}
+
 /// Values of `--layout`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LayoutArg {
@@ -161,11 +195,7 @@ impl ResultArgs {
             manifest: self.manifest.as_deref().map(|path| below(root, path)).transpose()?,
             break_links: self.break_links,
             now: self.now,
-            memory_budget_bytes: resources.memory_budget_bytes(),
-            backpressure_threshold: resources.backpressure_threshold,
-            rate_limit: resources.rate_limit,
-            parallel_workers: resources.parallel_workers(),
-            ..MigrateOptions::default()
+            ..course(resources)
         };
         // An unknown target is a usage error before any file is opened.
         options.transformer(Timestamp::UNIX_EPOCH)?;
@@ -208,9 +238,9 @@ pub fn registry(files: &[PathBuf]) -> Result<Registry, Error> {
 }
 
 /// The path relative to the root, without anything in it that goes up.
-fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
+pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
     let outside = || Error::Usage {
-        what: format!("--manifest {} leads out of {}", path.display(), root.display()),
+        what: format!("{} leads out of {}", path.display(), root.display()),
         next: "give a path below the application's root, as in artifacts/JOB/RUN/manifest.json".into(),
     };
     let relative = if path.is_absolute() { path.strip_prefix(root).map_err(|_| outside())? } else { path };

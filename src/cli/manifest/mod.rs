@@ -1,13 +1,20 @@
 //! `haul manifest`: trees of versioned JSON manifests.
 
 mod arguments;
+mod clean;
 mod compat;
 mod dry_run;
 mod generate;
+mod history;
 mod list_versions;
 mod migrate;
 mod plan;
+mod query;
+mod reindex;
+mod rollback;
+mod status;
 mod text;
+mod verify;
 
 use super::verbs::verbs;
 
@@ -21,4 +28,18 @@ verbs! {
     Plan(plan::PlanCommand),
     /// Take every manifest of a tree to a version; run the same command again to go on after a stop
     Migrate(migrate::MigrateCommand),
+    /// Show where a tree stands; changes nothing
+    Status(status::StatusCommand),
+    /// Read every manifest, snapshot and backup again and say everything that is wrong
+    Verify(verify::VerifyCommand),
+    /// Take a run back: files that are still what it wrote have their former bytes again
+    Rollback(rollback::RollbackCommand),
+    /// Show what was done to one file
+    History(history::HistoryCommand),
+    /// Remove the backups of verified runs
+    Clean(clean::CleanCommand),
+    /// Make the index of the runs anew: a SQLite file, JSON lines, or SQL for PostgreSQL
+    Reindex(reindex::ReindexCommand),
+    /// Ask an index for runs by job, version and status
+    Query(query::QueryCommand),
 }
