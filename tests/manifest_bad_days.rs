@@ -128,7 +128,8 @@ fn a_name_that_only_looks_like_a_backup_refuses_the_file() {
     assert_eq!(root.migrate(&[]).expect(3).codes(), ["E_IO"]);
     assert_eq!(root.files(), before);
     let verified = root.haul("verify", &["--json"]).expect(65).json();
-    assert_eq!(verified["findings"][0]["code"], "E_BACKUP");
+    let codes: Vec<_> = verified["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert!(codes.contains(&&"E_BACKUP".into()), "{codes:?}");
 }
 
 #[test]

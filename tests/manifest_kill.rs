@@ -64,7 +64,7 @@ fn fifty_kills_never_leave_half_a_manifest_and_the_rerun_ends_the_same() {
         child.wait().unwrap();
         kills += u32::from(alive);
         stages.insert(check(&current, &old, &new, kills));
-        if !alive || kills % 5 == 0 {
+        if !alive || kills % 10 == 0 {
             current.haul("migrate", &arguments()).expect(0);
             assert_eq!(current.files(), expected, "after {kills} kills");
             let ledger = current.haul("verify", &["--json"]).expect(0).json();

@@ -27,6 +27,11 @@ pub fn stream<T>(write: impl FnOnce(&mut dyn Write) -> Result<T, Error>) -> Resu
     }
 }
 
+/// Prints bytes as they are.
+pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    write(bytes)
+}
+
 /// A reader that went away has what it wanted: the command ends as it would have.
 fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let write_all = || -> io::Result<()> {

@@ -188,9 +188,10 @@ impl Step for Declared {
         self.operations.iter().filter_map(touch).collect()
     }
 
-    fn requires(&self) -> Vec<KeyPath> {
+    fn requires(&self) -> Vec<(KeyPath, Shape)> {
         let required = |operation: &Operation| match operation {
-            Operation::Require(path) | Operation::Copy { from: path, .. } => Some(path.clone()),
+            Operation::Require(path) => Some((path.clone(), Shape::Any)),
+            Operation::Copy { from: path, shape, .. } => Some((path.clone(), shape.clone())),
             _ => None,
         };
         self.operations.iter().filter_map(required).collect()

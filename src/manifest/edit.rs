@@ -72,9 +72,10 @@ impl<'e, 'a> Edit<'e, 'a> {
         }
     }
 
-    /// Sets `to` to what is at `from` if it is absent; keeps what is there if it has this `shape`.
+    /// Sets `to` to what is at `from` if it is absent; both must have this `shape`.
     pub fn copy(&mut self, from: &KeyPath, to: &KeyPath, shape: &Shape) -> Result<(), Refusal> {
         self.require(from)?;
+        self.expect(from, shape)?;
         if self.get(to).is_some() {
             return self.keep(to, shape);
         }

@@ -9,19 +9,20 @@ use super::verdict::Refusal;
 
 /// Checks `after` against `before`, from which steps with these `touches` made it: the seven invariants as far as they
 /// are a function of the two documents. Taking back what the steps declare must give the document before; that is also
-/// what a rollback checks of breaking steps. `after` is edited, its root stays as it is.
+/// what a rollback checks of breaking steps. Both documents are edited, their roots stay as they are.
 pub fn check(
-    before: &Document<'_>,
+    before: &mut Document<'_>,
     before_root: NodeId,
     after: &mut Document<'_>,
     touches: &[Touch],
     numbers: Numbers,
 ) -> Result<(), Refusal> {
+    check_identity(before.value(before_root), after.root(), touches, numbers)?;
+    let stages = stages(before, before_root, touches)?;
     let old = before.value(before_root);
-    check_identity(old, after.root(), touches, numbers)?;
     let mut reverted = Reverted { root: after.root().id(), document: after, old, numbers };
-    for touch in touches.iter().rev() {
-        reverted.take_back(touch)?;
+    for (touch, stage) in touches.iter().zip(stages).rev() {
+        reverted.take_back(touch, before.value(stage))?;
     }
     reverted.take_back_version()?;
     reverted.take_back_history()?;
@@ -33,6 +34,36 @@ pub fn check(
             format!("the output does not read as the input: {name} is not what it was, and no step declares it"),
         )),
     }
+}
+
+/// The old document before each touch, as far as the declarations tell: what they set is null.
+fn stages(before: &mut Document<'_>, root: NodeId, touches: &[Touch]) -> Result<Vec<NodeId>, Refusal> {
+    let mut root = root;
+    let mut stages = Vec::with_capacity(touches.len());
+    for touch in touches {
+        stages.push(root);
+        let is_there = |path: &KeyPath| before.value(root).at_path(path).is_some();
+        let (removed, set) = match touch {
+            Touch::Add { path, .. } => (None, (!is_there(path)).then_some(path)),
+            Touch::Fill(path) | Touch::Overwrite(path) => (None, Some(path)),
+            Touch::Remove(path) => (Some(path), None),
+            Touch::Rename { from, to } if is_there(from) && !is_there(to) => (Some(from), Some(to)),
+            Touch::Rename { .. } => (None, None),
+        };
+        let moved = removed.and_then(|path| before.value(root).at_path(path)).map(Value::id);
+        if let Some(path) = removed {
+            root = before.without(root, path).map_err(fault)?;
+        }
+        if let Some(path) = set {
+            let value = match moved {
+                Some(value) => value,
+                None => before.graft("null").map_err(fault)?,
+            };
+            let changed = before.with(root, path, value).map_err(fault)?;
+            root = changed.ok_or_else(|| drift(&format!("{path} is in no object")))?;
+        }
+    }
+    Ok(stages)
 }
 
 /// Members that say whose run it is and what went into it, and the code if one of them is not what it was.
@@ -88,32 +119,33 @@ impl Reverted<'_, '_> {
         Ok(())
     }
 
-    fn take_back(&mut self, touch: &Touch) -> Result<(), Refusal> {
+    /// Takes back one touch of a document that was `stage` before it.
+    fn take_back(&mut self, touch: &Touch, stage: Value<'_>) -> Result<(), Refusal> {
         match touch {
-            Touch::Add { path, .. } if self.old.at_path(path).is_none() => self.take_back_addition(path),
-            Touch::Add { .. } => Ok(()),
-            Touch::Fill(path) => match self.old.at_path(path).map(Value::kind) {
-                None | Some(Kind::Null) => self.restore(path),
+            Touch::Add { path, .. } if stage.at_path(path).is_some() => Ok(()),
+            Touch::Add { path, .. } if self.new_at(path).is_none() => {
+                Err(Refusal::new(Code::Drift, format!("{path} was to be added, and is not there")))
+            }
+            Touch::Add { path, .. } => self.remove_with_parents(path, stage),
+            Touch::Fill(path) => match stage.at_path(path).map(Value::kind) {
+                None | Some(Kind::Null) => self.restore(path, stage),
                 Some(_) => Ok(()),
             },
             Touch::Remove(path) if self.new_at(path).is_some() => {
                 Err(drift(&format!("{path} was to be removed, and is there")))
             }
-            Touch::Remove(path) | Touch::Overwrite(path) => self.restore(path),
-            Touch::Rename { from, to } => self.take_back_renaming(from, to),
+            Touch::Remove(path) | Touch::Overwrite(path) => self.restore(path, stage),
+            Touch::Rename { from, to } => self.take_back_renaming(from, to, stage),
         }
     }
 
-    /// What was added goes, and with it the objects that were made for it.
-    fn take_back_addition(&mut self, path: &KeyPath) -> Result<(), Refusal> {
-        if self.new_at(path).is_none() {
-            return Err(Refusal::new(Code::Drift, format!("{path} was to be added, and is not there")));
-        }
+    /// Removes `path` and the objects around it that are empty then and were not there before.
+    fn remove_with_parents(&mut self, path: &[String], stage: Value<'_>) -> Result<(), Refusal> {
         self.remove(path)?;
         for len in (1..path.len()).rev() {
             let parent = &path[..len];
             let is_empty = self.new_at(parent).is_some_and(|value| value.members().len() == 0);
-            if !is_empty || self.old.at_path(parent).is_some() {
+            if !is_empty || stage.at_path(parent).is_some() {
                 break;
             }
             self.remove(parent)?;
@@ -121,29 +153,29 @@ impl Reverted<'_, '_> {
         Ok(())
     }
 
-    fn take_back_renaming(&mut self, from: &KeyPath, to: &KeyPath) -> Result<(), Refusal> {
-        if self.old.at_path(to).is_some() {
+    fn take_back_renaming(&mut self, from: &KeyPath, to: &KeyPath, stage: Value<'_>) -> Result<(), Refusal> {
+        if stage.at_path(from).is_none() || stage.at_path(to).is_some() {
             return Ok(());
         }
-        let Some(value) = self.new_at(to).map(Value::id) else { return Ok(()) };
-        if self.new_at(from).is_some() {
-            return Err(drift(&format!("{from} was to become {to}, and is there")));
-        }
-        self.take_back_addition(to)?;
+        let Some(value) = self.new_at(to).map(Value::id).filter(|_| self.new_at(from).is_none()) else {
+            return Err(drift(&format!("{from} was to become {to}, and did not")));
+        };
+        self.remove_with_parents(to, stage)?;
         self.set(from, value)
     }
 
     /// What was at `path` before comes back, or nothing if nothing was.
-    fn restore(&mut self, path: &[String]) -> Result<(), Refusal> {
-        let Some(value) = self.old.at_path(path) else { return self.remove(path) };
+    fn restore(&mut self, path: &[String], stage: Value<'_>) -> Result<(), Refusal> {
+        let Some(value) = stage.at_path(path) else { return self.remove_with_parents(path, stage) };
         let mut json = Vec::new();
         push_layout(&mut json, value, Layout { numbers: Numbers::Lexemes, final_newline: false });
-        let value = self.document.graft(&String::from_utf8_lossy(&json)).map_err(fault)?;
+        let json = String::from_utf8(json).expect("what is written is UTF-8");
+        let value = self.document.graft(&json).map_err(fault)?;
         self.set(path, value)
     }
 
     fn take_back_version(&mut self) -> Result<(), Refusal> {
-        self.restore(&[VERSION.to_owned()])
+        self.restore(&[VERSION.to_owned()], self.old)
     }
 
     /// One record goes from the end of the history.

@@ -1,11 +1,13 @@
 //! The graph of versions (§3).
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use super::step_check::first_unequal_chain;
 use super::{Step, Version};
 use super::{built_in, declared};
 use crate::migration::Error;
@@ -20,6 +22,31 @@ impl Registry {
     /// The three steps of the original: 1.0.0 → 1.1.0, 1.1.0 → 1.2.0, 1.0.0 → 1.2.0.
     pub fn built_in() -> Self {
         Self { steps: built_in::STEPS.into_iter().map(|step| Arc::new(step) as Arc<dyn Step>).collect() }
+    }
+
+    /// No steps.
+    pub fn empty() -> Self {
+        Self { steps: Vec::new() }
+    }
+
+    /// Looks at the steps as a whole: every version must be reachable from the lowest, and a direct step must give what
+    /// its chain gives, on made-up manifests. Anything else is a usage error.
+    pub fn prove(&self) -> Result<(), Error> {
+        let versions = self.versions();
+        let lowest = versions.first().copied().unwrap_or(Version::FIRST);
+        if let Some(version) = versions.iter().find(|version| self.path(lowest, **version).is_none()) {
+            return Err(Error::Usage {
+                what: format!("no steps lead from {lowest} to {version}"),
+                next: "declare a step that leads there".into(),
+            });
+        }
+        match first_unequal_chain(self)? {
+            None => Ok(()),
+            Some(what) => Err(Error::Usage {
+                what,
+                next: "make both ways give the same; `haul manifest steps check` shows where they differ".into(),
+            }),
+        }
     }
 
     /// Adds `step` as the last. A step that does not lead upwards, or a second one between the same versions, is a
@@ -100,8 +127,8 @@ impl Registry {
                 return Some(Self::back_to(from, to, &reached_by));
             }
             for step in self.steps.iter().filter(|step| step.from() == version && step.to() <= to) {
-                if !reached_by.contains_key(&step.to()) {
-                    reached_by.insert(step.to(), step);
+                if let Entry::Vacant(unreached) = reached_by.entry(step.to()) {
+                    unreached.insert(step);
                     queue.push_back(step.to());
                 }
             }

@@ -25,8 +25,8 @@ pub trait Step: Send + Sync {
     /// All that it may change.
     fn touches(&self) -> Vec<Touch>;
 
-    /// Paths without which it refuses a document.
-    fn requires(&self) -> Vec<KeyPath> {
+    /// Paths without which it refuses a document, and what must be there.
+    fn requires(&self) -> Vec<(KeyPath, Shape)> {
         Vec::new()
     }
 

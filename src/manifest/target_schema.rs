@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::code::{Code, Place};
 use super::fields::{FIELDS, Field};
+use super::head::history_notice;
 use super::json::{Document, NodeId, Value};
 use super::path::KeyPath;
 use super::shape::{Mismatch, Shape};
 use super::step::Touch;
-use super::{Registry, Step, Version};
+use super::{Notice, Registry, Step, Version};
 
 /// The schema of one version: the fields of §1, those that steps declare, and what the steps to it check.
 pub struct TargetSchema {
@@ -80,8 +81,11 @@ impl TargetSchema {
         self.fields.iter().any(|field| field.name == path[0])
     }
 
-    /// Paths that steps up to the version add and that `root` does not have: the warning `W_SHAPE` (D8).
-    pub fn absent(&self, root: Value<'_>) -> impl Iterator<Item = &KeyPath> {
-        self.additions.iter().map(|(path, _)| path).filter(move |path| root.at_path(path).is_none())
+    /// What is worth saying of a document at `version` whose faults are none: `W_SHAPE` for each path that steps add and
+    /// that it does not have (D8), and `W_HISTORY`.
+    pub fn warnings(&self, root: Value<'_>, version: Version) -> Vec<Notice> {
+        let absent = self.additions.iter().map(|(path, _)| path).filter(|path| root.at_path(path).is_none());
+        let shape = |path| Notice { code: "W_SHAPE", text: format!("{path} is missing; --repair adds it") };
+        absent.map(shape).chain(history_notice(root, version)).collect()
     }
 }

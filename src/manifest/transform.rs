@@ -1,20 +1,18 @@
 //! From the bytes of a file to the verdict on it (§4, §10).
 
+mod apply;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::edit::Edit;
 use super::head::{self, VERSION};
 use super::history::{self, Record};
-use super::job_id::{self, JOB_ID};
-use super::json::{Arena, Document, JsonFault, Layout, NodeId, Numbers, ReadOptions, push_layout, push_string};
-use super::path::KeyPath;
+use super::json::{Arena, Document, JsonFault, Layout, NodeId, Numbers, ReadOptions, push_layout};
 use super::post_conditions;
-use super::route::{Route, change_texts};
-use super::shape::Shape;
+use super::route::Route;
 use super::step::Touch;
 use super::target_schema::TargetSchema;
 use super::verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
@@ -46,19 +44,21 @@ thread_local! {
     static SCRATCH: Cell<Scratch> = Cell::new(Scratch::default());
 }
 
-/// What the steps made of a document.
-struct Changed {
-    root: NodeId,
-    texts: Vec<Vec<String>>,
-    /// Paths that options added, not steps.
-    derived: Vec<Touch>,
-    is_changed: bool,
-}
-
 impl Transformer {
-    /// To `target`, which the registry must know, else it is a usage error before any file is opened (D16). `now` is the
-    /// instant of every history record.
+    /// To `target`, which the registry must know, else it is a usage error before any file is opened (D16), as is a
+    /// registry that does not hold together ([`Registry::prove`]). `now` is the instant of every history record.
     pub fn new(
+        registry: Arc<Registry>,
+        target: Version,
+        now: Timestamp,
+        options: TransformOptions,
+    ) -> Result<Self, Error> {
+        registry.prove()?;
+        Self::unproved(registry, target, now, options)
+    }
+
+    /// The same without a look at the steps as a whole.
+    pub(super) fn unproved(
         registry: Arc<Registry>,
         target: Version,
         now: Timestamp,
@@ -190,12 +190,7 @@ impl Transformer {
             findings.extend(history.map(|refusal| Notice { code: refusal.code.name(), text: refusal.text }));
             let faults = self.schema.faults(document, document.root().id());
             findings.extend(faults.into_iter().map(|fault| Notice { code: fault.code.name(), text: fault.text }));
-            findings.extend(
-                self.schema
-                    .absent(document.root())
-                    .map(|path| Notice { code: "W_SHAPE", text: format!("{path} is missing; --repair adds it") }),
-            );
-            findings.extend(head::history_notice(document.root(), version));
+            findings.extend(self.schema.warnings(document.root(), version));
         }
         Current { version, findings }
     }
@@ -259,84 +254,6 @@ impl Transformer {
         bytes
     }
 
-    fn stepped(
-        &self,
-        document: &mut Document<'_>,
-        route: &Route,
-        inputs: &dyn DocumentInputs,
-    ) -> Result<Changed, Refusal> {
-        let mut root = document.root().id();
-        let (derived, text) = self.derive_job_id(document, &mut root, inputs)?;
-        let mut texts = Vec::with_capacity(route.steps.len());
-        for step in &route.steps {
-            let mut edit = Edit::new(document, root, inputs);
-            step.apply(&mut edit)?;
-            let (changed, kept, _) = edit.finish();
-            root = self.with_version(document, changed, step.to())?;
-            texts.push(change_texts(&**step, &kept));
-        }
-        if let (Some(first), Some(text)) = (texts.first_mut(), text) {
-            first.insert(0, text);
-        }
-        Ok(Changed { root, texts, derived, is_changed: true })
-    }
-
-    /// A current document with what the steps up to its version would have added (D8).
-    fn repaired(&self, document: &mut Document<'_>, inputs: &dyn DocumentInputs) -> Result<Changed, Refusal> {
-        let mut root = document.root().id();
-        let (derived, text) = self.derive_job_id(document, &mut root, inputs)?;
-        let mut texts: Vec<String> = text.into_iter().collect();
-        for step in self.registry.path_to(self.target) {
-            let is_breaking = step.touches().iter().any(Touch::is_breaking);
-            if is_breaking {
-                continue;
-            }
-            let mut edit = Edit::new(document, root, inputs);
-            step.apply(&mut edit)?;
-            let (changed, kept, is_changed) = edit.finish();
-            root = changed;
-            if is_changed {
-                let all = change_texts(&*step, &kept);
-                texts.extend(all.into_iter().filter(|text| text.starts_with("Add ")));
-            }
-        }
-        let is_changed = root != document.root().id();
-        Ok(Changed { root, texts: vec![texts], derived, is_changed })
-    }
-
-    /// What a repair may add.
-    fn repairs(&self) -> Vec<Touch> {
-        let steps = self.registry.path_to(self.target);
-        steps.iter().flat_map(|step| step.touches()).filter(|touch| !touch.is_breaking()).collect()
-    }
-
-    fn with_version(&self, document: &mut Document<'_>, root: NodeId, version: Version) -> Result<NodeId, Refusal> {
-        let fault = |fault: JsonFault| Refusal::new(fault.code, fault.what.into());
-        let value = document.graft(&format!("\"{version}\"")).map_err(fault)?;
-        let root = document.with(root, &[VERSION.to_owned()], value).map_err(fault)?;
-        root.ok_or_else(|| Refusal::new(Code::Root, "the document is no object".into()))
-    }
-
-    fn derive_job_id(
-        &self,
-        document: &mut Document<'_>,
-        root: &mut NodeId,
-        inputs: &dyn DocumentInputs,
-    ) -> Result<(Vec<Touch>, Option<String>), Refusal> {
-        let Some(how) = self.options.derive_job_id else { return Ok((Vec::new(), None)) };
-        if document.root().get(JOB_ID).is_some() {
-            return Ok((Vec::new(), None));
-        }
-        let Some((id, text)) = job_id::derived(how, inputs)? else { return Ok((Vec::new(), None)) };
-        let path = KeyPath::of_root(JOB_ID);
-        let mut json = Vec::new();
-        push_string(&mut json, &id);
-        let mut edit = Edit::new(document, *root, inputs);
-        edit.add(&path, std::str::from_utf8(&json).expect("a string is UTF-8"), &Shape::Text)?;
-        *root = edit.finish().0;
-        Ok((vec![Touch::Add { path, shape: Shape::Text }], Some(text)))
-    }
-
     /// Check 7 of §10.
     fn check_schema(&self, document: &Document<'_>, root: NodeId, notices: &mut Vec<Notice>) -> Result<(), Refusal> {
         if self.options.mode == Mode::Compat {
@@ -353,7 +270,7 @@ impl Transformer {
     /// Check 8 of §10: the output, read back, against the input.
     fn check_output(
         &self,
-        document: &Document<'_>,
+        document: &mut Document<'_>,
         before: NodeId,
         bytes: &[u8],
         touches: &[Touch],

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use crate::cli::arguments::ResourceArgs;
-use crate::durable::read_source_whole;
 use crate::manifest::run_options::{Durability, MigrateOptions};
 use crate::manifest::scan::Layout;
 use crate::manifest::{DeriveJobId, Mode, Registry, TransformOptions, Version};
@@ -16,8 +15,6 @@ use crate::observe::Scope;
 
 /// What one record of a tree is called.
 pub const RECORDS_NOUN: &str = "manifests";
-/// The longest file of steps that is read.
-const STEPS_BYTES_MAX: usize = 16 << 20;
 
 /// Which tree.
 #[derive(Args, Clone)]
@@ -27,15 +24,31 @@ pub struct RootArgs {
     pub root: PathBuf,
 }
 
+/// Which steps there are.
+#[derive(Args)]
+pub struct StepsArgs {
+    /// Steps beside the built-in ones, as TOML; may be given several times
+    #[arg(long = "steps-file", value_name = "FILE")]
+    pub steps_files: Vec<PathBuf>,
+}
+
+impl StepsArgs {
+    /// The built-in steps and those of the files, in their order.
+    pub fn registry(&self) -> Result<Registry, Error> {
+        let mut registry = Registry::built_in();
+        self.steps_files.iter().try_for_each(|path| registry.add_path(path))?;
+        Ok(registry)
+    }
+}
+
 /// Where a verb that changes nothing in manifests looks for them.
 #[derive(Args)]
 pub struct PlaceArgs {
     /// Where manifests are looked for
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = LayoutArg::Canonical)]
     layout: LayoutArg,
-    /// Steps declared in TOML, beside the built-in ones; may be given several times
-    #[arg(long, value_name = "FILE")]
-    steps_file: Vec<PathBuf>,
+    #[command(flatten)]
+    steps: StepsArgs,
 }
 
 impl PlaceArgs {
@@ -45,7 +58,7 @@ impl PlaceArgs {
             LayoutArg::Canonical => Layout::Canonical,
             LayoutArg::Recursive => Layout::Recursive,
         };
-        let registry = Arc::new(registry(&self.steps_file)?);
+        let registry = Arc::new(self.steps.registry()?);
         Ok(MigrateOptions { layout, registry, ..course(resources) })
     }
 }
@@ -170,9 +183,8 @@ pub struct ResultArgs {
     /// Take files that have more than one name (hard links); the other names keep the old content
     #[arg(long)]
     break_links: bool,
-    /// Steps declared in TOML, beside the built-in ones; may be given several times
-    #[arg(long, value_name = "FILE")]
-    steps_file: Vec<PathBuf>,
+    #[command(flatten)]
+    steps: StepsArgs,
     /// The instant of every history record, as in 2026-03-01T12:34:56.789012Z [default: that at which the run begins]
     #[arg(long, value_name = "T")]
     now: Option<Timestamp>,
@@ -188,7 +200,7 @@ impl ResultArgs {
             Some(LayoutArg::Canonical) | None => Layout::Canonical,
         };
         let options = MigrateOptions {
-            registry: Arc::new(registry(&self.steps_file)?),
+            registry: Arc::new(self.steps.registry()?),
             target: self.target_version,
             transform: self.transform(),
             layout,
@@ -219,22 +231,6 @@ impl ResultArgs {
             ..TransformOptions::default()
         }
     }
-}
-
-/// The built-in steps and those of the files.
-pub fn registry(files: &[PathBuf]) -> Result<Registry, Error> {
-    let mut registry = Registry::built_in();
-    for file in files {
-        let mut bytes = Vec::new();
-        read_source_whole(file, STEPS_BYTES_MAX, &mut bytes)?;
-        let too_long = bytes.len() > STEPS_BYTES_MAX;
-        let text = String::from_utf8(bytes).ok().filter(|_| !too_long).ok_or_else(|| Error::Usage {
-            what: format!("{}: not a text of at most {STEPS_BYTES_MAX} bytes", file.display()),
-            next: "give a TOML file of steps".into(),
-        })?;
-        registry.add_file(&text, &file.display().to_string())?;
-    }
-    Ok(registry)
 }
 
 /// The path relative to the root, without anything in it that goes up.

@@ -10,11 +10,15 @@ mod list_versions;
 mod migrate;
 mod plan;
 mod query;
+mod read;
 mod reindex;
 mod rollback;
 mod status;
+mod steps;
 mod text;
+mod validate;
 mod verify;
+mod write;
 
 use super::verbs::verbs;
 
@@ -42,4 +46,13 @@ verbs! {
     Reindex(reindex::ReindexCommand),
     /// Ask an index for runs by job, version and status
     Query(query::QueryCommand),
+    /// Print a manifest as another version has it; writes nothing
+    Read(read::ReadCommand),
+    /// Check a manifest from standard input and put it in its place
+    Write(write::WriteCommand),
+    /// Check manifests against the schema of their versions; reads only
+    Validate(validate::ValidateCommand),
+    ;
+    /// The steps between versions: which there are, where they lead, what they do
+    Steps(steps::Verb),
 }
