@@ -41,7 +41,7 @@ enum Noun {
     /// Content-addressed stores: from any generation to BLAKE3 keys in the v2 layout
     #[command(subcommand)]
     Cas(cas::Verb),
-    /// Trees of versioned JSON manifests: from their schema version to the next
+    /// Trees of versioned JSON manifests: from any version to any later one, in place
     #[command(subcommand)]
     Manifest(manifest::Verb),
 }

@@ -118,10 +118,13 @@ fn holds(directory: &dyn RootDirectory, name: &OsStr, bytes: &[u8]) -> Result<bo
 
 /// True if one of the names that a backup of the file may have stands for the file itself: what a run left that died
 /// between the backup and the replacement.
-pub fn has_own_backup(directory: &dyn RootDirectory, original: &Original<'_>) -> Result<bool, DiskError> {
+pub fn has_own_backup(
+    original: &Original<'_>,
+    look_up: impl Fn(&OsStr) -> Result<Option<FileState>, DiskError>,
+) -> Result<bool, DiskError> {
     let by_content = names::backup(original.name, original.version, &original.digest);
     for name in [by_content, names::compat_backup(original.name)] {
-        if directory.file_state(&name)?.is_some_and(|state| state.inode == original.state.inode) {
+        if look_up(&name)?.is_some_and(|state| state.inode == original.state.inode) {
             return Ok(true);
         }
     }

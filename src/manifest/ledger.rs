@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::names::hex;
-use crate::durable::{Disk, DiskError, DiskFile, parent_of};
+use crate::durable::{Disk, DiskError, DiskFile, parent_of, replace_file};
 use crate::migration::Error;
 use crate::migration::plan::{escape_name, unescape_name};
 
@@ -20,6 +20,10 @@ pub const FILE_NAME: &str = "ledger.jsonl";
 /// The longest line: a path of the longest kind with every byte escaped, and the rest.
 const LINE_BYTES_MAX: usize = 64 << 10;
 const BUFFER_BYTES: usize = 256 << 10;
+/// Where lines go that a crash tore.
+const TORN_NAME: &str = "ledger.torn";
+/// The most that is kept of them.
+const TORN_BYTES_MAX: u64 = 64 << 20;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,13 +153,16 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the ledger of the run directory, for lines of `run`. Every line behind `known` is shown to `visit`, after
-    /// the chain was checked; a last line that was cut short by a crash is cut off: nothing was done for it yet.
+    /// the chain was checked.
+    ///
+    /// A crash may tear lines that were not synced: nothing was done for those yet. They are put aside in
+    /// `ledger.torn` and cut off. Without a known position they are no crash's doing if files were written before.
     pub fn open(
         disk: &dyn Disk,
         directory: &Path,
         run: &str,
         known: Position,
-        visit: impl FnMut(Line) -> Result<(), Error>,
+        mut visit: impl FnMut(Line) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let path = directory.join(FILE_NAME);
         let file = match disk.kind(&path)? {
@@ -163,7 +170,17 @@ impl Ledger {
             None => disk.create_file(&path)?,
         };
         disk.sync_directory(parent_of(&path))?;
-        let position = read_lines(&*file, &path, known, visit)?;
+        let mut is_in_use = false;
+        let Read { position, torn } = read_lines(&*file, &path, known, |line| {
+            is_in_use |= matches!(line.entry, Entry::Written(_));
+            visit(line)
+        })?;
+        if let Some(what) = torn {
+            if known == Position::START && is_in_use {
+                return Err(damaged(&path, position.len_bytes, what));
+            }
+            put_aside(disk, &*file, &path, position.len_bytes)?;
+        }
         file.set_len(position.len_bytes)?;
         let written_bytes = position.len_bytes;
         Ok(Self { file, run: run.to_owned(), position, written_bytes, buffer: Vec::new() })
@@ -213,19 +230,37 @@ pub fn for_each_line(
 ) -> Result<Position, Error> {
     let path = directory.join(FILE_NAME);
     match disk.open_for_read(&path) {
-        Ok(file) => read_lines(&*file, &path, Position::START, visit),
+        Ok(file) => match read_lines(&*file, &path, Position::START, visit)? {
+            Read { position, torn: None } => Ok(position),
+            Read { position, torn: Some(what) } => Err(damaged(&path, position.len_bytes, what)),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Position::START),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Reads on from `known`, and gives the position behind the last whole line.
+/// Keeps what is about to be cut off.
+fn put_aside(disk: &dyn Disk, file: &dyn DiskFile, path: &Path, from_bytes: u64) -> Result<(), Error> {
+    let len_bytes = file.len()?.saturating_sub(from_bytes).min(TORN_BYTES_MAX);
+    let mut bytes = vec![0; len_bytes as usize];
+    file.read_exact_at(from_bytes, &mut bytes)?;
+    Ok(replace_file(disk, &path.with_file_name(TORN_NAME), &bytes)?)
+}
+
+/// The whole lines of a ledger.
+struct Read {
+    position: Position,
+    /// Why the line behind them is none, if it has an end.
+    torn: Option<String>,
+}
+
+/// Reads on from `known`, and gives the position behind the last line that follows on those before it.
 fn read_lines(
     file: &dyn DiskFile,
     path: &Path,
     known: Position,
     mut visit: impl FnMut(Line) -> Result<(), Error>,
-) -> Result<Position, Error> {
+) -> Result<Read, Error> {
     let len_bytes = file.len()?;
     if len_bytes < known.len_bytes {
         let what = format!("the ledger was cut short: {len_bytes} bytes of {}", known.len_bytes);
@@ -243,16 +278,20 @@ fn read_lines(
         let whole = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         for text in pending[..whole].split_inclusive(|&byte| byte == b'\n') {
             let text = &text[..text.len() - 1];
-            let line = checked_line(text, &position).map_err(|what| damaged(path, position.len_bytes, what))?;
-            position.advance(text);
-            visit(line)?;
+            match checked_line(text, &position) {
+                Ok(line) => {
+                    position.advance(text);
+                    visit(line)?;
+                }
+                Err(what) => return Ok(Read { position, torn: Some(what) }),
+            }
         }
         pending.drain(..whole);
         if pending.len() > LINE_BYTES_MAX {
-            return Err(damaged(path, position.len_bytes, "no line ends".into()));
+            return Ok(Read { position, torn: Some("no line ends".into()) });
         }
     }
-    Ok(position)
+    Ok(Read { position, torn: None })
 }
 
 fn checked_line(text: &[u8], position: &Position) -> Result<Line, String> {

@@ -154,10 +154,7 @@ impl Preparer {
         original: &Original<'_>,
         migrated: &Migrated,
     ) -> Result<OsString, Stop> {
-        let mut links = original.state.links;
-        if links == 2 && has_own_backup(directory, original)? {
-            links = 1;
-        }
+        let links = other_links(original, |name| directory.file_state(name))?;
         if links > 1 && !self.break_links {
             return Err(Stop::Refused(hardlink_refusal(links)));
         }
@@ -177,7 +174,19 @@ impl Preparer {
     }
 }
 
-fn hardlink_refusal(links: u64) -> Refusal {
+/// How many names a file has, apart from a backup that a dead run gave it.
+pub fn other_links(
+    original: &Original<'_>,
+    look_up: impl Fn(&OsStr) -> Result<Option<FileState>, DiskError>,
+) -> Result<u64, DiskError> {
+    match original.state.links {
+        2 if has_own_backup(original, look_up)? => Ok(1),
+        links => Ok(links),
+    }
+}
+
+/// A refusal of a file that has several names.
+pub fn hardlink_refusal(links: u64) -> Refusal {
     let text = format!("the file has {links} names, and the others would keep the old content (--break-links)");
     Refusal { code: Code::Hardlink, text, at: None, from: None }
 }
