@@ -48,6 +48,7 @@
 
 pub mod cas;
 pub mod cli;
+pub mod db;
 pub mod durable;
 pub mod migration;
 pub mod observe;
