@@ -8,6 +8,7 @@ mod arguments;
 mod cas;
 mod clean;
 mod confirm;
+mod db;
 mod demo;
 mod failure;
 mod findings;
@@ -40,6 +41,9 @@ enum Noun {
     /// Content-addressed stores: from any generation to BLAKE3 keys in the v2 layout
     #[command(subcommand)]
     Cas(cas::Verb),
+    /// SQLite and PostgreSQL databases: versioned migrations, applied once, taken back, verified
+    #[command(subcommand)]
+    Db(db::Verb),
 }
 
 /// Runs the command that the process was started with and returns its exit code.
@@ -56,6 +60,7 @@ pub fn main() -> u8 {
         Noun::Demo(demo) => (demo.output.json, demo.run()),
         Noun::Space(verb) => (verb.output().json, verb.run()),
         Noun::Cas(verb) => (verb.output().json, verb.run()),
+        Noun::Db(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| failure::report(&error, json))
 }

@@ -1,8 +1,26 @@
 //! Versioned SQL migrations of SQLite and PostgreSQL databases.
 
+mod create;
+pub mod database;
 mod dialect;
+mod engine_error;
+mod other_ledgers;
+pub mod postgres;
+pub mod runner;
 pub mod script;
+mod settings;
+pub mod sqlite;
+pub mod state;
+mod target;
 mod version;
 
+pub use create::create;
+pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;
+pub use engine_error::{EngineError, EngineErrorKind};
+pub use other_ledgers::other_ledgers;
+pub use runner::{Runner, RunnerOptions};
+pub use script::{Migration, Migrations};
+pub use settings::{DbSettings, SETTINGS_FILE};
+pub use target::{DEFAULT_DATABASE, Target};
 pub use version::{NotAVersion, Version};

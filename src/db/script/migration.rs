@@ -109,19 +109,33 @@ impl Section {
         (statement.line, &self.text[statement.range.clone()])
     }
 
-    /// Tells apart what runs before the statement at `index` from anything else: a digest of those statements.
+    /// Tells what runs before the statement at `index` from anything else.
     pub fn digest_before(&self, index: usize) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for (_, statement) in self.statements().take(index) {
-            hasher.update(&(statement.len() as u64).to_le_bytes()).update(statement.as_bytes());
-        }
-        hasher.finalize().to_hex().to_string()
+        let mut digest = StatementsDigest::default();
+        self.statements().take(index).for_each(|(_, statement)| digest.push(statement));
+        digest.text()
     }
 
     /// An error at one of its statements.
     pub(super) fn error_at(&self, index: usize, fault: ScriptFault) -> ScriptError {
         let Statement { range, line } = &self.statements[index];
         ScriptError { file: self.file.clone(), line: *line, offset: range.start as u64, fault }
+    }
+}
+
+/// A digest of statements in their order, which can be asked for after each.
+#[derive(Debug, Clone, Default)]
+pub struct StatementsDigest(blake3::Hasher);
+
+impl StatementsDigest {
+    /// Takes the next statement.
+    pub fn push(&mut self, statement: &str) {
+        self.0.update(&(statement.len() as u64).to_le_bytes()).update(statement.as_bytes());
+    }
+
+    /// The digest of those so far, as 64 hex digits.
+    pub fn text(&self) -> String {
+        self.0.finalize().to_hex().to_string()
     }
 }
 

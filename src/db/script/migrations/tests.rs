@@ -1,4 +1,5 @@
 use super::*;
+use crate::db::script::Section;
 
 fn read(files: &[(&str, &str)]) -> Result<Migrations, ScriptError> {
     Migrations::from_texts(Dialect::Postgres, files.iter().copied())
