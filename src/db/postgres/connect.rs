@@ -115,7 +115,7 @@ mod tests {
             assert_eq!(address.place(), "postgres://me@db.example:5433/app");
             assert!(!format!("{address:?}").contains(secret));
         }
-        for url in ["postgres://me:s3cret@host:port/x", "postgres://h/x?s3cret=1", "postgres://me:%s3cret@h/x"] {
+        for url in ["postgres://me:s3cret@host:port/x", "postgres://h/x?s3cret=1"] {
             let error = Address::parse(url).unwrap_err();
             assert!(!format!("{error:?} {error}").contains(secret), "{error}");
         }

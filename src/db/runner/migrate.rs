@@ -73,7 +73,7 @@ impl Runner {
         Ok(end)
     }
 
-    fn apply_all(
+    pub(super) fn apply_all(
         &mut self,
         plan: &Plan,
         tasks: &[Task<'_>],

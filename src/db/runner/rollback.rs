@@ -74,6 +74,23 @@ impl Runner {
         })
     }
 
+    /// Takes the newest migration back and applies it again. Nothing applied is nothing to do.
+    pub fn redo(&mut self, control: &Control<'_>) -> Result<RunEnd, Error> {
+        self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
+            let plan = runner.plan()?;
+            let request = RollbackRequest { to: RollbackTo::Steps(1), force: false };
+            let rows = request.select(&plan, &migrations)?;
+            let mut end = runner.revert_all(&plan, &rows, control)?;
+            let migration = rows.first().and_then(|row| migrations.get(&row.version));
+            if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
+                let plan = runner.plan()?;
+                runner.apply_all(&plan, &[Task::up(migration)], control, &mut end)?;
+            }
+            Ok(end)
+        })
+    }
+
     fn revert_all(&mut self, plan: &Plan, rows: &[&AppliedRow], control: &Control<'_>) -> Result<RunEnd, Error> {
         let mut end = RunEnd::new(0);
         let mut left = rows.iter();

@@ -19,7 +19,7 @@ use crate::migration::Error;
 /// The longest owner text that is read.
 const OWNER_BYTES_MAX: u64 = 4096;
 /// How long a process that was asked to end may take before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The lock file of a database: beside the file itself, also when a link leads to it.
