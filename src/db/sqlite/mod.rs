@@ -8,6 +8,8 @@ mod connect;
 mod database;
 mod errors;
 mod foreign_keys;
+#[cfg(test)]
+mod lexer_agreement;
 mod lock;
 mod reader;
 
