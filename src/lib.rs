@@ -41,6 +41,7 @@
 //! | [`cli`] | the command line: arguments, one call of the library, rendering |
 //! | [`observe`] | what shows the events of a run: progress bar, JSON lines |
 //! | [`cas`] | content-addressed stores of every Requiem generation, and the v2 store |
+//! | [`db`] | versioned SQL migrations of SQLite and PostgreSQL databases |
 //! | [`space`] | Engram memory spaces: the log, the dual-memory store, the migration between them |
 //! | [`migration`] | what all migrations share: plan, stages, checkpoint, lock, journal, publishing, report |
 //! | [`pipeline`] | batches in motion: reader, converters, ordered writer, committer, one memory budget |

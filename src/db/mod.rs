@@ -1,4 +1,14 @@
-//! Versioned SQL migrations of SQLite and PostgreSQL databases.
+//! Versioned SQL migrations of SQLite and PostgreSQL databases (requiem.md part B).
+//!
+//! | part | holds |
+//! |---|---|
+//! | [`script`] | migration files: names, sections, statements, directives, checksums; knows no database |
+//! | [`database`] | what the runner needs of an engine, as two traits: one that looks, one that changes |
+//! | [`sqlite`], [`postgres`] | the two engines |
+//! | [`state`] | the ledger and the log, in the database itself |
+//! | [`runner`] | plan, migrate, rollback, and what administers the ledger |
+//!
+//! An application embeds it with migrations as text: see [`Runner`].
 
 mod create;
 pub mod database;

@@ -53,6 +53,15 @@ impl Target {
         })
     }
 
+    /// Takes back what a writer had begun that was killed, where the engine leaves that to whoever comes next: until then
+    /// the database cannot be read.
+    pub fn recover(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(path) => SqliteDatabase::recover(path),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Opens it to change it.
     pub fn open(&self) -> Result<Box<dyn Database>, Error> {
         Ok(match self {

@@ -105,7 +105,13 @@ impl Work {
         Runner::new(self.place.target.open()?, self.migrations, options)
     }
 
-    /// What a run would do, to be looked at before.
+    /// What a run is going to do, to be looked at before it begins.
+    pub fn plan_to_act(&self) -> Result<crate::db::runner::Plan, Error> {
+        self.place.target.recover()?;
+        self.plan()
+    }
+
+    /// What a run would do.
     pub fn plan(&self) -> Result<crate::db::runner::Plan, Error> {
         let mut database = self.place.target.open_read_only()?;
         let plan = crate::db::runner::Plan::make(&mut *database, &self.place.tables, &self.migrations);

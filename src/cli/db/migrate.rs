@@ -51,7 +51,7 @@ impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
         let request = MigrateRequest { to: self.to.clone(), allow_out_of_order: self.allow_out_of_order };
-        let plan = work.plan()?;
+        let plan = if self.dry_run.is_some() { work.plan()? } else { work.plan_to_act()? };
         request.check(&plan, &work.migrations)?;
         if let Some(how) = self.dry_run {
             return dry_run(work, &request, &plan, how == DryRun::Execute, &self.course, self.output);

@@ -29,7 +29,7 @@ impl RedoCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
         let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false };
-        let plan = work.plan()?;
+        let plan = work.plan_to_act()?;
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {
             confirm(
                 &format!("this takes back, with the data that it holds, and applies again:\n  {}", row.name),

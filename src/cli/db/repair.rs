@@ -36,7 +36,7 @@ struct Document {
 impl RepairCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
-        let changed: Vec<_> = work.plan()?.changed.into_iter().map(|changed| changed.file).collect();
+        let changed: Vec<_> = work.plan_to_act()?.changed.into_iter().map(|changed| changed.file).collect();
         if !changed.is_empty() {
             let what = "this takes the text of these files for what was applied, though it is not what was run";
             confirm(&format!("{what}:\n  {}", changed.join("\n  ")), self.yes)?;

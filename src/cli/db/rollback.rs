@@ -45,7 +45,7 @@ impl RollbackCommand {
             (None, steps) => RollbackTo::Steps(steps.unwrap_or_default()),
         };
         let request = RollbackRequest { to, force: self.force };
-        let plan = work.plan()?;
+        let plan = work.plan_to_act()?;
         let names: Vec<_> = request.select(&plan, &work.migrations)?.iter().map(|row| row.name.clone()).collect();
         if !names.is_empty() {
             confirm(&format!("this takes back, with the data that they hold:\n  {}", names.join("\n  ")), self.yes)?;

@@ -67,6 +67,13 @@ fn unusable(path: &Path, what: &str, next: &str) -> Error {
     EngineError::new(EngineErrorKind::Unusable, what).with_hint(next).at(&place(path))
 }
 
+/// Where SQLite keeps what a transaction has overwritten.
+pub fn journal_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-journal");
+    name.into()
+}
+
 /// How a database is called.
 pub fn place(path: &Path) -> String {
     format!("sqlite:{}", path.display())

@@ -42,10 +42,23 @@ pub struct SqliteDatabase {
 impl SqliteDatabase {
     /// Opens the file at `path`, or creates it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if connect::look(path)? == Found::Empty && !lock::is_beginning(path) {
-            return Err(connect::empty_file(path));
+        match connect::look(path)? {
+            Found::Empty if !lock::is_beginning(path) => return Err(connect::empty_file(path)),
+            // Whoever finds the file empty, because this process was killed, finds the lock file beside it.
+            Found::Nothing => drop(lock::take(path, "")?),
+            Found::Empty | Found::Database => {}
         }
         Ok(Self::new(connect::open_for_write(path)?, path, false))
+    }
+
+    /// Takes back what a writer had begun that was killed, if there is any; only a connection that may write can.
+    pub fn recover(path: &Path) -> Result<(), Error> {
+        if !connect::journal_path(path).exists() || connect::look(path)? != Found::Database {
+            return Ok(());
+        }
+        let connection = connect::open_for_write(path)?;
+        let read = reader::query(&connection, "SELECT count(*) FROM sqlite_schema", &[]);
+        read.map(drop).map_err(|error| error.at(&connect::place(path)))
     }
 
     /// A copy of the database at `path` in a temporary file: whatever is done to it, that database stays as it is. Neither
