@@ -41,6 +41,7 @@
 //! | [`cli`] | the command line: arguments, one call of the library, rendering |
 //! | [`observe`] | what shows the events of a run: progress bar, JSON lines |
 //! | [`cas`] | content-addressed stores of every Requiem generation, and the v2 store |
+//! | [`db`] | versioned SQL migrations of SQLite and PostgreSQL databases |
 //! | [`space`] | Engram memory spaces: the log, the dual-memory store, the migration between them |
 //! | [`manifest`] | trees of versioned JSON manifests: exact JSON, versions, steps, and the verdict on each document |
 //! | [`migration`] | what all migrations share: plan, stages, checkpoint, lock, journal, publishing, report |
@@ -49,6 +50,7 @@
 
 pub mod cas;
 pub mod cli;
+pub mod db;
 pub mod durable;
 pub mod manifest;
 pub mod migration;

@@ -64,6 +64,19 @@ const COMMANDS: &[&[&str]] = &[
     &["cas", "validate"],
     &["cas", "doctor"],
     &["cas", "health"],
+    &["db"],
+    &["db", "migrate"],
+    &["db", "status"],
+    &["db", "rollback"],
+    &["db", "redo"],
+    &["db", "verify"],
+    &["db", "create"],
+    &["db", "log"],
+    &["db", "locks"],
+    &["db", "unlock"],
+    &["db", "baseline"],
+    &["db", "repair"],
+    &["db", "resolve"],
 ];
 
 #[test]
@@ -126,6 +139,13 @@ fn arguments_that_fit_nothing_are_usage_errors() {
         "cas migrate --source a --target b --dry-run --no-publish",
         "cas status",
         "cas rollback a b",
+        "db rollback",
+        "db rollback --to 1 --steps 1",
+        "db migrate --to 1.2",
+        "db migrate --dry-run=later",
+        "db create",
+        "db baseline",
+        "db resolve --version 1 --not-begun --from-statement 2",
     ] {
         let words: Vec<_> = arguments.split_whitespace().collect();
         let done = place.run(&words).expect(2);

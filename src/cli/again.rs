@@ -3,13 +3,16 @@
 use std::env::args_os;
 use std::path::Path;
 
+use crate::migration::redacted;
+
 /// Options of the first attempt that its continuation must not have.
 const NOT_AGAIN: [&str; 2] = ["--restart", "--yes"];
 
 /// The step after a stop: the command that this process was started with, as it goes on.
 pub fn run_again() -> String {
     let words = args_os().map(|word| word.to_string_lossy().into_owned());
-    let kept: Vec<_> = words.filter(|word| !NOT_AGAIN.contains(&&**word)).map(|word| quoted(&word)).collect();
+    let kept: Vec<_> =
+        words.filter(|word| !NOT_AGAIN.contains(&&**word)).map(|word| quoted(&redacted(&word))).collect();
     format!("run again: {}", kept.join(" "))
 }
 

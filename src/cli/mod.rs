@@ -8,6 +8,7 @@ mod arguments;
 mod cas;
 mod clean;
 mod confirm;
+mod db;
 mod demo;
 mod failure;
 mod findings;
@@ -44,6 +45,9 @@ enum Noun {
     /// Trees of versioned JSON manifests: from any version to any later one, in place
     #[command(subcommand)]
     Manifest(manifest::Verb),
+    /// SQLite and PostgreSQL databases: versioned migrations, applied once, taken back, verified
+    #[command(subcommand)]
+    Db(db::Verb),
 }
 
 /// Runs the command that the process was started with and returns its exit code.
@@ -61,6 +65,7 @@ pub fn main() -> u8 {
         Noun::Space(verb) => (verb.output().json, verb.run()),
         Noun::Cas(verb) => (verb.output().json, verb.run()),
         Noun::Manifest(verb) => (verb.output().json, verb.run()),
+        Noun::Db(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| failure::report(&error, json))
 }

@@ -135,6 +135,16 @@ pub enum Error {
         /// True if it was ended before its time: asking again may do.
         temporary: bool,
     },
+    /// A database did not do what it was asked to.
+    #[error("{what}")]
+    Database {
+        /// What was asked, of which database, and what it answered; without any secret.
+        what: String,
+        /// What to do.
+        next: String,
+        /// True if asking again may do: the database is in use, or out of reach.
+        temporary: bool,
+    },
     /// Numbers that must agree do not: a defect in haul or a source that changed unseen.
     #[error("counts do not add up: {what}")]
     Accounting {
@@ -182,8 +192,9 @@ impl Error {
             Self::Locked { .. }
             | Self::NoSpace { .. }
             | Self::Stopped { .. }
-            | Self::Program { temporary: true, .. } => exit::TEMPORARY,
-            Self::Program { .. } | Self::Accounting { .. } => exit::FAILED,
+            | Self::Program { temporary: true, .. }
+            | Self::Database { temporary: true, .. } => exit::TEMPORARY,
+            Self::Program { .. } | Self::Database { .. } | Self::Accounting { .. } => exit::FAILED,
         }
     }
 
@@ -208,6 +219,7 @@ impl Error {
             | Self::Conflict { next, .. }
             | Self::State { next, .. }
             | Self::Program { next, .. }
+            | Self::Database { next, .. }
             | Self::Stopped { next } => Some(next.clone()),
             Self::SourceChanged { .. } => {
                 Some("stop whatever writes to the source, then start over with --restart".into())

@@ -38,7 +38,7 @@ impl JournalEntry {
 }
 
 /// This moment as RFC 3339 in UTC with milliseconds.
-pub(super) fn now_text() -> String {
+pub fn now_text() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 

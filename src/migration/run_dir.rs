@@ -82,8 +82,8 @@ impl RunDirectory {
     }
 }
 
-/// Who this process is, for whoever finds the lock taken: `pid 123 on host since 2026-11-21T01:18:00.000Z`.
-fn owner_text() -> String {
+/// Who this process is, for whoever finds a lock taken: `pid 123 on host since 2026-11-21T01:18:00.000Z`.
+pub fn owner_text() -> String {
     let uname = rustix::system::uname();
     format!("pid {} on {} since {}", std::process::id(), uname.nodename().to_string_lossy(), journal::now_text())
 }

@@ -1,0 +1,143 @@
+//! Arguments that the verbs of SQL migrations share.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::db::runner::TIMEOUT_DEFAULT;
+use crate::db::script::read_directory;
+use crate::db::state::Tables;
+use crate::db::{DEFAULT_DATABASE, DbSettings, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
+use crate::migration::Error;
+use crate::observe::Scope;
+
+/// What one record of a run is called.
+const RECORDS_NOUN: &str = "migrations";
+/// Where the database is named, unless it is an argument.
+const DATABASE_VARIABLE: &str = "DATABASE_URL";
+const DIRECTORY_DEFAULT: &str = "./migrations";
+
+/// Which database.
+#[derive(Args)]
+pub struct DatabaseArgs {
+    /// The database: sqlite:PATH or postgres://… [default: DATABASE_URL, or haul.toml, or sqlite:./haul.db]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Name of the table that says what is applied [default: haul_migrations]
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+}
+
+/// Which migrations, and of which database.
+#[derive(Args)]
+pub struct MigrationArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Directory of the migration files [default: haul.toml, or ./migrations]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// How a run goes.
+#[derive(Args)]
+#[command(next_help_heading = "Course")]
+pub struct CourseArgs {
+    /// Seconds that a migration may take, unless its file says otherwise; 0 is no limit [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Seconds to wait for another run to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    lock_timeout: u64,
+}
+
+/// Where everything is.
+pub struct Place {
+    pub target: Target,
+    pub tables: Tables,
+    settings: DbSettings,
+}
+
+/// What a verb works on.
+pub struct Work {
+    pub place: Place,
+    pub migrations: Migrations,
+}
+
+impl DatabaseArgs {
+    /// What the arguments, the environment and the settings say, in that order.
+    pub fn place(&self) -> Result<Place, Error> {
+        let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
+        let from_environment = std::env::var(DATABASE_VARIABLE).ok().filter(|url| !url.is_empty());
+        let url = self.database.clone().or(from_environment).or_else(|| settings.database.clone());
+        let target = Target::parse(url.as_deref().unwrap_or(DEFAULT_DATABASE))?;
+        let tables = match self.table.as_ref().or(settings.table.as_ref()) {
+            Some(name) => Tables::named(name)?,
+            None => Tables::default(),
+        };
+        Ok(Place { target, tables, settings })
+    }
+}
+
+impl MigrationArgs {
+    /// The database, and the migrations in its SQL.
+    pub fn work(&self) -> Result<Work, Error> {
+        let place = self.database.place()?;
+        let directory = self.directory(&place.settings);
+        let migrations = read_directory(place.target.dialect(), &directory)?;
+        Ok(Work { place, migrations })
+    }
+
+    /// The directory of the migrations, of which none need exist.
+    pub fn directory_alone(&self) -> Result<PathBuf, Error> {
+        Ok(self.directory(&DbSettings::read(Path::new(SETTINGS_FILE))?))
+    }
+
+    fn directory(&self, settings: &DbSettings) -> PathBuf {
+        self.dir.clone().or_else(|| settings.dir.clone()).unwrap_or_else(|| DIRECTORY_DEFAULT.into())
+    }
+}
+
+impl Work {
+    /// Opens the database for a run.
+    pub fn runner(self, course: &CourseArgs) -> Result<Runner, Error> {
+        let options = course.options(&self.place);
+        Runner::new(self.place.target.open()?, self.migrations, options)
+    }
+
+    /// What a run is going to do, to be looked at before it begins.
+    pub fn plan_to_act(&self) -> Result<crate::db::runner::Plan, Error> {
+        self.place.target.recover()?;
+        self.plan()
+    }
+
+    /// What a run would do.
+    pub fn plan(&self) -> Result<crate::db::runner::Plan, Error> {
+        let mut database = self.place.target.open_read_only()?;
+        let plan = crate::db::runner::Plan::make(&mut *database, &self.place.tables, &self.migrations);
+        plan.map_err(|error| error.at(&self.place.target.to_string()))
+    }
+}
+
+impl CourseArgs {
+    /// The options of a run.
+    pub fn options(&self, place: &Place) -> RunnerOptions {
+        let timeout = self.timeout.or(place.settings.timeout_s).map_or(TIMEOUT_DEFAULT, Duration::from_secs);
+        RunnerOptions {
+            tables: place.tables.clone(),
+            timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+            lock_wait: Duration::from_secs(self.lock_timeout),
+            ..RunnerOptions::default()
+        }
+    }
+}
+
+/// What the views know of a run.
+pub fn scope() -> Scope {
+    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 }
+}
+
+/// Parses a version.
+pub fn version(text: &str) -> Result<Version, String> {
+    text.parse().map_err(|error: crate::db::NotAVersion| error.to_string())
+}

@@ -1,0 +1,89 @@
+//! `haul db migrate`: applies what is pending.
+//!
+//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd) and, beside its fields, `database` and `exit_code`; that of
+//! a dry run is described in [`dry_run`](super::dry_run).
+
+use clap::{Args, ValueEnum};
+
+use super::arguments::{CourseArgs, MigrationArgs, Work, scope, version};
+use super::dry_run::dry_run;
+use super::end::finish;
+use crate::cli::arguments::OutputArgs;
+use crate::cli::confirm::confirm;
+use crate::cli::watch::Watch;
+use crate::db::Version;
+use crate::db::runner::{MigrateRequest, Plan};
+use crate::migration::Error;
+
+/// `haul db migrate`
+#[derive(Args)]
+pub struct MigrateCommand {
+    #[command(flatten)]
+    migrations: MigrationArgs,
+    /// The highest version to apply [default: all]
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    to: Option<Version>,
+    /// Say what would run, and change nothing; execute also runs it, on a copy or in a transaction that is rolled back
+    #[arg(long, value_name = "HOW", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
+    dry_run: Option<DryRun>,
+    /// Also apply versions below the highest applied one
+    #[arg(long)]
+    allow_out_of_order: bool,
+    /// Do not ask before statements that destroy data
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    course: CourseArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How much a dry run does.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum DryRun {
+    /// Reads only.
+    #[value(help = None::<&str>)]
+    Plan,
+    /// Runs everything where it does not stay.
+    #[value(help = None::<&str>)]
+    Execute,
+}
+
+impl MigrateCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let work = self.migrations.work()?;
+        let request = MigrateRequest { to: self.to.clone(), allow_out_of_order: self.allow_out_of_order };
+        let plan = if self.dry_run.is_some() { work.plan()? } else { work.plan_to_act()? };
+        request.check(&plan, &work.migrations)?;
+        if let Some(how) = self.dry_run {
+            return dry_run(work, &request, &plan, how == DryRun::Execute, &self.course, self.output);
+        }
+        self.consent(&plan, &request)?;
+        self.migrate(work, &request)
+    }
+
+    /// Asks if data would be destroyed.
+    fn consent(&self, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
+        let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
+        let lines: Vec<_> = wanted
+            .flat_map(|pending| {
+                pending
+                    .destructive
+                    .iter()
+                    .map(|statement| format!("{}:{} {}", pending.file, statement.line, statement.what))
+            })
+            .collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        confirm(&format!("this destroys data; no backup is made:\n  {}", lines.join("\n  ")), self.yes)
+    }
+
+    fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
+        let database = work.place.target.to_string();
+        let watch = Watch::start(self.output.progress)?;
+        let mut runner = work.runner(&self.course)?;
+        let end = watch.run(scope(), |control| runner.migrate(request, control))?;
+        finish(&watch, self.output.json, &database, "applied", &end)
+    }
+}

@@ -1,0 +1,57 @@
+//! `haul db unlock`: ends the run that holds the lock of a database.
+//!
+//! The JSON document has `database` and `ended`, a [`LockHolder`] or null if nobody held the lock.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::arguments::DatabaseArgs;
+use crate::cli::arguments::OutputArgs;
+use crate::cli::output;
+use crate::db::database::LockHolder;
+use crate::db::runner::unlock;
+use crate::migration::{Error, exit, owner_text};
+
+/// `haul db unlock`
+#[derive(Args)]
+pub struct UnlockCommand {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// End the run that holds it: its process for SQLite, its session for PostgreSQL
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Document {
+    database: String,
+    ended: Option<LockHolder>,
+}
+
+impl UnlockCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let place = self.database.place()?;
+        let holder = place.target.open_read_only()?.lock_holder(place.tables.ledger())?;
+        match &holder {
+            Some(holder) if !self.force => return Err(refused(holder).into()),
+            Some(holder) => unlock(&mut *place.target.open()?, &place.tables, &owner_text(), holder)?,
+            None => {}
+        }
+        let document = Document { database: place.target.to_string(), ended: holder };
+        output::print(self.output.json, &document, || match &document.ended {
+            Some(holder) => format!("{}: ended {}\n", document.database, holder.owner),
+            None => format!("{}: not held; nothing to do\n", document.database),
+        })?;
+        Ok(exit::OK)
+    }
+}
+
+/// A lock ends with its run: there is nothing to free but by ending that.
+fn refused(holder: &LockHolder) -> Error {
+    Error::Usage {
+        what: format!("the lock is held by {}", holder.owner),
+        next: "wait for that run to end; in an emergency add --force, which ends it".into(),
+    }
+}

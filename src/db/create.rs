@@ -1,0 +1,100 @@
+//! Writes the file of a new migration.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::Version;
+use super::script::{file_name, migration_names};
+use crate::durable::{Disk, DiskError, create_directory_durable};
+use crate::migration::{Error, now_text};
+
+/// Digits of the first version in an empty directory.
+const DIGITS_FIRST: usize = 3;
+/// The longest slug.
+const SLUG_CHARS_MAX: usize = 100;
+
+/// Creates a migration file with the next version, its header and two empty sections, and returns its path. The version has
+/// as many digits as those in the directory.
+pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, Error> {
+    let slug = slug(name).ok_or_else(|| Error::Usage {
+        what: format!("`{}` has no letter and no digit", name.escape_debug()),
+        next: "name what the migration does: --name \"add user preferences\"".into(),
+    })?;
+    create_directory_durable(disk, directory)?;
+    let label = format!("{}_{slug}", next_digits(directory)?);
+    let path = directory.join(format!("{label}.sql"));
+    let text = format!("-- Migration: {label}\n-- Created: {}\n-- Up\n\n-- Down\n", &now_text()[..10]);
+    write(disk, &path, text.as_bytes()).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Error::Conflict {
+            path: path.clone(),
+            what: "another migration has this name by now; it is kept".into(),
+            next: "run the same command again: it takes the next version".into(),
+        },
+        _ => error.into(),
+    })?;
+    Ok(path)
+}
+
+fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let file = disk.create_file(path)?;
+    file.write_all_at(0, bytes)?;
+    file.sync()?;
+    disk.sync_directory(crate::durable::parent_of(path))
+}
+
+/// One more than the highest version, as wide as that one is written.
+fn next_digits(directory: &Path) -> Result<String, Error> {
+    let names = migration_names(directory)?;
+    let found = names.iter().filter_map(|name| file_name(name).ok().flatten());
+    let highest = found.max_by(|a, b| a.version.cmp(&b.version));
+    let (version, width) = match highest {
+        Some(highest) => (highest.version.next(), highest.digits.len()),
+        None => (first(), DIGITS_FIRST),
+    };
+    Ok(format!("{version:0>width$}"))
+}
+
+fn first() -> Version {
+    "1".parse().unwrap_or_else(|_| unreachable!("a whole number"))
+}
+
+/// `Add user preferences!` as `add_user_preferences`.
+fn slug(name: &str) -> Option<String> {
+    let mut slug = String::new();
+    for letter in name.chars().take(SLUG_CHARS_MAX) {
+        if letter.is_ascii_alphanumeric() {
+            slug.push(letter.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('_') {
+            slug.push('_');
+        }
+    }
+    let slug = slug.trim_end_matches('_');
+    (!slug.is_empty()).then(|| slug.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::RealDisk;
+
+    #[test]
+    fn versions_go_on_as_wide_as_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let migrations = directory.path().join("db/migrations");
+        let create = |name: &str| {
+            let path = create(&RealDisk, &migrations, name).unwrap();
+            path.file_name().unwrap().to_string_lossy().into_owned()
+        };
+        assert_eq!(create("Add user  preferences!"), "001_add_user_preferences.sql");
+        assert_eq!(create("x"), "002_x.sql");
+        #[allow(clippy::disallowed_methods, reason = "tests lay out files")]
+        std::fs::write(migrations.join("0099_y.up.sql"), "SELECT 1").unwrap();
+        assert_eq!(create("z"), "0100_z.sql");
+        let text = std::fs::read_to_string(migrations.join("0100_z.sql")).unwrap();
+        assert!(
+            text.starts_with("-- Migration: 0100_z\n-- Created: 2") && text.ends_with("-- Up\n\n-- Down\n"),
+            "{text}"
+        );
+        let Err(Error::Usage { .. }) = super::create(&RealDisk, &migrations, "!?") else { panic!("no name") };
+    }
+}

@@ -1,0 +1,36 @@
+//! Versioned SQL migrations of SQLite and PostgreSQL databases (requiem.md part B).
+//!
+//! | part | holds |
+//! |---|---|
+//! | [`script`] | migration files: names, sections, statements, directives, checksums; knows no database |
+//! | [`database`] | what the runner needs of an engine, as two traits: one that looks, one that changes |
+//! | [`sqlite`], [`postgres`] | the two engines |
+//! | [`state`] | the ledger and the log, in the database itself |
+//! | [`runner`] | plan, migrate, rollback, and what administers the ledger |
+//!
+//! An application embeds it with migrations as text: see [`Runner`].
+
+mod create;
+pub mod database;
+mod dialect;
+mod engine_error;
+mod other_ledgers;
+pub mod postgres;
+pub mod runner;
+pub mod script;
+mod settings;
+pub mod sqlite;
+pub mod state;
+mod target;
+mod version;
+
+pub use create::create;
+pub use database::{Database, ReadDatabase};
+pub use dialect::Dialect;
+pub use engine_error::{EngineError, EngineErrorKind};
+pub use other_ledgers::other_ledgers;
+pub use runner::{Runner, RunnerOptions};
+pub use script::{Migration, Migrations};
+pub use settings::{DbSettings, SETTINGS_FILE};
+pub use target::{DEFAULT_DATABASE, Target};
+pub use version::{NotAVersion, Version};

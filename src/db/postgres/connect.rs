@@ -1,0 +1,131 @@
+//! Where a database of PostgreSQL is, and connections to it.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use postgres::config::Host;
+use postgres::{Client, Config, NoTls};
+
+use super::errors::engine_error;
+use crate::migration::Error;
+
+/// How long a server may take to answer at first, unless the URL says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where Debian's servers have their sockets.
+const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
+/// The lexer reads literals as the standard has them.
+const OPTIONS: &str = "-c standard_conforming_strings=on -c client_encoding=UTF8";
+const READ_ONLY: &str = "-c default_transaction_read_only=on";
+/// PostgreSQL cuts names off after that.
+const NAME_BYTES_MAX: usize = 63;
+
+/// A database of a server. Its password is never shown.
+#[derive(Clone)]
+pub struct Address {
+    config: Box<Config>,
+    place: String,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&self.place).finish()
+    }
+}
+
+impl Address {
+    /// Reads `postgres://user:password@host:port/database?…`.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        // What the parser says may quote a part of the URL, and that part may be one of the password.
+        let mut config: Config = url.parse().map_err(|_| Error::Usage {
+            what: "the URL of the database cannot be read".into(),
+            next: "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for signs that have a meaning in URLs"
+                .into(),
+        })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            if Path::new(SOCKET_DIRECTORY).is_dir() {
+                config.host_path(SOCKET_DIRECTORY);
+            } else {
+                config.host("localhost");
+            }
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        let place = place(&config);
+        Ok(Self { config: Box::new(config), place })
+    }
+
+    /// Which database it is, without the password.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A connection whose transactions are read-only.
+    pub(super) fn connect_read_only(&self) -> Result<Client, Error> {
+        self.connect(READ_ONLY)
+    }
+
+    /// A connection that may write.
+    pub(super) fn connect_for_write(&self) -> Result<Client, Error> {
+        self.connect("")
+    }
+
+    fn connect(&self, more_options: &str) -> Result<Client, Error> {
+        let mut config = self.config.clone();
+        let given = config.get_options().unwrap_or_default();
+        config.options(&format!("{given} {OPTIONS} {more_options}"));
+        config.application_name(&application_name());
+        // What a server notes about statements that do nothing is of no use here.
+        config.notice_callback(|_| {});
+        config.connect(NoTls).map_err(|error| engine_error(&error).at(&self.place))
+    }
+}
+
+/// `postgres://user@host:port/database`, of what the driver has understood.
+fn place(config: &Config) -> String {
+    let host = match (config.get_hosts().first(), config.get_hostaddrs().first()) {
+        (Some(Host::Tcp(host)), _) => host.clone(),
+        (Some(Host::Unix(directory)), _) => directory.display().to_string(),
+        (None, address) => address.map(ToString::to_string).unwrap_or_default(),
+    };
+    let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+    let port = config.get_ports().first().map(|port| format!(":{port}")).unwrap_or_default();
+    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    format!("postgres://{user}{host}{port}/{database}")
+}
+
+/// `haul 0.1.0 pid 123 on host`: what the server shows of the session, and what `locks` shows of its holder.
+fn application_name() -> String {
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy();
+    let name = format!("haul {} pid {} on {host}", env!("CARGO_PKG_VERSION"), std::process::id());
+    name.chars().filter(char::is_ascii).take(NAME_BYTES_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        let secret = "s3cret";
+        for url in ["postgres://me:s3cret@db.example:5433/app", "postgresql://me@db.example:5433/app?password=s3cret"] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!(address.place(), "postgres://me@db.example:5433/app");
+            assert!(!format!("{address:?}").contains(secret));
+        }
+        for url in ["postgres://me:s3cret@host:port/x", "postgres://h/x?s3cret=1"] {
+            let error = Address::parse(url).unwrap_err();
+            assert!(!format!("{error:?} {error}").contains(secret), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_without_the_password() {
+        let address = Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2").unwrap();
+        let Err(error) = address.connect_for_write() else { panic!("nothing listens there") };
+        assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
+        assert!(!error.to_string().contains("s3cret") && error.to_string().contains("me@127.0.0.1:1/app"), "{error}");
+    }
+}

@@ -1,0 +1,193 @@
+//! A database of PostgreSQL that migrations are run on.
+
+use postgres::Client;
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::types::Type;
+
+use super::connect::Address;
+use super::deadline::Deadline;
+use super::errors::engine_error;
+use super::lock;
+use super::reader::{columns, current_schema, has_table, query, table_reference};
+use crate::db::Dialect;
+use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::migration::Error;
+
+/// Takes back whatever a section may have set in its session, and leaves the lock of the run alone.
+pub(super) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+
+/// A session that may write.
+pub struct PostgresDatabase {
+    client: Client,
+    address: Address,
+    schema: String,
+    /// The lock that was taken.
+    lock: Option<i32>,
+    limits: Option<Limits>,
+    deadline: Option<Deadline>,
+    /// The number of the transaction that was begun.
+    transaction: Option<String>,
+}
+
+impl PostgresDatabase {
+    /// Connects.
+    pub fn connect(address: &Address) -> Result<Self, Error> {
+        let mut client = address.connect_for_write()?;
+        let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
+        let address = address.clone();
+        Ok(Self { client, address, schema, lock: None, limits: None, deadline: None, transaction: None })
+    }
+
+    /// Runs statements of haul's own.
+    pub(super) fn batch(&mut self, sql: &str) -> Result<(), EngineError> {
+        self.client.batch_execute(sql).map_err(|error| engine_error(&error))
+    }
+
+    /// The number of the transaction under way, which this gives it.
+    fn transaction_number(&mut self) -> Result<String, EngineError> {
+        let rows = query(&mut self.client, "SELECT pg_catalog.txid_current()::text", &[])?;
+        Ok(rows.into_iter().flatten().next().map(Value::into_text).unwrap_or_default())
+    }
+
+    fn too_late() -> EngineError {
+        EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit")
+    }
+}
+
+impl ReadDatabase for PostgresDatabase {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    fn place(&self) -> String {
+        self.address.place().to_owned()
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
+        query(&mut self.client, sql, parameters)
+    }
+
+    fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
+        columns(&mut self.client, &self.schema, table)
+    }
+
+    fn has_table(&mut self, table: &str) -> Result<bool, EngineError> {
+        has_table(&mut self.client, table)
+    }
+
+    fn table_reference(&self, table: &str) -> String {
+        table_reference(&self.schema, table)
+    }
+
+    fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
+        lock::holder(&mut self.client, lock::key(&self.schema, table)).map_err(|error| error.at(self.address.place()))
+    }
+}
+
+impl Database for PostgresDatabase {
+    fn try_lock(&mut self, table: &str, _owner: &str) -> Result<Result<(), LockHolder>, Error> {
+        let key = lock::key(&self.schema, table);
+        let place = self.place();
+        loop {
+            if lock::try_take(&mut self.client, key).map_err(|error| error.at(&place))? {
+                self.lock = Some(key);
+                return Ok(Ok(()));
+            }
+            // A holder that is gone by now leaves the lock to be taken.
+            if let Some(holder) = lock::holder(&mut self.client, key).map_err(|error| error.at(&place))? {
+                return Ok(Err(holder));
+            }
+        }
+    }
+
+    fn holds_lock(&mut self) -> Result<bool, EngineError> {
+        match self.lock {
+            Some(key) => lock::is_held(&mut self.client, key),
+            None => Ok(false),
+        }
+    }
+
+    fn unlock(&mut self) -> Result<(), EngineError> {
+        match self.lock.take() {
+            Some(key) => lock::give_back(&mut self.client, key),
+            None => Ok(()),
+        }
+    }
+
+    fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error> {
+        let key = lock::key(&self.schema, table);
+        let pid = holder.pid.unwrap_or_default();
+        lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
+    }
+
+    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
+        self.limits = Some(*limits);
+        if let Some(lock_timeout) = limits.lock_timeout {
+            self.batch(&format!("SET lock_timeout = '{}ms'", lock_timeout.as_millis()))?;
+        }
+        let token = self.client.cancel_token();
+        self.deadline = limits.timeout.and_then(|timeout| Deadline::arm(token, timeout));
+        let is_missing = limits.timeout.is_some() && self.deadline.is_none();
+        let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
+        if is_missing { Err(no_thread()) } else { Ok(()) }
+    }
+
+    fn disarm(&mut self) -> bool {
+        self.limits = None;
+        self.deadline.take().is_some_and(Deadline::disarm)
+    }
+
+    fn begin(&mut self) -> Result<(), EngineError> {
+        self.batch("BEGIN")?;
+        self.transaction = Some(self.transaction_number()?);
+        Ok(())
+    }
+
+    fn run(&mut self, statement: &str) -> Result<(), EngineError> {
+        if self.deadline.as_ref().is_some_and(Deadline::is_due) {
+            return Err(Self::too_late());
+        }
+        // By itself in its message, so that the server refuses what the lexer took for one statement and is more.
+        let mut run = || {
+            let mut rows = self.client.query_typed_raw(statement, Vec::<(&str, Type)>::new())?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        };
+        run().map_err(|error: postgres::Error| engine_error(&error))
+    }
+
+    fn check_before_commit(&mut self) -> Result<(), EngineError> {
+        if self.deadline.as_ref().is_some_and(Deadline::is_due) {
+            return Err(Self::too_late());
+        }
+        self.batch(RESET)?;
+        let now = self.transaction_number()?;
+        if self.transaction.as_ref() != Some(&now) {
+            let what = "the section has ended the transaction that it ran in: what came before stays";
+            return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), EngineError> {
+        self.transaction = None;
+        self.batch("COMMIT")
+    }
+
+    fn rollback(&mut self) -> Result<(), EngineError> {
+        self.transaction = None;
+        // A request to cancel that comes late may hit this one.
+        match self.batch("ROLLBACK") {
+            Err(error) if error.kind == EngineErrorKind::TimedOut => self.batch("ROLLBACK")?,
+            result => result?,
+        }
+        self.batch(RESET)
+    }
+
+    fn reset(&mut self) -> Result<(), EngineError> {
+        // Outside of a transaction this is a warning.
+        self.batch("ROLLBACK")?;
+        self.batch(RESET)
+    }
+}

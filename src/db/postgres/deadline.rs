@@ -1,0 +1,78 @@
+//! The time limit of a section: a thread that cancels whatever statement runs when the time is up.
+//!
+//! `statement_timeout` counts for each statement, and a section may have many (requiem.md B4).
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use postgres::{CancelToken, NoTls};
+
+/// A request to cancel may come between two statements, where it does nothing, so it is made again.
+const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Cancels statements from a moment on, until it is dropped.
+pub struct Deadline {
+    shared: Arc<Shared>,
+    watcher: Option<JoinHandle<()>>,
+    due: Instant,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_over: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Deadline {
+    /// Cancels the statements of a session when `timeout` is over. `None` if no thread can be had.
+    pub fn arm(token: CancelToken, timeout: Duration) -> Option<Self> {
+        let due = Instant::now().checked_add(timeout)?;
+        let shared = Arc::new(Shared::default());
+        let seen = shared.clone();
+        let watcher = Builder::new().name("haul-deadline".into()).spawn(move || watch(&seen, due, &token)).ok()?;
+        Some(Self { shared, watcher: Some(watcher), due })
+    }
+
+    /// True if the time is up, whether or not anything was cancelled.
+    pub fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    /// Stops watching. True if the time is up; no request to cancel is on its way after this.
+    pub fn disarm(mut self) -> bool {
+        self.end();
+        self.is_due()
+    }
+
+    fn end(&mut self) {
+        *self.shared.is_over.lock() = true;
+        self.shared.changed.notify_all();
+        if let Some(watcher) = self.watcher.take() {
+            // A watcher that panicked cancels nothing any more.
+            let _ = watcher.join();
+        }
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn watch(shared: &Shared, due: Instant, token: &CancelToken) {
+    let mut is_over = shared.is_over.lock();
+    while !*is_over {
+        if Instant::now() < due {
+            shared.changed.wait_until(&mut is_over, due);
+            continue;
+        }
+        // That the server cannot be asked is found out by the statement that runs.
+        let _ = parking_lot::MutexGuard::unlocked(&mut is_over, || token.cancel_query(NoTls));
+        if !*is_over {
+            shared.changed.wait_for(&mut is_over, REPEAT_INTERVAL);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Errors of PostgreSQL as the runner knows them.
+
+use postgres::Error;
+use postgres::error::{ErrorPosition, SqlState};
+
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+
+/// What the server says, with its SQLSTATE.
+pub fn engine_error(error: &Error) -> EngineError {
+    let Some(answer) = error.as_db_error() else {
+        return EngineError::new(kind_without_code(error), chain(error));
+    };
+    let mut message = answer.message().to_owned();
+    if let Some(detail) = answer.detail() {
+        message = format!("{message}: {detail}");
+    }
+    let mut found = EngineError::new(kind(answer.code()), message);
+    found.code = Some(format!("SQLSTATE {}", answer.code().code()));
+    found.offset = match answer.position() {
+        // The server counts characters from 1; what is shown with it is a line, so bytes do as well.
+        Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok().and_then(|at| at.checked_sub(1)),
+        _ => None,
+    };
+    found.hint = hint(answer.code()).map(str::to_owned).or_else(|| answer.hint().map(str::to_owned));
+    found
+}
+
+/// Nothing came from the server: it could not be reached, or went away.
+fn kind_without_code(error: &Error) -> EngineErrorKind {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let is_io = causes.any(|cause| cause.is::<std::io::Error>());
+    if is_io || error.is_closed() { EngineErrorKind::Disconnected } else { EngineErrorKind::Statement }
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(std::error::Error::source(error), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+fn kind(code: &SqlState) -> EngineErrorKind {
+    if *code == SqlState::QUERY_CANCELED {
+        EngineErrorKind::TimedOut
+    } else if *code == SqlState::LOCK_NOT_AVAILABLE {
+        EngineErrorKind::LockNotAvailable
+    } else if matches!(code.code(), "57P01" | "57P02" | "57P03" | "08000" | "08003" | "08006" | "53300") {
+        EngineErrorKind::Disconnected
+    } else {
+        EngineErrorKind::Statement
+    }
+}
+
+fn hint(code: &SqlState) -> Option<&'static str> {
+    Some(match code.code() {
+        "25001" => "put it into a file of its own with the line `-- haul: no-transaction` on top",
+        "55P04" => "a value added to an enum can be used only after its transaction: split the migration in two",
+        "55P03" => {
+            "another session holds a lock on that table: run again when it is done, or raise `-- haul: lock-timeout`"
+        }
+        "42501" => "give this role the privilege, or run as the owner",
+        "25006" => "the database or this session is read-only: connect to the primary, or as a role that may write",
+        "28P01" | "28000" => "check user and password in the URL",
+        "3D000" => "create the database first, or check its name in the URL",
+        _ => return None,
+    })
+}

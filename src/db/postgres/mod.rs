@@ -1,0 +1,17 @@
+//! PostgreSQL, through a connection of its own for each use.
+//!
+//! Connect directly or through a pooler in session mode: the lock of a run belongs to its session. Connections are not
+//! encrypted; use a socket, a private network or a tunnel.
+
+mod connect;
+mod database;
+mod deadline;
+mod errors;
+mod lock;
+mod reader;
+mod rehearsal;
+
+pub use connect::Address;
+pub use database::PostgresDatabase;
+pub use reader::PostgresReader;
+pub use rehearsal::PostgresRehearsal;

@@ -1,0 +1,105 @@
+//! A run on PostgreSQL that never commits: everything happens in one transaction, which is rolled back.
+//!
+//! What would be the transaction of a migration is a savepoint. Nobody else sees anything of it, but tables that are
+//! changed stay locked until the end, and sequences that are drawn from go on: PostgreSQL does not take that back.
+
+use super::connect::Address;
+use super::database::PostgresDatabase;
+use crate::db::Dialect;
+use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::engine_error::EngineError;
+use crate::migration::Error;
+
+/// A session inside of a transaction that only ends by being rolled back: by the server, when the session ends.
+pub struct PostgresRehearsal(PostgresDatabase);
+
+impl PostgresRehearsal {
+    /// Connects and opens the transaction.
+    pub fn connect(address: &Address) -> Result<Self, Error> {
+        let mut database = PostgresDatabase::connect(address)?;
+        database.batch("BEGIN").map_err(|error| error.at(address.place()))?;
+        Ok(Self(database))
+    }
+}
+
+impl ReadDatabase for PostgresRehearsal {
+    fn dialect(&self) -> Dialect {
+        self.0.dialect()
+    }
+
+    fn place(&self) -> String {
+        self.0.place()
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
+        self.0.query(sql, parameters)
+    }
+
+    fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
+        self.0.columns(table)
+    }
+
+    fn has_table(&mut self, table: &str) -> Result<bool, EngineError> {
+        self.0.has_table(table)
+    }
+
+    fn table_reference(&self, table: &str) -> String {
+        self.0.table_reference(table)
+    }
+
+    fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
+        self.0.lock_holder(table)
+    }
+}
+
+impl Database for PostgresRehearsal {
+    fn try_lock(&mut self, table: &str, owner: &str) -> Result<Result<(), LockHolder>, Error> {
+        self.0.try_lock(table, owner)
+    }
+
+    fn holds_lock(&mut self) -> Result<bool, EngineError> {
+        self.0.holds_lock()
+    }
+
+    fn unlock(&mut self) -> Result<(), EngineError> {
+        self.0.unlock()
+    }
+
+    fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error> {
+        self.0.end_lock_holder(table, holder)
+    }
+
+    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
+        self.0.arm(limits)
+    }
+
+    fn disarm(&mut self) -> bool {
+        self.0.disarm()
+    }
+
+    fn begin(&mut self) -> Result<(), EngineError> {
+        self.0.batch("SAVEPOINT haul_rehearsal")
+    }
+
+    fn run(&mut self, statement: &str) -> Result<(), EngineError> {
+        self.0.run(statement)
+    }
+
+    /// What is deferred to the commit is checked now, since there will be none.
+    fn check_before_commit(&mut self) -> Result<(), EngineError> {
+        self.0.batch("SAVEPOINT haul_check; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT haul_check")?;
+        self.0.batch(super::database::RESET)
+    }
+
+    fn commit(&mut self) -> Result<(), EngineError> {
+        self.0.batch("RELEASE SAVEPOINT haul_rehearsal")
+    }
+
+    fn rollback(&mut self) -> Result<(), EngineError> {
+        self.0.batch("ROLLBACK TO SAVEPOINT haul_rehearsal")
+    }
+
+    fn reset(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! What changes the ledger without running a migration: baseline, repair, resolve. Each leaves rows in the log.
+
+use serde::Serialize;
+
+use super::Runner;
+use crate::db::Version;
+use crate::db::script::{Direction, Migration};
+use crate::db::state::{AppliedRow, LogEntry, LogRow, Outcome};
+use crate::migration::{Error, now_text};
+use crate::pipeline::Control;
+
+/// A row of the ledger that was given another checksum.
+#[derive(Debug, Clone, Serialize)]
+pub struct Repaired {
+    /// The migration's label.
+    pub name: String,
+    /// The checksum before.
+    pub from: String,
+    /// The checksum now.
+    pub to: String,
+}
+
+/// How a section without a transaction stands, by the word of an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// All of it is done.
+    Done,
+    /// Nothing of it is.
+    NotBegun,
+    /// The next run goes on with this statement, counted from 1.
+    FromStatement(u64),
+}
+
+impl Runner {
+    /// Declares every migration up to `version` applied, without running it. Returns the labels of those that were not.
+    pub fn baseline(&mut self, version: &Version, control: &Control<'_>) -> Result<Vec<String>, Error> {
+        self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
+            if migrations.get(version).is_none() {
+                return Err(no_migration(version));
+            }
+            let plan = runner.plan()?;
+            plan.require_unchanged()?;
+            let is_wanted =
+                |found: &&Migration| found.version <= *version && plan.applied_row(&found.version).is_none();
+            let wanted: Vec<_> = migrations.iter().filter(is_wanted).collect();
+            let owner = runner.options.owner.clone();
+            let insert = runner.state_transaction(|state| {
+                wanted.iter().try_for_each(|migration| {
+                    state.insert_applied(&applied_row(migration, &owner))?;
+                    state.append(&row(migration, Outcome::Baseline, Direction::Up)).map(drop)
+                })
+            });
+            insert.map_err(|error| runner.error(error))?;
+            Ok(wanted.iter().map(|migration| migration.label()).collect())
+        })
+    }
+
+    /// Gives the rows of the ledger whose files were changed the checksums that the files have now.
+    pub fn repair(&mut self, control: &Control<'_>) -> Result<Vec<Repaired>, Error> {
+        self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
+            let plan = runner.plan()?;
+            let repair = runner.state_transaction(|state| {
+                plan.changed
+                    .iter()
+                    .filter_map(|changed| Some((changed, migrations.get(&changed.version)?)))
+                    .try_for_each(|(changed, migration)| {
+                        state.set_checksum(&changed.version, &changed.name, &changed.checksum)?;
+                        let error = Some(format!("checksum was {}", changed.applied_checksum));
+                        state
+                            .append(&LogEntry {
+                                direction: None,
+                                error,
+                                ..row(migration, Outcome::Repaired, Direction::Up)
+                            })
+                            .map(drop)
+                    })
+            });
+            repair.map_err(|error| runner.error(error))?;
+            let repaired = plan.changed.into_iter();
+            Ok(repaired.map(|row| Repaired { name: row.name, from: row.applied_checksum, to: row.checksum }).collect())
+        })
+    }
+
+    /// Says how a section without a transaction stands that failed or did not end.
+    pub fn resolve(&mut self, version: &Version, how: Settlement, control: &Control<'_>) -> Result<String, Error> {
+        self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
+            let migration = migrations.get(version).ok_or_else(|| no_migration(version))?;
+            let plan = runner.plan()?;
+            let direction = unsettled(version, plan.newest.get(version.digits()))?;
+            let section = match direction {
+                Direction::Up => &migration.up,
+                Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_settle(version))?,
+            };
+            let mut entry = row(migration, Outcome::Settled, direction);
+            entry.error = Some(match how {
+                Settlement::Done => "counts as done".into(),
+                Settlement::NotBegun => "counts as not begun".into(),
+                Settlement::FromStatement(number) => format!("goes on with statement {number}"),
+            });
+            entry.checksum = None;
+            if let Settlement::FromStatement(number) = how {
+                let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+                let index = index.filter(|index| *index <= section.len()).ok_or_else(|| no_statement(section.len()))?;
+                entry.statement = i64::try_from(number).ok();
+                entry.checksum = Some(section.digest_before(index));
+            }
+            let owner = runner.options.owner.clone();
+            let settle = runner.state_transaction(|state| {
+                match (how, direction) {
+                    (Settlement::Done, Direction::Up) => state.insert_applied(&applied_row(migration, &owner))?,
+                    (Settlement::Done, Direction::Down) => state.delete_applied(version)?,
+                    _ => {}
+                }
+                state.append(&entry)
+            });
+            settle.map_err(|error| runner.error(error))?;
+            Ok(migration.label())
+        })
+    }
+}
+
+/// Which section of a version stands half done.
+fn unsettled(version: &Version, newest: Option<&LogRow>) -> Result<Direction, Error> {
+    let row = newest.ok_or_else(|| nothing_to_settle(version))?;
+    let is_stepwise = row.statement.is_some() && row.checksum.is_some();
+    match (row.known_outcome(), &*row.direction) {
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Settled), "up") if is_stepwise => Ok(Direction::Up),
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Settled), "down") if is_stepwise => Ok(Direction::Down),
+        _ => Err(nothing_to_settle(version)),
+    }
+}
+
+fn nothing_to_settle(version: &Version) -> Error {
+    Error::Usage {
+        what: format!("version {version} is not half done: there is nothing to settle"),
+        next: "`haul db status` and `haul db log` say how it stands".into(),
+    }
+}
+
+fn no_migration(version: &Version) -> Error {
+    Error::Usage {
+        what: format!("there is no migration with version {version}"),
+        next: "`haul db status` lists the versions".into(),
+    }
+}
+
+fn no_statement(statements: usize) -> Error {
+    Error::Usage {
+        what: format!("the section has {statements} statements"),
+        next: format!("take a number from 1 to {}", statements + 1),
+    }
+}
+
+fn applied_row(migration: &Migration, owner: &str) -> AppliedRow {
+    AppliedRow {
+        position: 0,
+        version: migration.version.clone(),
+        name: migration.label(),
+        checksum: migration.checksum.to_string(),
+        applied_at: now_text(),
+        duration_ms: 0,
+        applied_by: owner.to_owned(),
+        haul_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn row(migration: &Migration, outcome: Outcome, direction: Direction) -> LogEntry {
+    let now = now_text();
+    LogEntry {
+        attempt: None,
+        version: migration.version.digits().to_owned(),
+        name: migration.label(),
+        direction: Some(direction),
+        outcome,
+        started_at: now.clone(),
+        finished_at: Some(now),
+        duration_ms: Some(0),
+        statement: None,
+        checksum: Some(migration.checksum.to_string()),
+        error: None,
+    }
+}

@@ -1,0 +1,153 @@
+//! Applies what is pending, lowest version first, and stops at the first failure.
+
+use std::sync::Arc;
+
+use super::Runner;
+use super::end::RunEnd;
+use super::plan::Plan;
+use super::task::{Task, TaskEnd};
+use crate::db::Version;
+use crate::db::script::{Migration, Migrations};
+use crate::db::state::Outcome;
+use crate::migration::Error;
+use crate::pipeline::{Control, Event, Phase};
+
+/// What is to be applied.
+#[derive(Debug, Clone, Default)]
+pub struct MigrateRequest {
+    /// The highest version; `None` is all.
+    pub to: Option<Version>,
+    /// True if versions below the highest applied one are applied too.
+    pub allow_out_of_order: bool,
+}
+
+impl MigrateRequest {
+    /// The plan's share of this request, once it fits: versions that exist, in order, with nothing changed or missing.
+    pub fn check(&self, plan: &Plan, migrations: &Migrations) -> Result<(), Error> {
+        if let Some(to) = self.to.as_ref().filter(|to| migrations.get(to).is_none()) {
+            return Err(Error::Usage {
+                what: format!("there is no migration with version {to}"),
+                next: "`haul db status` lists the versions".into(),
+            });
+        }
+        plan.require_unchanged()?;
+        if self.allow_out_of_order { Ok(()) } else { plan.require_order(self.to.as_ref()) }
+    }
+
+    /// True if this version is asked for.
+    pub fn takes(&self, version: &Version) -> bool {
+        self.to.as_ref().is_none_or(|to| version <= to)
+    }
+}
+
+impl Runner {
+    /// Applies what is pending. A migration that fails is no error of this call: it is in the end of the run.
+    pub fn migrate(&mut self, request: &MigrateRequest, control: &Control<'_>) -> Result<RunEnd, Error> {
+        self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
+            let plan = runner.plan()?;
+            request.check(&plan, &migrations)?;
+            runner.apply(&plan, &migrations, request, control)
+        })
+    }
+
+    fn apply(
+        &mut self,
+        plan: &Plan,
+        migrations: &Arc<Migrations>,
+        request: &MigrateRequest,
+        control: &Control<'_>,
+    ) -> Result<RunEnd, Error> {
+        let (wanted, later): (Vec<_>, Vec<_>) =
+            plan.pending.iter().partition(|pending| request.takes(&pending.version));
+        let tasks: Vec<_> =
+            wanted.iter().filter_map(|pending| migrations.get(&pending.version)).map(Task::up).collect();
+        let mut end = RunEnd::new(plan.applied.len());
+        control.observer.observe(&started(Phase::Run, tasks.len()));
+        let result = self.apply_all(plan, &tasks, control, &mut end);
+        control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
+        result?;
+        let left = tasks.iter().skip(end.details.len() - usize::from(end.failure.is_some()));
+        end.pending = left.map(|task| task.migration.label()).collect();
+        end.pending.extend(later.iter().map(|pending| pending.name.clone()));
+        Ok(end)
+    }
+
+    pub(super) fn apply_all(
+        &mut self,
+        plan: &Plan,
+        tasks: &[Task<'_>],
+        control: &Control<'_>,
+        end: &mut RunEnd,
+    ) -> Result<(), Error> {
+        let mut started = None;
+        for (index, task) in tasks.iter().copied().enumerate() {
+            if control.stop.is_requested() {
+                end.stopped = true;
+                return started.map_or(Ok(()), |started| self.call_off(task, started));
+            }
+            self.require_lock()?;
+            let earlier = plan.newest.get(task.migration.version.digits());
+            note_earlier(task.migration, plan, control);
+            let task_end = if task.needs_no_transaction() {
+                self.without_transaction(task, earlier)?
+            } else {
+                let next = tasks.get(index + 1).copied().filter(|next| !next.needs_no_transaction());
+                let (task_end, next) = self.in_transaction(task, started.take(), next)?;
+                started = next;
+                task_end
+            };
+            if !end.add(task_end, control) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RunEnd {
+    pub(super) fn new(skipped: usize) -> Self {
+        Self {
+            applied: 0,
+            skipped: skipped as u64,
+            failed: 0,
+            pending: Vec::new(),
+            details: Vec::new(),
+            failure: None,
+            stopped: false,
+        }
+    }
+
+    /// Counts a migration; false if the run ends with it.
+    pub(super) fn add(&mut self, end: TaskEnd, control: &Control<'_>) -> bool {
+        match end {
+            TaskEnd::Done(detail) => {
+                self.applied += 1;
+                self.details.push(detail);
+                let event = Event::BatchWritten { records: 1, source_bytes: 0, budget_in_use_bytes: 0 };
+                control.observer.observe(&event);
+                true
+            }
+            TaskEnd::Failed(detail, failure) => {
+                self.failed += 1;
+                self.details.push(detail);
+                self.failure = Some(failure);
+                false
+            }
+        }
+    }
+}
+
+pub(super) fn started(phase: Phase, migrations: usize) -> Event {
+    Event::PhaseStarted { phase, records_expected: Some(migrations as u64), bytes_expected: None }
+}
+
+/// Says of an attempt that did not end that this is another one.
+fn note_earlier(migration: &Migration, plan: &Plan, control: &Control<'_>) {
+    let row = plan.newest.get(migration.version.digits());
+    if row.and_then(|row| row.known_outcome()) == Some(Outcome::Started) {
+        let pending = plan.pending.iter().find(|pending| pending.version == migration.version);
+        let text = pending.and_then(|pending| pending.earlier_attempt.clone()).unwrap_or_default();
+        control.observer.observe(&Event::Note { text: format!("{}: {text}; trying again", migration.label()) });
+    }
+}

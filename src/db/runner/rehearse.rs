@@ -1,0 +1,46 @@
+//! A run on something that keeps nothing of it.
+
+use super::Runner;
+use super::end::RunEnd;
+use super::migrate::{MigrateRequest, started};
+use super::task::Task;
+use crate::migration::Error;
+use crate::pipeline::{Control, Event, Phase};
+
+/// How a rehearsal ended.
+#[derive(Debug, Clone)]
+pub struct RehearsalEnd {
+    /// What succeeded and what failed.
+    pub end: RunEnd,
+    /// Labels of migrations that were left out: what runs without a transaction cannot be taken back.
+    pub not_exercised: Vec<String>,
+}
+
+impl Runner {
+    /// Runs what is pending on a database of [`Target::rehearse`](crate::db::Target::rehearse), where nothing of it stays.
+    pub fn rehearse(&mut self, request: &MigrateRequest, control: &Control<'_>) -> Result<RehearsalEnd, Error> {
+        self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
+            let plan = runner.plan()?;
+            request.check(&plan, &migrations)?;
+            let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
+            let tasks = wanted.filter_map(|pending| migrations.get(&pending.version)).map(Task::up);
+            let (left_out, tasks): (Vec<_>, Vec<_>) = tasks.partition(Task::needs_no_transaction);
+            let mut end = RunEnd::new(plan.applied.len());
+            control.observer.observe(&started(Phase::Run, tasks.len()));
+            for task in tasks {
+                end.stopped = control.stop.is_requested();
+                if end.stopped {
+                    break;
+                }
+                let (task_end, _) = runner.in_transaction(task, None, None)?;
+                if !end.add(task_end, control) {
+                    break;
+                }
+            }
+            control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
+            let not_exercised = left_out.iter().map(|task| task.migration.label()).collect();
+            Ok(RehearsalEnd { end, not_exercised })
+        })
+    }
+}

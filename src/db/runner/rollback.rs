@@ -1,0 +1,150 @@
+//! Takes migrations back, newest first, and stops at the first failure.
+
+use super::Runner;
+use super::end::{Detail, RunEnd};
+use super::migrate::started;
+use super::plan::Plan;
+use super::task::{Task, TaskEnd};
+use crate::db::Version;
+use crate::db::script::{Direction, Migrations};
+use crate::db::state::{AppliedRow, LogEntry, Outcome};
+use crate::migration::{Error, now_text};
+use crate::pipeline::{Control, Event, Phase};
+
+/// How far back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RollbackTo {
+    /// Afterwards this version is the newest applied one; 0 is none.
+    Version(Version),
+    /// So many, by order of application.
+    Steps(u64),
+}
+
+/// What is to be taken back.
+#[derive(Debug, Clone)]
+pub struct RollbackRequest {
+    /// How far.
+    pub to: RollbackTo,
+    /// True if changed files do not matter, and a migration without a Down section is forgotten.
+    pub force: bool,
+}
+
+impl RollbackRequest {
+    /// What it takes back, newest first; an error if it does not fit, before anything runs.
+    pub fn select<'a>(&self, plan: &'a Plan, migrations: &Migrations) -> Result<Vec<&'a AppliedRow>, Error> {
+        if !self.force {
+            plan.require_unchanged()?;
+        }
+        let kept = match &self.to {
+            RollbackTo::Version(version) if version.is_zero() && plan.applied_row(version).is_none() => 0,
+            RollbackTo::Version(version) => 1 + position(plan, version)?,
+            RollbackTo::Steps(steps) => {
+                plan.applied.len().saturating_sub(usize::try_from(*steps).unwrap_or(usize::MAX))
+            }
+        };
+        let rows: Vec<_> = plan.applied[kept..].iter().rev().collect();
+        let has_down = |row: &&&AppliedRow| migrations.get(&row.version).is_some_and(|found| found.down.is_some());
+        match rows.iter().find(|row| !has_down(row)) {
+            Some(row) if !self.force => Err(Error::Usage {
+                what: format!("{} has no Down section: it cannot be taken back", row.name),
+                next: "take it back by hand and add --force, which removes its row from the ledger".into(),
+            }),
+            _ => Ok(rows),
+        }
+    }
+}
+
+fn position(plan: &Plan, version: &Version) -> Result<usize, Error> {
+    plan.applied.iter().position(|row| row.version == *version).ok_or_else(|| Error::Usage {
+        what: format!("version {version} is not applied"),
+        next: "`haul db status` lists what is; `--to 0` takes everything back".into(),
+    })
+}
+
+impl Runner {
+    /// Takes migrations back, each in its own transaction.
+    pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunEnd, Error> {
+        self.locked(control, |runner| {
+            let plan = runner.plan()?;
+            let rows = request.select(&plan, &runner.migrations)?;
+            control.observer.observe(&started(Phase::Rollback, rows.len()));
+            let result = runner.revert_all(&plan, &rows, control);
+            control.observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
+            result
+        })
+    }
+
+    /// Takes the newest migration back and applies it again. Nothing applied is nothing to do.
+    pub fn redo(&mut self, control: &Control<'_>) -> Result<RunEnd, Error> {
+        self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
+            let plan = runner.plan()?;
+            let request = RollbackRequest { to: RollbackTo::Steps(1), force: false };
+            let rows = request.select(&plan, &migrations)?;
+            let mut end = runner.revert_all(&plan, &rows, control)?;
+            let migration = rows.first().and_then(|row| migrations.get(&row.version));
+            if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
+                let plan = runner.plan()?;
+                runner.apply_all(&plan, &[Task::up(migration)], control, &mut end)?;
+            }
+            Ok(end)
+        })
+    }
+
+    fn revert_all(&mut self, plan: &Plan, rows: &[&AppliedRow], control: &Control<'_>) -> Result<RunEnd, Error> {
+        let mut end = RunEnd::new(0);
+        let mut left = rows.iter();
+        for row in left.by_ref() {
+            if control.stop.is_requested() {
+                end.stopped = true;
+                end.pending.push(row.name.clone());
+                break;
+            }
+            self.require_lock()?;
+            let task_end = self.revert(plan, row)?;
+            if !end.add(task_end, control) {
+                end.pending.push(row.name.clone());
+                break;
+            }
+        }
+        end.pending.extend(left.map(|row| row.name.clone()));
+        Ok(end)
+    }
+
+    fn revert(&mut self, plan: &Plan, row: &AppliedRow) -> Result<TaskEnd, Error> {
+        let migrations = self.migrations.clone();
+        let found = migrations.get(&row.version);
+        let Some((migration, section)) = found.and_then(|found| Some((found, found.down.as_ref()?))) else {
+            return self.forget(row);
+        };
+        let task = Task { migration, section, direction: Direction::Down };
+        if task.needs_no_transaction() {
+            return self.without_transaction(task, plan.newest.get(row.version.digits()));
+        }
+        self.in_transaction(task, None, None).map(|(end, _)| end)
+    }
+
+    /// Removes the row of a migration that nothing takes back.
+    fn forget(&mut self, row: &AppliedRow) -> Result<TaskEnd, Error> {
+        let now = now_text();
+        let entry = LogEntry {
+            attempt: None,
+            version: row.version.digits().to_owned(),
+            name: row.name.clone(),
+            direction: Some(Direction::Down),
+            outcome: Outcome::Forgotten,
+            started_at: now.clone(),
+            finished_at: Some(now),
+            duration_ms: Some(0),
+            statement: None,
+            checksum: Some(row.checksum.clone()),
+            error: None,
+        };
+        let forget = self.state_transaction(|state| {
+            state.delete_applied(&row.version)?;
+            state.append(&entry)
+        });
+        forget.map_err(|error| self.error(error))?;
+        Ok(TaskEnd::Done(Detail { name: row.name.clone(), status: "forgotten", duration_ms: 0, error: None }))
+    }
+}

@@ -1,0 +1,156 @@
+//! One section that is to be run, and what every way of running it shares.
+
+use std::time::{Duration, Instant};
+
+use super::LOCK_TIMEOUT_MAX;
+use super::end::{Detail, Failure};
+use crate::db::Dialect;
+use crate::db::database::Limits;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::{Direction, Migration, Section};
+use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
+use crate::migration::now_text;
+
+/// A section of a migration that is to be run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub migration: &'a Migration,
+    pub section: &'a Section,
+    pub direction: Direction,
+}
+
+/// How it went.
+pub(super) enum TaskEnd {
+    Done(Detail),
+    Failed(Detail, Failure),
+}
+
+/// When an attempt began, and its row in the log.
+pub(super) struct Attempt {
+    pub id: i64,
+    pub started_at: String,
+    began: Instant,
+}
+
+impl Attempt {
+    pub fn new(id: i64, started_at: String) -> Self {
+        Self { id, started_at, began: Instant::now() }
+    }
+
+    pub fn duration_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl<'a> Task<'a> {
+    pub fn up(migration: &'a Migration) -> Self {
+        Self { migration, section: &migration.up, direction: Direction::Up }
+    }
+
+    /// What a success is called.
+    pub fn success(&self) -> Outcome {
+        match self.direction {
+            Direction::Up => Outcome::Applied,
+            Direction::Down => Outcome::Reverted,
+        }
+    }
+
+    pub fn needs_no_transaction(&self) -> bool {
+        self.section.settings.no_transaction
+    }
+
+    /// The limits of the section: its own, or `timeout`, and a shorter one for locks.
+    pub fn limits(&self, timeout: Option<Duration>) -> Limits {
+        let settings = self.section.settings;
+        let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
+        let shorter = timeout.map_or(LOCK_TIMEOUT_MAX, |timeout| (timeout / 2).min(LOCK_TIMEOUT_MAX));
+        let lock_timeout = settings.lock_timeout.unwrap_or(shorter);
+        Limits { timeout, lock_timeout: Some(lock_timeout), foreign_keys: settings.foreign_keys }
+    }
+
+    /// A row of the log that begins an attempt.
+    pub fn started(&self) -> LogEntry {
+        LogEntry {
+            attempt: None,
+            version: self.migration.version.digits().to_owned(),
+            name: self.migration.label(),
+            direction: Some(self.direction),
+            outcome: Outcome::Started,
+            started_at: now_text(),
+            finished_at: None,
+            duration_ms: None,
+            statement: None,
+            checksum: Some(self.migration.checksum.to_string()),
+            error: None,
+        }
+    }
+
+    /// A row of the log that ends one, or says where it is.
+    pub fn row(&self, attempt: &Attempt, outcome: Outcome) -> LogEntry {
+        let duration_ms = i64::try_from(attempt.duration_ms()).unwrap_or(i64::MAX);
+        LogEntry {
+            attempt: Some(attempt.id),
+            outcome,
+            started_at: attempt.started_at.clone(),
+            finished_at: Some(now_text()),
+            duration_ms: Some(duration_ms),
+            checksum: None,
+            ..self.started()
+        }
+    }
+
+    /// The row of the ledger, and the row of the log that ends the attempt.
+    pub fn record_success(
+        &self,
+        state: &mut StateWriter<'_>,
+        attempt: &Attempt,
+        owner: &str,
+    ) -> Result<(), EngineError> {
+        let row = self.row(attempt, self.success());
+        match self.direction {
+            Direction::Up => state.insert_applied(&AppliedRow {
+                position: 0,
+                version: self.migration.version.clone(),
+                name: self.migration.label(),
+                checksum: self.migration.checksum.to_string(),
+                applied_at: row.finished_at.clone().unwrap_or_default(),
+                duration_ms: row.duration_ms.unwrap_or_default(),
+                applied_by: owner.to_owned(),
+                haul_version: env!("CARGO_PKG_VERSION").to_owned(),
+            })?,
+            Direction::Down => state.delete_applied(&self.migration.version)?,
+        }
+        let statement = i64::try_from(self.section.len()).ok();
+        state.append(&LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row }).map(drop)
+    }
+
+    pub fn done(&self, attempt: &Attempt) -> TaskEnd {
+        let status = if self.direction == Direction::Up { "applied" } else { "reverted" };
+        TaskEnd::Done(Detail { name: self.migration.label(), status, duration_ms: attempt.duration_ms(), error: None })
+    }
+
+    pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskEnd {
+        let error = Some(failure.what());
+        let name = self.migration.label();
+        TaskEnd::Failed(Detail { name, status: "failed", duration_ms: attempt.duration_ms(), error }, failure)
+    }
+
+    /// Says of a cancelled statement why it was.
+    pub fn explain(&self, error: EngineError, is_late: bool, timeout: Option<Duration>) -> EngineError {
+        match timeout {
+            Some(timeout) if error.kind == EngineErrorKind::TimedOut && is_late => EngineError {
+                message: format!("cancelled at the time limit of {}", limit_text(timeout)),
+                ..error.with_hint("allow it more time with `-- haul: timeout=…` or --timeout, or split it")
+            },
+            _ => error,
+        }
+    }
+
+    pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::end::FailedAt<'a> {
+        super::end::FailedAt { dialect, migration: self.migration, section: self.section, index }
+    }
+}
+
+fn limit_text(limit: Duration) -> String {
+    if limit.subsec_millis() == 0 { format!("{} s", limit.as_secs()) } else { format!("{} ms", limit.as_millis()) }
+}

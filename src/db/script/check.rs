@@ -1,0 +1,106 @@
+//! What is refused of a section before anything of it runs (requiem.md B2, B4).
+
+use super::classify::Words;
+use super::error::{ScriptError, ScriptFault};
+use super::lexer::{Lexer, TokenKind};
+use super::migration::Section;
+use crate::db::Dialect;
+
+/// Refuses commands of shells, data for the client, and in a section with a transaction whatever would end it or does not
+/// work in it.
+pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
+    if let Some(fault) = limits_fault(section).filter(|_| !section.is_empty()) {
+        return Err(section.error_at(0, fault));
+    }
+    for (index, (_, statement)) in section.statements().enumerate() {
+        fault(dialect, statement, section.settings.no_transaction)
+            .map_or(Ok(()), |fault| Err(section.error_at(index, fault)))?;
+    }
+    Ok(())
+}
+
+/// Waiting for one lock may not use up the limit for the whole.
+fn limits_fault(section: &Section) -> Option<ScriptFault> {
+    let (whole, lock) = section.settings.timeout.zip(section.settings.lock_timeout)?;
+    (!whole.is_zero() && lock >= whole).then_some(ScriptFault::LockTimeout { lock, whole })
+}
+
+fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<ScriptFault> {
+    if let Some(fault) = shell_command(dialect, statement) {
+        return Some(fault);
+    }
+    let words = Words::of(dialect, statement);
+    if words.is_client_copy(dialect) {
+        return Some(ScriptFault::ClientCopy);
+    }
+    if no_transaction {
+        return None;
+    }
+    if words.transaction_control(dialect).is_some() {
+        return Some(ScriptFault::TransactionControl(head(statement)));
+    }
+    words.needs_no_transaction(dialect).map(ScriptFault::NeedsNoTransaction)
+}
+
+/// psql's commands begin with a backslash, those of sqlite3 with a dot.
+fn shell_command(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
+    let backslash = Lexer::new(dialect, statement).find(|token| token.kind == TokenKind::Backslash);
+    if let Some(token) = backslash {
+        return Some(ScriptFault::ShellCommand(head(&statement[token.start..]), "psql"));
+    }
+    let is_dot = dialect == Dialect::Sqlite && statement.starts_with('.');
+    is_dot.then(|| ScriptFault::ShellCommand(head(statement), "sqlite3"))
+}
+
+/// The first word, as it is written.
+fn head(statement: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    statement
+        .split(|c: char| c.is_whitespace() || c == ';')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(CHARS_MAX)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault_of(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
+        fault(dialect, statement, false)
+    }
+
+    #[test]
+    fn what_would_take_the_transaction_away_is_refused_unless_there_is_none() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            for statement in ["BEGIN;", "commit;", "END;", "ROLLBACK;", "SAVEPOINT a;", "RELEASE a;"] {
+                assert!(
+                    matches!(fault_of(dialect, statement), Some(ScriptFault::TransactionControl(_))),
+                    "{statement}"
+                );
+                assert_eq!(fault(dialect, statement, true), None);
+            }
+        }
+        let index = "CREATE INDEX CONCURRENTLY i ON t (a);";
+        let needs = Some(ScriptFault::NeedsNoTransaction("CREATE INDEX CONCURRENTLY"));
+        assert_eq!((fault_of(Dialect::Postgres, index), fault(Dialect::Postgres, index, true)), (needs, None));
+    }
+
+    #[test]
+    fn commands_of_shells_are_refused() {
+        for (dialect, statement, command, shell) in [
+            (Dialect::Postgres, "\\i other.sql\nSELECT 1;", "\\i", "psql"),
+            (Dialect::Postgres, "SELECT 1 \\gset", "\\gset", "psql"),
+            (Dialect::Sqlite, ".mode box\nSELECT 1;", ".mode", "sqlite3"),
+        ] {
+            for no_transaction in [false, true] {
+                let expected = ScriptFault::ShellCommand(command.into(), shell);
+                assert_eq!(fault(dialect, statement, no_transaction), Some(expected), "{statement}");
+            }
+        }
+        assert_eq!(fault_of(Dialect::Postgres, "SELECT '\\i';"), None);
+        assert_eq!(fault(Dialect::Postgres, "COPY t FROM STDIN;", true), Some(ScriptFault::ClientCopy));
+    }
+}

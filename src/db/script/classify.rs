@@ -1,0 +1,231 @@
+//! What a statement does, as far as its words tell: whether it ends transactions, cannot run in one, or destroys data.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::lexer::{Lexer, TokenKind};
+use crate::db::Dialect;
+
+/// Words of a statement that are looked at; what matters stands at its head.
+const WORDS_MAX: usize = 4096;
+
+/// How a statement changes the transaction that it runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionControl {
+    /// It opens one.
+    Opens,
+    /// It ends one, for good or not.
+    Ends,
+    /// It works inside of one: savepoints.
+    Within,
+}
+
+/// Why a statement destroys data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Destruction {
+    /// `DROP TABLE`
+    DropTable,
+    /// `DROP SCHEMA`, `DROP DATABASE`
+    DropSchema,
+    /// `ALTER TABLE … DROP COLUMN`
+    DropColumn,
+    /// `TRUNCATE`
+    Truncate,
+    /// `ALTER TABLE … ALTER COLUMN … TYPE`
+    TypeChange,
+}
+
+impl fmt::Display for Destruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::DropTable => "drops a table",
+            Self::DropSchema => "drops a schema",
+            Self::DropColumn => "drops a column",
+            Self::Truncate => "empties a table",
+            Self::TypeChange => "changes the type of a column",
+        })
+    }
+}
+
+/// The words of a statement, in capitals; other signs are left out, and so is what stands in parentheses.
+#[derive(Debug)]
+pub struct Words(Vec<String>);
+
+impl Words {
+    /// The words of `statement`.
+    pub fn of(dialect: Dialect, statement: &str) -> Self {
+        let mut depth = 0_u64;
+        let mut words = Vec::new();
+        for token in Lexer::new(dialect, statement) {
+            match token.kind {
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth = depth.saturating_sub(1),
+                TokenKind::Word if depth == 0 => words.push(statement[token.start..token.end].to_ascii_uppercase()),
+                // A quoted name is a name whatever it says.
+                TokenKind::QuotedName if depth == 0 => words.push("\"".into()),
+                _ => {}
+            }
+            if words.len() == WORDS_MAX {
+                break;
+            }
+        }
+        Self(words)
+    }
+
+    fn at(&self, index: usize) -> &str {
+        self.0.get(index).map_or("", String::as_str)
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|other| other == word)
+    }
+
+    /// How the statement changes its transaction, if it does.
+    pub fn transaction_control(&self, dialect: Dialect) -> Option<TransactionControl> {
+        use TransactionControl::*;
+        match (self.at(0), self.at(1)) {
+            ("BEGIN", _) => Some(Opens),
+            ("START", "TRANSACTION") if dialect == Dialect::Postgres => Some(Opens),
+            ("SAVEPOINT" | "RELEASE", _) => Some(Within),
+            ("ROLLBACK", _) if self.has("TO") => Some(Within),
+            ("COMMIT" | "END" | "ROLLBACK", _) => Some(Ends),
+            ("ABORT", _) | ("PREPARE", "TRANSACTION") if dialect == Dialect::Postgres => Some(Ends),
+            _ => None,
+        }
+    }
+
+    /// The name of the statement, if the engine does not run it inside a transaction, or runs it there without effect.
+    pub fn needs_no_transaction(&self, dialect: Dialect) -> Option<&'static str> {
+        match dialect {
+            Dialect::Sqlite => self.sqlite_needs_no_transaction(),
+            Dialect::Postgres => self.postgres_needs_no_transaction(),
+        }
+    }
+
+    fn sqlite_needs_no_transaction(&self) -> Option<&'static str> {
+        // `PRAGMA main.journal_mode` has the schema first.
+        let is_pragma = |name: &str| self.at(0) == "PRAGMA" && [self.at(1), self.at(2)].contains(&name);
+        match self.at(0) {
+            "VACUUM" => Some("VACUUM"),
+            "ATTACH" => Some("ATTACH"),
+            "DETACH" => Some("DETACH"),
+            _ if is_pragma("JOURNAL_MODE") => Some("PRAGMA journal_mode"),
+            _ if is_pragma("FOREIGN_KEYS") => Some("PRAGMA foreign_keys"),
+            _ => None,
+        }
+    }
+
+    fn postgres_needs_no_transaction(&self) -> Option<&'static str> {
+        let is_concurrent = self.0.iter().take(5).any(|word| word == "CONCURRENTLY");
+        match (self.at(0), self.at(1)) {
+            ("VACUUM", _) => Some("VACUUM"),
+            ("CREATE", "INDEX" | "UNIQUE") if is_concurrent => Some("CREATE INDEX CONCURRENTLY"),
+            ("DROP", "INDEX") if is_concurrent => Some("DROP INDEX CONCURRENTLY"),
+            ("REINDEX", _) if is_concurrent => Some("REINDEX CONCURRENTLY"),
+            ("CREATE", "DATABASE") => Some("CREATE DATABASE"),
+            ("DROP", "DATABASE") => Some("DROP DATABASE"),
+            ("CREATE", "TABLESPACE") => Some("CREATE TABLESPACE"),
+            ("DROP", "TABLESPACE") => Some("DROP TABLESPACE"),
+            ("ALTER", "SYSTEM") => Some("ALTER SYSTEM"),
+            ("DISCARD", "ALL") => Some("DISCARD ALL"),
+            _ => None,
+        }
+    }
+
+    /// True for a transfer of data through the client, which no migration file holds: `COPY … FROM STDIN`.
+    pub fn is_client_copy(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::Postgres && self.at(0) == "COPY" && (self.has("STDIN") || self.has("STDOUT"))
+    }
+
+    /// How the statement destroys data, if it does.
+    pub fn destruction(&self) -> Option<Destruction> {
+        match (self.at(0), self.at(1)) {
+            ("TRUNCATE", _) => Some(Destruction::Truncate),
+            ("DROP", "TABLE") => Some(Destruction::DropTable),
+            ("DROP", "FOREIGN") if self.at(2) == "TABLE" => Some(Destruction::DropTable),
+            ("DROP", "SCHEMA" | "DATABASE") => Some(Destruction::DropSchema),
+            ("ALTER", "TABLE" | "FOREIGN") if self.drops_column() => Some(Destruction::DropColumn),
+            ("ALTER", "TABLE" | "FOREIGN") if self.changes_type() => Some(Destruction::TypeChange),
+            _ => None,
+        }
+    }
+
+    /// `DROP x` is `DROP COLUMN x`, unless it drops something that holds no data.
+    fn drops_column(&self) -> bool {
+        const WITHOUT_DATA: [&str; 6] = ["CONSTRAINT", "DEFAULT", "NOT", "EXPRESSION", "IDENTITY", ""];
+        let pairs = self.0.windows(2).filter(|pair| pair[0] == "DROP");
+        let mut after_drop = pairs.map(|pair| pair[1].as_str());
+        after_drop.any(|next| !WITHOUT_DATA.contains(&next))
+    }
+
+    fn changes_type(&self) -> bool {
+        self.0.iter().skip(2).any(|word| word == "ALTER") && self.0.iter().skip(3).any(|word| word == "TYPE")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Dialect::{Postgres, Sqlite};
+
+    use super::*;
+
+    #[test]
+    fn transaction_control_is_known_in_each_dialect() {
+        use TransactionControl::*;
+        let control = |dialect, text| Words::of(dialect, text).transaction_control(dialect);
+        for text in ["begin;", "BEGIN /* x */ IMMEDIATE"] {
+            assert_eq!((control(Sqlite, text), control(Postgres, text)), (Some(Opens), Some(Opens)));
+        }
+        for text in ["commit", "END;", "ROLLBACK;"] {
+            assert_eq!((control(Sqlite, text), control(Postgres, text)), (Some(Ends), Some(Ends)));
+        }
+        for text in ["SAVEPOINT a", "RELEASE a", "ROLLBACK TO a"] {
+            assert_eq!((control(Sqlite, text), control(Postgres, text)), (Some(Within), Some(Within)));
+        }
+        assert_eq!(control(Postgres, "START TRANSACTION"), Some(Opens));
+        assert_eq!(control(Postgres, "ABORT"), Some(Ends));
+        assert_eq!(control(Postgres, "PREPARE TRANSACTION 'x'"), Some(Ends));
+        for text in ["PREPARE p AS SELECT 1", "INSERT OR ROLLBACK INTO t VALUES (1)", "SELECT 'COMMIT'", "\"BEGIN\""] {
+            assert_eq!(control(Postgres, text).or(control(Sqlite, text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_run_in_a_transaction_is_known() {
+        let needs = |dialect, text| Words::of(dialect, text).needs_no_transaction(dialect);
+        assert_eq!(needs(Postgres, "create unique index concurrently i on t (a)"), Some("CREATE INDEX CONCURRENTLY"));
+        assert_eq!(needs(Postgres, "VACUUM t"), Some("VACUUM"));
+        assert_eq!(needs(Postgres, "CREATE INDEX i ON t (a)"), None);
+        assert_eq!(needs(Sqlite, "PRAGMA main.journal_mode = WAL"), Some("PRAGMA journal_mode"));
+        assert_eq!(needs(Sqlite, "pragma foreign_keys=off"), Some("PRAGMA foreign_keys"));
+        assert_eq!(needs(Sqlite, "PRAGMA user_version = 3"), None);
+        assert!(Words::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
+        assert!(!Words::of(Postgres, "COPY t FROM '/stdin'").is_client_copy(Postgres));
+    }
+
+    #[test]
+    fn destruction_is_told_from_change() {
+        use Destruction::*;
+        let cases = [
+            ("DROP TABLE IF EXISTS t", Some(DropTable)),
+            ("TRUNCATE t", Some(Truncate)),
+            ("ALTER TABLE t DROP COLUMN a", Some(DropColumn)),
+            ("alter table t add b int, drop a", Some(DropColumn)),
+            ("ALTER TABLE t DROP \"constraint\"", Some(DropColumn)),
+            ("ALTER TABLE t ALTER COLUMN a SET DATA TYPE text", Some(TypeChange)),
+            ("ALTER TABLE t ALTER a TYPE text", Some(TypeChange)),
+            ("DROP SCHEMA s CASCADE", Some(DropSchema)),
+            ("ALTER TABLE t DROP CONSTRAINT c", None),
+            ("ALTER TABLE t ALTER COLUMN a DROP NOT NULL", None),
+            ("ALTER TABLE t ADD COLUMN type text", None),
+            ("DROP INDEX i", None),
+            ("CREATE TABLE t (truncate text)", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Words::of(Postgres, text).destruction(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Directives: comments that tell haul how to run a section (requiem.md B2).
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `-- haul: no-transaction` | outside of a transaction, one statement at a time |
+//! | `-- haul: timeout=120s` | time limit of the section: `ms`, `s`, `min`; 0 is none |
+//! | `-- haul: lock-timeout=5s` | longest wait for a lock of the database |
+//! | `-- haul: foreign-keys=on` | SQLite: enforces foreign keys while the section runs, instead of checking them at its end |
+//!
+//! A line may hold several, with commas between. In a file's header they hold for both sections, at the head of a section
+//! for that one.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::error::ScriptFault;
+
+/// How a section is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Settings {
+    /// True if it runs outside of a transaction.
+    pub no_transaction: bool,
+    /// Its time limit, where it sets one; zero is none.
+    pub timeout: Option<Duration>,
+    /// Its limit for waiting on locks, where it sets one.
+    pub lock_timeout: Option<Duration>,
+    /// True if SQLite is to enforce foreign keys meanwhile.
+    pub foreign_keys: bool,
+}
+
+impl Settings {
+    /// Takes the directives of one comment, from behind `haul:` on.
+    pub fn read(&mut self, directives: &str) -> Result<(), ScriptFault> {
+        directives.split(',').try_for_each(|directive| self.read_one(directive.trim()))
+    }
+
+    fn read_one(&mut self, directive: &str) -> Result<(), ScriptFault> {
+        let (name, value) = match directive.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim())),
+            None => (directive, None),
+        };
+        match (name, value) {
+            ("no-transaction", None) => self.no_transaction = true,
+            ("timeout", Some(value)) => self.timeout = Some(duration("timeout", value)?),
+            ("lock-timeout", Some(value)) => self.lock_timeout = Some(duration("lock-timeout", value)?),
+            ("foreign-keys", Some("on")) => self.foreign_keys = true,
+            ("foreign-keys", Some("off")) => self.foreign_keys = false,
+            ("foreign-keys", _) => {
+                return Err(ScriptFault::DirectiveValue { name: "foreign-keys", what: "expected on or off" });
+            }
+            _ => return Err(ScriptFault::UnknownDirective(directive.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+/// `250ms`, `30s`, `2min`, `0`.
+fn duration(name: &'static str, text: &str) -> Result<Duration, ScriptFault> {
+    let fault = ScriptFault::DirectiveValue { name, what: "expected a whole number and ms, s or min" };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u32 = number.parse().map_err(|_| fault.clone())?;
+    match unit.trim() {
+        "ms" => Ok(Duration::from_millis(number.into())),
+        "s" => Ok(Duration::from_secs(number.into())),
+        "min" => Ok(Duration::from_secs(u64::from(number) * 60)),
+        "" if number == 0 => Ok(Duration::ZERO),
+        _ => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directives_add_up() {
+        let mut settings = Settings::default();
+        settings.read(" no-transaction, timeout = 2min").unwrap();
+        settings.read("lock-timeout=250ms,foreign-keys=on").unwrap();
+        let expected = Settings {
+            no_transaction: true,
+            timeout: Some(Duration::from_secs(120)),
+            lock_timeout: Some(Duration::from_millis(250)),
+            foreign_keys: true,
+        };
+        assert_eq!(settings, expected);
+        settings.read("timeout=0").unwrap();
+        assert_eq!(settings.timeout, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_no_directive_is_an_error() {
+        for text in ["", "no-transactions", "no-transaction=1", "timeout", "retry=3"] {
+            let fault = Settings::default().read(text).unwrap_err();
+            assert_eq!(fault, ScriptFault::UnknownDirective(text.into()));
+        }
+        for text in
+            ["timeout=", "timeout=3", "timeout=-1s", "timeout=1h", "lock-timeout=99999999999s", "foreign-keys=1"]
+        {
+            let fault = Settings::default().read(text).unwrap_err();
+            assert!(matches!(fault, ScriptFault::DirectiveValue { .. }), "{text}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the name of a migration file says: version, name, and whether it is half of a pair.
+
+use super::error::ScriptFault;
+use super::marker::Direction;
+use crate::db::Version;
+
+/// A name, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileName {
+    /// Its version.
+    pub version: Version,
+    /// The version as it is written, with its zeros.
+    pub digits: String,
+    /// What follows it, without the ending: `add_users`. May be empty.
+    pub name: String,
+    /// Which half of a pair it is, if the name says so.
+    pub half: Option<Direction>,
+}
+
+/// Reads a file name: `001_x.sql`, `001_x.up.sql`, `001_x.down.sql`, `V1__x.sql`, `U1__x.sql`. `None` for what is no
+/// migration by its name: another ending, or hidden.
+pub fn file_name(name: &str) -> Result<Option<FileName>, ScriptFault> {
+    let Some(stem) = name.strip_suffix(".sql").filter(|_| !name.starts_with('.')) else { return Ok(None) };
+    if let Some((prefix, half)) = flyway(stem) {
+        return split(&stem[prefix..], Some(half)).map(Some);
+    }
+    let halves = [(".up", Direction::Up), (".down", Direction::Down)];
+    let half = halves.into_iter().find_map(|(ending, half)| Some((stem.strip_suffix(ending)?, half)));
+    match half {
+        Some((stem, half)) => split(stem, Some(half)),
+        None => split(stem, None),
+    }
+    .map(Some)
+}
+
+/// `V…__…` and `U…__…`, as Flyway names what goes forth and what takes back.
+fn flyway(stem: &str) -> Option<(usize, Direction)> {
+    let half = match stem.bytes().next()? {
+        b'V' => Direction::Up,
+        b'U' => Direction::Down,
+        _ => return None,
+    };
+    let is_versioned = stem.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+    (is_versioned && stem.contains("__")).then_some((1, half))
+}
+
+fn split(stem: &str, half: Option<Direction>) -> Result<FileName, ScriptFault> {
+    let digits = stem.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = stem.split_at(digits);
+    let version: Version = digits.parse().map_err(|_| ScriptFault::NoVersion)?;
+    // `1.1__x` and `1_1__x` are versions of several parts.
+    let before_name = rest.split_once("__").map(|(before, _)| before).filter(|_| half.is_some());
+    let parts = before_name.filter(|before| !before.is_empty()).or(rest.strip_prefix('.').map(|_| rest));
+    if let Some(parts) = parts.filter(|parts| parts.bytes().any(|byte| byte.is_ascii_digit())) {
+        return Err(ScriptFault::VersionNotWhole(format!("{digits}{parts}")));
+    }
+    let name = rest.trim_start_matches(['_', '-', '.', ' ']).to_owned();
+    Ok(FileName { version, digits: digits.to_owned(), name, half })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_name_is_read() {
+        use Direction::*;
+        for (text, version, name, half) in [
+            ("001_initial_schema.sql", "1", "initial_schema", None),
+            ("20260228120000_x.sql", "20260228120000", "x", None),
+            ("7.sql", "7", "", None),
+            ("3-add.users.sql", "3", "add.users", None),
+            ("000002_x.up.sql", "2", "x", Some(Up)),
+            ("000002_x.down.sql", "2", "x", Some(Down)),
+            ("V1__first.sql", "1", "first", Some(Up)),
+            ("U1__first.sql", "1", "first", Some(Down)),
+        ] {
+            let found = file_name(text).unwrap().unwrap();
+            assert_eq!((found.version.digits(), &*found.name, found.half), (version, name, half), "{text}");
+        }
+        assert_eq!(file_name("001_x.sql").unwrap().unwrap().digits, "001");
+    }
+
+    #[test]
+    fn what_is_no_migration_is_passed_by_or_refused() {
+        for text in ["README.md", ".001_x.sql", "001_x.SQL.bak", "schema", ".sql"] {
+            assert_eq!(file_name(text).unwrap(), None, "{text}");
+        }
+        for text in ["seed.sql", "R__views.sql", "V__x.sql", "Version1.sql", "_1.sql"] {
+            assert_eq!(file_name(text), Err(ScriptFault::NoVersion), "{text}");
+        }
+        for text in ["V1.1__x.sql", "V1_1__x.sql", "1.2_x.sql"] {
+            assert!(matches!(file_name(text), Err(ScriptFault::VersionNotWhole(_))), "{text}");
+        }
+    }
+}

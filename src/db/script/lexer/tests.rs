@@ -1,0 +1,88 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// The parts that are neither blank nor comment.
+fn parts(dialect: Dialect, text: &str) -> Vec<&str> {
+    Lexer::new(dialect, text)
+        .filter(|token| !token.kind.is_trivia())
+        .map(|token| &text[token.start..token.end])
+        .collect()
+}
+
+fn last_kind(dialect: Dialect, text: &str) -> TokenKind {
+    Lexer::new(dialect, text).last().expect("a token").kind
+}
+
+#[test]
+fn literals_of_postgres_end_where_the_server_says() {
+    let cases: &[(&str, &[&str])] = &[
+        (r"'a''b\' x", &[r"'a''b\'", "x"]),
+        (r"E'a\'b' x", &[r"E'a\'b'", "x"]),
+        (r"e'a\\' x", &[r"e'a\\'", "x"]),
+        ("E'a' -- c\n 'b\\'c' x", &["E'a' -- c\n 'b\\'c'", "x"]),
+        ("E'a' 'b\\' x", &["E'a'", "'b\\'", "x"]),
+        (r"U&'a\' x", &["U", "&", r"'a\'", "x"]),
+        (r"fE'a\' x", &["fE", r"'a\'", "x"]),
+        ("$$a;'b$$ x", &["$$a;'b$$", "x"]),
+        ("$t$a$$b$t$ x", &["$t$a$$b$t$", "x"]),
+        ("a$$b $1 $2", &["a$$b", "$", "1", "$", "2"]),
+        ("\"a\"\"b;\" x", &["\"a\"\"b;\"", "x"]),
+        ("/* a /* b */ c */ x", &["x"]),
+        ("a[1]", &["a", "[", "1", "]"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parts(Dialect::Postgres, text), *expected, "{text}");
+    }
+}
+
+#[test]
+fn literals_of_sqlite_end_where_the_library_says() {
+    let cases: &[(&str, &[&str])] = &[
+        (r"'a''b\' x", &[r"'a''b\'", "x"]),
+        (r"E'a\' x", &["E", r"'a\'", "x"]),
+        ("[a;]b] x", &["[a;]", "b", "]", "x"]),
+        ("`a``;` x", &["`a``;`", "x"]),
+        ("/* a /* b */ x", &["x"]),
+        ("$a(;) $$; x", &["$a(;)", "$$", ";", "x"]),
+        ("$a::b(c;d)e", &["$a::b(c;d)", "e"]),
+        (":a;@b", &[":a", ";", "@b"]),
+        ("$t$a;$t$", &["$t$a", ";", "$t$"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parts(Dialect::Sqlite, text), *expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_closed_runs_to_the_end() {
+    use Unclosed::*;
+    for (text, unclosed) in [
+        ("a 'b;", Literal),
+        ("E'\\'", Literal),
+        ("$x$ $y$", Literal),
+        ("\"b", Name),
+        ("/* /* */", Comment),
+        ("E'\\", Literal),
+    ] {
+        assert_eq!(last_kind(Dialect::Postgres, text), TokenKind::Unclosed(unclosed), "{text}");
+    }
+    for (text, unclosed) in [("a 'b;", Literal), ("[b", Name), ("`b``", Name), ("/* *", Comment)] {
+        assert_eq!(last_kind(Dialect::Sqlite, text), TokenKind::Unclosed(unclosed), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn tokens_joined_are_the_text(text in r#"([-/*'"$;()eE\\\[\]`:aé \n]|.){0,60}"#) {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            let mut end = 0;
+            for token in Lexer::new(dialect, &text) {
+                prop_assert_eq!(token.start, end);
+                prop_assert!(token.end > token.start && text.is_char_boundary(token.end));
+                end = token.end;
+            }
+            prop_assert_eq!(end, text.len());
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A migration: a version, what goes forth, and what takes it back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::checksum::Checksum;
+use super::directives::Settings;
+use super::error::{ScriptError, ScriptFault};
+use super::file_name::FileName;
+use super::sections::{FaultAt, SectionPart, sections};
+use super::statement::{Statement, statements};
+use super::text::normalized;
+use crate::db::{Dialect, Version};
+
+/// A migration, read and checked as far as that goes without a database.
+#[derive(Debug, Clone)]
+pub struct Migration {
+    /// Its version.
+    pub version: Version,
+    /// The version as the file has it, with its zeros.
+    pub digits: String,
+    /// Its name, without the version: `add_users`.
+    pub name: String,
+    /// The comments on top of the file, carried into the status.
+    pub header: Vec<String>,
+    /// The checksum of its text.
+    pub checksum: Checksum,
+    /// What goes forth.
+    pub up: Section,
+    /// What takes it back; `None` if nothing does.
+    pub down: Option<Section>,
+}
+
+/// Statements that run together.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// The file that holds it.
+    pub file: PathBuf,
+    /// How it is to be run.
+    pub settings: Settings,
+    text: Arc<str>,
+    statements: Vec<Statement>,
+}
+
+/// A file, before its other half is known.
+pub(super) struct ScriptFile {
+    pub path: PathBuf,
+    pub name: FileName,
+    text: Arc<str>,
+}
+
+impl Migration {
+    /// `002_add_users`, as it is called everywhere.
+    pub fn label(&self) -> String {
+        if self.name.is_empty() { self.digits.clone() } else { format!("{}_{}", self.digits, self.name) }
+    }
+
+    /// One file that may hold both sections.
+    pub(super) fn of_one(dialect: Dialect, file: &ScriptFile) -> Result<Self, ScriptError> {
+        Self::of(dialect, file, None)
+    }
+
+    /// Two files with one section each.
+    pub(super) fn of_pair(dialect: Dialect, up: &ScriptFile, down: &ScriptFile) -> Result<Self, ScriptError> {
+        Self::of(dialect, up, Some(down))
+    }
+
+    fn of(dialect: Dialect, file: &ScriptFile, down_file: Option<&ScriptFile>) -> Result<Self, ScriptError> {
+        let parts = file.cut(dialect)?;
+        let up = file.section(dialect, &parts.up).and_then(|up| match up.statements.is_empty() {
+            true => Err(file.error(ScriptFault::EmptySection("Up"), parts.up.line, parts.up.range.start)),
+            false => Ok(up),
+        })?;
+        let own = Checksum::of(&file.text);
+        let (down, checksum) = match (down_file, &parts.down) {
+            (Some(down), _) => {
+                let part = down.cut(dialect)?.up;
+                (Some(down.section(dialect, &part)?), Checksum::of_pair(own, Checksum::of(&down.text)))
+            }
+            (None, Some(part)) => (Some(file.section(dialect, part)?), own),
+            (None, None) => (None, own),
+        };
+        // What `create` writes has a marker and nothing behind it: nothing takes it back.
+        let down = down.filter(|down| !down.statements.is_empty());
+        let FileName { version, digits, name, .. } = file.name.clone();
+        Ok(Self { version, digits, name, header: parts.header, checksum, up, down })
+    }
+}
+
+impl Section {
+    /// How many statements it has.
+    pub fn len(&self) -> usize {
+        self.statements.len()
+    }
+
+    /// True if it has none.
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty()
+    }
+
+    /// Its statements in order: the line of each, and its text with its semicolon.
+    pub fn statements(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
+        self.statements.iter().map(|statement| (statement.line, &self.text[statement.range.clone()]))
+    }
+
+    /// One statement.
+    pub fn statement(&self, index: usize) -> (u64, &str) {
+        let statement = &self.statements[index];
+        (statement.line, &self.text[statement.range.clone()])
+    }
+
+    /// Tells what runs before the statement at `index` from anything else.
+    pub fn digest_before(&self, index: usize) -> String {
+        let mut digest = StatementsDigest::default();
+        self.statements().take(index).for_each(|(_, statement)| digest.push(statement));
+        digest.text()
+    }
+
+    /// An error at one of its statements.
+    pub(super) fn error_at(&self, index: usize, fault: ScriptFault) -> ScriptError {
+        let Statement { range, line } = &self.statements[index];
+        ScriptError { file: self.file.clone(), line: *line, offset: range.start as u64, fault }
+    }
+}
+
+/// A digest of statements in their order, which can be asked for after each.
+#[derive(Debug, Clone, Default)]
+pub struct StatementsDigest(blake3::Hasher);
+
+impl StatementsDigest {
+    /// Takes the next statement.
+    pub fn push(&mut self, statement: &str) {
+        self.0.update(&(statement.len() as u64).to_le_bytes()).update(statement.as_bytes());
+    }
+
+    /// The digest of those so far, as 64 hex digits.
+    pub fn text(&self) -> String {
+        self.0.finalize().to_hex().to_string()
+    }
+}
+
+impl ScriptFile {
+    pub fn new(path: &Path, name: FileName, bytes: &[u8]) -> Result<Self, ScriptError> {
+        let text = normalized(bytes).map_err(|(fault, offset)| ScriptError {
+            file: path.to_path_buf(),
+            line: 1 + memchr::memchr_iter(b'\n', &bytes[..offset]).count() as u64,
+            offset: offset as u64,
+            fault,
+        })?;
+        Ok(Self { path: path.to_path_buf(), name, text: text.into() })
+    }
+
+    pub fn error(&self, fault: ScriptFault, line: u64, offset: usize) -> ScriptError {
+        ScriptError { file: self.path.clone(), line, offset: offset as u64, fault }
+    }
+
+    fn cut(&self, dialect: Dialect) -> Result<super::sections::Sections, ScriptError> {
+        let wrap = |(fault, line, offset): FaultAt| self.error(fault, line, offset);
+        sections(dialect, &self.text, self.name.half.is_some()).map_err(wrap)
+    }
+
+    fn section(&self, dialect: Dialect, part: &SectionPart) -> Result<Section, ScriptError> {
+        let mut statements = statements(dialect, &self.text[part.range.clone()]);
+        for statement in &mut statements {
+            statement.line += part.line - 1;
+            statement.range = statement.range.start + part.range.start..statement.range.end + part.range.start;
+        }
+        let section = Section { file: self.path.clone(), settings: part.settings, text: self.text.clone(), statements };
+        super::check::check(dialect, &section)?;
+        Ok(section)
+    }
+}

@@ -1,0 +1,85 @@
+use super::*;
+use crate::db::script::Section;
+
+fn read(files: &[(&str, &str)]) -> Result<Migrations, ScriptError> {
+    Migrations::from_texts(Dialect::Postgres, files.iter().copied())
+}
+
+#[test]
+fn versions_are_ordered_as_numbers() {
+    let all = read(&[("10_c.sql", "SELECT 1"), ("9_b.sql", "SELECT 1"), ("0001_a.sql", "SELECT 1")]).unwrap();
+    let labels: Vec<_> = all.iter().map(Migration::label).collect();
+    assert_eq!(labels, ["0001_a", "9_b", "10_c"]);
+    let gaps: Vec<_> = all.gaps().iter().map(|(from, to)| format!("{from}-{to}")).collect();
+    assert_eq!(gaps, ["1-9"]);
+    assert!(
+        read(&[("20260101000000_a.sql", "SELECT 1"), ("20260102000000_b.sql", "SELECT 1")]).unwrap().gaps().is_empty()
+    );
+}
+
+#[test]
+fn pairs_are_one_migration() {
+    for (up, down) in [("1_a.up.sql", "1_a.down.sql"), ("V1__a.sql", "U1__a.sql")] {
+        let all = read(&[(down, "DROP TABLE t;"), (up, "CREATE TABLE t (a int);")]).unwrap();
+        let one = all.get(&"1".parse().unwrap()).unwrap();
+        assert_eq!((one.label(), one.up.len(), one.down.as_ref().map(Section::len)), ("1_a".into(), 1, Some(1)));
+        let up_alone = read(&[(up, "CREATE TABLE t (a int);")]).unwrap();
+        assert_ne!(up_alone.iter().next().unwrap().checksum, one.checksum);
+        assert!(up_alone.iter().next().unwrap().down.is_none());
+    }
+}
+
+#[test]
+fn the_checksum_is_that_of_the_text() {
+    let all = read(&[("1_a.sql", "SELECT 1;\r\n"), ("2_b.sql", "SELECT 1;\n"), ("3_c.sql", "SELECT 1; \n")]).unwrap();
+    let sums: Vec<_> = all.iter().map(|migration| migration.checksum).collect();
+    assert_eq!(sums[0], sums[1]);
+    assert_ne!(sums[0], sums[2]);
+}
+
+#[test]
+fn one_version_is_one_migration() {
+    for (first, second) in
+        [("1_a.sql", "001_b.sql"), ("1_a.sql", "1_a.up.sql"), ("V1__a.sql", "1_a.up.sql"), ("1_a.down.sql", "1_a.sql")]
+    {
+        let error = read(&[(first, "SELECT 1"), (second, "SELECT 1")]).unwrap_err();
+        assert!(matches!(error.fault, ScriptFault::DuplicateVersion { .. }), "{error}");
+        assert_eq!(error.to_string(), format!("{second}: version 1 is also that of {first}"));
+    }
+    let error = read(&[("1_a.down.sql", "SELECT 1")]).unwrap_err();
+    assert_eq!(error.fault, ScriptFault::DownWithoutUp);
+}
+
+#[test]
+fn an_empty_up_is_an_error_and_an_empty_down_takes_nothing_back() {
+    let error = read(&[("1_a.sql", "-- x\n-- Up\n-- y\n")]).unwrap_err();
+    assert_eq!((error.fault, error.line), (ScriptFault::EmptySection("Up"), 3));
+    let all = read(&[("1_a.sql", "-- Up\nSELECT 1;\n-- Down\n-- nothing\n")]).unwrap();
+    assert!(all.iter().next().unwrap().down.is_none());
+}
+
+#[test]
+fn statements_know_their_lines_in_the_file() {
+    let all = read(&[("1_a.sql", "-- x\n-- Up\nSELECT 1;\n\nSELECT\n2;\n-- Down\nSELECT 3;")]).unwrap();
+    let one = all.iter().next().unwrap();
+    assert_eq!(one.up.statements().collect::<Vec<_>>(), [(3, "SELECT 1;"), (5, "SELECT\n2;")]);
+    assert_eq!(one.down.as_ref().unwrap().statement(0), (8, "SELECT 3;"));
+    assert_ne!(one.up.digest_before(1), one.up.digest_before(2));
+    let error = read(&[("1_a.sql", "-- Up\nSELECT 1;\nCOMMIT;\n")]).unwrap_err();
+    assert_eq!(error.to_string(), "1_a.sql:3: COMMIT would take the transaction out of haul's hands");
+}
+
+#[test]
+fn waiting_for_a_lock_may_not_use_up_the_limit() {
+    for (directives, is_fine) in [
+        ("timeout=2s, lock-timeout=1s", true),
+        ("timeout=0, lock-timeout=1min", true),
+        ("timeout=1s, lock-timeout=1s", false),
+    ] {
+        let read = read(&[("1_a.sql", &format!("-- haul: {directives}\nSELECT 1;"))]);
+        assert_eq!(read.is_ok(), is_fine, "{directives}");
+        if let Err(error) = read {
+            assert_eq!(error.to_string(), "1_a.sql:2: the lock timeout of 1000 ms is not below the timeout of 1000 ms");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Migration files: their names, sections, statements, directives and checksums. Knows no database.
+
+mod check;
+mod checksum;
+pub mod classify;
+mod directives;
+mod directory;
+mod error;
+mod file_name;
+mod lexer;
+mod marker;
+mod migration;
+mod migrations;
+mod sections;
+mod shown;
+mod statement;
+mod text;
+
+pub use checksum::Checksum;
+pub use directives::Settings;
+pub(crate) use directory::migration_names;
+pub use directory::read_directory;
+pub use error::{ScriptError, ScriptFault};
+pub use file_name::{FileName, file_name};
+pub use lexer::{Lexer, Token, TokenKind, Unclosed};
+pub use marker::Direction;
+pub use migration::{Migration, Section, StatementsDigest};
+pub use migrations::Migrations;
+pub use sections::{FaultAt, SectionPart, Sections, sections};
+pub use shown::shown_statement;
+pub use statement::{Boundary, Piece, Pieces, Statement, line_ends, statements};
+pub use text::normalized;

@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use super::*;
+
+fn cut(dialect: Dialect, text: &str) -> (String, Option<String>) {
+    let found = sections(dialect, text, false).expect("sections");
+    (text[found.up.range].to_owned(), found.down.map(|down| text[down.range].to_owned()))
+}
+
+fn fault(text: &str) -> (ScriptFault, u64) {
+    let (fault, line, _) = sections(Dialect::Postgres, text, false).expect_err("a fault");
+    (fault, line)
+}
+
+#[test]
+fn the_documented_format_has_a_header_and_two_sections() {
+    let text =
+        "-- Migration: 002_x\n-- Created: 2026-02-28\n\n--  up \nCREATE TABLE t (a int);\n-- DOWN\nDROP TABLE t;\n";
+    let found = sections(Dialect::Sqlite, text, false).unwrap();
+    assert_eq!(found.header, ["Migration: 002_x", "Created: 2026-02-28"]);
+    assert_eq!((&text[found.up.range], found.up.line), ("CREATE TABLE t (a int);\n", 5));
+    let down = found.down.unwrap();
+    assert_eq!((&text[down.range], down.line), ("DROP TABLE t;\n", 7));
+}
+
+#[test]
+fn a_file_without_markers_is_one_section() {
+    let text = "-- what it is for\nCREATE TABLE t (a int); -- down\n";
+    assert_eq!(cut(Dialect::Sqlite, text), (text.to_owned(), None));
+    assert_eq!(sections(Dialect::Sqlite, text, false).unwrap().header, ["what it is for"]);
+}
+
+#[test]
+fn markers_inside_of_anything_are_text() {
+    for inside in [
+        "'\n-- Down\n'",
+        "\"\n-- Down\n\"",
+        "/*\n-- Down\n*/",
+        "$$\n-- Down\n$$",
+        "$f$\n-- Down\n$f$",
+        "E'\\'\n-- Down\n'",
+    ] {
+        let text = format!("-- Up\nSELECT {inside};\n-- Down\nSELECT 2;");
+        assert_eq!(cut(Dialect::Postgres, &text).1.as_deref(), Some("SELECT 2;"), "{inside}");
+    }
+    let function =
+        "-- Up\nCREATE FUNCTION f() RETURNS int BEGIN ATOMIC\n-- Down\nSELECT 1;\n-- Down\nEND;\n-- Down\nSELECT 2;";
+    assert_eq!(cut(Dialect::Postgres, function).1.as_deref(), Some("SELECT 2;"));
+    for end in ["END;", "END"] {
+        let trigger = format!(
+            "-- Up\nCREATE TRIGGER a AFTER INSERT ON t BEGIN\n-- Down\nSELECT 1;\n-- Down\n{end}\n-- Down\nSELECT 2;"
+        );
+        assert_eq!(cut(Dialect::Sqlite, &trigger).1.as_deref(), Some("SELECT 2;"), "{end}");
+    }
+}
+
+#[test]
+fn a_section_may_end_without_a_semicolon() {
+    for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+        assert_eq!(cut(dialect, "-- Up\nSELECT (1\n-- Down\nSELECT 2").0, "SELECT (1\n");
+    }
+}
+
+#[test]
+fn markers_of_other_tools_are_read_as_they_are() {
+    let goose = "-- +goose NO TRANSACTION\n-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n-- +goose StatementEnd\n-- +goose Down\nSELECT 2;";
+    let found = sections(Dialect::Postgres, goose, false).unwrap();
+    assert!(found.up.settings.no_transaction && found.down.unwrap().settings.no_transaction);
+    let dbmate = "-- migrate:up transaction:false\nSELECT 1;\n-- migrate:down\nSELECT 2;";
+    let found = sections(Dialect::Postgres, dbmate, false).unwrap();
+    assert!(found.up.settings.no_transaction && !found.down.unwrap().settings.no_transaction);
+}
+
+#[test]
+fn directives_hold_for_the_file_or_for_their_section() {
+    let text =
+        "-- haul: timeout=2s\n-- Up\n-- haul: no-transaction\nSELECT 1;\n-- Down\n-- haul: timeout=1s\nSELECT 2;";
+    let found = sections(Dialect::Postgres, text, false).unwrap();
+    let down = found.down.unwrap().settings;
+    assert_eq!((found.up.settings.timeout, found.up.settings.no_transaction), (Some(Duration::from_secs(2)), true));
+    assert_eq!((down.timeout, down.no_transaction), (Some(Duration::from_secs(1)), false));
+}
+
+#[test]
+fn what_cannot_be_cut_is_told_with_its_line() {
+    assert_eq!(fault("-- Down\nSELECT 1;\n"), (ScriptFault::DownBeforeUp, 1));
+    assert_eq!(fault("SELECT 1;\n-- Up\n"), (ScriptFault::StatementBeforeUp, 2));
+    assert_eq!(fault("-- Up\n-- Up\n"), (ScriptFault::RepeatedMarker("Up"), 2));
+    assert_eq!(fault("-- Up\n-- Down\n-- Down\n"), (ScriptFault::RepeatedMarker("Down"), 3));
+    assert_eq!(fault("-- Up\n-- migrate:down\n"), (ScriptFault::MixedMarkers, 2));
+    assert_eq!(fault("-- haul: fast\n"), (ScriptFault::UnknownDirective("fast".into()), 1));
+    assert_eq!(fault("SELECT 1;\n-- haul: no-transaction\n"), (ScriptFault::LateDirective, 2));
+    assert_eq!(fault("-- Up\nSELECT '\n-- Down\n").1, 2);
+    assert_eq!(
+        fault("-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n-- +goose Down\n"),
+        (ScriptFault::UnmatchedStatementMarkers, 4)
+    );
+    assert_eq!(fault("-- +goose ENVSUB ON\n").0, ScriptFault::UnknownAnnotation("ENVSUB ON".into()));
+    let (pair, ..) = sections(Dialect::Postgres, "-- Down\n", true).unwrap_err();
+    assert_eq!(pair, ScriptFault::MarkerInPair);
+}

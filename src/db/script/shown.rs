@@ -1,0 +1,47 @@
+//! A statement as it is shown: short, and without passwords.
+
+use super::lexer::{Lexer, TokenKind};
+use crate::db::Dialect;
+
+/// Characters of a statement that are shown.
+const CHARS_MAX: usize = 80;
+
+/// How a statement begins, on one line. A literal behind the word PASSWORD is hidden.
+pub fn shown_statement(dialect: Dialect, statement: &str) -> String {
+    let mut shown = String::new();
+    let mut is_secret = false;
+    for token in Lexer::new(dialect, statement) {
+        let text = &statement[token.start..token.end];
+        match token.kind {
+            TokenKind::Blank | TokenKind::LineComment | TokenKind::BlockComment => {
+                if !shown.ends_with(' ') {
+                    shown.push(' ');
+                }
+                continue;
+            }
+            TokenKind::Literal if is_secret => shown.push_str("'***'"),
+            _ => shown.push_str(text),
+        }
+        is_secret = text.eq_ignore_ascii_case("PASSWORD");
+        if shown.len() > 4 * CHARS_MAX {
+            break;
+        }
+    }
+    match shown.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{} …", shown[..end].trim_end()),
+        None => shown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_short_and_without_passwords() {
+        let shown = |text| shown_statement(Dialect::Postgres, text);
+        assert_eq!(shown("SELECT\n  1 -- one\n;"), "SELECT 1 ;");
+        assert_eq!(shown("ALTER ROLE me PASSWORD 'secret';"), "ALTER ROLE me PASSWORD '***';");
+        assert_eq!(shown(&format!("SELECT {}", "é".repeat(200))), format!("SELECT {} …", "é".repeat(73)));
+    }
+}

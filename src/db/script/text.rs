@@ -1,0 +1,37 @@
+//! The bytes of a file as text.
+
+use super::error::ScriptFault;
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// The text of a file: without a byte order mark, with LF for CR LF. What is run, shown and digested is this text, so the
+/// same migration does the same wherever it was checked out.
+///
+/// The offset of an error counts the bytes as they are.
+pub fn normalized(bytes: &[u8]) -> Result<String, (ScriptFault, usize)> {
+    let text = std::str::from_utf8(bytes).map_err(|error| (ScriptFault::NotUtf8, error.valid_up_to()))?;
+    if let Some(at) = memchr::memchr(0, bytes) {
+        return Err((ScriptFault::ZeroByte, at));
+    }
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).replace("\r\n", "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::script::Checksum;
+
+    #[test]
+    fn line_ends_and_byte_order_mark_do_not_matter() {
+        let sum = |bytes: &[u8]| Checksum::of(&normalized(bytes).unwrap()).to_string();
+        assert_eq!(sum(b"a\r\nb\n"), sum(b"\xef\xbb\xbfa\nb\r\n"));
+        assert_ne!(sum(b"a\rb"), sum(b"a\nb"));
+        assert_eq!(sum(b""), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_where_it_is() {
+        assert_eq!(normalized(b"ab\xff"), Err((ScriptFault::NotUtf8, 2)));
+        assert_eq!(normalized(b"ab\0c"), Err((ScriptFault::ZeroByte, 2)));
+    }
+}

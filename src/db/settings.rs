@@ -1,0 +1,91 @@
+//! Where the database and the migrations are: `haul.toml`.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::durable::DiskError;
+use crate::migration::Error;
+
+/// The file that is looked for in the working directory.
+pub const SETTINGS_FILE: &str = "haul.toml";
+/// The longest one that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The `[db]` table of `haul.toml`. What a command line or an environment says goes before.
+///
+/// ```toml
+/// [db]
+/// database = "postgres://app@db.example/app"
+/// dir = "db/migrations"
+/// table = "haul_migrations"
+/// timeout_s = 30
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DbSettings {
+    /// The database, as a URL.
+    pub database: Option<String>,
+    /// The directory of the migrations; a relative one begins at the file's directory.
+    pub dir: Option<PathBuf>,
+    /// The name of the ledger.
+    pub table: Option<String>,
+    /// The time limit of a migration, in seconds; 0 is none.
+    pub timeout_s: Option<u64>,
+}
+
+/// The whole file; other tables are of other nouns.
+#[derive(Deserialize)]
+struct SettingsFile {
+    #[serde(default)]
+    db: DbSettings,
+}
+
+impl DbSettings {
+    /// Reads the file at `path`; without one, nothing is set.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let wrap = |error| Error::from(DiskError::new("read settings", path, error));
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            file => file.map_err(wrap)?,
+        };
+        let mut text = String::new();
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(wrap)?;
+        Self::parse(&text).map_err(|what| Error::Usage {
+            what: format!("{}: {what}", path.display()),
+            next: "the table [db] has database, dir, table and timeout_s".into(),
+        })
+    }
+
+    /// The parser quotes the line that it does not understand, and that may hold a password: only where is told.
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: Result<SettingsFile, toml::de::Error> = toml::from_str(text);
+        file.map(|file| file.db).map_err(|error| match error.span() {
+            Some(span) => {
+                let line =
+                    1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count();
+                format!("line {line} cannot be read")
+            }
+            None => "it cannot be read".into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_mistakes_told_without_their_text() {
+        let text = "[other]\nx = 1\n[db]\ndatabase = \"sqlite:x.db\"\ntimeout_s = 5\n";
+        let settings = DbSettings::parse(text).unwrap();
+        assert_eq!((settings.database.as_deref(), settings.timeout_s), (Some("sqlite:x.db"), Some(5)));
+        assert_eq!(DbSettings::parse("").unwrap(), DbSettings::default());
+        for text in ["[db]\ndatabase = postgres://me:secret@h/x", "[db]\nsecret = 1", "[db]\ntimeout_s = \"secret\""] {
+            let what = DbSettings::parse(text).unwrap_err();
+            assert!(what.contains("line") && !what.contains("secret"), "{what}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A database of SQLite that migrations are run on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use rusqlite::backup::Backup;
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::limits::Limit;
+use rusqlite::{Batch, Connection};
+
+use super::connect::{self, BUSY_TIMEOUT, Found};
+use super::errors::engine_error;
+use super::foreign_keys::{Violations, violations};
+use super::lock;
+use super::reader::{self, SqliteReader};
+use crate::db::Dialect;
+use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::durable::LockGuard;
+use crate::migration::Error;
+
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS_BETWEEN_LOOKS: i32 = 1000;
+
+/// A database file that is open for writing, or a copy of one for a rehearsal.
+pub struct SqliteDatabase {
+    connection: Connection,
+    path: PathBuf,
+    lock: Option<LockGuard>,
+    /// True for a copy, which nobody else has.
+    is_copy: bool,
+    /// Set by the progress handler when the time is up.
+    is_late: Arc<AtomicBool>,
+    /// True between the runner's own BEGIN and its end.
+    is_in_transaction: bool,
+    /// What violated keys when the last transaction ended.
+    violations: Option<Violations>,
+}
+
+impl SqliteDatabase {
+    /// Opens the file at `path`, or creates it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        match connect::look(path)? {
+            Found::Empty if !lock::is_beginning(path) => return Err(connect::empty_file(path)),
+            // Whoever finds the file empty, because this process was killed, finds the lock file beside it.
+            Found::Nothing => drop(lock::take(path, "")?),
+            Found::Empty | Found::Database => {}
+        }
+        Ok(Self::new(connect::open_for_write(path)?, path, false))
+    }
+
+    /// Takes back what a writer had begun that was killed, if there is any; only a connection that may write can.
+    pub fn recover(path: &Path) -> Result<(), Error> {
+        if !connect::journal_path(path).exists() || connect::look(path)? != Found::Database {
+            return Ok(());
+        }
+        let connection = connect::open_for_write(path)?;
+        let read = reader::query(&connection, "SELECT count(*) FROM sqlite_schema", &[]);
+        read.map(drop).map_err(|error| error.at(&connect::place(path)))
+    }
+
+    /// A copy of the database at `path` in a temporary file: whatever is done to it, that database stays as it is. Neither
+    /// that one nor any other can be reached from it.
+    pub fn copy(path: &Path) -> Result<Self, Error> {
+        const PAGES_PER_STEP: i32 = 1000;
+        let source = SqliteReader::open(path)?;
+        let mut copy = connect::open_temporary()?;
+        let mut run = || {
+            let backup = Backup::new(source.connection(), &mut copy)?;
+            backup.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
+            drop(backup);
+            copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
+        };
+        run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
+        Ok(Self::new(copy, path, true))
+    }
+
+    fn new(connection: Connection, path: &Path, is_copy: bool) -> Self {
+        let path = path.to_path_buf();
+        Self {
+            connection,
+            path,
+            lock: None,
+            is_copy,
+            is_late: Arc::default(),
+            is_in_transaction: false,
+            violations: None,
+        }
+    }
+
+    fn batch(&self, sql: &str) -> Result<(), EngineError> {
+        self.connection.execute_batch(sql).map_err(engine_error)
+    }
+
+    /// Lets go of the databases that a section has attached.
+    fn detach_all(&self) -> Result<(), EngineError> {
+        let names = reader::query(&self.connection, "SELECT name FROM pragma_database_list WHERE seq > 1", &[])?;
+        for name in names.into_iter().flatten().map(Value::into_text) {
+            self.batch(&format!("DETACH \"{}\"", name.replace('"', "\"\"")))?;
+        }
+        Ok(())
+    }
+
+    /// Every statement that SQLite's own parser finds in one of the lexer's; that is one, if both agree.
+    fn run_all(&self, text: &str) -> Result<(), rusqlite::Error> {
+        let mut batch = Batch::new(&self.connection, text);
+        while let Some(mut statement) = batch.next()? {
+            let mut rows = statement.raw_query();
+            while rows.next()?.is_some() {}
+        }
+        Ok(())
+    }
+}
+
+impl ReadDatabase for SqliteDatabase {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn place(&self) -> String {
+        connect::place(&self.path)
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
+        reader::query(&self.connection, sql, parameters)
+    }
+
+    fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
+        reader::columns(&self.connection, table)
+    }
+
+    fn has_table(&mut self, table: &str) -> Result<bool, EngineError> {
+        self.columns(table).map(|columns| !columns.is_empty())
+    }
+
+    fn table_reference(&self, table: &str) -> String {
+        reader::table_reference(table)
+    }
+
+    fn lock_holder(&mut self, _table: &str) -> Result<Option<LockHolder>, Error> {
+        Ok(lock::holder(&self.path))
+    }
+}
+
+impl Database for SqliteDatabase {
+    fn try_lock(&mut self, _table: &str, owner: &str) -> Result<Result<(), LockHolder>, Error> {
+        if self.is_copy {
+            return Ok(Ok(()));
+        }
+        Ok(lock::take(&self.path, owner)?.map(|guard| self.lock = Some(guard)))
+    }
+
+    fn holds_lock(&mut self) -> Result<bool, EngineError> {
+        Ok(self.is_copy || self.lock.is_some())
+    }
+
+    fn unlock(&mut self) -> Result<(), EngineError> {
+        self.lock = None;
+        Ok(())
+    }
+
+    fn end_lock_holder(&mut self, _table: &str, holder: &LockHolder) -> Result<(), Error> {
+        lock::end_holder(&self.path, holder)
+    }
+
+    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
+        // Inside a transaction it would be ignored.
+        self.batch(if limits.foreign_keys { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })?;
+        self.is_late = Arc::default();
+        let is_late = self.is_late.clone();
+        let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let handler = deadline.map(|deadline| {
+            move || {
+                let late = Instant::now() >= deadline;
+                is_late.fetch_or(late, Ordering::Relaxed);
+                late
+            }
+        });
+        self.connection.progress_handler(STEPS_BETWEEN_LOOKS, handler).map_err(engine_error)?;
+        self.connection.busy_timeout(limits.lock_timeout.unwrap_or(BUSY_TIMEOUT)).map_err(engine_error)
+    }
+
+    fn disarm(&mut self) -> bool {
+        // Both only take settings back that were just made.
+        let _ = self.connection.progress_handler(0, None::<fn() -> bool>);
+        let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
+        self.is_late.load(Ordering::Relaxed)
+    }
+
+    fn begin(&mut self) -> Result<(), EngineError> {
+        self.batch("BEGIN IMMEDIATE")?;
+        self.is_in_transaction = true;
+        if self.violations.is_none() {
+            self.violations = Some(violations(&self.connection));
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, statement: &str) -> Result<(), EngineError> {
+        let result = self.run_all(statement).map_err(engine_error);
+        match result {
+            Ok(()) if self.is_in_transaction && self.connection.is_autocommit() => Err(transaction_ended()),
+            result => result,
+        }
+    }
+
+    fn check_before_commit(&mut self) -> Result<(), EngineError> {
+        if self.connection.is_autocommit() {
+            return Err(transaction_ended());
+        }
+        let now = violations(&self.connection);
+        if self.is_late.load(Ordering::Relaxed) {
+            return Err(EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit"));
+        }
+        if let Some(before) = &self.violations {
+            now.compare(before)?;
+        }
+        self.violations = Some(now);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), EngineError> {
+        self.batch("COMMIT")?;
+        self.is_in_transaction = false;
+        Ok(())
+    }
+
+    fn rollback(&mut self) -> Result<(), EngineError> {
+        (self.violations, self.is_in_transaction) = (None, false);
+        if self.connection.is_autocommit() { Ok(()) } else { self.batch("ROLLBACK") }
+    }
+
+    fn reset(&mut self) -> Result<(), EngineError> {
+        self.violations = None;
+        if !self.connection.is_autocommit() {
+            self.batch("ROLLBACK")?;
+            let what = "the section left a transaction open; it was rolled back";
+            return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
+        }
+        self.detach_all()
+    }
+}
+
+fn transaction_ended() -> EngineError {
+    let what = "the section has ended the transaction that it ran in: what came before stays";
+    EngineError::new(EngineErrorKind::TransactionLost, what)
+}

@@ -1,0 +1,69 @@
+//! Errors of SQLite as the runner knows them.
+
+use rusqlite::{Error, ErrorCode, ffi};
+
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+
+/// What SQLite says, with the name of its result code.
+pub fn engine_error(error: Error) -> EngineError {
+    let (offset, code) = match &error {
+        Error::SqlInputError { offset, error, .. } => (usize::try_from(*offset).ok(), Some(*error)),
+        Error::SqliteFailure(error, _) => (None, Some(*error)),
+        _ => (None, None),
+    };
+    let message = match &error {
+        Error::SqlInputError { msg, .. } => msg.clone(),
+        Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    };
+    let mut found = EngineError::new(kind(code), message);
+    found.offset = offset;
+    found.code = code.map(|code| code_name(code.extended_code));
+    found.hint = hint(code);
+    found
+}
+
+fn kind(code: Option<ffi::Error>) -> EngineErrorKind {
+    match code.map(|code| code.code) {
+        Some(ErrorCode::OperationInterrupted) => EngineErrorKind::TimedOut,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => EngineErrorKind::LockNotAvailable,
+        Some(ErrorCode::CannotOpen | ErrorCode::NotADatabase | ErrorCode::ReadOnly) => EngineErrorKind::Unusable,
+        _ => EngineErrorKind::Statement,
+    }
+}
+
+/// The names that people search for; other codes are shown as numbers.
+fn code_name(extended: i32) -> String {
+    let name = match extended & 0xff {
+        ffi::SQLITE_ERROR => "SQLITE_ERROR",
+        ffi::SQLITE_BUSY => "SQLITE_BUSY",
+        ffi::SQLITE_LOCKED => "SQLITE_LOCKED",
+        ffi::SQLITE_READONLY => "SQLITE_READONLY",
+        ffi::SQLITE_INTERRUPT => "SQLITE_INTERRUPT",
+        ffi::SQLITE_IOERR => "SQLITE_IOERR",
+        ffi::SQLITE_CORRUPT => "SQLITE_CORRUPT",
+        ffi::SQLITE_FULL => "SQLITE_FULL",
+        ffi::SQLITE_CANTOPEN => "SQLITE_CANTOPEN",
+        ffi::SQLITE_CONSTRAINT => "SQLITE_CONSTRAINT",
+        ffi::SQLITE_MISMATCH => "SQLITE_MISMATCH",
+        ffi::SQLITE_NOTADB => "SQLITE_NOTADB",
+        _ => return format!("SQLite code {extended}"),
+    };
+    name.into()
+}
+
+fn hint(code: Option<ffi::Error>) -> Option<String> {
+    let code = code?;
+    let hint = match code.code {
+        // A database whose writer was killed needs a connection that may write, to take back what that writer began.
+        ErrorCode::ReadOnly => {
+            "let this user write to the database and to its directory; if a writer was killed, \
+                                `haul db migrate` takes back what it had begun"
+        }
+        ErrorCode::DatabaseBusy => "wait until whoever writes to the database is done, then run the same command again",
+        ErrorCode::DiskFull => "free space on that file system, then run the same command again",
+        ErrorCode::DatabaseCorrupt => "check it with `PRAGMA integrity_check`, and restore it from a backup",
+        _ => return None,
+    };
+    Some(hint.into())
+}

@@ -1,0 +1,143 @@
+//! The lock of a database file: an OS lock on a file beside it, with its owner inside.
+//!
+//! It ends with the process that holds it, however that ends. SQLite's own locks keep writers apart within a transaction;
+//! this one keeps runs apart from their first look at the ledger to their last row in it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::db::database::LockHolder;
+use crate::durable::{Disk, LockGuard, RealDisk};
+use crate::migration::Error;
+
+/// The longest owner text that is read.
+const OWNER_BYTES_MAX: u64 = 4096;
+/// How long a process that was asked to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The lock file of a database: beside the file itself, also when a link leads to it.
+pub fn lock_path(path: &Path) -> PathBuf {
+    let file = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let mut name = OsString::from(file.file_name().unwrap_or_default());
+    name.push(".haul-lock");
+    file.with_file_name(name)
+}
+
+/// True if a run has begun with this database: an empty file is then one whose first transaction did not come about.
+pub fn is_beginning(path: &Path) -> bool {
+    lock_path(path).exists()
+}
+
+/// Takes the lock; the inner error names who has it.
+pub fn take(path: &Path, owner: &str) -> Result<Result<LockGuard, LockHolder>, Error> {
+    Ok(RealDisk.try_lock(&lock_path(path), owner)?.map_err(|owner| holder_of(&owner)))
+}
+
+/// Who holds the lock. Asks for a shared one, which no run shares, and gives it back at once.
+pub fn holder(path: &Path) -> Option<LockHolder> {
+    let file = File::open(lock_path(path)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let mut text = Vec::new();
+            file.take(OWNER_BYTES_MAX).read_to_end(&mut text).ok()?;
+            Some(holder_of(&String::from_utf8_lossy(&text)))
+        }
+        _ => None,
+    }
+}
+
+/// `pid 123 on host since 2026-11-21T01:18:00.000Z`, taken apart.
+fn holder_of(owner: &str) -> LockHolder {
+    let words: Vec<_> = owner.split(' ').collect();
+    let after = |name: &str| words.iter().skip_while(|word| **word != name).nth(1).map(|word| (*word).to_owned());
+    LockHolder {
+        owner: owner.to_owned(),
+        pid: after("pid").and_then(|pid| pid.parse().ok()),
+        since: after("since"),
+        client: None,
+    }
+}
+
+/// Asks the holder to end, and kills it if it does not: what it has not committed is rolled back by whoever opens the
+/// database next.
+pub fn end_holder(path: &Path, holder: &LockHolder) -> Result<(), Error> {
+    let pid = own_process(path, holder)?;
+    for (signal, wait) in [(Signal::TERM, GRACE), (Signal::KILL, GRACE)] {
+        if self::holder(path).as_ref() != Some(holder) {
+            return Ok(());
+        }
+        match kill_process(pid, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(cannot_end(holder, &format!("cannot signal it: {error}"))),
+        }
+        wait_for_end(path, holder, wait);
+    }
+    match self::holder(path).as_ref() == Some(holder) {
+        true => Err(cannot_end(holder, "it holds the lock after it was killed")),
+        false => Ok(()),
+    }
+}
+
+fn wait_for_end(path: &Path, holder: &LockHolder, wait: Duration) {
+    let deadline = Instant::now() + wait;
+    while self::holder(path).as_ref() == Some(holder) && Instant::now() < deadline {
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// The process, if it is one of this host and has the lock file open: a number in a file alone is no proof.
+fn own_process(path: &Path, holder: &LockHolder) -> Result<Pid, Error> {
+    let pid = holder.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    let Some(pid) = pid.and_then(Pid::from_raw) else {
+        return Err(cannot_end(holder, "the lock file does not say which process it is"));
+    };
+    let lock = lock_path(path).canonicalize().ok();
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+    let has_it_open = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|file| Some(file) == lock);
+    if has_it_open { Ok(pid) } else { Err(cannot_end(holder, "it is no process of this host that this user may end")) }
+}
+
+fn cannot_end(holder: &LockHolder, why: &str) -> Error {
+    Error::Database {
+        what: format!("the run that holds the lock cannot be ended ({}): {why}", holder.owner),
+        next: "end that process on its own host; the lock ends with it".into(),
+        temporary: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_known_while_it_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        assert_eq!((holder(&path), is_beginning(&path)), (None, false));
+        let guard = take(&path, "pid 12 on host since 2026-11-21T01:18:00.000Z").unwrap().unwrap();
+        let found = holder(&path).unwrap();
+        assert_eq!((found.pid, found.since.as_deref()), (Some(12), Some("2026-11-21T01:18:00.000Z")));
+        assert_eq!(take(&path, "another").unwrap().unwrap_err(), found);
+        // Process 12 is not the one that has the file open.
+        assert!(end_holder(&path, &found).is_err());
+        drop(guard);
+        assert_eq!((holder(&path), is_beginning(&path)), (None, true));
+    }
+
+    #[test]
+    fn a_link_to_a_database_has_its_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("x.db"), directory.path().join("link.db"));
+        #[allow(clippy::disallowed_methods, reason = "tests lay out files")]
+        std::fs::write(&path, b"").unwrap();
+        std::os::unix::fs::symlink("x.db", &link).unwrap();
+        assert_eq!(lock_path(&link), lock_path(&path));
+    }
+}

@@ -1,0 +1,180 @@
+//! The two tables that haul keeps in a database: the ledger of what is applied, and the log of every attempt.
+//!
+//! | ledger | | log | |
+//! |---|---|---|---|
+//! | `position` | order of application, from 1 | `id` | order of events, from 1 |
+//! | `version` | digits without zeros in front | `attempt` | id of the row that began the attempt |
+//! | `name` | label of the migration | `version`, `name` | of the migration |
+//! | `checksum` | 64 hex digits | `direction` | `up`, `down` or `-` |
+//! | `applied_at` | RFC 3339, UTC | `outcome` | what happened, see [`Outcome`](super::Outcome) |
+//! | `duration_ms` | | `started_at`, `finished_at` | RFC 3339, UTC; no end where something only began |
+//! | `applied_by` | who ran it | `duration_ms` | |
+//! | `haul_version` | what it was run with | `statement` | the statement that was reached, from 1 |
+//! | | | `checksum` | of the file, or of the statements before that one |
+//! | | | `error` | with file, line and code |
+//! | | | `owner`, `haul_version` | who, and with what |
+//!
+//! Rows of the log are added, never changed and never removed.
+
+use crate::db::database::ReadDatabase;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::{Database, Dialect};
+use crate::migration::Error;
+
+/// Name of the ledger unless another one is asked for.
+pub const LEDGER_NAME: &str = "haul_migrations";
+/// PostgreSQL cuts names off after 63 bytes; the log's name is longer by its ending.
+const NAME_BYTES_MAX: usize = 59;
+
+const LEDGER_COLUMNS: [(&str, &str); 8] = [
+    ("position", "BIGINT NOT NULL PRIMARY KEY"),
+    ("version", "TEXT NOT NULL UNIQUE"),
+    ("name", "TEXT NOT NULL"),
+    ("checksum", "TEXT NOT NULL"),
+    ("applied_at", "TEXT NOT NULL"),
+    ("duration_ms", "BIGINT NOT NULL"),
+    ("applied_by", "TEXT NOT NULL"),
+    ("haul_version", "TEXT NOT NULL"),
+];
+
+const LOG_COLUMNS: [(&str, &str); 14] = [
+    ("id", "BIGINT NOT NULL PRIMARY KEY"),
+    ("attempt", "BIGINT NOT NULL"),
+    ("version", "TEXT NOT NULL"),
+    ("name", "TEXT NOT NULL"),
+    ("direction", "TEXT NOT NULL"),
+    ("outcome", "TEXT NOT NULL"),
+    ("started_at", "TEXT NOT NULL"),
+    ("finished_at", "TEXT"),
+    ("duration_ms", "BIGINT"),
+    ("statement", "BIGINT"),
+    ("checksum", "TEXT"),
+    ("error", "TEXT"),
+    ("owner", "TEXT NOT NULL"),
+    ("haul_version", "TEXT NOT NULL"),
+];
+
+/// The names of the two tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    ledger: String,
+    log: String,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self::of_name(LEDGER_NAME)
+    }
+}
+
+impl Tables {
+    /// With a ledger of this name: letters, digits and underscores, no digit in front.
+    pub fn named(ledger: &str) -> Result<Self, Error> {
+        let is_name = ledger.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !ledger.is_empty()
+            && !ledger.starts_with(|first: char| first.is_ascii_digit())
+            && !ledger.to_ascii_lowercase().starts_with("sqlite_");
+        if !is_name || ledger.len() > NAME_BYTES_MAX {
+            return Err(Error::Usage {
+                what: format!("`{}` cannot be the name of the ledger", ledger.escape_debug()),
+                next: format!("take letters, digits and underscores, at most {NAME_BYTES_MAX}, and no digit in front"),
+            });
+        }
+        Ok(Self::of_name(ledger))
+    }
+
+    fn of_name(ledger: &str) -> Self {
+        Self { ledger: ledger.to_owned(), log: format!("{ledger}_log") }
+    }
+
+    /// The ledger's name.
+    pub fn ledger(&self) -> &str {
+        &self.ledger
+    }
+
+    /// The log's name.
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// True if the tables are there; an error if what has their names is something else.
+    pub(super) fn exist(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        let ledger = check_columns(database, &self.ledger, &LEDGER_COLUMNS)?;
+        let log = check_columns(database, &self.log, &LOG_COLUMNS)?;
+        Ok(ledger && log)
+    }
+
+    /// Creates them, unless they are there.
+    pub(super) fn create(&self, database: &mut dyn Database) -> Result<(), EngineError> {
+        for (table, columns) in [(&self.ledger, &LEDGER_COLUMNS[..]), (&self.log, &LOG_COLUMNS[..])] {
+            let columns: Vec<_> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+            let reference = database.table_reference(table);
+            database.query(&format!("CREATE TABLE IF NOT EXISTS {reference} ({})", columns.join(", ")), &[])?;
+        }
+        Ok(())
+    }
+
+    /// `INSERT` of a row of the ledger, behind all others. Parameters are its columns but the first, which is returned.
+    pub(super) fn insert_into_ledger(&self, database: &dyn ReadDatabase) -> String {
+        insert(database, &self.ledger, "position", parameters(database, 1..LEDGER_COLUMNS.len()))
+    }
+
+    /// `INSERT` of a row of the log, as for the ledger. A row without an attempt begins one.
+    pub(super) fn insert_into_log(&self, database: &dyn ReadDatabase) -> String {
+        let first = mark(database.dialect(), 1);
+        let attempt = format!("COALESCE({first}, COALESCE(MAX(id), 0) + 1)");
+        let rest = parameters(database, 2..LOG_COLUMNS.len());
+        insert(database, &self.log, "id", std::iter::once(attempt).chain(rest).collect())
+    }
+}
+
+fn parameters(database: &dyn ReadDatabase, numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| mark(database.dialect(), number)).collect()
+}
+
+/// A row whose first column is one more than the highest so far: runs hold a lock, so nobody else counts meanwhile.
+fn insert(database: &dyn ReadDatabase, table: &str, first: &str, rest: Vec<String>) -> String {
+    let (table, rest) = (database.table_reference(table), rest.join(", "));
+    format!("INSERT INTO {table} SELECT COALESCE(MAX({first}), 0) + 1, {rest} FROM {table} RETURNING {first}")
+}
+
+/// A parameter in a statement.
+pub(super) fn mark(dialect: Dialect, number: usize) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("?{number}"),
+        Dialect::Postgres => format!("${number}"),
+    }
+}
+
+fn check_columns(database: &mut dyn ReadDatabase, table: &str, expected: &[(&str, &str)]) -> Result<bool, EngineError> {
+    let found = database.columns(table)?;
+    if found.is_empty() {
+        return Ok(false);
+    }
+    let expected: Vec<_> = expected.iter().map(|(name, _)| *name).collect();
+    if found == expected {
+        return Ok(true);
+    }
+    let is_newer = found.len() > expected.len() && found[..expected.len()] == expected[..];
+    let what = if is_newer {
+        format!("the table {table} has columns that this version of haul does not know")
+    } else {
+        format!("the table {table} is not one of haul's")
+    };
+    let hint = if is_newer { "use the version of haul that wrote it" } else { "name another ledger with --table" };
+    Err(EngineError::new(EngineErrorKind::Unusable, what).with_hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables_are_checked() {
+        let tables = Tables::named("_my_Ledger2").unwrap();
+        assert_eq!((tables.ledger(), tables.log()), ("_my_Ledger2", "_my_Ledger2_log"));
+        for name in ["", "2x", "a b", "a\"b", "a;b", "ä", "sqlite_x", &"x".repeat(60)] {
+            assert!(Tables::named(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Which database: a URL, read and opened.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Dialect;
+use super::database::{Database, ReadDatabase};
+use super::postgres::{Address, PostgresDatabase, PostgresReader, PostgresRehearsal};
+use super::sqlite::{SqliteDatabase, SqliteReader};
+use crate::migration::Error;
+
+/// The database that is used unless one is named.
+pub const DEFAULT_DATABASE: &str = "sqlite:./haul.db";
+
+/// A database, by its URL. No password of it is ever shown.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A database of a server.
+    Postgres(Address),
+}
+
+impl Target {
+    /// Reads `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Address::parse(url).map(Self::Postgres);
+        }
+        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path.filter(|path| !path.is_empty() && *path != ":memory:") {
+            Some(path) => Ok(Self::Sqlite(path.into())),
+            None => Err(Error::Usage {
+                what: "the database is named in a way that haul does not know".into(),
+                next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
+            }),
+        }
+    }
+
+    /// Whose SQL it takes.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Opens it to look at it.
+    pub fn open_read_only(&self) -> Result<Box<dyn ReadDatabase>, Error> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(SqliteReader::open(path)?),
+            Self::Postgres(address) => Box::new(PostgresReader::connect(address)?),
+        })
+    }
+
+    /// Takes back what a writer had begun that was killed, where the engine leaves that to whoever comes next: until then
+    /// the database cannot be read.
+    pub fn recover(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(path) => SqliteDatabase::recover(path),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Opens it to change it.
+    pub fn open(&self) -> Result<Box<dyn Database>, Error> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(SqliteDatabase::open(path)?),
+            Self::Postgres(address) => Box::new(PostgresDatabase::connect(address)?),
+        })
+    }
+
+    /// Something that takes migrations as the database would, and keeps nothing of them.
+    pub fn rehearse(&self) -> Result<Box<dyn Database>, Error> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(SqliteDatabase::copy(path)?),
+            Self::Postgres(address) => Box::new(PostgresRehearsal::connect(address)?),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(address) => f.write_str(address.place()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_databases() {
+        let shown = |url| Target::parse(url).map(|target| target.to_string()).map_err(|error| error.to_string());
+        assert_eq!(shown("sqlite:a/b.db").unwrap(), "sqlite:a/b.db");
+        assert_eq!(shown("sqlite:///a/b.db").unwrap(), "sqlite:/a/b.db");
+        assert_eq!(shown("postgres://me:pw@h:1/x").unwrap(), "postgres://me@h:1/x");
+        for url in ["", "x.db", "sqlite:", "sqlite::memory:", "mysql://me:pw@h/x"] {
+            let error = shown(url).unwrap_err();
+            assert!(!error.contains("pw"), "{error}");
+        }
+    }
+}

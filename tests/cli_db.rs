@@ -1,0 +1,106 @@
+//! What people see of `haul db`.
+#![allow(clippy::disallowed_methods, reason = "tests write files directly")]
+
+mod cli_common;
+mod db_common;
+
+use cli_common::Done;
+use db_common::Db;
+
+fn db() -> Db {
+    let db = Db::sqlite();
+    db.write("001_people.sql", "-- Migration: 001_people\n-- Created: 2026-02-28\n-- Up\nCREATE TABLE people (name TEXT);\n-- Down\nDROP TABLE people;\n");
+    db.write("002_names.sql", "CREATE INDEX people_by_name ON people (name);\n");
+    db
+}
+
+/// Both outputs, without what differs from run to run.
+#[track_caller]
+fn snapshot(db: &Db, name: &str, done: &Done) {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\d{4}-\d{2}-\d{2}T[0-9:.]+Z", "[at]");
+    settings.add_filter(r" +\d+ ms", " [time]");
+    settings.add_filter(r"[\d.]+ s, [\d,]+ migrations/s|\[time\], [\d,]+ migrations/s", "[time]");
+    settings.add_filter(r"pid \d+ on \S+", "[pid]");
+    let texts = done.texts().replace(db.path().to_str().unwrap(), "[place]");
+    settings.bind(|| insta::assert_snapshot!(name, texts));
+}
+
+#[test]
+fn a_life_as_people_see_it() {
+    let db = db();
+    snapshot(&db, "db_status_new", &db.run("status --verbose").expect(0));
+    snapshot(&db, "db_dry_run", &db.run("migrate --dry-run").expect(0));
+    snapshot(&db, "db_rehearsed", &db.run("migrate --dry-run=execute").expect(0));
+    snapshot(&db, "db_migrated", &db.run("migrate").expect(0));
+    snapshot(&db, "db_again", &db.run("migrate").expect(0));
+    snapshot(&db, "db_status", &db.run("status").expect(0));
+    snapshot(&db, "db_verified", &db.run("verify").expect(0));
+    snapshot(&db, "db_log", &db.run("log").expect(0));
+    snapshot(&db, "db_locks", &db.run("locks").expect(0));
+    snapshot(&db, "db_rollback_declined", &db.run("rollback --steps 1").expect(2));
+    snapshot(&db, "db_rollback_forced", &db.run("rollback --to 0 --force --yes").expect(0));
+    snapshot(&db, "db_baseline", &db.run("baseline 1").expect(0));
+}
+
+#[test]
+fn failures_as_people_see_them() {
+    let db = db();
+    db.write("003_bad.sql", "-- Up\nCREATE TABLE more (a INT);\nINSERT INTO\n  nowhere VALUES (1);\n");
+    snapshot(&db, "db_failed", &db.run("migrate").expect(1));
+    db.write("003_bad.sql", "DROP TABLE people;\n");
+    snapshot(&db, "db_destructive", &db.run("migrate").expect(2));
+    db.write("003_bad.sql", "-- haul: fast\nSELECT 1;\n");
+    snapshot(&db, "db_directive", &db.run("migrate").expect(2));
+    db.write("003_bad.sql", "SELECT 1;\nCOMMIT;\n");
+    snapshot(&db, "db_commit", &db.run("migrate").expect(2));
+    db.remove("003_bad.sql").write("001_people.sql", "CREATE TABLE people (name TEXT, age INT);\n");
+    snapshot(&db, "db_changed", &db.run("migrate").expect(65));
+    snapshot(&db, "db_status_changed", &db.run("status").expect(0));
+    snapshot(&db, "db_repair_declined", &db.run("repair").expect(2));
+    snapshot(&db, "db_no_directory", &db.run("migrate --dir nowhere").expect(2));
+    snapshot(&db, "db_no_url", &db.run("migrate --database mysql://me:secret@host/x").expect(2));
+    std::fs::write(db.file(), "").unwrap();
+    snapshot(&db, "db_no_database", &db.run("migrate --database sqlite:migrations/001_people.sql").expect(1));
+}
+
+#[test]
+fn a_new_file_has_the_next_version_and_what_it_needs() {
+    let db = db();
+    let done = db.run("create --name Ages").expect(0);
+    assert_eq!(done.stdout, "./migrations/003_ages.sql\n");
+    let text = std::fs::read_to_string(db.migrations().join("003_ages.sql")).unwrap();
+    assert!(
+        text.starts_with("-- Migration: 003_ages\n-- Created: ") && text.ends_with("\n-- Up\n\n-- Down\n"),
+        "{text}"
+    );
+    // It is not run as long as it says nothing.
+    assert!(db.run("migrate").expect(2).stderr.contains("003_ages.sql:4: the Up section has no statement"));
+    assert_eq!(db.json("create --name more --dir elsewhere", 0)["file"], "elsewhere/001_more.sql");
+}
+
+#[test]
+fn every_document_parses_and_nothing_else_is_on_stdout() {
+    let db = db();
+    for (arguments, code) in [
+        ("migrate --dry-run", 0),
+        ("migrate --dry-run=execute", 0),
+        ("migrate", 0),
+        ("status", 0),
+        ("verify", 0),
+        ("log", 0),
+        ("locks", 0),
+        ("unlock", 0),
+        ("repair", 0),
+        ("baseline 2", 0),
+        ("rollback --steps 0", 0),
+        ("redo --yes", 2),
+        ("resolve --version 1", 2),
+        ("migrate --to 7", 2),
+    ] {
+        let done = db.run(&format!("{arguments} --json")).expect(code);
+        assert!(done.json().is_object(), "{arguments}: {}", done.stdout);
+        assert_eq!(done.json().get("error").is_some(), code != 0, "{arguments}");
+        assert!(!done.texts().contains(['\x1b', '\r']), "{arguments}");
+    }
+}

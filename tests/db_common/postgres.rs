@@ -1,0 +1,145 @@
+//! A private server of PostgreSQL, one for each test binary, with a database for each test.
+//!
+//! It listens on a socket in a temporary directory and nowhere else. A shell owns it, and waits on a pipe whose other end this
+//! process holds: however this process ends, the pipe closes, the server stops and its directory goes.
+
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where Debian has the programs, below a directory for each version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+/// The user that the server runs as where tests run as root, as whom it does not.
+const USER: &str = "postgres";
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// `$1` is the program, `$2` the directory. Nothing here is to survive a power cut.
+const OWNER: &str = r#"
+"$1" -D "$2/data" -c listen_addresses= -c unix_socket_directories="$2" -c fsync=off -c max_connections=100 \
+    >"$2/log" 2>&1 </dev/null &
+read -r _
+kill -INT $!
+wait $!
+rm -rf "$2"
+"#;
+
+/// A running server.
+pub struct Server {
+    directory: PathBuf,
+    programs: PathBuf,
+    /// Its standard input is the pipe.
+    _owner: Child,
+}
+
+/// The server, started by the first test that asks; `None` after saying that the test is left out.
+pub fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| programs().map(Server::start));
+    if server.is_none() {
+        let is_required = std::env::var_os("HAUL_POSTGRES_REQUIRED").is_some_and(|value| value == "1");
+        assert!(!is_required, "no programs of PostgreSQL on PATH or in {DEBIAN}");
+        println!("left out: no programs of PostgreSQL on PATH or in {DEBIAN}");
+    }
+    server.as_ref()
+}
+
+/// The directory with `initdb`, `postgres`, `psql` and `pg_dump`.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let candidates = versions.chain(on_path.into_iter().flatten());
+    candidates.into_iter().find(|directory| ["initdb", "postgres"].iter().all(|name| directory.join(name).is_file()))
+}
+
+impl Server {
+    fn start(programs: PathBuf) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory").keep();
+        if let Some((user, group)) = unprivileged() {
+            chown(&directory, Some(user), Some(group)).expect("the directory is given away");
+        }
+        let initdb = command(&programs.join("initdb"), &directory)
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .arg(directory.join("data"))
+            .output()
+            .expect("initdb runs");
+        assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
+        let owner = command(Path::new("/bin/sh"), &directory)
+            .args(["-c", OWNER, "sh"])
+            .args([&programs.join("postgres"), &directory])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        let server = Self { directory, programs, _owner: owner };
+        server.wait();
+        server
+    }
+
+    fn wait(&self) {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while let Err(error) = postgres::Client::connect(&self.url("postgres"), postgres::NoTls) {
+            let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the server does not start: {error}\n{log}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        let socket = self.directory.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{socket}/{database}")
+    }
+
+    /// A database that nobody else has.
+    pub fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut client = postgres::Client::connect(&self.url("postgres"), postgres::NoTls).expect("a session");
+        client.batch_execute(&format!("CREATE DATABASE {name}")).expect("a database");
+        name
+    }
+
+    /// A program of PostgreSQL, run on a database with `input`; its output. `None` if it is not there.
+    pub fn program(&self, name: &str, database: &str, arguments: &[&str], input: &str) -> Option<String> {
+        let path =
+            [self.programs.join(name), PathBuf::from("/usr/bin").join(name)].into_iter().find(|path| path.is_file())?;
+        let mut child = Command::new(path)
+            .args(["-h", self.directory.to_str().expect("text"), "-U", "postgres", "-d", database])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(String::from_utf8(output.stdout).expect("text"))
+    }
+}
+
+/// A program that is run as the user that the server runs as.
+fn command(program: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory).env_remove("PGDATA");
+    if let Some((user, group)) = unprivileged() {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// User and group of the server, where this process is root's.
+fn unprivileged() -> Option<(u32, u32)> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !is_root {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").expect("users");
+    let fields: Vec<_> = users.lines().find(|line| line.starts_with(&format!("{USER}:")))?.split(':').collect();
+    Some((fields[2].parse().expect("a number"), fields[3].parse().expect("a number")))
+}
