@@ -161,7 +161,7 @@ fn file_state(stat: &Stat) -> Option<FileState> {
         modified_secs: stat.st_mtime,
         modified_nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
         inode: stat.st_ino,
-        links: u64::from(stat.st_nlink),
+        links: stat.st_nlink,
         mode: stat.st_mode & MODE_BITS,
         uid: stat.st_uid,
         gid: stat.st_gid,

@@ -87,7 +87,7 @@ pub fn generate(
         disk.write_new_file(&run.join(MANIFEST), text.as_bytes())?;
         made.manifests += 1;
         made.bytes += text.len() as u64;
-        if made.manifests % STEP_MANIFESTS == 0 {
+        if made.manifests.is_multiple_of(STEP_MANIFESTS) {
             let (records, source_bytes) = (STEP_MANIFESTS, 0);
             control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
         }
@@ -128,7 +128,7 @@ fn manifest(number: u64, options: &GenerateOptions) -> (String, String) {
         "run_id": format!("{}-{}", &inputs_hash["sha256:".len()..][..32], number + 2),
         "job_ref": format!("jobs/{}/brief.yaml", job_name(number / options.runs_per_job)),
         "job_type": JOB_TYPES[(number % 3) as usize],
-        "status": if number % 17 == 0 { "failed" } else { "succeeded" },
+        "status": if number.is_multiple_of(17) { "failed" } else { "succeeded" },
         "started_at": format!("2026-01-{:02}T08:{:02}:00.000001Z", number % 28 + 1, number % 60),
         "finished_at": format!("2026-01-{:02}T09:{:02}:00.25Z", number % 28 + 1, number % 60),
         "langfuse_trace_id": null,

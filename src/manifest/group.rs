@@ -226,3 +226,6 @@ impl Drop for GroupCommit {
         self.replacer.replaced.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;
