@@ -49,8 +49,8 @@ impl Disk for WithoutSync {
         self.0.create_directory(path)
     }
 
-    fn sync_directory(&self, _path: &Path) -> Result<(), DiskError> {
-        Ok(())
+    fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
+        self.0.file_system(path).map(drop)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
@@ -93,7 +93,8 @@ impl Disk for WithoutSync {
         self.0.set_mode(path, mode)
     }
 
-    fn file_system(&self, _path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+    fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        self.0.file_system(path)?;
         Ok(Arc::new(UnsyncedFileSystem))
     }
 
