@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use haul::space::outcome::Counts;
 use haul::migration::checkpoint::{Decode, Encode, Kind, decode, encode};
+use haul::space::outcome::Counts;
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 use libfuzzer_sys::fuzz_target;
 

@@ -10,10 +10,46 @@ use rusqlite::{Batch, Connection};
 
 /// What scripts are made of, so that some of them are SQL.
 const PARTS: [&str; 40] = [
-    "SELECT 1", ";", "'", "\"", "`", "[", "]", "(", ")", "--", "\n", "/*", "*/", " ", "$a(", "$$", "$t$", "E'", "\\", "x",
-    "CREATE ", "TEMP ", "TRIGGER t AFTER INSERT ON x ", "BEGIN ", "SELECT 2; ", "END", "CASE 1 WHEN 1 THEN 2 END", "EXPLAIN ",
-    "QUERY PLAN ", "TABLE y (a)", "INSERT INTO x VALUES (1)", "-- Up\n", "-- Down\n", "-- haul: ", "no-transaction", "timeout=",
-    "FUNCTION f() RETURNS int ", "ATOMIC ", "-- migrate:up\n", "-- +goose StatementBegin\n",
+    "SELECT 1",
+    ";",
+    "'",
+    "\"",
+    "`",
+    "[",
+    "]",
+    "(",
+    ")",
+    "--",
+    "\n",
+    "/*",
+    "*/",
+    " ",
+    "$a(",
+    "$$",
+    "$t$",
+    "E'",
+    "\\",
+    "x",
+    "CREATE ",
+    "TEMP ",
+    "TRIGGER t AFTER INSERT ON x ",
+    "BEGIN ",
+    "SELECT 2; ",
+    "END",
+    "CASE 1 WHEN 1 THEN 2 END",
+    "EXPLAIN ",
+    "QUERY PLAN ",
+    "TABLE y (a)",
+    "INSERT INTO x VALUES (1)",
+    "-- Up\n",
+    "-- Down\n",
+    "-- haul: ",
+    "no-transaction",
+    "timeout=",
+    "FUNCTION f() RETURNS int ",
+    "ATOMIC ",
+    "-- migrate:up\n",
+    "-- +goose StatementBegin\n",
 ];
 
 fuzz_target!(|bytes: &[u8]| {
@@ -46,10 +82,15 @@ fn check(dialect: Dialect, text: &str) {
     for names in [&["1_a.sql"][..], &["1_a.up.sql", "1_a.down.sql"]] {
         let Ok(migrations) = Migrations::from_texts(dialect, names.iter().map(|name| (*name, text))) else { continue };
         for migration in &migrations {
-            for (line, statement) in migration.up.statements().chain(migration.down.iter().flat_map(|down| down.statements())) {
+            for (line, statement) in
+                migration.up.statements().chain(migration.down.iter().flat_map(|down| down.statements()))
+            {
                 let begins: Vec<_> = text.lines().skip(line as usize - 1).take(1).collect();
                 let first = statement.lines().next().unwrap_or_default();
-                assert!(begins.concat().contains(first) || text.contains("\r\n") || first.contains('\r'), "line {line}");
+                assert!(
+                    begins.concat().contains(first) || text.contains("\r\n") || first.contains('\r'),
+                    "line {line}"
+                );
             }
         }
     }
