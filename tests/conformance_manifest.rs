@@ -76,7 +76,7 @@ impl Case<'_> {
     fn check_bytes(&self, migrated: &Migrated) {
         let applied = self.index["observed"]["migrations_applied"].as_array().unwrap();
         if !applied.is_empty() {
-            assert_eq!(applied, &migrated.applied, "{}", self.label);
+            assert_eq!(applied[..], migrated.applied[..], "{}", self.label);
         }
         if let Some(warning) = self.expect["warning"].as_str() {
             assert!(migrated.notices.iter().any(|notice| notice.code == warning), "{}", self.label);

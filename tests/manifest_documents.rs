@@ -259,7 +259,7 @@ fn a_declared_step_adds_and_keeps() {
     let declared = transformer(registry, TransformOptions::default());
     let (first, output) = migrated(&declared, &manifest());
     assert_eq!(output["priority_level"], "normal");
-    assert_eq!(first.applied, ["1.0.0 → 1.2.0", "1.2.0 → 1.3.0"]);
+    assert_eq!(first.applied[..], ["1.0.0 → 1.2.0", "1.2.0 → 1.3.0"]);
     assert_eq!(output["migration_history"].as_array().unwrap().len(), 1);
     let (second, output) = migrated(&declared, &with(manifest(), "priority_level", json!("high")));
     assert_eq!(output["priority_level"], "high");

@@ -127,7 +127,7 @@ impl Judge<'_> {
         judged.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
         if let Some(named) = &self.named {
             let from = Some(migrated.from.to_string());
-            *named.lock() = NamedFile { from, applied: migrated.applied, backup: None };
+            *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ pub fn check_inverse(
     }
     let root = before.root().id();
     let numbers = if is_compat { Numbers::Values } else { Numbers::Lexemes };
-    post_conditions::check(&mut before, root, &mut after, &touches, numbers)
+    post_conditions::check(&mut before, root, &mut after, &touches.iter().collect::<Vec<_>>(), numbers)
 }
 
 fn parse<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<Document<'a>, Refusal> {

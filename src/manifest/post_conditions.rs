@@ -14,7 +14,7 @@ pub fn check(
     before: &mut Document<'_>,
     before_root: NodeId,
     after: &mut Document<'_>,
-    touches: &[Touch],
+    touches: &[&Touch],
     numbers: Numbers,
 ) -> Result<(), Refusal> {
     check_identity(before.value(before_root), after.root(), touches, numbers)?;
@@ -37,7 +37,7 @@ pub fn check(
 }
 
 /// The old document before each touch, as far as the declarations tell: what they set is null.
-fn stages(before: &mut Document<'_>, root: NodeId, touches: &[Touch]) -> Result<Vec<NodeId>, Refusal> {
+fn stages(before: &mut Document<'_>, root: NodeId, touches: &[&Touch]) -> Result<Vec<NodeId>, Refusal> {
     let mut root = root;
     let mut stages = Vec::with_capacity(touches.len());
     for touch in touches {
@@ -75,12 +75,11 @@ const IDENTITY: [(&str, Code); 5] = [
     ("doctrine", Code::Doctrine),
 ];
 
-fn check_identity(old: Value<'_>, new: Value<'_>, touches: &[Touch], numbers: Numbers) -> Result<(), Refusal> {
+fn check_identity(old: Value<'_>, new: Value<'_>, touches: &[&Touch], numbers: Numbers) -> Result<(), Refusal> {
     for (name, code) in IDENTITY {
-        let is_declared = touches.iter().flat_map(Touch::paths).any(|path| path[0] == name);
         let is_same = match (old.get(name), new.get(name)) {
             (None, None) => true,
-            (None, Some(_)) => is_declared,
+            (None, Some(_)) => touches.iter().flat_map(|touch| touch.paths()).any(|path| path[0] == name),
             (Some(old), Some(new)) => is_equal(old, new, numbers),
             (Some(_), None) => false,
         };

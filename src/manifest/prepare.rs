@@ -131,7 +131,7 @@ impl Preparer {
         if let Some(named) = &self.named {
             *named.lock() = NamedFile {
                 from: Some(migrated.from.to_string()),
-                applied: migrated.applied,
+                applied: migrated.applied.to_vec(),
                 backup: Some(file.with_file_name(&backup)),
             };
         }

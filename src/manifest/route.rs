@@ -13,6 +13,8 @@ pub struct Route {
     pub steps: Vec<Arc<dyn Step>>,
     /// What each may change, in their order.
     pub touches: Vec<Touch>,
+    /// Each by its versions, as people are shown it.
+    pub applied: Arc<[String]>,
 }
 
 impl Route {
@@ -20,7 +22,8 @@ impl Route {
     pub fn find(registry: &Registry, from: Version, to: Version) -> Option<Self> {
         let steps = registry.path(from, to)?;
         let touches = steps.iter().flat_map(|step| step.touches()).collect();
-        Some(Self { steps, touches })
+        let applied = steps.iter().map(|step| format!("{} → {}", step.from(), step.to())).collect();
+        Some(Self { steps, touches, applied })
     }
 }
 

@@ -49,9 +49,10 @@ impl TargetSchema {
     /// All that is wrong with the object `root`, missing fields first.
     pub fn faults(&self, document: &Document<'_>, root: NodeId) -> Vec<SchemaFault> {
         let root = document.value(root);
-        let missing = self.fields.iter().filter(|field| field.is_required && root.get(field.name).is_none());
+        let values: Vec<_> = self.fields.iter().map(|field| (*field, root.get(field.name))).collect();
+        let missing = values.iter().filter(|(field, value)| field.is_required && value.is_none());
         let mut faults: Vec<_> = missing
-            .map(|field| SchemaFault {
+            .map(|(field, _)| SchemaFault {
                 code: Code::RequiredField,
                 text: format!("required field {} is missing", field.name),
                 at: None,
@@ -62,8 +63,8 @@ impl TargetSchema {
             text: format!("{path}{} is not {}", fault.below, fault.expected),
             at: fault.offset.or_else(|| root.key_offset(name)).map(|offset| document.place(offset)),
         };
-        for field in &self.fields {
-            let checked = root.get(field.name).map_or(Ok(()), |value| field.shape.check(value));
+        for (field, value) in values {
+            let checked = value.map_or(Ok(()), |value| field.shape.check(value));
             faults.extend(checked.err().map(|fault| wrong(field.name, &field.name, fault)));
         }
         for (path, shape) in self.additions.iter().filter(|(path, _)| !self.is_field(path)) {

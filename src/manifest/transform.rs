@@ -2,6 +2,7 @@
 
 mod apply;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -228,23 +229,20 @@ impl Transformer {
         let json = std::str::from_utf8(&scratch.text).expect("a record is UTF-8");
         let root = history::append(document, changed.root, json)?;
         let bytes = self.output(document, root);
-        let touches = if is_repair { self.repairs() } else { self.routes[&version].touches.clone() };
-        self.check_output(document, before, &bytes, &[changed.derived, touches].concat(), &mut scratch.after)?;
+        let declared =
+            if is_repair { Cow::Owned(self.repairs()) } else { Cow::Borrowed(&self.routes[&version].touches) };
+        let touches: Vec<&Touch> = changed.derived.iter().chain(&*declared).collect();
+        self.check_output(document, before, &bytes, &touches, &mut scratch.after)?;
         Ok(Verdict::Migrated(Migrated {
             bytes,
             from: version,
             to: self.target,
-            applied: self.applied(version),
+            applied: self.routes[&version].applied.clone(),
             checksum_before: record.checksum_before,
             checksum_after: record.checksum_after,
             changes: changed.texts,
             notices,
         }))
-    }
-
-    fn applied(&self, version: Version) -> Vec<String> {
-        let steps = &self.routes[&version].steps;
-        steps.iter().map(|step| format!("{} → {}", step.from(), step.to())).collect()
     }
 
     fn output(&self, document: &Document<'_>, root: NodeId) -> Vec<u8> {
@@ -273,7 +271,7 @@ impl Transformer {
         document: &mut Document<'_>,
         before: NodeId,
         bytes: &[u8],
-        touches: &[Touch],
+        touches: &[&Touch],
         arena: &mut Arena,
     ) -> Result<(), Refusal> {
         let depth_max = self.options.depth_max.max(RECORD_DEPTH);

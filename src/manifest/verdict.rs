@@ -1,5 +1,7 @@
 //! What becomes of one document.
 
+use std::sync::Arc;
+
 use super::code::{Code, Place, Status};
 use super::{Checksum, Version};
 
@@ -26,7 +28,7 @@ pub struct Migrated {
     /// Version after.
     pub to: Version,
     /// The steps in their order: `1.0.0 → 1.2.0`.
-    pub applied: Vec<String>,
+    pub applied: Arc<[String]>,
     /// What each step did, as the history record has it.
     pub changes: Vec<Vec<String>>,
     /// Of the document before (§5).

@@ -57,6 +57,9 @@ pub(super) struct Member {
     pub value: NodeId,
 }
 
+/// Up to so many members are looked through one by one.
+const FEW_MEMBERS: usize = 32;
+
 /// The memory of a document, for the next one to use.
 #[derive(Debug, Default)]
 pub struct Arena {
@@ -167,16 +170,31 @@ impl<'d> Value<'d> {
 
     /// The member `key` of an object; `None` for anything else.
     pub fn get(self, key: &str) -> Option<Self> {
-        let members = self.member_slice();
-        let found = members.binary_search_by(|member| self.at(member.key).compare_str(key)).ok()?;
-        Some(self.at(members[found].value))
+        Some(self.at(self.member(key)?.value))
     }
 
     /// Where the name of the member `key` is in the input.
     pub fn key_offset(self, key: &str) -> Option<usize> {
+        self.at(self.member(key)?.key).offset()
+    }
+
+    /// Among few members most are told apart by the lengths of their names.
+    fn member(self, key: &str) -> Option<&'d Member> {
         let members = self.member_slice();
+        if members.len() <= FEW_MEMBERS {
+            return members.iter().find(|member| self.at(member.key).is_key(key));
+        }
         let found = members.binary_search_by(|member| self.at(member.key).compare_str(key)).ok()?;
-        self.at(members[found].key).offset()
+        Some(&members[found])
+    }
+
+    fn is_key(self, text: &str) -> bool {
+        let node = self.node();
+        if node.flags & flag::ESCAPED == 0 {
+            (node.end - node.start) as usize == text.len() && self.lexeme() == text
+        } else {
+            self.compare_str(text) == Ordering::Equal
+        }
     }
 
     pub(super) fn member_slice(self) -> &'d [Member] {
