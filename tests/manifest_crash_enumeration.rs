@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::durable::{CrashFault, Disk, SimulatedDisk, read_file};
+use haul::manifest::Registry;
 use haul::manifest::migrate::{MigrationEnd, migrate};
-use haul::manifest::rollback::rollback;
+use haul::manifest::rollback::{RollbackRequest, rollback};
 use haul::manifest::run_options::{Durability, MigrateOptions};
 use haul::migration::Error;
 use haul::pipeline::{Control, Silent, StopToken};
@@ -57,7 +58,8 @@ fn run(disk: &SimulatedDisk, durability: Durability) -> Result<MigrationEnd, Err
 fn take_back(disk: &SimulatedDisk, run_id: &str) -> u64 {
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
-    let end = rollback(Arc::new(disk.clone()), Path::new(ROOT), run_id, &BTreeSet::new(), &control).unwrap();
+    let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
+    let end = rollback(Arc::new(disk.clone()), Path::new(ROOT), request, &control).unwrap();
     assert_eq!(end.refused, 0, "{:?}", end.findings);
     end.restored
 }
