@@ -72,5 +72,26 @@ fn fifty_kills_never_leave_half_a_manifest_and_the_rerun_ends_the_same() {
             current = Root::generated(MANIFESTS);
         }
     }
+    assert!(kills >= KILLS);
     assert!(stages.len() > 5, "kills fell on {stages:?} replaced files only");
+}
+
+#[test]
+fn a_second_run_names_the_first_and_the_first_goes_on() {
+    let root = Root::generated(1_000);
+    let slow = ["--now", NOW, "--rate-limit", "100"];
+    let mut first = root.command("migrate", &slow).stdout(Stdio::null()).spawn().unwrap();
+    let lock = root.path().join("migration/lock");
+    let owner = format!("pid {}", first.id());
+    while !std::fs::read_to_string(&lock).is_ok_and(|text| text.contains(&owner)) {
+        assert!(first.try_wait().unwrap().is_none(), "the first run ended before it held the lock");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let second = root.haul("migrate", &["--now", NOW]).expect(75);
+    assert!(second.stderr.contains(&owner), "{}", second.stderr);
+    assert!(first.try_wait().unwrap().is_none(), "the first run is not disturbed");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    root.haul("migrate", &["--now", NOW]).expect(0);
+    root.haul("verify", &[]).expect(0);
 }
