@@ -155,6 +155,20 @@ fn a_rollback_holds_files_against_the_inverse_of_breaking_steps() {
 }
 
 #[test]
+fn a_rollback_takes_back_the_files_that_are_named_and_refuses_those_of_no_run() {
+    let root = Root::new();
+    let (chosen, other) = (root.put("job", "a"), root.put("job", "b"));
+    let originals = [fs::read(&chosen).unwrap(), fs::read(&other).unwrap()];
+    let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+    let back = |file: &str| root.haul("rollback", &["--run", &run, "--yes", "--json", file]);
+    let refused = back("artifacts/job/none/manifest.json").expect(70);
+    assert!(refused.stdout.contains("it is no file that the run wrote"), "{}", refused.stdout);
+    assert_eq!(back("artifacts/job/a/manifest.json").expect(0).json()["restored"], 1);
+    assert_eq!(fs::read(&chosen).unwrap(), originals[0]);
+    assert_ne!(fs::read(&other).unwrap(), originals[1]);
+}
+
+#[test]
 fn a_dry_run_foretells_the_run_and_writes_nothing() {
     let root = Root::generated(120);
     root.put_bytes("job", "broken", b"{");

@@ -89,6 +89,7 @@ pub fn rollback(
     let inverses = Inverses { registry, mode: known.mode };
     let mut work = Work { tree, file_system, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
+    let mut not_written = files.clone();
     for_each_line(&*disk, directory.path(), |line| {
         let (number, is_of_run) = (line.number, line.run == run_id);
         let Entry::Written(written) = line.entry else { return Ok(()) };
@@ -97,6 +98,7 @@ pub fn rollback(
         if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
             return Ok(());
         }
+        not_written.remove(&path);
         work.take(number, path, written)?;
         if work.group.len() >= GROUP_FILES {
             work.restore_group(control)?;
@@ -105,6 +107,9 @@ pub fn rollback(
         Ok(())
     })?;
     work.restore_group(control)?;
+    if !work.end.stopped {
+        not_written.iter().for_each(|file| work.refuse(file, "it is no file that the run wrote".into()));
+    }
     observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
     let end = work.end;
     held.note(Some(run_id), "rolled-back", json!({ "restored": end.restored, "refused": end.refused }))?;
