@@ -65,6 +65,7 @@ pub mod status;
 pub mod survey;
 pub mod verify;
 
+pub use assess::MANIFEST_BYTES_MAX;
 pub use checksum::Checksum;
 pub use code::{Code, Place, Status};
 pub use inputs::{DocumentInputs, NoInputs};

@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::{RECORDS_NOUN, RootArgs, StepsArgs, below};
-use super::text::{FileFinding, documents, write_findings};
+use super::text::{TreeDocument, write_findings};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
@@ -43,15 +42,6 @@ pub struct RollbackCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    #[serde(flatten)]
-    end: &'a RollbackEnd,
-    findings: Vec<FileFinding<'a>>,
-    exit_code: u8,
-}
-
 impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
@@ -73,9 +63,8 @@ impl RollbackCommand {
             (_, 0) => exit::OK,
             _ => exit::CONFLICT,
         };
-        let findings = documents(&end.findings);
-        let document = Document { root: root.display().to_string(), end: &end, findings, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
+        let document = TreeDocument::new(root, &end, &end.findings, exit_code);
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         if end.stopped {
             watch.say_stopped();
         }
@@ -83,13 +72,7 @@ impl RollbackCommand {
     }
 }
 
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
-}
-
-fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
+fn render(text: &mut String, document: &TreeDocument<'_, RollbackEnd>) -> std::fmt::Result {
     let end = document.end;
     let how = if end.stopped { "stopped, to be gone on with" } else { "rolled back" };
     writeln!(text, "{}: run {} {how}", document.root, end.run_id)?;
