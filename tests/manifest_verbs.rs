@@ -194,7 +194,8 @@ fn list_versions_wins_over_a_named_file_and_changes_nothing() {
 #[test]
 fn history_tells_of_the_document_and_of_the_ledger() {
     let root = Root::new();
-    root.put("job", "run");
+    let text = manifest("job", "run", "1.0.0").replace("\"ok\"", "\"ok\", \"no binary64\": 1E400");
+    root.put_bytes("job", "run", text.as_bytes());
     root.migrate(&["--target-version", "1.1.0"]).expect(0);
     root.migrate(&[]).expect(0);
     let shown = root.haul("history", &["artifacts/job/run/manifest.json"]).expect(0).stdout;
@@ -203,6 +204,23 @@ fn history_tells_of_the_document_and_of_the_ledger() {
     assert_eq!(steps, ["1.0.0 → 1.1.0", "1.1.0 → 1.2.0"]);
     let written = shown.lines().filter(|line| line.contains(": written, ")).count();
     assert_eq!(written, 2, "{shown}");
+}
+
+#[test]
+fn a_missing_job_id_is_taken_from_the_directory_or_the_brief_on_request() {
+    for (how, id) in [("directory", "job"), ("brief", "from-brief")] {
+        let root = Root::new();
+        let path =
+            root.put_bytes("job", "run", manifest("job", "run", "1.0.0").replace("\"job_id\"", "\"x\"").as_bytes());
+        fs::create_dir(path.with_file_name("inputs")).unwrap();
+        fs::write(path.with_file_name("inputs").join("brief.yaml"), "title: t\njob_id: from-brief\n").unwrap();
+        assert_eq!(root.migrate(&[]).expect(3).codes(), ["E_REQUIRED_FIELD"]);
+        root.migrate(&["--derive-job-id", how]).expect(0);
+        let document: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(document["job_id"], id);
+        let first = document["migration_history"][0]["changes"][0][0].as_str().unwrap();
+        assert!(first.starts_with("Add job_id field (from "), "{first}");
+    }
 }
 
 #[test]
