@@ -6,7 +6,7 @@ mod manifest_common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,6 +103,22 @@ fn a_read_only_file_keeps_its_mode_there_and_back() {
     assert_eq!(manifests(&root.files()), manifests(&before), "bytes and mode are back");
     root.migrate(&[]).expect(0);
     assert_eq!(root.files(), migrated, "migrated again, the bytes are the same, and there is no second backup");
+}
+
+#[test]
+fn the_owner_goes_over_to_the_new_file_and_back() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    // Only a superuser may give files away.
+    let _ = chown(&path, Some(1234), Some(4321));
+    let owner = |path: &Path| (fs::metadata(path).unwrap().uid(), fs::metadata(path).unwrap().gid());
+    let before = owner(&path);
+    root.migrate(&[]).expect(0);
+    for name in root.files().keys() {
+        assert_eq!(owner(&root.artifacts().join(name)), before, "{}", name.display());
+    }
+    root.haul("rollback", &["--run", &run_id(&root), "--yes"]).expect(0);
+    assert_eq!(owner(&path), before);
 }
 
 #[test]
@@ -261,6 +277,7 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_next_run_completes()
     let bytes = |disk: &SimulatedDisk, run: u32| read_file(disk, Path::new(&path(run)), 1 << 20).unwrap();
     let reference = scene(3);
     run(&reference).unwrap();
+    println!("{} failures", reference.operations() * InjectedFault::ALL.len());
     for operation in 0..reference.operations() {
         for fault in InjectedFault::ALL {
             let disk = scene(3);
