@@ -5,9 +5,13 @@ mod cli_common;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
 use std::process::Stdio;
 
 use cli_common::{Done, Place};
+use haul::durable::RealDisk;
+use haul::migration::RunDirectory;
 use serde_json::json;
 
 const MANIFEST: &str = r#"{"schema_version": "1.1.0", "job_id": "j", "run_id": "r", "job_ref": "b", "job_type": "t",
@@ -105,4 +109,121 @@ fn steps_are_listed_drawn_and_proved() {
     assert_eq!(proved["steps"][1]["manifests"], 4, "{proved}");
     fs::write(place.path().join("steps.toml"), "[[step]]").unwrap();
     place.run(&["manifest", "steps", "list", "--steps-file", "steps.toml"]).expect(2);
+}
+
+/// An application's root `app` with one manifest, and the path of that.
+fn tree(place: &Place) -> String {
+    let directory = place.path().join("app/artifacts/job/run");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("manifest.json"), MANIFEST).unwrap();
+    "app/artifacts/job/run/manifest.json".to_owned()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_manifest_is_left_as_it_is_read_on_request() {
+    let place = place();
+    let file = tree(&place);
+    let (path, directory) = (place.path().join(&file), place.path().join("app/artifacts/job/run"));
+    let read = ["manifest", "read", &file, "--now", NOW];
+    let shown = place.run(&read).expect(0).stdout;
+    assert_eq!(fs::read_to_string(&path).unwrap(), MANIFEST);
+    let written = place.run(&[&read[..], &["--write-back"]].concat()).expect(0).stdout;
+    assert_eq!(written, shown);
+    assert_eq!(fs::read_to_string(&path).unwrap(), shown);
+    let [manifest, backup] = &names(&directory)[..] else { panic!("{:?}", names(&directory)) };
+    assert_eq!(manifest, "manifest.json");
+    assert_eq!(fs::read_to_string(directory.join(backup)).unwrap(), MANIFEST);
+    let ledger = || fs::read(place.path().join("app/migration/ledger.jsonl")).unwrap();
+    let before = ledger();
+    assert_eq!(place.run(&["manifest", "read", &file, "--write-back"]).expect(0).stdout, shown);
+    assert_eq!(ledger(), before, "a current file begins no run");
+    let status = place.run(&["manifest", "status", "app", "--json"]).expect(0).json();
+    let run = status["run"]["run_id"].as_str().unwrap();
+    place.run(&["manifest", "verify", "app"]).expect(0);
+    place.run(&["manifest", "rollback", "app", "--run", run, "--yes"]).expect(0);
+    assert_eq!(fs::read_to_string(&path).unwrap(), MANIFEST);
+}
+
+#[test]
+fn what_cannot_be_written_back_is_refused_and_left() {
+    let place = place();
+    let file = tree(&place);
+    let path = place.path().join(&file);
+    let read = ["manifest", "read", &file, "--write-back"];
+    place.run(&["manifest", "read", "manifest.json", "--write-back"]).expect(2);
+    place.run(&["manifest", "read", "manifest.json", "--write-back", "--root", "app"]).expect(2);
+    place.run(&["manifest", "read", "manifest.json", "--root", "app"]).expect(2);
+    fs::hard_link(&path, place.path().join("other")).unwrap();
+    let refused = place.run(&read).expect(65);
+    assert!(refused.stderr.contains("E_HARDLINK"), "{}", refused.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), MANIFEST);
+    fs::remove_file(place.path().join("other")).unwrap();
+    let held = RunDirectory::new(place.path().join("app/migration"));
+    let lock = held.lock(&RealDisk).unwrap();
+    let refused = place.run(&read).expect(75);
+    assert!(refused.stderr.contains("another run is active"), "{}", refused.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), MANIFEST);
+    drop(lock);
+    fs::write(&path, "{}").unwrap();
+    assert!(place.run(&read).expect(65).stderr.contains("E_NOT_A_MANIFEST"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
+}
+
+#[test]
+fn a_written_manifest_keeps_mode_and_owner() {
+    let place = place();
+    let path = place.path().join("manifest.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    // Only a superuser may give files away.
+    let _ = chown(&path, Some(1234), Some(4321));
+    let owner = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
+    };
+    let before = owner(&path);
+    run_with_input(&place, &["manifest", "write", "manifest.json"], &MANIFEST.replace("\"s\"", "\"done\"")).expect(0);
+    assert_eq!(owner(&path), before);
+    assert!(fs::read_to_string(&path).unwrap().contains("done"));
+}
+
+#[test]
+fn a_name_that_is_a_link_or_one_of_several_is_not_written() {
+    let place = place();
+    let path = place.path().join("manifest.json");
+    let write = |name: &str| run_with_input(&place, &["manifest", "write", name], MANIFEST);
+    symlink("manifest.json", place.path().join("link.json")).unwrap();
+    write("link.json").expect(1);
+    assert!(fs::symlink_metadata(place.path().join("link.json")).unwrap().is_symlink());
+    fs::hard_link(&path, place.path().join("second.json")).unwrap();
+    let refused = write("manifest.json").expect(65);
+    assert!(refused.stderr.contains("E_HARDLINK"), "{}", refused.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), MANIFEST);
+}
+
+#[test]
+fn steps_that_touch_what_a_run_is_are_refused_with_the_reason() {
+    let place = place();
+    for (operation, name) in [
+        ("add = [{ path = \"run_id\", value = \"x\", type = \"string\" }]", "run_id"),
+        ("add = [{ path = \"job_id\", value = \"x\", type = \"string\" }]", "job_id"),
+        ("copy = [{ from = \"job_id\", to = \"job_ref\", type = \"string\" }]", "job_ref"),
+        ("add = [{ path = \"doctrine.version\", value = \"x\", type = \"string\" }]", "doctrine.version"),
+        ("add = [{ path = \"input_snapshots\", json = \"{}\", type = \"object\" }]", "input_snapshots"),
+        ("add = [{ path = \"migration_history\", json = \"[]\", type = \"array\" }]", "migration_history"),
+    ] {
+        let step = format!("[[step]]\nfrom = \"1.2.0\"\nto = \"1.3.0\"\nchanges = [\"x\"]\n{operation}\n");
+        fs::write(place.path().join("steps.toml"), step).unwrap();
+        let said = format!("step 1.2.0 → 1.3.0: {name} is not for steps to change: it says which run this is");
+        for verb in [&["steps", "check"][..], &["steps", "list"], &["read", "manifest.json"]] {
+            let refused = place.run(&[&["manifest"], verb, &["--steps-file", "steps.toml"]].concat()).expect(2);
+            assert!(refused.stderr.contains(&said), "{}", refused.stderr);
+        }
+    }
 }

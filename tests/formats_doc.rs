@@ -205,3 +205,45 @@ fn constants_are_those_of_the_text() {
     assert_eq!((REVERSE_VERSION, size_of::<ReverseEntry>()), (1, 40));
     assert_eq!((NO_SEGMENT, NO_CONTENT, BLOCK_REBUILDS_SOURCE, NODE_TYPE_EPISODE), (u32::MAX, u32::MAX, 1, 0));
 }
+
+#[test]
+fn every_code_of_a_refusal_stands_in_its_table() {
+    use haul::manifest::Code::{self, *};
+    let all = [
+        Empty,
+        Bom,
+        Encoding,
+        Json,
+        Depth,
+        DuplicateKey,
+        Nonfinite,
+        Surrogate,
+        Number,
+        Root,
+        NotAManifest,
+        Unversioned,
+        VersionType,
+        VersionUnknown,
+        VersionFuture,
+        Downgrade,
+        HistoryType,
+        FieldType,
+        RequiredField,
+        Snapshot,
+        Schema,
+        InputSnapshots,
+        RunId,
+        JobId,
+        Doctrine,
+        Authority,
+        Drift,
+        Compatibility,
+        Hardlink,
+        Changed,
+        Io,
+    ];
+    assert_eq!(all.len(), Code::Io as usize + 1);
+    let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `E_")).map(cells);
+    let documented: Vec<_> = rows.map(|cells| (cells[0].trim_matches('`'), cells[1])).collect();
+    assert_eq!(documented, all.map(|code| (code.name(), code.status().name())));
+}

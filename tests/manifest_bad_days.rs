@@ -1,20 +1,23 @@
 //! What a migration of manifests meets on bad days, through the real binary, and its library where a disk must fail.
+//! `kill -9` at any moment has a file of its own, `manifest_kill.rs`.
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files directly")]
 
 mod manifest_common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use haul::durable::{Disk, InjectedFault, RealDisk, SimulatedDisk, read_file};
+use haul::manifest::Registry;
 use haul::manifest::migrate::{migrate, run_directory};
-use haul::manifest::rollback::rollback;
+use haul::manifest::rollback::{RollbackRequest, rollback};
 use haul::manifest::run_options::{Durability, MigrateOptions};
 use haul::migration::exit;
-use haul::pipeline::{Control, Silent, StopToken};
+use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use manifest_common::{NOW, Root, manifest, manifests};
 
 fn mode(path: &Path) -> u32 {
@@ -103,6 +106,22 @@ fn a_read_only_file_keeps_its_mode_there_and_back() {
 }
 
 #[test]
+fn the_owner_goes_over_to_the_new_file_and_back() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    // Only a superuser may give files away.
+    let _ = chown(&path, Some(1234), Some(4321));
+    let owner = |path: &Path| (fs::metadata(path).unwrap().uid(), fs::metadata(path).unwrap().gid());
+    let before = owner(&path);
+    root.migrate(&[]).expect(0);
+    for name in root.files().keys() {
+        assert_eq!(owner(&root.artifacts().join(name)), before, "{}", name.display());
+    }
+    root.haul("rollback", &["--run", &run_id(&root), "--yes"]).expect(0);
+    assert_eq!(owner(&path), before);
+}
+
+#[test]
 fn an_existing_backup_is_never_replaced() {
     let root = Root::new();
     let path = root.put("job", "run");
@@ -136,12 +155,12 @@ fn a_name_that_only_looks_like_a_backup_refuses_the_file() {
 fn a_large_manifest_is_replaced_whole() {
     let root = Root::new();
     let mut document: serde_json::Value = serde_json::from_str(&manifest("job", "run", "1.0.0")).unwrap();
-    for number in 0..12_000 {
+    for number in 0..16_000 {
         let entry = serde_json::json!({ "sha256": format!("{number:064x}"), "bytes": number });
         document["artifacts"][format!("outputs/{number:06}.md")] = entry;
     }
     let path = root.put_bytes("job", "run", serde_json::to_string(&document).unwrap().as_bytes());
-    assert!(fs::metadata(&path).unwrap().len() > 1_200_000);
+    assert!(fs::metadata(&path).unwrap().len() > 1_760_000);
     root.migrate(&[]).expect(0);
     let after: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(after["artifacts"], document["artifacts"]);
@@ -149,15 +168,37 @@ fn a_large_manifest_is_replaced_whole() {
 }
 
 #[test]
-fn a_tree_that_another_run_migrates_is_locked() {
+fn of_two_runs_at_once_the_second_names_the_owner_of_the_lock_and_changes_nothing() {
     let root = Root::new();
     root.put("job", "run");
     let directory = run_directory(root.path());
     directory.create(&RealDisk).unwrap();
     let lock = directory.lock(&RealDisk).unwrap();
-    root.migrate(&[]).expect(75);
+    let before = root.files();
+    let second = root.migrate(&[]).expect(75);
+    let owner = format!("pid {}", std::process::id());
+    assert!(second.stderr.contains("another run is active: ") && second.stderr.contains(&owner), "{}", second.stderr);
+    let done = root.haul("rollback", &["--run", "any", "--yes"]).expect(75);
+    assert!(done.stderr.contains(&owner), "{}", done.stderr);
+    assert_eq!(root.files(), before);
     drop(lock);
     root.migrate(&[]).expect(0);
+}
+
+#[test]
+fn a_lone_surrogate_is_refused_with_its_place_and_the_file_is_kept() {
+    let root = Root::new();
+    let text = manifest("job", "run", "1.0.0").replace("\"ok\"", "\n\"\\ud83d\"");
+    root.put_bytes("job", "run", text.as_bytes());
+    let before = root.files();
+    for mode in [&[][..], &["--compat"]] {
+        let code = if mode.is_empty() { 3 } else { 1 };
+        let done = root.migrate(mode).expect(code);
+        assert_eq!(done.codes(), ["E_SURROGATE"]);
+        let reason = done.json()["findings"][0]["reason"].as_str().unwrap().to_owned();
+        assert!(reason.ends_with("at line 2, column 2"), "{reason}");
+        assert_eq!(root.files(), before);
+    }
 }
 
 #[test]
@@ -196,7 +237,14 @@ fn backups_go_only_once_their_run_is_verified() {
     let clean = || root.haul("clean", &["--older-than", "0s", "--yes", "--json"]).expect(0).json()["removed"].clone();
     assert_eq!(clean(), 0);
     root.haul("verify", &[]).expect(0);
+    let with_backups = root.files();
     assert_ne!(clean(), 0);
+    assert_eq!(root.files(), manifests(&root.files()));
+    assert_eq!(clean(), 0);
+    // A crash may bring back what was removed last.
+    let (path, (bytes, _)) = with_backups.iter().find(|(path, _)| path.to_str().unwrap().ends_with(".backup")).unwrap();
+    fs::write(root.artifacts().join(path), bytes).unwrap();
+    assert_eq!(clean(), 1);
     assert_eq!(root.files(), manifests(&root.files()));
     root.haul("verify", &[]).expect(0);
 }
@@ -229,6 +277,7 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_next_run_completes()
     let bytes = |disk: &SimulatedDisk, run: u32| read_file(disk, Path::new(&path(run)), 1 << 20).unwrap();
     let reference = scene(3);
     run(&reference).unwrap();
+    println!("{} failures", reference.operations() * InjectedFault::ALL.len());
     for operation in 0..reference.operations() {
         for fault in InjectedFault::ALL {
             let disk = scene(3);
@@ -249,6 +298,36 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_next_run_completes()
     }
 }
 
+/// Writes to the first manifest once it was read: with the first batch of a run that replaces all of them at its end.
+struct Meddler {
+    disk: SimulatedDisk,
+    path: PathBuf,
+    is_done: AtomicBool,
+}
+
+const LATER: &[u8] = b"{\"later\": true}";
+
+impl Observer for Meddler {
+    fn observe(&self, event: &Event) {
+        if matches!(event, Event::BatchWritten { .. }) && !self.is_done.swap(true, Ordering::Relaxed) {
+            self.disk.remove_file(&self.path).unwrap();
+            self.disk.create_file(&self.path).unwrap().write_all_at(0, LATER).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_between_read_and_replace_is_refused_and_the_others_are_not() {
+    let (disk, path) = (scene(3), PathBuf::from("/app/artifacts/job/0/manifest.json"));
+    let meddler = Meddler { disk: disk.clone(), path: path.clone(), is_done: AtomicBool::new(false) };
+    let options = MigrateOptions { batch_records: 1, checkpoint_interval_records: 1000, ..options() };
+    let control = Control { stop: &StopToken::new(), observer: &meddler };
+    let end = migrate(Arc::new(disk.clone()), Path::new("/app"), &options, &control).unwrap();
+    assert_eq!((end.counts.migrated, end.counts.refused_failed), (2, 1));
+    assert_eq!(end.findings.first[0].id.as_deref(), Some("E_CHANGED"));
+    assert_eq!(read_file(&disk, &path, 1 << 20).unwrap(), LATER);
+}
+
 #[test]
 fn a_full_disk_stops_the_run_and_room_lets_it_go_on() {
     let stop = StopToken::new();
@@ -262,6 +341,7 @@ fn a_full_disk_stops_the_run_and_room_lets_it_go_on() {
     let end = run().unwrap();
     assert!(end.resumed);
     assert_eq!((end.counts.migrated, end.records), (8, 8));
-    let back = rollback(Arc::new(disk.clone()), Path::new("/app"), &end.run_id, &BTreeSet::new(), &control).unwrap();
+    let request = RollbackRequest { run_id: &end.run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
+    let back = rollback(Arc::new(disk.clone()), Path::new("/app"), request, &control).unwrap();
     assert_eq!(back.restored, 8);
 }

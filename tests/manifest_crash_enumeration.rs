@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::durable::{CrashFault, Disk, SimulatedDisk, read_file};
+use haul::manifest::Registry;
 use haul::manifest::migrate::{MigrationEnd, migrate};
-use haul::manifest::rollback::rollback;
+use haul::manifest::rollback::{RollbackRequest, rollback};
 use haul::manifest::run_options::{Durability, MigrateOptions};
 use haul::migration::Error;
 use haul::pipeline::{Control, Silent, StopToken};
@@ -57,7 +58,8 @@ fn run(disk: &SimulatedDisk, durability: Durability) -> Result<MigrationEnd, Err
 fn take_back(disk: &SimulatedDisk, run_id: &str) -> u64 {
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
-    let end = rollback(Arc::new(disk.clone()), Path::new(ROOT), run_id, &BTreeSet::new(), &control).unwrap();
+    let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
+    let end = rollback(Arc::new(disk.clone()), Path::new(ROOT), request, &control).unwrap();
     assert_eq!(end.refused, 0, "{:?}", end.findings);
     end.restored
 }
@@ -100,8 +102,10 @@ fn enumerate(durability: Durability) {
     assert_eq!((end.counts.migrated, end.records), (4, 4));
     let new = manifests(&disk);
     check_complete(&disk, &new, "no crash");
+    let mut images = 0;
     for operations in 0..=disk.operations() {
         for fault in faults() {
+            images += 1;
             let about = format!("{durability}, {operations} operations, {fault:?}");
             let image = disk.crash_image(operations, fault);
             check_whole(&image, &new, &about);
@@ -109,6 +113,7 @@ fn enumerate(durability: Durability) {
             check_complete(&image, &new, &about);
         }
     }
+    println!("a migration, --durability {durability}: {images} images");
 }
 
 #[test]
@@ -126,6 +131,7 @@ fn a_migration_without_syncs_survives_the_end_of_the_process() {
     let disk = scene();
     run(&disk, Durability::None).unwrap();
     let new = manifests(&disk);
+    println!("a migration, --durability none: {} images", disk.operations() + 1);
     for operations in 0..=disk.operations() {
         let about = format!("none, {operations} operations");
         let image = disk.crash_image(operations, CrashFault::AllKept);
@@ -145,8 +151,10 @@ fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
     assert_eq!(take_back(&disk, &run_id), 0);
     let originals: Manifests = RUNS.iter().map(|run| (path(run), old(run))).collect();
     assert_eq!(manifests(&disk), originals);
+    let mut images = 0;
     for operations in before..=disk.operations() {
         for fault in faults() {
+            images += 1;
             let about = format!("{operations} operations, {fault:?}");
             let image = disk.crash_image(operations, fault);
             check_whole(&image, &new, &about);
@@ -156,4 +164,5 @@ fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
             check_complete(&image, &new, &about);
         }
     }
+    println!("a rollback: {images} images");
 }

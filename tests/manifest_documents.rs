@@ -170,6 +170,23 @@ fn a_repair_adds_what_steps_would_have_added() {
 }
 
 #[test]
+fn instants_have_six_digits_or_in_compat_none_where_they_are_zero() {
+    for (mode, now, text) in [
+        (Mode::Strict, NOW, "2026-03-01T12:34:56.000000Z"),
+        (Mode::Compat, NOW, "2026-03-01T12:34:56Z"),
+        (Mode::Strict, "2026-03-01T13:34:56.7+01:00", "2026-03-01T12:34:56.700000Z"),
+        (Mode::Compat, "2026-03-01T13:34:56.7+01:00", "2026-03-01T12:34:56.700000Z"),
+    ] {
+        let options = TransformOptions { mode, ..TransformOptions::default() };
+        let registry = Arc::new(Registry::built_in());
+        let target = registry.latest();
+        let (_, output) =
+            migrated(&Transformer::new(registry, target, now.parse().unwrap(), options).unwrap(), &manifest());
+        assert_eq!(output["migration_history"][0]["applied_at"], text);
+    }
+}
+
+#[test]
 fn a_history_that_leads_elsewhere_is_said() {
     let odd = with(manifest(), "migration_history", json!([{"to_version": "1.1.0"}]));
     let (migrated, output) = migrated(&built_in(), &odd);

@@ -13,9 +13,11 @@ use std::time::Duration;
 use manifest_common::{Files, NOW, Root, manifests};
 
 const MANIFESTS: u64 = 5_000;
-const KILLS: u32 = 50;
-/// Slow enough that kills fall all over a run.
-const RATE: &str = "8000";
+/// Trees that are migrated under kills, and kills of each.
+const TREES: u64 = 6;
+const KILLS: u64 = 10;
+/// Slow enough for a dozen groups, so that kills fall all over a run.
+const RATE: &str = "2000";
 
 fn arguments() -> [&'static str; 10] {
     let course = ["--rate-limit", RATE, "--checkpoint-interval", "600", "--batch-size", "50"];
@@ -23,12 +25,24 @@ fn arguments() -> [&'static str; 10] {
     ["--now", NOW, "--parallel-workers", "2", a, b, c, d, e, f]
 }
 
-/// A moment within a run, by the number of the kill: spread over all of it, in no order.
-fn moment(kill: u32) -> Duration {
-    Duration::from_millis(u64::from(kill) * 179 % 613)
+fn ledger_bytes(root: &Root) -> u64 {
+    std::fs::metadata(root.path().join("migration/ledger.jsonl")).map_or(0, |metadata| metadata.len())
 }
 
-fn check(root: &Root, old: &Files, new: &Files, kill: u32) -> u64 {
+/// Starts a run, kills it once the ledger is so long and a moment has passed, and says whether that hit it.
+fn killed(root: &Root, at_bytes: u64, delay: Duration) -> bool {
+    let mut child = root.command("migrate", &arguments()).stdout(Stdio::null()).spawn().unwrap();
+    while ledger_bytes(root) < at_bytes && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_micros(500));
+    }
+    thread::sleep(delay);
+    let is_alive = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    is_alive
+}
+
+fn check(root: &Root, old: &Files, new: &Files, kill: u64) -> u64 {
     let found = root.files();
     let mut replaced = 0;
     for (path, before) in old {
@@ -47,30 +61,49 @@ fn check(root: &Root, old: &Files, new: &Files, kill: u32) -> u64 {
 
 #[test]
 fn fifty_kills_never_leave_half_a_manifest_and_the_rerun_ends_the_same() {
-    let root = Root::generated(MANIFESTS);
-    let old = manifests(&root.files());
+    let old = manifests(&Root::generated(MANIFESTS).files());
     let reference = Root::generated(MANIFESTS);
     reference.haul("migrate", &["--now", NOW]).expect(0);
     let expected = reference.files();
     let new = manifests(&expected);
 
+    let whole_bytes = ledger_bytes(&reference);
     let (mut kills, mut stages) = (0, BTreeSet::new());
-    let mut current = root;
-    while kills < KILLS {
-        let mut child = current.command("migrate", &arguments()).stdout(Stdio::null()).spawn().unwrap();
-        thread::sleep(moment(kills));
-        let alive = child.try_wait().unwrap().is_none();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        kills += u32::from(alive);
-        stages.insert(check(&current, &old, &new, kills));
-        if !alive || kills % 10 == 0 {
-            current.haul("migrate", &arguments()).expect(0);
-            assert_eq!(current.files(), expected, "after {kills} kills");
-            let ledger = current.haul("verify", &["--json"]).expect(0).json();
-            assert_eq!(ledger["ledger_files"], ledger["backups"], "{ledger}");
-            current = Root::generated(MANIFESTS);
+    for tree in 0..TREES {
+        let root = Root::generated(MANIFESTS);
+        for kill in 0..KILLS {
+            // Over the whole run, and elsewhere in each tree.
+            let at_bytes = whole_bytes * (kill * TREES + tree) / (KILLS * TREES);
+            let delay = Duration::from_millis((tree * KILLS + kill) * 7 % 23);
+            kills += u64::from(killed(&root, at_bytes, delay));
+            stages.insert(check(&root, &old, &new, kills));
         }
+        root.haul("migrate", &arguments()).expect(0);
+        assert_eq!(root.files(), expected, "after {kills} kills");
+        let ledger = root.haul("verify", &["--json"]).expect(0).json();
+        assert_eq!(ledger["ledger_files"], ledger["backups"], "{ledger}");
     }
-    assert!(stages.len() > 5, "kills fell on {stages:?} replaced files only");
+    println!("{kills} kills, at {stages:?} of {MANIFESTS} replaced");
+    assert!(kills >= 50, "only {kills} kills hit a run");
+    assert!(stages.len() > 10, "kills fell on {stages:?} replaced files only");
+}
+
+#[test]
+fn a_second_run_names_the_first_and_the_first_goes_on() {
+    let root = Root::generated(1_000);
+    let slow = ["--now", NOW, "--rate-limit", "100"];
+    let mut first = root.command("migrate", &slow).stdout(Stdio::null()).spawn().unwrap();
+    let lock = root.path().join("migration/lock");
+    let owner = format!("pid {}", first.id());
+    while !std::fs::read_to_string(&lock).is_ok_and(|text| text.contains(&owner)) {
+        assert!(first.try_wait().unwrap().is_none(), "the first run ended before it held the lock");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let second = root.haul("migrate", &["--now", NOW]).expect(75);
+    assert!(second.stderr.contains(&owner), "{}", second.stderr);
+    assert!(first.try_wait().unwrap().is_none(), "the first run is not disturbed");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    root.haul("migrate", &["--now", NOW]).expect(0);
+    root.haul("verify", &[]).expect(0);
 }

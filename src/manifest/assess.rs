@@ -13,6 +13,8 @@ use crate::migration::{Finding, Severity};
 
 /// The longest file that is read.
 pub const MANIFEST_BYTES_MAX: u64 = 256 << 20;
+/// Space on the disk comes in such pieces.
+pub const BLOCK_BYTES: u64 = 4096;
 
 /// Outcomes and findings of some of the files.
 #[derive(Debug, Default)]

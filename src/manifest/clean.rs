@@ -37,24 +37,21 @@ struct Run {
     began_at: Option<Timestamp>,
 }
 
-/// Runs that were verified, ended, and began before `before`; with the lines that later runs still need.
+/// Runs that were verified, ended, and began before `before`; with the backups that other runs still need. What the ledger
+/// calls removed is removed again: a crash may have kept it.
 struct Removable {
     runs: BTreeMap<String, Timestamp>,
     /// Backups that a run refers to which keeps its own.
     kept: HashSet<PathBuf>,
-    /// Lines whose backups were removed before.
-    removed: HashSet<u64>,
 }
 
 fn removable(disk: &dyn Disk, root: &Path, before: Timestamp) -> Result<Removable, Error> {
     let directory = run_directory(root);
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
-    let mut removed = HashSet::new();
     for_each_line(disk, directory.path(), |line| {
         match line.entry {
             Entry::Verified => runs.entry(line.run).or_default().is_verified = true,
             Entry::Began { .. } => runs.entry(line.run.clone()).or_default().began_at = began_at(&line.run),
-            Entry::Removed { line, .. } => _ = removed.insert(line),
             _ => {}
         }
         Ok(())
@@ -70,7 +67,7 @@ fn removable(disk: &dyn Disk, root: &Path, before: Timestamp) -> Result<Removabl
         }
         Ok(())
     })?;
-    Ok(Removable { runs, kept, removed })
+    Ok(Removable { runs, kept })
 }
 
 /// The instant in the id of a run.
@@ -90,8 +87,7 @@ fn for_each_backup(
     for_each_line(disk, run_directory(root).path(), |line| {
         let Entry::Written(written) = line.entry else { return Ok(()) };
         let backup = written.backup_path().unwrap_or_default();
-        let is_wanted = removable.runs.contains_key(&line.run) && !removable.removed.contains(&line.number);
-        if !is_wanted || removable.kept.contains(&backup) {
+        if !removable.runs.contains_key(&line.run) || removable.kept.contains(&backup) {
             return Ok(());
         }
         match tree.file_state(&backup)? {

@@ -82,7 +82,8 @@ impl Declared {
         let paths: Vec<_> = touches.iter().flat_map(Touch::paths).collect();
         for (at, path) in paths.iter().enumerate() {
             if PROTECTED.contains(&&*path[0]) {
-                return Err(format!("{path} is not for steps to change"));
+                let why = "it says which run this is and what went into it, or is haul's own (invariants 1 to 4)";
+                return Err(format!("{path} is not for steps to change: {why}"));
             }
             if let Some(other) = paths[..at].iter().find(|other| path.is_within(other) || other.is_within(path)) {
                 return Err(format!("two operations change {path} and {other}"));

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::assess::{MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, judge};
+use super::assess::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, judge};
 use super::backup::Original;
 use super::code::Code;
 use super::outcome::Counts;
@@ -20,9 +20,6 @@ use super::{Refusal, Transformer};
 use crate::durable::{DiskError, FileState, ReadRoot};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
-
-/// Space on the disk comes in such pieces.
-const BLOCK_BYTES: u64 = 4096;
 
 /// What a migration would do.
 #[derive(Debug, Clone, Serialize)]

@@ -85,8 +85,7 @@ impl<'e, 'a> Edit<'e, 'a> {
 
     /// Takes away what is at `path`, if anything is.
     pub fn remove(&mut self, path: &KeyPath) -> Result<(), Refusal> {
-        let root =
-            self.document.without(self.root, path).map_err(|fault| Refusal::new(fault.code, fault.what.into()))?;
+        let root = self.document.without(self.root, path)?;
         self.changed |= root != self.root;
         self.root = root;
         Ok(())
@@ -114,10 +113,9 @@ impl<'e, 'a> Edit<'e, 'a> {
     }
 
     fn set(&mut self, path: &KeyPath, value: NodeId) -> Result<(), Refusal> {
-        match self.document.with(self.root, path, value) {
-            Ok(Some(root)) => self.root = root,
-            Ok(None) => return Err(self.refuse(path, format!("{path} cannot be set: what it is in is no object"))),
-            Err(fault) => return Err(Refusal::new(fault.code, fault.what.into())),
+        match self.document.with(self.root, path, value)? {
+            Some(root) => self.root = root,
+            None => return Err(self.refuse(path, format!("{path} cannot be set: what it is in is no object"))),
         }
         self.changed = true;
         Ok(())

@@ -130,20 +130,21 @@ impl Check<'_> {
             Ok(None) => return,
             Err(text) => return self.fatal("E_DOCTRINE", text),
         };
-        let Ok(resolved) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
+        let Ok(resolved) = Document::parse(&bytes, &ReadOptions::default()) else {
             return self.fatal("E_DOCTRINE", format!("{DOCTRINE} is not JSON"));
         };
+        let resolved = |key: &str| resolved.root().get(key).and_then(Value::as_str);
         for key in ["doctrine_id", "version", "sha256"] {
             let named = doctrine.get(key).and_then(Value::as_str);
-            if let (Some(named), Some(found)) = (named, resolved[key].as_str())
+            if let (Some(named), Some(found)) = (named, resolved(key))
                 && *named != *found
             {
                 self.fatal("E_DOCTRINE", format!("{key} is {named}, {DOCTRINE} says {found}"));
             }
         }
         let sha256 = doctrine.get("sha256").and_then(Value::as_str);
-        if let (Some(sha256), Some(content)) = (sha256, resolved["content"].as_str()) {
-            let digest = hex(&Sha256::digest(content).into());
+        if let (Some(sha256), Some(content)) = (sha256, resolved("content")) {
+            let digest = hex(&Sha256::digest(content.as_bytes()).into());
             if sha256.trim_start_matches("sha256:") != digest {
                 self.fatal("E_DOCTRINE", format!("sha256 is {sha256}, the content of {DOCTRINE} has {digest}"));
             }

@@ -54,14 +54,13 @@ fn separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T))
 
 /// `root` with one more record, which `json` describes, in its history.
 pub(super) fn append(document: &mut Document<'_>, root: NodeId, json: &str) -> Result<NodeId, Refusal> {
-    let fault = |fault: super::json::JsonFault| Refusal::new(fault.code, fault.what.into());
-    let record = document.graft(json).map_err(fault)?;
+    let record = document.graft(json)?;
     let history = match document.value(root).get(HISTORY).map(Value::id) {
         Some(history) => history,
-        None => document.graft("[]").map_err(fault)?,
+        None => document.graft("[]")?,
     };
     let longer = document.with_item(history, record);
-    let root = document.with(root, &[HISTORY.to_owned()], longer).map_err(fault)?;
+    let root = document.with(root, &[HISTORY.to_owned()], longer)?;
     root.ok_or_else(|| Refusal::new(Code::Root, "the document is no object".into()))
 }
 
@@ -103,7 +102,6 @@ pub enum HistoryCheck {
 
 /// Recomputes the `checksum_after` of the last record of `document`.
 pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Refusal> {
-    let fault = |fault: super::json::JsonFault| Refusal::new(fault.code, fault.what.into());
     let root = document.root();
     let Some(history) = root.get(HISTORY).filter(|history| history.kind() == Kind::Array) else {
         return Ok(HistoryCheck::NoRecord);
@@ -116,13 +114,13 @@ pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Re
     let mut buffer = Vec::new();
     let mut matches = |value: Value<'_>| Checksum::of_value(value, &mut buffer).to_string() == recorded;
     if records == 1 {
-        let without = document.without(root_id, &path).map_err(fault)?;
+        let without = document.without(root_id, &path)?;
         if matches(document.value(without)) {
             return Ok(HistoryCheck::Matches(ChecksumForm::WithoutHistory));
         }
     }
     let shorter = document.without_last_item(history_id);
-    let before = document.with(root_id, &path, shorter).map_err(fault)?.unwrap_or(root_id);
+    let before = document.with(root_id, &path, shorter)?.unwrap_or(root_id);
     let is_match = matches(document.value(before));
     Ok(if is_match { HistoryCheck::Matches(ChecksumForm::WithHistory) } else { HistoryCheck::Differs })
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::assess::MANIFEST_BYTES_MAX;
+use super::head::HISTORY;
+use super::json::{Document, Kind, ReadOptions, push_compact};
 use super::ledger::{Entry, Line, file_text, for_each_line};
 use super::migrate::run_directory;
 use super::settle::digest_of;
 use crate::durable::{Disk, read_file};
 use crate::migration::Error;
-
-/// The longest file of which the history is shown.
-const SHOWN_BYTES_MAX: u64 = 256 << 20;
 
 /// What was done to one file.
 #[derive(Debug, Clone, Serialize)]
@@ -38,12 +38,23 @@ pub fn history_of(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHisto
         Ok(())
     })?;
     let sha256 = digest_of(&*disk.root(root)?, file)?.map(|(digest, _)| digest);
-    let document = match sha256 {
-        Some(_) => serde_json::from_slice(&read_file(disk, &root.join(file), SHOWN_BYTES_MAX)?).unwrap_or(Value::Null),
-        None => Value::Null,
+    let records = match sha256 {
+        Some(_) => records(&read_file(disk, &root.join(file), MANIFEST_BYTES_MAX)?),
+        None => Vec::new(),
     };
-    let records = document["migration_history"].as_array().cloned().unwrap_or_default();
     Ok(FileHistory { file: name, sha256, records, ledger })
+}
+
+/// The records in the history of a document, whatever else is in it.
+fn records(bytes: &[u8]) -> Vec<Value> {
+    let options = ReadOptions { bom_strip: true, last_member_wins: true, ..ReadOptions::default() };
+    let Ok(document) = Document::parse(bytes, &options) else { return Vec::new() };
+    let Some(history) = document.root().get(HISTORY).filter(|history| history.kind() == Kind::Array) else {
+        return Vec::new();
+    };
+    let mut text = Vec::new();
+    push_compact(&mut text, history);
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 fn named_in(entry: &Entry) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! Whether a migrated document can be taken back: what a rollback checks before it restores a backup (§12).
 
 use super::job_id::JOB_ID;
-use super::json::{Document, JsonFault, Numbers, ReadOptions};
+use super::json::{Document, Numbers, ReadOptions};
 use super::path::KeyPath;
 use super::route::Route;
 use super::shape::Shape;
@@ -36,9 +36,5 @@ pub fn check_inverse(
 }
 
 fn parse<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<Document<'a>, Refusal> {
-    let refuse = |fault: JsonFault| {
-        let at = Some(fault.place(bytes));
-        Refusal { at, ..Refusal::new(fault.code, fault.what.into()) }
-    };
-    Document::parse(bytes, options).map_err(refuse)
+    Document::parse(bytes, options).map_err(|fault| Refusal::of_fault(&fault, bytes))
 }

@@ -12,6 +12,21 @@ pub enum Mode {
     Compat,
 }
 
+impl Mode {
+    /// As settings begin with it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Compat => "compat",
+        }
+    }
+
+    /// The mode of a run with these settings.
+    pub fn of_settings(settings: &str) -> Self {
+        if settings.split(' ').next() == Some(Self::Compat.name()) { Self::Compat } else { Self::Strict }
+    }
+}
+
 /// Where a missing `job_id` comes from (D6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeriveJobId {

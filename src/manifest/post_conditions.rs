@@ -2,7 +2,7 @@
 
 use super::code::Code;
 use super::head::{HISTORY, VERSION};
-use super::json::{Document, JsonFault, Kind, Layout, NodeId, Numbers, Value, first_difference, is_equal, push_layout};
+use super::json::{Document, Kind, Layout, NodeId, Numbers, Value, first_difference, is_equal, push_layout};
 use super::path::KeyPath;
 use super::step::Touch;
 use super::verdict::Refusal;
@@ -52,14 +52,14 @@ fn stages(before: &mut Document<'_>, root: NodeId, touches: &[&Touch]) -> Result
         };
         let moved = removed.and_then(|path| before.value(root).at_path(path)).map(Value::id);
         if let Some(path) = removed {
-            root = before.without(root, path).map_err(fault)?;
+            root = before.without(root, path)?;
         }
         if let Some(path) = set {
             let value = match moved {
                 Some(value) => value,
-                None => before.graft("null").map_err(fault)?,
+                None => before.graft("null")?,
             };
-            let changed = before.with(root, path, value).map_err(fault)?;
+            let changed = before.with(root, path, value)?;
             root = changed.ok_or_else(|| drift(&format!("{path} is in no object")))?;
         }
     }
@@ -67,7 +67,7 @@ fn stages(before: &mut Document<'_>, root: NodeId, touches: &[&Touch]) -> Result
 }
 
 /// Members that say whose run it is and what went into it, and the code if one of them is not what it was.
-const IDENTITY: [(&str, Code); 5] = [
+pub(super) const IDENTITY: [(&str, Code); 5] = [
     ("input_snapshots", Code::InputSnapshots),
     ("run_id", Code::RunId),
     ("job_id", Code::JobId),
@@ -108,12 +108,12 @@ impl Reverted<'_, '_> {
     }
 
     fn remove(&mut self, path: &[String]) -> Result<(), Refusal> {
-        self.root = self.document.without(self.root, path).map_err(fault)?;
+        self.root = self.document.without(self.root, path)?;
         Ok(())
     }
 
     fn set(&mut self, path: &[String], value: NodeId) -> Result<(), Refusal> {
-        let root = self.document.with(self.root, path, value).map_err(fault)?;
+        let root = self.document.with(self.root, path, value)?;
         self.root = root.ok_or_else(|| drift(&format!("{} is no object", path[0])))?;
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Reverted<'_, '_> {
         let mut json = Vec::new();
         push_layout(&mut json, value, Layout { numbers: Numbers::Lexemes, final_newline: false });
         let json = String::from_utf8(json).expect("what is written is UTF-8");
-        let value = self.document.graft(&json).map_err(fault)?;
+        let value = self.document.graft(&json)?;
         self.set(path, value)
     }
 
@@ -196,8 +196,4 @@ impl Reverted<'_, '_> {
         }
         self.set(&path, shorter)
     }
-}
-
-fn fault(fault: JsonFault) -> Refusal {
-    Refusal::new(fault.code, fault.to_string())
 }

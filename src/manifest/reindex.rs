@@ -1,25 +1,23 @@
-//! The index of a tree: one row a run, always made from the manifests and never read to decide anything (§11).
+//! The index made anew from the manifests. Nothing is ever decided by reading it (§11, invariant 5).
 
+use std::fs::metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, params};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::assess::MANIFEST_BYTES_MAX;
+use super::index::{Row, failed};
+use super::json::{Document, ReadOptions, Value};
 use super::reader::EntryReader;
 use super::run_options::MigrateOptions;
-use super::scan::{Entry, Found};
-use crate::durable::{DiskError, FileState, ReadRoot};
+use super::scan::{Entry, Found, PassedOver};
+use crate::durable::{FileState, ReadRoot};
 use crate::migration::Error;
 use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
 
-/// Columns, in the order of every sink.
-pub const COLUMNS: [&str; 9] =
-    ["job_id", "run_id", "job_ref", "job_type", "status", "inputs_hash", "artifact_dir", "manifest_json", "indexed_at"];
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS artifacts (job_id TEXT NOT NULL, run_id TEXT NOT NULL, job_ref TEXT, \
     job_type TEXT, status TEXT, inputs_hash TEXT, artifact_dir TEXT NOT NULL, manifest_json TEXT NOT NULL, \
     indexed_at TEXT NOT NULL, schema_version TEXT, is_legacy INTEGER NOT NULL, PRIMARY KEY (job_id, run_id)); \
@@ -33,49 +31,32 @@ const INSERT: &str = "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 
     schema_version = excluded.schema_version, is_legacy = excluded.is_legacy WHERE excluded.is_legacy < is_legacy";
 /// Links to runs from before jobs had directories lie here.
 const LEGACY: &str = "artifacts/runs/";
+const BYTE_ORDER_MARK: char = '\u{feff}';
+/// Whatever some version of a migration takes is in the index too: it is no place to refuse anything.
+const READ: ReadOptions =
+    ReadOptions { depth_max: 1000, bom_strip: true, last_member_wins: true, compat_numbers: false };
 
 /// What an index was made of.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ReindexEnd {
     /// Rows.
     pub rows: u64,
-    /// Manifests that are not in the index: no JSON, or without the two parts of the key.
+    /// Manifests that are not in the index: no JSON, without the two parts of the key, or with a NUL in a column.
     pub left_out: u64,
     /// Links in the tree, whose targets are indexed where they lie; none is removed.
     pub links: u64,
+    /// Those of them that lead nowhere.
+    pub dangling_links: u64,
     /// True if it was asked to stop; the index is what it was.
     pub stopped: bool,
     /// The first of the manifests that are left out.
     pub left_out_paths: Vec<PathBuf>,
+    /// The first of the links that lead nowhere.
+    pub dangling_paths: Vec<PathBuf>,
 }
 
-/// One row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Row {
-    /// Key, first part.
-    pub job_id: String,
-    /// Key, second part.
-    pub run_id: String,
-    /// As the manifest has it.
-    pub job_ref: Option<String>,
-    /// As the manifest has it.
-    pub job_type: Option<String>,
-    /// As the manifest has it.
-    pub status: Option<String>,
-    /// As the manifest has it.
-    pub inputs_hash: Option<String>,
-    /// Directory of the manifest, relative to the root.
-    pub artifact_dir: String,
-    /// The manifest.
-    pub manifest_json: String,
-    /// When the manifest was last written.
-    pub indexed_at: String,
-    /// As the manifest has it.
-    pub schema_version: Option<String>,
-}
-
-/// Paths that are shown of manifests left out.
-const LEFT_OUT_SHOWN: usize = 100;
+/// Paths that are shown of each kind.
+const PATHS_SHOWN: usize = 100;
 
 /// Makes the index anew in `database`, in one transaction, and gives it back: readers see the old one or the new one.
 pub fn reindex(
@@ -100,96 +81,6 @@ pub fn reindex(
     Ok((end, database))
 }
 
-/// What rows a query asks for; what is `None` is not asked.
-#[derive(Debug, Clone, Default)]
-pub struct Query {
-    /// `job_id`.
-    pub job: Option<String>,
-    /// `schema_version`.
-    pub version: Option<String>,
-    /// `status`.
-    pub status: Option<String>,
-}
-
-/// Shows `visit` the rows that a query asks for, by key.
-pub fn query(
-    database: &Connection,
-    query: &Query,
-    mut visit: impl FnMut(Row) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let asked = [("job_id", &query.job), ("schema_version", &query.version), ("status", &query.status)];
-    let asked: Vec<_> = asked.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))).collect();
-    let conditions: String = asked.iter().map(|(column, _)| format!(" AND {column} = ?")).collect();
-    let columns = COLUMNS.join(", ");
-    let text = format!("SELECT {columns}, schema_version FROM artifacts WHERE 1{conditions} ORDER BY job_id, run_id");
-    let mut statement = database.prepare(&text).map_err(failed)?;
-    let values = asked.into_iter().map(|(_, value)| Sql::Text(value));
-    let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        visit(read_row(row).map_err(failed)?)?;
-    }
-    Ok(())
-}
-
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        job_id: row.get(0)?,
-        run_id: row.get(1)?,
-        job_ref: row.get(2)?,
-        job_type: row.get(3)?,
-        status: row.get(4)?,
-        inputs_hash: row.get(5)?,
-        artifact_dir: row.get(6)?,
-        manifest_json: row.get(7)?,
-        indexed_at: row.get(8)?,
-        schema_version: row.get(9)?,
-    })
-}
-
-/// What SQLite says.
-pub fn failed(error: rusqlite::Error) -> Error {
-    Error::Program {
-        what: format!("the index cannot be used: {error}"),
-        next: "give the path of an index, or of a file that is not there yet".into(),
-        temporary: matches!(
-            error.sqlite_error_code(),
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
-        ),
-    }
-}
-
-/// An upsert of the row for PostgreSQL.
-pub fn upsert_text(row: &Row) -> String {
-    let quoted = |text: &Option<String>| match text {
-        Some(text) => format!("'{}'", text.replace('\'', "''")),
-        None => "NULL".to_owned(),
-    };
-    let some = |text: &str| quoted(&Some(text.to_owned()));
-    let values = [
-        some(&row.job_id),
-        some(&row.run_id),
-        quoted(&row.job_ref),
-        quoted(&row.job_type),
-        quoted(&row.status),
-        quoted(&row.inputs_hash),
-        some(&row.artifact_dir),
-        format!("{}::jsonb", some(&row.manifest_json)),
-        format!("{}::timestamptz", some(&row.indexed_at)),
-    ];
-    let updates: Vec<_> = COLUMNS[2..].iter().map(|column| format!("{column} = EXCLUDED.{column}")).collect();
-    format!(
-        "INSERT INTO artifacts ({}) VALUES ({}) ON CONFLICT (job_id, run_id) DO UPDATE SET {};",
-        COLUMNS.join(", "),
-        values.join(", "),
-        updates.join(", ")
-    )
-}
-
-/// Writes a line, and says where it went wrong if it did.
-pub fn write_line(out: &mut dyn std::io::Write, line: &str) -> Result<(), Error> {
-    writeln!(out, "{line}").map_err(|e| DiskError::new("write to", Path::new("standard output"), e).into())
-}
-
 struct RowMaker<'a> {
     root: &'a dyn ReadRoot,
 }
@@ -199,6 +90,7 @@ struct Rows {
     rows: Vec<Row>,
     left_out: Vec<PathBuf>,
     links: u64,
+    dangling: Vec<PathBuf>,
 }
 
 impl Converter for RowMaker<'_> {
@@ -211,7 +103,11 @@ impl Converter for RowMaker<'_> {
         let mut made = Rows::default();
         for Entry { path, found } in entries {
             match found {
-                Found::PassedOver(super::scan::PassedOver::Link) => made.links += 1,
+                Found::PassedOver(PassedOver::Link) => {
+                    made.links += 1;
+                    let leads_nowhere = metadata(self.root.path().join(&path)).is_err();
+                    made.dangling.extend(leads_nowhere.then_some(path));
+                }
                 Found::PassedOver(_) | Found::Leftover => {}
                 Found::Unreadable(_) => made.left_out.push(path),
                 Found::Manifest => match self.row(&path, scratch) {
@@ -227,10 +123,10 @@ impl Converter for RowMaker<'_> {
 impl RowMaker<'_> {
     fn row(&self, path: &Path, bytes: &mut Vec<u8>) -> Option<Row> {
         let state = self.root.read_file(path, MANIFEST_BYTES_MAX, bytes).ok()?;
+        let document = Document::parse(bytes, &READ).ok()?;
+        let field = |key: &str| document.root().get(key).and_then(Value::as_str).map(|text| text.into_owned());
         let text = std::str::from_utf8(bytes).ok()?;
-        let document: Value = serde_json::from_str(text).ok()?;
-        let field = |key: &str| document[key].as_str().map(str::to_owned);
-        Some(Row {
+        let row = Row {
             job_id: field("job_id")?,
             run_id: field("run_id")?,
             job_ref: field("job_ref"),
@@ -238,11 +134,19 @@ impl RowMaker<'_> {
             status: field("status"),
             inputs_hash: field("inputs_hash"),
             artifact_dir: path.parent()?.to_str()?.to_owned(),
-            manifest_json: text.to_owned(),
+            manifest_json: text.trim_start_matches(BYTE_ORDER_MARK).to_owned(),
             indexed_at: modified_at(&state),
             schema_version: field("schema_version"),
-        })
+        };
+        (!has_nul(&row)).then_some(row)
     }
+}
+
+/// No text of PostgreSQL holds a NUL, and one row would fail them all.
+fn has_nul(row: &Row) -> bool {
+    let optional = [&row.job_ref, &row.job_type, &row.status, &row.inputs_hash, &row.schema_version];
+    let texts = [&row.job_id, &row.run_id, &row.artifact_dir].into_iter();
+    texts.chain(optional.into_iter().flatten()).any(|text| text.contains('\0'))
 }
 
 fn modified_at(state: &FileState) -> String {
@@ -285,12 +189,18 @@ impl Writer for RowWriter {
         }
         self.end.links += made.links;
         self.end.left_out += made.left_out.len() as u64;
-        let room = LEFT_OUT_SHOWN.saturating_sub(self.end.left_out_paths.len());
-        self.end.left_out_paths.extend(made.left_out.into_iter().take(room));
+        self.end.dangling_links += made.dangling.len() as u64;
+        extend_shown(&mut self.end.left_out_paths, made.left_out);
+        extend_shown(&mut self.end.dangling_paths, made.dangling);
         Ok(())
     }
 
     fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
         Ok(NothingToCommit::default())
     }
+}
+
+fn extend_shown(shown: &mut Vec<PathBuf>, paths: Vec<PathBuf>) {
+    let room = PATHS_SHOWN.saturating_sub(shown.len());
+    shown.extend(paths.into_iter().take(room));
 }

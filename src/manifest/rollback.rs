@@ -13,8 +13,10 @@ use super::backup::write_temporary;
 use super::ledger::{Entry, Ledger, Position, Written, for_each_line};
 use super::migrate::run_directory;
 use super::names;
+use super::route::Route;
 use super::settle::{Begun, digest_of, settle};
 use super::state::{CHECKPOINT_KIND, RunState};
+use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
 use crate::migration::{Error, FirstFindings, HeldRun, Severity, Stage};
 use crate::pipeline::{Control, Event, Phase};
@@ -33,6 +35,8 @@ pub struct RollbackEnd {
     pub already_restored: u64,
     /// Files that stay as they are, because they are not what the run wrote.
     pub refused: u64,
+    /// Of the files restored, those to which the declared inverse of breaking steps was held first.
+    pub inverses_checked: u64,
     /// True if it was asked to stop; the same command goes on.
     pub stopped: bool,
     /// Each refused file.
@@ -40,15 +44,27 @@ pub struct RollbackEnd {
     pub findings: FirstFindings,
 }
 
+/// What is to be taken back.
+#[derive(Clone, Copy)]
+pub struct RollbackRequest<'a> {
+    /// The run.
+    pub run_id: &'a str,
+    /// Only these files, relative to the root; all that the run wrote if there is none.
+    pub files: &'a BTreeSet<PathBuf>,
+    /// Where it knows a breaking step that the run took, the inverse that the step declares must lead from a file to its
+    /// backup, or the file is refused (§12).
+    pub registry: &'a Registry,
+}
+
 /// Takes back what the run did to the named files, or to all. Run again after a crash at any point, it completes; run
 /// again after its end, it finds nothing to do.
 pub fn rollback(
     disk: Arc<dyn Disk>,
     root: &Path,
-    run_id: &str,
-    files: &BTreeSet<PathBuf>,
+    request: RollbackRequest<'_>,
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
+    let RollbackRequest { run_id, files, registry } = request;
     let directory = run_directory(root);
     let tree = disk.root(root)?;
     let file_system = disk.file_system(root)?;
@@ -70,8 +86,10 @@ pub fn rollback(
     ledger.begin_run(run_id);
     let observer = control.observer;
     observer.observe(&Event::PhaseStarted { phase: Phase::Rollback, records_expected: None, bytes_expected: None });
-    let mut work = Work { tree, file_system, ledger, group: Vec::new(), end: RollbackEnd::default() };
+    let inverses = Inverses { registry, mode: known.mode };
+    let mut work = Work { tree, file_system, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
+    let mut not_written = files.clone();
     for_each_line(&*disk, directory.path(), |line| {
         let (number, is_of_run) = (line.number, line.run == run_id);
         let Entry::Written(written) = line.entry else { return Ok(()) };
@@ -80,6 +98,7 @@ pub fn rollback(
         if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
             return Ok(());
         }
+        not_written.remove(&path);
         work.take(number, path, written)?;
         if work.group.len() >= GROUP_FILES {
             work.restore_group(control)?;
@@ -88,6 +107,9 @@ pub fn rollback(
         Ok(())
     })?;
     work.restore_group(control)?;
+    if !work.end.stopped {
+        not_written.iter().for_each(|file| work.refuse(file, "it is no file that the run wrote".into()));
+    }
     observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
     let end = work.end;
     held.note(Some(run_id), "rolled-back", json!({ "restored": end.restored, "refused": end.refused }))?;
@@ -131,6 +153,7 @@ fn settle_unfinished(
 #[derive(Default)]
 struct Known {
     is_there: bool,
+    mode: Mode,
     withdrawn: BTreeSet<u64>,
 }
 
@@ -140,7 +163,10 @@ impl Known {
             return;
         }
         match entry {
-            Entry::Began { .. } => self.is_there = true,
+            Entry::Began { settings, .. } => {
+                self.is_there = true;
+                self.mode = Mode::of_settings(settings);
+            }
             Entry::Withdrawn { line, .. } => _ = self.withdrawn.insert(*line),
             _ => {}
         }
@@ -155,18 +181,41 @@ struct Returning {
     state: FileState,
 }
 
-struct Work {
+/// What breaking steps say of the way back.
+struct Inverses<'a> {
+    registry: &'a Registry,
+    mode: Mode,
+}
+
+impl Inverses<'_> {
+    /// True if the file is what a breaking step made, and its inverse leads to the backup `before`; false if no breaking
+    /// step is known to have made it.
+    fn check(&self, written: &Written, before: &[u8], after: impl FnOnce() -> Result<Vec<u8>, DiskError>) -> Checked {
+        let (Ok(from), Ok(to)) = (written.from.parse(), written.to.parse()) else { return Ok(Ok(false)) };
+        let is_breaking = |route: Route| route.touches.iter().any(Touch::is_breaking);
+        if !Route::find(self.registry, from, to).is_some_and(is_breaking) {
+            return Ok(Ok(false));
+        }
+        Ok(check_inverse(self.registry, from, to, before, &after()?, self.mode).map(|()| true))
+    }
+}
+
+type Checked = Result<Result<bool, Refusal>, DiskError>;
+
+struct Work<'a> {
     tree: Arc<dyn DiskRoot>,
     file_system: Arc<dyn DiskFileSystem>,
     ledger: Ledger,
+    inverses: Inverses<'a>,
     group: Vec<Returning>,
     end: RollbackEnd,
 }
 
-impl Work {
+impl Work<'_> {
     fn take(&mut self, line: u64, path: PathBuf, written: Written) -> Result<(), Error> {
         match self.prepare(&path, &written) {
-            Ok(Prepared::Returning(state)) => {
+            Ok(Prepared::Returning(state, is_checked)) => {
+                self.end.inverses_checked += u64::from(is_checked);
                 self.group.push(Returning { line, path, file_text: written.file, state });
             }
             Ok(Prepared::AlreadyThere) => self.end.already_restored += 1,
@@ -200,11 +249,20 @@ impl Work {
         if names::hex(&Sha256::digest(&bytes).into()) != written.before {
             return refused("its backup is not what the run made it of");
         }
+        let is_checked = match self.inverses.check(written, &bytes, || self.read(path))? {
+            Ok(is_checked) => is_checked,
+            Err(refusal) => return Ok(Prepared::Refused(format!("the declared inverse fails: {}", refusal.text))),
+        };
         let directory = self.tree.open_directory(path.parent().unwrap_or(Path::new("")))?;
         let ownership = Ownership { mode: written.mode_bits(), ..Ownership::from(&kept) };
         let temporary = names::temporary(path.file_name().unwrap_or_default());
         write_temporary(&*directory, &temporary, &bytes, &ownership, false)?;
-        Ok(Prepared::Returning(state))
+        Ok(Prepared::Returning(state, is_checked))
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, DiskError> {
+        let mut bytes = Vec::new();
+        self.tree.read_file(path, MANIFEST_BYTES_MAX, &mut bytes).map(|_| bytes)
     }
 
     /// Contents, ledger, names: the order of a migration.
@@ -243,7 +301,8 @@ impl Work {
 }
 
 enum Prepared {
-    Returning(FileState),
+    /// And whether an inverse was checked.
+    Returning(FileState, bool),
     AlreadyThere,
     Refused(String),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::options::{DeriveJobId, Mode};
+use super::options::DeriveJobId;
 use super::scan::Layout;
 use super::{Registry, TransformOptions, Transformer, Version, names};
 use crate::migration::Error;
@@ -133,11 +133,7 @@ impl MigrateOptions {
     /// Everything that decides the result, as text: part of the plan.
     pub fn text(&self) -> String {
         let t = &self.transform;
-        let mode = match t.mode {
-            Mode::Strict => "strict",
-            Mode::Compat => "compat",
-        };
-        let mut words = vec![mode.to_owned(), format!("--target-version {}", self.target())];
+        let mut words = vec![t.mode.name().to_owned(), format!("--target-version {}", self.target())];
         words.push(format!("--layout {}", self.layout.name()));
         words.extend(self.manifest.as_ref().map(|path| format!("--manifest {}", path.display())));
         let flags = [

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::assess::{MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::assess::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
 use super::code::Status;
 use super::outcome::Counts;
 use super::reader::EntryReader;
@@ -21,8 +21,6 @@ use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
 /// Versions that are counted each by itself; what only resembles one could have any text.
 const VERSIONS_MAX: usize = 1000;
 const OTHER_VERSIONS: &str = "other";
-/// Space on the disk comes in such pieces.
-const BLOCK_BYTES: u64 = 4096;
 
 /// What is in a tree.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::head::{self, VERSION};
 use super::history::{self, Record};
-use super::json::{Arena, Document, JsonFault, Layout, NodeId, Numbers, ReadOptions, push_layout};
+use super::json::{Arena, Document, Layout, NodeId, Numbers, ReadOptions, push_layout};
 use super::post_conditions;
 use super::route::Route;
 use super::step::Touch;
@@ -88,7 +88,7 @@ impl Transformer {
         let mut scratch = SCRATCH.take();
         let arena = std::mem::take(&mut scratch.before);
         let verdict = match Document::parse_in(arena, bytes, &self.read_options()) {
-            Err(fault) => Verdict::Refused(refusal_of(&fault, bytes)),
+            Err(fault) => Verdict::Refused(Refusal::of_fault(&fault, bytes)),
             Ok(mut document) => {
                 let verdict = self.judge(&mut document, inputs, &mut scratch);
                 scratch.before = document.into_arena();
@@ -104,7 +104,7 @@ impl Transformer {
         let mut scratch = SCRATCH.take();
         let arena = std::mem::take(&mut scratch.before);
         let inspection = match Document::parse_in(arena, bytes, &self.read_options()) {
-            Err(fault) => inspection_of(None, None, Some(refusal_of(&fault, bytes)), self.target),
+            Err(fault) => inspection_of(None, None, Some(Refusal::of_fault(&fault, bytes)), self.target),
             Ok(document) => {
                 let inspection = self.look(&document);
                 scratch.before = document.into_arena();
@@ -282,10 +282,6 @@ impl Transformer {
         *arena = after.into_arena();
         checked
     }
-}
-
-fn refusal_of(fault: &JsonFault, bytes: &[u8]) -> Refusal {
-    Refusal { at: Some(fault.place(bytes)), ..Refusal::new(fault.code, fault.what.into()) }
 }
 
 fn inspection_of(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::code::{Code, Place, Status};
+use super::json::JsonFault;
 use super::{Checksum, Version};
 
 /// What becomes of one document. Exactly one of these, for any bytes.
@@ -96,9 +97,21 @@ impl Refusal {
         Self { code, text, at: None, from: None }
     }
 
+    /// What is wrong with `bytes`, the whole file.
+    pub(super) fn of_fault(fault: &JsonFault, bytes: &[u8]) -> Self {
+        Self { at: Some(fault.place(bytes)), ..Self::from(*fault) }
+    }
+
     /// What the document is, in reports.
     pub fn status(&self) -> Status {
         self.code.status()
+    }
+}
+
+/// Without a place: the fault is in a text that the document does not have, or no longer.
+impl From<JsonFault> for Refusal {
+    fn from(fault: JsonFault) -> Self {
+        Self::new(fault.code, fault.what.into())
     }
 }
 

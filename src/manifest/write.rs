@@ -2,24 +2,17 @@
 
 use std::path::Path;
 
-use super::assess::MANIFEST_BYTES_MAX;
+use super::assess::{MANIFEST_BYTES_MAX, changed_refusal};
+use super::backup::write_temporary;
 use super::code::Code;
 use super::head;
-use super::json::{Document, JsonFault, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::post_conditions::IDENTITY;
 use super::read::corrupt;
 use super::target_schema::TargetSchema;
 use super::{Notice, Refusal, Registry, TransformOptions, Version};
-use crate::durable::{Disk, parent_of, replace_file_with};
+use crate::durable::{Disk, DiskError, FileState, Ownership, parent_of, replace_file, temporary_name};
 use crate::migration::Error;
-
-/// Members that a write may not change once they are there (§11, invariants 1 to 4).
-const FIXED: [(&str, Code); 5] = [
-    ("input_snapshots", Code::InputSnapshots),
-    ("run_id", Code::RunId),
-    ("job_id", Code::JobId),
-    ("job_ref", Code::JobId),
-    ("doctrine", Code::Doctrine),
-];
 
 /// Checks a document against the schema of its own version. Its version, and the warnings.
 pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notice>), Refusal> {
@@ -34,9 +27,11 @@ pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notic
 }
 
 /// Puts a document at `path`, atomically and durably, in the format of §6: what was validated, and keeps what must not
-/// change of the file that it replaces. The version, and the warnings.
+/// change of the file that it replaces. That file's permissions and owner go over to the new one. The version, and the
+/// warnings.
 ///
-/// A document that is refused is [`Error::Corrupt`]; the file stays as it is.
+/// A document that is refused is [`Error::Corrupt`], as is a path that stands for a link, for a file with several names,
+/// or for one that changes meanwhile; what is there stays as it is.
 pub fn write_manifest(
     disk: &dyn Disk,
     registry: &Registry,
@@ -46,26 +41,45 @@ pub fn write_manifest(
     let refuse = |refusal: Refusal| corrupt(path, &refusal);
     let (version, notices) = validate(registry, bytes).map_err(refuse)?;
     let document = parse(bytes).map_err(refuse)?;
-    let root = disk.root(parent_of(path))?;
-    let name = Path::new(path.file_name().unwrap_or_default());
-    let mut old = Vec::new();
-    let state = root.file_state(name)?;
-    if state.is_some() {
-        root.read_file(name, MANIFEST_BYTES_MAX, &mut old)?;
-        check_replacement(&old, &document).map_err(refuse)?;
-    }
     let mut out = Vec::new();
     push_layout(&mut out, document.root(), Layout { numbers: Numbers::Lexemes, final_newline: true });
-    replace_file_with(disk, path, state.map(|state| state.mode), |file| file.write_all_at(0, &out))?;
-    Ok((version, notices))
+    if disk.kind(path)?.is_none() {
+        replace_file(disk, path, &out)?;
+        return Ok((version, notices));
+    }
+    let mut old = Vec::new();
+    let name = Path::new(path.file_name().unwrap_or_default());
+    let state = disk.root(parent_of(path))?.read_file(name, MANIFEST_BYTES_MAX, &mut old)?;
+    check_links(&state).and_then(|()| check_replacement(&old, &document)).map_err(refuse)?;
+    let is_replaced = replace(disk, path, &state, &out)?;
+    if is_replaced { Ok((version, notices)) } else { Err(refuse(changed_refusal("something else wrote to it"))) }
+}
+
+/// A file that is replaced loses its other names, which would keep the old content (§9).
+fn check_links(state: &FileState) -> Result<(), Refusal> {
+    let text = || format!("the file has {} names, and the others would keep the old content", state.links);
+    if state.links > 1 { Err(Refusal::new(Code::Hardlink, text())) } else { Ok(()) }
+}
+
+/// Gives a new file with the owner and permissions of the old one its name, unless that stands for something else now.
+fn replace(disk: &dyn Disk, path: &Path, state: &FileState, bytes: &[u8]) -> Result<bool, DiskError> {
+    let directory = disk.root(parent_of(path))?.open_directory(Path::new(""))?;
+    let name = path.file_name().unwrap_or_default();
+    // Not that of a migration, which may be at work beside it.
+    let temporary = temporary_name(path);
+    let temporary = temporary.file_name().unwrap_or_default();
+    write_temporary(&*directory, temporary, bytes, &Ownership::from(state), true)?;
+    if directory.file_state(name)?.is_none_or(|now| !state.is_unchanged(&now)) {
+        directory.remove_file(temporary)?;
+        return Ok(false);
+    }
+    directory.rename(temporary, name)?;
+    directory.sync()?;
+    Ok(true)
 }
 
 fn parse(bytes: &[u8]) -> Result<Document<'_>, Refusal> {
-    let refuse = |fault: JsonFault| {
-        let at = Some(fault.place(bytes));
-        Refusal { at, ..Refusal::new(fault.code, fault.what.into()) }
-    };
-    Document::parse(bytes, &ReadOptions::default()).map_err(refuse)
+    Document::parse(bytes, &ReadOptions::default()).map_err(|fault| Refusal::of_fault(&fault, bytes))
 }
 
 fn known_version(registry: &Registry, document: &Document<'_>) -> Result<Version, Refusal> {
@@ -81,7 +95,7 @@ fn known_version(registry: &Registry, document: &Document<'_>) -> Result<Version
 /// What must not change is what it was, and the history only grows. A file that is no JSON keeps nobody from replacing it.
 fn check_replacement(old: &[u8], new: &Document<'_>) -> Result<(), Refusal> {
     let Ok(old) = Document::parse(old, &ReadOptions::default()) else { return Ok(()) };
-    for (name, code) in FIXED {
+    for (name, code) in IDENTITY {
         let (was, is) = (old.root().get(name), new.root().get(name));
         let is_kept = was.is_none_or(|was| is.is_some_and(|is| is_equal(was, is, Numbers::Values)));
         if !is_kept {

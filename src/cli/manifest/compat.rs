@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
+use crate::cli::output::text_of;
 use crate::manifest::outcome::Counts;
 use crate::manifest::prepare::NamedFile;
 use crate::manifest::scan::ARTIFACTS;
@@ -32,9 +33,7 @@ impl Summary<'_> {
 
     /// The block of a tree.
     pub fn tree_text(&self) -> String {
-        let mut text = String::new();
-        self.write_tree(&mut text).expect("a string takes any text");
-        text
+        text_of(|text| self.write_tree(text))
     }
 
     fn write_tree(&self, text: &mut String) -> fmt::Result {
@@ -82,9 +81,7 @@ impl Summary<'_> {
 
     /// The lines of one file.
     pub fn named_text(&self, relative: &Path, current: &str, named: &NamedFile) -> String {
-        let mut text = String::new();
-        self.write_named(&mut text, relative, current, named).expect("a string takes any text");
-        text
+        text_of(|text| self.write_named(text, relative, current, named))
     }
 
     fn write_named(&self, text: &mut String, relative: &Path, current: &str, named: &NamedFile) -> fmt::Result {
@@ -112,9 +109,7 @@ impl Summary<'_> {
 
 /// The distribution of versions.
 pub fn versions_text(survey: &Survey) -> String {
-    let mut text = String::new();
-    write_versions(&mut text, survey).expect("a string takes any text");
-    text
+    text_of(|text| write_versions(text, survey))
 }
 
 fn write_versions(text: &mut String, survey: &Survey) -> fmt::Result {

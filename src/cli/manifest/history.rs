@@ -32,15 +32,9 @@ impl HistoryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let file = below(&self.root.root, &self.file)?;
         let history = history_of(&RealDisk, &self.root.root, &file)?;
-        output::print(self.output.json, &history, || text(&history))?;
+        output::print(self.output.json, &history, || output::text_of(|text| render(text, &history)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(history: &FileHistory) -> String {
-    let mut text = String::new();
-    render(&mut text, history).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, history: &FileHistory) -> std::fmt::Result {

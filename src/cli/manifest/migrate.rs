@@ -166,7 +166,7 @@ impl MigrateCommand {
         output::print(self.output.json, &document, || match (self.result.compat, &options.manifest, &end.named) {
             (true, Some(file), Some(named)) => summary.named_text(file, current, named),
             (true, ..) => summary.tree_text(),
-            _ => text(&document),
+            _ => output::text_of(|text| render(text, &document)),
         })?;
         if end.stopped {
             watch.say_stopped();
@@ -180,12 +180,6 @@ impl MigrateCommand {
 
 fn exit_code(end: &MigrationEnd) -> u8 {
     if end.counts.refused() > 0 { exit::REFUSED_RECORDS } else { exit::OK }
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

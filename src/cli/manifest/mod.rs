@@ -46,7 +46,7 @@ verbs! {
     Reindex(reindex::ReindexCommand),
     /// Ask an index for runs by job, version and status
     Query(query::QueryCommand),
-    /// Print a manifest as another version has it; writes nothing
+    /// Print a manifest as another version has it; writes nothing unless asked to
     Read(read::ReadCommand),
     /// Check a manifest from standard input and put it in its place
     Write(write::WriteCommand),

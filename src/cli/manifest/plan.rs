@@ -51,15 +51,9 @@ impl PlanCommand {
         }
         let findings = documents(&survey.findings);
         let document = Document { root: root.display().to_string(), survey: &survey, findings };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

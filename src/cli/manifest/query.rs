@@ -2,16 +2,17 @@
 //!
 //! The JSON document has `rows`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use rusqlite::{Connection, OpenFlags};
-use serde::Serialize;
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::manifest::reindex::{Query, Row, failed, query, write_line};
-use crate::migration::exit;
+use crate::manifest::index::{Query, Row, failed, query};
+use crate::manifest::index_text::write_line;
+use crate::migration::{Error, exit};
 
 /// `haul manifest query`
 #[derive(Args)]
@@ -32,27 +33,28 @@ pub struct QueryCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document {
-    rows: Vec<Row>,
-}
-
 impl QueryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let database = Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
         let asked = Query { job: self.job, version: self.version, status: self.status };
-        if self.output.json {
-            let mut rows = Vec::new();
-            query(&database, &asked, |row| {
-                rows.push(row);
-                Ok(())
-            })?;
-            output::json(&Document { rows })?;
-        } else {
-            output::stream(|out| query(&database, &asked, |row| write_line(out, &text(&row))))?;
-        }
+        output::stream(|out| match self.output.json {
+            true => write_document(out, &database, &asked),
+            false => query(&database, &asked, |row| write_line(out, &text(&row))),
+        })?;
         Ok(exit::OK)
     }
+}
+
+/// Row by row: an index may be larger than memory.
+fn write_document(out: &mut dyn Write, database: &Connection, asked: &Query) -> Result<(), Error> {
+    write_line(out, "{\"rows\": [")?;
+    let mut last: Option<String> = None;
+    query(database, asked, |row| {
+        let text = serde_json::to_string(&row).expect("a row has string keys only");
+        last.replace(text).map_or(Ok(()), |before| write_line(out, &format!("{before},")))
+    })?;
+    last.map_or(Ok(()), |last| write_line(out, &last))?;
+    write_line(out, "]}")
 }
 
 fn text(row: &Row) -> String {

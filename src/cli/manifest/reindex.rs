@@ -1,8 +1,9 @@
 //! `haul manifest reindex`: makes the index of the runs anew.
 //!
 //! With `--sqlite` the JSON document is a [`ReindexEnd`], `root` and `index`. The other sinks print rows to standard
-//! output, in the order of their keys: JSON lines, or one upsert for PostgreSQL a line.
+//! output, in the order of their keys: JSON lines, or for PostgreSQL one transaction that makes the table anew.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -14,16 +15,18 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::durable::source_root;
-use crate::manifest::reindex::{Query, ReindexEnd, Row, failed, query, reindex, upsert_text, write_line};
-use crate::migration::exit;
+use crate::manifest::index::{Query, failed, query};
+use crate::manifest::index_text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
+use crate::manifest::reindex::{ReindexEnd, reindex};
 use crate::migration::units::count_text;
+use crate::migration::{Error, exit};
 
 /// Values of `--rows`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RowsArg {
     /// One JSON object a line
     Jsonl,
-    /// One upsert for PostgreSQL a line
+    /// SQL for PostgreSQL: the table made anew in one transaction
     Postgres,
 }
 
@@ -70,7 +73,7 @@ impl ReindexCommand {
             return Ok(exit::TEMPORARY);
         }
         if let Some(how) = self.rows {
-            output::stream(|out| query(&database, &Query::default(), |row| write_line(out, &line(how, &row))))?;
+            output::stream(|out| write_rows(out, how, &database))?;
         } else {
             let index = self.sqlite.as_ref().map(|path| path.display().to_string());
             let document = Document { root: root.display().to_string(), index, end: &end };
@@ -79,20 +82,32 @@ impl ReindexCommand {
         for path in &end.left_out_paths {
             watch.say(&format!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
         }
+        for path in &end.dangling_paths {
+            watch.say(&format!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
+        }
         Ok(exit::OK)
     }
 }
 
-fn line(how: RowsArg, row: &Row) -> String {
+fn write_rows(out: &mut dyn Write, how: RowsArg, database: &Connection) -> Result<(), Error> {
+    let every = Query::default();
     match how {
-        RowsArg::Jsonl => serde_json::to_string(row).expect("a row has string keys only"),
-        RowsArg::Postgres => upsert_text(row),
+        RowsArg::Jsonl => query(database, &every, |row| {
+            write_line(out, &serde_json::to_string(&row).expect("a row has string keys only"))
+        }),
+        RowsArg::Postgres => {
+            write_line(out, POSTGRES_BEGIN)?;
+            query(database, &every, |row| write_line(out, &upsert_text(&row)))?;
+            write_line(out, POSTGRES_END)
+        }
     }
 }
 
 fn text(document: &Document<'_>) -> String {
     let end = document.end;
     let index = document.index.as_deref().unwrap_or_default();
-    let (rows, left_out) = (count_text(end.rows), count_text(end.left_out));
-    format!("{index}: {rows} rows, {left_out} manifests left out, {} links not followed\n", count_text(end.links))
+    let [rows, left_out, links, dangling] = [end.rows, end.left_out, end.links, end.dangling_links].map(count_text);
+    format!(
+        "{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)\n"
+    )
 }

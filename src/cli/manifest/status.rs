@@ -36,15 +36,9 @@ impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let status = status(&RealDisk, &self.root.root)?;
         let document = Document { root: self.root.root.display().to_string(), status: &status };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

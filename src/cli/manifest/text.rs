@@ -1,6 +1,7 @@
 //! What became of a tree, as people read it.
 
 use std::fmt::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -36,6 +37,25 @@ impl<'a> From<&'a Finding> for FileFinding<'a> {
 /// The first findings as the JSON documents have them.
 pub fn documents(findings: &FirstFindings) -> Vec<FileFinding<'_>> {
     findings.first.iter().map(FileFinding::from).collect()
+}
+
+/// What a verb did to a tree, as its JSON document has it.
+#[derive(Serialize)]
+pub struct TreeDocument<'a, E> {
+    /// The application's root.
+    pub root: String,
+    /// What it came to.
+    #[serde(flatten)]
+    pub end: &'a E,
+    findings: Vec<FileFinding<'a>>,
+    exit_code: u8,
+}
+
+impl<'a, E> TreeDocument<'a, E> {
+    /// Of the tree at `root`.
+    pub fn new(root: &Path, end: &'a E, findings: &'a FirstFindings, exit_code: u8) -> Self {
+        Self { root: root.display().to_string(), end, findings: documents(findings), exit_code }
+    }
 }
 
 /// Everything found, by outcome.

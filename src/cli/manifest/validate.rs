@@ -12,11 +12,8 @@ use super::arguments::StepsArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::durable::{Disk, DiskError, RealDisk, parent_of};
-use crate::manifest::{Notice, Refusal, Registry, validate};
+use crate::manifest::{MANIFEST_BYTES_MAX, Notice, Refusal, Registry, validate};
 use crate::migration::exit;
-
-/// Bytes of a manifest, at most.
-const LEN_MAX_BYTES: u64 = 256 << 20;
 
 /// `haul manifest validate`
 #[derive(Args)]
@@ -111,7 +108,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, DiskError> {
     let mut bytes = Vec::new();
     let name = Path::new(file.file_name().unwrap_or_default());
     let root = RealDisk.root(parent_of(file))?;
-    let read = root.read_file(name, LEN_MAX_BYTES, &mut bytes);
+    let read = root.read_file(name, MANIFEST_BYTES_MAX, &mut bytes);
     read.map_err(|error| DiskError::new(error.operation, file, error.source))?;
     Ok(bytes)
 }

@@ -6,10 +6,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::{PlaceArgs, RootArgs, scope};
-use super::text::{FileFinding, documents, write_findings};
+use super::text::{TreeDocument, write_findings};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
 use crate::cli::watch::Watch;
@@ -31,15 +30,6 @@ pub struct VerifyCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    #[serde(flatten)]
-    end: &'a VerifyEnd,
-    findings: Vec<FileFinding<'a>>,
-    exit_code: u8,
-}
-
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
@@ -52,9 +42,8 @@ impl VerifyCommand {
             (_, 0) => exit::OK,
             _ => exit::BAD_DATA,
         };
-        let findings = documents(&end.findings);
-        let document = Document { root: root.display().to_string(), end: &end, findings, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
+        let document = TreeDocument::new(root, &end, &end.findings, exit_code);
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         if end.stopped {
             watch.say_stopped();
         }
@@ -62,13 +51,7 @@ impl VerifyCommand {
     }
 }
 
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
-}
-
-fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
+fn render(text: &mut String, document: &TreeDocument<'_, VerifyEnd>) -> std::fmt::Result {
     let end = document.end;
     let how = match (end.stopped, end.findings.count.fatal) {
         (true, _) => "stopped",

@@ -4,7 +4,7 @@ use super::Transformer;
 use crate::manifest::edit::Edit;
 use crate::manifest::head::VERSION;
 use crate::manifest::job_id::{self, JOB_ID};
-use crate::manifest::json::{Document, JsonFault, NodeId, push_string};
+use crate::manifest::json::{Document, NodeId, push_string};
 use crate::manifest::route::{Route, change_texts};
 use crate::manifest::shape::Shape;
 use crate::manifest::{Code, DocumentInputs, KeyPath, Refusal, Touch, Version};
@@ -75,9 +75,8 @@ impl Transformer {
     }
 
     fn with_version(document: &mut Document<'_>, root: NodeId, version: Version) -> Result<NodeId, Refusal> {
-        let fault = |fault: JsonFault| Refusal::new(fault.code, fault.what.into());
-        let value = document.graft(&format!("\"{version}\"")).map_err(fault)?;
-        let root = document.with(root, &[VERSION.to_owned()], value).map_err(fault)?;
+        let value = document.graft(&format!("\"{version}\""))?;
+        let root = document.with(root, &[VERSION.to_owned()], value)?;
         root.ok_or_else(|| Refusal::new(Code::Root, "the document is no object".into()))
     }
 
