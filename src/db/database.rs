@@ -83,6 +83,8 @@ pub struct Limits {
     pub lock_timeout: Option<Duration>,
     /// True if SQLite enforces foreign keys.
     pub foreign_keys: bool,
+    /// True if SQLite compares what violates foreign keys before the commit with what did at the start.
+    pub checks_foreign_keys: bool,
 }
 
 /// A database that is only looked at.

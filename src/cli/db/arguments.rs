@@ -1,5 +1,6 @@
 //! Arguments that the verbs of SQL migrations share.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +50,9 @@ pub struct CourseArgs {
     /// Seconds to wait for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
+    /// The most rows of batches a second [default: no limit]
+    #[arg(long, value_name = "ROWS")]
+    rate_limit: Option<NonZeroU32>,
 }
 
 /// Where everything is.
@@ -127,6 +131,7 @@ impl CourseArgs {
             tables: place.tables.clone(),
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             lock_wait: Duration::from_secs(self.lock_timeout),
+            rows_per_second: self.rate_limit,
             ..RunnerOptions::default()
         }
     }

@@ -3,7 +3,9 @@
 mod arguments;
 mod baseline;
 mod create;
+mod drift;
 mod dry_run;
+mod dump;
 mod end;
 mod locks;
 mod log;
@@ -32,6 +34,10 @@ verbs! {
     Redo(redo::RedoCommand),
     /// Hold the checksums of what is applied against the files
     Verify(verify::VerifyCommand),
+    /// Print the schema of the database, the same text for the same schema
+    Dump(dump::DumpCommand),
+    /// Hold the schema against the one after the last run
+    Drift(drift::DriftCommand),
     /// Write the file of a new migration, with the next version
     Create(create::CreateCommand),
     /// Show every attempt, failed ones too

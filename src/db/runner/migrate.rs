@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::Runner;
+use super::batched::Extent;
 use super::end::RunEnd;
 use super::plan::Plan;
 use super::task::{Task, TaskEnd};
 use crate::db::Version;
-use crate::db::script::{Migration, Migrations};
+use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::Outcome;
 use crate::migration::Error;
 use crate::pipeline::{Control, Event, Phase};
@@ -67,7 +68,7 @@ impl Runner {
         let result = self.apply_all(plan, &tasks, control, &mut end);
         control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
         result?;
-        let left = tasks.iter().skip(end.details.len() - usize::from(end.failure.is_some()));
+        let left = tasks.iter().skip(usize::try_from(end.applied).unwrap_or(usize::MAX));
         end.pending = left.map(|task| task.migration.label()).collect();
         end.pending.extend(later.iter().map(|pending| pending.name.clone()));
         Ok(end)
@@ -91,8 +92,11 @@ impl Runner {
             note_earlier(task.migration, plan, control);
             let task_end = if task.needs_no_transaction() {
                 self.without_transaction(task, earlier)?
+            } else if task.has_batches() {
+                let cursor = plan.cursor(&task.migration.version, Direction::Up);
+                self.in_batches(task, cursor, Extent::All, control)?
             } else {
-                let next = tasks.get(index + 1).copied().filter(|next| !next.needs_no_transaction());
+                let next = tasks.get(index + 1).copied().filter(Task::is_one_transaction);
                 let (task_end, next) = self.in_transaction(task, started.take(), next)?;
                 started = next;
                 task_end
@@ -132,6 +136,11 @@ impl RunEnd {
                 self.failed += 1;
                 self.details.push(detail);
                 self.failure = Some(failure);
+                false
+            }
+            TaskEnd::Stopped(detail) => {
+                self.stopped = true;
+                self.details.push(detail);
                 false
             }
         }

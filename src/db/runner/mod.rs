@@ -3,11 +3,14 @@
 //! take the lock → compare all checksums → write "started" to the log → `BEGIN` → run the section → write the row of the
 //! ledger and the outcome → `COMMIT`. What a process was killed in is rolled back by the engine; the next run finds
 //! "started" without an outcome, says so, and tries again. A section without a transaction is run statement by statement,
-//! and the log knows which one was reached.
+//! and the log knows which one was reached. A section with batches is run page by page, each in a transaction that also moves
+//! a cursor.
 
 mod administer;
+mod batched;
 mod end;
 mod migrate;
+mod pages;
 mod plan;
 mod rehearse;
 mod rollback;
@@ -16,12 +19,13 @@ mod task;
 mod transaction;
 mod unlock;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub use administer::{Repaired, Settlement};
-pub use end::{Detail, Failure, Kept, RunEnd};
+pub use end::{Detail, Failure, Kept, PagesDone, RunEnd};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, DestructiveStatement, PendingMigration, Plan};
 pub use rehearse::RehearsalEnd;
@@ -30,10 +34,11 @@ pub use unlock::unlock;
 
 use super::Database;
 use super::engine_error::EngineError;
+use super::schema::Schema;
 use super::script::Migrations;
-use super::state::{LogEntry, StateWriter, Tables};
+use super::state::{LogEntry, StateReader, StateWriter, Tables};
 use crate::migration::{Error, owner_text};
-use crate::pipeline::{Control, StopToken};
+use crate::pipeline::{Control, Event, StopToken};
 
 /// The time limit of a migration that sets none.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
@@ -50,6 +55,8 @@ pub struct RunnerOptions {
     pub timeout: Option<Duration>,
     /// How long to wait for another run to end.
     pub lock_wait: Duration,
+    /// The most keys of batches a second; `None` is no limit.
+    pub rows_per_second: Option<NonZeroU32>,
     /// Who runs them, for the lock and the log.
     pub owner: String,
 }
@@ -61,6 +68,7 @@ impl Default for RunnerOptions {
             tables: Tables::default(),
             timeout: Some(TIMEOUT_DEFAULT),
             lock_wait: Duration::ZERO,
+            rows_per_second: None,
             owner: owner_text(),
         }
     }
@@ -123,9 +131,29 @@ impl Runner {
     ) -> Result<T, Error> {
         self.take_lock(control.stop)?;
         let result = self.state(|state| state.create()).and_then(|()| work(self));
+        self.keep_schema(control);
         // A lock that cannot be given back is gone with its session.
         let _ = self.database.unlock();
         result
+    }
+
+    /// Keeps the schema as it is now, if migrations were run since it was last kept. It is not worth failing for: what
+    /// holds the schema against an older one says so.
+    fn keep_schema(&mut self, control: &Control<'_>) {
+        let mut keep = || {
+            let mut reader = StateReader::new(&mut *self.database, &self.options.tables);
+            let log_id = reader.newest_log_id()?;
+            if reader.kept_schema()?.is_some_and(|kept| kept.log_id == log_id) {
+                return Ok(());
+            }
+            let schema = Schema::read(&mut *self.database, &self.options.tables)?;
+            self.try_state(|state| state.create_schemas())?;
+            self.state_transaction(|state| state.keep_schema(log_id, &schema))
+        };
+        if let Err(error) = keep() {
+            let text = format!("the schema after this run was not kept: {error}");
+            control.observer.observe(&Event::Note { text });
+        }
     }
 
     fn take_lock(&mut self, stop: &StopToken) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! Takes migrations back, newest first, and stops at the first failure.
 
 use super::Runner;
+use super::batched::Extent;
 use super::end::{Detail, RunEnd};
 use super::migrate::started;
 use super::plan::Plan;
@@ -101,7 +102,7 @@ impl Runner {
                 break;
             }
             self.require_lock()?;
-            let task_end = self.revert(plan, row)?;
+            let task_end = self.revert(plan, row, control)?;
             if !end.add(task_end, control) {
                 end.pending.push(row.name.clone());
                 break;
@@ -111,7 +112,7 @@ impl Runner {
         Ok(end)
     }
 
-    fn revert(&mut self, plan: &Plan, row: &AppliedRow) -> Result<TaskEnd, Error> {
+    fn revert(&mut self, plan: &Plan, row: &AppliedRow, control: &Control<'_>) -> Result<TaskEnd, Error> {
         let migrations = self.migrations.clone();
         let found = migrations.get(&row.version);
         let Some((migration, section)) = found.and_then(|found| Some((found, found.down.as_ref()?))) else {
@@ -120,6 +121,9 @@ impl Runner {
         let task = Task { migration, section, direction: Direction::Down };
         if task.needs_no_transaction() {
             return self.without_transaction(task, plan.newest.get(row.version.digits()));
+        }
+        if task.has_batches() {
+            return self.in_batches(task, plan.cursor(&row.version, Direction::Down), Extent::All, control);
         }
         self.in_transaction(task, None, None).map(|(end, _)| end)
     }
@@ -145,6 +149,12 @@ impl Runner {
             state.append(&entry)
         });
         forget.map_err(|error| self.error(error))?;
-        Ok(TaskEnd::Done(Detail { name: row.name.clone(), status: "forgotten", duration_ms: 0, error: None }))
+        Ok(TaskEnd::Done(Detail {
+            name: row.name.clone(),
+            status: "forgotten",
+            duration_ms: 0,
+            pages: None,
+            error: None,
+        }))
     }
 }

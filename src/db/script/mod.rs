@@ -1,5 +1,6 @@
 //! Migration files: their names, sections, statements, directives and checksums. Knows no database.
 
+mod batch;
 mod check;
 mod checksum;
 pub mod classify;
@@ -16,6 +17,7 @@ mod shown;
 mod statement;
 mod text;
 
+pub use batch::{BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, BATCH_TABLE, Batch};
 pub use checksum::Checksum;
 pub use directives::Settings;
 pub(crate) use directory::migration_names;
@@ -26,7 +28,7 @@ pub use lexer::{Lexer, Token, TokenKind, Unclosed};
 pub use marker::Direction;
 pub use migration::{Migration, Section, StatementsDigest};
 pub use migrations::Migrations;
-pub use sections::{FaultAt, SectionPart, Sections, sections};
+pub use sections::{BatchMark, FaultAt, SectionPart, Sections, sections};
 pub use shown::shown_statement;
 pub use statement::{Boundary, Piece, Pieces, Statement, line_ends, statements};
 pub use text::normalized;

@@ -35,6 +35,8 @@ pub struct SqliteDatabase {
     is_late: Arc<AtomicBool>,
     /// True between the runner's own BEGIN and its end.
     is_in_transaction: bool,
+    /// True if what violates keys is compared before the commit.
+    checks_foreign_keys: bool,
     /// What violated keys when the last transaction ended.
     violations: Option<Violations>,
 }
@@ -86,6 +88,7 @@ impl SqliteDatabase {
             is_copy,
             is_late: Arc::default(),
             is_in_transaction: false,
+            checks_foreign_keys: true,
             violations: None,
         }
     }
@@ -168,6 +171,7 @@ impl Database for SqliteDatabase {
     fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
         // Inside a transaction it would be ignored.
         self.batch(if limits.foreign_keys { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })?;
+        self.checks_foreign_keys = limits.checks_foreign_keys;
         self.is_late = Arc::default();
         let is_late = self.is_late.clone();
         let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -192,7 +196,7 @@ impl Database for SqliteDatabase {
     fn begin(&mut self) -> Result<(), EngineError> {
         self.batch("BEGIN IMMEDIATE")?;
         self.is_in_transaction = true;
-        if self.violations.is_none() {
+        if self.violations.is_none() && self.checks_foreign_keys {
             self.violations = Some(violations(&self.connection));
         }
         Ok(())
@@ -209,6 +213,10 @@ impl Database for SqliteDatabase {
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
         if self.connection.is_autocommit() {
             return Err(transaction_ended());
+        }
+        if !self.checks_foreign_keys {
+            self.violations = None;
+            return Ok(());
         }
         let now = violations(&self.connection);
         if let Some(before) = &self.violations {

@@ -42,6 +42,8 @@ pub enum Outcome {
     Applied,
     /// The migration is taken back.
     Reverted,
+    /// The attempt was asked to stop between two pages of a batch.
+    Stopped,
     /// The attempt failed. `statement` is where a section without a transaction goes on; else nothing of it stayed.
     Failed,
     /// An operator said how a section without a transaction stands.
@@ -56,11 +58,12 @@ pub enum Outcome {
     Unlocked,
 }
 
-const OUTCOMES: [(Outcome, &str); 10] = [
+const OUTCOMES: [(Outcome, &str); 11] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
     (Outcome::Reverted, "reverted"),
+    (Outcome::Stopped, "stopped"),
     (Outcome::Failed, "failed"),
     (Outcome::Settled, "settled"),
     (Outcome::Baseline, "baseline"),
