@@ -215,7 +215,7 @@ def stores(series, name, objects, size_bytes):
 
 def memory(series):
     options = series.options
-    heading(f"memory on a RAM disk ({options.ram}): --memory-budget-mb {MEMORY_BUDGET_MIB}")
+    heading(f"memory, in {options.ram}: --memory-budget-mb {MEMORY_BUDGET_MIB}")
     medians, raw = {}, {}
     for objects in (max(1, options.tiny // 100), options.tiny):
         with Store(options, options.ram, objects, (64, 256)) as store:

@@ -43,6 +43,7 @@
 //! | [`cas`] | content-addressed stores of every Requiem generation, and the v2 store |
 //! | [`db`] | versioned SQL migrations of SQLite and PostgreSQL databases |
 //! | [`space`] | Engram memory spaces: the log, the dual-memory store, the migration between them |
+//! | [`manifest`] | trees of versioned JSON manifests: exact JSON, versions, steps, and the verdict on each document |
 //! | [`migration`] | what all migrations share: plan, stages, checkpoint, lock, journal, publishing, report |
 //! | [`pipeline`] | batches in motion: reader, converters, ordered writer, committer, one memory budget |
 //! | [`durable`] | every effect on a disk, real or simulated; sources opened for reading only |
@@ -51,6 +52,7 @@ pub mod cas;
 pub mod cli;
 pub mod db;
 pub mod durable;
+pub mod manifest;
 pub mod migration;
 pub mod observe;
 pub mod pipeline;

@@ -56,7 +56,9 @@ mod on_sqlite {
         writer.execute_batch("PRAGMA cache_size = 2; BEGIN; UPDATE a SET x = x || 'y'").unwrap();
         let copies = ["", "-journal"].map(|end| (end, fs::read(db.path().join(format!("x.db{end}"))).unwrap()));
         drop(writer);
-        copies.each_ref().map(|(end, bytes)| fs::write(db.path().join(format!("x.db{end}")), bytes).unwrap());
+        for (end, bytes) in &copies {
+            fs::write(db.path().join(format!("x.db{end}")), bytes).unwrap();
+        }
         let told = db.run("status").expect(1);
         assert!(told.stderr.contains("`haul db migrate` takes back what it had begun"), "{}", told.stderr);
         assert_eq!(fs::read(db.file()).unwrap(), copies[0].1);
@@ -95,9 +97,9 @@ mod on_sqlite {
     fn a_double_quoted_name_that_is_none_is_an_error() {
         let db = Db::sqlite();
         db.write("1_a.sql", "CREATE TABLE a (x INT);\nCREATE INDEX i ON a (\"last_updated\");");
-        assert!(db.run("migrate").expect(1).stderr.contains("no such column: last_updated"));
+        assert!(db.run("migrate").expect(1).stderr.contains("no such column: \"last_updated\""));
         db.write("1_a.sql", "CREATE TABLE a (x TEXT);\nINSERT INTO a VALUES (\"text\");");
-        assert!(db.run("migrate").expect(1).stderr.contains("no such column: text"));
+        assert!(db.run("migrate").expect(1).stderr.contains("no such column: \"text\""));
         db.write("1_a.sql", "CREATE TABLE a (x TEXT);\nINSERT INTO a VALUES ('text');").run("migrate").expect(0);
     }
 
@@ -287,7 +289,7 @@ mod on_postgres {
 
     #[test]
     fn a_statement_that_the_lexer_took_for_one_and_is_two_is_refused_by_the_server() {
-        use haul::db::{Database, ReadDatabase, Target};
+        use haul::db::Target;
         let Some(db) = Db::postgres() else { return };
         let mut database = Target::parse(db.url()).unwrap().open().unwrap();
         database.begin().unwrap();

@@ -2,16 +2,17 @@
 #![allow(clippy::disallowed_methods, reason = "tests remove their targets directly")]
 
 mod common;
+mod kill_common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::tree;
+use kill_common::{Moments, haul, killed};
 
 const NODES: u64 = 6_000;
 const KILLS: u32 = 50;
@@ -19,10 +20,6 @@ const KILLS: u32 = 50;
 const RATE: u64 = 10_000;
 const INTERVAL_RECORDS: u64 = 4_000;
 const BATCH_RECORDS: u64 = 250;
-
-fn haul() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_haul"))
-}
 
 fn migrate(space: &Path) -> Command {
     let mut command = haul();
@@ -38,51 +35,21 @@ fn migrate(space: &Path) -> Command {
     command
 }
 
-/// A small generator of random moments; its seed is printed by the test.
-struct Moments(u64);
-
-impl Moments {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
-
 /// Lets a run go on until `events` lines of progress have come, then for `delay`, and kills it. The records that it had
 /// written by then, and whether it was killed before it ended by itself.
-fn killed(mut child: Child, events: u64, delay: Duration) -> (u64, bool) {
-    let stderr = child.stderr.take().expect("a pipe");
-    let (sender, receiver) = mpsc::channel();
-    let lines = thread::spawn(move || {
-        let mut written = 0;
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if event["event"] == "phase_started" && event["phase"] != "run" {
-                // Later phases count records again.
-                let _ = sender.send(());
-                break;
-            }
-            if event["event"] == "batch_written" {
-                written += event["records"].as_u64().unwrap_or(0);
-            }
-            let _ = sender.send(());
+fn killed_after(events: u64, delay: Duration, child: Child) -> (u64, bool) {
+    let written = Arc::new(AtomicU64::new(0));
+    let (sum, mut seen, mut is_running) = (Arc::clone(&written), 0, true);
+    let is_alive = killed(child, delay, move |event| {
+        // Later phases count records again.
+        is_running &= event["event"] != "phase_started" || event["phase"] == "run";
+        if is_running && event["event"] == "batch_written" {
+            sum.fetch_add(event["records"].as_u64().unwrap_or(0), Relaxed);
         }
-        written
+        seen += 1;
+        seen > events || !is_running
     });
-    for _ in 0..events {
-        if receiver.recv().is_err() {
-            break;
-        }
-    }
-    thread::sleep(delay);
-    let alive = child.try_wait().expect("a status").is_none();
-    child.kill().expect("a kill");
-    child.wait().expect("an end");
-    drop(receiver);
-    (lines.join().expect("the lines"), alive)
+    (written.load(Relaxed), is_alive)
 }
 
 /// Records that the checkpoint holds.
@@ -111,7 +78,7 @@ fn fifty_kills_at_random_moments_end_in_the_same_store() {
     let reference = tree(&space.join("dual-000001"));
     discard_target(&space);
 
-    let mut moments = Moments(0x6861_756c);
+    let mut moments = Moments::seeded();
     let (mut kills, mut lost_max, mut completed) = (0, 0, 0);
     while kills < KILLS {
         let in_a_row = 1 + moments.below(3);
@@ -119,7 +86,7 @@ fn fifty_kills_at_random_moments_end_in_the_same_store() {
             let before = durable_records(&space);
             let events = moments.below(40);
             let delay = Duration::from_millis(moments.below(40));
-            let (written, alive) = killed(migrate(&space).spawn().unwrap(), events, delay);
+            let (written, alive) = killed_after(events, delay, migrate(&space).spawn().unwrap());
             let durable = durable_records(&space);
             assert!(durable >= before, "a checkpoint went back from {before} to {durable} records");
             lost_max = lost_max.max((before + written).saturating_sub(durable));

@@ -15,7 +15,7 @@ use super::key::Algorithm;
 use super::layout::Layout;
 use super::record::Encoding;
 use crate::durable::{Disk, DiskFile, EntryKind, create_directory_durable, remove_tree};
-use crate::migration::{Error, free_space_check};
+use crate::migration::{Error, free_space_check, serialize_path};
 use crate::pipeline::{
     Admission, Admitted, Budget, Control, Converter, Ended, Event, NothingToCommit, Options, Phase, Reader, Writer, run,
 };
@@ -37,6 +37,7 @@ const DIRECTORIES_MAX: u64 = 65_536 + 256 + 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GeneratedStore {
     /// Root of the store.
+    #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
     /// The eras of its objects.
     pub generation: Generation,

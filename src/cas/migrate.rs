@@ -122,10 +122,13 @@ impl Session<'_> {
     }
 
     fn attempt(&self) -> Result<MigrationEnd, Error> {
-        if self.options.start == Start::Restart {
-            self.restart()?;
-        }
-        let earlier = self.held.checkpoint.load::<RunState>(&*self.disk)?;
+        let earlier = match self.options.start {
+            Start::Restart => {
+                self.end_publication()?;
+                None
+            }
+            _ => self.held.checkpoint.load::<RunState>(&*self.disk)?,
+        };
         if earlier.is_none() && self.options.start == Start::Resume {
             return Err(Error::Usage {
                 what: "there is no earlier run to resume".into(),
@@ -139,6 +142,9 @@ impl Session<'_> {
                 && !check_before_merge(&self.disk, self.paths, self.options, self.control)?
             {
                 return Ok(self.stopped_before(None));
+            }
+            if self.options.start == Start::Restart {
+                self.discard()?;
             }
         }
         let file_system = self.disk.file_system(self.paths.run_directory().path())?;
@@ -212,24 +218,21 @@ impl Session<'_> {
         Ok(state)
     }
 
-    /// Discards the earlier run, readable or not; what it has published stays. Where that leaves no place for another
-    /// run, it is kept: a rollback needs it.
-    fn restart(&self) -> Result<(), Error> {
+    /// Brings what an earlier run, readable or not, was publishing to an end, before that run is discarded.
+    fn end_publication(&self) -> Result<(), Error> {
         match self.held.readable_state::<RunState>(&*self.disk)? {
-            Some(state) => abandon(&*self.disk, self.paths, &state, placement_of(&state))?,
+            Some(state) => abandon(&*self.disk, self.paths, &state, placement_of(&state)),
             // What lies where the store is staged may be the one that was replaced, whatever run that was.
-            None => {
-                if let Some(run_id) = marked_by(&*self.disk, self.paths.target())? {
-                    Exchange { disk: &*self.disk, paths: self.paths, run_id: &run_id }.settle()?;
-                }
-            }
+            None => match marked_by(&*self.disk, self.paths.target())? {
+                Some(run_id) => Exchange { disk: &*self.disk, paths: self.paths, run_id: &run_id }.settle(),
+                None => Ok(()),
+            },
         }
-        check_target(&*self.disk, self.paths, self.options.placement)?;
-        self.discard()
     }
 
-    /// Removes the state of an earlier run. The checkpoint goes first: after a crash within, none speaks of what is half
-    /// removed.
+    /// Removes the state of an earlier run; what it has published stays. A run that starts over does so once it has its
+    /// place, for a rollback needs that state. The checkpoint goes first: after a crash within, none speaks of what is
+    /// half removed.
     fn discard(&self) -> Result<(), Error> {
         self.held.checkpoint.remove(&*self.disk)?;
         self.remove_leftovers()
@@ -336,7 +339,7 @@ impl Session<'_> {
                 "durability": state.durability,
                 "link": self.options.link,
                 "generations": Generations::from(state.generations),
-                "map": self.paths.map(),
+                "map": escape_name(self.paths.map().as_os_str()),
             }),
         };
         write_report(&*self.disk, &self.paths.run_directory().report_path(), &report, &findings)

@@ -135,25 +135,28 @@ pub fn sidecar_bytes(record: &ObjectRecord) -> Vec<u8> {
     bytes
 }
 
-/// Fails if source and target are the same directory or one lies in the other, whatever links lead to them.
+/// Fails if the source is the same directory as the target or the state beside it, or one lies in the other, whatever
+/// links lead to them.
 pub fn check_apart(source: &Path, target: &TargetPaths) -> Result<(), Error> {
-    let resolve =
-        |path: &Path| path.canonicalize().map_err(|e| Error::Disk(crate::durable::DiskError::new("look up", path, e)));
-    let name = target.target.file_name().unwrap_or_default();
     let source_resolved = resolve(source)?;
-    let mut places = vec![nearest_existing(target.parent())?.join(name)];
-    if target.target.exists() {
-        places.push(resolve(&target.target)?);
-    }
-    for place in places {
-        if place.starts_with(&source_resolved) || source_resolved.starts_with(&place) {
+    let parent = nearest_existing(target.parent())?;
+    for written in [&target.target, &target.state] {
+        let mut places = vec![parent.join(written.file_name().unwrap_or_default())];
+        if written.exists() {
+            places.push(resolve(written)?);
+        }
+        if places.iter().any(|place| place.starts_with(&source_resolved) || source_resolved.starts_with(place)) {
             return Err(Error::Usage {
-                what: format!("source {} and target {} lie in each other", source.display(), target.target.display()),
+                what: format!("source {} and target {} lie in each other", source.display(), written.display()),
                 next: "give a target beside the source".into(),
             });
         }
     }
     Ok(())
+}
+
+fn resolve(path: &Path) -> Result<PathBuf, Error> {
+    path.canonicalize().map_err(|e| Error::Disk(crate::durable::DiskError::new("look up", path, e)))
 }
 
 /// Fails if a file system is mounted at the target: nothing beside it could be renamed to it.

@@ -16,7 +16,7 @@ use super::publish::is_live;
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::plan::escape_name;
-use crate::migration::{CheckpointFile, Error, JournalEntry, Stage, journal};
+use crate::migration::{CheckpointFile, Error, JournalEntry, Stage, journal, serialize_path};
 
 const JOURNAL_ENTRIES_SHOWN: usize = 10;
 
@@ -96,6 +96,7 @@ pub struct RunStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kept {
     /// Where.
+    #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
     /// What it is, for people.
     pub what: &'static str,

@@ -26,6 +26,11 @@ pub fn cas_command(verb: &str, store: &Path) -> String {
     format!("{} cas {verb} {}", program(), quoted(&store.display().to_string()))
 }
 
+/// A command of haul: `haul manifest VERB APP_ROOT`.
+pub fn manifest_command(verb: &str, root: &Path) -> String {
+    format!("{} manifest {verb} {}", program(), quoted(&root.display().to_string()))
+}
+
 /// What the process was started as.
 fn program() -> String {
     args_os().next().map_or_else(|| "haul".to_owned(), |word| quoted(&word.to_string_lossy()))

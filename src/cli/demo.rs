@@ -86,7 +86,7 @@ impl Demo {
             verified: verified.coverage,
             commands: commands(paths.root()),
         };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         Ok(exit::OK)
     }
 
@@ -122,12 +122,6 @@ fn commands(root: &Path) -> Commands {
         verify: format!("{} --full", space_command("verify", root)),
         rollback: space_command("rollback", root),
     }
-}
-
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document) -> std::fmt::Result {

@@ -13,6 +13,7 @@ mod demo;
 mod failure;
 mod findings;
 mod journal;
+mod manifest;
 mod output;
 mod signals;
 mod space;
@@ -41,6 +42,9 @@ enum Noun {
     /// Content-addressed stores: from any generation to BLAKE3 keys in the v2 layout
     #[command(subcommand)]
     Cas(cas::Verb),
+    /// Trees of versioned JSON manifests: from any version to any later one, in place
+    #[command(subcommand)]
+    Manifest(manifest::Verb),
     /// SQLite and PostgreSQL databases: versioned migrations, applied once, taken back, verified
     #[command(subcommand)]
     Db(db::Verb),
@@ -60,6 +64,7 @@ pub fn main() -> u8 {
         Noun::Demo(demo) => (demo.output.json, demo.run()),
         Noun::Space(verb) => (verb.output().json, verb.run()),
         Noun::Cas(verb) => (verb.output().json, verb.run()),
+        Noun::Manifest(verb) => (verb.output().json, verb.run()),
         Noun::Db(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| failure::report(&error, json))

@@ -1,5 +1,6 @@
 //! Standard output: data and nothing else.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Write, stdout};
 
 use anyhow::Context;
@@ -10,6 +11,13 @@ use crate::migration::Error;
 /// Prints a result: as one JSON document, or as text.
 pub fn print(json_wanted: bool, document: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
     if json_wanted { json(document) } else { write(text().as_bytes()) }
+}
+
+/// The text that `render` writes.
+pub fn text_of(render: impl FnOnce(&mut String) -> fmt::Result) -> String {
+    let mut text = String::new();
+    render(&mut text).expect("a string takes any text");
+    text
 }
 
 /// Prints one JSON document.
@@ -25,6 +33,11 @@ pub fn stream<T>(write: impl FnOnce(&mut dyn Write) -> Result<T, Error>) -> Resu
         Err(Error::Disk(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(None),
         result => result.map(Some),
     }
+}
+
+/// Prints bytes as they are.
+pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    write(bytes)
 }
 
 /// A reader that went away has what it wanted: the command ends as it would have.

@@ -1,9 +1,12 @@
 //! What every [`Disk`] must do, as one test that each implementation runs.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{CopyMeans, Disk, DiskEntry, EntryKind, ReaderKind, SourceFile};
+use super::{
+    CopyMeans, Disk, DiskEntry, EntryKind, FileState, Ownership, ReaderKind, RootDirectory, SourceFile, SourceNameKind,
+};
 
 /// Exercises `disk` inside `root`, an existing empty directory.
 pub(super) fn disk_contract(disk: &dyn Disk, root: &Path) {
@@ -19,6 +22,7 @@ pub(super) fn disk_contract(disk: &dyn Disk, root: &Path) {
     links(disk, &sub(disk, root, "links"));
     modes(disk, &sub(disk, root, "modes"));
     file_systems(disk, &sub(disk, root, "file-systems"));
+    roots(disk, &sub(disk, root, "roots"));
 }
 
 fn sub(disk: &dyn Disk, root: &Path, name: &str) -> std::path::PathBuf {
@@ -296,4 +300,52 @@ fn file_systems(disk: &dyn Disk, root: &Path) {
     assert_eq!(get(disk, &root.join("a")), b"a");
     assert_eq!(kind_of(disk.file_system(&root.join("absent"))), ErrorKind::NotFound);
     assert_eq!(kind_of(disk.file_system(&root.join("a"))), ErrorKind::NotADirectory);
+}
+
+fn roots(disk: &dyn Disk, root: &Path) {
+    disk.create_directory(&root.join("a")).unwrap();
+    put(disk, &root.join("a/old"), b"123");
+    disk.set_mode(&root.join("a/old"), 0o640).unwrap();
+    let tree = disk.root(root).unwrap();
+    let mut buffer = b"former".to_vec();
+    let state = tree.read_file(Path::new("a/old"), 3, &mut buffer).unwrap();
+    assert_eq!((&buffer[..], state.len_bytes, state.mode, state.links), (&b"123"[..], 3, 0o640, 1));
+    assert_eq!(tree.file_state(Path::new("a/old")).unwrap(), Some(state));
+    for absent in ["a/none", "none/old", "a", "a/old/x"] {
+        assert_eq!(tree.file_state(Path::new(absent)).unwrap(), None, "{absent}");
+    }
+    let mut refused = |path: &str, limit| kind_of(tree.read_file(Path::new(path), limit, &mut buffer));
+    assert_eq!(refused("a/old", 2), ErrorKind::InvalidData);
+    assert_eq!(refused("a", 9), ErrorKind::InvalidInput);
+    assert_eq!(refused("../roots/a/old", 9), ErrorKind::InvalidInput);
+    assert_eq!(refused("/a/old", 9), ErrorKind::InvalidInput);
+    assert_eq!(refused("a/none", 9), ErrorKind::NotFound);
+    let mut names = Vec::new();
+    tree.names(Path::new("a"), &mut |name, kind| names.push((name.to_owned(), kind))).unwrap();
+    assert_eq!(names, [("old".into(), SourceNameKind::File)]);
+    assert!(tree.is_writable(Path::new("a")).unwrap());
+    assert_eq!(kind_of(tree.open_directory(Path::new("../roots"))), ErrorKind::InvalidInput);
+    root_directories(&*tree.open_directory(Path::new("a")).unwrap(), state);
+    assert_eq!(get(disk, &root.join("a/old")), b"12345");
+}
+
+fn root_directories(directory: &dyn RootDirectory, old: FileState) {
+    let [old_name, second, new] = ["old", "second", "new"].map(OsStr::new);
+    directory.hard_link(old_name, second).unwrap();
+    assert_eq!(kind_of(directory.hard_link(old_name, second)), ErrorKind::AlreadyExists);
+    let linked = directory.file_state(old_name).unwrap().unwrap();
+    assert_eq!((linked.links, old.is_unchanged(&linked)), (2, true));
+    let ownership = Ownership { mode: 0o606, ..Ownership::from(&old) };
+    directory.write_new_file(new, b"12345", &ownership, true).unwrap();
+    assert_eq!(kind_of(directory.write_new_file(new, b"", &ownership, false)), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(directory.rename_exclusive(new, old_name)), ErrorKind::AlreadyExists);
+    directory.rename(new, old_name).unwrap();
+    assert_eq!(directory.file_state(new).unwrap(), None);
+    let mut buffer = Vec::new();
+    let state = directory.read_file(old_name, 5, &mut buffer).unwrap();
+    assert_eq!((&buffer[..], state.mode, old.is_unchanged(&state)), (&b"12345"[..], 0o606, false));
+    assert_eq!(directory.file_state(second).unwrap().unwrap().inode, old.inode);
+    directory.remove_file(second).unwrap();
+    directory.sync().unwrap();
+    assert_eq!(kind_of(directory.read_file(second, 5, &mut buffer)), ErrorKind::NotFound);
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CopyMeans, CopyMethod, DiskError, SourceFile};
+use super::{CopyMeans, CopyMethod, DiskError, DiskRoot, SourceFile};
 
 /// The bits of a file's mode that are permissions.
 pub(super) const MODE_BITS: u32 = 0o7777;
@@ -86,6 +86,8 @@ pub trait Disk: Send + Sync {
     /// The file system that holds the directory `path`, to be synced as a whole: asked for before anything is written
     /// that this sync is to speak for.
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError>;
+    /// The tree below the directory `path`, whose files are read and replaced without a link being followed.
+    fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError>;
     /// Bytes that an unprivileged user may still write to the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError>;
     /// Files and directories that an unprivileged user may still make on the file system that holds `path`; `None` if it

@@ -14,8 +14,10 @@ use rustix::io::Errno;
 
 use super::disk::{DiskFileSystem, MODE_BITS};
 use super::real_file_system::RealFileSystem;
+use super::real_root::RealRoot;
 use super::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, EntryKind, LockGuard, SourceFile, copy, file_systems,
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskRoot, EntryKind, LockGuard, SourceFile, copy,
+    file_systems,
 };
 
 /// Shorter new files are left to the sync that makes them durable: telling the disk costs more than it gains.
@@ -121,6 +123,10 @@ impl Disk for RealDisk {
 
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
         Ok(Arc::new(RealFileSystem::open(path)?))
+    }
+
+    fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {
+        Ok(Arc::new(RealRoot::open(path)?))
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {

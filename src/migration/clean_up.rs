@@ -7,13 +7,14 @@ use bincode::Decode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{CheckpointFile, Error, HeldRun};
+use super::{CheckpointFile, Error, HeldRun, serialize_path};
 use crate::durable::{Disk, EntryKind, directory_bytes, remove_tree};
 
 /// Something that can be removed. `K` says what it is, in the words of its room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CleanItem<K> {
     /// Where it is.
+    #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
     /// What it is.
     pub kind: K,

@@ -50,7 +50,11 @@ impl OldStore {
 
     /// A made-up store.
     pub fn generated(options: &GenerateOptions) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::generated_in(tempfile::tempdir().expect("a temporary directory"), options)
+    }
+
+    /// A made-up store in a directory.
+    pub fn generated_in(directory: tempfile::TempDir, options: &GenerateOptions) -> Self {
         let store = Self { directory };
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use haul::durable::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, EntryKind, LockGuard, SourceFile,
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
+    SourceFile,
 };
 
 /// The other disk in all else.
@@ -64,6 +65,9 @@ impl<D: Disk> Disk for Sharing<D> {
     }
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), DiskError> {
         self.0.set_mode(path, mode)
+    }
+    fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {
+        self.0.root(path)
     }
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
         self.0.file_system(path)

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use haul::durable::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, EntryKind, LockGuard, RealDisk,
-    SourceFile,
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
+    RealDisk, SourceFile,
 };
 
 /// The real disk, mounted read-only.
@@ -73,6 +73,9 @@ impl Disk for ReadOnly {
     }
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
         RealDisk.file_system(path)
+    }
+    fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {
+        refuse(path)
     }
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
         RealDisk.free_bytes(path)

@@ -29,6 +29,7 @@ pub struct Db {
 }
 
 /// Makes two tests of one function that takes a `&Db`.
+#[allow(unused_macros, reason = "each test file uses its share")]
 macro_rules! on_both {
     ($($name:ident)+) => {
         mod on_sqlite {
@@ -39,7 +40,7 @@ macro_rules! on_both {
         }
     };
 }
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "each test file uses its share")]
 pub(crate) use on_both;
 
 impl Db {

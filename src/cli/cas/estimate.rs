@@ -49,15 +49,9 @@ impl EstimateCommand {
         let (disk, sample) = (Arc::new(RealDisk), self.sample);
         let estimate = watch
             .run(scope(&options), |control| estimate(disk, &self.places.source, &paths, &options, sample, control))?;
-        output::print(self.output.json, &estimate, || text(&estimate))?;
+        output::print(self.output.json, &estimate, || output::text_of(|text| render(text, &estimate)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(estimate: &Estimate) -> String {
-    let mut text = String::new();
-    render(&mut text, estimate).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, estimate: &Estimate) -> fmt::Result {

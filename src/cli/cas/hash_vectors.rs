@@ -47,15 +47,9 @@ impl HashVectorsCommand {
         let exit_code = if report.mismatches.is_empty() { exit::OK } else { exit::BAD_DATA };
         let file = self.file.map(|path| path.display().to_string());
         let document = Document { file, report, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         Ok(exit_code)
     }
-}
-
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document) -> std::fmt::Result {

@@ -37,15 +37,9 @@ impl InfoCommand {
         let record = store.info(self.object.key)?.ok_or_else(|| self.object.absent())?;
         let path = store.paths().blob(record.digest).display().to_string();
         let document = Document { record, path };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document) -> std::fmt::Result {

@@ -154,7 +154,7 @@ impl MigrateCommand {
             report: paths.run_directory().report_path().display().to_string(),
             exit_code: exit_code(end),
         };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         if end.stopped {
             watch.say_stopped();
         } else {
@@ -183,12 +183,6 @@ fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
         }
         _ => "the same command without --no-publish".to_owned(),
     }
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

@@ -51,7 +51,7 @@ impl PlanCommand {
         let plan = watch.run(scope(&options), |control| plan(&self.places.source, &paths, &options, control))?;
         let (free_bytes, free_inodes) = free(paths.parent())?;
         let document = Document { plan: &plan, free_bytes, free_inodes };
-        output::print(self.output.json, &document, || text(&self.places, &document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &self.places, &document)))?;
         Ok(exit::OK)
     }
 }
@@ -60,12 +60,6 @@ impl PlanCommand {
 fn free(path: &Path) -> Result<(u64, Option<u64>), Error> {
     let directory = nearest_directory(&RealDisk, path)?;
     Ok((RealDisk.free_bytes(&directory)?, RealDisk.free_inodes(&directory)?))
-}
-
-fn text(places: &MoveArgs, document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, places, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, places: &MoveArgs, document: &Document<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::arguments::scope;
-use super::faults::push_faults;
+use super::faults::{exit_code, push_faults};
 use crate::cas::check::paths_of;
 use crate::cas::options::MigrateOptions;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
@@ -19,7 +19,6 @@ use crate::cli::confirm::confirm;
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::durable::{Disk, RealDisk};
-use crate::migration::exit;
 use crate::migration::units::count_text;
 
 /// What is to be repaired, and how.
@@ -59,31 +58,15 @@ pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, shown: Outp
         true => repair_dry_run(store, options, control),
         false => repair_store(&disk, store, options, control),
     })?;
-    let document = Document { store: store.display().to_string(), end: &end, exit_code: exit_code(&end) };
-    output::print(shown.json, &document, || text(&document))?;
+    let document =
+        Document { store: store.display().to_string(), end: &end, exit_code: exit_code(end.stopped, end.errors) };
+    output::print(shown.json, &document, || output::text_of(|text| render(text, &document)))?;
     if end.stopped {
         watch.say_stopped();
     } else if !end.dry_run {
         watch.say(&format!("next: {}", cas_command("verify", store)));
     }
     Ok(document.exit_code)
-}
-
-/// What was lost, or stays damaged, is bad data.
-fn exit_code(end: &RepairEnd) -> u8 {
-    if end.stopped {
-        exit::TEMPORARY
-    } else if end.errors > 0 {
-        exit::BAD_DATA
-    } else {
-        exit::OK
-    }
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

@@ -64,15 +64,9 @@ impl RequestUpgradeCommand {
         };
         let exit_code = if report.refused > 0 { exit::REFUSED_RECORDS } else { exit::OK };
         let document = Document { dry_run, report, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         Ok(exit_code)
     }
-}
-
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document) -> std::fmt::Result {

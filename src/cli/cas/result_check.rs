@@ -44,15 +44,9 @@ impl ResultCheckCommand {
             Verdict::Wrong | Verdict::Unreadable => exit::BAD_DATA,
         };
         let document = Document { report, exit_code };
-        output::print(self.output.json, &document, || text(&document.report))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document.report)))?;
         Ok(exit_code)
     }
-}
-
-fn text(report: &ResultsReport) -> String {
-    let mut text = String::new();
-    render(&mut text, report).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, report: &ResultsReport) -> std::fmt::Result {

@@ -104,7 +104,7 @@ impl RewriteRefsCommand {
             report: self.report.as_ref().map(|path| path.display().to_string()),
             exit_code,
         };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         if end.stopped {
             watch.say_stopped();
         }
@@ -133,12 +133,6 @@ impl RewriteRefsCommand {
         let scope = Scope { records_noun: "references", source_bytes: None, budget_bytes: 0 };
         watch.run(scope, |control| rewrite.run(&self.paths, resolver, findings, control))
     }
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

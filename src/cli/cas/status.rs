@@ -31,15 +31,9 @@ pub struct StatusCommand {
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let status = status(Arc::new(RealDisk), &self.target.paths()?)?;
-        output::print(self.output.json, &status, || text(&status))?;
+        output::print(self.output.json, &status, || output::text_of(|text| render(text, &status)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(status: &Status) -> String {
-    let mut text = String::new();
-    render(&mut text, status).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, status: &Status) -> std::fmt::Result {

@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{course, scope};
-use super::faults::push_faults;
+use super::faults::{exit_code, push_faults};
 use super::repair::{RepairRequest, repair};
 use crate::cas::check::check_store;
 use crate::cas::options::MigrateOptions;
@@ -22,8 +22,8 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::durable::{Disk, RealDisk};
+use crate::migration::Subset;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Subset, exit};
 
 /// `haul cas verify`
 #[derive(Args)]
@@ -81,8 +81,8 @@ impl VerifyCommand {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let end = watch.run(scope(options), |control| check_store(&disk, &self.store, &request, options, control))?;
         let store = self.store.display().to_string();
-        let document = Document { store, end: &end, exit_code: exit_code(&end) };
-        output::print(self.output.json, &document, || text(&document))?;
+        let document = Document { store, end: &end, exit_code: exit_code(end.stopped, end.errors) };
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         if end.stopped {
             watch.say_stopped();
         } else if end.errors > 0 {
@@ -91,22 +91,6 @@ impl VerifyCommand {
         }
         Ok(document.exit_code)
     }
-}
-
-fn exit_code(end: &VerifyEnd) -> u8 {
-    if end.stopped {
-        exit::TEMPORARY
-    } else if end.errors > 0 {
-        exit::BAD_DATA
-    } else {
-        exit::OK
-    }
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

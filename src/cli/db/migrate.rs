@@ -42,8 +42,10 @@ pub struct MigrateCommand {
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 pub enum DryRun {
     /// Reads only.
+    #[value(help = None::<&str>)]
     Plan,
     /// Runs everything where it does not stay.
+    #[value(help = None::<&str>)]
     Execute,
 }
 

@@ -39,15 +39,9 @@ impl EstimateCommand {
         }
         let options = options(&self.policies, &self.resources, &self.reader);
         let estimate = estimate(Arc::new(RealDisk), &paths, &options)?;
-        output::print(self.output.json, &estimate, || text(&estimate))?;
+        output::print(self.output.json, &estimate, || output::text_of(|text| render(text, &estimate)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(estimate: &Estimate) -> String {
-    let mut text = String::new();
-    render(&mut text, estimate).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, estimate: &Estimate) -> std::fmt::Result {

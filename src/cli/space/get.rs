@@ -39,15 +39,9 @@ impl GetCommand {
         let Some(node) = found else {
             bail!("no live node {:?} in {}", self.id, paths.root().display());
         };
-        output::print(self.output.json, &node, || text(&node))?;
+        output::print(self.output.json, &node, || output::text_of(|text| render(text, &node)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(node: &NodeDocument) -> String {
-    let mut text = String::new();
-    render(&mut text, node).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, node: &NodeDocument) -> std::fmt::Result {

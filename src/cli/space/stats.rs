@@ -38,15 +38,9 @@ impl StatsCommand {
         watch.say(&format!("reading {}", paths.log().display()));
         let scope = scope(&MigrateOptions::default());
         let stats = watch.run(scope, |control| stats(&paths, self.reader.reader, control))?;
-        output::print(self.output.json, &stats, || text(&stats))?;
+        output::print(self.output.json, &stats, || output::text_of(|text| render(text, &stats)))?;
         Ok(exit::OK)
     }
-}
-
-fn text(stats: &Stats) -> String {
-    let mut text = String::new();
-    render(&mut text, stats).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, stats: &Stats) -> std::fmt::Result {

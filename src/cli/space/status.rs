@@ -38,15 +38,11 @@ impl StatusCommand {
         let paths = self.space.locate()?;
         let status = status(Arc::new(RealDisk), &paths)?;
         let records = status.run.as_ref().map_or(0, |run| run.records);
-        output::print(self.output.json, &Document { status: &status, records }, || text(&status))?;
+        output::print(self.output.json, &Document { status: &status, records }, || {
+            output::text_of(|text| render(text, &status))
+        })?;
         Ok(exit::OK)
     }
-}
-
-fn text(status: &Status) -> String {
-    let mut text = String::new();
-    render(&mut text, status).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, status: &Status) -> std::fmt::Result {

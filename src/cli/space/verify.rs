@@ -66,7 +66,7 @@ impl VerifyCommand {
         let end = verify(&watch, &paths, &request, &course(&self.resources))?;
         let exit_code = if end.stopped { exit::TEMPORARY } else { exit::OK };
         let document = Document { space: paths.root().display().to_string(), end: &end, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
         if end.stopped {
             watch.say_stopped();
         }
@@ -92,12 +92,6 @@ pub fn verify(
     watch.say(&format!("verifying {}", paths.root().display()));
     let &Request { store, depth, subset } = request;
     watch.run(scope(options), |control| verify_space(Arc::new(RealDisk), paths, store, depth, subset, options, control))
-}
-
-fn text(document: &Document<'_>) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {

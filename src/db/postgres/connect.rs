@@ -23,7 +23,7 @@ const NAME_BYTES_MAX: usize = 63;
 /// A database of a server. Its password is never shown.
 #[derive(Clone)]
 pub struct Address {
-    config: Config,
+    config: Box<Config>,
     place: String,
 }
 
@@ -53,7 +53,7 @@ impl Address {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
         let place = place(&config);
-        Ok(Self { config, place })
+        Ok(Self { config: Box::new(config), place })
     }
 
     /// Which database it is, without the password.

@@ -21,14 +21,8 @@ pub struct Deadline {
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    is_over: Mutex<bool>,
     changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    is_over: bool,
-    has_fired: bool,
 }
 
 impl Deadline {
@@ -46,14 +40,14 @@ impl Deadline {
         Instant::now() >= self.due
     }
 
-    /// Stops watching. True if a request to cancel was made; none is on its way after this.
+    /// Stops watching. True if the time is up; no request to cancel is on its way after this.
     pub fn disarm(mut self) -> bool {
         self.end();
-        self.shared.state.lock().has_fired
+        self.is_due()
     }
 
     fn end(&mut self) {
-        self.shared.state.lock().is_over = true;
+        *self.shared.is_over.lock() = true;
         self.shared.changed.notify_all();
         if let Some(watcher) = self.watcher.take() {
             // A watcher that panicked cancels nothing any more.
@@ -69,17 +63,16 @@ impl Drop for Deadline {
 }
 
 fn watch(shared: &Shared, due: Instant, token: &CancelToken) {
-    let mut state = shared.state.lock();
-    while !state.is_over {
+    let mut is_over = shared.is_over.lock();
+    while !*is_over {
         if Instant::now() < due {
-            shared.changed.wait_until(&mut state, due);
+            shared.changed.wait_until(&mut is_over, due);
             continue;
         }
-        state.has_fired = true;
         // That the server cannot be asked is found out by the statement that runs.
-        let _ = parking_lot::MutexGuard::unlocked(&mut state, || token.cancel_query(NoTls));
-        if !state.is_over {
-            shared.changed.wait_for(&mut state, REPEAT_INTERVAL);
+        let _ = parking_lot::MutexGuard::unlocked(&mut is_over, || token.cancel_query(NoTls));
+        if !*is_over {
+            shared.changed.wait_for(&mut is_over, REPEAT_INTERVAL);
         }
     }
 }

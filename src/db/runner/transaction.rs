@@ -18,6 +18,15 @@ struct Stop {
     index: Option<usize>,
     error: EngineError,
     is_in_commit: bool,
+    /// True if the limit was passed when nothing ran that could be cancelled.
+    is_late: bool,
+}
+
+impl Stop {
+    /// At no statement.
+    fn outside(error: EngineError) -> Self {
+        Self { index: None, error, is_in_commit: false, is_late: false }
+    }
 }
 
 impl Runner {
@@ -35,13 +44,13 @@ impl Runner {
         };
         let attempt = Attempt::new(started.id, started.at);
         let limits = task.limits(self.options.timeout);
-        let result = self.database.arm(&limits).map_err(|error| Stop { index: None, error, is_in_commit: false });
+        let result = self.database.arm(&limits).map_err(Stop::outside);
         let result = result.and_then(|()| self.section(task, &attempt, next));
         let is_late = self.database.disarm();
         match result {
             Ok(next) => Ok((task.done(&attempt), next)),
             Err(stop) => {
-                let error = task.explain(stop.error, is_late, limits.timeout);
+                let error = task.explain(stop.error, is_late || stop.is_late, limits.timeout);
                 let end = self.undo(task, &attempt, Stop { error, ..stop });
                 Ok((end, None))
             }
@@ -55,14 +64,16 @@ impl Runner {
     }
 
     fn section(&mut self, task: Task<'_>, attempt: &Attempt, next: Option<Task<'_>>) -> Result<Option<Started>, Stop> {
-        let outside = |error| Stop { index: None, error, is_in_commit: false };
-        self.database.begin().map_err(outside)?;
+        self.database.begin().map_err(Stop::outside)?;
         for (index, (_, statement)) in task.section.statements().enumerate() {
-            let at = |error| Stop { index: Some(index), error, is_in_commit: false };
+            let at = |error| Stop { index: Some(index), ..Stop::outside(error) };
             self.database.run(statement).map_err(at)?;
         }
-        self.database.check_before_commit().map_err(outside)?;
-        self.database.disarm();
+        self.database.check_before_commit().map_err(Stop::outside)?;
+        if self.database.disarm() {
+            let error = EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit");
+            return Err(Stop { is_late: true, ..Stop::outside(error) });
+        }
         let owner = self.options.owner.clone();
         let next = self.try_state(|state| {
             task.record_success(state, attempt, &owner)?;
@@ -70,8 +81,8 @@ impl Runner {
             let id = entry.as_ref().map(|entry| state.append(entry)).transpose()?;
             Ok(id.zip(entry).map(|(id, entry)| Started { id, at: entry.started_at }))
         });
-        let next = next.map_err(outside)?;
-        self.database.commit().map_err(|error| Stop { index: None, error, is_in_commit: true })?;
+        let next = next.map_err(Stop::outside)?;
+        self.database.commit().map_err(|error| Stop { is_in_commit: true, ..Stop::outside(error) })?;
         Ok(next)
     }
 

@@ -9,11 +9,20 @@ use crate::db::Dialect;
 /// Refuses commands of shells, data for the client, and in a section with a transaction whatever would end it or does not
 /// work in it.
 pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
+    if let Some(fault) = limits_fault(section).filter(|_| !section.is_empty()) {
+        return Err(section.error_at(0, fault));
+    }
     for (index, (_, statement)) in section.statements().enumerate() {
         fault(dialect, statement, section.settings.no_transaction)
             .map_or(Ok(()), |fault| Err(section.error_at(index, fault)))?;
     }
     Ok(())
+}
+
+/// Waiting for one lock may not use up the limit for the whole.
+fn limits_fault(section: &Section) -> Option<ScriptFault> {
+    let (whole, lock) = section.settings.timeout.zip(section.settings.lock_timeout)?;
+    (!whole.is_zero() && lock >= whole).then_some(ScriptFault::LockTimeout { lock, whole })
 }
 
 fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<ScriptFault> {

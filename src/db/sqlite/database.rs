@@ -219,6 +219,9 @@ impl Database for SqliteDatabase {
             return Ok(());
         }
         let now = violations(&self.connection);
+        if self.is_late.load(Ordering::Relaxed) {
+            return Err(EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit"));
+        }
         if let Some(before) = &self.violations {
             now.compare(before)?;
         }

@@ -20,6 +20,7 @@ mod files;
 mod link_tests;
 #[cfg(test)]
 mod model_tests;
+mod root;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -35,10 +36,12 @@ pub use crash::CrashFault;
 pub use state::InjectedFault;
 
 use super::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, EntryKind, LockGuard, SourceFile, copy,
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
+    SourceFile, copy,
 };
 use crash::settle;
 use files::{SimulatedFile, SimulatedFileSystem, SimulatedLock};
+use root::SimulatedRoot;
 use state::State;
 use tree::{Effect, Tree};
 
@@ -230,6 +233,10 @@ impl Disk for SimulatedDisk {
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
         self.state.lock().list(path).map_err(|e| DiskError::new("open the file system of", path, e))?;
         Ok(Arc::new(SimulatedFileSystem::new(self.state.clone(), path)))
+    }
+
+    fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {
+        Ok(Arc::new(SimulatedRoot::new(self.state.clone(), path)?))
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {

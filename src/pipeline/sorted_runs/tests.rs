@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::durable::{
-    CopyMeans, CopyMethod, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard, SimulatedDisk, SourceFile,
+    CopyMeans, CopyMethod, DiskEntry, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard, SimulatedDisk,
+    SourceFile,
 };
 use crate::pipeline::remove_run_files;
 
@@ -130,6 +131,10 @@ impl Disk for ToyDisk {
 
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
         self.inner.file_system(path)
+    }
+
+    fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {
+        self.inner.root(path)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {

@@ -68,3 +68,18 @@ fn statements_know_their_lines_in_the_file() {
     let error = read(&[("1_a.sql", "-- Up\nSELECT 1;\nCOMMIT;\n")]).unwrap_err();
     assert_eq!(error.to_string(), "1_a.sql:3: COMMIT would take the transaction out of haul's hands");
 }
+
+#[test]
+fn waiting_for_a_lock_may_not_use_up_the_limit() {
+    for (directives, is_fine) in [
+        ("timeout=2s, lock-timeout=1s", true),
+        ("timeout=0, lock-timeout=1min", true),
+        ("timeout=1s, lock-timeout=1s", false),
+    ] {
+        let read = read(&[("1_a.sql", &format!("-- haul: {directives}\nSELECT 1;"))]);
+        assert_eq!(read.is_ok(), is_fine, "{directives}");
+        if let Err(error) = read {
+            assert_eq!(error.to_string(), "1_a.sql:2: the lock timeout of 1000 ms is not below the timeout of 1000 ms");
+        }
+    }
+}

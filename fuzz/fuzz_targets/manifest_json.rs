@@ -1,0 +1,58 @@
+//! Any bytes are JSON to haul where they are JSON to another parser, mean the same, and are read back as what is written.
+#![no_main]
+
+use haul::manifest::json::{
+    Document, Layout, Numbers, ReadOptions, is_equal, push_canonical, push_layout,
+};
+use haul::manifest::{Code, NoInputs, Registry, TransformOptions, Transformer, Verdict};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value as Json;
+use std::sync::{Arc, LazyLock};
+
+static TRANSFORMER: LazyLock<Transformer> = LazyLock::new(|| {
+    let registry = Arc::new(Registry::built_in());
+    let options = TransformOptions { shape_any: true, accept_incomplete: true, ..TransformOptions::default() };
+    let now = "2026-03-01T12:34:56Z".parse().expect("an instant");
+    Transformer::new(registry.clone(), registry.latest(), now, options).expect("a known version")
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    // The other parser stops at 128 levels and takes the last of members with one name.
+    let options = ReadOptions { depth_max: 127, last_member_wins: true, ..ReadOptions::default() };
+    let own = Document::parse(bytes, &options);
+    let other = serde_json::from_slice::<Json>(bytes);
+    match (&own, &other) {
+        (Ok(own), Ok(other)) => check_same(own, other),
+        (Ok(_), Err(error)) => assert!(error.to_string().contains("out of range"), "{error}"),
+        (Err(fault), Ok(_)) => panic!("{fault}"),
+        (Err(fault), Err(_)) => assert!(fault.offset <= bytes.len()),
+    }
+    if let Ok(own) = &own {
+        check_written(own);
+    }
+    check_verdict(bytes);
+});
+
+/// The other parser keeps numbers as binary64, so numbers are compared after it wrote them.
+fn check_same(own: &Document<'_>, other: &Json) {
+    let mut text = Vec::new();
+    push_canonical(&mut text, own.root());
+    if let Ok(again) = serde_json::from_slice::<Json>(&text) {
+        assert_eq!(&again, other);
+    }
+}
+
+fn check_written(document: &Document<'_>) {
+    let mut text = Vec::new();
+    push_layout(&mut text, document.root(), Layout { numbers: Numbers::Lexemes, final_newline: true });
+    let again = Document::parse(&text, &ReadOptions::default()).expect("what is written is read");
+    assert!(is_equal(document.root(), again.root(), Numbers::Lexemes));
+}
+
+fn check_verdict(bytes: &[u8]) {
+    if let Verdict::Migrated(migrated) = TRANSFORMER.transform(bytes, &NoInputs) {
+        assert!(matches!(TRANSFORMER.transform(&migrated.bytes, &NoInputs), Verdict::Current(_)));
+    } else if let Verdict::Refused(refusal) = TRANSFORMER.transform(bytes, &NoInputs) {
+        assert!(![Code::Drift, Code::Compatibility].contains(&refusal.code), "{refusal:?}");
+    }
+}

@@ -1,0 +1,274 @@
+//! Arguments that the verbs of a tree of manifests share.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use crate::cli::arguments::ResourceArgs;
+use crate::manifest::run_options::{Durability, MigrateOptions};
+use crate::manifest::scan::Layout;
+use crate::manifest::{DeriveJobId, Mode, Registry, TransformOptions, Version};
+use crate::migration::Error;
+use crate::observe::Scope;
+
+/// What one record of a tree is called.
+pub const RECORDS_NOUN: &str = "manifests";
+
+/// Which tree.
+#[derive(Args, Clone)]
+pub struct RootArgs {
+    /// The application's root: the directory that holds artifacts/; the state of runs is kept in its migration/
+    #[arg(value_name = "APP_ROOT")]
+    pub root: PathBuf,
+}
+
+/// Which steps there are.
+#[derive(Args)]
+pub struct StepsArgs {
+    /// Steps beside the built-in ones, as TOML; may be given several times
+    #[arg(long = "steps-file", value_name = "FILE")]
+    pub steps_files: Vec<PathBuf>,
+}
+
+impl StepsArgs {
+    /// The built-in steps and those of the files, in their order.
+    pub fn registry(&self) -> Result<Registry, Error> {
+        let mut registry = Registry::built_in();
+        self.steps_files.iter().try_for_each(|path| registry.add_path(path))?;
+        Ok(registry)
+    }
+}
+
+/// Where a verb that changes nothing in manifests looks for them.
+#[derive(Args)]
+pub struct PlaceArgs {
+    /// Where manifests are looked for
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = LayoutArg::Canonical)]
+    layout: LayoutArg,
+    #[command(flatten)]
+    steps: StepsArgs,
+}
+
+impl PlaceArgs {
+    /// Settings that look there.
+    pub fn options(&self, resources: &ResourceArgs) -> Result<MigrateOptions, Error> {
+        let layout = match self.layout {
+            LayoutArg::Canonical => Layout::Canonical,
+            LayoutArg::Recursive => Layout::Recursive,
+        };
+        let registry = Arc::new(self.steps.registry()?);
+        Ok(MigrateOptions { layout, registry, ..course(resources) })
+    }
+}
+
+/// Settings of a verb whose rules are fixed.
+fn course(resources: &ResourceArgs) -> MigrateOptions {
+    MigrateOptions {
+        memory_budget_bytes: resources.memory_budget_bytes(),
+        backpressure_threshold: resources.backpressure_threshold,
+        rate_limit: resources.rate_limit,
+        parallel_workers: resources.parallel_workers(),
+        ..MigrateOptions::default()
+    }
+}
+
+/// Values of `--layout`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// artifacts/JOB/RUN/manifest.json
+    Canonical,
+    /// At any depth below artifacts/
+    Recursive,
+}
+
+/// Values of `--shape`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShapeArg {
+    /// Objects with run_id and one of job_id, job_ref, job_type
+    Manifest,
+    /// Any object
+    Any,
+}
+
+/// Values of `--bom`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BomArg {
+    /// The file is refused
+    Refuse,
+    /// The file is read without it
+    Strip,
+}
+
+/// Values of `--derive-job-id`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeriveArg {
+    /// From inputs/brief.resolved.json or inputs/brief.yaml
+    Brief,
+    /// The name of the job's directory
+    Directory,
+}
+
+/// Values of `--final-newline`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnOff {
+    /// With one
+    On,
+    /// Without one
+    Off,
+}
+
+/// Values of `--durability`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityArg {
+    /// Not at all
+    None,
+    /// For many files at once, before the first of them is replaced
+    Batch,
+    /// For each file by itself
+    Each,
+}
+
+impl From<DurabilityArg> for Durability {
+    fn from(durability: DurabilityArg) -> Self {
+        match durability {
+            DurabilityArg::None => Self::None,
+            DurabilityArg::Batch => Self::Batch,
+            DurabilityArg::Each => Self::Each,
+        }
+    }
+}
+
+/// What decides the result of a migration.
+#[derive(Args)]
+#[command(next_help_heading = "Result")]
+pub struct ResultArgs {
+    /// Version to take files to [default: the latest that the steps know]
+    #[arg(long, value_name = "V")]
+    target_version: Option<Version>,
+    /// Take this file alone, wherever it lies below the root
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+    /// Write, name and print what the original does, wherever the original is right
+    #[arg(long)]
+    pub compat: bool,
+    /// Where manifests are looked for [default: canonical, with --compat recursive]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    layout: Option<LayoutArg>,
+    /// What is taken for a manifest
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = ShapeArg::Manifest)]
+    shape: ShapeArg,
+    /// Write results that the target's schema does not allow, and report them
+    #[arg(long)]
+    accept_incomplete: bool,
+    /// Version of manifests that name none
+    #[arg(long, value_name = "V")]
+    assume_version: Option<Version>,
+    /// Fill in a missing job_id
+    #[arg(long, value_enum, value_name = "FROM")]
+    derive_job_id: Option<DeriveArg>,
+    /// What becomes of a byte order mark
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = BomArg::Refuse)]
+    bom: BomArg,
+    /// End files in a newline [default: on, with --compat off]
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    final_newline: Option<OnOff>,
+    /// Arrays and objects in each other, at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    max_depth: usize,
+    /// Give manifests that are current, but hollow, what the steps up to their version add
+    #[arg(long)]
+    repair: bool,
+    /// Take files that have more than one name (hard links); the other names keep the old content
+    #[arg(long)]
+    break_links: bool,
+    #[command(flatten)]
+    steps: StepsArgs,
+    /// The instant of every history record, as in 2026-03-01T12:34:56.789012Z [default: that at which the run begins]
+    #[arg(long, value_name = "T")]
+    now: Option<Timestamp>,
+}
+
+impl ResultArgs {
+    /// Settings with these rules, for the tree at `root`. Errors: a steps file that cannot be taken, a file outside of
+    /// the root.
+    pub fn options(&self, root: &Path, resources: &ResourceArgs) -> Result<MigrateOptions, Error> {
+        let layout = match self.layout {
+            Some(LayoutArg::Recursive) => Layout::Recursive,
+            None if self.compat => Layout::Recursive,
+            Some(LayoutArg::Canonical) | None => Layout::Canonical,
+        };
+        let options = MigrateOptions {
+            registry: Arc::new(self.steps.registry()?),
+            target: self.target_version,
+            transform: self.transform(),
+            layout,
+            manifest: self.manifest.as_deref().map(|path| below(root, path)).transpose()?,
+            break_links: self.break_links,
+            now: self.now,
+            ..course(resources)
+        };
+        // An unknown target is a usage error before any file is opened.
+        options.transformer(Timestamp::UNIX_EPOCH)?;
+        Ok(options)
+    }
+
+    fn transform(&self) -> TransformOptions {
+        TransformOptions {
+            mode: if self.compat { Mode::Compat } else { Mode::Strict },
+            shape_any: self.shape == ShapeArg::Any,
+            accept_incomplete: self.accept_incomplete,
+            assume_version: self.assume_version,
+            bom_strip: self.bom == BomArg::Strip,
+            depth_max: self.max_depth,
+            final_newline: self.final_newline.map(|newline| newline == OnOff::On),
+            repair: self.repair,
+            derive_job_id: self.derive_job_id.map(|from| match from {
+                DeriveArg::Brief => DeriveJobId::Brief,
+                DeriveArg::Directory => DeriveJobId::Directory,
+            }),
+            ..TransformOptions::default()
+        }
+    }
+}
+
+/// The path relative to the root, without anything in it that goes up.
+pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
+    let outside = || Error::Usage {
+        what: format!("{} leads out of {}", path.display(), root.display()),
+        next: "give a path below the application's root, as in artifacts/JOB/RUN/manifest.json".into(),
+    };
+    let relative = if path.is_absolute() { path.strip_prefix(root).map_err(|_| outside())? } else { path };
+    let mut plain = PathBuf::new();
+    for part in relative.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if plain.pop() => {}
+            _ => return Err(outside()),
+        }
+    }
+    if plain.as_os_str().is_empty() { Err(outside()) } else { Ok(plain) }
+}
+
+/// What the view of a run needs to know.
+pub fn scope(resources: &ResourceArgs) -> Scope {
+    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: resources.memory_budget_bytes() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_file_stays_below_the_root() {
+        let root = Path::new("/app");
+        let fine = |path: &str| below(root, Path::new(path)).unwrap();
+        assert_eq!(fine("artifacts/./a/../m.json"), Path::new("artifacts/m.json"));
+        assert_eq!(fine("/app/artifacts/m.json"), Path::new("artifacts/m.json"));
+        for path in ["../m.json", "a/../../m.json", "/etc/passwd", "", "a/..", "/app"] {
+            assert!(below(root, Path::new(path)).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `haul manifest clean`: removes the backups of verified runs.
+//!
+//! The JSON document has `root`, `runs` (each with `run_id`, `began_at`, `backups`, `bytes`), `removed` and `bytes`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::arguments::RootArgs;
+use crate::cli::arguments::OutputArgs;
+use crate::cli::confirm::confirm;
+use crate::cli::output;
+use crate::durable::RealDisk;
+use crate::manifest::clean::{RunBackups, clean, clean_list};
+use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Error, exit};
+
+/// `haul manifest clean`
+#[derive(Args)]
+pub struct CleanCommand {
+    #[command(flatten)]
+    root: RootArgs,
+    /// Only backups of runs that began so long ago, as in 7d, 12h or 30m
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = age)]
+    older_than: SignedDuration,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    root: String,
+    runs: &'a [RunBackups],
+    removed: u64,
+    bytes: u64,
+}
+
+impl CleanCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let root = &self.root.root;
+        let before = Timestamp::now().checked_sub(self.older_than).map_err(|_| Error::Usage {
+            what: "--older-than reaches back before all time".into(),
+            next: "give a shorter age".into(),
+        })?;
+        let runs = clean_list(&RealDisk, root, before)?;
+        let (mut removed, mut bytes) = (0, 0);
+        if !runs.is_empty() {
+            confirm(&question(&runs), self.yes)?;
+            (removed, bytes) = clean(Arc::new(RealDisk), root, before)?;
+        }
+        let document = Document { root: root.display().to_string(), runs: &runs, removed, bytes };
+        output::print(self.output.json, &document, || text(&document))?;
+        Ok(exit::OK)
+    }
+}
+
+fn age(text: &str) -> Result<SignedDuration, String> {
+    let expected = || "expected a number and one of d, h, m, s, as in 7d".to_owned();
+    let split = text.len().checked_sub(1).filter(|&at| text.is_char_boundary(at)).ok_or_else(expected)?;
+    let secs = match &text[split..] {
+        "d" => 86_400,
+        "h" => 3600,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(expected()),
+    };
+    let number: i64 = text[..split].parse().ok().filter(|number| *number >= 0).ok_or_else(expected)?;
+    number.checked_mul(secs).map(SignedDuration::from_secs).ok_or_else(expected)
+}
+
+fn question(runs: &[RunBackups]) -> String {
+    let mut text = String::from("this removes the backups of verified runs, which can then not be taken back:");
+    for run in runs {
+        let (count, bytes) = (count_text(run.backups), bytes_text(run.bytes));
+        write!(text, "\n  run {} of {}: {count} backups, {bytes}", run.run_id, run.began_at)
+            .expect("a string takes any text");
+    }
+    text
+}
+
+fn text(document: &Document<'_>) -> String {
+    match document.removed {
+        0 => format!("{}: nothing to remove\n", document.root),
+        removed => {
+            let (count, bytes) = (count_text(removed), bytes_text(document.bytes));
+            format!("{}: {count} backups removed, {bytes} given back\n", document.root)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_a_unit() {
+        assert_eq!(age("7d").unwrap(), SignedDuration::from_hours(168));
+        assert_eq!(age("0s").unwrap(), SignedDuration::ZERO);
+        for text in ["", "7", "d", "-1d", "7w", "9999999999999999999d", "9223372036854775807d", "7é"] {
+            assert!(age(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `haul manifest status`: where a tree stands.
+//!
+//! The JSON document is a [`Status`] and `root`.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::arguments::RootArgs;
+use super::text::write_counts;
+use crate::cli::arguments::OutputArgs;
+use crate::cli::journal::journal_text;
+use crate::cli::output;
+use crate::durable::RealDisk;
+use crate::manifest::status::{Status, status};
+use crate::migration::exit;
+
+/// `haul manifest status`
+#[derive(Args)]
+pub struct StatusCommand {
+    #[command(flatten)]
+    root: RootArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    root: String,
+    #[serde(flatten)]
+    status: &'a Status,
+}
+
+impl StatusCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let status = status(&RealDisk, &self.root.root)?;
+        let document = Document { root: self.root.root.display().to_string(), status: &status };
+        output::print(self.output.json, &document, || text(&document))?;
+        Ok(exit::OK)
+    }
+}
+
+fn text(document: &Document<'_>) -> String {
+    let mut text = String::new();
+    render(&mut text, document).expect("a string takes any text");
+    text
+}
+
+fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
+    let status = document.status;
+    if let Some(holder) = &status.lock_holder {
+        writeln!(text, "{}: a run is active: {holder}", document.root)?;
+    }
+    let Some(run) = &status.run else {
+        return writeln!(text, "{}: no run so far", document.root);
+    };
+    let how = if run.is_finished { "finished" } else { "not finished; the same command goes on" };
+    writeln!(text, "{}: {how}", document.root)?;
+    writeln!(text, "run     {}", run.run_id)?;
+    writeln!(text, "{:<28}{:>18}", "target version", run.target_version)?;
+    write_counts(text, run.records, &run.counts)?;
+    status.journal.iter().try_for_each(|entry| writeln!(text, "{}", journal_text(entry)))
+}

@@ -1,0 +1,346 @@
+//! A tree of this computer's files, below an open directory.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{
+    Access, AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Uid, accessat, fchmod,
+    fchown, fstat, linkat, openat, openat2, renameat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::disk::MODE_BITS;
+use super::root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
+use super::{DiskError, SourceNameKind};
+
+/// Room for the names of one call.
+const NAMES_BUFFER_BYTES: usize = 32 << 10;
+/// A read asks for one byte more than a file has, so that its end shows in the same call.
+const END_BYTES: usize = 1;
+
+/// Opens the tree below the directory that `path` leads to, links on this path followed, for reading only.
+pub fn source_root(path: &Path) -> Result<Arc<dyn ReadRoot>, DiskError> {
+    Ok(Arc::new(RealRoot::open(path)?))
+}
+
+pub(super) struct RealRoot {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+impl RealRoot {
+    pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
+        let directory = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = directory.map_err(|e| DiskError::new("open directory", path, e.into()))?;
+        Ok(Self { directory, path: path.to_path_buf() })
+    }
+
+    fn error(&self, operation: &'static str, relative: &Path, source: io::Error) -> DiskError {
+        DiskError::new(operation, &self.path.join(relative), without_loop(source))
+    }
+
+    /// Opens what lies at a relative path, in one call where the system has it.
+    fn open_beneath(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { check_relative(relative)? };
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match openat2(&self.directory, relative, flags, Mode::empty(), resolve) {
+            Err(Errno::NOSYS | Errno::PERM) => self.open_step_by_step(relative, flags),
+            opened => Ok(opened?),
+        }
+    }
+
+    fn open_step_by_step(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let mut directory: Option<OwnedFd> = None;
+        let mut names = relative.components().peekable();
+        while let Some(name) = names.next() {
+            let step = match names.peek() {
+                Some(_) => OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+                None => flags,
+            };
+            let above = directory.as_ref().map_or(self.directory.as_fd(), AsFd::as_fd);
+            let opened = openat(above, name.as_os_str(), step, Mode::empty())?;
+            directory = Some(opened);
+        }
+        directory.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+}
+
+/// Fails unless the path is one of plain names.
+fn check_relative(relative: &Path) -> io::Result<&Path> {
+    let is_plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
+    match relative.components().all(is_plain) {
+        true => Ok(relative),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it leads out of the tree")),
+    }
+}
+
+impl ReadRoot for RealRoot {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read_file(&self, file: &Path, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
+        self.open_beneath(file, READ)
+            .and_then(|fd| read_whole(fd, limit_bytes, buffer))
+            .map_err(|e| self.error("read", file, e))
+    }
+
+    fn file_state(&self, file: &Path) -> Result<Option<FileState>, DiskError> {
+        let state = self.open_beneath(file, OFlags::PATH).and_then(|fd| Ok(fstat(&fd)?));
+        present(state.map(|stat| file_state(&stat))).map_err(|e| self.error("look up", file, e))
+    }
+
+    fn names(&self, directory: &Path, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> Result<(), DiskError> {
+        self.open_beneath(directory, OFlags::RDONLY | OFlags::DIRECTORY)
+            .and_then(|fd| visit_names(fd.as_fd(), visit))
+            .map_err(|e| self.error("list", directory, e))
+    }
+
+    fn is_writable(&self, directory: &Path) -> Result<bool, DiskError> {
+        let ask = |path: &Path| match accessat(&self.directory, path, MAKE_FILES, AtFlags::EACCESS) {
+            Err(Errno::ACCESS | Errno::ROFS) => Ok(false),
+            answer => Ok(answer.map(|()| true)?),
+        };
+        check_relative(directory).and_then(ask).map_err(|e| self.error("ask for access to", directory, e))
+    }
+
+    fn free_bytes(&self) -> Result<u64, DiskError> {
+        let status = rustix::fs::fstatvfs(&self.directory);
+        let status = status.map_err(|e| DiskError::new("measure free space at", &self.path, e.into()))?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+}
+
+impl DiskRoot for RealRoot {
+    fn open_directory(&self, directory: &Path) -> Result<Box<dyn RootDirectory>, DiskError> {
+        let opened = self.open_beneath(directory, OFlags::PATH | OFlags::DIRECTORY);
+        let fd = opened.map_err(|e| self.error("open directory", directory, e))?;
+        Ok(Box::new(RealDirectory { fd, path: self.path.join(directory) }))
+    }
+}
+
+const MAKE_FILES: Access = Access::WRITE_OK.union(Access::EXEC_OK);
+/// Without `NONBLOCK` a pipe would wait for its writer.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
+
+fn read_whole(fd: OwnedFd, limit_bytes: u64, buffer: &mut Vec<u8>) -> io::Result<FileState> {
+    let stat = fstat(&fd)?;
+    let state =
+        file_state(&stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))?;
+    if state.len_bytes > limit_bytes {
+        let what = format!("it is {} bytes long, {limit_bytes} are allowed", state.len_bytes);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    buffer.clear();
+    buffer.reserve(state.len_bytes as usize + END_BYTES);
+    let mut file = File::from(fd).take(limit_bytes.saturating_add(1));
+    while buffer.len() as u64 <= state.len_bytes {
+        if rustix::io::read(file.get_ref(), rustix::buffer::spare_capacity(buffer))? == 0 {
+            return Ok(state);
+        }
+        // A short read at the length that the system named is the end: the state is compared again before it counts.
+        if buffer.len() as u64 == state.len_bytes {
+            return Ok(state);
+        }
+    }
+    // It grows while it is read; what is there now is compared with `state` by whoever asked.
+    file.read_to_end(buffer)?;
+    Ok(state)
+}
+
+fn file_state(stat: &Stat) -> Option<FileState> {
+    (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| FileState {
+        len_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        modified_secs: stat.st_mtime,
+        modified_nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        inode: stat.st_ino,
+        links: stat.st_nlink,
+        mode: stat.st_mode & MODE_BITS,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+    })
+}
+
+/// What the system says of a link where none is followed, in words for people.
+fn without_loop(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is in the way"),
+        _ => error,
+    }
+}
+
+/// Nothing there, or a link in the way, is no file.
+fn present(found: io::Result<Option<FileState>>) -> io::Result<Option<FileState>> {
+    match found {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        found => found,
+    }
+}
+
+fn visit_names(directory: BorrowedFd<'_>, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> io::Result<()> {
+    let mut buffer = [MaybeUninit::uninit(); NAMES_BUFFER_BYTES];
+    let mut entries = RawDir::new(directory, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            // Some file systems leave it out.
+            FileType::Unknown => match statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(Errno::NOENT) => continue,
+                Err(e) => return Err(e.into()),
+            },
+            known => known,
+        };
+        visit(name, name_kind(kind));
+    }
+    Ok(())
+}
+
+fn name_kind(file_type: FileType) -> SourceNameKind {
+    match file_type {
+        FileType::RegularFile => SourceNameKind::File,
+        FileType::Directory => SourceNameKind::Directory,
+        FileType::Symlink => SourceNameKind::Link,
+        _ => SourceNameKind::Other,
+    }
+}
+
+struct RealDirectory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl RealDirectory {
+    fn error(&self, operation: &'static str, name: &OsStr, source: impl Into<io::Error>) -> DiskError {
+        DiskError::new(operation, &self.path.join(name), without_loop(source.into()))
+    }
+
+    fn write(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&self.fd, name, flags, Mode::from_raw_mode(ownership.mode))?);
+        let made = fstat(&file)?;
+        if (made.st_uid, made.st_gid) != (ownership.uid, ownership.gid) {
+            match fchown(&file, Some(Uid::from_raw(ownership.uid)), Some(Gid::from_raw(ownership.gid))) {
+                Ok(()) | Err(Errno::PERM) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        // After the owner: giving a file away takes some of its bits.
+        if made.st_mode & MODE_BITS != ownership.mode || made.st_uid != ownership.uid {
+            fchmod(&file, Mode::from_raw_mode(ownership.mode))?;
+        }
+        file.write_all(bytes)?;
+        if synced { file.sync_all() } else { Ok(()) }
+    }
+}
+
+impl RootDirectory for RealDirectory {
+    fn read_file(&self, name: &OsStr, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
+        openat(&self.fd, name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|fd| read_whole(fd, limit_bytes, buffer))
+            .map_err(|e| self.error("read", name, e))
+    }
+
+    fn file_state(&self, name: &OsStr) -> Result<Option<FileState>, DiskError> {
+        let stat = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from);
+        present(stat.map(|stat| file_state(&stat))).map_err(|e| self.error("look up", name, e))
+    }
+
+    fn write_new_file(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> Result<(), DiskError> {
+        self.write(name, bytes, ownership, synced).map_err(|e| self.error("write new file", name, e))
+    }
+
+    fn hard_link(&self, name: &OsStr, second: &OsStr) -> Result<(), DiskError> {
+        linkat(&self.fd, name, &self.fd, second, AtFlags::empty())
+            .map_err(|e| self.error("create hard link", second, e))
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError> {
+        renameat(&self.fd, from, &self.fd, to).map_err(|e| self.error("rename", from, e))
+    }
+
+    fn rename_exclusive(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError> {
+        renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE)
+            .map_err(|e| self.error("rename without replacing", from, e))
+    }
+
+    fn remove_file(&self, name: &OsStr) -> Result<(), DiskError> {
+        unlinkat(&self.fd, name, AtFlags::empty()).map_err(|e| self.error("remove file", name, e))
+    }
+
+    fn sync(&self) -> Result<(), DiskError> {
+        // The directory is held by its place alone; a sync needs it open.
+        openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(rustix::fs::fsync)
+            .map_err(|e| DiskError::new("sync directory", &self.path, e.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out a tree")]
+
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn no_link_is_followed_wherever_it_stands() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("file"), b"x").unwrap();
+        fs::create_dir(root.path().join("real")).unwrap();
+        fs::write(root.path().join("real/file"), b"x").unwrap();
+        symlink(outside.path(), root.path().join("out")).unwrap();
+        symlink("real", root.path().join("in")).unwrap();
+        symlink("file", root.path().join("real/link")).unwrap();
+        let tree = RealRoot::open(root.path()).unwrap();
+        for path in ["out/file", "in/file", "real/link"] {
+            let path = Path::new(path);
+            assert!(tree.read_file(path, 9, &mut Vec::new()).is_err(), "{}", path.display());
+            for flags in [READ, OFlags::PATH] {
+                let stepped = tree.open_step_by_step(path, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC);
+                assert!(flags == OFlags::PATH || stepped.is_err(), "{}", path.display());
+            }
+        }
+        assert!(tree.open_directory(Path::new("out")).is_err() && tree.open_directory(Path::new("in")).is_err());
+        assert!(tree.open_step_by_step(Path::new("real/file"), READ).is_ok());
+        assert_eq!(tree.file_state(Path::new("real/link")).unwrap_or(None), None);
+        let directory = tree.open_directory(Path::new("real")).unwrap();
+        assert!(directory.read_file("link".as_ref(), 9, &mut Vec::new()).is_err());
+        assert_eq!(directory.file_state("link".as_ref()).unwrap(), None);
+    }
+
+    #[test]
+    fn names_come_with_their_kinds_and_permissions_survive_a_umask() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("d")).unwrap();
+        symlink("d", root.path().join("l")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.path().join("p"), Mode::RUSR).unwrap();
+        let tree = RealRoot::open(root.path()).unwrap();
+        let directory = tree.open_directory(Path::new("")).unwrap();
+        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        directory.write_new_file("f".as_ref(), b"", &Ownership { mode: 0o666, uid, gid }, false).unwrap();
+        assert_eq!(fs::metadata(root.path().join("f")).unwrap().permissions().mode() & 0o7777, 0o666);
+        let mut names = Vec::new();
+        tree.names(Path::new(""), &mut |name, kind| names.push((name.to_str().unwrap().to_owned(), kind))).unwrap();
+        names.sort_by(|a, b| a.0.cmp(&b.0));
+        let kinds: Vec<_> = names.iter().map(|(_, kind)| *kind).collect();
+        use SourceNameKind::{Directory, File, Link, Other};
+        assert_eq!(kinds, [Directory, File, Link, Other]);
+    }
+}

@@ -1,0 +1,41 @@
+//! Checksums of documents, as the history records them (§5).
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::json::{Value, push_canonical};
+
+/// A SHA-256 digest; its text is `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Checksum(pub [u8; 32]);
+
+impl Checksum {
+    /// Of any bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Of the canonical text of a value, which goes through `buffer`.
+    pub fn of_value(value: Value<'_>, buffer: &mut Vec<u8>) -> Self {
+        buffer.clear();
+        push_canonical(buffer, value);
+        Self::of_bytes(buffer)
+    }
+
+    /// Appends its text.
+    pub fn push_text(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"sha256:");
+        out.extend(
+            self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[digit as usize]),
+        );
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(71);
+        self.push_text(&mut text);
+        f.write_str(std::str::from_utf8(&text).expect("hexadecimal digits"))
+    }
+}

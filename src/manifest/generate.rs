@@ -1,0 +1,160 @@
+//! A tree of manifests, made up: for benchmarks, demonstrations and tests.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::names::{MANIFEST, hex};
+use super::scan::ARTIFACTS;
+use crate::durable::{Disk, DiskError};
+use crate::migration::Error;
+use crate::pipeline::{Control, Event, Phase};
+
+const JOB_TYPES: [&str; 3] = ["instagram_copy", "brand_score", "optimization"];
+/// Manifests of which the progress is told at once.
+const STEP_MANIFESTS: u64 = 256;
+
+/// What is to be made up.
+#[derive(Debug, Clone, Copy)]
+pub struct GenerateOptions {
+    /// How many manifests.
+    pub manifests: u64,
+    /// Runs of a job.
+    pub runs_per_job: u64,
+    /// Chooses contents and versions.
+    pub seed: u64,
+    /// Shares of the versions 1.0.0, 1.1.0 and 1.2.0.
+    pub shares: [u64; 3],
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        Self { manifests: 1000, runs_per_job: 50, seed: 0, shares: [6, 3, 1] }
+    }
+}
+
+/// What was made up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GeneratedTree {
+    /// The application's root.
+    pub path: PathBuf,
+    /// Manifests.
+    pub manifests: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// True if it was asked to stop; what is made so far stays.
+    pub stopped: bool,
+}
+
+/// Makes up a tree at `root`, where nothing may be yet. The same options make the same bytes.
+pub fn generate(
+    disk: &dyn Disk,
+    root: &Path,
+    options: &GenerateOptions,
+    control: &Control<'_>,
+) -> Result<GeneratedTree, Error> {
+    if options.shares.iter().sum::<u64>() == 0 || options.runs_per_job == 0 {
+        return Err(Error::Usage {
+            what: "there is nothing to choose from".into(),
+            next: "give a version a share, and a job a run".into(),
+        });
+    }
+    create(disk, root)?;
+    let artifacts = root.join(ARTIFACTS);
+    create(disk, &artifacts)?;
+    let mut made = GeneratedTree { path: root.to_path_buf(), manifests: 0, bytes: 0, stopped: false };
+    let expected = Some(options.manifests);
+    control.observer.observe(&Event::PhaseStarted {
+        phase: Phase::Generate,
+        records_expected: expected,
+        bytes_expected: None,
+    });
+    for number in 0..options.manifests {
+        if control.stop.is_requested() {
+            made.stopped = true;
+            break;
+        }
+        let job = artifacts.join(job_name(number / options.runs_per_job));
+        if number % options.runs_per_job == 0 {
+            create(disk, &job)?;
+        }
+        let (run_id, text) = manifest(number, options);
+        let run = job.join(run_id);
+        create(disk, &run)?;
+        disk.write_new_file(&run.join(MANIFEST), text.as_bytes())?;
+        made.manifests += 1;
+        made.bytes += text.len() as u64;
+        if made.manifests.is_multiple_of(STEP_MANIFESTS) {
+            let (records, source_bytes) = (STEP_MANIFESTS, 0);
+            control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+        }
+    }
+    control.observer.observe(&Event::PhaseEnded { phase: Phase::Generate });
+    Ok(made)
+}
+
+fn create(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
+    match disk.create_directory(directory) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_empty(disk, directory)? => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::Conflict {
+            path: directory.to_path_buf(),
+            what: "there is something already".into(),
+            next: "give a directory that is empty or not there yet".into(),
+        }),
+        created => Ok(created?),
+    }
+}
+
+fn is_empty(disk: &dyn Disk, directory: &Path) -> Result<bool, DiskError> {
+    Ok(disk.list(directory)?.is_empty())
+}
+
+fn job_name(job: u64) -> String {
+    format!("job-{job:06}")
+}
+
+/// The run id and the text of one manifest, of about 900 bytes.
+fn manifest(number: u64, options: &GenerateOptions) -> (String, String) {
+    let digest = |salt: &str| hex(&Sha256::digest(format!("{salt} {number} {}", options.seed)).into());
+    let choice = u64::from_str_radix(&digest("version")[..12], 16).unwrap_or(0) % options.shares.iter().sum::<u64>();
+    let [first, second, _] = options.shares;
+    let inputs_hash = inputs_hash();
+    let mut document = json!({
+        "schema_version": "1.0.0",
+        "job_id": job_name(number / options.runs_per_job),
+        "run_id": format!("{}-{}", &inputs_hash["sha256:".len()..][..32], number + 2),
+        "job_ref": format!("jobs/{}/brief.yaml", job_name(number / options.runs_per_job)),
+        "job_type": JOB_TYPES[(number % 3) as usize],
+        "status": if number.is_multiple_of(17) { "failed" } else { "succeeded" },
+        "started_at": format!("2026-01-{:02}T08:{:02}:00.000001Z", number % 28 + 1, number % 60),
+        "finished_at": format!("2026-01-{:02}T09:{:02}:00.25Z", number % 28 + 1, number % 60),
+        "langfuse_trace_id": null,
+        "error": null,
+        "brief_hash": format!("sha256:{}", digest("brief hash")),
+        "context_content_hash": format!("sha256:{}", digest("context")),
+        "artifacts": { "outputs/result.md": { "sha256": digest("output"), "bytes": number * 37 % 90_000 } },
+        "meta": { "seed": options.seed, "temperature": 0.7, "note": format!("run {number} — généré") },
+        "generation_metadata": { "model": "made-up", "tokens": number % 4096 },
+    });
+    if choice >= first {
+        document["input_snapshots"] = json!({});
+        document["inputs_hash"] = inputs_hash.into();
+        document["schema_version"] = "1.1.0".into();
+    }
+    if choice >= first + second {
+        document["chain_metadata"] = json!({ "is_chainable_stage": false, "prior_stages": [] });
+        document["schema_version"] = "1.2.0".into();
+    }
+    let run_id = document["run_id"].as_str().unwrap_or_default().to_owned();
+    let mut text = serde_json::to_string_pretty(&document).expect("a made-up manifest has string keys only");
+    text.push('\n');
+    (run_id, text)
+}
+
+/// `inputs_hash` of a run without snapshots; each run is a retry of the same inputs.
+fn inputs_hash() -> String {
+    format!("sha256:{}", hex(&Sha256::digest("{}").into()))
+}

@@ -1,0 +1,86 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::durable::{ReadRoot, SimulatedDisk, read_file};
+use crate::manifest::ledger::Position;
+use crate::manifest::prepare::Preparer;
+use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::scan::{Entry as Seen, Found};
+use crate::manifest::state::CHECKPOINT_KIND;
+use crate::pipeline::Converter;
+
+const MANIFEST: &str = "artifacts/job/run/manifest.json";
+const OLD: &[u8] =
+    br#"{"schema_version":"1.0.0","job_id":"j","job_ref":"r","job_type":"t","status":"ok","run_id":"a"}"#;
+
+/// Prepares the one manifest, lets `meanwhile` happen, and replaces it. Gives the disk and how many were replaced.
+fn replaced_after(meanwhile: impl FnOnce(&SimulatedDisk, &Path)) -> (SimulatedDisk, u64) {
+    let (root, run_directory) = (Path::new("/app"), Path::new("/app/migration"));
+    let disk = SimulatedDisk::with_directories(&[run_directory]);
+    disk.install_file(&root.join(MANIFEST), OLD);
+    let tree = disk.root(root).unwrap();
+    let options = MigrateOptions::default();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let preparer = Preparer {
+        root: tree.clone(),
+        transformer: options.transformer(now).unwrap(),
+        mode: options.transform.mode,
+        break_links: false,
+        synced: false,
+        named: None,
+    };
+    let entry = Seen { path: PathBuf::from(MANIFEST), found: Found::Manifest };
+    let batch = preparer.convert(&mut Vec::new(), vec![entry]).unwrap();
+    assert_eq!(batch.files.len(), 1);
+    meanwhile(&disk, &root.join(MANIFEST));
+    let books = Books {
+        state: RunState::new([0; 32], "r".into(), now, &options, Position::START),
+        findings: FindingsLog::open(&disk, &run_directory.join("findings.jsonl"), 0).unwrap(),
+        ledger: Ledger::open(&disk, run_directory, "r", Position::START, |_| Ok(())).unwrap(),
+        checkpoint: Arc::new(CheckpointFile::new(run_directory, CHECKPOINT_KIND)),
+    };
+    let file_system = disk.file_system(root).unwrap();
+    let replacer = Arc::new(Replacer::new(Arc::new(disk.clone()), (tree, file_system), false, books, 1));
+    let mut writer = GroupWriter::new(replacer.clone());
+    writer.write(batch).unwrap();
+    writer.commit_point().unwrap().commit().unwrap();
+    let counts = replacer.books.lock().state.counts;
+    assert_eq!(counts.migrated + counts.refused_failed, 1);
+    (disk, counts.migrated)
+}
+
+fn names_beside(disk: &SimulatedDisk) -> Vec<String> {
+    let mut names = Vec::new();
+    let tree = disk.root(Path::new("/app")).unwrap();
+    ReadRoot::names(&*tree, Path::new("artifacts/job/run"), &mut |name, _| names.push(name.display().to_string()))
+        .unwrap();
+    names
+}
+
+#[test]
+fn what_nobody_touches_is_replaced_and_has_its_backup() {
+    let (disk, migrated) = replaced_after(|_, _| {});
+    assert_eq!((migrated, names_beside(&disk).len()), (1, 2));
+}
+
+#[test]
+fn a_file_that_is_written_to_meanwhile_is_refused_and_keeps_what_was_written() {
+    let (disk, migrated) = replaced_after(|disk, path| {
+        disk.open_file(path).unwrap().write_all_at(0, b"{\"later\"").unwrap();
+    });
+    let now = read_file(&disk, &Path::new("/app").join(MANIFEST), 1 << 20).unwrap();
+    assert!(migrated == 0 && now.starts_with(b"{\"later\""));
+    assert_eq!(names_beside(&disk), ["manifest.json"], "neither a new file nor a backup that is none is left");
+}
+
+#[test]
+fn a_file_that_is_replaced_or_removed_meanwhile_is_refused() {
+    let (disk, migrated) = replaced_after(|disk, path| {
+        disk.remove_file(path).unwrap();
+        disk.create_file(path).unwrap().write_all_at(0, OLD).unwrap();
+    });
+    assert_eq!((migrated, read_file(&disk, &Path::new("/app").join(MANIFEST), 999).unwrap()), (0, OLD.to_vec()));
+    let (disk, migrated) = replaced_after(|disk, path| disk.remove_file(path).unwrap());
+    assert_eq!(migrated, 0);
+    assert!(!names_beside(&disk).contains(&"manifest.json".to_owned()));
+}

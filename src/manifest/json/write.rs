@@ -1,0 +1,197 @@
+//! The texts that a document is written as: for checksums, for the disk, and compact.
+
+use super::document::{Kind, Node, Value};
+use super::equal::Numbers;
+use super::{number, string};
+
+/// How a document is written to disk (§6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Numbers keep their lexemes or are formatted as the original formats them.
+    pub numbers: Numbers,
+    /// The text ends in a newline.
+    pub final_newline: bool,
+}
+
+/// Appends the canonical text of which checksums are made (§5).
+pub fn push_canonical(out: &mut Vec<u8>, value: Value<'_>) {
+    push(out, value, &Canonical);
+}
+
+/// Appends the compact canonical JSON of which `inputs_hash` is made: sorted, no blanks, raw UTF-8 (§1).
+pub fn push_compact(out: &mut Vec<u8>, value: Value<'_>) {
+    push(out, value, &Compact);
+}
+
+/// Appends the text that goes to disk: sorted, two spaces deep, raw UTF-8 (§6).
+pub fn push_layout(out: &mut Vec<u8>, value: Value<'_>, layout: Layout) {
+    push(out, value, &Indented { numbers: layout.numbers });
+    if layout.final_newline {
+        out.push(b'\n');
+    }
+}
+
+/// What differs between the texts.
+trait Style {
+    const COLON: &'static [u8];
+
+    /// Before the first part of a container.
+    fn begin(&self, out: &mut Vec<u8>, depth: usize);
+    /// Between two parts.
+    fn between(&self, out: &mut Vec<u8>, depth: usize);
+    /// After the last part; `depth` is that of the container.
+    fn end(&self, out: &mut Vec<u8>, depth: usize);
+    fn string(&self, out: &mut Vec<u8>, lexeme: &str, flags: u8);
+    fn number(&self, out: &mut Vec<u8>, kind: Kind, lexeme: &str);
+}
+
+struct Canonical;
+
+impl Style for Canonical {
+    const COLON: &'static [u8] = b": ";
+
+    fn begin(&self, _: &mut Vec<u8>, _: usize) {}
+
+    fn between(&self, out: &mut Vec<u8>, _: usize) {
+        out.extend_from_slice(b", ");
+    }
+
+    fn end(&self, _: &mut Vec<u8>, _: usize) {}
+
+    fn string(&self, out: &mut Vec<u8>, lexeme: &str, flags: u8) {
+        string::push_ascii(out, lexeme, flags);
+    }
+
+    fn number(&self, out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
+        number::push_canonical(out, kind, lexeme);
+    }
+}
+
+struct Compact;
+
+impl Style for Compact {
+    const COLON: &'static [u8] = b":";
+
+    fn begin(&self, _: &mut Vec<u8>, _: usize) {}
+
+    fn between(&self, out: &mut Vec<u8>, _: usize) {
+        out.push(b',');
+    }
+
+    fn end(&self, _: &mut Vec<u8>, _: usize) {}
+
+    fn string(&self, out: &mut Vec<u8>, lexeme: &str, flags: u8) {
+        string::push_raw(out, lexeme, flags);
+    }
+
+    fn number(&self, out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
+        number::push_canonical(out, kind, lexeme);
+    }
+}
+
+struct Indented {
+    numbers: Numbers,
+}
+
+const SPACES: &[u8] = &[b' '; 64];
+
+fn new_line(out: &mut Vec<u8>, depth: usize) {
+    out.push(b'\n');
+    let mut left = depth * 2;
+    while left > 0 {
+        let some = left.min(SPACES.len());
+        out.extend_from_slice(&SPACES[..some]);
+        left -= some;
+    }
+}
+
+impl Style for Indented {
+    const COLON: &'static [u8] = b": ";
+
+    fn begin(&self, out: &mut Vec<u8>, depth: usize) {
+        new_line(out, depth);
+    }
+
+    fn between(&self, out: &mut Vec<u8>, depth: usize) {
+        out.push(b',');
+        new_line(out, depth);
+    }
+
+    fn end(&self, out: &mut Vec<u8>, depth: usize) {
+        new_line(out, depth);
+    }
+
+    fn string(&self, out: &mut Vec<u8>, lexeme: &str, flags: u8) {
+        string::push_raw(out, lexeme, flags);
+    }
+
+    fn number(&self, out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
+        match self.numbers {
+            Numbers::Lexemes => out.extend_from_slice(lexeme.as_bytes()),
+            Numbers::Values => number::push_canonical(out, kind, lexeme),
+        }
+    }
+}
+
+/// A container of which some parts are written.
+struct Open<'d> {
+    value: Value<'d>,
+    node: Node,
+    next: u32,
+}
+
+fn push<S: Style>(out: &mut Vec<u8>, root: Value<'_>, style: &S) {
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut value = root;
+    loop {
+        let node = value.node();
+        let is_container = matches!(node.kind, Kind::Array | Kind::Object);
+        if is_container && node.start < node.end {
+            out.push(if node.kind == Kind::Object { b'{' } else { b'[' });
+            open.push(Open { value, node, next: node.start });
+            style.begin(out, open.len());
+        } else {
+            push_leaf(out, value, node, style);
+            close_ended(out, &mut open, style);
+        }
+        let depth = open.len();
+        let Some(innermost) = open.last_mut() else { return };
+        if innermost.next > innermost.node.start {
+            style.between(out, depth);
+        }
+        value = next_part(out, innermost, style);
+    }
+}
+
+/// Ends the containers that have no part left.
+fn close_ended<S: Style>(out: &mut Vec<u8>, open: &mut Vec<Open<'_>>, style: &S) {
+    while let Some(ended) = open.pop_if(|innermost| innermost.next == innermost.node.end) {
+        style.end(out, open.len());
+        out.push(if ended.node.kind == Kind::Object { b'}' } else { b']' });
+    }
+}
+
+fn next_part<'d, S: Style>(out: &mut Vec<u8>, open: &mut Open<'d>, style: &S) -> Value<'d> {
+    let at = open.next as usize;
+    open.next += 1;
+    if open.node.kind == Kind::Array {
+        return open.value.at(open.value.arena.items[at]);
+    }
+    let member = open.value.arena.members[at];
+    let key = open.value.at(member.key);
+    style.string(out, key.lexeme(), key.node().flags);
+    out.extend_from_slice(S::COLON);
+    open.value.at(member.value)
+}
+
+fn push_leaf<S: Style>(out: &mut Vec<u8>, value: Value<'_>, node: Node, style: &S) {
+    match node.kind {
+        Kind::Null => out.extend_from_slice(b"null"),
+        Kind::False => out.extend_from_slice(b"false"),
+        Kind::True => out.extend_from_slice(b"true"),
+        Kind::Integer | Kind::Float => style.number(out, node.kind, value.lexeme()),
+        Kind::String => style.string(out, value.lexeme(), node.flags),
+        Kind::Array => out.extend_from_slice(b"[]"),
+        Kind::Object => out.extend_from_slice(b"{}"),
+    }
+}

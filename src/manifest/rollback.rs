@@ -1,0 +1,249 @@
+//! A run taken back: files that are still what it wrote have their former bytes and permissions again (D10).
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::assess::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
+use super::backup::write_temporary;
+use super::ledger::{Entry, Ledger, Position, Written, for_each_line};
+use super::migrate::run_directory;
+use super::names;
+use super::settle::{Begun, digest_of, settle};
+use super::state::{CHECKPOINT_KIND, RunState};
+use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
+use crate::migration::{Error, FirstFindings, HeldRun, Severity, Stage};
+use crate::pipeline::{Control, Event, Phase};
+
+/// Files that are restored together.
+const GROUP_FILES: usize = 4096;
+
+/// What a rollback came to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RollbackEnd {
+    /// The run that was taken back.
+    pub run_id: String,
+    /// Files that have their former bytes again.
+    pub restored: u64,
+    /// Files that had them already.
+    pub already_restored: u64,
+    /// Files that stay as they are, because they are not what the run wrote.
+    pub refused: u64,
+    /// True if it was asked to stop; the same command goes on.
+    pub stopped: bool,
+    /// Each refused file.
+    #[serde(skip)]
+    pub findings: FirstFindings,
+}
+
+/// Takes back what the run did to the named files, or to all. Run again after a crash at any point, it completes; run
+/// again after its end, it finds nothing to do.
+pub fn rollback(
+    disk: Arc<dyn Disk>,
+    root: &Path,
+    run_id: &str,
+    files: &BTreeSet<PathBuf>,
+    control: &Control<'_>,
+) -> Result<RollbackEnd, Error> {
+    let directory = run_directory(root);
+    let tree = disk.root(root)?;
+    let file_system = disk.file_system(root)?;
+    let unknown = || Error::Usage {
+        what: format!("{}: no run {run_id}", directory.path().display()),
+        next: "take the id of a run from its report, or from the ledger".into(),
+    };
+    let held = HeldRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
+    let mut ledger = settle_unfinished(&*disk, root, &*tree, &held, run_id)?;
+    let mut known = Known::default();
+    for_each_line(&*disk, directory.path(), |line| {
+        known.take(&line.run, run_id, &line.entry);
+        Ok(())
+    })?;
+    if !known.is_there {
+        return Err(unknown());
+    }
+    held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
+    ledger.begin_run(run_id);
+    let observer = control.observer;
+    observer.observe(&Event::PhaseStarted { phase: Phase::Rollback, records_expected: None, bytes_expected: None });
+    let mut work = Work { tree, file_system, ledger, group: Vec::new(), end: RollbackEnd::default() };
+    work.end.run_id = run_id.to_owned();
+    for_each_line(&*disk, directory.path(), |line| {
+        let (number, is_of_run) = (line.number, line.run == run_id);
+        let Entry::Written(written) = line.entry else { return Ok(()) };
+        let Some(path) = written.path() else { return Ok(()) };
+        let is_chosen = files.is_empty() || files.contains(&path);
+        if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
+            return Ok(());
+        }
+        work.take(number, path, written)?;
+        if work.group.len() >= GROUP_FILES {
+            work.restore_group(control)?;
+            work.end.stopped = control.stop.is_requested();
+        }
+        Ok(())
+    })?;
+    work.restore_group(control)?;
+    observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
+    let end = work.end;
+    held.note(Some(run_id), "rolled-back", json!({ "restored": end.restored, "refused": end.refused }))?;
+    Ok(end)
+}
+
+/// Ends a run that was stopped or died, so that all it has done is in the ledger and nothing goes on with it.
+fn settle_unfinished(
+    disk: &dyn Disk,
+    root: &Path,
+    tree: &dyn DiskRoot,
+    held: &HeldRun,
+    run_id: &str,
+) -> Result<Ledger, Error> {
+    let directory = run_directory(root);
+    let state = held.checkpoint.load::<RunState>(disk)?;
+    let known = state.as_ref().map_or(Position::START, |state| state.ledger);
+    let mut begun = Begun::default();
+    let mut ledger = Ledger::open(disk, directory.path(), run_id, known, |line| {
+        begun.take(line);
+        Ok(())
+    })?;
+    let Some(mut state) = state.filter(|state| state.stage == Stage::Running) else { return Ok(ledger) };
+    if state.run_id != run_id {
+        return Err(Error::State {
+            path: held.checkpoint.path(),
+            what: format!("another run, {}, has not ended", state.run_id),
+            next: "let it end, or take that one back first".into(),
+            damaged: false,
+        });
+    }
+    settle(tree, &begun, &mut ledger)?;
+    disk.file_system(root)?.sync()?;
+    state.ledger = ledger.sync()?;
+    state.stage = Stage::RolledBack;
+    held.checkpoint.store(disk, &state)?;
+    Ok(ledger)
+}
+
+/// What the ledger says of the run before any of it is taken back.
+#[derive(Default)]
+struct Known {
+    is_there: bool,
+    withdrawn: BTreeSet<u64>,
+}
+
+impl Known {
+    fn take(&mut self, run: &str, wanted: &str, entry: &Entry) {
+        if run != wanted {
+            return;
+        }
+        match entry {
+            Entry::Began { .. } => self.is_there = true,
+            Entry::Withdrawn { line, .. } => _ = self.withdrawn.insert(*line),
+            _ => {}
+        }
+    }
+}
+
+/// A file on its way back.
+struct Returning {
+    line: u64,
+    path: PathBuf,
+    file_text: String,
+    state: FileState,
+}
+
+struct Work {
+    tree: Arc<dyn DiskRoot>,
+    file_system: Arc<dyn DiskFileSystem>,
+    ledger: Ledger,
+    group: Vec<Returning>,
+    end: RollbackEnd,
+}
+
+impl Work {
+    fn take(&mut self, line: u64, path: PathBuf, written: Written) -> Result<(), Error> {
+        match self.prepare(&path, &written) {
+            Ok(Prepared::Returning(state)) => {
+                self.group.push(Returning { line, path, file_text: written.file, state });
+            }
+            Ok(Prepared::AlreadyThere) => self.end.already_restored += 1,
+            Ok(Prepared::Refused(why)) => self.refuse(&path, why),
+            Err(error) if concerns_one_file(&error) => self.refuse(&path, error.source.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, path: &Path, why: String) {
+        self.end.refused += 1;
+        self.end.findings.push(finding(Severity::Refused, path, "E_CHANGED", why));
+    }
+
+    /// Puts the former bytes beside the file.
+    fn prepare(&self, path: &Path, written: &Written) -> Result<Prepared, DiskError> {
+        let refused = |why: &str| Ok(Prepared::Refused(why.to_owned()));
+        let Some(state) = self.tree.file_state(path)? else { return refused("the file is gone") };
+        match digest_of(&*self.tree, path)? {
+            Some((digest, _)) if digest == written.before => return Ok(Prepared::AlreadyThere),
+            Some((digest, _)) if digest == written.after => {}
+            _ => return refused("its bytes are not those that the run wrote"),
+        }
+        let backup = written.backup_path().unwrap_or_default();
+        let mut bytes = Vec::new();
+        let kept = match self.tree.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
+            Ok(kept) => kept,
+            Err(error) => return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source))),
+        };
+        if names::hex(&Sha256::digest(&bytes).into()) != written.before {
+            return refused("its backup is not what the run made it of");
+        }
+        let directory = self.tree.open_directory(path.parent().unwrap_or(Path::new("")))?;
+        let ownership = Ownership { mode: written.mode_bits(), ..Ownership::from(&kept) };
+        let temporary = names::temporary(path.file_name().unwrap_or_default());
+        write_temporary(&*directory, &temporary, &bytes, &ownership, false)?;
+        Ok(Prepared::Returning(state))
+    }
+
+    /// Contents, ledger, names: the order of a migration.
+    fn restore_group(&mut self, control: &Control<'_>) -> Result<(), Error> {
+        let group = std::mem::take(&mut self.group);
+        if group.is_empty() {
+            return Ok(());
+        }
+        self.file_system.sync()?;
+        for file in &group {
+            self.ledger.append(Entry::Restored { file: file.file_text.clone(), line: file.line })?;
+        }
+        self.ledger.sync()?;
+        for file in &group {
+            self.rename(file)?;
+        }
+        self.file_system.sync()?;
+        let records = group.len() as u64;
+        control.observer.observe(&Event::BatchWritten { records, source_bytes: 0, budget_in_use_bytes: 0 });
+        Ok(())
+    }
+
+    fn rename(&mut self, file: &Returning) -> Result<(), Error> {
+        let name = file.path.file_name().unwrap_or_default();
+        let directory = self.tree.open_directory(file.path.parent().unwrap_or(Path::new("")))?;
+        let temporary = names::temporary(name);
+        if directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now)) {
+            directory.rename(&temporary, name)?;
+            self.end.restored += 1;
+        } else {
+            directory.remove_file(&temporary)?;
+            self.refuse(&file.path, "the file changed since it was read".into());
+        }
+        Ok(())
+    }
+}
+
+enum Prepared {
+    Returning(FileState),
+    AlreadyThere,
+    Refused(String),
+}

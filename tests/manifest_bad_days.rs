@@ -1,0 +1,267 @@
+//! What a migration of manifests meets on bad days, through the real binary, and its library where a disk must fail.
+#![allow(clippy::disallowed_methods, reason = "tests lay out and damage files directly")]
+
+mod manifest_common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+
+use haul::durable::{Disk, InjectedFault, RealDisk, SimulatedDisk, read_file};
+use haul::manifest::migrate::{migrate, run_directory};
+use haul::manifest::rollback::rollback;
+use haul::manifest::run_options::{Durability, MigrateOptions};
+use haul::migration::exit;
+use haul::pipeline::{Control, Silent, StopToken};
+use manifest_common::{NOW, Root, manifest, manifests};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn run_id(root: &Root) -> String {
+    root.haul("status", &["--json"]).expect(0).json()["run"]["run_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_unknown_or_lower_target_is_one_error_and_nothing_is_touched() {
+    let root = Root::new();
+    root.put("job", "run");
+    for target in ["9.9.9", "0.9.0", "1.2", ""] {
+        root.haul("migrate", &["--target-version", target]).expect(2);
+    }
+    assert!(!root.path().join("migration").exists());
+    root.put_bytes("job", "new", manifest("job", "new", "1.2.0").as_bytes());
+    let done = root.migrate(&["--target-version", "1.1.0"]).expect(3);
+    assert_eq!(done.codes(), ["E_DOWNGRADE"]);
+}
+
+#[test]
+fn a_tree_without_manifests_and_one_that_is_missing() {
+    let root = Root::new();
+    assert_eq!(root.migrate(&[]).expect(0).json()["records"], 0);
+    assert_eq!(root.haul("migrate", &["--compat", "--list-versions"]).expect(0).stdout, "No manifests found.\n");
+    fs::remove_dir(root.artifacts()).unwrap();
+    let done = root.haul("migrate", &["--compat", "--list-versions"]).expect(1);
+    assert!(done.stdout.starts_with("❌ Artifacts directory not found: "), "{}", done.stdout);
+    root.haul("migrate", &[]).expect(1);
+}
+
+#[test]
+fn a_named_file_stays_below_the_root_and_is_there() {
+    let root = Root::new();
+    for outside in ["../m.json", "/etc/passwd", "artifacts/../../x"] {
+        root.haul("migrate", &["--manifest", outside]).expect(2);
+    }
+    let done = root.haul("migrate", &["--compat", "--manifest", "artifacts/none.json"]).expect(1);
+    assert!(done.stdout.starts_with("❌ Manifest not found: "), "{}", done.stdout);
+}
+
+#[test]
+fn links_are_left_alone_and_hard_links_only_broken_on_request() {
+    let (root, outside) = (Root::new(), tempfile::tempdir().unwrap());
+    let path = root.put("job", "hard");
+    let other = outside.path().join("other.json");
+    fs::hard_link(&path, &other).unwrap();
+    let target = outside.path().join("target.json");
+    fs::write(&target, manifest("job", "soft", "1.0.0")).unwrap();
+    fs::create_dir(root.artifacts().join("job/soft")).unwrap();
+    symlink(&target, root.artifacts().join("job/soft/manifest.json")).unwrap();
+    let before = root.files();
+    assert_eq!(root.haul("migrate", &["--dry-run", "--json"]).expect(3).codes(), ["E_HARDLINK"]);
+    let done = root.migrate(&[]).expect(3);
+    assert_eq!(done.codes(), ["E_HARDLINK"]);
+    assert_eq!(done.json()["counts"]["skipped_link"], 1);
+    assert_eq!(root.files(), before);
+    let original = fs::read(&other).unwrap();
+    root.migrate(&["--break-links"]).expect(0);
+    assert_eq!(fs::read(&other).unwrap(), original, "the other name keeps the old content");
+    assert_ne!(fs::read(&path).unwrap(), original);
+    fs::write(&other, b"written in place").unwrap();
+    let run = run_id(&root);
+    root.haul("rollback", &["--run", &run, "--yes"]).expect(0);
+    assert_eq!(fs::read(&path).unwrap(), original, "the backup shares nothing with the other name");
+    assert_eq!(fs::read_link(root.artifacts().join("job/soft/manifest.json")).unwrap(), target);
+}
+
+#[test]
+fn a_read_only_file_keeps_its_mode_there_and_back() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+    let before = root.files();
+    root.migrate(&[]).expect(0);
+    assert_eq!(mode(&path), 0o440);
+    let run = run_id(&root);
+    let migrated = root.files();
+    root.haul("rollback", &["--run", &run, "--yes"]).expect(0);
+    assert_eq!(manifests(&root.files()), manifests(&before), "bytes and mode are back");
+    root.migrate(&[]).expect(0);
+    assert_eq!(root.files(), migrated, "migrated again, the bytes are the same, and there is no second backup");
+}
+
+#[test]
+fn an_existing_backup_is_never_replaced() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    let taken = path.with_file_name("manifest.json.backup");
+    fs::write(&taken, b"somebody's").unwrap();
+    let original = fs::read(&path).unwrap();
+    root.migrate(&["--compat"]).expect(0);
+    assert_eq!(fs::read(&taken).unwrap(), b"somebody's");
+    let by_content = root.files().into_iter().filter(|(path, _)| path.to_str().unwrap().contains(".v1.0.0."));
+    assert_eq!(by_content.map(|(_, (bytes, _))| bytes).collect::<Vec<_>>(), [original]);
+}
+
+#[test]
+fn a_name_that_only_looks_like_a_backup_refuses_the_file() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    let (name, _) = root.files().into_iter().find(|(path, _)| path.to_str().unwrap().ends_with(".backup")).unwrap();
+    let backup = root.artifacts().join(name);
+    fs::copy(&backup, &path).unwrap();
+    fs::write(&backup, b"other content").unwrap();
+    let before = root.files();
+    assert_eq!(root.migrate(&[]).expect(3).codes(), ["E_IO"]);
+    assert_eq!(root.files(), before);
+    let verified = root.haul("verify", &["--json"]).expect(65).json();
+    let codes: Vec<_> = verified["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert!(codes.contains(&&"E_BACKUP".into()), "{codes:?}");
+}
+
+#[test]
+fn a_large_manifest_is_replaced_whole() {
+    let root = Root::new();
+    let mut document: serde_json::Value = serde_json::from_str(&manifest("job", "run", "1.0.0")).unwrap();
+    for number in 0..12_000 {
+        let entry = serde_json::json!({ "sha256": format!("{number:064x}"), "bytes": number });
+        document["artifacts"][format!("outputs/{number:06}.md")] = entry;
+    }
+    let path = root.put_bytes("job", "run", serde_json::to_string(&document).unwrap().as_bytes());
+    assert!(fs::metadata(&path).unwrap().len() > 1_200_000);
+    root.migrate(&[]).expect(0);
+    let after: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(after["artifacts"], document["artifacts"]);
+    root.haul("verify", &[]).expect(0);
+}
+
+#[test]
+fn a_tree_that_another_run_migrates_is_locked() {
+    let root = Root::new();
+    root.put("job", "run");
+    let directory = run_directory(root.path());
+    directory.create(&RealDisk).unwrap();
+    let lock = directory.lock(&RealDisk).unwrap();
+    root.migrate(&[]).expect(75);
+    drop(lock);
+    root.migrate(&[]).expect(0);
+}
+
+#[test]
+fn what_was_changed_since_is_not_taken_back() {
+    let root = Root::new();
+    let (kept, changed) = (root.put("job", "a"), root.put("job", "b"));
+    let original = fs::read(&kept).unwrap();
+    root.migrate(&[]).expect(0);
+    let run = run_id(&root);
+    fs::write(&changed, b"{\"later\": true}").unwrap();
+    let done = root.haul("rollback", &["--run", &run, "--yes", "--json"]).expect(70);
+    assert_eq!((done.codes(), done.json()["restored"].clone()), (vec!["E_CHANGED".to_owned()], 1.into()));
+    assert_eq!(fs::read(&kept).unwrap(), original);
+    assert_eq!(fs::read(&changed).unwrap(), b"{\"later\": true}");
+    root.haul("rollback", &["--run", "none", "--yes"]).expect(2);
+}
+
+#[test]
+fn the_result_does_not_depend_on_workers_and_batches() {
+    let reference = Root::generated(700);
+    reference.migrate(&["--parallel-workers", "1"]).expect(0);
+    for course in [["--parallel-workers", "4", "--batch-size", "1"], ["--durability", "none", "--batch-size", "999"]] {
+        let root = Root::generated(700);
+        root.migrate(&course).expect(0);
+        assert_eq!(root.files(), reference.files(), "{course:?}");
+    }
+    let verified = reference.haul("verify", &["--json"]).expect(0).json();
+    assert_eq!(verified["ledger_files"], verified["backups"]);
+    assert_eq!(reference.migrate(&[]).expect(0).json()["counts"]["migrated"], 0);
+}
+
+#[test]
+fn backups_go_only_once_their_run_is_verified() {
+    let root = Root::generated(20);
+    root.migrate(&[]).expect(0);
+    let clean = || root.haul("clean", &["--older-than", "0s", "--yes", "--json"]).expect(0).json()["removed"].clone();
+    assert_eq!(clean(), 0);
+    root.haul("verify", &[]).expect(0);
+    assert_ne!(clean(), 0);
+    assert_eq!(root.files(), manifests(&root.files()));
+    root.haul("verify", &[]).expect(0);
+}
+
+fn scene(runs: u32) -> SimulatedDisk {
+    let disk = SimulatedDisk::with_directories(&[Path::new("/app")]);
+    for run in 0..runs {
+        let path = format!("/app/artifacts/job/{run}/manifest.json");
+        disk.install_file(Path::new(&path), manifest("job", &run.to_string(), "1.0.0").as_bytes());
+    }
+    disk
+}
+
+fn options() -> MigrateOptions {
+    MigrateOptions {
+        durability: Durability::Batch,
+        now: Some(NOW.parse().unwrap()),
+        batch_records: 2,
+        checkpoint_interval_records: 4,
+        ..MigrateOptions::default()
+    }
+}
+
+#[test]
+fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_next_run_completes() {
+    let stop = StopToken::new();
+    let control = Control { stop: &stop, observer: &Silent };
+    let run = |disk: &SimulatedDisk| migrate(Arc::new(disk.clone()), Path::new("/app"), &options(), &control);
+    let path = |run: u32| format!("/app/artifacts/job/{run}/manifest.json");
+    let bytes = |disk: &SimulatedDisk, run: u32| read_file(disk, Path::new(&path(run)), 1 << 20).unwrap();
+    let reference = scene(3);
+    run(&reference).unwrap();
+    for operation in 0..reference.operations() {
+        for fault in InjectedFault::ALL {
+            let disk = scene(3);
+            disk.fail_operation(operation, fault);
+            let _ = run(&disk);
+            for number in 0..3 {
+                let old = manifest("job", &number.to_string(), "1.0.0").into_bytes();
+                let now = bytes(&disk, number);
+                assert!(now == old || now == bytes(&reference, number), "operation {operation}, {fault:?}");
+            }
+            run(&disk).unwrap_or_else(|e| panic!("operation {operation}, {fault:?}: {e}"));
+            for number in 0..3 {
+                assert_eq!(bytes(&disk, number), bytes(&reference, number), "operation {operation}, {fault:?}");
+                let beside = disk.list(Path::new(&path(number)).parent().unwrap()).unwrap();
+                assert_eq!(beside.len(), 2, "operation {operation}, {fault:?}: {beside:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_room_lets_it_go_on() {
+    let stop = StopToken::new();
+    let control = Control { stop: &stop, observer: &Silent };
+    let disk = scene(8);
+    let used: u64 = disk.snapshot().values().map(|bytes| bytes.len() as u64).sum();
+    disk.set_capacity(used + 6000);
+    let run = || migrate(Arc::new(disk.clone()), Path::new("/app"), &options(), &control);
+    assert_eq!(run().unwrap_err().exit_code(), exit::TEMPORARY);
+    disk.set_capacity(1 << 30);
+    let end = run().unwrap();
+    assert!(end.resumed);
+    assert_eq!((end.counts.migrated, end.records), (8, 8));
+    let back = rollback(Arc::new(disk.clone()), Path::new("/app"), &end.run_id, &BTreeSet::new(), &control).unwrap();
+    assert_eq!(back.restored, 8);
+}
