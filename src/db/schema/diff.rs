@@ -21,8 +21,9 @@ pub struct Change {
 /// What is different in `after`, in the order of `after`, then what is no longer there.
 pub fn changes(before: &str, after: &str) -> Vec<Change> {
     let (old, new) = (blocks(before), blocks(after));
-    let by_title =
-        |blocks: &[Block<'_>]| blocks.iter().map(|block| (block.title, block.body)).collect::<BTreeMap<_, _>>();
+    fn by_title<'a>(blocks: &[Block<'a>]) -> BTreeMap<&'a str, &'a str> {
+        blocks.iter().map(|block| (block.title, block.body)).collect()
+    }
     let (old_bodies, new_bodies) = (by_title(&old), by_title(&new));
     let mut found = Vec::new();
     for Block { title, body } in &new {
