@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Dialect;
 use super::engine_error::EngineError;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// A value of one of haul's own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,8 +122,8 @@ pub trait Database: ReadDatabase {
     fn unlock(&mut self) -> Result<(), EngineError>;
     /// Ends the process or session that holds the lock, as [`lock_holder`](ReadDatabase::lock_holder) has named it.
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error>;
-    /// Begins to count the time of a section.
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError>;
+    /// Begins to count the time of a section. Statements are cancelled when it is up, and when `stop` is requested.
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError>;
     /// Stops counting. True if the limit was passed, and a statement may have been cancelled for it.
     fn disarm(&mut self) -> bool;
     /// Opens the transaction that a section and its row in the ledger share.

@@ -13,6 +13,7 @@ use crate::db::Dialect;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Takes back whatever a section may have set in its session, and leaves the lock of the run alone.
 pub(super) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
@@ -51,7 +52,7 @@ impl PostgresDatabase {
     }
 
     fn too_late() -> EngineError {
-        EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit")
+        EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit")
     }
 }
 
@@ -121,16 +122,14 @@ impl Database for PostgresDatabase {
         lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
     }
 
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
         self.limits = Some(*limits);
         if let Some(lock_timeout) = limits.lock_timeout {
             self.batch(&format!("SET lock_timeout = '{}ms'", lock_timeout.as_millis()))?;
         }
-        let token = self.client.cancel_token();
-        self.deadline = limits.timeout.and_then(|timeout| Deadline::arm(token, timeout));
-        let is_missing = limits.timeout.is_some() && self.deadline.is_none();
+        self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
-        if is_missing { Err(no_thread()) } else { Ok(()) }
+        if self.deadline.is_none() { Err(no_thread()) } else { Ok(()) }
     }
 
     fn disarm(&mut self) -> bool {
@@ -179,7 +178,7 @@ impl Database for PostgresDatabase {
         self.transaction = None;
         // A request to cancel that comes late may hit this one.
         match self.batch("ROLLBACK") {
-            Err(error) if error.kind == EngineErrorKind::TimedOut => self.batch("ROLLBACK")?,
+            Err(error) if error.kind == EngineErrorKind::Cancelled => self.batch("ROLLBACK")?,
             result => result?,
         }
         self.batch(RESET)

@@ -9,6 +9,7 @@ use crate::db::Dialect;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// A session inside of a transaction that only ends by being rolled back: by the server, when the session ends.
 pub struct PostgresRehearsal(PostgresDatabase);
@@ -69,8 +70,8 @@ impl Database for PostgresRehearsal {
         self.0.end_lock_holder(table, holder)
     }
 
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
-        self.0.arm(limits)
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
+        self.0.arm(limits, stop)
     }
 
     fn disarm(&mut self) -> bool {

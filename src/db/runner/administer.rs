@@ -136,8 +136,12 @@ fn unsettled(version: &Version, plan: &Plan) -> Result<Direction, Error> {
     let row = plan.newest.get(version.digits()).ok_or_else(|| nothing_to_settle(version))?;
     let is_stepwise = row.statement.is_some() && row.checksum.is_some();
     match (row.known_outcome(), &*row.direction) {
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Settled), "up") if is_stepwise => Ok(Direction::Up),
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Settled), "down") if is_stepwise => Ok(Direction::Down),
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "up") if is_stepwise => {
+            Ok(Direction::Up)
+        }
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "down") if is_stepwise => {
+            Ok(Direction::Down)
+        }
         _ => Err(nothing_to_settle(version)),
     }
 }

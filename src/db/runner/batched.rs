@@ -10,7 +10,7 @@ use super::end::{Failure, Kept, PagesDone};
 use super::pages::{Page, Pages};
 use super::task::{Attempt, Task, TaskEnd};
 use crate::db::database::Limits;
-use crate::db::engine_error::EngineError;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Batch;
 use crate::db::state::{Cursor, LogEntry, Outcome};
 use crate::migration::Error;
@@ -71,6 +71,7 @@ impl Runner {
         Ok(match result {
             Ok(true) => task.done(&attempt).with_pages(progress.done),
             Ok(false) => self.pause(task, &attempt, &progress),
+            Err(stop) if stop.error.kind == EngineErrorKind::Stopped => self.pause(task, &attempt, &progress),
             Err(stop) => self.break_off(task, &attempt, &progress, stop),
         })
     }
@@ -180,7 +181,7 @@ impl Runner {
         limits: &Limits,
         work: impl FnOnce(&mut Self) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
-        self.database.arm(limits)?;
+        self.database.arm(limits, &self.stop)?;
         let result = self.database.begin().map_err(Stop::from).and_then(|()| work(self));
         let is_late = self.database.disarm();
         let result = result.and_then(|value| {
@@ -190,7 +191,7 @@ impl Runner {
         result.map_err(|stop| {
             // A lost connection is rolled back by the server.
             let _ = self.database.rollback();
-            Stop { error: task.explain(stop.error, is_late, limits.timeout), ..stop }
+            Stop { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
         })
     }
 

@@ -99,6 +99,8 @@ pub struct Runner {
     database: Box<dyn Database>,
     migrations: Arc<Migrations>,
     options: RunnerOptions,
+    /// That of the call under way.
+    stop: StopToken,
 }
 
 impl Runner {
@@ -114,7 +116,7 @@ impl Runner {
                 next: "read them as what the database is".into(),
             });
         }
-        Ok(Self { database, migrations: Arc::new(migrations), options })
+        Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
     }
 
     /// How the migrations stand to the database. Reads only.
@@ -129,6 +131,7 @@ impl Runner {
         control: &Control<'_>,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.stop = control.stop.clone();
         self.take_lock(control.stop)?;
         let result = self.state(|state| state.create()).and_then(|()| work(self));
         self.keep_schema(control);

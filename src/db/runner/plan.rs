@@ -205,6 +205,7 @@ fn earlier_attempt(row: &LogRow) -> Option<String> {
     let (at, owner) = (&row.started_at, &row.owner);
     match row.known_outcome()? {
         Outcome::Failed => Some(format!("failed at {at}: {}", row.error.as_deref().unwrap_or("no reason is known"))),
+        Outcome::Stopped => row.error.clone(),
         Outcome::Started => Some(format!("an attempt of {owner} at {at} did not end; nothing of it stayed")),
         Outcome::Running => {
             let statement = row.statement.unwrap_or_default();

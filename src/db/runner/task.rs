@@ -10,6 +10,7 @@ use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{Direction, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
+use crate::pipeline::StopToken;
 
 /// A section of a migration that is to be run.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +24,7 @@ pub(super) struct Task<'a> {
 pub(super) enum TaskEnd {
     Done(Detail),
     Failed(Detail, Failure),
-    /// Between two pages of a batch, on request.
+    /// On request: between two pages of a batch or two statements without a transaction, or rolled back.
     Stopped(Detail),
 }
 
@@ -175,12 +176,21 @@ impl<'a> Task<'a> {
     }
 
     /// Says of a cancelled statement why it was.
-    pub fn explain(&self, error: EngineError, is_late: bool, timeout: Option<Duration>) -> EngineError {
+    pub fn explain(
+        &self,
+        error: EngineError,
+        is_late: bool,
+        timeout: Option<Duration>,
+        stop: &StopToken,
+    ) -> EngineError {
         match timeout {
-            Some(timeout) if error.kind == EngineErrorKind::TimedOut && is_late => EngineError {
+            Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
                 message: format!("cancelled at the time limit of {}", limit_text(timeout)),
                 ..error.with_hint("allow it more time with `-- haul: timeout=…` or --timeout, or split it")
             },
+            _ if error.kind == EngineErrorKind::Cancelled && stop.is_requested() => {
+                EngineError { kind: EngineErrorKind::Stopped, ..error }
+            }
             _ => error,
         }
     }

@@ -20,6 +20,7 @@ use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::durable::LockGuard;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 1000;
@@ -168,21 +169,19 @@ impl Database for SqliteDatabase {
         lock::end_holder(&self.path, holder)
     }
 
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
         // Inside a transaction it would be ignored.
         self.batch(if limits.foreign_keys { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })?;
         self.checks_foreign_keys = limits.checks_foreign_keys;
         self.is_late = Arc::default();
-        let is_late = self.is_late.clone();
+        let (is_late, stop) = (self.is_late.clone(), stop.clone());
         let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let handler = deadline.map(|deadline| {
-            move || {
-                let late = Instant::now() >= deadline;
-                is_late.fetch_or(late, Ordering::Relaxed);
-                late
-            }
-        });
-        self.connection.progress_handler(STEPS_BETWEEN_LOOKS, handler).map_err(engine_error)?;
+        let handler = move || {
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            is_late.fetch_or(late, Ordering::Relaxed);
+            late || stop.is_requested()
+        };
+        self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(handler)).map_err(engine_error)?;
         self.connection.busy_timeout(limits.lock_timeout.unwrap_or(BUSY_TIMEOUT)).map_err(engine_error)
     }
 
@@ -220,7 +219,7 @@ impl Database for SqliteDatabase {
         }
         let now = violations(&self.connection);
         if self.is_late.load(Ordering::Relaxed) {
-            return Err(EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit"));
+            return Err(EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit"));
         }
         if let Some(before) = &self.violations {
             now.compare(before)?;

@@ -42,7 +42,8 @@ pub enum Outcome {
     Applied,
     /// The migration is taken back.
     Reverted,
-    /// The attempt was asked to stop between two pages of a batch.
+    /// The attempt was asked to stop: between two pages of a batch, or before `statement` of a section without a
+    /// transaction. Of another section nothing stayed.
     Stopped,
     /// The attempt failed. `statement` is where a section without a transaction goes on; else nothing of it stayed.
     Failed,
