@@ -7,6 +7,7 @@
 //! | [`sqlite`], [`postgres`] | the two engines |
 //! | [`state`] | the ledger and the log, in the database itself |
 //! | [`schema`] | the schema of a database as text, and what is different between two |
+//! | [`lint`] | what is wrong with migration files, or may hurt when they run |
 //! | [`runner`] | plan, migrate, rollback, and what administers the ledger |
 //!
 //! An application embeds it with migrations as text: see [`Runner`].
@@ -15,6 +16,7 @@ mod create;
 pub mod database;
 mod dialect;
 mod engine_error;
+pub mod lint;
 mod other_ledgers;
 pub mod postgres;
 pub mod runner;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::db::runner::TIMEOUT_DEFAULT;
-use crate::db::script::read_directory;
+use crate::db::script::{Examined, examine_directory, read_directory};
 use crate::db::state::Tables;
 use crate::db::{DEFAULT_DATABASE, DbSettings, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
 use crate::migration::Error;
@@ -90,6 +90,12 @@ impl MigrationArgs {
         let directory = self.directory(&place.settings);
         let migrations = read_directory(place.target.dialect(), &directory)?;
         Ok(Work { place, migrations })
+    }
+
+    /// The migrations that can be read, and what is wrong with the others; opens no database.
+    pub fn examine(&self) -> Result<Examined, Error> {
+        let place = self.database.place()?;
+        examine_directory(place.target.dialect(), &self.directory(&place.settings))
     }
 
     /// The directory of the migrations, of which none need exist.
