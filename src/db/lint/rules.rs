@@ -254,7 +254,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         ),
         finds: |s| {
             let adds = s.words.begins(&["ALTER", "TYPE"]) && s.words.has(&["ADD", "VALUE"]);
-            adds && !s.is_alone && !s.no_transaction
+            s.is(Dialect::Postgres) && adds && !s.is_alone && !s.no_transaction
         },
     },
     StatementRule {
