@@ -4,11 +4,16 @@
 mod cli_common;
 mod db_common;
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use cli_common::Done;
 use db_common::{Db, Engine, on_both};
 use haul::db::runner::{MigrateRequest, RunEnd};
 use haul::db::script::read_directory;
 use haul::db::{Runner, RunnerOptions, Target};
 use haul::pipeline::{Control, Event, Observer, StopToken};
+use rustix::process::{Pid, Signal, kill_process};
 
 on_both! {
     a_backfill_touches_each_row_once
@@ -24,11 +29,18 @@ on_both! {
     a_page_over_its_limit_is_rolled_back
     a_rehearsal_runs_the_first_page_and_changes_nothing
     rows_that_a_page_adds_behind_the_cursor_are_taken_once
+    an_interrupt_stops_between_two_pages
 }
 
 const BACKFILL: &str = "-- Up\nALTER TABLE people ADD COLUMN seen INT DEFAULT 0;\n-- Batch: SELECT id FROM people\n\
                         -- haul: batch-rows=10\nUPDATE people SET seen = seen + 1 WHERE id IN (SELECT id FROM haul_batch);\n\
                         -- Down\nALTER TABLE people DROP COLUMN seen;\n";
+
+/// On each engine, a query that has a row once the table of cursors is there.
+const CURSORS_TABLE: [&str; 2] = [
+    "SELECT 1 FROM sqlite_schema WHERE name = 'haul_migrations_cursors'",
+    "SELECT 1 FROM pg_tables WHERE tablename = 'haul_migrations_cursors'",
+];
 
 /// A table `people` with ids from 1 to `count`.
 fn people(db: &Db, count: u32) {
@@ -286,4 +298,25 @@ fn rows_that_a_page_adds_behind_the_cursor_are_taken_once(db: &Db) {
     );
     assert_eq!(db.json("migrate", 0)["details"][0]["pages"]["rows"], 40);
     assert_eq!(db.rows("SELECT count(*) FROM people"), ["40"]);
+}
+
+fn an_interrupt_stops_between_two_pages(db: &Db) {
+    people(db, 3000);
+    db.write("002_seen.sql", BACKFILL);
+    // A page every 100 ms: far from done when its first page is seen.
+    let arguments = "migrate --rate-limit 100 --json --progress json";
+    let command = &mut db.command(arguments);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("haul runs");
+    while db.rows(CURSORS_TABLE[db.engine as usize]).is_empty() || cursors(db).is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
+    let done = Done::of(child.wait_with_output().expect("it ends")).expect(75);
+    let rows = done.json()["details"][0]["pages"]["rows"].as_u64().expect("rows");
+    assert_eq!(done.json()["stopped"], true);
+    assert_eq!(done.stderr.matches(r#""event":"batch_written""#).count() as u64, rows / 10, "{}", done.stderr);
+    assert!(rows < 3000 && done.stderr.contains("next: run again: "), "{}", done.stderr);
+    assert_eq!(db.rows("SELECT seen, count(*) FROM people WHERE seen > 0 GROUP BY seen"), [format!("1|{rows}")]);
+    assert_eq!(db.json("migrate", 0)["details"][0]["pages"]["rows"], 3000 - rows);
+    assert_eq!(db.rows("SELECT seen, count(*) FROM people GROUP BY seen"), ["1|3000"]);
 }

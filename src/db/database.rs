@@ -3,11 +3,13 @@
 //! Two traits, so that what only looks cannot write: [`ReadDatabase`] is all that plans, statuses and dry runs get, and
 //! its connections are opened read-only; [`Database`] is what a run gets.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Dialect;
+use super::backup::Backup;
 use super::engine_error::EngineError;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
@@ -122,6 +124,9 @@ pub trait Database: ReadDatabase {
     fn unlock(&mut self) -> Result<(), EngineError>;
     /// Ends the process or session that holds the lock, as [`lock_holder`](ReadDatabase::lock_holder) has named it.
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error>;
+    /// Copies the database into a file of `directory`, or of the engine's own choice, whole and durable on return. Called
+    /// outside of transactions; `stop` is looked at every now and then.
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error>;
     /// Begins to count the time of a section. Statements are cancelled when it is up, and when `stop` is requested.
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError>;
     /// Stops counting. True if the limit was passed, and a statement may have been cancelled for it.

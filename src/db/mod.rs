@@ -7,14 +7,18 @@
 //! | [`sqlite`], [`postgres`] | the two engines |
 //! | [`state`] | the ledger and the log, in the database itself |
 //! | [`schema`] | the schema of a database as text, and what is different between two |
+//! | [`lint`] | what is wrong with migration files, or may hurt when they run |
+//! | [`backup`] | copies made before something destroys data |
 //! | [`runner`] | plan, migrate, rollback, and what administers the ledger |
 //!
 //! An application embeds it with migrations as text: see [`Runner`].
 
+pub mod backup;
 mod create;
 pub mod database;
 mod dialect;
 mod engine_error;
+pub mod lint;
 mod other_ledgers;
 pub mod postgres;
 pub mod runner;

@@ -94,7 +94,11 @@ fn text(document: &Document) -> String {
 fn render(text: &mut String, document: &Document) -> std::fmt::Result {
     for shown in &document.would_apply {
         let migration = &shown.migration;
-        let how = if migration.no_transaction { " (without a transaction)" } else { "" };
+        let how = match (migration.no_transaction, migration.batches) {
+            (true, _) => " (without a transaction)",
+            (false, 0) => "",
+            (false, _) => " (in batches)",
+        };
         writeln!(text, "{}{how}  {}", migration.name, migration.checksum)?;
         for statement in &shown.statement_texts {
             writeln!(text, "  {statement}")?;

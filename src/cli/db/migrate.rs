@@ -5,7 +5,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{CourseArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
 use super::end::finish;
 use crate::cli::arguments::OutputArgs;
@@ -33,6 +33,8 @@ pub struct MigrateCommand {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    backup: BackupArgs,
+    #[command(flatten)]
     course: CourseArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -58,12 +60,12 @@ impl MigrateCommand {
         if let Some(how) = self.dry_run {
             return dry_run(work, &request, &plan, how == DryRun::Execute, &self.course, self.output);
         }
-        self.consent(&plan, &request)?;
+        self.consent(&work, &plan, &request)?;
         self.migrate(work, &request)
     }
 
     /// Asks if data would be destroyed.
-    fn consent(&self, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
+    fn consent(&self, work: &Work, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
         let lines: Vec<_> = wanted
             .flat_map(|pending| {
@@ -76,13 +78,14 @@ impl MigrateCommand {
         if lines.is_empty() {
             return Ok(());
         }
-        confirm(&format!("this destroys data; no backup is made:\n  {}", lines.join("\n  ")), self.yes)
+        let backup = self.backup.told(work.migrations.dialect());
+        confirm(&format!("this destroys data; {backup}:\n  {}", lines.join("\n  ")), self.yes)
     }
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner(&self.course)?;
+        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
         finish(&watch, self.output.json, &database, "applied", &end)
     }

@@ -7,6 +7,7 @@ mod drift;
 mod dry_run;
 mod dump;
 mod end;
+mod lint;
 mod locks;
 mod log;
 mod migrate;
@@ -34,6 +35,8 @@ verbs! {
     Redo(redo::RedoCommand),
     /// Hold the checksums of what is applied against the files
     Verify(verify::VerifyCommand),
+    /// Look for what is wrong with migration files, or may hurt when they run
+    Lint(lint::LintCommand),
     /// Print the schema of the database, the same text for the same schema
     Dump(dump::DumpCommand),
     /// Hold the schema against the one after the last run

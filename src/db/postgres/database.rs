@@ -1,5 +1,7 @@
 //! A database of PostgreSQL that migrations are run on.
 
+use std::path::Path;
+
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::Type;
@@ -10,6 +12,7 @@ use super::errors::engine_error;
 use super::lock;
 use super::reader::{columns, current_schema, has_table, query, table_reference};
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
@@ -120,6 +123,10 @@ impl Database for PostgresDatabase {
         let key = lock::key(&self.schema, table);
         let pid = holder.pid.unwrap_or_default();
         lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
+    }
+
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        super::backup::back_up(&self.address, directory, stop)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {

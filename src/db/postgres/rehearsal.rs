@@ -3,9 +3,12 @@
 //! What would be the transaction of a migration is a savepoint. Nobody else sees anything of it, but tables that are
 //! changed stay locked until the end, and sequences that are drawn from go on: PostgreSQL does not take that back.
 
+use std::path::Path;
+
 use super::connect::Address;
 use super::database::PostgresDatabase;
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
@@ -68,6 +71,10 @@ impl Database for PostgresRehearsal {
 
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error> {
         self.0.end_lock_holder(table, holder)
+    }
+
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        self.0.back_up(directory, stop)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {

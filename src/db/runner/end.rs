@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::engine_error::EngineError;
 use crate::db::script::{Migration, Section, shown_statement};
 
@@ -25,6 +26,8 @@ pub struct RunEnd {
     pub failure: Option<Failure>,
     /// True if it was asked to stop.
     pub stopped: bool,
+    /// The backup that was made before.
+    pub backup: Option<Backup>,
 }
 
 /// What was done to one migration.

@@ -48,7 +48,9 @@ impl Runner {
             let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
-            runner.apply(&plan, &migrations, request, control)
+            let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
+            let backup = runner.back_up_before(&wanted, control)?;
+            Ok(RunEnd { backup, ..runner.apply(&plan, &migrations, request, control)? })
         })
     }
 
@@ -119,6 +121,7 @@ impl RunEnd {
             details: Vec::new(),
             failure: None,
             stopped: false,
+            backup: None,
         }
     }
 

@@ -7,6 +7,7 @@
 //! a cursor.
 
 mod administer;
+mod backup;
 mod batched;
 mod end;
 mod migrate;
@@ -33,6 +34,7 @@ pub use rollback::{RollbackRequest, RollbackTo};
 pub use unlock::unlock;
 
 use super::Database;
+use super::backup::BackupPolicy;
 use super::engine_error::EngineError;
 use super::schema::Schema;
 use super::script::Migrations;
@@ -57,18 +59,21 @@ pub struct RunnerOptions {
     pub lock_wait: Duration,
     /// The most keys of batches a second; `None` is no limit.
     pub rows_per_second: Option<NonZeroU32>,
+    /// When a backup is made before a run.
+    pub backup: BackupPolicy,
     /// Who runs them, for the lock and the log.
     pub owner: String,
 }
 
 impl Default for RunnerOptions {
-    /// 30 s for a migration, no wait for another run, and this process as the owner.
+    /// 30 s for a migration, no wait for another run, no backup, and this process as the owner.
     fn default() -> Self {
         Self {
             tables: Tables::default(),
             timeout: Some(TIMEOUT_DEFAULT),
             lock_wait: Duration::ZERO,
             rows_per_second: None,
+            backup: BackupPolicy::default(),
             owner: owner_text(),
         }
     }

@@ -68,10 +68,11 @@ impl Runner {
         self.locked(control, |runner| {
             let plan = runner.plan()?;
             let rows = request.select(&plan, &runner.migrations)?;
+            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
             control.observer.observe(&started(Phase::Rollback, rows.len()));
             let result = runner.revert_all(&plan, &rows, control);
             control.observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
-            result
+            Ok(RunEnd { backup, ..result? })
         })
     }
 
@@ -82,7 +83,9 @@ impl Runner {
             let plan = runner.plan()?;
             let request = RollbackRequest { to: RollbackTo::Steps(1), force: false };
             let rows = request.select(&plan, &migrations)?;
+            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
             let mut end = runner.revert_all(&plan, &rows, control)?;
+            end.backup = backup;
             let migration = rows.first().and_then(|row| migrations.get(&row.version));
             if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
                 let plan = runner.plan()?;

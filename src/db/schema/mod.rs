@@ -2,7 +2,9 @@
 //!
 //! Each object is one block: a comment that says what it is, then the SQL that makes it. Blocks stand in an order in which
 //! they can be run, as far as names give one: kinds of objects in the order of their use, within a kind by name. Owners and
-//! privileges are left out, since they differ from place to place, and so are haul's own tables and what extensions bring.
+//! privileges are left out, since they differ from place to place, and so are haul's own tables and what extensions bring. Of
+//! PostgreSQL these kinds are not looked at: foreign servers and their tables, publications, subscriptions, event triggers,
+//! range types, operators, casts, extended statistics and text search.
 
 mod diff;
 mod postgres;

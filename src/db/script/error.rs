@@ -133,8 +133,33 @@ pub enum ScriptFault {
 }
 
 impl ScriptFault {
+    /// The rule that it breaks, as lint calls it.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::NoVersion | Self::VersionNotWhole(_) | Self::DuplicateVersion { .. } => "version",
+            Self::DownWithoutUp
+            | Self::EmptySection(_)
+            | Self::DownBeforeUp
+            | Self::RepeatedMarker(_)
+            | Self::MixedMarkers
+            | Self::MarkerInPair
+            | Self::StatementBeforeUp
+            | Self::UnmatchedStatementMarkers => "sections",
+            Self::TooLong(_) | Self::TooMany(_) | Self::NotUtf8 | Self::ZeroByte | Self::Unclosed(_) => "text",
+            Self::UnknownAnnotation(_)
+            | Self::UnknownDirective(_)
+            | Self::DirectiveValue { .. }
+            | Self::LateDirective
+            | Self::LockTimeout { .. } => "directive",
+            Self::ShellCommand(..) | Self::ClientCopy => "not-sql",
+            Self::TransactionControl(_) => "transaction-control",
+            Self::NeedsNoTransaction(_) => "non-transactional-statement",
+            Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
+        }
+    }
+
     /// What to do about it.
-    fn next(&self) -> &'static str {
+    pub fn next(&self) -> &'static str {
         match self {
             Self::NoVersion | Self::VersionNotWhole(_) => {
                 "name it VERSION_name.sql with a whole number in front, or move it out of the directory"

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use rusqlite::backup::Backup;
+use rusqlite::backup::Backup as Copy;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::limits::Limit;
 use rusqlite::{Batch, Connection};
 
+use super::backup;
 use super::connect::{self, BUSY_TIMEOUT, Found};
 use super::errors::engine_error;
 use super::foreign_keys::{Violations, violations};
 use super::lock;
 use super::reader::{self, SqliteReader};
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::durable::LockGuard;
@@ -71,9 +73,9 @@ impl SqliteDatabase {
         let source = SqliteReader::open(path)?;
         let mut copy = connect::open_temporary()?;
         let mut run = || {
-            let backup = Backup::new(source.connection(), &mut copy)?;
-            backup.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
-            drop(backup);
+            let copying = Copy::new(source.connection(), &mut copy)?;
+            copying.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
+            drop(copying);
             copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
         };
         run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
@@ -167,6 +169,10 @@ impl Database for SqliteDatabase {
 
     fn end_lock_holder(&mut self, _table: &str, holder: &LockHolder) -> Result<(), Error> {
         lock::end_holder(&self.path, holder)
+    }
+
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        backup::back_up(&self.connection, &self.path, directory, stop)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {

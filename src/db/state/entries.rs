@@ -57,9 +57,11 @@ pub enum Outcome {
     Forgotten,
     /// A run that held the lock was ended.
     Unlocked,
+    /// A backup was made. `name` is its file, `checksum` the BLAKE3-256 of it.
+    BackedUp,
 }
 
-const OUTCOMES: [(Outcome, &str); 11] = [
+const OUTCOMES: [(Outcome, &str); 12] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
@@ -71,6 +73,7 @@ const OUTCOMES: [(Outcome, &str); 11] = [
     (Outcome::Repaired, "repaired"),
     (Outcome::Forgotten, "forgotten"),
     (Outcome::Unlocked, "unlocked"),
+    (Outcome::BackedUp, "backed_up"),
 ];
 
 impl fmt::Display for Outcome {
