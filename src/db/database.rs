@@ -135,8 +135,8 @@ pub trait Database: ReadDatabase {
     fn begin(&mut self) -> Result<(), EngineError>;
     /// Runs one statement of a migration.
     fn run(&mut self, statement: &str) -> Result<(), EngineError>;
-    /// Proves that the transaction is still the one that was begun, that what it holds may be committed, and that the
-    /// section has left no setting behind.
+    /// Proves that the transaction is still the one that was begun, that what it holds may be committed, that the lock is
+    /// still held if it was taken, and that the section has left no setting behind.
     fn check_before_commit(&mut self) -> Result<(), EngineError>;
     /// Commits the transaction.
     fn commit(&mut self) -> Result<(), EngineError>;

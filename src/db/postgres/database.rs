@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::Type;
+use postgres::{Client, SimpleQueryMessage};
 
 use super::connect::Address;
 use super::deadline::Deadline;
@@ -21,6 +21,9 @@ use crate::pipeline::StopToken;
 /// Takes back whatever a section may have set in its session, and leaves the lock of the run alone.
 pub(super) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
+/// The number of the transaction under way, which this gives it.
+const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
+
 /// A session that may write.
 pub struct PostgresDatabase {
     client: Client,
@@ -28,7 +31,8 @@ pub struct PostgresDatabase {
     schema: String,
     /// The lock that was taken.
     lock: Option<i32>,
-    limits: Option<Limits>,
+    /// The setting of the section's limits that the session does not have yet.
+    lock_timeout: Option<String>,
     deadline: Option<Deadline>,
     /// The number of the transaction that was begun.
     transaction: Option<String>,
@@ -40,7 +44,7 @@ impl PostgresDatabase {
         let mut client = address.connect_for_write()?;
         let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
         let address = address.clone();
-        Ok(Self { client, address, schema, lock: None, limits: None, deadline: None, transaction: None })
+        Ok(Self { client, address, schema, lock: None, lock_timeout: None, deadline: None, transaction: None })
     }
 
     /// Runs statements of haul's own.
@@ -48,10 +52,15 @@ impl PostgresDatabase {
         self.client.batch_execute(sql).map_err(|error| engine_error(&error))
     }
 
-    /// The number of the transaction under way, which this gives it.
-    fn transaction_number(&mut self) -> Result<String, EngineError> {
-        let rows = query(&mut self.client, "SELECT pg_catalog.txid_current()::text", &[])?;
-        Ok(rows.into_iter().flatten().next().map(Value::into_text).unwrap_or_default())
+    /// Runs statements of haul's own in one message, and returns the only row that they have.
+    fn row_of(&mut self, sql: &str) -> Result<Vec<String>, EngineError> {
+        let messages = self.client.simple_query(sql).map_err(|error| engine_error(&error))?;
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let field = |row: &postgres::SimpleQueryRow, at| row.get(at).unwrap_or_default().to_owned();
+        Ok(row.map(|row| (0..row.len()).map(|at| field(row, at)).collect()).unwrap_or_default())
     }
 
     fn too_late() -> EngineError {
@@ -130,29 +139,30 @@ impl Database for PostgresDatabase {
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
-        self.limits = Some(*limits);
-        if let Some(lock_timeout) = limits.lock_timeout {
-            self.batch(&format!("SET lock_timeout = '{}ms'", lock_timeout.as_millis()))?;
-        }
+        self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
         self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
         if self.deadline.is_none() { Err(no_thread()) } else { Ok(()) }
     }
 
     fn disarm(&mut self) -> bool {
-        self.limits = None;
+        self.lock_timeout = None;
         self.deadline.take().is_some_and(Deadline::disarm)
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
-        self.batch("BEGIN")?;
-        self.transaction = Some(self.transaction_number()?);
+        let setting = self.lock_timeout.take().unwrap_or_default();
+        let row = self.row_of(&format!("{setting}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
+        self.transaction = row.into_iter().next();
         Ok(())
     }
 
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
+        }
+        if let Some(setting) = self.lock_timeout.take() {
+            self.batch(&setting)?;
         }
         // By itself in its message, so that the server refuses what the lexer took for one statement and is more.
         let mut run = || {
@@ -167,11 +177,15 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        self.batch(RESET)?;
-        let now = self.transaction_number()?;
-        if self.transaction.as_ref() != Some(&now) {
+        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::held(key)));
+        let row = self.row_of(&format!("{RESET}; SELECT {TRANSACTION_NUMBER}, {is_held}"))?;
+        if row.first() != self.transaction.as_ref() {
             let what = "the section has ended the transaction that it ran in: what came before stays";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
+        }
+        if row.get(1).is_some_and(|count| count == "0") {
+            let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
+            return Err(error.with_hint("see that no migration gives locks back"));
         }
         Ok(())
     }

@@ -31,6 +31,7 @@ pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, DestructiveStatement, PendingMigration, Plan};
 pub use rehearse::RehearsalEnd;
 pub use rollback::{RollbackRequest, RollbackTo};
+use task::Task;
 pub use unlock::unlock;
 
 use super::Database;
@@ -178,8 +179,12 @@ impl Runner {
         }
     }
 
-    /// An error unless the lock is still held: a script can give it back, and a server can end the session.
-    fn require_lock(&mut self) -> Result<(), Error> {
+    /// An error unless the lock is still held: a script can give it back, and a server can end the session. What runs in
+    /// one transaction proves it before its commit.
+    fn require_lock(&mut self, task: Task<'_>) -> Result<(), Error> {
+        if task.is_one_transaction() {
+            return Ok(());
+        }
         match self.database.holds_lock() {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::Database {

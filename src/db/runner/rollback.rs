@@ -104,7 +104,6 @@ impl Runner {
                 end.pending.push(row.name.clone());
                 break;
             }
-            self.require_lock()?;
             let task_end = self.revert(plan, row, control)?;
             if !end.add(task_end, control) {
                 end.pending.push(row.name.clone());
@@ -122,6 +121,7 @@ impl Runner {
             return self.forget(row);
         };
         let task = Task { migration, section, direction: Direction::Down };
+        self.require_lock(task)?;
         if task.needs_no_transaction() {
             return self.without_transaction(task, plan.newest.get(row.version.digits()));
         }
