@@ -13,9 +13,12 @@ from bench_common import (
 )
 
 PARTS = ("migrations", "backfill")
+ENGINES = ("sqlite", "postgres")
 DEBIAN = "/usr/lib/postgresql"
 USER = "postgres"
 START_TIMEOUT_S = 60
+# However this script ends, the pipe closes and the server stops.
+OWNER = '"$@" < /dev/null & read -r _; kill -INT $!; wait $!'
 
 ONE_SHELL = "one shell"
 SHELLS = "a shell each"
@@ -77,7 +80,8 @@ class Postgres:
         self.program("initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C", "-D", data)
         command = [programs / "postgres", "-D", data, "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.root}"]
         with (self.root / "log").open("wb") as log:
-            self.server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root, **self.user)
+            self.server = subprocess.Popen(["sh", "-c", OWNER, "sh", *command], stdin=subprocess.PIPE, stdout=log, stderr=log,
+                                           cwd=self.root, **self.user)
         self.wait()
 
     def program(self, name, *more):
@@ -115,7 +119,7 @@ class Postgres:
         self.sql(f"DROP DATABASE {database}")
 
     def stop(self):
-        self.server.terminate()
+        self.server.stdin.close()
         self.server.wait()
 
 
@@ -235,13 +239,12 @@ def measure(series):
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     programs = programs_of_postgres()
-    engines = [lambda: Sqlite(root)]
+    engines = {"sqlite": lambda: Sqlite(root)}
     if programs:
-        engines.append(lambda: Postgres(root, programs))
+        engines["postgres"] = lambda: Postgres(root, programs)
     print(f"load     {os.getloadavg()[0]:.1f} at the start")
     try:
-        for start in engines:
-            engine = start()
+        for engine in (start() for name, start in engines.items() if name in options.engines):
             try:
                 for part, work in (("migrations", migrations), ("backfill", backfill)):
                     place = root / f"{engine.name}-{part}"
@@ -257,10 +260,12 @@ def measure(series):
         print("PostgreSQL is not installed; left out")
 
 
-def parts(text):
-    chosen = set(text.split(","))
-    if not chosen <= set(PARTS):
-        raise ValueError
+def some_of(names):
+    def chosen(text):
+        found = set(text.split(","))
+        if not found <= set(names):
+            raise ValueError
+        return found
     return chosen
 
 
@@ -268,5 +273,6 @@ if __name__ == "__main__":
     parser = arguments()
     parser.add_argument("--migrations", type=at_least_one, default=500)
     parser.add_argument("--rows", type=at_least_one, default=200_000)
-    parser.add_argument("--only", type=parts, default=set(PARTS))
+    parser.add_argument("--only", type=some_of(PARTS), default=set(PARTS))
+    parser.add_argument("--engines", type=some_of(ENGINES), default=set(ENGINES))
     main(parser, measure)
