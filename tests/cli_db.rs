@@ -21,6 +21,7 @@ fn snapshot(db: &Db, name: &str, done: &Done) {
     settings.add_filter(r"\d{4}-\d{2}-\d{2}T[0-9:.]+Z", "[at]");
     settings.add_filter(r" +\d+ ms", " [time]");
     settings.add_filter(r"[\d.]+ s, [\d,]+ migrations/s|\[time\], [\d,]+ migrations/s", "[time]");
+    settings.add_filter(r"(\[time\]|[\d.]+ s), [\d,]+ rows/s", "[time]");
     settings.add_filter(r"\d{8}T\d{9}Z", "[stamp]");
     settings.add_filter(r"[\d.]+ [KM]iB, BLAKE3 [0-9a-f]{64}", "[size], BLAKE3 [digest]");
     settings.add_filter(r"pid \d+ on \S+", "[pid]");

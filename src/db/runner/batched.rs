@@ -10,7 +10,7 @@ use super::end::{Failure, Kept, PagesDone};
 use super::pages::{Page, Pages};
 use super::task::{Attempt, Task, TaskEnd};
 use crate::db::database::Limits;
-use crate::db::engine_error::EngineError;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Batch;
 use crate::db::state::{Cursor, LogEntry, Outcome};
 use crate::migration::Error;
@@ -184,6 +184,9 @@ impl Runner {
         let result = self.database.begin().map_err(Stop::from).and_then(|()| work(self));
         let is_late = self.database.disarm();
         let result = result.and_then(|value| {
+            if is_late {
+                return Err(EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit").into());
+            }
             self.database.commit()?;
             Ok(value)
         });
