@@ -21,8 +21,10 @@ fn snapshot(db: &Db, name: &str, done: &Done) {
     settings.add_filter(r"\d{4}-\d{2}-\d{2}T[0-9:.]+Z", "[at]");
     settings.add_filter(r" +\d+ ms", " [time]");
     settings.add_filter(r"[\d.]+ s, [\d,]+ migrations/s|\[time\], [\d,]+ migrations/s", "[time]");
+    settings.add_filter(r"(\[time\]|[\d.]+ s), [\d,]+ rows/s", "[time]");
     settings.add_filter(r"\d{8}T\d{9}Z", "[stamp]");
     settings.add_filter(r"[\d.]+ [KM]iB, BLAKE3 [0-9a-f]{64}", "[size], BLAKE3 [digest]");
+    settings.add_filter(r"BLAKE3 [0-9a-f]{64}", "BLAKE3 [digest]");
     settings.add_filter(r"pid \d+ on \S+", "[pid]");
     let texts = done.texts().replace(db.path().to_str().unwrap(), "[place]");
     settings.bind(|| insta::assert_snapshot!(name, texts));
@@ -138,6 +140,8 @@ fn a_schema_and_its_drift_as_people_see_them() {
     snapshot(&db, "db_drift_none", &db.run("drift").expect(0));
     db.execute("ALTER TABLE people ADD COLUMN age INT; DROP INDEX people_by_name; CREATE VIEW names AS SELECT name FROM people;");
     snapshot(&db, "db_drift", &db.run("drift").expect(65));
+    db.run("rollback --to 1 --force --yes").expect(0);
+    snapshot(&db, "db_log_backup", &db.run("log --last 2").expect(0));
 }
 
 #[test]

@@ -135,13 +135,8 @@ fn keys_of_every_type_are_walked_through(db: &Db) {
         );
     }
     db.run("migrate").expect(0);
-    for index in 0..kinds.len() {
-        assert_eq!(
-            db.rows(&format!("SELECT done, count(*) FROM t{index} GROUP BY done")),
-            ["1|50"],
-            "{:?}",
-            kinds[index]
-        );
+    for (index, kind) in kinds.iter().enumerate() {
+        assert_eq!(db.rows(&format!("SELECT done, count(*) FROM t{index} GROUP BY done")), ["1|50"], "{kind:?}");
     }
 }
 

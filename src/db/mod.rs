@@ -8,6 +8,7 @@
 //! | [`state`] | the ledger and the log, in the database itself |
 //! | [`schema`] | the schema of a database as text, and what is different between two |
 //! | [`lint`] | what is wrong with migration files, or may hurt when they run |
+//! | [`estimate`] | how long pending migrations may take |
 //! | [`backup`] | copies made before something destroys data |
 //! | [`runner`] | plan, migrate, rollback, and what administers the ledger |
 //!
@@ -18,6 +19,7 @@ mod create;
 pub mod database;
 mod dialect;
 mod engine_error;
+pub mod estimate;
 pub mod lint;
 mod other_ledgers;
 pub mod postgres;

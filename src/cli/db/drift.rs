@@ -86,6 +86,7 @@ fn render(text: &mut String, document: &Document) -> std::fmt::Result {
     let (database, at) = (&document.database, &document.kept_at);
     match document.changes.len() {
         0 => writeln!(text, "{database}: the schema is the one after the last run, of {at}"),
+        1 => writeln!(text, "{database}: 1 difference to the schema after the last run, of {at}"),
         count => writeln!(text, "{database}: {count} differences to the schema after the last run, of {at}"),
     }
 }

@@ -86,5 +86,5 @@ fn render(text: &mut String, document: &Document) -> std::fmt::Result {
         writeln!(text, "    {}", finding.next)?;
     }
     let Document { dialect, migrations, errors, warnings, notes, .. } = document;
-    writeln!(text, "{migrations} migrations of {dialect}: {errors} errors, {warnings} warnings, {notes} notes")
+    writeln!(text, "read {migrations} migrations of {dialect}: {errors} errors, {warnings} warnings, {notes} notes")
 }

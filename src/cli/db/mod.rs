@@ -7,6 +7,7 @@ mod drift;
 mod dry_run;
 mod dump;
 mod end;
+mod estimate;
 mod lint;
 mod locks;
 mod log;

@@ -91,6 +91,21 @@ fn of_section(
     }
 }
 
+/// Tables that a section changes and has not made itself, by name.
+pub(super) fn tables_of(dialect: Dialect, section: &Section) -> Vec<String> {
+    let (mut own, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for (_, statement) in section.statements() {
+        let words = Words::of(dialect, statement);
+        let Some(table) = words.table().map(str::to_owned) else { continue };
+        if words.creates_table() {
+            own.insert(table);
+        } else if !own.contains(&table) {
+            others.insert(table);
+        }
+    }
+    others.into_iter().collect()
+}
+
 fn finding(rule: &'static Rule, migration: &Migration, section: &Section, line: u64) -> LintFinding {
     LintFinding {
         file: section.file.display().to_string(),

@@ -185,6 +185,9 @@ impl Runner {
         let result = self.database.begin().map_err(Stop::from).and_then(|()| work(self));
         let is_late = self.database.disarm();
         let result = result.and_then(|value| {
+            if is_late {
+                return Err(EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit").into());
+            }
             self.database.commit()?;
             Ok(value)
         });
