@@ -14,7 +14,7 @@ use haul::pipeline::{Control, Silent, StopToken};
 
 /// Where a feature is promised, or known from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Source {
     Spec,
     Flyway,
     Liquibase,
@@ -26,9 +26,9 @@ enum From {
     Atlas,
 }
 
-use From::{Atlas, Dbmate, Flyway, GolangMigrate, Goose, Liquibase, Refinery, Spec, Sqlx};
+use Source::{Atlas, Dbmate, Flyway, GolangMigrate, Goose, Liquibase, Refinery, Spec, Sqlx};
 
-const TOOLS: [From; 8] = [Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas];
+const TOOLS: [Source; 8] = [Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas];
 
 /// The test of a feature, by file and name.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ enum Shown {
 
 use Shown::{Both, Each};
 
-const ALL: &[From] = &[Spec, Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas];
+const ALL: &[Source] = &[Spec, Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas];
 
 /// What haul has.
-const HAD: &[(&str, &[From], Shown)] = &[
+const HAD: &[(&str, &[Source], Shown)] = &[
     ("applies what is pending, once", ALL, Both("db_acceptance", "five_hundred_files_apply_once")),
     ("versions are numbers, and unique", ALL, Both("db_failures", "versions_are_numbers_and_unique")),
     (
@@ -208,7 +208,7 @@ const HAD: &[(&str, &[From], Shown)] = &[
 ];
 
 /// What haul has not, and who has it.
-const LEFT_OUT: &[(&str, &[From])] = &[
+const LEFT_OUT: &[(&str, &[Source])] = &[
     ("repeatable migrations, run again when their text changes", &[Flyway, Liquibase]),
     ("migrations in program code, XML, YAML or JSON", &[Flyway, Liquibase, Goose, Refinery]),
     ("placeholders and variables of the environment in files", &[Flyway, Liquibase, Goose, Atlas]),
@@ -263,7 +263,7 @@ fn every_feature_has_its_tests() {
 
 #[test]
 fn every_tool_is_held_against_what_it_has() {
-    let count = |tool: From| HAD.iter().filter(|(_, from, _)| from.contains(&tool)).count();
+    let count = |tool: Source| HAD.iter().filter(|(_, from, _)| from.contains(&tool)).count();
     assert!(count(Spec) >= 30);
     for tool in TOOLS {
         let lacks = LEFT_OUT.iter().filter(|(_, from)| from.contains(&tool)).count();

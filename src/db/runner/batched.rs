@@ -186,7 +186,7 @@ impl Runner {
         let is_late = self.database.disarm();
         let result = result.and_then(|value| {
             if is_late {
-                return Err(EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit").into());
+                return Err(EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit").into());
             }
             self.database.commit()?;
             Ok(value)
