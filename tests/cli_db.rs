@@ -21,6 +21,10 @@ fn snapshot(db: &Db, name: &str, done: &Done) {
     settings.add_filter(r"\d{4}-\d{2}-\d{2}T[0-9:.]+Z", "[at]");
     settings.add_filter(r" +\d+ ms", " [time]");
     settings.add_filter(r"[\d.]+ s, [\d,]+ migrations/s|\[time\], [\d,]+ migrations/s", "[time]");
+    settings.add_filter(r"(\[time\]|[\d.]+ s), [\d,]+ rows/s", "[time]");
+    settings.add_filter(r"\d{8}T\d{9}Z", "[stamp]");
+    settings.add_filter(r"[\d.]+ [KM]iB, BLAKE3 [0-9a-f]{64}", "[size], BLAKE3 [digest]");
+    settings.add_filter(r"BLAKE3 [0-9a-f]{64}", "BLAKE3 [digest]");
     settings.add_filter(r"pid \d+ on \S+", "[pid]");
     let texts = done.texts().replace(db.path().to_str().unwrap(), "[place]");
     settings.bind(|| insta::assert_snapshot!(name, texts));
@@ -91,6 +95,9 @@ fn every_document_parses_and_nothing_else_is_on_stdout() {
         ("log", 0),
         ("locks", 0),
         ("unlock", 0),
+        ("lint", 0),
+        ("dump", 0),
+        ("drift", 0),
         ("repair", 0),
         ("baseline 2", 0),
         ("rollback --steps 0", 0),
@@ -103,4 +110,50 @@ fn every_document_parses_and_nothing_else_is_on_stdout() {
         assert_eq!(done.json().get("error").is_some(), code != 0, "{arguments}");
         assert!(!done.texts().contains(['\x1b', '\r']), "{arguments}");
     }
+}
+
+#[test]
+fn what_lint_finds_is_shown_with_its_place() {
+    let db = db();
+    db.write("003_email.sql", "-- Up\nALTER TABLE people ADD COLUMN email TEXT NOT NULL;\nUPDATE people SET email = '';\n\n-- Down\nALTER TABLE people DROP COLUMN email;\n");
+    db.write("005_index.sql", "-- Up\nCREATE INDEX by_email ON people (email);\nVACUUM;\n");
+    snapshot(&db, "db_lint_sqlite", &db.run("lint").expect(65));
+    snapshot(&db, "db_lint_postgres", &db.run("lint --database postgres://nobody@nowhere/x").expect(65));
+    db.remove("005_index.sql");
+    let found = db.json("lint --allow missing-down --from 3", 65);
+    assert_eq!((&found["errors"], &found["warnings"], &found["notes"]), (&1.into(), &1.into(), &0.into()));
+    let first = &found["findings"][0];
+    assert_eq!((&first["line"], &first["rule"]), (&2.into(), &"not-null-without-default".into()));
+    assert!(first["file"].as_str().unwrap().ends_with("migrations/003_email.sql"), "{first}");
+    db.run("lint --allow not-null-without-default").expect(0);
+    db.run("lint --allow not-null-without-default --strict").expect(65);
+    snapshot(&db, "db_lint_unknown_rule", &db.run("lint --allow transaction-control").expect(2));
+    assert!(!db.file().exists(), "lint opens no database");
+}
+
+#[test]
+fn a_schema_and_its_drift_as_people_see_them() {
+    let db = db();
+    snapshot(&db, "db_drift_nothing", &db.run("drift").expect(2));
+    db.run("migrate").expect(0);
+    snapshot(&db, "db_dump", &db.run("dump").expect(0));
+    snapshot(&db, "db_drift_none", &db.run("drift").expect(0));
+    db.execute("ALTER TABLE people ADD COLUMN age INT; DROP INDEX people_by_name; CREATE VIEW names AS SELECT name FROM people;");
+    snapshot(&db, "db_drift", &db.run("drift").expect(65));
+    db.run("rollback --to 1 --force --yes").expect(0);
+    snapshot(&db, "db_log_backup", &db.run("log --last 2").expect(0));
+}
+
+#[test]
+fn batches_as_people_see_them() {
+    let db = db();
+    db.write("003_visits.sql", "CREATE TABLE visits (id INTEGER PRIMARY KEY, seen INT);\n");
+    db.run("migrate").expect(0);
+    db.execute("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500) INSERT INTO visits SELECT n, 0 FROM c");
+    db.write(
+        "004_seen.sql",
+        "-- Up\n-- Batch: SELECT id FROM visits\nUPDATE visits SET seen = 1 WHERE id IN (SELECT id FROM haul_batch);\n",
+    );
+    snapshot(&db, "db_batch_dry_run", &db.run("migrate --dry-run").expect(0));
+    snapshot(&db, "db_batches", &db.run("migrate").expect(0));
 }

@@ -523,6 +523,6 @@ fn a_stopped_run_goes_on(db: &Db) {
     assert!(end.stopped && end.failure.is_none());
     assert_eq!((end.applied, end.pending), (1, vec!["002_t2".to_owned(), "003_t3".to_owned()]));
     drop(runner);
-    assert_eq!(db.outcomes().last().unwrap(), "002_t2 failed");
+    assert_eq!(db.outcomes().last().unwrap(), "002_t2 stopped");
     assert_eq!(db.json("migrate", 0)["applied"], 2);
 }

@@ -3,13 +3,16 @@
 //! Two traits, so that what only looks cannot write: [`ReadDatabase`] is all that plans, statuses and dry runs get, and
 //! its connections are opened read-only; [`Database`] is what a run gets.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Dialect;
+use super::backup::Backup;
 use super::engine_error::EngineError;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// A value of one of haul's own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub struct Limits {
     pub lock_timeout: Option<Duration>,
     /// True if SQLite enforces foreign keys.
     pub foreign_keys: bool,
+    /// True if SQLite compares what violates foreign keys before the commit with what did at the start.
+    pub checks_foreign_keys: bool,
 }
 
 /// A database that is only looked at.
@@ -119,16 +124,19 @@ pub trait Database: ReadDatabase {
     fn unlock(&mut self) -> Result<(), EngineError>;
     /// Ends the process or session that holds the lock, as [`lock_holder`](ReadDatabase::lock_holder) has named it.
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error>;
-    /// Begins to count the time of a section.
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError>;
+    /// Copies the database into a file of `directory`, or of the engine's own choice, whole and durable on return. Called
+    /// outside of transactions; `stop` is looked at every now and then.
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error>;
+    /// Begins to count the time of a section. Statements are cancelled when it is up, and when `stop` is requested.
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError>;
     /// Stops counting. True if the limit was passed, and a statement may have been cancelled for it.
     fn disarm(&mut self) -> bool;
     /// Opens the transaction that a section and its row in the ledger share.
     fn begin(&mut self) -> Result<(), EngineError>;
     /// Runs one statement of a migration.
     fn run(&mut self, statement: &str) -> Result<(), EngineError>;
-    /// Proves that the transaction is still the one that was begun, that what it holds may be committed, and that the
-    /// section has left no setting behind.
+    /// Proves that the transaction is still the one that was begun, that what it holds may be committed, that the lock is
+    /// still held if it was taken, and that the section has left no setting behind.
     fn check_before_commit(&mut self) -> Result<(), EngineError>;
     /// Commits the transaction.
     fn commit(&mut self) -> Result<(), EngineError>;

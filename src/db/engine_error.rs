@@ -24,8 +24,10 @@ pub struct EngineError {
 pub enum EngineErrorKind {
     /// The statement failed; the engine is as it was.
     Statement,
-    /// The section was cancelled at its time limit.
-    TimedOut,
+    /// The section was cancelled, and it is yet to be seen why.
+    Cancelled,
+    /// The run was asked to stop, and the section was cancelled for that.
+    Stopped,
     /// Another connection holds a lock for too long.
     LockNotAvailable,
     /// The database cannot be reached, or no longer.

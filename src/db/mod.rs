@@ -6,17 +6,25 @@
 //! | [`database`] | what the runner needs of an engine, as two traits: one that looks, one that changes |
 //! | [`sqlite`], [`postgres`] | the two engines |
 //! | [`state`] | the ledger and the log, in the database itself |
+//! | [`schema`] | the schema of a database as text, and what is different between two |
+//! | [`lint`] | what is wrong with migration files, or may hurt when they run |
+//! | [`estimate`] | how long pending migrations may take |
+//! | [`backup`] | copies made before something destroys data |
 //! | [`runner`] | plan, migrate, rollback, and what administers the ledger |
 //!
 //! An application embeds it with migrations as text: see [`Runner`].
 
+pub mod backup;
 mod create;
 pub mod database;
 mod dialect;
 mod engine_error;
+pub mod estimate;
+pub mod lint;
 mod other_ledgers;
 pub mod postgres;
 pub mod runner;
+pub mod schema;
 pub mod script;
 mod settings;
 pub mod sqlite;
@@ -30,6 +38,7 @@ pub use dialect::Dialect;
 pub use engine_error::{EngineError, EngineErrorKind};
 pub use other_ledgers::other_ledgers;
 pub use runner::{Runner, RunnerOptions};
+pub use schema::Schema;
 pub use script::{Migration, Migrations};
 pub use settings::{DbSettings, SETTINGS_FILE};
 pub use target::{DEFAULT_DATABASE, Target};

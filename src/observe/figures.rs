@@ -28,6 +28,9 @@ struct Frame {
     records_expected: Option<u64>,
     bytes_expected: Option<u64>,
     started: Instant,
+    /// What it had counted when another phase began inside of it.
+    records: u64,
+    source_bytes: u64,
 }
 
 /// The numbers at one moment. Counts are those of the current phase, in this run alone.
@@ -94,8 +97,12 @@ impl Figures {
 
     fn start(&self, phase: Phase, records_expected: Option<u64>, bytes_expected: Option<u64>) {
         let mut phases = self.phases.lock();
+        if let Some(outer) = phases.last_mut() {
+            (outer.records, outer.source_bytes) = (self.records.load(Relaxed), self.source_bytes.load(Relaxed));
+        }
         self.reset();
-        phases.push(Frame { phase, records_expected, bytes_expected, started: Instant::now() });
+        let started = Instant::now();
+        phases.push(Frame { phase, records_expected, bytes_expected, started, records: 0, source_bytes: 0 });
     }
 
     fn end(&self, phase: Phase) {
@@ -103,6 +110,10 @@ impl Figures {
         if phases.last().is_some_and(|frame| frame.phase == phase) {
             phases.pop();
             self.reset();
+            if let Some(outer) = phases.last() {
+                self.records.store(outer.records, Relaxed);
+                self.source_bytes.store(outer.source_bytes, Relaxed);
+            }
         }
     }
 
@@ -172,12 +183,13 @@ mod tests {
     #[test]
     fn a_phase_inside_another_hides_it_until_it_ends() {
         let figures = Figures::new();
-        figures.observe(&started(Phase::Seal, 1));
+        figures.observe(&started(Phase::Seal, 5));
+        figures.observe(&batch(3));
         figures.observe(&started(Phase::Index, 2));
         figures.observe(&batch(2));
         assert_eq!((figures.snapshot().phase, figures.snapshot().records), (Some(Phase::Index), 2));
         figures.observe(&Event::PhaseEnded { phase: Phase::Index });
         let now = figures.snapshot();
-        assert_eq!((now.phase, now.records, now.records_expected), (Some(Phase::Seal), 0, Some(1)));
+        assert_eq!((now.phase, now.records, now.records_expected), (Some(Phase::Seal), 3, Some(5)));
     }
 }

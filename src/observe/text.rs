@@ -41,9 +41,14 @@ impl Done {
     }
 }
 
+/// What the records of a phase are called.
+fn noun(snapshot: &Snapshot, scope: &Scope) -> &'static str {
+    if snapshot.phase == Some(Phase::Backfill) { "rows" } else { scope.records_noun }
+}
+
 /// Counts, rate and time left: ` 45%  45,000 nodes  31,000 nodes/s  ETA 4 s`.
 pub(super) fn figures(snapshot: &Snapshot, scope: &Scope, records: &Speed, work: &Speed) -> String {
-    let noun = scope.records_noun;
+    let noun = noun(snapshot, scope);
     let mut parts = Vec::new();
     let done = Done::of(snapshot, scope);
     if let Some(done) = done {
@@ -78,7 +83,7 @@ pub(super) fn status(snapshot: &Snapshot, scope: &Scope) -> String {
 /// One line for a phase that ended: `run      100,000 nodes, 345.2 MiB in 3.2 s, 31,000 nodes/s`.
 pub(super) fn ended(snapshot: &Snapshot, scope: &Scope) -> Option<String> {
     let phase = snapshot.phase?;
-    let noun = scope.records_noun;
+    let noun = noun(snapshot, scope);
     let took = duration_text(snapshot.elapsed);
     if snapshot.records == 0 {
         return Some(format!("{phase:<8} {took}"));

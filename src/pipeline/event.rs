@@ -86,6 +86,10 @@ pub enum Phase {
     Clean,
     /// Writes the target back in the format of the source.
     Export,
+    /// Copies what is about to be changed.
+    Backup,
+    /// Changes the rows of a database, page by page.
+    Backfill,
     /// Reads the source and counts what is in it.
     Scan,
     /// Makes up a source.
@@ -104,6 +108,8 @@ impl fmt::Display for Phase {
             Phase::Rollback => "rollback",
             Phase::Clean => "clean",
             Phase::Export => "export",
+            Phase::Backup => "backup",
+            Phase::Backfill => "backfill",
             Phase::Scan => "scan",
             Phase::Generate => "generate",
         })
@@ -131,7 +137,9 @@ mod tests {
     #[test]
     fn a_phase_is_displayed_as_it_is_serialized() {
         use Phase::*;
-        for phase in [Plan, Run, Seal, Index, Verify, Publish, Rollback, Clean, Export, Scan, Generate] {
+        for phase in
+            [Plan, Run, Seal, Index, Verify, Publish, Rollback, Clean, Export, Backup, Backfill, Scan, Generate]
+        {
             assert_eq!(serde_json::to_value(phase).expect("plain data"), phase.to_string());
         }
     }

@@ -52,10 +52,14 @@ impl Db {
 
     /// `None` after saying that the test is left out.
     pub fn postgres() -> Option<Self> {
-        let server = postgres::server()?;
+        postgres::server().map(Self::on)
+    }
+
+    /// With a database on this server.
+    pub fn on(server: &'static postgres::Server) -> Self {
         let database = server.database();
         let url = server.url(&database);
-        Some(Self { engine: Engine::Postgres, url, server: Some((server, database)), ..Self::sqlite() })
+        Self { engine: Engine::Postgres, url, server: Some((server, database)), ..Self::sqlite() }
     }
 
     pub fn path(&self) -> &Path {

@@ -1,4 +1,5 @@
-//! A private server of PostgreSQL, one for each test binary, with a database for each test.
+//! A private server of PostgreSQL, one for each test binary, with a database for each test; and one more for tests that kill
+//! it.
 //!
 //! It listens on a socket in a temporary directory and nowhere else. A shell owns it, and waits on a pipe whose other end this
 //! process holds: however this process ends, the pipe closes, the server stops and its directory goes.
@@ -7,21 +8,26 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Where Debian has the programs, below a directory for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// The user that the server runs as where tests run as root, as whom it does not.
 const USER: &str = "postgres";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// `$1` is the program, `$2` the directory. Nothing here is to survive a power cut.
+/// `$1` is the program, `$2` the directory. Each line starts the server, which must be dead. Nothing here is to survive a
+/// power cut.
 const OWNER: &str = r#"
-"$1" -D "$2/data" -c listen_addresses= -c unix_socket_directories="$2" -c fsync=off -c max_connections=100 \
-    >"$2/log" 2>&1 </dev/null &
-read -r _
+while read -r _; do
+    wait
+    "$1" -D "$2/data" -c listen_addresses= -c unix_socket_directories="$2" -c fsync=off -c max_connections=100 \
+        >>"$2/log" 2>&1 </dev/null &
+done
 kill -INT $!
 wait $!
 rm -rf "$2"
@@ -31,20 +37,25 @@ rm -rf "$2"
 pub struct Server {
     directory: PathBuf,
     programs: PathBuf,
-    /// Its standard input is the pipe.
-    _owner: Child,
+    /// The pipe to its owner.
+    owner: Mutex<ChildStdin>,
 }
 
 /// The server, started by the first test that asks; `None` after saying that the test is left out.
 pub fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let server = SERVER.get_or_init(|| programs().map(Server::start));
+    SERVER.get_or_init(private_server).as_ref()
+}
+
+/// A server of one's own, which may be killed.
+pub fn private_server() -> Option<Server> {
+    let server = programs().map(Server::start);
     if server.is_none() {
         let is_required = std::env::var_os("HAUL_POSTGRES_REQUIRED").is_some_and(|value| value == "1");
         assert!(!is_required, "no programs of PostgreSQL on PATH or in {DEBIAN}");
         println!("left out: no programs of PostgreSQL on PATH or in {DEBIAN}");
     }
-    server.as_ref()
+    server
 }
 
 /// The directory with `initdb`, `postgres`, `psql` and `pg_dump`.
@@ -67,7 +78,7 @@ impl Server {
             .output()
             .expect("initdb runs");
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
-        let owner = command(Path::new("/bin/sh"), &directory)
+        let mut owner = command(Path::new("/bin/sh"), &directory)
             .args(["-c", OWNER, "sh"])
             .args([&programs.join("postgres"), &directory])
             .stdin(Stdio::piped())
@@ -75,9 +86,37 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("a shell");
-        let server = Self { directory, programs, _owner: owner };
-        server.wait();
+        let owner = Mutex::new(owner.stdin.take().expect("a pipe"));
+        let server = Self { directory, programs, owner };
+        server.restart();
         server
+    }
+
+    /// Starts the server, which is not running.
+    pub fn restart(&self) {
+        self.owner.lock().expect("a pipe").write_all(b"\n").expect("the shell reads");
+        self.wait();
+    }
+
+    /// Kills all processes of the server, and waits for their end. Returns how many there were.
+    pub fn crash(&self) -> usize {
+        let file = std::fs::read_to_string(self.directory.join("data/postmaster.pid")).expect("a server runs");
+        let first: i32 = file.lines().next().and_then(|pid| pid.parse().ok()).expect("a number");
+        let signal = |pid: i32, signal| {
+            // One that is gone needs no signal.
+            let _ = kill_process(Pid::from_raw(pid).expect("a process"), signal);
+        };
+        // While it is held it starts no others.
+        signal(first, Signal::STOP);
+        let mut all = children(first);
+        all.push(first);
+        all.iter().for_each(|pid| signal(*pid, Signal::KILL));
+        let deadline = Instant::now() + START_TIMEOUT;
+        while all.iter().any(|pid| is_alive(*pid)) {
+            assert!(Instant::now() < deadline, "processes of the server do not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        all.len()
     }
 
     fn wait(&self) {
@@ -121,6 +160,24 @@ impl Server {
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         Some(String::from_utf8(output.stdout).expect("text"))
     }
+}
+
+/// State and parent of a process.
+fn stat(pid: i32) -> Option<(char, i32)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+fn is_alive(pid: i32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+fn children(parent: i32) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").expect("processes").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
 }
 
 /// A program that is run as the user that the server runs as.

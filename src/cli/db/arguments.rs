@@ -1,14 +1,18 @@
 //! Arguments that the verbs of SQL migrations share.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::runner::TIMEOUT_DEFAULT;
-use crate::db::script::read_directory;
+use crate::db::script::{Examined, examine_directory, read_directory};
 use crate::db::state::Tables;
-use crate::db::{DEFAULT_DATABASE, DbSettings, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
+use crate::db::{
+    DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
+};
 use crate::migration::Error;
 use crate::observe::Scope;
 
@@ -49,6 +53,29 @@ pub struct CourseArgs {
     /// Seconds to wait for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
+    /// The most rows of batches a second [default: no limit]
+    #[arg(long, value_name = "ROWS")]
+    rate_limit: Option<NonZeroU32>,
+}
+
+/// Whether the database is copied first.
+#[derive(Args)]
+#[command(next_help_heading = "Backup")]
+pub struct BackupArgs {
+    /// When a copy is made first: auto is a SQLite database before data is destroyed, required is any before any change
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = BackupWhen::Auto, hide_possible_values = true)]
+    backup: BackupWhen,
+    /// Where it goes [default: beside a SQLite database, the working directory for PostgreSQL]
+    #[arg(long, value_name = "DIR")]
+    backup_dir: Option<PathBuf>,
+}
+
+/// When a copy is made.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum BackupWhen {
+    Required,
+    Auto,
+    Never,
 }
 
 /// Where everything is.
@@ -88,6 +115,12 @@ impl MigrationArgs {
         Ok(Work { place, migrations })
     }
 
+    /// The migrations that can be read, and what is wrong with the others; opens no database.
+    pub fn examine(&self) -> Result<Examined, Error> {
+        let place = self.database.place()?;
+        examine_directory(place.target.dialect(), &self.directory(&place.settings))
+    }
+
     /// The directory of the migrations, of which none need exist.
     pub fn directory_alone(&self) -> Result<PathBuf, Error> {
         Ok(self.directory(&DbSettings::read(Path::new(SETTINGS_FILE))?))
@@ -99,9 +132,14 @@ impl MigrationArgs {
 }
 
 impl Work {
-    /// Opens the database for a run.
+    /// Opens the database for a run that changes nothing of what others have stored.
     pub fn runner(self, course: &CourseArgs) -> Result<Runner, Error> {
-        let options = course.options(&self.place);
+        self.runner_with(course, BackupPolicy::default())
+    }
+
+    /// Opens the database for a run that may begin with a backup.
+    pub fn runner_with(self, course: &CourseArgs, backup: BackupPolicy) -> Result<Runner, Error> {
+        let options = RunnerOptions { backup, ..course.options(&self.place) };
         Runner::new(self.place.target.open()?, self.migrations, options)
     }
 
@@ -119,6 +157,27 @@ impl Work {
     }
 }
 
+impl BackupArgs {
+    /// What a run does.
+    pub fn policy(&self) -> BackupPolicy {
+        let mode = match self.backup {
+            BackupWhen::Required => BackupMode::Required,
+            BackupWhen::Auto => BackupMode::Auto,
+            BackupWhen::Never => BackupMode::Never,
+        };
+        BackupPolicy { mode, directory: self.backup_dir.clone() }
+    }
+
+    /// What is said before data is destroyed.
+    pub fn told(&self, dialect: Dialect) -> &'static str {
+        match (self.policy().is_due(dialect, true), self.backup) {
+            (true, _) => "a backup is made first",
+            (false, BackupWhen::Never) => "no backup is made",
+            (false, _) => "no backup is made without --backup required",
+        }
+    }
+}
+
 impl CourseArgs {
     /// The options of a run.
     pub fn options(&self, place: &Place) -> RunnerOptions {
@@ -127,6 +186,7 @@ impl CourseArgs {
             tables: place.tables.clone(),
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             lock_wait: Duration::from_secs(self.lock_timeout),
+            rows_per_second: self.rate_limit,
             ..RunnerOptions::default()
         }
     }

@@ -1,6 +1,6 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
-//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` (labels), `rehearsal`
+//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only` (labels), `rehearsal`
 //! (a [`RunEnd`](crate::db::runner::RunEnd), or null if nothing was executed) and `exit_code`.
 
 use std::fmt::Write;
@@ -21,6 +21,7 @@ struct Document {
     database: String,
     would_apply: Vec<Shown>,
     not_exercised: Vec<String>,
+    first_pages_only: Vec<String>,
     rehearsal: Option<RunEnd>,
     exit_code: u8,
 }
@@ -45,14 +46,21 @@ pub fn dry_run(
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
     let would_apply: Vec<_> = wanted.map(|pending| shown(&work, pending)).collect();
     let database = work.place.target.to_string();
-    let mut document =
-        Document { database, would_apply, not_exercised: Vec::new(), rehearsal: None, exit_code: exit::OK };
+    let mut document = Document {
+        database,
+        would_apply,
+        not_exercised: Vec::new(),
+        first_pages_only: Vec::new(),
+        rehearsal: None,
+        exit_code: exit::OK,
+    };
     if execute {
         let watch = Watch::start(output.progress)?;
         let options = course.options(&work.place);
         let mut runner = Runner::new(work.place.target.rehearse()?, work.migrations, options)?;
         let rehearsal = watch.run(scope(), |control| runner.rehearse(request, control))?;
         document.not_exercised = rehearsal.not_exercised;
+        document.first_pages_only = rehearsal.first_pages_only;
         if rehearsal.end.failure.is_some() {
             document.exit_code = exit::FAILED;
         } else if rehearsal.end.stopped {
@@ -86,7 +94,11 @@ fn text(document: &Document) -> String {
 fn render(text: &mut String, document: &Document) -> std::fmt::Result {
     for shown in &document.would_apply {
         let migration = &shown.migration;
-        let how = if migration.no_transaction { " (without a transaction)" } else { "" };
+        let how = match (migration.no_transaction, migration.batches) {
+            (true, _) => " (without a transaction)",
+            (false, 0) => "",
+            (false, _) => " (in batches)",
+        };
         writeln!(text, "{}{how}  {}", migration.name, migration.checksum)?;
         for statement in &shown.statement_texts {
             writeln!(text, "  {statement}")?;
@@ -101,6 +113,9 @@ fn render(text: &mut String, document: &Document) -> std::fmt::Result {
     }
     for name in &document.not_exercised {
         writeln!(text, "not exercised: {name}, since it runs without a transaction")?;
+    }
+    for name in &document.first_pages_only {
+        writeln!(text, "exercised in part: {name}, with the first page of each batch")?;
     }
     Ok(())
 }

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::cli::again::quoted;
 use crate::cli::output;
 use crate::cli::watch::Watch;
-use crate::db::runner::RunEnd;
+use crate::db::runner::{PagesDone, RunEnd};
 use crate::migration::exit;
+use crate::migration::units::{bytes_text, count_text};
 use crate::observe::Console;
 
 #[derive(Serialize)]
@@ -55,6 +57,14 @@ fn render(text: &mut String, document: &Document<'_>, verb: &str) -> std::fmt::R
     let end = document.end;
     for detail in &end.details {
         writeln!(text, "{:<10}{:<50}{:>9} ms", detail.status, detail.name, detail.duration_ms)?;
+        if let Some(PagesDone { rows, pages, longest_page_us }) = &detail.pages {
+            let (rows, pages) = (count_text(*rows), count_text(*pages));
+            writeln!(text, "          {rows} rows in {pages} pages, the longest took {} ms", longest_page_us / 1000)?;
+        }
+    }
+    if let Some(backup) = &end.backup {
+        writeln!(text, "backup    {}, {}, BLAKE3 {}", backup.file, bytes_text(backup.bytes), backup.digest)?;
+        writeln!(text, "restore   stop what uses the database, then: {}", shell_text(&backup.restore))?;
     }
     write!(text, "{}: ", document.database)?;
     match (end.applied, end.details.is_empty() && !end.stopped) {
@@ -68,4 +78,10 @@ fn render(text: &mut String, document: &Document<'_>, verb: &str) -> std::fmt::R
         write!(text, ", {} pending", end.pending.len())?;
     }
     writeln!(text)
+}
+
+/// Commands as a shell takes them, each only if the one before succeeded.
+fn shell_text(commands: &[Vec<String>]) -> String {
+    let text = |words: &Vec<String>| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    commands.iter().map(text).collect::<Vec<_>>().join(" && ")
 }

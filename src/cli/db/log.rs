@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::arguments::DatabaseArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::db::state::{LogRow, StateReader};
+use crate::db::state::{LogRow, Outcome, StateReader};
 use crate::migration::exit;
 
 /// `haul db log`
@@ -59,5 +59,8 @@ fn render(text: &mut String, row: &LogRow) -> std::fmt::Result {
         write!(text, "  {duration_ms} ms")?;
     }
     writeln!(text, "  by {}", row.owner)?;
+    if row.known_outcome() == Some(Outcome::BackedUp) {
+        writeln!(text, "    BLAKE3 {}", row.checksum.as_deref().unwrap_or_default())?;
+    }
     row.error.iter().try_for_each(|error| writeln!(text, "    {error}"))
 }

@@ -1,13 +1,14 @@
 //! `haul db migrate`: applies what is pending.
 //!
 //! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd) and, beside its fields, `database` and `exit_code`; that of
-//! a dry run is described in [`dry_run`](super::dry_run).
+//! a dry run is described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{CourseArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
 use super::end::finish;
+use super::estimate::print_estimate;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::watch::Watch;
@@ -26,12 +27,20 @@ pub struct MigrateCommand {
     /// Say what would run, and change nothing; execute also runs it, on a copy or in a transaction that is rolled back
     #[arg(long, value_name = "HOW", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
+    /// Say how long it may take, by how long it took in other databases, and change nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    estimate: bool,
+    /// A database that has applied the same files, for --estimate; may be given more than once
+    #[arg(long, value_name = "URL", requires = "estimate")]
+    history: Vec<String>,
     /// Also apply versions below the highest applied one
     #[arg(long)]
     allow_out_of_order: bool,
     /// Do not ask before statements that destroy data
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    backup: BackupArgs,
     #[command(flatten)]
     course: CourseArgs,
     #[command(flatten)]
@@ -53,17 +62,20 @@ impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
         let request = MigrateRequest { to: self.to.clone(), allow_out_of_order: self.allow_out_of_order };
-        let plan = if self.dry_run.is_some() { work.plan()? } else { work.plan_to_act()? };
+        let plan = if self.dry_run.is_some() || self.estimate { work.plan()? } else { work.plan_to_act()? };
         request.check(&plan, &work.migrations)?;
+        if self.estimate {
+            return print_estimate(&work, &request, &plan, &self.history, &self.output);
+        }
         if let Some(how) = self.dry_run {
             return dry_run(work, &request, &plan, how == DryRun::Execute, &self.course, self.output);
         }
-        self.consent(&plan, &request)?;
+        self.consent(&work, &plan, &request)?;
         self.migrate(work, &request)
     }
 
     /// Asks if data would be destroyed.
-    fn consent(&self, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
+    fn consent(&self, work: &Work, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
         let lines: Vec<_> = wanted
             .flat_map(|pending| {
@@ -76,13 +88,14 @@ impl MigrateCommand {
         if lines.is_empty() {
             return Ok(());
         }
-        confirm(&format!("this destroys data; no backup is made:\n  {}", lines.join("\n  ")), self.yes)
+        let backup = self.backup.told(work.migrations.dialect());
+        confirm(&format!("this destroys data; {backup}:\n  {}", lines.join("\n  ")), self.yes)
     }
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner(&self.course)?;
+        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
         finish(&watch, self.output.json, &database, "applied", &end)
     }

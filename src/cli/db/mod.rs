@@ -3,8 +3,12 @@
 mod arguments;
 mod baseline;
 mod create;
+mod drift;
 mod dry_run;
+mod dump;
 mod end;
+mod estimate;
+mod lint;
 mod locks;
 mod log;
 mod migrate;
@@ -32,6 +36,12 @@ verbs! {
     Redo(redo::RedoCommand),
     /// Hold the checksums of what is applied against the files
     Verify(verify::VerifyCommand),
+    /// Look for what is wrong with migration files, or may hurt when they run
+    Lint(lint::LintCommand),
+    /// Print the schema of the database, the same text for the same schema
+    Dump(dump::DumpCommand),
+    /// Hold the schema against the one after the last run
+    Drift(drift::DriftCommand),
     /// Write the file of a new migration, with the next version
     Create(create::CreateCommand),
     /// Show every attempt, failed ones too

@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{CourseArgs, MigrationArgs, scope};
+use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope};
 use super::end::finish;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
@@ -20,6 +20,8 @@ pub struct RedoCommand {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    backup: BackupArgs,
+    #[command(flatten)]
     course: CourseArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -31,14 +33,13 @@ impl RedoCommand {
         let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false };
         let plan = work.plan_to_act()?;
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {
-            confirm(
-                &format!("this takes back, with the data that it holds, and applies again:\n  {}", row.name),
-                self.yes,
-            )?;
+            let (backup, name) = (self.backup.told(work.migrations.dialect()), &row.name);
+            let what = "this takes back, with the data that it holds, and applies again";
+            confirm(&format!("{what}; {backup}:\n  {name}"), self.yes)?;
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner(&self.course)?;
+        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.redo(control))?;
         finish(&watch, self.output.json, &database, "done", &end)
     }

@@ -5,7 +5,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::{CourseArgs, MigrationArgs, scope, version};
+use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope, version};
 use super::end::finish;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
@@ -32,6 +32,8 @@ pub struct RollbackCommand {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    backup: BackupArgs,
+    #[command(flatten)]
     course: CourseArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -48,11 +50,12 @@ impl RollbackCommand {
         let plan = work.plan_to_act()?;
         let names: Vec<_> = request.select(&plan, &work.migrations)?.iter().map(|row| row.name.clone()).collect();
         if !names.is_empty() {
-            confirm(&format!("this takes back, with the data that they hold:\n  {}", names.join("\n  ")), self.yes)?;
+            let (backup, names) = (self.backup.told(work.migrations.dialect()), names.join("\n  "));
+            confirm(&format!("this takes back, with the data that they hold; {backup}:\n  {names}"), self.yes)?;
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner(&self.course)?;
+        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.rollback(&request, control))?;
         finish(&watch, self.output.json, &database, "taken back", &end)
     }

@@ -1,6 +1,8 @@
 //! Where a database of PostgreSQL is, and connections to it.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -61,6 +63,48 @@ impl Address {
         &self.place
     }
 
+    /// Name of the database.
+    pub(super) fn database(&self) -> String {
+        self.config.get_dbname().or(self.config.get_user()).unwrap_or("postgres").to_owned()
+    }
+
+    /// Variables that lead programs of PostgreSQL to the database.
+    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut found = vec![("PGDATABASE", self.database().into())];
+        let texts = [("PGHOST", self.hosts()), ("PGPORT", self.ports()), ("PGUSER", self.user())];
+        found.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text?.into()))));
+        let addresses: Vec<_> = self.config.get_hostaddrs().iter().map(ToString::to_string).collect();
+        if !addresses.is_empty() {
+            found.push(("PGHOSTADDR", addresses.join(",").into()));
+        }
+        if let Some(password) = self.config.get_password() {
+            found.push(("PGPASSWORD", OsString::from_vec(password.to_vec())));
+        }
+        found
+    }
+
+    /// Words that lead them there, without the password.
+    pub(super) fn client_arguments(&self) -> Vec<String> {
+        let words = [("--host", self.hosts()), ("--port", self.ports()), ("--username", self.user())];
+        words.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", text?))).collect()
+    }
+
+    fn hosts(&self) -> Option<String> {
+        let name = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(directory) => directory.display().to_string(),
+        };
+        joined(self.config.get_hosts().iter().map(name))
+    }
+
+    fn ports(&self) -> Option<String> {
+        joined(self.config.get_ports().iter().map(ToString::to_string))
+    }
+
+    fn user(&self) -> Option<String> {
+        self.config.get_user().map(str::to_owned)
+    }
+
     /// A connection whose transactions are read-only.
     pub(super) fn connect_read_only(&self) -> Result<Client, Error> {
         self.connect(READ_ONLY)
@@ -80,6 +124,12 @@ impl Address {
         config.notice_callback(|_| {});
         config.connect(NoTls).map_err(|error| engine_error(&error).at(&self.place))
     }
+}
+
+/// Several hosts or ports, as the programs take them.
+fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
+    let texts: Vec<_> = texts.collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 /// `postgres://user@host:port/database`, of what the driver has understood.

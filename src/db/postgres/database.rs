@@ -1,8 +1,10 @@
 //! A database of PostgreSQL that migrations are run on.
 
-use postgres::Client;
+use std::path::Path;
+
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::Type;
+use postgres::{Client, SimpleQueryMessage};
 
 use super::connect::Address;
 use super::deadline::Deadline;
@@ -10,12 +12,17 @@ use super::errors::engine_error;
 use super::lock;
 use super::reader::{columns, current_schema, has_table, query, table_reference};
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Takes back whatever a section may have set in its session, and leaves the lock of the run alone.
 pub(super) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+
+/// The number of the transaction under way, which this gives it.
+const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 
 /// A session that may write.
 pub struct PostgresDatabase {
@@ -24,7 +31,8 @@ pub struct PostgresDatabase {
     schema: String,
     /// The lock that was taken.
     lock: Option<i32>,
-    limits: Option<Limits>,
+    /// The setting of the section's limits that the session does not have yet.
+    lock_timeout: Option<String>,
     deadline: Option<Deadline>,
     /// The number of the transaction that was begun.
     transaction: Option<String>,
@@ -36,7 +44,7 @@ impl PostgresDatabase {
         let mut client = address.connect_for_write()?;
         let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
         let address = address.clone();
-        Ok(Self { client, address, schema, lock: None, limits: None, deadline: None, transaction: None })
+        Ok(Self { client, address, schema, lock: None, lock_timeout: None, deadline: None, transaction: None })
     }
 
     /// Runs statements of haul's own.
@@ -44,14 +52,19 @@ impl PostgresDatabase {
         self.client.batch_execute(sql).map_err(|error| engine_error(&error))
     }
 
-    /// The number of the transaction under way, which this gives it.
-    fn transaction_number(&mut self) -> Result<String, EngineError> {
-        let rows = query(&mut self.client, "SELECT pg_catalog.txid_current()::text", &[])?;
-        Ok(rows.into_iter().flatten().next().map(Value::into_text).unwrap_or_default())
+    /// Runs statements of haul's own in one message, and returns the only row that they have.
+    fn row_of(&mut self, sql: &str) -> Result<Vec<String>, EngineError> {
+        let messages = self.client.simple_query(sql).map_err(|error| engine_error(&error))?;
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let field = |row: &postgres::SimpleQueryRow, at| row.get(at).unwrap_or_default().to_owned();
+        Ok(row.map(|row| (0..row.len()).map(|at| field(row, at)).collect()).unwrap_or_default())
     }
 
     fn too_late() -> EngineError {
-        EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit")
+        EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit")
     }
 }
 
@@ -121,32 +134,35 @@ impl Database for PostgresDatabase {
         lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
     }
 
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
-        self.limits = Some(*limits);
-        if let Some(lock_timeout) = limits.lock_timeout {
-            self.batch(&format!("SET lock_timeout = '{}ms'", lock_timeout.as_millis()))?;
-        }
-        let token = self.client.cancel_token();
-        self.deadline = limits.timeout.and_then(|timeout| Deadline::arm(token, timeout));
-        let is_missing = limits.timeout.is_some() && self.deadline.is_none();
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        super::backup::back_up(&self.address, directory, stop)
+    }
+
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
+        self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
+        self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
-        if is_missing { Err(no_thread()) } else { Ok(()) }
+        if self.deadline.is_none() { Err(no_thread()) } else { Ok(()) }
     }
 
     fn disarm(&mut self) -> bool {
-        self.limits = None;
+        self.lock_timeout = None;
         self.deadline.take().is_some_and(Deadline::disarm)
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
-        self.batch("BEGIN")?;
-        self.transaction = Some(self.transaction_number()?);
+        let setting = self.lock_timeout.take().unwrap_or_default();
+        let row = self.row_of(&format!("{setting}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
+        self.transaction = row.into_iter().next();
         Ok(())
     }
 
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
+        }
+        if let Some(setting) = self.lock_timeout.take() {
+            self.batch(&setting)?;
         }
         // By itself in its message, so that the server refuses what the lexer took for one statement and is more.
         let mut run = || {
@@ -161,11 +177,15 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        self.batch(RESET)?;
-        let now = self.transaction_number()?;
-        if self.transaction.as_ref() != Some(&now) {
+        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::held(key)));
+        let row = self.row_of(&format!("{RESET}; SELECT {TRANSACTION_NUMBER}, {is_held}"))?;
+        if row.first() != self.transaction.as_ref() {
             let what = "the section has ended the transaction that it ran in: what came before stays";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
+        }
+        if row.get(1).is_some_and(|count| count == "0") {
+            let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
+            return Err(error.with_hint("see that no migration gives locks back"));
         }
         Ok(())
     }
@@ -179,7 +199,7 @@ impl Database for PostgresDatabase {
         self.transaction = None;
         // A request to cancel that comes late may hit this one.
         match self.batch("ROLLBACK") {
-            Err(error) if error.kind == EngineErrorKind::TimedOut => self.batch("ROLLBACK")?,
+            Err(error) if error.kind == EngineErrorKind::Cancelled => self.batch("ROLLBACK")?,
             result => result?,
         }
         self.batch(RESET)

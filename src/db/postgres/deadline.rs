@@ -1,4 +1,5 @@
-//! The time limit of a section: a thread that cancels whatever statement runs when the time is up.
+//! The time limit of a section: a thread that cancels whatever statement runs when the time is up, or the run is asked to
+//! stop.
 //!
 //! `statement_timeout` counts for each statement, and a section may have many (requiem.md B4).
 
@@ -9,14 +10,18 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use postgres::{CancelToken, NoTls};
 
+use crate::pipeline::StopToken;
+
 /// A request to cancel may come between two statements, where it does nothing, so it is made again.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// Time between two looks at the request to stop.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Cancels statements from a moment on, until it is dropped.
 pub struct Deadline {
     shared: Arc<Shared>,
     watcher: Option<JoinHandle<()>>,
-    due: Instant,
+    due: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -26,18 +31,19 @@ struct Shared {
 }
 
 impl Deadline {
-    /// Cancels the statements of a session when `timeout` is over. `None` if no thread can be had.
-    pub fn arm(token: CancelToken, timeout: Duration) -> Option<Self> {
-        let due = Instant::now().checked_add(timeout)?;
+    /// Cancels the statements of a session when `timeout` is over, or `stop` is requested. `None` if no thread can be had.
+    pub fn arm(token: CancelToken, timeout: Option<Duration>, stop: &StopToken) -> Option<Self> {
+        let due = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let shared = Arc::new(Shared::default());
-        let seen = shared.clone();
-        let watcher = Builder::new().name("haul-deadline".into()).spawn(move || watch(&seen, due, &token)).ok()?;
+        let (seen, stop) = (shared.clone(), stop.clone());
+        let watch = move || watch(&seen, due, &stop, &token);
+        let watcher = Builder::new().name("haul-deadline".into()).spawn(watch).ok()?;
         Some(Self { shared, watcher: Some(watcher), due })
     }
 
     /// True if the time is up, whether or not anything was cancelled.
     pub fn is_due(&self) -> bool {
-        Instant::now() >= self.due
+        is_past(self.due)
     }
 
     /// Stops watching. True if the time is up; no request to cancel is on its way after this.
@@ -62,11 +68,16 @@ impl Drop for Deadline {
     }
 }
 
-fn watch(shared: &Shared, due: Instant, token: &CancelToken) {
+fn is_past(due: Option<Instant>) -> bool {
+    due.is_some_and(|due| Instant::now() >= due)
+}
+
+fn watch(shared: &Shared, due: Option<Instant>, stop: &StopToken, token: &CancelToken) {
     let mut is_over = shared.is_over.lock();
     while !*is_over {
-        if Instant::now() < due {
-            shared.changed.wait_until(&mut is_over, due);
+        if !is_past(due) && !stop.is_requested() {
+            let look = Instant::now() + LOOK_INTERVAL;
+            shared.changed.wait_until(&mut is_over, due.map_or(look, |due| due.min(look)));
             continue;
         }
         // That the server cannot be asked is found out by the statement that runs.

@@ -45,7 +45,7 @@ fn chain(error: &Error) -> String {
 
 fn kind(code: &SqlState) -> EngineErrorKind {
     if *code == SqlState::QUERY_CANCELED {
-        EngineErrorKind::TimedOut
+        EngineErrorKind::Cancelled
     } else if *code == SqlState::LOCK_NOT_AVAILABLE {
         EngineErrorKind::LockNotAvailable
     } else if matches!(code.code(), "57P01" | "57P02" | "57P03" | "08000" | "08003" | "08006" | "53300") {

@@ -34,8 +34,12 @@ pub fn give_back(client: &mut Client, key: i32) -> Result<(), EngineError> {
 
 /// True if this session has it.
 pub fn is_held(client: &mut Client, key: i32) -> Result<bool, EngineError> {
-    let sql = format!("SELECT count(*) FROM {} AND l.pid = pg_catalog.pg_backend_pid()", locks(key));
-    Ok(first_number(&query(client, &sql, &[])?).is_some_and(|count| count > 0))
+    Ok(first_number(&query(client, &held(key), &[])?).is_some_and(|count| count > 0))
+}
+
+/// A query that counts the locks with this key that the session has that asks.
+pub fn held(key: i32) -> String {
+    format!("SELECT count(*) FROM {} AND l.pid = pg_catalog.pg_backend_pid()", locks(key))
 }
 
 /// Who has it.

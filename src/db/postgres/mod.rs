@@ -3,6 +3,7 @@
 //! Connect directly or through a pooler in session mode: the lock of a run belongs to its session. Connections are not
 //! encrypted; use a socket, a private network or a tunnel.
 
+mod backup;
 mod connect;
 mod database;
 mod deadline;

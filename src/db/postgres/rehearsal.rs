@@ -3,12 +3,16 @@
 //! What would be the transaction of a migration is a savepoint. Nobody else sees anything of it, but tables that are
 //! changed stay locked until the end, and sequences that are drawn from go on: PostgreSQL does not take that back.
 
+use std::path::Path;
+
 use super::connect::Address;
 use super::database::PostgresDatabase;
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// A session inside of a transaction that only ends by being rolled back: by the server, when the session ends.
 pub struct PostgresRehearsal(PostgresDatabase);
@@ -69,8 +73,12 @@ impl Database for PostgresRehearsal {
         self.0.end_lock_holder(table, holder)
     }
 
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
-        self.0.arm(limits)
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        self.0.back_up(directory, stop)
+    }
+
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
+        self.0.arm(limits, stop)
     }
 
     fn disarm(&mut self) -> bool {

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::Runner;
+use super::plan::Plan;
 use crate::db::Version;
 use crate::db::script::{Direction, Migration};
-use crate::db::state::{AppliedRow, LogEntry, LogRow, Outcome};
+use crate::db::state::{AppliedRow, LogEntry, Outcome};
 use crate::migration::{Error, now_text};
 use crate::pipeline::Control;
 
@@ -89,7 +90,10 @@ impl Runner {
             let migrations = runner.migrations.clone();
             let migration = migrations.get(version).ok_or_else(|| no_migration(version))?;
             let plan = runner.plan()?;
-            let direction = unsettled(version, plan.newest.get(version.digits()))?;
+            let direction = unsettled(version, &plan)?;
+            if matches!(how, Settlement::FromStatement(_)) && plan.cursor(version, direction).is_some() {
+                return Err(goes_on_by_itself(version));
+            }
             let section = match direction {
                 Direction::Up => &migration.up,
                 Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_settle(version))?,
@@ -114,6 +118,7 @@ impl Runner {
                     (Settlement::Done, Direction::Down) => state.delete_applied(version)?,
                     _ => {}
                 }
+                state.delete_cursor(version, direction)?;
                 state.append(&entry)
             });
             settle.map_err(|error| runner.error(error))?;
@@ -123,12 +128,20 @@ impl Runner {
 }
 
 /// Which section of a version stands half done.
-fn unsettled(version: &Version, newest: Option<&LogRow>) -> Result<Direction, Error> {
-    let row = newest.ok_or_else(|| nothing_to_settle(version))?;
+fn unsettled(version: &Version, plan: &Plan) -> Result<Direction, Error> {
+    let both = [Direction::Up, Direction::Down];
+    if let Some(direction) = both.into_iter().find(|direction| plan.cursor(version, *direction).is_some()) {
+        return Ok(direction);
+    }
+    let row = plan.newest.get(version.digits()).ok_or_else(|| nothing_to_settle(version))?;
     let is_stepwise = row.statement.is_some() && row.checksum.is_some();
     match (row.known_outcome(), &*row.direction) {
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Settled), "up") if is_stepwise => Ok(Direction::Up),
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Settled), "down") if is_stepwise => Ok(Direction::Down),
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "up") if is_stepwise => {
+            Ok(Direction::Up)
+        }
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "down") if is_stepwise => {
+            Ok(Direction::Down)
+        }
         _ => Err(nothing_to_settle(version)),
     }
 }
@@ -144,6 +157,14 @@ fn no_migration(version: &Version) -> Error {
     Error::Usage {
         what: format!("there is no migration with version {version}"),
         next: "`haul db status` lists the versions".into(),
+    }
+}
+
+fn goes_on_by_itself(version: &Version) -> Error {
+    Error::Usage {
+        what: format!("version {version} is in the middle of its batches, not at a statement"),
+        next: "`haul db migrate` goes on there; --not-begun starts it over, and without either it counts as done"
+            .into(),
     }
 }
 

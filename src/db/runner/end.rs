@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::engine_error::EngineError;
 use crate::db::script::{Migration, Section, shown_statement};
 
@@ -25,6 +26,8 @@ pub struct RunEnd {
     pub failure: Option<Failure>,
     /// True if it was asked to stop.
     pub stopped: bool,
+    /// The backup that was made before.
+    pub backup: Option<Backup>,
 }
 
 /// What was done to one migration.
@@ -32,14 +35,28 @@ pub struct RunEnd {
 pub struct Detail {
     /// Its label.
     pub name: String,
-    /// `applied`, `reverted`, `forgotten` or `failed`.
+    /// `applied`, `reverted`, `forgotten`, `stopped` or `failed`.
     pub status: &'static str,
     /// How long it took.
     #[serde(rename = "durationMs")]
     pub duration_ms: u64,
+    /// What the pages of its batches came to in this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<PagesDone>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// Pages of batches that were committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct PagesDone {
+    /// Keys in them.
+    pub rows: u64,
+    /// How many.
+    pub pages: u64,
+    /// The longest transaction among them, from its first statement to its commit: how long a row was locked at most.
+    pub longest_page_us: u64,
 }
 
 /// A statement that failed.
@@ -77,6 +94,8 @@ pub enum Kept {
     Nothing,
     /// What comes before the statement, since the section runs without a transaction.
     StatementsBefore,
+    /// The pages of its batches that were committed, and what stands before the batches.
+    PagesBefore,
     /// It is not known: the connection was lost, or the section took the transaction away.
     Unknown,
 }
@@ -141,6 +160,9 @@ fn next(error: &EngineError, kept: Kept) -> String {
         Kept::Nothing => "nothing of it stayed: correct the file and run `haul db migrate` again",
         Kept::StatementsBefore => {
             "the statements before it stay: correct this one and run `haul db migrate` again, which goes on there"
+        }
+        Kept::PagesBefore => {
+            "the pages before it stay: see to the cause and run the same command again, which goes on behind them"
         }
         Kept::Unknown => "see with `haul db status` how the database stands before you go on",
     };

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::Runner;
+use super::batched::Extent;
 use super::end::RunEnd;
 use super::plan::Plan;
 use super::task::{Task, TaskEnd};
 use crate::db::Version;
-use crate::db::script::{Migration, Migrations};
+use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::Outcome;
 use crate::migration::Error;
 use crate::pipeline::{Control, Event, Phase};
@@ -47,7 +48,9 @@ impl Runner {
             let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
-            runner.apply(&plan, &migrations, request, control)
+            let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
+            let backup = runner.back_up_before(&wanted, control)?;
+            Ok(RunEnd { backup, ..runner.apply(&plan, &migrations, request, control)? })
         })
     }
 
@@ -67,7 +70,7 @@ impl Runner {
         let result = self.apply_all(plan, &tasks, control, &mut end);
         control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
         result?;
-        let left = tasks.iter().skip(end.details.len() - usize::from(end.failure.is_some()));
+        let left = tasks.iter().skip(usize::try_from(end.applied).unwrap_or(usize::MAX));
         end.pending = left.map(|task| task.migration.label()).collect();
         end.pending.extend(later.iter().map(|pending| pending.name.clone()));
         Ok(end)
@@ -86,13 +89,16 @@ impl Runner {
                 end.stopped = true;
                 return started.map_or(Ok(()), |started| self.call_off(task, started));
             }
-            self.require_lock()?;
+            self.require_lock(task)?;
             let earlier = plan.newest.get(task.migration.version.digits());
             note_earlier(task.migration, plan, control);
             let task_end = if task.needs_no_transaction() {
                 self.without_transaction(task, earlier)?
+            } else if task.has_batches() {
+                let cursor = plan.cursor(&task.migration.version, Direction::Up);
+                self.in_batches(task, cursor, Extent::All, control)?
             } else {
-                let next = tasks.get(index + 1).copied().filter(|next| !next.needs_no_transaction());
+                let next = tasks.get(index + 1).copied().filter(Task::is_one_transaction);
                 let (task_end, next) = self.in_transaction(task, started.take(), next)?;
                 started = next;
                 task_end
@@ -115,6 +121,7 @@ impl RunEnd {
             details: Vec::new(),
             failure: None,
             stopped: false,
+            backup: None,
         }
     }
 
@@ -132,6 +139,11 @@ impl RunEnd {
                 self.failed += 1;
                 self.details.push(detail);
                 self.failure = Some(failure);
+                false
+            }
+            TaskEnd::Stopped(detail) => {
+                self.stopped = true;
+                self.details.push(detail);
                 false
             }
         }

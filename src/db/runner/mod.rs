@@ -3,11 +3,15 @@
 //! take the lock → compare all checksums → write "started" to the log → `BEGIN` → run the section → write the row of the
 //! ledger and the outcome → `COMMIT`. What a process was killed in is rolled back by the engine; the next run finds
 //! "started" without an outcome, says so, and tries again. A section without a transaction is run statement by statement,
-//! and the log knows which one was reached.
+//! and the log knows which one was reached. A section with batches is run page by page, each in a transaction that also moves
+//! a cursor.
 
 mod administer;
+mod backup;
+mod batched;
 mod end;
 mod migrate;
+mod pages;
 mod plan;
 mod rehearse;
 mod rollback;
@@ -16,24 +20,28 @@ mod task;
 mod transaction;
 mod unlock;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub use administer::{Repaired, Settlement};
-pub use end::{Detail, Failure, Kept, RunEnd};
+pub use end::{Detail, Failure, Kept, PagesDone, RunEnd};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, DestructiveStatement, PendingMigration, Plan};
 pub use rehearse::RehearsalEnd;
 pub use rollback::{RollbackRequest, RollbackTo};
+use task::Task;
 pub use unlock::unlock;
 
 use super::Database;
+use super::backup::BackupPolicy;
 use super::engine_error::EngineError;
+use super::schema::Schema;
 use super::script::Migrations;
-use super::state::{LogEntry, StateWriter, Tables};
+use super::state::{LogEntry, StateReader, StateWriter, Tables};
 use crate::migration::{Error, owner_text};
-use crate::pipeline::{Control, StopToken};
+use crate::pipeline::{Control, Event, StopToken};
 
 /// The time limit of a migration that sets none.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
@@ -50,17 +58,23 @@ pub struct RunnerOptions {
     pub timeout: Option<Duration>,
     /// How long to wait for another run to end.
     pub lock_wait: Duration,
+    /// The most keys of batches a second; `None` is no limit.
+    pub rows_per_second: Option<NonZeroU32>,
+    /// When a backup is made before a run.
+    pub backup: BackupPolicy,
     /// Who runs them, for the lock and the log.
     pub owner: String,
 }
 
 impl Default for RunnerOptions {
-    /// 30 s for a migration, no wait for another run, and this process as the owner.
+    /// 30 s for a migration, no wait for another run, no backup, and this process as the owner.
     fn default() -> Self {
         Self {
             tables: Tables::default(),
             timeout: Some(TIMEOUT_DEFAULT),
             lock_wait: Duration::ZERO,
+            rows_per_second: None,
+            backup: BackupPolicy::default(),
             owner: owner_text(),
         }
     }
@@ -91,6 +105,8 @@ pub struct Runner {
     database: Box<dyn Database>,
     migrations: Arc<Migrations>,
     options: RunnerOptions,
+    /// That of the call under way.
+    stop: StopToken,
 }
 
 impl Runner {
@@ -106,7 +122,7 @@ impl Runner {
                 next: "read them as what the database is".into(),
             });
         }
-        Ok(Self { database, migrations: Arc::new(migrations), options })
+        Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
     }
 
     /// How the migrations stand to the database. Reads only.
@@ -121,11 +137,32 @@ impl Runner {
         control: &Control<'_>,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.stop = control.stop.clone();
         self.take_lock(control.stop)?;
         let result = self.state(|state| state.create()).and_then(|()| work(self));
+        self.keep_schema(control);
         // A lock that cannot be given back is gone with its session.
         let _ = self.database.unlock();
         result
+    }
+
+    /// Keeps the schema as it is now, if migrations were run since it was last kept. It is not worth failing for: what
+    /// holds the schema against an older one says so.
+    fn keep_schema(&mut self, control: &Control<'_>) {
+        let mut keep = || {
+            let mut reader = StateReader::new(&mut *self.database, &self.options.tables);
+            let log_id = reader.newest_log_id()?;
+            if reader.kept_schema()?.is_some_and(|kept| kept.log_id == log_id) {
+                return Ok(());
+            }
+            let schema = Schema::read(&mut *self.database, &self.options.tables)?;
+            self.try_state(|state| state.create_schemas())?;
+            self.state_transaction(|state| state.keep_schema(log_id, &schema))
+        };
+        if let Err(error) = keep() {
+            let text = format!("the schema after this run was not kept: {error}");
+            control.observer.observe(&Event::Note { text });
+        }
     }
 
     fn take_lock(&mut self, stop: &StopToken) -> Result<(), Error> {
@@ -142,8 +179,12 @@ impl Runner {
         }
     }
 
-    /// An error unless the lock is still held: a script can give it back, and a server can end the session.
-    fn require_lock(&mut self) -> Result<(), Error> {
+    /// An error unless the lock is still held: a script can give it back, and a server can end the session. What runs in
+    /// one transaction proves it before its commit.
+    fn require_lock(&mut self, task: Task<'_>) -> Result<(), Error> {
+        if task.is_one_transaction() {
+            return Ok(());
+        }
         match self.database.holds_lock() {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::Database {

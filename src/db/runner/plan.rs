@@ -8,8 +8,8 @@ use crate::db::Version;
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
 use crate::db::script::classify::{Destruction, Words};
-use crate::db::script::{Migration, Migrations};
-use crate::db::state::{AppliedRow, LogRow, Outcome, StateReader, Tables};
+use crate::db::script::{Direction, Migration, Migrations};
+use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
 use crate::migration::Error;
 
 /// How the migrations stand to the ledger.
@@ -28,6 +28,9 @@ pub struct Plan {
     /// What the log says last of each version that an attempt was made at.
     #[serde(skip)]
     pub newest: BTreeMap<String, LogRow>,
+    /// Batches that are not at their end.
+    #[serde(skip)]
+    pub cursors: Vec<CursorRow>,
 }
 
 /// A migration that is not applied.
@@ -45,6 +48,8 @@ pub struct PendingMigration {
     pub statements: usize,
     /// True if it runs without a transaction.
     pub no_transaction: bool,
+    /// Batches of its Up section.
+    pub batches: usize,
     /// True if it can be taken back.
     pub reversible: bool,
     /// True if a higher version is applied.
@@ -91,10 +96,16 @@ impl Plan {
         let mut state = StateReader::new(database, tables);
         let applied = state.applied()?;
         let newest = state.newest()?.into_iter().map(|row| (row.version.clone(), row)).collect();
-        Ok(Self::compare(applied, newest, migrations))
+        let cursors = state.cursors()?;
+        Ok(Self::compare(applied, newest, cursors, migrations))
     }
 
-    fn compare(applied: Vec<AppliedRow>, newest: BTreeMap<String, LogRow>, migrations: &Migrations) -> Self {
+    fn compare(
+        applied: Vec<AppliedRow>,
+        newest: BTreeMap<String, LogRow>,
+        cursors: Vec<CursorRow>,
+        migrations: &Migrations,
+    ) -> Self {
         let highest = applied.iter().map(|row| &row.version).max();
         let versions: BTreeSet<_> = applied.iter().map(|row| &row.version).collect();
         let is_pending = |migration: &&Migration| !versions.contains(&migration.version);
@@ -103,13 +114,18 @@ impl Plan {
             .filter(is_pending)
             .map(|migration| {
                 let is_late = highest.is_some_and(|highest| migration.version < *highest);
-                PendingMigration::of(migration, is_late, newest.get(migration.version.digits()), migrations)
+                let mut pending =
+                    PendingMigration::of(migration, is_late, newest.get(migration.version.digits()), migrations);
+                if let Some(cursor) = cursor(&cursors, &migration.version, Direction::Up) {
+                    pending.earlier_attempt = Some(half_done(cursor));
+                }
+                pending
             })
             .collect();
         let changed =
             applied.iter().filter_map(|row| ChangedMigration::of(row, migrations.get(&row.version)?)).collect();
         let missing = applied.iter().filter(|row| migrations.get(&row.version).is_none()).cloned().collect();
-        Self { pending, changed, missing, gaps: migrations.gaps(), newest, applied }
+        Self { pending, changed, missing, gaps: migrations.gaps(), newest, cursors, applied }
     }
 
     /// An error if what is applied is not what the files say (requiem.md B4).
@@ -141,6 +157,11 @@ impl Plan {
         }
     }
 
+    /// How far the batches of a section have come that are not at their end.
+    pub fn cursor(&self, version: &Version, direction: Direction) -> Option<&Cursor> {
+        cursor(&self.cursors, version, direction)
+    }
+
     /// The row of the ledger with this version.
     pub fn applied_row(&self, version: &Version) -> Option<&AppliedRow> {
         self.applied.iter().find(|row| row.version == *version)
@@ -160,6 +181,7 @@ impl PendingMigration {
             file: migration.up.file.display().to_string(),
             statements: migration.up.len(),
             no_transaction: migration.up.settings.no_transaction,
+            batches: migration.up.batches().len(),
             reversible: migration.down.is_some(),
             out_of_order,
             header: migration.header.clone(),
@@ -169,11 +191,21 @@ impl PendingMigration {
     }
 }
 
+fn cursor<'a>(cursors: &'a [CursorRow], version: &Version, direction: Direction) -> Option<&'a Cursor> {
+    let is_meant = |row: &&CursorRow| row.version == version.digits() && row.is_of(direction);
+    cursors.iter().find(is_meant).map(|row| &row.cursor)
+}
+
+fn half_done(cursor: &Cursor) -> String {
+    format!("batch {} is under way, {} rows are done; the next run goes on there", cursor.batch + 1, cursor.rows)
+}
+
 /// How an attempt ended that did not succeed.
 fn earlier_attempt(row: &LogRow) -> Option<String> {
     let (at, owner) = (&row.started_at, &row.owner);
     match row.known_outcome()? {
         Outcome::Failed => Some(format!("failed at {at}: {}", row.error.as_deref().unwrap_or("no reason is known"))),
+        Outcome::Stopped => row.error.clone(),
         Outcome::Started => Some(format!("an attempt of {owner} at {at} did not end; nothing of it stayed")),
         Outcome::Running => {
             let statement = row.statement.unwrap_or_default();

@@ -1,9 +1,11 @@
 //! A run on something that keeps nothing of it.
 
 use super::Runner;
+use super::batched::Extent;
 use super::end::RunEnd;
 use super::migrate::{MigrateRequest, started};
 use super::task::Task;
+use crate::db::script::Direction;
 use crate::migration::Error;
 use crate::pipeline::{Control, Event, Phase};
 
@@ -14,6 +16,8 @@ pub struct RehearsalEnd {
     pub end: RunEnd,
     /// Labels of migrations that were left out: what runs without a transaction cannot be taken back.
     pub not_exercised: Vec<String>,
+    /// Labels of migrations of whose batches only the first page was run.
+    pub first_pages_only: Vec<String>,
 }
 
 impl Runner {
@@ -26,21 +30,28 @@ impl Runner {
             let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
             let tasks = wanted.filter_map(|pending| migrations.get(&pending.version)).map(Task::up);
             let (left_out, tasks): (Vec<_>, Vec<_>) = tasks.partition(Task::needs_no_transaction);
+            let mut first_pages_only = Vec::new();
             let mut end = RunEnd::new(plan.applied.len());
             control.observer.observe(&started(Phase::Run, tasks.len()));
             for task in tasks {
-                end.stopped = control.stop.is_requested();
+                end.stopped |= control.stop.is_requested();
                 if end.stopped {
                     break;
                 }
-                let (task_end, _) = runner.in_transaction(task, None, None)?;
+                let task_end = if task.has_batches() {
+                    let cursor = plan.cursor(&task.migration.version, Direction::Up);
+                    first_pages_only.push(task.migration.label());
+                    runner.in_batches(task, cursor, Extent::FirstPage, control)?
+                } else {
+                    runner.in_transaction(task, None, None)?.0
+                };
                 if !end.add(task_end, control) {
                     break;
                 }
             }
             control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
             let not_exercised = left_out.iter().map(|task| task.migration.label()).collect();
-            Ok(RehearsalEnd { end, not_exercised })
+            Ok(RehearsalEnd { end, not_exercised, first_pages_only })
         })
     }
 }

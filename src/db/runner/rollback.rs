@@ -1,6 +1,7 @@
 //! Takes migrations back, newest first, and stops at the first failure.
 
 use super::Runner;
+use super::batched::Extent;
 use super::end::{Detail, RunEnd};
 use super::migrate::started;
 use super::plan::Plan;
@@ -67,10 +68,11 @@ impl Runner {
         self.locked(control, |runner| {
             let plan = runner.plan()?;
             let rows = request.select(&plan, &runner.migrations)?;
+            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
             control.observer.observe(&started(Phase::Rollback, rows.len()));
             let result = runner.revert_all(&plan, &rows, control);
             control.observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
-            result
+            Ok(RunEnd { backup, ..result? })
         })
     }
 
@@ -81,7 +83,9 @@ impl Runner {
             let plan = runner.plan()?;
             let request = RollbackRequest { to: RollbackTo::Steps(1), force: false };
             let rows = request.select(&plan, &migrations)?;
+            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
             let mut end = runner.revert_all(&plan, &rows, control)?;
+            end.backup = backup;
             let migration = rows.first().and_then(|row| migrations.get(&row.version));
             if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
                 let plan = runner.plan()?;
@@ -100,8 +104,7 @@ impl Runner {
                 end.pending.push(row.name.clone());
                 break;
             }
-            self.require_lock()?;
-            let task_end = self.revert(plan, row)?;
+            let task_end = self.revert(plan, row, control)?;
             if !end.add(task_end, control) {
                 end.pending.push(row.name.clone());
                 break;
@@ -111,15 +114,19 @@ impl Runner {
         Ok(end)
     }
 
-    fn revert(&mut self, plan: &Plan, row: &AppliedRow) -> Result<TaskEnd, Error> {
+    fn revert(&mut self, plan: &Plan, row: &AppliedRow, control: &Control<'_>) -> Result<TaskEnd, Error> {
         let migrations = self.migrations.clone();
         let found = migrations.get(&row.version);
         let Some((migration, section)) = found.and_then(|found| Some((found, found.down.as_ref()?))) else {
             return self.forget(row);
         };
         let task = Task { migration, section, direction: Direction::Down };
+        self.require_lock(task)?;
         if task.needs_no_transaction() {
             return self.without_transaction(task, plan.newest.get(row.version.digits()));
+        }
+        if task.has_batches() {
+            return self.in_batches(task, plan.cursor(&row.version, Direction::Down), Extent::All, control);
         }
         self.in_transaction(task, None, None).map(|(end, _)| end)
     }
@@ -145,6 +152,12 @@ impl Runner {
             state.append(&entry)
         });
         forget.map_err(|error| self.error(error))?;
-        Ok(TaskEnd::Done(Detail { name: row.name.clone(), status: "forgotten", duration_ms: 0, error: None }))
+        Ok(TaskEnd::Done(Detail {
+            name: row.name.clone(),
+            status: "forgotten",
+            duration_ms: 0,
+            pages: None,
+            error: None,
+        }))
     }
 }

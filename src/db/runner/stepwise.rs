@@ -12,6 +12,7 @@ use crate::db::script::classify::{TransactionControl, Words};
 use crate::db::script::{Direction, StatementsDigest};
 use crate::db::state::{LogEntry, LogRow, Outcome};
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// How far a section got.
 struct Progress {
@@ -38,20 +39,34 @@ impl Runner {
         let limits = task.limits(self.options.timeout);
         let mut progress = Progress { index: first, opened_at: None, digest: StatementsDigest::default() };
         task.section.statements().take(first).for_each(|(_, statement)| progress.digest.push(statement));
-        let result = match self.database.arm(&limits) {
+        let result = match self.database.arm(&limits, &StopToken::new()) {
             Ok(()) => self.steps(task, &attempt, &mut progress),
             Err(error) => Err(error),
         };
         let is_late = self.database.disarm();
-        let result = result.and_then(|()| self.finish_steps(task, &attempt, &progress));
+        let result = result.and_then(|is_whole| {
+            if is_whole {
+                self.finish_steps(task, &attempt, &progress)?;
+            }
+            Ok(is_whole)
+        });
         match result {
-            Ok(()) => Ok(task.done(&attempt)),
-            Err(error) => Ok(self.halt(task, &attempt, &progress, &task.explain(error, is_late, limits.timeout))),
+            Ok(true) => Ok(task.done(&attempt)),
+            Ok(false) => self.interrupt(task, &attempt, &progress),
+            Err(error) => {
+                let error = task.explain(error, is_late, limits.timeout, &StopToken::new());
+                Ok(self.halt(task, &attempt, &progress, &error))
+            }
         }
     }
 
-    fn steps(&mut self, task: Task<'_>, attempt: &Attempt, progress: &mut Progress) -> Result<(), EngineError> {
+    /// False if it was asked to stop before the end. A statement is not cancelled for that: what takes effect bit by bit,
+    /// such as an index that is built concurrently, would be left in the middle.
+    fn steps(&mut self, task: Task<'_>, attempt: &Attempt, progress: &mut Progress) -> Result<bool, EngineError> {
         while progress.index < task.section.len() {
+            if self.stop.is_requested() && progress.opened_at.is_none() {
+                return Ok(false);
+            }
             let (_, statement) = task.section.statement(progress.index);
             if progress.opened_at.is_none() {
                 let entry = reached(task, attempt, progress, Outcome::Running);
@@ -66,7 +81,15 @@ impl Runner {
             progress.digest.push(statement);
             progress.index += 1;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Says in the log where the next run goes on.
+    fn interrupt(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> Result<TaskEnd, Error> {
+        let number = progress.index + 1;
+        let error = Some(format!("stopped on request before statement {number}; the next run goes on there"));
+        self.append(&LogEntry { error, ..reached(task, attempt, progress, Outcome::Stopped) })?;
+        Ok(task.stopped(attempt))
     }
 
     fn finish_steps(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> Result<(), EngineError> {
@@ -116,7 +139,7 @@ fn resume_at(task: Task<'_>, earlier: Option<&LogRow>) -> Result<usize, Error> {
     let statement = row.statement.and_then(|statement| usize::try_from(statement).ok()).filter(|number| *number > 0);
     match (row.known_outcome(), statement, &row.checksum) {
         (Some(Outcome::Running), Some(number), _) => Err(unknown(task, number, row)),
-        (Some(Outcome::Failed | Outcome::Settled), Some(number), Some(digest)) => {
+        (Some(Outcome::Failed | Outcome::Stopped | Outcome::Settled), Some(number), Some(digest)) => {
             let index = number - 1;
             if index <= task.section.len() && task.section.digest_before(index) == *digest {
                 return Ok(index);

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::LOCK_TIMEOUT_MAX;
-use super::end::{Detail, Failure};
+use super::end::{Detail, Failure, PagesDone};
 use crate::db::Dialect;
 use crate::db::database::Limits;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{Direction, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
+use crate::pipeline::StopToken;
 
 /// A section of a migration that is to be run.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub(super) struct Task<'a> {
 pub(super) enum TaskEnd {
     Done(Detail),
     Failed(Detail, Failure),
+    /// On request: between two pages of a batch or two statements without a transaction, or rolled back.
+    Stopped(Detail),
 }
 
 /// When an attempt began, and its row in the log.
@@ -39,6 +42,15 @@ impl Attempt {
 
     pub fn duration_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl TaskEnd {
+    /// With what its batches came to.
+    pub fn with_pages(mut self, pages: PagesDone) -> Self {
+        let (Self::Done(detail) | Self::Failed(detail, _) | Self::Stopped(detail)) = &mut self;
+        detail.pages = Some(pages);
+        self
     }
 }
 
@@ -59,13 +71,35 @@ impl<'a> Task<'a> {
         self.section.settings.no_transaction
     }
 
+    pub fn has_batches(&self) -> bool {
+        !self.section.batches().is_empty()
+    }
+
+    /// True if its log row "started" may be written along with the end of the one before: what takes transactions of its
+    /// own writes it itself.
+    pub fn is_one_transaction(&self) -> bool {
+        !self.needs_no_transaction() && !self.has_batches()
+    }
+
     /// The limits of the section: its own, or `timeout`, and a shorter one for locks.
     pub fn limits(&self, timeout: Option<Duration>) -> Limits {
         let settings = self.section.settings;
         let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
         let shorter = timeout.map_or(LOCK_TIMEOUT_MAX, |timeout| (timeout / 2).min(LOCK_TIMEOUT_MAX));
         let lock_timeout = settings.lock_timeout.unwrap_or(shorter);
-        Limits { timeout, lock_timeout: Some(lock_timeout), foreign_keys: settings.foreign_keys }
+        Limits {
+            timeout,
+            lock_timeout: Some(lock_timeout),
+            foreign_keys: settings.foreign_keys.unwrap_or(false),
+            checks_foreign_keys: true,
+        }
+    }
+
+    /// The limits of one page of a batch. Whole tables would be read again and again to see which rows violate a key, so
+    /// they are enforced instead.
+    pub fn page_limits(&self, timeout: Option<Duration>) -> Limits {
+        let foreign_keys = self.section.settings.foreign_keys.unwrap_or(true);
+        Limits { foreign_keys, checks_foreign_keys: false, ..self.limits(timeout) }
     }
 
     /// A row of the log that begins an attempt.
@@ -126,22 +160,37 @@ impl<'a> Task<'a> {
 
     pub fn done(&self, attempt: &Attempt) -> TaskEnd {
         let status = if self.direction == Direction::Up { "applied" } else { "reverted" };
-        TaskEnd::Done(Detail { name: self.migration.label(), status, duration_ms: attempt.duration_ms(), error: None })
+        TaskEnd::Done(self.detail(attempt, status, None))
     }
 
     pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskEnd {
-        let error = Some(failure.what());
-        let name = self.migration.label();
-        TaskEnd::Failed(Detail { name, status: "failed", duration_ms: attempt.duration_ms(), error }, failure)
+        TaskEnd::Failed(self.detail(attempt, "failed", Some(failure.what())), failure)
+    }
+
+    pub fn stopped(&self, attempt: &Attempt) -> TaskEnd {
+        TaskEnd::Stopped(self.detail(attempt, "stopped", None))
+    }
+
+    fn detail(&self, attempt: &Attempt, status: &'static str, error: Option<String>) -> Detail {
+        Detail { name: self.migration.label(), status, duration_ms: attempt.duration_ms(), pages: None, error }
     }
 
     /// Says of a cancelled statement why it was.
-    pub fn explain(&self, error: EngineError, is_late: bool, timeout: Option<Duration>) -> EngineError {
+    pub fn explain(
+        &self,
+        error: EngineError,
+        is_late: bool,
+        timeout: Option<Duration>,
+        stop: &StopToken,
+    ) -> EngineError {
         match timeout {
-            Some(timeout) if error.kind == EngineErrorKind::TimedOut && is_late => EngineError {
+            Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
                 message: format!("cancelled at the time limit of {}", limit_text(timeout)),
                 ..error.with_hint("allow it more time with `-- haul: timeout=…` or --timeout, or split it")
             },
+            _ if error.kind == EngineErrorKind::Cancelled && stop.is_requested() => {
+                EngineError { kind: EngineErrorKind::Stopped, ..error }
+            }
             _ => error,
         }
     }

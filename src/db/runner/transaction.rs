@@ -44,14 +44,18 @@ impl Runner {
         };
         let attempt = Attempt::new(started.id, started.at);
         let limits = task.limits(self.options.timeout);
-        let result = self.database.arm(&limits).map_err(Stop::outside);
+        let result = self.database.arm(&limits, &self.stop).map_err(Stop::outside);
         let result = result.and_then(|()| self.section(task, &attempt, next));
         let is_late = self.database.disarm();
         match result {
             Ok(next) => Ok((task.done(&attempt), next)),
             Err(stop) => {
-                let error = task.explain(stop.error, is_late || stop.is_late, limits.timeout);
-                let end = self.undo(task, &attempt, Stop { error, ..stop });
+                let error = task.explain(stop.error, is_late || stop.is_late, limits.timeout, &self.stop);
+                let stop = Stop { error, ..stop };
+                let end = match stop.error.kind {
+                    EngineErrorKind::Stopped => self.withdraw(task, &attempt, stop.index)?,
+                    _ => self.undo(task, &attempt, stop),
+                };
                 Ok((end, None))
             }
         }
@@ -67,11 +71,14 @@ impl Runner {
         self.database.begin().map_err(Stop::outside)?;
         for (index, (_, statement)) in task.section.statements().enumerate() {
             let at = |error| Stop { index: Some(index), ..Stop::outside(error) };
+            if self.stop.is_requested() {
+                return Err(at(EngineError::new(EngineErrorKind::Stopped, "stopped on request")));
+            }
             self.database.run(statement).map_err(at)?;
         }
         self.database.check_before_commit().map_err(Stop::outside)?;
         if self.database.disarm() {
-            let error = EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit");
+            let error = EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit");
             return Err(Stop { is_late: true, ..Stop::outside(error) });
         }
         let owner = self.options.owner.clone();
@@ -99,10 +106,19 @@ impl Runner {
         task.failed(attempt, failure)
     }
 
+    /// Rolls back on request.
+    fn withdraw(&mut self, task: Task<'_>, attempt: &Attempt, index: Option<usize>) -> Result<TaskEnd, Error> {
+        self.database.rollback().map_err(|error| self.error(error))?;
+        let statement = index.and_then(|index| i64::try_from(index + 1).ok());
+        let error = Some("stopped on request; nothing of it stayed".to_owned());
+        self.append(&LogEntry { statement, error, ..task.row(attempt, Outcome::Stopped) })?;
+        Ok(task.stopped(attempt))
+    }
+
     /// Ends an attempt that began and is not made: the run was asked to stop.
     pub(super) fn call_off(&mut self, task: Task<'_>, started: Started) -> Result<(), Error> {
         let attempt = Attempt::new(started.id, started.at);
         let error = Some("stopped on request before its first statement".to_owned());
-        self.append(&LogEntry { error, ..task.row(&attempt, Outcome::Failed) }).map(drop)
+        self.append(&LogEntry { error, ..task.row(&attempt, Outcome::Stopped) }).map(drop)
     }
 }

@@ -135,6 +135,11 @@ impl Words {
         }
     }
 
+    /// True for a query whose rows are not all that there are, or are locked.
+    pub fn cuts_off_rows(&self) -> bool {
+        ["LIMIT", "OFFSET", "FETCH", "FOR"].iter().any(|word| self.has(word))
+    }
+
     /// True for a transfer of data through the client, which no migration file holds: `COPY … FROM STDIN`.
     pub fn is_client_copy(&self, dialect: Dialect) -> bool {
         dialect == Dialect::Postgres && self.at(0) == "COPY" && (self.has("STDIN") || self.has("STDOUT"))

@@ -6,6 +6,8 @@
 //! | `-- haul: timeout=120s` | time limit of the section: `ms`, `s`, `min`; 0 is none |
 //! | `-- haul: lock-timeout=5s` | longest wait for a lock of the database |
 //! | `-- haul: foreign-keys=on` | SQLite: enforces foreign keys while the section runs, instead of checking them at its end |
+//! | `-- haul: foreign-keys=off` | does not enforce them in batches either |
+//! | `-- haul: batch-rows=500` | keys of a page of a batch |
 //!
 //! A line may hold several, with commas between. In a file's header they hold for both sections, at the head of a section
 //! for that one.
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::batch::BATCH_ROWS_MAX;
 use super::error::ScriptFault;
 
 /// How a section is run.
@@ -25,8 +28,10 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// Its limit for waiting on locks, where it sets one.
     pub lock_timeout: Option<Duration>,
-    /// True if SQLite is to enforce foreign keys meanwhile.
-    pub foreign_keys: bool,
+    /// True if SQLite is to enforce foreign keys meanwhile; where nothing is set, only in batches.
+    pub foreign_keys: Option<bool>,
+    /// Keys of a page of a batch, where it sets them.
+    pub batch_rows: Option<u32>,
 }
 
 impl Settings {
@@ -44,15 +49,22 @@ impl Settings {
             ("no-transaction", None) => self.no_transaction = true,
             ("timeout", Some(value)) => self.timeout = Some(duration("timeout", value)?),
             ("lock-timeout", Some(value)) => self.lock_timeout = Some(duration("lock-timeout", value)?),
-            ("foreign-keys", Some("on")) => self.foreign_keys = true,
-            ("foreign-keys", Some("off")) => self.foreign_keys = false,
+            ("foreign-keys", Some("on")) => self.foreign_keys = Some(true),
+            ("foreign-keys", Some("off")) => self.foreign_keys = Some(false),
             ("foreign-keys", _) => {
                 return Err(ScriptFault::DirectiveValue { name: "foreign-keys", what: "expected on or off" });
             }
+            ("batch-rows", Some(value)) => self.batch_rows = Some(batch_rows(value)?),
             _ => return Err(ScriptFault::UnknownDirective(directive.to_owned())),
         }
         Ok(())
     }
+}
+
+/// From 1 to [`BATCH_ROWS_MAX`].
+fn batch_rows(text: &str) -> Result<u32, ScriptFault> {
+    let rows = text.parse().ok().filter(|rows| (1..=BATCH_ROWS_MAX).contains(rows));
+    rows.ok_or(ScriptFault::DirectiveValue { name: "batch-rows", what: "expected a whole number from 1 to 100000" })
 }
 
 /// `250ms`, `30s`, `2min`, `0`.
@@ -78,12 +90,13 @@ mod tests {
     fn directives_add_up() {
         let mut settings = Settings::default();
         settings.read(" no-transaction, timeout = 2min").unwrap();
-        settings.read("lock-timeout=250ms,foreign-keys=on").unwrap();
+        settings.read("lock-timeout=250ms,foreign-keys=on, batch-rows=7").unwrap();
         let expected = Settings {
             no_transaction: true,
             timeout: Some(Duration::from_secs(120)),
             lock_timeout: Some(Duration::from_millis(250)),
-            foreign_keys: true,
+            foreign_keys: Some(true),
+            batch_rows: Some(7),
         };
         assert_eq!(settings, expected);
         settings.read("timeout=0").unwrap();
@@ -96,9 +109,16 @@ mod tests {
             let fault = Settings::default().read(text).unwrap_err();
             assert_eq!(fault, ScriptFault::UnknownDirective(text.into()));
         }
-        for text in
-            ["timeout=", "timeout=3", "timeout=-1s", "timeout=1h", "lock-timeout=99999999999s", "foreign-keys=1"]
-        {
+        for text in [
+            "timeout=",
+            "timeout=3",
+            "timeout=-1s",
+            "timeout=1h",
+            "lock-timeout=99999999999s",
+            "foreign-keys=1",
+            "batch-rows=0",
+            "batch-rows=100001",
+        ] {
             let fault = Settings::default().read(text).unwrap_err();
             assert!(matches!(fault, ScriptFault::DirectiveValue { .. }), "{text}: {fault}");
         }

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::error::ScriptFault;
+use super::error::{ScriptError, ScriptFault};
 use super::file_name::file_name;
-use super::migrations::{Migrations, Reading, whole_file};
+use super::migrations::{Examined, Migrations, Reading, whole_file};
 use crate::db::Dialect;
 use crate::durable::{DiskError, source_names};
 use crate::migration::Error;
@@ -17,31 +17,50 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 const FILES_MAX: usize = 100_000;
 
 /// Reads the migrations in a directory. Files of another ending than `.sql`, hidden ones and directories are passed by;
-/// links are followed.
+/// links are followed. A file that cannot be read as a migration is an error.
 pub fn read_directory(dialect: Dialect, directory: &Path) -> Result<Migrations, Error> {
-    let mut names = migration_names(directory)?;
-    names.sort();
+    Ok(examine_directory(dialect, directory)?.whole()?)
+}
+
+/// As [`read_directory`], with the files that can be read and what is wrong with the others.
+pub fn examine_directory(dialect: Dialect, directory: &Path) -> Result<Examined, Error> {
     let mut reading = Reading::new(dialect);
+    let mut names = names(directory, |fault| {
+        reading.fault(fault);
+        Ok(())
+    })?;
+    names.sort();
     for name in names {
         let path = directory.join(&name);
-        reading.add(&path, &name, &read_file(&path)?)?;
+        match read_file(&path)? {
+            Some(bytes) => reading.add(&path, &name, &bytes),
+            None => reading.fault(whole_file(path, ScriptFault::TooLong(FILE_BYTES_MAX))),
+        }
     }
-    Ok(reading.finish()?)
+    Ok(reading.finish())
 }
 
 /// Names in a directory that are migrations by their form.
 pub(crate) fn migration_names(directory: &Path) -> Result<Vec<String>, Error> {
+    names(directory, |fault| Err(fault.into()))
+}
+
+/// The same, with the faults of other names given to `on_fault`.
+fn names(directory: &Path, mut on_fault: impl FnMut(ScriptError) -> Result<(), Error>) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for name in source_names(directory).map_err(|error| no_directory(directory, error))? {
         // A name that is no text has no version, and an ending that is no text is another one.
         let name = name?.name().to_string_lossy().into_owned();
         let path = directory.join(&name);
-        let is_migration = file_name(&name).map_err(|fault| whole_file(path.clone(), fault))?.is_some();
-        if is_migration && !path.is_dir() {
-            if found.len() == FILES_MAX {
-                return Err(whole_file(path, ScriptFault::TooMany(FILES_MAX)).into());
+        match file_name(&name) {
+            Err(fault) => on_fault(whole_file(path, fault))?,
+            Ok(Some(_)) if !path.is_dir() => {
+                if found.len() == FILES_MAX {
+                    return Err(whole_file(path, ScriptFault::TooMany(FILES_MAX)).into());
+                }
+                found.push(name);
             }
-            found.push(name);
+            Ok(_) => {}
         }
     }
     Ok(found)
@@ -57,12 +76,10 @@ fn no_directory(directory: &Path, error: DiskError) -> Error {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+/// `None` for a file that is too long.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let wrap = |error| DiskError::new("read migration", path, error);
     let mut bytes = Vec::new();
     File::open(path).map_err(wrap)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(wrap)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(whole_file(path.to_path_buf(), ScriptFault::TooLong(FILE_BYTES_MAX)).into());
-    }
-    Ok(bytes)
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= FILE_BYTES_MAX))
 }

@@ -110,6 +110,18 @@ pub enum ScriptFault {
     /// The engine does not run it in a transaction.
     #[error("{0} does not work inside a transaction")]
     NeedsNoTransaction(&'static str),
+    /// The query of a batch that cannot be walked through.
+    #[error("a batch needs {0}")]
+    BatchQuery(&'static str),
+    /// A batch that does nothing.
+    #[error("the batch has no statement")]
+    EmptyBatch,
+    /// A batch whose statements do the same for each page.
+    #[error("no statement of the batch refers to haul_batch")]
+    BatchUnused,
+    /// A batch in a section without a transaction.
+    #[error("a batch in a section without a transaction")]
+    BatchWithoutTransaction,
     /// A limit for locks that is not below the limit for the whole.
     #[error("the lock timeout of {} ms is not below the timeout of {} ms", lock.as_millis(), whole.as_millis())]
     LockTimeout {
@@ -121,8 +133,33 @@ pub enum ScriptFault {
 }
 
 impl ScriptFault {
+    /// The rule that it breaks, as lint calls it.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::NoVersion | Self::VersionNotWhole(_) | Self::DuplicateVersion { .. } => "version",
+            Self::DownWithoutUp
+            | Self::EmptySection(_)
+            | Self::DownBeforeUp
+            | Self::RepeatedMarker(_)
+            | Self::MixedMarkers
+            | Self::MarkerInPair
+            | Self::StatementBeforeUp
+            | Self::UnmatchedStatementMarkers => "sections",
+            Self::TooLong(_) | Self::TooMany(_) | Self::NotUtf8 | Self::ZeroByte | Self::Unclosed(_) => "text",
+            Self::UnknownAnnotation(_)
+            | Self::UnknownDirective(_)
+            | Self::DirectiveValue { .. }
+            | Self::LateDirective
+            | Self::LockTimeout { .. } => "directive",
+            Self::ShellCommand(..) | Self::ClientCopy => "not-sql",
+            Self::TransactionControl(_) => "transaction-control",
+            Self::NeedsNoTransaction(_) => "non-transactional-statement",
+            Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
+        }
+    }
+
     /// What to do about it.
-    fn next(&self) -> &'static str {
+    pub fn next(&self) -> &'static str {
         match self {
             Self::NoVersion | Self::VersionNotWhole(_) => {
                 "name it VERSION_name.sql with a whole number in front, or move it out of the directory"
@@ -139,7 +176,7 @@ impl ScriptFault {
             Self::UnmatchedStatementMarkers => "close each StatementBegin with a StatementEnd",
             Self::UnknownAnnotation(_) => "remove it; haul does not do what it asks for",
             Self::UnknownDirective(_) | Self::DirectiveValue { .. } => {
-                "directives are: no-transaction, timeout=30s, lock-timeout=5s, foreign-keys=on"
+                "directives are: no-transaction, timeout=30s, lock-timeout=5s, foreign-keys=on, batch-rows=500"
             }
             Self::LateDirective => "move it above the first statement of its section",
             Self::Unclosed(_) => "close it; everything after it is taken for a part of it",
@@ -151,6 +188,14 @@ impl ScriptFault {
             Self::NeedsNoTransaction(_) => {
                 "put it into a file of its own with the line `-- haul: no-transaction` on top"
             }
+            Self::BatchQuery(_) => {
+                "write one SELECT of the key columns behind `-- Batch:`; haul orders and limits it, page by page"
+            }
+            Self::EmptyBatch => "write what is to be done for each page, or remove the marker",
+            Self::BatchUnused => {
+                "restrict it to the page, as in WHERE id IN (SELECT id FROM haul_batch); it runs once for each page"
+            }
+            Self::BatchWithoutTransaction => "remove `no-transaction`: each page is a transaction of its own",
             Self::LockTimeout { .. } => "lower the lock timeout or raise the timeout",
         }
     }

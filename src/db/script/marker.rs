@@ -1,4 +1,6 @@
-//! Comments that mean something: section markers of haul, dbmate and goose, and directives.
+//! Comments that mean something: section markers of haul, dbmate and goose, batches, and directives.
+
+use super::batch::batch_query;
 
 /// Whose markers a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub enum Comment<'a> {
         /// True if the section is to run without a transaction.
         no_transaction: bool,
     },
+    /// A batch begins on the next line: its query.
+    Batch(&'a str),
     /// Directives, from behind `haul:` on.
     Directives(&'a str),
     /// goose's `NO TRANSACTION`, which holds for the whole file.
@@ -71,6 +75,9 @@ impl<'a> Comment<'a> {
         }
         if let Some(section) = text.strip_prefix("migrate:") {
             return Self::dbmate(section);
+        }
+        if let Some(query) = batch_query(text) {
+            return Self::Batch(query);
         }
         match direction(text) {
             Some(direction) => Self::Marker { kind: MarkerKind::Haul, direction, no_transaction: false },

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::batch::{BATCH_ROWS_DEFAULT, Batch, checked_query, mentions_batch_table};
 use super::checksum::Checksum;
 use super::directives::Settings;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::FileName;
-use super::sections::{FaultAt, SectionPart, sections};
+use super::sections::{BatchMark, FaultAt, SectionPart, sections};
 use super::statement::{Statement, statements};
 use super::text::normalized;
 use crate::db::{Dialect, Version};
@@ -40,6 +41,7 @@ pub struct Section {
     pub settings: Settings,
     text: Arc<str>,
     statements: Vec<Statement>,
+    batches: Vec<Batch>,
 }
 
 /// A file, before its other half is known.
@@ -109,6 +111,25 @@ impl Section {
         (statement.line, &self.text[statement.range.clone()])
     }
 
+    /// Its batches in order. The statements before the first one run once.
+    pub fn batches(&self) -> &[Batch] {
+        &self.batches
+    }
+
+    /// Keys of a page of its batches.
+    pub fn batch_rows(&self) -> u32 {
+        self.settings.batch_rows.unwrap_or(BATCH_ROWS_DEFAULT)
+    }
+
+    /// Tells what runs up to the end of the batch at `index` from anything else.
+    pub fn digest_through_batch(&self, index: usize) -> String {
+        let mut digest = StatementsDigest::default();
+        let end = self.batches.get(index).map_or(self.len(), |batch| batch.statements.end);
+        self.batches.iter().take(index + 1).for_each(|batch| digest.push(&batch.query));
+        self.statements().take(end).for_each(|(_, statement)| digest.push(statement));
+        digest.text()
+    }
+
     /// Tells what runs before the statement at `index` from anything else.
     pub fn digest_before(&self, index: usize) -> String {
         let mut digest = StatementsDigest::default();
@@ -160,13 +181,42 @@ impl ScriptFile {
     }
 
     fn section(&self, dialect: Dialect, part: &SectionPart) -> Result<Section, ScriptError> {
-        let mut statements = statements(dialect, &self.text[part.range.clone()]);
-        for statement in &mut statements {
-            statement.line += part.line - 1;
-            statement.range = statement.range.start + part.range.start..statement.range.end + part.range.start;
+        let plain_end = part.batches.first().map_or(part.range.end, |mark| mark.start);
+        let mut statements = self.statements(dialect, part.range.start..plain_end, part.line);
+        let mut batches = Vec::new();
+        let ends = part.batches.iter().skip(1).map(|mark| mark.start).chain([part.range.end]);
+        for (mark, end) in part.batches.iter().zip(ends) {
+            let at = |fault| self.error(fault, mark.line, mark.start);
+            let own = self.statements(dialect, mark.body_start..end, mark.line + 1);
+            batches.push(self.batch(dialect, mark, &own, statements.len()).map_err(at)?);
+            statements.extend(own);
+            if part.settings.no_transaction {
+                return Err(at(ScriptFault::BatchWithoutTransaction));
+            }
         }
-        let section = Section { file: self.path.clone(), settings: part.settings, text: self.text.clone(), statements };
+        let (file, text) = (self.path.clone(), self.text.clone());
+        let section = Section { file, settings: part.settings, text, statements, batches };
         super::check::check(dialect, &section)?;
         Ok(section)
+    }
+
+    /// The statements in a part of the text that begins on `line`.
+    fn statements(&self, dialect: Dialect, range: std::ops::Range<usize>, line: u64) -> Vec<Statement> {
+        let shifted = |statement: Statement| Statement {
+            line: statement.line + line - 1,
+            range: statement.range.start + range.start..statement.range.end + range.start,
+        };
+        statements(dialect, &self.text[range.clone()]).into_iter().map(shifted).collect()
+    }
+
+    fn batch(&self, dialect: Dialect, mark: &BatchMark, own: &[Statement], first: usize) -> Result<Batch, ScriptFault> {
+        let query = checked_query(dialect, &mark.query)?;
+        if own.is_empty() {
+            return Err(ScriptFault::EmptyBatch);
+        }
+        if !own.iter().any(|statement| mentions_batch_table(dialect, &self.text[statement.range.clone()])) {
+            return Err(ScriptFault::BatchUnused);
+        }
+        Ok(Batch { query, line: mark.line, statements: first..first + own.len() })
     }
 }

@@ -21,6 +21,32 @@ pub struct Migrations {
     list: Vec<Migration>,
 }
 
+/// What can be read of a set of files, and what is wrong with the others.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// The migrations that can be read.
+    pub migrations: Migrations,
+    /// What keeps the others from being read.
+    pub faults: Vec<ScriptError>,
+}
+
+impl Examined {
+    /// Files that an application carries, as for [`Migrations::from_texts`].
+    pub fn of_texts<'a>(dialect: Dialect, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut reading = Reading::new(dialect);
+        files.into_iter().for_each(|(name, text)| reading.add(Path::new(name), name, text.as_bytes()));
+        reading.finish()
+    }
+
+    /// The migrations, if all of them can be read.
+    pub fn whole(self) -> Result<Migrations, ScriptError> {
+        match self.faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(self.migrations),
+        }
+    }
+}
+
 /// The files of one version.
 #[derive(Default)]
 struct Files {
@@ -35,9 +61,7 @@ impl Migrations {
         dialect: Dialect,
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ScriptError> {
-        let mut reading = Reading::new(dialect);
-        files.into_iter().try_for_each(|(name, text)| reading.add(Path::new(name), name, text.as_bytes()))?;
-        reading.finish()
+        Examined::of_texts(dialect, files).whole()
     }
 
     /// Whose SQL they are written in.
@@ -90,17 +114,29 @@ impl<'a> IntoIterator for &'a Migrations {
 pub(super) struct Reading {
     dialect: Dialect,
     files: BTreeMap<Version, Files>,
+    faults: Vec<ScriptError>,
 }
 
 impl Reading {
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, files: BTreeMap::new() }
+        Self { dialect, files: BTreeMap::new(), faults: Vec::new() }
+    }
+
+    /// Takes note of a file that cannot be read.
+    pub fn fault(&mut self, fault: ScriptError) {
+        self.faults.push(fault);
     }
 
     /// Takes a file; one that is no migration by its name is passed by.
-    pub fn add(&mut self, path: &Path, name: &str, bytes: &[u8]) -> Result<(), ScriptError> {
-        let whole = |fault| ScriptError { file: path.to_path_buf(), line: 0, offset: 0, fault };
-        let Some(name) = file_name(name).map_err(whole)? else { return Ok(()) };
+    pub fn add(&mut self, path: &Path, name: &str, bytes: &[u8]) {
+        if let Err(fault) = self.try_add(path, name, bytes) {
+            self.fault(fault);
+        }
+    }
+
+    fn try_add(&mut self, path: &Path, name: &str, bytes: &[u8]) -> Result<(), ScriptError> {
+        let name = file_name(name).map_err(|fault| whole_file(path.to_path_buf(), fault))?;
+        let Some(name) = name else { return Ok(()) };
         let (version, half) = (name.version.clone(), name.half);
         let file = ScriptFile::new(path, name, bytes)?;
         let files = self.files.entry(version).or_default();
@@ -122,15 +158,22 @@ impl Reading {
         Ok(())
     }
 
-    pub fn finish(self) -> Result<Migrations, ScriptError> {
+    pub fn finish(mut self) -> Examined {
         let dialect = self.dialect;
-        let list = self.files.into_values().map(|files| match (files.one.or(files.up), files.down) {
-            (Some(up), Some(down)) => Migration::of_pair(dialect, &up, &down),
-            (Some(one), None) => Migration::of_one(dialect, &one),
-            (None, Some(down)) => Err(down.error(ScriptFault::DownWithoutUp, 0, 0)),
-            (None, None) => unreachable!("an entry is made for a file"),
-        });
-        Ok(Migrations { dialect, list: list.collect::<Result<_, _>>()? })
+        let mut list = Vec::new();
+        for files in self.files.into_values() {
+            let read = match (files.one.or(files.up), files.down) {
+                (Some(up), Some(down)) => Migration::of_pair(dialect, &up, &down),
+                (Some(one), None) => Migration::of_one(dialect, &one),
+                (None, Some(down)) => Err(down.error(ScriptFault::DownWithoutUp, 0, 0)),
+                (None, None) => unreachable!("an entry is made for a file"),
+            };
+            match read {
+                Ok(migration) => list.push(migration),
+                Err(fault) => self.faults.push(fault),
+            }
+        }
+        Examined { migrations: Migrations { dialect, list }, faults: self.faults }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Migration files: their names, sections, statements, directives and checksums. Knows no database.
 
+mod batch;
 mod check;
 mod checksum;
 pub mod classify;
@@ -16,17 +17,18 @@ mod shown;
 mod statement;
 mod text;
 
+pub use batch::{BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, BATCH_TABLE, Batch};
 pub use checksum::Checksum;
 pub use directives::Settings;
 pub(crate) use directory::migration_names;
-pub use directory::read_directory;
+pub use directory::{examine_directory, read_directory};
 pub use error::{ScriptError, ScriptFault};
 pub use file_name::{FileName, file_name};
 pub use lexer::{Lexer, Token, TokenKind, Unclosed};
 pub use marker::Direction;
 pub use migration::{Migration, Section, StatementsDigest};
-pub use migrations::Migrations;
-pub use sections::{FaultAt, SectionPart, Sections, sections};
+pub use migrations::{Examined, Migrations};
+pub use sections::{BatchMark, FaultAt, SectionPart, Sections, sections};
 pub use shown::shown_statement;
 pub use statement::{Boundary, Piece, Pieces, Statement, line_ends, statements};
 pub use text::normalized;

@@ -25,6 +25,21 @@ pub struct SectionPart {
     pub line: u64,
     /// How it is to be run.
     pub settings: Settings,
+    /// The batches in it.
+    pub batches: Vec<BatchMark>,
+}
+
+/// Where a batch begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchMark {
+    /// The first byte of its marker.
+    pub start: usize,
+    /// The first byte behind the marker's line.
+    pub body_start: usize,
+    /// The line of the marker.
+    pub line: u64,
+    /// Its query.
+    pub query: String,
 }
 
 /// What a file consists of.
@@ -64,6 +79,8 @@ struct Cutter<'a> {
     kind: Option<MarkerKind>,
     up: Option<SectionPart>,
     down: Option<SectionPart>,
+    /// Batches of the section under way, or of the whole file as long as no section has begun.
+    batches: Vec<BatchMark>,
     has_statement: bool,
     is_in_statement_markers: bool,
 }
@@ -80,6 +97,7 @@ impl<'a> Cutter<'a> {
             kind: None,
             up: None,
             down: None,
+            batches: Vec::new(),
             has_statement: false,
             is_in_statement_markers: false,
         }
@@ -101,6 +119,7 @@ impl<'a> Cutter<'a> {
         let is_alone = self.text[line_start..token.start].trim().is_empty();
         match Comment::read(&self.text[token.start..token.end], is_alone) {
             Comment::Text(text) => self.keep(text),
+            Comment::Batch(query) => self.batch(query, token),
             Comment::Directives(directives) => self.directives(directives)?,
             Comment::NoTransaction => self.no_transaction_everywhere(),
             Comment::StatementBegin => self.statement_marker(true)?,
@@ -149,6 +168,19 @@ impl<'a> Cutter<'a> {
         Ok(())
     }
 
+    fn batch(&mut self, query: &str, token: Token) {
+        let (line, query) = (self.line, query.to_owned());
+        self.batches.push(BatchMark { start: token.start, body_start: self.next_line(token), line, query });
+        // A statement without its semicolon ends with what it stands in.
+        self.boundary.restart();
+        self.has_statement = false;
+    }
+
+    /// The first byte of the line behind a comment.
+    fn next_line(&self, token: Token) -> usize {
+        self.text[token.end..].find('\n').map_or(self.text.len(), |at| token.end + at + 1)
+    }
+
     fn marker(
         &mut self,
         kind: MarkerKind,
@@ -166,14 +198,18 @@ impl<'a> Cutter<'a> {
             return Err(ScriptFault::UnmatchedStatementMarkers);
         }
         let settings = Settings { no_transaction: no_transaction || self.common.no_transaction, ..self.common };
-        let start = self.text[token.end..].find('\n').map_or(self.text.len(), |at| token.end + at + 1);
-        let section = SectionPart { range: start..self.text.len(), line: self.line + 1, settings };
+        let range = self.next_line(token)..self.text.len();
+        let section = SectionPart { range, line: self.line + 1, settings, batches: Vec::new() };
+        let batches = std::mem::take(&mut self.batches);
         match (direction, &mut self.up, &mut self.down) {
-            (Direction::Up, None, _) if self.has_statement => return Err(ScriptFault::StatementBeforeUp),
+            (Direction::Up, None, _) if self.has_statement || !batches.is_empty() => {
+                return Err(ScriptFault::StatementBeforeUp);
+            }
             (Direction::Up, up @ None, _) => *up = Some(section),
             (Direction::Down, None, _) => return Err(ScriptFault::DownBeforeUp),
             (Direction::Down, Some(up), down @ None) => {
                 up.range.end = token.start;
+                up.batches = batches;
                 *down = Some(section);
             }
             (direction, ..) => return Err(ScriptFault::RepeatedMarker(direction.name())),
@@ -185,12 +221,14 @@ impl<'a> Cutter<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Sections, ScriptFault> {
+    fn finish(mut self) -> Result<Sections, ScriptFault> {
         if self.is_in_statement_markers {
             return Err(ScriptFault::UnmatchedStatementMarkers);
         }
-        let whole = || SectionPart { range: 0..self.text.len(), line: 1, settings: self.common };
-        Ok(Sections { header: self.header, up: self.up.unwrap_or_else(whole), down: self.down })
+        let whole = || SectionPart { range: 0..self.text.len(), line: 1, settings: self.common, batches: Vec::new() };
+        let mut up = self.up.unwrap_or_else(whole);
+        self.down.as_mut().unwrap_or(&mut up).batches = self.batches;
+        Ok(Sections { header: self.header, up, down: self.down })
     }
 }
 

@@ -2,11 +2,13 @@
 
 use super::lexer::{Lexer, TokenKind};
 use crate::db::Dialect;
+use crate::migration::redacted;
 
 /// Characters of a statement that are shown.
 const CHARS_MAX: usize = 80;
 
-/// How a statement begins, on one line. A literal behind the word PASSWORD is hidden.
+/// How a statement begins, on one line. A literal behind the word PASSWORD is hidden, and passwords in connection strings
+/// are.
 pub fn shown_statement(dialect: Dialect, statement: &str) -> String {
     let mut shown = String::new();
     let mut is_secret = false;
@@ -27,6 +29,7 @@ pub fn shown_statement(dialect: Dialect, statement: &str) -> String {
             break;
         }
     }
+    let shown = redacted(&shown);
     match shown.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{} …", shown[..end].trim_end()),
         None => shown,
@@ -42,6 +45,9 @@ mod tests {
         let shown = |text| shown_statement(Dialect::Postgres, text);
         assert_eq!(shown("SELECT\n  1 -- one\n;"), "SELECT 1 ;");
         assert_eq!(shown("ALTER ROLE me PASSWORD 'secret';"), "ALTER ROLE me PASSWORD '***';");
+        let subscription = "CREATE SUBSCRIPTION s CONNECTION 'host=h password=secret' PUBLICATION p;";
+        assert!(!shown(subscription).contains("secret"), "{}", shown(subscription));
+        assert_eq!(shown("SELECT f('postgres://me:secret@h/x');"), "SELECT f('postgres://me:***@h/x');");
         assert_eq!(shown(&format!("SELECT {}", "é".repeat(200))), format!("SELECT {} …", "é".repeat(73)));
     }
 }

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use rusqlite::backup::Backup;
+use rusqlite::backup::Backup as Copy;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::limits::Limit;
 use rusqlite::{Batch, Connection};
 
+use super::backup;
 use super::connect::{self, BUSY_TIMEOUT, Found};
 use super::errors::engine_error;
 use super::foreign_keys::{Violations, violations};
 use super::lock;
 use super::reader::{self, SqliteReader};
 use crate::db::Dialect;
+use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::durable::LockGuard;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 1000;
@@ -35,6 +38,8 @@ pub struct SqliteDatabase {
     is_late: Arc<AtomicBool>,
     /// True between the runner's own BEGIN and its end.
     is_in_transaction: bool,
+    /// True if what violates keys is compared before the commit.
+    checks_foreign_keys: bool,
     /// What violated keys when the last transaction ended.
     violations: Option<Violations>,
 }
@@ -68,9 +73,9 @@ impl SqliteDatabase {
         let source = SqliteReader::open(path)?;
         let mut copy = connect::open_temporary()?;
         let mut run = || {
-            let backup = Backup::new(source.connection(), &mut copy)?;
-            backup.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
-            drop(backup);
+            let copying = Copy::new(source.connection(), &mut copy)?;
+            copying.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
+            drop(copying);
             copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
         };
         run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
@@ -86,6 +91,7 @@ impl SqliteDatabase {
             is_copy,
             is_late: Arc::default(),
             is_in_transaction: false,
+            checks_foreign_keys: true,
             violations: None,
         }
     }
@@ -165,20 +171,23 @@ impl Database for SqliteDatabase {
         lock::end_holder(&self.path, holder)
     }
 
-    fn arm(&mut self, limits: &Limits) -> Result<(), EngineError> {
+    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        backup::back_up(&self.connection, &self.path, directory, stop)
+    }
+
+    fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
         // Inside a transaction it would be ignored.
         self.batch(if limits.foreign_keys { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })?;
+        self.checks_foreign_keys = limits.checks_foreign_keys;
         self.is_late = Arc::default();
-        let is_late = self.is_late.clone();
+        let (is_late, stop) = (self.is_late.clone(), stop.clone());
         let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let handler = deadline.map(|deadline| {
-            move || {
-                let late = Instant::now() >= deadline;
-                is_late.fetch_or(late, Ordering::Relaxed);
-                late
-            }
-        });
-        self.connection.progress_handler(STEPS_BETWEEN_LOOKS, handler).map_err(engine_error)?;
+        let handler = move || {
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            is_late.fetch_or(late, Ordering::Relaxed);
+            late || stop.is_requested()
+        };
+        self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(handler)).map_err(engine_error)?;
         self.connection.busy_timeout(limits.lock_timeout.unwrap_or(BUSY_TIMEOUT)).map_err(engine_error)
     }
 
@@ -192,7 +201,7 @@ impl Database for SqliteDatabase {
     fn begin(&mut self) -> Result<(), EngineError> {
         self.batch("BEGIN IMMEDIATE")?;
         self.is_in_transaction = true;
-        if self.violations.is_none() {
+        if self.violations.is_none() && self.checks_foreign_keys {
             self.violations = Some(violations(&self.connection));
         }
         Ok(())
@@ -210,9 +219,13 @@ impl Database for SqliteDatabase {
         if self.connection.is_autocommit() {
             return Err(transaction_ended());
         }
+        if !self.checks_foreign_keys {
+            self.violations = None;
+            return Ok(());
+        }
         let now = violations(&self.connection);
         if self.is_late.load(Ordering::Relaxed) {
-            return Err(EngineError::new(EngineErrorKind::TimedOut, "cancelled at the time limit"));
+            return Err(EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit"));
         }
         if let Some(before) = &self.violations {
             now.compare(before)?;

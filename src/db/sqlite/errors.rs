@@ -25,7 +25,7 @@ pub fn engine_error(error: Error) -> EngineError {
 
 fn kind(code: Option<ffi::Error>) -> EngineErrorKind {
     match code.map(|code| code.code) {
-        Some(ErrorCode::OperationInterrupted) => EngineErrorKind::TimedOut,
+        Some(ErrorCode::OperationInterrupted) => EngineErrorKind::Cancelled,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => EngineErrorKind::LockNotAvailable,
         Some(ErrorCode::CannotOpen | ErrorCode::NotADatabase | ErrorCode::ReadOnly) => EngineErrorKind::Unusable,
         _ => EngineErrorKind::Statement,

@@ -4,6 +4,7 @@
 //! [`Disk`](crate::durable::Disk), by its own rules of durability. What is haul's own is the lock file beside the database,
 //! `NAME.haul-lock`, which goes through the disk like everything else that haul writes.
 
+mod backup;
 mod connect;
 mod database;
 mod errors;

@@ -42,6 +42,9 @@ pub enum Outcome {
     Applied,
     /// The migration is taken back.
     Reverted,
+    /// The attempt was asked to stop: between two pages of a batch, or before `statement` of a section without a
+    /// transaction. Of another section nothing stayed.
+    Stopped,
     /// The attempt failed. `statement` is where a section without a transaction goes on; else nothing of it stayed.
     Failed,
     /// An operator said how a section without a transaction stands.
@@ -54,19 +57,23 @@ pub enum Outcome {
     Forgotten,
     /// A run that held the lock was ended.
     Unlocked,
+    /// A backup was made. `name` is its file, `checksum` the BLAKE3-256 of it.
+    BackedUp,
 }
 
-const OUTCOMES: [(Outcome, &str); 10] = [
+const OUTCOMES: [(Outcome, &str); 12] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
     (Outcome::Reverted, "reverted"),
+    (Outcome::Stopped, "stopped"),
     (Outcome::Failed, "failed"),
     (Outcome::Settled, "settled"),
     (Outcome::Baseline, "baseline"),
     (Outcome::Repaired, "repaired"),
     (Outcome::Forgotten, "forgotten"),
     (Outcome::Unlocked, "unlocked"),
+    (Outcome::BackedUp, "backed_up"),
 ];
 
 impl fmt::Display for Outcome {

@@ -1,5 +1,6 @@
 //! Reads and writes the ledger and the log, in the SQL that both engines share.
 
+use super::cursors::{self, CursorRow};
 use super::entries::{AppliedRow, LogEntry, LogRow, direction_text};
 use super::tables::{Tables, mark};
 use crate::db::database::{ReadDatabase, Value};
@@ -10,8 +11,8 @@ type Row = Vec<Value>;
 
 /// Looks at the state of a database.
 pub struct StateReader<'a> {
-    database: &'a mut dyn ReadDatabase,
-    tables: &'a Tables,
+    pub(super) database: &'a mut dyn ReadDatabase,
+    pub(super) tables: &'a Tables,
 }
 
 impl<'a> StateReader<'a> {
@@ -48,6 +49,11 @@ impl<'a> StateReader<'a> {
         Ok(rows.into_iter().map(log_row).collect())
     }
 
+    /// How far batches have come that are not at their end.
+    pub fn cursors(&mut self) -> Result<Vec<CursorRow>, EngineError> {
+        cursors::read(self.database, self.tables)
+    }
+
     /// The newest row of the log about each version.
     pub fn newest(&mut self) -> Result<Vec<LogRow>, EngineError> {
         if !self.exists()? {
@@ -62,8 +68,8 @@ impl<'a> StateReader<'a> {
 
 /// Changes the state of a database.
 pub struct StateWriter<'a> {
-    database: &'a mut dyn Database,
-    tables: &'a Tables,
+    pub(super) database: &'a mut dyn Database,
+    pub(super) tables: &'a Tables,
     owner: &'a str,
 }
 

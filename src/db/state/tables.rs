@@ -1,4 +1,5 @@
-//! The two tables that haul keeps in a database: the ledger of what is applied, and the log of every attempt.
+//! The tables that haul keeps in a database: the ledger of what is applied, the log of every attempt, and where there are
+//! batches their [cursors](super::cursors), and the [schema](super::schemas) after the last run.
 //!
 //! | ledger | | log | |
 //! |---|---|---|---|
@@ -23,8 +24,8 @@ use crate::migration::Error;
 
 /// Name of the ledger unless another one is asked for.
 pub const LEDGER_NAME: &str = "haul_migrations";
-/// PostgreSQL cuts names off after 63 bytes; the log's name is longer by its ending.
-const NAME_BYTES_MAX: usize = 59;
+/// PostgreSQL cuts names off after 63 bytes; the names of the other tables are longer by their endings.
+const NAME_BYTES_MAX: usize = 55;
 
 const LEDGER_COLUMNS: [(&str, &str); 8] = [
     ("position", "BIGINT NOT NULL PRIMARY KEY"),
@@ -54,11 +55,31 @@ const LOG_COLUMNS: [(&str, &str); 14] = [
     ("haul_version", "TEXT NOT NULL"),
 ];
 
-/// The names of the two tables.
+const CURSOR_COLUMNS: [(&str, &str); 8] = [
+    ("version", "TEXT NOT NULL"),
+    ("direction", "TEXT NOT NULL"),
+    ("batch", "BIGINT NOT NULL"),
+    ("key", "TEXT"),
+    ("row_count", "BIGINT NOT NULL"),
+    ("page_count", "BIGINT NOT NULL"),
+    ("checksum", "TEXT NOT NULL"),
+    ("updated_at", "TEXT NOT NULL"),
+];
+
+const SCHEMA_COLUMNS: [(&str, &str); 4] = [
+    ("log_id", "BIGINT NOT NULL PRIMARY KEY"),
+    ("taken_at", "TEXT NOT NULL"),
+    ("digest", "TEXT NOT NULL"),
+    ("text", "TEXT NOT NULL"),
+];
+
+/// The names of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
     ledger: String,
     log: String,
+    cursors: String,
+    schemas: String,
 }
 
 impl Default for Tables {
@@ -84,7 +105,8 @@ impl Tables {
     }
 
     fn of_name(ledger: &str) -> Self {
-        Self { ledger: ledger.to_owned(), log: format!("{ledger}_log") }
+        let with = |ending: &str| format!("{ledger}_{ending}");
+        Self { ledger: ledger.to_owned(), log: with("log"), cursors: with("cursors"), schemas: with("schema") }
     }
 
     /// The ledger's name.
@@ -97,6 +119,21 @@ impl Tables {
         &self.log
     }
 
+    /// The name of the table of cursors.
+    pub fn cursors(&self) -> &str {
+        &self.cursors
+    }
+
+    /// The name of the table with the schema after the last run.
+    pub fn schemas(&self) -> &str {
+        &self.schemas
+    }
+
+    /// The names of all tables that haul makes.
+    pub fn all(&self) -> [&str; 4] {
+        [&self.ledger, &self.log, &self.cursors, &self.schemas]
+    }
+
     /// True if the tables are there; an error if what has their names is something else.
     pub(super) fn exist(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
         let ledger = check_columns(database, &self.ledger, &LEDGER_COLUMNS)?;
@@ -107,11 +144,35 @@ impl Tables {
     /// Creates them, unless they are there.
     pub(super) fn create(&self, database: &mut dyn Database) -> Result<(), EngineError> {
         for (table, columns) in [(&self.ledger, &LEDGER_COLUMNS[..]), (&self.log, &LOG_COLUMNS[..])] {
-            let columns: Vec<_> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
-            let reference = database.table_reference(table);
-            database.query(&format!("CREATE TABLE IF NOT EXISTS {reference} ({})", columns.join(", ")), &[])?;
+            create(database, table, columns, "")?;
         }
         Ok(())
+    }
+
+    /// True if there is a table of cursors.
+    pub(super) fn have_cursors(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        check_columns(database, &self.cursors, &CURSOR_COLUMNS)
+    }
+
+    /// Creates the table of cursors, unless it is there.
+    pub(super) fn create_cursors(&self, database: &mut dyn Database) -> Result<(), EngineError> {
+        if self.have_cursors(database)? {
+            return Ok(());
+        }
+        create(database, &self.cursors, &CURSOR_COLUMNS, "PRIMARY KEY (version, direction)")
+    }
+
+    /// True if there is a table of the schema.
+    pub(super) fn have_schemas(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        check_columns(database, &self.schemas, &SCHEMA_COLUMNS)
+    }
+
+    /// Creates the table of the schema, unless it is there.
+    pub(super) fn create_schemas(&self, database: &mut dyn Database) -> Result<(), EngineError> {
+        if self.have_schemas(database)? {
+            return Ok(());
+        }
+        create(database, &self.schemas, &SCHEMA_COLUMNS, "")
     }
 
     /// `INSERT` of a row of the ledger, behind all others. Parameters are its columns but the first, which is returned.
@@ -126,6 +187,18 @@ impl Tables {
         let rest = parameters(database, 2..LOG_COLUMNS.len());
         insert(database, &self.log, "id", std::iter::once(attempt).chain(rest).collect())
     }
+}
+
+fn create(
+    database: &mut dyn Database,
+    table: &str,
+    columns: &[(&str, &str)],
+    constraint: &str,
+) -> Result<(), EngineError> {
+    let mut parts: Vec<_> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+    parts.extend(Some(constraint.to_owned()).filter(|constraint| !constraint.is_empty()));
+    let reference = database.table_reference(table);
+    database.query(&format!("CREATE TABLE IF NOT EXISTS {reference} ({})", parts.join(", ")), &[]).map(drop)
 }
 
 fn parameters(database: &dyn ReadDatabase, numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -173,7 +246,7 @@ mod tests {
     fn names_of_tables_are_checked() {
         let tables = Tables::named("_my_Ledger2").unwrap();
         assert_eq!((tables.ledger(), tables.log()), ("_my_Ledger2", "_my_Ledger2_log"));
-        for name in ["", "2x", "a b", "a\"b", "a;b", "ä", "sqlite_x", &"x".repeat(60)] {
+        for name in ["", "2x", "a b", "a\"b", "a;b", "ä", "sqlite_x", &"x".repeat(56)] {
             assert!(Tables::named(name).is_err(), "{name}");
         }
     }

@@ -1,0 +1,90 @@
+//! `haul db lint`: what is wrong with migration files, or may hurt when they run. Opens no database.
+//!
+//! The JSON document has `dialect`, `migrations`, `findings` (a list of [`LintFinding`]), `errors`, `warnings`, `notes` and
+//! `exit_code`.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::arguments::{MigrationArgs, version};
+use crate::cli::arguments::OutputArgs;
+use crate::cli::output;
+use crate::db::lint::{LintFinding, LintSeverity, lint, rules};
+use crate::db::{Dialect, Version};
+use crate::migration::{Error, exit};
+
+/// `haul db lint`
+#[derive(Args)]
+pub struct LintCommand {
+    #[command(flatten)]
+    migrations: MigrationArgs,
+    /// The lowest version to look at [default: all]
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    from: Option<Version>,
+    /// Leave out what this rule finds; may be given more than once
+    #[arg(long, value_name = "RULE")]
+    allow: Vec<String>,
+    /// Let warnings count as errors
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Document {
+    dialect: Dialect,
+    migrations: usize,
+    findings: Vec<LintFinding>,
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    exit_code: u8,
+}
+
+impl LintCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        self.check_rules()?;
+        let examined = self.migrations.examine()?;
+        let mut findings = lint(&examined, self.from.as_ref());
+        findings.retain(|finding| !self.allow.iter().any(|rule| rule == finding.rule));
+        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+        let (errors, warnings) = (count(LintSeverity::Error), count(LintSeverity::Warning));
+        let notes = count(LintSeverity::Note);
+        let is_bad = errors > 0 || self.strict && warnings > 0;
+        let exit_code = if is_bad { exit::BAD_DATA } else { exit::OK };
+        let (dialect, migrations) = (examined.migrations.dialect(), examined.migrations.len());
+        let document = Document { dialect, migrations, findings, errors, warnings, notes, exit_code };
+        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
+        Ok(exit_code)
+    }
+
+    /// What keeps a file from being read cannot be left out.
+    fn check_rules(&self) -> Result<(), Error> {
+        match self.allow.iter().find(|allowed| rules().all(|rule| rule.name != **allowed)) {
+            Some(unknown) => {
+                let names: Vec<_> = rules().map(|rule| rule.name).collect();
+                Err(Error::Usage {
+                    what: format!("there is no rule `{}` that can be left out", unknown.escape_debug()),
+                    next: format!("take one of: {}", names.join(", ")),
+                })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn render(text: &mut String, document: &Document) -> std::fmt::Result {
+    for finding in &document.findings {
+        let place = match finding.line {
+            0 => finding.file.clone(),
+            line => format!("{}:{line}", finding.file),
+        };
+        writeln!(text, "{place}: {} {}: {}", finding.severity, finding.rule, finding.message)?;
+        writeln!(text, "    {}", finding.next)?;
+    }
+    let Document { dialect, migrations, errors, warnings, notes, .. } = document;
+    writeln!(text, "read {migrations} migrations of {dialect}: {errors} errors, {warnings} warnings, {notes} notes")
+}

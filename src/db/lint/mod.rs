@@ -1,0 +1,119 @@
+//! What is wrong with migration files, or may hurt when they run: found by reading them, without a database.
+//!
+//! The rules look at words, not at a parsed statement, and know nothing of what a database holds. A table that a section
+//! has made itself is empty and unknown to others, so what would lock or rewrite it is no finding.
+
+mod clauses;
+mod finding;
+mod rules;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+pub use finding::{LintFinding, LintSeverity, Rule};
+
+use std::collections::BTreeSet;
+
+use self::rules::{MISSING_DOWN, STATEMENTS, Subject, VERSION_GAP};
+use self::statement::Words;
+use super::script::{Direction, Examined, Migration, ScriptError, Section};
+use super::{Dialect, Version};
+
+/// The rule that a file breaks which cannot be read is named after the fault; these are all others.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    STATEMENTS.iter().map(|found| &found.rule).chain([&MISSING_DOWN, &VERSION_GAP])
+}
+
+/// Everything that the rules find in migrations from version `from` on, and what is wrong with the files that cannot be
+/// read; by file and line.
+pub fn lint(examined: &Examined, from: Option<&Version>) -> Vec<LintFinding> {
+    let migrations = &examined.migrations;
+    let mut found: Vec<_> = examined.faults.iter().map(of_fault).collect();
+    let is_wanted = |version: &Version| from.is_none_or(|from| version >= from);
+    for migration in migrations.iter().filter(|migration| is_wanted(&migration.version)) {
+        of_migration(migrations.dialect(), migration, &mut found);
+    }
+    for (before, after) in migrations.gaps() {
+        if let Some(migration) = migrations.get(&after).filter(|_| is_wanted(&after)) {
+            let mut finding = finding(&VERSION_GAP, migration, &migration.up, 0);
+            finding.message = format!("there is no version between {before} and {after}");
+            found.push(finding);
+        }
+    }
+    found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    found
+}
+
+fn of_fault(error: &ScriptError) -> LintFinding {
+    LintFinding {
+        file: error.file.display().to_string(),
+        line: error.line,
+        version: None,
+        rule: error.fault.rule(),
+        severity: LintSeverity::Error,
+        message: error.fault.to_string(),
+        next: error.fault.next(),
+    }
+}
+
+fn of_migration(dialect: Dialect, migration: &Migration, found: &mut Vec<LintFinding>) {
+    of_section(dialect, migration, &migration.up, Direction::Up, found);
+    match &migration.down {
+        Some(down) => of_section(dialect, migration, down, Direction::Down, found),
+        None => found.push(finding(&MISSING_DOWN, migration, &migration.up, 0)),
+    }
+}
+
+fn of_section(
+    dialect: Dialect,
+    migration: &Migration,
+    section: &Section,
+    direction: Direction,
+    found: &mut Vec<LintFinding>,
+) {
+    let mut own_tables = BTreeSet::new();
+    for (index, (line, statement)) in section.statements().enumerate() {
+        let words = Words::of(dialect, statement);
+        let table = words.table().map(str::to_owned);
+        let subject = Subject {
+            dialect,
+            direction,
+            words: &words,
+            clauses: &words.clauses(),
+            is_own_table: table.as_ref().is_some_and(|table| own_tables.contains(table)),
+            is_in_batch: section.batches().iter().any(|batch| batch.statements.contains(&index)),
+            no_transaction: section.settings.no_transaction,
+            is_alone: section.len() == 1,
+        };
+        let broken = STATEMENTS.iter().filter(|candidate| (candidate.finds)(&subject));
+        found.extend(broken.map(|candidate| finding(&candidate.rule, migration, section, line)));
+        own_tables.extend(table.filter(|_| words.creates_table()));
+    }
+}
+
+/// Tables that a section changes and has not made itself, by name.
+pub(super) fn tables_of(dialect: Dialect, section: &Section) -> Vec<String> {
+    let (mut own, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for (_, statement) in section.statements() {
+        let words = Words::of(dialect, statement);
+        let Some(table) = words.table().map(str::to_owned) else { continue };
+        if words.creates_table() {
+            own.insert(table);
+        } else if !own.contains(&table) {
+            others.insert(table);
+        }
+    }
+    others.into_iter().collect()
+}
+
+fn finding(rule: &'static Rule, migration: &Migration, section: &Section, line: u64) -> LintFinding {
+    LintFinding {
+        file: section.file.display().to_string(),
+        line,
+        version: Some(migration.version.clone()),
+        rule: rule.name,
+        severity: rule.severity,
+        message: rule.what.to_owned(),
+        next: rule.next,
+    }
+}

@@ -1,0 +1,50 @@
+//! The backup before a run.
+
+use std::time::Instant;
+
+use super::Runner;
+use super::plan::PendingMigration;
+use crate::db::backup::Backup;
+use crate::db::state::{LogEntry, Outcome};
+use crate::migration::{Error, now_text};
+use crate::pipeline::{Control, Event, Phase};
+
+impl Runner {
+    /// Makes a backup, if one is due before these migrations.
+    pub(super) fn back_up_before(
+        &mut self,
+        wanted: &[&PendingMigration],
+        control: &Control<'_>,
+    ) -> Result<Option<Backup>, Error> {
+        let destroys_data = wanted.iter().any(|pending| !pending.destructive.is_empty());
+        if wanted.is_empty() { Ok(None) } else { self.back_up(destroys_data, control) }
+    }
+
+    /// Makes a backup, if one is due before what destroys data, or does not. The log says where it is.
+    pub(super) fn back_up(&mut self, destroys_data: bool, control: &Control<'_>) -> Result<Option<Backup>, Error> {
+        let policy = self.options.backup.clone();
+        if !policy.is_due(self.database.dialect(), destroys_data) {
+            return Ok(None);
+        }
+        let (started_at, began) = (now_text(), Instant::now());
+        let phase = Phase::Backup;
+        control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
+        let result = self.database.back_up(policy.directory.as_deref(), control.stop);
+        control.observer.observe(&Event::PhaseEnded { phase });
+        let backup = result?;
+        self.append(&LogEntry {
+            attempt: None,
+            version: String::new(),
+            name: backup.file.clone(),
+            direction: None,
+            outcome: Outcome::BackedUp,
+            started_at,
+            finished_at: Some(now_text()),
+            duration_ms: i64::try_from(began.elapsed().as_millis()).ok(),
+            statement: None,
+            checksum: Some(backup.digest.clone()),
+            error: None,
+        })?;
+        Ok(Some(backup))
+    }
+}

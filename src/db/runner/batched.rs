@@ -1,0 +1,273 @@
+//! A section with batches: what stands before the first one in one transaction, then each page in one.
+//!
+//! Each of these transactions also moves the cursor, so a process that dies between two of them, or in one, leaves nothing
+//! unknown: the next run goes on behind the cursor.
+
+use std::time::{Duration, Instant};
+
+use super::Runner;
+use super::end::{Failure, Kept, PagesDone};
+use super::pages::{Page, Pages};
+use super::task::{Attempt, Task, TaskEnd};
+use crate::db::database::Limits;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::Batch;
+use crate::db::state::{Cursor, LogEntry, Outcome};
+use crate::migration::Error;
+use crate::pipeline::{Control, Event, Phase, RateLimit};
+
+/// How far a section has come in this attempt.
+struct Progress {
+    cursor: Cursor,
+    /// True once something is committed that the next run builds on.
+    is_begun: bool,
+    done: PagesDone,
+}
+
+/// Where a section stopped, and why. `index` is that of a statement.
+struct Stop {
+    index: Option<usize>,
+    error: EngineError,
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Self { index: None, error }
+    }
+}
+
+/// How much of each batch is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    All,
+    /// Where nothing stays, one page shows as much as all of them.
+    FirstPage,
+}
+
+impl Runner {
+    /// Runs a section with batches, from where an earlier attempt has left it.
+    pub(super) fn in_batches(
+        &mut self,
+        task: Task<'_>,
+        earlier: Option<&Cursor>,
+        extent: Extent,
+        control: &Control<'_>,
+    ) -> Result<TaskEnd, Error> {
+        let cursor = resume_at(task, earlier)?;
+        let mut progress = Progress { cursor, is_begun: earlier.is_some(), done: PagesDone::default() };
+        self.state(|state| state.create_cursors())?;
+        let started = self.start(task)?;
+        let attempt = Attempt::new(started.id, started.at);
+        let phase = Event::PhaseStarted { phase: Phase::Backfill, records_expected: None, bytes_expected: None };
+        control.observer.observe(&phase);
+        let result = self.all_batches(task, extent, &mut progress, control);
+        control.observer.observe(&Event::PhaseEnded { phase: Phase::Backfill });
+        let result = result.and_then(|is_whole| {
+            if is_whole {
+                self.finish_batches(task, &attempt)?;
+            }
+            Ok(is_whole)
+        });
+        Ok(match result {
+            Ok(true) => task.done(&attempt).with_pages(progress.done),
+            Ok(false) => self.pause(task, &attempt, &progress),
+            Err(stop) if stop.error.kind == EngineErrorKind::Stopped => self.pause(task, &attempt, &progress),
+            Err(stop) => self.break_off(task, &attempt, &progress, stop),
+        })
+    }
+
+    /// False if it was asked to stop before the end.
+    fn all_batches(
+        &mut self,
+        task: Task<'_>,
+        extent: Extent,
+        progress: &mut Progress,
+        control: &Control<'_>,
+    ) -> Result<bool, Stop> {
+        if !progress.is_begun {
+            self.before_batches(task, progress)?;
+        }
+        let rate = RateLimit::new(self.options.rows_per_second);
+        for (index, batch) in task.section.batches().iter().enumerate().skip(progress.cursor.batch) {
+            if progress.cursor.batch != index {
+                (progress.cursor.batch, progress.cursor.key) = (index, None);
+                progress.cursor.checksum = task.section.digest_through_batch(index);
+            }
+            let mut pages = Pages::open(&mut *self.database, &batch.query, task.section.batch_rows())
+                .map_err(|error| in_query(batch, error))?;
+            let is_whole = self.all_pages(task, batch, &mut pages, extent, progress, (&rate, control))?;
+            pages.close(&mut *self.database)?;
+            if !is_whole {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn all_pages(
+        &mut self,
+        task: Task<'_>,
+        batch: &Batch,
+        pages: &mut Pages<'_>,
+        extent: Extent,
+        progress: &mut Progress,
+        (rate, control): (&RateLimit, &Control<'_>),
+    ) -> Result<bool, Stop> {
+        loop {
+            if control.stop.is_requested() {
+                return Ok(false);
+            }
+            let Some(page) = self.page(task, batch, pages, progress)? else { return Ok(true) };
+            let event = Event::BatchWritten { records: page.rows, source_bytes: 0, budget_in_use_bytes: 0 };
+            control.observer.observe(&event);
+            if pages.is_last(&page) || extent == Extent::FirstPage {
+                return Ok(true);
+            }
+            if !rate.wait(page.rows, control.stop) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// One page: its keys, the statements and the cursor in one transaction. `None` if no keys are left.
+    fn page(
+        &mut self,
+        task: Task<'_>,
+        batch: &Batch,
+        pages: &mut Pages<'_>,
+        progress: &mut Progress,
+    ) -> Result<Option<Page>, Stop> {
+        let began = Instant::now();
+        let limits = task.page_limits(self.options.timeout);
+        let mut next = progress.cursor.clone();
+        let page = self.limited(task, &limits, |runner| {
+            let page =
+                pages.fill(&mut *runner.database, next.key.as_deref()).map_err(|error| in_query(batch, error))?;
+            let Some(page) = page else { return Ok(None) };
+            for index in batch.statements.clone() {
+                runner.statement(task, index)?;
+            }
+            next.key = Some(page.last.clone());
+            (next.rows, next.pages) = (next.rows + page.rows, next.pages + 1);
+            runner.keep_cursor(task, &next)?;
+            Ok(Some(page))
+        })?;
+        if let Some(page) = &page {
+            progress.cursor = next;
+            progress.is_begun = true;
+            progress.done.add(page.rows, began.elapsed());
+        }
+        Ok(page)
+    }
+
+    /// The statements before the first batch.
+    fn before_batches(&mut self, task: Task<'_>, progress: &mut Progress) -> Result<(), Stop> {
+        let end = task.section.batches().first().map_or(task.section.len(), |batch| batch.statements.start);
+        if end > 0 {
+            let limits = task.limits(self.options.timeout);
+            self.limited(task, &limits, |runner| {
+                (0..end).try_for_each(|index| runner.statement(task, index))?;
+                runner.keep_cursor(task, &progress.cursor)
+            })?;
+            progress.is_begun = true;
+        }
+        Ok(())
+    }
+
+    /// A transaction within limits, rolled back if it does not come about.
+    fn limited<T>(
+        &mut self,
+        task: Task<'_>,
+        limits: &Limits,
+        work: impl FnOnce(&mut Self) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        self.database.arm(limits, &self.stop)?;
+        let result = self.database.begin().map_err(Stop::from).and_then(|()| work(self));
+        let is_late = self.database.disarm();
+        let result = result.and_then(|value| {
+            if is_late {
+                return Err(EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit").into());
+            }
+            self.database.commit()?;
+            Ok(value)
+        });
+        result.map_err(|stop| {
+            // A lost connection is rolled back by the server.
+            let _ = self.database.rollback();
+            Stop { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
+        })
+    }
+
+    fn statement(&mut self, task: Task<'_>, index: usize) -> Result<(), Stop> {
+        let (_, statement) = task.section.statement(index);
+        self.database.run(statement).map_err(|error| Stop { index: Some(index), error })
+    }
+
+    /// The last step of each transaction.
+    fn keep_cursor(&mut self, task: Task<'_>, cursor: &Cursor) -> Result<(), Stop> {
+        self.database.check_before_commit()?;
+        Ok(self.try_state(|state| state.set_cursor(&task.migration.version, task.direction, cursor))?)
+    }
+
+    fn finish_batches(&mut self, task: Task<'_>, attempt: &Attempt) -> Result<(), Stop> {
+        let owner = self.options.owner.clone();
+        Ok(self.state_transaction(|state| {
+            state.delete_cursor(&task.migration.version, task.direction)?;
+            task.record_success(state, attempt, &owner)
+        })?)
+    }
+
+    /// Says in the log that the attempt was asked to stop.
+    fn pause(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> TaskEnd {
+        let reason = format!("stopped on request after {} rows; the next run goes on there", progress.cursor.rows);
+        let entry = LogEntry { error: Some(reason), ..task.row(attempt, Outcome::Stopped) };
+        // The cursor is what the next run goes by.
+        let _ = self.try_state(|state| state.append(&entry));
+        task.stopped(attempt).with_pages(progress.done)
+    }
+
+    fn break_off(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress, stop: Stop) -> TaskEnd {
+        let kept = if progress.is_begun { Kept::PagesBefore } else { Kept::Nothing };
+        let failure = Failure::new(&task.place(self.database.dialect(), stop.index), &stop.error, kept);
+        let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
+        let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
+        // A lost connection leaves "started" in the log; the cursor is what the next run goes by.
+        let _ = self.try_state(|state| state.append(&entry));
+        task.failed(attempt, failure).with_pages(progress.done)
+    }
+}
+
+fn in_query(batch: &Batch, error: EngineError) -> EngineError {
+    EngineError { message: format!("the batch on line {}: {}", batch.line, error.message), ..error }
+}
+
+impl PagesDone {
+    fn add(&mut self, rows: u64, took: Duration) {
+        self.rows += rows;
+        self.pages += 1;
+        self.longest_page_us = self.longest_page_us.max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+/// The cursor to go on with.
+fn resume_at(task: Task<'_>, earlier: Option<&Cursor>) -> Result<Cursor, Error> {
+    let Some(earlier) = earlier else {
+        let checksum = task.section.digest_through_batch(0);
+        return Ok(Cursor { batch: 0, key: None, rows: 0, pages: 0, checksum });
+    };
+    if task.section.digest_through_batch(earlier.batch) == earlier.checksum {
+        return Ok(earlier.clone());
+    }
+    let version = &task.migration.version;
+    Err(Error::Verification {
+        what: format!(
+            "{}: it was changed in the middle of its batches, after {} rows",
+            task.migration.label(),
+            earlier.rows
+        ),
+        next: format!(
+            "put the file back as it was; or take its rows back by hand, and `haul db resolve --version {version} \
+             --not-begun` starts it over"
+        ),
+    })
+}

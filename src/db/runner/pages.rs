@@ -1,0 +1,213 @@
+//! The keys of a batch, page by page, in the temporary table that its statements refer to.
+
+use crate::db::database::{Database, Value};
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::{BATCH_TABLE, Lexer, TokenKind};
+use crate::db::{Dialect, ReadDatabase};
+
+/// A batch's query that is walked through.
+pub(super) struct Pages<'a> {
+    dialect: Dialect,
+    query: &'a str,
+    rows: u32,
+    keys: Vec<Key>,
+    is_first: bool,
+}
+
+/// A column of the query.
+struct Key {
+    /// Its name in quotes.
+    name: String,
+    /// Its type, where a literal needs one.
+    kind: Option<String>,
+}
+
+/// A page that is in the table.
+pub(super) struct Page {
+    pub rows: u64,
+    /// Its last key, as literals.
+    pub last: Vec<String>,
+}
+
+impl<'a> Pages<'a> {
+    /// Creates the table and looks at the key. Pages have `rows` keys each.
+    pub fn open(database: &mut dyn Database, query: &'a str, rows: u32) -> Result<Self, EngineError> {
+        let dialect = database.dialect();
+        let mut pages = Self { dialect, query, rows, keys: Vec::new(), is_first: true };
+        pages.close(database)?;
+        let create = match dialect {
+            Dialect::Sqlite => format!("CREATE TEMP TABLE {BATCH_TABLE} AS SELECT * FROM {} LIMIT 0", pages.source()),
+            Dialect::Postgres => format!(
+                "CREATE TEMP TABLE {BATCH_TABLE} ON COMMIT DELETE ROWS AS SELECT * FROM {} WITH NO DATA",
+                pages.source()
+            ),
+        };
+        database.query(&create, &[])?;
+        pages.keys = keys(database)?;
+        pages.require_no_null(database)?;
+        Ok(pages)
+    }
+
+    /// Removes the table.
+    pub fn close(&self, database: &mut dyn Database) -> Result<(), EngineError> {
+        database.query(&format!("DROP TABLE IF EXISTS {}", self.table()), &[]).map(drop)
+    }
+
+    /// Fills the table with the keys behind `after`, within the transaction that is open. `None` if there are none.
+    pub fn fill(&mut self, database: &mut dyn Database, after: Option<&[String]>) -> Result<Option<Page>, EngineError> {
+        let (table, names, source) = (self.table(), self.names(), self.source());
+        let behind = match after {
+            Some(key) => format!("WHERE ({names}) > ({})", self.literals(key)?),
+            None => String::new(),
+        };
+        database.query(&format!("DELETE FROM {table}"), &[])?;
+        let rows = self.rows;
+        database.query(
+            &format!("INSERT INTO {table} SELECT * FROM {source} {behind} ORDER BY {names} LIMIT {rows}"),
+            &[],
+        )?;
+        let rows = number(database, &format!("SELECT count(*) FROM {table}"))?;
+        if rows == 0 {
+            return Ok(None);
+        }
+        if std::mem::take(&mut self.is_first) && self.dialect == Dialect::Postgres {
+            // A table that was never analysed counts as a large one, and whole tables would be read to join it.
+            database.query(&format!("ANALYZE {table}"), &[])?;
+        }
+        let last = self.last(database)?;
+        self.require_unique(database, &last)?;
+        Ok(Some(Page { rows, last }))
+    }
+
+    /// True if a page of so many keys is the last one.
+    pub fn is_last(&self, page: &Page) -> bool {
+        page.rows < u64::from(self.rows)
+    }
+
+    fn table(&self) -> String {
+        match self.dialect {
+            Dialect::Sqlite => format!("temp.{BATCH_TABLE}"),
+            Dialect::Postgres => format!("pg_temp.{BATCH_TABLE}"),
+        }
+    }
+
+    /// The query as a table. It may end in a comment.
+    fn source(&self) -> String {
+        format!("(\n{}\n) AS haul_page", self.query)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.keys.iter().map(|key| key.name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// The last key in the order that the table was filled in.
+    fn last(&self, database: &mut dyn Database) -> Result<Vec<String>, EngineError> {
+        let texts = self.keys.iter().map(|key| match self.dialect {
+            Dialect::Sqlite => format!("quote({})", key.name),
+            Dialect::Postgres => format!("pg_catalog.quote_literal({}::text)", key.name),
+        });
+        let texts = texts.collect::<Vec<_>>().join(", ");
+        let order = match self.dialect {
+            Dialect::Sqlite => "rowid DESC".to_owned(),
+            Dialect::Postgres => {
+                self.keys.iter().map(|key| format!("{} DESC", key.name)).collect::<Vec<_>>().join(", ")
+            }
+        };
+        let rows = database.query(&format!("SELECT {texts} FROM {} ORDER BY {order} LIMIT 1", self.table()), &[])?;
+        Ok(rows.into_iter().flatten().map(Value::into_text).collect())
+    }
+
+    /// What the state has is put into SQL only if it is what [`last`](Self::last) gives.
+    fn literals(&self, key: &[String]) -> Result<String, EngineError> {
+        if key.len() != self.keys.len() || !key.iter().all(|text| is_literal(self.dialect, text)) {
+            let what = "the cursor of the batch does not fit the query of the batch";
+            return Err(EngineError::new(EngineErrorKind::Unusable, what));
+        }
+        let typed = key.iter().zip(&self.keys).map(|(text, key)| match &key.kind {
+            Some(kind) => format!("CAST({text} AS {kind})"),
+            None => text.clone(),
+        });
+        Ok(typed.collect::<Vec<_>>().join(", "))
+    }
+
+    fn require_no_null(&self, database: &mut dyn Database) -> Result<(), EngineError> {
+        let conditions: Vec<_> = self.keys.iter().map(|key| format!("{} IS NULL", key.name)).collect();
+        let (source, conditions) = (self.source(), conditions.join(" OR "));
+        let sql =
+            format!("SELECT count(*) FROM (SELECT 1 AS one FROM {source} WHERE {conditions} LIMIT 1) AS haul_null");
+        match number(database, &sql)? {
+            0 => Ok(()),
+            _ => Err(unfit("a key of the batch is NULL: rows without a key cannot be walked through")),
+        }
+    }
+
+    /// Rows with the key of the page's last one would be handed out twice or left out.
+    fn require_unique(&self, database: &mut dyn Database, last: &[String]) -> Result<(), EngineError> {
+        let (source, names, literals) = (self.source(), self.names(), self.literals(last)?);
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 AS one FROM {source} WHERE ({names}) = ({literals}) LIMIT 2) AS haul_same"
+        );
+        match number(database, &sql)? {
+            1 => Ok(()),
+            0 => Err(unfit("a key of the batch is not equal to itself when it is read back")),
+            _ => Err(unfit("the keys of the batch are not unique: two rows have one key")),
+        }
+    }
+}
+
+fn unfit(what: &str) -> EngineError {
+    EngineError::new(EngineErrorKind::Statement, what)
+        .with_hint("select the columns of a primary key, or of another key that is unique and not NULL")
+}
+
+fn number(database: &mut dyn Database, sql: &str) -> Result<u64, EngineError> {
+    let rows = database.query(sql, &[])?;
+    let number = rows.first().and_then(|row| row.first()).and_then(Value::integer);
+    Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default())
+}
+
+/// The columns of the table.
+fn keys(database: &mut dyn ReadDatabase) -> Result<Vec<Key>, EngineError> {
+    let sql = match database.dialect() {
+        Dialect::Sqlite => format!("SELECT name, NULL FROM pragma_table_info('{BATCH_TABLE}', 'temp') ORDER BY cid"),
+        Dialect::Postgres => format!(
+            "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod)::text FROM pg_catalog.pg_attribute WHERE \
+             attrelid = 'pg_temp.{BATCH_TABLE}'::regclass AND attnum > 0 ORDER BY attnum"
+        ),
+    };
+    let key = |row: Vec<Value>| {
+        let mut values = row.into_iter();
+        let mut next = || values.next().and_then(Value::into_optional_text);
+        let name = next().unwrap_or_default().replace('"', "\"\"");
+        Key { name: format!("\"{name}\""), kind: next() }
+    };
+    Ok(database.query(&sql, &[])?.into_iter().map(key).collect())
+}
+
+/// True for `'text'`, `X'00'`, `E'\\'`, `-1.5e+10`: nothing that could be more than a value.
+fn is_literal(dialect: Dialect, text: &str) -> bool {
+    let is_part = |kind: TokenKind, part: &str| match kind {
+        TokenKind::Literal | TokenKind::Blank => true,
+        TokenKind::Other => part.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte)),
+        TokenKind::Word => ["x", "e"].iter().any(|word| part.eq_ignore_ascii_case(word)),
+        _ => false,
+    };
+    !text.trim().is_empty() && Lexer::new(dialect, text).all(|token| is_part(token.kind, &text[token.start..token.end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_values_come_back_from_the_state() {
+        for text in ["5", "-1.5e+10", "'it''s'", "X'00ff'", "9.0e+999"] {
+            assert!(is_literal(Dialect::Sqlite, text), "{text}");
+        }
+        assert!(is_literal(Dialect::Postgres, " E'a\\\\b'"));
+        for text in ["", "a", "5; DROP TABLE t", "(SELECT 1)", "NULL", "5 -- x", "1, 2", "\"a\"", "'"] {
+            assert!(!is_literal(Dialect::Sqlite, text) && !is_literal(Dialect::Postgres, text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The schema of a SQLite database: what it keeps as text itself.
+
+use super::Object;
+use crate::db::database::{ReadDatabase, Value};
+use crate::db::engine_error::EngineError;
+use crate::db::state::Tables;
+
+/// Tables before what refers to them. The tables behind virtual ones come with these.
+const OBJECTS: &str = "SELECT type, name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' \
+                       ESCAPE '\\' AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = \
+                       'shadow') AND tbl_name NOT IN (SELECT value FROM json_each(?1)) ORDER BY CASE type WHEN 'table' THEN \
+                       1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, name";
+
+pub fn objects(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, EngineError> {
+    let own = serde_json::to_string(&tables.all()).expect("a list of texts");
+    let object = |row: Vec<Value>| {
+        let mut values = row.into_iter();
+        let mut next = || values.next().unwrap_or(Value::Text(None)).into_text();
+        let (kind, name) = (next(), next());
+        Object { title: format!("{kind} {name}"), sql: next() }
+    };
+    Ok(database.query(OBJECTS, &[own.into()])?.into_iter().map(object).collect())
+}

@@ -1,0 +1,73 @@
+//! Backups of a database file, by SQLite's online backup: a snapshot, page by page, while others go on reading.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup as Copy, StepResult};
+
+use super::connect;
+use super::errors::engine_error;
+use super::reader;
+use crate::db::backup::{Backup, BackupFile, stopped};
+use crate::durable::{Disk, RealDisk, parent_of};
+use crate::migration::{Error, free_space_check};
+use crate::pipeline::StopToken;
+
+const PAGES_PER_STEP: i32 = 1000;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// What SQLite may leave beside a database, and would take for a part of whatever comes in its place.
+const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// Copies the database at `path`, which `source` has open, into `directory` or beside it.
+pub fn back_up(source: &Connection, path: &Path, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+    let disk = RealDisk;
+    let directory = directory.unwrap_or_else(|| parent_of(path));
+    let stem = path.file_name().unwrap_or_default().to_string_lossy();
+    let file = BackupFile::new(&disk, directory, &stem, "backup")?;
+    free_space_check(
+        &disk,
+        directory,
+        len_bytes(source).map_err(|error| engine_error(error).at(&connect::place(path)))?,
+    )?;
+    // Who may not read the database may not read its backup.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let mode = disk.mode(&real)?;
+    let restore = restore(path, &file.path);
+    file.write(mode, restore, |_, temporary| copy(source, path, temporary, stop))
+}
+
+fn len_bytes(source: &Connection) -> Result<u64, rusqlite::Error> {
+    let number = |pragma| source.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+    Ok(u64::from(number("page_count")?) * u64::from(number("page_size")?))
+}
+
+/// One read transaction around all steps: else each write of another connection would begin the copy anew.
+fn copy(source: &Connection, path: &Path, target: &Path, stop: &StopToken) -> Result<(), Error> {
+    let wrap = |error| engine_error(error).at(&connect::place(path));
+    source.execute_batch("BEGIN").map_err(wrap)?;
+    let result = reader::query(source, "SELECT count(*) FROM sqlite_schema", &[]);
+    let result = result.map_err(|error| error.at(&connect::place(path)));
+    let result = result.and_then(|_| {
+        let mut target = connect::open_for_write(target)?;
+        let copy = Copy::new(source, &mut target).map_err(wrap)?;
+        loop {
+            match copy.step(PAGES_PER_STEP).map_err(wrap)? {
+                StepResult::Done => return Ok(()),
+                _ if stop.is_requested() => return Err(stopped()),
+                StepResult::More => {}
+                _ => thread::sleep(BUSY_PAUSE),
+            }
+        }
+    });
+    let ended = source.execute_batch("ROLLBACK").map_err(wrap);
+    result.and(ended)
+}
+
+fn restore(path: &Path, backup: &Path) -> Vec<Vec<String>> {
+    let (path, backup) = (path.display().to_string(), backup.display().to_string());
+    let mut remove = vec!["rm".to_owned(), "-f".to_owned()];
+    remove.extend(BESIDE.iter().map(|ending| format!("{path}{ending}")));
+    vec![remove, vec!["cp".to_owned(), backup, path]]
+}

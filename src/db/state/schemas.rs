@@ -1,0 +1,77 @@
+//! The table with the schema after the last run, which a later one is held against. It has one row.
+//!
+//! | column | |
+//! |---|---|
+//! | `log_id` | the newest row of the log about a migration at that time |
+//! | `taken_at` | RFC 3339, UTC |
+//! | `digest` | BLAKE3-256 of the text, 64 hex digits |
+//! | `text` | a [`Schema`](crate::db::Schema) |
+
+use serde::Serialize;
+
+use super::store::{StateReader, StateWriter};
+use super::tables::mark;
+use crate::db::database::Value;
+use crate::db::engine_error::EngineError;
+use crate::db::schema::Schema;
+use crate::migration::now_text;
+
+/// The schema after the last run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptSchema {
+    /// The newest row of the log about a migration at that time.
+    #[serde(skip)]
+    pub log_id: i64,
+    /// When it was taken.
+    pub taken_at: String,
+    /// What it was.
+    #[serde(flatten)]
+    pub schema: Schema,
+}
+
+impl StateReader<'_> {
+    /// The schema after the last run, if one was kept.
+    pub fn kept_schema(&mut self) -> Result<Option<KeptSchema>, EngineError> {
+        if !self.tables.have_schemas(self.database)? {
+            return Ok(None);
+        }
+        let table = self.database.table_reference(self.tables.schemas());
+        let rows = self.database.query(&format!("SELECT log_id, taken_at, text FROM {table}"), &[])?;
+        Ok(rows.into_iter().next().map(|row| {
+            let mut values = row.into_iter();
+            let mut next = || values.next().unwrap_or(Value::Text(None));
+            KeptSchema {
+                log_id: next().integer().unwrap_or_default(),
+                taken_at: next().into_text(),
+                schema: Schema::of_text(next().into_text()),
+            }
+        }))
+    }
+
+    /// The newest row of the log about a migration; 0 if there is none.
+    pub fn newest_log_id(&mut self) -> Result<i64, EngineError> {
+        if !self.exists()? {
+            return Ok(0);
+        }
+        let log = self.database.table_reference(self.tables.log());
+        let rows = self.database.query(&format!("SELECT MAX(id) FROM {log} WHERE direction <> '-'"), &[])?;
+        Ok(rows.into_iter().flatten().next().and_then(|id| id.integer()).unwrap_or_default())
+    }
+}
+
+impl StateWriter<'_> {
+    /// Creates the table of the schema, unless it is there.
+    pub fn create_schemas(&mut self) -> Result<(), EngineError> {
+        self.tables.create_schemas(self.database)
+    }
+
+    /// Keeps a schema in place of the one that was there.
+    pub fn keep_schema(&mut self, log_id: i64, schema: &Schema) -> Result<(), EngineError> {
+        let table = self.database.table_reference(self.tables.schemas());
+        self.database.query(&format!("DELETE FROM {table}"), &[])?;
+        let marks: Vec<_> = (1..=4).map(|number| mark(self.database.dialect(), number)).collect();
+        let sql = format!("INSERT INTO {table} VALUES ({})", marks.join(", "));
+        let values = [log_id.into(), now_text().into(), schema.digest.as_str().into(), schema.text.as_str().into()];
+        self.database.query(&sql, &values).map(drop)
+    }
+}
