@@ -189,7 +189,10 @@ fn postgres_upserts_fit_a_table_of_jsonb() {
              PRIMARY KEY (job_id, run_id))",
         )
         .unwrap();
-    client.batch_execute(&reindex(&root, &["--rows", "postgres"]).stdout).unwrap();
+    let sql = reindex(&root, &["--rows", "postgres"]).stdout;
+    client.batch_execute(&sql).unwrap();
+    // As the runbook has it; `None` where there is no such program.
+    server.program("psql", &database, &["-v", "ON_ERROR_STOP=1"], &sql);
     let row = client.query_one("SELECT manifest_json->>'run_id' FROM artifacts", &[]).unwrap();
     assert_eq!(row.get::<_, String>(0), "run");
 }
