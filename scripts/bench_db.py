@@ -4,7 +4,9 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -270,6 +272,8 @@ def some_of(names):
 
 
 if __name__ == "__main__":
+    # What is begun is cleared away when the script is asked to end, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))
     parser = arguments()
     parser.add_argument("--migrations", type=at_least_one, default=500)
     parser.add_argument("--rows", type=at_least_one, default=200_000)

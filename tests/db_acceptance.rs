@@ -12,6 +12,7 @@ use haul::db::{Database, Target};
 
 on_both! {
     five_hundred_files_apply_once
+    a_series_costs_one_commit_each
     a_failure_in_the_middle_of_a_file_leaves_no_trace
     a_changed_byte_stops_migrate_and_rollback
     line_ends_and_places_do_not_matter
@@ -64,6 +65,31 @@ fn five_hundred_files_apply_once(db: &Db) {
     assert_eq!(db.tables().len(), 500);
     let numbers: Vec<_> = db.applied().iter().map(|name| name[..3].parse::<u32>().unwrap()).collect();
     assert_eq!(numbers, (1..=500).collect::<Vec<_>>());
+}
+
+/// Transactions that have written to the log, or to the whole of a SQLite database.
+fn commits(db: &Db) -> u64 {
+    match db.engine {
+        // The header counts the changes of the file.
+        Engine::Sqlite => u32::from_be_bytes(fs::read(db.file()).unwrap()[24..28].try_into().unwrap()).into(),
+        Engine::Postgres => db.rows("SELECT count(DISTINCT xmin::text) FROM haul_migrations_log")[0].parse().unwrap(),
+    }
+}
+
+fn a_series_costs_one_commit_each(db: &Db) {
+    tables(db, 1);
+    db.run("migrate").expect(0);
+    let before = commits(db);
+    tables(db, 41);
+    db.run("migrate").expect(0);
+    // One more begins the first attempt; one more keeps the schema.
+    let count = commits(db) - before;
+    assert!((40..=42).contains(&count), "{count} commits for 40 migrations");
+    if db.engine == Engine::Postgres {
+        let apart = "SELECT count(*) FROM haul_migrations m JOIN haul_migrations_log l USING (version) WHERE l.outcome = \
+                     'applied' AND l.xmin <> m.xmin";
+        assert_eq!(db.rows(apart), ["0"], "the ledger and the outcome are written together");
+    }
 }
 
 fn a_failure_in_the_middle_of_a_file_leaves_no_trace(db: &Db) {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -37,8 +37,8 @@ rm -rf "$2"
 pub struct Server {
     directory: PathBuf,
     programs: PathBuf,
-    /// The pipe to its owner.
-    owner: Mutex<ChildStdin>,
+    /// Its standard input is the pipe.
+    owner: Mutex<Child>,
 }
 
 /// The server, started by the first test that asks; `None` after saying that the test is left out.
@@ -78,7 +78,7 @@ impl Server {
             .output()
             .expect("initdb runs");
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
-        let mut owner = command(Path::new("/bin/sh"), &directory)
+        let owner = command(Path::new("/bin/sh"), &directory)
             .args(["-c", OWNER, "sh"])
             .args([&programs.join("postgres"), &directory])
             .stdin(Stdio::piped())
@@ -86,15 +86,16 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("a shell");
-        let owner = Mutex::new(owner.stdin.take().expect("a pipe"));
-        let server = Self { directory, programs, owner };
+        let server = Self { directory, programs, owner: Mutex::new(owner) };
         server.restart();
         server
     }
 
     /// Starts the server, which is not running.
     pub fn restart(&self) {
-        self.owner.lock().expect("a pipe").write_all(b"\n").expect("the shell reads");
+        let mut owner = self.owner.lock().expect("a shell");
+        owner.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the shell reads");
+        drop(owner);
         self.wait();
     }
 

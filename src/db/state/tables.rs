@@ -195,7 +195,12 @@ fn create(
     columns: &[(&str, &str)],
     constraint: &str,
 ) -> Result<(), EngineError> {
-    let mut parts: Vec<_> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+    // A key of SQLite that is called INTEGER is the number of the row itself, and needs no index beside its table.
+    let kind = |kind: &str| match database.dialect() {
+        Dialect::Sqlite => kind.replace("BIGINT", "INTEGER"),
+        Dialect::Postgres => kind.to_owned(),
+    };
+    let mut parts: Vec<_> = columns.iter().map(|(name, of)| format!("{name} {}", kind(of))).collect();
     parts.extend(Some(constraint.to_owned()).filter(|constraint| !constraint.is_empty()));
     let reference = database.table_reference(table);
     database.query(&format!("CREATE TABLE IF NOT EXISTS {reference} ({})", parts.join(", ")), &[]).map(drop)
