@@ -147,8 +147,9 @@ def migrate(series, tree, sample):
 def index(series, tree):
     file = tree.root / "runs.sqlite"
     sides = {
-        "reindex": lambda: timed([tree.bin, "manifest", "reindex", tree.source, "--to", file, "--progress", "none"]),
-        "query": lambda: timed([tree.bin, "manifest", "query", file, "--version", "1.1.0", "--status", "completed"]),
+        "reindex": lambda: timed([tree.bin, "manifest", "reindex", tree.source, "--sqlite", file, "--progress", "none"]),
+        "query": lambda: timed([tree.bin, "manifest", "query", file, "--job", "job-000000", "--version", "1.1.0",
+                               "--status", "completed"]),
     }
     raw = [{name: side() for name, side in sides.items()} for _ in range(series.options.rounds)]
     for name in sides:
