@@ -7,11 +7,10 @@ use serde_json::json;
 
 use super::options::MigrateOptions;
 use super::paths::TargetPaths;
-use super::sort_space::SortSpace;
 use super::state::CHECKPOINT_KIND;
 use super::verify::{Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyRequest, look_at_root};
 use crate::durable::{Disk, remove_tree};
-use crate::migration::{Error, HeldRun, Place};
+use crate::migration::{Error, HeldRun, Place, SortSpace};
 use crate::pipeline::Control;
 
 /// Verifies the store at `root` under the lock that its migrations take. One that is stopped goes on where it was when

@@ -15,14 +15,13 @@ use super::outcome::Counts;
 use super::paths::INDEX_NAME;
 use super::place::{Arrival, Placing};
 use super::plan::{Layout, layout_of};
-use super::sort_space::SortSpace;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::store::index::{IndexReader, LineContent};
 use super::survey::survey;
 use crate::durable::{Disk, EntryKind, RealDisk};
 use crate::migration::units::count_text;
-use crate::migration::{Error, Finding, FirstFindings, OutcomeCounts, Severity};
+use crate::migration::{Error, Finding, FirstFindings, OutcomeCounts, Severity, SortSpace};
 use crate::pipeline::{Control, Merged, SortedRuns};
 
 /// What a store is.

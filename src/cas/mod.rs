@@ -51,7 +51,6 @@ pub mod request_upgrade;
 pub mod result_check;
 pub mod rollback;
 pub mod seal;
-pub mod sort_space;
 pub mod source;
 pub mod state;
 pub mod status;

@@ -16,13 +16,12 @@ use super::outcome::Counts;
 use super::paths::blob_path;
 use super::place::{Arrival, Placing};
 use super::record::{Encoding, parse_hint};
-use super::sort_space::SortSpace;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::store::read_blob;
 use super::survey::survey;
 use crate::durable::{Disk, RealDisk, read_source_whole};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortSpace};
 use crate::pipeline::{Control, SortedRuns};
 
 /// Longer sidecars are none.

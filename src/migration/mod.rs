@@ -16,6 +16,7 @@ pub mod pointer;
 mod redact;
 pub mod report;
 mod run_dir;
+mod sort_space;
 mod subset;
 #[cfg(test)]
 mod test_disk;
@@ -36,4 +37,5 @@ pub use plan::{PlannedFile, free_space_check, nearest_directory, plan_digest};
 pub use redact::redacted;
 pub use report::{FindingsCount, Report, SourceBytes, render_text, report_says, write_report};
 pub use run_dir::{RunDirectory, owner_text};
+pub use sort_space::SortSpace;
 pub use subset::Subset;

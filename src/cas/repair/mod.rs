@@ -24,13 +24,12 @@ use self::mend::{DryMender, Mender, MendingWriter, RealMender, install_index};
 use super::check::paths_of;
 use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
-use super::sort_space::SortSpace;
 use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, SealedIndex};
 use super::verify::{FaultKind, Join, Surveyed, Tally, TaskReader, VerifyFault, VerifyRequest, look_at_root, survey};
 use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
 use crate::migration::plan::escape_name;
-use crate::migration::{Error, HeldRun};
+use crate::migration::{Error, HeldRun, SortSpace};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// How a repair ended.

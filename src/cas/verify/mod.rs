@@ -38,10 +38,9 @@ pub use walk::{Parts, Walked, look_at_root};
 use self::state::{StateWriter, Subject, resumed};
 use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
-use super::sort_space::SortSpace;
 use super::source::SourceRoot;
 use crate::durable::{Disk, RealDisk, source_identity};
-use crate::migration::{Error, Place};
+use crate::migration::{Error, Place, SortSpace};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// Verifies the store at `root`, which may lie where nothing can be written. A verification that is stopped begins anew;

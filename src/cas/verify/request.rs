@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use crate::cas::key::Key;
 use crate::cas::options::MigrateOptions;
-use crate::cas::sort_space::SortSpace;
 use crate::cas::source::inventory::{Entry, EntryKind};
-use crate::migration::{Error, Subset};
+use crate::migration::{Error, SortSpace, Subset};
 use crate::pipeline::SortedRuns;
 
 /// Length of an object's rank in a sample.

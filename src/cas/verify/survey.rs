@@ -10,10 +10,9 @@ use super::tally::Tally;
 use super::walk::{Parts, Walked, look_at_root, walk};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::INDEX_NAME;
-use crate::cas::sort_space::SortSpace;
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;
-use crate::migration::Error;
+use crate::migration::{Error, SortSpace};
 use crate::pipeline::Control;
 
 /// A store whose layout and index are known.

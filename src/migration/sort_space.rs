@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::{Error, cannot_be_written};
 use crate::durable::{Disk, remove_tree};
-use crate::migration::{Error, cannot_be_written};
 use crate::pipeline::SortedRuns;
 
 /// A directory of its own for sorted runs, removed with all that is in it when this is dropped; none where nothing can
