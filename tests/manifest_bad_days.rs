@@ -249,6 +249,23 @@ fn backups_go_only_once_their_run_is_verified() {
     root.haul("verify", &[]).expect(0);
 }
 
+/// The lines of a run that was taken back name the backups that the next run makes again.
+#[test]
+fn a_backup_that_two_runs_name_is_checked_and_removed_once() {
+    let root = Root::generated(20);
+    let first = root.migrate(&[]).expect(0).json();
+    root.haul("rollback", &["--yes", "--run", first["run_id"].as_str().unwrap()]).expect(0);
+    let second = root.migrate(&[]).expect(0).json();
+    let migrated = &second["counts"]["migrated"];
+    let verified = root.haul("verify", &["--json"]).expect(0).json();
+    assert_eq!((&verified["ledger_files"], &verified["backups"]), (migrated, migrated));
+    let clean = || root.haul("clean", &["--older-than", "0s", "--yes", "--json"]).expect(0).json();
+    assert_eq!(&clean()["removed"], migrated);
+    assert_eq!(root.files(), manifests(&root.files()));
+    assert_eq!(root.haul("verify", &["--json"]).expect(0).json()["findings"].as_array().map(Vec::len), Some(0));
+    assert_eq!(clean()["removed"], 0);
+}
+
 fn scene(runs: u32) -> SimulatedDisk {
     let disk = SimulatedDisk::with_directories(&[Path::new("/app")]);
     for run in 0..runs {

@@ -1,18 +1,19 @@
 //! Backups of verified runs, removed once they are old enough.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
+use super::by_file::{ByFile, Chosen, Noted};
 use super::ledger::{Entry, Ledger, Position, Written, for_each_line};
 use super::migrate::run_directory;
 use super::state::CHECKPOINT_KIND;
 use crate::durable::Disk;
-use crate::migration::{Error, HeldRun};
+use crate::migration::{Error, HeldRun, SortSpace};
 
 /// Files whose backups are removed together.
 const GROUP_FILES: usize = 4096;
@@ -37,15 +38,22 @@ struct Run {
     began_at: Option<Timestamp>,
 }
 
-/// Runs that were verified, ended, and began before `before`; with the backups that other runs still need. What the ledger
-/// calls removed is removed again: a crash may have kept it.
+/// Runs that were verified, ended, and began before an instant, and the lines whose backups no other run needs. What the
+/// ledger calls removed is removed again: a crash may have kept it.
 struct Removable {
     runs: BTreeMap<String, Timestamp>,
-    /// Backups that a run refers to which keeps its own.
-    kept: HashSet<PathBuf>,
+    lines: Chosen,
 }
 
-fn removable(disk: &dyn Disk, root: &Path, before: Timestamp) -> Result<Removable, Error> {
+// What is noted of a line: whose its backup is.
+const OF_OLD_RUN: u8 = 0;
+const OF_KEPT_RUN: u8 = 1;
+
+// Of lines that have one backup in common, the last removes it: until then each finds that it is there.
+const EARLIER: u8 = 0;
+const LAST: u8 = 1;
+
+fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortSpace) -> Result<Removable, Error> {
     let directory = run_directory(root);
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     for_each_line(disk, directory.path(), |line| {
@@ -58,16 +66,20 @@ fn removable(disk: &dyn Disk, root: &Path, before: Timestamp) -> Result<Removabl
     })?;
     let old = |run: Run| run.began_at.filter(|&at| run.is_verified && at < before);
     let runs: BTreeMap<_, _> = runs.into_iter().filter_map(|(id, run)| Some((id, old(run)?))).collect();
-    let mut kept = HashSet::new();
+    let mut by_backup = ByFile::new(sorts)?;
     for_each_line(disk, directory.path(), |line| {
-        if let Entry::Written(written) = line.entry
-            && !runs.contains_key(&line.run)
-        {
-            kept.extend(written.backup_path());
-        }
-        Ok(())
+        let Entry::Written(written) = line.entry else { return Ok(()) };
+        let mark = if runs.contains_key(&line.run) { OF_OLD_RUN } else { OF_KEPT_RUN };
+        let backup = written.backup_path().unwrap_or_default();
+        by_backup.note(&backup, Noted { line: line.number, mark, about: 0 })
     })?;
-    Ok(Removable { runs, kept })
+    let lines = by_backup.choose(|of_backup, chosen| {
+        if of_backup.iter().all(|noted| noted.mark == OF_OLD_RUN) {
+            let marks = std::iter::once(LAST).chain(std::iter::repeat(EARLIER));
+            chosen.extend(of_backup.iter().rev().zip(marks).map(|(noted, mark)| (noted.line, mark)));
+        }
+    })?;
+    Ok(Removable { runs, lines })
 }
 
 /// The instant in the id of a run.
@@ -76,39 +88,43 @@ fn began_at(run_id: &str) -> Option<Timestamp> {
     Timestamp::new(i64::try_from(secs).ok()?, i32::try_from(nanos).ok()?).ok()
 }
 
-/// Shows `visit` every backup that can be removed.
+/// A line of the ledger whose backup can be removed.
+struct Line {
+    run: String,
+    number: u64,
+    written: Written,
+    /// Length of the backup; `None` if a later line names it too.
+    len_bytes: Option<u64>,
+}
+
+/// Shows `visit` every line whose backup is there and can be removed.
 fn for_each_backup(
     disk: &dyn Disk,
     root: &Path,
-    removable: &Removable,
-    mut visit: impl FnMut(&str, u64, Written, u64) -> Result<(), Error>,
+    lines: &mut Chosen,
+    mut visit: impl FnMut(Line) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let tree = disk.root(root)?;
     for_each_line(disk, run_directory(root).path(), |line| {
+        let Some(mark) = lines.mark(line.number)? else { return Ok(()) };
         let Entry::Written(written) = line.entry else { return Ok(()) };
-        let backup = written.backup_path().unwrap_or_default();
-        if !removable.runs.contains_key(&line.run) || removable.kept.contains(&backup) {
-            return Ok(());
-        }
-        match tree.file_state(&backup)? {
-            Some(state) => visit(&line.run, line.number, written, state.len_bytes),
-            None => Ok(()),
-        }
+        let Some(state) = tree.file_state(&written.backup_path().unwrap_or_default())? else { return Ok(()) };
+        let len_bytes = (mark == LAST).then_some(state.len_bytes);
+        visit(Line { run: line.run, number: line.number, written, len_bytes })
     })?;
     Ok(())
 }
 
 /// What can be removed of runs that began before `before`. Reads only.
-pub fn clean_list(disk: &dyn Disk, root: &Path, before: Timestamp) -> Result<Vec<RunBackups>, Error> {
-    let removable = removable(disk, root, before)?;
+pub fn clean_list(disk: &Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<Vec<RunBackups>, Error> {
+    let sorts = SortSpace::temporary(disk)?;
+    let Removable { runs, mut lines } = removable(&**disk, root, before, &sorts)?;
     let mut found: BTreeMap<String, RunBackups> = BTreeMap::new();
-    for_each_backup(disk, root, &removable, |run, _, _, bytes| {
-        let of_run = found.entry(run.to_owned()).or_insert_with(|| RunBackups {
-            run_id: run.to_owned(),
-            began_at: removable.runs[run].to_string(),
-            backups: 0,
-            bytes: 0,
-        });
+    for_each_backup(&**disk, root, &mut lines, |line| {
+        let Some(bytes) = line.len_bytes else { return Ok(()) };
+        let began_at = runs.get(&line.run).map(Timestamp::to_string).unwrap_or_default();
+        let nothing = RunBackups { run_id: line.run.clone(), began_at, backups: 0, bytes: 0 };
+        let of_run = found.entry(line.run).or_insert(nothing);
         of_run.backups += 1;
         of_run.bytes += bytes;
         Ok(())
@@ -120,13 +136,14 @@ pub fn clean_list(disk: &dyn Disk, root: &Path, before: Timestamp) -> Result<Vec
 pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64, u64), Error> {
     let directory = run_directory(root);
     let Some(held) = HeldRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok((0, 0)) };
-    let removable = removable(&*disk, root, before)?;
+    let sorts = SortSpace::temporary(&disk)?;
+    let mut removable = removable(&*disk, root, before, &sorts)?;
     let mut ledger = Ledger::open(&*disk, directory.path(), "", Position::START, |_| Ok(()))?;
     let (mut count, mut bytes, mut group) = (0, 0, Vec::new());
-    for_each_backup(&*disk, root, &removable, |run, line, written, len_bytes| {
-        group.push((run.to_owned(), line, written));
-        count += 1;
-        bytes += len_bytes;
+    for_each_backup(&*disk, root, &mut removable.lines, |line| {
+        count += u64::from(line.len_bytes.is_some());
+        bytes += line.len_bytes.unwrap_or(0);
+        group.push(line);
         if group.len() < GROUP_FILES { Ok(()) } else { remove(&*disk, root, &mut ledger, &mut group) }
     })?;
     remove(&*disk, root, &mut ledger, &mut group)?;
@@ -134,20 +151,15 @@ pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64
     Ok((count, bytes))
 }
 
-fn remove(
-    disk: &dyn Disk,
-    root: &Path,
-    ledger: &mut Ledger,
-    group: &mut Vec<(String, u64, Written)>,
-) -> Result<(), Error> {
-    for (run, line, written) in group.iter() {
-        ledger.begin_run(run);
-        ledger.append(Entry::Removed { file: written.file.clone(), line: *line })?;
+fn remove(disk: &dyn Disk, root: &Path, ledger: &mut Ledger, group: &mut Vec<Line>) -> Result<(), Error> {
+    for line in group.iter() {
+        ledger.begin_run(&line.run);
+        ledger.append(Entry::Removed { file: line.written.file.clone(), line: line.number })?;
     }
     ledger.sync()?;
     let tree = disk.root(root)?;
-    for (_, _, written) in group.drain(..) {
-        let backup = written.backup_path().unwrap_or_default();
+    for line in group.drain(..).filter(|line| line.len_bytes.is_some()) {
+        let backup = line.written.backup_path().unwrap_or_default();
         let directory = tree.open_directory(backup.parent().unwrap_or(Path::new("")))?;
         match directory.remove_file(backup.file_name().unwrap_or_default()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

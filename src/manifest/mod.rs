@@ -41,6 +41,7 @@ pub mod write;
 mod assess;
 mod backup;
 mod beside;
+mod by_file;
 pub mod clean;
 pub mod dry_run;
 mod examine;

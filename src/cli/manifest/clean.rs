@@ -13,7 +13,7 @@ use super::arguments::RootArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::durable::RealDisk;
+use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{RunBackups, clean, clean_list};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, exit};
@@ -48,11 +48,12 @@ impl CleanCommand {
             what: "--older-than reaches back before all time".into(),
             next: "give a shorter age".into(),
         })?;
-        let runs = clean_list(&RealDisk, root, before)?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let runs = clean_list(&disk, root, before)?;
         let (mut removed, mut bytes) = (0, 0);
         if !runs.is_empty() {
             confirm(&question(&runs), self.yes)?;
-            (removed, bytes) = clean(Arc::new(RealDisk), root, before)?;
+            (removed, bytes) = clean(disk, root, before)?;
         }
         let document = Document { root: root.display().to_string(), runs: &runs, removed, bytes };
         output::print(self.output.json, &document, || text(&document))?;

@@ -1,0 +1,143 @@
+//! The lines of the ledger brought together by file, in bounded memory: a tree that was migrated and taken back many
+//! times has many lines of each file, far from each other.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::migration::{Error, SortSpace};
+use crate::pipeline::{Merged, SortedRuns};
+
+/// What each of the two sorts keeps in memory.
+const SORT_BYTES: u64 = 4 << 20;
+/// Of the BLAKE3 digest that stands for a path.
+const DIGEST_BYTES: usize = 16;
+const NOTED_BYTES: usize = DIGEST_BYTES + 8 + 1 + 8;
+const CHOSEN_BYTES: usize = 8 + 1;
+
+/// What is noted of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted {
+    /// Its number.
+    pub line: u64,
+    /// What it is to whoever chooses.
+    pub mark: u8,
+    /// The earlier line that it is about; 0 if there is none.
+    pub about: u64,
+}
+
+/// Takes note of lines.
+pub struct ByFile<'a> {
+    sorts: &'a SortSpace,
+    noted: SortedRuns<NOTED_BYTES>,
+}
+
+impl<'a> ByFile<'a> {
+    /// Nothing noted. What does not fit in memory goes into `sorts`.
+    pub fn new(sorts: &'a SortSpace) -> Result<Self, Error> {
+        Ok(Self { sorts, noted: sorts.runs("noted", SORT_BYTES)? })
+    }
+
+    /// Notes a line about `file`.
+    pub fn note(&mut self, file: &Path, noted: Noted) -> Result<(), Error> {
+        let mut record = [0; NOTED_BYTES];
+        let (digest, rest) = record.split_at_mut(DIGEST_BYTES);
+        digest.copy_from_slice(&blake3::hash(file.as_os_str().as_bytes()).as_bytes()[..DIGEST_BYTES]);
+        rest[..8].copy_from_slice(&noted.line.to_be_bytes());
+        rest[8] = noted.mark;
+        rest[9..].copy_from_slice(&noted.about.to_be_bytes());
+        Ok(self.noted.push(record)?)
+    }
+
+    /// Shows `choose` the lines of one file after the other, each time in their order. It chooses from them by number,
+    /// each with a mark that is given back.
+    pub fn choose(self, mut choose: impl FnMut(&[Noted], &mut Vec<(u64, u8)>)) -> Result<Chosen, Error> {
+        let mut chosen = self.sorts.runs::<CHOSEN_BYTES>("chosen", SORT_BYTES)?;
+        let mut noted = self.noted.finish()?;
+        let (mut of_file, mut picked) = (Vec::new(), Vec::new());
+        let mut digest = [0; DIGEST_BYTES];
+        loop {
+            let next = noted.next()?;
+            if next.is_none_or(|record| record[..DIGEST_BYTES] != digest) {
+                choose(&of_file, &mut picked);
+                of_file.clear();
+                for (line, mark) in picked.drain(..) {
+                    chosen.push(chosen_record(line, mark))?;
+                }
+            }
+            let Some(record) = next else { break };
+            digest.copy_from_slice(&record[..DIGEST_BYTES]);
+            of_file.push(Noted { line: number(&record[16..]), mark: record[24], about: number(&record[25..]) });
+        }
+        Ok(Chosen { merged: chosen.finish()?, next: None })
+    }
+}
+
+fn chosen_record(line: u64, mark: u8) -> [u8; CHOSEN_BYTES] {
+    let mut record = [mark; CHOSEN_BYTES];
+    record[..8].copy_from_slice(&line.to_be_bytes());
+    record
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(*bytes.first_chunk().expect("records are fixed in width"))
+}
+
+/// The lines that were chosen.
+pub struct Chosen {
+    merged: Merged<CHOSEN_BYTES>,
+    next: Option<[u8; CHOSEN_BYTES]>,
+}
+
+impl Chosen {
+    /// The mark of a line that was chosen. Lines are asked for in their order.
+    pub fn mark(&mut self, line: u64) -> Result<Option<u8>, Error> {
+        loop {
+            let Some(record) = self.next.take().map_or_else(|| self.merged.next(), |record| Ok(Some(record)))? else {
+                return Ok(None);
+            };
+            let chosen = number(&record);
+            if chosen == line {
+                return Ok(Some(record[8]));
+            }
+            if chosen > line {
+                self.next = Some(record);
+                return Ok(None);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::durable::{Disk, SimulatedDisk};
+
+    #[test]
+    fn lines_of_a_file_come_together_and_what_is_chosen_comes_in_order() {
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::with_directories(&[Path::new("/")]));
+        let sorts = SortSpace::create(&disk, "/sort".into()).unwrap();
+        let mut by_file = ByFile::new(&sorts).unwrap();
+        // More than the memory of a sort holds.
+        let lines = SORT_BYTES / NOTED_BYTES as u64 * 2;
+        let files = 1000;
+        for line in 1..=lines {
+            let file = format!("f{}", line % files);
+            by_file.note(Path::new(&file), Noted { line, mark: (line % 7) as u8, about: line / 2 }).unwrap();
+        }
+        let mut groups = 0;
+        let choose = |of_file: &[Noted], picked: &mut Vec<(u64, u8)>| {
+            groups += usize::from(!of_file.is_empty());
+            assert!(of_file.windows(2).all(|pair| pair[0].line + files == pair[1].line));
+            assert!(of_file.iter().all(|noted| noted.about == noted.line / 2));
+            picked.extend(of_file.iter().skip(1).map(|noted| (noted.line, noted.mark)));
+        };
+        let mut chosen = by_file.choose(choose).unwrap();
+        assert_eq!(groups as u64, files);
+        for line in (1..=lines + 1).filter(|line| line % 3 > 0) {
+            let expected = (line > files && line <= lines).then_some((line % 7) as u8);
+            assert_eq!(chosen.mark(line).unwrap(), expected, "line {line}");
+        }
+    }
+}
