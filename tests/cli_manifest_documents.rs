@@ -208,6 +208,26 @@ fn a_name_that_is_a_link_or_one_of_several_is_not_written() {
 }
 
 #[test]
+fn nothing_is_written_while_a_run_is_at_work_in_the_tree() {
+    let place = place();
+    let run = place.path().join("artifacts/j/r");
+    fs::create_dir_all(&run).unwrap();
+    fs::copy(place.path().join("manifest.json"), run.join("manifest.json")).unwrap();
+    let write = || run_with_input(&place, &["manifest", "write", "artifacts/j/r/manifest.json"], MANIFEST);
+    write().expect(0);
+    assert!(!place.path().join("migration").exists(), "a tree that was never migrated gets no run directory");
+    let directory = RunDirectory::new(place.path().join("migration"));
+    directory.create(&RealDisk).unwrap();
+    let lock = directory.lock(&RealDisk).unwrap();
+    let before = fs::read(run.join("manifest.json")).unwrap();
+    let refused = write().expect(75);
+    assert!(refused.stderr.contains("another run is active"), "{}", refused.stderr);
+    assert_eq!(fs::read(run.join("manifest.json")).unwrap(), before);
+    drop(lock);
+    write().expect(0);
+}
+
+#[test]
 fn steps_that_touch_what_a_run_is_are_refused_with_the_reason() {
     let place = place();
     for (operation, name) in [

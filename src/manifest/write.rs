@@ -7,12 +7,14 @@ use super::backup::write_temporary;
 use super::code::Code;
 use super::head;
 use super::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::migrate::run_directory;
 use super::post_conditions::IDENTITY;
 use super::read::corrupt;
+use super::scan::ARTIFACTS;
 use super::target_schema::TargetSchema;
 use super::{Notice, Refusal, Registry, TransformOptions, Version};
-use crate::durable::{Disk, DiskError, FileState, Ownership, parent_of, replace_file, temporary_name};
-use crate::migration::Error;
+use crate::durable::{Disk, DiskError, FileState, LockGuard, Ownership, parent_of, replace_file, temporary_name};
+use crate::migration::{Error, cannot_be_written};
 
 /// Checks a document against the schema of its own version. Its version, and the warnings.
 pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notice>), Refusal> {
@@ -31,7 +33,8 @@ pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notic
 /// warnings.
 ///
 /// A document that is refused is [`Error::Corrupt`], as is a path that stands for a link, for a file with several names,
-/// or for one that changes meanwhile; what is there stays as it is.
+/// or for one that changes meanwhile; what is there stays as it is. [`Error::Locked`] if a run is at work in the tree that
+/// the file belongs to.
 pub fn write_manifest(
     disk: &dyn Disk,
     registry: &Registry,
@@ -40,6 +43,7 @@ pub fn write_manifest(
 ) -> Result<(Version, Vec<Notice>), Error> {
     let refuse = |refusal: Refusal| corrupt(path, &refusal);
     let (version, notices) = validate(registry, bytes).map_err(refuse)?;
+    let _lock = lock_tree(disk, path)?;
     let document = parse(bytes).map_err(refuse)?;
     let mut out = Vec::new();
     push_layout(&mut out, document.root(), Layout { numbers: Numbers::Lexemes, final_newline: true });
@@ -53,6 +57,22 @@ pub fn write_manifest(
     check_links(&state).and_then(|()| check_replacement(&old, &document)).map_err(refuse)?;
     let is_replaced = replace(disk, path, &state, &out)?;
     if is_replaced { Ok((version, notices)) } else { Err(refuse(changed_refusal("something else wrote to it"))) }
+}
+
+/// Keeps runs out of the tree that the file belongs to, if there ever was one. A tree whose runs this user may not keep
+/// out is written to all the same: its files are compared once more before they are replaced, on both sides.
+fn lock_tree(disk: &dyn Disk, path: &Path) -> Result<Option<LockGuard>, Error> {
+    let path = std::path::absolute(path).map_err(|e| DiskError::new("find the tree of", path, e))?;
+    for above in path.ancestors().skip(1).filter(|above| above.file_name() == Some(ARTIFACTS.as_ref())) {
+        let directory = run_directory(parent_of(above));
+        if disk.kind(directory.path())?.is_some() {
+            return match directory.lock(disk) {
+                Err(error) if cannot_be_written(&error) => Ok(None),
+                lock => lock.map(Some),
+            };
+        }
+    }
+    Ok(None)
 }
 
 /// A file that is replaced loses its other names, which would keep the old content (§9).

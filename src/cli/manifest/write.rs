@@ -1,7 +1,8 @@
 //! `haul manifest write`: a manifest from standard input into its place, after it was checked.
 //!
 //! It must fit the schema of its version, and keep what must not change of the file that it replaces. Otherwise the file
-//! stays as it is, and the exit code is 65. The JSON document is `file`, `version` and `warnings`.
+//! stays as it is, and the exit code is 65; 75 if a run is at work in its tree. The JSON document is `file`, `version` and
+//! `warnings`.
 
 use std::io::{Read, stdin};
 use std::path::PathBuf;
