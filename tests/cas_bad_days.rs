@@ -5,12 +5,13 @@
 mod cas_common;
 mod cli_common;
 mod common;
+mod nobody_common;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,6 +29,7 @@ use haul::cas::source::location::Shape;
 use haul::durable::RealDisk;
 use haul::migration::{Error, OutcomeCounts, Stage, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, StopToken};
+use nobody_common::haul_as_nobody;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -330,23 +332,11 @@ fn a_disk_of_any_size_is_full_or_enough() {
 
 // What cannot be read, and what is no file.
 
-/// A user that is not the owner of everything, where the tests run as root.
-fn as_anybody(place: &Path) -> Option<Command> {
-    const NOBODY: u32 = 65_534;
-    if !rustix::process::geteuid().is_root() {
-        return Some(haul());
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    // The binary may lie where only its owner can go.
-    let binary = place.join("haul");
-    fs::copy(HAUL, &binary).unwrap();
-    for path in [place, &binary] {
-        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
-    command.arg(&binary).arg("cas").stdin(Stdio::null()).current_dir(place);
-    let can_run = Command::new("setpriv").arg("--version").output().is_ok();
-    can_run.then_some(command)
+/// `haul cas` as somebody who is kept out.
+fn as_nobody(place: &Path) -> Option<Command> {
+    let mut command = haul_as_nobody(HAUL, place)?;
+    command.stdin(Stdio::null()).env("NO_COLOR", "1").arg("cas").current_dir(place);
+    Some(command)
 }
 
 #[test]
@@ -358,7 +348,7 @@ fn a_directory_that_may_not_be_read_is_refused_and_the_rest_migrated() {
             .unwrap()
             / 2;
     assert!(objects > 0);
-    let Some(mut command) = as_anybody(store.place()) else { return println!("left out: no setpriv") };
+    let Some(mut command) = as_nobody(store.place()) else { return };
     fs::set_permissions(&denied, fs::Permissions::from_mode(0o000)).unwrap();
     command.args(["migrate", "--source", "old", "--target", "new", "--json", "--progress", "none"]);
     let done = run(command).expect(3);
@@ -381,7 +371,7 @@ fn a_directory_that_may_not_be_read_is_refused_and_the_rest_migrated() {
 #[test]
 fn a_target_that_may_not_be_written_is_an_error_that_says_so() {
     let store = store();
-    let Some(mut command) = as_anybody(store.place()) else { return println!("left out: no setpriv") };
+    let Some(mut command) = as_nobody(store.place()) else { return };
     fs::create_dir(store.place().join("shut")).unwrap();
     fs::set_permissions(store.place().join("shut"), fs::Permissions::from_mode(0o555)).unwrap();
     command.args(["migrate", "--source", "old", "--target", "shut/new"]).current_dir(store.place());

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files directly")]
 
 mod manifest_common;
+mod nobody_common;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,8 @@ use haul::manifest::rollback::{RollbackRequest, rollback};
 use haul::manifest::run_options::{Durability, MigrateOptions};
 use haul::migration::exit;
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
-use manifest_common::{NOW, Root, manifest, manifests};
+use manifest_common::{Done, HAUL, NOW, Root, manifest, manifests};
+use nobody_common::{give_away, haul_as_nobody};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -183,6 +185,32 @@ fn of_two_runs_at_once_the_second_names_the_owner_of_the_lock_and_changes_nothin
     assert_eq!(root.files(), before);
     drop(lock);
     root.migrate(&[]).expect(0);
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_is_refused_by_the_dry_run_and_by_the_run() {
+    let root = Root::new();
+    let shut = root.put("job", "shut").parent().unwrap().to_path_buf();
+    let open = root.put("job", "open");
+    let job = shut.parent().unwrap();
+    for path in [&root.artifacts(), job, &shut, &shut.join("manifest.json"), open.parent().unwrap(), &open] {
+        give_away(path);
+    }
+    fs::set_permissions(&shut, fs::Permissions::from_mode(0o555)).unwrap();
+    let before = root.files();
+    for arguments in [&["--dry-run"][..], &[]] {
+        let Some(mut command) = haul_as_nobody(HAUL, root.path()) else { return };
+        command.args(["manifest", "migrate"]).arg(root.path()).args(["--now", NOW, "--json", "--progress", "none"]);
+        let done = Done::of(command.args(arguments).output().unwrap()).expect(exit::REFUSED_RECORDS.into());
+        assert_eq!(
+            (done.codes(), &done.json()["counts"]["migrated"]),
+            (vec!["E_IO".into()], &1.into()),
+            "{arguments:?}"
+        );
+        assert_eq!(root.files() == before, !arguments.is_empty());
+    }
+    assert_eq!(fs::read(shut.join("manifest.json")).unwrap(), before[Path::new("job/shut/manifest.json")].0);
+    fs::set_permissions(&shut, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

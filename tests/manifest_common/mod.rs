@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -26,6 +26,14 @@ pub struct Done {
 }
 
 impl Done {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
@@ -92,12 +100,7 @@ impl Root {
     }
 
     pub fn haul(&self, verb: &str, arguments: &[&str]) -> Done {
-        let output = self.command(verb, arguments).output().expect("the binary runs");
-        Done {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).expect("text"),
-            stderr: String::from_utf8(output.stderr).expect("text"),
-        }
+        Done::of(self.command(verb, arguments).output().expect("the binary runs"))
     }
 
     /// `haul manifest migrate` at [`NOW`], as JSON.
