@@ -97,6 +97,16 @@ fn verify_finds_snapshots_ids_and_doctrine_that_do_not_agree() {
     assert_eq!(findings(&root, 65), ["E_INPUTS_HASH"]);
 }
 
+/// Other readers of JSON refuse such a number, and would say that the doctrine is none.
+#[test]
+fn a_doctrine_may_hold_any_number_that_json_allows() {
+    let (root, _) = sound();
+    let path = root.artifacts().join("job/run/inputs/doctrine.resolved.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen('{', "{\"weight\": 1e400, ", 1)).unwrap();
+    assert_eq!(findings(&root, 0), [""; 0]);
+}
+
 #[test]
 fn manifests_from_before_snapshots_are_told_from_damaged_ones() {
     let root = Root::new();
