@@ -54,6 +54,31 @@ fn hello(algorithm: Algorithm) -> Key {
     key_of(algorithm, b"hello")
 }
 
+/// Nothing else knows which old key of the first store became what.
+#[test]
+fn the_map_of_an_earlier_migration_into_the_same_store_is_kept_and_asked() {
+    let place = Place::new();
+    for (seed, source) in ["first", "second"].into_iter().enumerate() {
+        run(&place, &format!("generate {source} --objects 20 --generation v0.5 --seed {seed}")).expect(0);
+    }
+    run(&place, "migrate --source first --target v2").expect(0);
+    let state = place.path().join("v2.migration");
+    let first = fs::read_to_string(state.join("key-map.tsv")).unwrap();
+    let other = run(&place, "migrate --source second --target v2 --merge --yes").expect(2);
+    assert!(other.stderr.contains("--restart"), "{}", other.stderr);
+    run(&place, "migrate --source second --target v2 --merge --restart --yes").expect(0);
+    run(&place, "clean v2 --yes").expect(0);
+    let old_key = first.lines().nth(1).unwrap().split('\t').find(|field| field.len() == 64).unwrap();
+    let found = run(&place, &format!("map find {old_key} --target v2 --json")).expect(0).json();
+    let map = found["map"].as_str().unwrap();
+    assert!(map.starts_with("v2.migration/key-map-") && map.ends_with(".tsv"), "{map}");
+    assert_eq!(fs::read_to_string(place.path().join(map)).unwrap(), first);
+    run(&place, &format!("map check --map {map}")).expect(0);
+    let kept = run(&place, "status v2 --json").expect(0).json()["kept"].to_string();
+    assert!(kept.contains(map), "{kept}");
+    run(&place, &format!("map find {} --target v2", "0".repeat(64))).expect(1);
+}
+
 #[test]
 fn a_key_is_found_in_both_directions() {
     let place = place();

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::exchange::{Exchange, marked_by};
 use super::job::CasJob;
 use super::key::Algorithm;
+use super::map::reverse_path;
 use super::merge_check::check_before_merge;
 use super::options::{MigrateOptions, Placement, Start};
 use super::outcome::Counts;
@@ -234,8 +235,23 @@ impl Session<'_> {
     /// place, for a rollback needs that state. The checkpoint goes first: after a crash within, none speaks of what is
     /// half removed.
     fn discard(&self) -> Result<(), Error> {
+        self.keep_map()?;
         self.held.checkpoint.remove(&*self.disk)?;
         self.remove_leftovers()
+    }
+
+    /// Gives the map of an earlier run a name of its own: nothing else leads from the old keys of that run to objects of
+    /// the target. The reverse file goes first, for it can be made again.
+    fn keep_map(&self) -> Result<(), Error> {
+        let state = self.held.readable_state::<RunState>(&*self.disk)?;
+        let run_id = state.map_or_else(|| uuid::Uuid::now_v7().to_string(), |state| state.run_id);
+        let (map, kept) = (self.paths.map(), self.paths.earlier_map(&run_id));
+        for (from, to) in [(reverse_path(&map), reverse_path(&kept)), (map, kept)] {
+            if self.disk.kind(&from)?.is_some() {
+                self.disk.rename(&from, &to)?;
+            }
+        }
+        Ok(self.disk.sync_directory(self.paths.run_directory().path())?)
     }
 
     /// Removes what an earlier run has made and not published.

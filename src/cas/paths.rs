@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::key::Key;
+use super::map::{EARLIER_MAP_PREFIX, EARLIER_MAP_SUFFIX, MAP_NAME};
 use super::record::ObjectRecord;
 use crate::migration::{Error, RunDirectory};
 
-/// Name of the map in the run directory.
-pub const MAP_NAME: &str = "key-map.tsv";
 /// Name of the index in a store.
 pub const INDEX_NAME: &str = "index.ndjson";
 /// Name of the directory of objects in a store.
@@ -97,6 +96,11 @@ impl TargetPaths {
     /// The map from old keys to new ones. Stays after the rest is cleaned away.
     pub fn map(&self) -> PathBuf {
         self.state.join(MAP_NAME)
+    }
+
+    /// The map of an earlier migration into the same store.
+    pub fn earlier_map(&self, run_id: &str) -> PathBuf {
+        self.state.join(format!("{EARLIER_MAP_PREFIX}{run_id}{EARLIER_MAP_SUFFIX}"))
     }
 
     /// Place of a verification.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::map::reverse_path;
+use super::map::{earlier_maps, reverse_path};
 use super::migrate::{Generations, placement_of};
 use super::options::Placement;
 use super::outcome::Counts;
@@ -176,8 +176,9 @@ fn kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<Vec<Kept>, Error> {
         (paths.scratch(), "scratch files"),
         (paths.verification(), "the place of a verification"),
     ];
+    let earlier = earlier_maps(&paths.map())?.into_iter().map(|path| (path, "the map of an earlier migration"));
     let mut found = Vec::new();
-    for (path, what) in parts {
+    for (path, what) in parts.into_iter().chain(earlier) {
         let bytes = match disk.kind(&path)? {
             None => continue,
             Some(EntryKind::File) => Some(disk.open_for_read(&path)?.len()?),

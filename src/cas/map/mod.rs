@@ -36,7 +36,12 @@ mod row;
 mod rows;
 mod writer;
 
+use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use crate::durable::{DiskError, parent_of};
+use crate::migration::Error;
 
 pub use check::MapCheck;
 pub use reader::KeyMap;
@@ -47,6 +52,10 @@ pub use writer::{MapSummary, MapWriter};
 
 /// Name of the map of a migration.
 pub const MAP_NAME: &str = "key-map.tsv";
+/// Around the id of a run, the name of the map of an earlier migration into the same store.
+pub const EARLIER_MAP_PREFIX: &str = "key-map-";
+/// See [`EARLIER_MAP_PREFIX`].
+pub const EARLIER_MAP_SUFFIX: &str = ".tsv";
 
 /// The map of the migration that made the store at `store`: `<store>.migration/key-map.tsv`. `None` if the path does
 /// not end in a name.
@@ -54,4 +63,29 @@ pub fn map_of_store(store: &Path) -> Option<PathBuf> {
     let mut name = store.file_name()?.to_os_string();
     name.push(".migration");
     Some(store.with_file_name(name).join(MAP_NAME))
+}
+
+/// The maps of earlier migrations beside the last one, the latest first: ids of runs begin with their time.
+pub fn earlier_maps(map: &Path) -> Result<Vec<PathBuf>, Error> {
+    let directory = parent_of(map);
+    let failed = |error| DiskError::new("list", directory, error);
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.file_name().is_some_and(is_earlier_map) {
+            found.push(path);
+        }
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+/// True if this is the name of the map of an earlier migration.
+pub fn is_earlier_map(name: &OsStr) -> bool {
+    let name = name.to_str().unwrap_or_default();
+    name.starts_with(EARLIER_MAP_PREFIX) && name.ends_with(EARLIER_MAP_SUFFIX)
 }

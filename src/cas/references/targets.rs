@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::original::Files;
 use super::replace::BACKUP_SUFFIX;
-use crate::cas::map::MAP_NAME;
+use crate::cas::map::{MAP_NAME, is_earlier_map};
 use crate::durable::{DiskError, EntryKind};
 use crate::migration::Error;
 
@@ -91,7 +91,7 @@ impl Walk<'_> {
             Ok(entries) => entries,
             Err(error) => return tell(directory, unreadable(&error)),
         };
-        if entries.iter().any(|entry| entry.name == MAP_NAME) {
+        if entries.iter().any(|entry| entry.name == MAP_NAME || is_earlier_map(&entry.name)) {
             return tell(directory, Target::Skipped("the state of a migration"));
         }
         for entry in entries {

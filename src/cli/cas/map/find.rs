@@ -1,8 +1,8 @@
 //! `haul cas map find`: the rows of one key.
 //!
-//! The JSON document has `map` (path), `key`, and two lists of rows: `as_old` for the rows whose old key it is, `as_new`
-//! for those whose new key it is; a direction that was not asked for is left out. A key that is in no row is an error
-//! with exit code 1.
+//! Where a store is named, the latest of its maps that has the key answers. The JSON document has `map` (path), `key`,
+//! and two lists of rows: `as_old` for the rows whose old key it is, `as_new` for those whose new key it is; a direction
+//! that was not asked for is left out. A key that is in no row is an error with exit code 1.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::MapArgs;
 use crate::cas::Key;
-use crate::cas::map::MapRow;
+use crate::cas::map::{KeyMap, MapRow};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::units::count_text;
@@ -52,20 +52,27 @@ impl FindCommand {
             what: format!("{:?} is no key", self.key),
             next: "give 64 lowercase hex digits, without a scheme before them".into(),
         })?;
-        let map = self.map.open()?;
+        let maps = self.map.paths()?;
+        for path in &maps {
+            let document = self.look_up(key, &KeyMap::open(path)?)?;
+            if document.rows().next().is_some() {
+                output::print(self.output.json, &document, || text(&document))?;
+                return Ok(exit::OK);
+            }
+        }
+        let which = match (self.old, self.new) {
+            (true, _) => "old ",
+            (_, true) => "new ",
+            _ => "",
+        };
+        let maps: Vec<_> = maps.iter().map(|map| map.display().to_string()).collect();
+        bail!("no row of {} has the {which}key {key}", maps.join(", "))
+    }
+
+    fn look_up(&self, key: Key, map: &KeyMap) -> anyhow::Result<Document> {
         let as_old = (!self.new).then(|| map.find_old(key)).transpose()?;
         let as_new = (!self.old).then(|| map.find_new(key)).transpose()?;
-        let document = Document { map: map.path().display().to_string(), key, as_old, as_new };
-        if document.rows().next().is_none() {
-            let which = match (self.old, self.new) {
-                (true, _) => "old ",
-                (_, true) => "new ",
-                _ => "",
-            };
-            bail!("no row of {} has the {which}key {key}", document.map);
-        }
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit::OK)
+        Ok(Document { map: map.path().display().to_string(), key, as_old, as_new })
     }
 }
 

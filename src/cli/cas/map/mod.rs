@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cas::map::{KeyMap, map_of_store};
+use crate::cas::map::{KeyMap, earlier_maps, map_of_store};
 use crate::cli::verbs::verbs;
 use crate::migration::Error;
 
@@ -43,6 +43,17 @@ impl MapArgs {
     /// Opens it.
     pub fn open(&self) -> Result<KeyMap, Error> {
         KeyMap::open(&self.path()?)
+    }
+
+    /// The map, and behind it those of earlier migrations into the same store, if it is named by that.
+    pub fn paths(&self) -> Result<Vec<PathBuf>, Error> {
+        let map = self.path()?;
+        let mut maps = if self.target.is_some() { earlier_maps(&map)? } else { Vec::new() };
+        // A migration that has not ended has none yet.
+        if maps.is_empty() || map.exists() {
+            maps.insert(0, map);
+        }
+        Ok(maps)
     }
 
     fn path(&self) -> Result<PathBuf, Error> {
