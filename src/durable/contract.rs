@@ -339,6 +339,10 @@ fn root_directories(directory: &dyn RootDirectory, old: FileState) {
     directory.write_new_file(new, b"12345", &ownership, true).unwrap();
     assert_eq!(kind_of(directory.write_new_file(new, b"", &ownership, false)), ErrorKind::AlreadyExists);
     assert_eq!(kind_of(directory.rename_exclusive(new, old_name)), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(directory.exchange(new, OsStr::new("absent"))), ErrorKind::NotFound);
+    directory.exchange(new, old_name).unwrap();
+    assert_eq!(directory.file_state(new).unwrap().unwrap().inode, old.inode);
+    directory.exchange(old_name, new).unwrap();
     directory.rename(new, old_name).unwrap();
     assert_eq!(directory.file_state(new).unwrap(), None);
     let mut buffer = Vec::new();

@@ -277,6 +277,10 @@ impl RootDirectory for RealDirectory {
             .map_err(|e| self.error("rename without replacing", from, e))
     }
 
+    fn exchange(&self, a: &OsStr, b: &OsStr) -> Result<(), DiskError> {
+        renameat_with(&self.fd, a, &self.fd, b, RenameFlags::EXCHANGE).map_err(|e| self.error("exchange", a, e))
+    }
+
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError> {
         unlinkat(&self.fd, name, AtFlags::empty()).map_err(|e| self.error("remove file", name, e))
     }

@@ -96,6 +96,9 @@ pub trait RootDirectory: Send + Sync {
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError>;
     /// Renames a file unless the target name exists (`AlreadyExists` then).
     fn rename_exclusive(&self, from: &OsStr, to: &OsStr) -> Result<(), DiskError>;
+    /// Gives each of two files the name of the other, in one step. A file system that cannot says `InvalidInput` or
+    /// `Unsupported`.
+    fn exchange(&self, a: &OsStr, b: &OsStr) -> Result<(), DiskError>;
     /// Removes a name.
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError>;
     /// Makes the names durable.

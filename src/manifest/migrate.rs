@@ -243,10 +243,9 @@ impl Session<'_> {
     ) -> Result<(Result<Ended, Error>, RunState), Error> {
         let Ready { state, ledger, settled, .. } = ready;
         // A kernel that keeps lost bytes to itself is not asked about all files at once.
-        let each = match self.options.durability {
-            Durability::Each => true,
-            Durability::Batch => self.disk.is_system() && !sync_reports_errors(),
-            Durability::None => false,
+        let durability = match self.options.durability {
+            Durability::Batch if self.disk.is_system() && !sync_reports_errors() => Durability::Each,
+            asked => asked,
         };
         let findings = FindingsLog::open(&*self.disk, &self.directory().findings_path(), state.findings_bytes)?;
         let reader = EntryReader::new(
@@ -261,13 +260,13 @@ impl Session<'_> {
             transformer,
             mode: self.options.transform.mode,
             break_links: self.options.break_links,
-            synced: each,
+            synced: durability == Durability::Each,
             named,
         };
         let books = Books { state, findings, ledger, checkpoint: self.held.checkpoint.clone() };
         let places = (self.tree.clone(), self.file_system.clone());
         let pending_max = self.options.checkpoint_interval_records;
-        let replacer = Arc::new(Replacer::new(self.disk.clone(), places, each, books, pending_max));
+        let replacer = Arc::new(Replacer::new(self.disk.clone(), places, durability, books, pending_max));
         let observer = self.control.observer;
         observer.observe(&Event::PhaseStarted { phase: Phase::Run, records_expected: None, bytes_expected: None });
         let mut writer = GroupWriter::new(replacer.clone());

@@ -153,6 +153,11 @@ impl RootDirectory for SimulatedDirectory {
         self.0.run("rename without replacing", from.as_ref(), |state, path| state.rename(path, &to, false))
     }
 
+    fn exchange(&self, a: &OsStr, b: &OsStr) -> Result<(), DiskError> {
+        let b = self.0.path.join(b);
+        self.0.run("exchange", a.as_ref(), |state, path| state.exchange(path, &b))
+    }
+
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError> {
         self.0.run("remove file", name.as_ref(), |state, path| state.remove_file(path))
     }

@@ -23,10 +23,12 @@ pub enum InjectedFault {
     /// A sync of a file loses what of it was not synced, one of the file system what of any file was not, with an
     /// input/output error.
     FailedSync,
+    /// Nothing happens, with `InvalidInput`: what file systems answer that have no such operation.
+    Missing,
 }
 
 impl InjectedFault {
-    /// Every fault.
+    /// Every fault of a disk that has all operations.
     pub const ALL: [Self; 4] = [Self::Eio, Self::Enospc, Self::ShortWrite, Self::FailedSync];
 }
 
@@ -100,6 +102,7 @@ impl State {
     fn fail(&mut self, kind: InjectedFault, label: String, effect: Effect) -> io::Result<()> {
         let error = match (kind, effect) {
             (InjectedFault::Enospc, _) => libc::ENOSPC,
+            (InjectedFault::Missing, _) => libc::EINVAL,
             (InjectedFault::ShortWrite, Effect::Change(file, Change::Write { offset, bytes })) => {
                 let bytes = bytes[..bytes.len() / 2].into();
                 self.record(format!("{label}, half of it"), Effect::Change(file, Change::Write { offset, bytes }));
