@@ -1,6 +1,6 @@
 //! A whole migration: from the walk through the source to the published store, resumable at every point.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -209,6 +209,8 @@ impl Session<'_> {
     /// Checks that an earlier run belongs to the plan and brings its stage up to what stands at the target.
     fn resume(&self, mut state: RunState, plan: &Plan) -> Result<RunState, Error> {
         check_resumable(&self.held.checkpoint, &state, plan)?;
+        // A restart that died has not discarded the run after all.
+        self.move_map(self.paths.earlier_map(&state.run_id), self.paths.map())?;
         if state.stage == Stage::Published && !is_live(&*self.disk, self.paths, &state)? {
             // A merge or a put after the run changes the index; only a target that is gone is to be made again.
             if self.disk.kind(self.paths.target())?.is_none() {
@@ -241,17 +243,26 @@ impl Session<'_> {
     }
 
     /// Gives the map of an earlier run a name of its own: nothing else leads from the old keys of that run to objects of
-    /// the target. The reverse file goes first, for it can be made again.
+    /// the target. A reverse file alone belongs to no map.
     fn keep_map(&self) -> Result<(), Error> {
+        let map = self.paths.map();
+        if self.disk.kind(&map)?.is_none() {
+            return Ok(());
+        }
         let state = self.held.readable_state::<RunState>(&*self.disk)?;
         let run_id = state.map_or_else(|| uuid::Uuid::now_v7().to_string(), |state| state.run_id);
-        let (map, kept) = (self.paths.map(), self.paths.earlier_map(&run_id));
-        for (from, to) in [(reverse_path(&map), reverse_path(&kept)), (map, kept)] {
+        self.move_map(map, self.paths.earlier_map(&run_id))
+    }
+
+    /// The reverse file goes first, for it can be made again.
+    fn move_map(&self, map: PathBuf, to: PathBuf) -> Result<(), Error> {
+        for (from, to) in [(reverse_path(&map), reverse_path(&to)), (map, to)] {
             if self.disk.kind(&from)?.is_some() {
                 self.disk.rename(&from, &to)?;
+                self.disk.sync_directory(self.paths.run_directory().path())?;
             }
         }
-        Ok(self.disk.sync_directory(self.paths.run_directory().path())?)
+        Ok(())
     }
 
     /// Removes what an earlier run has made and not published.
