@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::key::Key;
-use super::map::{EARLIER_MAP_PREFIX, EARLIER_MAP_SUFFIX, MAP_NAME};
+use super::map::{MAP_NAME, earlier_map_name};
 use super::record::ObjectRecord;
 use crate::migration::{Error, RunDirectory};
 
@@ -100,7 +100,7 @@ impl TargetPaths {
 
     /// The map of an earlier migration into the same store.
     pub fn earlier_map(&self, run_id: &str) -> PathBuf {
-        self.state.join(format!("{EARLIER_MAP_PREFIX}{run_id}{EARLIER_MAP_SUFFIX}"))
+        self.state.join(earlier_map_name(run_id))
     }
 
     /// Place of a verification.

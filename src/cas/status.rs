@@ -176,7 +176,7 @@ fn kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<Vec<Kept>, Error> {
         (paths.scratch(), "scratch files"),
         (paths.verification(), "the place of a verification"),
     ];
-    let earlier = earlier_maps(&paths.map())?.into_iter().map(|path| (path, "the map of an earlier migration"));
+    let earlier = earlier_maps(disk, &paths.map())?.into_iter().map(|path| (path, "the map of an earlier migration"));
     let mut found = Vec::new();
     for (path, what) in parts.into_iter().chain(earlier) {
         let bytes = match disk.kind(&path)? {

@@ -161,17 +161,17 @@ mod tests {
 
     #[test]
     fn it_is_the_same_disk() {
-        let disk = without_sync(Arc::new(SimulatedDisk::with_directories(&[Path::new("/root")])));
-        disk_contract(&*disk, Path::new("/root"));
+        let disk = without_sync(Arc::new(SimulatedDisk::with_directories(&[Path::new("/top")])));
+        disk_contract(&*disk, Path::new("/top"));
     }
 
     #[test]
     fn nothing_is_synced() {
-        let inner = Arc::new(SimulatedDisk::with_directories(&[Path::new("/root")]));
+        let inner = Arc::new(SimulatedDisk::with_directories(&[Path::new("/top")]));
         let disk = without_sync(inner.clone());
-        replace_file(&*disk, Path::new("/root/file"), b"x").unwrap();
-        disk.file_system(Path::new("/root")).unwrap().sync().unwrap();
+        replace_file(&*disk, Path::new("/top/file"), b"x").unwrap();
+        disk.file_system(Path::new("/top")).unwrap().sync().unwrap();
         let image = inner.crash_image(inner.operations(), CrashFault::UnsyncedDropped);
-        assert_eq!(image.kind(Path::new("/root/file")).unwrap(), None);
+        assert_eq!(image.kind(Path::new("/top/file")).unwrap(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The lines of the ledger brought together by file, in bounded memory: a tree that was migrated and taken back many
+//! The lines of the ledger brought together by the file that they name, in bounded memory: a tree that was migrated and taken back many
 //! times has many lines of each file, far from each other.
 
 use std::os::unix::ffi::OsStrExt;
@@ -58,8 +58,10 @@ impl<'a> ByFile<'a> {
         loop {
             let next = noted.next()?;
             if next.is_none_or(|record| record[..DIGEST_BYTES] != digest) {
-                choose(&of_file, &mut picked);
-                of_file.clear();
+                if !of_file.is_empty() {
+                    choose(&of_file, &mut picked);
+                    of_file.clear();
+                }
                 for (line, mark) in picked.drain(..) {
                     chosen.push(chosen_record(line, mark))?;
                 }
@@ -128,13 +130,13 @@ mod tests {
         }
         let mut groups = 0;
         let choose = |of_file: &[Noted], picked: &mut Vec<(u64, u8)>| {
-            groups += usize::from(!of_file.is_empty());
+            groups += 1;
             assert!(of_file.windows(2).all(|pair| pair[0].line + files == pair[1].line));
             assert!(of_file.iter().all(|noted| noted.about == noted.line / 2));
             picked.extend(of_file.iter().skip(1).map(|noted| (noted.line, noted.mark)));
         };
         let mut chosen = by_file.choose(choose).unwrap();
-        assert_eq!(groups as u64, files);
+        assert_eq!(groups, files);
         for line in (1..=lines + 1).filter(|line| line % 3 > 0) {
             let expected = (line > files && line <= lines).then_some((line % 7) as u8);
             assert_eq!(chosen.mark(line).unwrap(), expected, "line {line}");

@@ -65,6 +65,7 @@ pub mod state;
 pub mod status;
 pub mod survey;
 pub mod verify;
+mod verify_ledger;
 
 pub use assess::MANIFEST_BYTES_MAX;
 pub use checksum::Checksum;

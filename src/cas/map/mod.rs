@@ -37,10 +37,9 @@ mod rows;
 mod writer;
 
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{DiskError, parent_of};
+use crate::durable::{Disk, parent_of};
 use crate::migration::Error;
 
 pub use check::MapCheck;
@@ -52,10 +51,8 @@ pub use writer::{MapSummary, MapWriter};
 
 /// Name of the map of a migration.
 pub const MAP_NAME: &str = "key-map.tsv";
-/// Around the id of a run, the name of the map of an earlier migration into the same store.
-pub const EARLIER_MAP_PREFIX: &str = "key-map-";
-/// See [`EARLIER_MAP_PREFIX`].
-pub const EARLIER_MAP_SUFFIX: &str = ".tsv";
+const EARLIER_MAP_PREFIX: &str = "key-map-";
+const EARLIER_MAP_SUFFIX: &str = ".tsv";
 
 /// The map of the migration that made the store at `store`: `<store>.migration/key-map.tsv`. `None` if the path does
 /// not end in a name.
@@ -66,25 +63,21 @@ pub fn map_of_store(store: &Path) -> Option<PathBuf> {
 }
 
 /// The maps of earlier migrations beside the last one, the latest first: ids of runs begin with their time.
-pub fn earlier_maps(map: &Path) -> Result<Vec<PathBuf>, Error> {
+pub fn earlier_maps(disk: &dyn Disk, map: &Path) -> Result<Vec<PathBuf>, Error> {
     let directory = parent_of(map);
-    let failed = |error| DiskError::new("list", directory, error);
-    let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        if path.file_name().is_some_and(is_earlier_map) {
-            found.push(path);
-        }
+    if disk.kind(directory)?.is_none() {
+        return Ok(Vec::new());
     }
-    found.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(found)
+    let entries = disk.list(directory)?.into_iter().rev().filter(|entry| is_earlier_map(&entry.name));
+    Ok(entries.map(|entry| directory.join(entry.name)).collect())
 }
 
-/// True if this is the name of the map of an earlier migration.
+/// Name of the map of an earlier migration into the same store.
+pub fn earlier_map_name(run_id: &str) -> String {
+    format!("{EARLIER_MAP_PREFIX}{run_id}{EARLIER_MAP_SUFFIX}")
+}
+
+/// True if this is an [`earlier_map_name`].
 pub fn is_earlier_map(name: &OsStr) -> bool {
     let name = name.to_str().unwrap_or_default();
     name.starts_with(EARLIER_MAP_PREFIX) && name.ends_with(EARLIER_MAP_SUFFIX)

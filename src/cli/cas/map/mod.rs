@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::cas::map::{KeyMap, earlier_maps, map_of_store};
 use crate::cli::verbs::verbs;
+use crate::durable::RealDisk;
 use crate::migration::Error;
 
 verbs! {
@@ -48,7 +49,7 @@ impl MapArgs {
     /// The map, and behind it those of earlier migrations into the same store, if it is named by that.
     pub fn paths(&self) -> Result<Vec<PathBuf>, Error> {
         let map = self.path()?;
-        let mut maps = if self.target.is_some() { earlier_maps(&map)? } else { Vec::new() };
+        let mut maps = if self.target.is_some() { earlier_maps(&RealDisk, &map)? } else { Vec::new() };
         // A migration that has not ended has none yet.
         if maps.is_empty() || map.exists() {
             maps.insert(0, map);
