@@ -8,7 +8,7 @@ mod db_common;
 use std::fs;
 
 use db_common::{Db, Engine, on_both};
-use haul::db::{Database, Target};
+use haul::db::Database;
 
 on_both! {
     five_hundred_files_apply_once
@@ -215,11 +215,7 @@ fn of_two_processes_one_works(db: &Db) {
 
 fn a_held_lock_names_its_owner(db: &Db) {
     tables(db, 1);
-    let target = match db.engine {
-        Engine::Sqlite => Target::Sqlite(db.file()),
-        Engine::Postgres => Target::parse(db.url()).unwrap(),
-    };
-    let mut holder: Box<dyn Database> = target.open().unwrap();
+    let mut holder: Box<dyn Database> = db.target().open().unwrap();
     let owner = format!("pid {} on here", std::process::id());
     holder.try_lock("haul_migrations", &owner).unwrap().unwrap();
     for verb in ["migrate", "rollback --to 0 --yes", "baseline 1", "migrate --lock-timeout 1"] {
@@ -522,8 +518,6 @@ fn the_ledger_can_have_another_name(db: &Db) {
 
 fn a_stopped_run_goes_on(db: &Db) {
     use haul::db::runner::MigrateRequest;
-    use haul::db::script::read_directory;
-    use haul::db::{Runner, RunnerOptions};
     use haul::pipeline::{Control, Event, Observer, StopToken};
 
     /// Asks for a stop after the first migration.
@@ -537,12 +531,7 @@ fn a_stopped_run_goes_on(db: &Db) {
     }
 
     tables(db, 3);
-    let target = match db.engine {
-        Engine::Sqlite => Target::Sqlite(db.file()),
-        Engine::Postgres => Target::parse(db.url()).unwrap(),
-    };
-    let migrations = read_directory(target.dialect(), &db.migrations()).unwrap();
-    let mut runner = Runner::new(target.open().unwrap(), migrations, RunnerOptions::default()).unwrap();
+    let mut runner = db.runner();
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &StopAfterFirst(stop.clone()) };
     let end = runner.migrate(&MigrateRequest::default(), &control).unwrap();

@@ -10,8 +10,6 @@ use std::time::Duration;
 use cli_common::Done;
 use db_common::{Db, Engine, on_both};
 use haul::db::runner::{MigrateRequest, RunEnd};
-use haul::db::script::read_directory;
-use haul::db::{Runner, RunnerOptions, Target};
 use haul::pipeline::{Control, Event, Observer, StopToken};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -66,12 +64,7 @@ fn migrate_until(db: &Db, pages: u64) -> RunEnd {
             }
         }
     }
-    let target = match db.engine {
-        Engine::Sqlite => Target::Sqlite(db.file()),
-        Engine::Postgres => Target::parse(db.url()).unwrap(),
-    };
-    let migrations = read_directory(target.dialect(), &db.migrations()).unwrap();
-    let mut runner = Runner::new(target.open().unwrap(), migrations, RunnerOptions::default()).unwrap();
+    let mut runner = db.runner();
     let stop = StopToken::new();
     let observer = StopAfter(stop.clone(), pages, 0.into());
     runner.migrate(&MigrateRequest::default(), &Control { stop: &stop, observer: &observer }).unwrap()

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use db_common::{Db, Engine, on_both};
 use haul::db::runner::MigrateRequest;
-use haul::db::{Migrations, Runner, RunnerOptions, Target};
+use haul::db::{Migrations, Runner, RunnerOptions};
 use haul::pipeline::{Control, Silent, StopToken};
 
 /// Where a feature is promised, or known from.
@@ -330,10 +330,7 @@ fn lint_finds_what_may_hurt(db: &Db) {
 
 fn an_application_embeds_its_migrations(db: &Db) {
     let texts = [("001_a.sql", "-- Up\nCREATE TABLE a (a INT);\n"), ("002_b.sql", "-- Up\nCREATE TABLE b (a INT);\n")];
-    let target = match db.engine {
-        Engine::Sqlite => Target::Sqlite(db.file()),
-        Engine::Postgres => Target::parse(db.url()).unwrap(),
-    };
+    let target = db.target();
     for applied in [2, 0] {
         let migrations = Migrations::from_texts(target.dialect(), texts).unwrap();
         let mut runner = Runner::new(target.open().unwrap(), migrations, RunnerOptions::default()).unwrap();

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ::postgres::{Client, NoTls, SimpleQueryMessage};
+use haul::db::script::read_directory;
+use haul::db::{Runner, RunnerOptions, Target};
 use serde_json::Value;
 
 use crate::cli_common::{Done, HAUL};
@@ -73,6 +75,21 @@ impl Db {
     /// The file of a SQLite database.
     pub fn file(&self) -> PathBuf {
         self.path().join("x.db")
+    }
+
+    /// The database, as the library takes it.
+    pub fn target(&self) -> Target {
+        match self.engine {
+            Engine::Sqlite => Target::Sqlite(self.file()),
+            Engine::Postgres => Target::parse(&self.url).expect("an address"),
+        }
+    }
+
+    /// A runner of the migrations in the directory.
+    pub fn runner(&self) -> Runner {
+        let target = self.target();
+        let migrations = read_directory(target.dialect(), &self.migrations()).expect("migrations");
+        Runner::new(target.open().expect("a database"), migrations, RunnerOptions::default()).expect("a runner")
     }
 
     pub fn migrations(&self) -> PathBuf {
