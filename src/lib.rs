@@ -56,4 +56,5 @@ pub mod manifest;
 pub mod migration;
 pub mod observe;
 pub mod pipeline;
+pub mod requiem;
 pub mod space;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::key::Key;
+use crate::cas::key::Key;
 
 /// What a digest is of; the prefix keeps digests of different things apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

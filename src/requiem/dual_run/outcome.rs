@@ -1,24 +1,24 @@
 //! What a program says of a run, in the result that it wrote.
 
-use crate::cas::json::{Json, Reading};
+use crate::requiem::json::{Json, Reading};
 
 /// What is compared of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outcome {
-    pub(super) ok: bool,
-    pub(super) exit_code: i64,
+pub(crate) struct Outcome {
+    pub(crate) ok: bool,
+    pub(crate) exit_code: i64,
     /// The bytes that the command wrote, as far as the program kept them.
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
     /// As it stands there: a digest, whatever it is made by, or nothing.
-    pub(super) request_digest: String,
-    pub(super) result_digest: String,
-    pub(super) truncated: bool,
+    pub(crate) request_digest: String,
+    pub(crate) result_digest: String,
+    pub(crate) truncated: bool,
 }
 
 impl Outcome {
     /// Reads a result; the error goes on after "a result that".
-    pub(super) fn read(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn read(text: &[u8]) -> Result<Self, String> {
         let json = Json::parse(text).map_err(|error| format!("is no JSON document: {error}"))?;
         let lacks = |name: &str| format!("has no {name:?} that can be read");
         let bytes = |name: &str| json.get(name)?.string(Reading::Standard);

@@ -119,7 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cas::json::{Json, Reading};
+    use crate::requiem::json::{Json, Reading};
 
     #[test]
     fn members_are_written_compactly() {

@@ -1,8 +1,8 @@
 //! The digests of the specification: facts, against which every path of this program is held.
 
 use super::{Function, Input, Vector};
-use crate::cas::domain::Domain;
 use crate::cas::key::{Algorithm, Key};
+use crate::requiem::hash_domain::Domain;
 
 /// Order of the digests of a text, up to the domains, which follow in the order of [`Domain::ALL`].
 const TEXT_ALGORITHMS: [Algorithm; 3] = [Algorithm::Blake3, Algorithm::Sha256, Algorithm::Blake2s];

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{OUTPUTS_MAX, REQUEST_BYTES_MAX, Request, SCHEDULER_MODE, string_members, string_of, strings_in};
-use crate::cas::json::Json;
+use crate::requiem::json::Json;
 
 /// The keys of a policy that the reference reads.
 const POLICY_KEYS: [&str; 5] = ["mode", "scheduler_mode", "time_mode", "deterministic", "allow_outside_workspace"];

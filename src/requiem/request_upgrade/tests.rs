@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cas::request::NoteKind;
 use crate::durable::RealDisk;
+use crate::requiem::request::NoteKind;
 
 const PLAIN: UpgradeOptions = UpgradeOptions { move_scheduler_mode: false };
 const MOVING: UpgradeOptions = UpgradeOptions { move_scheduler_mode: true };

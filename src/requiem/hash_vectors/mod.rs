@@ -11,8 +11,8 @@ pub use built_in::built_in;
 pub use file::{PATTERN_LEN_BYTES_MAX, read_vectors};
 pub use run::{DigestsByPath, HashReport, Mismatch, run};
 
-use super::domain::Domain;
-use super::key::{Algorithm, Key};
+use super::hash_domain::Domain;
+use crate::cas::key::{Algorithm, Key};
 
 /// One digest that must come out.
 #[derive(Debug, Clone, PartialEq, Eq)]

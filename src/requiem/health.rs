@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::digest::key_of;
-use super::key::Algorithm;
-use super::record::Encoding;
+use crate::cas::digest::key_of;
+use crate::cas::key::Algorithm;
+use crate::cas::record::Encoding;
 
 /// Keys of content `hello`, from the specification: a primitive that is broken answers otherwise.
 const HELLO: [(Algorithm, &str); 4] = [

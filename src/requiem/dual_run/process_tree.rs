@@ -13,7 +13,7 @@ const LOOKS_MAX: usize = 32;
 /// found.
 ///
 /// `root` leads its group and is not reaped.
-pub(super) fn kill_tree(root: Pid) {
+pub(crate) fn kill_tree(root: Pid) {
     // Stopped first, so that nothing is started that was not seen. Who is gone already needs no signal.
     let _ = kill_process_group(root, Signal::STOP);
     let mut found = BTreeSet::new();
@@ -73,7 +73,7 @@ fn parent_in(stat: &[u8]) -> Option<RawPid> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
     use std::time::Duration;
@@ -81,7 +81,7 @@ pub(super) mod tests {
     use super::*;
 
     /// True once the process is gone or only waits to be reaped.
-    pub(in crate::cas::dual_run) fn is_gone(pid: &str) -> bool {
+    pub(in crate::requiem::dual_run) fn is_gone(pid: &str) -> bool {
         let is_there = || {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit(')').next().is_some_and(|fields| !fields.is_empty() && !fields.starts_with(" Z"))

@@ -7,12 +7,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Upgrade;
-use crate::cas::input::{INPUT_BYTES_MAX, Input, reason};
 use crate::durable::{
     Disk, DiskError, EntryKind, create_directory_durable, parent_of, read_file, replace_file_with, temporary_name,
     write_synced_file,
 };
 use crate::migration::Error;
+use crate::requiem::small_file::{INPUT_BYTES_MAX, Input, reason};
 
 /// What stands behind the name of a file that holds what a request was.
 const BACKUP_SUFFIX: &str = ".haul-backup";

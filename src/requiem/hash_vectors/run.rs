@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{Function, Vector};
 use crate::cas::digest::{CAS_PREFIX, Content, ContentHasher};
-use crate::cas::domain::digest;
 use crate::cas::key::{Algorithm, Key};
+use crate::requiem::hash_domain::digest;
 
 /// Lengths of pieces: below, at and beside the block of 64 bytes and the chunk of 1024.
 const PIECES_BYTES: [usize; 6] = [3, 61, 64, 1021, 1025, 4099];
@@ -154,7 +154,7 @@ fn streamed(function: Function, content: Content<'_>, piece_bytes: usize) -> Key
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cas::hash_vectors::built_in;
+    use crate::requiem::hash_vectors::built_in;
 
     #[test]
     fn every_built_in_vector_comes_out_by_every_path() {

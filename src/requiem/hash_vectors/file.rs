@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Function, Input, Vector};
-use crate::cas::domain::Domain;
-use crate::cas::json::{Json, Member, Reading};
 use crate::cas::key::{Algorithm, Key};
 use crate::migration::Error;
+use crate::requiem::hash_domain::Domain;
+use crate::requiem::json::{Json, Member, Reading};
 
 /// Longest pattern that is made.
 pub const PATTERN_LEN_BYTES_MAX: u32 = 16 << 20;

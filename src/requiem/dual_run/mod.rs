@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use self::outcome::Outcome;
 use self::process::{Failure, Limits, run_to_its_end};
-use super::input::Input;
+use super::small_file::Input;
 use crate::durable::{Disk, DiskError, EntryKind, parent_of, remove_tree, replace_file};
 use crate::migration::Error;
 use crate::pipeline::StopToken;

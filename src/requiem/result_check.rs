@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::canonical::CanonicalObject;
-use super::digest::key_of;
-use super::domain::{Domain, digest};
-use super::input::{Input, reason};
+use super::canonical_json::CanonicalObject;
+use super::hash_domain::{Domain, digest};
 use super::json::{Json, Reading};
-use super::key::{Algorithm, Key};
+use super::small_file::{Input, reason};
+use crate::cas::digest::key_of;
+use crate::cas::key::{Algorithm, Key};
 
 /// Digests of texts, and where the texts are.
 const TEXTS: [(&str, &str); 2] = [("stderr_digest", "stderr"), ("stdout_digest", "stdout")];

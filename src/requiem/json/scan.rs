@@ -8,7 +8,7 @@ use super::{JsonError, Reading, read_string};
 const DEPTH_MAX: usize = 128;
 
 /// Checks `text` as a whole and returns where its value begins and ends.
-pub(super) fn document(text: &[u8]) -> Result<(usize, usize), JsonError> {
+pub(crate) fn document(text: &[u8]) -> Result<(usize, usize), JsonError> {
     let mut scanner = Scanner { text, at: 0 };
     scanner.skip_blanks();
     let start = scanner.at;
@@ -184,13 +184,13 @@ impl Scanner<'_> {
 }
 
 /// Where the first byte from `at` on stands that is no blank.
-pub(super) fn after_blanks(text: &[u8], at: usize) -> usize {
+pub(crate) fn after_blanks(text: &[u8], at: usize) -> usize {
     let blanks = text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     at + blanks.count()
 }
 
 /// Where the value that begins at `at` ends, in a text that was checked.
-pub(super) fn value_end(text: &[u8], at: usize) -> usize {
+pub(crate) fn value_end(text: &[u8], at: usize) -> usize {
     match text[at] {
         b'"' => string_end(text, at),
         b'{' | b'[' => container_end(text, at),

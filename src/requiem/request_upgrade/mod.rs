@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::input::{Input, reason};
 use super::json::Json;
 use super::json::edit::{append_member, remove_member};
-use super::key::Key;
 use super::request::{Note, POLICY, Request, RequestFault, SCHEDULER_MODE, SchedulerMode, fault, mode_of};
+use super::small_file::{Input, reason};
+use crate::cas::key::Key;
 use crate::migration::Error;
 
 pub use destination::{Destination, DryRun, InPlace, OutDir, Put, backup_path};

@@ -4,10 +4,10 @@ mod notes;
 
 use std::borrow::Cow;
 
-use super::canonical::CanonicalObject;
-use super::domain::{Domain, digest};
+use super::canonical_json::CanonicalObject;
+use super::hash_domain::{Domain, digest};
 use super::json::{Json, JsonError, Member, Reading};
-use super::key::Key;
+use crate::cas::key::Key;
 
 pub use notes::{Note, NoteKind};
 
@@ -16,8 +16,8 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Most outputs that it takes.
 pub const OUTPUTS_MAX: usize = 256;
 /// Names that matter here.
-pub(super) const POLICY: &str = "policy";
-pub(super) const SCHEDULER_MODE: &str = "scheduler_mode";
+pub(crate) const POLICY: &str = "policy";
+pub(crate) const SCHEDULER_MODE: &str = "scheduler_mode";
 
 /// A text that is no request, or one that is not to be touched, with the offset at which that shows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +148,7 @@ impl<'a> Request<'a> {
 }
 
 /// The mode that a value names.
-pub(super) fn mode_of(value: Option<Json<'_>>) -> Result<Option<SchedulerMode>, RequestFault> {
+pub(crate) fn mode_of(value: Option<Json<'_>>) -> Result<Option<SchedulerMode>, RequestFault> {
     let Some(value) = value else { return Ok(None) };
     match string_of(Some(value)).as_deref() {
         Some(b"turbo") => Ok(Some(SchedulerMode::Turbo)),
@@ -157,7 +157,7 @@ pub(super) fn mode_of(value: Option<Json<'_>>) -> Result<Option<SchedulerMode>, 
     }
 }
 
-pub(super) fn fault<T>(json: Json<'_>, what: impl Into<String>) -> Result<T, RequestFault> {
+pub(crate) fn fault<T>(json: Json<'_>, what: impl Into<String>) -> Result<T, RequestFault> {
     Err(RequestFault { offset: json.offset() as u64, what: what.into() })
 }
 
