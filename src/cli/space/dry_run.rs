@@ -14,7 +14,7 @@ use crate::cli::output;
 use crate::cli::watch::Watch;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Finding, OutcomeCounts, exit};
-use crate::space::dry_run::{DryRunEnd, dry_run};
+use crate::space::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 

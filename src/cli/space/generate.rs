@@ -17,7 +17,7 @@ use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
 use crate::space::generate::GenerateOptions;
-use crate::space::generated::{GeneratedSpace, generate_space};
+use crate::space::generate::write::{GeneratedSpace, generate_space};
 
 /// `haul space generate`
 #[derive(Args)]

@@ -22,10 +22,10 @@ use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, OutcomeCounts, Stage, exit};
 use crate::observe::Scope;
+use crate::space::migrate::plan::Plan;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::{MigrateOptions, Start};
 use crate::space::paths::SpacePaths;
-use crate::space::plan::Plan;
 use crate::space::verify::Depth;
 
 /// Values of `--verify`.

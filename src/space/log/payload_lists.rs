@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bincode1::{Cursor, DecodeError};
+use super::bincode_reader::{Cursor, DecodeError};
 
 /// A list of strings, checked and borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl<'a> PairList<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bincode1::put;
+    use super::super::bincode_reader::put;
     use super::*;
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<u8> {

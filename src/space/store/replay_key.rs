@@ -1,7 +1,7 @@
 //! What the replay needs to know of a record, as a key that sorts into the order in which it is decided.
 
-use super::policy::Duplicates;
-use super::store::layout::{Row, RowKind};
+use super::layout::{Row, RowKind};
+use crate::space::policy::Duplicates;
 
 /// Bytes of an encoded [`Candidate`].
 pub const CANDIDATE_BYTES: usize = 74;

@@ -1,8 +1,8 @@
 //! Episodes and memories for tests: plain ones, and arbitrary ones with every field in play.
 
-use super::bincode1::EMBEDDING_BYTES;
-use super::episode::Episode;
-use super::memory::Memory;
+use crate::space::log::bincode_reader::EMBEDDING_BYTES;
+use crate::space::log::episode::Episode;
+use crate::space::log::memory::Memory;
 
 const WHEN: &str = "2024-01-02T03:04:05.123456Z";
 const RECALL: &str = "2024-01-03T00:00:00.500Z";
@@ -64,9 +64,9 @@ pub use arbitrary::{any_episode, any_memory};
 #[cfg(test)]
 mod arbitrary {
     use super::*;
-    use crate::space::decay::DecayFunction;
-    use crate::space::provenance::Provenance;
-    use crate::space::timestamp::Timestamp;
+    use crate::space::log::decay::DecayFunction;
+    use crate::space::log::provenance::Provenance;
+    use crate::space::log::timestamp::Timestamp;
     use proptest::collection::vec;
     use proptest::option;
     use proptest::prelude::*;

@@ -2,12 +2,15 @@
 //!
 //! The work goes through the engine, so it is parallel, limited, resumable and can be stopped.
 
+pub(crate) mod ids;
+pub mod run;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::convert::hash_range;
-use super::id_check::check_ids;
-use super::source::WalSource;
+use self::ids::check_ids;
+use super::log::source::WalSource;
+use super::migrate::convert::hash_range;
 use super::store::block_view::{AlignedBytes, Block};
 use super::store::layout::{DIGEST_BYTES, NO_SEGMENT, SEGMENT_HEADER_BYTES, TableEntry, segment_header};
 use super::store::manifest::hex;

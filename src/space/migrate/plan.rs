@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::options::MigrateOptions;
-use super::policy::Policies;
-use super::source::WalSource;
-use super::state::CHECKPOINT_KIND;
-use super::store::layout::{BLOCK_RECORDS_MAX, FORMAT_VERSION, ID_ENTRY_BYTES};
-use super::wal::{HEADER_BYTES, WalHeader};
 use crate::migration::{Error, PlannedFile, plan_digest};
+use crate::space::log::source::WalSource;
+use crate::space::log::wal::{HEADER_BYTES, WalHeader};
+use crate::space::options::MigrateOptions;
+use crate::space::policy::Policies;
+use crate::space::state::CHECKPOINT_KIND;
+use crate::space::store::layout::{BLOCK_RECORDS_MAX, FORMAT_VERSION, ID_ENTRY_BYTES};
 
 /// Records that a plan looks at to estimate the mean size.
 const SAMPLE_RECORDS: u64 = 1_000;
@@ -59,7 +59,11 @@ pub struct Plan {
 }
 
 /// Makes the plan of migrating `source`.
-pub fn plan(space: &super::paths::SpacePaths, source: &WalSource, options: &MigrateOptions) -> Result<Plan, Error> {
+pub fn plan(
+    space: &crate::space::paths::SpacePaths,
+    source: &WalSource,
+    options: &MigrateOptions,
+) -> Result<Plan, Error> {
     let files: Vec<_> =
         source.names().iter().zip(source.files()).map(|(name, file)| planned_file(name, file)).collect();
     let digest = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &files, &options.decisive_text());
@@ -69,7 +73,7 @@ pub fn plan(space: &super::paths::SpacePaths, source: &WalSource, options: &Migr
         + source_bytes / 1000 * STORE_OVERHEAD_PERMILLE
         + records_estimated * ID_ENTRY_BYTES as u64
         + (records_estimated / BLOCK_RECORDS_MAX as u64 + 2) * 8192;
-    let scratch_bytes = records_estimated * super::candidate::CANDIDATE_BYTES as u64;
+    let scratch_bytes = records_estimated * crate::space::store::replay_key::CANDIDATE_BYTES as u64;
     Ok(Plan {
         source: source.directory().display().to_string(),
         valid_space_name: space.has_valid_name(),

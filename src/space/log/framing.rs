@@ -3,12 +3,12 @@
 //! Where an extent ends depends on the file and the policy alone, and cutting can begin again at the end of any
 //! extent with the same result: a resumed run makes the same blocks.
 
-use super::damage::{self, Damage};
-use super::policy::Corruption;
-use super::store::layout::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX, RegionKind};
 use super::wal::{HEADER_BYTES, HeaderError, WalHeader};
 use crate::durable::SourceFile;
 use crate::migration::Error;
+use crate::space::damage::{self, Damage};
+use crate::space::policy::Corruption;
+use crate::space::store::layout::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX, RegionKind};
 
 /// A complete record: its header and where it stands in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,25 +5,25 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
-use super::bincode1::DecodeError;
-use super::episode::{EpisodeView, RangeCheck};
-use super::framing::{Content, Extent, Frame, Region};
-use super::memory::MemoryView;
-use super::node::clamp_unit;
-use super::node_id::{id_digest, node_id};
-use super::policy::{Corruption, OutOfRange, Policies, TornTail, Undecodable, Updates};
-use super::reader::{Batch, Cursor};
-use super::store::block::{Entry, Origin, block_bytes_max, encode_block};
-use super::store::layout::{
+use crate::durable::SourceFile;
+use crate::migration::{Error, Finding, Severity, SourceBytes};
+use crate::pipeline::Converter;
+use crate::space::log::bincode_reader::DecodeError;
+use crate::space::log::episode::{EpisodeView, RangeCheck};
+use crate::space::log::framing::{Content, Extent, Frame, Region};
+use crate::space::log::memory::MemoryView;
+use crate::space::log::node_id::{id_digest, node_id};
+use crate::space::log::reader::{Batch, Cursor};
+use crate::space::log::wal::{EntryKind, HEADER_BYTES};
+use crate::space::outcome::{Counts, Outcome, RefusalReason, SkipReason};
+use crate::space::policy::{Corruption, OutOfRange, Policies, TornTail, Undecodable, Updates};
+use crate::space::store::block::{Entry, Origin, block_bytes_max, encode_block};
+use crate::space::store::layout::{
     BLOCK_REBUILDS_SOURCE, DIGEST_BYTES, NO_CONTENT, NO_SEGMENT, NODE_TYPE_EPISODE, NOTE_HEADER_BYTES, NOTE_NON_FINITE,
     NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE, RegionKind, Row,
     RowKind, TableEntry,
 };
-use super::wal::{EntryKind, HEADER_BYTES};
-use crate::durable::SourceFile;
-use crate::migration::{Error, Finding, Severity, SourceBytes};
-use crate::pipeline::Converter;
-use crate::space::outcome::{Counts, Outcome, RefusalReason, SkipReason};
+use crate::space::store::node::clamp_unit;
 
 /// One extent, encoded: its table entry (segment and offset are set by the writer) and where its block lies in the
 /// batch's buffer.
@@ -355,7 +355,7 @@ impl BatchConversion<'_> {
         row.embedding_offset = U32::new(view.embedding_offset as u32);
         if let Some(content) = view.content {
             // The content stands behind the embedding, which the heap entry leaves out.
-            let at = offset_within(payload, content) - super::store::layout::EMBEDDING_BYTES;
+            let at = offset_within(payload, content) - crate::space::store::layout::EMBEDDING_BYTES;
             row.content_offset = U32::new(at as u32);
             row.content_bytes = U32::new(content.len() as u32);
         } else {

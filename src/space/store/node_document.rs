@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::bincode1::{DecodeError, EMBEDDING_BYTES, RangeCheck};
-use super::decay::DecayFunction;
-use super::episode::EpisodeView;
-use super::memory::MemoryView;
 use super::node::{DualMemoryNode, MemoryNodeType};
-use super::provenance::ProvenanceView;
-use super::timestamp::{TimeView, Timestamp};
+use crate::space::log::bincode_reader::{DecodeError, EMBEDDING_BYTES, RangeCheck};
+use crate::space::log::decay::DecayFunction;
+use crate::space::log::episode::EpisodeView;
+use crate::space::log::memory::MemoryView;
+use crate::space::log::provenance::ProvenanceView;
+use crate::space::log::timestamp::{TimeView, Timestamp};
 
 /// Values of the embedding that are shown.
 const EMBEDDING_VALUES_SHOWN: usize = 8;

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
-use super::layout::{
-    INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, TABLE_ENTRY_BYTES, TABLE_MAGIC, segment_header,
-};
-use super::names::{TABLE, segment_number, segment_path};
+use super::convert::{EncodedBatch, EncodedExtent, sequence_gap};
 use crate::durable::{Disk, DiskError, DiskFile};
 use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, OutcomeCounts, Severity};
 use crate::pipeline::{Commit, Writer};
-use crate::space::convert::{EncodedBatch, EncodedExtent, sequence_gap};
 use crate::space::state::RunState;
+use crate::space::store::layout::{
+    INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, TABLE_ENTRY_BYTES, TABLE_MAGIC, segment_header,
+};
+use crate::space::store::names::{TABLE, segment_number, segment_path};
 
 const PREALLOCATE_BYTES: u64 = 64 << 20;
 

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::live::choose_store;
-use super::options::MigrateOptions;
-use super::paths::SpacePaths;
-use super::state;
-use super::store::reader::DualSpace;
-use super::verify::{CHECKPOINT_KIND, Coverage, Depth, verify_store};
+use super::{CHECKPOINT_KIND, Coverage, Depth, verify_store};
 use crate::durable::{Disk, remove_tree};
 use crate::migration::{Error, HeldRun, Place, Subset};
 use crate::pipeline::{Control, Event, Phase};
+use crate::space::current_store::choose_store;
+use crate::space::options::MigrateOptions;
+use crate::space::paths::SpacePaths;
+use crate::space::state;
+use crate::space::store::reader::DualSpace;
 
 /// How a verification ended without finding anything wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

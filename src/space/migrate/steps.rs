@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use super::convert::LogConverter;
-use super::options::MigrateOptions;
-use super::paths::SpacePaths;
-use super::reader::LogReader;
-use super::record_lookup::RecordLookup;
-use super::source::WalSource;
-use super::state::RunState;
-use super::store::index::{self, IndexInput};
-use super::store::manifest::Manifest;
-use super::store::names::MANIFEST;
-use super::store::reader::DualSpace;
-use super::store::seal::{SealInput, seal};
-use super::store::writer::{StagingPaths, StoreWriter};
-use super::verify::verify_store;
+use super::writer::{StagingPaths, StoreWriter};
 use crate::durable::{Disk, create_directory_durable, remove_tree};
 use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step, Subset, pointer};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
+use crate::space::log::reader::LogReader;
+use crate::space::log::source::WalSource;
+use crate::space::options::MigrateOptions;
+use crate::space::paths::SpacePaths;
+use crate::space::state::RunState;
+use crate::space::store::index::{self, IndexInput};
+use crate::space::store::manifest::Manifest;
+use crate::space::store::names::MANIFEST;
+use crate::space::store::reader::DualSpace;
+use crate::space::store::record_lookup::RecordLookup;
+use crate::space::store::seal::{SealInput, seal};
+use crate::space::verify::verify_store;
 
 /// Directories below the scratch directory that the index phase sorts in.
 const SCRATCH_PARTS: [&str; 3] = ["ids", "marks", "rekeyed"];

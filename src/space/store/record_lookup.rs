@@ -1,13 +1,13 @@
 //! Reads single records of the source again: for comparing duplicates and naming ids.
 
-use super::bincode1::RangeCheck;
-use super::candidate::Candidate;
-use super::episode::{EpisodeView, same_fields};
-use super::memory::MemoryView;
-use super::source::WalSource;
-use super::store::layout::RowKind;
-use super::wal::{HEADER_BYTES, WalHeader};
+use super::layout::RowKind;
+use super::replay_key::Candidate;
 use crate::migration::Error;
+use crate::space::log::bincode_reader::RangeCheck;
+use crate::space::log::episode::{EpisodeView, same_fields};
+use crate::space::log::memory::MemoryView;
+use crate::space::log::source::WalSource;
+use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 
 /// Random access to the records of a source.
 pub struct RecordLookup<'a> {

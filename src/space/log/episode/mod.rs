@@ -1,9 +1,9 @@
 //! The payload of a stored episode: record type 1, and any type that Engram does not know.
 
-pub use super::bincode1::RangeCheck;
-use super::bincode1::{Cursor, DecodeError, DecodeProblem, EMBEDDING_BYTES, OutOfRange, has_non_finite, put};
+pub use super::bincode_reader::RangeCheck;
+use super::bincode_reader::{Cursor, DecodeError, DecodeProblem, EMBEDDING_BYTES, OutOfRange, has_non_finite, put};
 use super::decay::DecayFunction;
-use super::lists::{PairList, StrList};
+use super::payload_lists::{PairList, StrList};
 use super::provenance::{Provenance, ProvenanceView};
 use super::timestamp::TimeView;
 
@@ -159,7 +159,7 @@ pub fn same_fields(one: &EpisodeView<'_>, other: &EpisodeView<'_>) -> bool {
         && one.metadata.same_map(&other.metadata)
 }
 
-pub(super) fn same_provenance(one: &Option<ProvenanceView<'_>>, other: &Option<ProvenanceView<'_>>) -> bool {
+pub(crate) fn same_provenance(one: &Option<ProvenanceView<'_>>, other: &Option<ProvenanceView<'_>>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.same_fields(other),
         (None, None) => true,
@@ -169,14 +169,14 @@ pub(super) fn same_provenance(one: &Option<ProvenanceView<'_>>, other: &Option<P
 
 /// A timestamp that Engram's reader accepts.
 #[inline]
-pub(super) fn time<'a>(cursor: &mut Cursor<'a>) -> Result<TimeView<'a>, DecodeError> {
+pub(crate) fn time<'a>(cursor: &mut Cursor<'a>) -> Result<TimeView<'a>, DecodeError> {
     let at = cursor.position();
     TimeView::parse(cursor.str()?).map_err(|error| Cursor::error(at, DecodeProblem::Timestamp(error)))
 }
 
 /// The bits of a confidence. One that Engram refuses is put into `refused` if that is empty.
 #[inline]
-pub(super) fn confidence(
+pub(crate) fn confidence(
     cursor: &mut Cursor<'_>,
     field: &'static str,
     refused: &mut Option<DecodeError>,
@@ -192,7 +192,7 @@ pub(super) fn confidence(
 
 /// What becomes of a refused value once the whole payload has proved sound.
 #[inline]
-pub(super) fn judge(refused: Option<DecodeError>, check: RangeCheck) -> Result<Option<DecodeError>, DecodeError> {
+pub(crate) fn judge(refused: Option<DecodeError>, check: RangeCheck) -> Result<Option<DecodeError>, DecodeError> {
     match (refused, check) {
         (Some(error), RangeCheck::Enforce) => Err(error),
         (refused, _) => Ok(refused),

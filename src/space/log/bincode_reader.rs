@@ -215,7 +215,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// Writes the primitives that [`Cursor`] reads.
-pub(super) mod put {
+pub(crate) mod put {
     pub fn u32(out: &mut Vec<u8>, value: u32) {
         out.extend_from_slice(&value.to_le_bytes());
     }

@@ -8,22 +8,22 @@ use rayon::slice::ParallelSliceMut;
 use serde::Serialize;
 use zerocopy::FromBytes;
 
-use super::candidate::{CANDIDATE_BYTES, Candidate};
 use super::convert::{EncodedBatch, LogConverter};
-use super::options::MigrateOptions;
-use super::paths::SpacePaths;
 use super::plan::{Plan, check_directory, plan};
-use super::policy::Duplicates;
-use super::reader::{Cursor, LogReader};
-use super::record_lookup::RecordLookup;
-use super::replay::{Replay, ReplaySink};
-use super::source::WalSource;
-use super::store::layout::{
-    BLOCK_HEADER_BYTES, ID_ENTRY_BYTES, MARK_ENTRY_BYTES, MarkKind, ROW_BYTES, Row, TABLE_ENTRY_BYTES,
-};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SourceBytes};
 use crate::pipeline::{Budget, Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+use crate::space::log::reader::{Cursor, LogReader};
+use crate::space::log::source::WalSource;
+use crate::space::options::MigrateOptions;
 use crate::space::outcome::Counts;
+use crate::space::paths::SpacePaths;
+use crate::space::policy::Duplicates;
+use crate::space::store::layout::{
+    BLOCK_HEADER_BYTES, ID_ENTRY_BYTES, MARK_ENTRY_BYTES, MarkKind, ROW_BYTES, Row, TABLE_ENTRY_BYTES,
+};
+use crate::space::store::record_lookup::RecordLookup;
+use crate::space::store::replay::{Replay, ReplaySink};
+use crate::space::store::replay_key::{CANDIDATE_BYTES, Candidate};
 
 /// What a real run would do.
 #[derive(Debug, Clone, Serialize)]
@@ -297,8 +297,8 @@ impl ReplaySink for Tally {
 mod tests {
     use super::*;
     use crate::pipeline::{Silent, StopToken};
-    use crate::space::samples::episode;
-    use crate::space::wal::encode_record;
+    use crate::space::generate::samples::episode;
+    use crate::space::log::wal::encode_record;
 
     fn space(records: &[(u32, Vec<u8>)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_rekeyed_id_that_is_taken_is_found() {
         let plain = "not a uuid";
-        let taken = crate::space::node_id::uuid_v5_of("{F47AC10B-58CC-4372-A567-0E02B2C3D479}").to_string();
+        let taken = crate::space::log::node_id::uuid_v5_of("{F47AC10B-58CC-4372-A567-0E02B2C3D479}").to_string();
         let records = [
             (1, episode("f47ac10b-58cc-4372-a567-0e02b2c3d479").encode()),
             (1, episode("{F47AC10B-58CC-4372-A567-0E02B2C3D479}").encode()),
@@ -356,7 +356,7 @@ mod tests {
         ];
         let directory = space(&records);
         let policies = crate::space::policy::Policies {
-            collisions: super::super::policy::Collisions::Rekey,
+            collisions: crate::space::policy::Collisions::Rekey,
             ..Default::default()
         };
         let end = dry(&directory, &MigrateOptions { policies, ..Default::default() });

@@ -2,11 +2,13 @@
 
 use uuid::Uuid;
 
-use super::bincode1::{Cursor, DecodeError, DecodeProblem, EMBEDDING_VALUES, embedding_bytes, embedding_values, put};
-use super::episode::{EpisodeView, time};
-use super::memory::{Memory, MemoryView};
-use super::node_id::node_id;
-use super::timestamp::Timestamp;
+use crate::space::log::bincode_reader::{
+    Cursor, DecodeError, DecodeProblem, EMBEDDING_VALUES, embedding_bytes, embedding_values, put,
+};
+use crate::space::log::episode::{EpisodeView, time};
+use crate::space::log::memory::{Memory, MemoryView};
+use crate::space::log::node_id::node_id;
+use crate::space::log::timestamp::Timestamp;
 
 /// Decay per hour of every memory that Engram makes itself: 0.1 as bits.
 const MEMORY_DECAY_RATE: u32 = 0x3DCC_CCCD;
@@ -254,10 +256,10 @@ impl Eq for DualMemoryNode {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::bincode1::RangeCheck;
-    use super::super::episode::Episode;
-    use super::super::samples::{any_episode, any_memory, episode};
     use super::*;
+    use crate::space::generate::samples::{any_episode, any_memory, episode};
+    use crate::space::log::bincode_reader::RangeCheck;
+    use crate::space::log::episode::Episode;
     use proptest::prelude::*;
 
     fn decode(bytes: &[u8]) -> Result<MemoryNodeType, DecodeError> {

@@ -2,16 +2,19 @@
 //!
 //! Every record depends on the seed and its own number alone, so a part of a space can be made without the rest.
 
+pub mod samples;
+pub mod write;
+
 use std::ops::Range;
 
 use uuid::Uuid;
 
-use super::bincode1::EMBEDDING_BYTES;
-use super::decay::DecayFunction;
-use super::episode::Episode;
-use super::provenance::Provenance;
-use super::timestamp::Timestamp;
-use super::wal::{EntryKind, append_record_with, wal_file_name};
+use super::log::bincode_reader::EMBEDDING_BYTES;
+use super::log::decay::DecayFunction;
+use super::log::episode::Episode;
+use super::log::provenance::Provenance;
+use super::log::timestamp::Timestamp;
+use super::log::wal::{EntryKind, append_record_with, wal_file_name};
 
 /// Bytes after which a chunk is handed over; it is longer by less than one record.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -316,10 +319,10 @@ mod tests {
     use std::collections::HashSet;
     use std::convert::Infallible;
 
-    use super::super::bincode1::RangeCheck;
-    use super::super::episode::EpisodeView;
-    use super::super::node_id::{node_id, spells_uuid};
-    use super::super::wal::{HEADER_BYTES, WalHeader, is_wal_name};
+    use super::super::log::bincode_reader::RangeCheck;
+    use super::super::log::episode::EpisodeView;
+    use super::super::log::node_id::{node_id, spells_uuid};
+    use super::super::log::wal::{HEADER_BYTES, WalHeader, is_wal_name};
     use super::*;
 
     fn files(options: &GenerateOptions) -> Vec<Vec<u8>> {
@@ -374,7 +377,8 @@ mod tests {
     fn embeddings_have_a_length_of_about_one() {
         for index in 0..50 {
             let episode = generated_episode(1, index);
-            let square: f32 = super::super::bincode1::embedding_values(&episode.embedding).iter().map(|v| v * v).sum();
+            let square: f32 =
+                super::super::log::bincode_reader::embedding_values(&episode.embedding).iter().map(|v| v * v).sum();
             assert!((0.85..1.15).contains(&square), "{square}");
         }
     }

@@ -1,18 +1,25 @@
 //! A whole migration: from the plan to the published store, resumable at every point.
 
+pub mod convert;
+pub mod dry_run;
+pub mod estimate;
+pub mod plan;
+pub mod steps;
+pub mod writer;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::json;
 
-use super::job::SpaceJob;
-use super::live::live_store;
+use self::plan::{Plan, check_directory, plan};
+use self::steps::SpaceJob;
+use super::current_store::live_store;
+use super::log::reader::Cursor;
+use super::log::source::WalSource;
 use super::options::{MigrateOptions, Start};
 use super::paths::SpacePaths;
-use super::plan::{Plan, check_directory, plan};
-use super::reader::Cursor;
-use super::source::WalSource;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::layout::SEGMENT_HEADER_BYTES;
 use super::store::names::{MANIFEST, POINTER_TO_LOG, STORE_PREFIX, generation, store_name};

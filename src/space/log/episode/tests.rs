@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::super::samples::{any_episode, episode};
-use super::super::timestamp::TimestampError;
 use super::*;
+use crate::space::generate::samples::{any_episode, episode};
+use crate::space::log::timestamp::TimestampError;
 
 fn problem(payload: &[u8]) -> (u64, DecodeProblem) {
     let error = EpisodeView::parse(payload, RangeCheck::Keep).unwrap_err();

@@ -2,13 +2,13 @@
 //!
 //! The rule is local to an id, so one pass over the candidates sorted by id decides everything in constant memory.
 
-use super::candidate::Candidate;
-use super::node_id::uuid_v5_of;
-use super::policy::{Collisions, Deletes, Duplicates, Policies};
+use super::layout::{MarkKind, RowKind};
 use super::record_lookup::RecordLookup;
-use super::store::layout::{MarkKind, RowKind};
+use super::replay_key::Candidate;
 use crate::migration::{Error, Finding, Severity};
+use crate::space::log::node_id::uuid_v5_of;
 use crate::space::outcome::{Counts, Outcome, SkipReason};
+use crate::space::policy::{Collisions, Deletes, Duplicates, Policies};
 
 /// Takes what the replay decides.
 pub trait ReplaySink {

@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::log::reader::{Batch, Cursor, LogReader};
+use super::log::source::WalSource;
 use super::options::MigrateOptions;
 use super::policy::Corruption;
-use super::reader::{Batch, Cursor, LogReader};
-use super::source::WalSource;
 use crate::migration::Error;
 use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
 

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::options::MigrateOptions;
-use super::paths::SpacePaths;
 use super::plan::{Plan, check_directory, plan};
-use super::source::WalSource;
 use crate::durable::{Disk, remove_tree};
 use crate::migration::units::per_second;
 use crate::migration::{Error, cannot_be_written};
+use crate::space::log::source::WalSource;
+use crate::space::options::MigrateOptions;
+use crate::space::paths::SpacePaths;
 
 /// Bytes that are read and written to find out how fast that is.
 pub const SAMPLE_BYTES_MAX: u64 = 64 << 20;
 /// First part of the name of the file that is written for it, beside the log.
-pub(super) const SCRATCH_PREFIX: &str = ".estimate-";
+pub(crate) const SCRATCH_PREFIX: &str = ".estimate-";
 const WINDOW_BYTES: u64 = 4 << 20;
 
 /// What a migration would need.

@@ -1,6 +1,6 @@
 //! The decay function of an episode: how its strength fades with time.
 
-use super::bincode1::{Cursor, DecodeError, DecodeProblem, put};
+use super::bincode_reader::{Cursor, DecodeError, DecodeProblem, put};
 
 /// A decay function with its parameters (spec §4.3). Floating-point parameters are bit patterns of f32, any of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

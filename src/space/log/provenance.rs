@@ -1,7 +1,7 @@
 //! Where an embedding comes from: the model and when it ran.
 
-use super::bincode1::{Cursor, DecodeError, DecodeProblem, OutOfRange, put};
-use super::lists::PairList;
+use super::bincode_reader::{Cursor, DecodeError, DecodeProblem, OutOfRange, put};
+use super::payload_lists::PairList;
 
 /// A provenance inside a payload (spec §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::generate::{GenerateOptions, generate};
-use super::wal::is_wal_name;
+use super::{GenerateOptions, generate};
 use crate::durable::{Disk, DiskFile, create_directory_durable};
 use crate::migration::{Error, free_space_check};
 use crate::pipeline::{Control, Event, Phase};
+use crate::space::log::wal::is_wal_name;
 
 /// A record of a made-up log has about this many bytes.
 const RECORD_BYTES_EXPECTED: u64 = 3_600;

@@ -1,6 +1,6 @@
 //! The payload of a memory update: record type 2.
 
-use super::bincode1::{Cursor, DecodeError, EMBEDDING_BYTES, RangeCheck, has_non_finite, put};
+use super::bincode_reader::{Cursor, DecodeError, EMBEDDING_BYTES, RangeCheck, has_non_finite, put};
 use super::episode::{confidence, judge, same_provenance, time};
 use super::provenance::{Provenance, ProvenanceView};
 use super::timestamp::TimeView;
@@ -170,8 +170,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{any_memory, memory};
     use super::*;
+    use crate::space::generate::samples::{any_memory, memory};
     use proptest::prelude::*;
 
     #[test]
