@@ -1,56 +1,23 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (spec/requiem.md, part A).
 
-pub mod books;
-pub mod buffers;
-pub mod check;
 pub mod clean;
-pub mod convert;
-pub mod digest;
 pub mod doctor;
-pub mod dry_run;
-pub mod era;
-pub mod estimate;
-pub mod exchange;
-pub mod frame;
+pub mod format;
 pub mod generate;
-pub mod generated;
-pub mod identify;
-pub mod intake;
-pub mod job;
-pub mod key;
-pub mod layout;
-pub mod listed;
 pub mod map;
-pub mod merge;
-pub mod merge_check;
 pub mod migrate;
-pub mod moved;
 pub mod options;
 pub mod outcome;
 pub mod paths;
-pub mod place;
-pub mod plan;
-pub mod proof;
-pub mod prove;
-pub mod publish;
-pub mod reader;
-pub mod recode;
-pub mod record;
 pub mod references;
 pub mod repair;
 pub mod rollback;
-pub mod seal;
 pub mod source;
 pub mod state;
 pub mod status;
 pub mod store;
-pub mod survey;
-pub mod unfinished;
 pub mod validate;
 pub mod verify;
-pub mod walk;
-pub mod withdraw;
-pub mod writer;
 
-pub use key::{Algorithm, Key};
+pub use format::key::{Algorithm, Key};

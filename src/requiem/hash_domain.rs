@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 
 /// What a digest is of; the prefix keeps digests of different things apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,8 +87,8 @@ pub fn digest(domain: Domain, payload: &[u8]) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cas::digest::{blake3_key, key_of};
-    use crate::cas::key::Algorithm;
+    use crate::cas::format::digest::{blake3_key, key_of};
+    use crate::cas::format::key::Algorithm;
 
     #[test]
     fn domains_are_ordered_by_prefix_and_found_by_it() {

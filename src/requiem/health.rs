@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::cas::digest::key_of;
-use crate::cas::key::Algorithm;
-use crate::cas::record::Encoding;
+use crate::cas::format::digest::key_of;
+use crate::cas::format::key::Algorithm;
+use crate::cas::format::record::Encoding;
 
 /// Keys of content `hello`, from the specification: a primitive that is broken answers otherwise.
 const HELLO: [(Algorithm, &str); 4] = [

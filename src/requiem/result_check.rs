@@ -11,8 +11,8 @@ use super::canonical_json::CanonicalObject;
 use super::hash_domain::{Domain, digest};
 use super::json::{Json, Reading};
 use super::small_file::{Input, reason};
-use crate::cas::digest::key_of;
-use crate::cas::key::{Algorithm, Key};
+use crate::cas::format::digest::key_of;
+use crate::cas::format::key::{Algorithm, Key};
 
 /// Digests of texts, and where the texts are.
 const TEXTS: [(&str, &str); 2] = [("stderr_digest", "stderr"), ("stdout_digest", "stdout")];

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::arguments::{MoveArgs, scope};
 use super::generations::write_generations;
-use crate::cas::dry_run::{DryRunEnd, dry_run};
+use crate::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::findings::write_findings;

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::arguments::{LinkArgs, MoveArgs, RECORDS_NOUN, ResultArgs, scope};
 use super::plan::needed_text;
-use crate::cas::estimate::{Estimate, SAMPLE_OBJECTS, estimate};
+use crate::cas::migrate::estimate::{Estimate, SAMPLE_OBJECTS, estimate};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};

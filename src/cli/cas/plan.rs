@@ -10,9 +10,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{LinkArgs, MoveArgs, RECORDS_NOUN, ResultArgs, scope};
+use crate::cas::migrate::plan::{Plan, plan};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
-use crate::cas::plan::{Plan, plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
 use crate::cli::watch::Watch;

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::arguments::scope;
 use super::faults::{exit_code, push_faults};
-use crate::cas::check::paths_of;
 use crate::cas::options::MigrateOptions;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
+use crate::cas::verify::run::paths_of;
 use crate::cli::again::cas_command;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;

@@ -1,7 +1,7 @@
 //! The digests of the specification: facts, against which every path of this program is held.
 
 use super::{Function, Input, Vector};
-use crate::cas::key::{Algorithm, Key};
+use crate::cas::format::key::{Algorithm, Key};
 use crate::requiem::hash_domain::Domain;
 
 /// Order of the digests of a text, up to the domains, which follow in the order of [`Domain::ALL`].

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Function, Input, Vector};
-use crate::cas::key::{Algorithm, Key};
+use crate::cas::format::key::{Algorithm, Key};
 use crate::migration::Error;
 use crate::requiem::hash_domain::Domain;
 use crate::requiem::json::{Json, Member, Reading};

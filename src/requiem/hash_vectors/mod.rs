@@ -12,7 +12,7 @@ pub use file::{PATTERN_LEN_BYTES_MAX, read_vectors};
 pub use run::{DigestsByPath, HashReport, Mismatch, run};
 
 use super::hash_domain::Domain;
-use crate::cas::key::{Algorithm, Key};
+use crate::cas::format::key::{Algorithm, Key};
 
 /// One digest that must come out.
 #[derive(Debug, Clone, PartialEq, Eq)]

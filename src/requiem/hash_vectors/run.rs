@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Function, Vector};
-use crate::cas::digest::{CAS_PREFIX, Content, ContentHasher};
-use crate::cas::key::{Algorithm, Key};
+use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher};
+use crate::cas::format::key::{Algorithm, Key};
 use crate::requiem::hash_domain::digest;
 
 /// Lengths of pieces: below, at and beside the block of 64 bytes and the chunk of 1024.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::canonical_json::CanonicalObject;
 use super::hash_domain::{Domain, digest};
 use super::json::{Json, JsonError, Member, Reading};
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 
 pub use notes::{Note, NoteKind};
 

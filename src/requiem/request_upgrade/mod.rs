@@ -10,7 +10,7 @@ use super::json::Json;
 use super::json::edit::{append_member, remove_member};
 use super::request::{Note, POLICY, Request, RequestFault, SCHEDULER_MODE, SchedulerMode, fault, mode_of};
 use super::small_file::{Input, reason};
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::migration::Error;
 
 pub use destination::{Destination, DryRun, InPlace, OutDir, Put, backup_path};
