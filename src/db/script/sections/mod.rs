@@ -233,5 +233,4 @@ impl<'a> Cutter<'a> {
 }
 
 #[cfg(test)]
-#[path = "sections/tests.rs"]
 mod tests;

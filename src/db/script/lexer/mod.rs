@@ -272,5 +272,4 @@ fn is_c_space(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "lexer/tests.rs"]
 mod tests;

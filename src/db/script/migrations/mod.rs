@@ -183,5 +183,4 @@ pub(super) fn whole_file(path: PathBuf, fault: ScriptFault) -> ScriptError {
 }
 
 #[cfg(test)]
-#[path = "migrations/tests.rs"]
 mod tests;
