@@ -10,12 +10,12 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::again::{quoted, space_command};
 use super::arguments::OutputArgs;
+use super::command_line::{quoted, space_command};
 use super::output;
+use super::progress::Watch;
 use super::space::arguments::RECORDS_NOUN;
 use super::space::{generate, migrate, verify};
-use super::watch::Watch;
 use crate::durable::{Disk, RealDisk, create_directory_durable, remove_tree, replace_file};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, Subset, exit};

@@ -13,7 +13,7 @@ use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::findings::write_findings;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{OutcomeCounts, exit};

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::requiem::dual_run::{DualRun, DualRunDocument, DualRunOptions, check_out, dual_run, write_document};

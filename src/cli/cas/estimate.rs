@@ -16,7 +16,7 @@ use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};

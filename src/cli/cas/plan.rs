@@ -15,7 +15,7 @@ use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, exit, nearest_directory};

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::compat::Summary;
 use super::text::{TreeDocument, write_counts, write_findings};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::source_root;
 use crate::manifest::dry_run::{DryRunEnd, dry_run};
 use crate::manifest::run_options::MigrateOptions;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::arguments::{RECORDS_NOUN, StepsArgs, below};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::{DiskError, RealDisk};
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::scan::ARTIFACTS;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::arguments::{PlaceArgs, RootArgs, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::source_root;
 use crate::manifest::index::{Query, failed, query};
 use crate::manifest::index_text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};

@@ -10,7 +10,7 @@ use super::arguments::{RECORDS_NOUN, ReaderArgs, SpaceArgs, scope};
 use super::plan::files_text;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 use crate::space::log::wal::EntryKind;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::arguments::{RECORDS_NOUN, SpaceArgs, course, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, Subset, exit};

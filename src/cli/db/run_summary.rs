@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::cli::again::quoted;
+use crate::cli::command_line::quoted;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::runner::{PagesDone, RunEnd};
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};

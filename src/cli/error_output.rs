@@ -9,7 +9,7 @@
 
 use serde::Serialize;
 
-use super::again::run_again;
+use super::command_line::run_again;
 use super::output;
 use crate::migration::{Error, exit};
 use crate::observe::Console;

@@ -3,8 +3,8 @@
 use std::io::stderr;
 use std::sync::Arc;
 
-use super::again::run_again;
 use super::arguments::Progress;
+use super::command_line::run_again;
 use super::signals::StopOnSignal;
 use crate::observe::{Bar, Console, JsonLines, Lines, Scope};
 use crate::pipeline::{Control, Event, Observer, StopToken};
