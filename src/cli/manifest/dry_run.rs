@@ -10,7 +10,7 @@ use super::text::{TreeDocument, write_counts, write_findings};
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::source_root;
-use crate::manifest::dry_run::{DryRunEnd, dry_run};
+use crate::manifest::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::units::bytes_text;
 use crate::migration::{OutcomeCounts, exit};

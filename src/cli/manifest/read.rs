@@ -14,7 +14,7 @@ use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::{DiskError, RealDisk};
 use crate::manifest::run_options::MigrateOptions;
-use crate::manifest::scan::ARTIFACTS;
+use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::{Mode, TransformOptions, Version, read_and_write_back, read_migrated};
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
