@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::accounting::{Destination, check_complete, enter};
-use super::convert::{Converted, ObjectConverter};
+use super::convert::ObjectConverter;
+use super::converted::Converted;
 use super::object_log::{Fate, Moved};
 use super::placer::{Arrival, Placing};
 use super::plan::{Plan, plan_of};

@@ -1,7 +1,8 @@
 //! A pass over an old store that identifies every object and keeps nothing of it: what `validate` and `doctor` look with.
 
 use super::accounting::{Destination, check_complete, enter};
-use super::convert::{Converted, ObjectConverter};
+use super::convert::ObjectConverter;
+use super::converted::Converted;
 use crate::cas::options::{Compress, MigrateOptions};
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;

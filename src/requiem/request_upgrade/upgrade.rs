@@ -4,9 +4,7 @@ use serde::Serialize;
 
 use crate::cas::format::key::Key;
 use crate::requiem::json::{Json, append_member, remove_member};
-use crate::requiem::request::{
-    Note, POLICY, Request, RequestFault, SCHEDULER_MODE, SchedulerMode, fault, mode_of,
-};
+use crate::requiem::request::{Note, POLICY, Request, RequestFault, SCHEDULER_MODE, SchedulerMode, fault, mode_of};
 
 /// What an upgrade may do.
 #[derive(Debug, Clone, Copy, Default)]

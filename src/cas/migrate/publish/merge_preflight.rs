@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::merge::torn_record;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
+use crate::cas::store::torn_line::torn_record;
 use crate::cas::verify::run::verify_held;
 use crate::cas::verify::{FaultKind, VerifyEnd, VerifyRequest};
 use crate::durable::Disk;
