@@ -38,6 +38,7 @@ pub mod outcome;
 pub mod paths;
 pub mod place;
 pub mod plan;
+mod preflight;
 pub mod proof;
 pub mod prove;
 pub mod publish;

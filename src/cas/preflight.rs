@@ -1,0 +1,106 @@
+//! The checks that a migration makes before it writes, in their order. A run and its dry run both make them here, so that
+//! the dry run refuses what the run refuses.
+//!
+//! They come in four parts because a run acts between them: it takes the lock, ends what an earlier run was publishing,
+//! and walks through the source.
+
+use std::path::Path;
+
+use super::merge_check::check_before_merge;
+use super::options::{MigrateOptions, Placement, Start};
+use super::paths::{TargetPaths, check_apart, check_not_mounted};
+use super::plan::Plan;
+use super::publish::{check_target, is_live};
+use super::source::SourceRoot;
+use super::state::{CHECKPOINT_KIND, RunState};
+use super::verify::VerifyEnd;
+use crate::durable::Disk;
+use crate::migration::{CheckpointFile, Error, Stage, free_space_check, nearest_directory};
+
+/// What is checked. The disk is only read.
+#[derive(Clone, Copy)]
+pub(super) struct Preflight<'a> {
+    pub disk: &'a dyn Disk,
+    pub source: &'a Path,
+    pub paths: &'a TargetPaths,
+    pub options: &'a MigrateOptions,
+}
+
+impl Preflight<'_> {
+    /// Opens the source and checks where source and target are. Comes first, because the lock needs a directory next to
+    /// the target.
+    pub fn open_source(&self) -> Result<SourceRoot, Error> {
+        let root = SourceRoot::open(self.source)?;
+        check_apart(self.source, self.paths)?;
+        check_not_mounted(self.paths)?;
+        Ok(root)
+    }
+
+    /// Returns the state of the run that is continued; `None` if a new run begins.
+    pub fn earlier_run(&self) -> Result<Option<RunState>, Error> {
+        if self.options.start == Start::Restart {
+            return Ok(None);
+        }
+        let earlier = self.checkpoint().load::<RunState>(self.disk)?;
+        if earlier.is_none() && self.options.start == Start::Resume {
+            return Err(Error::Usage {
+                what: "there is no earlier run to resume".into(),
+                next: "leave out --resume".into(),
+            });
+        }
+        Ok(earlier)
+    }
+
+    /// Checks that a new run can be placed at the target. `verify` reads a store that is merged into. `false`: a stop was
+    /// requested.
+    pub fn check_target(&self, verify: impl FnOnce() -> Result<VerifyEnd, Error>) -> Result<bool, Error> {
+        check_target(self.disk, self.paths, self.options.placement)?;
+        if self.options.placement == Placement::Merge && self.options.verify_merged_into {
+            return check_before_merge(self.disk, self.paths, verify);
+        }
+        Ok(true)
+    }
+
+    /// Checks that the plan can be carried out: by a run that is continued, if it belongs to it; by a new one, if there
+    /// is space for it.
+    pub fn check_plan(&self, earlier: Option<&RunState>, plan: &Plan) -> Result<(), Error> {
+        match earlier {
+            Some(state) => self.check_resumable(state, plan),
+            None => {
+                let directory = nearest_directory(self.disk, self.paths.run_directory().path())?;
+                free_space_check(self.disk, &directory, plan.space_needed_bytes)
+            }
+        }
+    }
+
+    fn check_resumable(&self, state: &RunState, plan: &Plan) -> Result<(), Error> {
+        let refuse = |what: &str, next| {
+            Err(Error::State { path: self.checkpoint().path(), what: what.to_owned(), next, damaged: false })
+        };
+        if state.plan_digest != plan.digest_bytes {
+            return refuse(
+                "the checkpoint belongs to another plan: source, --compress, --strict or placement differ",
+                format!("use the settings of that run ({}), or start over with --restart", state.settings),
+            );
+        }
+        if state.stage == Stage::RolledBack || self.is_target_gone(state)? {
+            return refuse(
+                "that run was rolled back, and what it had made is removed",
+                "migrate again with --restart".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns true if nothing is left of what the run published. An index that changed is fine: a later merge or put
+    /// writes to it.
+    fn is_target_gone(&self, state: &RunState) -> Result<bool, Error> {
+        Ok(state.stage == Stage::Published
+            && !is_live(self.disk, self.paths, state)?
+            && self.disk.kind(self.paths.target())?.is_none())
+    }
+
+    fn checkpoint(&self) -> CheckpointFile {
+        CheckpointFile::new(self.paths.run_directory().path(), CHECKPOINT_KIND)
+    }
+}
