@@ -7,7 +7,11 @@ mod manifest_common;
 use std::fs;
 use std::path::Path;
 
+use haul::durable::RealDisk;
 use haul::manifest::Checksum;
+use haul::manifest::ledger::{Entry, Ledger, Position};
+use haul::manifest::state::{CHECKPOINT_KIND, RunState};
+use haul::migration::{CheckpointFile, Stage};
 use manifest_common::{NOW, Root, manifest, manifests};
 use serde_json::{Value, json};
 
@@ -162,6 +166,37 @@ fn a_rollback_holds_files_against_the_inverse_of_breaking_steps() {
     let done = back(&steps_file).expect(0).json();
     assert_eq!((&done["restored"], &done["inverses_checked"]), (&json!(1), &json!(1)));
     assert_eq!(fs::read(&path).unwrap(), original);
+}
+
+#[test]
+fn a_run_whose_settings_are_not_understood_is_not_rolled_back() {
+    let root = Root::new();
+    root.put("job", "run");
+    let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+    let directory = root.path().join("migration");
+    let file = CheckpointFile::new(&directory, CHECKPOINT_KIND);
+    let state: RunState = file.load(&RealDisk).unwrap().unwrap();
+    let settings = state.settings.replacen("strict", "lenient", 1);
+    assert_ne!(settings, state.settings);
+    let refused = |run: &str| {
+        let before = root.files();
+        let done = root.haul("rollback", &["--run", run, "--yes"]).expect(65);
+        let reason = format!("haul {} cannot read the settings of the run: lenient", env!("CARGO_PKG_VERSION"));
+        assert!(done.stderr.contains(&reason), "{}", done.stderr);
+        assert!(done.stderr.contains("use the version of haul that began the run"), "{}", done.stderr);
+        assert_eq!(root.files(), before);
+    };
+    // As the ledger tells of a run that has ended.
+    let mut ledger = Ledger::open(&RealDisk, &directory, "other", Position::START, |_| Ok(())).unwrap();
+    let (target, now) = (state.target.clone(), NOW.to_owned());
+    ledger.append(Entry::Began { target, now, settings: settings.clone() }).unwrap();
+    ledger.sync().unwrap();
+    refused("other");
+    // As the checkpoint tells of a run that has not.
+    let running = RunState { settings, stage: Stage::Running, ..state };
+    file.store(&RealDisk, &running).unwrap();
+    refused(&run);
+    assert_eq!(file.load::<RunState>(&RealDisk).unwrap(), Some(running));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::options::{MigrateOptions, Placement, Start};
 use super::outcome::Counts;
 use super::paths::TargetPaths;
 use super::plan::{Plan, plan_of};
-use super::preflight::Preflight;
+use super::preflight::{Preflight, placement_begun};
 use super::publish::abandon;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
@@ -26,8 +26,8 @@ use super::walk::{Walked, walk};
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, remove_tree, replace_file};
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Error, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, SourceBytes, Stage, Step, advance,
-    report_says, write_report,
+    CheckpointFile, Error, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, SourceBytes, Stage,
+    Step, advance, report_says, write_report,
 };
 use crate::pipeline::Control;
 
@@ -209,7 +209,10 @@ impl Session<'_> {
     /// Brings what an earlier run, readable or not, was publishing to an end, before that run is discarded.
     fn end_publication(&self) -> Result<(), Error> {
         match self.held.readable_state::<RunState>(&*self.disk)? {
-            Some(state) => abandon(&*self.disk, self.paths, &state, placement_of(&state)),
+            Some(state) => match placement_begun(&self.held.checkpoint, &state)? {
+                Some(placement) => abandon(&*self.disk, self.paths, &state, placement),
+                None => Ok(()),
+            },
             // What lies where the store is staged may be the one that was replaced, whatever run that was.
             None => match marked_by(&*self.disk, self.paths.target())? {
                 Some(run_id) => Exchange { disk: &*self.disk, paths: self.paths, run_id: &run_id }.settle(),
@@ -373,7 +376,14 @@ fn end(state: &RunState, objects: u64, already_done: bool, resumed: bool, stoppe
     }
 }
 
-/// How the target of a run was to be placed.
-pub(super) fn placement_of(state: &RunState) -> Placement {
-    MigrateOptions::default().deciding_as(&state.settings).map_or(Placement::New, |options| options.placement)
+/// Returns how the target of a run was to be placed.
+///
+/// # Errors
+/// [`Error::State`] if the settings of the run are not understood. There is no default: a rollback that took a merge for
+/// a new store would remove what was there before.
+pub(super) fn placement_of(checkpoint: &CheckpointFile, state: &RunState) -> Result<Placement, Error> {
+    match MigrateOptions::default().deciding_as(&state.settings) {
+        Some(options) => Ok(options.placement),
+        None => Err(Error::settings_not_understood(checkpoint.path(), &state.settings)),
+    }
 }

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::merge_check::check_before_merge;
+use super::migrate::placement_of;
 use super::options::{MigrateOptions, Placement, Start};
 use super::paths::{TargetPaths, check_apart, check_not_mounted};
 use super::plan::Plan;
@@ -15,7 +16,7 @@ use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::verify::VerifyEnd;
 use crate::durable::Disk;
-use crate::migration::{CheckpointFile, Error, Stage, free_space_check, nearest_directory};
+use crate::migration::{CheckpointFile, Error, LastRun, Stage, free_space_check, nearest_directory};
 
 /// What is checked. The disk is only read.
 #[derive(Clone, Copy)]
@@ -38,10 +39,14 @@ impl Preflight<'_> {
 
     /// Returns the state of the run that is continued; `None` if a new run begins.
     pub fn earlier_run(&self) -> Result<Option<RunState>, Error> {
+        let checkpoint = self.checkpoint();
         if self.options.start == Start::Restart {
+            if let LastRun::Known(state) = LastRun::<RunState>::load(self.disk, &checkpoint)? {
+                placement_begun(&checkpoint, &state)?;
+            }
             return Ok(None);
         }
-        let earlier = self.checkpoint().load::<RunState>(self.disk)?;
+        let earlier = checkpoint.load::<RunState>(self.disk)?;
         if earlier.is_none() && self.options.start == Start::Resume {
             return Err(Error::Usage {
                 what: "there is no earlier run to resume".into(),
@@ -103,4 +108,10 @@ impl Preflight<'_> {
     fn checkpoint(&self) -> CheckpointFile {
         CheckpointFile::new(self.paths.run_directory().path(), CHECKPOINT_KIND)
     }
+}
+
+/// Returns the placement of a run that may have begun to publish; `None` if it cannot have. Only the former has to be
+/// understood before the run is discarded: half a publication is ended in another way for each placement.
+pub(super) fn placement_begun(checkpoint: &CheckpointFile, state: &RunState) -> Result<Option<Placement>, Error> {
+    (state.stage == Stage::Verified).then(|| placement_of(checkpoint, state)).transpose()
 }
