@@ -285,6 +285,31 @@ fn a_plan_counts_by_version_and_status_and_reads_only() {
 }
 
 #[test]
+fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
+    let root = Root::new();
+    let status = || root.haul("status", &["--json"]).expect(0).json();
+    assert_eq!(status()["next"], "run `haul manifest migrate`");
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    let sound = status();
+    assert_eq!((&sound["run"]["is_finished"], &sound["checkpoint_problem"]), (&json!(true), &Value::Null));
+    assert!(sound["next"].as_str().unwrap().contains("haul manifest rollback"), "{sound}");
+    fs::write(root.path().join("migration/checkpoint.bin"), b"rubbish").unwrap();
+    let damaged = status();
+    assert!(damaged["run"].is_null() && damaged["journal"] == sound["journal"], "{damaged}");
+    let problem = damaged["checkpoint_problem"].as_str().unwrap();
+    assert!(problem.contains("not a checkpoint"), "{problem}");
+    assert!(damaged["next"].as_str().unwrap().contains("--restart"), "{damaged}");
+    let text = root.haul("status", &[]).expect(0).stdout;
+    assert!(text.contains(problem) && text.contains("\nnext    start over"), "{text}");
+    // Manifests are replaced in place: no source is left untouched.
+    let refused = root.migrate(&[]).expect(65);
+    assert!(refused.stderr.contains("--restart") && !refused.stderr.contains("untouched"), "{}", refused.stderr);
+    root.migrate(&["--restart", "--yes"]).expect(0);
+    assert_eq!(status()["run"]["is_finished"], true);
+}
+
+#[test]
 fn a_current_tree_says_that_nothing_is_to_do() {
     let root = Root::new();
     root.put("job", "run");
