@@ -310,6 +310,51 @@ fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
 }
 
 #[test]
+fn a_second_run_with_nothing_to_do_keeps_the_report_of_the_first() {
+    let root = Root::generated(50);
+    root.put_bytes("job", "broken", b"{");
+    let kept = || {
+        let names = ["report.json", "plan.json", "ledger.jsonl", "checkpoint.bin"];
+        names.map(|name| fs::read(root.path().join("migration").join(name)).unwrap())
+    };
+    let migrated = |code, counted: u64| {
+        let end = root.migrate(&[]).expect(code).json();
+        assert_eq!((&end["counts"]["migrated"], &end["already_done"]), (&json!(counted), &json!(counted == 0)));
+        end
+    };
+    let first = root.migrate(&[]).expect(3).json();
+    let (before, files) = (kept(), root.files());
+    for _ in 0..2 {
+        let end = migrated(3, 0);
+        assert_eq!((&end["run_id"], &end["records"]), (&first["run_id"], &first["records"]));
+        assert_eq!((&end["findings"], &end["counts"]["refused_corrupt"]), (&first["findings"], &json!(1)));
+        assert!(kept() == before && root.files() == files, "nothing is changed");
+    }
+    // A run that died before it had written its report has done its work all the same.
+    fs::remove_file(root.path().join("migration/report.json")).unwrap();
+    migrated(3, 0);
+    let report: Value = serde_json::from_slice(&kept()[0]).unwrap();
+    assert_eq!((&report["run_id"], &report["counts"]), (&first["run_id"], &first["counts"]));
+    // What is new is migrated, and what is newly refused is reported.
+    root.put("job", "new");
+    let second = migrated(3, 1);
+    assert_ne!(second["run_id"], first["run_id"]);
+    root.put_bytes("job", "broken too", b"{");
+    let third = root.migrate(&[]).expect(3).json();
+    let report: Value = serde_json::from_slice(&kept()[0]).unwrap();
+    assert_eq!((&report["run_id"], &report["counts"]["refused_corrupt"]), (&third["run_id"], &json!(2)));
+}
+
+#[test]
+fn a_rolled_back_tree_is_migrated_again() {
+    let root = Root::generated(20);
+    let first = root.migrate(&[]).expect(0).json();
+    root.haul("rollback", &["--yes", "--run", first["run_id"].as_str().unwrap()]).expect(0);
+    let second = root.migrate(&[]).expect(0).json();
+    assert_eq!((&second["counts"], &second["already_done"]), (&first["counts"], &json!(false)));
+}
+
+#[test]
 fn a_current_tree_says_that_nothing_is_to_do() {
     let root = Root::new();
     root.put("job", "run");

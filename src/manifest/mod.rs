@@ -38,6 +38,7 @@ pub mod verdict;
 pub mod version;
 pub mod write;
 
+mod already_done;
 mod assess;
 mod backup;
 mod beside;
