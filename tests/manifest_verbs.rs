@@ -9,8 +9,8 @@ use std::path::Path;
 
 use haul::durable::RealDisk;
 use haul::manifest::Checksum;
-use haul::manifest::ledger::{Entry, Ledger, Position};
-use haul::manifest::state::{CHECKPOINT_KIND, RunState};
+use haul::manifest::migrate::ledger::{Entry, Ledger, Position};
+use haul::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
 use haul::migration::{CheckpointFile, Stage};
 use manifest_common::{NOW, Root, manifest, manifests};
 use serde_json::{Value, json};
