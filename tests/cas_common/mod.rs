@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use haul::cas::Key;
 use haul::cas::format::digest::{CAS_PREFIX, Content};
 use haul::cas::format::frame::{Compressor, LEVEL_DEFAULT};
-use haul::cas::format::generation::Era;
+use haul::cas::format::generation::Generation;
 use haul::cas::generate::write::generate_store;
-use haul::cas::generate::{GenerateOptions, Generation};
+use haul::cas::generate::{GenerateOptions, GenerationMix};
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::TargetPaths;
@@ -35,7 +35,7 @@ pub struct OldStore {
 /// What an object is kept as.
 #[derive(Clone, Copy)]
 pub struct Keeping {
-    pub era: Era,
+    pub era: Generation,
     pub zstd: bool,
     pub created_at: u64,
 }
@@ -96,7 +96,7 @@ impl OldStore {
             Compressor::new().compress(content, LEVEL_DEFAULT, &mut frame);
             frame
         });
-        let kept = keeping.era.keep(Content::behind_prefix(&prefixed), zstd, keeping.created_at);
+        let kept = keeping.era.encode(Content::behind_prefix(&prefixed), zstd, keeping.created_at);
         let name = kept.key.to_string();
         let relative = format!("objects/{}/{}/{name}", &name[..2], &name[2..4]);
         if let Some(sidecar) = &kept.sidecar {
@@ -106,7 +106,7 @@ impl OldStore {
     }
 
     /// As [`object`](Self::object), of an era and without more.
-    pub fn plain(&self, era: Era, content: &[u8]) -> (PathBuf, Key) {
+    pub fn plain(&self, era: Generation, content: &[u8]) -> (PathBuf, Key) {
         self.object(Keeping { era, zstd: false, created_at: 1_700_000_000 }, content)
     }
 
@@ -141,8 +141,8 @@ pub fn mixed(objects: u64, size_bytes_max: u64) -> GenerateOptions {
         size_bytes_min: 32,
         size_bytes_max,
         seed: 5,
-        generation: Generation::Mixed,
-        layout: Generation::Mixed.layout(),
+        generation: GenerationMix::Mixed,
+        layout: GenerationMix::Mixed.layout(),
         zstd_share: 0.4,
         duplicate_share: 0.2,
         created_at: 1_700_000_000,

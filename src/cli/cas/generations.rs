@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use crate::cas::migrate::Generations;
+use crate::cas::migrate::AlgorithmCounts;
 use crate::migration::units::count_text;
 
 /// One aligned line for each algorithm that made a key.
-pub fn write_generations(text: &mut String, generations: &Generations) -> fmt::Result {
+pub fn write_generations(text: &mut String, generations: &AlgorithmCounts) -> fmt::Result {
     for (name, count) in [
         ("keys by SHA-256", generations.sha256),
         ("keys by BLAKE2s-256", generations.blake2s),

@@ -14,7 +14,7 @@ use crate::cli::output;
 use crate::migration::exit;
 use crate::migration::units::count_text;
 use crate::requiem::hash_vectors::{HashReport, built_in, read_vectors, run};
-use crate::requiem::small_file::Input;
+use crate::requiem::small_file::SmallFile;
 
 /// Mismatches that the text shows; the document has all.
 const MISMATCHES_SHOWN_MAX: usize = 20;
@@ -41,7 +41,7 @@ impl HashVectorsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let mut vectors = built_in();
         if let Some(path) = &self.file {
-            vectors.extend(read_vectors(path, &Input::read(path)?.bytes)?);
+            vectors.extend(read_vectors(path, &SmallFile::read(path)?.bytes)?);
         }
         let report = run(&vectors);
         let exit_code = if report.mismatches.is_empty() { exit::OK } else { exit::BAD_DATA };

@@ -16,7 +16,7 @@ use crate::migration::exit;
 use crate::migration::units::count_text;
 use crate::requiem::request::Note;
 use crate::requiem::request_upgrade::{
-    Change, DryRun, FileReport, InPlace, OutDir, Outcome, UpgradeOptions, UpgradeReport, upgrade_files,
+    Change, DryRun, FileOutcome, FileReport, InPlace, OutDir, UpgradeOptions, UpgradeReport, upgrade_files,
 };
 
 /// `haul cas request-upgrade`
@@ -81,10 +81,10 @@ fn render(text: &mut String, document: &Document) -> std::fmt::Result {
 
 fn render_file(text: &mut String, file: &FileReport, dry_run: bool) -> std::fmt::Result {
     let outcome = match file.outcome {
-        Outcome::Upgraded if dry_run => "would be upgraded",
-        Outcome::Upgraded => "upgraded",
-        Outcome::Unchanged => "unchanged",
-        Outcome::Refused => "refused",
+        FileOutcome::Upgraded if dry_run => "would be upgraded",
+        FileOutcome::Upgraded => "upgraded",
+        FileOutcome::Unchanged => "unchanged",
+        FileOutcome::Refused => "refused",
     };
     let reason = file.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     writeln!(text, "{}: {outcome}{reason}", file.file)?;

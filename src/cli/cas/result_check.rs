@@ -12,7 +12,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::exit;
 use crate::migration::units::count_text;
-use crate::requiem::result_check::{Finding, ResultReport, ResultsReport, Verdict, check_results};
+use crate::requiem::result_check::{DigestFinding, ResultReport, ResultsReport, Verdict, check_results};
 
 /// `haul cas result-check`
 #[derive(Args)]
@@ -79,12 +79,12 @@ fn render_file(text: &mut String, file: &ResultReport) -> std::fmt::Result {
     }
     for check in &file.checks {
         let says = match &check.finding {
-            Finding::Holds => "holds".to_owned(),
-            Finding::NotChecked { why } => format!("is not checked: {why}"),
-            Finding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no digest of today has"),
-            Finding::OlderGeneration { algorithm } => format!("is that of an older generation, by {algorithm}"),
-            Finding::Wrong { expected } => format!("is wrong; it should be {expected}"),
-            Finding::NoDigest => "is no digest".to_owned(),
+            DigestFinding::Holds => "holds".to_owned(),
+            DigestFinding::NotChecked { why } => format!("is not checked: {why}"),
+            DigestFinding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no digest of today has"),
+            DigestFinding::OlderGeneration { algorithm } => format!("is that of an older generation, by {algorithm}"),
+            DigestFinding::Wrong { expected } => format!("is wrong; it should be {expected}"),
+            DigestFinding::NoDigest => "is no digest".to_owned(),
         };
         writeln!(text, "  {} {says}", check.digest.escape_debug())?;
     }

@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::cas::Algorithm;
 use crate::cas::map::KeyMap;
 use crate::cas::references::{
-    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DryRun, FindingsKept, OnDisk, RealFiles, Replacer, Resolver,
-    Rewrite, RewriteEnd,
+    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FindingsKept, RealFileSource, Replacer,
+    Resolver, Rewrite, RewriteEnd,
 };
 use crate::cli::arguments::{OutputArgs, one_of};
 use crate::cli::confirm::confirm;
@@ -122,14 +122,14 @@ impl RewriteRefsCommand {
 
     fn rewrite(&self, watch: &Watch, resolver: &mut Resolver<'_>, backup_suffix: &str) -> Result<RewriteEnd, Error> {
         let disk = RealDisk;
-        let on_disk = OnDisk(&disk);
+        let on_disk = DiskReplacer(&disk);
         let replacer: &dyn Replacer = if self.dry_run { &DryRun } else { &on_disk };
         let findings = match &self.report {
             Some(path) => FindingsKept::logged(&disk, path)?,
             None => FindingsKept::in_memory(),
         };
         let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        let rewrite = Rewrite { files: &RealFiles, replacer, backup_suffix, excluded: &excluded };
+        let rewrite = Rewrite { files: &RealFileSource, replacer, backup_suffix, excluded: &excluded };
         let scope = Scope { records_noun: "references", source_bytes: None, budget_bytes: 0 };
         watch.run(scope, |control| rewrite.run(&self.paths, resolver, findings, control))
     }
