@@ -49,13 +49,20 @@
 //! | [`pipeline`] | batches in motion: reader, converters, ordered writer, committer, one memory budget |
 //! | [`durable`] | every effect on a disk, real or simulated; sources opened for reading only |
 
+#[cfg(feature = "cas")]
 pub mod cas;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
 pub mod db;
 pub mod durable;
+#[cfg(feature = "manifest")]
 pub mod manifest;
 pub mod migration;
+#[cfg(feature = "cli")]
 pub mod observe;
 pub mod pipeline;
+#[cfg(feature = "cas")]
 pub mod requiem;
+#[cfg(feature = "space")]
 pub mod space;
