@@ -19,7 +19,7 @@ use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Entry, Found};
 use crate::manifest::{Refusal, Transformer};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
-use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// What a migration would do.
 #[derive(Debug, Clone, Serialize)]
@@ -56,7 +56,12 @@ pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Cont
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
     let judge = Judge { root: &*root, transformer, break_links: options.break_links, named };
     let mut sums = Sums::default();
-    let ended = run(reader, &judge, &mut sums, &options.engine(), control)?;
+    let ended = control.phase(Phase::Run, Expected::UNKNOWN, || {
+        pass(reader, &judge, &options.engine(), control, |judged| {
+            sums.take(judged);
+            Ok(())
+        })
+    })?;
     sums.tally.counts.check_sum(sums.records)?;
     Ok(DryRunEnd {
         target_version: options.target().to_string(),
@@ -161,21 +166,12 @@ struct Sums {
     space_needed_bytes: u64,
 }
 
-impl Writer for Sums {
-    type Output = Judged;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, judged: Judged) -> Result<(), Error> {
+impl Sums {
+    fn take(&mut self, judged: Judged) {
         self.tally.counts.merge(&judged.tally.counts);
         self.tally.source_bytes += judged.tally.source_bytes;
         judged.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
         self.records += judged.records;
         self.space_needed_bytes += judged.space_needed_bytes;
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }
