@@ -11,15 +11,15 @@ use sha2::{Digest, Sha256};
 use super::migrate::backup::write_temporary;
 use super::migrate::crash_recovery::{Begun, digest_of, settle};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
-use super::migrate::ledger::{Entry, Ledger, Position, Written, for_each_line};
+use super::migrate::ledger::{Entry, FILE_NAME, Ledger, Position, Written, for_each_line};
 use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState};
 use super::steps::route::Route;
 use super::tree::file_names;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
-use crate::migration::{Error, FirstFindings, HeldRun, Severity, Stage};
-use crate::pipeline::{Control, Event, Phase};
+use crate::migration::{Error, FirstFindings, HeldRun, RunDirectory, Severity, Stage};
+use crate::pipeline::{Control, Expected, Phase};
 
 /// Files that are restored together.
 const GROUP_FILES: usize = 4096;
@@ -76,41 +76,40 @@ pub fn rollback(
     let mut ledger = settle_unfinished(&*disk, root, &*tree, &held, run_id)?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {
-        known.take(&line.run, run_id, &line.entry);
+        if line.run == run_id {
+            known.take(line.entry, &directory)?;
+        }
         Ok(())
     })?;
-    if !known.is_there {
-        return Err(unknown());
-    }
+    let mode = known.mode.ok_or_else(unknown)?;
     held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
     ledger.begin_run(run_id);
-    let observer = control.observer;
-    observer.observe(&Event::PhaseStarted { phase: Phase::Rollback, records_expected: None, bytes_expected: None });
-    let inverses = Inverses { registry, mode: known.mode };
+    let inverses = Inverses { registry, mode };
     let mut work = Work { tree, file_system, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
     let mut not_written = files.clone();
-    for_each_line(&*disk, directory.path(), |line| {
-        let (number, is_of_run) = (line.number, line.run == run_id);
-        let Entry::Written(written) = line.entry else { return Ok(()) };
-        let Some(path) = written.path() else { return Ok(()) };
-        let is_chosen = files.is_empty() || files.contains(&path);
-        if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
-            return Ok(());
-        }
-        not_written.remove(&path);
-        work.take(number, path, written)?;
-        if work.group.len() >= GROUP_FILES {
-            work.restore_group(control)?;
-            work.end.stopped = control.stop.is_requested();
-        }
-        Ok(())
+    control.phase(Phase::Rollback, Expected::UNKNOWN, || {
+        for_each_line(&*disk, directory.path(), |line| {
+            let (number, is_of_run) = (line.number, line.run == run_id);
+            let Entry::Written(written) = line.entry else { return Ok(()) };
+            let Some(path) = written.path() else { return Ok(()) };
+            let is_chosen = files.is_empty() || files.contains(&path);
+            if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
+                return Ok(());
+            }
+            not_written.remove(&path);
+            work.take(number, path, written)?;
+            if work.group.len() >= GROUP_FILES {
+                work.restore_group(control)?;
+                work.end.stopped = control.stop.is_requested();
+            }
+            Ok(())
+        })?;
+        work.restore_group(control)
     })?;
-    work.restore_group(control)?;
     if !work.end.stopped {
         not_written.iter().for_each(|file| work.refuse(file, "it is no file that the run wrote".into()));
     }
-    observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
     let end = work.end;
     held.note(Some(run_id), "rolled-back", json!({ "restored": end.restored, "refused": end.refused }))?;
     Ok(end)
@@ -141,6 +140,8 @@ fn settle_unfinished(
             damaged: false,
         });
     }
+    // Before anything is touched; the ledger has the same settings.
+    mode_of(&state.settings, held.checkpoint.path())?;
     settle(tree, &begun, &mut ledger)?;
     disk.file_system(root)?.sync()?;
     state.ledger = ledger.sync()?;
@@ -152,25 +153,27 @@ fn settle_unfinished(
 /// What the ledger says of the run before any of it is taken back.
 #[derive(Default)]
 struct Known {
-    is_there: bool,
-    mode: Mode,
+    /// `None` if the run is not there.
+    mode: Option<Mode>,
     withdrawn: BTreeSet<u64>,
 }
 
 impl Known {
-    fn take(&mut self, run: &str, wanted: &str, entry: &Entry) {
-        if run != wanted {
-            return;
-        }
+    fn take(&mut self, entry: Entry, directory: &RunDirectory) -> Result<(), Error> {
         match entry {
             Entry::Began { settings, .. } => {
-                self.is_there = true;
-                self.mode = Mode::of_settings(settings);
+                self.mode = Some(mode_of(&settings, directory.path().join(FILE_NAME))?);
             }
-            Entry::Withdrawn { line, .. } => _ = self.withdrawn.insert(*line),
+            Entry::Withdrawn { line, .. } => _ = self.withdrawn.insert(line),
             _ => {}
         }
+        Ok(())
     }
+}
+
+/// Returns the mode of a run with these settings, which the file at `path` holds.
+fn mode_of(settings: &str, path: PathBuf) -> Result<Mode, Error> {
+    Mode::of_settings(settings).ok_or_else(|| Error::settings_not_understood(path, settings))
 }
 
 /// A file on its way back.
@@ -280,8 +283,7 @@ impl Work<'_> {
             self.rename(file)?;
         }
         self.file_system.sync()?;
-        let records = group.len() as u64;
-        control.observer.observe(&Event::BatchWritten { records, source_bytes: 0, budget_in_use_bytes: 0 });
+        control.progress(group.len() as u64, 0);
         Ok(())
     }
 

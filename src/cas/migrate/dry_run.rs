@@ -10,29 +10,27 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Generations;
 use super::accounting::{Destination, check_complete, enter};
 use super::convert::{Converted, ObjectConverter};
 use super::object_log::{Fate, Moved};
 use super::placer::{Arrival, Placing};
 use super::plan::{Plan, plan_of};
-use super::publish::check_target;
-use super::{Generations, check_resumable};
+use super::preflight::Preflight;
 use crate::cas::format::key::Key;
-use crate::cas::options::{MigrateOptions, Placement, Start};
+use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::outcome::Counts;
-use crate::cas::paths::{TargetPaths, blob_path, check_apart};
+use crate::cas::paths::{TargetPaths, blob_path};
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::reader::SourceReader;
 use crate::cas::source::walk::{Walked, walk};
-use crate::cas::state::{CHECKPOINT_KIND, RunState};
+use crate::cas::state::RunState;
 use crate::cas::store::index_keys::for_each_listed;
+use crate::cas::verify::run::verify_in_memory;
 use crate::durable::{Disk, source_identity};
-use crate::migration::{
-    CheckpointFile, Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, free_space_check, nearest_directory,
-};
-use crate::pipeline::buffer_pool::BufferPool;
-use crate::pipeline::{Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts};
+use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// What a real run would do.
 #[derive(Debug, Clone, Serialize)]
@@ -71,15 +69,12 @@ pub fn dry_run(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<DryRunEnd, Error> {
-    let root = SourceRoot::open(source)?;
-    check_apart(source, paths)?;
-    let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
-    let earlier = match options.start {
-        Start::Restart => None,
-        Start::Auto | Start::Resume => checkpoint.load::<RunState>(disk)?,
-    };
-    if earlier.is_none() {
-        check_target(disk, paths, options.placement)?;
+    let preflight = Preflight { disk, source, paths, options };
+    let stopped = || Error::Stopped { next: "run the same command again".into() };
+    let root = preflight.open_source()?;
+    let earlier = preflight.earlier_run()?;
+    if earlier.is_none() && !preflight.check_target(|| verify_in_memory(paths.target(), options, control))? {
+        return Err(stopped());
     }
     let mut state = RunState::new([0; 32], String::new(), options);
     let mut unwritten = Unwritten::new(disk, paths, options)?;
@@ -89,12 +84,9 @@ pub fn dry_run(
         state.counts.add(other.outcome);
         unwritten.find(other.finding)
     })?;
-    let walked = walked.ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let walked = walked.ok_or_else(stopped)?;
     let plan = plan_of(&root, paths, &walked.sums, options);
-    match &earlier {
-        Some(earlier) => check_resumable(&checkpoint, earlier, &plan)?,
-        None => free_space_check(disk, &nearest_directory(disk, paths.parent())?, plan.space_needed_bytes)?,
-    }
+    preflight.check_plan(earlier.as_ref(), &plan)?;
     let mut writer = DryWriter { root: &root, state, unwritten };
     let ended = go_through(walked, &mut writer, options, control)?;
     Ok(end(plan, writer, options, ended))
@@ -109,19 +101,11 @@ fn go_through(
 ) -> Result<Ended, Error> {
     let Walked { sums, inventory, .. } = walked;
     let root = writer.root;
-    let buffers = BufferPool::default();
-    let (compress, link) = (options.compress, options.link);
-    let converter = ObjectConverter { buffers: &buffers, root, compress, link, intake: None };
+    let converter = ObjectConverter::new(root, options.compress, options.link, None);
     let reader = SourceReader::new(inventory, 0, options.batch_records, options.compress)?;
-    let engine = Options { checkpoint_interval_records: u64::MAX, ..options.engine() };
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Run,
-        records_expected: Some(sums.objects),
-        bytes_expected: Some(sums.object_bytes),
-    });
-    let ended = run(reader, &converter, writer, &engine, control);
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
-    let ended = ended?;
+    let ended = control.phase(Phase::Run, Expected::both(sums.objects, sums.object_bytes), || {
+        pass(reader, &converter, &options.engine(), control, |converted| writer.write(&converted))
+    })?;
     if ended == Ended::Complete {
         check_complete(&writer.state, &sums)?;
         sums.check_unchanged(root)?;
@@ -152,17 +136,9 @@ struct DryWriter<'a> {
     unwritten: Unwritten,
 }
 
-impl Writer for DryWriter<'_> {
-    type Output = Converted;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, converted: Converted) -> Result<(), Error> {
-        enter(&mut self.state, self.root, &mut self.unwritten, &converted)
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
+impl DryWriter<'_> {
+    fn write(&mut self, converted: &Converted) -> Result<(), Error> {
+        enter(&mut self.state, self.root, &mut self.unwritten, converted)
     }
 }
 

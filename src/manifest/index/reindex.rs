@@ -16,7 +16,7 @@ use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Entry, Found, PassedOver};
 use crate::migration::Error;
-use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS artifacts (job_id TEXT NOT NULL, run_id TEXT NOT NULL, job_ref TEXT, \
     job_type TEXT, status TEXT, inputs_hash TEXT, artifact_dir TEXT NOT NULL, manifest_json TEXT NOT NULL, \
@@ -68,7 +68,9 @@ pub fn reindex(
     let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
     database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(failed)?;
     let mut writer = RowWriter { database, end: ReindexEnd::default() };
-    let ended = run(reader, &RowMaker { root: &*root }, &mut writer, &options.engine(), control)?;
+    let ended = control.phase(Phase::Index, Expected::UNKNOWN, || {
+        pass(reader, &RowMaker { root: &*root }, &options.engine(), control, |rows| writer.write(rows))
+    })?;
     let RowWriter { database, mut end } = writer;
     if ended == Ended::Stopped {
         database.execute_batch("ROLLBACK").map_err(failed)?;
@@ -178,11 +180,7 @@ impl RowWriter {
     }
 }
 
-impl Writer for RowWriter {
-    type Output = Rows;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
+impl RowWriter {
     fn write(&mut self, made: Rows) -> Result<(), Error> {
         for row in &made.rows {
             self.insert(row).map_err(failed)?;
@@ -193,10 +191,6 @@ impl Writer for RowWriter {
         extend_shown(&mut self.end.left_out_paths, made.left_out);
         extend_shown(&mut self.end.dangling_paths, made.dangling);
         Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }
 
