@@ -21,7 +21,7 @@ use cli_common::{Done, HAUL};
 use common::cas::{Store, identities, object_path, tree};
 use common::v2_store::V2Store;
 use haul::cas::Algorithm;
-use haul::cas::digest::key_of;
+use haul::cas::format::digest::key_of;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Durability, MigrateOptions, Placement};
 use haul::cas::paths::{blob_path, sidecar_path};

@@ -15,11 +15,11 @@ use std::sync::{Arc, LazyLock};
 
 use cas_common::sharing::Sharing;
 use cas_common::{Keeping, OldStore, StopAt, assert_same, content, disk, made, mixed};
-use haul::cas::era::Era;
+use haul::cas::format::generation::Era;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Compress, Durability, MigrateOptions, Start};
 use haul::cas::paths::TargetPaths;
-use haul::cas::reader::INLINE_BYTES_MAX;
+use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::durable::{Disk, RealDisk};
 use haul::migration::{OutcomeCounts, Stage};
 use haul::pipeline::{Control, Observer, Silent, StopToken};

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use common::cas::{Node, Store, eager, identities, object_path, stopped, tree, with, zstd};
 use haul::cas::Algorithm;
+use haul::cas::format::record::parse;
 use haul::cas::migrate::migrate;
 use haul::cas::options::{MigrateOptions, Placement, Start};
-use haul::cas::record::parse;
 use haul::cas::rollback::{RollbackEnd, rollback};
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};

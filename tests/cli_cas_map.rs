@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cli_common::{Done, Place};
-use haul::cas::digest::key_of;
+use haul::cas::format::digest::key_of;
 use haul::cas::map::{MapRow, MapWriter, map_of_store};
 use haul::cas::{Algorithm, Key};
 use haul::durable::RealDisk;

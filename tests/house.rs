@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 const LEVELS: [&[&str]; 7] = [
     &["cli"],
     &["observe"],
-    &["space", "cas", "manifest", "db", "upgrade"],
-    &["estimate"],
+    &["requiem"],
+    &["space", "cas", "manifest", "db"],
     &["migration"],
     &["pipeline"],
     &["durable"],

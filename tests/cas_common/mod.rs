@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use haul::cas::Key;
-use haul::cas::digest::{CAS_PREFIX, Content};
-use haul::cas::era::Era;
-use haul::cas::frame::{Compressor, LEVEL_DEFAULT};
+use haul::cas::format::digest::{CAS_PREFIX, Content};
+use haul::cas::format::frame::{Compressor, LEVEL_DEFAULT};
+use haul::cas::format::generation::Era;
+use haul::cas::generate::write::generate_store;
 use haul::cas::generate::{GenerateOptions, Generation};
-use haul::cas::generated::generate_store;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::TargetPaths;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::cas::Algorithm;
-use haul::cas::digest::{blake3_key, key_of};
+use haul::cas::format::digest::{blake3_key, key_of};
+use haul::cas::format::record::{Encoding, ObjectRecord};
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::TargetPaths;
-use haul::cas::record::{Encoding, ObjectRecord};
 use haul::cas::source::location::Shape;
 use haul::durable::{Disk, RealDisk};
 use haul::migration::{Error, Finding, Findings};
@@ -152,7 +152,11 @@ pub fn object_path(algorithm: Algorithm, content: &[u8], layout: Shape) -> Strin
 /// One zstd frame, as the reference writes it.
 pub fn zstd(content: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    haul::cas::frame::Compressor::default().compress(content, haul::cas::frame::LEVEL_DEFAULT, &mut frame);
+    haul::cas::format::frame::Compressor::default().compress(
+        content,
+        haul::cas::format::frame::LEVEL_DEFAULT,
+        &mut frame,
+    );
     frame
 }
 
