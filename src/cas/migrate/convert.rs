@@ -18,13 +18,14 @@ use crate::cas::source::scan::unreadable_text;
 use crate::cas::source::{Item, Location, SourceRoot};
 use crate::durable::source_identity;
 use crate::migration::Error;
-use crate::pipeline::Converter;
-use crate::pipeline::buffer_pool::BufferPool;
+use crate::pipeline::{BufferPool, Converter};
+
+/// Buffers of larger batches are given back to the system.
+const BUFFER_BYTES_KEPT_MAX: usize = 4 << 20;
 
 /// Settings of a conversion.
 pub struct ObjectConverter<'a> {
-    /// Buffers for the bytes of batches.
-    pub buffers: &'a BufferPool,
+    buffers: BufferPool,
     /// The source.
     pub root: &'a SourceRoot,
     /// How blobs are to be encoded.
@@ -35,7 +36,12 @@ pub struct ObjectConverter<'a> {
     pub intake: Option<&'a Intake>,
 }
 
-impl ObjectConverter<'_> {
+impl<'a> ObjectConverter<'a> {
+    /// Creates a converter of the objects in `root`.
+    pub fn new(root: &'a SourceRoot, compress: Compress, link: bool, intake: Option<&'a Intake>) -> Self {
+        Self { buffers: BufferPool::new(BUFFER_BYTES_KEPT_MAX), root, compress, link, intake }
+    }
+
     fn transcoder(&self) -> Transcoder<'_> {
         Transcoder { compress: self.compress, intake: self.intake }
     }

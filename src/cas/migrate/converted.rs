@@ -12,6 +12,7 @@ use crate::cas::source::Item;
 use crate::cas::source::identify::Scratch;
 use crate::cas::source::read::ReadRefusal;
 use crate::durable::CopyMethod;
+use crate::pipeline::Buffer;
 
 /// Where an object's new blob is.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ pub struct Converted {
     /// The items, in order.
     pub items: Vec<ConvertedItem>,
     /// The bytes that [`Blob::Bytes`] points into.
-    pub bytes: Vec<u8>,
+    pub bytes: Buffer,
 }
 
 /// Buffers of one thread.

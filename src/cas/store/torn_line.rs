@@ -5,11 +5,9 @@ use std::path::Path;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::{ObjectRecord, parse};
 use crate::cas::paths::{INDEX_NAME, blob_path, sidecar_path};
-use crate::durable::{Disk, read_file};
+use crate::durable::{Disk, for_each_chunk, read_file};
 use crate::migration::Error;
 
-/// Bytes that one step copies.
-const COPY_BYTES: usize = 1 << 20;
 /// The longest end of an index that is searched for a newline.
 const TAIL_BYTES_MAX: u64 = 64 << 10;
 /// Longest file that is read as a sidecar.
@@ -21,14 +19,7 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
     let path = store.join(INDEX_NAME);
     let file = disk.open_for_read(&path)?;
     let tail_start = torn_tail_start(disk, &path)?;
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut offset = 0;
-    while offset < tail_start {
-        let count = COPY_BYTES.min(usize::try_from(tail_start - offset).unwrap_or(COPY_BYTES));
-        file.read_exact_at(offset, &mut buffer[..count])?;
-        out(&buffer[..count])?;
-        offset += count as u64;
-    }
+    for_each_chunk(0..tail_start, |offset, chunk| Ok(file.read_exact_at(offset, chunk)?), |_, chunk| out(chunk))?;
     if let Some(record) = torn_record(disk, store)? {
         let mut line = Vec::with_capacity(320);
         record.push_json(&mut line);
