@@ -4,72 +4,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::fault::place_of;
+use super::node::{Arena, Kind, Member, Node, NodeId, flag};
 use super::string;
 use crate::manifest::document::error_codes::Place;
 
-/// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `false`
-    False,
-    /// `true`
-    True,
-    /// Without `.`, `e` or `E`.
-    Integer,
-    /// With one of them.
-    Float,
-    /// A text.
-    String,
-    /// A list.
-    Array,
-    /// Members by name.
-    Object,
-}
-
-/// A node of one document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeId(pub(crate) u32);
-
-/// What a string may hold; a flag that is absent is a promise.
-pub(crate) mod flag {
-    /// Escapes.
-    pub const ESCAPED: u8 = 1;
-    /// Characters outside U+0020–U+007E.
-    pub const NOT_PLAIN: u8 = 2;
-}
-
-/// For scalars the range of the lexeme in the text, strings without their quotes; for containers the range of their
-/// members or items.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Node {
-    pub start: u32,
-    pub end: u32,
-    pub kind: Kind,
-    pub flags: u8,
-}
-
-/// A member of an object.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Member {
-    pub key: NodeId,
-    pub value: NodeId,
-}
-
 /// Up to so many members are looked through one by one.
 const FEW_MEMBERS: usize = 32;
-
-/// The memory of a document, for the next one to use.
-#[derive(Debug, Default)]
-pub struct Arena {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) items: Vec<NodeId>,
-    pub(crate) pending: Vec<NodeId>,
-    pub(crate) frames: Vec<super::reader::Frame>,
-    pub(crate) added: String,
-}
 
 /// A parsed text, and what edits added to it.
 #[derive(Debug)]

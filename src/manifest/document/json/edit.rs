@@ -1,8 +1,10 @@
 //! Edits: new nodes over old ones.
 
-use super::document::{Document, Kind, Member, Node, NodeId, Value};
+use super::document::{Document, Value};
 use super::fault::JsonFault;
+use super::node::{Kind, Member, Node, NodeId};
 use super::reader::{LEN_MAX_BYTES, ReadOptions, Span, read_value};
+use super::string;
 use crate::manifest::document::error_codes::Code;
 
 impl Document<'_> {
@@ -26,7 +28,7 @@ impl Document<'_> {
     /// The string `text` as a new value.
     fn name(&mut self, text: &str) -> Result<NodeId, JsonFault> {
         let mut json = Vec::new();
-        super::push_string(&mut json, text);
+        string::push_string(&mut json, text);
         self.graft(&String::from_utf8(json).expect("a string in quotes is UTF-8"))
     }
 

@@ -1,6 +1,7 @@
 //! Whether two values are the same.
 
-use super::document::{Kind, Value};
+use super::document::Value;
+use super::node::Kind;
 use super::{number, string};
 
 /// When two numbers are the same, and how they are written.

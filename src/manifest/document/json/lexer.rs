@@ -1,7 +1,7 @@
 //! Scalars: where a string or a number ends, and what it may hold.
 
-use super::document::{Kind, flag};
 use super::fault::JsonFault;
+use super::node::{Kind, flag};
 use crate::manifest::document::error_codes::Code;
 
 const ONES: u64 = 0x0101_0101_0101_0101;

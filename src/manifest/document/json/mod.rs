@@ -9,6 +9,7 @@ mod edit;
 mod equal;
 mod fault;
 mod lexer;
+mod node;
 mod number;
 mod reader;
 mod string;
@@ -17,9 +18,10 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Arena, Document, Kind, NodeId, Value};
+pub use document::{Document, Value};
 pub use equal::{Numbers, first_difference, is_equal};
 pub use fault::JsonFault;
+pub use node::{Arena, Kind, NodeId};
 pub use number::push_float;
 pub use reader::{LEN_MAX_BYTES, ReadOptions};
 pub use string::push_string;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::document::Kind;
+use super::node::Kind;
 
 /// Longest text of a binary64 in `{:e}`: sign, 17 digits, point, `e`, sign, three digits.
 const FLOAT_LEN_MAX: usize = 24;

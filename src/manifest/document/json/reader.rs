@@ -1,8 +1,9 @@
 //! The grammar, without recursion: bytes to a document.
 
-use super::document::{Arena, Document, Kind, Member, Node, NodeId};
+use super::document::Document;
 use super::fault::JsonFault;
 use super::lexer::{after_blanks, fault};
+use super::node::{Arena, Frame, Kind, Member, Node, NodeId};
 use super::{lexer, number, string};
 use crate::manifest::document::error_codes::Code;
 
@@ -33,14 +34,6 @@ impl Default for ReadOptions {
     }
 }
 
-/// An array or object that is not closed yet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame {
-    is_object: bool,
-    /// Where its parts begin among those that wait.
-    base: usize,
-}
-
 impl<'a> Document<'a> {
     /// Reads `bytes` whole.
     pub fn parse(bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
@@ -53,15 +46,6 @@ impl<'a> Document<'a> {
         arena.clear();
         let root = read_value(&mut arena, Span { text: input, base: 0 }, start, options)?;
         Ok(Self { input, arena, root })
-    }
-}
-
-impl Arena {
-    fn clear(&mut self) {
-        self.nodes.clear();
-        self.members.clear();
-        self.items.clear();
-        self.added.clear();
     }
 }
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::document::flag;
 use super::lexer::code_unit;
+use super::node::flag;
 
 /// The text that a lexeme stands for. The reader has checked its escapes.
 pub(crate) fn decoded(lexeme: &str, flags: u8) -> Cow<'_, str> {

@@ -1,7 +1,8 @@
 //! The texts that a document is written as: for checksums, for the disk, and compact.
 
-use super::document::{Kind, Node, Value};
+use super::document::Value;
 use super::equal::Numbers;
+use super::node::{Kind, Node};
 use super::{number, string};
 
 /// How a document is written to disk (§6).
