@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Examined;
+use super::report::Examined;
 use crate::manifest::document::history::{HistoryCheck, check_last_record};
 use crate::manifest::document::inputs_hash::recorded;
 use crate::manifest::document::json::{Document, Kind, ReadOptions, Value};

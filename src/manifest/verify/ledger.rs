@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::VerifyEnd;
+use super::report::VerifyEnd;
 use crate::durable::{Disk, ReadRoot};
 use crate::manifest::migrate::crash_recovery::digest_of;
 use crate::manifest::migrate::evaluate::finding;

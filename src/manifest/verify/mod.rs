@@ -3,15 +3,15 @@
 
 pub(crate) mod file;
 pub(crate) mod ledger;
+pub mod report;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use self::file::examine;
 use self::ledger::verify_ledger;
+use self::report::{Examined, VerifyEnd};
 use super::Registry;
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
 use super::migrate::ledger::{Entry, Ledger, Position};
@@ -22,34 +22,8 @@ use super::tree::reader::EntryReader;
 use super::tree::scan::{Entry as Seen, Found};
 use super::tree::siblings::Beside;
 use crate::durable::{Disk, ReadRoot};
-use crate::migration::{Error, Finding, FirstFindings, HeldRun, Severity};
+use crate::migration::{Error, HeldRun, Severity};
 use crate::pipeline::{Control, Converter, Ended, Event, NothingToCommit, Phase, Writer, run};
-
-/// What a verification found.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct VerifyEnd {
-    /// Manifests that were read.
-    pub manifests: u64,
-    /// Of these, those whose last history record was recomputed and is right.
-    pub checksums: u64,
-    /// Those without snapshots, written before there were any: nothing is wrong with them (D11).
-    pub legacy_no_snapshots: u64,
-    /// Snapshot files that were hashed.
-    pub snapshots: u64,
-    /// Lines of the ledger.
-    pub ledger_lines: u64,
-    /// Files whose bytes are those that the ledger names.
-    pub ledger_files: u64,
-    /// Backups that are what the ledger says.
-    pub backups: u64,
-    /// Runs that are verified by this.
-    pub verified_runs: u64,
-    /// True if it was asked to stop.
-    pub stopped: bool,
-    /// Everything that is wrong.
-    #[serde(skip)]
-    pub findings: FirstFindings,
-}
 
 /// Reads every manifest, snapshot and backup of the tree again. A run of which nothing is wrong is marked as verified in
 /// the ledger, where that can be written.
@@ -91,21 +65,6 @@ fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> 
 struct Examiner<'a> {
     root: &'a dyn ReadRoot,
     registry: &'a Registry,
-}
-
-/// What was found of some files.
-#[derive(Debug, Default)]
-pub struct Examined {
-    /// See [`VerifyEnd::manifests`].
-    pub manifests: u64,
-    /// See [`VerifyEnd::checksums`].
-    pub checksums: u64,
-    /// See [`VerifyEnd::legacy_no_snapshots`].
-    pub legacy_no_snapshots: u64,
-    /// See [`VerifyEnd::snapshots`].
-    pub snapshots: u64,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
 }
 
 impl Converter for Examiner<'_> {
