@@ -5,10 +5,10 @@ use std::sync::Arc;
 use haul::manifest::document::edit::Edit;
 use haul::manifest::document::json::{Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical};
 use haul::manifest::document::value_types::Shape;
-use haul::manifest::step_check::check_steps;
+use haul::manifest::transform::step_check::check_steps;
 use haul::manifest::{
     Checksum, Code, DeriveJobId, DocumentInputs, KeyPath, Migrated, Mode, NoInputs, Refusal, Registry, Step, Touch,
-    TransformOptions, Transformer, Verdict, Version, check_inverse,
+    TransformOptions, Transformer, Verdict, Version, check_inverse, prove,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -20,13 +20,13 @@ fn registry(declared: &str) -> Result<Registry, String> {
     if !declared.is_empty() {
         registry.add_file(declared, "steps.toml").map_err(|error| error.to_string())?;
     }
-    registry.prove().map_err(|error| error.to_string())?;
-    Ok(registry)
+    let proven = prove(Arc::new(registry.clone())).map_err(|error| error.to_string());
+    proven.map(|_| registry)
 }
 
 fn transformer(registry: Registry, options: TransformOptions) -> Transformer {
     let target = registry.latest();
-    Transformer::new(Arc::new(registry), target, NOW.parse().unwrap(), options).unwrap()
+    Transformer::new(prove(Arc::new(registry)).unwrap(), target, NOW.parse().unwrap(), options).unwrap()
 }
 
 fn built_in() -> Transformer {
@@ -180,6 +180,7 @@ fn instants_have_six_digits_or_in_compat_none_where_they_are_zero() {
         let options = TransformOptions { mode, ..TransformOptions::default() };
         let registry = Arc::new(Registry::built_in());
         let target = registry.latest();
+        let registry = prove(registry).unwrap();
         let (_, output) =
             migrated(&Transformer::new(registry, target, now.parse().unwrap(), options).unwrap(), &manifest());
         assert_eq!(output["migration_history"][0]["applied_at"], text);
@@ -477,7 +478,7 @@ proptest! {
     fn a_second_migration_and_a_chain_change_nothing(manifest in odd_manifest()) {
         let (direct, _) = migrated(&built_in(), &manifest);
         prop_assert!(matches!(built_in().transform(&direct.bytes, &NoInputs), Verdict::Current(_)));
-        let registry = Arc::new(Registry::built_in());
+        let registry = prove(Arc::new(Registry::built_in())).unwrap();
         let half = Transformer::new(registry, Version::new(1, 1, 0), NOW.parse().unwrap(), TransformOptions::default());
         let chained = match half.unwrap().transform(&bytes(&manifest), &NoInputs) {
             Verdict::Migrated(half) => built_in().transform(&half.bytes, &NoInputs),

@@ -14,7 +14,7 @@ use haul::durable::RealDisk;
 use haul::manifest::migrate::{MigrationEnd, migrate};
 use haul::manifest::rollback::{RollbackRequest, rollback};
 use haul::manifest::run_options::{Durability, MigrateOptions};
-use haul::manifest::{Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict};
+use haul::manifest::{Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
 use haul::pipeline::{Control, Silent, StopToken};
 use manifest_common::{Files, NOW, Root, manifest, manifests};
 use proptest::prelude::*;
@@ -169,7 +169,7 @@ proptest! {
         let options = TransformOptions { mode, ..TransformOptions::default() };
         let registry = Arc::new(Registry::built_in());
         let target = registry.latest();
-        let transformer = Transformer::new(registry, target, NOW.parse().unwrap(), options).unwrap();
+        let transformer = Transformer::new(prove(registry).unwrap(), target, NOW.parse().unwrap(), options).unwrap();
         let input = serde_json::to_vec(&document).unwrap();
         let Verdict::Migrated(migrated) = transformer.transform(&input, &NoInputs) else { panic!("{document}") };
         let mut output: Json = serde_json::from_slice(&migrated.bytes).unwrap();

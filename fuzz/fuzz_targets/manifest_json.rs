@@ -2,7 +2,7 @@
 #![no_main]
 
 use haul::manifest::document::json::{Document, Layout, Numbers, ReadOptions, is_equal, push_canonical, push_layout};
-use haul::manifest::{Code, NoInputs, Registry, TransformOptions, Transformer, Verdict};
+use haul::manifest::{Code, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,9 @@ static TRANSFORMER: LazyLock<Transformer> = LazyLock::new(|| {
     let registry = Arc::new(Registry::built_in());
     let options = TransformOptions { shape_any: true, accept_incomplete: true, ..TransformOptions::default() };
     let now = "2026-03-01T12:34:56Z".parse().expect("an instant");
-    Transformer::new(registry.clone(), registry.latest(), now, options).expect("a known version")
+    let target = registry.latest();
+    let registry = prove(registry).expect("built-in steps fit together");
+    Transformer::new(registry, target, now, options).expect("a known version")
 });
 
 fuzz_target!(|bytes: &[u8]| {

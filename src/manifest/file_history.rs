@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::document::header::HISTORY;
+use super::document::fields::HISTORY;
 use super::document::json::{Document, Kind, ReadOptions, push_compact};
 use super::migrate::crash_recovery::digest_of;
 use super::migrate::evaluate::MANIFEST_BYTES_MAX;

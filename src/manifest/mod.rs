@@ -9,7 +9,6 @@
 
 pub mod document;
 pub mod read;
-pub mod step_check;
 pub mod steps;
 pub mod transform;
 pub mod tree;
@@ -40,4 +39,6 @@ pub use steps::inverse::check_inverse;
 pub use steps::registry::Registry;
 pub use steps::step::{Step, Touch};
 pub use transform::Transformer;
+pub use transform::proven_registry::ProvenRegistry;
+pub use transform::step_check::prove;
 pub use write::{validate, write_manifest};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::document::error_codes::Code;
+use super::document::fields::HISTORY;
 use super::document::header;
 use super::document::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
 use super::migrate::backup::write_temporary;
@@ -123,7 +124,7 @@ fn check_replacement(old: &[u8], new: &Document<'_>) -> Result<(), Refusal> {
         }
     }
     let records = |document: &Document<'_>| -> Vec<NodeId> {
-        document.root().get(header::HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
+        document.root().get(HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
     };
     let (was, is) = (records(&old), records(new));
     let is_same = |(&was, &is): (&NodeId, &NodeId)| is_equal(old.value(was), new.value(is), Numbers::Values);

@@ -1,7 +1,12 @@
 //! The fields of a manifest (§1).
 
 use super::value_types::{Part, Shape};
-use crate::manifest::Version;
+use super::version::Version;
+
+/// The member with the version.
+pub(crate) const VERSION: &str = "schema_version";
+/// The member with the history.
+pub(crate) const HISTORY: &str = "migration_history";
 
 /// A field that the schema knows.
 #[derive(Debug)]

@@ -1,15 +1,11 @@
 //! What a document says of itself: checks 3 to 5 of §10.
 
 use super::error_codes::Code;
+use super::fields::{HISTORY, VERSION};
 use super::json::{Document, Kind, Value};
 use super::options::{Mode, TransformOptions};
-use super::verdict::{Notice, Refusal};
-use crate::manifest::{Registry, Version};
-
-/// The member with the version.
-pub(crate) const VERSION: &str = "schema_version";
-/// The member with the history.
-pub(crate) const HISTORY: &str = "migration_history";
+use super::verdict::Refusal;
+use super::version::Version;
 
 /// Check 3: an object, and one that looks like a manifest.
 pub(crate) fn check_shape(root: Value<'_>, options: &TransformOptions) -> Result<(), Refusal> {
@@ -40,26 +36,6 @@ pub(crate) fn version(document: &Document<'_>, options: &TransformOptions) -> Re
     text.parse().map_err(unknown)
 }
 
-/// Check 4, second half: whether steps can lead from `version` to `target`.
-pub(crate) fn check_reachable(
-    registry: &Registry,
-    version: Version,
-    target: Version,
-    is_reachable: bool,
-) -> Result<(), Refusal> {
-    let path = format!("no migration path from {version} to {target}");
-    let (code, text) = if is_reachable {
-        return Ok(());
-    } else if version > registry.latest() {
-        (Code::VersionFuture, format!("{path}: the latest version is {}", registry.latest()))
-    } else if version > target && registry.versions().contains(&version) {
-        (Code::Downgrade, format!("{path}: going back is `haul manifest rollback`"))
-    } else {
-        (Code::VersionUnknown, path)
-    };
-    Err(Refusal::new(code, text))
-}
-
 /// Check 5: the history is an array.
 pub(crate) fn check_history(document: &Document<'_>) -> Result<(), Refusal> {
     let root = document.root();
@@ -68,16 +44,4 @@ pub(crate) fn check_history(document: &Document<'_>) -> Result<(), Refusal> {
     }
     let at = root.key_offset(HISTORY).map(|offset| document.place(offset));
     Err(Refusal { at, ..Refusal::new(Code::HistoryType, "migration_history is not an array".into()) })
-}
-
-/// `W_HISTORY` if the last record does not lead to the version that the document is of.
-pub(crate) fn history_notice(root: Value<'_>, version: Version) -> Option<Notice> {
-    let last = root.get(HISTORY)?.items().next_back()?;
-    let reached = last.get("to_version").and_then(Value::as_str);
-    let text = match &reached {
-        Some(reached) if **reached == *version.to_string() => return None,
-        Some(reached) => format!("the last record of migration_history leads to {reached}, the document is {version}"),
-        None => "the last record of migration_history names no to_version".to_owned(),
-    };
-    Some(Notice { code: "W_HISTORY", text })
 }

@@ -1,10 +1,12 @@
 //! The record of a migration in the document itself (§7), and how its checksums are checked (§5).
 
+use super::checksum::Checksum;
 use super::error_codes::Code;
-use super::header::HISTORY;
+use super::fields::HISTORY;
 use super::json::{Document, Kind, NodeId, Value, push_string};
-use super::verdict::Refusal;
-use crate::manifest::{Checksum, Mode, Version};
+use super::options::Mode;
+use super::verdict::{Notice, Refusal};
+use super::version::Version;
 use crate::migration::Error;
 
 /// What a record holds.
@@ -123,4 +125,16 @@ pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Re
     let before = document.with(root_id, &path, shorter)?.unwrap_or(root_id);
     let is_match = matches(document.value(before));
     Ok(if is_match { HistoryCheck::Matches(ChecksumForm::WithHistory) } else { HistoryCheck::Differs })
+}
+
+/// `W_HISTORY` if the last record does not lead to the version that the document is of.
+pub(crate) fn history_notice(root: Value<'_>, version: Version) -> Option<Notice> {
+    let last = root.get(HISTORY)?.items().next_back()?;
+    let reached = last.get("to_version").and_then(Value::as_str);
+    let text = match &reached {
+        Some(reached) if **reached == *version.to_string() => return None,
+        Some(reached) => format!("the last record of migration_history leads to {reached}, the document is {version}"),
+        None => "the last record of migration_history names no to_version".to_owned(),
+    };
+    Some(Notice { code: "W_HISTORY", text })
 }

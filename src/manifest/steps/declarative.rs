@@ -6,7 +6,7 @@ use super::step::{Step, Touch};
 use super::step_file::{DeclaredStep, Move, StepFile, json_text};
 use crate::manifest::Version;
 use crate::manifest::document::edit::Edit;
-use crate::manifest::document::header::{HISTORY, VERSION};
+use crate::manifest::document::fields::{HISTORY, VERSION};
 use crate::manifest::document::inputs_hash;
 use crate::manifest::document::json::{Document, ReadOptions, Value};
 use crate::manifest::document::json_schema::JsonSchema;

@@ -2,7 +2,7 @@
 
 use super::step::Touch;
 use crate::manifest::document::error_codes::Code;
-use crate::manifest::document::header::{HISTORY, VERSION};
+use crate::manifest::document::fields::{HISTORY, VERSION};
 use crate::manifest::document::json::{
     Document, Kind, Layout, NodeId, Numbers, Value, first_difference, is_equal, push_layout,
 };

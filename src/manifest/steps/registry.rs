@@ -7,9 +7,9 @@ use std::io::Read;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use super::step::Step;
 use super::{built_in, declarative};
-use crate::manifest::step_check::first_unequal_chain;
-use crate::manifest::{Step, Version};
+use crate::manifest::document::version::Version;
 use crate::migration::Error;
 
 /// All known steps, in the order of their registration.
@@ -27,26 +27,6 @@ impl Registry {
     /// No steps.
     pub fn empty() -> Self {
         Self { steps: Vec::new() }
-    }
-
-    /// Looks at the steps as a whole: every version must be reachable from the lowest, and a direct step must give what
-    /// its chain gives, on made-up manifests. Anything else is a usage error.
-    pub fn prove(&self) -> Result<(), Error> {
-        let versions = self.versions();
-        let lowest = versions.first().copied().unwrap_or(Version::FIRST);
-        if let Some(version) = versions.iter().find(|version| self.path(lowest, **version).is_none()) {
-            return Err(Error::Usage {
-                what: format!("no steps lead from {lowest} to {version}"),
-                next: "declare a step that leads there".into(),
-            });
-        }
-        match first_unequal_chain(self)? {
-            None => Ok(()),
-            Some(what) => Err(Error::Usage {
-                what,
-                next: "make both ways give the same; `haul manifest steps check` shows where they differ".into(),
-            }),
-        }
     }
 
     /// Adds `step` as the last. A step that does not lead upwards, or a second one between the same versions, is a

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use super::registry::Registry;
+use super::step::Step;
 use super::step::Touch;
+use crate::manifest::document::error_codes::Code;
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::{Registry, Step, Version};
+use crate::manifest::document::verdict::Refusal;
+use crate::manifest::document::version::Version;
 
 /// The steps from one version to another, and all that they may change.
 #[derive(Clone)]
@@ -25,6 +29,26 @@ impl Route {
         let applied = steps.iter().map(|step| format!("{} → {}", step.from(), step.to())).collect();
         Some(Self { steps, touches, applied })
     }
+}
+
+/// Check 4, second half: whether steps can lead from `version` to `target`.
+pub(crate) fn check_reachable(
+    registry: &Registry,
+    version: Version,
+    target: Version,
+    is_reachable: bool,
+) -> Result<(), Refusal> {
+    let path = format!("no migration path from {version} to {target}");
+    let (code, text) = if is_reachable {
+        return Ok(());
+    } else if version > registry.latest() {
+        (Code::VersionFuture, format!("{path}: the latest version is {}", registry.latest()))
+    } else if version > target && registry.versions().contains(&version) {
+        (Code::Downgrade, format!("{path}: going back is `haul manifest rollback`"))
+    } else {
+        (Code::VersionUnknown, path)
+    };
+    Err(Refusal::new(code, text))
 }
 
 /// The texts that the history record has for a step that found `kept` already there (§7).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::step::Touch;
 use crate::manifest::document::error_codes::{Code, Place};
 use crate::manifest::document::fields::{FIELDS, Field};
-use crate::manifest::document::header::history_notice;
+use crate::manifest::document::history::history_notice;
 use crate::manifest::document::json::{Document, NodeId, Value};
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::{Mismatch, Shape};

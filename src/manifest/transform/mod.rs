@@ -1,6 +1,8 @@
 //! From the bytes of a file to the verdict on it (§4, §10).
 
 mod apply;
+pub mod proven_registry;
+pub mod step_check;
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -9,12 +11,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::document::header::{self, VERSION};
+use self::apply::{apply_repair, apply_steps, repair_touches};
+use self::proven_registry::ProvenRegistry;
+use super::document::fields::VERSION;
+use super::document::header;
 use super::document::history::{self, Record};
 use super::document::json::{Arena, Document, Layout, NodeId, Numbers, ReadOptions, push_layout};
 use super::document::verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
 use super::steps::invariants;
-use super::steps::route::Route;
+use super::steps::route::{Route, check_reachable};
 use super::steps::step::Touch;
 use super::steps::target_schema::TargetSchema;
 use super::{Checksum, Code, DocumentInputs, Mode, Registry, Status, TransformOptions, Version};
@@ -46,16 +51,15 @@ thread_local! {
 }
 
 impl Transformer {
-    /// To `target`, which the registry must know, else it is a usage error before any file is opened (D16), as is a
-    /// registry that does not hold together ([`Registry::prove`]). `now` is the instant of every history record.
+    /// Takes documents to `target`. A version that the registry does not know is a usage error, before any file is
+    /// opened (D16). `now` is the instant of every history record.
     pub fn new(
-        registry: Arc<Registry>,
+        registry: ProvenRegistry,
         target: Version,
         now: Timestamp,
         options: TransformOptions,
     ) -> Result<Self, Error> {
-        registry.prove()?;
-        Self::unproved(registry, target, now, options)
+        Self::unproved(registry.into_registry(), target, now, options)
     }
 
     /// The same without a look at the steps as a whole.
@@ -152,7 +156,7 @@ impl Transformer {
             }
             Ok(version) => {
                 let is_reachable = self.routes.contains_key(&version);
-                let reachable = header::check_reachable(&self.registry, version, self.target, is_reachable);
+                let reachable = check_reachable(&self.registry, version, self.target, is_reachable);
                 inspection_of(Some(version), None, reachable.err(), self.target)
             }
         }
@@ -176,7 +180,7 @@ impl Transformer {
         let version = header::version(document, &self.options)?;
         let from = |refusal: Refusal| Refusal { from: Some(version), ..refusal };
         let is_reachable = self.routes.contains_key(&version);
-        header::check_reachable(&self.registry, version, self.target, is_reachable).map_err(from)?;
+        check_reachable(&self.registry, version, self.target, is_reachable).map_err(from)?;
         if version == self.target && !self.options.repair {
             return Ok(Verdict::Current(self.current(document, version)));
         }
@@ -207,14 +211,14 @@ impl Transformer {
         let before = document.root().id();
         let is_repair = version == self.target;
         let changed = if is_repair {
-            self.repaired(document, inputs)?
+            apply_repair(document, &self.registry.path_to(self.target), self.options.derive_job_id, inputs)?
         } else {
-            self.stepped(document, &self.routes[&version], inputs)?
+            apply_steps(document, &self.routes[&version], self.options.derive_job_id, inputs)?
         };
         if is_repair && !changed.is_changed {
             return Ok(Verdict::Current(self.current(document, version)));
         }
-        let mut notices: Vec<_> = header::history_notice(document.root(), version).into_iter().collect();
+        let mut notices: Vec<_> = history::history_notice(document.root(), version).into_iter().collect();
         self.check_schema(document, changed.root, &mut notices)?;
         let record = Record {
             applied_at: &self.applied_at,
@@ -229,8 +233,11 @@ impl Transformer {
         let json = std::str::from_utf8(&scratch.text).expect("a record is UTF-8");
         let root = history::append(document, changed.root, json)?;
         let bytes = self.output(document, root);
-        let declared =
-            if is_repair { Cow::Owned(self.repairs()) } else { Cow::Borrowed(&self.routes[&version].touches) };
+        let declared = if is_repair {
+            Cow::Owned(repair_touches(&self.registry.path_to(self.target)))
+        } else {
+            Cow::Borrowed(&self.routes[&version].touches)
+        };
         let touches: Vec<&Touch> = changed.derived.iter().chain(&*declared).collect();
         self.check_output(document, before, &bytes, &touches, &mut scratch.after)?;
         Ok(Verdict::Migrated(Migrated {

@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::document::header::{HISTORY, VERSION};
-use super::document::json::{Document, Numbers, ReadOptions, first_difference};
-use super::steps::samples::{SampleInputs, manifests};
-use super::steps::step::Touch;
-use super::{Migrated, Registry, Step, TransformOptions, Transformer, Verdict, Version};
+use super::Transformer;
+use super::proven_registry::ProvenRegistry;
+use crate::manifest::document::fields::{HISTORY, VERSION};
+use crate::manifest::document::json::{Document, Layout, Numbers, ReadOptions, first_difference, push_layout};
+use crate::manifest::document::options::TransformOptions;
+use crate::manifest::document::verdict::{Migrated, Verdict};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::registry::Registry;
+use crate::manifest::steps::samples::{SampleInputs, manifests};
+use crate::manifest::steps::step::{Step, Touch};
 use crate::migration::Error;
 
 /// A manifest that steps are proved on.
@@ -35,13 +40,33 @@ pub struct StepProof {
     pub faults: Vec<String>,
 }
 
+/// Proves the steps as a whole: every version must be reachable from the lowest, and a direct step must give what its
+/// chain gives, on made-up manifests. Anything else is a usage error.
+pub fn prove(registry: Arc<Registry>) -> Result<ProvenRegistry, Error> {
+    let versions = registry.versions();
+    let lowest = versions.first().copied().unwrap_or(Version::FIRST);
+    if let Some(version) = versions.iter().find(|version| registry.path(lowest, **version).is_none()) {
+        return Err(Error::Usage {
+            what: format!("no steps lead from {lowest} to {version}"),
+            next: "declare a step that leads there".into(),
+        });
+    }
+    match first_unequal_chain(&registry)? {
+        None => Ok(ProvenRegistry::new(registry)),
+        Some(what) => Err(Error::Usage {
+            what,
+            next: "make both ways give the same; `haul manifest steps check` shows where they differ".into(),
+        }),
+    }
+}
+
 /// Proves every step of `registry`, in the order of their registration.
 pub fn check_steps(registry: &Registry, given: &[GivenManifest]) -> Result<Vec<StepProof>, Error> {
     registry.steps().iter().map(|step| check_step(registry, step, given)).collect()
 }
 
 /// The first step whose result differs from that of a chain of others, on made-up manifests.
-pub(super) fn first_unequal_chain(registry: &Registry) -> Result<Option<String>, Error> {
+fn first_unequal_chain(registry: &Registry) -> Result<Option<String>, Error> {
     for step in registry.steps() {
         let Some(prover) = Prover::new(registry, step)?.filter(|prover| prover.chain.is_some()) else { continue };
         for (at, bytes) in prover.made_up(registry)?.iter().enumerate() {
@@ -183,8 +208,8 @@ fn with_version(bytes: &[u8], version: Version) -> Option<Vec<u8>> {
     let value = document.graft(&format!("\"{version}\"")).ok()?;
     let root = document.with(root, &[VERSION.to_owned()], value).ok()??;
     let mut out = Vec::new();
-    let layout = super::document::json::Layout { numbers: Numbers::Lexemes, final_newline: true };
-    super::document::json::push_layout(&mut out, document.value(root), layout);
+    let layout = Layout { numbers: Numbers::Lexemes, final_newline: true };
+    push_layout(&mut out, document.value(root), layout);
     Some(out)
 }
 
