@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::document::verdict::{Migrated, Refusal, Verdict};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, judge};
 use super::migrate::migrate;
 use super::run_options::MigrateOptions;
-use super::{Migrated, Refusal, Transformer, Verdict};
+use super::transform::Transformer;
 use crate::durable::{Disk, DiskError, parent_of};
 use crate::migration::{Error, Finding, Severity};
 use crate::pipeline::Control;

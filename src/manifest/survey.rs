@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::document::error_codes::Status;
+use super::document::verdict::Inspection;
 use super::migrate::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
+use super::transform::Transformer;
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Entry, Found};
-use super::{Inspection, Transformer};
 use crate::durable::{DiskError, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};

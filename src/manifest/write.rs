@@ -6,14 +6,17 @@ use super::document::error_codes::Code;
 use super::document::fields::HISTORY;
 use super::document::header;
 use super::document::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::document::options::TransformOptions;
+use super::document::verdict::{Notice, Refusal};
+use super::document::version::Version;
 use super::migrate::backup::write_temporary;
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal};
 use super::migrate::run_directory;
 use super::read::corrupt;
 use super::steps::invariants::IDENTITY;
+use super::steps::registry::Registry;
 use super::steps::target_schema::TargetSchema;
 use super::tree::scan::ARTIFACTS;
-use super::{Notice, Refusal, Registry, TransformOptions, Version};
 use crate::durable::{Disk, DiskError, FileState, LockGuard, Ownership, parent_of, replace_file, temporary_name};
 use crate::migration::{Error, cannot_be_written};
 

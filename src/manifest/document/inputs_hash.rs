@@ -7,7 +7,7 @@ use super::json::{Document, Kind, ReadOptions, Value, push_compact, push_string}
 use super::key_path::KeyPath;
 use super::value_types::Shape;
 use super::verdict::Refusal;
-use crate::manifest::Checksum;
+use crate::manifest::document::checksum::Checksum;
 
 /// Sets `path` to the hash over the snapshots if it is absent or null and the document lists any; each file must be what
 /// its snapshot says.

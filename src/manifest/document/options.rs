@@ -1,6 +1,6 @@
 //! How documents are read, checked and written.
 
-use crate::manifest::Version;
+use crate::manifest::document::version::Version;
 
 /// Whose rules hold where the original and haul differ (§11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

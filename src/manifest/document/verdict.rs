@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::error_codes::{Code, Place, Status};
 use super::json::JsonFault;
-use crate::manifest::{Checksum, Version};
+use crate::manifest::document::checksum::Checksum;
+use crate::manifest::document::version::Version;
 
 /// What becomes of one document. Exactly one of these, for any bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

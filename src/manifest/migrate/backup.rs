@@ -4,8 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 
 use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
+use crate::manifest::document::options::Mode;
+use crate::manifest::document::version::Version;
 use crate::manifest::tree::file_names;
-use crate::manifest::{Mode, Version};
 
 /// What a backup is made of.
 pub struct Original<'a> {

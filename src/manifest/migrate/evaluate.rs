@@ -5,9 +5,10 @@ use std::path::Path;
 
 use crate::durable::{DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::{Code, Status};
+use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
+use crate::manifest::transform::Transformer;
 use crate::manifest::tree::siblings::Beside;
-use crate::manifest::{Notice, Refusal, Transformer, Verdict};
 use crate::migration::plan::escape_name;
 use crate::migration::{Finding, Severity};
 
@@ -44,7 +45,7 @@ impl Tally {
     }
 
     /// Counts what needs no new bytes; gives back what does.
-    pub fn settle(&mut self, file: &Path, verdict: Verdict) -> Option<crate::manifest::Migrated> {
+    pub fn settle(&mut self, file: &Path, verdict: Verdict) -> Option<crate::manifest::document::verdict::Migrated> {
         match verdict {
             Verdict::Migrated(migrated) => {
                 self.notice(file, &migrated.notices);

@@ -13,9 +13,12 @@ use super::backup::{NoBackup, Original, has_own_backup, make_backup, write_tempo
 use super::evaluate::{MANIFEST_BYTES_MAX, Tally, changed_refusal, concerns_one_file, disk_refusal, judge};
 use crate::durable::{DiskError, DiskRoot, FileState, Ownership, RootDirectory};
 use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::options::Mode;
+use crate::manifest::document::verdict::{Migrated, Refusal};
+use crate::manifest::document::version::Version;
+use crate::manifest::transform::Transformer;
 use crate::manifest::tree::file_names;
 use crate::manifest::tree::scan::{Entry, Found};
-use crate::manifest::{Migrated, Mode, Refusal, Transformer, Version};
 use crate::migration::Error;
 use crate::pipeline::Converter;
 

@@ -8,7 +8,8 @@ use crate::manifest::document::fields::{CHAIN_METADATA, INPUT_SNAPSHOTS};
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::Shape;
 use crate::manifest::document::verdict::Refusal;
-use crate::manifest::{Step, Version};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::step::Step;
 
 /// A step of the original.
 pub(crate) struct BuiltIn {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::step::{Step, Touch};
 use super::step_file::{DeclaredStep, Move, StepFile, json_text};
-use crate::manifest::Version;
 use crate::manifest::document::edit::Edit;
 use crate::manifest::document::fields::{HISTORY, VERSION};
 use crate::manifest::document::inputs_hash;
@@ -13,6 +12,7 @@ use crate::manifest::document::json_schema::JsonSchema;
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::{Shape, canonical_text};
 use crate::manifest::document::verdict::Refusal;
+use crate::manifest::document::version::Version;
 
 /// What a declared step does, in the order in which it does it.
 #[derive(Debug)]

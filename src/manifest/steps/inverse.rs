@@ -3,12 +3,15 @@
 use super::invariants;
 use super::route::Route;
 use super::step::Touch;
+use crate::manifest::document::error_codes::Code;
 use crate::manifest::document::job_id::JOB_ID;
 use crate::manifest::document::json::{Document, Numbers, ReadOptions};
 use crate::manifest::document::key_path::KeyPath;
+use crate::manifest::document::options::Mode;
 use crate::manifest::document::value_types::Shape;
 use crate::manifest::document::verdict::Refusal;
-use crate::manifest::{Code, Mode, Registry, Version};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::registry::Registry;
 
 /// Checks that the inverse of the steps from `from` to `to`, applied to the document `after`, gives the document
 /// `before`, its backup. A `job_id` that an option added goes as well.

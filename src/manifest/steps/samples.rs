@@ -3,10 +3,12 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::step::Touch;
+use crate::manifest::document::checksum::Checksum;
 use crate::manifest::document::inputs::DocumentInputs;
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::{Shape, TypeName};
-use crate::manifest::{Checksum, Registry, Version};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::registry::Registry;
 
 const SNAPSHOT: &[u8] = b"{}";
 

@@ -1,11 +1,11 @@
 //! One step from a version to the next.
 
-use crate::manifest::Version;
 use crate::manifest::document::edit::Edit;
 use crate::manifest::document::json::Value;
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::Shape;
 use crate::manifest::document::verdict::Refusal;
+use crate::manifest::document::version::Version;
 
 /// One edge of the graph of versions. Built-in and declared steps implement it, and whoever uses the library may.
 ///

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::manifest::Version;
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::TypeName;
+use crate::manifest::document::version::Version;
 
 /// A file of steps.
 #[derive(Deserialize)]

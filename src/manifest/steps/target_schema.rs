@@ -9,7 +9,10 @@ use crate::manifest::document::history::history_notice;
 use crate::manifest::document::json::{Document, NodeId, Value};
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::{Mismatch, Shape};
-use crate::manifest::{Notice, Registry, Step, Version};
+use crate::manifest::document::verdict::Notice;
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::registry::Registry;
+use crate::manifest::steps::step::Step;
 
 /// The schema of one version: the fields of §1, those that steps declare, and what the steps to it check.
 pub struct TargetSchema {

@@ -13,16 +13,21 @@ use jiff::Timestamp;
 
 use self::apply::{apply_repair, apply_steps, repair_touches};
 use self::proven_registry::ProvenRegistry;
+use super::document::checksum::Checksum;
+use super::document::error_codes::{Code, Status};
 use super::document::fields::VERSION;
 use super::document::header;
 use super::document::history::{self, Record};
+use super::document::inputs::DocumentInputs;
 use super::document::json::{Arena, Document, Layout, NodeId, Numbers, ReadOptions, push_layout};
+use super::document::options::{Mode, TransformOptions};
 use super::document::verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
+use super::document::version::Version;
 use super::steps::invariants;
+use super::steps::registry::Registry;
 use super::steps::route::{Route, check_reachable};
 use super::steps::step::Touch;
 use super::steps::target_schema::TargetSchema;
-use super::{Checksum, Code, DocumentInputs, Mode, Registry, Status, TransformOptions, Version};
 use crate::migration::Error;
 
 /// Levels that a history record adds to a document, from its root on.

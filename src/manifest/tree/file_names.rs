@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::manifest::Version;
+use crate::manifest::document::version::Version;
 
 /// The name of a manifest that is found by scanning.
 pub const MANIFEST: &str = "manifest.json";

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::scan::ARTIFACTS;
 use crate::durable::{DiskError, ReadRoot};
-use crate::manifest::DocumentInputs;
+use crate::manifest::document::inputs::DocumentInputs;
 
 /// The longest file that is read for its digest.
 const DIGESTED_BYTES_MAX: u64 = 1 << 30;

@@ -6,12 +6,14 @@ use sha2::{Digest, Sha256};
 
 use super::report::Examined;
 use crate::manifest::document::history::{HistoryCheck, check_last_record};
+use crate::manifest::document::inputs::DocumentInputs;
 use crate::manifest::document::inputs_hash::recorded;
 use crate::manifest::document::json::{Document, Kind, ReadOptions, Value};
+use crate::manifest::document::version::Version;
 use crate::manifest::migrate::evaluate::finding;
+use crate::manifest::steps::registry::Registry;
 use crate::manifest::steps::target_schema::TargetSchema;
 use crate::manifest::tree::file_names::hex;
-use crate::manifest::{DocumentInputs, Registry, Version};
 use crate::migration::Severity;
 
 /// Containers in each other, at most.
