@@ -18,7 +18,7 @@ pub struct Edit<'e, 'a> {
 
 impl<'e, 'a> Edit<'e, 'a> {
     /// Of the object `root` in `document`.
-    pub(crate) fn new(document: &'e mut Document<'a>, root: NodeId, inputs: &'e dyn DocumentInputs) -> Self {
+    pub(in crate::manifest) fn new(document: &'e mut Document<'a>, root: NodeId, inputs: &'e dyn DocumentInputs) -> Self {
         Self { document, root, inputs, kept: Vec::new(), changed: false }
     }
 
@@ -38,7 +38,7 @@ impl<'e, 'a> Edit<'e, 'a> {
     }
 
     /// The new root, the paths that were to be added and were there, and whether anything changed.
-    pub(crate) fn finish(self) -> (NodeId, Vec<KeyPath>, bool) {
+    pub(in crate::manifest) fn finish(self) -> (NodeId, Vec<KeyPath>, bool) {
         (self.root, self.kept, self.changed)
     }
 

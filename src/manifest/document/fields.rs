@@ -4,9 +4,9 @@ use super::value_types::{Part, Shape};
 use super::version::Version;
 
 /// The member with the version.
-pub(crate) const VERSION: &str = "schema_version";
+pub(in crate::manifest) const VERSION: &str = "schema_version";
 /// The member with the history.
-pub(crate) const HISTORY: &str = "migration_history";
+pub(in crate::manifest) const HISTORY: &str = "migration_history";
 
 /// A field that the schema knows.
 #[derive(Debug)]
@@ -64,10 +64,10 @@ static PRIOR_STAGE: Shape = Shape::Record(&[
 ]);
 
 /// `input_snapshots`
-pub(crate) const INPUT_SNAPSHOTS: Shape = Shape::Map(&SNAPSHOT);
+pub(in crate::manifest) const INPUT_SNAPSHOTS: Shape = Shape::Map(&SNAPSHOT);
 
 /// `chain_metadata`
-pub(crate) const CHAIN_METADATA: Shape =
+pub(in crate::manifest) const CHAIN_METADATA: Shape =
     Shape::Record(&[part("is_chainable_stage", Shape::Flag), part("prior_stages", Shape::List(&PRIOR_STAGE))]);
 
 /// All fields up to 1.2.0, required ones first.

@@ -8,7 +8,7 @@ use super::verdict::Refusal;
 use super::version::Version;
 
 /// Check 3: an object, and one that looks like a manifest.
-pub(crate) fn check_shape(root: Value<'_>, options: &TransformOptions) -> Result<(), Refusal> {
+pub(in crate::manifest) fn check_shape(root: Value<'_>, options: &TransformOptions) -> Result<(), Refusal> {
     if root.kind() != Kind::Object {
         return Err(Refusal::new(Code::Root, "the document is no object".into()));
     }
@@ -22,7 +22,7 @@ pub(crate) fn check_shape(root: Value<'_>, options: &TransformOptions) -> Result
 }
 
 /// Check 4, first half: the version that the document is of.
-pub(crate) fn version(document: &Document<'_>, options: &TransformOptions) -> Result<Version, Refusal> {
+pub(in crate::manifest) fn version(document: &Document<'_>, options: &TransformOptions) -> Result<Version, Refusal> {
     let Some(value) = document.root().get(VERSION) else {
         let assumed = options.assume_version.or((options.mode == Mode::Compat).then_some(Version::FIRST));
         let text = "schema_version is missing; --assume-version says which version such documents are of";
@@ -37,7 +37,7 @@ pub(crate) fn version(document: &Document<'_>, options: &TransformOptions) -> Re
 }
 
 /// Check 5: the history is an array.
-pub(crate) fn check_history(document: &Document<'_>) -> Result<(), Refusal> {
+pub(in crate::manifest) fn check_history(document: &Document<'_>) -> Result<(), Refusal> {
     let root = document.root();
     if root.get(HISTORY).is_none_or(|history| history.kind() == Kind::Array) {
         return Ok(());

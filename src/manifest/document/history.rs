@@ -11,7 +11,7 @@ use crate::migration::Error;
 
 /// What a record holds.
 #[derive(Debug)]
-pub(crate) struct Record<'r> {
+pub(in crate::manifest) struct Record<'r> {
     pub applied_at: &'r str,
     pub changes: &'r [Vec<String>],
     pub checksum_before: Checksum,
@@ -55,7 +55,7 @@ fn separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T))
 }
 
 /// `root` with one more record, which `json` describes, in its history.
-pub(crate) fn append(document: &mut Document<'_>, root: NodeId, json: &str) -> Result<NodeId, Refusal> {
+pub(in crate::manifest) fn append(document: &mut Document<'_>, root: NodeId, json: &str) -> Result<NodeId, Refusal> {
     let record = document.graft(json)?;
     let history = match document.value(root).get(HISTORY).map(Value::id) {
         Some(history) => history,
@@ -67,7 +67,7 @@ pub(crate) fn append(document: &mut Document<'_>, root: NodeId, json: &str) -> R
 }
 
 /// The text of an instant in a record: UTC, six fraction digits; none in compat when they are zero.
-pub(crate) fn instant_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
+pub(in crate::manifest) fn instant_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
     let micros = now.as_microsecond();
     let is_written = jiff::Timestamp::from_microsecond(micros).is_ok() && now.as_second() >= -62_135_596_800;
     if !is_written {
@@ -128,7 +128,7 @@ pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Re
 }
 
 /// `W_HISTORY` if the last record does not lead to the version that the document is of.
-pub(crate) fn history_notice(root: Value<'_>, version: Version) -> Option<Notice> {
+pub(in crate::manifest) fn history_notice(root: Value<'_>, version: Version) -> Option<Notice> {
     let last = root.get(HISTORY)?.items().next_back()?;
     let reached = last.get("to_version").and_then(Value::as_str);
     let text = match &reached {

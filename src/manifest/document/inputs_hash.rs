@@ -11,7 +11,7 @@ use crate::manifest::document::checksum::Checksum;
 
 /// Sets `path` to the hash over the snapshots if it is absent or null and the document lists any; each file must be what
 /// its snapshot says.
-pub(crate) fn fill(edit: &mut Edit<'_, '_>, path: &KeyPath) -> Result<(), Refusal> {
+pub(in crate::manifest) fn fill(edit: &mut Edit<'_, '_>, path: &KeyPath) -> Result<(), Refusal> {
     if edit.get(path).is_some_and(|value| value.kind() != Kind::Null) {
         return edit.keep(path, &Shape::DigestOrNull);
     }

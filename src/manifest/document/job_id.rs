@@ -7,14 +7,14 @@ use super::options::DeriveJobId;
 use super::verdict::Refusal;
 
 /// The member.
-pub(crate) const JOB_ID: &str = "job_id";
+pub(in crate::manifest) const JOB_ID: &str = "job_id";
 
 const RESOLVED_BRIEF: &str = "inputs/brief.resolved.json";
 const BRIEF: &str = "inputs/brief.yaml";
 const BRIEF_LEN_MAX_BYTES: u64 = 4 << 20;
 
 /// The id, and the text that says where it comes from; `None` if it cannot be derived.
-pub(crate) fn derived(how: DeriveJobId, inputs: &dyn DocumentInputs) -> Result<Option<(String, String)>, Refusal> {
+pub(in crate::manifest) fn derived(how: DeriveJobId, inputs: &dyn DocumentInputs) -> Result<Option<(String, String)>, Refusal> {
     let said = |id: String, source: &str| (id, format!("Add job_id field (from {source})"));
     match how {
         DeriveJobId::Directory => Ok(inputs.job_directory().map(|id| said(id, "the job's directory"))),

@@ -9,7 +9,7 @@ use super::json::{Kind, Value};
 const DEPTH_MAX: usize = 100;
 
 /// A schema, ready to check documents.
-pub(crate) struct JsonSchema {
+pub(in crate::manifest) struct JsonSchema {
     name: String,
     text: String,
     validator: Validator,

@@ -183,14 +183,14 @@ impl Mismatch {
 }
 
 /// The canonical text of a value (§5).
-pub(crate) fn canonical_text(value: Value<'_>) -> String {
+pub(in crate::manifest) fn canonical_text(value: Value<'_>) -> String {
     let mut text = Vec::new();
     super::json::push_canonical(&mut text, value);
     String::from_utf8(text).expect("canonical text is ASCII")
 }
 
 /// `sha256:` and 64 lower-case hexadecimal digits.
-pub(crate) fn is_digest(text: &str) -> bool {
+pub(in crate::manifest) fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:")
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }

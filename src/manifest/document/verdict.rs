@@ -99,7 +99,7 @@ impl Refusal {
     }
 
     /// What is wrong with `bytes`, the whole file.
-    pub(crate) fn of_fault(fault: &JsonFault, bytes: &[u8]) -> Self {
+    pub(in crate::manifest) fn of_fault(fault: &JsonFault, bytes: &[u8]) -> Self {
         Self { at: Some(fault.place(bytes)), ..Self::from(*fault) }
     }
 

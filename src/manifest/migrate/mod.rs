@@ -1,12 +1,12 @@
 //! A whole migration of a tree, resumable at every point.
 
-pub(crate) mod backup;
-pub(crate) mod crash_recovery;
+pub(super) mod backup;
+pub(super) mod crash_recovery;
 pub mod dry_run;
-pub(crate) mod evaluate;
-pub(crate) mod group_commit;
+pub(super) mod evaluate;
+mod group_commit;
 pub mod ledger;
-pub(crate) mod ledger_by_file;
+pub(super) mod ledger_by_file;
 pub mod stage_file;
 pub mod state;
 

@@ -12,13 +12,13 @@ use crate::manifest::document::version::Version;
 use crate::manifest::steps::step::Step;
 
 /// A step of the original.
-pub(crate) struct BuiltIn {
+pub(super) struct BuiltIn {
     from: Version,
     to: Version,
 }
 
 /// In the order in which the original registers them.
-pub(crate) const STEPS: [BuiltIn; 3] = [
+pub(super) const STEPS: [BuiltIn; 3] = [
     BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 1, 0) },
     BuiltIn { from: Version::new(1, 1, 0), to: Version::new(1, 2, 0) },
     BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 2, 0) },

@@ -27,7 +27,7 @@ enum Operation {
 }
 
 /// A step from a step file.
-pub(crate) struct Declared {
+struct Declared {
     from: Version,
     to: Version,
     changes: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Declared {
 const PROTECTED: [&str; 7] = [VERSION, HISTORY, "run_id", "job_id", "job_ref", "doctrine", "input_snapshots"];
 
 /// The steps of a file. `read_schema` reads the schema files that it names. The error says which step and why.
-pub(crate) fn compile(
+pub(super) fn compile(
     text: &str,
     read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Vec<Arc<dyn Step>>, String> {

@@ -69,7 +69,7 @@ fn stages(before: &mut Document<'_>, root: NodeId, touches: &[&Touch]) -> Result
 }
 
 /// Members that say whose run it is and what went into it, and the code if one of them is not what it was.
-pub(crate) const IDENTITY: [(&str, Code); 5] = [
+pub(in crate::manifest) const IDENTITY: [(&str, Code); 5] = [
     ("input_snapshots", Code::InputSnapshots),
     ("run_id", Code::RunId),
     ("job_id", Code::JobId),

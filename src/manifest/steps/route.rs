@@ -32,7 +32,7 @@ impl Route {
 }
 
 /// Check 4, second half: whether steps can lead from `version` to `target`.
-pub(crate) fn check_reachable(
+pub(in crate::manifest) fn check_reachable(
     registry: &Registry,
     version: Version,
     target: Version,
@@ -52,7 +52,7 @@ pub(crate) fn check_reachable(
 }
 
 /// The texts that the history record has for a step that found `kept` already there (§7).
-pub(crate) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
+pub(in crate::manifest) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
     let texts = step.changes();
     if kept.is_empty() {
         return texts;

@@ -13,7 +13,7 @@ use crate::manifest::steps::registry::Registry;
 const SNAPSHOT: &[u8] = b"{}";
 
 /// The one file beside a made-up manifest.
-pub(crate) struct SampleInputs;
+pub(in crate::manifest) struct SampleInputs;
 
 impl DocumentInputs for SampleInputs {
     fn digest(&self, path: &str) -> Result<Option<([u8; 32], u64)>, String> {
@@ -31,7 +31,7 @@ impl DocumentInputs for SampleInputs {
 }
 
 /// Manifests of `version`, with what the steps of `registry` require of documents from it on.
-pub(crate) fn manifests(registry: &Registry, version: Version) -> Vec<Vec<u8>> {
+pub(in crate::manifest) fn manifests(registry: &Registry, version: Version) -> Vec<Vec<u8>> {
     let minimal = json!({
         "schema_version": version.to_string(), "job_id": "job-1", "run_id": "0123456789abcdef0123456789abcdef",
         "job_ref": "jobs/one/brief.yaml", "job_type": "copy", "status": "succeeded",

@@ -1,8 +1,8 @@
 //! A tree read again: checksums from the history, shapes, snapshots, run ids, doctrine, and every line of the ledger
 //! (§11).
 
-pub(crate) mod file;
-pub(crate) mod ledger;
+mod file;
+mod ledger;
 pub mod report;
 
 use std::collections::BTreeSet;

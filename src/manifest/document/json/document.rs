@@ -14,9 +14,9 @@ const FEW_MEMBERS: usize = 32;
 /// A parsed text, and what edits added to it.
 #[derive(Debug)]
 pub struct Document<'a> {
-    pub(crate) input: &'a str,
-    pub(crate) arena: Arena,
-    pub(crate) root: NodeId,
+    pub(super) input: &'a str,
+    pub(super) arena: Arena,
+    pub(super) root: NodeId,
 }
 
 impl<'a> Document<'a> {
@@ -44,18 +44,18 @@ impl<'a> Document<'a> {
 /// A value in a document.
 #[derive(Clone, Copy)]
 pub struct Value<'d> {
-    pub(crate) input: &'d str,
-    pub(crate) arena: &'d Arena,
-    pub(crate) id: NodeId,
+    pub(super) input: &'d str,
+    pub(super) arena: &'d Arena,
+    pub(super) id: NodeId,
 }
 
 impl<'d> Value<'d> {
-    pub(crate) fn node(self) -> Node {
+    pub(super) fn node(self) -> Node {
         self.arena.nodes[self.id.0 as usize]
     }
 
     /// The same value under another node's number.
-    pub(crate) fn at(self, id: NodeId) -> Self {
+    pub(super) fn at(self, id: NodeId) -> Self {
         Self { id, ..self }
     }
 
@@ -100,7 +100,7 @@ impl<'d> Value<'d> {
         self.kind() == Kind::String && self.compare_str(text) == Ordering::Equal
     }
 
-    pub(crate) fn compare_str(self, text: &str) -> Ordering {
+    pub(super) fn compare_str(self, text: &str) -> Ordering {
         if self.node().flags & flag::ESCAPED == 0 {
             self.lexeme().cmp(text)
         } else {
@@ -137,12 +137,12 @@ impl<'d> Value<'d> {
         }
     }
 
-    pub(crate) fn member_slice(self) -> &'d [Member] {
+    pub(super) fn member_slice(self) -> &'d [Member] {
         let node = self.node();
         if node.kind == Kind::Object { &self.arena.members[node.start as usize..node.end as usize] } else { &[] }
     }
 
-    pub(crate) fn item_slice(self) -> &'d [NodeId] {
+    pub(super) fn item_slice(self) -> &'d [NodeId] {
         let node = self.node();
         if node.kind == Kind::Array { &self.arena.items[node.start as usize..node.end as usize] } else { &[] }
     }

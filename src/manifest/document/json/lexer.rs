@@ -27,7 +27,7 @@ const fn not_plain(word: u64) -> bool {
 }
 
 /// The string whose first byte after the quote is at `start`: the offset of its closing quote, and its flags.
-pub(crate) fn string(text: &[u8], start: usize) -> Result<(usize, u8), JsonFault> {
+pub(super) fn string(text: &[u8], start: usize) -> Result<(usize, u8), JsonFault> {
     let mut at = start;
     let mut flags = 0;
     loop {
@@ -93,13 +93,13 @@ fn surrogates(text: &[u8], at: usize) -> Result<usize, JsonFault> {
 }
 
 /// The value of the `\uXXXX` at `at`.
-pub(crate) fn code_unit(text: &[u8], at: usize) -> Option<u32> {
+pub(super) fn code_unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |unit, &digit| Some(unit * 16 + char::from(digit).to_digit(16)?))
 }
 
 /// The number at `start`: where it ends, and which kind it is.
-pub(crate) fn number(text: &[u8], start: usize) -> Result<(usize, Kind), JsonFault> {
+pub(super) fn number(text: &[u8], start: usize) -> Result<(usize, Kind), JsonFault> {
     let mut at = start + usize::from(text.get(start) == Some(&b'-'));
     at = match text.get(at) {
         Some(b'0') => at + 1,
@@ -134,7 +134,7 @@ fn some_digits(text: &[u8], start: usize) -> Result<usize, JsonFault> {
 }
 
 /// Skips blanks.
-pub(crate) fn after_blanks(text: &[u8], mut at: usize) -> usize {
+pub(super) fn after_blanks(text: &[u8], mut at: usize) -> usize {
     loop {
         match text.get(at) {
             Some(b' ' | b'\n' | b'\r' | b'\t') => at += 1,
@@ -143,6 +143,6 @@ pub(crate) fn after_blanks(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-pub(crate) fn fault<T>(code: Code, offset: usize, what: &'static str) -> Result<T, JsonFault> {
+pub(super) fn fault<T>(code: Code, offset: usize, what: &'static str) -> Result<T, JsonFault> {
     Err(JsonFault { code, offset, what })
 }

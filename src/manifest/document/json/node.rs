@@ -23,10 +23,10 @@ pub enum Kind {
 
 /// A node of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeId(pub(crate) u32);
+pub struct NodeId(pub(super) u32);
 
 /// What a string may hold; a flag that is absent is a promise.
-pub(crate) mod flag {
+pub(super) mod flag {
     /// Escapes.
     pub const ESCAPED: u8 = 1;
     /// Characters outside U+0020–U+007E.
@@ -36,7 +36,7 @@ pub(crate) mod flag {
 /// For scalars the range of the lexeme in the text, strings without their quotes; for containers the range of their
 /// members or items.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Node {
+pub(super) struct Node {
     pub start: u32,
     pub end: u32,
     pub kind: Kind,
@@ -45,14 +45,14 @@ pub(crate) struct Node {
 
 /// A member of an object.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Member {
+pub(super) struct Member {
     pub key: NodeId,
     pub value: NodeId,
 }
 
 /// An array or object that is not closed yet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame {
+pub(super) struct Frame {
     pub is_object: bool,
     /// Where its parts begin among those that wait.
     pub base: usize,
@@ -61,12 +61,12 @@ pub(crate) struct Frame {
 /// The memory of a document, for the next one to use.
 #[derive(Debug, Default)]
 pub struct Arena {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) items: Vec<NodeId>,
-    pub(crate) pending: Vec<NodeId>,
-    pub(crate) frames: Vec<Frame>,
-    pub(crate) added: String,
+    pub(super) nodes: Vec<Node>,
+    pub(super) members: Vec<Member>,
+    pub(super) items: Vec<NodeId>,
+    pub(super) pending: Vec<NodeId>,
+    pub(super) frames: Vec<Frame>,
+    pub(super) added: String,
 }
 
 impl Arena {

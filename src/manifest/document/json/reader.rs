@@ -71,13 +71,13 @@ fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, 
 
 /// A text whose offsets nodes count from `base`: that of the input is 0, what edits add follows it.
 #[derive(Clone, Copy)]
-pub(crate) struct Span<'t> {
+pub(super) struct Span<'t> {
     pub text: &'t str,
     pub base: usize,
 }
 
 /// Reads the one value of `span` from `start` on.
-pub(crate) fn read_value(
+pub(super) fn read_value(
     arena: &mut Arena,
     span: Span<'_>,
     start: usize,
