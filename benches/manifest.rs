@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use haul::manifest::document::json::{Arena, Document, Layout, Numbers, ReadOptions, push_layout};
+use haul::manifest::document::json::{Arena, Document, Formatting, Numbers, ReadOptions, push_formatted};
 use haul::manifest::{Checksum, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
 
 /// A 1.0.0 manifest as its writers leave it.
@@ -67,11 +67,11 @@ fn document(c: &mut Criterion) {
     let document = Document::parse(&bytes, &options).expect("JSON");
     let mut text = Vec::new();
     group.bench_function("checksum", |b| b.iter(|| black_box(Checksum::of_value(document.root(), &mut text))));
-    let layout = Layout { numbers: Numbers::Lexemes, final_newline: true };
+    let formatting = Formatting { numbers: Numbers::Lexemes, final_newline: true };
     group.bench_function("write", |b| {
         b.iter(|| {
             text.clear();
-            push_layout(&mut text, document.root(), layout);
+            push_formatted(&mut text, document.root(), formatting);
             black_box(text.len())
         });
     });

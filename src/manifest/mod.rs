@@ -23,11 +23,11 @@ pub mod outcome;
 pub mod rollback;
 pub mod run_options;
 pub mod status;
-pub mod survey;
 pub mod verify;
+pub mod version_survey;
 
 pub use document::checksum::Checksum;
-pub use document::error_codes::{Code, Place, Status};
+pub use document::error_codes::{DocumentStatus, ErrorCode, TextPosition};
 pub use document::inputs::{DocumentInputs, NoInputs};
 pub use document::key_path::KeyPath;
 pub use document::options::{DeriveJobId, Mode, TransformOptions};

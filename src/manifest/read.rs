@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::document::verdict::{Migrated, Refusal, Verdict};
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, judge};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, evaluate};
 use super::migrate::migrate;
 use super::run_options::MigrateOptions;
 use super::transform::Transformer;
@@ -18,7 +18,7 @@ use crate::pipeline::Control;
 ///
 /// Nothing is written. A file that cannot be taken there is [`Error::Corrupt`] with the code and the place.
 pub fn read_migrated(disk: &dyn Disk, path: &Path, transformer: &Transformer) -> Result<Vec<u8>, Error> {
-    let (bytes, verdict) = read_and_judge(disk, path, transformer)?;
+    let (bytes, verdict) = read_and_evaluate(disk, path, transformer)?;
     Ok(match verdict {
         Some(migrated) => migrated.bytes,
         None => bytes,
@@ -38,7 +38,7 @@ pub fn read_and_write_back(
     let path = root.join(options.manifest.as_deref().unwrap_or(Path::new("")));
     // What it would be is all that matters of this verdict, not when.
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
-    if let (bytes, None) = read_and_judge(&*disk, &path, &transformer)? {
+    if let (bytes, None) = read_and_evaluate(&*disk, &path, &transformer)? {
         return Ok(Some(bytes));
     }
     let end = migrate(disk.clone(), root, options, control)?;
@@ -48,14 +48,14 @@ pub fn read_and_write_back(
     if let Some(refused) = end.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
         return Err(not_written(&path, refused));
     }
-    match read_and_judge(&*disk, &path, &transformer)? {
+    match read_and_evaluate(&*disk, &path, &transformer)? {
         (bytes, None) => Ok(Some(bytes)),
         (_, Some(_)) => Err(corrupt(&path, &changed_refusal("something else wrote to it"))),
     }
 }
 
 /// The bytes of a file, and what they are to become if they are not at the target.
-fn read_and_judge(
+fn read_and_evaluate(
     disk: &dyn Disk,
     path: &Path,
     transformer: &Transformer,
@@ -67,7 +67,7 @@ fn read_and_judge(
         // Under the name that the caller knows.
         Error::Disk(DiskError::new(error.operation, path, error.source))
     })?;
-    match judge(&*root, transformer, name, &bytes, &state) {
+    match evaluate(&*root, transformer, name, &bytes, &state) {
         Verdict::Migrated(migrated) => Ok((bytes, Some(migrated))),
         Verdict::Current(_) => Ok((bytes, None)),
         Verdict::Skipped(skip) => Err(corrupt(path, &Refusal::new(skip.code, skip.text))),

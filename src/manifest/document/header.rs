@@ -1,6 +1,6 @@
 //! What a document says of itself: checks 3 to 5 of §10.
 
-use super::error_codes::Code;
+use super::error_codes::ErrorCode;
 use super::fields::{HISTORY, VERSION};
 use super::json::{Document, Kind, Value};
 use super::options::{Mode, TransformOptions};
@@ -8,9 +8,9 @@ use super::verdict::Refusal;
 use super::version::Version;
 
 /// Check 3: an object, and one that looks like a manifest.
-pub(in crate::manifest) fn check_shape(root: Value<'_>, options: &TransformOptions) -> Result<(), Refusal> {
+pub(in crate::manifest) fn check_is_manifest(root: Value<'_>, options: &TransformOptions) -> Result<(), Refusal> {
     if root.kind() != Kind::Object {
-        return Err(Refusal::new(Code::Root, "the document is no object".into()));
+        return Err(Refusal::new(ErrorCode::Root, "the document is no object".into()));
     }
     let is_manifest =
         root.get("run_id").is_some() && ["job_id", "job_ref", "job_type"].iter().any(|name| root.get(name).is_some());
@@ -18,7 +18,7 @@ pub(in crate::manifest) fn check_shape(root: Value<'_>, options: &TransformOptio
         return Ok(());
     }
     let text = "no manifest: it lacks run_id, or all of job_id, job_ref and job_type; --shape any takes it for one";
-    Err(Refusal::new(Code::NotAManifest, text.into()))
+    Err(Refusal::new(ErrorCode::NotAManifest, text.into()))
 }
 
 /// Check 4, first half: the version that the document is of.
@@ -26,13 +26,13 @@ pub(in crate::manifest) fn version(document: &Document<'_>, options: &TransformO
     let Some(value) = document.root().get(VERSION) else {
         let assumed = options.assume_version.or((options.mode == Mode::Compat).then_some(Version::FIRST));
         let text = "schema_version is missing; --assume-version says which version such documents are of";
-        return assumed.ok_or_else(|| Refusal::new(Code::Unversioned, text.into()));
+        return assumed.ok_or_else(|| Refusal::new(ErrorCode::Unversioned, text.into()));
     };
-    let at = value.offset().or_else(|| document.root().key_offset(VERSION)).map(|offset| document.place(offset));
+    let at = value.offset().or_else(|| document.root().key_offset(VERSION)).map(|offset| document.position(offset));
     let Some(text) = value.as_str() else {
-        return Err(Refusal { at, ..Refusal::new(Code::VersionType, "schema_version is not a string".into()) });
+        return Err(Refusal { at, ..Refusal::new(ErrorCode::VersionType, "schema_version is not a string".into()) });
     };
-    let unknown = |_| Refusal { at, ..Refusal::new(Code::VersionUnknown, format!("{text:?} is no version")) };
+    let unknown = |_| Refusal { at, ..Refusal::new(ErrorCode::VersionUnknown, format!("{text:?} is no version")) };
     text.parse().map_err(unknown)
 }
 
@@ -42,6 +42,6 @@ pub(in crate::manifest) fn check_history(document: &Document<'_>) -> Result<(), 
     if root.get(HISTORY).is_none_or(|history| history.kind() == Kind::Array) {
         return Ok(());
     }
-    let at = root.key_offset(HISTORY).map(|offset| document.place(offset));
-    Err(Refusal { at, ..Refusal::new(Code::HistoryType, "migration_history is not an array".into()) })
+    let at = root.key_offset(HISTORY).map(|offset| document.position(offset));
+    Err(Refusal { at, ..Refusal::new(ErrorCode::HistoryType, "migration_history is not an array".into()) })
 }

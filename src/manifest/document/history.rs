@@ -1,7 +1,7 @@
 //! The record of a migration in the document itself (§7), and how its checksums are checked (§5).
 
 use super::checksum::Checksum;
-use super::error_codes::Code;
+use super::error_codes::ErrorCode;
 use super::fields::HISTORY;
 use super::json::{Document, Kind, NodeId, Value, push_string};
 use super::options::Mode;
@@ -11,7 +11,7 @@ use crate::migration::Error;
 
 /// What a record holds.
 #[derive(Debug)]
-pub(in crate::manifest) struct Record<'r> {
+pub(in crate::manifest) struct HistoryRecord<'r> {
     pub applied_at: &'r str,
     pub changes: &'r [Vec<String>],
     pub checksum_before: Checksum,
@@ -20,7 +20,7 @@ pub(in crate::manifest) struct Record<'r> {
     pub to: Version,
 }
 
-impl Record<'_> {
+impl HistoryRecord<'_> {
     /// Appends its JSON, members sorted.
     pub fn push_json(&self, out: &mut Vec<u8>) {
         let list = |out: &mut Vec<u8>, part: &mut dyn FnMut(&mut Vec<u8>)| {
@@ -32,8 +32,8 @@ impl Record<'_> {
         push_string(out, self.applied_at);
         out.extend_from_slice(b",\"changes\":");
         list(out, &mut |out| {
-            separated(out, self.changes, |out, texts| {
-                list(out, &mut |out| separated(out, texts, |out, text| push_string(out, text)));
+            push_separated(out, self.changes, |out, texts| {
+                list(out, &mut |out| push_separated(out, texts, |out, text| push_string(out, text)));
             });
         });
         out.extend_from_slice(b",\"checksum_after\":\"");
@@ -45,7 +45,7 @@ impl Record<'_> {
     }
 }
 
-fn separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
+fn push_separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
     for (at, part) in parts.iter().enumerate() {
         if at > 0 {
             out.push(b',');
@@ -55,19 +55,23 @@ fn separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T))
 }
 
 /// `root` with one more record, which `json` describes, in its history.
-pub(in crate::manifest) fn append(document: &mut Document<'_>, root: NodeId, json: &str) -> Result<NodeId, Refusal> {
-    let record = document.graft(json)?;
+pub(in crate::manifest) fn append_record(
+    document: &mut Document<'_>,
+    root: NodeId,
+    json: &str,
+) -> Result<NodeId, Refusal> {
+    let record = document.parse_fragment(json)?;
     let history = match document.value(root).get(HISTORY).map(Value::id) {
         Some(history) => history,
-        None => document.graft("[]")?,
+        None => document.parse_fragment("[]")?,
     };
     let longer = document.with_item(history, record);
     let root = document.with(root, &[HISTORY.to_owned()], longer)?;
-    root.ok_or_else(|| Refusal::new(Code::Root, "the document is no object".into()))
+    root.ok_or_else(|| Refusal::new(ErrorCode::Root, "the document is no object".into()))
 }
 
 /// The text of an instant in a record: UTC, six fraction digits; none in compat when they are zero.
-pub(in crate::manifest) fn instant_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
+pub(in crate::manifest) fn timestamp_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
     let micros = now.as_microsecond();
     let is_written = jiff::Timestamp::from_microsecond(micros).is_ok() && now.as_second() >= -62_135_596_800;
     if !is_written {

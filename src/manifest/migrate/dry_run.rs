@@ -9,14 +9,14 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::backup::Original;
-use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, judge};
+use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
 use crate::durable::{DiskError, FileState, ReadRoot};
-use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
-use crate::manifest::tree::scan::{Entry, Found};
+use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::manifest::{Refusal, Transformer};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
@@ -54,9 +54,9 @@ pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Cont
     let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
-    let judge = Judge { root: &*root, transformer, break_links: options.break_links, named };
+    let evaluator = Evaluator { root: &*root, transformer, break_links: options.break_links, named };
     let mut sums = Sums::default();
-    let ended = run(reader, &judge, &mut sums, &options.engine(), control)?;
+    let ended = run(reader, &evaluator, &mut sums, &options.engine(), control)?;
     sums.tally.counts.check_sum(sums.records)?;
     Ok(DryRunEnd {
         target_version: options.target().to_string(),
@@ -68,11 +68,11 @@ pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Cont
         space_available_bytes: root.free_bytes()?,
         stopped: ended == Ended::Stopped,
         findings: sums.findings,
-        named: judge.named.map(Mutex::into_inner),
+        named: evaluator.named.map(Mutex::into_inner),
     })
 }
 
-struct Judge<'a> {
+struct Evaluator<'a> {
     root: &'a dyn ReadRoot,
     transformer: Transformer,
     break_links: bool,
@@ -80,48 +80,48 @@ struct Judge<'a> {
 }
 
 #[derive(Default)]
-struct Judged {
+struct EvaluatedBatch {
     tally: Tally,
     records: u64,
     space_needed_bytes: u64,
 }
 
-impl Converter for Judge<'_> {
-    type Batch = Vec<Entry>;
-    type Output = Judged;
+impl Converter for Evaluator<'_> {
+    type Batch = Vec<ScanEntry>;
+    type Output = EvaluatedBatch;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<Judged, Error> {
-        let mut judged = Judged { records: entries.len() as u64, ..Judged::default() };
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<EvaluatedBatch, Error> {
+        let mut evaluated = EvaluatedBatch { records: entries.len() as u64, ..EvaluatedBatch::default() };
         for entry in entries {
             match entry.found {
-                Found::PassedOver(reason) => judged.tally.counts.add_passed_over(reason),
-                Found::Unreadable(error) => judged.tally.refuse(&entry.path, &disk_refusal(&error)),
-                Found::Manifest | Found::Leftover => match self.look_at(&entry.path, scratch, &mut judged) {
+                Found::Skipped(reason) => evaluated.tally.counts.add_skipped(reason),
+                Found::Unreadable(error) => evaluated.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Manifest | Found::Leftover => match self.evaluate_file(&entry.path, scratch, &mut evaluated) {
                     Err(error) if concerns_one_file(&error) => {
-                        judged.tally.refuse(&entry.path, &disk_refusal(&error));
+                        evaluated.tally.refuse(&entry.path, &disk_refusal(&error));
                     }
                     looked => looked?,
                 },
             }
         }
-        Ok(judged)
+        Ok(evaluated)
     }
 }
 
-impl Judge<'_> {
-    fn look_at(&self, file: &Path, bytes: &mut Vec<u8>, judged: &mut Judged) -> Result<(), DiskError> {
+impl Evaluator<'_> {
+    fn evaluate_file(&self, file: &Path, bytes: &mut Vec<u8>, evaluated: &mut EvaluatedBatch) -> Result<(), DiskError> {
         let state = self.root.read_file(file, MANIFEST_BYTES_MAX, bytes)?;
-        judged.tally.source_bytes += bytes.len() as u64;
-        let verdict = judge(self.root, &self.transformer, file, bytes, &state);
-        let Some(migrated) = judged.tally.settle(file, verdict) else { return Ok(()) };
+        evaluated.tally.source_bytes += bytes.len() as u64;
+        let verdict = evaluate(self.root, &self.transformer, file, bytes, &state);
+        let Some(migrated) = evaluated.tally.record(file, verdict) else { return Ok(()) };
         if let Some(refusal) = self.obstacle(file, bytes, &state, migrated.from)? {
-            judged.tally.refuse(file, &refusal);
+            evaluated.tally.refuse(file, &refusal);
             return Ok(());
         }
-        judged.tally.counts.migrated += 1;
-        judged.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
+        evaluated.tally.counts.migrated += 1;
+        evaluated.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
         if let Some(named) = &self.named {
             let from = Some(migrated.from.to_string());
             *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };
@@ -149,7 +149,7 @@ impl Judge<'_> {
             return Ok(None);
         }
         let text = "its directory cannot be written to".to_owned();
-        Ok(Some(Refusal { code: Code::Io, text, at: None, from: Some(version) }))
+        Ok(Some(Refusal { code: ErrorCode::Io, text, at: None, from: Some(version) }))
     }
 }
 
@@ -162,16 +162,16 @@ struct Sums {
 }
 
 impl Writer for Sums {
-    type Output = Judged;
+    type Output = EvaluatedBatch;
     type Error = Error;
     type Commit = NothingToCommit<Error>;
 
-    fn write(&mut self, judged: Judged) -> Result<(), Error> {
-        self.tally.counts.merge(&judged.tally.counts);
-        self.tally.source_bytes += judged.tally.source_bytes;
-        judged.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
-        self.records += judged.records;
-        self.space_needed_bytes += judged.space_needed_bytes;
+    fn write(&mut self, evaluated: EvaluatedBatch) -> Result<(), Error> {
+        self.tally.counts.merge(&evaluated.tally.counts);
+        self.tally.source_bytes += evaluated.tally.source_bytes;
+        evaluated.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
+        self.records += evaluated.records;
+        self.space_needed_bytes += evaluated.space_needed_bytes;
         Ok(())
     }
 

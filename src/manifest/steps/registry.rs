@@ -57,15 +57,15 @@ impl Registry {
     /// Adds the steps of the step file at `path`; the JSON Schemas that it names are beside it.
     pub fn add_path(&mut self, path: &Path) -> Result<(), Error> {
         let name = path.display().to_string();
-        let text = read(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
-        let text = text.map_err(|what| unusable(&name, &what))?;
+        let text = read_file(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
+        let text = text.map_err(|what| step_file_error(&name, &what))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         self.add_declared(&text, &name, &|schema| {
             let is_beside = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
             if !is_beside {
                 return Err(format!("schema {schema} is not beside the step file"));
             }
-            read(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
+            read_file(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
         })
     }
 
@@ -75,7 +75,7 @@ impl Registry {
         name: &str,
         read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>,
     ) -> Result<(), Error> {
-        let steps = declarative::compile(text, read_schema).map_err(|what| unusable(name, &what))?;
+        let steps = declarative::compile(text, read_schema).map_err(|what| step_file_error(name, &what))?;
         steps.into_iter().try_for_each(|step| self.add(step))
     }
 
@@ -104,7 +104,7 @@ impl Registry {
         let mut queue = VecDeque::from([from]);
         while let Some(version) = queue.pop_front() {
             if version == to {
-                return Some(Self::back_to(from, to, &reached_by));
+                return Some(Self::trace_back(from, to, &reached_by));
             }
             for step in self.steps.iter().filter(|step| step.from() == version && step.to() <= to) {
                 if let Entry::Vacant(unreached) = reached_by.entry(step.to()) {
@@ -116,7 +116,7 @@ impl Registry {
         None
     }
 
-    fn back_to(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
+    fn trace_back(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
         let mut path = Vec::new();
         let mut version = to;
         while version != from {
@@ -149,14 +149,14 @@ impl Registry {
 /// Bytes of a step file or schema, at most.
 const FILE_LEN_MAX_BYTES: u64 = 16 << 20;
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(FILE_LEN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > FILE_LEN_MAX_BYTES { Err("longer than 16 MiB".into()) } else { Ok(bytes) }
 }
 
-fn unusable(name: &str, what: &str) -> Error {
+fn step_file_error(name: &str, what: &str) -> Error {
     Error::Usage {
         what: format!("step file {name} cannot be used: {what}"),
         next: "correct the file; `haul manifest steps check` proves its steps".into(),

@@ -3,7 +3,7 @@
 use crate::manifest::document::edit::Edit;
 use crate::manifest::document::json::Value;
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::document::value_types::Shape;
+use crate::manifest::document::value_types::ValueType;
 use crate::manifest::document::verdict::Refusal;
 use crate::manifest::document::version::Version;
 
@@ -26,7 +26,7 @@ pub trait Step: Send + Sync {
     fn touches(&self) -> Vec<Touch>;
 
     /// Paths without which it refuses a document, and what must be there.
-    fn requires(&self) -> Vec<(KeyPath, Shape)> {
+    fn requires(&self) -> Vec<(KeyPath, ValueType)> {
         Vec::new()
     }
 
@@ -48,12 +48,12 @@ pub trait Step: Send + Sync {
 /// A change that a step may make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touch {
-    /// Sets what is absent; what is there is kept if it has this shape and refused otherwise (D1).
+    /// Sets what is absent; what is there is kept if it has this type and refused otherwise (D1).
     Add {
         /// Where.
         path: KeyPath,
         /// What may be there.
-        shape: Shape,
+        value_type: ValueType,
     },
     /// Sets what is absent or null; anything else is kept.
     Fill(KeyPath),

@@ -11,13 +11,13 @@ use crate::manifest::document::version::Version;
 #[serde(deny_unknown_fields)]
 pub(super) struct StepFile {
     #[serde(default)]
-    pub step: Vec<DeclaredStep>,
+    pub step: Vec<StepTable>,
 }
 
 /// One `[[step]]`. Operations are applied in the order of these fields.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DeclaredStep {
+pub(super) struct StepTable {
     #[serde(deserialize_with = "version")]
     pub from: Version,
     #[serde(deserialize_with = "version")]
@@ -30,7 +30,7 @@ pub(super) struct DeclaredStep {
     #[serde(default)]
     pub require: Vec<KeyPath>,
     #[serde(default)]
-    pub rename: Vec<Move>,
+    pub rename: Vec<Rename>,
     #[serde(default)]
     pub add: Vec<Add>,
     #[serde(default)]
@@ -51,7 +51,7 @@ pub(super) struct DeclaredStep {
 pub(super) struct Inverse {
     /// Each renaming the other way round.
     #[serde(default)]
-    pub rename: Vec<Move>,
+    pub rename: Vec<Rename>,
     /// Paths that come back from the backup: those removed or overwritten.
     #[serde(default)]
     pub restore: Vec<KeyPath>,
@@ -59,7 +59,7 @@ pub(super) struct Inverse {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Move {
+pub(super) struct Rename {
     pub from: KeyPath,
     pub to: KeyPath,
 }

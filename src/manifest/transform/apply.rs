@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::manifest::document::edit::Edit;
-use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::fields::VERSION;
 use crate::manifest::document::inputs::DocumentInputs;
 use crate::manifest::document::job_id::{self, JOB_ID};
 use crate::manifest::document::json::{Document, NodeId, push_string};
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::options::DeriveJobId;
-use crate::manifest::document::value_types::Shape;
+use crate::manifest::document::value_types::ValueType;
 use crate::manifest::document::verdict::Refusal;
 use crate::manifest::document::version::Version;
 use crate::manifest::steps::route::{Route, change_texts};
@@ -83,9 +83,9 @@ pub(super) fn repair_touches(steps: &[Arc<dyn Step>]) -> Vec<Touch> {
 }
 
 fn with_version(document: &mut Document<'_>, root: NodeId, version: Version) -> Result<NodeId, Refusal> {
-    let value = document.graft(&format!("\"{version}\""))?;
+    let value = document.parse_fragment(&format!("\"{version}\""))?;
     let root = document.with(root, &[VERSION.to_owned()], value)?;
-    root.ok_or_else(|| Refusal::new(Code::Root, "the document is no object".into()))
+    root.ok_or_else(|| Refusal::new(ErrorCode::Root, "the document is no object".into()))
 }
 
 /// Adds a `job_id` if it is missing and the operator said where it comes from. Returns what was added, and its text for
@@ -98,12 +98,12 @@ fn derive_job_id(
 ) -> Result<(Vec<Touch>, Option<String>), Refusal> {
     let nothing = (Vec::new(), None);
     let Some(how) = derive.filter(|_| document.root().get(JOB_ID).is_none()) else { return Ok(nothing) };
-    let Some((id, text)) = job_id::derived(how, inputs)? else { return Ok(nothing) };
+    let Some((id, text)) = job_id::derive(how, inputs)? else { return Ok(nothing) };
     let path = KeyPath::of_root(JOB_ID);
     let mut json = Vec::new();
     push_string(&mut json, &id);
     let mut edit = Edit::new(document, *root, inputs);
-    edit.add(&path, std::str::from_utf8(&json).expect("a string is UTF-8"), &Shape::Text)?;
+    edit.add(&path, std::str::from_utf8(&json).expect("a string is UTF-8"), &ValueType::Text)?;
     *root = edit.finish().0;
-    Ok((vec![Touch::Add { path, shape: Shape::Text }], Some(text)))
+    Ok((vec![Touch::Add { path, value_type: ValueType::Text }], Some(text)))
 }

@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use self::apply::{apply_repair, apply_steps, repair_touches};
 use self::proven_registry::ProvenRegistry;
 use super::document::checksum::Checksum;
-use super::document::error_codes::{Code, Status};
+use super::document::error_codes::{DocumentStatus, ErrorCode};
 use super::document::fields::VERSION;
 use super::document::header;
-use super::document::history::{self, Record};
+use super::document::history::{self, HistoryRecord};
 use super::document::inputs::DocumentInputs;
-use super::document::json::{Arena, Document, Layout, NodeId, Numbers, ReadOptions, push_layout};
+use super::document::json::{Arena, Document, Formatting, NodeId, Numbers, ReadOptions, push_formatted};
 use super::document::options::{Mode, TransformOptions};
 use super::document::verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
 use super::document::version::Version;
@@ -85,7 +85,7 @@ impl Transformer {
         Ok(Self {
             routes: routes.collect(),
             schema: TargetSchema::new(&registry, target),
-            applied_at: history::instant_text(now, options.mode)?,
+            applied_at: history::timestamp_text(now, options.mode)?,
             registry,
             target,
             options,
@@ -99,7 +99,7 @@ impl Transformer {
         let verdict = match Document::parse_in(arena, bytes, &self.read_options()) {
             Err(fault) => Verdict::Refused(Refusal::of_fault(&fault, bytes)),
             Ok(mut document) => {
-                let verdict = self.judge(&mut document, inputs, &mut scratch);
+                let verdict = self.evaluate(&mut document, inputs, &mut scratch);
                 scratch.before = document.into_arena();
                 verdict.unwrap_or_else(|refusal| self.skip_or_refuse(refusal))
             }
@@ -115,7 +115,7 @@ impl Transformer {
         let inspection = match Document::parse_in(arena, bytes, &self.read_options()) {
             Err(fault) => inspection_of(None, None, Some(Refusal::of_fault(&fault, bytes)), self.target),
             Ok(document) => {
-                let inspection = self.look(&document);
+                let inspection = self.classify(&document);
                 scratch.before = document.into_arena();
                 inspection
             }
@@ -149,14 +149,14 @@ impl Transformer {
         if self.options.mode == Mode::Compat { Numbers::Values } else { Numbers::Lexemes }
     }
 
-    fn look(&self, document: &Document<'_>) -> Inspection {
-        let shape = header::check_shape(document.root(), &self.options);
-        let found = shape.and_then(|()| header::version(document, &self.options));
+    fn classify(&self, document: &Document<'_>) -> Inspection {
+        let checked = header::check_is_manifest(document.root(), &self.options);
+        let found = checked.and_then(|()| header::version(document, &self.options));
         let text = document.root().get(VERSION).and_then(|value| value.as_str());
         match found {
             Err(refusal) => {
                 let version_text =
-                    (refusal.code == Code::VersionUnknown).then(|| text.unwrap_or_default().into_owned());
+                    (refusal.code == ErrorCode::VersionUnknown).then(|| text.unwrap_or_default().into_owned());
                 inspection_of(None, version_text, Some(refusal), self.target)
             }
             Ok(version) => {
@@ -168,20 +168,20 @@ impl Transformer {
     }
 
     fn skip_or_refuse(&self, refusal: Refusal) -> Verdict {
-        let is_foreign = refusal.code.status() == Status::NotAManifest && self.options.mode == Mode::Strict;
+        let is_foreign = refusal.code.status() == DocumentStatus::NotAManifest && self.options.mode == Mode::Strict;
         if is_foreign && !self.options.named {
             return Verdict::Skipped(Skip { code: refusal.code, text: refusal.text });
         }
         Verdict::Refused(refusal)
     }
 
-    fn judge(
+    fn evaluate(
         &self,
         document: &mut Document<'_>,
         inputs: &dyn DocumentInputs,
         scratch: &mut Scratch,
     ) -> Result<Verdict, Refusal> {
-        header::check_shape(document.root(), &self.options)?;
+        header::check_is_manifest(document.root(), &self.options)?;
         let version = header::version(document, &self.options)?;
         let from = |refusal: Refusal| Refusal { from: Some(version), ..refusal };
         let is_reachable = self.routes.contains_key(&version);
@@ -225,7 +225,7 @@ impl Transformer {
         }
         let mut notices: Vec<_> = history::history_notice(document.root(), version).into_iter().collect();
         self.check_schema(document, changed.root, &mut notices)?;
-        let record = Record {
+        let record = HistoryRecord {
             applied_at: &self.applied_at,
             changes: &changed.texts,
             checksum_before: Checksum::of_value(document.value(before), &mut scratch.text),
@@ -236,7 +236,7 @@ impl Transformer {
         scratch.text.clear();
         record.push_json(&mut scratch.text);
         let json = std::str::from_utf8(&scratch.text).expect("a record is UTF-8");
-        let root = history::append(document, changed.root, json)?;
+        let root = history::append_record(document, changed.root, json)?;
         let bytes = self.output(document, root);
         let declared = if is_repair {
             Cow::Owned(repair_touches(&self.registry.path_to(self.target)))
@@ -260,7 +260,7 @@ impl Transformer {
     fn output(&self, document: &Document<'_>, root: NodeId) -> Vec<u8> {
         let final_newline = self.options.final_newline.unwrap_or(self.options.mode == Mode::Strict);
         let mut bytes = Vec::new();
-        push_layout(&mut bytes, document.value(root), Layout { numbers: self.numbers(), final_newline });
+        push_formatted(&mut bytes, document.value(root), Formatting { numbers: self.numbers(), final_newline });
         bytes
     }
 
@@ -288,8 +288,9 @@ impl Transformer {
     ) -> Result<(), Refusal> {
         let depth_max = self.options.depth_max.max(RECORD_DEPTH);
         let options = ReadOptions { depth_max, ..ReadOptions::default() };
-        let mut after = Document::parse_in(std::mem::take(arena), bytes, &options)
-            .map_err(|fault| Refusal::new(Code::Compatibility, format!("the output cannot be read back: {fault}")))?;
+        let mut after = Document::parse_in(std::mem::take(arena), bytes, &options).map_err(|fault| {
+            Refusal::new(ErrorCode::Compatibility, format!("the output cannot be read back: {fault}"))
+        })?;
         let checked = invariants::check(document, before, &mut after, touches, self.numbers());
         *arena = after.into_arena();
         checked
@@ -304,8 +305,8 @@ fn inspection_of(
 ) -> Inspection {
     let status = match &refusal {
         Some(refusal) => refusal.status(),
-        None if version == Some(target) => Status::Current,
-        None => Status::Pending,
+        None if version == Some(target) => DocumentStatus::Current,
+        None => DocumentStatus::Pending,
     };
     Inspection { status, version, version_text, refusal }
 }

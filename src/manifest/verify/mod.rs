@@ -9,18 +9,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::file::examine;
+use self::file::verify_file;
 use self::ledger::verify_ledger;
-use self::report::{Examined, VerifyEnd};
+use self::report::{VerifiedFiles, VerifyEnd};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
-use super::migrate::ledger::{Entry, Ledger, Position};
+use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::migrate::run_directory;
 use super::migrate::state::CHECKPOINT_KIND;
 use super::run_options::MigrateOptions;
 use super::steps::registry::Registry;
 use super::tree::reader::EntryReader;
-use super::tree::scan::{Entry as Seen, Found};
-use super::tree::siblings::Beside;
+use super::tree::scan::{Found, ScanEntry};
+use super::tree::siblings::SiblingFiles;
 use crate::durable::{Disk, ReadRoot};
 use crate::migration::{Error, HeldRun, Severity};
 use crate::pipeline::{Control, Converter, Ended, Event, NothingToCommit, Phase, Writer, run};
@@ -38,8 +38,8 @@ pub fn verify(
     let mut sums = VerifyEnd::default();
     let observer = control.observer;
     observer.observe(&Event::PhaseStarted { phase: Phase::Verify, records_expected: None, bytes_expected: None });
-    let examiner = Examiner { root: &*tree, registry: &options.registry };
-    let ended = run(reader, &examiner, &mut sums, &options.engine(), control)?;
+    let verifier = FileVerifier { root: &*tree, registry: &options.registry };
+    let ended = run(reader, &verifier, &mut sums, &options.engine(), control)?;
     let runs = verify_ledger(&disk, root, &*tree, &mut sums)?;
     observer.observe(&Event::PhaseEnded { phase: Phase::Verify });
     sums.stopped = ended == Ended::Stopped;
@@ -53,60 +53,60 @@ pub fn verify(
 fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> Result<u64, Error> {
     let directory = run_directory(root);
     let Some(_held) = HeldRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
-    let mut ledger = Ledger::open(&**disk, directory.path(), "", Position::START, |_| Ok(()))?;
+    let mut ledger = Ledger::open(&**disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     for run in runs {
         ledger.begin_run(run);
-        ledger.append(Entry::Verified)?;
+        ledger.append(LedgerEntry::Verified)?;
     }
     ledger.sync()?;
     Ok(runs.len() as u64)
 }
 
-struct Examiner<'a> {
+struct FileVerifier<'a> {
     root: &'a dyn ReadRoot,
     registry: &'a Registry,
 }
 
-impl Converter for Examiner<'_> {
-    type Batch = Vec<Seen>;
-    type Output = Examined;
+impl Converter for FileVerifier<'_> {
+    type Batch = Vec<ScanEntry>;
+    type Output = VerifiedFiles;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Seen>) -> Result<Examined, Error> {
-        let mut examined = Examined::default();
-        for Seen { path, found } in entries {
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<VerifiedFiles, Error> {
+        let mut verified = VerifiedFiles::default();
+        for ScanEntry { path, found } in entries {
             let error = match found {
-                Found::PassedOver(_) | Found::Leftover => continue,
+                Found::Skipped(_) | Found::Leftover => continue,
                 Found::Unreadable(error) => error,
                 Found::Manifest => match self.root.read_file(&path, MANIFEST_BYTES_MAX, scratch) {
                     Ok(_) => {
-                        examined.manifests += 1;
-                        let beside = Beside { root: self.root, manifest: &path };
-                        examine(scratch, &path, &beside, self.registry, &mut examined);
+                        verified.manifests += 1;
+                        let beside = SiblingFiles { root: self.root, manifest: &path };
+                        verify_file(scratch, &path, &beside, self.registry, &mut verified);
                         continue;
                     }
                     Err(error) => error,
                 },
             };
             let refusal = disk_refusal(&error);
-            examined.findings.push(finding(Severity::Fatal, &path, refusal.code.name(), refusal.text));
+            verified.findings.push(finding(Severity::Fatal, &path, refusal.code.name(), refusal.text));
         }
-        Ok(examined)
+        Ok(verified)
     }
 }
 
 impl Writer for VerifyEnd {
-    type Output = Examined;
+    type Output = VerifiedFiles;
     type Error = Error;
     type Commit = NothingToCommit<Error>;
 
-    fn write(&mut self, examined: Examined) -> Result<(), Error> {
-        self.manifests += examined.manifests;
-        self.checksums += examined.checksums;
-        self.legacy_no_snapshots += examined.legacy_no_snapshots;
-        self.snapshots += examined.snapshots;
-        examined.findings.into_iter().for_each(|finding| self.findings.push(finding));
+    fn write(&mut self, verified: VerifiedFiles) -> Result<(), Error> {
+        self.manifests += verified.manifests;
+        self.checksums += verified.checksums;
+        self.legacy_no_snapshots += verified.legacy_no_snapshots;
+        self.snapshots += verified.snapshots;
+        verified.findings.into_iter().for_each(|finding| self.findings.push(finding));
         Ok(())
     }
 

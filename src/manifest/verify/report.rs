@@ -32,7 +32,7 @@ pub struct VerifyEnd {
 
 /// What was found of some files.
 #[derive(Debug, Default)]
-pub struct Examined {
+pub struct VerifiedFiles {
     /// See [`VerifyEnd::manifests`].
     pub manifests: u64,
     /// See [`VerifyEnd::checksums`].

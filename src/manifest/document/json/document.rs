@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::fault::place_of;
+use super::fault::position_of;
 use super::node::{Arena, Kind, Member, Node, NodeId, flag};
 use super::string;
-use crate::manifest::document::error_codes::Place;
+use crate::manifest::document::error_codes::TextPosition;
 
 /// Up to so many members are looked through one by one.
 const FEW_MEMBERS: usize = 32;
@@ -26,8 +26,8 @@ impl<'a> Document<'a> {
     }
 
     /// Line and column of an offset in the input.
-    pub fn place(&self, offset: usize) -> Place {
-        place_of(self.input.as_bytes(), offset)
+    pub fn position(&self, offset: usize) -> TextPosition {
+        position_of(self.input.as_bytes(), offset)
     }
 
     /// The value of a node of this document.

@@ -25,4 +25,4 @@ pub use node::{Arena, Kind, NodeId};
 pub use number::push_float;
 pub use reader::{LEN_MAX_BYTES, ReadOptions};
 pub use string::push_string;
-pub use write::{Layout, push_canonical, push_compact, push_layout};
+pub use write::{Formatting, push_canonical, push_compact, push_formatted};

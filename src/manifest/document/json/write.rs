@@ -7,7 +7,7 @@ use super::{number, string};
 
 /// How a document is written to disk (§6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct Formatting {
     /// Numbers keep their lexemes or are formatted as the original formats them.
     pub numbers: Numbers,
     /// The text ends in a newline.
@@ -25,9 +25,9 @@ pub fn push_compact(out: &mut Vec<u8>, value: Value<'_>) {
 }
 
 /// Appends the text that goes to disk: sorted, two spaces deep, raw UTF-8 (§6).
-pub fn push_layout(out: &mut Vec<u8>, value: Value<'_>, layout: Layout) {
-    push(out, value, &Indented { numbers: layout.numbers });
-    if layout.final_newline {
+pub fn push_formatted(out: &mut Vec<u8>, value: Value<'_>, formatting: Formatting) {
+    push(out, value, &Indented { numbers: formatting.numbers });
+    if formatting.final_newline {
         out.push(b'\n');
     }
 }
