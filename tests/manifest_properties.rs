@@ -21,7 +21,8 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-/// The text of §5, written from its table and from nothing of haul's.
+/// The text of docs/source-sigilzero.md, "Canonical text and checksums", written from its table and from nothing of
+/// haul's.
 fn canonical(value: &Json) -> String {
     let joined = |parts: Vec<String>, open: char, close: char| format!("{open}{}{close}", parts.join(", "));
     match value {

@@ -1,5 +1,5 @@
 //! Trees of versioned JSON manifests: what a manifest is, how one version becomes the next, and how a tree of them is
-//! migrated in place (spec/sigilzero.md).
+//! migrated in place (docs/source-sigilzero.md).
 //!
 //! The document side is a pure function of bytes and options: [`Transformer::transform`] takes the bytes of one file and
 //! says what becomes of it. It reads no clock and no disk; what a step may ask of the manifest's directory comes in

@@ -12,7 +12,7 @@ outcome_counts! {
             migrated: "migrated",
             /// At the target version; left as it is.
             current: "already current",
-            /// At the target version, with fields missing or wrong (D8); left as it is.
+            /// At the target version, with fields missing or wrong (docs/source-sigilzero.md, D8); left as it is.
             current_incomplete: "current, needs attention",
             /// JSON that is no manifest.
             skipped_foreign: "skipped, not a manifest",

@@ -1,4 +1,5 @@
-//! Reading a manifest as if it were at another version (§12): writing nothing, or leaving the file so.
+//! Reading a manifest as if it were at another version (docs/source-sigilzero.md, "One manifest at a time"): writing
+//! nothing, or leaving the file so.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A run taken back: files that are still what it wrote have their former bytes and permissions again (D10).
+//! A run taken back: files that are still what it wrote have their former bytes and permissions again
+//! (docs/source-sigilzero.md, D10).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -51,8 +52,8 @@ pub struct RollbackRequest<'a> {
     pub run_id: &'a str,
     /// Only these files, relative to the root; all that the run wrote if there is none.
     pub files: &'a BTreeSet<PathBuf>,
-    /// Where it knows a breaking step that the run took, the inverse that the step declares must lead from a file to its
-    /// backup, or the file is refused (§12).
+    /// Where it knows a breaking step that the run took, the inverse that the step declares must lead from a file to
+    /// its backup, or the file is refused (docs/source-sigilzero.md, "Declared steps").
     pub registry: &'a Registry,
 }
 

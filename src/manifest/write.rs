@@ -1,4 +1,4 @@
-//! Validation of documents, alone and before they are written (§12).
+//! Validation of documents, alone and before they are written (docs/source-sigilzero.md, "One manifest at a time").
 
 use std::path::Path;
 
@@ -32,9 +32,9 @@ pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notic
     Ok((version, schema.warnings(document.root(), version)))
 }
 
-/// Puts a document at `path`, atomically and durably, in the format of §6: what was validated, and keeps what must not
-/// change of the file that it replaces. That file's permissions and owner go over to the new one. The version, and the
-/// warnings.
+/// Puts a document at `path`, atomically and durably, in the format of docs/source-sigilzero.md, "Bytes on disk": what
+/// was validated, and keeps what must not change of the file that it replaces. That file's permissions and owner go
+/// over to the new one. The version, and the warnings.
 ///
 /// A document that is refused is [`Error::Corrupt`], as is a path that stands for a link, for a file with several names,
 /// or for one that changes meanwhile; what is there stays as it is. [`Error::Locked`] if a run is at work in the tree that
@@ -79,7 +79,8 @@ fn lock_tree(disk: &dyn Disk, path: &Path) -> Result<Option<LockGuard>, Error> {
     Ok(None)
 }
 
-/// A file that is replaced loses its other names, which would keep the old content (§9).
+/// A file that is replaced loses its other names, which would keep the old content (docs/source-sigilzero.md, "Finding
+/// manifests").
 fn check_links(state: &FileState) -> Result<(), Refusal> {
     let text = || format!("the file has {} names, and the others would keep the old content", state.links);
     if state.links > 1 { Err(Refusal::new(ErrorCode::Hardlink, text())) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! Why a document is not migrated: stable codes, and where in the bytes (§10).
+//! Why a document is not migrated: stable codes, and where in the bytes (docs/source-sigilzero.md, "Order of checks").
 
 use std::fmt;
 

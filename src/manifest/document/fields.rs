@@ -1,4 +1,4 @@
-//! The fields of a manifest (§1).
+//! The fields of a manifest (docs/source-sigilzero.md, "The document").
 
 use super::value_types::{MemberType, ValueType};
 use super::version::Version;

@@ -1,4 +1,4 @@
-//! What a document says of itself: checks 3 to 5 of §10.
+//! What a document says of itself: checks 3 to 5 of docs/source-sigilzero.md, "Order of checks".
 
 use super::error_codes::ErrorCode;
 use super::fields::{HISTORY, VERSION};

@@ -1,4 +1,5 @@
-//! The record of a migration in the document itself (§7), and how its checksums are checked (§5).
+//! The record of a migration in the document itself (docs/source-sigilzero.md, "History records"), and how its
+//! checksums are checked (docs/source-sigilzero.md, "Canonical text and checksums").
 
 use super::checksum::Checksum;
 use super::error_codes::ErrorCode;
@@ -84,7 +85,8 @@ pub(in crate::manifest) fn timestamp_text(now: jiff::Timestamp, mode: Mode) -> R
     Ok(now.strftime(if has_fraction { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" }).to_string())
 }
 
-/// Which form of a document the last record's `checksum_after` is of (§5).
+/// Which form of a document the last record's `checksum_after` is of (docs/source-sigilzero.md, "Canonical text and
+/// checksums").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChecksumForm {
     /// With the history as it was before the record.

@@ -1,4 +1,4 @@
-//! `inputs_hash` from the snapshot files (§1).
+//! `inputs_hash` from the snapshot files (docs/source-sigilzero.md, "The document").
 
 use super::edit::Edit;
 use super::error_codes::ErrorCode;

@@ -1,4 +1,4 @@
-//! A `job_id` for manifests that have none (D6).
+//! A `job_id` for manifests that have none (docs/source-sigilzero.md, D6).
 
 use super::error_codes::ErrorCode;
 use super::inputs::DocumentInputs;

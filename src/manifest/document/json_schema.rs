@@ -1,4 +1,4 @@
-//! JSON Schemas that users give to versions (§12).
+//! JSON Schemas that users give to versions (docs/source-sigilzero.md, "Declared steps").
 
 use jsonschema::Validator;
 use serde_json::{Map, Number, Value as Json};

@@ -12,7 +12,7 @@ pub enum ValueType {
     Declared {
         /// `string`, `integer`, `number`, `boolean`, `object`, `array`, `null`; empty for any.
         types: Vec<TypeName>,
-        /// Canonical texts (§5).
+        /// Canonical texts (docs/source-sigilzero.md, "Canonical text and checksums").
         one_of: Vec<String>,
     },
     /// A string.
@@ -182,7 +182,7 @@ impl Mismatch {
     }
 }
 
-/// The canonical text of a value (§5).
+/// The canonical text of a value (docs/source-sigilzero.md, "Canonical text and checksums").
 pub(in crate::manifest) fn canonical_text(value: Value<'_>) -> String {
     let mut text = Vec::new();
     super::json::push_canonical(&mut text, value);

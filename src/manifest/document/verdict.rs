@@ -33,7 +33,7 @@ pub struct Migrated {
     pub applied: Arc<[String]>,
     /// What each step did, as the history record has it.
     pub changes: Vec<Vec<String>>,
-    /// Of the document before (§5).
+    /// Of the document before (docs/source-sigilzero.md, "Canonical text and checksums").
     pub checksum_before: Checksum,
     /// Of the document after, without its new history record.
     pub checksum_after: Checksum,
@@ -46,7 +46,7 @@ pub struct Migrated {
 pub struct Current {
     /// Its version.
     pub version: Version,
-    /// Shape findings (D8): `E_REQUIRED_FIELD`, `E_FIELD_TYPE`, `W_SHAPE`, `W_HISTORY`.
+    /// Shape findings (docs/source-sigilzero.md, D8): `E_REQUIRED_FIELD`, `E_FIELD_TYPE`, `W_SHAPE`, `W_HISTORY`.
     pub findings: Vec<Notice>,
 }
 

@@ -1,4 +1,5 @@
-//! The index made anew from the manifests. Nothing is ever decided by reading it (§11, invariant 5).
+//! The index made anew from the manifests. Nothing is ever decided by reading it (docs/source-sigilzero.md, invariant
+//! 5).
 
 use std::fs::metadata;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The backup of one file: the very bytes that were parsed, under a name that nothing had before (§8).
+//! The backup of one file: the very bytes that were parsed, under a name that nothing had before
+//! (docs/source-sigilzero.md, "Backups").
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;

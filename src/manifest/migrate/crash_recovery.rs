@@ -1,4 +1,5 @@
-//! What a run that died had begun to replace: finished where its new file is whole, withdrawn where it is not (D2).
+//! What a run that died had begun to replace: finished where its new file is whole, withdrawn where it is not
+//! (docs/source-sigilzero.md, D2).
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

@@ -1,4 +1,5 @@
-//! The ledger: what was done to which file, one JSON line each, every line bound to the one before it (D9).
+//! The ledger: what was done to which file, one JSON line each, every line bound to the one before it
+//! (docs/source-sigilzero.md, D9).
 //!
 //! `migration/ledger.jsonl` is only ever appended to and spans all runs. A line is written before the file is replaced,
 //! so that no replaced file is without one; a line whose replacement did not come about is withdrawn by a later line.

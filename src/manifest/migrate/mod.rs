@@ -93,7 +93,7 @@ pub fn migrate(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
-    // Before any file is opened: an unknown target is one error, not one a file (D16).
+    // Before any file is opened: an unknown target is one error, not one a file (docs/source-sigilzero.md, D16).
     options.transformer(Timestamp::UNIX_EPOCH)?;
     let disk = match options.durability {
         Durability::None => without_sync(disk),

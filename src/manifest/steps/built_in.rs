@@ -1,4 +1,4 @@
-//! The three steps of the original (§2).
+//! The three steps of the original (docs/source-sigilzero.md, "Steps").
 
 use std::sync::LazyLock;
 

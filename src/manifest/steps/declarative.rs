@@ -1,4 +1,5 @@
-//! Steps declared as data (§12): compiled from a step file, checked whole before any file is opened.
+//! Steps declared as data (docs/source-sigilzero.md, "Declared steps"): compiled from a step file, checked whole before
+//! any file is opened.
 
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ struct DeclarativeStep {
     schema: Option<JsonSchema>,
 }
 
-/// Members that no declared step may touch: the engine's own, and those whose invariants (§11) no step may break.
+/// Members that no declared step may touch: the engine's own, and those whose invariants (docs/source-sigilzero.md,
+/// "Invariants") no step may break.
 const PROTECTED: [&str; 7] = [VERSION, HISTORY, "run_id", "job_id", "job_ref", "doctrine", "input_snapshots"];
 
 /// The steps of a file. `read_schema` reads the schema files that it names. The error says which step and why.

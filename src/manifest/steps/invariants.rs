@@ -1,4 +1,4 @@
-//! The invariants that must hold for the output, read back (§11).
+//! The invariants that must hold for the output, read back (docs/source-sigilzero.md, "Invariants").
 
 use super::step::Touch;
 use crate::manifest::document::error_codes::ErrorCode;

@@ -1,4 +1,5 @@
-//! Whether a migrated document can be taken back: what a rollback checks before it restores a backup (§12).
+//! Whether a migrated document can be taken back: what a rollback checks before it restores a backup
+//! (docs/source-sigilzero.md, "Declared steps").
 
 use super::invariants;
 use super::route::Route;

@@ -1,4 +1,4 @@
-//! The graph of versions (§3).
+//! The graph of versions (docs/source-sigilzero.md, "Versions and paths").
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -49,7 +49,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds the steps of a step file with this `text` (§12), which may name no JSON Schemas; `name` is for errors.
+    /// Adds the steps of a step file with this `text` (docs/source-sigilzero.md, "Declared steps"), which may name no
+    /// JSON Schemas; `name` is for errors.
     pub fn add_file(&mut self, text: &str, name: &str) -> Result<(), Error> {
         self.add_declared(text, name, &|schema| Err(format!("schema {schema} cannot be found from a text alone")))
     }

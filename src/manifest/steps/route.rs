@@ -22,7 +22,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The route that `registry` chooses (§3); `None` if none leads there.
+    /// The route that `registry` chooses (docs/source-sigilzero.md, "Versions and paths"); `None` if none leads there.
     pub fn find(registry: &Registry, from: Version, to: Version) -> Option<Self> {
         let steps = registry.path(from, to)?;
         let touches = steps.iter().flat_map(|step| step.touches()).collect();
@@ -51,7 +51,8 @@ pub(in crate::manifest) fn check_reachable(
     Err(Refusal::new(code, text))
 }
 
-/// The texts that the history record has for a step that found `kept` already there (§7).
+/// The texts that the history record has for a step that found `kept` already there (docs/source-sigilzero.md, "History
+/// records").
 pub(in crate::manifest) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
     let texts = step.changes();
     if kept.is_empty() {

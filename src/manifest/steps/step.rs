@@ -10,7 +10,8 @@ use crate::manifest::document::version::Version;
 /// One edge of the graph of versions. Built-in and declared steps implement it, and whoever uses the library may.
 ///
 /// A step is a pure function of the document and of the files beside it. `schema_version` and `migration_history` are
-/// not its business. What it changes beyond its [`Touch`]es is refused when the output is read back (§11, invariant 6).
+/// not its business. What it changes beyond its [`Touch`]es is refused when the output is read back
+/// (docs/source-sigilzero.md, invariant 6).
 pub trait Step: Send + Sync {
     /// The version that it takes.
     fn from(&self) -> Version;
@@ -19,7 +20,8 @@ pub trait Step: Send + Sync {
     fn to(&self) -> Version;
 
     /// The texts of its history record when it adds all that it can add, the bump last. A text that begins with `Add `
-    /// and a path speaks of that path: `Keep existing …` stands in its place where the path was there already (§7).
+    /// and a path speaks of that path: `Keep existing …` stands in its place where the path was there already
+    /// (docs/source-sigilzero.md, "History records").
     fn changes(&self) -> Vec<String>;
 
     /// All that it may change.
@@ -48,7 +50,8 @@ pub trait Step: Send + Sync {
 /// A change that a step may make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touch {
-    /// Sets what is absent; what is there is kept if it has this type and refused otherwise (D1).
+    /// Sets what is absent; what is there is kept if it has this type and refused otherwise (docs/source-sigilzero.md,
+    /// D1).
     Add {
         /// Where.
         path: KeyPath,

@@ -1,4 +1,4 @@
-//! Step files: TOML text to steps (§12).
+//! Step files: TOML text to steps (docs/source-sigilzero.md, "Declared steps").
 
 use serde::Deserialize;
 

@@ -1,4 +1,5 @@
-//! What a document at a version must look like (§1, check 7 of §10).
+//! What a document at a version must look like (docs/source-sigilzero.md, "The document" and check 7 of "Order of
+//! checks").
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::manifest::document::version::Version;
 use crate::manifest::steps::registry::Registry;
 use crate::manifest::steps::step::Step;
 
-/// The schema of one version: the fields of §1, those that steps declare, and what the steps to it check.
+/// The schema of one version: the fields of docs/source-sigilzero.md, "The document", those that steps declare, and
+/// what the steps to it check.
 pub struct TargetSchema {
     fields: Vec<&'static Field>,
     additions: Vec<(KeyPath, ValueType)>,
@@ -85,8 +87,8 @@ impl TargetSchema {
         self.fields.iter().any(|field| field.name == path[0])
     }
 
-    /// What is worth saying of a document at `version` whose faults are none: `W_SHAPE` for each path that steps add and
-    /// that it does not have (D8), and `W_HISTORY`.
+    /// What is worth saying of a document at `version` whose faults are none: `W_SHAPE` for each path that steps add
+    /// and that it does not have (docs/source-sigilzero.md, D8), and `W_HISTORY`.
     pub fn warnings(&self, root: Value<'_>, version: Version) -> Vec<Notice> {
         let absent = self.additions.iter().map(|(path, _)| path).filter(|path| root.at_path(path).is_none());
         let missing = |path| Notice { code: "W_SHAPE", text: format!("{path} is missing; --repair adds it") };

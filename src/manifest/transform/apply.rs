@@ -49,7 +49,7 @@ pub(super) fn apply_steps(
     Ok(Changed { root, texts, derived, is_changed: true })
 }
 
-/// Gives a document at the target what the `steps` that lead there would have added (D8).
+/// Gives a document at the target what the `steps` that lead there would have added (docs/source-sigilzero.md, D8).
 pub(super) fn apply_repair(
     document: &mut Document<'_>,
     steps: &[Arc<dyn Step>],

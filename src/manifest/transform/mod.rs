@@ -1,4 +1,5 @@
-//! From the bytes of a file to the verdict on it (§4, §10).
+//! From the bytes of a file to the verdict on it (docs/source-sigilzero.md, "How one file is migrated" and "Order of
+//! checks").
 
 mod apply;
 pub mod proven_registry;
@@ -57,7 +58,7 @@ thread_local! {
 
 impl Transformer {
     /// Takes documents to `target`. A version that the registry does not know is a usage error, before any file is
-    /// opened (D16). `now` is the instant of every history record.
+    /// opened (docs/source-sigilzero.md, D16). `now` is the instant of every history record.
     pub fn new(
         registry: ProvenRegistry,
         target: Version,
@@ -264,7 +265,7 @@ impl Transformer {
         bytes
     }
 
-    /// Check 7 of §10.
+    /// Check 7 of docs/source-sigilzero.md, "Order of checks".
     fn check_schema(&self, document: &Document<'_>, root: NodeId, notices: &mut Vec<Notice>) -> Result<(), Refusal> {
         if self.options.mode == Mode::Compat {
             return Ok(());
@@ -277,7 +278,7 @@ impl Transformer {
         Ok(())
     }
 
-    /// Check 8 of §10: the output, read back, against the input.
+    /// Check 8 of docs/source-sigilzero.md, "Order of checks": the output, read back, against the input.
     fn check_output(
         &self,
         document: &mut Document<'_>,

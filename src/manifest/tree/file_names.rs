@@ -1,4 +1,5 @@
-//! The names of files beside a manifest: its backups, and what it is replaced by on its way (§8).
+//! The names of files beside a manifest: its backups, and what it is replaced by on its way (docs/source-sigilzero.md,
+//! "Backups").
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

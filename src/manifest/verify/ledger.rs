@@ -1,5 +1,5 @@
-//! The ledger held against the files: what was written is there, and so is its backup, unless a later line says otherwise
-//! (§11).
+//! The ledger held against the files: what was written is there, and so is its backup, unless a later line says
+//! otherwise (docs/source-sigilzero.md, "Verification and index").
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! A tree read again: checksums from the history, shapes, snapshots, run ids, doctrine, and every line of the ledger
-//! (§11).
+//! (docs/source-sigilzero.md, "Verification and index").
 
 mod file;
 mod ledger;

@@ -11,7 +11,8 @@ pub struct VerifyEnd {
     pub manifests: u64,
     /// Of these, those whose last history record was recomputed and is right.
     pub checksums: u64,
-    /// Those without snapshots, written before there were any: nothing is wrong with them (D11).
+    /// Those without snapshots, written before there were any: nothing is wrong with them (docs/source-sigilzero.md,
+    /// D11).
     pub legacy_no_snapshots: u64,
     /// Snapshot files that were hashed.
     pub snapshots: u64,

@@ -9,7 +9,7 @@ use super::{number, string};
 pub enum Numbers {
     /// By lexeme: `1e5` is not `100000.0`.
     Lexemes,
-    /// By canonical text (§5).
+    /// By canonical text (docs/source-sigilzero.md, "Canonical text and checksums").
     Values,
 }
 

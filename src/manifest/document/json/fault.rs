@@ -6,7 +6,7 @@ use crate::manifest::document::error_codes::{ErrorCode, TextPosition};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at offset {offset}")]
 pub struct JsonFault {
-    /// One of the codes of the first two checks of §10.
+    /// One of the codes of checks 1 and 2 of docs/source-sigilzero.md, "Order of checks".
     pub code: ErrorCode,
     /// Bytes before the place.
     pub offset: usize,

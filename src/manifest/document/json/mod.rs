@@ -1,4 +1,5 @@
-//! Exact JSON: every number keeps its lexeme, every member its place in code point order, every fault its offset (§5, §6).
+//! Exact JSON: every number keeps its lexeme, every member its place in code point order, every fault its offset
+//! (docs/source-sigilzero.md, "Canonical text and checksums" and "Bytes on disk").
 //!
 //! A [`Document`] is flat: nodes in an arena, the members of each object sorted, texts as ranges of the input. Edits never
 //! change a node: they make new ones and leave the old root standing, so that before and after can be compared. Nothing

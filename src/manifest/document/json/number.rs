@@ -1,4 +1,5 @@
-//! Numbers as the original writes them: exact integers, shortest floats (§5).
+//! Numbers as the original writes them: exact integers, shortest floats (docs/source-sigilzero.md, "Canonical text and
+//! checksums").
 
 use std::io::Write;
 

@@ -10,7 +10,7 @@ use crate::manifest::document::error_codes::ErrorCode;
 /// A document longer than this is refused; offsets are 32 bits wide, and edits need some of them.
 pub const LEN_MAX_BYTES: usize = 1 << 31;
 
-/// Digits of an integer that the original's readers still take (§10).
+/// Digits of an integer that the original's readers still take (docs/source-sigilzero.md, "Two modes").
 const COMPAT_DIGITS_MAX: usize = 4300;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -49,7 +49,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The first check of §10: bytes that can be a text, and where it begins.
+/// Check 1 of docs/source-sigilzero.md, "Order of checks": bytes that can be a text, and where it begins.
 fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, usize), JsonFault> {
     let has_mark = bytes.starts_with(BYTE_ORDER_MARK);
     let start = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };

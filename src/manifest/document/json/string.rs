@@ -92,7 +92,7 @@ impl PartialOrd for Name<'_> {
     }
 }
 
-/// Appends `text` in quotes, escaped as on disk (§6).
+/// Appends `text` in quotes, escaped as on disk (docs/source-sigilzero.md, "Bytes on disk").
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut buffer = [0; 4];

@@ -1,5 +1,5 @@
 //! The walk through a tree: every manifest, and every name that might lead to one and is passed over, in the order of
-//! path bytes (§9).
+//! path bytes (docs/source-sigilzero.md, "Finding manifests").
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
