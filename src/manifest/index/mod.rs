@@ -1,4 +1,4 @@
-//! The index of a tree: one row a run, and how it is asked.
+//! The index of a tree, which has one row for each run, and queries of it.
 
 pub mod reindex;
 pub mod text;
@@ -9,16 +9,16 @@ use serde::Serialize;
 
 use crate::migration::Error;
 
-/// Columns, in the order of every sink.
+/// The columns, in the order of all outputs.
 pub const COLUMNS: [&str; 9] =
     ["job_id", "run_id", "job_ref", "job_type", "status", "inputs_hash", "artifact_dir", "manifest_json", "indexed_at"];
 
-/// One row.
+/// A row of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IndexRow {
-    /// Key, first part.
+    /// The first part of the key.
     pub job_id: String,
-    /// Key, second part.
+    /// The second part of the key.
     pub run_id: String,
     /// As the manifest has it.
     pub job_ref: Option<String>,
@@ -28,17 +28,17 @@ pub struct IndexRow {
     pub status: Option<String>,
     /// As the manifest has it.
     pub inputs_hash: Option<String>,
-    /// Directory of the manifest, relative to the root.
+    /// The directory of the manifest, relative to the root.
     pub artifact_dir: String,
-    /// The manifest.
+    /// The text of the manifest.
     pub manifest_json: String,
-    /// When the manifest was last written.
+    /// The modification time of the manifest.
     pub indexed_at: String,
     /// As the manifest has it.
     pub schema_version: Option<String>,
 }
 
-/// What rows a query asks for; what is `None` is not asked.
+/// The conditions of a query. A condition that is `None` does not apply.
 #[derive(Debug, Clone, Default)]
 pub struct IndexQuery {
     /// `job_id`.
@@ -49,7 +49,7 @@ pub struct IndexQuery {
     pub status: Option<String>,
 }
 
-/// Shows `visit` the rows that a query asks for, by key.
+/// Passes the rows that match a query to `visit`, in the order of the key.
 pub fn query(
     database: &Connection,
     query: &IndexQuery,
@@ -84,11 +84,11 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IndexRow> {
     })
 }
 
-/// What SQLite says.
+/// Converts an error of SQLite.
 pub fn index_error(error: rusqlite::Error) -> Error {
     Error::Program {
         what: format!("the index cannot be used: {error}"),
-        next: "give the path of an index, or of a file that is not there yet".into(),
+        next: "give the path of an index, or of a file that does not exist".into(),
         temporary: matches!(
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)

@@ -1,5 +1,4 @@
-//! The index made anew from the manifests. Nothing is ever decided by reading it (docs/source-sigilzero.md, invariant
-//! 5).
+//! Builds the index from the manifests. haul never reads it to decide anything (docs/source-sigilzero.md, invariant 5).
 
 use std::fs::metadata;
 use std::path::{Path, PathBuf};
@@ -24,42 +23,44 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS artifacts (job_id TEXT NOT NULL
     indexed_at TEXT NOT NULL, schema_version TEXT, is_legacy INTEGER NOT NULL, PRIMARY KEY (job_id, run_id)); \
     CREATE INDEX IF NOT EXISTS artifacts_by_version ON artifacts (schema_version); \
     CREATE INDEX IF NOT EXISTS artifacts_by_status ON artifacts (status); DELETE FROM artifacts";
-/// Of two manifests of one run the canonical one wins over the legacy one, then the lower path, which comes first.
+/// Of two manifests of one run, one outside `artifacts/runs/` wins, then the lower path, which comes first in the scan.
 const INSERT: &str = "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
     ON CONFLICT (job_id, run_id) DO UPDATE SET job_ref = excluded.job_ref, job_type = excluded.job_type, \
     status = excluded.status, inputs_hash = excluded.inputs_hash, artifact_dir = excluded.artifact_dir, \
     manifest_json = excluded.manifest_json, indexed_at = excluded.indexed_at, \
     schema_version = excluded.schema_version, is_legacy = excluded.is_legacy WHERE excluded.is_legacy < is_legacy";
-/// Links to runs from before jobs had directories lie here.
+/// The directory of runs from before jobs had directories of their own.
 const LEGACY: &str = "artifacts/runs/";
 const BYTE_ORDER_MARK: char = '\u{feff}';
-/// Whatever some version of a migration takes is in the index too: it is no place to refuse anything.
+/// The most generous options of a migration: what a migration can accept belongs into the index.
 const READ: ReadOptions =
     ReadOptions { depth_max: 1000, bom_strip: true, last_member_wins: true, compat_numbers: false };
 
-/// What an index was made of.
+/// The result of building an index.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ReindexEnd {
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
-    /// Manifests that are not in the index: no JSON, without the two parts of the key, or with a NUL in a column.
+    /// Number of manifests that are not in the index: they are not JSON, lack a part of the key, or have a NUL in a
+    /// column.
     pub left_out: u64,
-    /// Links in the tree, whose targets are indexed where they lie; none is removed.
+    /// Number of links in the tree. Their targets are indexed under their own paths.
     pub links: u64,
-    /// Those of them that lead nowhere.
+    /// Number of links whose target does not exist.
     pub dangling_links: u64,
-    /// True if it was asked to stop; the index is what it was.
+    /// True if it was asked to stop. The index is unchanged then.
     pub stopped: bool,
-    /// The first of the manifests that are left out.
+    /// The paths of the first manifests that are left out.
     pub left_out_paths: Vec<PathBuf>,
-    /// The first of the links that lead nowhere.
+    /// The paths of the first links whose target does not exist.
     pub dangling_paths: Vec<PathBuf>,
 }
 
-/// Paths that are shown of each kind.
+/// The largest number of paths of each kind in the result.
 const PATHS_SHOWN: usize = 100;
 
-/// Makes the index anew in `database`, in one transaction, and gives it back: readers see the old one or the new one.
+/// Replaces the index in `database` in one transaction, so readers see the old one or the new one. Returns the
+/// database.
 pub fn reindex(
     root: Arc<dyn ReadRoot>,
     database: Connection,
@@ -143,7 +144,8 @@ impl RowMaker<'_> {
     }
 }
 
-/// No text of PostgreSQL holds a NUL, and one row would fail them all.
+/// Returns true if a column has a NUL. PostgreSQL does not accept it, and one such row would fail the whole
+/// transaction.
 fn has_nul(row: &IndexRow) -> bool {
     let optional = [&row.job_ref, &row.job_type, &row.status, &row.inputs_hash, &row.schema_version];
     let texts = [&row.job_id, &row.run_id, &row.artifact_dir].into_iter();

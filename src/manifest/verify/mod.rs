@@ -1,5 +1,5 @@
-//! A tree read again: checksums from the history, shapes, snapshots, run ids, doctrine, and every line of the ledger
-//! (docs/source-sigilzero.md, "Verification and index").
+//! Verification of a tree: reads every manifest, snapshot and backup again and compares them with the history records
+//! and the ledger (docs/source-sigilzero.md, "Verification and index").
 
 mod file;
 mod ledger;
@@ -25,8 +25,8 @@ use crate::durable::{Disk, ReadRoot};
 use crate::migration::{Error, HeldRun, Severity};
 use crate::pipeline::{Control, Converter, Ended, Event, NothingToCommit, Phase, Writer, run};
 
-/// Reads every manifest, snapshot and backup of the tree again. A run of which nothing is wrong is marked as verified in
-/// the ledger, where that can be written.
+/// Verifies the tree at `root`. If nothing is wrong, the runs that have ended are marked as verified in the ledger,
+/// provided that this user may write to it.
 pub fn verify(
     disk: Arc<dyn Disk>,
     root: &Path,
@@ -49,7 +49,7 @@ pub fn verify(
     Ok(sums)
 }
 
-/// Says in the ledger that the runs are verified, and of how many.
+/// Marks the runs as verified in the ledger. Returns their number.
 fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> Result<u64, Error> {
     let directory = run_directory(root);
     let Some(_held) = HeldRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
