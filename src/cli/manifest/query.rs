@@ -10,8 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
+use crate::manifest::index::IndexRow;
+use crate::manifest::index::sqlite::{IndexQuery, index_error, query};
 use crate::manifest::index::text::write_line;
-use crate::manifest::index::{IndexQuery, IndexRow, index_error, query};
 use crate::migration::{Error, exit};
 
 /// `haul manifest query`

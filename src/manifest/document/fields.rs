@@ -11,8 +11,11 @@ pub(in crate::manifest) const HISTORY: &str = "migration_history";
 /// A member of the root that the schema knows.
 #[derive(Debug)]
 pub struct Field {
+    /// The name of the member.
     pub name: &'static str,
+    /// The type of its value.
     pub value_type: ValueType,
+    /// Whether every manifest must have it.
     pub is_required: bool,
     /// The first version of the schema that has it.
     pub since: Version,

@@ -23,7 +23,7 @@ use super::tree::scan::{Found, ScanEntry};
 use super::tree::siblings::SiblingFiles;
 use crate::durable::{Disk, ReadRoot};
 use crate::migration::{Error, HeldRun, Severity};
-use crate::pipeline::{Control, Converter, Ended, Event, NothingToCommit, Phase, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// Verifies the tree at `root`. If nothing is wrong, the runs that have ended are marked as verified in the ledger,
 /// provided that this user may write to it.
@@ -36,12 +36,14 @@ pub fn verify(
     let tree: Arc<dyn ReadRoot> = disk.root(root)?;
     let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
     let mut sums = VerifyEnd::default();
-    let observer = control.observer;
-    observer.observe(&Event::PhaseStarted { phase: Phase::Verify, records_expected: None, bytes_expected: None });
     let verifier = FileVerifier { root: &*tree, registry: &options.registry };
-    let ended = run(reader, &verifier, &mut sums, &options.engine(), control)?;
-    let runs = verify_ledger(&disk, root, &*tree, &mut sums)?;
-    observer.observe(&Event::PhaseEnded { phase: Phase::Verify });
+    let (ended, runs) = control.phase(Phase::Verify, Expected::UNKNOWN, || {
+        let ended = pass(reader, &verifier, &options.engine(), control, |verified| {
+            sums.add(verified);
+            Ok::<_, Error>(())
+        })?;
+        Ok::<_, Error>((ended, verify_ledger(&disk, root, &*tree, &mut sums)?))
+    })?;
     sums.stopped = ended == Ended::Stopped;
     if !sums.stopped && sums.findings.count.fatal == 0 && !runs.is_empty() {
         sums.verified_runs = mark_verified(&disk, root, &runs)?;
@@ -82,8 +84,8 @@ impl Converter for FileVerifier<'_> {
                 Found::Manifest => match self.root.read_file(&path, MANIFEST_BYTES_MAX, scratch) {
                     Ok(_) => {
                         verified.manifests += 1;
-                        let beside = SiblingFiles { root: self.root, manifest: &path };
-                        verify_file(scratch, &path, &beside, self.registry, &mut verified);
+                        let siblings = SiblingFiles { root: self.root, manifest: &path };
+                        verify_file(scratch, &path, &siblings, self.registry, &mut verified);
                         continue;
                     }
                     Err(error) => error,
@@ -93,24 +95,5 @@ impl Converter for FileVerifier<'_> {
             verified.findings.push(finding(Severity::Fatal, &path, refusal.code.name(), refusal.text));
         }
         Ok(verified)
-    }
-}
-
-impl Writer for VerifyEnd {
-    type Output = VerifiedFiles;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, verified: VerifiedFiles) -> Result<(), Error> {
-        self.manifests += verified.manifests;
-        self.checksums += verified.checksums;
-        self.legacy_no_snapshots += verified.legacy_no_snapshots;
-        self.snapshots += verified.snapshots;
-        verified.findings.into_iter().for_each(|finding| self.findings.push(finding));
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }

@@ -45,3 +45,14 @@ pub struct VerifiedFiles {
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
+
+impl VerifyEnd {
+    /// Adds the result of a batch of files.
+    pub(super) fn add(&mut self, verified: VerifiedFiles) {
+        self.manifests += verified.manifests;
+        self.checksums += verified.checksums;
+        self.legacy_no_snapshots += verified.legacy_no_snapshots;
+        self.snapshots += verified.snapshots;
+        verified.findings.into_iter().for_each(|finding| self.findings.push(finding));
+    }
+}
