@@ -1,10 +1,15 @@
-//! Arguments that every noun shares.
+//! Arguments that the commands of all rooms share.
 
+use std::fmt::Display;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+
+use super::confirm::confirm;
+use crate::migration::Error;
+use crate::observe::Console;
 
 /// A budget in MiB that fits 64 bits in bytes.
 const MEMORY_BUDGET_MB_MAX: u64 = u64::MAX >> 20;
@@ -19,6 +24,15 @@ pub struct OutputArgs {
     /// How progress is shown on standard error; auto is a bar on a terminal and a few lines elsewhere
     #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = false)]
     pub progress: Progress,
+}
+
+impl OutputArgs {
+    /// Says something to people, unless only events are wanted or nothing is.
+    pub fn say(self, text: impl Display) {
+        if matches!(self.progress, Progress::Auto | Progress::Bar) {
+            Console::new().line(&text.to_string());
+        }
+    }
 }
 
 /// How progress is shown.
@@ -37,13 +51,6 @@ pub enum Progress {
     /// Notes only.
     #[value(help = None::<&str>)]
     None,
-}
-
-impl Progress {
-    /// True if lines for people are wanted beside the view itself.
-    pub fn is_spoken(self) -> bool {
-        matches!(self, Self::Auto | Self::Bar)
-    }
 }
 
 /// How much of the machine a run takes. Nothing in here changes its result.
@@ -74,6 +81,54 @@ impl ResourceArgs {
     pub fn parallel_workers(&self) -> NonZeroUsize {
         let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.parallel_workers.unwrap_or_else(available)
+    }
+}
+
+/// Whether to ask before something is removed or replaced.
+#[derive(Args)]
+pub struct ConsentArgs {
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl ConsentArgs {
+    /// Says what will be done and asks for consent, unless it was given.
+    pub fn confirm(&self, what: impl Display) -> Result<(), Error> {
+        confirm(what, self.yes)
+    }
+}
+
+/// What to do about an earlier run.
+#[derive(Args)]
+pub struct StartArgs {
+    /// Resume the earlier run, and fail if there is none; without this, resume if there is one
+    #[arg(long, conflicts_with = "restart")]
+    resume: bool,
+    /// Discard the earlier run and start from the beginning
+    #[arg(long)]
+    restart: bool,
+    /// Do not ask before --restart discards an earlier run
+    #[arg(long)]
+    yes: bool,
+}
+
+impl StartArgs {
+    /// Returns what was chosen.
+    pub fn choose<S>(&self, auto: S, resume: S, restart: S) -> S {
+        match (self.resume, self.restart) {
+            (true, _) => resume,
+            (_, true) => restart,
+            _ => auto,
+        }
+    }
+
+    /// Asks before an earlier run is discarded. `consequence` says what that means.
+    pub fn confirm_restart(&self, has_earlier_run: bool, consequence: impl Display) -> Result<(), Error> {
+        if self.restart && has_earlier_run {
+            return confirm(format_args!("--restart {consequence}"), self.yes);
+        }
+        Ok(())
     }
 }
 

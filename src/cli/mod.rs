@@ -1,23 +1,24 @@
 //! The command line: arguments → one library call → rendering. Nothing imports this room.
 //!
 //! Data goes to standard output, everything else to standard error. With `--json` standard output holds one document:
-//! the result, or `{"error": …}` as `cli::failure` describes. Exit codes are those of [`exit`](crate::migration::exit).
+//! the result, or `{"error": …}` as `error_output` describes. Exit codes are those of [`exit`](crate::migration::exit).
 
 mod arguments;
 mod cas;
 mod clean;
+mod command;
 mod command_line;
 mod confirm;
 mod db;
 mod demo;
 mod error_output;
-mod findings;
-mod journal;
+mod estimate_text;
 mod manifest;
 mod output;
 mod progress;
 mod signals;
 mod space;
+mod table;
 mod verbs;
 
 use clap::{Parser, Subcommand};

@@ -1,4 +1,4 @@
-//! Arguments that the verbs of a content-addressed store share.
+//! Arguments that the commands of content-addressed stores share.
 
 use std::path::PathBuf;
 
@@ -112,7 +112,7 @@ impl ResultArgs {
             compress: self.compress,
             placement: self.placement(),
             strict: self.strict,
-            ..course(resources)
+            ..resource_options(resources)
         }
     }
 }
@@ -148,8 +148,8 @@ impl From<DurabilityArg> for Durability {
     }
 }
 
-/// Settings of a verb whose rules are fixed or do not matter.
-pub fn course(resources: &ResourceArgs) -> MigrateOptions {
+/// Returns the settings of a command whose rules are fixed or do not matter.
+pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
     MigrateOptions {
         memory_budget_bytes: resources.memory_budget_bytes(),
         backpressure_threshold: resources.backpressure_threshold,
@@ -159,7 +159,7 @@ pub fn course(resources: &ResourceArgs) -> MigrateOptions {
     }
 }
 
-/// What the view of a run on a source of unknown size needs to know.
+/// Returns what the view of a run needs to know, if the size of the source is unknown.
 pub fn scope(options: &MigrateOptions) -> Scope {
     Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
 }

@@ -1,16 +1,16 @@
-//! `haul cas dual-run`: one request through two programs, and what differs in their answers.
+//! `haul cas dual-run`: runs one request with two programs and compares what they answer.
 //!
-//! The JSON document, which is also what `--out` gets, is a [`DualRunDocument`].
+//! The JSON document is a [`DualRunDocument`], which is also what `--out` gets, with `exit_code`.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::requiem::dual_run::{DualRun, DualRunDocument, DualRunOptions, check_out, dual_run, write_document};
@@ -47,7 +47,7 @@ pub struct DualRunCommand {
 impl DualRunCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         check_out(&RealDisk, &self.out)?;
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let options = DualRunOptions {
             request: self.request,
             old_bin: self.old_bin,
@@ -56,30 +56,26 @@ impl DualRunCommand {
             timeout: Duration::from_millis(self.timeout_ms),
         };
         let (old, new) = (options.old_bin.display(), options.new_bin.display());
-        watch.say(&format!("running {old}, then {new}, for at most {} ms each", self.timeout_ms));
+        watch.say(format_args!("running {old}, then {new}, for at most {} ms each", self.timeout_ms));
         let document = DualRunDocument { dual_run: dual_run(&RealDisk, &options, watch.stop())? };
         write_document(&RealDisk, &self.out, &document)?;
-        output::print(self.output.json, &document, || text(&document.dual_run))?;
-        Ok(if document.dual_run.behaves_alike() { exit::OK } else { exit::FAILED })
+        let answer = Answer::new(&document).exit_if(!document.dual_run.behaves_alike(), exit::FAILED);
+        answer.print(self.output, |table| render(table, &document.dual_run))
     }
 }
 
-fn text(run: &DualRun) -> String {
-    let mut text = String::new();
-    let says = |is_match| if is_match { "same" } else { "DIFFERENT" };
-    for (name, value) in [
-        ("exit code", says(run.exit_codes_match)),
-        ("standard output", says(run.stdout_match)),
-        ("standard error", says(run.stderr_match)),
-        ("request digest", if run.request_digests_match { "same" } else { "different" }),
-        ("result digest", if run.digests_match { "same" } else { "different" }),
-        ("  old", &*run.old_digest.escape_debug().to_string()),
-        ("  new", &*run.new_digest.escape_debug().to_string()),
-    ] {
-        writeln!(text, "{name:<20}{value}").expect("a string takes any text");
-    }
+fn render(table: &mut Table, run: &DualRun) {
+    let same = |is_match| if is_match { "same" } else { "DIFFERENT" };
+    table.row("exit code", same(run.exit_codes_match));
+    table.row("standard output", same(run.stdout_match));
+    table.row("standard error", same(run.stderr_match));
+    table.row("request digest", if run.request_digests_match { "same" } else { "different" });
+    table.row("result digest", if run.digests_match { "same" } else { "different" });
+    table.nested(|table| {
+        table.row("old", run.old_digest.escape_debug());
+        table.row("new", run.new_digest.escape_debug());
+    });
     if run.truncated {
-        text.push_str("an output was cut; only what was kept of it is compared\n");
+        table.line("an output was cut; only what was kept of it is compared");
     }
-    text
 }

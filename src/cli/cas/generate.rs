@@ -1,24 +1,23 @@
-//! `haul cas generate`: a store of any generation, made up.
+//! `haul cas generate`: a store of any generation with generated contents.
 //!
-//! The JSON document is a [`GeneratedStore`].
+//! The JSON document is a [`GeneratedStore`] with `exit_code`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::arguments::RECORDS_NOUN;
 use crate::cas::format::layout::Layout;
 use crate::cas::generate::write::{GeneratedStore, generate_store};
 use crate::cas::generate::{CONTENT_BYTES_MAX, CONTENT_BYTES_MIN, GenerateOptions, Generation};
 use crate::cli::arguments::{OutputArgs, one_of};
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
+use crate::migration::Error;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, exit};
 use crate::observe::Scope;
-
-const RECORDS_NOUN: &str = "objects";
 
 /// `haul cas generate`
 #[derive(Args)]
@@ -66,14 +65,9 @@ fn size_bytes() -> clap::builder::RangedU64ValueParser {
 
 impl GenerateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let made = self.generate(&watch)?;
-        output::print(self.output.json, &made, || text(&made))?;
-        if made.stopped {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
-        }
-        Ok(exit::OK)
+        Answer::new(&made).stopped(made.stopped).print(self.output, |table| table.line(text(&made)))
     }
 
     fn generate(&self, watch: &Watch) -> Result<GeneratedStore, Error> {
@@ -89,7 +83,7 @@ impl GenerateCommand {
             created_at: self.created_at,
         };
         let directory = &self.directory;
-        watch.say(&format!("generating {} {RECORDS_NOUN} in {}", count_text(self.objects), directory.display()));
+        watch.say(format_args!("generating {} {RECORDS_NOUN} in {}", count_text(self.objects), directory.display()));
         let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = self.parallel_workers.unwrap_or_else(available);
         let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
@@ -100,8 +94,8 @@ impl GenerateCommand {
 fn text(made: &GeneratedStore) -> String {
     let path = made.path.display();
     if made.stopped {
-        return format!("{path}: stopped; the objects are removed again\n");
+        return format!("{path}: stopped; the objects are removed again");
     }
     let (count, bytes) = (count_text(made.totals.objects), bytes_text(made.totals.stored_bytes));
-    format!("{path}: {count} objects of generation {}, {bytes}\n", made.generation)
+    format!("{path}: {count} objects of generation {}, {bytes}", made.generation)
 }

@@ -1,11 +1,12 @@
 //! `haul cas health`: which digests and encodings this haul has.
-
-use std::fmt::Write;
+//!
+//! The JSON document is a [`Health`], in the words of the reference.
 
 use clap::Args;
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
+use crate::cli::table::Table;
 use crate::migration::exit;
 use crate::requiem::health::{Health, health};
 
@@ -19,22 +20,15 @@ pub struct HealthCommand {
 impl HealthCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let health = health();
-        output::print(self.output.json, &health, || text(&health))?;
+        output::print(self.output.json, &health, || Table::render(|table| render(table, &health)))?;
         Ok(if health.hash_available { exit::OK } else { exit::FAILED })
     }
 }
 
-fn text(health: &Health) -> String {
-    let mut text = String::new();
-    let available = if health.hash_available { "works" } else { "BROKEN" };
-    for (name, value) in [
-        ("keys are made by", health.hash_primitive.to_owned()),
-        ("which", available.to_owned()),
-        ("keys recognised", health.key_algorithms.join(", ")),
-        ("encodings", health.compression_capabilities.join(", ")),
-        ("layout written", health.cas_version.to_owned()),
-    ] {
-        writeln!(text, "{name:<20}{value}").expect("a string takes any text");
-    }
-    text
+fn render(table: &mut Table, health: &Health) {
+    table.row("keys are made by", health.hash_primitive);
+    table.row("which", if health.hash_available { "works" } else { "BROKEN" });
+    table.row("keys recognised", health.key_algorithms.join(", "));
+    table.row("encodings", health.compression_capabilities.join(", "));
+    table.row("layout written", health.cas_version);
 }

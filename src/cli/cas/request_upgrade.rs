@@ -1,16 +1,14 @@
-//! `haul cas request-upgrade`: the scheduler's mode becomes explicit in request files.
+//! `haul cas request-upgrade`: writes the scheduler's mode into request files.
 //!
-//! The JSON document is an [`UpgradeReport`] and, beside its fields, `dry_run` (true if no file was written because none
-//! was to be) and `exit_code`.
+//! The JSON document is an [`UpgradeReport`] with `dry_run` (true if no file was to be written) and `exit_code`.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::count_text;
@@ -42,14 +40,6 @@ pub struct RequestUpgradeCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document {
-    dry_run: bool,
-    #[serde(flatten)]
-    report: UpgradeReport,
-    exit_code: u8,
-}
-
 impl RequestUpgradeCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = UpgradeOptions { move_scheduler_mode: self.move_scheduler_mode };
@@ -62,24 +52,21 @@ impl RequestUpgradeCommand {
             None => upgrade_files(&self.files, options, &InPlace(&RealDisk))?,
             Some(directory) => upgrade_files(&self.files, options, &OutDir::new(&RealDisk, directory)?)?,
         };
-        let exit_code = if report.refused > 0 { exit::REFUSED_RECORDS } else { exit::OK };
-        let document = Document { dry_run, report, exit_code };
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
-        Ok(exit_code)
+        let answer = Answer::new(&report).with("dry_run", dry_run);
+        answer.exit_if(report.refused > 0, exit::REFUSED_RECORDS).print(self.output, |table| {
+            report.files.iter().for_each(|file| render_file(table, file, dry_run));
+            table.line(sum_text(&report, dry_run));
+        })
     }
 }
 
-fn render(text: &mut String, document: &Document) -> std::fmt::Result {
-    let Document { dry_run, report, .. } = document;
-    for file in &report.files {
-        render_file(text, file, *dry_run)?;
-    }
-    let would_be = if *dry_run { "would be " } else { "" };
+fn sum_text(report: &UpgradeReport, dry_run: bool) -> String {
+    let would_be = if dry_run { "would be " } else { "" };
     let [upgraded, unchanged, refused] = [report.upgraded, report.unchanged, report.refused].map(count_text);
-    writeln!(text, "{upgraded} {would_be}upgraded, {unchanged} unchanged, {refused} refused")
+    format!("{upgraded} {would_be}upgraded, {unchanged} unchanged, {refused} refused")
 }
 
-fn render_file(text: &mut String, file: &FileReport, dry_run: bool) -> std::fmt::Result {
+fn render_file(table: &mut Table, file: &FileReport, dry_run: bool) {
     let outcome = match file.outcome {
         Outcome::Upgraded if dry_run => "would be upgraded",
         Outcome::Upgraded => "upgraded",
@@ -87,30 +74,32 @@ fn render_file(text: &mut String, file: &FileReport, dry_run: bool) -> std::fmt:
         Outcome::Refused => "refused",
     };
     let reason = file.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    writeln!(text, "{}: {outcome}{reason}", file.file)?;
+    table.line(format_args!("{}: {outcome}{reason}", file.file));
+    table.nested(|table| render_details(table, file));
+}
+
+fn render_details(table: &mut Table, file: &FileReport) {
     for change in &file.changes {
-        match change {
-            Change::SchedulerModeAdded { mode } => {
-                writeln!(text, "  policy.scheduler_mode is now {:?}, as was meant without it", mode.name())?;
-            }
-            Change::SchedulerModeMoved { mode } => {
-                writeln!(text, "  policy.scheduler_mode is now {:?}, moved from beside the policy", mode.name())?;
-            }
-        }
+        let (mode, why) = match change {
+            Change::SchedulerModeAdded { mode } => (mode, "as was meant without it"),
+            Change::SchedulerModeMoved { mode } => (mode, "moved from next to the policy"),
+        };
+        table.line(format_args!("policy.scheduler_mode is now {:?}, {why}", mode.name()));
     }
     match (file.request_digest_before, file.request_digest_after) {
-        (Some(before), Some(after)) if before == after => writeln!(text, "  request_digest {after}, as before")?,
-        (Some(before), Some(after)) => writeln!(text, "  request_digest {after}, before {before}")?,
+        (Some(before), Some(after)) if before == after => {
+            table.line(format_args!("request_digest {after}, as before"));
+        }
+        (Some(before), Some(after)) => table.line(format_args!("request_digest {after}, before {before}")),
         _ => {}
     }
-    for (label, path) in [("written to", &file.written), ("what it held is in", &file.backup)] {
+    for (label, path) in [("written to", &file.written), ("the original is kept in", &file.backup)] {
         if let Some(path) = path {
-            writeln!(text, "  {label} {path}")?;
+            table.line(format_args!("{label} {path}"));
         }
     }
     for Note { kind, name } in &file.notes {
         let label = if kind.is_warning() { "warning" } else { "depends" };
-        writeln!(text, "  {label}: {} {}", name.escape_debug(), kind.text())?;
+        table.line(format_args!("{label}: {} {}", name.escape_debug(), kind.text()));
     }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Arguments that the verbs of SQL migrations share.
+//! Arguments that the commands of SQL migrations share.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
-use crate::db::runner::TIMEOUT_DEFAULT;
+use crate::db::runner::{Plan, TIMEOUT_DEFAULT};
 use crate::db::script::{Examined, examine_directory, read_directory};
 use crate::db::state::Tables;
 use crate::db::{
@@ -85,14 +85,14 @@ pub struct Place {
     settings: DbSettings,
 }
 
-/// What a verb works on.
+/// What a command works on.
 pub struct Work {
     pub place: Place,
     pub migrations: Migrations,
 }
 
 impl DatabaseArgs {
-    /// What the arguments, the environment and the settings say, in that order.
+    /// Returns what the arguments, the environment or the settings say; the first of them wins.
     pub fn place(&self) -> Result<Place, Error> {
         let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
         let from_environment = std::env::var(DATABASE_VARIABLE).ok().filter(|url| !url.is_empty());
@@ -107,7 +107,7 @@ impl DatabaseArgs {
 }
 
 impl MigrationArgs {
-    /// The database, and the migrations in its SQL.
+    /// Returns the database, and the migrations in its SQL.
     pub fn work(&self) -> Result<Work, Error> {
         let place = self.database.place()?;
         let directory = self.directory(&place.settings);
@@ -115,13 +115,13 @@ impl MigrationArgs {
         Ok(Work { place, migrations })
     }
 
-    /// The migrations that can be read, and what is wrong with the others; opens no database.
+    /// Returns the migrations that can be read, and what is wrong with the others. Opens no database.
     pub fn examine(&self) -> Result<Examined, Error> {
         let place = self.database.place()?;
         examine_directory(place.target.dialect(), &self.directory(&place.settings))
     }
 
-    /// The directory of the migrations, of which none need exist.
+    /// Returns the directory of the migrations, which need not exist.
     pub fn directory_alone(&self) -> Result<PathBuf, Error> {
         Ok(self.directory(&DbSettings::read(Path::new(SETTINGS_FILE))?))
     }
@@ -143,22 +143,22 @@ impl Work {
         Runner::new(self.place.target.open()?, self.migrations, options)
     }
 
-    /// What a run is going to do, to be looked at before it begins.
-    pub fn plan_to_act(&self) -> Result<crate::db::runner::Plan, Error> {
+    /// Returns what a run is about to do. Completes what a run that was killed left open.
+    pub fn plan_to_act(&self) -> Result<Plan, Error> {
         self.place.target.recover()?;
         self.plan()
     }
 
-    /// What a run would do.
-    pub fn plan(&self) -> Result<crate::db::runner::Plan, Error> {
+    /// Returns what a run would do.
+    pub fn plan(&self) -> Result<Plan, Error> {
         let mut database = self.place.target.open_read_only()?;
-        let plan = crate::db::runner::Plan::make(&mut *database, &self.place.tables, &self.migrations);
+        let plan = Plan::make(&mut *database, &self.place.tables, &self.migrations);
         plan.map_err(|error| error.at(&self.place.target.to_string()))
     }
 }
 
 impl BackupArgs {
-    /// What a run does.
+    /// Returns what a run does.
     pub fn policy(&self) -> BackupPolicy {
         let mode = match self.backup {
             BackupWhen::Required => BackupMode::Required,
@@ -168,8 +168,8 @@ impl BackupArgs {
         BackupPolicy { mode, directory: self.backup_dir.clone() }
     }
 
-    /// What is said before data is destroyed.
-    pub fn told(&self, dialect: Dialect) -> &'static str {
+    /// Returns what to say about the backup before data is destroyed.
+    pub fn consent_text(&self, dialect: Dialect) -> &'static str {
         match (self.policy().is_due(dialect, true), self.backup) {
             (true, _) => "a backup is made first",
             (false, BackupWhen::Never) => "no backup is made",
@@ -192,7 +192,7 @@ impl CourseArgs {
     }
 }
 
-/// What the views know of a run.
+/// Returns what the view of a run needs to know.
 pub fn scope() -> Scope {
     Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 }
 }

@@ -1,7 +1,7 @@
 //! `haul db migrate`: applies what is pending.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd) and, beside its fields, `database` and `exit_code`; that of
-//! a dry run is described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
+//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd) with `database` and `exit_code`; that of a dry run is
+//! described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
 
 use clap::{Args, ValueEnum};
 
@@ -53,7 +53,7 @@ pub enum DryRun {
     /// Reads only.
     #[value(help = None::<&str>)]
     Plan,
-    /// Runs everything where it does not stay.
+    /// Runs everything on a copy or in a transaction that is rolled back.
     #[value(help = None::<&str>)]
     Execute,
 }
@@ -65,7 +65,7 @@ impl MigrateCommand {
         let plan = if self.dry_run.is_some() || self.estimate { work.plan()? } else { work.plan_to_act()? };
         request.check(&plan, &work.migrations)?;
         if self.estimate {
-            return print_estimate(&work, &request, &plan, &self.history, &self.output);
+            return print_estimate(&work, &request, &plan, &self.history, self.output);
         }
         if let Some(how) = self.dry_run {
             return dry_run(work, &request, &plan, how == DryRun::Execute, &self.course, self.output);
@@ -77,26 +77,23 @@ impl MigrateCommand {
     /// Asks if data would be destroyed.
     fn consent(&self, work: &Work, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
-        let lines: Vec<_> = wanted
-            .flat_map(|pending| {
-                pending
-                    .destructive
-                    .iter()
-                    .map(|statement| format!("{}:{} {}", pending.file, statement.line, statement.what))
-            })
-            .collect();
+        let lines = wanted.flat_map(|pending| {
+            let destructive = pending.destructive.iter();
+            destructive.map(|statement| format!("{}:{} {}", pending.file, statement.line, statement.what))
+        });
+        let lines: Vec<_> = lines.collect();
         if lines.is_empty() {
             return Ok(());
         }
-        let backup = self.backup.told(work.migrations.dialect());
-        confirm(&format!("this destroys data; {backup}:\n  {}", lines.join("\n  ")), self.yes)
+        let backup = self.backup.consent_text(work.migrations.dialect());
+        confirm(format_args!("this destroys data; {backup}:\n  {}", lines.join("\n  ")), self.yes)
     }
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
         let database = work.place.target.to_string();
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.course, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
-        finish(&watch, self.output.json, &database, "applied", &end)
+        finish(self.output, &database, "applied", &end)
     }
 }

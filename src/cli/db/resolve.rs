@@ -1,17 +1,15 @@
-//! `haul db resolve`: says how a section without a transaction stands that failed or did not end.
+//! `haul db resolve`: records the state of a section without a transaction that failed or did not end.
 //!
-//! The JSON document has `database`, `name` and `settled`: `done`, `not_begun` or `from_statement`.
+//! The JSON document has `database`, `name`, `settled` (`done`, `not_begun` or `from_statement`) and `exit_code`.
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::{CourseArgs, MigrationArgs, scope, version};
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::Settlement;
-use crate::migration::exit;
 
 /// `haul db resolve`
 #[derive(Args)]
@@ -33,13 +31,6 @@ pub struct ResolveCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document {
-    database: String,
-    name: String,
-    settled: &'static str,
-}
-
 impl ResolveCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
@@ -49,13 +40,10 @@ impl ResolveCommand {
             (None, true) => (Settlement::NotBegun, "not_begun"),
             (None, false) => (Settlement::Done, "done"),
         };
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let mut runner = work.runner(&self.course)?;
         let name = watch.run(scope(), |control| runner.resolve(&self.version, how, control))?;
-        let document = Document { database, name, settled };
-        output::print(self.output.json, &document, || {
-            format!("{}: {} is settled\n", document.database, document.name)
-        })?;
-        Ok(exit::OK)
+        let answer = Answer::new(&()).with("database", &*database).with("name", &*name).with("settled", settled);
+        answer.print(self.output, |table| table.line(format_args!("{database}: {name} is settled")))
     }
 }

@@ -1,14 +1,13 @@
-//! `haul db rollback`: takes migrations back, newest first.
+//! `haul db rollback`: rolls migrations back, newest first.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd), in which `applied` counts what was taken back, and beside
-//! its fields `database` and `exit_code`.
+//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd), in which `applied` counts what was rolled back, with
+//! `database` and `exit_code`.
 
 use clap::{ArgGroup, Args};
 
 use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope, version};
 use super::run_summary::finish;
-use crate::cli::arguments::OutputArgs;
-use crate::cli::confirm::confirm;
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::{RollbackRequest, RollbackTo};
@@ -28,9 +27,8 @@ pub struct RollbackCommand {
     /// Take back what was changed since too, and remove from the ledger what has no Down section
     #[arg(long)]
     force: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     backup: BackupArgs,
     #[command(flatten)]
@@ -50,13 +48,14 @@ impl RollbackCommand {
         let plan = work.plan_to_act()?;
         let names: Vec<_> = request.select(&plan, &work.migrations)?.iter().map(|row| row.name.clone()).collect();
         if !names.is_empty() {
-            let (backup, names) = (self.backup.told(work.migrations.dialect()), names.join("\n  "));
-            confirm(&format!("this takes back, with the data that they hold; {backup}:\n  {names}"), self.yes)?;
+            let (backup, names) = (self.backup.consent_text(work.migrations.dialect()), names.join("\n  "));
+            self.consent
+                .confirm(format_args!("this rolls back, with the data that they hold; {backup}:\n  {names}"))?;
         }
         let database = work.place.target.to_string();
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.course, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.rollback(&request, control))?;
-        finish(&watch, self.output.json, &database, "taken back", &end)
+        finish(self.output, &database, "rolled back", &end)
     }
 }

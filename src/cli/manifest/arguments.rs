@@ -1,4 +1,4 @@
-//! Arguments that the verbs of a tree of manifests share.
+//! Arguments that the commands of a tree of manifests share.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct StepsArgs {
 }
 
 impl StepsArgs {
-    /// The built-in steps and those of the files, in their order.
+    /// Returns the built-in steps and those of the files, in their order.
     pub fn registry(&self) -> Result<Registry, Error> {
         let mut registry = Registry::built_in();
         self.steps_files.iter().try_for_each(|path| registry.add_path(path))?;
@@ -41,7 +41,7 @@ impl StepsArgs {
     }
 }
 
-/// Where a verb that changes nothing in manifests looks for them.
+/// Where a command that changes no manifest looks for them.
 #[derive(Args)]
 pub struct PlaceArgs {
     /// Where manifests are looked for
@@ -52,19 +52,19 @@ pub struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// Settings that look there.
+    /// Returns settings that look there.
     pub fn options(&self, resources: &ResourceArgs) -> Result<MigrateOptions, Error> {
         let layout = match self.layout {
             LayoutArg::Canonical => Layout::Canonical,
             LayoutArg::Recursive => Layout::Recursive,
         };
         let registry = Arc::new(self.steps.registry()?);
-        Ok(MigrateOptions { layout, registry, ..course(resources) })
+        Ok(MigrateOptions { layout, registry, ..resource_options(resources) })
     }
 }
 
-/// Settings of a verb whose rules are fixed.
-fn course(resources: &ResourceArgs) -> MigrateOptions {
+/// Returns the settings of a command whose rules are fixed.
+fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
     MigrateOptions {
         memory_budget_bytes: resources.memory_budget_bytes(),
         backpressure_threshold: resources.backpressure_threshold,
@@ -191,8 +191,8 @@ pub struct ResultArgs {
 }
 
 impl ResultArgs {
-    /// Settings with these rules, for the tree at `root`. Errors: a steps file that cannot be taken, a file outside of
-    /// the root.
+    /// Returns the settings with these rules, for the tree at `root`. Fails on a steps file that cannot be used and on a
+    /// file outside the root.
     pub fn options(&self, root: &Path, resources: &ResourceArgs) -> Result<MigrateOptions, Error> {
         let layout = match self.layout {
             Some(LayoutArg::Recursive) => Layout::Recursive,
@@ -207,7 +207,7 @@ impl ResultArgs {
             manifest: self.manifest.as_deref().map(|path| below(root, path)).transpose()?,
             break_links: self.break_links,
             now: self.now,
-            ..course(resources)
+            ..resource_options(resources)
         };
         // An unknown target is a usage error before any file is opened.
         options.transformer(Timestamp::UNIX_EPOCH)?;
@@ -233,7 +233,7 @@ impl ResultArgs {
     }
 }
 
-/// The path relative to the root, without anything in it that goes up.
+/// Returns the path relative to the root, without a part that goes up.
 pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
     let outside = || Error::Usage {
         what: format!("{} leads out of {}", path.display(), root.display()),
@@ -252,7 +252,7 @@ pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
     if plain.as_os_str().is_empty() { Err(outside()) } else { Ok(plain) }
 }
 
-/// What the view of a run needs to know.
+/// Returns what the view of a run needs to know.
 pub fn scope(resources: &ResourceArgs) -> Scope {
     Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: resources.memory_budget_bytes() }
 }

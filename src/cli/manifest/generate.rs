@@ -1,6 +1,6 @@
-//! `haul manifest generate`: a tree of manifests, made up.
+//! `haul manifest generate`: a tree of generated manifests.
 //!
-//! The JSON document is a [`GeneratedTree`].
+//! The JSON document is a [`GeneratedTree`](crate::manifest::generate::GeneratedTree) with `exit_code`.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -9,11 +9,10 @@ use clap::Args;
 
 use super::arguments::RECORDS_NOUN;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
-use crate::manifest::generate::{GenerateOptions, GeneratedTree, generate};
-use crate::migration::exit;
+use crate::manifest::generate::{GenerateOptions, generate};
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::Scope;
 
@@ -48,16 +47,13 @@ impl GenerateCommand {
             seed: self.seed,
             shares: [share(0), share(1), share(2)],
         };
-        let watch = Watch::start(self.output.progress)?;
-        watch.say(&format!("generating {} {RECORDS_NOUN}", count_text(self.manifests)));
+        let watch = Watch::start(self.output)?;
+        watch.say(format_args!("generating {} {RECORDS_NOUN}", count_text(self.manifests)));
         let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
         let made = watch.run(scope, |control| generate(&RealDisk, &self.directory, &options, control))?;
-        output::print(self.output.json, &made, || text(&made))?;
-        Ok(if made.stopped { exit::TEMPORARY } else { exit::OK })
+        Answer::new(&made).stopped(made.stopped).print(self.output, |table| {
+            let (manifests, bytes) = (count_text(made.manifests), bytes_text(made.bytes));
+            table.line(format_args!("{}: {manifests} manifests, {bytes}", made.path.display()));
+        })
     }
-}
-
-fn text(made: &GeneratedTree) -> String {
-    let path = made.path.display();
-    format!("{path}: {} manifests, {}\n", count_text(made.manifests), bytes_text(made.bytes))
 }

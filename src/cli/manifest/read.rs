@@ -1,6 +1,6 @@
-//! `haul manifest read`: a manifest as another version has it. Nothing is written, unless `--write-back` asks for it.
+//! `haul manifest read`: prints a manifest at another version. Writes only with `--write-back`.
 //!
-//! Standard output gets the document, with `--json` as well: it is JSON. One that cannot be taken there ends with 65.
+//! Standard output gets the manifest, also with `--json`: it is JSON. One that cannot be migrated there ends with 65.
 
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::arguments::{RECORDS_NOUN, StepsArgs, below};
 use crate::cli::arguments::OutputArgs;
+use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::{DiskError, RealDisk};
@@ -64,19 +65,18 @@ impl ReadCommand {
         }
         let (root, file) = self.place()?;
         options.manifest = Some(file);
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let budget_bytes = options.memory_budget_bytes;
         let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes };
         let document = watch.run(scope, |control| read_and_write_back(Arc::new(RealDisk), &root, &options, control))?;
         let Some(document) = document else {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
+            return Ok(say_stopped());
         };
         output::bytes(&document)?;
         Ok(exit::OK)
     }
 
-    /// The tree, and the file in it.
+    /// Returns the tree, and the file in it.
     fn place(&self) -> Result<(PathBuf, PathBuf), Error> {
         let whole = |path: &Path| absolute(path).map_err(|e| DiskError::new("resolve", path, e));
         let file = whole(&self.file)?;
@@ -92,7 +92,7 @@ impl ReadCommand {
     }
 }
 
-/// The directory that holds the nearest `artifacts` above `file`.
+/// Returns the directory that holds the nearest `artifacts` above `file`.
 fn app_root(file: &Path) -> Option<PathBuf> {
     let artifacts = file.ancestors().skip(1).find(|above| above.file_name().is_some_and(|name| name == ARTIFACTS))?;
     artifacts.parent().map(Path::to_owned)

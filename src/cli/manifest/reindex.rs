@@ -1,17 +1,17 @@
-//! `haul manifest reindex`: makes the index of the runs anew.
+//! `haul manifest reindex`: rebuilds the index of the runs.
 //!
-//! With `--sqlite` the JSON document is a [`ReindexEnd`], `root` and `index`. The other sinks print rows to standard
-//! output, in the order of their keys: JSON lines, or for PostgreSQL one transaction that makes the table anew.
+//! With `--sqlite` the JSON document is a [`ReindexEnd`] with `root`, `index` (path) and `exit_code`. The other sinks print
+//! rows to standard output, in the order of their keys: JSON lines, or one transaction that rebuilds a PostgreSQL table.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rusqlite::Connection;
-use serde::Serialize;
 
 use super::arguments::{PlaceArgs, RootArgs, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::command::{Answer, say_stopped};
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::source_root;
@@ -49,41 +49,31 @@ pub struct ReindexCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    index: Option<String>,
-    #[serde(flatten)]
-    end: &'a ReindexEnd,
-}
-
 impl ReindexCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let options = self.place.options(&self.resources)?;
         let tree = source_root(root)?;
-        // Without a name it is a file that SQLite removes at the end.
+        // SQLite removes a database without a name at the end.
         let path = self.sqlite.clone().unwrap_or_default();
         let database = Connection::open(&path).map_err(failed)?;
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let (end, database) =
             watch.run(scope(&self.resources), |control| reindex(tree, database, &options, control))?;
         if end.stopped {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
+            return Ok(say_stopped());
         }
         if let Some(how) = self.rows {
             output::stream(|out| write_rows(out, how, &database))?;
         } else {
-            let index = self.sqlite.as_ref().map(|path| path.display().to_string());
-            let document = Document { root: root.display().to_string(), index, end: &end };
-            output::print(self.output.json, &document, || text(&document))?;
+            let answer = Answer::new(&end).path("root", root).path("index", &path);
+            answer.print(self.output, |table| table.line(text(&path, &end)))?;
         }
         for path in &end.left_out_paths {
-            watch.say(&format!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
+            watch.say(format_args!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
         }
         for path in &end.dangling_paths {
-            watch.say(&format!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
+            watch.say(format_args!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
         }
         Ok(exit::OK)
     }
@@ -103,11 +93,8 @@ fn write_rows(out: &mut dyn Write, how: RowsArg, database: &Connection) -> Resul
     }
 }
 
-fn text(document: &Document<'_>) -> String {
-    let end = document.end;
-    let index = document.index.as_deref().unwrap_or_default();
+fn text(index: &Path, end: &ReindexEnd) -> String {
+    let index = index.display();
     let [rows, left_out, links, dangling] = [end.rows, end.left_out, end.links, end.dangling_links].map(count_text);
-    format!(
-        "{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)\n"
-    )
+    format!("{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)")
 }

@@ -1,4 +1,4 @@
-//! Arguments that the verbs of a space share.
+//! Arguments that the commands of a space share.
 
 use std::path::PathBuf;
 
@@ -114,18 +114,26 @@ impl PolicyArgs {
 #[command(next_help_heading = "Course")]
 pub struct ReaderArgs {
     /// How the source is read; auto maps files of local file systems
-    #[arg(long, value_name = "HOW", default_value_t, value_parser = one_of::<ReaderKind>(&["auto", "mmap", "pread"]))]
+    #[arg(long, value_name = "HOW", default_value_t = ReaderKind::Auto, value_parser = one_of::<ReaderKind>(&["auto", "mmap", "pread"]))]
     pub reader: ReaderKind,
 }
 
-/// Settings of a verb that takes the rules; the size of batches stays at its default.
-pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderArgs) -> MigrateOptions {
-    MigrateOptions { policies: policies.policies(), reader: reader.reader, ..course(resources) }
+impl ReaderArgs {
+    /// Returns the settings of a command whose rules are fixed or do not matter.
+    pub fn options(&self, resources: &ResourceArgs) -> MigrateOptions {
+        MigrateOptions { reader: self.reader, ..resource_options(resources) }
+    }
 }
 
-/// Settings of a verb whose rules are fixed or do not matter.
-pub fn course(resources: &ResourceArgs) -> MigrateOptions {
+/// Returns the settings of a command that takes the rules. The size of batches stays at its default.
+pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderArgs) -> MigrateOptions {
+    MigrateOptions { policies: policies.policies(), ..reader.options(resources) }
+}
+
+/// Returns the settings of a command that lets nobody choose the rules or the reader.
+pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
     MigrateOptions {
+        reader: ReaderKind::Auto,
         memory_budget_bytes: resources.memory_budget_bytes(),
         backpressure_threshold: resources.backpressure_threshold,
         rate_limit: resources.rate_limit,
@@ -134,7 +142,7 @@ pub fn course(resources: &ResourceArgs) -> MigrateOptions {
     }
 }
 
-/// What the view of a run on a source of unknown size needs to know.
+/// Returns what the view of a run needs to know, if the size of the source is unknown.
 pub fn scope(options: &MigrateOptions) -> Scope {
     Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
 }

@@ -1,4 +1,4 @@
-//! `haul cas map export`: all rows on standard output.
+//! `haul cas map export`: prints all rows.
 //!
 //! As tab-separated lines; with `--jsonl` as one object a line, with `--json` as one array of the same objects:
 //!
@@ -8,7 +8,7 @@
 
 use clap::Args;
 
-use super::MapArgs;
+use super::arguments::MapArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::exit;
