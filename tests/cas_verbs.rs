@@ -307,6 +307,31 @@ fn a_holder_of_the_lock_and_what_cannot_be_read_are_said() {
     assert!(look(&store).target_problem.is_some());
 }
 
+#[test]
+fn the_status_shows_a_run_whose_settings_are_not_understood_and_clean_refuses_it() {
+    let store = store(3);
+    prepare(&store);
+    store.migrate(&placed(Placement::Merge)).unwrap();
+    let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
+    let state: RunState = file.load(&RealDisk).unwrap().unwrap();
+    let settings = state.settings.replace("placement=merge", "placement=added");
+    assert_ne!(settings, state.settings);
+    file.store(&RealDisk, &RunState { settings, ..state }).unwrap();
+    let status = look(&store);
+    let run = status.run.unwrap();
+    assert_eq!((run.stage, run.placement, run.counts.migrated), (Stage::Published, None, 3));
+    let problem = status.checkpoint_problem.unwrap();
+    assert!(
+        problem.contains("cannot read the settings of the run") && problem.contains("placement=added"),
+        "{problem}"
+    );
+    assert_eq!(status.next, "use the version of haul that began the run");
+    let before = tree(store.place());
+    let error = clean_plan(disk(), &store.paths()).unwrap_err();
+    assert_eq!((error.to_string(), error.exit_code()), (problem, exit::BAD_DATA));
+    assert_eq!(tree(store.place()), before);
+}
+
 // Clean up.
 
 #[test]

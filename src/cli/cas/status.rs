@@ -40,7 +40,10 @@ fn render(table: &mut Table, status: &Status) {
         table.row("active run", owner);
     }
     match (&status.run, &status.checkpoint_problem) {
-        (Some(run), _) => render_run(table, run),
+        (Some(run), problem) => {
+            render_run(table, run);
+            problem.iter().for_each(|problem| table.row("problem", problem));
+        }
         (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
         (None, None) => table.row("last run", "none"),
     }
@@ -59,7 +62,7 @@ fn render(table: &mut Table, status: &Status) {
 
 fn render_run(table: &mut Table, run: &RunStatus) {
     table.row("last run", format_args!("{}, {} found", run.stage, count_text(run.records)));
-    table.row("placement", run.placement);
+    table.row("placement", run.placement.map_or("unknown".to_owned(), |placement| placement.to_string()));
     if let Some(source) = &run.source {
         table.row("source", source);
     }

@@ -13,7 +13,7 @@ use crate::cli::command::Answer;
 use crate::cli::output::journal_text;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::manifest::status::{Status, status};
+use crate::manifest::status::{LastRun, Status, status};
 
 /// `haul manifest status`
 #[derive(Args)]
@@ -37,14 +37,20 @@ fn render(table: &mut Table, root: &Path, status: &Status) {
     if let Some(owner) = &status.lock_holder {
         table.row("active run", owner);
     }
-    let Some(run) = &status.run else {
-        return table.row("last run", "none");
-    };
+    match (&status.run, &status.checkpoint_problem) {
+        (Some(run), _) => render_run(table, run),
+        (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
+        (None, None) => table.row("last run", "none"),
+    }
+    for entry in &status.journal {
+        table.row("journal", journal_text(entry));
+    }
+    table.row("next", &status.next);
+}
+
+fn render_run(table: &mut Table, run: &LastRun) {
     let how = if run.is_finished { "finished" } else { "not finished; the same command resumes it" };
     table.row("last run", format_args!("{}, {how}", run.run_id));
     table.row("target version", &run.target_version);
     write_counts(table, run.records, &run.counts);
-    for entry in &status.journal {
-        table.row("journal", journal_text(entry));
-    }
 }
