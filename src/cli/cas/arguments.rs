@@ -161,5 +161,5 @@ pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
 
 /// Returns what the view of a run needs to know, if the size of the source is unknown.
 pub fn scope(options: &MigrateOptions) -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
+    Scope { budget_bytes: options.memory_budget_bytes, ..Scope::of(RECORDS_NOUN) }
 }

@@ -86,7 +86,7 @@ impl GenerateCommand {
         watch.say(format_args!("generating {} {RECORDS_NOUN} in {}", count_text(self.objects), directory.display()));
         let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = self.parallel_workers.unwrap_or_else(available);
-        let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+        let scope = Scope::of(RECORDS_NOUN);
         watch.run(scope, |control| generate_store(&RealDisk, directory, &options, workers, control))
     }
 }

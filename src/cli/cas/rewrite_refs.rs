@@ -106,7 +106,7 @@ impl RewriteRefsCommand {
         };
         let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| path.canonicalize().ok()).collect();
         let rewrite = Rewrite { files: &RealFiles, replacer, backup_suffix, excluded: &excluded };
-        let scope = Scope { records_noun: "references", source_bytes: None, budget_bytes: 0 };
+        let scope = Scope::of("references");
         watch.run(scope, |control| rewrite.run(&self.paths, resolver, findings, control))
     }
 }

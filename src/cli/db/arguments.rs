@@ -194,7 +194,7 @@ impl CourseArgs {
 
 /// Returns what the view of a run needs to know.
 pub fn scope() -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 }
+    Scope::of(RECORDS_NOUN)
 }
 
 /// Parses a version.

@@ -254,7 +254,7 @@ pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
 
 /// Returns what the view of a run needs to know.
 pub fn scope(resources: &ResourceArgs) -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: resources.memory_budget_bytes() }
+    Scope { budget_bytes: resources.memory_budget_bytes(), ..Scope::of(RECORDS_NOUN) }
 }
 
 #[cfg(test)]

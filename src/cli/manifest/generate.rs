@@ -49,7 +49,7 @@ impl GenerateCommand {
         };
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("generating {} {RECORDS_NOUN}", count_text(self.manifests)));
-        let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+        let scope = Scope::of(RECORDS_NOUN);
         let made = watch.run(scope, |control| generate(&RealDisk, &self.directory, &options, control))?;
         Answer::new(&made).stopped(made.stopped).print(self.output, |table| {
             let (manifests, bytes) = (count_text(made.manifests), bytes_text(made.bytes));

@@ -54,7 +54,7 @@ impl RollbackCommand {
         let request = RollbackRequest { run_id: run, files: &files, registry: &registry };
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
-        let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+        let scope = Scope::of(RECORDS_NOUN);
         let end = watch.run(scope, |control| rollback(disk, root, request, control))?;
         let tree_end = TreeEnd::new(root, &end, &end.findings);
         let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, exit::CONFLICT);

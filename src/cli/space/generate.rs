@@ -50,7 +50,7 @@ impl GenerateCommand {
 /// Generates with a view of the progress.
 pub fn generate(watch: &Watch, directory: &Path, options: &GenerateOptions) -> Result<GeneratedSpace, Error> {
     watch.say(format_args!("generating {} {RECORDS_NOUN} in {}", count_text(options.nodes), directory.display()));
-    let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+    let scope = Scope::of(RECORDS_NOUN);
     watch.run(scope, |control| generate_space(Arc::new(RealDisk), directory, options, control))
 }
 

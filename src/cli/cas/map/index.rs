@@ -32,7 +32,7 @@ impl IndexCommand {
         let map = self.map.open()?;
         let watch = Watch::start(self.output)?;
         let scratch = map.path().with_extension("reverse.scratch");
-        let scope = Scope { records_noun: "rows", source_bytes: None, budget_bytes: MEMORY_BYTES };
+        let scope = Scope { budget_bytes: MEMORY_BYTES, ..Scope::of("rows") };
         let rows =
             watch.run(scope, |control| map.write_reverse(Arc::new(RealDisk), &scratch, MEMORY_BYTES, control.stop))?;
         let reverse = reverse_path(map.path());
