@@ -1,11 +1,11 @@
-//! Asks before something is removed or replaced.
+//! Asks for consent before something is removed or replaced.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdin};
 
 use crate::migration::Error;
 
-/// Says what will be done and asks for consent, unless `yes` gave it. Without a terminal to ask on, `--yes` is needed.
+/// Says what will be done and asks for consent, unless `yes` gives it. Without a terminal, `--yes` is required.
 pub fn confirm(what: impl Display, yes: bool) -> Result<(), Error> {
     let _ = writeln!(stderr(), "{what}");
     if yes {

@@ -26,10 +26,10 @@ use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::verify::{Coverage, Depth};
 
-/// Marks a directory as one that the demo made and may empty.
+/// Marks a directory that the demo created and may empty.
 const MARKER: &str = ".haul-demo";
 const MARKER_TEXT: &[u8] = b"Made by `haul demo`, which replaces the space next to this file when it runs again.\n";
-/// Name of the space in it.
+/// Name of the generated space.
 const SPACE: &str = "default";
 const SEED: u64 = 1;
 
@@ -56,7 +56,7 @@ struct DemoEnd {
     commands: Commands,
 }
 
-/// What to try next.
+/// Commands to try next.
 #[derive(Serialize)]
 struct Commands {
     get: String,
@@ -106,7 +106,7 @@ fn take_directory(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
     let marker = directory.join(MARKER);
     if disk.kind(directory)?.is_some() && disk.kind(&marker)?.is_none() && !disk.list(directory)?.is_empty() {
         return Err(Error::Usage {
-            what: format!("{} exists and was not made by a demo", directory.display()),
+            what: format!("{} exists and was not created by a demo", directory.display()),
             next: "choose another directory with --dir".into(),
         });
     }

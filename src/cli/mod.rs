@@ -1,6 +1,6 @@
-//! The command line: arguments → one library call → rendering. Nothing imports this room.
+//! The command line: parses arguments, makes one library call, and renders its result. Nothing imports this room.
 //!
-//! Data goes to standard output, everything else to standard error. With `--json` standard output holds one document:
+//! Data goes to standard output, everything else to standard error. With `--json` standard output gets one document:
 //! the result, or `{"error": …}` as `error_output` describes. Exit codes are those of [`exit`](crate::migration::exit).
 
 mod arguments;
@@ -46,7 +46,7 @@ enum Noun {
     /// Trees of versioned JSON manifests: from any version to any later one, in place
     #[command(subcommand)]
     Manifest(manifest::Verb),
-    /// SQLite and PostgreSQL databases: versioned migrations, applied once, taken back, verified
+    /// SQLite and PostgreSQL databases: apply, roll back and verify versioned migrations
     #[command(subcommand)]
     Db(db::Verb),
 }
@@ -56,7 +56,7 @@ pub fn main() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed output is no reason to complain about anything else.
+            // If standard error is closed, the exit code still tells.
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE);
         }

@@ -1,4 +1,4 @@
-//! `haul cas doctor`: looks at a store of any generation and says what it is and what is in the way.
+//! `haul cas doctor`: examines a store of any generation and reports what would prevent a migration.
 //!
 //! The JSON document is a [`DoctorEnd`] with `exit_code`.
 
@@ -32,7 +32,7 @@ impl DoctorCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = resource_options(&self.resources);
         let watch = Watch::start(self.output)?;
-        watch.say(format_args!("looking at {}", self.store.display()));
+        watch.say(format_args!("examining {}", self.store.display()));
         let end = watch.run(scope(&options), |control| doctor(&self.store, &options, control))?;
         let answer = Answer::new(&end).stopped(end.stopped).exit_if(!end.ok, exit::BAD_DATA);
         answer.print(self.output, |table| render(table, &end))

@@ -2,7 +2,7 @@
 //!
 //! The JSON document is a [`DryRunEnd`] with `source` and `target` (paths) and `exit_code`.
 
-use super::arguments::{MoveArgs, scope};
+use super::arguments::{SourceTargetArgs, scope};
 use super::generations::write_generations;
 use crate::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::cas::options::MigrateOptions;
@@ -19,12 +19,12 @@ use crate::migration::{OutcomeCounts, exit};
 /// Carries out the dry run and prints its result. The exit code is that with which a migration would end.
 pub fn run(
     watch: &Watch,
-    places: &MoveArgs,
+    places: &SourceTargetArgs,
     paths: &TargetPaths,
     options: &MigrateOptions,
     output: OutputArgs,
 ) -> anyhow::Result<u8> {
-    let MoveArgs { source, target } = places;
+    let SourceTargetArgs { source, target } = places;
     watch.say(format_args!("dry run of {} to {}: nothing is written", source.display(), target.display()));
     let end = watch.run(scope(options), |control| dry_run(&RealDisk, source, paths, options, control))?;
     let answer = Answer::new(&end).path("source", source).path("target", target).stopped(end.stopped);

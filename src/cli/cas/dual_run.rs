@@ -18,26 +18,26 @@ use crate::requiem::dual_run::{DualRun, DualRunDocument, DualRunOptions, check_o
 /// `haul cas dual-run`
 #[derive(Args)]
 #[command(
-    after_help = "Digests differ between generations by design; exit code 0 says that exit code, standard output \
-                        and standard error of the command are the same, 1 that they are not."
+    after_help = "Digests differ between generations by design. Exit code 0 means that exit code, standard output \
+                        and standard error of the programs are the same, 1 that they are not."
 )]
 pub struct DualRunCommand {
     /// The request to run
     #[arg(long, value_name = "FILE")]
     request: PathBuf,
-    /// The program whose answer is the measure
+    /// The program whose answer is the reference
     #[arg(long, value_name = "PROGRAM")]
     old_bin: PathBuf,
     /// The program whose answer is compared with it
     #[arg(long, value_name = "PROGRAM")]
     new_bin: PathBuf,
-    /// Where to write what they answered
+    /// File to write the answers to
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How long each program may take, in milliseconds
+    /// Time limit of each program, in milliseconds
     #[arg(long, value_name = "N", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
     timeout_ms: u64,
-    /// Where each program gets an empty directory of its own [default: the directory for temporary files]
+    /// Directory in which each program gets an empty one [default: the directory for temporary files]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
     #[command(flatten)]

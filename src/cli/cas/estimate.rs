@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{LinkArgs, MoveArgs, RECORDS_NOUN, ResultArgs, scope};
+use super::arguments::{LinkArgs, RECORDS_NOUN, ResultArgs, SourceTargetArgs, scope};
 use crate::cas::migrate::estimate::{Estimate, SAMPLE_OBJECTS, estimate};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
@@ -23,8 +23,8 @@ use crate::migration::units::{bytes_text, count_text};
 #[derive(Args)]
 pub struct EstimateCommand {
     #[command(flatten)]
-    places: MoveArgs,
-    /// Objects that are read, and written beside the target, to find out how fast that is; the same ones every time
+    places: SourceTargetArgs,
+    /// Number of objects to read, and to write next to the target, to measure the speed; the same ones every time
     #[arg(long, value_name = "N", default_value_t = SAMPLE_OBJECTS)]
     sample: NonZeroU64,
     #[command(flatten)]
@@ -57,12 +57,12 @@ fn render(table: &mut Table, estimate: &Estimate) {
     let bytes = estimate.read_bytes_per_second.map_or("unknown".to_owned(), bytes_text);
     let objects = count(estimate.read_objects_per_second);
     let sample = count_text(estimate.sample_objects);
-    table.row("reading", format_args!("{objects} {RECORDS_NOUN}/s, {bytes}/s a thread, from {sample} of them"));
+    table.row("reading", format_args!("{objects} {RECORDS_NOUN}/s, {bytes}/s per thread, from a sample of {sample}"));
     match &estimate.write_problem {
         Some(problem) => table.row("writing", format_args!("not measured: {problem}")),
         None => {
             let (files, directories) = (count(estimate.files_per_second), count(estimate.directories_per_second));
-            table.row("writing", format_args!("{files} files/s, {directories} directories/s, from the same"));
+            table.row("writing", format_args!("{files} files/s, {directories} directories/s, from the same sample"));
         }
     }
     table.row("time", time_text(estimate.seconds_expected));
@@ -73,5 +73,5 @@ fn render(table: &mut Table, estimate: &Estimate) {
     table.row("store", format_args!("at most {files} files, in about {directories} directories"));
     table.row("disk", needed_text(estimate.space_needed_bytes, Some(estimate.free_bytes), bytes_text));
     table.row("inodes", needed_text(estimate.inodes_needed, estimate.free_inodes, count_text));
-    table.row("memory", format_args!("{} for what is in flight", bytes_text(estimate.memory_bytes)));
+    table.row("memory", format_args!("{} for data in flight", bytes_text(estimate.memory_bytes)));
 }

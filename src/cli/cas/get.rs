@@ -20,7 +20,7 @@ use crate::migration::{Error, exit};
 pub struct GetCommand {
     #[command(flatten)]
     object: ObjectArgs,
-    /// Write the content to this file instead of standard output; one that exists is replaced
+    /// Write the content to this file instead of standard output; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -32,7 +32,7 @@ impl GetCommand {
         match &self.out {
             Some(path) => self.to_file(path),
             None if self.output.json => Err(Error::Usage {
-                what: "standard output cannot hold the content and a JSON document".into(),
+                what: "standard output cannot take both the content and a JSON document".into(),
                 next: "add --out FILE, or leave --json out".into(),
             }
             .into()),

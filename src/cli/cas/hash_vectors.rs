@@ -15,13 +15,13 @@ use crate::migration::units::count_text;
 use crate::requiem::hash_vectors::{HashReport, built_in, read_vectors, run};
 use crate::requiem::small_file::Input;
 
-/// Mismatches that the text shows; the document has all.
+/// Mismatches that the text shows. The document has all.
 const MISMATCHES_SHOWN_MAX: usize = 20;
 
 /// `haul cas hash-vectors`
 #[derive(Args)]
 pub struct HashVectorsCommand {
-    /// Make the digests of this file of vectors as well, of the shape of hash-vectors.json
+    /// Also compute the digests of this file, which has the format of hash-vectors.json
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]

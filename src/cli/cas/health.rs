@@ -26,7 +26,7 @@ impl HealthCommand {
 }
 
 fn render(table: &mut Table, health: &Health) {
-    table.row("keys are made by", health.hash_primitive);
+    table.row("keys are computed by", health.hash_primitive);
     table.row("which", if health.hash_available { "works" } else { "BROKEN" });
     table.row("keys recognised", health.key_algorithms.join(", "));
     table.row("encodings", health.compression_capabilities.join(", "));

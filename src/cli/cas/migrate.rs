@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{DurabilityArg, LinkArgs, MoveArgs, ResultArgs, scope};
+use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, scope};
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
@@ -27,7 +27,7 @@ use crate::migration::{Error, OutcomeCounts, Stage, exit};
 enum ReadBackArg {
     /// The index
     Index,
-    /// Every object too
+    /// Every object as well
     Full,
 }
 
@@ -44,26 +44,26 @@ impl From<ReadBackArg> for ReadBack {
 #[derive(Args)]
 pub struct MigrateCommand {
     #[command(flatten)]
-    places: MoveArgs,
-    /// Read and identify every object, but write nothing at all; with --restart as if there were no earlier run
+    places: SourceTargetArgs,
+    /// Read and identify every object, but write nothing; with --restart, ignore the earlier run
     #[arg(long, conflicts_with_all = ["resume", "no_publish"])]
     dry_run: bool,
     #[command(flatten)]
     start: StartArgs,
-    /// How much of the store is read back before it is published; `haul cas verify` reads all of it at any time
+    /// How much of the store to read back before it is published; `haul cas verify` reads all of it at any time
     #[arg(long, value_enum, default_value_t = ReadBackArg::Index, value_name = "DEPTH")]
     verify: ReadBackArg,
-    /// Stop before the store is published; the same command without this does that later
+    /// Stop before the store is published; run the same command without this option later
     #[arg(long)]
     no_publish: bool,
-    /// When what is written is made durable
-    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Course")]
+    /// When to make written data durable
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Tuning")]
     durability: DurabilityArg,
-    /// Objects of a batch
-    #[arg(long, value_name = "OBJECTS", default_value = "500", help_heading = "Course")]
+    /// Objects per batch
+    #[arg(long, value_name = "OBJECTS", default_value = "500", help_heading = "Tuning")]
     batch_size: NonZeroU64,
     /// Objects between two checkpoints
-    #[arg(long, value_name = "OBJECTS", default_value = "100000", help_heading = "Course")]
+    #[arg(long, value_name = "OBJECTS", default_value = "100000", help_heading = "Tuning")]
     checkpoint_interval: NonZeroU64,
     #[command(flatten)]
     result: ResultArgs,
@@ -77,7 +77,7 @@ pub struct MigrateCommand {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let MoveArgs { source, target } = &self.places;
+        let SourceTargetArgs { source, target } = &self.places;
         let paths = TargetPaths::new(target)?;
         let options = self.options();
         if self.dry_run {
@@ -115,7 +115,7 @@ impl MigrateCommand {
     }
 
     fn finish(&self, paths: &TargetPaths, end: &MigrationEnd) -> anyhow::Result<u8> {
-        let MoveArgs { source, target } = &self.places;
+        let SourceTargetArgs { source, target } = &self.places;
         let (map, report) = (paths.map(), paths.run_directory().report_path());
         let answer = Answer::new(end).path("source", source).path("target", target).path("map", &map);
         let answer = answer.path("report", &report).stopped(end.stopped).next(next_step(paths, end));
@@ -133,7 +133,7 @@ fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
     let target = paths.target();
     match end.stage {
         Stage::Published => {
-            format!("{}, or back: {}", cas_command("verify", target), cas_command("rollback", target))
+            format!("{}; to undo: {}", cas_command("verify", target), cas_command("rollback", target))
         }
         _ => "the same command without --no-publish".to_owned(),
     }

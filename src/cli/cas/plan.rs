@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::arguments::{LinkArgs, MoveArgs, RECORDS_NOUN, ResultArgs, scope};
+use super::arguments::{LinkArgs, RECORDS_NOUN, ResultArgs, SourceTargetArgs, scope};
 use crate::cas::migrate::plan::{Plan, plan};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
@@ -24,7 +24,7 @@ use crate::migration::{Error, nearest_directory};
 #[derive(Args)]
 pub struct PlanCommand {
     #[command(flatten)]
-    places: MoveArgs,
+    places: SourceTargetArgs,
     #[command(flatten)]
     result: ResultArgs,
     #[command(flatten)]

@@ -21,16 +21,16 @@ use crate::migration::units::bytes_text;
 /// `haul cas put`
 #[derive(Args)]
 pub struct PutCommand {
-    /// Directory of a v2 store; one that does not exist is made
+    /// Directory of a v2 store; it is created if it does not exist
     #[arg(value_name = "STORE")]
     store: PathBuf,
     /// The content; - is standard input
     #[arg(value_name = "FILE|-")]
     content: PathBuf,
-    /// How a new object is stored: identity, zstd or zstd:LEVEL with a level from 1 to 22
+    /// How to store a new object: identity, zstd or zstd:LEVEL with a level from 1 to 22
     #[arg(long, value_name = "HOW", default_value_t = Compress::Identity)]
     compress: Compress,
-    /// Time of a new object, in seconds since 1970; 0 is "not known" [default: now]
+    /// Time of a new object, in seconds since 1970; 0 means not known [default: now]
     #[arg(long, value_name = "SECS")]
     created_at: Option<u64>,
     #[command(flatten)]

@@ -23,9 +23,9 @@ use crate::migration::exit;
 pub struct RepairRequest<'a> {
     /// The store.
     pub store: &'a Path,
-    /// Whether nothing is to be written.
+    /// True if nothing may be written.
     pub dry_run: bool,
-    /// Whether consent was given.
+    /// True if consent was given.
     pub yes: bool,
 }
 

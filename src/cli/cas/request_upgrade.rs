@@ -19,21 +19,21 @@ use crate::requiem::request_upgrade::{
 
 /// `haul cas request-upgrade`
 #[derive(Args)]
-#[command(after_help = "Without --in-place and --out-dir nothing is written: the report says what would be.")]
+#[command(after_help = "Without --in-place and --out-dir nothing is written; the report says what would be.")]
 pub struct RequestUpgradeCommand {
     /// Request files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Move a scheduler_mode that stands beside the policy into it; until now it had no effect
+    /// Move a scheduler_mode from next to the policy into it; until now it had no effect
     #[arg(long)]
     move_scheduler_mode: bool,
-    /// Replace the files that change; what they held is kept as FILE.haul-backup
+    /// Replace the files that change; the originals are kept as FILE.haul-backup
     #[arg(long, conflicts_with = "out_dir")]
     in_place: bool,
-    /// Write every request that can be upgraded into this directory
+    /// Write every request that can be upgraded to this directory
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Write nothing, whatever else is given
+    /// Write nothing, whatever the other options say
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

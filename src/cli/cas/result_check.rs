@@ -16,8 +16,8 @@ use crate::requiem::result_check::{Finding, ResultReport, ResultsReport, Verdict
 /// `haul cas result-check`
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 every result_digest holds, 3 some are to be run again or could not be checked, 65 \
-                        a digest is wrong or a file is no result."
+    after_help = "Exit codes: 0 every result_digest is right, 3 some must be run again or could not be checked, 65 \
+                        a digest is wrong or a file is not a result."
 )]
 pub struct ResultCheckCommand {
     /// Result files
@@ -67,12 +67,12 @@ fn render_file(table: &mut Table, file: &ResultReport) {
     }
     for check in &file.checks {
         let says = match &check.finding {
-            Finding::Holds => "holds".to_owned(),
+            Finding::Holds => "is right".to_owned(),
             Finding::NotChecked { why } => format!("is not checked: {why}"),
-            Finding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no digest of today has"),
-            Finding::OlderGeneration { algorithm } => format!("is that of an older generation, by {algorithm}"),
+            Finding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no current digest has"),
+            Finding::OlderGeneration { algorithm } => format!("is one of an older generation, by {algorithm}"),
             Finding::Wrong { expected } => format!("is wrong; it should be {expected}"),
-            Finding::NoDigest => "is no digest".to_owned(),
+            Finding::NoDigest => "is not a digest".to_owned(),
         };
         table.line(format_args!("  {} {says}", check.digest.escape_debug()));
     }

@@ -23,34 +23,34 @@ use crate::migration::units::count_text;
 use crate::migration::{Error, Finding};
 use crate::observe::Scope;
 
-/// Findings that are shown, at most.
+/// Findings that the text shows. The document has more.
 const FINDINGS_SHOWN_MAX: usize = 20;
 
 /// `haul cas rewrite-refs`
 #[derive(Args)]
 pub struct RewriteRefsCommand {
-    /// Files, taken as named, and directories, searched for text files
+    /// Files to rewrite, and directories to search for text files
     #[arg(value_name = "FILE|DIR", required = true)]
     paths: Vec<PathBuf>,
     /// The map of the migration
     #[arg(long, value_name = "FILE")]
     map: PathBuf,
-    /// Say what would be done, and do nothing
+    /// Show what would be done, but write nothing
     #[arg(long)]
     dry_run: bool,
-    /// From new keys back to old ones
+    /// Replace new keys with old ones
     #[arg(long)]
     reverse: bool,
-    /// Whose keys are meant where those of several lead to different ones
+    /// The algorithm whose keys are meant if those of several lead to different keys
     #[arg(long, value_name = "NAME", value_parser = one_of::<Algorithm>(&["blake2s", "blake3", "cas", "sha256"]))]
     algorithm: Option<Algorithm>,
-    /// What the name of each original ends in that is kept [default: .haul-backup, with --reverse .haul-backup-reverse]
+    /// Suffix of the originals that are kept [default: .haul-backup, with --reverse .haul-backup-reverse]
     #[arg(long, value_name = "SUFFIX", value_parser = suffix)]
     backup_suffix: Option<String>,
-    /// Write everything there is to say of single references and files to this file, one JSON object a line
+    /// Write all findings about references and files to this file, one JSON object per line
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Exit 3 also if a reference is not in the map
+    /// Also exit with 3 if a reference is not in the map
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub struct RewriteRefsCommand {
 
 fn suffix(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.contains('/') {
-        return Err("expected an ending of a file name");
+        return Err("expected a suffix of a file name");
     }
     Ok(text.to_owned())
 }

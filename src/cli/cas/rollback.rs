@@ -21,7 +21,7 @@ use crate::migration::units::{bytes_text, count_text};
 pub struct RollbackCommand {
     #[command(flatten)]
     target: TargetArgs,
-    /// Go back even if the target was written to since the migration; what was put there since is lost
+    /// Roll back even if the target was written to since the migration; what was written since is lost
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -36,10 +36,10 @@ impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.target.paths()?;
         let target = paths.target().display();
-        let lost = if self.force { ", with what was put there since" } else { "" };
+        let lost = if self.force { ", with what was written to it since" } else { "" };
         self.consent.confirm(format_args!(
-            "this removes what the migration to {target} published{lost}, and puts back what stood there before, if the \
-             source is still what was migrated"
+            "this removes what the migration to {target} published{lost}, and puts back what was there before, if the \
+             source has not changed since the migration"
         ))?;
         let options = resource_options(&self.resources);
         let watch = Watch::start(self.output)?;
@@ -67,6 +67,6 @@ fn how_text(end: &RollbackEnd) -> &'static str {
 fn render_source(table: &mut Table, end: &RollbackEnd) {
     if end.source_objects > 0 {
         let (objects, bytes) = (count_text(end.source_objects), bytes_text(end.source_bytes));
-        table.line(format_args!("{objects} {RECORDS_NOUN} of the source, {bytes}, are what was migrated"));
+        table.line(format_args!("{objects} {RECORDS_NOUN} of the source, {bytes}, are unchanged since the migration"));
     }
 }

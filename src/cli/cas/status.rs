@@ -1,4 +1,4 @@
-//! `haul cas status`: where a target stands. Changes nothing, also while a run is active.
+//! `haul cas status`: the state of a target. Changes nothing, also while a run is active.
 //!
 //! The JSON document is a [`Status`] with `exit_code`.
 
@@ -82,7 +82,7 @@ fn target_text(status: &Status) -> String {
         (Holds::NoDirectory, _) => "not a directory",
         (Holds::Directory, _) => "a directory without an index",
         (Holds::Store, Some(true)) => "the store of the run",
-        (Holds::Store, Some(false)) => "a store, and not as the run has sealed it",
+        (Holds::Store, Some(false)) => "a store, but not as the run sealed it",
         (Holds::Store, None) => "a store",
     };
     text.into()

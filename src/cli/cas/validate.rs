@@ -49,7 +49,7 @@ impl ValidateCommand {
 fn render(table: &mut Table, end: &ValidateEnd) {
     table.line(match (end.stopped, end.errors) {
         (true, _) => "stopped; the numbers cover a part".to_owned(),
-        (_, 0) => "every readable object is in the target, byte for byte, and the map says so".to_owned(),
+        (_, 0) => "every readable object is in the target, byte for byte, and the map agrees".to_owned(),
         (_, errors) => format!("{} errors", count_text(errors)),
     });
     table.nested(|table| {

@@ -27,22 +27,22 @@ use crate::migration::{Subset, exit};
 /// `haul cas verify`
 #[derive(Args)]
 pub struct VerifyCommand {
-    /// Root of the v2 store: the directory that holds objects/ and index.ndjson
+    /// Directory of a v2 store, which contains objects/ and index.ndjson
     #[arg(value_name = "STORE")]
     store: PathBuf,
-    /// Read a share of the objects only, the n-th of t; layout and index are compared whole in any case
+    /// Read only the N-th of T shares of the objects; layout and index are always checked in full
     #[arg(long, value_name = "N/T", default_value_t = Subset::ALL)]
     subset: Subset,
-    /// Read so many objects only, drawn by lot
+    /// Read only this many objects, chosen at random
     #[arg(long, value_name = "N")]
     sample: Option<NonZeroU64>,
-    /// Where the lots come from; the same seed draws the same objects of the same store
+    /// Seed of the sample; the same seed chooses the same objects of the same store
     #[arg(long, value_name = "S", default_value_t = 0, requires = "sample")]
     seed: u64,
-    /// Make index and sidecars anew from the contents; objects that are not what their names say stay, and are not listed
+    /// Rebuild index and sidecars from the contents; objects that do not match their names stay, but are not listed
     #[arg(long, conflicts_with_all = ["subset", "sample"])]
     repair: bool,
-    /// Say what a repair would do, but write nothing at all
+    /// Show what a repair would do, but write nothing
     #[arg(long, requires = "repair")]
     dry_run: bool,
     /// Do not ask before a repair

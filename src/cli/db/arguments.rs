@@ -16,24 +16,24 @@ use crate::db::{
 use crate::migration::Error;
 use crate::observe::Scope;
 
-/// What one record of a run is called.
+/// The name of the records of a run.
 const RECORDS_NOUN: &str = "migrations";
-/// Where the database is named, unless it is an argument.
+/// The environment variable that names the database.
 const DATABASE_VARIABLE: &str = "DATABASE_URL";
 const DIRECTORY_DEFAULT: &str = "./migrations";
 
-/// Which database.
+/// The database.
 #[derive(Args)]
 pub struct DatabaseArgs {
     /// The database: sqlite:PATH or postgres://… [default: DATABASE_URL, or haul.toml, or sqlite:./haul.db]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Name of the table that says what is applied [default: haul_migrations]
+    /// Name of the table that records what is applied [default: haul_migrations]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 }
 
-/// Which migrations, and of which database.
+/// The migrations and their database.
 #[derive(Args)]
 pub struct MigrationArgs {
     #[command(flatten)]
@@ -43,34 +43,34 @@ pub struct MigrationArgs {
     dir: Option<PathBuf>,
 }
 
-/// How a run goes.
+/// The limits of a run.
 #[derive(Args)]
-#[command(next_help_heading = "Course")]
-pub struct CourseArgs {
-    /// Seconds that a migration may take, unless its file says otherwise; 0 is no limit [default: 30]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Seconds that a migration may take, unless its file says otherwise; 0 means no limit [default: 30]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
     /// Seconds to wait for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
-    /// The most rows of batches a second [default: no limit]
+    /// Maximum number of rows of batches per second [default: no limit]
     #[arg(long, value_name = "ROWS")]
     rate_limit: Option<NonZeroU32>,
 }
 
-/// Whether the database is copied first.
+/// Whether to copy the database first.
 #[derive(Args)]
 #[command(next_help_heading = "Backup")]
 pub struct BackupArgs {
-    /// When a copy is made first: auto is a SQLite database before data is destroyed, required is any before any change
+    /// When to make a copy first: auto copies SQLite before data is destroyed, required copies any before any change
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = BackupWhen::Auto, hide_possible_values = true)]
     backup: BackupWhen,
-    /// Where it goes [default: beside a SQLite database, the working directory for PostgreSQL]
+    /// Where to put it [default: next to a SQLite database, the working directory for PostgreSQL]
     #[arg(long, value_name = "DIR")]
     backup_dir: Option<PathBuf>,
 }
 
-/// When a copy is made.
+/// When to make a copy.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 enum BackupWhen {
     Required,
@@ -78,7 +78,7 @@ enum BackupWhen {
     Never,
 }
 
-/// Where everything is.
+/// The database, its tables and the settings of the directory.
 pub struct Place {
     pub target: Target,
     pub tables: Tables,
@@ -133,13 +133,13 @@ impl MigrationArgs {
 
 impl Work {
     /// Opens the database for a run that changes nothing of what others have stored.
-    pub fn runner(self, course: &CourseArgs) -> Result<Runner, Error> {
+    pub fn runner(self, limits: &LimitArgs) -> Result<Runner, Error> {
         self.runner_with(course, BackupPolicy::default())
     }
 
     /// Opens the database for a run that may begin with a backup.
-    pub fn runner_with(self, course: &CourseArgs, backup: BackupPolicy) -> Result<Runner, Error> {
-        let options = RunnerOptions { backup, ..course.options(&self.place) };
+    pub fn runner_with(self, limits: &LimitArgs, backup: BackupPolicy) -> Result<Runner, Error> {
+        let options = RunnerOptions { backup, ..limits.options(&self.place) };
         Runner::new(self.place.target.open()?, self.migrations, options)
     }
 
@@ -178,8 +178,8 @@ impl BackupArgs {
     }
 }
 
-impl CourseArgs {
-    /// The options of a run.
+impl LimitArgs {
+    /// Returns the options of a run.
     pub fn options(&self, place: &Place) -> RunnerOptions {
         let timeout = self.timeout.or(place.settings.timeout_s).map_or(TIMEOUT_DEFAULT, Duration::from_secs);
         RunnerOptions {

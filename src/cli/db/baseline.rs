@@ -1,10 +1,10 @@
-//! `haul db baseline`: declares migrations applied without running them.
+//! `haul db baseline`: records migrations as applied without running them.
 //!
 //! The JSON document has `database`, `declared` (a list of labels) and `exit_code`.
 
 use clap::Args;
 
-use super::arguments::{CourseArgs, MigrationArgs, scope, version};
+use super::arguments::{LimitArgs, MigrationArgs, scope, version};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -19,7 +19,7 @@ pub struct BaselineCommand {
     #[arg(value_name = "VERSION", value_parser = version)]
     version: Version,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -29,12 +29,12 @@ impl BaselineCommand {
         let work = self.migrations.work()?;
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;
-        let mut runner = work.runner(&self.course)?;
+        let mut runner = work.runner(&self.limits)?;
         let declared = watch.run(scope(), |control| runner.baseline(&self.version, control))?;
         let answer = Answer::new(&()).with("database", &*database).with("declared", declared.clone());
         answer.print(self.output, |table| {
-            declared.iter().for_each(|name| table.item("declared", name, ""));
-            table.line(format_args!("{database}: {} declared applied, none was run", declared.len()));
+            declared.iter().for_each(|name| table.item("recorded", name, ""));
+            table.line(format_args!("{database}: {} recorded as applied, none was run", declared.len()));
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::durable::RealDisk;
 pub struct CreateCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// What the migration does; the file's name is made of it
+    /// What the migration does; it becomes part of the file name
     #[arg(long, value_name = "NAME")]
     name: String,
     #[command(flatten)]

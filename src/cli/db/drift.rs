@@ -60,8 +60,8 @@ fn kept(database: &mut dyn ReadDatabase, tables: &Tables, name: &str) -> Result<
             Ok((kept, stale))
         }
         (None, _) => Err(Error::Usage {
-            what: format!("{name}: no run has kept a schema yet"),
-            next: "`haul db migrate` or `haul db baseline VERSION` keeps the one that is there afterwards".into(),
+            what: format!("{name}: no run has stored a schema yet"),
+            next: "`haul db migrate` or `haul db baseline VERSION` stores the one that it leaves".into(),
         }),
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::arguments::{CourseArgs, Work, scope};
+use super::arguments::{LimitArgs, Work, scope};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
@@ -28,7 +28,7 @@ struct DryRunEnd {
 struct Shown {
     #[serde(flatten)]
     migration: PendingMigration,
-    /// How each statement begins.
+    /// The beginning of each statement.
     statement_texts: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub fn dry_run(
     request: &MigrateRequest,
     plan: &Plan,
     execute: bool,
-    course: &CourseArgs,
+    limits: &LimitArgs,
     output: OutputArgs,
 ) -> anyhow::Result<u8> {
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
@@ -48,7 +48,7 @@ pub fn dry_run(
         DryRunEnd { database, would_apply, not_exercised: Vec::new(), first_pages_only: Vec::new(), rehearsal: None };
     if execute {
         let watch = Watch::start(output)?;
-        let options = course.options(&work.place);
+        let options = limits.options(&work.place);
         let mut runner = Runner::new(work.place.target.rehearse()?, work.migrations, options)?;
         let rehearsal = watch.run(scope(), |control| runner.rehearse(request, control))?;
         end.not_exercised = rehearsal.not_exercised;
@@ -91,12 +91,12 @@ fn render(table: &mut Table, end: &DryRunEnd) {
     }
     table.line(format_args!("{}: {} would be applied; nothing was changed", end.database, end.would_apply.len()));
     if let Some(run) = &end.rehearsal {
-        table.line(format_args!("executed where nothing stays: {} succeeded, {} failed", run.applied, run.failed));
+        table.line(format_args!("rehearsed: {} succeeded, {} failed; nothing of it was kept", run.applied, run.failed));
     }
     for name in &end.not_exercised {
-        table.line(format_args!("not exercised: {name}, since it runs without a transaction"));
+        table.line(format_args!("not rehearsed: {name}, because it runs without a transaction"));
     }
     for name in &end.first_pages_only {
-        table.line(format_args!("exercised in part: {name}, with the first page of each batch"));
+        table.line(format_args!("rehearsed in part: {name}, with the first page of each batch"));
     }
 }

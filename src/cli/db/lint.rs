@@ -19,13 +19,13 @@ use crate::migration::{Error, exit};
 pub struct LintCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// The lowest version to look at [default: all]
+    /// The lowest version to check [default: all]
     #[arg(long, value_name = "VERSION", value_parser = version)]
     from: Option<Version>,
-    /// Leave out what this rule finds; may be given more than once
+    /// Do not report what this rule finds; may be given more than once
     #[arg(long, value_name = "RULE")]
     allow: Vec<String>,
-    /// Let warnings count as errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -57,14 +57,14 @@ impl LintCommand {
         Answer::new(&end).exit_if(is_bad, exit::BAD_DATA).print(self.output, |table| render(table, &end))
     }
 
-    /// What keeps a file from being read cannot be left out.
+    /// Refuses unknown rules, and those that keep a file from being read.
     fn check_rules(&self) -> Result<(), Error> {
         match self.allow.iter().find(|allowed| rules().all(|rule| rule.name != **allowed)) {
             Some(unknown) => {
                 let names: Vec<_> = rules().map(|rule| rule.name).collect();
                 Err(Error::Usage {
-                    what: format!("there is no rule `{}` that can be left out", unknown.escape_debug()),
-                    next: format!("take one of: {}", names.join(", ")),
+                    what: format!("there is no rule `{}` that can be allowed", unknown.escape_debug()),
+                    next: format!("use one of: {}", names.join(", ")),
                 })
             }
             None => Ok(()),

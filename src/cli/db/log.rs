@@ -16,7 +16,7 @@ use crate::db::state::{LogRow, Outcome, StateReader};
 pub struct LogCommand {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// How many rows, the newest ones
+    /// Number of rows to show, the newest ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     last: u32,
     #[command(flatten)]

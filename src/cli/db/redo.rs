@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope};
+use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, scope};
 use super::run_summary::finish;
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
@@ -20,7 +20,7 @@ pub struct RedoCommand {
     #[command(flatten)]
     backup: BackupArgs,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -37,7 +37,7 @@ impl RedoCommand {
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;
-        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
+        let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.redo(control))?;
         finish(self.output, &database, "done", &end)
     }

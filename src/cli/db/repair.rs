@@ -5,7 +5,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{CourseArgs, MigrationArgs, scope};
+use super::arguments::{LimitArgs, MigrationArgs, scope};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -19,7 +19,7 @@ pub struct RepairCommand {
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -40,7 +40,7 @@ impl RepairCommand {
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;
-        let mut runner = work.runner(&self.course)?;
+        let mut runner = work.runner(&self.limits)?;
         let repaired = watch.run(scope(), |control| runner.repair(control))?;
         let end = RepairEnd { database, repaired };
         Answer::new(&end).print(self.output, |table| {

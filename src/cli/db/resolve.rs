@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{CourseArgs, MigrationArgs, scope, version};
+use super::arguments::{LimitArgs, MigrationArgs, scope, version};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -16,17 +16,17 @@ use crate::db::runner::Settlement;
 pub struct ResolveCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// The migration; without one of the options below all of it counts as done
+    /// The migration; unless an option below says otherwise, all of it counts as done
     #[arg(long, value_name = "VERSION", value_parser = version)]
     version: Version,
-    /// Nothing of it took effect: the next run begins it anew
+    /// None of it took effect; the next run starts it from the beginning
     #[arg(long, conflicts_with = "from_statement")]
     not_begun: bool,
-    /// The next run goes on with this statement, counted from 1
+    /// The next run continues with this statement, counted from 1
     #[arg(long, value_name = "N")]
     from_statement: Option<u64>,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -41,7 +41,7 @@ impl ResolveCommand {
             (None, false) => (Settlement::Done, "done"),
         };
         let watch = Watch::start(self.output)?;
-        let mut runner = work.runner(&self.course)?;
+        let mut runner = work.runner(&self.limits)?;
         let name = watch.run(scope(), |control| runner.resolve(&self.version, how, control))?;
         let answer = Answer::new(&()).with("database", &*database).with("name", &*name).with("settled", settled);
         answer.print(self.output, |table| table.line(format_args!("{database}: {name} is settled")))

@@ -5,7 +5,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope, version};
+use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, scope, version};
 use super::run_summary::finish;
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
@@ -18,13 +18,13 @@ use crate::db::runner::{RollbackRequest, RollbackTo};
 pub struct RollbackCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// The version that is to be the newest applied one afterwards; 0 takes everything back
+    /// The version that is the newest applied one afterwards; 0 rolls everything back
     #[arg(long, value_name = "VERSION", value_parser = version)]
     to: Option<Version>,
-    /// How many to take back, by order of application
+    /// How many to roll back, by order of application
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Take back what was changed since too, and remove from the ledger what has no Down section
+    /// Also roll back what was changed since, and remove from the ledger what has no Down section
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub struct RollbackCommand {
     #[command(flatten)]
     backup: BackupArgs,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -54,7 +54,7 @@ impl RollbackCommand {
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;
-        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
+        let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.rollback(&request, control))?;
         finish(self.output, &database, "rolled back", &end)
     }

@@ -1,4 +1,4 @@
-//! `haul db status`: what is applied, pending, changed and missing. Changes nothing.
+//! `haul db status`: shows what is applied, pending, changed and missing. Changes nothing.
 //!
 //! The JSON document is a [`Plan`] with `database`, `lock`, `other_ledgers` and `exit_code`.
 
@@ -19,7 +19,7 @@ use crate::migration::exit;
 pub struct StatusCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// End with 1 if something is pending, and with 65 if something is changed or missing
+    /// Exit with 1 if something is pending, and with 65 if something is changed or missing
     #[arg(long)]
     exit_code: bool,
     /// Also show headers, checksums, gaps, and how earlier attempts ended

@@ -22,7 +22,7 @@ use crate::migration::units::{bytes_text, count_text};
 pub struct CleanCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// Only backups of runs that began so long ago, as in 7d, 12h or 30m
+    /// Only backups of runs that began at least this long ago, as in 7d, 12h or 30m
     #[arg(long, value_name = "AGE", default_value = "7d", value_parser = age)]
     older_than: SignedDuration,
     #[command(flatten)]
@@ -42,7 +42,7 @@ impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let before = Timestamp::now().checked_sub(self.older_than).map_err(|_| Error::Usage {
-            what: "--older-than reaches back before all time".into(),
+            what: "--older-than reaches back too far".into(),
             next: "give a shorter age".into(),
         })?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);

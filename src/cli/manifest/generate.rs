@@ -1,4 +1,4 @@
-//! `haul manifest generate`: a tree of generated manifests.
+//! `haul manifest generate`: generates a tree of manifests.
 //!
 //! The JSON document is a [`GeneratedTree`](crate::manifest::generate::GeneratedTree) with `exit_code`.
 
@@ -19,19 +19,19 @@ use crate::observe::Scope;
 /// `haul manifest generate`
 #[derive(Args)]
 pub struct GenerateCommand {
-    /// Application's root of the new tree
+    /// Root of the new tree
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// How many, of about 900 bytes each
+    /// Number of manifests, of about 900 bytes each
     #[arg(long, value_name = "N")]
     manifests: u64,
-    /// Runs of a job
+    /// Runs per job
     #[arg(long, value_name = "N", default_value = "50")]
     runs_per_job: NonZeroU64,
     /// Shares of the versions 1.0.0, 1.1.0 and 1.2.0
     #[arg(long, value_name = "A,B,C", default_values_t = [6, 3, 1], value_delimiter = ',', num_args = 1)]
     shares: Vec<u64>,
-    /// Chooses contents and versions: the same seed makes the same bytes
+    /// Seed of contents and versions; the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]

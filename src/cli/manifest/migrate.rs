@@ -32,24 +32,24 @@ use crate::migration::{Error, OutcomeCounts, exit};
 pub struct MigrateCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// Read and judge every file, but write nothing at all
+    /// Read and check every file, but write nothing
     #[arg(long, conflicts_with_all = ["resume", "restart"])]
     dry_run: bool,
-    /// Show how many manifests there are of each version, and migrate none
+    /// Count the manifests of each version, and migrate none
     #[arg(long)]
     list_versions: bool,
     #[command(flatten)]
     start: StartArgs,
     #[command(flatten)]
     result: ResultArgs,
-    /// When what is written is made durable
-    #[arg(long, value_enum, default_value_t = DurabilityArg::Batch, value_name = "WHEN", help_heading = "Course")]
+    /// When to make written data durable
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Batch, value_name = "WHEN", help_heading = "Tuning")]
     durability: DurabilityArg,
-    /// Manifests of a batch
-    #[arg(long, value_name = "MANIFESTS", default_value = "128", help_heading = "Course")]
+    /// Manifests per batch
+    #[arg(long, value_name = "MANIFESTS", default_value = "128", help_heading = "Tuning")]
     batch_size: NonZeroU64,
     /// Manifests between two checkpoints
-    #[arg(long, value_name = "MANIFESTS", default_value = "50000", help_heading = "Course")]
+    #[arg(long, value_name = "MANIFESTS", default_value = "50000", help_heading = "Tuning")]
     checkpoint_interval: NonZeroU64,
     #[command(flatten)]
     resources: ResourceArgs,
@@ -145,7 +145,7 @@ impl MigrateCommand {
     fn next_step(&self, end: &MigrationEnd) -> String {
         let root = &self.root.root;
         let (verify, rollback) = (manifest_command("verify", root), manifest_command("rollback", root));
-        format!("{verify}, or back: {rollback} --run {}", end.run_id)
+        format!("{verify}; to undo: {rollback} --run {}", end.run_id)
     }
 }
 

@@ -26,19 +26,19 @@ pub struct ReadCommand {
     /// The manifest
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The version to show it at [default: the latest]
+    /// The version to print [default: the latest]
     #[arg(long, value_name = "V")]
     target_version: Option<Version>,
-    /// Show what the original would have written, wherever that is right
+    /// Print what the original would have written, wherever it is right
     #[arg(long)]
     compat: bool,
-    /// The instant of the history record, in RFC 3339 [default: the present one]
+    /// Time of the history record, in RFC 3339 [default: now]
     #[arg(long, value_name = "T")]
     now: Option<Timestamp>,
-    /// Leave the file so: a migration of this one file, under the lock of its tree, with its backup
+    /// Also migrate the file itself, under the lock of its tree and with a backup
     #[arg(long)]
     write_back: bool,
-    /// The application's root, for --write-back [default: that of the nearest artifacts/ above FILE]
+    /// Root of the application, for --write-back [default: that of the nearest artifacts/ above FILE]
     #[arg(long, value_name = "APP_ROOT", requires = "write_back")]
     root: Option<PathBuf>,
     #[command(flatten)]
@@ -83,8 +83,8 @@ impl ReadCommand {
         let root = match &self.root {
             Some(root) => whole(root)?,
             None => app_root(&file).ok_or_else(|| Error::Usage {
-                what: format!("{} lies in no directory called {ARTIFACTS}", self.file.display()),
-                next: "give the application's root with --root".into(),
+                what: format!("{} is in no directory called {ARTIFACTS}", self.file.display()),
+                next: "give the root of the application with --root".into(),
             })?,
         };
         let relative = below(&root, &file)?;

@@ -24,9 +24,9 @@ use crate::migration::{Error, exit};
 /// Values of `--rows`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RowsArg {
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
-    /// SQL for PostgreSQL: the table made anew in one transaction
+    /// SQL for PostgreSQL that rebuilds the table in one transaction
     Postgres,
 }
 
@@ -35,7 +35,7 @@ enum RowsArg {
 pub struct ReindexCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// SQLite file to make anew, in one transaction
+    /// SQLite file to rebuild, in one transaction
     #[arg(long, value_name = "FILE", conflicts_with = "rows", required_unless_present = "rows")]
     sqlite: Option<PathBuf>,
     /// Print the rows instead

@@ -25,7 +25,7 @@ use crate::observe::Scope;
 pub struct RollbackCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// The run to take back, as its report and the ledger name it
+    /// The run to undo, by the id in its report and in the ledger
     #[arg(long, value_name = "ID")]
     run: String,
     /// Only these files, relative to the root [default: all that the run wrote]

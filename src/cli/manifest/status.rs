@@ -1,4 +1,4 @@
-//! `haul manifest status`: where a tree stands.
+//! `haul manifest status`: the state of a tree. Changes nothing, also while a run is active.
 //!
 //! The JSON document is a [`Status`] with `root` and `exit_code`.
 

@@ -22,7 +22,7 @@ use crate::manifest::write_manifest;
 /// `haul manifest write`
 #[derive(Args)]
 pub struct WriteCommand {
-    /// Where it goes; a file that is there is replaced
+    /// Where to put it; an existing file is replaced
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]

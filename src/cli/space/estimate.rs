@@ -49,12 +49,12 @@ fn render(table: &mut Table, estimate: &Estimate) {
     table.row("reading", format_args!("{}, from {sample}", rate(estimate.read_bytes_per_second)));
     match &estimate.write_problem {
         Some(problem) => table.row("writing", format_args!("not measured: {problem}")),
-        None => table.row("writing", format_args!("{}, from the same", rate(estimate.write_bytes_per_second))),
+        None => table.row("writing", format_args!("{}, from the same sample", rate(estimate.write_bytes_per_second))),
     }
     table.row("time", time_text(estimate.seconds_expected));
     if let Some(nodes) = estimate.nodes_per_second {
         table.row("rate", format_args!("about {} {RECORDS_NOUN}/s", count_text(nodes)));
     }
     table.row("disk", needed_text(estimate.space_needed_bytes, Some(estimate.free_bytes), bytes_text));
-    table.row("memory", format_args!("{} for what is in flight", bytes_text(estimate.memory_bytes)));
+    table.row("memory", format_args!("{} for data in flight", bytes_text(estimate.memory_bytes)));
 }

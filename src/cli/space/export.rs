@@ -22,10 +22,10 @@ use crate::space::options::MigrateOptions;
 pub struct ExportCommand {
     #[command(flatten)]
     space: SpaceArgs,
-    /// Directory that gets wal/; it must be empty or not exist yet
+    /// Directory to write wal/ to; it must be empty or not exist yet
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Which store [default: the live one, else that of the last run]
+    /// The store to export [default: the live one, else that of the last run]
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
     #[command(flatten)]
@@ -48,12 +48,12 @@ impl ExportCommand {
 fn render(table: &mut Table, end: &ExportEnd) {
     let path = end.path.display();
     if end.stopped {
-        return table.line(format_args!("{path}: stopped; nothing is left of the log"));
+        return table.line(format_args!("{path}: stopped; the log was removed"));
     }
     let (count, bytes) = (count_text(end.records), bytes_text(end.bytes));
     table.line(format_args!("{path}: {count} records of {}, {bytes}", end.store));
     if end.memories > 0 {
         let memories = count_text(end.memories);
-        table.line(format_args!("{memories} of them are memories, which Engram does not apply when it reads the log"));
+        table.line(format_args!("{memories} of them are memories, which Engram ignores when it reads the log"));
     }
 }

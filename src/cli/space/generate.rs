@@ -1,4 +1,4 @@
-//! `haul space generate`: a space in the real log format, made up.
+//! `haul space generate`: generates a space in the real log format.
 //!
 //! The JSON document is a [`GeneratedSpace`] with `exit_code`.
 
@@ -22,16 +22,16 @@ use crate::space::generate::write::{GeneratedSpace, generate_space};
 /// `haul space generate`
 #[derive(Args)]
 pub struct GenerateCommand {
-    /// Directory of the new space; what follows the last slash is its name
+    /// Directory of the new space; its last component is the name
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Nodes in all files together
+    /// Number of nodes in all files together
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 62))]
     nodes: u64,
-    /// Chooses the contents: the same seed makes the same bytes
+    /// Seed of the contents; the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Log files to spread the nodes over
+    /// Number of log files
     #[arg(long, value_name = "F", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     files: u32,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub fn generate(watch: &Watch, directory: &Path, options: &GenerateOptions) -> R
 fn text(made: &GeneratedSpace) -> String {
     let path = made.path.display();
     if made.stopped {
-        return format!("{path}: stopped; the logs are removed again");
+        return format!("{path}: stopped; the logs were removed");
     }
     let (count, bytes) = (count_text(made.records), bytes_text(made.bytes));
     format!("{path}: {count} records, {bytes} in {}", files_text(made.files as usize))

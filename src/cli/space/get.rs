@@ -75,7 +75,7 @@ fn render(table: &mut Table, node: &NodeDocument) {
     row("record", &format!("{} at {}, sequence {}", source.file, source.offset, source.sequence));
 }
 
-/// The value, or the bits of one that is no number.
+/// Returns the value, or the bits of one that is not a number.
 fn float_text(float: &FloatDocument) -> String {
     if float.value.is_null() { format!("bits {}", float.bits) } else { float.value.to_string() }
 }

@@ -47,26 +47,26 @@ impl From<ReadBack> for Depth {
 pub struct MigrateCommand {
     #[command(flatten)]
     space: SpaceArgs,
-    /// How the space is used meanwhile; this version migrates spaces that nothing writes to
+    /// How the space is used during the migration; this version only migrates spaces that nothing writes to
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
-    /// Convert and check every record, but write nothing at all
+    /// Convert and check every record, but write nothing
     #[arg(long, conflicts_with_all = ["resume", "restart", "no_publish"])]
     dry_run: bool,
     #[command(flatten)]
     start: StartArgs,
-    /// How much of the store is read back before it becomes the live one: its indexes, also every block, or also the
-    /// log's bytes rebuilt from the blocks
+    /// How much of the store to read back before it becomes the live one: its indexes, every block as well, or also the
+    /// bytes of the log rebuilt from the blocks
     #[arg(long, value_enum, default_value_t = ReadBack::Blocks, value_name = "DEPTH")]
     verify: ReadBack,
-    /// Stop before the store becomes the live one; `haul space publish` does that later
+    /// Stop before the store becomes the live one; run `haul space publish` later
     #[arg(long)]
     no_publish: bool,
-    /// Records of a batch
-    #[arg(long, value_name = "RECORDS", default_value = "1000", help_heading = "Course")]
+    /// Records per batch
+    #[arg(long, value_name = "RECORDS", default_value = "1000", help_heading = "Tuning")]
     batch_size: NonZeroU64,
     /// Records between two checkpoints
-    #[arg(long, value_name = "RECORDS", default_value = "10000", help_heading = "Course")]
+    #[arg(long, value_name = "RECORDS", default_value = "10000", help_heading = "Tuning")]
     checkpoint_interval: NonZeroU64,
     #[command(flatten)]
     resources: ResourceArgs,
@@ -78,14 +78,14 @@ pub struct MigrateCommand {
     pub output: OutputArgs,
 }
 
-/// How the space is used meanwhile.
+/// How the space is used during the migration.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
 enum Mode {
     /// Nothing writes to it.
     #[default]
     #[value(help = None::<&str>)]
     Offline,
-    /// Engram goes on writing to it.
+    /// Engram continues to write to it.
     #[value(help = None::<&str>)]
     Online,
 }
@@ -108,7 +108,7 @@ impl MigrateCommand {
             Mode::Offline => Ok(()),
             Mode::Online => Err(Error::Usage {
                 what: "online migration is not part of this version".into(),
-                next: "stop whatever writes to the space, then run with --mode offline".into(),
+                next: "stop all writers of the space, then run with --mode offline".into(),
             }),
         }
     }
@@ -158,7 +158,7 @@ pub fn finish(paths: &SpacePaths, end: &MigrationEnd, output: OutputArgs) -> any
 fn next_step(paths: &SpacePaths, end: &MigrationEnd) -> String {
     let command = |verb| space_command(verb, paths.root());
     match end.stage {
-        Stage::Published => format!("{}, or back: {}", command("verify --full"), command("rollback")),
+        Stage::Published => format!("{}; to undo: {}", command("verify --full"), command("rollback")),
         _ => command("publish"),
     }
 }

@@ -21,7 +21,7 @@ use crate::space::rollback::{RollbackEnd, rollback};
 pub struct RollbackCommand {
     #[command(flatten)]
     space: SpaceArgs,
-    /// Which migration to take back; there is one to choose from
+    /// The migration to roll back; there is only one choice
     #[arg(long, value_enum, default_value_t)]
     checkpoint: Checkpoint,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct RollbackCommand {
     pub output: OutputArgs,
 }
 
-/// Which migration to take back.
+/// The migration to roll back.
 #[derive(ValueEnum, Clone, Copy, Default)]
 enum Checkpoint {
     /// The last one.
@@ -49,7 +49,7 @@ impl RollbackCommand {
         let paths = self.space.locate()?;
         let root = paths.root().display();
         self.consent.confirm(format_args!(
-            "this makes the log of {root} live again, if it is still what was migrated; the store stays"
+            "this makes the log of {root} live again, if it has not changed since the migration; the store stays"
         ))?;
         let options = self.reader.options(&self.resources);
         let watch = Watch::start(self.output)?;
@@ -68,7 +68,7 @@ fn render(table: &mut Table, space: &str, end: &RollbackEnd) {
     };
     table.line(format_args!("{space}: {how}"));
     if end.source_bytes > 0 {
-        table.line(format_args!("{} of the log are what was migrated", bytes_text(end.source_bytes)));
+        table.line(format_args!("{} of the log are unchanged since the migration", bytes_text(end.source_bytes)));
     }
     if let Some(store) = &end.store {
         table.line(format_args!("{space}/{store} is kept"));

@@ -1,4 +1,4 @@
-//! `haul space stats`: what a log consists of.
+//! `haul space stats`: what a log contains.
 //!
 //! The JSON document is a [`Stats`] with `exit_code`.
 
@@ -16,7 +16,7 @@ use crate::space::log::wal::EntryKind;
 use crate::space::options::MigrateOptions;
 use crate::space::stats::{LogTotals, Stats, stats};
 
-/// Regions that the text shows; the document has more.
+/// Regions that the text shows. The document has more.
 const REGIONS_SHOWN_MAX: usize = 20;
 
 /// `haul space stats`

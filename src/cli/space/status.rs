@@ -1,4 +1,4 @@
-//! `haul space status`: where a space stands. Changes nothing, also while a run is active.
+//! `haul space status`: the state of a space. Changes nothing, also while a run is active.
 //!
 //! The JSON document is a [`Status`] with `records`, the count of the last checkpoint, and `exit_code`.
 

@@ -1,4 +1,4 @@
-//! `haul space verify`: reads a store again and compares it with what its manifest says.
+//! `haul space verify`: reads a store again and compares it with its manifest.
 //!
 //! The JSON document is a [`VerifyEnd`] with `space` (path) and `exit_code`.
 
@@ -23,16 +23,16 @@ use crate::space::verify::run::{VerifyEnd, verify_space};
 pub struct VerifyCommand {
     #[command(flatten)]
     space: SpaceArgs,
-    /// Which store [default: the live one, else that of the last run]
+    /// The store to verify [default: the live one, else that of the last run]
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
-    /// Only what describes the store: manifest, indexes, lengths; no block
+    /// Check only what describes the store (manifest, indexes, lengths) and no block
     #[arg(long, conflicts_with_all = ["full", "subset"])]
     quick: bool,
     /// Also rebuild the original bytes from every block and compare them with the digests of the source
     #[arg(long)]
     full: bool,
-    /// A share of the blocks: the n-th of t
+    /// Check only the N-th of T shares of the blocks
     #[arg(long, value_name = "N/T", default_value_t = Subset::ALL)]
     subset: Subset,
     #[command(flatten)]
@@ -84,11 +84,11 @@ fn render(table: &mut Table, paths: &SpacePaths, end: &VerifyEnd) {
     if end.stopped {
         return table.line(format_args!("{space}: verification of {} stopped, to be resumed", end.store));
     }
-    table.line(format_args!("{space}: {} is what its manifest says", end.store));
+    table.line(format_args!("{space}: {} matches its manifest", end.store));
     if end.depth == Depth::Quick {
-        return table.line("covered: manifest, indexes and lengths; no block");
+        return table.line("checked: manifest, indexes and lengths; no block");
     }
-    table.line(format_args!("covered, share {} of the blocks", end.subset));
+    table.line(format_args!("checked, share {} of the blocks", end.subset));
     let covered = &end.coverage;
     table.nested(|table| {
         table.count("blocks", covered.blocks);

@@ -8,14 +8,14 @@ use crate::cas::map::{KeyMap, earlier_maps, map_of_store};
 use crate::durable::RealDisk;
 use crate::migration::Error;
 
-/// Which map.
+/// The map, by its path or by its store.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub struct MapArgs {
-    /// The map
+    /// The map file
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
-    /// The store that was migrated to; its map is STORE.migration/key-map.tsv
+    /// The target of the migration; its map is STORE.migration/key-map.tsv
     #[arg(long, value_name = "STORE")]
     target: Option<PathBuf>,
 }

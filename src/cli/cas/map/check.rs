@@ -32,7 +32,7 @@ impl CheckCommand {
 
 fn text(check: &MapCheck) -> String {
     let reverse = if check.has_reverse {
-        "the reverse file leads to each"
+        "the reverse file covers each"
     } else {
         "there is no reverse file: new keys are found by reading the whole map"
     };

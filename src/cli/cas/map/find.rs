@@ -24,10 +24,10 @@ pub struct FindCommand {
     key: String,
     #[command(flatten)]
     map: MapArgs,
-    /// Look among the old keys only
+    /// Search only the old keys
     #[arg(long, conflicts_with = "new")]
     old: bool,
-    /// Look among the new keys only
+    /// Search only the new keys
     #[arg(long)]
     new: bool,
     #[command(flatten)]
@@ -46,8 +46,8 @@ struct Found {
 impl FindCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let key = Key::parse(self.key.as_bytes()).ok_or_else(|| Error::Usage {
-            what: format!("{:?} is no key", self.key),
-            next: "give 64 lowercase hex digits, without a scheme before them".into(),
+            what: format!("{:?} is not a key", self.key),
+            next: "give 64 lowercase hex digits, without a scheme in front".into(),
         })?;
         let maps = self.map.paths()?;
         for path in &maps {

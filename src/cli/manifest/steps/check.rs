@@ -1,4 +1,4 @@
-//! `haul manifest steps check`: proves what each step does, on generated manifests and on those that are named.
+//! `haul manifest steps check`: checks what each step does, on generated manifests and on those that are named.
 //!
 //! The JSON document has `steps`, each with its counts and `faults`, and `exit_code`: 65 if there is any fault.
 
@@ -19,7 +19,7 @@ use crate::migration::exit;
 /// `haul manifest steps check`
 #[derive(Args)]
 pub struct CheckCommand {
-    /// Manifests to prove the steps on, beside made-up ones
+    /// Manifests to check the steps on, in addition to generated ones
     #[arg(value_name = "MANIFEST")]
     manifests: Vec<PathBuf>,
     #[command(flatten)]
