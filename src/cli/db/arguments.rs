@@ -134,7 +134,7 @@ impl MigrationArgs {
 impl Work {
     /// Opens the database for a run that changes nothing of what others have stored.
     pub fn runner(self, limits: &LimitArgs) -> Result<Runner, Error> {
-        self.runner_with(course, BackupPolicy::default())
+        self.runner_with(limits, BackupPolicy::default())
     }
 
     /// Opens the database for a run that may begin with a backup.
