@@ -1,0 +1,17 @@
+//! Migrations that lose the power, their process or one operation of the disk, at each operation they perform.
+#![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
+
+mod cas;
+mod cas_rollback;
+mod manifest;
+mod space;
+
+#[path = "../support"]
+mod support {
+    pub mod cas_store;
+    pub mod old_store;
+    pub mod scene;
+    pub mod sharing;
+    pub mod space;
+    pub mod written;
+}

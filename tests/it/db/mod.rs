@@ -1,0 +1,9 @@
+mod acceptance;
+mod backups;
+mod bad_days;
+mod batches;
+mod engines;
+mod estimates;
+mod failures;
+mod features;
+mod schema;

@@ -1,0 +1,28 @@
+//! The tests of haul in one program: the four stores, the command line, what other systems wrote, and the rules of the house.
+#![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
+
+mod cas;
+mod cli;
+mod conformance;
+mod db;
+mod formats_doc;
+mod frozen_store;
+mod house;
+mod manifest;
+mod space;
+
+#[path = "../support"]
+mod support {
+    pub mod cas_store;
+    pub mod cli;
+    pub mod db;
+    pub mod manifest;
+    pub mod nobody;
+    pub mod old_store;
+    pub mod postgres;
+    pub mod read_only;
+    pub mod scene;
+    pub mod sharing;
+    pub mod space;
+    pub mod v2_store;
+}
