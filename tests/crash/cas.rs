@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::support::old_store::{OldStore, content};
+use crate::support::old_objects::content;
+use crate::support::old_store::OldStore;
 use crate::support::scene::{Scene, behind, boundaries, boundary};
 use crate::support::written::Written;
 use haul::cas::digest::key_of;
@@ -122,9 +123,9 @@ fn large_objects_survive_the_loss_of_power() {
     let started = Instant::now();
     let store = OldStore::new();
     for number in 0..3 {
-        store.plain(Era::V0_2, &content(number, 300, false));
+        store.keep_plain(Era::V0_2, &content(number, 300, false));
     }
-    store.plain(Era::V2, &content(7, INLINE_BYTES_MAX as usize + 1, false));
+    store.keep_plain(Era::V2, &content(7, INLINE_BYTES_MAX as usize + 1, false));
     let options = Scene::new(Placement::New, Durability::Group).options;
     let mut scene = Scene::of(store, options);
     scene.is_sharing = false;

@@ -6,7 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::cas_store::{Node, Store, eager, identities, object_path, stopped, tree, with, zstd};
+use crate::support::nodes::{Node, tree};
+use crate::support::old_objects::{object_path, zstd};
+use crate::support::old_store::OldStore;
+use crate::support::store_runs::{eager, stopped, with};
 use haul::cas::Algorithm;
 use haul::cas::migrate::migrate;
 use haul::cas::options::{MigrateOptions, Placement, Start};
@@ -29,8 +32,8 @@ fn sealed(placement: Placement) -> MigrateOptions {
 
 /// A source with an object of each kind: every algorithm, a duplicate, zstd, a large one, sidecars good and bad, and what
 /// is refused.
-fn source() -> Store {
-    let store = Store::new();
+fn source() -> OldStore {
+    let store = OldStore::new();
     let large = vec![7; (4 << 20) + 3];
     store
         .object(Algorithm::Sha256, b"one", Shape::Flat)
@@ -50,11 +53,11 @@ fn source() -> Store {
 
 /// Puts a v2 store at the target, made from another source, with what such a store may have on it: foreign files, modes,
 /// and an index that was cut short.
-fn prepare(store: &Store, placement: Placement) {
+fn prepare(store: &OldStore, placement: Placement) {
     if placement == Placement::New {
         return;
     }
-    let other = Store::new();
+    let other = OldStore::new();
     for content in [&b"one"[..], b"before", b"also before"] {
         other.object(Algorithm::Cas, content, Shape::TwoLevels).sidecar(Algorithm::Cas, content, Shape::TwoLevels, 5);
     }
@@ -68,34 +71,34 @@ fn prepare(store: &Store, placement: Placement) {
     fs::write(store.target().join("notes"), b"mine").unwrap();
 }
 
-fn roll_back(store: &Store) -> Result<RollbackEnd, Error> {
+fn roll_back(store: &OldStore) -> Result<RollbackEnd, Error> {
     roll_back_with(store, false)
 }
 
-fn roll_back_with(store: &Store, force: bool) -> Result<RollbackEnd, Error> {
-    let before = store.source();
+fn roll_back_with(store: &OldStore, force: bool) -> Result<RollbackEnd, Error> {
+    let before = store.seen();
     let end = with(|control| rollback(Arc::new(RealDisk), &store.paths(), &eager(), force, control));
-    assert_eq!(store.source(), before, "the source is untouched");
+    assert_eq!(store.seen(), before, "the source is untouched");
     end
 }
 
-fn state(store: &Store) -> RunState {
+fn state(store: &OldStore) -> RunState {
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
     file.load(&RealDisk).unwrap().expect("a checkpoint")
 }
 
-fn set_stage(store: &Store, stage: Stage) {
+fn set_stage(store: &OldStore, stage: Stage) {
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
     file.store(&RealDisk, &RunState { stage, ..state(store) }).unwrap();
 }
 
-fn events(store: &Store) -> Vec<String> {
+fn events(store: &OldStore) -> Vec<String> {
     let entries = journal::read(&RealDisk, store.paths().run_directory().path()).unwrap().entries;
     entries.into_iter().map(|entry| entry.event).collect()
 }
 
 /// Names in the state directory.
-fn kept(store: &Store) -> BTreeSet<String> {
+fn kept(store: &OldStore) -> BTreeSet<String> {
     let entries = fs::read_dir(store.paths().run_directory().path()).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -139,18 +142,18 @@ fn what_was_published_goes_and_what_stood_there_comes_back() {
 #[test]
 fn a_store_of_second_names_goes_without_a_trace_in_the_source() {
     let store = source();
-    let before = identities(&store.root());
+    let before = store.seen();
     store.migrate(&MigrateOptions { link: true, ..eager() }).unwrap();
     roll_back(&store).unwrap();
     assert!(!store.target().exists());
-    assert_eq!(identities(&store.root()), before);
+    assert_eq!(store.seen(), before);
 }
 
 #[test]
 fn what_other_systems_wrote_is_proved_and_gone_back_to() {
     let Some(conformance) = crate::support::space::conformance("requiem") else { return };
     for name in ["cas-v2", "cas-blake2s", "cas-sha256-sharded"] {
-        let (source, place) = (conformance.join(name), Store::new());
+        let (source, place) = (conformance.join(name), OldStore::new());
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         with(|control| migrate(disk, &source, &place.paths(), &eager(), control)).unwrap();
         let end = roll_back(&place).unwrap();
@@ -178,7 +181,7 @@ fn a_second_rollback_changes_nothing() {
 #[test]
 fn nothing_is_taken_back_where_nothing_was_published() {
     let store = source();
-    let refused = |store: &Store| {
+    let refused = |store: &OldStore| {
         let error = roll_back(store).unwrap_err();
         assert_eq!(error.exit_code(), exit::USAGE, "{error}");
         assert!(error.to_string().contains("was published"), "{error}");
@@ -202,7 +205,7 @@ fn nothing_is_taken_back_where_nothing_was_published() {
 
 #[test]
 fn a_source_that_is_not_what_was_migrated_is_not_gone_back_to() {
-    type Change = fn(&Store);
+    type Change = fn(&OldStore);
     let changes: [(&str, Change); 9] = [
         ("a byte of a blob", |store| {
             let path = store.root().join(object_path(Algorithm::Sha256, b"one", Shape::Flat));
@@ -410,7 +413,7 @@ fn an_index_from_before_is_that_of_its_own_run() {
     store.migrate(&placed(Placement::Merge)).unwrap();
     let merged = tree(&store.target());
     // A second merge, after a clean start that left the first one's index behind.
-    let second = Store::new();
+    let second = OldStore::new();
     second.object(Algorithm::Cas, b"second", Shape::Flat);
     fs::remove_file(store.paths().run_directory().checkpoint_path()).unwrap();
     fs::remove_file(store.paths().run_directory().path().join("checkpoint.prev")).unwrap();
@@ -451,7 +454,7 @@ fn faults() -> impl Iterator<Item = CrashFault> {
 
 /// A source, the disk as it was before its migration and after, and the target on both.
 struct Scene {
-    store: Store,
+    store: OldStore,
     placement: Placement,
     before: SimulatedDisk,
     sealed: SimulatedDisk,
@@ -467,7 +470,7 @@ fn settled(disk: &SimulatedDisk) -> SimulatedDisk {
 impl Scene {
     /// `alike`: the target holds what the migration makes.
     fn new(placement: Placement, alike: bool) -> Self {
-        let store = Store::new();
+        let store = OldStore::new();
         for (content, created_at) in [(&b"one"[..], 1), (b"two", 2), (b"three", 3)] {
             store.object(Algorithm::Sha256, content, Shape::TwoLevels);
             store.sidecar(Algorithm::Sha256, content, Shape::TwoLevels, created_at);
@@ -475,7 +478,7 @@ impl Scene {
         store.object(Algorithm::Blake3, b"three", Shape::TwoLevels);
         let mut before = SimulatedDisk::with_directories(&[store.place()]);
         if placement != Placement::New {
-            let other = Store::new();
+            let other = OldStore::new();
             let contents = if alike { [&b"one"[..], b"two", b"three"] } else { [&b"one"[..], b"before", b"also"] };
             for (content, created_at) in contents.into_iter().zip(1..) {
                 other.object(Algorithm::Cas, content, Shape::TwoLevels);
@@ -773,7 +776,7 @@ impl Scene {
 
 #[test]
 fn a_node_of_a_tree_shows_its_mode() {
-    let store = Store::new();
+    let store = OldStore::new();
     store.file("objects/x", b"x");
-    assert!(matches!(store.source()[Path::new("objects/x")], Node::File { mode: 0o600..=0o666, .. }));
+    assert!(matches!(tree(&store.root())[Path::new("objects/x")], Node::File { mode: 0o600..=0o666, .. }));
 }

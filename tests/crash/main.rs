@@ -8,10 +8,13 @@ mod space;
 
 #[path = "../support"]
 mod support {
-    pub mod cas_store;
+    pub mod nodes;
+    pub mod old_objects;
     pub mod old_store;
     pub mod scene;
+    pub mod seen;
     pub mod sharing;
     pub mod space;
+    pub mod store_runs;
     pub mod written;
 }

@@ -13,16 +13,20 @@ mod space;
 
 #[path = "../support"]
 mod support {
-    pub mod cas_store;
     pub mod cli;
     pub mod db;
+    pub mod generated_store;
     pub mod manifest;
     pub mod nobody;
+    pub mod nodes;
+    pub mod old_objects;
     pub mod old_store;
     pub mod postgres;
     pub mod read_only;
     pub mod scene;
+    pub mod seen;
     pub mod sharing;
     pub mod space;
+    pub mod store_runs;
     pub mod v2_store;
 }

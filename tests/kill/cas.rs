@@ -8,7 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::killing::{Moments, begins, haul, killed};
-use crate::support::old_store::{OldStore, Seen, assert_same, made, mixed, seen};
+use crate::support::generated_store::{Made, assert_same, generated, generated_in, made, mixed};
+use crate::support::old_store::OldStore;
+use crate::support::seen::{Seen, seen};
 use haul::cas::Key;
 use haul::cas::paths::TargetPaths;
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,15 +28,15 @@ struct Scene {
     /// `--merge` or `--replace` for a target where a store stands already.
     placement: Option<&'static str>,
     source: BTreeMap<PathBuf, Seen>,
-    before: BTreeMap<PathBuf, (u32, Vec<u8>)>,
-    after: BTreeMap<PathBuf, (u32, Vec<u8>)>,
+    before: Made,
+    after: Made,
     /// Every name in the directory of the run's state afterwards.
     kept: BTreeSet<PathBuf>,
 }
 
 impl Scene {
     fn new(contents: u64, placement: Option<&'static str>) -> Self {
-        Self::of(OldStore::generated(&mixed(contents, 12_000)), placement)
+        Self::of(generated(&mixed(contents, 12_000)), placement)
     }
 
     fn of(store: OldStore, placement: Option<&'static str>) -> Self {
@@ -85,7 +87,7 @@ impl Scene {
         if self.placement.is_none() {
             return;
         }
-        let other = OldStore::generated(&mixed(100, 2_000));
+        let other = generated(&mixed(100, 2_000));
         expect(
             0,
             haul()
@@ -129,7 +131,7 @@ impl Scene {
     }
 }
 
-fn digests(directory: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+fn digests(directory: &Path) -> Made {
     if !directory.exists() {
         return BTreeMap::new();
     }
@@ -188,7 +190,7 @@ fn directory_in_memory() -> tempfile::TempDir {
 
 #[test]
 fn fifty_kills_at_random_moments_end_in_the_same_store() {
-    let scene = Scene::of(OldStore::generated_in(directory_in_memory(), &mixed(CONTENTS, 12_000)), None);
+    let scene = Scene::of(generated_in(directory_in_memory(), &mixed(CONTENTS, 12_000)), None);
     let mut moments = Moments::seeded();
     let (mut kills, mut resumed, mut completed) = (0, 0, 0);
     while kills < KILLS {
@@ -238,7 +240,7 @@ fn check_either(scene: &Scene) {
     let mut found = digests(scene.paths().target());
     if scene.placement == Some("--merge") {
         // Objects that no line of the index speaks of are seen by no reader.
-        let listed = |found: &BTreeMap<PathBuf, (u32, Vec<u8>)>| found.get(Path::new("index.ndjson")).cloned();
+        let listed = |found: &Made| found.get(Path::new("index.ndjson")).cloned();
         assert!([&scene.before, &scene.after].iter().any(|store| listed(store) == listed(&found)));
         let store = if listed(&found) == listed(&scene.after) { &scene.after } else { &scene.before };
         let objects = store.iter().filter(|(path, _)| !path.starts_with("beside it") && is_file_of_an_object(path));

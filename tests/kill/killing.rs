@@ -1,5 +1,4 @@
 //! What the tests that kill the real binary share: random moments, and the killing.
-#![allow(dead_code, reason = "each test file uses its share")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

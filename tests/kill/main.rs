@@ -11,8 +11,10 @@ mod space;
 mod support {
     pub mod cli;
     pub mod db;
+    pub mod generated_store;
     pub mod manifest;
     pub mod old_store;
     pub mod postgres;
+    pub mod seen;
     pub mod space;
 }

@@ -1,7 +1,5 @@
 //! What the tests of the command line share: a directory to run in, and the binary run there.
 
-#![allow(dead_code)]
-
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 

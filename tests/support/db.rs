@@ -1,6 +1,4 @@
 //! What the tests of SQL migrations share: a directory with migrations and a database, on either engine.
-#![allow(dead_code, reason = "each test file uses its share")]
-#![allow(clippy::disallowed_methods, reason = "tests write and damage files directly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +28,6 @@ pub struct Db {
 }
 
 /// Makes two tests of one function that takes a `&Db`.
-#[allow(unused_macros, reason = "each test file uses its share")]
 macro_rules! on_both {
     ($($name:ident)+) => {
         mod on_sqlite {
@@ -41,7 +38,6 @@ macro_rules! on_both {
         }
     };
 }
-#[allow(unused_imports, reason = "each test file uses its share")]
 pub(crate) use on_both;
 
 impl Db {

@@ -1,8 +1,5 @@
 //! What the tests of trees of manifests share: a tree that vanishes with the test, and the binary run on it.
 
-#![allow(dead_code, reason = "each test file uses its share")]
-#![allow(clippy::disallowed_methods, reason = "tests lay out and damage files directly")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,5 @@
 //! haul as a user who owns nothing but what a test gives away: no superuser is kept out of anything.
 
-#![allow(dead_code, reason = "each test file uses its share")]
-#![allow(clippy::disallowed_methods, reason = "the binary is put where that user can reach it")]
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;

@@ -1,6 +1,4 @@
 //! Spaces for tests: built record by record, migrated through the library, looked at afterwards.
-#![allow(dead_code, reason = "each test file uses its share")]
-#![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
 
 use std::collections::BTreeMap;
 use std::fs;

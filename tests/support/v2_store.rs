@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::cas::digest::{blake3_key, key_of};
-use haul::cas::frame::Compressor;
 use haul::cas::migrate::migrate;
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::{TargetPaths, blob_path, sidecar_path};
 use haul::cas::record::{Encoding, ObjectRecord, parse};
+use haul::cas::source::location::Shape;
 use haul::cas::{Algorithm, Key};
 use haul::durable::RealDisk;
 use haul::pipeline::{Control, Silent, StopToken};
+
+use super::old_objects::zstd;
+use super::old_store::OldStore;
 
 /// Objects of the store.
 pub const OBJECTS: usize = 14;
@@ -48,35 +51,33 @@ pub fn contents() -> Vec<Vec<u8>> {
 
 /// A store in a directory that vanishes with the test.
 pub struct V2Store {
-    directory: tempfile::TempDir,
+    old: OldStore,
 }
 
 impl V2Store {
     /// The store, as it is migrated.
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let source = directory.path().join("old/objects");
-        fs::create_dir_all(&source).expect("a directory");
+        let old = OldStore::new();
         for (number, content) in contents().iter().enumerate() {
-            write_old_object(&source, number, content);
+            put_old_object(&old, number, content);
         }
-        let store = Self { directory };
+        let store = Self { old };
         let (stop, paths) = (StopToken::new(), TargetPaths::new(&store.root()).expect("a name"));
         let control = Control { stop: &stop, observer: &Silent };
-        let old = store.directory.path().join("old");
-        let end = migrate(Arc::new(RealDisk), &old, &paths, &MigrateOptions::default(), &control).expect("a migration");
+        let (disk, source) = (Arc::new(RealDisk), store.old.root());
+        let end = migrate(disk, &source, &paths, &MigrateOptions::default(), &control).expect("a migration");
         assert_eq!(end.counts.migrated, OBJECTS as u64);
-        fs::remove_dir_all(&old).expect("removed");
+        fs::remove_dir_all(&source).expect("removed");
         fs::remove_dir_all(paths.run_directory().path()).expect("removed");
         store
     }
 
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        self.old.place()
     }
 
     pub fn root(&self) -> PathBuf {
-        self.directory.path().join("store")
+        self.directory().join("store")
     }
 
     pub fn key(number: usize) -> Key {
@@ -149,26 +150,9 @@ impl V2Store {
 }
 
 /// An object of the documented flat layout, with a sidecar that gives its time and, for some, says zstd.
-fn write_old_object(source: &Path, number: usize, content: &[u8]) {
-    let key = key_of(Algorithm::Sha256, content);
-    let (encoding, blob) = match ZSTD.contains(&number) {
-        true => {
-            let mut stored = Vec::new();
-            Compressor::new().compress(content, 3, &mut stored);
-            (Encoding::Zstd, stored)
-        }
-        false => (Encoding::Identity, content.to_vec()),
-    };
-    let record = ObjectRecord {
-        digest: key,
-        encoding,
-        original_size: content.len() as u64,
-        stored_size: blob.len() as u64,
-        stored_blob_hash: blake3_key(&blob),
-        created_at: 1_700_000_000 + number as u64,
-    };
-    let mut sidecar = Vec::new();
-    record.push_json(&mut sidecar);
-    fs::write(source.join(key.to_string()), blob).expect("a blob");
-    fs::write(source.join(format!("{key}.meta")), sidecar).expect("a sidecar");
+fn put_old_object(store: &OldStore, number: usize, content: &[u8]) {
+    let blob = if ZSTD.contains(&number) { zstd(content) } else { content.to_vec() };
+    let created_at = 1_700_000_000 + number as u64;
+    store.stored(Algorithm::Sha256, content, &blob, Shape::Flat);
+    store.sidecar_of(Algorithm::Sha256, content, &blob, Shape::Flat, created_at);
 }

@@ -10,10 +10,13 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::cas_store::{Store, identities, object_path, tree};
 use crate::support::cli::{Done, HAUL};
 use crate::support::nobody::haul_as_nobody;
+use crate::support::nodes::{Node, tree};
+use crate::support::old_objects::object_path;
+use crate::support::old_store::OldStore;
 use crate::support::scene::Scene;
+use crate::support::seen::seen;
 use crate::support::v2_store::V2Store;
 use haul::cas::Algorithm;
 use haul::cas::digest::key_of;
@@ -28,8 +31,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 /// Objects of several generations.
-fn store() -> Store {
-    let store = Store::new();
+fn store() -> OldStore {
+    let store = OldStore::new();
     for number in 0..20_u8 {
         let algorithm = Algorithm::ALL[usize::from(number % 4)];
         store.object(algorithm, &[number; 3_000], Shape::TwoLevels);
@@ -39,7 +42,7 @@ fn store() -> Store {
 }
 
 /// Path of one of its objects.
-fn object(store: &Store, number: u8) -> PathBuf {
+fn object(store: &OldStore, number: u8) -> PathBuf {
     let algorithm = Algorithm::ALL[usize::from(number % 4)];
     store.root().join(object_path(algorithm, &[number; 3_000], Shape::TwoLevels))
 }
@@ -56,19 +59,19 @@ fn run(mut command: Command) -> Done {
 
 /// `haul cas …` in the directory that holds both stores; the source stays as it was.
 #[track_caller]
-fn run_in(store: &Store, arguments: &str) -> Done {
-    let before = (store.source(), identities(&store.root()));
+fn run_in(store: &OldStore, arguments: &str) -> Done {
+    let before = store.seen();
     let mut command = haul();
     command.args(arguments.split_whitespace()).current_dir(store.place());
     let done = run(command);
-    assert!((store.source(), identities(&store.root())) == before, "the source is untouched: {arguments}");
+    assert!(store.seen() == before, "the source is untouched: {arguments}");
     done
 }
 
 const MIGRATE: &str = "migrate --source old --target new";
 
 /// What the report of the last run says of each refusal: file and reason.
-fn refusals(store: &Store) -> Vec<(String, String)> {
+fn refusals(store: &OldStore) -> Vec<(String, String)> {
     let report = fs::read(store.paths().run_directory().report_path()).expect("a report");
     let report: Value = serde_json::from_slice(&report).expect("a JSON report");
     let findings = report["findings"].as_array().expect("findings").iter();
@@ -103,7 +106,11 @@ impl Observer for At<'_> {
     }
 }
 
-fn migrate_observed(store: &Store, options: &MigrateOptions, observer: &dyn Observer) -> Result<MigrationEnd, Error> {
+fn migrate_observed(
+    store: &OldStore,
+    options: &MigrateOptions,
+    observer: &dyn Observer,
+) -> Result<MigrationEnd, Error> {
     let stop = StopToken::new();
     migrate(std::sync::Arc::new(RealDisk), &store.root(), &store.paths(), options, &Control { stop: &stop, observer })
 }
@@ -187,7 +194,7 @@ fn places_that_lie_in_each_other_are_refused_before_anything_is_touched() {
     symlink("old", place.join("link")).unwrap();
     symlink("../old/objects", place.join("beside/inner")).unwrap();
     symlink("../old", place.join("beside/state.migration")).unwrap();
-    let before = (tree(place), identities(place));
+    let before = seen(place);
     for (source, target) in [
         ("old", "old"),
         ("old", "./old/"),
@@ -213,7 +220,7 @@ fn places_that_lie_in_each_other_are_refused_before_anything_is_touched() {
             let done = run(command).expect(2);
             assert!(done.stderr.contains("lie in each other"), "{verb} {source} {target}: {}", done.stderr);
             assert!(done.stderr.contains("next: give a target beside the source"), "{}", done.stderr);
-            assert!((tree(place), identities(place)) == before, "{verb} {source} {target}");
+            assert!(seen(place) == before, "{verb} {source} {target}");
         }
     }
 }
@@ -224,13 +231,13 @@ fn a_source_is_not_where_the_state_of_its_run_would_be() {
     let store = store();
     let place = store.place();
     fs::rename(store.root(), place.join("x.migration")).unwrap();
-    let before = (tree(place), identities(place));
+    let before = seen(place);
     for source in ["x.migration", "x.migration/objects"] {
         let mut command = haul();
         command.args(["migrate", "--source", source, "--target", "x"]).current_dir(place);
         let done = run(command).expect(2);
         assert!(done.stderr.contains("lie in each other"), "{}", done.stderr);
-        assert!((tree(place), identities(place)) == before);
+        assert!(seen(place) == before);
     }
 }
 
@@ -337,11 +344,8 @@ fn as_nobody(place: &Path) -> Option<Command> {
 fn a_directory_that_may_not_be_read_is_refused_and_the_rest_migrated() {
     let store = store();
     let denied = object(&store, 3).parent().unwrap().parent().unwrap().to_path_buf();
-    let objects = u64::try_from(
-        tree(&denied).values().filter(|node| matches!(node, crate::support::cas_store::Node::File { .. })).count(),
-    )
-    .unwrap()
-        / 2;
+    let objects =
+        u64::try_from(tree(&denied).values().filter(|node| matches!(node, Node::File { .. })).count()).unwrap() / 2;
     assert!(objects > 0);
     let Some(mut command) = as_nobody(store.place()) else { return };
     fs::set_permissions(&denied, fs::Permissions::from_mode(0o000)).unwrap();
@@ -376,7 +380,7 @@ fn a_target_that_may_not_be_written_is_an_error_that_says_so() {
 }
 
 /// Something of each kind that is no file, and objects that are not what their names say, each with its refusal.
-fn spoil(store: &Store) -> Vec<(String, &'static str)> {
+fn spoil(store: &OldStore) -> Vec<(String, &'static str)> {
     let directory = store.root().join("objects/ab/cd");
     fs::create_dir_all(&directory).unwrap();
     let named = |digit: &str| directory.join(format!("abcd{}", digit.repeat(60)));
@@ -447,7 +451,7 @@ fn names_that_are_no_text_are_no_obstacle() {
     fs::create_dir(store.root().join("objects").join(OsStr::from_bytes(b"\xff\xfe"))).unwrap();
     let (source, target) = (store.place().join(not_text("old")), store.place().join(not_text("new")));
     fs::rename(store.root(), &source).unwrap();
-    let before = identities(&source);
+    let before = seen(&source);
     let mut command = haul();
     command.args(["migrate", "--json", "--progress", "none", "--source"]).arg(&source).arg("--target").arg(&target);
     let document = run(command).expect(0).json();
@@ -455,7 +459,7 @@ fn names_that_are_no_text_are_no_obstacle() {
     assert_eq!((&counts["migrated"], &counts["skipped_foreign"]), (&Value::from(21), &Value::from(3)));
     let report = document["report"].as_str().expect("text").to_owned();
     assert!(report.ends_with("report.json"));
-    assert_eq!(identities(&source), before, "the source is untouched");
+    assert_eq!(seen(&source), before, "the source is untouched");
     for verb in [["verify"].as_slice(), &["status", "--json"], &["clean", "--yes", "--json"], &["rollback", "--yes"]] {
         let mut command = haul();
         command.args(verb).arg(&target);
@@ -467,7 +471,7 @@ fn names_that_are_no_text_are_no_obstacle() {
 // A target that is damaged.
 
 /// Removes a blob with its sidecar from the target, as the runbook says of one that is damaged.
-fn lose_object(store: &Store, number: u8) {
+fn lose_object(store: &OldStore, number: u8) {
     let key = key_of(Algorithm::Cas, &[number; 3_000]);
     for path in [blob_path(&store.target(), key), sidecar_path(&store.target(), key)] {
         fs::remove_file(path).unwrap();

@@ -1,16 +1,17 @@
 //! The same old store gives the same new one: whatever the settings of speed, whatever the file system can do, and
 //! however often the run was stopped.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use crate::support::old_store::{Keeping, OldStore, StopAt, assert_same, content, disk, made, mixed};
+use crate::support::generated_store::{Made, assert_same, generated, made, mixed};
+use crate::support::old_objects::{Keeping, content};
+use crate::support::old_store::OldStore;
 use crate::support::sharing::Sharing;
 use haul::cas::era::Era;
 use haul::cas::migrate::{MigrationEnd, migrate};
@@ -19,7 +20,7 @@ use haul::cas::paths::TargetPaths;
 use haul::cas::reader::INLINE_BYTES_MAX;
 use haul::durable::{Disk, RealDisk};
 use haul::migration::{OutcomeCounts, Stage};
-use haul::pipeline::{Control, Observer, Silent, StopToken};
+use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 
 const COMPRESS: [Compress; 3] = [Compress::AsStored, Compress::Identity, Compress::Zstd(1)];
 
@@ -27,16 +28,16 @@ const COMPRESS: [Compress; 3] = [Compress::AsStored, Compress::Identity, Compres
 static SOURCE: LazyLock<OldStore> = LazyLock::new(source);
 
 fn source() -> OldStore {
-    let store = OldStore::generated(&mixed(40, 20_000));
+    let store = generated(&mixed(40, 20_000));
     let inline = INLINE_BYTES_MAX as usize;
     // What is held in memory and what goes through a file, in each of the ways that decide it.
     for (number, len) in [inline - 4, inline - 3, inline + 1].into_iter().enumerate() {
-        store.plain(Era::V2, &content(number as u64, len, true));
+        store.keep_plain(Era::V2, &content(number as u64, len, true));
     }
     let large = Keeping { era: Era::V0_7, zstd: true, created_at: 0 };
-    store.object(large, &content(7, inline + 5, true));
-    store.object(large, &content(8, 200_000, true));
-    store.plain(Era::V0_5, &content(9, 150_000, true));
+    store.keep(large, &content(7, inline + 5, true));
+    store.keep(large, &content(8, 200_000, true));
+    store.keep_plain(Era::V0_5, &content(9, 150_000, true));
     // One content under keys of every algorithm, each with a time and an encoding of its own.
     for number in 100..104 {
         for (at, era) in [Era::V0_2, Era::V0_5, Era::V0_7, Era::V1_3NoIndex].into_iter().enumerate() {
@@ -45,10 +46,10 @@ fn source() -> OldStore {
                 zstd: era.compresses() && (number + at) % 2 == 0,
                 created_at: (number * 10 + at) as u64,
             };
-            store.object(keeping, &content(number as u64, 3_000, true));
+            store.keep(keeping, &content(number as u64, 3_000, true));
         }
         let keeping = Keeping { era: Era::V2, zstd: number % 3 == 0, created_at: number as u64 };
-        store.object(keeping, &content(number as u64, 3_000, true));
+        store.keep(keeping, &content(number as u64, 3_000, true));
     }
     spoil(&store);
     store
@@ -110,7 +111,7 @@ impl Target {
 
 /// What must be the same; the findings in no order.
 struct Result {
-    made: BTreeMap<PathBuf, (u32, Vec<u8>)>,
+    made: Made,
     findings: Vec<String>,
 }
 
@@ -135,7 +136,7 @@ fn whole_on(disk: Arc<dyn Disk>, options: &MigrateOptions) -> Result {
 }
 
 fn whole(options: &MigrateOptions) -> Result {
-    whole_on(disk(), options)
+    whole_on(Arc::new(RealDisk), options)
 }
 
 /// What every run below must give, by way of encoding.
@@ -197,16 +198,16 @@ fn the_frame_of_an_object_does_not_depend_on_the_file_system() {
     let store = OldStore::new();
     for (number, len) in [300_000, 700_000, 1_500_000].into_iter().enumerate() {
         let content = content(number as u64, 40_000, false).repeat(len / 40_000);
-        store.object(Keeping { era: Era::V2, zstd: number == 1, created_at: 0 }, &content);
+        store.keep(Keeping { era: Era::V2, zstd: number == 1, created_at: 0 }, &content);
     }
     let run = |disk: Arc<dyn Disk>, name: &str| {
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
-        let paths = store.paths_of(name);
+        let paths = TargetPaths::new(&store.place().join(name)).unwrap();
         migrate(disk, &store.root(), &paths, &options(Compress::Zstd(3)), &control).unwrap();
         made(&paths)
     };
-    assert_same(&run(Arc::new(Sharing(RealDisk)), "shared"), &run(disk(), "copied"), "zstd:3");
+    assert_same(&run(Arc::new(Sharing(RealDisk)), "shared"), &run(Arc::new(RealDisk), "copied"), "zstd:3");
 }
 
 #[test]
@@ -236,13 +237,34 @@ fn run_in_pieces(compress: Compress, events: &mut dyn Iterator<Item = usize>) ->
             start: if has_begun(&target) && attempts % 2 == 0 { Start::Resume } else { Start::Auto },
             ..options(compress)
         };
-        let disk: Arc<dyn Disk> = if attempts % 2 == 0 { Arc::new(Sharing(RealDisk)) } else { disk() };
+        let disk: Arc<dyn Disk> = if attempts % 2 == 0 { Arc::new(Sharing(RealDisk)) } else { Arc::new(RealDisk) };
         let observer: &dyn Observer = &observer;
         let end = target.migrate(disk, &changed, &Control { stop: &stop, observer });
         if end.stage == Stage::Published {
             return (target, attempts);
         }
         assert!(end.stopped && !target.paths().target().exists(), "nothing is published half");
+    }
+}
+
+/// Asks for a stop at the n-th event from 0.
+struct StopAt {
+    left: AtomicUsize,
+    stop: StopToken,
+}
+
+impl StopAt {
+    fn new(event: usize, stop: &StopToken) -> Self {
+        Self { left: AtomicUsize::new(event), stop: stop.clone() }
+    }
+}
+
+impl Observer for StopAt {
+    fn observe(&self, _event: &Event) {
+        let left = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        if left.is_err() || left == Ok(0) {
+            self.stop.request();
+        }
     }
 }
 
@@ -277,7 +299,7 @@ fn a_run_stopped_again_and_again_gives_the_same_store() {
 fn nothing_in_the_store_or_the_map_is_of_the_attempt() {
     let target = Target::new();
     let stop = StopToken::new();
-    target.migrate(disk(), &options(Compress::AsStored), &Control { stop: &stop, observer: &Silent });
+    target.migrate(Arc::new(RealDisk), &options(Compress::AsStored), &Control { stop: &stop, observer: &Silent });
     let index = fs::read_to_string(target.paths().target().join("index.ndjson")).unwrap();
     let times: Vec<u64> = index
         .lines()

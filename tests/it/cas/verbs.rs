@@ -5,8 +5,11 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::cas_store::{Store, eager, stopped, tree, with, zstd};
+use crate::support::nodes::tree;
+use crate::support::old_objects::zstd;
+use crate::support::old_store::OldStore;
 use crate::support::read_only::ReadOnly;
+use crate::support::store_runs::{eager, stopped, with};
 use haul::cas::Algorithm;
 use haul::cas::clean::{CleanItem, CleanKind, clean, clean_plan};
 use haul::cas::estimate::{Estimate, estimate};
@@ -25,8 +28,8 @@ fn disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk)
 }
 
-fn store(objects: u8) -> Store {
-    let store = Store::new();
+fn store(objects: u8) -> OldStore {
+    let store = OldStore::new();
     (0..objects).for_each(|n| _ = store.object(Algorithm::Sha256, &[n; 100], Shape::TwoLevels));
     store
 }
@@ -40,21 +43,21 @@ fn sealed(placement: Placement) -> MigrateOptions {
 }
 
 /// Puts a v2 store at the target.
-fn prepare(store: &Store) {
-    let other = Store::new();
+fn prepare(store: &OldStore) {
+    let other = OldStore::new();
     other.object(Algorithm::Cas, b"before", Shape::TwoLevels);
     with(|control| migrate(disk(), &other.root(), &store.paths(), &eager(), control)).unwrap();
     fs::remove_dir_all(store.paths().run_directory().path()).unwrap();
 }
 
-fn look(store: &Store) -> Status {
+fn look(store: &OldStore) -> Status {
     let before = tree(store.place());
     let status = status(disk(), &store.paths()).unwrap();
     assert_eq!(tree(store.place()), before, "looking changes nothing");
     status
 }
 
-fn cleanable(store: &Store) -> Vec<CleanItem> {
+fn cleanable(store: &OldStore) -> Vec<CleanItem> {
     clean_plan(disk(), &store.paths()).unwrap()
 }
 
@@ -64,15 +67,15 @@ fn items(list: &[CleanItem]) -> Vec<(String, CleanKind, bool)> {
     list.iter().map(|item| (name(item), item.kind, item.loses_work)).collect()
 }
 
-fn clean_all(store: &Store) -> u64 {
+fn clean_all(store: &OldStore) -> u64 {
     clean(disk(), &store.paths(), &cleanable(store)).unwrap()
 }
 
-fn roll_back(store: &Store) -> Result<(), Error> {
+fn roll_back(store: &OldStore) -> Result<(), Error> {
     with(|control| rollback(disk(), &store.paths(), &eager(), false, control)).map(|_| ())
 }
 
-fn state(store: &Store) -> Option<RunState> {
+fn state(store: &OldStore) -> Option<RunState> {
     CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND).load(&RealDisk).unwrap()
 }
 
@@ -88,7 +91,7 @@ impl Observer for StopAtBatch {
 }
 
 /// Leaves a run that was stopped in its middle.
-fn stop_half_way(store: &Store, placement: Placement) {
+fn stop_half_way(store: &OldStore, placement: Placement) {
     let observer = StopAtBatch(StopToken::new());
     let control = Control { stop: &observer.0, observer: &observer };
     let options = MigrateOptions { memory_budget_bytes: 1, batch_records: 1, ..placed(placement) };
@@ -125,7 +128,7 @@ fn a_plan_counts_what_there_is_and_writes_nothing() {
     assert_eq!(error.exit_code(), exit::USAGE);
 }
 
-fn measure(disk: Arc<dyn Disk>, store: &Store, options: &MigrateOptions, sample: u64) -> Result<Estimate, Error> {
+fn measure(disk: Arc<dyn Disk>, store: &OldStore, options: &MigrateOptions, sample: u64) -> Result<Estimate, Error> {
     let before = tree(store.place());
     let sample = NonZeroU64::new(sample).unwrap();
     let end = with(|control| estimate(disk, &store.root(), &store.paths(), options, sample, control));
@@ -196,7 +199,7 @@ fn a_measurement_that_fails_leaves_nothing() {
 
 #[test]
 fn an_empty_source_takes_no_time() {
-    let end = measure(disk(), &Store::new(), &eager(), 100).unwrap();
+    let end = measure(disk(), &OldStore::new(), &eager(), 100).unwrap();
     assert_eq!((end.sample_objects, end.seconds_expected, end.objects_per_second), (0, Some(0.0), None));
     assert!(end.fits);
 }
@@ -459,22 +462,22 @@ fn settled(disk: &SimulatedDisk) -> SimulatedDisk {
     disk.crash_image(disk.operations(), CrashFault::AllKept)
 }
 
-fn clean_on(disk: &SimulatedDisk, store: &Store) -> Result<u64, Error> {
+fn clean_on(disk: &SimulatedDisk, store: &OldStore) -> Result<u64, Error> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let items = clean_plan(disk.clone(), &store.paths())?;
     clean(disk, &store.paths(), &items)
 }
 
-fn migrate_on(disk: &SimulatedDisk, store: &Store, options: &MigrateOptions) -> Result<(), Error> {
+fn migrate_on(disk: &SimulatedDisk, store: &OldStore, options: &MigrateOptions) -> Result<(), Error> {
     store.migrate_on(Arc::new(disk.clone()), options).map(|_| ())
 }
 
 /// A target before a run, and a disk on which that run was begun by `begin`.
-fn scene(placement: Placement, begin: &MigrateOptions) -> (Store, SimulatedDisk) {
+fn scene(placement: Placement, begin: &MigrateOptions) -> (OldStore, SimulatedDisk) {
     let store = store(3);
     let simulated = SimulatedDisk::with_directories(&[store.place()]);
     if placement != Placement::New {
-        let other = Store::new();
+        let other = OldStore::new();
         other.object(Algorithm::Cas, b"before", Shape::TwoLevels);
         let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
         with(|control| migrate(disk, &other.root(), &store.paths(), &eager(), control)).unwrap();
@@ -551,12 +554,12 @@ fn a_clean_up_of_what_died_half_way_loses_nothing() {
     }
 }
 
-fn state_on(disk: &SimulatedDisk, store: &Store) -> Stage {
+fn state_on(disk: &SimulatedDisk, store: &OldStore) -> Stage {
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
     file.load::<RunState>(disk).unwrap().unwrap().stage
 }
 
-fn target_files(disk: &SimulatedDisk, store: &Store) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+fn target_files(disk: &SimulatedDisk, store: &OldStore) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let is_hidden = |path: &Path| path.file_name().unwrap().as_encoded_bytes().starts_with(b".");
     let is_of_target = |path: &Path| path.starts_with(store.target()) && !is_hidden(path);
     disk.snapshot().into_iter().filter(|(path, _)| is_of_target(path)).collect()

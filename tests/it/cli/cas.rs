@@ -4,16 +4,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::support::cas_store::{Store, object_path, tree, zstd};
 use crate::support::cli::{Done, HAUL};
+use crate::support::nodes::tree;
+use crate::support::old_objects::{object_path, zstd};
+use crate::support::old_store::OldStore;
 use haul::cas::Algorithm;
 use haul::cas::source::location::Shape;
 use haul::durable::RealDisk;
 use serde_json::Value;
 
 /// A source with something of everything: two generations, a duplicate, a sidecar, and what is no object.
-fn store() -> Store {
-    let store = Store::new();
+fn store() -> OldStore {
+    let store = OldStore::new();
     store
         .object(Algorithm::Sha256, b"one", Shape::TwoLevels)
         .object(Algorithm::Sha256, b"two", Shape::TwoLevels)
@@ -25,7 +27,7 @@ fn store() -> Store {
 }
 
 /// With an object that cannot be migrated.
-fn damaged_store() -> Store {
+fn damaged_store() -> OldStore {
     let store = store();
     store.stored(Algorithm::Sha256, b"three", b"thrEe", Shape::TwoLevels);
     symlink("/nowhere", store.root().join(object_path(Algorithm::Sha256, b"link", Shape::Flat))).unwrap();
@@ -40,13 +42,13 @@ fn run_in(directory: &Path, arguments: &str) -> Done {
     Done::of(command.output().expect("haul runs"))
 }
 
-fn run(store: &Store, arguments: &str) -> Done {
+fn run(store: &OldStore, arguments: &str) -> Done {
     run_in(store.place(), arguments)
 }
 
 /// Both outputs, without what differs from run to run: times, rates, what is free, temporary paths.
 #[track_caller]
-fn snapshot(store: &Store, name: &str, done: &Done) {
+fn snapshot(store: &OldStore, name: &str, done: &Done) {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\b(\d+\.\d s|\d+ ms)\b", "[time]");
     settings.add_filter(r"[\d,]+ (objects|files|directories)/s", "[rate] $1/s");
@@ -97,7 +99,7 @@ fn a_dry_run_of_a_sound_store_is_short() {
 #[test]
 fn a_store_goes_there_and_back() {
     let store = store();
-    let source = store.source();
+    let source = store.seen();
     snapshot(&store, "cas_migrated", &run(&store, &format!("migrate {PLACES}")).expect(0));
     snapshot(&store, "cas_status_published", &run(&store, "status new").expect(0));
     let declined = run(&store, "rollback new").expect(2);
@@ -111,7 +113,7 @@ fn a_store_goes_there_and_back() {
     let refused = run(&store, &format!("migrate {PLACES}")).expect(2);
     assert!(refused.stderr.contains("migrate again with --restart"), "{}", refused.stderr);
     run(&store, &format!("migrate {PLACES} --restart --yes")).expect(0);
-    assert_eq!(store.source(), source);
+    assert_eq!(store.seen(), source);
 }
 
 #[test]
