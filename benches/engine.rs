@@ -12,8 +12,8 @@ use haul::pipeline::{
     Admission, Admitted, Budget, Control, Converter, Ended, NothingToCommit, Options, Reader, Silent, StopToken,
     Writer, run,
 };
+use haul::space::log::reader::Cursor;
 use haul::space::outcome::Counts;
-use haul::space::reader::Cursor;
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 
 const BATCHES: u64 = 10_000;

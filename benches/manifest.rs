@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use haul::manifest::json::{Arena, Document, Layout, Numbers, ReadOptions, push_layout};
+use haul::manifest::document::json::{Arena, Document, Layout, Numbers, ReadOptions, push_layout};
 use haul::manifest::{Checksum, NoInputs, Registry, TransformOptions, Transformer, Verdict};
 
 /// A 1.0.0 manifest as its writers leave it.

@@ -40,6 +40,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: arguments, one call of the library, rendering |
 //! | [`observe`] | what shows the events of a run: progress bar, JSON lines |
+//! | [`requiem`] | the tools around a Requiem store: requests, results, dual runs, hash vectors |
 //! | [`cas`] | content-addressed stores of every Requiem generation, and the v2 store |
 //! | [`db`] | versioned SQL migrations of SQLite and PostgreSQL databases |
 //! | [`space`] | Engram memory spaces: the log, the dual-memory store, the migration between them |
@@ -56,4 +57,5 @@ pub mod manifest;
 pub mod migration;
 pub mod observe;
 pub mod pipeline;
+pub mod requiem;
 pub mod space;

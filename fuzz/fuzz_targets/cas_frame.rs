@@ -5,7 +5,7 @@
 mod edits;
 
 use edits::edited;
-use haul::cas::frame::{Compressor, DecodeError, compress_stream, decode, level_is_valid, looks_like_zstd};
+use haul::cas::format::frame::{Compressor, DecodeError, compress_stream, decode, level_is_valid, looks_like_zstd};
 use libfuzzer_sys::fuzz_target;
 
 /// No piece of content is longer.

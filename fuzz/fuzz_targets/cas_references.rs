@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::sync::LazyLock;
 
 use haul::cas::Algorithm;
-use haul::cas::digest::key_of;
+use haul::cas::format::digest::key_of;
 use haul::cas::map::{KeyMap, MapRow};
 use haul::cas::references::{Direction, Reference, Resolution, Resolver, Rewriter, Scanner};
 use key_map::{disk, write};

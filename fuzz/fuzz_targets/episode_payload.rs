@@ -5,12 +5,12 @@
 mod edits;
 
 use edits::edited;
-use haul::space::episode::{self, EpisodeView, RangeCheck};
+use haul::space::log::episode::{self, EpisodeView, RangeCheck};
 use haul::space::generate::generated_episode;
-use haul::space::memory::{self, MemoryView};
-use haul::space::node_id::{id_digest, node_id, spells_uuid, uuid_v5_of};
-use haul::space::samples;
-use haul::space::timestamp::TimeView;
+use haul::space::log::memory::{self, MemoryView};
+use haul::space::log::node_id::{id_digest, node_id, spells_uuid, uuid_v5_of};
+use haul::space::generate::samples;
+use haul::space::log::timestamp::TimeView;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

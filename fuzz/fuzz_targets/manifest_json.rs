@@ -1,7 +1,7 @@
 //! Any bytes are JSON to haul where they are JSON to another parser, mean the same, and are read back as what is written.
 #![no_main]
 
-use haul::manifest::json::{Document, Layout, Numbers, ReadOptions, is_equal, push_canonical, push_layout};
+use haul::manifest::document::json::{Document, Layout, Numbers, ReadOptions, is_equal, push_canonical, push_layout};
 use haul::manifest::{Code, NoInputs, Registry, TransformOptions, Transformer, Verdict};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;

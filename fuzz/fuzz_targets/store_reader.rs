@@ -18,11 +18,11 @@ use haul::space::migrate::migrate;
 use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
 use haul::space::policy::{Corruption, Policies};
-use haul::space::samples;
+use haul::space::generate::samples;
 use haul::space::store::block_view::{AlignedBytes, Block, NodeRef};
 use haul::space::store::manifest::Manifest;
 use haul::space::verify::{Depth, verify_store};
-use haul::space::wal::encode_record;
+use haul::space::log::wal::encode_record;
 use libfuzzer_sys::fuzz_target;
 use log::Log;
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::estimate::scratch_prefix;
-use super::exchange::{MARK_NAME, marked_by};
+use super::migrate::estimate::scratch_prefix;
 use super::migrate::placement_of;
+use super::migrate::publish::has_begun;
+use super::migrate::publish::swap::{MARK_NAME, marked_by};
+use super::migrate::publish::unpublish::is_under_way;
 use super::options::Placement;
 use super::paths::{INDEX_NAME, TargetPaths};
-use super::publish::has_begun;
 use super::state::{CHECKPOINT_KIND, RunState};
-use super::withdraw::is_under_way;
 use crate::durable::{Disk, EntryKind};
 use crate::migration::{CheckpointFile, CleanList, Error, HeldRun, LastRun, Stage, Worth, clean_up};
 

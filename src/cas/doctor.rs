@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::books::Destination;
-use super::key::Key;
+use super::format::key::Key;
 use super::migrate::Generations;
-use super::moved::Moved;
+use super::migrate::accounting::Destination;
+use super::migrate::object_log::Moved;
+use super::migrate::placer::{Arrival, Placing};
+use super::migrate::plan::{Layout, layout_of};
+use super::migrate::read_only_pass::survey;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::INDEX_NAME;
-use super::place::{Arrival, Placing};
-use super::plan::{Layout, layout_of};
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::store::index::{IndexReader, LineContent};
-use super::survey::survey;
 use crate::durable::{Disk, EntryKind, RealDisk};
 use crate::migration::units::count_text;
 use crate::migration::{Error, Finding, FirstFindings, OutcomeCounts, Severity, SortSpace};
@@ -132,7 +132,7 @@ struct Names {
 
 impl Destination for Names {
     fn place(&mut self, _arrival: &Arrival<'_>) -> Result<Placing, Error> {
-        Ok(Placing::Done(super::moved::Fate::Migrated))
+        Ok(Placing::Done(super::migrate::object_log::Fate::Migrated))
     }
 
     fn keep(&mut self, moved: &Moved) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::frame::{LEVEL_DEFAULT, level_is_valid};
+use super::format::frame::{LEVEL_DEFAULT, level_is_valid};
 use crate::pipeline::{Budget, Options};
 
 /// What to do with the state of an earlier run.

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::key::Key;
+use super::format::key::Key;
+use super::format::record::ObjectRecord;
 use super::map::{MAP_NAME, earlier_map_name};
-use super::record::ObjectRecord;
 use crate::migration::{Error, RunDirectory};
 
 /// Name of the index in a store.

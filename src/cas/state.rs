@@ -1,8 +1,8 @@
 //! What the checkpoint of a migration holds.
 
+use super::migrate::source_chain::CHAIN_START;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
-use super::proof::CHAIN_START;
 use crate::migration::Stage;
 
 /// Kind tag of the checkpoint file.
@@ -38,7 +38,7 @@ pub struct RunState {
     /// Bytes of blobs that the target takes.
     pub stored_bytes: u64,
     /// Digest over every object so far in order: location, length, bytes as stored, sidecar. See
-    /// [`chain`](super::proof::chain).
+    /// [`chain`](super::migrate::source_chain::chain).
     pub source_chain: [u8; 32],
     /// The index, once it is sealed.
     pub index: Option<SealedIndex>,

@@ -7,12 +7,12 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::map::{earlier_maps, reverse_path};
+use super::migrate::plan::planned_source;
+use super::migrate::publish::is_live;
 use super::migrate::{Generations, placement_of};
 use super::options::Placement;
 use super::outcome::Counts;
 use super::paths::{INDEX_NAME, TargetPaths};
-use super::plan::planned_source;
-use super::publish::is_live;
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::plan::escape_name;

@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::books::Destination;
-use super::key::{Algorithm, Key};
+use super::format::key::{Algorithm, Key};
+use super::format::record::{Encoding, parse_hint};
 use super::map::{KeyMap, MapRow};
 use super::migrate::Generations;
-use super::moved::{Fate, Moved};
+use super::migrate::accounting::Destination;
+use super::migrate::object_log::{Fate, Moved};
+use super::migrate::placer::{Arrival, Placing};
+use super::migrate::read_only_pass::survey;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::blob_path;
-use super::place::{Arrival, Placing};
-use super::record::{Encoding, parse_hint};
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::store::read_blob;
-use super::survey::survey;
 use crate::durable::{Disk, RealDisk, read_source_whole};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortSpace};
 use crate::pipeline::{Control, SortedRuns};

@@ -3,22 +3,22 @@
 //! Data goes to standard output, everything else to standard error. With `--json` standard output holds one document:
 //! the result, or `{"error": …}` as `cli::failure` describes. Exit codes are those of [`exit`](crate::migration::exit).
 
-mod again;
 mod arguments;
 mod cas;
 mod clean;
+mod command_line;
 mod confirm;
 mod db;
 mod demo;
-mod failure;
+mod error_output;
 mod findings;
 mod journal;
 mod manifest;
 mod output;
+mod progress;
 mod signals;
 mod space;
 mod verbs;
-mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -67,7 +67,7 @@ pub fn main() -> u8 {
         Noun::Manifest(verb) => (verb.output().json, verb.run()),
         Noun::Db(verb) => (verb.output().json, verb.run()),
     };
-    result.unwrap_or_else(|error| failure::report(&error, json))
+    result.unwrap_or_else(|error| error_output::report(&error, json))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::by_file::{ByFile, Chosen, Noted};
-use super::ledger::{Entry, Ledger, Position, Written, for_each_line};
+use super::migrate::ledger::{Entry, Ledger, Position, Written, for_each_line};
+use super::migrate::ledger_by_file::{ByFile, Chosen, Noted};
 use super::migrate::run_directory;
-use super::state::CHECKPOINT_KIND;
+use super::migrate::state::CHECKPOINT_KIND;
 use crate::durable::Disk;
 use crate::migration::{Error, HeldRun, SortSpace};
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::names::{MANIFEST, hex};
-use super::scan::ARTIFACTS;
+use super::tree::file_names::{MANIFEST, hex};
+use super::tree::scan::ARTIFACTS;
 use crate::durable::{Disk, DiskError};
 use crate::migration::Error;
 use crate::pipeline::{Control, Event, Phase};

@@ -1,7 +1,7 @@
 //! What becomes of each thing that is found in a tree.
 
-use super::code::Status;
-use super::scan::PassedOver;
+use super::document::error_codes::Status;
+use super::tree::scan::PassedOver;
 use crate::migration::outcome::outcome_counts;
 
 outcome_counts! {

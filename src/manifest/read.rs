@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::assess::{MANIFEST_BYTES_MAX, changed_refusal, judge};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, judge};
 use super::migrate::migrate;
 use super::run_options::MigrateOptions;
 use super::{Migrated, Refusal, Transformer, Verdict};

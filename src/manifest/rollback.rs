@@ -8,14 +8,14 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::assess::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
-use super::backup::write_temporary;
-use super::ledger::{Entry, Ledger, Position, Written, for_each_line};
+use super::migrate::backup::write_temporary;
+use super::migrate::crash_recovery::{Begun, digest_of, settle};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
+use super::migrate::ledger::{Entry, Ledger, Position, Written, for_each_line};
 use super::migrate::run_directory;
-use super::names;
-use super::route::Route;
-use super::settle::{Begun, digest_of, settle};
-use super::state::{CHECKPOINT_KIND, RunState};
+use super::migrate::state::{CHECKPOINT_KIND, RunState};
+use super::steps::route::Route;
+use super::tree::file_names;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
 use crate::migration::{Error, FirstFindings, HeldRun, Severity, Stage};
@@ -246,7 +246,7 @@ impl Work<'_> {
             Ok(kept) => kept,
             Err(error) => return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source))),
         };
-        if names::hex(&Sha256::digest(&bytes).into()) != written.before {
+        if file_names::hex(&Sha256::digest(&bytes).into()) != written.before {
             return refused("its backup is not what the run made it of");
         }
         let is_checked = match self.inverses.check(written, &bytes, || self.read(path))? {
@@ -255,7 +255,7 @@ impl Work<'_> {
         };
         let directory = self.tree.open_directory(path.parent().unwrap_or(Path::new("")))?;
         let ownership = Ownership { mode: written.mode_bits(), ..Ownership::from(&kept) };
-        let temporary = names::temporary(path.file_name().unwrap_or_default());
+        let temporary = file_names::temporary(path.file_name().unwrap_or_default());
         write_temporary(&*directory, &temporary, &bytes, &ownership, false)?;
         Ok(Prepared::Returning(state, is_checked))
     }
@@ -288,7 +288,7 @@ impl Work<'_> {
     fn rename(&mut self, file: &Returning) -> Result<(), Error> {
         let name = file.path.file_name().unwrap_or_default();
         let directory = self.tree.open_directory(file.path.parent().unwrap_or(Path::new("")))?;
-        let temporary = names::temporary(name);
+        let temporary = file_names::temporary(name);
         if directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now)) {
             directory.rename(&temporary, name)?;
             self.end.restored += 1;

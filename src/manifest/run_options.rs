@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::options::DeriveJobId;
-use super::scan::Layout;
-use super::{Registry, TransformOptions, Transformer, Version, names};
+use super::document::options::DeriveJobId;
+use super::tree::file_names;
+use super::tree::scan::Layout;
+use super::{Registry, TransformOptions, Transformer, Version};
 use crate::migration::Error;
 use crate::pipeline::{Budget, engine};
 
@@ -151,7 +152,7 @@ impl MigrateOptions {
             DeriveJobId::Directory => "--derive-job-id directory".to_owned(),
         }));
         words.push(format!("--max-depth {}", t.depth_max));
-        words.push(format!("steps {}", &names::hex(&self.registry.digest())[..16]));
+        words.push(format!("steps {}", &file_names::hex(&self.registry.digest())[..16]));
         words.join(" ")
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::migrate::run_directory;
+use super::migrate::state::{CHECKPOINT_KIND, RunState};
 use super::outcome::Counts;
-use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::Disk;
 use crate::migration::{CheckpointFile, Error, JournalEntry, Stage, journal};
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::head::{HISTORY, VERSION};
-use super::json::{Document, Numbers, ReadOptions, first_difference};
-use super::samples::{SampleInputs, manifests};
-use super::step::Touch;
+use super::document::header::{HISTORY, VERSION};
+use super::document::json::{Document, Numbers, ReadOptions, first_difference};
+use super::steps::samples::{SampleInputs, manifests};
+use super::steps::step::Touch;
 use super::{Migrated, Registry, Step, TransformOptions, Transformer, Verdict, Version};
 use crate::migration::Error;
 
@@ -183,8 +183,8 @@ fn with_version(bytes: &[u8], version: Version) -> Option<Vec<u8>> {
     let value = document.graft(&format!("\"{version}\"")).ok()?;
     let root = document.with(root, &[VERSION.to_owned()], value).ok()??;
     let mut out = Vec::new();
-    let layout = super::json::Layout { numbers: Numbers::Lexemes, final_newline: true };
-    super::json::push_layout(&mut out, document.value(root), layout);
+    let layout = super::document::json::Layout { numbers: Numbers::Lexemes, final_newline: true };
+    super::document::json::push_layout(&mut out, document.value(root), layout);
     Some(out)
 }
 

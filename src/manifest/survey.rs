@@ -7,12 +7,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::assess::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
-use super::code::Status;
+use super::document::error_codes::Status;
+use super::migrate::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
 use super::outcome::Counts;
-use super::reader::EntryReader;
 use super::run_options::MigrateOptions;
-use super::scan::{Entry, Found};
+use super::tree::reader::EntryReader;
+use super::tree::scan::{Entry, Found};
 use super::{Inspection, Transformer};
 use crate::durable::{DiskError, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::assess::{MANIFEST_BYTES_MAX, changed_refusal};
-use super::backup::write_temporary;
-use super::code::Code;
-use super::head;
-use super::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::document::error_codes::Code;
+use super::document::header;
+use super::document::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::migrate::backup::write_temporary;
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal};
 use super::migrate::run_directory;
-use super::post_conditions::IDENTITY;
 use super::read::corrupt;
-use super::scan::ARTIFACTS;
-use super::target_schema::TargetSchema;
+use super::steps::invariants::IDENTITY;
+use super::steps::target_schema::TargetSchema;
+use super::tree::scan::ARTIFACTS;
 use super::{Notice, Refusal, Registry, TransformOptions, Version};
 use crate::durable::{Disk, DiskError, FileState, LockGuard, Ownership, parent_of, replace_file, temporary_name};
 use crate::migration::{Error, cannot_be_written};
@@ -20,7 +20,7 @@ use crate::migration::{Error, cannot_be_written};
 pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notice>), Refusal> {
     let document = parse(bytes)?;
     let version = known_version(registry, &document)?;
-    head::check_history(&document)?;
+    header::check_history(&document)?;
     let schema = TargetSchema::new(registry, version);
     if let Some(fault) = schema.faults(&document, document.root().id()).into_iter().next() {
         return Err(Refusal { at: fault.at, from: Some(version), ..Refusal::new(fault.code, fault.text) });
@@ -104,8 +104,8 @@ fn parse(bytes: &[u8]) -> Result<Document<'_>, Refusal> {
 
 fn known_version(registry: &Registry, document: &Document<'_>) -> Result<Version, Refusal> {
     let options = TransformOptions::default();
-    head::check_shape(document.root(), &options)?;
-    let version = head::version(document, &options)?;
+    header::check_shape(document.root(), &options)?;
+    let version = header::version(document, &options)?;
     if registry.versions().contains(&version) {
         return Ok(version);
     }
@@ -123,7 +123,7 @@ fn check_replacement(old: &[u8], new: &Document<'_>) -> Result<(), Refusal> {
         }
     }
     let records = |document: &Document<'_>| -> Vec<NodeId> {
-        document.root().get(head::HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
+        document.root().get(header::HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
     };
     let (was, is) = (records(&old), records(new));
     let is_same = |(&was, &is): (&NodeId, &NodeId)| is_equal(old.value(was), new.value(is), Numbers::Values);

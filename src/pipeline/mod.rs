@@ -1,6 +1,7 @@
 //! Batches in motion: reader → converters → ordered writer → committer, within one memory budget. Knows no format.
 
 pub mod budget;
+pub mod buffer_pool;
 mod committer;
 pub mod engine;
 pub mod event;

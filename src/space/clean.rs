@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::estimate::SCRATCH_PREFIX;
-use super::live::live_store;
+use super::current_store::live_store;
+use super::migrate::estimate::SCRATCH_PREFIX;
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::live::choose_store;
+use super::current_store::choose_store;
+use super::log::wal::{EntryKind, append_record, wal_file_name};
 use super::paths::SpacePaths;
 use super::state::CHECKPOINT_KIND;
 use super::store::block_view::{Block, NodeRef};
 use super::store::layout::RowKind;
 use super::store::names::segment_path;
 use super::store::reader::DualSpace;
-use super::wal::{EntryKind, append_record, wal_file_name};
 use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, create_directory_durable, remove_tree};
 use crate::migration::{Error, HeldRun};
 use crate::pipeline::{Control, Event, Phase};

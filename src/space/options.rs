@@ -2,8 +2,8 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
+use super::log::reader::BatchLimits;
 use super::policy::Policies;
-use super::reader::BatchLimits;
 use super::verify::Depth;
 use crate::durable::ReaderKind;
 use crate::pipeline::{Budget, Options};

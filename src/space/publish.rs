@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::log::source::WalSource;
+use super::migrate::plan::{check_directory, plan};
 use super::migrate::{MigrationEnd, Session};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
-use super::plan::{check_directory, plan};
-use super::source::WalSource;
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::Disk;
 use crate::migration::{Error, HeldRun, Stage};

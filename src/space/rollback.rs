@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::convert::hash_range;
-use super::framing::Content;
-use super::live::live_store;
+use super::current_store::live_store;
+use super::log::framing::Content;
+use super::log::source::WalSource;
+use super::log_pass::scan;
+use super::migrate::convert::hash_range;
+use super::migrate::plan::check_directory;
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
-use super::plan::check_directory;
-use super::scan::scan;
-use super::source::WalSource;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::layout::DIGEST_BYTES;
 use super::store::manifest::{Manifest, hex};
@@ -148,7 +148,7 @@ fn prove_from_manifest(
 ) -> Result<Option<Coverage>, Error> {
     let mut files = vec![(blake3::Hasher::new(), 0_u64); source.files().len()];
     let mut coverage = Coverage::default();
-    let digests = |batch: &super::reader::Batch| {
+    let digests = |batch: &super::log::reader::Batch| {
         batch
             .extents
             .iter()

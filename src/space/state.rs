@@ -1,6 +1,6 @@
 //! What the checkpoint of a space migration holds.
 
-use super::reader::Cursor;
+use super::log::reader::Cursor;
 use crate::migration::{SourceBytes, Stage};
 use crate::space::outcome::Counts;
 

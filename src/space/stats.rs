@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::framing::{Content, Extent};
-use super::live::live_store;
+use super::current_store::live_store;
+use super::log::framing::{Content, Extent};
+use super::log::reader::Batch;
+use super::log::source::WalSource;
+use super::log::wal::HEADER_BYTES;
+use super::log_pass::scan;
+use super::migrate::plan::{PlannedOther, check_directory};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
-use super::plan::{PlannedOther, check_directory};
 use super::policy::Corruption;
-use super::reader::Batch;
-use super::scan::scan;
-use super::source::WalSource;
 use super::store::layout::RegionKind;
 use super::store::manifest::Manifest;
-use super::wal::HEADER_BYTES;
 use crate::durable::{ReaderKind, RealDisk, SourceEntryKind, source_entries};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, SourceBytes};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::live::live_store;
+use super::current_store::live_store;
+use super::log::reader::Cursor;
 use super::paths::SpacePaths;
-use super::reader::Cursor;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::manifest::Manifest;
 use super::store::names::{POINTER_TO_LOG, generation};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use haul::cas::generate::write::generate_store;
 use haul::cas::generate::{GenerateOptions, Generation};
-use haul::cas::generated::generate_store;
 use haul::cas::paths::TargetPaths;
 use haul::durable::RealDisk;
 use haul::pipeline::{Control, Silent, StopToken};

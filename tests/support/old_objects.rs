@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use haul::cas::digest::{CAS_PREFIX, Content, blake3_key, key_of};
-use haul::cas::era::Era;
-use haul::cas::frame::{Compressor, LEVEL_DEFAULT};
-use haul::cas::record::{Encoding, ObjectRecord};
+use haul::cas::format::digest::{CAS_PREFIX, Content, blake3_key, key_of};
+use haul::cas::format::frame::{Compressor, LEVEL_DEFAULT};
+use haul::cas::format::generation::Era;
+use haul::cas::format::record::{Encoding, ObjectRecord};
 use haul::cas::source::location::Shape;
 use haul::cas::{Algorithm, Key};
 

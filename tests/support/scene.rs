@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::cas::Key;
-use haul::cas::era::Era;
+use haul::cas::format::generation::Era;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Durability, MigrateOptions, Placement};
 use haul::cas::outcome::Counts;

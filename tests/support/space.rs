@@ -9,10 +9,10 @@ use haul::durable::{Disk, RealDisk};
 use haul::migration::{Error, Findings, Severity, pointer};
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;
+use haul::space::log::wal::encode_record;
 use haul::space::migrate::{MigrationEnd, migrate};
 use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
-use haul::space::wal::encode_record;
 
 /// Entry types by name.
 pub const STORE: u32 = 1;
@@ -168,12 +168,12 @@ pub fn episode(id: &str) -> Vec<u8> {
 
 /// Payload of an episode with this content.
 pub fn episode_about(id: &str, what: &str) -> Vec<u8> {
-    let mut episode = haul::space::samples::episode(id);
+    let mut episode = haul::space::generate::samples::episode(id);
     episode.what = what.to_owned();
     episode.encode()
 }
 
 /// Payload of a memory.
 pub fn memory(id: &str) -> Vec<u8> {
-    haul::space::samples::memory(id).encode()
+    haul::space::generate::samples::memory(id).encode()
 }

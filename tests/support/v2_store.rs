@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use haul::cas::digest::{blake3_key, key_of};
+use haul::cas::format::digest::{blake3_key, key_of};
+use haul::cas::format::record::{Encoding, ObjectRecord, parse};
 use haul::cas::migrate::migrate;
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::{TargetPaths, blob_path, sidecar_path};
-use haul::cas::record::{Encoding, ObjectRecord, parse};
 use haul::cas::source::location::Shape;
 use haul::cas::{Algorithm, Key};
 use haul::durable::RealDisk;

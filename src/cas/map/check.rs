@@ -4,7 +4,7 @@ use super::reader::KeyMap;
 use super::reverse::{Reverse, ReverseState, reverse_path, unfit};
 use super::row::{HEADER_LINE, MapRow};
 use super::rows::NumberedRow;
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::migration::Error;
 
 /// A map that is sound.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::reverse::{Reverse, ReverseState};
 use super::row::{HEADER_LINE, MapRow, ROW_TEXT_BYTES_MAX};
 use super::rows::Rows;
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::durable::{Disk, DiskFile, ReaderKind, RealDisk, SourceFile};
 use crate::migration::Error;
 

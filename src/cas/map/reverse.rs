@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::durable::{Disk, DiskError, DiskFile, EntryKind};
 use crate::migration::Error;
 

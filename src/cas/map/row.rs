@@ -1,6 +1,6 @@
 //! One row of the map: as a line of text, and as bytes that sort like the lines.
 
-use crate::cas::key::{Algorithm, KEY_TEXT_BYTES, Key};
+use crate::cas::format::key::{Algorithm, KEY_TEXT_BYTES, Key};
 
 /// The first line of every map, with its line feed.
 pub const HEADER_LINE: &[u8] = b"old_key\told_algorithm\tnew_key\tsize\n";

@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 use super::file_writer::FileWriter;
 use super::reverse::{ENTRY_KEY_BYTES, ReverseEntry, ReverseHeader, reverse_path};
 use super::row::{HEADER_LINE, MAP_ROW_BYTES, MapRow};
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::durable::{Disk, create_directory_durable, parent_of, temporary_name};
 use crate::migration::Error;
 use crate::pipeline::{Merged, SortedRuns, StopToken, remove_run_files};

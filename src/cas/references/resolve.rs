@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::scan::Scheme;
-use crate::cas::key::{Algorithm, Key};
+use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::map::{KeyMap, MapRow};
 use crate::migration::Error;
 

@@ -1,6 +1,6 @@
 //! Finds references in bytes that come piece by piece.
 
-use crate::cas::key::{Algorithm, KEY_TEXT_BYTES, Key};
+use crate::cas::format::key::{Algorithm, KEY_TEXT_BYTES, Key};
 
 /// The longest reference: the longest scheme, a colon, a key.
 pub const REFERENCE_TEXT_BYTES_MAX: usize = "blake2s:".len() + KEY_TEXT_BYTES;

@@ -1,8 +1,8 @@
 //! Finds out by its content what an object is, and what its sidecar has to say.
 
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
+use crate::cas::format::record::{Encoding, Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
 use crate::cas::paths::INDEX_NAME;
-use crate::cas::record::{Encoding, Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::cas::store::sorted_index::IndexedObject;

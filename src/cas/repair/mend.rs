@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::examine::Examined;
-use crate::cas::merge::copy_file;
+use crate::cas::format::record::ObjectRecord;
+use crate::cas::migrate::publish::merge::copy_file;
+use crate::cas::migrate::seal::{IndexFile, file_digest};
 use crate::cas::paths::{INDEX_NAME, TargetPaths, sidecar_bytes, sidecar_path};
-use crate::cas::record::ObjectRecord;
-use crate::cas::seal::{IndexFile, file_digest};
 use crate::cas::state::SealedIndex;
 use crate::cas::verify::Tally;
 use crate::durable::{Disk, EntryKind, replace_file_with};

@@ -21,11 +21,11 @@ use serde_json::json;
 
 use self::examine::Examiner;
 use self::mend::{DryMender, Mender, MendingWriter, RealMender, install_index};
-use super::check::paths_of;
 use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, SealedIndex};
+use super::verify::run::paths_of;
 use super::verify::{FaultKind, Join, Surveyed, Tally, TaskReader, VerifyFault, VerifyRequest, look_at_root, survey};
 use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
 use crate::migration::plan::escape_name;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::cas::key::{KEY_TEXT_BYTES, Key, is_key_digit};
+use crate::cas::format::key::{KEY_TEXT_BYTES, Key, is_key_digit};
 use crate::migration::plan::escape_name;
 
 /// Length of the longest location: two shards and a whole key.

@@ -1,10 +1,13 @@
 //! Old stores: where their objects lie, and the walk that finds them.
 
+pub mod identify;
 pub mod inventory;
 pub mod location;
 pub mod read;
+pub mod reader;
 pub mod root;
 pub mod scan;
+pub mod walk;
 
 pub use inventory::{Inventory, Item};
 pub use location::Location;

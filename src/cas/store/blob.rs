@@ -4,10 +4,10 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::file_bytes::FileBytes;
-use crate::cas::digest::ContentHasher;
-use crate::cas::frame::{DecodeError, decode};
-use crate::cas::key::{Algorithm, Key};
-use crate::cas::record::{Encoding, ObjectRecord};
+use crate::cas::format::digest::ContentHasher;
+use crate::cas::format::frame::{DecodeError, decode};
+use crate::cas::format::key::{Algorithm, Key};
+use crate::cas::format::record::{Encoding, ObjectRecord};
 use crate::durable::{Disk, DiskError};
 use crate::migration::Error;
 

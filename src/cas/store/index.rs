@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use super::file_bytes::FileBytes;
-use crate::cas::record::{Parsed, RECORD_BYTES_MAX, RecordFault, parse};
+use crate::cas::format::record::{Parsed, RECORD_BYTES_MAX, RecordFault, parse};
 use crate::durable::{Disk, DiskError};
 
 const READ_BYTES: usize = 256 << 10;
@@ -130,8 +130,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cas::key::Key;
-    use crate::cas::record::{Encoding, ObjectRecord};
+    use crate::cas::format::key::Key;
+    use crate::cas::format::record::{Encoding, ObjectRecord};
     use crate::durable::SimulatedDisk;
 
     fn record(number: u8) -> ObjectRecord {

@@ -3,6 +3,7 @@
 mod blob;
 pub mod file_bytes;
 pub mod index;
+pub mod index_keys;
 mod objects;
 mod paths;
 pub mod put;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::vec;
 
 use super::paths::StorePaths;
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::durable::{Disk, DiskError, EntryKind};
 
 /// A blob of the store.

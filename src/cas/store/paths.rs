@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME, TargetPaths, blob_path, sidecar_path};
 use crate::migration::{Error, RunDirectory};
 

@@ -10,8 +10,8 @@ use super::index::{IndexReader, LineContent};
 use super::objects::Objects;
 use super::paths::StorePaths;
 use super::sidecar::{Sidecar, read_sidecar};
-use crate::cas::key::Key;
-use crate::cas::record::ObjectRecord;
+use crate::cas::format::key::Key;
+use crate::cas::format::record::ObjectRecord;
 use crate::durable::{Disk, DiskError, EntryKind, RealDisk, replace_file_with, temporary_name};
 use crate::migration::Error;
 

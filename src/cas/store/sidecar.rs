@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::file_bytes::FileBytes;
-use crate::cas::record::{Parsed, RECORD_BYTES_MAX, RecordFault, parse};
+use crate::cas::format::record::{Parsed, RECORD_BYTES_MAX, RecordFault, parse};
 use crate::durable::{Disk, DiskError, EntryKind};
 
 /// What stands where a sidecar belongs.

@@ -4,8 +4,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::index::{IndexLine, IndexReader, LineContent};
-use crate::cas::key::Key;
-use crate::cas::record::{Encoding, ObjectRecord, Parsed, RecordFault};
+use crate::cas::format::key::Key;
+use crate::cas::format::record::{Encoding, ObjectRecord, Parsed, RecordFault};
 use crate::durable::DiskError;
 use crate::migration::Error;
 use crate::pipeline::{Merged, SortedRuns};

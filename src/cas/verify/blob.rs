@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::cas::digest::{CAS_PREFIX, Content, ContentHasher, blake3_key};
-use crate::cas::frame::{DecodeError, decode};
-use crate::cas::intake::{BytesReader, ReadFault};
-use crate::cas::key::{Algorithm, Key};
-use crate::cas::record::Encoding;
+use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, blake3_key};
+use crate::cas::format::frame::{DecodeError, decode};
+use crate::cas::format::key::{Algorithm, Key};
+use crate::cas::format::record::Encoding;
+use crate::cas::migrate::large_blobs::{BytesReader, ReadFault};
 use crate::cas::source::inventory::Entry;
 use crate::cas::source::scan::unreadable_text;
 use crate::durable::{ReaderKind, SourceFile, WindowError, read_source_whole};
@@ -200,8 +200,8 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "tests lay out blobs")]
 
     use super::*;
-    use crate::cas::digest::key_of;
-    use crate::cas::frame::Compressor;
+    use crate::cas::format::digest::key_of;
+    use crate::cas::format::frame::Compressor;
     use crate::cas::source::Location;
     use crate::cas::source::inventory::EntryKind;
     use crate::durable::source_identity;

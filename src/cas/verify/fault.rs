@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 
 /// The longest path or text that a fault keeps, in bytes; the rest is cut off and marked with `…`.
 pub const FAULT_TEXT_BYTES_MAX: usize = 1024;

@@ -90,8 +90,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cas::key::Key;
-    use crate::cas::record::{Encoding, ObjectRecord};
+    use crate::cas::format::key::Key;
+    use crate::cas::format::record::{Encoding, ObjectRecord};
     use crate::cas::source::inventory::{EntryKind, InventoryBuilder};
     use crate::cas::store::index::IndexReader;
     use crate::pipeline::SortedRuns;

@@ -14,6 +14,7 @@ mod join;
 mod object;
 mod reader;
 mod request;
+pub mod run;
 mod state;
 mod survey;
 mod tally;
@@ -44,7 +45,7 @@ use crate::migration::{Error, Place, SortSpace};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// Verifies the store at `root`, which may lie where nothing can be written. A verification that is stopped begins anew;
-/// [`check_store`](super::check::check_store) keeps its place.
+/// [`check_store`](self::run::check_store) keeps its place.
 ///
 /// # Errors
 /// [`Error::Verification`] if there is no such directory. What is wrong in a store is no error of this call: see

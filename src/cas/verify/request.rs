@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::cas::options::MigrateOptions;
 use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::migration::{Error, SortSpace, Subset};

@@ -2,7 +2,7 @@
 
 use super::object::{Checked, Totals};
 use super::request::{Sample, VerifyRequest};
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::cas::source::scan::ScanSums;
 use crate::durable::SourceIdentity;
 use crate::migration::{Error, Place, Subset};

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::fault::{FaultKind, VerifyFault};
 use super::request::{Share, ShareBuilder};
 use super::tally::Tally;
-use crate::cas::key::Key;
+use crate::cas::format::key::Key;
 use crate::cas::options::MigrateOptions;
 use crate::cas::outcome::{RefusalReason, SkipReason};
 use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME};

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cas::Key;
-use crate::cas::check::paths_of;
 use crate::cas::options::{Compress, Durability, MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::CasStore;
+use crate::cas::verify::run::paths_of;
 use crate::cli::arguments::ResourceArgs;
 use crate::migration::Error;
 use crate::observe::Scope;

@@ -11,7 +11,7 @@ use super::arguments::{course, scope};
 use crate::cas::doctor::{DoctorEnd, doctor};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::migration::units::count_text;
 use crate::migration::{Finding, exit};
 

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::arguments::{MoveArgs, scope};
 use super::generations::write_generations;
-use crate::cas::dry_run::{DryRunEnd, dry_run};
+use crate::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::findings::write_findings;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{OutcomeCounts, exit};

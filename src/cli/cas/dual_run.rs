@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cas::dual_run::{DualRun, DualRunDocument, DualRunOptions, check_out, dual_run, write_document};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
+use crate::requiem::dual_run::{DualRun, DualRunDocument, DualRunOptions, check_out, dual_run, write_document};
 
 /// `haul cas dual-run`
 #[derive(Args)]

@@ -11,12 +11,12 @@ use clap::Args;
 
 use super::arguments::{LinkArgs, MoveArgs, RECORDS_NOUN, ResultArgs, scope};
 use super::plan::needed_text;
-use crate::cas::estimate::{Estimate, SAMPLE_OBJECTS, estimate};
+use crate::cas::migrate::estimate::{Estimate, SAMPLE_OBJECTS, estimate};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cas::format::layout::Layout;
+use crate::cas::generate::write::{GeneratedStore, generate_store};
 use crate::cas::generate::{CONTENT_BYTES_MAX, CONTENT_BYTES_MIN, GenerateOptions, Generation};
-use crate::cas::generated::{GeneratedStore, generate_store};
-use crate::cas::layout::Layout;
 use crate::cli::arguments::{OutputArgs, one_of};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, exit};

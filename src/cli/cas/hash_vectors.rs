@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cas::hash_vectors::{HashReport, built_in, read_vectors, run};
-use crate::cas::input::Input;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::exit;
 use crate::migration::units::count_text;
+use crate::requiem::hash_vectors::{HashReport, built_in, read_vectors, run};
+use crate::requiem::small_file::Input;
 
 /// Mismatches that the text shows; the document has all.
 const MISMATCHES_SHOWN_MAX: usize = 20;

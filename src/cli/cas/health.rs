@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use clap::Args;
 
-use crate::cas::health::{Health, health};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::exit;
+use crate::requiem::health::{Health, health};
 
 /// `haul cas health`
 #[derive(Args)]

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::ObjectArgs;
-use crate::cas::record::ObjectRecord;
+use crate::cas::format::record::ObjectRecord;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::exit;

@@ -10,12 +10,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{LinkArgs, MoveArgs, RECORDS_NOUN, ResultArgs, scope};
+use crate::cas::migrate::plan::{Plan, plan};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
-use crate::cas::plan::{Plan, plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, exit, nearest_directory};

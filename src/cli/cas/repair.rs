@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use super::arguments::scope;
 use super::faults::{exit_code, push_faults};
-use crate::cas::check::paths_of;
 use crate::cas::options::MigrateOptions;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
-use crate::cli::again::cas_command;
+use crate::cas::verify::run::paths_of;
 use crate::cli::arguments::OutputArgs;
+use crate::cli::command_line::cas_command;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::count_text;
 

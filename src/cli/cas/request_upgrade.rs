@@ -9,15 +9,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cas::request::Note;
-use crate::cas::request_upgrade::{
-    Change, DryRun, FileReport, InPlace, OutDir, Outcome, UpgradeOptions, UpgradeReport, upgrade_files,
-};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::count_text;
+use crate::requiem::request::Note;
+use crate::requiem::request_upgrade::{
+    Change, DryRun, FileReport, InPlace, OutDir, Outcome, UpgradeOptions, UpgradeReport, upgrade_files,
+};
 
 /// `haul cas request-upgrade`
 #[derive(Args)]

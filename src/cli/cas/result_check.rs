@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cas::result_check::{Finding, ResultReport, ResultsReport, Verdict, check_results};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::exit;
 use crate::migration::units::count_text;
+use crate::requiem::result_check::{Finding, ResultReport, ResultsReport, Verdict, check_results};
 
 /// `haul cas result-check`
 #[derive(Args)]

@@ -19,7 +19,7 @@ use crate::cas::references::{
 use crate::cli::arguments::{OutputArgs, one_of};
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::count_text;
 use crate::migration::{Error, Finding};

@@ -13,7 +13,7 @@ use crate::cas::rollback::{RollbackEnd, rollback};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};

@@ -13,7 +13,7 @@ use super::doctor::push_findings;
 use crate::cas::validate::{ValidateEnd, validate};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::migration::exit;
 use crate::migration::units::count_text;
 

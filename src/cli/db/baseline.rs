@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::arguments::{CourseArgs, MigrationArgs, scope, version};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::migration::exit;
 

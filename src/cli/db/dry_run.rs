@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::arguments::{CourseArgs, Work, scope};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunEnd};
 use crate::db::{Runner, script::shown_statement};
 use crate::migration::exit;

@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 
 use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
-use super::end::finish;
 use super::estimate::print_estimate;
+use super::run_summary::finish;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::{MigrateRequest, Plan};
 use crate::migration::Error;

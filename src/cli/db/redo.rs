@@ -5,10 +5,10 @@
 use clap::Args;
 
 use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope};
-use super::end::finish;
+use super::run_summary::finish;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::runner::{RollbackRequest, RollbackTo};
 
 /// `haul db redo`

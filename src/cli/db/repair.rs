@@ -9,7 +9,7 @@ use super::arguments::{CourseArgs, MigrationArgs, scope};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::runner::Repaired;
 use crate::migration::exit;
 

@@ -6,10 +6,10 @@
 use clap::{ArgGroup, Args};
 
 use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope, version};
-use super::end::finish;
+use super::run_summary::finish;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::{RollbackRequest, RollbackTo};
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::arguments::MigrationArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::Plan;
 use crate::migration::exit;

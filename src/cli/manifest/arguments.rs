@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::cli::arguments::ResourceArgs;
 use crate::manifest::run_options::{Durability, MigrateOptions};
-use crate::manifest::scan::Layout;
+use crate::manifest::tree::scan::Layout;
 use crate::manifest::{DeriveJobId, Mode, Registry, TransformOptions, Version};
 use crate::migration::Error;
 use crate::observe::Scope;

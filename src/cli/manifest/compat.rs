@@ -4,10 +4,10 @@ use std::fmt::{self, Write};
 use std::path::Path;
 
 use crate::cli::output::text_of;
+use crate::manifest::migrate::stage_file::NamedFile;
 use crate::manifest::outcome::Counts;
-use crate::manifest::prepare::NamedFile;
-use crate::manifest::scan::ARTIFACTS;
 use crate::manifest::survey::Survey;
+use crate::manifest::tree::scan::ARTIFACTS;
 use crate::migration::plan::unescape_name;
 use crate::migration::{Finding, FirstFindings, OutcomeCounts, Severity, exit};
 

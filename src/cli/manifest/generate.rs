@@ -10,7 +10,7 @@ use clap::Args;
 use super::arguments::RECORDS_NOUN;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::manifest::generate::{GenerateOptions, GeneratedTree, generate};
 use crate::migration::exit;

@@ -12,8 +12,8 @@ use super::arguments::{RootArgs, below};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::durable::RealDisk;
-use crate::manifest::history_of::{FileHistory, history_of};
-use crate::manifest::ledger::{Entry, Line};
+use crate::manifest::file_history::{FileHistory, history_of};
+use crate::manifest::migrate::ledger::{Entry, Line};
 use crate::migration::exit;
 
 /// `haul manifest history`

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::compat;
 use super::text::write_findings;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::source_root;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::survey::{Survey, survey};

@@ -17,16 +17,16 @@ use super::arguments::{DurabilityArg, ResultArgs, RootArgs, scope};
 use super::compat::Summary;
 use super::text::{FileFinding, documents, write_counts, write_findings};
 use super::{dry_run, list_versions};
-use crate::cli::again::manifest_command;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::command_line::manifest_command;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::{DiskError, RealDisk};
 use crate::manifest::migrate::{MigrationEnd, migrate, run_directory};
 use crate::manifest::run_options::{MigrateOptions, Start};
-use crate::manifest::scan::ARTIFACTS;
 use crate::manifest::survey::version_of;
+use crate::manifest::tree::scan::ARTIFACTS;
 use crate::migration::{Error, OutcomeCounts, exit};
 
 /// `haul manifest migrate`

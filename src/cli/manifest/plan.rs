@@ -11,7 +11,7 @@ use super::arguments::{ResultArgs, RootArgs, scope};
 use super::text::{FileFinding, documents, write_findings};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::source_root;
 use crate::manifest::survey::{Survey, survey};
 use crate::migration::exit;

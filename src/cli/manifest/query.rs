@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
+use crate::manifest::index::text::write_line;
 use crate::manifest::index::{Query, Row, failed, query};
-use crate::manifest::index_text::write_line;
 use crate::migration::{Error, exit};
 
 /// `haul manifest query`

@@ -13,11 +13,11 @@ use serde::Serialize;
 use super::arguments::{PlaceArgs, RootArgs, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::source_root;
+use crate::manifest::index::reindex::{ReindexEnd, reindex};
+use crate::manifest::index::text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
 use crate::manifest::index::{Query, failed, query};
-use crate::manifest::index_text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
-use crate::manifest::reindex::{ReindexEnd, reindex};
 use crate::migration::units::count_text;
 use crate::migration::{Error, exit};
 

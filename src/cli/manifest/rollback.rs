@@ -15,7 +15,7 @@ use super::text::{TreeDocument, write_findings};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::manifest::rollback::{RollbackEnd, RollbackRequest, rollback};
 use crate::migration::units::count_text;

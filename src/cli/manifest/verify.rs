@@ -11,7 +11,7 @@ use super::arguments::{PlaceArgs, RootArgs, scope};
 use super::text::{TreeDocument, write_findings};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::manifest::verify::{VerifyEnd, verify};
 use crate::migration::exit;

@@ -16,7 +16,7 @@ use super::validate::Warning;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::durable::RealDisk;
-use crate::manifest::json::LEN_MAX_BYTES;
+use crate::manifest::document::json::LEN_MAX_BYTES;
 use crate::manifest::write_manifest;
 use crate::migration::exit;
 use crate::observe::Console;

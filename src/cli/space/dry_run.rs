@@ -11,10 +11,10 @@ use super::migrate::say_plan;
 use super::plan::plan_of;
 use crate::cli::findings::write_findings;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Finding, OutcomeCounts, exit};
-use crate::space::dry_run::{DryRunEnd, dry_run};
+use crate::space::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 

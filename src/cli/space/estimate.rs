@@ -14,7 +14,7 @@ use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::{Console, duration_text};
-use crate::space::estimate::{Estimate, estimate};
+use crate::space::migrate::estimate::{Estimate, estimate};
 
 /// `haul space estimate`
 #[derive(Args)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::arguments::{SpaceArgs, scope};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};

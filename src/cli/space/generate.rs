@@ -11,13 +11,13 @@ use super::arguments::RECORDS_NOUN;
 use super::plan::files_text;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
 use crate::space::generate::GenerateOptions;
-use crate::space::generated::{GeneratedSpace, generate_space};
+use crate::space::generate::write::{GeneratedSpace, generate_space};
 
 /// `haul space generate`
 #[derive(Args)]

@@ -14,7 +14,7 @@ use crate::cli::output;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::space::get::get;
-use crate::space::node_document::{FloatDocument, NodeDocument};
+use crate::space::store::node_document::{FloatDocument, NodeDocument};
 
 /// `haul space get`
 #[derive(Args)]

@@ -13,19 +13,19 @@ use serde::Serialize;
 use super::arguments::{PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options, scope};
 use super::dry_run;
 use super::plan::{files_text, plan_of};
-use crate::cli::again::space_command;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::command_line::space_command;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, OutcomeCounts, Stage, exit};
 use crate::observe::Scope;
+use crate::space::migrate::plan::Plan;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::{MigrateOptions, Start};
 use crate::space::paths::SpacePaths;
-use crate::space::plan::Plan;
 use crate::space::verify::Depth;
 
 /// Values of `--verify`.

@@ -14,10 +14,10 @@ use crate::cli::output;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, exit};
+use crate::space::log::source::WalSource;
+use crate::space::migrate::plan::{Plan, check_directory, plan};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
-use crate::space::plan::{Plan, check_directory, plan};
-use crate::space::source::WalSource;
 
 /// `haul space plan`
 #[derive(Args)]

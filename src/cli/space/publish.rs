@@ -9,7 +9,7 @@ use clap::Args;
 use super::arguments::{ReaderArgs, SpaceArgs, course, scope};
 use super::migrate::finish;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::space::options::MigrateOptions;
 use crate::space::publish::publish;

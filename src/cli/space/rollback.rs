@@ -8,11 +8,11 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::arguments::{ReaderArgs, SpaceArgs, course, scope};
-use crate::cli::again::space_command;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::command_line::space_command;
 use crate::cli::confirm::confirm;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::bytes_text;

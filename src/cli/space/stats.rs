@@ -10,12 +10,12 @@ use super::arguments::{RECORDS_NOUN, ReaderArgs, SpaceArgs, scope};
 use super::plan::files_text;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
+use crate::space::log::wal::EntryKind;
 use crate::space::options::MigrateOptions;
 use crate::space::stats::{LogTotals, Stats, stats};
-use crate::space::wal::EntryKind;
 
 /// Regions that the text shows; the document has more.
 const REGIONS_SHOWN_MAX: usize = 20;

@@ -11,14 +11,14 @@ use serde::Serialize;
 use super::arguments::{RECORDS_NOUN, SpaceArgs, course, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, Subset, exit};
-use crate::space::check::{VerifyEnd, verify_space};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::verify::Depth;
+use crate::space::verify::run::{VerifyEnd, verify_space};
 
 /// `haul space verify`
 #[derive(Args)]

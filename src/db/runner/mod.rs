@@ -6,16 +6,16 @@
 //! and the log knows which one was reached. A section with batches is run page by page, each in a transaction that also moves
 //! a cursor.
 
-mod administer;
 mod backup;
 mod batched;
 mod end;
+mod ledger_admin;
 mod migrate;
+mod non_transactional;
 mod pages;
 mod plan;
 mod rehearse;
 mod rollback;
-mod stepwise;
 mod task;
 mod transaction;
 mod unlock;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use administer::{Repaired, Settlement};
 pub use end::{Detail, Failure, Kept, PagesDone, RunEnd};
+pub use ledger_admin::{Repaired, Settlement};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, DestructiveStatement, PendingMigration, Plan};
 pub use rehearse::RehearsalEnd;

@@ -1,12 +1,12 @@
 //! What the steps, the repair and the options make of a document.
 
 use super::Transformer;
-use crate::manifest::edit::Edit;
-use crate::manifest::head::VERSION;
-use crate::manifest::job_id::{self, JOB_ID};
-use crate::manifest::json::{Document, NodeId, push_string};
-use crate::manifest::route::{Route, change_texts};
-use crate::manifest::shape::Shape;
+use crate::manifest::document::edit::Edit;
+use crate::manifest::document::header::VERSION;
+use crate::manifest::document::job_id::{self, JOB_ID};
+use crate::manifest::document::json::{Document, NodeId, push_string};
+use crate::manifest::document::value_types::Shape;
+use crate::manifest::steps::route::{Route, change_texts};
 use crate::manifest::{Code, DocumentInputs, KeyPath, Refusal, Touch, Version};
 
 /// What the steps made of a document.

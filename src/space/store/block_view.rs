@@ -8,11 +8,11 @@ use super::layout::{
     BLOCK_ALIGN_BYTES, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_REBUILDS_SOURCE, BlockHeader, DIGEST_BYTES, DIMENSIONS,
     EMBEDDING_BYTES, FORMAT_VERSION, MATRIX_ALIGN_BYTES, NO_CONTENT, ROW_BYTES, Row, RowKind,
 };
+use super::node::{DualMemoryNode, LiveMemory, MemoryNodeType};
 use super::table::corrupt;
 use crate::migration::Error;
-use crate::space::node::{DualMemoryNode, LiveMemory, MemoryNodeType};
-use crate::space::timestamp::Timestamp;
-use crate::space::wal::{HEADER_BYTES, WalHeader};
+use crate::space::log::timestamp::Timestamp;
+use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 
 #[cfg(target_endian = "big")]
 compile_error!("the little-endian embedding matrix is borrowed as it is stored");

@@ -11,15 +11,15 @@ use super::layout::{
     MARKS_MAGIC, MarkEntry, MarkKind, NO_SEGMENT, ROW_BYTES, Row,
 };
 use super::names::{IDS, MARKS, segment_path};
+use super::record_lookup::RecordLookup;
+use super::replay::{Replay, ReplaySink};
+use super::replay_key::{CANDIDATE_BYTES, Candidate};
 use super::table::TableReader;
 use crate::durable::{Disk, DiskFile};
 use crate::migration::{Error, Finding, FindingsLog, Severity};
 use crate::pipeline::{Event, Merged, Observer, SortedRuns, StopToken};
-use crate::space::candidate::{CANDIDATE_BYTES, Candidate};
 use crate::space::outcome::Counts;
 use crate::space::policy::{Duplicates, Policies};
-use crate::space::record_lookup::RecordLookup;
-use crate::space::replay::{Replay, ReplaySink};
 
 const IDS_UNMERGED: &str = "ids.unmerged";
 const REKEYED_BYTES: usize = 16 + CANDIDATE_BYTES;

@@ -15,7 +15,7 @@ use super::names::{IDS, MARKS, segment_path};
 use super::table::{IndexFile, TableReader, corrupt};
 use crate::durable::{Disk, RealDisk};
 use crate::migration::Error;
-use crate::space::node_id::{node_id, uuid_v5_of};
+use crate::space::log::node_id::{node_id, uuid_v5_of};
 
 /// A sealed store, open for reading.
 ///

@@ -19,7 +19,7 @@ use crate::support::scene::Scene;
 use crate::support::seen::seen;
 use crate::support::v2_store::V2Store;
 use haul::cas::Algorithm;
-use haul::cas::digest::key_of;
+use haul::cas::format::digest::key_of;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Durability, MigrateOptions, Placement};
 use haul::cas::paths::{blob_path, sidecar_path};

@@ -13,11 +13,11 @@ use crate::support::generated_store::{Made, assert_same, generated, made, mixed}
 use crate::support::old_objects::{Keeping, content};
 use crate::support::old_store::OldStore;
 use crate::support::sharing::Sharing;
-use haul::cas::era::Era;
+use haul::cas::format::generation::Era;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Compress, Durability, MigrateOptions, Start};
 use haul::cas::paths::TargetPaths;
-use haul::cas::reader::INLINE_BYTES_MAX;
+use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::durable::{Disk, RealDisk};
 use haul::migration::{OutcomeCounts, Stage};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};

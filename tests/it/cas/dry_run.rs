@@ -11,7 +11,7 @@ use crate::support::read_only::ReadOnly;
 use crate::support::seen::seen;
 use crate::support::store_runs::{stopped, with};
 use haul::cas::Algorithm;
-use haul::cas::dry_run::{DryRunEnd, dry_run};
+use haul::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Compress, MigrateOptions, Placement, Start};
 use haul::cas::source::location::Shape;
@@ -152,12 +152,13 @@ fn the_first_of_equal_objects_in_path_order_is_the_one_that_counts() {
         let blob = if is_zstd { zstd(&content) } else { content.clone() };
         store.stored(algorithm, &content, &blob, Shape::TwoLevels);
     }
-    let first = layouts.into_iter().min_by_key(|(algorithm, _)| haul::cas::digest::key_of(*algorithm, &content));
+    let first =
+        layouts.into_iter().min_by_key(|(algorithm, _)| haul::cas::format::digest::key_of(*algorithm, &content));
     let (dry, _) = both(&store, &MigrateOptions::default());
     let stored_bytes = if first.unwrap().1 { zstd(&content).len() } else { content.len() };
     assert_eq!((dry.counts.migrated, dry.counts.duplicate, dry.stored_bytes), (1, 2, stored_bytes as u64));
     let related: Vec<_> = dry.findings.iter().filter_map(|finding| finding.related.clone()).collect();
-    let new_key = haul::cas::digest::key_of(Algorithm::Cas, &content).to_string();
+    let new_key = haul::cas::format::digest::key_of(Algorithm::Cas, &content).to_string();
     assert_eq!(related, [new_key.clone(), new_key]);
 }
 

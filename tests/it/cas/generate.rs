@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::space::{conformance, tree};
-use haul::cas::digest::{CAS_PREFIX, Content, ContentHasher, Digests};
-use haul::cas::era::Era;
+use haul::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, Digests};
+use haul::cas::format::generation::Era;
+use haul::cas::format::layout::Layout;
+use haul::cas::generate::write::{GeneratedStore, generate_store};
 use haul::cas::generate::{GenerateOptions, Generation};
-use haul::cas::generated::{GeneratedStore, generate_store};
-use haul::cas::layout::Layout;
 use haul::cas::{Algorithm, Key};
 use haul::durable::{CrashFault, Disk, EntryKind, InjectedFault, RealDisk, SimulatedDisk};
 use haul::migration::Error;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::support::space::{disk, tree};
 use crate::support::v2_store::{OBJECTS, V2Store};
 use haul::cas::Algorithm;
-use haul::cas::digest::key_of;
+use haul::cas::format::digest::key_of;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{MigrateOptions, Placement, ReadBack, Start};
 use haul::cas::paths::TargetPaths;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::support::read_only::ReadOnly;
 use crate::support::space::tree;
-use haul::cas::digest::key_of;
+use haul::cas::format::digest::key_of;
 use haul::cas::map::{KeyMap, MAP_NAME, MapRow, MapWriter, reverse_path};
 use haul::cas::references::{
     BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DryRun, Files, FindingsKept, OnDisk, Original, RealFiles,

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use crate::support::space::{conformance, disk, tree};
 use crate::support::v2_store::{OBJECTS, V2Store};
-use haul::cas::check::paths_of;
+use haul::cas::format::record::parse;
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::{blob_path, sidecar_path};
-use haul::cas::record::parse;
 use haul::cas::repair::{RepairEnd, repair_dry_run, repair_store};
+use haul::cas::verify::run::paths_of;
 use haul::cas::verify::{VerifyEnd, VerifyRequest, verify_store};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{Error, exit};

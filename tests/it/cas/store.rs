@@ -6,10 +6,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::support::space::{conformance, tree};
-use haul::cas::digest::key_of;
-use haul::cas::frame::compress_stream;
+use haul::cas::format::digest::key_of;
+use haul::cas::format::frame::compress_stream;
+use haul::cas::format::record::{Encoding, ObjectRecord, parse};
 use haul::cas::options::Compress;
-use haul::cas::record::{Encoding, ObjectRecord, parse};
 use haul::cas::store::put::{PutEnd, PutOptions, put};
 use haul::cas::store::{CasStore, StorePaths};
 use haul::cas::{Algorithm, Key};
@@ -228,8 +228,8 @@ fn a_damaged_blob_delivers_nothing() {
     assert!(linked.damage(hello).contains("not a regular file"));
 
     let foreign = store();
-    let hash = haul::cas::digest::blake3_key(b"other").to_string();
-    let old_hash = haul::cas::digest::blake3_key(b"hello").to_string();
+    let hash = haul::cas::format::digest::blake3_key(b"other").to_string();
+    let old_hash = haul::cas::format::digest::blake3_key(b"hello").to_string();
     fs::write(foreign.paths().blob(hello), b"other").unwrap();
     foreign.change_sidecar(hello, &old_hash, &hash);
     assert!(foreign.damage(hello).contains(&format!("the content has the key {}", cas_key(b"other"))));

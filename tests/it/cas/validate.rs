@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use haul::cas::digest::key_of;
 use haul::cas::doctor::{DoctorEnd, doctor};
+use haul::cas::format::digest::key_of;
 use haul::cas::migrate::migrate;
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::{TargetPaths, blob_path};

@@ -11,10 +11,10 @@ use std::sync::{Arc, LazyLock};
 use crate::support::read_only::ReadOnly;
 use crate::support::space::{conformance, disk, tree};
 use crate::support::v2_store::{OBJECTS, V2Store, contents};
-use haul::cas::check::check_store;
-use haul::cas::digest::key_of;
-use haul::cas::frame::decode;
+use haul::cas::format::digest::key_of;
+use haul::cas::format::frame::decode;
 use haul::cas::options::MigrateOptions;
+use haul::cas::verify::run::check_store;
 use haul::cas::verify::{FaultKind, Sample, VerifyEnd, VerifyRequest, verify_store};
 use haul::cas::{Algorithm, Key};
 use haul::durable::Disk;
@@ -380,12 +380,12 @@ fn many_objects(store: &V2Store, count: usize) {
     for number in 0..count {
         let content = format!("object {number}").into_bytes();
         let key = key_of(Algorithm::Cas, &content);
-        let record = haul::cas::record::ObjectRecord {
+        let record = haul::cas::format::record::ObjectRecord {
             digest: key,
-            encoding: haul::cas::record::Encoding::Identity,
+            encoding: haul::cas::format::record::Encoding::Identity,
             original_size: content.len() as u64,
             stored_size: content.len() as u64,
-            stored_blob_hash: haul::cas::digest::blake3_key(&content),
+            stored_blob_hash: haul::cas::format::digest::blake3_key(&content),
             created_at: 0,
         };
         let blob = haul::cas::paths::blob_path(&store.root(), key);
@@ -512,7 +512,7 @@ fn what_cannot_be_seen_is_an_error_and_nothing_is_created() {
 #[test]
 fn a_store_that_is_worked_on_is_not_verified_and_the_journal_of_one_that_was_migrated_knows() {
     let store = V2Store::new();
-    let run_directory = haul::cas::check::paths_of(&store.root()).unwrap().run_directory();
+    let run_directory = haul::cas::verify::run::paths_of(&store.root()).unwrap().run_directory();
     run_directory.create(&*disk()).unwrap();
     let lock = run_directory.lock(&*disk()).unwrap();
     let error = check_with(&disk(), &store.root(), &VerifyRequest::WHOLE, &MigrateOptions::default()).unwrap_err();
@@ -568,7 +568,7 @@ fn content_as_read(root: &Path, key: Key) -> Option<Vec<u8>> {
     let stored = fs::read(haul::cas::paths::blob_path(root, key)).ok()?;
     let sidecar = fs::read(haul::cas::paths::sidecar_path(root, key)).ok()?;
     let record: serde_json::Value = serde_json::from_slice(&sidecar).ok()?;
-    if record["stored_blob_hash"].as_str()? != haul::cas::digest::blake3_key(&stored).to_string() {
+    if record["stored_blob_hash"].as_str()? != haul::cas::format::digest::blake3_key(&stored).to_string() {
         return None;
     }
     let mut content = Vec::new();

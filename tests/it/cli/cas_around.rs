@@ -20,7 +20,7 @@ fn the_published_vectors_are_the_built_in_ones() {
     let Some(requiem) = crate::support::space::conformance("requiem") else { return };
     let path = requiem.join("hash-vectors.json");
     let text = fs::read(&path).unwrap();
-    let figures = |vectors: Vec<haul::cas::hash_vectors::Vector>| {
+    let figures = |vectors: Vec<haul::requiem::hash_vectors::Vector>| {
         let mut figures: Vec<_> = vectors
             .into_iter()
             .map(|vector| {
@@ -32,8 +32,8 @@ fn the_published_vectors_are_the_built_in_ones() {
         figures.sort();
         figures
     };
-    let published = haul::cas::hash_vectors::read_vectors(&path, &text).unwrap();
-    assert!(figures(published) == figures(haul::cas::hash_vectors::built_in()));
+    let published = haul::requiem::hash_vectors::read_vectors(&path, &text).unwrap();
+    assert!(figures(published) == figures(haul::requiem::hash_vectors::built_in()));
 
     let place = Place::new();
     let document = place.run(&["cas", "hash-vectors", "--json", "--file", path.to_str().unwrap()]).expect(0).json();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::cli::{Done, Place};
-use haul::cas::digest::key_of;
+use haul::cas::format::digest::key_of;
 use haul::cas::map::{MapRow, MapWriter, map_of_store};
 use haul::cas::{Algorithm, Key};
 use haul::durable::RealDisk;

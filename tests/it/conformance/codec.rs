@@ -6,14 +6,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use haul::space::bincode1::{Cursor, DecodeError, RangeCheck, embedding_bytes};
-use haul::space::decay::DecayFunction;
-use haul::space::episode::{self, EpisodeView};
-use haul::space::memory::{Memory, MemoryView};
-use haul::space::node::{DualMemoryNode, LiveMemory, MemoryNodeType, memory_after_replay};
-use haul::space::provenance::ProvenanceView;
-use haul::space::timestamp::Timestamp;
-use haul::space::wal::{EntryKind, HEADER_BYTES, WalHeader, is_wal_name};
+use haul::space::log::bincode_reader::{Cursor, DecodeError, RangeCheck, embedding_bytes};
+use haul::space::log::decay::DecayFunction;
+use haul::space::log::episode::{self, EpisodeView};
+use haul::space::log::memory::{Memory, MemoryView};
+use haul::space::log::provenance::ProvenanceView;
+use haul::space::log::timestamp::Timestamp;
+use haul::space::log::wal::{EntryKind, HEADER_BYTES, WalHeader, is_wal_name};
+use haul::space::store::node::{DualMemoryNode, LiveMemory, MemoryNodeType, memory_after_replay};
 use serde_json::Value;
 
 /// The directory with Engram's data, or `None` after a note that the test is left out.
@@ -93,7 +93,7 @@ fn assert_same_map<'a>(name: &str, expected: &Value, found: impl Iterator<Item =
 
 /// Compares what does not depend on the moment of Engram's conversion.
 fn assert_same_node(name: &str, expected: &Value, found: &DualMemoryNode) {
-    if found.id.get_version_num() != 5 || haul::space::node_id::spells_uuid(episode_id(found)) {
+    if found.id.get_version_num() != 5 || haul::space::log::node_id::spells_uuid(episode_id(found)) {
         assert_eq!(text(&expected["id"]), found.id.to_string(), "{name}");
     }
     assert_eq!(bits(&expected["activation"]), found.activation.to_bits(), "{name}: activation");
@@ -168,7 +168,11 @@ fn memories_become_the_same_nodes() {
         let activation = f32::from_bits(bits(&input["activation_atomic"]));
         let node = DualMemoryNode::from_memory_with_activation(&view, activation);
         assert_same_node(name, &case["output"], &node);
-        assert_eq!(haul::space::node_id::spells_uuid(view.id), case["id_deterministic"].as_bool().unwrap(), "{name}");
+        assert_eq!(
+            haul::space::log::node_id::spells_uuid(view.id),
+            case["id_deterministic"].as_bool().unwrap(),
+            "{name}"
+        );
         assert_same_memory(name, &case["back_to_memory"], &node.to_memory(), false);
         assert_eq!((node.created_at, node.last_access), (view.created_at.time, view.last_access.time), "{name}");
 
@@ -384,7 +388,7 @@ fn a_real_log_is_rebuilt_byte_for_byte() {
             assert_eq!(view.when.time.to_writer_form(), view.when.text);
             let node = DualMemoryNode::from_episode(&view);
             assert_eq!(node.activation.to_bits(), view.encoding_confidence_bits);
-            uuids += u32::from(haul::space::node_id::spells_uuid(view.id));
+            uuids += u32::from(haul::space::log::node_id::spells_uuid(view.id));
             found += 1;
         }
     }

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::space::conformance;
-use haul::manifest::history::{HistoryCheck, check_last_record};
-use haul::manifest::json::{Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical, push_float};
+use haul::manifest::document::history::{HistoryCheck, check_last_record};
+use haul::manifest::document::json::{
+    Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical, push_float,
+};
 use haul::manifest::{Checksum, Migrated, Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict, Version};
 use serde_json::Value as Json;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::sources::{Source, repository, sources};
 
 /// From top to bottom; rooms on one level do not know each other.
-const LEVELS: [&[&str]; 6] =
-    [&["cli"], &["observe"], &["space", "cas", "manifest", "db"], &["migration"], &["pipeline"], &["durable"]];
+const LEVELS: [&[&str]; 7] =
+    [&["cli"], &["observe"], &["requiem"], &["space", "cas", "manifest", "db"], &["migration"], &["pipeline"], &["durable"]];
 
 fn level(room: &str) -> Option<usize> {
     LEVELS.iter().position(|rooms| rooms.contains(&room))

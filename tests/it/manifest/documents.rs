@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use haul::manifest::edit::Edit;
-use haul::manifest::json::{Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical};
-use haul::manifest::shape::Shape;
+use haul::manifest::document::edit::Edit;
+use haul::manifest::document::json::{Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical};
+use haul::manifest::document::value_types::Shape;
 use haul::manifest::step_check::check_steps;
 use haul::manifest::{
     Checksum, Code, DeriveJobId, DocumentInputs, KeyPath, Migrated, Mode, NoInputs, Refusal, Registry, Step, Touch,

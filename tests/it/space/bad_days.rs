@@ -12,11 +12,11 @@ use haul::durable::{Disk, InjectedFault, ReaderKind, RealDisk, SimulatedDisk};
 use haul::migration::{Error, Stage, exit, pointer};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 use haul::space::DualSpace;
+use haul::space::log::wal::encode_record;
 use haul::space::migrate::{MigrationEnd, migrate};
 use haul::space::options::{MigrateOptions, Start};
 use haul::space::policy::{Corruption, Duplicates, Policies};
 use haul::space::verify::CHECKPOINT_KIND as VERIFY_KIND;
-use haul::space::wal::encode_record;
 use parking_lot::Mutex;
 
 /// Two files of several blocks each.

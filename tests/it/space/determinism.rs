@@ -12,11 +12,11 @@ use haul::durable::ReaderKind;
 use haul::migration::{Error, Severity, Stage};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use haul::space::generate::{GenerateOptions, generate};
+use haul::space::log::wal::encode_record;
 use haul::space::migrate::migrate;
 use haul::space::options::{MigrateOptions, Start};
 use haul::space::paths::SpacePaths;
 use haul::space::policy::{Collisions, Corruption, Policies, Undecodable};
-use haul::space::wal::encode_record;
 
 const SMALL_SEGMENT_BYTES: u64 = 1_500_000;
 

@@ -11,18 +11,18 @@ use haul::durable::{CrashFault, Disk, InjectedFault, ReaderKind, SimulatedDisk};
 use haul::migration::{Error, exit, pointer};
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;
-use haul::space::decay::DecayFunction;
 use haul::space::export::{ExportEnd, export};
+use haul::space::generate::samples;
 use haul::space::get::get;
+use haul::space::log::decay::DecayFunction;
+use haul::space::log::node_id::{node_id, uuid_v5_of};
+use haul::space::log::provenance::Provenance;
+use haul::space::log::wal::{HEADER_BYTES, WalHeader, encode_record, is_wal_name};
 use haul::space::migrate::migrate;
-use haul::space::node_document::NodeDocument;
-use haul::space::node_id::{node_id, uuid_v5_of};
 use haul::space::options::MigrateOptions;
 use haul::space::policy::{Collisions, Deletes, Duplicates, OutOfRange, Policies, Undecodable, Updates};
-use haul::space::provenance::Provenance;
 use haul::space::rollback::rollback;
-use haul::space::samples;
-use haul::space::wal::{HEADER_BYTES, WalHeader, encode_record, is_wal_name};
+use haul::space::store::node_document::NodeDocument;
 
 const SPELT: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::support::space::{DELETE, STORE, Space, UPDATE, eager, episode, episode_about, memory, records, tree};
 use haul::migration::{Error, OutcomeCounts, Severity, Subset, exit};
 use haul::pipeline::{Budget, Control, Options, Silent, StopToken};
+use haul::space::generate::samples;
+use haul::space::log::wal::{HEADER_BYTES, WalHeader, encode_record};
 use haul::space::options::MigrateOptions;
 use haul::space::policy::{Corruption, Policies, TornTail, Undecodable};
-use haul::space::samples;
 use haul::space::store::layout::RowKind;
 use haul::space::verify::{Coverage, Depth, verify_store};
-use haul::space::wal::{HEADER_BYTES, WalHeader, encode_record};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -534,7 +534,7 @@ fn undecodable() -> Vec<(&'static str, Vec<u8>)> {
     let embedding_count = find(&768_u64.to_le_bytes());
     let where_option = when + "2024-01-02T03:04:05.123456Z".len();
     let mut decay = samples::episode("id");
-    decay.decay_function = Some(haul::space::decay::DecayFunction::Exponential { tau_hours_bits: 0 });
+    decay.decay_function = Some(haul::space::log::decay::DecayFunction::Exponential { tau_hours_bits: 0 });
     let mut decay = decay.encode();
     let variant = decay.len() - 8 - 4 - 4;
     assert_eq!(decay[variant - 1..variant + 4], [1, 0, 0, 0, 0]);
@@ -842,9 +842,9 @@ impl Model {
                     Some(payload) => {
                         let end = at + HEADER_BYTES + payload.len();
                         if header.payload_matches(payload) {
-                            let id = haul::space::episode::EpisodeView::parse(
+                            let id = haul::space::log::episode::EpisodeView::parse(
                                 payload,
-                                haul::space::episode::RangeCheck::Keep,
+                                haul::space::log::episode::RangeCheck::Keep,
                             );
                             model.good.push(id.unwrap().id.to_owned());
                             at = end;

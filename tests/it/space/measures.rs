@@ -9,13 +9,13 @@ use haul::durable::{Disk, InjectedFault, ReaderKind, SimulatedDisk};
 use haul::migration::{Error, exit};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use haul::space::clean::{CleanKind, clean_plan};
-use haul::space::estimate::estimate;
 use haul::space::generate::GenerateOptions;
-use haul::space::generated::generate_space;
+use haul::space::generate::write::generate_space;
+use haul::space::log::wal::encode_record;
+use haul::space::migrate::estimate::estimate;
 use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
 use haul::space::stats::{REGIONS_LISTED_MAX, Span, Stats, stats};
-use haul::space::wal::encode_record;
 
 fn with<T>(act: impl FnOnce(&Control<'_>) -> T) -> T {
     let stop = StopToken::new();

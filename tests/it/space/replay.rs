@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::support::space::{DELETE, STORE, Space, UPDATE, episode_about, memory, records};
 use haul::migration::{Error, OutcomeCounts, Severity, exit};
+use haul::space::generate::samples;
 use haul::space::options::MigrateOptions;
 use haul::space::outcome::Counts;
 use haul::space::policy::{Collisions, Deletes, Duplicates, Policies, Updates};
-use haul::space::samples;
 use haul::space::store::layout::RowKind;
 use proptest::prelude::*;
 use uuid::Uuid;

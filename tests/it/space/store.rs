@@ -12,16 +12,16 @@ use haul::durable::ReaderKind;
 use haul::migration::{Error, OutcomeCounts, Place, Subset, exit};
 use haul::pipeline::{Budget, Control, Event, Observer, Options, Silent, StopToken};
 use haul::space::DualSpace;
-use haul::space::episode::{EpisodeView, RangeCheck};
 use haul::space::generate::{GenerateOptions, generate};
-use haul::space::memory::MemoryView;
-use haul::space::node::{DualMemoryNode, MemoryNodeType, memory_after_replay};
+use haul::space::log::episode::{EpisodeView, RangeCheck};
+use haul::space::log::memory::MemoryView;
+use haul::space::log::source::WalSource;
+use haul::space::log::wal::{HEADER_BYTES, WalHeader, encode_record};
 use haul::space::options::MigrateOptions;
 use haul::space::policy::{Collisions, Corruption, Policies, Undecodable, Updates};
-use haul::space::source::WalSource;
 use haul::space::store::layout::RowKind;
+use haul::space::store::node::{DualMemoryNode, MemoryNodeType, memory_after_replay};
 use haul::space::verify::{CHECKPOINT_KIND, Coverage, Depth, verify_source, verify_store};
-use haul::space::wal::{HEADER_BYTES, WalHeader, encode_record};
 
 const SPELT: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
 

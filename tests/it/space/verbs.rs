@@ -9,7 +9,6 @@ use crate::support::space::{DELETE, STORE, Space, disk, eager, episode, records,
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{CheckpointFile, Error, Stage, Subset, exit, journal, pointer};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
-use haul::space::check::{VerifyEnd, verify_space};
 use haul::space::clean::{CleanItem, CleanKind, clean, clean_plan};
 use haul::space::migrate::{MigrationEnd, migrate};
 use haul::space::options::{MigrateOptions, Start};
@@ -19,6 +18,7 @@ use haul::space::rollback::{RollbackEnd, rollback};
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 use haul::space::status::{Status, status};
 use haul::space::verify::Depth;
+use haul::space::verify::run::{VerifyEnd, verify_space};
 
 /// A space with enough records for several blocks, one of them deleted.
 fn space() -> Space {

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::cas::digest::key_of;
-use crate::cas::key::Algorithm;
+use crate::cas::format::digest::key_of;
+use crate::cas::format::key::Algorithm;
 use crate::cas::source::inventory::{InventoryBuilder, Item};
 
 struct Store(tempfile::TempDir);

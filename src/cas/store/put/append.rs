@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::cas::key::Key;
-use crate::cas::record::{ObjectRecord, RECORD_BYTES_MAX};
+use crate::cas::format::key::Key;
+use crate::cas::format::record::{ObjectRecord, RECORD_BYTES_MAX};
 use crate::cas::store::index::{IndexReader, LineContent};
 use crate::durable::{Disk, DiskError};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::PutOptions;
 use super::append::IndexTail;
 use super::incoming::Incoming;
-use crate::cas::record::{Encoding, ObjectRecord, parse_hint};
+use crate::cas::format::record::{Encoding, ObjectRecord, parse_hint};
 use crate::cas::store::blob::{BlobDigests, read_blob};
 use crate::cas::store::paths::StorePaths;
 use crate::cas::store::sidecar::{Sidecar, read_sidecar};

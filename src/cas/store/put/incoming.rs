@@ -4,10 +4,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cas::digest::ContentHasher;
-use crate::cas::frame::{Compressor, compress_stream};
-use crate::cas::key::{Algorithm, Key};
-use crate::cas::record::{Encoding, ObjectRecord};
+use crate::cas::format::digest::ContentHasher;
+use crate::cas::format::frame::{Compressor, compress_stream};
+use crate::cas::format::key::{Algorithm, Key};
+use crate::cas::format::record::{Encoding, ObjectRecord};
 use crate::cas::store::file_bytes::FileBytes;
 use crate::durable::{Disk, DiskError, DiskFile};
 use crate::migration::Error;

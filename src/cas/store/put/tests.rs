@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::cas::digest::{blake3_key, key_of};
-use crate::cas::key::{Algorithm, Key};
-use crate::cas::record::Encoding;
+use crate::cas::format::digest::{blake3_key, key_of};
+use crate::cas::format::key::{Algorithm, Key};
+use crate::cas::format::record::Encoding;
 use crate::cas::store::CasStore;
 use crate::cas::store::index::{IndexLine, IndexReader, LineContent};
 use crate::durable::{CrashFault, EntryKind, InjectedFault, SimulatedDisk, read_file};
@@ -119,7 +119,7 @@ fn compressed_objects_are_one_frame() {
         (&b""[..], vec![0x28, 0xB5, 0x2F, 0xFD, 0x20, 0x00, 0x01, 0x00, 0x00]),
         (&text, {
             let mut frame = Vec::new();
-            crate::cas::frame::Compressor::new().compress(&text, 3, &mut frame);
+            crate::cas::format::frame::Compressor::new().compress(&text, 3, &mut frame);
             frame
         }),
     ] {

@@ -11,7 +11,7 @@ use super::MapArgs;
 use crate::cas::map::reverse_path;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::cli::watch::Watch;
+use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::exit;
 use crate::migration::units::count_text;

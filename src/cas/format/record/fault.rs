@@ -1,0 +1,105 @@
+//! Why a text is no record of an object.
+
+use std::fmt;
+
+/// Longer sidecars and index lines are a fault: a written one has at most 341 bytes.
+pub const RECORD_BYTES_MAX: usize = 64 << 10;
+
+/// A key of a record's JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// `digest`
+    Digest,
+    /// `encoding`
+    Encoding,
+    /// `original_size`
+    OriginalSize,
+    /// `stored_size`
+    StoredSize,
+    /// `stored_blob_hash`
+    StoredBlobHash,
+    /// `created_at`
+    CreatedAt,
+}
+
+impl Field {
+    const ALL: [Self; 6] =
+        [Self::Digest, Self::Encoding, Self::OriginalSize, Self::StoredSize, Self::StoredBlobHash, Self::CreatedAt];
+
+    /// The key as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::Encoding => "encoding",
+            Self::OriginalSize => "original_size",
+            Self::StoredSize => "stored_size",
+            Self::StoredBlobHash => "stored_blob_hash",
+            Self::CreatedAt => "created_at",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What [`parse`](super::parse) refuses. Offsets are bytes from the start of the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordFault {
+    /// No byte, or blanks alone.
+    #[error("it is empty")]
+    Empty,
+    /// Longer than [`RECORD_BYTES_MAX`].
+    #[error("it is longer than {RECORD_BYTES_MAX} bytes")]
+    TooLong,
+    /// Not UTF-8.
+    #[error("it is not UTF-8 at offset {offset}")]
+    NotUtf8 {
+        /// Of the first byte that is not.
+        offset: usize,
+    },
+    /// No JSON, or JSON that is no object.
+    #[error("it is not a JSON object: {what} at offset {offset}")]
+    NotAnObject {
+        /// Where the parser stood.
+        offset: usize,
+        /// What it found.
+        what: String,
+    },
+    /// Something stands after the object.
+    #[error("more follows the object at offset {offset}")]
+    TrailingData {
+        /// Where the parser stood.
+        offset: usize,
+    },
+    /// A key stands twice, in the object or in one inside it.
+    #[error("the key {key:?} stands twice")]
+    DuplicateKey {
+        /// The key, or its first 64 characters.
+        key: String,
+    },
+    /// A key is not there.
+    #[error("the key {0} is missing")]
+    MissingKey(Field),
+    /// A digest that is not 64 lowercase hex digits.
+    #[error("{0} is not a text of 64 lowercase hex digits")]
+    NotADigest(Field),
+    /// A size or a time that is no unsigned number of 64 bits.
+    #[error("{0} is not a whole number from 0 to 2^64-1")]
+    NotANumber(Field),
+    /// An encoding of another name.
+    #[error("encoding is neither \"identity\" nor \"zstd\"")]
+    UnknownEncoding,
+}
+
+impl RecordFault {
+    pub(crate) fn duplicate(key: &str) -> Self {
+        Self::DuplicateKey { key: key.chars().take(64).collect() }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a migration would do: every object read, identified and encoded by the stages of a real run, with a writer that
+//! has no disk.
+//!
+//! A real run sorts on the disk and finds duplicates by the names that are taken. Both are held in memory here: about
+//! 110 bytes for each object, and 40 to 75 for each new key and for each that the store holds which is merged into.
+
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::accounting::{Destination, check_complete, enter};
+use super::convert::{Converted, ObjectConverter};
+use super::object_log::{Fate, Moved};
+use super::placer::{Arrival, Placing};
+use super::plan::{Plan, plan_of};
+use super::publish::check_target;
+use super::{Generations, check_resumable};
+use crate::cas::format::key::Key;
+use crate::cas::options::{MigrateOptions, Placement, Start};
+use crate::cas::outcome::Counts;
+use crate::cas::paths::{TargetPaths, blob_path, check_apart};
+use crate::cas::source::SourceRoot;
+use crate::cas::source::inventory::InventoryBuilder;
+use crate::cas::source::reader::SourceReader;
+use crate::cas::source::walk::{Walked, walk};
+use crate::cas::state::{CHECKPOINT_KIND, RunState};
+use crate::cas::store::index_keys::for_each_listed;
+use crate::durable::{Disk, source_identity};
+use crate::migration::{
+    CheckpointFile, Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, free_space_check, nearest_directory,
+};
+use crate::pipeline::buffer_pool::BufferPool;
+use crate::pipeline::{Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+
+/// What a real run would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct DryRunEnd {
+    /// The plan.
+    pub plan: Plan,
+    /// Everything found: objects, and names that are none.
+    pub records: u64,
+    /// Objects gone through.
+    pub objects: u64,
+    /// Outcomes of everything found.
+    pub counts: Counts,
+    /// Objects by the algorithm of their old keys.
+    pub generations: Generations,
+    /// Bytes of the blobs that the target would have from the run.
+    pub stored_bytes: u64,
+    /// Findings by severity.
+    pub findings_count: FindingsCount,
+    /// The first of them.
+    pub findings: Vec<Finding>,
+    /// True if a real run would publish nothing: an object is refused, and that is not allowed.
+    pub would_fail: bool,
+    /// True if the run was asked to stop; the numbers then cover a part.
+    pub stopped: bool,
+}
+
+/// Reads, identifies and encodes every object, and checks what a real run checks before. Writes nothing; `disk` is only
+/// looked at. An earlier run that the real one would go on with is gone through from its beginning.
+///
+/// # Errors
+/// Those of a real run before it writes, and [`Error::SourceChanged`] if names came or went meanwhile.
+pub fn dry_run(
+    disk: &dyn Disk,
+    source: &Path,
+    paths: &TargetPaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<DryRunEnd, Error> {
+    let root = SourceRoot::open(source)?;
+    check_apart(source, paths)?;
+    let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
+    let earlier = match options.start {
+        Start::Restart => None,
+        Start::Auto | Start::Resume => checkpoint.load::<RunState>(disk)?,
+    };
+    if earlier.is_none() {
+        check_target(disk, paths, options.placement)?;
+    }
+    let mut state = RunState::new([0; 32], String::new(), options);
+    let mut unwritten = Unwritten::new(disk, paths, options)?;
+    let workers = options.parallel_workers.get();
+    let walked = walk(&root, InventoryBuilder::in_memory(), workers, control, |other| {
+        state.records += 1;
+        state.counts.add(other.outcome);
+        unwritten.find(other.finding)
+    })?;
+    let walked = walked.ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let plan = plan_of(&root, paths, &walked.sums, options);
+    match &earlier {
+        Some(earlier) => check_resumable(&checkpoint, earlier, &plan)?,
+        None => free_space_check(disk, &nearest_directory(disk, paths.parent())?, plan.space_needed_bytes)?,
+    }
+    let mut writer = DryWriter { root: &root, state, unwritten };
+    let ended = go_through(walked, &mut writer, options, control)?;
+    Ok(end(plan, writer, options, ended))
+}
+
+/// Converts every object.
+fn go_through(
+    walked: Walked,
+    writer: &mut DryWriter<'_>,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Ended, Error> {
+    let Walked { sums, inventory, .. } = walked;
+    let root = writer.root;
+    let buffers = BufferPool::default();
+    let (compress, link) = (options.compress, options.link);
+    let converter = ObjectConverter { buffers: &buffers, root, compress, link, intake: None };
+    let reader = SourceReader::new(inventory, 0, options.batch_records, options.compress)?;
+    let engine = Options { checkpoint_interval_records: u64::MAX, ..options.engine() };
+    control.observer.observe(&Event::PhaseStarted {
+        phase: Phase::Run,
+        records_expected: Some(sums.objects),
+        bytes_expected: Some(sums.object_bytes),
+    });
+    let ended = run(reader, &converter, writer, &engine, control);
+    control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
+    let ended = ended?;
+    if ended == Ended::Complete {
+        check_complete(&writer.state, &sums)?;
+        sums.check_unchanged(root)?;
+    }
+    Ok(ended)
+}
+
+fn end(plan: Plan, writer: DryWriter<'_>, options: &MigrateOptions, ended: Ended) -> DryRunEnd {
+    let DryWriter { state, unwritten, .. } = writer;
+    DryRunEnd {
+        plan,
+        records: state.records,
+        objects: state.objects,
+        counts: state.counts,
+        generations: state.generations.into(),
+        stored_bytes: state.stored_bytes,
+        findings_count: unwritten.findings.count,
+        findings: unwritten.findings.first,
+        would_fail: options.strict && state.counts.refused() > 0,
+        stopped: ended == Ended::Stopped,
+    }
+}
+
+/// A writer without a disk.
+struct DryWriter<'a> {
+    root: &'a SourceRoot,
+    state: RunState,
+    unwritten: Unwritten,
+}
+
+impl Writer for DryWriter<'_> {
+    type Output = Converted;
+    type Error = Error;
+    type Commit = NothingToCommit<Error>;
+
+    fn write(&mut self, converted: Converted) -> Result<(), Error> {
+        enter(&mut self.state, self.root, &mut self.unwritten, &converted)
+    }
+
+    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
+        Ok(NothingToCommit::default())
+    }
+}
+
+/// The store that is not made: its keys, and what there is to say.
+struct Unwritten {
+    merged_into: Option<(PathBuf, HashSet<Key>)>,
+    new_keys: HashSet<Key>,
+    findings: FirstFindings,
+}
+
+impl Unwritten {
+    fn new(disk: &dyn Disk, paths: &TargetPaths, options: &MigrateOptions) -> Result<Self, Error> {
+        let mut merged_into = None;
+        if options.placement == Placement::Merge {
+            let mut listed = HashSet::new();
+            for_each_listed(disk, paths.target(), |key| {
+                listed.insert(key);
+                Ok(())
+            })?;
+            merged_into = Some((paths.target().to_path_buf(), listed));
+        }
+        Ok(Self { merged_into, new_keys: HashSet::new(), findings: FirstFindings::default() })
+    }
+
+    fn is_in_target(&self, key: Key) -> Result<bool, Error> {
+        let Some((store, _)) = self.merged_into.as_ref().filter(|(_, listed)| listed.contains(&key)) else {
+            return Ok(false);
+        };
+        match source_identity(&blob_path(store, key)) {
+            Ok(identity) => Ok(identity.is_some()),
+            // A file in place of a shard holds nothing.
+            Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+impl Destination for Unwritten {
+    fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error> {
+        let key = arrival.record.digest;
+        Ok(Placing::Done(if self.is_in_target(key)? {
+            Fate::InTarget
+        } else if self.new_keys.insert(key) {
+            Fate::Migrated
+        } else {
+            Fate::Duplicate
+        }))
+    }
+
+    fn keep(&mut self, _moved: &Moved) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+        self.findings.push(finding);
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! What a migration would read and need.
+
+use std::path::{Path, PathBuf, absolute};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cas::options::MigrateOptions;
+use crate::cas::paths::{TargetPaths, check_apart};
+use crate::cas::source::SourceRoot;
+use crate::cas::source::inventory::Entry;
+use crate::cas::source::location::Shape;
+use crate::cas::source::scan::{Found, ScanSums, scan_watched};
+use crate::cas::state::CHECKPOINT_KIND;
+use crate::durable::{Disk, read_file};
+use crate::migration::plan::{escape_name, plan_digest, unescape_name};
+use crate::migration::{Error, RunDirectory};
+use crate::pipeline::Control;
+
+/// Version of what the plan's digest and the checkpoint speak of.
+const FORMAT_VERSION: u32 = 1;
+/// Space that a file takes beyond its bytes: half a block on average, and its inode.
+const FILE_OVERHEAD_BYTES: u64 = 2048 + 256;
+/// Space that a directory takes.
+const DIRECTORY_BYTES: u64 = 4096 + 256;
+/// A sidecar.
+const SIDECAR_BYTES: u64 = 300;
+/// Rows of index, map, its reverse index and the log of what was moved.
+const ROWS_BYTES: u64 = 301 + 145 + 40 + 128;
+/// Longer plans are none.
+const PLAN_BYTES_MAX: u64 = 1 << 20;
+/// Directories of the v2 layout: two levels of 256.
+const SHARDS: f64 = 65_536.0;
+
+/// What a migration would read and need.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The source: its absolute path, as [`escape_name`] writes it. A rollback finds it there from any directory.
+    pub source: String,
+    /// The target, likewise.
+    pub target: String,
+    /// Names of objects.
+    pub objects: u64,
+    /// The lengths of their blobs.
+    pub object_bytes: u64,
+    /// Sidecars.
+    pub sidecars: u64,
+    /// Names that are neither.
+    pub others: u64,
+    /// Objects by where their files lie.
+    pub layout: Layout,
+    /// Files that the target will have at most.
+    pub target_files: u64,
+    /// Directories that the target will have, as expected for keys that are spread evenly.
+    pub target_directories: u64,
+    /// Bytes that the file system of the target must have left.
+    pub space_needed_bytes: u64,
+    /// Inodes that it must have left.
+    pub inodes_needed: u64,
+    /// The rules, as text.
+    pub policies: String,
+    /// Digest of all of it that decides the result.
+    pub digest: String,
+    /// The same.
+    #[serde(skip)]
+    pub digest_bytes: [u8; 32],
+}
+
+/// Objects by the shape of their paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Layout {
+    /// `<key>`
+    pub flat: u64,
+    /// `AB/<key>`
+    pub one_level: u64,
+    /// `AB/<the other 62 digits>`
+    pub split_name: u64,
+    /// `AB/CD/<key>`
+    pub two_levels: u64,
+}
+
+/// Walks the source and says what a migration would read and need. Writes nothing.
+pub fn plan(
+    source: &Path,
+    paths: &TargetPaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Plan, Error> {
+    look(source, paths, options, control, |_| ()).map(|(_, plan)| plan)
+}
+
+/// As [`plan`], with every object shown to `on_object`, in any order.
+pub fn look(
+    source: &Path,
+    paths: &TargetPaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+    mut on_object: impl FnMut(&Entry),
+) -> Result<(SourceRoot, Plan), Error> {
+    let root = SourceRoot::open(source)?;
+    check_apart(source, paths)?;
+    let scanned = scan_watched(&root, options.parallel_workers.get(), control, |found| {
+        if let Found::Object(entry) = &found {
+            on_object(entry);
+        }
+        Ok(())
+    })?;
+    let sums = scanned.ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let plan = plan_of(&root, paths, &sums, options);
+    Ok((root, plan))
+}
+
+/// The plan for a source that was walked.
+pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options: &MigrateOptions) -> Plan {
+    let policies = options.decisive_text();
+    let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
+    let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
+    let target_directories = directories_expected(sums.objects);
+    let blob_bytes = if options.link { 0 } else { sums.object_bytes };
+    Plan {
+        source: absolute_text(root.path()),
+        target: absolute_text(paths.target()),
+        objects: sums.objects,
+        object_bytes: sums.object_bytes,
+        sidecars: sums.sidecars,
+        others: sums.others,
+        layout: layout_of(sums),
+        target_files: 2 * sums.objects + 1,
+        target_directories,
+        space_needed_bytes: blob_bytes
+            + sums.objects * (SIDECAR_BYTES + 2 * FILE_OVERHEAD_BYTES + ROWS_BYTES)
+            + target_directories * DIRECTORY_BYTES,
+        inodes_needed: 2 * sums.objects + target_directories + 16,
+        policies,
+        digest: blake3::Hash::from_bytes(digest_bytes).to_hex().to_string(),
+        digest_bytes,
+    }
+}
+
+/// The path as it is from any directory; the path itself where there is no current one.
+fn absolute_text(path: &Path) -> String {
+    escape_name(absolute(path).as_deref().unwrap_or(path).as_os_str())
+}
+
+/// Where the source of the run with this plan lies.
+///
+/// # Errors
+/// [`Error::State`] if the plan in `run_directory` is not readable, or is that of another run.
+pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u8; 32]) -> Result<PathBuf, Error> {
+    #[derive(Deserialize)]
+    struct Kept {
+        source: String,
+        digest: String,
+    }
+    let path = run_directory.plan_path();
+    let bytes = read_file(disk, &path, PLAN_BYTES_MAX)?;
+    let kept = serde_json::from_slice::<Kept>(&bytes).ok();
+    let kept = kept.filter(|kept| kept.digest == blake3::Hash::from_bytes(*digest).to_hex().as_str());
+    kept.and_then(|kept| unescape_name(&kept.source)).map(PathBuf::from).ok_or_else(|| Error::State {
+        path,
+        what: "not the plan of the run that the checkpoint speaks of".into(),
+        next: "put back the file, or keep the store that was published".into(),
+        damaged: true,
+    })
+}
+
+/// Objects by where they lie.
+pub fn layout_of(sums: &ScanSums) -> Layout {
+    let count = |shape: Shape| sums.shapes[shape as usize];
+    Layout {
+        flat: count(Shape::Flat),
+        one_level: count(Shape::OneLevel),
+        split_name: count(Shape::SplitName),
+        two_levels: count(Shape::TwoLevels),
+    }
+}
+
+/// Shards that `objects` keys fall into on average, and those above them.
+fn directories_expected(objects: u64) -> u64 {
+    let filled = |shards: f64| shards * (1.0 - (1.0 - 1.0 / shards).powf(objects as f64));
+    (filled(SHARDS) + filled(SHARDS.sqrt())).ceil() as u64 + 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_those_that_keys_fall_into() {
+        assert_eq!(directories_expected(0), 2);
+        assert_eq!(directories_expected(1), 4);
+        let hundred_thousand = directories_expected(100_000);
+        assert!((51_000..52_500).contains(&hundred_thousand), "{hundred_thousand}");
+        assert_eq!(directories_expected(100_000_000), 65_536 + 256 + 2);
+    }
+}

@@ -1,0 +1,277 @@
+//! Taking objects into a v2 store that is in use (spec/requiem.md A8, "target").
+//!
+//! Readers see only what the index lists, so the objects are moved in first and the index is replaced after them: one
+//! step, before which they see the old store and after which the new one.
+
+use std::path::Path;
+
+use crate::cas::format::key::Key;
+use crate::cas::format::record::{ObjectRecord, parse};
+use crate::cas::migrate::object_log::{Fate, for_each_moved};
+use crate::cas::migrate::seal::file_digest;
+use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
+use crate::cas::state::RunState;
+use crate::durable::{Disk, DiskFileSystem, create_directory_durable, read_file, remove_tree, replace_file_with};
+use crate::migration::Error;
+use crate::pipeline::StopToken;
+
+/// Bytes that one step copies.
+const COPY_BYTES: usize = 1 << 20;
+/// The longest tail of an index that is looked into.
+const TAIL_BYTES_MAX: u64 = 64 << 10;
+/// Longer sidecars are none.
+const SIDECAR_BYTES_MAX: u64 = 64 << 10;
+
+/// Copies the whole lines of the store's index. A last line that was cut short is replaced by that of its object, if it
+/// still says which.
+pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let path = store.join(INDEX_NAME);
+    let file = disk.open_for_read(&path)?;
+    let tail_start = torn_tail_start(disk, &path)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut offset = 0;
+    while offset < tail_start {
+        let count = COPY_BYTES.min(usize::try_from(tail_start - offset).unwrap_or(COPY_BYTES));
+        file.read_exact_at(offset, &mut buffer[..count])?;
+        out(&buffer[..count])?;
+        offset += count as u64;
+    }
+    if let Some(record) = torn_record(disk, store)? {
+        let mut line = Vec::with_capacity(320);
+        record.push_json(&mut line);
+        line.push(b'\n');
+        out(&line)?;
+    }
+    Ok(())
+}
+
+/// What the last line of the store's index says, if it was cut short and its object is there all the same.
+pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>, Error> {
+    let path = store.join(INDEX_NAME);
+    let tail_start = torn_tail_start(disk, &path)?;
+    let file = disk.open_for_read(&path)?;
+    let mut tail = vec![0; usize::try_from(file.len()? - tail_start).expect("a tail is short")];
+    file.read_exact_at(tail_start, &mut tail)?;
+    Ok(digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)))
+}
+
+/// Fails if the index of the store is none whose end can be found.
+pub fn check_index(disk: &dyn Disk, store: &Path) -> Result<(), Error> {
+    torn_tail_start(disk, &store.join(INDEX_NAME)).map(|_| ())
+}
+
+/// Where the last line begins if it is not ended, else the length of the file.
+fn torn_tail_start(disk: &dyn Disk, path: &Path) -> Result<u64, Error> {
+    let file = disk.open_for_read(path)?;
+    let len_bytes = file.len()?;
+    let start = len_bytes.saturating_sub(TAIL_BYTES_MAX);
+    let mut tail = vec![0; usize::try_from(len_bytes - start).expect("a tail is short")];
+    file.read_exact_at(start, &mut tail)?;
+    match tail.iter().rposition(|&byte| byte == b'\n') {
+        Some(at) => Ok(start + at as u64 + 1),
+        None if start == 0 => Ok(0),
+        None => Err(Error::Corrupt {
+            path: path.to_path_buf(),
+            offset: start,
+            what: "no line ends in the last 64 KiB".into(),
+            next: "run `haul cas verify --repair` on the target first".into(),
+        }),
+    }
+}
+
+/// The key that a line names, also where the line is cut short behind it.
+fn digest_in(line: &[u8]) -> Option<Key> {
+    let text = line.strip_prefix(br#"{"digest":""#)?;
+    Key::parse(text.get(..64)?).filter(|_| text.get(64) == Some(&b'"'))
+}
+
+fn sidecar_record(disk: &dyn Disk, store: &Path, key: Key) -> Option<ObjectRecord> {
+    disk.kind(&blob_path(store, key)).ok()??;
+    let bytes = read_file(disk, &sidecar_path(store, key), SIDECAR_BYTES_MAX).ok()?;
+    parse(&bytes).ok().map(|parsed| parsed.record).filter(|record| record.digest == key)
+}
+
+/// Moves the staged objects into the target, then the index over its own, which is kept for a rollback. `false`: a stop
+/// was requested; what is moved is not visible yet and is gone on from.
+pub fn publish_merge(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    state: &RunState,
+    file_system: &dyn DiskFileSystem,
+    stop: &StopToken,
+) -> Result<bool, Error> {
+    let sealed = state.index.expect("a store is sealed before it is published");
+    let live_index = paths.target().join(INDEX_NAME);
+    let staged_index = paths.staging().join(INDEX_NAME);
+    if disk.kind(&staged_index)?.is_none() {
+        if file_digest(disk, &live_index)? != Some((sealed.digest, sealed.len_bytes)) {
+            return Err(Error::State {
+                path: staged_index,
+                what: "the sealed index is gone and the target has another".into(),
+                next: "start over with --restart".into(),
+                damaged: true,
+            });
+        }
+        // The index was renamed, and the run died before it could say so, perhaps before that was durable.
+        disk.sync_directory(paths.target())?;
+        return Ok(remove_tree(disk, &paths.staging()).map(|()| true)?);
+    }
+    check_index_kept(disk, paths)?;
+    keep_index(disk, paths)?;
+    let complete = for_each_moved(disk, &paths.moved(), state.objects, |moved| {
+        if moved.fate == Fate::Migrated {
+            move_in(disk, paths, moved.record.digest)?;
+        }
+        Ok(!stop.is_requested())
+    })?;
+    if !complete {
+        return Ok(false);
+    }
+    // Objects and their directories before the line that speaks of them.
+    file_system.sync()?;
+    disk.rename(&staged_index, &live_index)?;
+    disk.sync_directory(paths.target())?;
+    remove_tree(disk, &paths.staging())?;
+    Ok(true)
+}
+
+/// Fails unless the sealed index begins with the whole lines that the target's has now: what was put there since would
+/// be lost.
+fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+    let (live_path, staged_path) = (paths.target().join(INDEX_NAME), paths.staging().join(INDEX_NAME));
+    let changed = || Error::State {
+        path: live_path.clone(),
+        what: "it was written to since the run read it".into(),
+        next: "stop whatever writes to the target, then start over with --restart".into(),
+        damaged: false,
+    };
+    let (live, staged) = (disk.open_for_read(&live_path)?, disk.open_for_read(&staged_path)?);
+    let len_bytes = torn_tail_start(disk, &live_path)?;
+    if staged.len()? < len_bytes {
+        return Err(changed());
+    }
+    let (mut of_live, mut of_staged) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
+    let mut offset = 0;
+    while offset < len_bytes {
+        let count = COPY_BYTES.min(usize::try_from(len_bytes - offset).unwrap_or(COPY_BYTES));
+        live.read_exact_at(offset, &mut of_live[..count])?;
+        staged.read_exact_at(offset, &mut of_staged[..count])?;
+        if of_live[..count] != of_staged[..count] {
+            return Err(changed());
+        }
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+/// Keeps the target's index as it was before the merge.
+fn keep_index(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+    let kept = paths.index_before();
+    if disk.kind(&kept)?.is_some() {
+        return Ok(());
+    }
+    copy_file(disk, &paths.target().join(INDEX_NAME), &kept)
+}
+
+/// True if the target has the index that it had before the merge.
+pub fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
+    let before = file_digest(disk, &paths.index_before())?;
+    Ok(before.is_some() && before == file_digest(disk, &paths.target().join(INDEX_NAME))?)
+}
+
+/// Copies a file with its permission bits durably, in one step.
+pub fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+    let source = disk.open_for_read(from)?;
+    let len_bytes = source.len()?;
+    replace_file_with(disk, to, Some(disk.mode(from)?), |file| {
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut offset = 0;
+        while offset < len_bytes {
+            let count = COPY_BYTES.min(usize::try_from(len_bytes - offset).unwrap_or(COPY_BYTES));
+            source.read_exact_at(offset, &mut buffer[..count])?;
+            file.write_all_at(offset, &buffer[..count])?;
+            offset += count as u64;
+        }
+        Ok::<_, Error>(())
+    })
+}
+
+/// Moves one object; what an attempt before moved is not missed. What the target has under its names is in no line of the
+/// index: a writer died before it came to that, and what it left is replaced.
+fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> {
+    let staging = paths.staging();
+    for (from, to) in [
+        (blob_path(&staging, key), blob_path(paths.target(), key)),
+        (sidecar_path(&staging, key), sidecar_path(paths.target(), key)),
+    ] {
+        if disk.kind(&from)?.is_some() {
+            create_shards(disk, paths.target(), &to)?;
+            disk.rename(&from, &to)?;
+        } else if disk.kind(&to)?.is_none() {
+            return Err(Error::State {
+                path: from,
+                what: "the staged object is gone".into(),
+                next: "start over with --restart".into(),
+                damaged: true,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn create_shards(disk: &dyn Disk, store: &Path, object: &Path) -> Result<(), Error> {
+    let inner = object.parent().expect("an object lies in its shards");
+    if disk.kind(inner)?.is_none() {
+        debug_assert!(inner.starts_with(store));
+        create_directory_durable(disk, inner)?;
+    }
+    Ok(())
+}
+
+/// Puts the index from before a merge back, then takes the objects of the merge out of the target again, durably. Run
+/// again after a crash at any point, it completes.
+pub fn withdraw_merge(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    state: &RunState,
+    file_system: &dyn DiskFileSystem,
+) -> Result<(), Error> {
+    // First the index: no reader is led to an object that is gone.
+    copy_file(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
+    remove_merged(disk, paths, state, file_system)
+}
+
+/// Takes the objects of a merge out of the target again, durably.
+pub fn remove_merged(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    state: &RunState,
+    file_system: &dyn DiskFileSystem,
+) -> Result<(), Error> {
+    for_each_moved(disk, &paths.moved(), state.objects, |moved| {
+        if moved.fate == Fate::Migrated {
+            let key = moved.record.digest;
+            for path in [sidecar_path(paths.target(), key), blob_path(paths.target(), key)] {
+                if disk.kind(&path)?.is_some() {
+                    disk.remove_file(&path)?;
+                }
+            }
+            remove_empty_shards(disk, &blob_path(paths.target(), key))?;
+        }
+        Ok(true)
+    })?;
+    Ok(file_system.sync()?)
+}
+
+fn remove_empty_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {
+    for directory in object.ancestors().skip(1).take(2) {
+        if disk.kind(directory)?.is_none() {
+            continue;
+        }
+        if !disk.list(directory)?.is_empty() {
+            return Ok(());
+        }
+        disk.remove_directory(directory)?;
+    }
+    Ok(())
+}

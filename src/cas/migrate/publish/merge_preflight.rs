@@ -1,0 +1,61 @@
+//! The look at a store before anything is merged into it (spec/requiem.md A8): what is wrong there is not to be taken for
+//! the migration's doing afterwards.
+
+use std::sync::Arc;
+
+use super::merge::torn_record;
+use crate::cas::options::MigrateOptions;
+use crate::cas::paths::TargetPaths;
+use crate::cas::verify::run::verify_held;
+use crate::cas::verify::{FaultKind, VerifyEnd, VerifyRequest};
+use crate::durable::Disk;
+use crate::migration::Error;
+use crate::pipeline::Control;
+
+/// Errors that a torn line of the index amounts to: the tear, the line itself, and its object that is not listed.
+const TORN_ERRORS_MAX: u64 = 3;
+
+/// Verifies the target, under the lock. `false`: a stop was requested. A target on a simulated disk is not looked at: it
+/// is nowhere that could be read.
+///
+/// # Errors
+/// [`Error::Verification`] if anything is wrong but the end of the index, which the merge mends.
+pub fn check_before_merge(
+    disk: &Arc<dyn Disk>,
+    paths: &TargetPaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<bool, Error> {
+    if !disk.is_system() {
+        return Ok(true);
+    }
+    let end = verify_held(disk, paths, paths.target(), &VerifyRequest::WHOLE, options, control)?;
+    if end.stopped {
+        return Ok(false);
+    }
+    if end.errors > 0 && !is_only_torn(&end, &**disk, paths)? {
+        let first = end.faults.first().map_or_else(String::new, |fault| format!("; {}: {}", fault.path, fault.text));
+        return Err(Error::Verification {
+            what: format!("{} has {} errors{first}", paths.target().display(), end.errors),
+            next: format!(
+                "look at them with `haul cas verify {0}`, mend what can be mended with `haul cas verify --repair {0}`",
+                paths.target().display()
+            ),
+        });
+    }
+    Ok(true)
+}
+
+/// True if all errors come from a last line that was cut short, and the merge can write that line whole.
+fn is_only_torn(end: &VerifyEnd, disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
+    let torn = end.faults.iter().find(|fault| fault.kind == FaultKind::IndexTorn);
+    let Some(torn) = torn.filter(|_| end.errors <= TORN_ERRORS_MAX) else { return Ok(false) };
+    let key = torn_record(disk, paths.target())?.map(|record| record.digest);
+    let mut errors = end.faults.iter().filter(|fault| fault.is_error());
+    Ok(errors.all(|fault| match fault.kind {
+        FaultKind::IndexTorn => true,
+        FaultKind::IndexForeignLine => fault.path == torn.path,
+        FaultKind::NotIndexed => fault.key.is_some() && fault.key == key,
+        _ => false,
+    }))
+}

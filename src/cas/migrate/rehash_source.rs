@@ -1,0 +1,126 @@
+//! Reads a source again and chains what it finds, to be compared with what a migration found.
+
+use super::source_chain::{ABSENT, CHAIN_START, Link, chain};
+use crate::cas::format::digest::blake3_key;
+use crate::cas::format::key::{Algorithm, Key};
+use crate::cas::options::{Compress, MigrateOptions};
+use crate::cas::source::identify::hash_stored;
+use crate::cas::source::inventory::{Entry, EntryKind};
+use crate::cas::source::read::{open_blob, read_blob, read_sidecar};
+use crate::cas::source::reader::{Batch, INLINE_BYTES_MAX, SourceReader};
+use crate::cas::source::walk::Walked;
+use crate::cas::source::{Item, SourceRoot};
+use crate::migration::Error;
+use crate::pipeline::{Control, Converter, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+
+/// What a source is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// Objects that were read, whether they can be migrated or not.
+    pub objects: u64,
+    /// The lengths of their blobs.
+    pub bytes: u64,
+    /// The chain over them, as [`chain`] makes it.
+    pub chain: [u8; 32],
+}
+
+/// Reads every object of the source that was walked. `Ok(None)`: a stop was requested.
+///
+/// # Errors
+/// [`Error::SourceChanged`] if names came or went meanwhile.
+pub fn prove(
+    root: &SourceRoot,
+    walked: Walked,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Option<Proof>, Error> {
+    let Walked { sums, inventory, .. } = walked;
+    let reader = SourceReader::new(inventory, 0, options.batch_records, Compress::AsStored)?;
+    let mut chained = Chained(Proof { objects: 0, bytes: 0, chain: CHAIN_START });
+    let engine = Options { checkpoint_interval_records: u64::MAX, ..options.engine() };
+    control.observer.observe(&Event::PhaseStarted {
+        phase: Phase::Rollback,
+        records_expected: Some(sums.objects),
+        bytes_expected: Some(sums.object_bytes),
+    });
+    let ended = run(reader, &LinkConverter { root }, &mut chained, &engine, control);
+    control.observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
+    if ended? == Ended::Stopped {
+        return Ok(None);
+    }
+    sums.check_unchanged(root)?;
+    Ok(Some(chained.0))
+}
+
+/// Finds what each object contributes to the chain, as the conversion of a migration does.
+struct LinkConverter<'a> {
+    root: &'a SourceRoot,
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+struct LinkScratch {
+    blob: Vec<u8>,
+    sidecar: Vec<u8>,
+}
+
+impl Converter for LinkConverter<'_> {
+    type Batch = Batch;
+    type Output = Vec<(Entry, Link)>;
+    type Scratch = LinkScratch;
+    type Error = Error;
+
+    fn convert(&self, scratch: &mut LinkScratch, batch: Batch) -> Result<Vec<(Entry, Link)>, Error> {
+        let links = batch.items.iter().filter_map(|item| match item {
+            Item::Object { entry, has_sidecar } => Some((*entry, self.link(scratch, entry, *has_sidecar))),
+            Item::LoneSidecar(_) => None,
+        });
+        Ok(links.collect())
+    }
+}
+
+impl LinkConverter<'_> {
+    fn link(&self, scratch: &mut LinkScratch, entry: &Entry, has_sidecar: bool) -> Link {
+        if entry.kind != EntryKind::File {
+            return Link { stored: ABSENT, sidecar: ABSENT };
+        }
+        let sidecar = match has_sidecar.then(|| read_sidecar(self.root, &entry.location, &mut scratch.sidecar)) {
+            Some(Ok(())) => blake3_key(&scratch.sidecar),
+            Some(Err(_)) | None => ABSENT,
+        };
+        Link { stored: self.stored(&mut scratch.blob, entry).unwrap_or(ABSENT), sidecar }
+    }
+
+    /// The hash of the blob, `None` if its bytes cannot be had.
+    fn stored(&self, buffer: &mut Vec<u8>, entry: &Entry) -> Option<Key> {
+        if entry.len_bytes > INLINE_BYTES_MAX {
+            let blob = open_blob(self.root, entry).ok()?;
+            return hash_stored(&blob, &[Algorithm::Blake3]).ok()?.get(Algorithm::Blake3);
+        }
+        buffer.clear();
+        read_blob(self.root, entry, buffer).ok()?;
+        Some(blake3_key(buffer))
+    }
+}
+
+/// Chains the links in the order of the source.
+struct Chained(Proof);
+
+impl Writer for Chained {
+    type Output = Vec<(Entry, Link)>;
+    type Error = Error;
+    type Commit = NothingToCommit<Error>;
+
+    fn write(&mut self, links: Vec<(Entry, Link)>) -> Result<(), Error> {
+        for (entry, link) in &links {
+            self.0.objects += 1;
+            self.0.bytes += entry.len_bytes;
+            self.0.chain = chain(&self.0.chain, entry, link);
+        }
+        Ok(())
+    }
+
+    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
+        Ok(NothingToCommit::default())
+    }
+}

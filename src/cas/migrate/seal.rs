@@ -1,0 +1,193 @@
+//! Makes the index and the map from the log of what was moved, and all of it durable. Everything here is made anew when
+//! it runs again.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::object_log::{Fate, for_each_moved};
+use crate::cas::format::key::Key;
+use crate::cas::format::record::{Encoding, ObjectRecord};
+use crate::cas::map::{MapRow, MapWriter};
+use crate::cas::options::{Durability, MigrateOptions, Placement};
+use crate::cas::paths::{INDEX_NAME, TargetPaths};
+use crate::cas::state::{RunState, SealedIndex};
+use crate::durable::{Disk, DiskFile, DiskFileSystem, create_directory_durable, remove_tree};
+use crate::migration::{Error, OutcomeCounts};
+use crate::pipeline::{Control, Event, SortedRuns};
+
+/// Length of a record of the index's sort: key, blob's hash, encoding, sizes, created at.
+const INDEX_ROW_BYTES: usize = 32 + 32 + 1 + 8 + 8 + 8;
+/// Text that one write takes.
+const WRITE_BYTES: usize = 1 << 20;
+/// Rows between two looks at the stop.
+const ROWS_PER_STEP: u64 = 16_384;
+
+/// What sealing needs.
+pub struct SealInput<'a> {
+    /// The disk of the target.
+    pub disk: &'a Arc<dyn Disk>,
+    /// Where everything lies.
+    pub paths: &'a TargetPaths,
+    /// The run, all of its objects moved.
+    pub state: &'a RunState,
+    /// Settings.
+    pub options: &'a MigrateOptions,
+    /// The file system of the target.
+    pub file_system: &'a dyn DiskFileSystem,
+    /// Stop and events.
+    pub control: &'a Control<'a>,
+}
+
+/// Seals the staged store. `Ok(None)`: a stop was requested.
+pub fn seal(input: &SealInput<'_>) -> Result<Option<SealedIndex>, Error> {
+    input.state.counts.check_sum(input.state.records)?;
+    let SealInput { disk, paths, .. } = input;
+    let scratch = paths.scratch();
+    remove_tree(&***disk, &scratch)?;
+    let sort_directory = scratch.join("index");
+    create_directory_durable(&***disk, &sort_directory)?;
+    let memory_bytes = (input.options.memory_budget_bytes / 2).max(input.options.sort_memory_bytes_min);
+    let mut rows = SortedRuns::<INDEX_ROW_BYTES>::new(Arc::clone(disk), sort_directory, memory_bytes);
+    let mut map = MapWriter::new(Arc::clone(disk), &scratch.join("map"), memory_bytes)?;
+    if !collect(input, &mut rows, &mut map)? {
+        return Ok(None);
+    }
+    let Some(index) = write_index(input, rows)? else { return Ok(None) };
+    if map.finish(&paths.map(), input.control.stop)?.is_none() {
+        return Ok(None);
+    }
+    remove_tree(&***disk, &scratch)?;
+    remove_tree(&***disk, &paths.incoming())?;
+    if index.rows != input.state.counts.migrated {
+        let what = format!("{} objects were migrated, the index has {}", input.state.counts.migrated, index.rows);
+        return Err(Error::Accounting { what });
+    }
+    if input.options.durability != Durability::None {
+        input.file_system.sync()?;
+    }
+    Ok(Some(index))
+}
+
+fn collect(input: &SealInput<'_>, rows: &mut SortedRuns<INDEX_ROW_BYTES>, map: &mut MapWriter) -> Result<bool, Error> {
+    let mut taken = 0_u64;
+    for_each_moved(&**input.disk, &input.paths.moved(), input.state.objects, |moved| {
+        if moved.fate == Fate::Migrated {
+            rows.push(index_row(&moved.record))?;
+        }
+        if moved.fate != Fate::Refused {
+            let (new_key, size) = (moved.record.digest, moved.record.original_size);
+            map.push(MapRow { old_key: moved.old_key, old_algorithm: moved.algorithm, new_key, size })?;
+        }
+        taken += 1;
+        if taken.is_multiple_of(ROWS_PER_STEP) {
+            report_progress(input.control, ROWS_PER_STEP);
+        }
+        Ok(!(taken.is_multiple_of(ROWS_PER_STEP) && input.control.stop.is_requested()))
+    })
+}
+
+fn report_progress(control: &Control<'_>, records: u64) {
+    control.observer.observe(&Event::BatchWritten { records, source_bytes: 0, budget_in_use_bytes: 0 });
+}
+
+fn index_row(record: &ObjectRecord) -> [u8; INDEX_ROW_BYTES] {
+    let mut row = [0; INDEX_ROW_BYTES];
+    row[..32].copy_from_slice(&record.digest.0);
+    row[32..64].copy_from_slice(&record.stored_blob_hash.0);
+    row[64] = record.encoding as u8;
+    for (at, number) in [(65, record.original_size), (73, record.stored_size), (81, record.created_at)] {
+        row[at..at + 8].copy_from_slice(&number.to_le_bytes());
+    }
+    row
+}
+
+fn record_of(row: &[u8; INDEX_ROW_BYTES]) -> ObjectRecord {
+    let key = |at: usize| Key(row[at..at + 32].try_into().expect("32 bytes"));
+    let number = |at: usize| u64::from_le_bytes(row[at..at + 8].try_into().expect("8 bytes"));
+    ObjectRecord {
+        digest: key(0),
+        encoding: Encoding::from_number(row[64]).expect("the sort gives back what it was given"),
+        original_size: number(65),
+        stored_size: number(73),
+        stored_blob_hash: key(32),
+        created_at: number(81),
+    }
+}
+
+fn write_index(input: &SealInput<'_>, rows: SortedRuns<INDEX_ROW_BYTES>) -> Result<Option<SealedIndex>, Error> {
+    let mut out = IndexFile::create(&**input.disk, &input.paths.staging().join(INDEX_NAME))?;
+    if input.options.placement == Placement::Merge {
+        super::publish::merge::copy_index(&**input.disk, input.paths.target(), |bytes| out.push_bytes(bytes))?;
+    }
+    let mut rows = rows.finish()?;
+    let mut written = 0_u64;
+    while let Some(row) = rows.next()? {
+        out.push(&record_of(&row))?;
+        written += 1;
+        if written.is_multiple_of(ROWS_PER_STEP) && input.control.stop.is_requested() {
+            return Ok(None);
+        }
+    }
+    out.finish(written).map(Some)
+}
+
+/// An index that is being written.
+pub(crate) struct IndexFile {
+    file: Arc<dyn DiskFile>,
+    buffer: Vec<u8>,
+    written_bytes: u64,
+    hasher: blake3::Hasher,
+}
+
+impl IndexFile {
+    pub(crate) fn create(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
+        match disk.remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+        let buffer = Vec::with_capacity(WRITE_BYTES + 1024);
+        Ok(Self { file: disk.create_file(path)?, buffer, written_bytes: 0, hasher: blake3::Hasher::new() })
+    }
+
+    pub(crate) fn push(&mut self, record: &ObjectRecord) -> Result<(), Error> {
+        record.push_json(&mut self.buffer);
+        self.push_bytes(b"\n")
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.file.write_all_at(self.written_bytes, &self.buffer)?;
+        self.hasher.update(&self.buffer);
+        self.written_bytes += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self, rows: u64) -> Result<SealedIndex, Error> {
+        self.flush()?;
+        Ok(SealedIndex { rows, len_bytes: self.written_bytes, digest: *self.hasher.finalize().as_bytes() })
+    }
+}
+
+/// BLAKE3 of a file and its length; `None` if there is none.
+pub fn file_digest(disk: &dyn Disk, path: &Path) -> Result<Option<([u8; 32], u64)>, Error> {
+    if disk.kind(path)?.is_none() {
+        return Ok(None);
+    }
+    let file = disk.open_for_read(path)?;
+    let (len_bytes, mut hasher) = (file.len()?, blake3::Hasher::new());
+    let mut buffer = vec![0; WRITE_BYTES];
+    let mut offset = 0;
+    while offset < len_bytes {
+        let count = buffer.len().min(usize::try_from(len_bytes - offset).unwrap_or(usize::MAX));
+        file.read_exact_at(offset, &mut buffer[..count])?;
+        hasher.update(&buffer[..count]);
+        offset += count as u64;
+    }
+    Ok(Some((*hasher.finalize().as_bytes(), len_bytes)))
+}

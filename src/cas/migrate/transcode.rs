@@ -1,0 +1,223 @@
+//! Gives an object's blob another encoding on its way (spec/requiem.md A7). The key stays: it is the content's.
+
+use std::io::{Read, Write};
+use std::ops::Range;
+
+use super::convert::{Blob, ConvertScratch, ObjectConverter};
+use super::large_blobs::{Bytes, BytesReader, FileWriter, ReadFault};
+use crate::cas::format::digest::{CAS_PREFIX, ContentHasher, blake3_key};
+use crate::cas::format::frame::{DecodeError, compress_stream, decode};
+use crate::cas::format::key::{Algorithm, Key};
+use crate::cas::format::record::{Encoding, ObjectRecord};
+use crate::cas::options::Compress;
+use crate::cas::source::reader::INLINE_BYTES_MAX;
+use crate::durable::DiskError;
+use crate::migration::Error;
+
+/// What a batch may grow to beyond the memory that it was admitted with.
+const OVERDRAFT_BYTES: u64 = 8 << 20;
+
+/// Recodes an object whose stored bytes are `stored`, to the end of `bytes`. The new blob takes their place if the
+/// content is small and the batch has the memory, else it goes through a file. `place` is the object's number and the
+/// memory that its batch was admitted with.
+pub fn recode(
+    converter: &ObjectConverter<'_>,
+    scratch: &mut ConvertScratch,
+    bytes: &mut Vec<u8>,
+    stored: Range<usize>,
+    record: ObjectRecord,
+    place: (u64, u64),
+) -> Result<(ObjectRecord, Blob), Error> {
+    let (number, memory_bytes) = place;
+    if record.original_size > INLINE_BYTES_MAX - CAS_PREFIX.len() as u64 {
+        let blob = bytes.split_off(stored.start);
+        return recode_large(converter, &blob, record, number);
+    }
+    let mut blob = Vec::new();
+    let content = match record.encoding {
+        Encoding::Identity => &bytes[stored.clone()],
+        Encoding::Zstd => &scratch.identify.decoded[CAS_PREFIX.len()..],
+    };
+    let encoding = match converter.compress {
+        Compress::Zstd(level) => {
+            scratch.compressor.compress(content, level, &mut blob);
+            Encoding::Zstd
+        }
+        Compress::AsStored | Compress::Identity => {
+            blob.extend_from_slice(content);
+            Encoding::Identity
+        }
+    };
+    bytes.truncate(stored.start);
+    let record =
+        ObjectRecord { encoding, stored_size: blob.len() as u64, stored_blob_hash: blake3_key(&blob), ..record };
+    Ok((record, keep(converter, bytes, &blob, number, memory_bytes)?))
+}
+
+/// Puts a new blob behind the others of its batch or, where they have grown beyond the memory of the batch, into a file.
+fn keep(
+    converter: &ObjectConverter<'_>,
+    bytes: &mut Vec<u8>,
+    blob: &[u8],
+    number: u64,
+    memory_bytes: u64,
+) -> Result<Blob, Error> {
+    let start = bytes.len();
+    if (start + blob.len()) as u64 <= memory_bytes + OVERDRAFT_BYTES {
+        bytes.extend_from_slice(blob);
+        return Ok(Blob::Bytes(start..bytes.len()));
+    }
+    let Some(intake) = converter.intake else { return Ok(Blob::Hashed) };
+    let placed = intake.create(number)?;
+    placed.file.write_all_at(0, blob)?;
+    Ok(Blob::Placed { path: placed.path, method: None })
+}
+
+/// Recodes an object through a file, from bytes of any length.
+pub fn recode_large(
+    converter: &ObjectConverter<'_>,
+    stored: &dyn Bytes,
+    record: ObjectRecord,
+    number: u64,
+) -> Result<(ObjectRecord, Blob), Error> {
+    let placed = converter.intake.map(|intake| intake.create(number)).transpose()?;
+    let mut out = Hashing {
+        hasher: ContentHasher::new(&[Algorithm::Blake3]),
+        file: placed.as_ref().map(|placed| FileWriter::new(&*placed.file)),
+    };
+    let encoding = match converter.compress {
+        Compress::Zstd(level) => {
+            compress(stored, &record, level, &mut out)?;
+            Encoding::Zstd
+        }
+        Compress::AsStored | Compress::Identity => {
+            write_content(stored, &record, &mut out)?;
+            Encoding::Identity
+        }
+    };
+    let (stored_size, stored_blob_hash) = out.finish()?;
+    let blob = placed.map_or(Blob::Hashed, |placed| Blob::Placed { path: placed.path, method: None });
+    Ok((ObjectRecord { encoding, stored_size, stored_blob_hash, ..record }, blob))
+}
+
+/// Hashes what goes by and writes it, if it is to be kept.
+struct Hashing<'a> {
+    hasher: ContentHasher,
+    file: Option<FileWriter<'a>>,
+}
+
+impl Hashing<'_> {
+    fn finish(mut self) -> Result<(u64, Key), Error> {
+        self.flush().map_err(|_| self.error())?;
+        let digests = self.hasher.finish();
+        Ok((digests.len_bytes, digests.get(Algorithm::Blake3).expect("it was asked for")))
+    }
+
+    /// Why a write failed.
+    fn error(&mut self) -> Error {
+        match self.file.as_mut().and_then(|file| file.fault.take()) {
+            Some(error) => Error::Disk(error),
+            None => Error::Accounting { what: "a blob that was identified does not decode again".into() },
+        }
+    }
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.hasher.update(bytes);
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+fn write_content(stored: &dyn Bytes, record: &ObjectRecord, out: &mut Hashing<'_>) -> Result<(), Error> {
+    let mut reader = reader(stored)?;
+    let mut frame = Vec::new();
+    let result = match record.encoding {
+        Encoding::Identity => std::io::copy(&mut reader, out).map(|_| ()).map_err(DecodeError::Io),
+        Encoding::Zstd => decode(&mut reader, &mut frame, |piece| out.write_all(piece)).map(|_| ()),
+    };
+    result.map_err(|_| read_error(&mut reader).unwrap_or_else(|| out.error()))
+}
+
+fn compress(stored: &dyn Bytes, record: &ObjectRecord, level: i32, out: &mut Hashing<'_>) -> Result<(), Error> {
+    let mut reader = reader(stored)?;
+    let result = match record.encoding {
+        Encoding::Identity => compress_stream(&mut reader, record.original_size, level, &mut *out),
+        Encoding::Zstd => {
+            // No library turns the decoder inside out; two ends of a pipe in memory do.
+            let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(2);
+            std::thread::scope(|scope| {
+                let decoding = scope.spawn(|| {
+                    let sender = sender;
+                    let mut frame = Vec::new();
+                    decode(&mut reader, &mut frame, |piece| sender.send(piece.to_vec())).map(|_| ())
+                });
+                let pieces = Pieces { receiver, piece: Vec::new(), taken: 0 };
+                let compressed = compress_stream(pieces, record.original_size, level, &mut *out);
+                let decoded = decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                match (compressed, decoded) {
+                    (Ok(bytes), Ok(())) => Ok(bytes),
+                    (Err(error), _) => Err(error),
+                    (_, Err(error)) => Err(std::io::Error::other(error.to_string())),
+                }
+            })
+        }
+    };
+    result.map(|_| ()).map_err(|_| read_error(&mut reader).unwrap_or_else(|| out.error()))
+}
+
+/// Content that another thread decodes.
+struct Pieces {
+    receiver: crossbeam_channel::Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    taken: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.taken == self.piece.len() {
+            let Ok(piece) = self.receiver.recv() else { return Ok(0) };
+            (self.piece, self.taken) = (piece, 0);
+        }
+        let count = buffer.len().min(self.piece.len() - self.taken);
+        buffer[..count].copy_from_slice(&self.piece[self.taken..self.taken + count]);
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+fn reader(stored: &dyn Bytes) -> Result<BytesReader<'_>, Error> {
+    Ok(BytesReader::new(stored)?)
+}
+
+fn read_error(reader: &mut BytesReader<'_>) -> Option<Error> {
+    reader.fault.take().map(Error::from)
+}
+
+/// Bytes that are in memory.
+impl Bytes for Vec<u8> {
+    fn len_bytes(&self) -> Result<u64, ReadFault> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadFault> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        match self.get(start..start.saturating_add(buffer.len())) {
+            Some(bytes) => {
+                buffer.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => {
+                let end = std::io::ErrorKind::UnexpectedEof.into();
+                Err(ReadFault::Target(DiskError::new("read", std::path::Path::new("a blob in memory"), end)))
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The walk through a source into an inventory, as a migration and whoever proves or foretells it take it.
+
+use std::path::PathBuf;
+
+use super::inventory::{EntryKind, InventoryBuilder};
+use super::scan::{Found, ScanSums, scan_watched};
+use super::{Inventory, SourceRoot};
+use crate::cas::outcome::Outcome;
+use crate::migration::plan::escape_name;
+use crate::migration::{Error, Finding, Severity};
+use crate::pipeline::Control;
+
+/// What a walk gave.
+pub struct Walked {
+    /// Sums over the source.
+    pub sums: ScanSums,
+    /// Its objects.
+    pub inventory: Inventory,
+    /// An object that is a file with content, if there is one.
+    pub sample: Option<PathBuf>,
+}
+
+/// A name that is no object's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// What there is to say of it.
+    pub finding: Finding,
+}
+
+/// Walks the source. Objects and sidecars go into the inventory, all other names to `on_other`. `Ok(None)`: a stop was
+/// requested.
+pub fn walk(
+    root: &SourceRoot,
+    mut builder: InventoryBuilder,
+    workers: usize,
+    control: &Control<'_>,
+    mut on_other: impl FnMut(Other) -> Result<(), Error>,
+) -> Result<Option<Walked>, Error> {
+    let mut sample = None;
+    let scanned = scan_watched(root, workers, control, |found| match found {
+        Found::Object(entry) => {
+            if sample.is_none() && entry.kind == EntryKind::File && entry.len_bytes > 0 {
+                sample = Some(root.blob(&entry.location));
+            }
+            Ok(builder.push_object(&entry)?)
+        }
+        Found::Sidecar(location) => Ok(builder.push_sidecar(&location)?),
+        Found::Skipped { path, reason } => {
+            let text = format!("no object: {}", reason.text());
+            on_other(other(Outcome::Skipped(reason), Severity::Note, path, text))
+        }
+        Found::Refused { path, reason, text } => {
+            on_other(other(Outcome::Refused(reason), Severity::Refused, path, text))
+        }
+    })?;
+    let Some(sums) = scanned else { return Ok(None) };
+    Ok(Some(Walked { sums, inventory: builder.finish()?, sample }))
+}
+
+fn other(outcome: Outcome, severity: Severity, path: PathBuf, reason: String) -> Other {
+    let file = escape_name(path.as_os_str());
+    let finding = Finding { severity, file, offset: 0, length: 0, reason, id: None, sequence: None, related: None };
+    Other { outcome, finding }
+}

@@ -1,0 +1,163 @@
+//! Puts one object into a v2 store, durable on return (spec/requiem.md A2, A4).
+//!
+//! In this order: the lock that everything takes which writes to the store ([`StorePaths::run_directory`]); an empty
+//! index and the directories of a store that is new; the content under a temporary name, hashed on the way; sync,
+//! rename to the blob, sync of its directory; the same for the sidecar; the line at the end of the index, sync. A crash
+//! leaves an object that the same put completes.
+//!
+//! Temporary files are `objects/.tmp_0` to `.tmp_2`: one put at a time writes, so what a dead one left has a name that
+//! the next one knows and removes.
+
+mod append;
+mod existing;
+mod incoming;
+mod prepare;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use self::append::{append_line, look_into_index};
+use self::existing::existing_object;
+use self::incoming::{Incoming, receive};
+use self::prepare::{check_store, create_store};
+use super::paths::StorePaths;
+use crate::cas::format::record::ObjectRecord;
+use crate::cas::options::Compress;
+use crate::durable::{Disk, DiskError, create_directory_durable, write_synced_file};
+use crate::migration::Error;
+
+/// How an object is put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutOptions {
+    /// How the blob of a new object is encoded; [`Compress::AsStored`] is as the content comes, which is identity.
+    pub compress: Compress,
+    /// Unix seconds for the sidecar of a new object; 0: not known.
+    pub created_at: u64,
+}
+
+/// What a put found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PutEnd {
+    /// The object, as the store has it now. One that was there keeps its encoding and its time.
+    #[serde(flatten)]
+    pub record: ObjectRecord,
+    /// False if the blob was there, and sound.
+    pub blob_written: bool,
+    /// False if the sidecar was there, and right.
+    pub sidecar_written: bool,
+    /// False if the index knew the object as it is.
+    pub index_line_written: bool,
+    /// True if the index ended without a newline and got it.
+    pub index_tail_ended: bool,
+}
+
+/// Puts all of `content`, which `name` names in errors, into the store in `root`. A store that does not exist is made.
+///
+/// # Errors
+/// [`Error::Conflict`] if the key stands for other content, [`Error::Usage`] if `root` is something else than a store,
+/// [`Error::Verification`] if it has objects and no index, [`Error::Locked`] if another run writes to it.
+pub fn put(
+    disk: &dyn Disk,
+    root: &Path,
+    content: &mut dyn Read,
+    name: &Path,
+    options: PutOptions,
+) -> Result<PutEnd, Error> {
+    let paths = StorePaths::new(root);
+    check_store(disk, &paths)?;
+    let run = paths.run_directory()?;
+    run.create(disk)?;
+    let _lock = run.lock(disk)?;
+    check_store(disk, &paths)?;
+    create_store(disk, &paths)?;
+    remove_temporary_files(disk, &paths)?;
+    let end = receive(disk, &Temporary::Content.path(&paths), content, name)
+        .and_then(|incoming| put_received(disk, &paths, &incoming, options));
+    match end {
+        Ok(end) => remove_temporary_files(disk, &paths).map(|()| end).map_err(Error::from),
+        Err(error) => {
+            // What went wrong matters more than what is left of it, which the next put removes.
+            let _ = remove_temporary_files(disk, &paths);
+            Err(error)
+        }
+    }
+}
+
+/// The files in which a part of the object grows.
+#[derive(Clone, Copy)]
+enum Temporary {
+    Content,
+    Compressed,
+    Sidecar,
+}
+
+impl Temporary {
+    fn path(self, paths: &StorePaths) -> PathBuf {
+        paths.objects().join(format!(".tmp_{}", self as u8))
+    }
+}
+
+fn remove_temporary_files(disk: &dyn Disk, paths: &StorePaths) -> Result<(), DiskError> {
+    for temporary in [Temporary::Content, Temporary::Compressed, Temporary::Sidecar] {
+        let path = temporary.path(paths);
+        if disk.kind(&path)?.is_some() {
+            disk.remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_received(
+    disk: &dyn Disk,
+    paths: &StorePaths,
+    incoming: &Incoming,
+    options: PutOptions,
+) -> Result<PutEnd, Error> {
+    let tail = look_into_index(disk, &paths.index(), incoming.key)?;
+    let (record, blob_written, sidecar_written) = match existing_object(disk, paths, incoming, &tail, options)? {
+        Some(existing) => (existing.record, false, !existing.sidecar_is_right),
+        None => (write_blob(disk, paths, incoming, options)?, true, true),
+    };
+    if sidecar_written {
+        write_sidecar(disk, paths, &record)?;
+    }
+    // Also of an object that was there: whoever wrote it may have died before.
+    create_directory_durable(disk, &paths.shard(record.digest))?;
+    disk.sync_directory(&paths.shard(record.digest))?;
+    let index_line_written = append_line(disk, &paths.index(), &tail, &record)?;
+    Ok(PutEnd { record, blob_written, sidecar_written, index_line_written, index_tail_ended: tail.is_torn() })
+}
+
+fn write_blob(
+    disk: &dyn Disk,
+    paths: &StorePaths,
+    incoming: &Incoming,
+    options: PutOptions,
+) -> Result<ObjectRecord, Error> {
+    let content = Temporary::Content.path(paths);
+    let (record, blob) = match options.compress {
+        Compress::AsStored | Compress::Identity => (incoming.identity_record(options.created_at), content),
+        Compress::Zstd(level) => {
+            let compressed = Temporary::Compressed.path(paths);
+            (incoming.compress(disk, &content, &compressed, level, options.created_at)?, compressed)
+        }
+    };
+    disk.open_file(&blob)?.sync()?;
+    create_directory_durable(disk, &paths.shard(record.digest))?;
+    disk.rename(&blob, &paths.blob(record.digest))?;
+    disk.sync_directory(&paths.shard(record.digest))?;
+    Ok(record)
+}
+
+fn write_sidecar(disk: &dyn Disk, paths: &StorePaths, record: &ObjectRecord) -> Result<(), DiskError> {
+    let mut text = Vec::new();
+    record.push_json(&mut text);
+    let temporary = Temporary::Sidecar.path(paths);
+    write_synced_file(disk, &temporary, None, |file| file.write_all_at(0, &text))?;
+    disk.rename(&temporary, &paths.sidecar(record.digest))
+}
+
+#[cfg(test)]
+mod tests;

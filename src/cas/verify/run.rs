@@ -1,0 +1,92 @@
+//! Verifies a store on request, resumably.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyRequest, look_at_root};
+use crate::cas::options::MigrateOptions;
+use crate::cas::paths::TargetPaths;
+use crate::cas::state::CHECKPOINT_KIND;
+use crate::durable::{Disk, remove_tree};
+use crate::migration::{Error, HeldRun, Place, SortSpace};
+use crate::pipeline::Control;
+
+/// Verifies the store at `root` under the lock that its migrations take. One that is stopped goes on where it was when
+/// the same is asked of the same store again. Where nothing can be written beside the store, as on a read-only file
+/// system, it goes without both.
+///
+/// # Errors
+/// [`Error::Verification`] if there is no such directory: nothing is created then. [`Error::Locked`] while something
+/// else works on the store. What is wrong in a store is no error of this call: see [`VerifyEnd::errors`].
+pub fn check_store(
+    disk: &Arc<dyn Disk>,
+    root: &Path,
+    request: &VerifyRequest,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VerifyEnd, Error> {
+    look_at_root(root, &mut Tally::default())?;
+    let paths = paths_of(root)?;
+    let run_directory = paths.run_directory();
+    let is_new = disk.kind(run_directory.path())?.is_none();
+    let Some(held) = HeldRun::create_if_writable(disk, &run_directory, CHECKPOINT_KIND)? else {
+        let sorts = SortSpace::temporary(disk)?;
+        return Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()));
+    };
+    let result = verify_held(disk, &paths, root, request, options, control);
+    if is_new && !matches!(&result, Ok(end) if end.stopped) {
+        // Nothing of a migration is here: the store's neighbours are left as they were.
+        remove_tree(&**disk, run_directory.path())?;
+    } else {
+        note(&held, request, &result)?;
+    }
+    result
+}
+
+/// The paths beside a store. One that is given as `.` has the name of its directory.
+pub fn paths_of(root: &Path) -> Result<TargetPaths, Error> {
+    let resolved: Option<PathBuf> = match root.file_name() {
+        Some(_) => None,
+        None => root.canonicalize().ok(),
+    };
+    TargetPaths::new(resolved.as_deref().unwrap_or(root))
+}
+
+/// Verifies the store at `root` while the lock of `paths` is held, and keeps the place there.
+pub fn verify_held(
+    disk: &Arc<dyn Disk>,
+    paths: &TargetPaths,
+    root: &Path,
+    request: &VerifyRequest,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VerifyEnd, Error> {
+    let place = Place::create_if_writable(disk, paths.verification(), VERIFY_KIND)?;
+    let sorts = match place {
+        Some(_) => SortSpace::create(disk, paths.verification().join("sort"))?,
+        None => SortSpace::temporary(disk)?,
+    };
+    let verification = Verification { root, request, sorts: &sorts, place: place.as_ref(), options, control };
+    let result = verification.run(&mut |_, _| Ok(()));
+    drop(sorts);
+    if place.is_some() && !matches!(&result, Ok(end) if end.stopped) {
+        remove_tree(&**disk, &paths.verification())?;
+    }
+    result
+}
+
+fn note(held: &HeldRun, request: &VerifyRequest, result: &Result<VerifyEnd, Error>) -> Result<(), Error> {
+    let (event, more) = match result {
+        Ok(end) if end.stopped => ("verification-stopped", json!(null)),
+        Ok(end) => {
+            let event = if end.is_sound() { "store-verified" } else { "verification-failed" };
+            let counts = json!({ "read": end.objects_read, "ok": end.objects_ok, "faults": end.faults_count });
+            (event, counts)
+        }
+        Err(error) => ("verification-failed", json!(error.to_string())),
+    };
+    let detail = json!({ "subset": request.subset.to_string(), "sample": request.sample, "result": more });
+    held.note(None, event, detail)
+}

@@ -1,0 +1,61 @@
+//! Errors as people and programs read them.
+//!
+//! Standard error gets `error: <what>: <cause>: …` and, where there is one, `next: <command or step>`. With `--json`
+//! standard output also gets one document:
+//!
+//! ```json
+//! {"error": {"message": "the whole chain", "exit_code": 65, "next": "what to do, or null"}}
+//! ```
+
+use serde::Serialize;
+
+use super::command_line::run_again;
+use super::output;
+use crate::migration::{Error, exit};
+use crate::observe::Console;
+
+#[derive(Serialize)]
+struct Document {
+    error: Failure,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    message: String,
+    exit_code: u8,
+    next: Option<String>,
+}
+
+/// Says what went wrong and what to do, and returns the exit code.
+pub fn report(error: &anyhow::Error, json: bool) -> u8 {
+    let known = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
+    let exit_code = known.map_or(exit::FAILED, Error::exit_code);
+    let next = match known {
+        Some(Error::Stopped { .. }) => Some(run_again()),
+        Some(known) => known.next_step(),
+        None => None,
+    };
+    let message = chain(error);
+    let console = Console::new();
+    console.line(&format!("error: {message}"));
+    if let Some(next) = &next {
+        console.line(&format!("next: {next}"));
+    }
+    if json {
+        // The error itself matters more than an output that does not take it.
+        let _ = output::json(&Document { error: Failure { message, exit_code, next } });
+    }
+    exit_code
+}
+
+/// Every cause, each said once: an error that only passes another on has its text.
+fn chain(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}

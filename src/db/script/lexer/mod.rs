@@ -1,0 +1,275 @@
+//! Tokens of a script: only as fine as it takes to know where literals, comments and statements end.
+//!
+//! The tokens of a text follow each other without a gap, so joined they are the text. A literal or comment that is not
+//! closed is one token to the end of the text, [`TokenKind::Unclosed`].
+
+use crate::db::Dialect;
+
+/// A part of a script, in bytes of its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: TokenKind,
+    /// Its first byte.
+    pub start: usize,
+    /// The byte after its last one.
+    pub end: usize,
+}
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Blanks and line ends.
+    Blank,
+    /// `-- …`, without its line end.
+    LineComment,
+    /// `/* … */`, nested in PostgreSQL.
+    BlockComment,
+    /// A keyword or a name.
+    Word,
+    /// A quoted name.
+    QuotedName,
+    /// A string literal of any kind.
+    Literal,
+    /// `;`
+    Semicolon,
+    /// `(`
+    Open,
+    /// `)`
+    Close,
+    /// `\`, which no SQL has outside of literals.
+    Backslash,
+    /// Anything else.
+    Other,
+    /// A literal, name or comment whose end is missing.
+    Unclosed(Unclosed),
+}
+
+/// What is not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclosed {
+    /// A string literal.
+    Literal,
+    /// A quoted name.
+    Name,
+    /// A block comment.
+    Comment,
+}
+
+impl TokenKind {
+    /// True for blanks and comments, which mean nothing to the engine.
+    pub fn is_trivia(self) -> bool {
+        matches!(self, Self::Blank | Self::LineComment | Self::BlockComment)
+    }
+}
+
+/// Cuts a text into tokens.
+#[derive(Debug, Clone)]
+pub struct Lexer<'a> {
+    dialect: Dialect,
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Lexer<'a> {
+    /// A lexer at the start of `text`.
+    pub fn new(dialect: Dialect, text: &'a str) -> Self {
+        Self { dialect, text, at: 0 }
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.text.as_bytes().get(at).copied().unwrap_or(0)
+    }
+
+    /// The first position from `at` on whose byte is not in `class`.
+    fn skip(&self, at: usize, class: impl Fn(u8) -> bool) -> usize {
+        let rest = &self.text.as_bytes()[at..];
+        at + rest.iter().position(|&byte| !class(byte)).unwrap_or(rest.len())
+    }
+
+    /// The token at `start`: its kind and its end.
+    fn token(&self, start: usize) -> (TokenKind, usize) {
+        let (first, second) = (self.byte(start), self.byte(start + 1));
+        match first {
+            _ if self.is_blank(first) => (TokenKind::Blank, self.skip(start, |byte| self.is_blank(byte))),
+            b'-' if second == b'-' => (TokenKind::LineComment, self.skip(start, |byte| byte != b'\n')),
+            b'/' if second == b'*' => self.block_comment(start),
+            b'\'' => self.quoted(start, b'\'', TokenKind::Literal, Unclosed::Literal),
+            b'"' => self.quoted(start, b'"', TokenKind::QuotedName, Unclosed::Name),
+            b';' => (TokenKind::Semicolon, start + 1),
+            b'(' => (TokenKind::Open, start + 1),
+            b')' => (TokenKind::Close, start + 1),
+            b'\\' => (TokenKind::Backslash, start + 1),
+            b'0'..=b'9' => (TokenKind::Other, self.skip(start, |byte| byte.is_ascii_digit() || byte == b'.')),
+            _ => match self.dialect {
+                Dialect::Sqlite => self.sqlite_token(start),
+                Dialect::Postgres => self.postgres_token(start),
+            },
+        }
+    }
+
+    /// What the engine itself takes for a blank.
+    fn is_blank(&self, byte: u8) -> bool {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' => true,
+            b'\x0b' => self.dialect == Dialect::Postgres,
+            _ => false,
+        }
+    }
+
+    fn sqlite_token(&self, start: usize) -> (TokenKind, usize) {
+        match self.byte(start) {
+            b'`' => self.quoted(start, b'`', TokenKind::QuotedName, Unclosed::Name),
+            b'[' => match self.text[start..].find(']') {
+                Some(length) => (TokenKind::QuotedName, start + length + 1),
+                None => (TokenKind::Unclosed(Unclosed::Name), self.text.len()),
+            },
+            b'$' | b'@' | b'#' | b':' => (TokenKind::Other, self.sqlite_variable(start)),
+            byte if is_name_byte(byte) => {
+                (TokenKind::Word, self.skip(start, |byte| is_name_byte(byte) || byte == b'$'))
+            }
+            _ => (TokenKind::Other, start + 1),
+        }
+    }
+
+    /// The end of `$name`, `:name`, `@name`, `#name`, or of `$name::part(anything)`, in which a semicolon ends nothing.
+    fn sqlite_variable(&self, start: usize) -> usize {
+        let mut at = start + 1;
+        let mut has_name = false;
+        loop {
+            let byte = self.byte(at);
+            if is_name_byte(byte) || byte == b'$' {
+                has_name = true;
+                at += 1;
+            } else if byte == b'(' && has_name {
+                let end = self.skip(at + 1, |byte| byte != b')' && byte != 0 && !is_c_space(byte));
+                return if self.byte(end) == b')' { end + 1 } else { end };
+            } else if byte == b':' && self.byte(at + 1) == b':' {
+                at += 2;
+            } else {
+                return at;
+            }
+        }
+    }
+
+    fn postgres_token(&self, start: usize) -> (TokenKind, usize) {
+        match self.byte(start) {
+            b'e' | b'E' if self.byte(start + 1) == b'\'' => self.escape_literal(start + 1),
+            b'$' => self.dollar_literal(start).unwrap_or((TokenKind::Other, start + 1)),
+            byte if is_name_byte(byte) => {
+                (TokenKind::Word, self.skip(start, |byte| is_name_byte(byte) || byte == b'$'))
+            }
+            _ => (TokenKind::Other, start + 1),
+        }
+    }
+
+    /// From a quote to the same quote; a doubled one is part of the content.
+    fn quoted(&self, start: usize, quote: u8, kind: TokenKind, unclosed: Unclosed) -> (TokenKind, usize) {
+        let mut at = start + 1;
+        loop {
+            at = self.skip(at, |byte| byte != quote);
+            if at >= self.text.len() {
+                return (TokenKind::Unclosed(unclosed), at);
+            }
+            if self.byte(at + 1) != quote {
+                return (kind, at + 1);
+            }
+            at += 2;
+        }
+    }
+
+    /// `E'…'` from its quote on. A backslash takes the next byte along, also in what continues the literal on another line.
+    fn escape_literal(&self, quote: usize) -> (TokenKind, usize) {
+        let mut at = quote + 1;
+        loop {
+            at = self.skip(at, |byte| byte != b'\'' && byte != b'\\');
+            match (self.byte(at), self.byte(at + 1)) {
+                _ if at >= self.text.len() => return (TokenKind::Unclosed(Unclosed::Literal), self.text.len()),
+                (b'\\', _) | (b'\'', b'\'') => at = self.after_char(at + 1),
+                _ => match self.continuation(at + 1) {
+                    Some(next_quote) => at = next_quote + 1,
+                    None => return (TokenKind::Literal, at + 1),
+                },
+            }
+        }
+    }
+
+    /// The position after the character at `at`, whatever its length.
+    fn after_char(&self, at: usize) -> usize {
+        at + self.text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
+    }
+
+    /// The quote that continues a literal which ended before `at`: only blanks and line comments lie between, with a line
+    /// end among them.
+    fn continuation(&self, at: usize) -> Option<usize> {
+        let mut at = at;
+        let mut has_line_end = false;
+        loop {
+            let (kind, end) = match (self.byte(at), self.byte(at + 1)) {
+                (b'\'', _) => return has_line_end.then_some(at),
+                (b'-', b'-') => (TokenKind::LineComment, self.skip(at, |byte| byte != b'\n')),
+                (byte, _) if self.is_blank(byte) => (TokenKind::Blank, self.skip(at, |byte| self.is_blank(byte))),
+                _ => return None,
+            };
+            has_line_end |= kind == TokenKind::Blank && self.text[at..end].contains(['\n', '\r']);
+            at = end;
+        }
+    }
+
+    /// `$tag$ … $tag$`, or nothing if no such tag begins here.
+    fn dollar_literal(&self, start: usize) -> Option<(TokenKind, usize)> {
+        let tag_end = self.skip(start + 1, is_name_byte);
+        if self.byte(tag_end) != b'$' || self.byte(start + 1).is_ascii_digit() {
+            return None;
+        }
+        let (tag, body) = (&self.text[start..=tag_end], tag_end + 1);
+        Some(match self.text[body..].find(tag) {
+            Some(length) => (TokenKind::Literal, body + length + tag.len()),
+            None => (TokenKind::Unclosed(Unclosed::Literal), self.text.len()),
+        })
+    }
+
+    fn block_comment(&self, start: usize) -> (TokenKind, usize) {
+        let is_nesting = self.dialect == Dialect::Postgres;
+        let (mut at, mut depth) = (start + 2, 1_u64);
+        loop {
+            at = self.skip(at, |byte| byte != b'*' && byte != b'/');
+            if at >= self.text.len() {
+                return (TokenKind::Unclosed(Unclosed::Comment), at);
+            }
+            match (self.byte(at), self.byte(at + 1)) {
+                (b'*', b'/') if depth == 1 => return (TokenKind::BlockComment, at + 2),
+                (b'*', b'/') => (at, depth) = (at + 2, depth - 1),
+                (b'/', b'*') if is_nesting => (at, depth) = (at + 2, depth + 1),
+                _ => at += 1,
+            }
+        }
+    }
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        if self.at >= self.text.len() {
+            return None;
+        }
+        let start = self.at;
+        let (kind, end) = self.token(start);
+        self.at = end;
+        Some(Token { kind, start, end })
+    }
+}
+
+/// Bytes of names, except `$`.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// What C calls a space.
+fn is_c_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The record of a migration in the document itself (§7), and how its checksums are checked (§5).
+
+use super::error_codes::Code;
+use super::header::HISTORY;
+use super::json::{Document, Kind, NodeId, Value, push_string};
+use super::verdict::Refusal;
+use crate::manifest::{Checksum, Mode, Version};
+use crate::migration::Error;
+
+/// What a record holds.
+#[derive(Debug)]
+pub(crate) struct Record<'r> {
+    pub applied_at: &'r str,
+    pub changes: &'r [Vec<String>],
+    pub checksum_before: Checksum,
+    pub checksum_after: Checksum,
+    pub from: Version,
+    pub to: Version,
+}
+
+impl Record<'_> {
+    /// Appends its JSON, members sorted.
+    pub fn push_json(&self, out: &mut Vec<u8>) {
+        let list = |out: &mut Vec<u8>, part: &mut dyn FnMut(&mut Vec<u8>)| {
+            out.push(b'[');
+            part(out);
+            out.push(b']');
+        };
+        out.extend_from_slice(b"{\"applied_at\":");
+        push_string(out, self.applied_at);
+        out.extend_from_slice(b",\"changes\":");
+        list(out, &mut |out| {
+            separated(out, self.changes, |out, texts| {
+                list(out, &mut |out| separated(out, texts, |out, text| push_string(out, text)));
+            });
+        });
+        out.extend_from_slice(b",\"checksum_after\":\"");
+        self.checksum_after.push_text(out);
+        out.extend_from_slice(b"\",\"checksum_before\":\"");
+        self.checksum_before.push_text(out);
+        let end = format!("\",\"from_version\":\"{}\",\"to_version\":\"{}\"}}", self.from, self.to);
+        out.extend_from_slice(end.as_bytes());
+    }
+}
+
+fn separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push(out, part);
+    }
+}
+
+/// `root` with one more record, which `json` describes, in its history.
+pub(crate) fn append(document: &mut Document<'_>, root: NodeId, json: &str) -> Result<NodeId, Refusal> {
+    let record = document.graft(json)?;
+    let history = match document.value(root).get(HISTORY).map(Value::id) {
+        Some(history) => history,
+        None => document.graft("[]")?,
+    };
+    let longer = document.with_item(history, record);
+    let root = document.with(root, &[HISTORY.to_owned()], longer)?;
+    root.ok_or_else(|| Refusal::new(Code::Root, "the document is no object".into()))
+}
+
+/// The text of an instant in a record: UTC, six fraction digits; none in compat when they are zero.
+pub(crate) fn instant_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
+    let micros = now.as_microsecond();
+    let is_written = jiff::Timestamp::from_microsecond(micros).is_ok() && now.as_second() >= -62_135_596_800;
+    if !is_written {
+        return Err(Error::Usage {
+            what: format!("{now} is before the year 1"),
+            next: "give --now an instant that a history can hold".into(),
+        });
+    }
+    let has_fraction = mode == Mode::Strict || micros % 1_000_000 != 0;
+    Ok(now.strftime(if has_fraction { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" }).to_string())
+}
+
+/// Which form of a document the last record's `checksum_after` is of (§5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumForm {
+    /// With the history as it was before the record.
+    WithHistory,
+    /// Without the member `migration_history`: the record was the first, and the document had none.
+    WithoutHistory,
+}
+
+/// What the last record of a document's history says of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryCheck {
+    /// There is no history, or none that has records.
+    NoRecord,
+    /// The last record has no `checksum_after`.
+    NoChecksum,
+    /// The document is what the last record was made for.
+    Matches(ChecksumForm),
+    /// It was changed since.
+    Differs,
+}
+
+/// Recomputes the `checksum_after` of the last record of `document`.
+pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Refusal> {
+    let root = document.root();
+    let Some(history) = root.get(HISTORY).filter(|history| history.kind() == Kind::Array) else {
+        return Ok(HistoryCheck::NoRecord);
+    };
+    let (history_id, root_id, records) = (history.id(), root.id(), history.items().len());
+    let Some(last) = history.items().next_back() else { return Ok(HistoryCheck::NoRecord) };
+    let recorded = last.get("checksum_after").and_then(Value::as_str).map(|text| text.into_owned());
+    let Some(recorded) = recorded else { return Ok(HistoryCheck::NoChecksum) };
+    let path = [HISTORY.to_owned()];
+    let mut buffer = Vec::new();
+    let mut matches = |value: Value<'_>| Checksum::of_value(value, &mut buffer).to_string() == recorded;
+    if records == 1 {
+        let without = document.without(root_id, &path)?;
+        if matches(document.value(without)) {
+            return Ok(HistoryCheck::Matches(ChecksumForm::WithoutHistory));
+        }
+    }
+    let shorter = document.without_last_item(history_id);
+    let before = document.with(root_id, &path, shorter)?.unwrap_or(root_id);
+    let is_match = matches(document.value(before));
+    Ok(if is_match { HistoryCheck::Matches(ChecksumForm::WithHistory) } else { HistoryCheck::Differs })
+}

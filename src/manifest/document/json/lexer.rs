@@ -1,0 +1,148 @@
+//! Scalars: where a string or a number ends, and what it may hold.
+
+use super::document::{Kind, flag};
+use super::fault::JsonFault;
+use crate::manifest::document::error_codes::Code;
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Marks the bytes of `word` that are below `limit` (at most 0x80). Exact up to the first marked byte.
+const fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
+}
+
+/// Marks the bytes that equal `byte`. Exact up to the first marked byte.
+const fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * byte as u64), 1)
+}
+
+/// Marks the bytes that end a run of plain characters: quotes, backslashes, controls.
+const fn special(word: u64) -> u64 {
+    equal(word, b'"') | equal(word, b'\\') | below(word, 0x20)
+}
+
+const fn not_plain(word: u64) -> bool {
+    (word & HIGHS) | equal(word, 0x7f) != 0
+}
+
+/// The string whose first byte after the quote is at `start`: the offset of its closing quote, and its flags.
+pub(crate) fn string(text: &[u8], start: usize) -> Result<(usize, u8), JsonFault> {
+    let mut at = start;
+    let mut flags = 0;
+    loop {
+        at = run(text, at, &mut flags);
+        match text.get(at) {
+            Some(b'"') => return Ok((at, flags)),
+            Some(b'\\') => {
+                flags |= flag::ESCAPED | flag::NOT_PLAIN;
+                at = escape(text, at)?;
+            }
+            Some(_) => return fault(Code::Json, at, "a control character in a string; write it as an escape"),
+            None => return fault(Code::Json, at, "the text ends in a string"),
+        }
+    }
+}
+
+/// Skips characters that stand for themselves.
+fn run(text: &[u8], mut at: usize, flags: &mut u8) -> usize {
+    while let Some(chunk) = text.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
+        let marks = special(word);
+        if marks != 0 {
+            let len = marks.trailing_zeros() as usize / 8;
+            let before = word & !(!0 << (len * 8));
+            *flags |= if not_plain(before) { flag::NOT_PLAIN } else { 0 };
+            return at + len;
+        }
+        *flags |= if not_plain(word) { flag::NOT_PLAIN } else { 0 };
+        at += 8;
+    }
+    while let Some(&byte) = text.get(at) {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        *flags |= if byte >= 0x7f { flag::NOT_PLAIN } else { 0 };
+        at += 1;
+    }
+    at
+}
+
+/// The escape at `at`: where it ends.
+fn escape(text: &[u8], at: usize) -> Result<usize, JsonFault> {
+    match text.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => surrogates(text, at),
+        Some(_) => fault(Code::Json, at, "an escape that JSON does not have"),
+        None => fault(Code::Json, at, "the text ends in an escape"),
+    }
+}
+
+fn surrogates(text: &[u8], at: usize) -> Result<usize, JsonFault> {
+    let Some(unit) = code_unit(text, at) else {
+        return fault(Code::Json, at, "\\u without four hexadecimal digits");
+    };
+    match unit {
+        0xD800..0xDC00 => match code_unit(text, at + 6) {
+            Some(0xDC00..0xE000) => Ok(at + 12),
+            _ => fault(Code::Surrogate, at, "half of a surrogate pair: no UTF-8 text holds it"),
+        },
+        0xDC00..0xE000 => fault(Code::Surrogate, at, "half of a surrogate pair: no UTF-8 text holds it"),
+        _ => Ok(at + 6),
+    }
+}
+
+/// The value of the `\uXXXX` at `at`.
+pub(crate) fn code_unit(text: &[u8], at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    digits.iter().try_fold(0, |unit, &digit| Some(unit * 16 + char::from(digit).to_digit(16)?))
+}
+
+/// The number at `start`: where it ends, and which kind it is.
+pub(crate) fn number(text: &[u8], start: usize) -> Result<(usize, Kind), JsonFault> {
+    let mut at = start + usize::from(text.get(start) == Some(&b'-'));
+    at = match text.get(at) {
+        Some(b'0') => at + 1,
+        Some(b'1'..=b'9') => digits(text, at),
+        Some(b'I') if text[at..].starts_with(b"Infinity") => {
+            return fault(Code::Nonfinite, start, "Infinity is no JSON number");
+        }
+        _ => return fault(Code::Json, at, "expected a digit"),
+    };
+    let mut kind = Kind::Integer;
+    if text.get(at) == Some(&b'.') {
+        kind = Kind::Float;
+        at = some_digits(text, at + 1)?;
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        kind = Kind::Float;
+        let has_sign = matches!(text.get(at + 1), Some(b'+' | b'-'));
+        at = some_digits(text, at + 1 + usize::from(has_sign))?;
+    }
+    Ok((at, kind))
+}
+
+fn digits(text: &[u8], start: usize) -> usize {
+    start + text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn some_digits(text: &[u8], start: usize) -> Result<usize, JsonFault> {
+    match text.get(start) {
+        Some(b'0'..=b'9') => Ok(digits(text, start)),
+        _ => fault(Code::Json, start, "expected a digit"),
+    }
+}
+
+/// Skips blanks.
+pub(crate) fn after_blanks(text: &[u8], mut at: usize) -> usize {
+    loop {
+        match text.get(at) {
+            Some(b' ' | b'\n' | b'\r' | b'\t') => at += 1,
+            _ => return at,
+        }
+    }
+}
+
+pub(crate) fn fault<T>(code: Code, offset: usize, what: &'static str) -> Result<T, JsonFault> {
+    Err(JsonFault { code, offset, what })
+}

@@ -1,0 +1,296 @@
+//! The grammar, without recursion: bytes to a document.
+
+use super::document::{Arena, Document, Kind, Member, Node, NodeId};
+use super::fault::JsonFault;
+use super::lexer::{after_blanks, fault};
+use super::{lexer, number, string};
+use crate::manifest::document::error_codes::Code;
+
+/// A document longer than this is refused; offsets are 32 bits wide, and edits need some of them.
+pub const LEN_MAX_BYTES: usize = 1 << 31;
+
+/// Digits of an integer that the original's readers still take (§10).
+const COMPAT_DIGITS_MAX: usize = 4300;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Arrays and objects in each other, at most.
+    pub depth_max: usize,
+    /// A byte order mark is skipped instead of refused.
+    pub bom_strip: bool,
+    /// Of members with one name the last holds, instead of a refusal.
+    pub last_member_wins: bool,
+    /// Numbers that the original cannot write or read back are refused.
+    pub compat_numbers: bool,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { depth_max: 1000, bom_strip: false, last_member_wins: false, compat_numbers: false }
+    }
+}
+
+/// An array or object that is not closed yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    is_object: bool,
+    /// Where its parts begin among those that wait.
+    base: usize,
+}
+
+impl<'a> Document<'a> {
+    /// Reads `bytes` whole.
+    pub fn parse(bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
+        Self::parse_in(Arena::default(), bytes, options)
+    }
+
+    /// Reads `bytes` whole, into memory that another document had. It is lost if they are refused.
+    pub fn parse_in(mut arena: Arena, bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
+        let (input, start) = checked_text(bytes, options)?;
+        arena.clear();
+        let root = read_value(&mut arena, Span { text: input, base: 0 }, start, options)?;
+        Ok(Self { input, arena, root })
+    }
+}
+
+impl Arena {
+    fn clear(&mut self) {
+        self.nodes.clear();
+        self.members.clear();
+        self.items.clear();
+        self.added.clear();
+    }
+}
+
+/// The first check of §10: bytes that can be a text, and where it begins.
+fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, usize), JsonFault> {
+    let has_mark = bytes.starts_with(BYTE_ORDER_MARK);
+    let start = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
+    if after_blanks(bytes, start) == bytes.len() {
+        return fault(Code::Empty, bytes.len(), "no value: the file is empty or blank");
+    }
+    if has_mark && !options.bom_strip {
+        return fault(Code::Bom, 0, "a byte order mark; --bom strip takes the file without it");
+    }
+    if bytes.len() > LEN_MAX_BYTES {
+        return fault(Code::Json, LEN_MAX_BYTES, "longer than 2 GiB");
+    }
+    let text = simdutf8::basic::from_utf8(bytes).or_else(|_| match simdutf8::compat::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => fault(Code::Encoding, error.valid_up_to(), "not UTF-8"),
+    })?;
+    Ok((text, start))
+}
+
+/// A text whose offsets nodes count from `base`: that of the input is 0, what edits add follows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Span<'t> {
+    pub text: &'t str,
+    pub base: usize,
+}
+
+/// Reads the one value of `span` from `start` on.
+pub(crate) fn read_value(
+    arena: &mut Arena,
+    span: Span<'_>,
+    start: usize,
+    options: &ReadOptions,
+) -> Result<NodeId, JsonFault> {
+    arena.pending.clear();
+    arena.frames.clear();
+    let mut reader = Reader { arena, text: span.text.as_bytes(), span, at: start, options };
+    let root = reader.document()?;
+    reader.skip_blanks();
+    if reader.at < reader.text.len() { reader.fail("more text after the value") } else { Ok(root) }
+}
+
+struct Reader<'r, 't> {
+    arena: &'r mut Arena,
+    text: &'t [u8],
+    span: Span<'t>,
+    at: usize,
+    options: &'r ReadOptions,
+}
+
+impl Reader<'_, '_> {
+    fn fail<T>(&self, what: &'static str) -> Result<T, JsonFault> {
+        fault(Code::Json, self.at, what)
+    }
+
+    fn skip_blanks(&mut self) {
+        self.at = after_blanks(self.text, self.at);
+    }
+
+    fn push(&mut self, kind: Kind, start: usize, end: usize, flags: u8) -> NodeId {
+        let id = NodeId(self.arena.nodes.len() as u32);
+        self.arena.nodes.push(Node { start: start as u32, end: end as u32, kind, flags });
+        id
+    }
+
+    fn push_text(&mut self, kind: Kind, start: usize, end: usize, flags: u8) -> NodeId {
+        self.push(kind, start + self.span.base, end + self.span.base, flags)
+    }
+
+    fn document(&mut self) -> Result<NodeId, JsonFault> {
+        loop {
+            let Some(mut value) = self.open_or_scalar()? else { continue };
+            // A value is complete: it goes to what it is in, which may be complete with it.
+            loop {
+                let Some(frame) = self.arena.frames.last().copied() else { return Ok(value) };
+                self.arena.pending.push(value);
+                self.skip_blanks();
+                match (self.text.get(self.at), frame.is_object) {
+                    (Some(b','), is_object) => {
+                        self.at += 1;
+                        if is_object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    (Some(b'}'), true) | (Some(b']'), false) => value = self.close(frame)?,
+                    (None, _) => return self.fail("the text ends in an array or object"),
+                    (Some(_), true) => return self.fail("expected `,` or `}`"),
+                    (Some(_), false) => return self.fail("expected `,` or `]`"),
+                }
+            }
+        }
+    }
+
+    /// Reads a scalar or an empty container; `None` if a container was opened.
+    fn open_or_scalar(&mut self) -> Result<Option<NodeId>, JsonFault> {
+        self.skip_blanks();
+        let start = self.at;
+        match self.text.get(start) {
+            Some(b'"') => self.string().map(Some),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Some),
+            Some(b'{' | b'[') => self.open(),
+            Some(b't') => self.word("true", Kind::True).map(Some),
+            Some(b'f') => self.word("false", Kind::False).map(Some),
+            Some(b'n') => self.word("null", Kind::Null).map(Some),
+            Some(b'N') if self.text[start..].starts_with(b"NaN") => {
+                fault(Code::Nonfinite, start, "NaN is no JSON number")
+            }
+            Some(b'I') if self.text[start..].starts_with(b"Infinity") => {
+                fault(Code::Nonfinite, start, "Infinity is no JSON number")
+            }
+            Some(_) => self.fail("no value begins here"),
+            None => self.fail("the text ends where a value is due"),
+        }
+    }
+
+    fn open(&mut self) -> Result<Option<NodeId>, JsonFault> {
+        if self.arena.frames.len() >= self.options.depth_max {
+            return fault(Code::Depth, self.at, "arrays and objects are nested too deep; see --max-depth");
+        }
+        let is_object = self.text[self.at] == b'{';
+        let frame = Frame { is_object, base: self.arena.pending.len() };
+        self.at += 1;
+        self.skip_blanks();
+        self.arena.frames.push(frame);
+        match self.text.get(self.at) {
+            Some(b'}') if is_object => self.close(frame).map(Some),
+            Some(b']') if !is_object => self.close(frame).map(Some),
+            _ if is_object => self.key().map(|()| None),
+            _ => Ok(None),
+        }
+    }
+
+    fn key(&mut self) -> Result<(), JsonFault> {
+        self.skip_blanks();
+        if self.text.get(self.at) != Some(&b'"') {
+            return self.fail("expected the name of a member");
+        }
+        let key = self.string()?;
+        self.arena.pending.push(key);
+        self.skip_blanks();
+        if self.text.get(self.at) != Some(&b':') {
+            return self.fail("expected `:`");
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<NodeId, JsonFault> {
+        let start = self.at + 1;
+        let (end, flags) = lexer::string(self.text, start)?;
+        self.at = end + 1;
+        Ok(self.push_text(Kind::String, start, end, flags))
+    }
+
+    fn number(&mut self) -> Result<NodeId, JsonFault> {
+        let start = self.at;
+        let (end, kind) = lexer::number(self.text, start)?;
+        self.at = end;
+        if self.options.compat_numbers {
+            let lexeme = &self.span.text[start..end];
+            if kind == Kind::Integer && lexeme.trim_start_matches('-').len() > COMPAT_DIGITS_MAX {
+                return fault(Code::Number, start, "an integer of more than 4,300 digits");
+            }
+            if kind == Kind::Float && number::overflows(lexeme) {
+                return fault(Code::Nonfinite, start, "a number beyond binary64: it would be written as Infinity");
+            }
+        }
+        Ok(self.push_text(kind, start, end, 0))
+    }
+
+    fn word(&mut self, word: &str, kind: Kind) -> Result<NodeId, JsonFault> {
+        let (start, end) = (self.at, self.at + word.len());
+        if self.text.get(start..end) != Some(word.as_bytes()) {
+            return self.fail("no value begins here");
+        }
+        self.at = end;
+        Ok(self.push_text(kind, start, end, 0))
+    }
+
+    /// The innermost container ends at its bracket.
+    fn close(&mut self, frame: Frame) -> Result<NodeId, JsonFault> {
+        self.at += 1;
+        self.arena.frames.pop();
+        let parts = frame.base..;
+        if !frame.is_object {
+            let start = self.arena.items.len();
+            self.arena.items.extend(self.arena.pending.drain(parts));
+            return Ok(self.push(Kind::Array, start, self.arena.items.len(), 0));
+        }
+        let start = self.arena.members.len();
+        let pairs = self.arena.pending[parts.clone()].chunks_exact(2);
+        self.arena.members.extend(pairs.map(|pair| Member { key: pair[0], value: pair[1] }));
+        self.arena.pending.truncate(frame.base);
+        self.sort_members(start)?;
+        Ok(self.push(Kind::Object, start, self.arena.members.len(), 0))
+    }
+
+    /// Members from `start` on by name, which must be unique.
+    fn sort_members(&mut self, start: usize) -> Result<(), JsonFault> {
+        let Self { arena: Arena { nodes, members, .. }, span, .. } = self;
+        let name = |member: &Member| {
+            let node = nodes[member.key.0 as usize];
+            let (start, end) = (node.start as usize - span.base, node.end as usize - span.base);
+            string::Name { lexeme: &span.text[start..end], flags: node.flags }
+        };
+        let own = &mut members[start..];
+        if own.is_sorted_by(|a, b| name(a) < name(b)) {
+            return Ok(());
+        }
+        own.sort_unstable_by(|a, b| name(a).cmp(&name(b)).then(a.key.cmp(&b.key)));
+        let repeated = own.windows(2).filter(|pair| name(&pair[0]) == name(&pair[1])).map(|pair| pair[1].key).min();
+        let Some(key) = repeated else { return Ok(()) };
+        if !self.options.last_member_wins {
+            let offset = nodes[key.0 as usize].start as usize - span.base - 1;
+            return fault(Code::DuplicateKey, offset, "an object names this member twice");
+        }
+        let mut kept = start;
+        for at in start..members.len() {
+            let is_last = members.get(at + 1).is_none_or(|next| name(next) != name(&members[at]));
+            if is_last {
+                members[kept] = members[at];
+                kept += 1;
+            }
+        }
+        members.truncate(kept);
+        Ok(())
+    }
+}

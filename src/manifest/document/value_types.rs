@@ -1,0 +1,196 @@
+//! What a value may be.
+
+use super::json::{Kind, Value};
+
+/// What a value may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// Anything.
+    Any,
+    /// One of these kinds, named as TOML and JSON Schema name them; where `one_of` is not empty, one of these values,
+    /// each in its canonical text.
+    Declared {
+        /// `string`, `integer`, `number`, `boolean`, `object`, `array`, `null`; empty for any.
+        types: Vec<TypeName>,
+        /// Canonical texts (§5).
+        one_of: Vec<String>,
+    },
+    /// A string.
+    Text,
+    /// A string or null.
+    TextOrNull,
+    /// `sha256:` and 64 lower-case hexadecimal digits, or null.
+    DigestOrNull,
+    /// `true` or `false`.
+    Flag,
+    /// An integer that is not negative.
+    Count,
+    /// An object.
+    Object,
+    /// An array.
+    Array,
+    /// An array of values of one shape.
+    List(&'static Shape),
+    /// An object with any keys and values of one shape.
+    Map(&'static Shape),
+    /// An object with these members and any others.
+    Record(&'static [Part]),
+    /// The same, or null.
+    RecordOrNull(&'static [Part]),
+}
+
+/// A member that a shape knows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub is_required: bool,
+}
+
+/// A type that a declared step may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TypeName {
+    /// A string.
+    String,
+    /// A number without `.`, `e` or `E`.
+    Integer,
+    /// Any number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// An object.
+    Object,
+    /// An array.
+    Array,
+    /// `null`.
+    Null,
+}
+
+impl TypeName {
+    fn takes(self, kind: Kind) -> bool {
+        match self {
+            Self::String => kind == Kind::String,
+            Self::Integer => kind == Kind::Integer,
+            Self::Number => matches!(kind, Kind::Integer | Kind::Float),
+            Self::Boolean => matches!(kind, Kind::True | Kind::False),
+            Self::Object => kind == Kind::Object,
+            Self::Array => kind == Kind::Array,
+            Self::Null => kind == Kind::Null,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Object => "object",
+            Self::Array => "array",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// A value that is not of its shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Names and indices below the value that was checked, each with its dot; empty for itself.
+    pub below: String,
+    /// What it should be.
+    pub expected: String,
+    /// Where it is in the input, if it is a scalar there.
+    pub offset: Option<usize>,
+}
+
+impl Shape {
+    /// Checks `value`; the first part that does not fit is named.
+    pub fn check(&self, value: Value<'_>) -> Result<(), Mismatch> {
+        let kind = value.kind();
+        match self {
+            Self::List(shape) if kind == Kind::Array => {
+                let mut items = value.items().enumerate();
+                items.try_for_each(|(at, item)| shape.check(item).map_err(|fault| fault.within(&at.to_string())))
+            }
+            Self::Map(shape) if kind == Kind::Object => value.members().try_for_each(|(key, value)| {
+                shape.check(value).map_err(|fault| fault.within(&key.as_str().unwrap_or_default()))
+            }),
+            Self::Record(parts) | Self::RecordOrNull(parts) if kind == Kind::Object => check_parts(parts, value),
+            _ if self.takes(value, kind) => Ok(()),
+            _ => Err(Mismatch { below: String::new(), expected: self.name(), offset: value.offset() }),
+        }
+    }
+
+    /// Of values that are not looked into.
+    fn takes(&self, value: Value<'_>, kind: Kind) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Declared { types, one_of } => {
+                (types.is_empty() || types.iter().any(|name| name.takes(kind)))
+                    && (one_of.is_empty() || one_of.contains(&canonical_text(value)))
+            }
+            Self::Text => kind == Kind::String,
+            Self::TextOrNull => matches!(kind, Kind::String | Kind::Null),
+            Self::DigestOrNull => kind == Kind::Null || value.as_str().is_some_and(|text| is_digest(&text)),
+            Self::Flag => matches!(kind, Kind::True | Kind::False),
+            Self::Count => kind == Kind::Integer && !value.lexeme().starts_with('-'),
+            Self::Object => kind == Kind::Object,
+            Self::Array => kind == Kind::Array,
+            Self::RecordOrNull(_) => kind == Kind::Null,
+            Self::List(_) | Self::Map(_) | Self::Record(_) => false,
+        }
+    }
+
+    /// For people, after "is not".
+    pub fn name(&self) -> String {
+        match self {
+            Self::Any => "a value".into(),
+            Self::Declared { types, one_of } if one_of.is_empty() => {
+                types.iter().map(|name| name.name()).collect::<Vec<_>>().join(" or ")
+            }
+            Self::Declared { one_of, .. } => format!("one of {}", one_of.join(", ")),
+            Self::Text => "a string".into(),
+            Self::TextOrNull => "a string or null".into(),
+            Self::DigestOrNull => "null or `sha256:` and 64 lower-case hexadecimal digits".into(),
+            Self::Flag => "true or false".into(),
+            Self::Count => "an integer of 0 or more".into(),
+            Self::Object | Self::Map(_) | Self::Record(_) => "an object".into(),
+            Self::Array | Self::List(_) => "an array".into(),
+            Self::RecordOrNull(_) => "an object or null".into(),
+        }
+    }
+}
+
+fn check_parts(parts: &[Part], value: Value<'_>) -> Result<(), Mismatch> {
+    parts.iter().try_for_each(|part| match value.get(part.name) {
+        Some(value) => part.shape.check(value).map_err(|fault| fault.within(part.name)),
+        None if part.is_required => {
+            let expected = part.shape.name();
+            Err(Mismatch { below: String::new(), expected, offset: None }.within(part.name))
+        }
+        None => Ok(()),
+    })
+}
+
+impl Mismatch {
+    fn within(self, name: &str) -> Self {
+        Self { below: format!(".{name}{}", self.below), ..self }
+    }
+}
+
+/// The canonical text of a value (§5).
+pub(crate) fn canonical_text(value: Value<'_>) -> String {
+    let mut text = Vec::new();
+    super::json::push_canonical(&mut text, value);
+    String::from_utf8(text).expect("canonical text is ASCII")
+}
+
+/// `sha256:` and 64 lower-case hexadecimal digits.
+pub(crate) fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+}

@@ -1,0 +1,66 @@
+//! What was done to one file: its own history, and the ledger's.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::document::header::HISTORY;
+use super::document::json::{Document, Kind, ReadOptions, push_compact};
+use super::migrate::crash_recovery::digest_of;
+use super::migrate::evaluate::MANIFEST_BYTES_MAX;
+use super::migrate::ledger::{Entry, Line, file_text, for_each_line};
+use super::migrate::run_directory;
+use crate::durable::{Disk, read_file};
+use crate::migration::Error;
+
+/// What was done to one file.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileHistory {
+    /// The file, relative to the root.
+    pub file: String,
+    /// SHA-256 of its bytes now; `None` if it is not there.
+    pub sha256: Option<String>,
+    /// Its own records, as they stand in it; empty where it has none that can be read.
+    pub records: Vec<Value>,
+    /// The lines of the ledger that name it.
+    pub ledger: Vec<Line>,
+}
+
+/// Gathers what is known of one file.
+pub fn history_of(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
+    let name = file_text(file);
+    let mut ledger = Vec::new();
+    for_each_line(disk, run_directory(root).path(), |line| {
+        if named_in(&line.entry) == Some(&*name) {
+            ledger.push(line);
+        }
+        Ok(())
+    })?;
+    let sha256 = digest_of(&*disk.root(root)?, file)?.map(|(digest, _)| digest);
+    let records = match sha256 {
+        Some(_) => records(&read_file(disk, &root.join(file), MANIFEST_BYTES_MAX)?),
+        None => Vec::new(),
+    };
+    Ok(FileHistory { file: name, sha256, records, ledger })
+}
+
+/// The records in the history of a document, whatever else is in it.
+fn records(bytes: &[u8]) -> Vec<Value> {
+    let options = ReadOptions { bom_strip: true, last_member_wins: true, ..ReadOptions::default() };
+    let Ok(document) = Document::parse(bytes, &options) else { return Vec::new() };
+    let Some(history) = document.root().get(HISTORY).filter(|history| history.kind() == Kind::Array) else {
+        return Vec::new();
+    };
+    let mut text = Vec::new();
+    push_compact(&mut text, history);
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn named_in(entry: &Entry) -> Option<&str> {
+    match entry {
+        Entry::Written(written) => Some(&written.file),
+        Entry::Withdrawn { file, .. } | Entry::Restored { file, .. } | Entry::Removed { file, .. } => Some(file),
+        Entry::Began { .. } | Entry::Ended { .. } | Entry::Verified => None,
+    }
+}

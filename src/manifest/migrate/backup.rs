@@ -1,0 +1,133 @@
+//! The backup of one file: the very bytes that were parsed, under a name that nothing had before (§8).
+
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+
+use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
+use crate::manifest::tree::file_names;
+use crate::manifest::{Mode, Version};
+
+/// What a backup is made of.
+pub struct Original<'a> {
+    /// Its name.
+    pub name: &'a OsStr,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// The file that they were read from.
+    pub state: &'a FileState,
+    /// Its version.
+    pub version: Version,
+    /// SHA-256 of the bytes.
+    pub digest: [u8; 32],
+}
+
+/// Why there is no backup.
+#[derive(Debug)]
+pub enum NoBackup {
+    /// Every name that it may have stands for something else.
+    Taken(OsString),
+    /// The disk did not make it.
+    Disk(DiskError),
+}
+
+impl From<DiskError> for NoBackup {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+/// Makes the backup, or finds that one with the same content is there, and gives its name.
+///
+/// The original's own inode becomes the backup: a second name now, its only name once the new file has taken the first.
+/// Where its bytes may be changed through a third name, or the file system has no second names, the bytes are copied.
+pub fn make_backup(directory: &dyn RootDirectory, original: &Original<'_>, mode: Mode) -> Result<OsString, NoBackup> {
+    let by_content = file_names::backup(original.name, original.version, &original.digest);
+    let candidates = match mode {
+        Mode::Compat => vec![file_names::compat_backup(original.name), by_content],
+        Mode::Strict => vec![by_content],
+    };
+    for name in &candidates {
+        if put(directory, original, name)? {
+            return Ok(name.clone());
+        }
+    }
+    Err(NoBackup::Taken(candidates.into_iter().next_back().unwrap_or_default()))
+}
+
+/// True if the name stands for the backup now.
+fn put(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<bool, DiskError> {
+    let made = match original.state.links {
+        1 => match directory.hard_link(original.name, name) {
+            Err(error) if cannot_link(&error) => copy(directory, original, name),
+            linked => linked,
+        },
+        _ => copy(directory, original, name),
+    };
+    match made {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => holds(directory, name, original.bytes),
+        Err(error) => Err(error),
+    }
+}
+
+/// The copy gets its name only once its bytes are durable: a torn one would stand in the way of every later run.
+fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<(), DiskError> {
+    let temporary = file_names::temporary(name);
+    write_temporary(directory, &temporary, original.bytes, &Ownership::from(original.state), true)?;
+    let named = directory.rename_exclusive(&temporary, name);
+    if named.is_err() {
+        let _ = directory.remove_file(&temporary);
+    }
+    named
+}
+
+/// Writes a temporary file anew, in place of one that a crash left there. What a failure leaves of it is removed.
+pub fn write_temporary(
+    directory: &dyn RootDirectory,
+    temporary: &OsStr,
+    bytes: &[u8],
+    ownership: &Ownership,
+    synced: bool,
+) -> Result<(), DiskError> {
+    let write = || directory.write_new_file(temporary, bytes, ownership, synced);
+    let written = match write() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            directory.remove_file(temporary)?;
+            write()
+        }
+        written => written,
+    };
+    if written.is_err() {
+        let _ = directory.remove_file(temporary);
+    }
+    written
+}
+
+fn cannot_link(error: &DiskError) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
+}
+
+/// True if the name stands for a regular file with these bytes.
+fn holds(directory: &dyn RootDirectory, name: &OsStr, bytes: &[u8]) -> Result<bool, DiskError> {
+    let mut found = Vec::new();
+    match directory.read_file(name, bytes.len() as u64, &mut found) {
+        Ok(_) => Ok(found == bytes),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// True if one of the names that a backup of the file may have stands for the file itself: what a run left that died
+/// between the backup and the replacement.
+pub fn has_own_backup(
+    original: &Original<'_>,
+    look_up: impl Fn(&OsStr) -> Result<Option<FileState>, DiskError>,
+) -> Result<bool, DiskError> {
+    let by_content = file_names::backup(original.name, original.version, &original.digest);
+    for name in [by_content, file_names::compat_backup(original.name)] {
+        if look_up(&name)?.is_some_and(|state| state.inode == original.state.inode) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

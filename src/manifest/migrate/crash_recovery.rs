@@ -1,0 +1,93 @@
+//! What a run that died had begun to replace: finished where its new file is whole, withdrawn where it is not (D2).
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::evaluate::MANIFEST_BYTES_MAX;
+use super::ledger::{Entry, Ledger, Line, Written};
+use crate::durable::{DiskError, DiskRoot, ReadRoot};
+use crate::manifest::tree::file_names::{hex, temporary};
+use crate::migration::Error;
+
+/// Replacements that the ledger names and no checkpoint does, by line.
+#[derive(Debug, Default)]
+pub struct Begun(BTreeMap<u64, Written>);
+
+impl Begun {
+    /// Takes a line behind the checkpoint.
+    pub fn take(&mut self, line: Line) {
+        match line.entry {
+            Entry::Written(written) => _ = self.0.insert(line.number, written),
+            Entry::Withdrawn { line, .. } | Entry::Restored { line, .. } => _ = self.0.remove(&line),
+            Entry::Began { .. } => self.0.clear(),
+            Entry::Removed { .. } | Entry::Ended { .. } | Entry::Verified => {}
+        }
+    }
+}
+
+/// What a dead run has replaced after all.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// The files, sorted.
+    pub files: Vec<PathBuf>,
+    /// Their length before and after.
+    pub source_bytes: u64,
+    /// Their length after.
+    pub written_bytes: u64,
+}
+
+/// Brings every replacement that was begun to an end. Nothing of it is durable yet.
+pub fn settle(root: &dyn DiskRoot, begun: &Begun, ledger: &mut Ledger) -> Result<Settled, Error> {
+    let mut settled = Settled::default();
+    for (&line, written) in &begun.0 {
+        let path = written.path().unwrap_or_default();
+        match finish(root, &path, written)? {
+            Some(len_bytes) => {
+                settled.written_bytes += len_bytes;
+                settled.source_bytes += len_bytes;
+                settled.files.push(path);
+            }
+            None => _ = ledger.append(Entry::Withdrawn { file: written.file.clone(), line })?,
+        }
+    }
+    settled.files.sort_unstable();
+    Ok(settled)
+}
+
+/// The length of the file if it has its new bytes now.
+fn finish(root: &dyn DiskRoot, path: &Path, written: &Written) -> Result<Option<u64>, DiskError> {
+    let Some(name) = path.file_name() else { return Ok(None) };
+    let Some((digest, len_bytes)) = digest_of(root, path)? else { return Ok(None) };
+    if digest == written.after {
+        return Ok(Some(len_bytes));
+    }
+    if digest != written.before {
+        return Ok(None);
+    }
+    let temporary = temporary(name);
+    match digest_of(root, &path.with_file_name(&temporary))? {
+        Some((digest, len_bytes)) if digest == written.after => {
+            root.open_directory(path.parent().unwrap_or(Path::new("")))?.rename(&temporary, name)?;
+            Ok(Some(len_bytes))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// SHA-256 and length of a file; `None` if no regular file is there.
+pub fn digest_of(root: &(impl ReadRoot + ?Sized), path: &Path) -> Result<Option<(String, u64)>, DiskError> {
+    let mut bytes = Vec::new();
+    match root.read_file(path, MANIFEST_BYTES_MAX, &mut bytes) {
+        Ok(_) => Ok(Some((hex(&Sha256::digest(&bytes).into()), bytes.len() as u64))),
+        Err(error) if is_no_file(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_no_file(error: &DiskError) -> bool {
+    use ErrorKind::{InvalidData, InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), InvalidData | InvalidInput | NotADirectory | NotFound)
+}

@@ -1,0 +1,181 @@
+//! What a migration would do, by the same reading and the same verdicts, with a writer that has no disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::backup::Original;
+use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, judge};
+use super::stage_file::{NamedFile, hardlink_refusal, other_links};
+use crate::durable::{DiskError, FileState, ReadRoot};
+use crate::manifest::document::error_codes::Code;
+use crate::manifest::outcome::Counts;
+use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::reader::EntryReader;
+use crate::manifest::tree::scan::{Entry, Found};
+use crate::manifest::{Refusal, Transformer};
+use crate::migration::{Error, FirstFindings, OutcomeCounts};
+use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
+
+/// What a migration would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct DryRunEnd {
+    /// The version that files would be taken to.
+    pub target_version: String,
+    /// Everything found.
+    pub records: u64,
+    /// Files that were looked into.
+    pub manifests: u64,
+    /// Outcomes of everything found.
+    pub counts: Counts,
+    /// Bytes of manifests that were read.
+    pub source_bytes: u64,
+    /// Space for new files; a backup is the old file under another name and takes none.
+    pub space_needed_bytes: u64,
+    /// Space that this user has left.
+    pub space_available_bytes: u64,
+    /// True if the run was asked to stop.
+    pub stopped: bool,
+    /// What there is to say of single files.
+    #[serde(skip)]
+    pub findings: FirstFindings,
+    /// What would be done to the file that the operator named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub named: Option<NamedFile>,
+}
+
+/// Reads and judges every file of the tree, and writes nothing.
+pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Control<'_>) -> Result<DryRunEnd, Error> {
+    let transformer = options.transformer(options.now.unwrap_or_else(Timestamp::now))?;
+    let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
+    let places = (options.layout, options.manifest.as_deref());
+    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
+    let judge = Judge { root: &*root, transformer, break_links: options.break_links, named };
+    let mut sums = Sums::default();
+    let ended = run(reader, &judge, &mut sums, &options.engine(), control)?;
+    sums.tally.counts.check_sum(sums.records)?;
+    Ok(DryRunEnd {
+        target_version: options.target().to_string(),
+        records: sums.records,
+        manifests: sums.tally.counts.manifests(),
+        counts: sums.tally.counts,
+        source_bytes: sums.tally.source_bytes,
+        space_needed_bytes: sums.space_needed_bytes,
+        space_available_bytes: root.free_bytes()?,
+        stopped: ended == Ended::Stopped,
+        findings: sums.findings,
+        named: judge.named.map(Mutex::into_inner),
+    })
+}
+
+struct Judge<'a> {
+    root: &'a dyn ReadRoot,
+    transformer: Transformer,
+    break_links: bool,
+    named: Option<Mutex<NamedFile>>,
+}
+
+#[derive(Default)]
+struct Judged {
+    tally: Tally,
+    records: u64,
+    space_needed_bytes: u64,
+}
+
+impl Converter for Judge<'_> {
+    type Batch = Vec<Entry>;
+    type Output = Judged;
+    type Scratch = Vec<u8>;
+    type Error = Error;
+
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<Judged, Error> {
+        let mut judged = Judged { records: entries.len() as u64, ..Judged::default() };
+        for entry in entries {
+            match entry.found {
+                Found::PassedOver(reason) => judged.tally.counts.add_passed_over(reason),
+                Found::Unreadable(error) => judged.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Manifest | Found::Leftover => match self.look_at(&entry.path, scratch, &mut judged) {
+                    Err(error) if concerns_one_file(&error) => {
+                        judged.tally.refuse(&entry.path, &disk_refusal(&error));
+                    }
+                    looked => looked?,
+                },
+            }
+        }
+        Ok(judged)
+    }
+}
+
+impl Judge<'_> {
+    fn look_at(&self, file: &Path, bytes: &mut Vec<u8>, judged: &mut Judged) -> Result<(), DiskError> {
+        let state = self.root.read_file(file, MANIFEST_BYTES_MAX, bytes)?;
+        judged.tally.source_bytes += bytes.len() as u64;
+        let verdict = judge(self.root, &self.transformer, file, bytes, &state);
+        let Some(migrated) = judged.tally.settle(file, verdict) else { return Ok(()) };
+        if let Some(refusal) = self.obstacle(file, bytes, &state, migrated.from)? {
+            judged.tally.refuse(file, &refusal);
+            return Ok(());
+        }
+        judged.tally.counts.migrated += 1;
+        judged.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
+        if let Some(named) = &self.named {
+            let from = Some(migrated.from.to_string());
+            *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };
+        }
+        Ok(())
+    }
+
+    /// What would keep the file from being replaced.
+    fn obstacle(
+        &self,
+        file: &Path,
+        bytes: &[u8],
+        state: &FileState,
+        version: crate::manifest::Version,
+    ) -> Result<Option<Refusal>, DiskError> {
+        if state.links > 1 && !self.break_links {
+            let name = file.file_name().unwrap_or_default();
+            let original = Original { name, bytes, state, version, digest: Sha256::digest(bytes).into() };
+            let links = other_links(&original, |name| self.root.file_state(&file.with_file_name(name)))?;
+            if links > 1 {
+                return Ok(Some(hardlink_refusal(links)));
+            }
+        }
+        if self.root.is_writable(file.parent().unwrap_or(Path::new("")))? {
+            return Ok(None);
+        }
+        let text = "its directory cannot be written to".to_owned();
+        Ok(Some(Refusal { code: Code::Io, text, at: None, from: Some(version) }))
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    tally: Tally,
+    findings: FirstFindings,
+    records: u64,
+    space_needed_bytes: u64,
+}
+
+impl Writer for Sums {
+    type Output = Judged;
+    type Error = Error;
+    type Commit = NothingToCommit<Error>;
+
+    fn write(&mut self, judged: Judged) -> Result<(), Error> {
+        self.tally.counts.merge(&judged.tally.counts);
+        self.tally.source_bytes += judged.tally.source_bytes;
+        judged.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
+        self.records += judged.records;
+        self.space_needed_bytes += judged.space_needed_bytes;
+        Ok(())
+    }
+
+    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
+        Ok(NothingToCommit::default())
+    }
+}

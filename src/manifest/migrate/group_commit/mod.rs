@@ -1,0 +1,250 @@
+//! Files replaced in groups: contents and backups durable, the ledger durable, then the names, then the checkpoint.
+//!
+//! A crash before the names finds every file old; one among them, each old or new; one behind them, all new. The ledger
+//! tells the next run which.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind::{InvalidInput, NotFound, Unsupported};
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::evaluate::{Tally, changed_refusal};
+use super::ledger::{Entry, Ledger, Written, file_text};
+use super::stage_file::{Prepared, PreparedBatch};
+use super::state::RunState;
+use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
+use crate::manifest::run_options::Durability;
+use crate::manifest::tree::file_names::{self, hex};
+use crate::migration::plan::escape_name;
+use crate::migration::{CheckpointFile, Error, FindingsLog, OutcomeCounts};
+use crate::pipeline::{Commit, Writer};
+
+/// What is known of a run, durable by the checkpoint.
+pub struct Books {
+    /// As of the last group.
+    pub state: RunState,
+    /// Open for appending.
+    pub findings: FindingsLog,
+    /// Open for appending.
+    pub ledger: Ledger,
+    /// Where the state goes.
+    pub checkpoint: Arc<CheckpointFile>,
+}
+
+/// Where groups are replaced, and how.
+pub struct Replacer {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The tree.
+    pub root: Arc<dyn DiskRoot>,
+    /// Synced as a whole, before and after the names.
+    pub file_system: Arc<dyn DiskFileSystem>,
+    /// Unless [`Durability::Batch`], the file system is not synced.
+    pub durability: Durability,
+    /// Held while a group is replaced.
+    pub books: Mutex<Books>,
+    pending_max: u64,
+    replacing: Mutex<u64>,
+    replaced: Condvar,
+}
+
+impl Replacer {
+    /// Replaces groups on `disk`. While one is being replaced, no more than `pending_max` files gather for the next.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        (root, file_system): (Arc<dyn DiskRoot>, Arc<dyn DiskFileSystem>),
+        durability: Durability,
+        books: Books,
+        pending_max: u64,
+    ) -> Self {
+        let books = Mutex::new(books);
+        Self {
+            disk,
+            root,
+            file_system,
+            durability,
+            books,
+            pending_max,
+            replacing: Mutex::default(),
+            replaced: Condvar::new(),
+        }
+    }
+
+    /// Waits until no group is being replaced.
+    fn wait(&self) {
+        let mut replacing = self.replacing.lock();
+        while *replacing > 0 {
+            self.replaced.wait(&mut replacing);
+        }
+    }
+
+    fn sync(&self) -> Result<(), DiskError> {
+        if self.durability == Durability::Batch { self.file_system.sync() } else { Ok(()) }
+    }
+
+    fn replace_group(&self, group: PreparedBatch) -> Result<(), Error> {
+        let mut books = self.books.lock();
+        let mut tally = group.tally;
+        if !group.files.is_empty() {
+            self.sync()?;
+            let first_line = self.write_ahead(&mut books.ledger, &group.files)?;
+            for (line, prepared) in (first_line..).zip(&group.files) {
+                if self.replace(prepared)? {
+                    tally.counts.migrated += 1;
+                    books.state.written_bytes += prepared.len_bytes;
+                } else {
+                    let file = file_text(&prepared.file);
+                    books.ledger.append(Entry::Withdrawn { file, line })?;
+                    tally.refuse(&prepared.file, &changed_refusal("it is another file now, or has other bytes"));
+                }
+            }
+            self.sync()?;
+        }
+        books.close_group(&*self.disk, &tally, group.records, group.place)
+    }
+
+    /// Makes the ledger say what is about to be done; gives the number of its first line.
+    fn write_ahead(&self, ledger: &mut Ledger, files: &[Prepared]) -> Result<u64, Error> {
+        let mut first = None;
+        for prepared in files {
+            let number = ledger.append(Entry::Written(written(prepared)))?;
+            first.get_or_insert(number);
+        }
+        ledger.sync()?;
+        Ok(first.unwrap_or_default())
+    }
+
+    /// Gives the new file its name, unless the old one is not what was read.
+    fn replace(&self, prepared: &Prepared) -> Result<bool, DiskError> {
+        let name = prepared.file.file_name().unwrap_or_default();
+        let directory = self.root.open_directory(prepared.file.parent().unwrap_or(Path::new("")))?;
+        let temporary = file_names::temporary(name);
+        let now = directory.file_state(name)?;
+        if now.is_none_or(|now| !prepared.state.is_unchanged(&now)) {
+            directory.remove_file(&temporary)?;
+            // A second name of a file that was written to is the backup of nothing.
+            if directory.file_state(&prepared.backup)?.is_some_and(|state| state.inode == prepared.state.inode) {
+                directory.remove_file(&prepared.backup)?;
+            }
+            return Ok(false);
+        }
+        match self.durability {
+            Durability::None => swap_in(&*directory, &temporary, name)?,
+            Durability::Batch => directory.rename(&temporary, name)?,
+            Durability::Each => {
+                directory.rename(&temporary, name)?;
+                directory.sync()?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Puts the new file in the place of the old one. Where a rename takes the name of another file, ext4 writes the new file
+/// out first, each by itself, which costs a third of the run.
+fn swap_in(directory: &dyn RootDirectory, temporary: &OsStr, name: &OsStr) -> Result<(), DiskError> {
+    match directory.exchange(temporary, name) {
+        Ok(()) => directory.remove_file(temporary),
+        Err(error) if matches!(error.kind(), InvalidInput | Unsupported | NotFound) => {
+            directory.rename(temporary, name)
+        }
+        failed => failed,
+    }
+}
+
+impl Books {
+    /// Counts what a group came to and makes it durable.
+    fn close_group(&mut self, disk: &dyn Disk, tally: &Tally, records: u64, place: Vec<u8>) -> Result<(), Error> {
+        for finding in &tally.findings {
+            self.findings.append(finding)?;
+        }
+        let state = &mut self.state;
+        state.findings_bytes = self.findings.flush()?;
+        self.findings.file().sync()?;
+        state.ledger = self.ledger.sync()?;
+        state.counts.merge(&tally.counts);
+        state.records += records;
+        state.source_bytes += tally.source_bytes;
+        if !place.is_empty() {
+            state.place = place;
+        }
+        self.checkpoint.store(disk, &self.state)
+    }
+}
+
+/// The line of a file that is about to be replaced.
+fn written(prepared: &Prepared) -> Written {
+    Written {
+        file: file_text(&prepared.file),
+        from: prepared.from.to_string(),
+        to: prepared.to.to_string(),
+        before: hex(&prepared.before),
+        after: hex(&prepared.after),
+        backup: escape_name(&prepared.backup),
+        mode: format!("{:o}", prepared.state.mode),
+    }
+}
+
+/// Gathers prepared files for the next group.
+pub struct GroupWriter {
+    replacer: Arc<Replacer>,
+    pending: PreparedBatch,
+}
+
+impl GroupWriter {
+    /// Hands groups to `replacer`.
+    pub fn new(replacer: Arc<Replacer>) -> Self {
+        Self { replacer, pending: PreparedBatch::default() }
+    }
+}
+
+impl Writer for GroupWriter {
+    type Output = PreparedBatch;
+    type Error = Error;
+    type Commit = GroupCommit;
+
+    fn write(&mut self, batch: PreparedBatch) -> Result<(), Error> {
+        self.pending.files.extend(batch.files);
+        self.pending.tally.counts.merge(&batch.tally.counts);
+        self.pending.tally.findings.extend(batch.tally.findings);
+        self.pending.tally.source_bytes += batch.tally.source_bytes;
+        self.pending.records += batch.records;
+        self.pending.place = batch.place;
+        // The one place where memory could grow with the tree: on a slow disk, preparing waits for replacing.
+        if self.pending.records >= self.replacer.pending_max {
+            self.replacer.wait();
+        }
+        Ok(())
+    }
+
+    fn commit_point(&mut self) -> Result<GroupCommit, Error> {
+        *self.replacer.replacing.lock() += 1;
+        Ok(GroupCommit { group: std::mem::take(&mut self.pending), replacer: self.replacer.clone() })
+    }
+}
+
+/// A group to be replaced.
+pub struct GroupCommit {
+    group: PreparedBatch,
+    replacer: Arc<Replacer>,
+}
+
+impl Commit for GroupCommit {
+    type Error = Error;
+
+    fn commit(mut self) -> Result<(), Error> {
+        self.replacer.replace_group(std::mem::take(&mut self.group))
+    }
+}
+
+impl Drop for GroupCommit {
+    fn drop(&mut self) {
+        *self.replacer.replacing.lock() -= 1;
+        self.replacer.replaced.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

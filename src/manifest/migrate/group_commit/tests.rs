@@ -1,0 +1,113 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::durable::{InjectedFault, ReadRoot, SimulatedDisk, read_file};
+use crate::manifest::migrate::ledger::Position;
+use crate::manifest::migrate::stage_file::Preparer;
+use crate::manifest::migrate::state::CHECKPOINT_KIND;
+use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::scan::{Entry as Seen, Found};
+use crate::pipeline::Converter;
+
+const MANIFEST: &str = "artifacts/job/run/manifest.json";
+const OLD: &[u8] =
+    br#"{"schema_version":"1.0.0","job_id":"j","job_ref":"r","job_type":"t","status":"ok","run_id":"a"}"#;
+
+const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Batch, Durability::Each];
+
+/// Prepares the one manifest, lets `meanwhile` happen, and replaces it. Gives the disk and how many were replaced.
+fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk, &Path)) -> (SimulatedDisk, u64) {
+    let (root, run_directory) = (Path::new("/app"), Path::new("/app/migration"));
+    let disk = SimulatedDisk::with_directories(&[run_directory]);
+    disk.install_file(&root.join(MANIFEST), OLD);
+    let tree = disk.root(root).unwrap();
+    let options = MigrateOptions::default();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let preparer = Preparer {
+        root: tree.clone(),
+        transformer: options.transformer(now).unwrap(),
+        mode: options.transform.mode,
+        break_links: false,
+        synced: false,
+        named: None,
+    };
+    let entry = Seen { path: PathBuf::from(MANIFEST), found: Found::Manifest };
+    let batch = preparer.convert(&mut Vec::new(), vec![entry]).unwrap();
+    assert_eq!(batch.files.len(), 1);
+    meanwhile(&disk, &root.join(MANIFEST));
+    let books = Books {
+        state: RunState::new([0; 32], "r".into(), now, &options, Position::START),
+        findings: FindingsLog::open(&disk, &run_directory.join("findings.jsonl"), 0).unwrap(),
+        ledger: Ledger::open(&disk, run_directory, "r", Position::START, |_| Ok(())).unwrap(),
+        checkpoint: Arc::new(CheckpointFile::new(run_directory, CHECKPOINT_KIND)),
+    };
+    let file_system = disk.file_system(root).unwrap();
+    let replacer = Arc::new(Replacer::new(Arc::new(disk.clone()), (tree, file_system), durability, books, 1));
+    let mut writer = GroupWriter::new(replacer.clone());
+    writer.write(batch).unwrap();
+    writer.commit_point().unwrap().commit().unwrap();
+    let counts = replacer.books.lock().state.counts;
+    assert_eq!(counts.migrated + counts.refused_failed, 1);
+    (disk, counts.migrated)
+}
+
+fn names_beside(disk: &SimulatedDisk) -> Vec<String> {
+    let mut names = Vec::new();
+    let tree = disk.root(Path::new("/app")).unwrap();
+    ReadRoot::names(&*tree, Path::new("artifacts/job/run"), &mut |name, _| names.push(name.display().to_string()))
+        .unwrap();
+    names
+}
+
+#[test]
+fn what_nobody_touches_is_replaced_and_has_its_backup() {
+    for durability in DURABILITIES {
+        let (disk, migrated) = replaced_after(durability, |_, _| {});
+        let names = names_beside(&disk);
+        assert!(migrated == 1 && names.len() == 2 && names.contains(&"manifest.json".to_owned()), "{names:?}");
+        let now = read_file(&disk, &Path::new("/app").join(MANIFEST), 1 << 20).unwrap();
+        assert!(now != OLD, "{durability}");
+        let backup = names.iter().find(|name| name.ends_with(".backup")).expect("a backup");
+        let backup = Path::new("/app/artifacts/job/run").join(backup);
+        assert_eq!(read_file(&disk, &backup, 1 << 20).unwrap(), OLD, "{durability}");
+    }
+}
+
+#[test]
+fn a_file_that_is_written_to_meanwhile_is_refused_and_keeps_what_was_written() {
+    for durability in DURABILITIES {
+        let (disk, migrated) = replaced_after(durability, |disk, path| {
+            disk.open_file(path).unwrap().write_all_at(0, b"{\"later\"").unwrap();
+        });
+        let now = read_file(&disk, &Path::new("/app").join(MANIFEST), 1 << 20).unwrap();
+        assert!(migrated == 0 && now.starts_with(b"{\"later\""));
+        assert_eq!(names_beside(&disk), ["manifest.json"], "neither a new file nor a backup that is none is left");
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_or_removed_meanwhile_is_refused() {
+    for durability in DURABILITIES {
+        let (disk, migrated) = replaced_after(durability, |disk, path| {
+            disk.remove_file(path).unwrap();
+            disk.create_file(path).unwrap().write_all_at(0, OLD).unwrap();
+        });
+        assert_eq!((migrated, read_file(&disk, &Path::new("/app").join(MANIFEST), 999).unwrap()), (0, OLD.to_vec()));
+        let (disk, migrated) = replaced_after(durability, |disk, path| disk.remove_file(path).unwrap());
+        assert_eq!(migrated, 0);
+        assert!(!names_beside(&disk).contains(&"manifest.json".to_owned()));
+    }
+}
+
+#[test]
+fn where_names_cannot_be_exchanged_the_new_file_is_renamed() {
+    let disk = SimulatedDisk::with_directories(&[Path::new("/d")]);
+    let path = Path::new("/d/file");
+    disk.install_file(path, b"old");
+    disk.install_file(Path::new("/d/new"), b"new");
+    let directory = || disk.root(Path::new("/d")).unwrap().open_directory(Path::new("")).unwrap();
+    disk.fail_operation(0, InjectedFault::Missing);
+    swap_in(&*directory(), OsStr::new("new"), OsStr::new("file")).unwrap();
+    assert_eq!(read_file(&disk, path, 9).unwrap(), b"new");
+    assert_eq!(directory().file_state(OsStr::new("new")).unwrap(), None);
+}

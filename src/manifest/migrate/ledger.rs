@@ -1,0 +1,376 @@
+//! The ledger: what was done to which file, one JSON line each, every line bound to the one before it (D9).
+//!
+//! `migration/ledger.jsonl` is only ever appended to and spans all runs. A line is written before the file is replaced,
+//! so that no replaced file is without one; a line whose replacement did not come about is withdrawn by a later line.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::durable::{Disk, DiskError, DiskFile, parent_of, replace_file};
+use crate::manifest::tree::file_names::hex;
+use crate::migration::Error;
+use crate::migration::plan::{escape_name, unescape_name};
+
+/// Name of the ledger in the run directory.
+pub const FILE_NAME: &str = "ledger.jsonl";
+/// The longest line: a path of the longest kind with every byte escaped, and the rest.
+const LINE_BYTES_MAX: usize = 64 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
+/// Where lines go that a crash tore.
+const TORN_NAME: &str = "ledger.torn";
+/// The most that is kept of them.
+const TORN_BYTES_MAX: u64 = 64 << 20;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// From 1.
+    pub number: u64,
+    /// SHA-256 of the line before, without its end, in hex; zeros in the first.
+    pub previous: String,
+    /// Which run, or which rollback or clean-up of a run.
+    pub run: String,
+    /// What was done.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Entry {
+    /// A run began.
+    Began {
+        /// The version that files were taken to.
+        target: String,
+        /// The instant of its history records.
+        now: String,
+        /// The settings.
+        settings: String,
+    },
+    /// A file is replaced.
+    Written(Written),
+    /// A file was not replaced after all: it had changed, or the run died before.
+    Withdrawn {
+        /// The file, as [`escape_name`] writes it.
+        file: String,
+        /// The line that is withdrawn.
+        line: u64,
+    },
+    /// A file has its former bytes again.
+    Restored {
+        /// The file.
+        file: String,
+        /// The line that is undone.
+        line: u64,
+    },
+    /// A backup was removed by a clean-up.
+    Removed {
+        /// The file whose backup it was.
+        file: String,
+        /// The line that names it.
+        line: u64,
+    },
+    /// A run reached its end.
+    Ended {
+        /// Files that it replaced.
+        migrated: u64,
+    },
+    /// A verification found nothing wrong with the files of the run.
+    Verified,
+}
+
+/// The replacement of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The file, relative to the root, as [`escape_name`] writes it.
+    pub file: String,
+    /// Version before.
+    pub from: String,
+    /// Version after.
+    pub to: String,
+    /// SHA-256 of the bytes before, in hex.
+    pub before: String,
+    /// SHA-256 of the bytes after, in hex.
+    pub after: String,
+    /// Name of the backup beside the file, as [`escape_name`] writes it.
+    pub backup: String,
+    /// Permission bits before and after, octal.
+    pub mode: String,
+}
+
+impl Written {
+    /// The file.
+    pub fn path(&self) -> Option<PathBuf> {
+        unescape_name(&self.file).map(PathBuf::from)
+    }
+
+    /// Its backup.
+    pub fn backup_path(&self) -> Option<PathBuf> {
+        Some(self.path()?.with_file_name(unescape_name(&self.backup)?))
+    }
+
+    /// The permission bits.
+    pub fn mode_bits(&self) -> u32 {
+        u32::from_str_radix(&self.mode, 8).unwrap_or(0o600)
+    }
+}
+
+/// How far a ledger goes: what the next line follows on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Position {
+    /// Length in bytes.
+    pub len_bytes: u64,
+    /// Lines.
+    pub lines: u64,
+    /// SHA-256 of the last line.
+    pub digest: [u8; 32],
+}
+
+impl Position {
+    /// That of an empty ledger.
+    pub const START: Self = Self { len_bytes: 0, lines: 0, digest: [0; 32] };
+
+    fn advance(&mut self, line: &[u8]) {
+        self.len_bytes += line.len() as u64 + 1;
+        self.lines += 1;
+        self.digest = Sha256::digest(line).into();
+    }
+}
+
+/// The ledger, open for appending.
+pub struct Ledger {
+    file: Arc<dyn DiskFile>,
+    run: String,
+    position: Position,
+    written_bytes: u64,
+    buffer: Vec<u8>,
+}
+
+impl Ledger {
+    /// Opens the ledger of the run directory, for lines of `run`. Every line behind `known` is shown to `visit`, after
+    /// the chain was checked.
+    ///
+    /// A crash may tear lines that were not synced: nothing was done for those yet. They are put aside in
+    /// `ledger.torn` and cut off. Without a known position they are no crash's doing if files were written before.
+    pub fn open(
+        disk: &dyn Disk,
+        directory: &Path,
+        run: &str,
+        known: Position,
+        mut visit: impl FnMut(Line) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let path = directory.join(FILE_NAME);
+        let file = match disk.kind(&path)? {
+            Some(_) => disk.open_file(&path)?,
+            None => disk.create_file(&path)?,
+        };
+        disk.sync_directory(parent_of(&path))?;
+        let mut is_in_use = false;
+        let Read { position, torn } = read_lines(&*file, &path, known, |line| {
+            is_in_use |= matches!(line.entry, Entry::Written(_));
+            visit(line)
+        })?;
+        if let Some(what) = torn {
+            if known == Position::START && is_in_use {
+                return Err(damaged(&path, position.len_bytes, what));
+            }
+            put_aside(disk, &*file, &path, position.len_bytes)?;
+        }
+        file.set_len(position.len_bytes)?;
+        let written_bytes = position.len_bytes;
+        Ok(Self { file, run: run.to_owned(), position, written_bytes, buffer: Vec::new() })
+    }
+
+    /// Lines that follow are those of `run`.
+    pub fn begin_run(&mut self, run: &str) {
+        run.clone_into(&mut self.run);
+    }
+
+    /// Adds a line and gives its number. It is in memory until [`sync`](Self::sync).
+    pub fn append(&mut self, entry: Entry) -> Result<u64, Error> {
+        let number = self.position.lines + 1;
+        let line = Line { number, previous: hex(&self.position.digest), run: self.run.clone(), entry };
+        let start = self.buffer.len();
+        serde_json::to_writer(&mut self.buffer, &line).expect("a line has string keys only");
+        self.position.advance(&self.buffer[start..]);
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(number)
+    }
+
+    fn flush(&mut self) -> Result<(), DiskError> {
+        self.file.write_all_at(self.written_bytes, &self.buffer)?;
+        self.written_bytes += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Makes every line durable and says how far they go.
+    pub fn sync(&mut self) -> Result<Position, Error> {
+        if !self.buffer.is_empty() {
+            self.flush()?;
+            self.file.sync()?;
+        }
+        Ok(self.position)
+    }
+}
+
+/// Shows `visit` every line of a ledger, in order. An absent ledger has none.
+pub fn for_each_line(
+    disk: &dyn Disk,
+    directory: &Path,
+    visit: impl FnMut(Line) -> Result<(), Error>,
+) -> Result<Position, Error> {
+    let path = directory.join(FILE_NAME);
+    match disk.open_for_read(&path) {
+        Ok(file) => match read_lines(&*file, &path, Position::START, visit)? {
+            Read { position, torn: None } => Ok(position),
+            Read { position, torn: Some(what) } => Err(damaged(&path, position.len_bytes, what)),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Position::START),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Keeps what is about to be cut off.
+fn put_aside(disk: &dyn Disk, file: &dyn DiskFile, path: &Path, from_bytes: u64) -> Result<(), Error> {
+    let len_bytes = file.len()?.saturating_sub(from_bytes).min(TORN_BYTES_MAX);
+    let mut bytes = vec![0; len_bytes as usize];
+    file.read_exact_at(from_bytes, &mut bytes)?;
+    Ok(replace_file(disk, &path.with_file_name(TORN_NAME), &bytes)?)
+}
+
+/// The whole lines of a ledger.
+struct Read {
+    position: Position,
+    /// Why the line behind them is none, if it has an end.
+    torn: Option<String>,
+}
+
+/// Reads on from `known`, and gives the position behind the last line that follows on those before it.
+fn read_lines(
+    file: &dyn DiskFile,
+    path: &Path,
+    known: Position,
+    mut visit: impl FnMut(Line) -> Result<(), Error>,
+) -> Result<Read, Error> {
+    let len_bytes = file.len()?;
+    if len_bytes < known.len_bytes {
+        let what = format!("the ledger was cut short: {len_bytes} bytes of {}", known.len_bytes);
+        return Err(damaged(path, len_bytes, what));
+    }
+    let mut position = known;
+    let mut offset = known.len_bytes;
+    let mut pending = Vec::new();
+    while offset < len_bytes {
+        let kept = pending.len();
+        let chunk_bytes = (len_bytes - offset).min(BUFFER_BYTES as u64);
+        pending.resize(kept + chunk_bytes as usize, 0);
+        file.read_exact_at(offset, &mut pending[kept..])?;
+        offset += chunk_bytes;
+        let whole = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        for text in pending[..whole].split_inclusive(|&byte| byte == b'\n') {
+            let text = &text[..text.len() - 1];
+            match checked_line(text, &position) {
+                Ok(line) => {
+                    position.advance(text);
+                    visit(line)?;
+                }
+                Err(what) => return Ok(Read { position, torn: Some(what) }),
+            }
+        }
+        pending.drain(..whole);
+        if pending.len() > LINE_BYTES_MAX {
+            return Ok(Read { position, torn: Some("no line ends".into()) });
+        }
+    }
+    Ok(Read { position, torn: None })
+}
+
+fn checked_line(text: &[u8], position: &Position) -> Result<Line, String> {
+    let line: Line = serde_json::from_slice(text).map_err(|e| format!("no line of a ledger: {e}"))?;
+    if line.number != position.lines + 1 {
+        return Err(format!("line {} where line {} is due", line.number, position.lines + 1));
+    }
+    if line.previous != hex(&position.digest) {
+        return Err(format!("line {} does not follow on the line before it", line.number));
+    }
+    Ok(line)
+}
+
+fn damaged(path: &Path, offset: u64, what: String) -> Error {
+    Error::Corrupt {
+        path: path.to_path_buf(),
+        offset,
+        what,
+        next: "restore the ledger from a copy: without it no run can be rolled back".into(),
+    }
+}
+
+/// A path as lines hold it.
+pub fn file_text(path: &Path) -> String {
+    escape_name(path.as_os_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::{SimulatedDisk, read_file};
+
+    fn withdrawn(line: u64) -> Entry {
+        Entry::Withdrawn { file: format!("f{line}"), line }
+    }
+
+    fn open(disk: &SimulatedDisk, known: Position) -> (Ledger, Vec<u64>) {
+        let mut seen = Vec::new();
+        let visit = |line: Line| {
+            seen.push(line.number);
+            Ok(())
+        };
+        let ledger = Ledger::open(disk, Path::new("/run"), "r", known, visit).unwrap();
+        (ledger, seen)
+    }
+
+    #[test]
+    fn lines_follow_on_each_other_across_openings() {
+        let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
+        let (mut ledger, seen) = open(&disk, Position::START);
+        assert!(seen.is_empty());
+        ledger.append(withdrawn(1)).unwrap();
+        let first = ledger.sync().unwrap();
+        let (mut ledger, seen) = open(&disk, first);
+        assert!(seen.is_empty());
+        assert_eq!(ledger.append(withdrawn(2)).unwrap(), 2);
+        ledger.sync().unwrap();
+        assert_eq!(open(&disk, first).1, [2]);
+        assert_eq!(open(&disk, Position::START).1, [1, 2]);
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off_and_a_changed_one_is_refused() {
+        let path = Path::new("/run").join(FILE_NAME);
+        let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
+        let (mut ledger, _) = open(&disk, Position::START);
+        for line in 1..4 {
+            ledger.append(withdrawn(line)).unwrap();
+        }
+        let end = ledger.sync().unwrap();
+        disk.open_file(&path).unwrap().write_all_at(end.len_bytes, b"{\"number\":4").unwrap();
+        assert_eq!(open(&disk, Position::START).1, [1, 2, 3]);
+        let bytes = read_file(&disk, &path, 9999).unwrap();
+        assert_eq!(bytes.len() as u64, end.len_bytes);
+        let at = bytes.windows(2).position(|pair| pair == b"f2").unwrap() as u64;
+        disk.open_file(&path).unwrap().write_all_at(at, b"f9").unwrap();
+        let error = for_each_line(&disk, Path::new("/run"), |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("line 3 does not follow"), "{error}");
+        disk.open_file(&path).unwrap().set_len(10).unwrap();
+        assert!(Ledger::open(&disk, Path::new("/run"), "r", end, |_| Ok(())).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! The three steps of the original (§2).
+
+use std::sync::LazyLock;
+
+use super::step::Touch;
+use crate::manifest::document::edit::Edit;
+use crate::manifest::document::fields::{CHAIN_METADATA, INPUT_SNAPSHOTS};
+use crate::manifest::document::key_path::KeyPath;
+use crate::manifest::document::value_types::Shape;
+use crate::manifest::document::verdict::Refusal;
+use crate::manifest::{Step, Version};
+
+/// A step of the original.
+pub(crate) struct BuiltIn {
+    from: Version,
+    to: Version,
+}
+
+/// In the order in which the original registers them.
+pub(crate) const STEPS: [BuiltIn; 3] = [
+    BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 1, 0) },
+    BuiltIn { from: Version::new(1, 1, 0), to: Version::new(1, 2, 0) },
+    BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 2, 0) },
+];
+
+/// A field that a step of the original adds.
+struct Added {
+    path: KeyPath,
+    json: &'static str,
+    shape: Shape,
+    change: &'static str,
+    since: Version,
+}
+
+static ADDED: LazyLock<[Added; 4]> = LazyLock::new(|| {
+    let added = |path: &str, json, shape, change, since| {
+        let path = KeyPath::new(path).expect("names that are not empty");
+        Added { path, json, shape, change, since }
+    };
+    let (v1_1, v1_2) = (Version::new(1, 1, 0), Version::new(1, 2, 0));
+    [
+        added("input_snapshots", "{}", INPUT_SNAPSHOTS, "Add input_snapshots field (empty dict)", v1_1),
+        added("inputs_hash", "null", Shape::DigestOrNull, "Add inputs_hash field (null)", v1_1),
+        added(
+            "chain_metadata.is_chainable_stage",
+            "false",
+            Shape::Flag,
+            "Add chain_metadata.is_chainable_stage (false)",
+            v1_2,
+        ),
+        added("chain_metadata.prior_stages", "[]", Shape::Array, "Add chain_metadata.prior_stages ([])", v1_2),
+    ]
+});
+
+static CHAIN_METADATA_PATH: LazyLock<KeyPath> = LazyLock::new(|| KeyPath::of_root("chain_metadata"));
+
+impl BuiltIn {
+    fn added(&self) -> impl Iterator<Item = &'static Added> {
+        ADDED.iter().filter(|added| self.from < added.since && added.since <= self.to)
+    }
+}
+
+impl Step for BuiltIn {
+    fn from(&self) -> Version {
+        self.from
+    }
+
+    fn to(&self) -> Version {
+        self.to
+    }
+
+    fn changes(&self) -> Vec<String> {
+        let bump = format!("Bump schema_version to {}", self.to);
+        self.added().map(|added| added.change.to_owned()).chain([bump]).collect()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        self.added().map(|added| Touch::Add { path: added.path.clone(), shape: added.shape.clone() }).collect()
+    }
+
+    fn apply(&self, edit: &mut Edit<'_, '_>) -> Result<(), Refusal> {
+        if self.to >= Version::new(1, 2, 0) {
+            // The whole field at once: a list of prior stages that holds something else is no such list.
+            edit.expect(&CHAIN_METADATA_PATH, &CHAIN_METADATA)?;
+        }
+        self.added().try_for_each(|added| edit.add(&added.path, added.json, &added.shape))
+    }
+}

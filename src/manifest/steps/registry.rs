@@ -1,0 +1,184 @@
+//! The graph of versions (§3).
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use super::{built_in, declarative};
+use crate::manifest::step_check::first_unequal_chain;
+use crate::manifest::{Step, Version};
+use crate::migration::Error;
+
+/// All known steps, in the order of their registration.
+#[derive(Clone)]
+pub struct Registry {
+    steps: Vec<Arc<dyn Step>>,
+}
+
+impl Registry {
+    /// The three steps of the original: 1.0.0 → 1.1.0, 1.1.0 → 1.2.0, 1.0.0 → 1.2.0.
+    pub fn built_in() -> Self {
+        Self { steps: built_in::STEPS.into_iter().map(|step| Arc::new(step) as Arc<dyn Step>).collect() }
+    }
+
+    /// No steps.
+    pub fn empty() -> Self {
+        Self { steps: Vec::new() }
+    }
+
+    /// Looks at the steps as a whole: every version must be reachable from the lowest, and a direct step must give what
+    /// its chain gives, on made-up manifests. Anything else is a usage error.
+    pub fn prove(&self) -> Result<(), Error> {
+        let versions = self.versions();
+        let lowest = versions.first().copied().unwrap_or(Version::FIRST);
+        if let Some(version) = versions.iter().find(|version| self.path(lowest, **version).is_none()) {
+            return Err(Error::Usage {
+                what: format!("no steps lead from {lowest} to {version}"),
+                next: "declare a step that leads there".into(),
+            });
+        }
+        match first_unequal_chain(self)? {
+            None => Ok(()),
+            Some(what) => Err(Error::Usage {
+                what,
+                next: "make both ways give the same; `haul manifest steps check` shows where they differ".into(),
+            }),
+        }
+    }
+
+    /// Adds `step` as the last. A step that does not lead upwards, or a second one between the same versions, is a
+    /// usage error.
+    pub fn add(&mut self, step: Arc<dyn Step>) -> Result<(), Error> {
+        let (from, to) = (step.from(), step.to());
+        if from >= to {
+            return Err(Error::Usage {
+                what: format!("step {from} → {to} does not lead to a higher version"),
+                next: "give the step a `to` above its `from`".into(),
+            });
+        }
+        if self.steps.iter().any(|known| (known.from(), known.to()) == (from, to)) {
+            return Err(Error::Usage {
+                what: format!("two steps lead from {from} to {to}"),
+                next: "keep one of them, or give one another version".into(),
+            });
+        }
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// Adds the steps of a step file with this `text` (§12), which may name no JSON Schemas; `name` is for errors.
+    pub fn add_file(&mut self, text: &str, name: &str) -> Result<(), Error> {
+        self.add_declared(text, name, &|schema| Err(format!("schema {schema} cannot be found from a text alone")))
+    }
+
+    /// Adds the steps of the step file at `path`; the JSON Schemas that it names are beside it.
+    pub fn add_path(&mut self, path: &Path) -> Result<(), Error> {
+        let name = path.display().to_string();
+        let text = read(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
+        let text = text.map_err(|what| unusable(&name, &what))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        self.add_declared(&text, &name, &|schema| {
+            let is_beside = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
+            if !is_beside {
+                return Err(format!("schema {schema} is not beside the step file"));
+            }
+            read(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
+        })
+    }
+
+    fn add_declared(
+        &mut self,
+        text: &str,
+        name: &str,
+        read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<(), Error> {
+        let steps = declarative::compile(text, read_schema).map_err(|what| unusable(name, &what))?;
+        steps.into_iter().try_for_each(|step| self.add(step))
+    }
+
+    /// All steps, in the order of their registration.
+    pub fn steps(&self) -> &[Arc<dyn Step>] {
+        &self.steps
+    }
+
+    /// All versions that steps take or make, sorted.
+    pub fn versions(&self) -> Vec<Version> {
+        let mut versions: Vec<_> = self.steps.iter().flat_map(|step| [step.from(), step.to()]).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        versions
+    }
+
+    /// The highest version.
+    pub fn latest(&self) -> Version {
+        self.versions().last().copied().unwrap_or(Version::FIRST)
+    }
+
+    /// The steps that lead from one version to another, none if they are equal: the direct one if there is one, else the
+    /// fewest, and of equally many those that were registered first. `None` if none lead there.
+    pub fn path(&self, from: Version, to: Version) -> Option<Vec<Arc<dyn Step>>> {
+        let mut reached_by: BTreeMap<Version, &Arc<dyn Step>> = BTreeMap::new();
+        let mut queue = VecDeque::from([from]);
+        while let Some(version) = queue.pop_front() {
+            if version == to {
+                return Some(Self::back_to(from, to, &reached_by));
+            }
+            for step in self.steps.iter().filter(|step| step.from() == version && step.to() <= to) {
+                if let Entry::Vacant(unreached) = reached_by.entry(step.to()) {
+                    unreached.insert(step);
+                    queue.push_back(step.to());
+                }
+            }
+        }
+        None
+    }
+
+    fn back_to(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
+        let mut path = Vec::new();
+        let mut version = to;
+        while version != from {
+            let step = reached_by[&version];
+            path.push(step.clone());
+            version = step.from();
+        }
+        path.reverse();
+        path
+    }
+
+    /// The steps that lead to `version` from the lowest version that can reach it; none if nothing leads there.
+    pub fn path_to(&self, version: Version) -> Vec<Arc<dyn Step>> {
+        self.versions().into_iter().find_map(|first| self.path(first, version)).unwrap_or_default()
+    }
+
+    /// A digest of all that decides what the steps do: versions, declared operations, schemas. A run does not resume
+    /// under other steps.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for step in &self.steps {
+            let definition = step.definition();
+            hasher.update(&(definition.len() as u64).to_le_bytes());
+            hasher.update(definition.as_bytes());
+        }
+        hasher.finalize().into()
+    }
+}
+
+/// Bytes of a step file or schema, at most.
+const FILE_LEN_MAX_BYTES: u64 = 16 << 20;
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_LEN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_LEN_MAX_BYTES { Err("longer than 16 MiB".into()) } else { Ok(bytes) }
+}
+
+fn unusable(name: &str, what: &str) -> Error {
+    Error::Usage {
+        what: format!("step file {name} cannot be used: {what}"),
+        next: "correct the file; `haul manifest steps check` proves its steps".into(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Step files: TOML text to steps (§12).
+
+use serde::Deserialize;
+
+use crate::manifest::Version;
+use crate::manifest::document::key_path::KeyPath;
+use crate::manifest::document::value_types::TypeName;
+
+/// A file of steps.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepFile {
+    #[serde(default)]
+    pub step: Vec<DeclaredStep>,
+}
+
+/// One `[[step]]`. Operations are applied in the order of these fields.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeclaredStep {
+    #[serde(deserialize_with = "version")]
+    pub from: Version,
+    #[serde(deserialize_with = "version")]
+    pub to: Version,
+    pub changes: Vec<String>,
+    #[serde(default)]
+    pub breaking: bool,
+    /// A JSON Schema file beside the step file, for documents at `to`.
+    pub schema: Option<String>,
+    #[serde(default)]
+    pub require: Vec<KeyPath>,
+    #[serde(default)]
+    pub rename: Vec<Move>,
+    #[serde(default)]
+    pub add: Vec<Add>,
+    #[serde(default)]
+    pub copy: Vec<Copy>,
+    /// Where the hash over the snapshot files goes.
+    pub inputs_hash: Option<KeyPath>,
+    #[serde(default)]
+    pub overwrite: Vec<Overwrite>,
+    #[serde(default)]
+    pub remove: Vec<KeyPath>,
+    #[serde(default)]
+    pub inverse: Inverse,
+}
+
+/// What takes the breaking operations of a step back; a rollback checks it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Inverse {
+    /// Each renaming the other way round.
+    #[serde(default)]
+    pub rename: Vec<Move>,
+    /// Paths that come back from the backup: those removed or overwritten.
+    #[serde(default)]
+    pub restore: Vec<KeyPath>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Move {
+    pub from: KeyPath,
+    pub to: KeyPath,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Add {
+    pub path: KeyPath,
+    pub value: Option<toml::Value>,
+    /// For what TOML cannot say: null, or numbers beyond its own.
+    pub json: Option<String>,
+    #[serde(rename = "type")]
+    pub types: Types,
+    #[serde(default)]
+    pub one_of: Vec<toml::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Copy {
+    pub from: KeyPath,
+    pub to: KeyPath,
+    #[serde(rename = "type")]
+    pub types: Types,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Overwrite {
+    pub path: KeyPath,
+    pub value: Option<toml::Value>,
+    pub json: Option<String>,
+}
+
+/// One type or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Types {
+    One(TypeName),
+    Several(Vec<TypeName>),
+}
+
+impl Types {
+    pub fn list(&self) -> Vec<TypeName> {
+        match self {
+            Self::One(name) => vec![*name],
+            Self::Several(names) => names.clone(),
+        }
+    }
+}
+
+fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| serde::de::Error::custom(format!("{text:?} is {error}")))
+}
+
+/// The JSON text of a value of a step file, or of what it says in JSON itself.
+pub(crate) fn json_text(value: Option<&toml::Value>, json: Option<&str>) -> Result<String, String> {
+    match (value, json) {
+        (Some(value), None) => {
+            let mut out = String::new();
+            push_value(&mut out, value)?;
+            Ok(out)
+        }
+        (None, Some(json)) => Ok(json.to_owned()),
+        _ => Err("give either `value` or `json`".into()),
+    }
+}
+
+/// The reader of TOML bounds how deep its values are.
+fn push_value(out: &mut String, value: &toml::Value) -> Result<(), String> {
+    let string = |out: &mut String, text: &str| {
+        let mut json = Vec::new();
+        crate::manifest::document::json::push_string(&mut json, text);
+        out.push_str(&String::from_utf8_lossy(&json));
+    };
+    match value {
+        toml::Value::String(text) => string(out, text),
+        toml::Value::Integer(number) => out.push_str(&number.to_string()),
+        toml::Value::Float(number) if number.is_finite() => {
+            let mut json = Vec::new();
+            crate::manifest::document::json::push_float(&mut json, *number);
+            out.push_str(&String::from_utf8_lossy(&json));
+        }
+        toml::Value::Float(_) => return Err("a float that is no JSON number".into()),
+        toml::Value::Boolean(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        toml::Value::Datetime(_) => return Err("a date; write it as a string".into()),
+        toml::Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                push_value(out, item)?;
+            }
+            out.push(']');
+        }
+        toml::Value::Table(members) => {
+            out.push('{');
+            for (at, (key, member)) in members.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                string(out, key);
+                out.push(':');
+                push_value(out, member)?;
+            }
+            out.push('}');
+        }
+    }
+    Ok(())
+}

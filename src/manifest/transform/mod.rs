@@ -1,0 +1,299 @@
+//! From the bytes of a file to the verdict on it (§4, §10).
+
+mod apply;
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::document::header::{self, VERSION};
+use super::document::history::{self, Record};
+use super::document::json::{Arena, Document, Layout, NodeId, Numbers, ReadOptions, push_layout};
+use super::document::verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
+use super::steps::invariants;
+use super::steps::route::Route;
+use super::steps::step::Touch;
+use super::steps::target_schema::TargetSchema;
+use super::{Checksum, Code, DocumentInputs, Mode, Registry, Status, TransformOptions, Version};
+use crate::migration::Error;
+
+/// Levels that a history record adds to a document, from its root on.
+const RECORD_DEPTH: usize = 5;
+
+/// Takes documents to one version, all at one instant. Threads share it.
+pub struct Transformer {
+    registry: Arc<Registry>,
+    target: Version,
+    applied_at: String,
+    options: TransformOptions,
+    routes: BTreeMap<Version, Route>,
+    schema: TargetSchema,
+}
+
+/// Memory that a thread uses for one document after the other.
+#[derive(Default)]
+struct Scratch {
+    before: Arena,
+    after: Arena,
+    text: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::new(Scratch::default());
+}
+
+impl Transformer {
+    /// To `target`, which the registry must know, else it is a usage error before any file is opened (D16), as is a
+    /// registry that does not hold together ([`Registry::prove`]). `now` is the instant of every history record.
+    pub fn new(
+        registry: Arc<Registry>,
+        target: Version,
+        now: Timestamp,
+        options: TransformOptions,
+    ) -> Result<Self, Error> {
+        registry.prove()?;
+        Self::unproved(registry, target, now, options)
+    }
+
+    /// The same without a look at the steps as a whole.
+    pub(super) fn unproved(
+        registry: Arc<Registry>,
+        target: Version,
+        now: Timestamp,
+        options: TransformOptions,
+    ) -> Result<Self, Error> {
+        let versions = registry.versions();
+        if !versions.contains(&target) {
+            return Err(Error::Usage {
+                what: format!("no step leads to version {target}"),
+                next: format!("take --target-version {}, or give the steps with --steps-file", registry.latest()),
+            });
+        }
+        let routes = versions.into_iter().filter_map(|from| Some((from, Route::find(&registry, from, target)?)));
+        Ok(Self {
+            routes: routes.collect(),
+            schema: TargetSchema::new(&registry, target),
+            applied_at: history::instant_text(now, options.mode)?,
+            registry,
+            target,
+            options,
+        })
+    }
+
+    /// What becomes of a file that holds `bytes`. Any bytes get a verdict; nothing is read but what `inputs` gives.
+    pub fn transform(&self, bytes: &[u8], inputs: &dyn DocumentInputs) -> Verdict {
+        let mut scratch = SCRATCH.take();
+        let arena = std::mem::take(&mut scratch.before);
+        let verdict = match Document::parse_in(arena, bytes, &self.read_options()) {
+            Err(fault) => Verdict::Refused(Refusal::of_fault(&fault, bytes)),
+            Ok(mut document) => {
+                let verdict = self.judge(&mut document, inputs, &mut scratch);
+                scratch.before = document.into_arena();
+                verdict.unwrap_or_else(|refusal| self.skip_or_refuse(refusal))
+            }
+        };
+        SCRATCH.set(scratch);
+        verdict
+    }
+
+    /// What the file is, without the work of a migration.
+    pub fn inspect(&self, bytes: &[u8]) -> Inspection {
+        let mut scratch = SCRATCH.take();
+        let arena = std::mem::take(&mut scratch.before);
+        let inspection = match Document::parse_in(arena, bytes, &self.read_options()) {
+            Err(fault) => inspection_of(None, None, Some(Refusal::of_fault(&fault, bytes)), self.target),
+            Ok(document) => {
+                let inspection = self.look(&document);
+                scratch.before = document.into_arena();
+                inspection
+            }
+        };
+        SCRATCH.set(scratch);
+        inspection
+    }
+
+    /// The version that documents are taken to.
+    pub fn target(&self) -> Version {
+        self.target
+    }
+
+    /// The steps.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// How documents are read.
+    pub fn read_options(&self) -> ReadOptions {
+        let is_compat = self.options.mode == Mode::Compat;
+        ReadOptions {
+            depth_max: self.options.depth_max,
+            bom_strip: self.options.bom_strip,
+            last_member_wins: is_compat,
+            compat_numbers: is_compat,
+        }
+    }
+
+    fn numbers(&self) -> Numbers {
+        if self.options.mode == Mode::Compat { Numbers::Values } else { Numbers::Lexemes }
+    }
+
+    fn look(&self, document: &Document<'_>) -> Inspection {
+        let shape = header::check_shape(document.root(), &self.options);
+        let found = shape.and_then(|()| header::version(document, &self.options));
+        let text = document.root().get(VERSION).and_then(|value| value.as_str());
+        match found {
+            Err(refusal) => {
+                let version_text =
+                    (refusal.code == Code::VersionUnknown).then(|| text.unwrap_or_default().into_owned());
+                inspection_of(None, version_text, Some(refusal), self.target)
+            }
+            Ok(version) => {
+                let is_reachable = self.routes.contains_key(&version);
+                let reachable = header::check_reachable(&self.registry, version, self.target, is_reachable);
+                inspection_of(Some(version), None, reachable.err(), self.target)
+            }
+        }
+    }
+
+    fn skip_or_refuse(&self, refusal: Refusal) -> Verdict {
+        let is_foreign = refusal.code.status() == Status::NotAManifest && self.options.mode == Mode::Strict;
+        if is_foreign && !self.options.named {
+            return Verdict::Skipped(Skip { code: refusal.code, text: refusal.text });
+        }
+        Verdict::Refused(refusal)
+    }
+
+    fn judge(
+        &self,
+        document: &mut Document<'_>,
+        inputs: &dyn DocumentInputs,
+        scratch: &mut Scratch,
+    ) -> Result<Verdict, Refusal> {
+        header::check_shape(document.root(), &self.options)?;
+        let version = header::version(document, &self.options)?;
+        let from = |refusal: Refusal| Refusal { from: Some(version), ..refusal };
+        let is_reachable = self.routes.contains_key(&version);
+        header::check_reachable(&self.registry, version, self.target, is_reachable).map_err(from)?;
+        if version == self.target && !self.options.repair {
+            return Ok(Verdict::Current(self.current(document, version)));
+        }
+        self.migrated(document, version, inputs, scratch).map_err(from)
+    }
+
+    /// A document at the target, as it is.
+    fn current(&self, document: &Document<'_>, version: Version) -> Current {
+        let mut findings = Vec::new();
+        if self.options.mode == Mode::Strict {
+            let history = header::check_history(document).err();
+            findings.extend(history.map(|refusal| Notice { code: refusal.code.name(), text: refusal.text }));
+            let faults = self.schema.faults(document, document.root().id());
+            findings.extend(faults.into_iter().map(|fault| Notice { code: fault.code.name(), text: fault.text }));
+            findings.extend(self.schema.warnings(document.root(), version));
+        }
+        Current { version, findings }
+    }
+
+    fn migrated(
+        &self,
+        document: &mut Document<'_>,
+        version: Version,
+        inputs: &dyn DocumentInputs,
+        scratch: &mut Scratch,
+    ) -> Result<Verdict, Refusal> {
+        header::check_history(document)?;
+        let before = document.root().id();
+        let is_repair = version == self.target;
+        let changed = if is_repair {
+            self.repaired(document, inputs)?
+        } else {
+            self.stepped(document, &self.routes[&version], inputs)?
+        };
+        if is_repair && !changed.is_changed {
+            return Ok(Verdict::Current(self.current(document, version)));
+        }
+        let mut notices: Vec<_> = header::history_notice(document.root(), version).into_iter().collect();
+        self.check_schema(document, changed.root, &mut notices)?;
+        let record = Record {
+            applied_at: &self.applied_at,
+            changes: &changed.texts,
+            checksum_before: Checksum::of_value(document.value(before), &mut scratch.text),
+            checksum_after: Checksum::of_value(document.value(changed.root), &mut scratch.text),
+            from: version,
+            to: self.target,
+        };
+        scratch.text.clear();
+        record.push_json(&mut scratch.text);
+        let json = std::str::from_utf8(&scratch.text).expect("a record is UTF-8");
+        let root = history::append(document, changed.root, json)?;
+        let bytes = self.output(document, root);
+        let declared =
+            if is_repair { Cow::Owned(self.repairs()) } else { Cow::Borrowed(&self.routes[&version].touches) };
+        let touches: Vec<&Touch> = changed.derived.iter().chain(&*declared).collect();
+        self.check_output(document, before, &bytes, &touches, &mut scratch.after)?;
+        Ok(Verdict::Migrated(Migrated {
+            bytes,
+            from: version,
+            to: self.target,
+            applied: self.routes[&version].applied.clone(),
+            checksum_before: record.checksum_before,
+            checksum_after: record.checksum_after,
+            changes: changed.texts,
+            notices,
+        }))
+    }
+
+    fn output(&self, document: &Document<'_>, root: NodeId) -> Vec<u8> {
+        let final_newline = self.options.final_newline.unwrap_or(self.options.mode == Mode::Strict);
+        let mut bytes = Vec::new();
+        push_layout(&mut bytes, document.value(root), Layout { numbers: self.numbers(), final_newline });
+        bytes
+    }
+
+    /// Check 7 of §10.
+    fn check_schema(&self, document: &Document<'_>, root: NodeId, notices: &mut Vec<Notice>) -> Result<(), Refusal> {
+        if self.options.mode == Mode::Compat {
+            return Ok(());
+        }
+        let faults = self.schema.faults(document, root);
+        if let (Some(fault), false) = (faults.first(), self.options.accept_incomplete) {
+            return Err(Refusal { at: fault.at, ..Refusal::new(fault.code, fault.text.clone()) });
+        }
+        notices.extend(faults.into_iter().map(|fault| Notice { code: fault.code.name(), text: fault.text }));
+        Ok(())
+    }
+
+    /// Check 8 of §10: the output, read back, against the input.
+    fn check_output(
+        &self,
+        document: &mut Document<'_>,
+        before: NodeId,
+        bytes: &[u8],
+        touches: &[&Touch],
+        arena: &mut Arena,
+    ) -> Result<(), Refusal> {
+        let depth_max = self.options.depth_max.max(RECORD_DEPTH);
+        let options = ReadOptions { depth_max, ..ReadOptions::default() };
+        let mut after = Document::parse_in(std::mem::take(arena), bytes, &options)
+            .map_err(|fault| Refusal::new(Code::Compatibility, format!("the output cannot be read back: {fault}")))?;
+        let checked = invariants::check(document, before, &mut after, touches, self.numbers());
+        *arena = after.into_arena();
+        checked
+    }
+}
+
+fn inspection_of(
+    version: Option<Version>,
+    version_text: Option<String>,
+    refusal: Option<Refusal>,
+    target: Version,
+) -> Inspection {
+    let status = match &refusal {
+        Some(refusal) => refusal.status(),
+        None if version == Some(target) => Status::Current,
+        None => Status::Pending,
+    };
+    Inspection { status, version, version_text, refusal }
+}

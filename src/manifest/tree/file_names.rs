@@ -1,0 +1,106 @@
+//! The names of files beside a manifest: its backups, and what it is replaced by on its way (§8).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::manifest::Version;
+
+/// The name of a manifest that is found by scanning.
+pub const MANIFEST: &str = "manifest.json";
+
+const TEMPORARY_END: &[u8] = b".haul-tmp";
+const BACKUP_END: &str = ".backup";
+/// Digits of a content's SHA-256 in the name of its backup.
+const CONTENT_DIGITS: usize = 12;
+
+/// `.NAME.haul-tmp`: where the replacement of a file grows.
+pub fn temporary(name: &OsStr) -> OsString {
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(OsStr::from_bytes(TEMPORARY_END));
+    temporary
+}
+
+/// True if a run makes temporary files of such names.
+pub fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.starts_with(b".") && name.ends_with(TEMPORARY_END)
+}
+
+/// `NAME.v1.0.0.0123456789ab.backup`: the backup of a file of that version with that content, by its SHA-256.
+pub fn backup(name: &OsStr, version: Version, content: &[u8; 32]) -> OsString {
+    let mut backup = name.to_owned();
+    backup.push(format!(".v{version}.{}{BACKUP_END}", &hex(content)[..CONTENT_DIGITS]));
+    backup
+}
+
+/// The name that the original gives to a backup: the suffix makes way for `.json.backup`.
+pub fn compat_backup(name: &OsStr) -> OsString {
+    let bytes = name.as_bytes();
+    let stem = match bytes.iter().rposition(|&byte| byte == b'.') {
+        Some(at) if at > 0 && at + 1 < bytes.len() => &bytes[..at],
+        _ => bytes,
+    };
+    let mut backup = OsStr::from_bytes(stem).to_owned();
+    backup.push(".json");
+    backup.push(BACKUP_END);
+    backup
+}
+
+/// Lower-case hex digits of a digest.
+pub fn hex(digest: &[u8; 32]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| DIGITS[usize::from(nibble)] as char).collect()
+}
+
+/// The digest that [`hex`] writes so.
+pub fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let is_plain = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)).filter(|_| is_plain) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    is_plain.then_some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backups_are_named_by_version_and_content() {
+        let name = backup("manifest.json".as_ref(), Version::FIRST, &[0xab; 32]);
+        assert_eq!(name, "manifest.json.v1.0.0.abababababab.backup");
+    }
+
+    #[test]
+    fn the_original_replaces_the_suffix() {
+        let expected = [
+            ("manifest.json", "manifest.json.backup"),
+            ("run.v2.json", "run.v2.json.backup"),
+            ("manifest", "manifest.json.backup"),
+            ("m.txt", "m.json.backup"),
+            (".m", ".m.json.backup"),
+            ("m.", "m..json.backup"),
+        ];
+        for (name, backup) in expected {
+            assert_eq!(compat_backup(name.as_ref()), backup);
+        }
+    }
+
+    #[test]
+    fn temporary_names_are_told_from_others() {
+        let name = temporary("manifest.json".as_ref());
+        assert!(is_temporary(&name) && !is_temporary("manifest.json".as_ref()));
+        assert!(!is_temporary(".manifest.json.tmp".as_ref()));
+    }
+
+    #[test]
+    fn digests_are_read_as_they_are_written() {
+        let digest = std::array::from_fn(|index| index as u8 * 7);
+        assert_eq!(unhex(&hex(&digest)), Some(digest));
+        for text in ["", "0", &"0".repeat(63), &"G".repeat(64), &"A".repeat(64)] {
+            assert_eq!(unhex(text), None);
+        }
+    }
+}

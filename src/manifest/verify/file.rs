@@ -1,0 +1,153 @@
+//! One manifest held against what it says of itself and of the files beside it.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::Examined;
+use crate::manifest::document::history::{HistoryCheck, check_last_record};
+use crate::manifest::document::inputs_hash::recorded;
+use crate::manifest::document::json::{Document, Kind, ReadOptions, Value};
+use crate::manifest::migrate::evaluate::finding;
+use crate::manifest::steps::target_schema::TargetSchema;
+use crate::manifest::tree::file_names::hex;
+use crate::manifest::{DocumentInputs, Registry, Version};
+use crate::migration::Severity;
+
+/// Containers in each other, at most.
+const DEPTH_MAX: usize = 1000;
+/// The longest resolved doctrine that is read.
+const DOCTRINE_BYTES_MAX: u64 = 64 << 20;
+const DOCTRINE: &str = "inputs/doctrine.resolved.json";
+
+/// Checks a manifest and adds what is wrong with it to `examined`.
+pub fn examine(bytes: &[u8], file: &Path, inputs: &dyn DocumentInputs, registry: &Registry, examined: &mut Examined) {
+    let options = ReadOptions { depth_max: DEPTH_MAX, bom_strip: true, last_member_wins: false, compat_numbers: false };
+    let mut document = match Document::parse(bytes, &options) {
+        Ok(document) => document,
+        Err(fault) => {
+            let text = format!("{} at offset {}", fault.what, fault.offset);
+            examined.findings.push(finding(Severity::Fatal, file, fault.code.name(), text));
+            return;
+        }
+    };
+    let mut check = Check { file, inputs, examined };
+    check.schema(&document, registry);
+    let root = document.root();
+    check.snapshots(root);
+    check.run_id(root);
+    check.doctrine(root);
+    check.history(&mut document);
+}
+
+struct Check<'a> {
+    file: &'a Path,
+    inputs: &'a dyn DocumentInputs,
+    examined: &'a mut Examined,
+}
+
+impl Check<'_> {
+    fn fatal(&mut self, code: &str, text: String) {
+        self.examined.findings.push(finding(Severity::Fatal, self.file, code, text));
+    }
+
+    fn schema(&mut self, document: &Document<'_>, registry: &Registry) {
+        let version = document.root().get("schema_version").and_then(Value::as_str);
+        let Some(version) = version.and_then(|text| text.parse::<Version>().ok()) else { return };
+        for fault in TargetSchema::new(registry, version).faults(document, document.root().id()) {
+            self.examined.findings.push(finding(Severity::Note, self.file, fault.code.name(), fault.text));
+        }
+    }
+
+    fn history(&mut self, document: &mut Document<'_>) {
+        match check_last_record(document) {
+            Ok(HistoryCheck::Matches(_)) => self.examined.checksums += 1,
+            Ok(HistoryCheck::NoRecord | HistoryCheck::NoChecksum) => {}
+            Ok(HistoryCheck::Differs) => {
+                self.fatal("E_CHECKSUM", "checksum_after of its last history record is of another value".into());
+            }
+            Err(refusal) => self.fatal(refusal.code.name(), refusal.text),
+        }
+    }
+
+    /// Re-hashes every file that is listed, and derives `inputs_hash` from the list.
+    fn snapshots(&mut self, root: Value<'_>) {
+        let listed = root.get("input_snapshots").filter(|snapshots| snapshots.kind() == Kind::Object);
+        let recorded_hash = root.get("inputs_hash").and_then(Value::as_str);
+        let Some(snapshots) = listed.filter(|snapshots| snapshots.members().len() > 0 || recorded_hash.is_some())
+        else {
+            self.examined.legacy_no_snapshots += 1;
+            return;
+        };
+        for (name, snapshot) in snapshots.members() {
+            let name = name.as_str().unwrap_or_default();
+            self.examined.snapshots += 1;
+            if let Err(text) = self.snapshot(snapshot) {
+                self.fatal("E_SNAPSHOT", format!("input snapshot {name}: {text}"));
+            }
+        }
+        let derived = recorded(snapshots).map(|checksum| checksum.to_string());
+        if let (Some(recorded), Some(derived)) = (recorded_hash, derived)
+            && *recorded != derived
+        {
+            self.fatal("E_INPUTS_HASH", format!("inputs_hash is {recorded}, its snapshots give {derived}"));
+        }
+    }
+
+    fn snapshot(&self, snapshot: Value<'_>) -> Result<(), String> {
+        let path = snapshot.get("path").and_then(Value::as_str).ok_or("it has no path")?;
+        let (digest, len_bytes) = self.inputs.digest(&path)?.ok_or_else(|| format!("{path} is missing"))?;
+        let sha256 = snapshot.get("sha256").and_then(Value::as_str).unwrap_or_default();
+        if sha256.trim_start_matches("sha256:") != hex(&digest) {
+            return Err(format!("{path} has other bytes than its sha256 says"));
+        }
+        match snapshot.get("bytes").map(|bytes| bytes.lexeme().to_owned()) {
+            Some(bytes) if bytes != len_bytes.to_string() => Err(format!("{path} is not {bytes} bytes long")),
+            _ => Ok(()),
+        }
+    }
+
+    /// `run_id` is the beginning of `inputs_hash`, or that and `-N` for a retry.
+    fn run_id(&mut self, root: Value<'_>) {
+        let text = |key: &str| root.get(key).and_then(Value::as_str);
+        let (Some(hash), Some(run_id)) = (text("inputs_hash"), text("run_id")) else { return };
+        let base = hash.strip_prefix("sha256:").and_then(|digits| digits.get(..32)).unwrap_or_default();
+        let is_retry = |rest: &str| {
+            let number = rest.strip_prefix('-').and_then(|digits| digits.parse::<u64>().ok());
+            number.is_some_and(|number| number >= 2)
+        };
+        let is_derived = run_id.strip_prefix(base).is_some_and(|rest| rest.is_empty() || is_retry(rest));
+        if !is_derived {
+            self.fatal("E_RUN_ID", format!("run_id {run_id} does not derive from inputs_hash {hash}"));
+        }
+    }
+
+    /// The resolved doctrine beside the manifest is the one that the manifest names.
+    fn doctrine(&mut self, root: Value<'_>) {
+        let Some(doctrine) = root.get("doctrine").filter(|doctrine| doctrine.kind() == Kind::Object) else { return };
+        let bytes = match self.inputs.read(DOCTRINE, DOCTRINE_BYTES_MAX) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return,
+            Err(text) => return self.fatal("E_DOCTRINE", text),
+        };
+        let Ok(resolved) = Document::parse(&bytes, &ReadOptions::default()) else {
+            return self.fatal("E_DOCTRINE", format!("{DOCTRINE} is not JSON"));
+        };
+        let resolved = |key: &str| resolved.root().get(key).and_then(Value::as_str);
+        for key in ["doctrine_id", "version", "sha256"] {
+            let named = doctrine.get(key).and_then(Value::as_str);
+            if let (Some(named), Some(found)) = (named, resolved(key))
+                && *named != *found
+            {
+                self.fatal("E_DOCTRINE", format!("{key} is {named}, {DOCTRINE} says {found}"));
+            }
+        }
+        let sha256 = doctrine.get("sha256").and_then(Value::as_str);
+        if let (Some(sha256), Some(content)) = (sha256, resolved("content")) {
+            let digest = hex(&Sha256::digest(content.as_bytes()).into());
+            if sha256.trim_start_matches("sha256:") != digest {
+                self.fatal("E_DOCTRINE", format!("sha256 is {sha256}, the content of {DOCTRINE} has {digest}"));
+            }
+        }
+    }
+}

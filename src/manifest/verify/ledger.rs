@@ -1,0 +1,100 @@
+//! The ledger held against the files: what was written is there, and so is its backup, unless a later line says otherwise
+//! (§11).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::VerifyEnd;
+use crate::durable::{Disk, ReadRoot};
+use crate::manifest::migrate::crash_recovery::digest_of;
+use crate::manifest::migrate::evaluate::finding;
+use crate::manifest::migrate::ledger::{Entry, Written, for_each_line};
+use crate::manifest::migrate::ledger_by_file::{ByFile, Noted};
+use crate::manifest::migrate::run_directory;
+use crate::migration::{Error, Severity, SortSpace};
+
+/// Holds every line of the ledger against the files. Gives the runs that ended and are not marked as verified.
+pub fn verify_ledger(
+    disk: &Arc<dyn Disk>,
+    root: &Path,
+    tree: &dyn ReadRoot,
+    sums: &mut VerifyEnd,
+) -> Result<BTreeSet<String>, Error> {
+    let directory = run_directory(root);
+    let sorts = SortSpace::temporary(disk)?;
+    let mut runs = BTreeSet::new();
+    let mut by_file = ByFile::new(&sorts)?;
+    for_each_line(&**disk, directory.path(), |line| {
+        sums.ledger_lines += 1;
+        let number = line.number;
+        let (file, mark, about) = match line.entry {
+            Entry::Written(written) => (written.file, WRITTEN, 0),
+            Entry::Withdrawn { file, line } | Entry::Restored { file, line } => (file, UNDONE, line),
+            Entry::Removed { file, line } => (file, BACKUP_REMOVED, line),
+            Entry::Ended { .. } => return Ok(_ = runs.insert(line.run)),
+            Entry::Verified => return Ok(_ = runs.remove(&line.run)),
+            Entry::Began { .. } => return Ok(()),
+        };
+        by_file.note(Path::new(&file), Noted { line: number, mark, about })
+    })?;
+    let mut in_force = by_file.choose(choose_in_force)?;
+    for_each_line(&**disk, directory.path(), |line| {
+        let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
+        let Entry::Written(written) = line.entry else { return Ok(()) };
+        verify_written(tree, &written, line.number, mark, sums)
+    })?;
+    Ok(runs)
+}
+
+// What is noted of a line.
+const WRITTEN: u8 = 0;
+const UNDONE: u8 = 1;
+const BACKUP_REMOVED: u8 = 2;
+
+// What the files must be for a line that was not undone.
+const HAS_BACKUP: u8 = 1;
+/// No later line wrote the file.
+const IS_LAST: u8 = 2;
+
+fn choose_in_force(of_file: &[Noted], chosen: &mut Vec<(u64, u8)>) {
+    let is = |mark, line| of_file.iter().any(|noted| noted.mark == mark && noted.about == line);
+    let mut is_last = IS_LAST;
+    for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is(UNDONE, noted.line)) {
+        let has_backup = if is(BACKUP_REMOVED, written.line) { 0 } else { HAS_BACKUP };
+        chosen.push((written.line, has_backup | is_last));
+        is_last = 0;
+    }
+}
+
+fn verify_written(
+    tree: &dyn ReadRoot,
+    written: &Written,
+    line: u64,
+    mark: u8,
+    sums: &mut VerifyEnd,
+) -> Result<(), Error> {
+    let path = written.path().unwrap_or_default();
+    if mark & IS_LAST > 0 {
+        if is_content(tree, &path, &written.after)? {
+            sums.ledger_files += 1;
+        } else if mark & HAS_BACKUP > 0 {
+            let text = format!("its bytes are not those of line {line} of the ledger: it was written to since");
+            sums.findings.push(finding(Severity::Note, &path, "W_CHANGED", text));
+        }
+    }
+    if mark & HAS_BACKUP > 0 {
+        let backup = written.backup_path().unwrap_or_default();
+        if is_content(tree, &backup, &written.before)? {
+            sums.backups += 1;
+        } else {
+            let text = format!("this backup of line {line} of the ledger is missing or has other bytes");
+            sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
+        }
+    }
+    Ok(())
+}
+
+fn is_content(tree: &dyn ReadRoot, path: &Path, digest: &str) -> Result<bool, Error> {
+    Ok(digest_of(tree, path)?.is_some_and(|(found, _)| found == digest))
+}

@@ -1,0 +1,320 @@
+//! The digests of the specification: facts, against which every path of this program is held.
+
+use super::{Function, Input, Vector};
+use crate::cas::format::key::{Algorithm, Key};
+use crate::requiem::hash_domain::Domain;
+
+/// Order of the digests of a text, up to the domains, which follow in the order of [`Domain::ALL`].
+const TEXT_ALGORITHMS: [Algorithm; 3] = [Algorithm::Blake3, Algorithm::Sha256, Algorithm::Blake2s];
+
+const TEXTS: [(&str, &str); 3] = [
+    (
+        "",
+        "
+        af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262
+        e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        69217a3079908094e11121d042354a7c1f55b6482ca1a51e1b250dfd1ed0eef9
+        11c31fa6fc360b7afa93c983b6a6a8271250876d0fd5ffd0e092df200fd2356a
+        24ab6f1ac35b93ddd54d0911ce8f0b59e4a77cb93744066a238a49f844c4f5af
+        684780b0999e2f58485ff9b291fbfdd04b80db7345ab77b5e736c8b3495905c2
+        9161f7dee4a36a8dc8fd3bc9970aab4389a258225dd681c26e49e12f7b52fa20
+        98daf4d869416b66f0d7cc2a3d429561097786dd86977c7d0003973b5867dff9
+        04569c27a0d0bb2d74370266d9a9af108029889a76204952cd88a969176b1f15
+        01e557c05c423acbec7dd606717e091d980f454c00898d8e5b43a99d966965be
+        1ee22aa457e49978c4e485c90a7fdbe19d70f252c4f187ea3a587ffade32412a
+        294b16e18b0760a4f00f343fe708d25a5eeca9fe0725822ef6503c7a3bef0a07
+        bfb0b56fe226ddb037ad3fa080db5e3fe41d6ee2bf490bb2a7bc7618184a9b5c
+        0f38edbd9ea676a91379538bfc2621267ca417c9f7ff521bb4f73917ce49991a
+        ",
+    ),
+    (
+        "hello",
+        "
+        ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f
+        2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+        19213bacc58dee6dbde3ceb9a47cbb330b3d86f8cca8997eb00be456f140ca25
+        378952a84879385a1f2b3e86406300918de524caa35712ee72044329af4cf33d
+        888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d
+        bd2454631f9c5453660a2f3cc4cdcff08f307ac080ed864d184f709c55358221
+        f4a1ad840e7ced2b423eef8172696700dcf129f57ba0a5269caaf5599e618050
+        6739331eb75038a13cfe91797ef38b9ff9e10d3bb090ca23b0ba11293ff53a5e
+        296d7b571f922c6e6c56f921b9b1c650bae139e161eeb5a14dc725924f9ff898
+        448fc0188d3c65ebdf02caeb39c18863ca52b46d38c210283658a6db8abfef58
+        f400d16967b52582386ccb7ce6b8f06f881cb88c62be4cafcd8184bcdccca854
+        8e5b9dd518023d9119a01f0faed17e8a9203f30319d63d35316002ceec4e94f2
+        d1818b64dc13debe7497b672b680b654536de0cc8d714edd8eefb45967e71609
+        75600d76f6be88c32941fbea1dc627b9890728acd7c0186826592f9d9496d087
+        ",
+    ),
+    (
+        "a",
+        "
+        17762fddd969a453925d65717ac3eea21320b66b54342fde15128d6caf21215f
+        ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb
+        4a0d129873403037c2cd9b9048203687f6233fb6738956e0349bd4320fec3e90
+        dcbdcfaf8357505c711b52be6f316da3a36ba36da164454fe64d78986fbb9563
+        45725b5f916650be6b5e24c64978f1929a6b229df71332a22e949a33a60e7634
+        fcf6277f315652df53557f2281e7cefbb4c7446b51156624e319cc67217fa408
+        6e38e8faf25918789fd4cf27041763db6ad4482ff9740dc302debe4b93ec17c4
+        7bdaeedb6bd2548291fa9ed8bd7d2bef27ce068ed2a6543289375de4b9c4049c
+        427d60fa80a67d7f3c2d8d08a9bf85cfc23bedf48544fdd07a9b75b6c0376902
+        1ffedb30bc450bce83d801ae0fe22413d0baf41406974013409fe9c8be3d29f1
+        4737e77fe4d9f1e43a1e4d0985b8d9e000c304c14522a4ffdaa87966a1484bfa
+        a4828756587d78184d6582cc11fbd23814711a4762fe70d17b59c48f349bb3e4
+        55fae37fe9debeafd0b30b6f3cbbb97edb7c67a42c09db641636b3811cd94843
+        43542a6f35281c46355dc939bf38a2fc639c43d42ce75f4077005d0d420a7c7d
+        ",
+    ),
+];
+
+/// Order of the digests of a pattern, behind its length.
+const PATTERN_ALGORITHMS: [Algorithm; 4] = [Algorithm::Blake3, Algorithm::Cas, Algorithm::Sha256, Algorithm::Blake2s];
+
+/// Lengths around the block of 64 bytes and the chunk of 1024, with and without the four bytes of the prefix.
+const PATTERNS: &str = "
+0
+af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262
+24ab6f1ac35b93ddd54d0911ce8f0b59e4a77cb93744066a238a49f844c4f5af
+e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+69217a3079908094e11121d042354a7c1f55b6482ca1a51e1b250dfd1ed0eef9
+1
+2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213
+46fb9e5a4afefd020b4a5fa896eee86e122e606dde59e4f13c78a7f1fa6eb7d0
+6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d
+e34d74dbaf4ff4c6abd871cc220451d2ea2648846c7757fbaac82fe51ad64bea
+3
+e1be4d7a8ab5560aa4199eea339849ba8e293d55ca0a81006726d184519e647f
+974b2c8ab99b7c9adc3863cafb9e7936b87d1654f459f1f303d887c517558b74
+ae4b3280e56e2faf83f414a6e3dabe9d5fbe18976544c05fed121accb85b53fc
+e8f91c6ef232a041452ab0e149070cdd7dd1769e75b3a5921be37876c45c9900
+4
+f30f5ab28fe047904037f77b6da4fea1e27241c5d132638d8bedce9d40494f32
+a9a8255035703759540d05b14cf489628352571d2043685833743c2ddf6d2a9f
+054edec1d0211f624fed0cbca9d4f9400b0e491c43742af2c5b0abebf0c990d8
+0cc70e00348b86ba2944d0c32038b25c55584f90df2304f55fa332af5fb01e20
+5
+b40b44dfd97e7a84a996a91af8b85188c66c126940ba7aad2e7ae6b385402aa2
+371ecd26cb4b7561ea61ccc63cd27b63ccfd5f0c6a8fd1047482100f2fa927d7
+08bb5e5d6eaac1049ede0893d30ed022b1a4d9b5b48db414871f51c9cb35283d
+ec1964191087a4fe9df1c795342a02ffc191a5b251764856ae5b8b5769f0c6cd
+59
+4f174acaff29ff88aaa4dde9404634fdcae5a895f90dd5d610f91595c042d751
+1d080530ef0fe5021c0a477e01a7440ed76465068920bba40a2017c3c4434732
+bd2de8f5dd15c73f68dfd26a614080c2e323b2b51b1b5ed9d7933e535d223bda
+409392f560f86831da4373ee5e0074260595d7bc24183b60ed700d4583d3f6f0
+60
+fe59ba0025b061e837db84910371240d9b417db56c14ddff68d4afe36dc39658
+93f2feb532e06779729d52b09d1f246e4c0b5062e8b549f6551a9cc862aecfa6
+0ddde28e40838ef6f9853e887f597d6adb5f40eb35d5763c52e1e64d8ba3bfff
+2802165de090915546f3398cd849164a19f92adbc361adc99b0f20c8ea071054
+61
+86a2cf17ce886a3be084862ae3c2aacf64f50e88b7334e675afb34365cb9a5bf
+71e0137d5efd29131c17276a6d16f7ec98e2bc674a23aea0210e41ae21bb57f9
+4b5c2783c91ceccb7c839213bcbb6a902d7fe8c2ec866877a51f433ea17f3e85
+ad839168d9f8a4be95ba9ef9a692f07256ae43fe6f9864e290691b0256ce50a9
+63
+e9bc37a594daad83be9470df7f7b3798297c3d834ce80ba85d6e207627b7db7b
+fb93800c18ad97a4fc65fbaf480bdc119600b891be76398da1b482968cad33f0
+29af2686fd53374a36b0846694cc342177e428d1647515f078784d69cdb9e488
+e57cb79487dd57902432b250733813bd96a84efce59f650fac26e6696aefafc3
+64
+4eed7141ea4a5cd4b788606bd23f46e212af9cacebacdc7d1f4c6dc7f2511b98
+518cc4561b7f1f979fd62314e8c0b3c580f549f8b9bec8b51b57f2443be39f56
+fdeab9acf3710362bd2658cdc9a29e8f9c757fcf9811603a8c447cd1d9151108
+56f34e8b96557e90c1f24b52d0c89d51086acf1b00f634cf1dde9233b8eaaa3e
+65
+de1e5fa0be70df6d2be8fffd0e99ceaa8eb6e8c93a63f2d8d1c30ecb6b263dee
+bd7eb69e83b6db36235b56faa42ddb24703e3bdb261c55cc8fa03cf01c70c9ce
+4bfd2c8b6f1eec7a2afeb48b934ee4b2694182027e6d0fc075074f2fabb31781
+1b53ee94aaf34e4b159d48de352c7f0661d0a40edff95a0b1639b4090e974472
+1019
+85d7c70ecc91d8333f331b119d70818ceb918135e244aefadafbbe8b302aff26
+7330a573cf630377cd2d9d20aea2d611f5bc07bd2a11a6fe004c96b048eabf56
+83780356cef69ee0b4d7724f4fad2f38ed66f7c3c2be8bd92affdbdf33dc148e
+c89f949260b465e5a420825fed456f4b5acf0d8784f3e218c1d8ba1c636d03a3
+1020
+cd83d6ce0da9c8aeb1a71d9e8a6fa4e39bb1862fb7ad86b02154e231fa3a52ed
+e3d03e7a50f1edaa4d0d624e046130dd6cf0a7d92c5b643f65f370617cf0644d
+e8df137db7cca54302c6715a7cd987cb6752d4f92af19a24b74c5ffda8014eca
+63814fe82cc9f9ad769dd0ae9e81c605527ca8f9a49396f31e37713ee6dd277b
+1021
+1fcce0ba311e0de1be93ae5fd61faf196b9fa0244e9dc798c5af3304b323de4d
+5b528ecf5b9afa8742520d5830aa5d306bba6a1df0ec9528b0047c6bf7a481df
+ba9a4f8bf239b6490f9459ff45a8464040a4f3b041d070731662669ef86f4294
+52b347c5a7dd41ff369a071e4471ff7aa4878af5ff2cb9dec27b1c7ac8bf4044
+1023
+10108970eeda3eb932baac1428c7a2163b0e924c9a9e25b35bba72b28f70bd11
+adf6c665c64ee9eed4cb197eb7bfbfed8a677e9e2c52712108db849516de4613
+1c5e88a585b61754df6137d66632a7348557a88358afc401b0a0a4fc427104a9
+e73d4cf80407e185a3f0d14c0472d35e2ca15218ce76004e8a596065d33af5c3
+1024
+42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7
+8c9733d37ec7a69af411df95c6a0e123aee9a139c0341244f55d1e7afd5eb7fe
+2bce1ba628720664be4b9fdd77aae0678e5f0f3f02fc6ff641ec879094f6a404
+eefe540b091c081f91a31b4db99926352f05cc012a7a1402268923dd00a278d7
+1025
+d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444
+1a691f42686ec51e55045005a35834c0fd6874c1a8b52a6f784fa57696d74f80
+bc0b6b10b89b9487a12fda2a8cc13194e7091c217aabf8b92846274026f4bcd0
+9b4b1bfb89177545cc59b321be5403774c58f061db927f04d206116b8278d2b4
+2043
+9c4fc62048ef15eeccd579d2b130633e8a22ffde7ab219ffef2472d0c0a29a7a
+cef5fbbf50630c0d1e8e64f6b3f58de46e272f7e54d49c529dd4f93ac7c99f1c
+68ebcbcac10541173dfe42ce7bcd57161702ec8f89573d99832a27e84a5883f0
+0ba806944af4db2e909e0babd89021fb0cc123cc6d283b6f3b050dd4c2f3db27
+2044
+4a8acd10add2044b2bdc2b85f328981a4db03511699bb8332d1b61ba36962236
+822584315a0f7c97083705b1fc7fff3617509f939de03616e3c3a2573595df54
+4d779afb3eb5a31e4bc03e0efe3968376e8436c8be79df22455f02f2e961fbe4
+a217de11bbbd97b2b75de0edaa6a7f20aea472968370ec07419b65cf608f3d38
+2045
+29abacc00005de1aac2a1f76b37c6db7aa04f6f37996233c5d27d0b4779de12f
+ad296a2a0fb3f6411bfa46f27f7762ea735c8ff3731a05c51ff3b43dc9820602
+0218cb1ee4893327c04f600f4d3348a5e026e3375bf6a339c6a66665f5ab26f4
+d00e51939bcf9b4cfc5be26023f507f350b0f3f45f352b5832e23f5ac919d869
+2048
+e776b6028c7cd22a4d0ba182a8bf62205d2ef576467e838ed6f2529b85fba24a
+84980b4c2616cecf36325b1b3611066936d1db5c23d5ce814a87b8f88173efdd
+b2a8170614e23194ae2951423d601987f518ce2f11205d7b0b708080103b9f76
+e0edc36d40bfa488e118fb944ad9361e1ec72fe8f24570e4ef64876b7e3d1a49
+2049
+5f4d72f40d7a5f82b15ca2b2e44b1de3c2ef86c426c95c1af0b6879522563030
+f23ddaaa95f4205439393515059e61eca586f6bee7d70a66fff73ec8b7a7a841
+26e1e2808e3a6cf967ca03f6749a063c5ed55f92f5874653a1faabed78346f00
+4ec12e09806c18225b107785a2031e61ee1227412b9c18c5611bc6e54cd8c415
+3072
+b98cb0ff3623be03326b373de6b9095218513e64f1ee2edd2525c7ad1e5cffd2
+cb63490a08de63d30bc14599beb2c9d659e0fdc6ec127e5c3e5081c2b755ada0
+5f24b2f16026ec7d0450a5a08283d3cfd47302fe859f579ed79fe7d2663b73f9
+13a2b5802ff592e3600d91aa339ce2afe02206510aab762e3142ba844a83ce6c
+4096
+015094013f57a5277b59d8475c0501042c0b642e531b0a1c8f58d2163229e969
+e6863d64eb63aa54b37bf40b811c50c837e5e5d31f1aa31283c85236d3381b66
+d67c656e01756650d77717b0839985a056ec28ffe174601d690fc407a2ceffca
+753200579e43772518340d84db0958f343329f84493e7c69fcf195d4060cb9c5
+4097
+9b4052b38f1c5fc8b1f9ff7ac7b27cd242487b3d890d15c96a1c25b8aa0fb995
+679d9eeb9942e7fcfedd00b6bde376ee2a2b1a29aa82f61ce2036f98a409f026
+a16560d668b843fb3be99ace41dbd18471f342bd3255a1d21204b35e43f74436
+e9c3959a48e4d0c3e58e2c6fc2686955a677f2c315eeb0097f3e2fe543a01ab9
+8192
+aae792484c8efe4f19e2ca7d371d8c467ffb10748d8a5a1ae579948f718a2a63
+31deaccb2fd5ef5cb460325f550abdbcca435c827755cb71a5ebf2fbb2fcb5cf
+25df2449b2e5a35fea14e02a7158e283801a1069c9f84631b9a9dacb2f809a7f
+f39291e392e6af194e52755f12a2eb8b1d0671bfe163c4f1b8efb2acb69a9c50
+8193
+bab6c09cb8ce8cf459261398d2e7aef35700bf488116ceb94a36d0f5f1b7bc3b
+0586b32a22876b825c0184a83a90a89de57ae568bc6872471b99f47b1e83a455
+7e3691790cd64b19d4edb1a80e988214515abeb53aa0f34ffbfe4b4bf405d120
+f80a41681676183995df96abc3ab163d88a4ffb24be41ac8fd4488f6fdab0213
+16384
+f875d6646de28985646f34ee13be9a576fd515f76b5b0a26bb324735041ddde4
+46e72cb904d4bcd64076269ed1688c83d2295388ead0a3c82cba666f604b5bf3
+4348e3b98e8a327b34ced39c1da9e67cdb4cd5e48e4d7960607a3ae403d35f0c
+e4d9f9f7108976a61bdec5c0e32c25ea519202ace13e68946a172eeaa134a75a
+16385
+1dabe216be2578830263b049de1639f39f05a4da616b9b78c7a5e4e41662fd1f
+3b0e0fd6d327230e95755f777a53d42c61f8b367d9d489a2d4f7a2e1249b72bb
+ba4f9b37402df1e3ad948a794ab43a9ed887d63e3a389c208ca4314fdd5add58
+1e6c296f120c57060f65c30731a110819f6d25fb66b91872d3336b78c2870030
+31744
+62b6960e1a44bcc1eb1a611a8d6235b6b4b78f32e7abc4fb4c6cdcce94895c47
+344112a919cf0b0128bfe0c5380cb922e8405451afac91bd3b01e425a4fdf01f
+3cfe29c8d109f9f2c47826c78f931f31fdec70a2cf0ddfbba8fe8009a729dd42
+6864eab08212cff29ab55a25bcde464497b8b60082f6dbd46837dc0f39c1c2b0
+65536
+68d647e619a930e7b1082f74f334b0c65a315725569bdc123f0ee11881717bfe
+3a37aff5a724d8ce5c5845cbf76555025ca33ec5b5d06d60f390eee2cc2e135e
+4b640d85ab3ba30fd02c9fc9db4a8928f416322ad27022ea58a65aaee68a4df2
+b274d4c4980021755013dbeb61d225268f6238998ba08c25df654277fb4cbff0
+102400
+bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085
+b145446d93248b706899514bfbabf0d75986807f921b4494e4bb9111d6257722
+74588b7f0bcc354ac14d9cf199fa3a20c05f0c7293b9075b2f2e146e718de800
+c0c1f03110012f42729ac854bca75344b887e7641d2d7d792b77ba7bcbba12e2
+";
+
+/// A blob as it is stored, its `stored_blob_hash`, the content, and its key.
+const STORED: [(&[u8], &str, &[u8], &str); 2] = [
+    (
+        &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0],
+        "dcf5b9a7b68d91d66f8942a20d164d6bab419ad6ba3ac6da62c81c604f70b1b2",
+        b"",
+        "24ab6f1ac35b93ddd54d0911ce8f0b59e4a77cb93744066a238a49f844c4f5af",
+    ),
+    (
+        b"hello",
+        "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f",
+        b"hello",
+        "888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d",
+    ),
+];
+
+/// What stands before and behind the scheduler's mode in the canonical request.
+const REQUEST: [&str; 2] = [
+    concat!(
+        r#"{"argv":["-c","echo hi; env | sort"],"command":"/bin/sh","cwd":"","inputs":{},"#,
+        r#""llm_include_in_digest":false,"llm_mode":"none","nonce":0,"outputs":[],"request_id":"r1","scheduler_mode":""#
+    ),
+    r#"","workspace_root":"ws"}"#,
+];
+const REQUESTS: [(&str, &str); 2] = [
+    ("turbo", "e15c8072b04cf38c758fd30aa98319c261cb74c50e4799cc0a3384be07b8c85c"),
+    ("repro", "273ff22f86eb04b226af76f2c09e64de3eae1a215cd29c78f83ea549357304ea"),
+];
+
+const RESULT: &str = concat!(
+    r#"{"exit_code":0,"ok":true,"output_digests":{},"#,
+    r#""request_digest":"e15c8072b04cf38c758fd30aa98319c261cb74c50e4799cc0a3384be07b8c85c","#,
+    r#""stderr_digest":"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262","#,
+    r#""stdout_digest":"b429a4378ceba8adf029b4b3b010ba063f17a6d3bcc33f5b2914864f682eb70c","termination_reason":"","#,
+    r#""trace_digest":"91b6f3ad2d5063ce390659caeb1ee61eccb618d150b907f253c296812f28380c"}"#
+);
+const RESULT_DIGEST: &str = "e7cbecf555cea46872d7ac9eab7bfb48ce289d1e35008addbb74a36d272f41bd";
+
+/// The vectors that every haul carries.
+pub fn built_in() -> Vec<Vector> {
+    let mut vectors = Vec::new();
+    texts(&mut vectors);
+    patterns(&mut vectors);
+    for (stored, stored_hash, original, key) in STORED {
+        vectors.push(vector("stored blob", stored, Algorithm::Blake3.into(), stored_hash));
+        vectors.push(vector("content of a stored blob", original, Algorithm::Cas.into(), key));
+    }
+    for (mode, digest) in REQUESTS {
+        let canonical = REQUEST.join(mode);
+        vectors.push(vector(&format!("request, {mode}"), canonical.as_bytes(), Domain::Request.into(), digest));
+    }
+    vectors.push(vector("result", RESULT.as_bytes(), Domain::Result.into(), RESULT_DIGEST));
+    vectors
+}
+
+fn texts(vectors: &mut Vec<Vector>) {
+    let algorithms = TEXT_ALGORITHMS.map(Function::from);
+    let domains = Domain::ALL.map(Function::from);
+    for (text, digests) in TEXTS {
+        for (function, digest) in algorithms.iter().chain(&domains).zip(digests.split_ascii_whitespace()) {
+            vectors.push(vector(&format!("text {text:?}"), text.as_bytes(), *function, digest));
+        }
+    }
+}
+
+fn patterns(vectors: &mut Vec<Vector>) {
+    let words: Vec<_> = PATTERNS.split_ascii_whitespace().collect();
+    for row in words.as_chunks::<5>().0 {
+        let len_bytes = row[0].parse().expect("a length");
+        for (algorithm, digest) in PATTERN_ALGORITHMS.into_iter().zip(&row[1..]) {
+            let input = Input::Pattern { len_bytes };
+            let (name, expected) = (format!("pattern of {len_bytes} bytes"), key(digest));
+            vectors.push(Vector { name, input, function: algorithm.into(), expected });
+        }
+    }
+}
+
+fn vector(name: &str, input: &[u8], function: Function, digest: &str) -> Vector {
+    Vector { name: name.into(), input: Input::Bytes(input.into()), function, expected: key(digest) }
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text.as_bytes()).expect("a digest of the specification")
+}

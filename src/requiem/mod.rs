@@ -1,0 +1,12 @@
+//! Tools around a Requiem store: requests, results, dual runs and hash vectors.
+
+pub mod canonical_json;
+pub mod dual_run;
+pub mod hash_domain;
+pub mod hash_vectors;
+pub mod health;
+pub mod json;
+pub mod request;
+pub mod request_upgrade;
+pub mod result_check;
+pub mod small_file;

@@ -1,0 +1,198 @@
+//! Cuts the bytes of a log file into extents: runs of complete records, and regions that are none.
+//!
+//! Where an extent ends depends on the file and the policy alone, and cutting can begin again at the end of any
+//! extent with the same result: a resumed run makes the same blocks.
+
+use super::wal::{HEADER_BYTES, HeaderError, WalHeader};
+use crate::durable::SourceFile;
+use crate::migration::Error;
+use crate::space::damage::{self, Damage};
+use crate::space::policy::Corruption;
+use crate::space::store::layout::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX, RegionKind};
+
+/// A complete record: its header and where it stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Offset of the header in the file.
+    pub offset: u64,
+    /// The header, its checksum verified. The payload's is not.
+    pub header: WalHeader,
+}
+
+impl Frame {
+    /// Bytes of header and payload.
+    pub fn total_bytes(&self) -> u64 {
+        HEADER_BYTES as u64 + u64::from(self.header.payload_len_bytes)
+    }
+}
+
+/// Bytes that belong to no complete record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// What they are.
+    pub kind: RegionKind,
+    /// Why they are no record.
+    pub reason: &'static str,
+}
+
+/// What an extent consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Records that follow each other without a gap; at least one.
+    Frames(Vec<Frame>),
+    /// No record.
+    Region(Region),
+}
+
+/// A stretch of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// Offset of its first byte.
+    pub start: u64,
+    /// Its length; never 0.
+    pub len_bytes: u64,
+    /// What it consists of.
+    pub content: Content,
+}
+
+impl Extent {
+    /// Offset just after its last byte.
+    pub fn end(&self) -> u64 {
+        self.start + self.len_bytes
+    }
+
+    /// How many records it holds.
+    pub fn records(&self) -> u64 {
+        match &self.content {
+            Content::Frames(frames) => frames.len() as u64,
+            Content::Region(_) => 0,
+        }
+    }
+}
+
+/// Result of one cut.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The extent at the asked offset.
+    Extent(Extent),
+    /// The window must reach this many bytes past the asked offset.
+    NeedsBytes(u64),
+}
+
+/// A loaded part of a file.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// Offset of `bytes` in the file.
+    pub base: u64,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Length of the whole file.
+    pub file_len_bytes: u64,
+}
+
+impl<'a> View<'a> {
+    /// The bytes from `offset` on, if the view holds `len` of them.
+    pub fn get(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
+        let start = usize::try_from(offset.checked_sub(self.base)?).ok()?;
+        self.bytes.get(start..start.checked_add(usize::try_from(len).ok()?)?)
+    }
+}
+
+/// What stands at an offset.
+enum Look {
+    End,
+    Record(WalHeader),
+    NoRecord(Damage),
+    OutsideView,
+}
+
+fn look(view: &View<'_>, offset: u64) -> Look {
+    let left = view.file_len_bytes - offset;
+    if left == 0 {
+        return Look::End;
+    }
+    if left < HEADER_BYTES as u64 {
+        return Look::NoRecord(Damage::Short);
+    }
+    let Some(bytes) = view.get(offset, HEADER_BYTES as u64) else { return Look::OutsideView };
+    match WalHeader::parse(bytes.try_into().expect("a slice of header length")) {
+        Ok(header) if u64::from(header.payload_len_bytes) > left - HEADER_BYTES as u64 => {
+            Look::NoRecord(Damage::PayloadBeyondEnd)
+        }
+        Ok(header) => Look::Record(header),
+        Err(HeaderError::Magic) => Look::NoRecord(Damage::Magic),
+        Err(HeaderError::Crc) => Look::NoRecord(Damage::HeaderChecksum),
+    }
+}
+
+/// Cuts the extent that begins at `start`, which is before the end of the file.
+pub fn cut(file: &SourceFile, view: &View<'_>, start: u64, policy: Corruption) -> Result<Cut, Error> {
+    let mut frames: Vec<Frame> = Vec::new();
+    let mut at = start;
+    loop {
+        match look(view, at) {
+            Look::OutsideView => return Ok(Cut::NeedsBytes(at + HEADER_BYTES as u64 - start)),
+            Look::End => return Ok(framed(start, at, frames)),
+            Look::NoRecord(damage) => return close_at_damage(file, view, start, at, frames, damage, policy),
+            Look::Record(header) => {
+                let frame = Frame { offset: at, header };
+                let end = at + frame.total_bytes();
+                let full = frames.len() == BLOCK_RECORDS_MAX || end - start > BLOCK_SOURCE_BYTES_MAX;
+                if full && !frames.is_empty() {
+                    return Ok(framed(start, at, frames));
+                }
+                if view.get(at, frame.total_bytes()).is_none() {
+                    return Ok(Cut::NeedsBytes(end - start + HEADER_BYTES as u64));
+                }
+                frames.push(frame);
+                at = end;
+            }
+        }
+    }
+}
+
+fn framed(start: u64, end: u64, frames: Vec<Frame>) -> Cut {
+    Cut::Extent(Extent { start, len_bytes: end - start, content: Content::Frames(frames) })
+}
+
+/// Ends an extent where no record follows, or the last record's length proves to be wrong.
+fn close_at_damage(
+    file: &SourceFile,
+    view: &View<'_>,
+    start: u64,
+    at: u64,
+    mut frames: Vec<Frame>,
+    damage: Damage,
+    policy: Corruption,
+) -> Result<Cut, Error> {
+    let Some(last) = frames.last().copied() else {
+        return Ok(Cut::Extent(damage::region(file, at, at + 1, damage, policy)?));
+    };
+    if policy == Corruption::Skip || payload_matches(view, &last) || length_is_trusted(file, &last, at, damage)? {
+        return Ok(framed(start, at, frames));
+    }
+    frames.pop();
+    if frames.is_empty() {
+        let search_from = last.offset + HEADER_BYTES as u64;
+        return Ok(Cut::Extent(damage::region(file, last.offset, search_from, Damage::LyingLength, policy)?));
+    }
+    Ok(framed(start, last.offset, frames))
+}
+
+/// True if a record whose payload fails its checksum ends at `at` nonetheless: a valid header follows, or the tail of
+/// the file does and the payload swallowed no complete record.
+fn length_is_trusted(file: &SourceFile, last: &Frame, at: u64, damage: Damage) -> Result<bool, Error> {
+    if damage == Damage::PayloadBeyondEnd {
+        return Ok(true);
+    }
+    if damage::tail_kind(file, at, damage)?.is_none() {
+        return Ok(false);
+    }
+    let swallowed = damage::find_record(file, last.offset + HEADER_BYTES as u64)?;
+    Ok(swallowed.is_none())
+}
+
+fn payload_matches(view: &View<'_>, frame: &Frame) -> bool {
+    view.get(frame.offset + HEADER_BYTES as u64, u64::from(frame.header.payload_len_bytes))
+        .is_some_and(|payload| crc32c::crc32c(payload) == frame.header.payload_crc)
+}

@@ -1,0 +1,14 @@
+//! The Engram log: files, records, episodes and what they hold.
+
+pub mod bincode_reader;
+pub mod decay;
+pub mod episode;
+pub mod framing;
+pub mod memory;
+pub mod node_id;
+pub mod payload_lists;
+pub mod provenance;
+pub mod reader;
+pub mod source;
+pub mod timestamp;
+pub mod wal;

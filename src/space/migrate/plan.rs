@@ -1,0 +1,145 @@
+//! The plan of a space migration: what the source is, and what moving it needs. Reads only.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::migration::{Error, PlannedFile, plan_digest};
+use crate::space::log::source::WalSource;
+use crate::space::log::wal::{HEADER_BYTES, WalHeader};
+use crate::space::options::MigrateOptions;
+use crate::space::policy::Policies;
+use crate::space::state::CHECKPOINT_KIND;
+use crate::space::store::layout::{BLOCK_RECORDS_MAX, FORMAT_VERSION, ID_ENTRY_BYTES};
+
+/// Records that a plan looks at to estimate the mean size.
+const SAMPLE_RECORDS: u64 = 1_000;
+/// Rows are this much larger than the log's headers, padding included.
+const STORE_OVERHEAD_PERMILLE: u64 = 45;
+
+/// An entry of `wal/` that is not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedOther {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub len_bytes: u64,
+}
+
+/// What a migration would read and need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Path of the log.
+    pub source: String,
+    /// True if Engram would accept the space directory's name.
+    pub valid_space_name: bool,
+    /// The log files, in the order in which they are read.
+    pub files: Vec<PlannedFile>,
+    /// Log files that are symbolic links.
+    pub linked: Vec<String>,
+    /// Other entries of the directory, not read.
+    pub others: Vec<PlannedOther>,
+    /// Bytes of all log files.
+    pub source_bytes: u64,
+    /// Records, from the mean size of the first ones.
+    pub records_estimated: u64,
+    /// Bytes that the store will have, from the same mean, rounded up.
+    pub target_bytes_estimated: u64,
+    /// Bytes that must be free for it: the store and the scratch files of the index.
+    pub space_needed_bytes: u64,
+    /// The memory budget.
+    pub memory_budget_bytes: u64,
+    /// The rules.
+    pub policies: Policies,
+    /// Digest of everything that decides the result: a run resumes only under an equal one.
+    pub digest: String,
+    /// The digest's bytes.
+    #[serde(skip)]
+    pub digest_bytes: [u8; 32],
+}
+
+/// Makes the plan of migrating `source`.
+pub fn plan(
+    space: &crate::space::paths::SpacePaths,
+    source: &WalSource,
+    options: &MigrateOptions,
+) -> Result<Plan, Error> {
+    let files: Vec<_> =
+        source.names().iter().zip(source.files()).map(|(name, file)| planned_file(name, file)).collect();
+    let digest = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &files, &options.decisive_text());
+    let source_bytes = source.total_bytes();
+    let records_estimated = estimate_records(source)?;
+    let target_bytes_estimated = source_bytes
+        + source_bytes / 1000 * STORE_OVERHEAD_PERMILLE
+        + records_estimated * ID_ENTRY_BYTES as u64
+        + (records_estimated / BLOCK_RECORDS_MAX as u64 + 2) * 8192;
+    let scratch_bytes = records_estimated * crate::space::store::replay_key::CANDIDATE_BYTES as u64;
+    Ok(Plan {
+        source: source.directory().display().to_string(),
+        valid_space_name: space.has_valid_name(),
+        files,
+        linked: source.linked().to_vec(),
+        others: source
+            .others()
+            .iter()
+            .map(|other| PlannedOther {
+                name: crate::migration::plan::escape_name(&other.name),
+                len_bytes: other.len_bytes,
+            })
+            .collect(),
+        source_bytes,
+        records_estimated,
+        target_bytes_estimated,
+        space_needed_bytes: target_bytes_estimated + scratch_bytes,
+        memory_budget_bytes: options.memory_budget_bytes,
+        policies: options.policies,
+        digest: blake3::Hash::from_bytes(digest).to_hex().to_string(),
+        digest_bytes: digest,
+    })
+}
+
+fn planned_file(name: &str, file: &crate::durable::SourceFile) -> PlannedFile {
+    let identity = file.identity();
+    PlannedFile {
+        name: name.to_owned(),
+        len_bytes: identity.len_bytes,
+        modified_secs: identity.modified_secs,
+        modified_nanos: identity.modified_nanos,
+        inode: identity.inode,
+        device: identity.device,
+    }
+}
+
+/// Extrapolates from the first records of the first file that has any.
+fn estimate_records(source: &WalSource) -> Result<u64, Error> {
+    for file in source.files() {
+        let (mut at, mut records) = (0, 0);
+        let end = file.identity().len_bytes;
+        while records < SAMPLE_RECORDS && at + HEADER_BYTES as u64 <= end {
+            let mut bytes = [0; HEADER_BYTES];
+            file.read_exact_at(at, &mut bytes)?;
+            let Ok(header) = WalHeader::parse(&bytes) else { break };
+            at += HEADER_BYTES as u64 + u64::from(header.payload_len_bytes);
+            records += 1;
+        }
+        if let Some(mean_bytes) = at.checked_div(records) {
+            return Ok(if at == source.total_bytes() {
+                records
+            } else {
+                source.total_bytes().div_ceil(mean_bytes.max(1))
+            });
+        }
+    }
+    Ok(0)
+}
+
+/// Refuses a directory that is no space.
+pub fn check_directory(root: &Path) -> Result<(), Error> {
+    if root.join("wal").is_dir() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!("{} has no wal directory, so it is no Engram space", root.display()),
+        next: "name a space directory: the one that holds wal/".into(),
+    })
+}

@@ -1,0 +1,84 @@
+//! Verifies a store on request, resumably.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{CHECKPOINT_KIND, Coverage, Depth, verify_store};
+use crate::durable::{Disk, remove_tree};
+use crate::migration::{Error, HeldRun, Place, Subset};
+use crate::pipeline::{Control, Event, Phase};
+use crate::space::current_store::choose_store;
+use crate::space::options::MigrateOptions;
+use crate::space::paths::SpacePaths;
+use crate::space::state;
+use crate::space::store::reader::DualSpace;
+
+/// How a verification ended without finding anything wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyEnd {
+    /// The store.
+    pub store: String,
+    /// How much of each block was compared.
+    pub depth: Depth,
+    /// Which blocks were compared.
+    pub subset: Subset,
+    /// What was covered, earlier parts of a resumed verification included; nothing after a stop.
+    pub coverage: Coverage,
+    /// True if it was asked to stop; the same call goes on.
+    pub stopped: bool,
+}
+
+/// Reads a store from disk again and compares every digest: the store of the name `store`, else the live one, else that of
+/// the last run. A stopped verification goes on where it was, except on a read-only file system.
+pub fn verify_space(
+    disk: Arc<dyn Disk>,
+    paths: &SpacePaths,
+    store: Option<&str>,
+    depth: Depth,
+    subset: Subset,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VerifyEnd, Error> {
+    choose_store(&*disk, paths, store)?;
+    let held = HeldRun::create_if_writable(&disk, &paths.run_directory(), state::CHECKPOINT_KIND)?;
+    // Chosen again under the lock: a run may have published or removed it meanwhile.
+    let name = choose_store(&*disk, paths, store)?;
+    let opened = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);
+    let place = match held {
+        Some(_) => Place::create_if_writable(&disk, paths.verification(), CHECKPOINT_KIND)?,
+        None => None,
+    };
+    control.observer.observe(&Event::PhaseStarted {
+        phase: Phase::Verify,
+        records_expected: (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records),
+        bytes_expected: None,
+    });
+    let result = verify_store(opened, depth, subset, place.as_ref(), &options.engine(), control);
+    control.observer.observe(&Event::PhaseEnded { phase: Phase::Verify });
+    if let Some(held) = &held {
+        note(held, &name, depth, subset, &result)?;
+    }
+    let coverage = result?;
+    if coverage.is_some() && place.is_some() {
+        remove_tree(&*disk, &paths.verification())?;
+    }
+    Ok(VerifyEnd { store: name, depth, subset, coverage: coverage.unwrap_or_default(), stopped: coverage.is_none() })
+}
+
+fn note(
+    held: &HeldRun,
+    store: &str,
+    depth: Depth,
+    subset: Subset,
+    result: &Result<Option<Coverage>, Error>,
+) -> Result<(), Error> {
+    let (event, more) = match result {
+        Ok(Some(coverage)) => ("store-verified", json!(coverage)),
+        Ok(None) => ("verification-stopped", json!(null)),
+        Err(error) => ("verification-failed", json!(error.to_string())),
+    };
+    let detail = json!({ "store": store, "depth": depth, "subset": subset.to_string(), "result": more });
+    held.note(None, event, detail)
+}
