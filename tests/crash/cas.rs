@@ -11,9 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::cas_scene::{behind, boundaries, boundary};
 use crate::support::old_objects::content;
 use crate::support::old_store::OldStore;
-use crate::support::scene::{Scene, behind, boundaries, boundary};
+use crate::support::scene::Scene;
 use crate::support::written::Written;
 use haul::cas::format::digest::key_of;
 use haul::cas::format::generation::Era;

@@ -151,7 +151,7 @@ fn a_store_of_second_names_goes_without_a_trace_in_the_source() {
 
 #[test]
 fn what_other_systems_wrote_is_proved_and_gone_back_to() {
-    let Some(conformance) = crate::support::space::conformance("requiem") else { return };
+    let Some(conformance) = crate::support::conformance::conformance("requiem") else { return };
     for name in ["cas-v2", "cas-blake2s", "cas-sha256-sharded"] {
         let (source, place) = (conformance.join(name), OldStore::new());
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);

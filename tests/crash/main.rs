@@ -3,11 +3,14 @@
 
 mod cas;
 mod cas_rollback;
+mod cas_scene;
 mod manifest;
 mod space;
 
 #[path = "../support"]
 mod support {
+    pub mod conformance;
+    pub mod files;
     pub mod nodes;
     pub mod old_objects;
     pub mod old_store;

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::space::{DELETE, STORE, Space, UPDATE, disk, records, tree};
+use crate::support::files::tree;
+use crate::support::space::{DELETE, STORE, Space, records};
+use crate::support::space_runs::{UPDATE, disk};
 use haul::migration::{Error, Subset};
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;

@@ -13,20 +13,27 @@ mod space;
 
 #[path = "../support"]
 mod support {
-    pub mod cli;
+    pub mod conformance;
     pub mod db;
+    pub mod db_contents;
+    pub mod files;
     pub mod generated_store;
+    pub mod haul;
     pub mod manifest;
+    pub mod manifest_files;
     pub mod nobody;
     pub mod nodes;
     pub mod old_objects;
     pub mod old_store;
+    pub mod place;
     pub mod postgres;
+    pub mod postgres_programs;
     pub mod read_only;
     pub mod scene;
     pub mod seen;
     pub mod sharing;
     pub mod space;
+    pub mod space_runs;
     pub mod store_runs;
     pub mod v2_store;
 }

@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use crate::killing::{Moments, begins, killed};
-use crate::support::cli::Done;
 use crate::support::db::Db;
+use crate::support::haul::Done;
 use crate::support::postgres;
 use serde_json::Value;
 

@@ -9,12 +9,12 @@ mod space;
 
 #[path = "../support"]
 mod support {
-    pub mod cli;
     pub mod db;
+    pub mod files;
     pub mod generated_store;
+    pub mod haul;
     pub mod manifest;
     pub mod old_store;
     pub mod postgres;
     pub mod seen;
-    pub mod space;
 }

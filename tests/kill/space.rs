@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::killing::{Moments, haul, killed};
-use crate::support::space::tree;
+use crate::support::files::tree;
 
 const NODES: u64 = 6_000;
 const KILLS: u32 = 50;

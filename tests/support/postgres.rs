@@ -35,8 +35,7 @@ rm -rf "$2"
 
 /// A running server.
 pub struct Server {
-    directory: PathBuf,
-    programs: PathBuf,
+    pub(super) directory: PathBuf,
     /// Its standard input is the pipe.
     owner: Mutex<Child>,
 }
@@ -59,7 +58,7 @@ pub fn private_server() -> Option<Server> {
 }
 
 /// The directory with `initdb`, `postgres`, `psql` and `pg_dump`.
-fn programs() -> Option<PathBuf> {
+pub(super) fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
     let candidates = versions.chain(on_path.into_iter().flatten());
@@ -86,7 +85,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("a shell");
-        let server = Self { directory, programs, owner: Mutex::new(owner) };
+        let server = Self { directory, owner: Mutex::new(owner) };
         server.restart();
         server
     }
@@ -142,24 +141,6 @@ impl Server {
         let mut client = postgres::Client::connect(&self.url("postgres"), postgres::NoTls).expect("a session");
         client.batch_execute(&format!("CREATE DATABASE {name}")).expect("a database");
         name
-    }
-
-    /// A program of PostgreSQL, run on a database with `input`; its output. `None` if it is not there.
-    pub fn program(&self, name: &str, database: &str, arguments: &[&str], input: &str) -> Option<String> {
-        let path =
-            [self.programs.join(name), PathBuf::from("/usr/bin").join(name)].into_iter().find(|path| path.is_file())?;
-        let mut child = Command::new(path)
-            .args(["-h", self.directory.to_str().expect("text"), "-U", "postgres", "-d", database])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
-        let output = child.wait_with_output().expect("it ends");
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        Some(String::from_utf8(output.stdout).expect("text"))
     }
 }
 

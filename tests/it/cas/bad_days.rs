@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::cli::{Done, HAUL};
+use crate::support::haul::{Done, HAUL};
 use crate::support::nobody::haul_as_nobody;
 use crate::support::nodes::{Node, tree};
 use crate::support::old_objects::object_path;

@@ -113,7 +113,7 @@ fn it_says_what_a_real_run_does() {
 
 #[test]
 fn it_foretells_stores_that_other_systems_wrote() {
-    let Some(conformance) = crate::support::space::conformance("requiem") else { return };
+    let Some(conformance) = crate::support::conformance::conformance("requiem") else { return };
     for name in
         ["cas-v2", "cas-v2-noindex", "cas-blake3-unprefixed", "cas-blake2s", "cas-sha256-sharded", "cas-v1-flat"]
     {

@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::space::{conformance, tree};
+use crate::support::conformance::conformance;
+use crate::support::files::tree;
 use haul::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, Digests};
 use haul::cas::format::generation::Era;
 use haul::cas::format::layout::Layout;

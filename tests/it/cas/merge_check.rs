@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::support::space::{disk, tree};
+use crate::support::files::tree;
+use crate::support::space_runs::disk;
 use crate::support::v2_store::{OBJECTS, V2Store};
 use haul::cas::Algorithm;
 use haul::cas::format::digest::key_of;

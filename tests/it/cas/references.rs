@@ -7,8 +7,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::support::files::tree;
 use crate::support::read_only::ReadOnly;
-use crate::support::space::tree;
 use haul::cas::format::digest::key_of;
 use haul::cas::map::{KeyMap, MAP_NAME, MapRow, MapWriter, reverse_path};
 use haul::cas::references::{

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::space::{conformance, disk, tree};
+use crate::support::conformance::conformance;
+use crate::support::files::tree;
+use crate::support::space_runs::disk;
 use crate::support::v2_store::{OBJECTS, V2Store};
 use haul::cas::format::record::parse;
 use haul::cas::options::MigrateOptions;

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::support::space::{conformance, tree};
+use crate::support::conformance::conformance;
+use crate::support::files::tree;
 use haul::cas::format::digest::key_of;
 use haul::cas::format::frame::compress_stream;
 use haul::cas::format::record::{Encoding, ObjectRecord, parse};

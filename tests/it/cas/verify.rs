@@ -8,8 +8,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 
+use crate::support::conformance::conformance;
+use crate::support::files::tree;
 use crate::support::read_only::ReadOnly;
-use crate::support::space::{conformance, disk, tree};
+use crate::support::space_runs::disk;
 use crate::support::v2_store::{OBJECTS, V2Store, contents};
 use haul::cas::format::digest::key_of;
 use haul::cas::format::frame::decode;

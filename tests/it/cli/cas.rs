@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::support::cli::{Done, HAUL};
+use crate::support::haul::{Done, HAUL};
 use crate::support::nodes::tree;
 use crate::support::old_objects::{object_path, zstd};
 use crate::support::old_store::OldStore;

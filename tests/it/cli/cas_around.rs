@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::cli::Place;
+use crate::support::place::Place;
 use serde_json::Value;
 
 #[test]
@@ -17,7 +17,7 @@ fn hash_vectors_come_out_by_every_path() {
 
 #[test]
 fn the_published_vectors_are_the_built_in_ones() {
-    let Some(requiem) = crate::support::space::conformance("requiem") else { return };
+    let Some(requiem) = crate::support::conformance::conformance("requiem") else { return };
     let path = requiem.join("hash-vectors.json");
     let text = fs::read(&path).unwrap();
     let figures = |vectors: Vec<haul::requiem::hash_vectors::Vector>| {
@@ -96,8 +96,8 @@ impl Dual {
         command
     }
 
-    fn run(&self, more: &[&str]) -> crate::support::cli::Done {
-        let done = crate::support::cli::Done::of(self.command(more).output().unwrap());
+    fn run(&self, more: &[&str]) -> crate::support::haul::Done {
+        let done = crate::support::haul::Done::of(self.command(more).output().unwrap());
         assert_eq!(fs::read_dir(self.place.path().join("work")).unwrap().count(), 0, "nothing is left behind");
         done
     }
@@ -224,7 +224,7 @@ fn a_stop_ends_a_program_with_its_children() {
     }
     let kill = format!("kill -INT {}", haul.id());
     assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
-    let done = crate::support::cli::Done::of(haul.wait_with_output().unwrap()).expect(75);
+    let done = crate::support::haul::Done::of(haul.wait_with_output().unwrap()).expect(75);
     assert_eq!(done.json()["error"]["message"], "the old program ./old: was ended: a stop was requested");
     assert_gone(&pid_file);
     assert_eq!(fs::read_dir(dual.place.path().join("work")).unwrap().count(), 0);
@@ -293,7 +293,7 @@ fn requests_that_cannot_be_upgraded_are_named() {
 
 #[test]
 fn absent_and_turbo_give_one_digest_and_repro_that_of_the_vectors() {
-    let Some(requiem) = crate::support::space::conformance("requiem") else { return };
+    let Some(requiem) = crate::support::conformance::conformance("requiem") else { return };
     let vectors: Value = serde_json::from_slice(&fs::read(requiem.join("hash-vectors.json")).unwrap()).unwrap();
     let place = Place::new();
     let digest_of = |policy: &str| {

@@ -1,6 +1,6 @@
 //! `haul cas generate` on the command line.
 
-use crate::support::cli::Place;
+use crate::support::place::Place;
 
 #[test]
 fn a_store_is_generated_and_described() {

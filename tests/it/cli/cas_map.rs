@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::cli::{Done, Place};
+use crate::support::haul::Done;
+use crate::support::place::Place;
 use haul::cas::format::digest::key_of;
 use haul::cas::map::{MapRow, MapWriter, map_of_store};
 use haul::cas::{Algorithm, Key};

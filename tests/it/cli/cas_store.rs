@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::support::cli::{Done, Place};
-use crate::support::space::{conformance, tree};
+use crate::support::conformance::conformance;
+use crate::support::files::tree;
+use crate::support::haul::Done;
+use crate::support::place::Place;
 use serde_json::{Value, json};
 
 const HELLO: &str = "888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d";

@@ -1,7 +1,7 @@
 //! What people see of `haul db`.
 
-use crate::support::cli::Done;
 use crate::support::db::Db;
+use crate::support::haul::Done;
 
 fn db() -> Db {
     let db = Db::sqlite();

@@ -1,6 +1,6 @@
 //! The first command that anybody runs.
 
-use crate::support::cli::Place;
+use crate::support::place::Place;
 
 #[test]
 fn the_demo_shows_a_whole_migration() {

@@ -1,6 +1,6 @@
 //! What each command says of itself.
 
-use crate::support::cli::Place;
+use crate::support::place::Place;
 
 const COMMANDS: &[&[&str]] = &[
     &[],

@@ -1,6 +1,7 @@
 //! The lines of the original (spec §10), as `--compat` prints them.
 
-use crate::support::manifest::{Root, manifest};
+use crate::support::manifest::Root;
+use crate::support::manifest_files::manifest;
 
 fn shown(root: &Root, arguments: &[&str], code: i32) -> String {
     let done = root.haul("migrate", &[&["--compat"], arguments].concat()).expect(code);

@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::cli::{Done, Place};
+use crate::support::haul::Done;
+use crate::support::place::Place;
 use haul::durable::RealDisk;
 use haul::migration::RunDirectory;
 use serde_json::json;

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Stdio};
 
-use crate::support::cli::{Done, HAUL, Place};
+use crate::support::haul::{Done, HAUL};
+use crate::support::place::Place;
 use haul::durable::RealDisk;
 use haul::space::paths::SpacePaths;
 use serde_json::Value;

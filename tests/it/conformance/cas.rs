@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::support::space::{conformance, tree};
+use crate::support::conformance::conformance;
+use crate::support::files::tree;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::TargetPaths;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::space::conformance;
+use crate::support::conformance::conformance;
 use haul::manifest::document::history::{HistoryCheck, check_last_record};
 use haul::manifest::document::json::{
     Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical, push_float,

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::manifest::{Done, Files, NOW, Root};
-use crate::support::space::conformance;
+use crate::support::conformance::conformance;
+use crate::support::haul::Done;
+use crate::support::manifest::{Files, NOW, Root};
 use serde_json::Value;
 
 const MODES: [(&str, &[&str]); 3] = [

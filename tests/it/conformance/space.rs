@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::space::{Space, conformance};
+use crate::support::conformance::conformance;
+use crate::support::space::Space;
 use haul::migration::{Error, Severity, Stage};
 use haul::space::options::MigrateOptions;
 use haul::space::policy::{Corruption, Duplicates, OutOfRange, Policies, Updates};

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
 use haul::db::Database;
 
 on_both! {
@@ -64,7 +65,7 @@ fn five_hundred_files_apply_once(db: &Db) {
 
 /// Transactions that have written to the log, or to the whole of a SQLite database.
 fn commits(db: &Db) -> u64 {
-    match db.engine {
+    match db.engine() {
         // The header counts the changes of the file.
         Engine::Sqlite => u32::from_be_bytes(fs::read(db.file()).unwrap()[24..28].try_into().unwrap()).into(),
         Engine::Postgres => db.rows("SELECT count(DISTINCT xmin::text) FROM haul_migrations_log")[0].parse().unwrap(),
@@ -80,7 +81,7 @@ fn a_series_costs_one_commit_each(db: &Db) {
     // One more begins the first attempt; one more keeps the schema.
     let count = commits(db) - before;
     assert!((40..=42).contains(&count), "{count} commits for 40 migrations");
-    if db.engine == Engine::Postgres {
+    if db.engine() == Engine::Postgres {
         let apart = "SELECT count(*) FROM haul_migrations m JOIN haul_migrations_log l USING (version) WHERE l.outcome = \
                      'applied' AND l.xmin <> m.xmin";
         assert_eq!(db.rows(apart), ["0"], "the ledger and the outcome are written together");
@@ -99,7 +100,7 @@ fn a_failure_in_the_middle_of_a_file_leaves_no_trace(db: &Db) {
         (&failure["statement"], &failure["statements"], &failure["kept"]),
         (&3.into(), &4.into(), &"nothing".into())
     );
-    let (line, code) = match db.engine {
+    let (line, code) = match db.engine() {
         Engine::Sqlite => (3, "SQLITE_ERROR"),
         Engine::Postgres => (4, "SQLSTATE 42P01"),
     };
@@ -143,7 +144,7 @@ fn line_ends_and_places_do_not_matter(db: &Db) {
 }
 
 fn up_down_up_gives_the_same_schema(db: &Db) {
-    let (number, body) = match db.engine {
+    let (number, body) = match db.engine() {
         Engine::Sqlite => {
             ("INTEGER PRIMARY KEY", "CREATE TRIGGER g AFTER INSERT ON a BEGIN UPDATE a SET n = n || ';'; END;")
         }
@@ -152,12 +153,12 @@ fn up_down_up_gives_the_same_schema(db: &Db) {
             "CREATE FUNCTION g() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN\n-- Down\nRETURN 1; END; $f$;",
         ),
     };
-    let undo = if db.engine == Engine::Sqlite { "DROP TRIGGER g;" } else { "DROP FUNCTION g();" };
+    let undo = if db.engine() == Engine::Sqlite { "DROP TRIGGER g;" } else { "DROP FUNCTION g();" };
     db.write("1_a.sql", &format!("-- Up\nCREATE TABLE a (id {number}, n TEXT);\nCREATE INDEX i ON a (n);\n{body}\n-- Down\n{undo}\nDROP TABLE a;"));
     db.write("2_b.up.sql", "ALTER TABLE a ADD COLUMN b TEXT;").write("2_b.down.sql", "ALTER TABLE a DROP COLUMN b;");
     db.run("migrate").expect(0);
     let schema = db.schema();
-    assert!(schema.contains("-- Down") == (db.engine == Engine::Postgres));
+    assert!(schema.contains("-- Down") == (db.engine() == Engine::Postgres));
     let back = db.json("rollback --to 0 --yes", 0);
     assert_eq!((&back["applied"], &back["details"][0]["name"]), (&2.into(), &"2_b".into()));
     assert_eq!((db.tables(), db.applied()), (vec![], vec![]));
@@ -195,7 +196,7 @@ fn of_two_processes_one_works(db: &Db) {
     };
     let runs = [start(), start()];
     let ids = runs.each_ref().map(std::process::Child::id);
-    let done = runs.map(|run| crate::support::cli::Done::of(run.wait_with_output().unwrap()));
+    let done = runs.map(|run| crate::support::haul::Done::of(run.wait_with_output().unwrap()));
     let mut codes = done.each_ref().map(|done| done.code);
     for (index, done) in done.iter().enumerate().filter(|(_, done)| done.code == 75) {
         let owner = format!("pid {} on ", ids[1 - index]);
@@ -241,7 +242,7 @@ fn endless(engine: Engine) -> &'static str {
 
 fn a_migration_over_its_limit_is_rolled_back(db: &Db) {
     tables(db, 1);
-    let endless = endless(db.engine);
+    let endless = endless(db.engine());
     db.write(
         "002_x.sql",
         &format!("-- haul: timeout=300ms\nCREATE TABLE x (a INT);\n{endless}\nCREATE TABLE y (a INT);"),
@@ -259,7 +260,7 @@ fn a_migration_over_its_limit_is_rolled_back(db: &Db) {
 }
 
 fn the_limit_counts_for_the_whole_section(db: &Db) {
-    let short = match db.engine {
+    let short = match db.engine() {
         Engine::Sqlite => {
             "INSERT INTO x WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 200000) SELECT count(*) FROM c;\n"
         }
@@ -274,7 +275,7 @@ fn the_limit_counts_for_the_whole_section(db: &Db) {
 }
 
 fn markers_in_literals_and_comments_are_text(db: &Db) {
-    let more = match db.engine {
+    let more = match db.engine() {
         Engine::Sqlite => "CREATE TRIGGER g AFTER INSERT ON t BEGIN\n-- Down\n  UPDATE t SET a = 'x';\n-- Down\nEND;",
         Engine::Postgres => "CREATE FUNCTION g() RETURNS text LANGUAGE sql AS $$\n-- Down\nSELECT 'x'; $$;",
     };
@@ -287,7 +288,7 @@ fn markers_in_literals_and_comments_are_text(db: &Db) {
     );
     db.run("migrate").expect(0);
     assert_eq!(db.tables(), ["last", "t"]);
-    let value = if db.engine == Engine::Sqlite { "x" } else { "\n-- Down\n" };
+    let value = if db.engine() == Engine::Sqlite { "x" } else { "\n-- Down\n" };
     assert_eq!(db.rows("SELECT a FROM t"), [value]);
     if let Some(answer) = db.shell("SELECT count(*) FROM t;") {
         assert_eq!(answer.trim(), "1");
@@ -306,7 +307,7 @@ fn a_dry_run_changes_nothing(db: &Db) {
     assert_eq!(plan["would_apply"][0]["statement_texts"], serde_json::json!(["2: CREATE TABLE t1 (a INT);"]));
     assert_eq!(plan["rehearsal"], serde_json::Value::Null);
     assert_eq!(db.everything(), before);
-    if db.engine == Engine::Sqlite {
+    if db.engine() == Engine::Sqlite {
         assert!(fs::read_dir(db.path()).unwrap().count() == 1, "neither a database nor a lock is created");
     }
     db.run("migrate --to 1").expect(0);
@@ -319,7 +320,7 @@ fn a_dry_run_changes_nothing(db: &Db) {
 
 fn a_dry_run_that_executes_changes_nothing(db: &Db) {
     tables(db, 3);
-    let index = if db.engine == Engine::Sqlite { "VACUUM;" } else { "CREATE INDEX CONCURRENTLY i ON t1 (a);" };
+    let index = if db.engine() == Engine::Sqlite { "VACUUM;" } else { "CREATE INDEX CONCURRENTLY i ON t1 (a);" };
     db.write("004_i.sql", &format!("-- haul: no-transaction\n{index}"));
     db.run("migrate --to 1").expect(0);
     db.execute("INSERT INTO t1 VALUES (7)");

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::cli::Done;
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
+use crate::support::haul::Done;
 use serde_json::Value;
 
 on_both! {
@@ -47,7 +48,7 @@ fn restore(db: &Db, commands: &Value) {
 
 /// What a query answers in the database that a backup was restored to.
 fn restored_rows(db: &Db, sql: &str) -> Vec<String> {
-    match db.engine {
+    match db.engine() {
         Engine::Sqlite => db.rows(sql),
         Engine::Postgres => {
             let client = postgres::Client::connect(&format!("{}_restored", db.url()), postgres::NoTls);
@@ -79,7 +80,7 @@ fn a_backup_is_restored_as_it_says(db: &Db) {
     assert_eq!(restored_rows(db, "SELECT name FROM people"), ["kept"]);
     // Its ledger is that of the time before.
     assert_eq!(restored_rows(db, "SELECT name FROM haul_migrations"), ["001_people"]);
-    if db.engine == Engine::Sqlite {
+    if db.engine() == Engine::Sqlite {
         assert_eq!(db.json("migrate --yes", 0)["applied"], 1);
     }
 }
@@ -93,7 +94,7 @@ fn what_destroys_nothing_has_no_backup_by_itself(db: &Db) {
 fn what_destroys_data_is_preceded_by_a_backup_where_the_engine_has_one(db: &Db) {
     people(db);
     let declined = db.run("migrate").expect(2).stderr;
-    let (told, count) = match db.engine {
+    let (told, count) = match db.engine() {
         Engine::Sqlite => ("this destroys data; a backup is made first", 1),
         Engine::Postgres => ("this destroys data; no backup is made without --backup required", 0),
     };

@@ -6,8 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::cli::{Done, HAUL};
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
+use crate::support::haul::{Done, HAUL};
 use crate::support::postgres;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -68,7 +69,7 @@ fn last_outcome(db: &Db) -> String {
 
 fn a_signal_rolls_the_migration_back(db: &Db) {
     db.write("1_a.sql", FIRST).run("migrate").expect(0);
-    let text = format!("CREATE TABLE b (a INT);\n{}\nCREATE TABLE c (a INT);", endless(db.engine));
+    let text = format!("CREATE TABLE b (a INT);\n{}\nCREATE TABLE c (a INT);", endless(db.engine()));
     db.write("2_b.sql", &text).write("3_d.sql", "CREATE TABLE d (a INT);");
     for (attempt, kind) in [Signal::TERM, Signal::INT].into_iter().enumerate() {
         let mut run = start(db, "migrate --timeout 0 --json --progress none");
@@ -116,7 +117,7 @@ fn a_signal_stops_a_backfill_between_two_pages(db: &Db) {
 
 fn a_signal_stops_before_a_statement_without_a_transaction(db: &Db) {
     db.write("1_a.sql", FIRST).run("migrate").expect(0);
-    let slow = match db.engine {
+    let slow = match db.engine() {
         Engine::Sqlite => {
             "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) SELECT max(n) FROM c;\n"
         }
@@ -138,7 +139,7 @@ fn a_signal_stops_before_a_statement_without_a_transaction(db: &Db) {
 
 fn a_second_signal_ends_at_once(db: &Db) {
     db.write("1_a.sql", FIRST).run("migrate").expect(0);
-    db.write("2_b.sql", &format!("-- haul: no-transaction\n{}", endless(db.engine)));
+    db.write("2_b.sql", &format!("-- haul: no-transaction\n{}", endless(db.engine())));
     let mut run = start(db, "migrate --timeout 0");
     wait_for(db, &mut run, 2, "running");
     // A statement without a transaction is not cancelled, so the first one waits for its end.
@@ -148,7 +149,7 @@ fn a_second_signal_ends_at_once(db: &Db) {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     assert_eq!(end(run).code, 128 + 15);
-    if db.engine == Engine::Postgres {
+    if db.engine() == Engine::Postgres {
         // The server sees that the client is gone when it next has something to say.
         db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'haul%' AND datname = current_database()");
     }
@@ -203,7 +204,7 @@ fn renumbered_files_are_missing_and_pending(db: &Db) {
 }
 
 fn a_checkout_with_other_line_ends_is_the_same(db: &Db) {
-    let body = match db.engine {
+    let body = match db.engine() {
         Engine::Sqlite => "CREATE TRIGGER g AFTER INSERT ON a BEGIN\n  UPDATE a SET a = 1;\nEND;",
         Engine::Postgres => "CREATE FUNCTION g() RETURNS int LANGUAGE plpgsql AS $f$\nBEGIN\n  RETURN 1;\nEND;\n$f$;",
     };
@@ -220,7 +221,7 @@ fn a_checkout_with_other_line_ends_is_the_same(db: &Db) {
         write(other);
         db.run("verify").expect(0);
         assert_eq!(db.json("migrate", 0)["skipped"], 2);
-        db.execute(if db.engine == Engine::Sqlite { "DROP TRIGGER g" } else { "DROP FUNCTION g" });
+        db.execute(if db.engine() == Engine::Sqlite { "DROP TRIGGER g" } else { "DROP FUNCTION g" });
         db.run("rollback --to 0 --force --yes").expect(0);
         assert_eq!(db.tables(), [""; 0]);
     }
@@ -235,7 +236,7 @@ fn two_versions_alike_stop_before_the_database_is_opened(db: &Db) {
         assert!(done.stderr.contains("version 1 is also that of"), "{one}, {other}: {}", done.stderr);
         db.remove(one).remove(other);
     }
-    let is_untouched = match db.engine {
+    let is_untouched = match db.engine() {
         Engine::Sqlite => !db.file().exists(),
         Engine::Postgres => db.rows("SELECT 1 FROM pg_tables WHERE tablename LIKE 'haul%'").is_empty(),
     };
@@ -271,7 +272,7 @@ fn run_as_nobody(db: &Db, arguments: &str) -> Option<Done> {
 
 fn a_read_only_database_is_told(db: &Db) {
     two_applied(db);
-    if db.engine == Engine::Sqlite {
+    if db.engine() == Engine::Sqlite {
         fs::set_permissions(db.path(), fs::Permissions::from_mode(0o555)).unwrap();
         fs::set_permissions(db.file(), fs::Permissions::from_mode(0o444)).unwrap();
         for (verb, code) in [("status", 0), ("migrate --dry-run", 0), ("migrate", 1), ("rollback --to 0 --yes", 1)] {
@@ -300,7 +301,7 @@ fn a_read_only_database_is_told(db: &Db) {
 
 fn a_ledger_that_others_lock_is_temporary(db: &Db) {
     two_applied(db);
-    let others = match db.engine {
+    let others = match db.engine() {
         Engine::Sqlite => {
             let writer = rusqlite::Connection::open(db.file()).unwrap();
             writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -312,7 +313,7 @@ fn a_ledger_that_others_lock_is_temporary(db: &Db) {
             Box::new(session)
         }
     };
-    let url = match db.engine {
+    let url = match db.engine() {
         Engine::Sqlite => db.url().to_owned(),
         Engine::Postgres => format!("{}?options=-c%20lock_timeout%3D200ms", db.url()),
     };
@@ -326,7 +327,7 @@ fn a_ledger_that_others_lock_is_temporary(db: &Db) {
 
 fn no_password_is_left_anywhere(db: &Db) {
     const SECRETS: [&str; 2] = ["s3cret", "s3%63ret"];
-    let urls = match db.engine {
+    let urls = match db.engine() {
         Engine::Sqlite => vec!["postgres://me:s3cret@127.0.0.1:1/x?connect_timeout=1".to_owned()],
         Engine::Postgres => vec![
             db.url().replacen("postgres@", "postgres:s3%63ret@", 1),
@@ -361,7 +362,7 @@ fn no_password_is_left_anywhere(db: &Db) {
     for secret in SECRETS {
         assert!(!texts.contains(secret), "{texts}");
     }
-    if db.engine == Engine::Postgres {
+    if db.engine() == Engine::Postgres {
         assert!(db.rows("SELECT query FROM pg_stat_activity").iter().all(|query| !query.contains("s3cret")));
     }
 }
@@ -401,7 +402,7 @@ fn a_server_that_is_killed_is_temporary_and_the_next_run_knows_where_it_stands()
     let Some(server) = postgres::private_server() else { return };
     let server: &'static postgres::Server = Box::leak(Box::new(server));
     let db = Db::on(server);
-    let endless = endless(db.engine);
+    let endless = endless(db.engine());
     db.write("1_a.sql", FIRST).run("migrate").expect(0);
 
     // In a transaction: nothing of it stays.

@@ -3,8 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::cli::Done;
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
+use crate::support::haul::Done;
 use haul::db::runner::{MigrateRequest, RunEnd};
 use haul::pipeline::{Control, Event, Observer, StopToken};
 use rustix::process::{Pid, Signal, kill_process};
@@ -94,7 +95,7 @@ fn a_key_of_several_columns_is_walked_through(db: &Db) {
 }
 
 fn keys_of_every_type_are_walked_through(db: &Db) {
-    let kinds: &[(&str, &str)] = match db.engine {
+    let kinds: &[(&str, &str)] = match db.engine() {
         Engine::Sqlite => {
             &[("BLOB", "randomblob(16)"), ("REAL", "n / 7.0"), ("TEXT COLLATE NOCASE", "'k' || n"), ("", "n")]
         }
@@ -239,13 +240,13 @@ fn resolve_settles_what_is_half_done(db: &Db) {
 
 fn a_page_over_its_limit_is_rolled_back(db: &Db) {
     people(db, 30);
-    let endless = match db.engine {
+    let endless = match db.engine() {
         Engine::Sqlite => {
             "INSERT INTO seen WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c WHERE (SELECT min(id) FROM haul_batch) > 10"
         }
         Engine::Postgres => "INSERT INTO seen SELECT 1 FROM pg_sleep((SELECT 600 FROM haul_batch WHERE id = 20))",
     };
-    let endless = match db.engine {
+    let endless = match db.engine() {
         Engine::Sqlite => format!("{endless} AND n > 0"),
         Engine::Postgres => endless.into(),
     };
@@ -293,7 +294,7 @@ fn an_interrupt_stops_between_two_pages(db: &Db) {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("haul runs");
     // The cursor is there before the first page, without one.
     let has_page = || cursors(db).iter().any(|cursor| !cursor.ends_with(" 0"));
-    while db.rows(CURSORS_TABLE[db.engine as usize]).is_empty() || !has_page() {
+    while db.rows(CURSORS_TABLE[db.engine() as usize]).is_empty() || !has_page() {
         std::thread::sleep(Duration::from_millis(10));
     }
     kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");

@@ -6,8 +6,8 @@ mod on_sqlite {
     use std::os::unix::fs::PermissionsExt;
     use std::process::Stdio;
 
-    use crate::support::cli::Done;
     use crate::support::db::Db;
+    use crate::support::haul::Done;
 
     #[test]
     fn files_that_are_no_database_are_told_apart() {
@@ -360,7 +360,7 @@ mod on_postgres {
         let url = db.url().replacen("postgres@", "only_reads@", 1);
         db.write("2_b.sql", "CREATE TABLE b (a INT);");
         let run =
-            |verb: &str| crate::support::cli::Done::of(db.command(verb).env("DATABASE_URL", &url).output().unwrap());
+            |verb: &str| crate::support::haul::Done::of(db.command(verb).env("DATABASE_URL", &url).output().unwrap());
         run("status").expect(0);
         assert!(run("migrate").expect(1).stderr.contains("give this role the privilege"));
         db.execute("DROP OWNED BY only_reads; DROP ROLE only_reads");

@@ -1,6 +1,7 @@
 //! How long pending migrations may take, by how long they took elsewhere.
 
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
 
 on_both! {
     an_estimate_comes_from_a_database_that_has_applied_the_file
@@ -21,7 +22,7 @@ fn people(db: &Db, count: u32) {
 }
 
 fn other(db: &Db) -> (Db, String) {
-    let (other, url) = match db.engine {
+    let (other, url) = match db.engine() {
         Engine::Sqlite => {
             let other = Db::sqlite();
             let url = format!("sqlite:{}", other.file().display());
@@ -58,7 +59,7 @@ fn without_one_nothing_is_known_and_that_is_said(db: &Db) {
     let told = db.run("migrate --estimate").expect(0).stdout;
     assert!(told.contains("unknown") && told.contains("none of the databases asked has applied it"), "{told}");
     assert!(told.contains("people: about 10 rows"), "{told}");
-    let engine = if db.engine == Engine::Sqlite { "postgres://h/x" } else { "sqlite:x.db" };
+    let engine = if db.engine() == Engine::Sqlite { "postgres://h/x" } else { "sqlite:x.db" };
     db.run(&format!("migrate --estimate --history {engine}")).expect(2);
     db.run("migrate --history sqlite:x.db").expect(2);
 }

@@ -1,6 +1,7 @@
 //! What the runners before haul did wrong (requiem.md B3, cortex.md §10), each done right, on both engines.
 
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
 
 on_both! {
     sections_run_inside_the_transaction_of_their_ledger_row
@@ -43,7 +44,7 @@ fn the_checksum_is_of_the_content_and_is_compared(db: &Db) {
 
 fn there_is_a_lock(db: &Db) {
     db.write("001_x.sql", "CREATE TABLE x (a INT);");
-    let target = haul::db::Target::parse(&match db.engine {
+    let target = haul::db::Target::parse(&match db.engine() {
         Engine::Sqlite => format!("sqlite:{}", db.file().display()),
         Engine::Postgres => db.url().to_owned(),
     });
@@ -126,18 +127,18 @@ fn versions_are_numbers_and_unique(db: &Db) {
 fn scripts_that_end_the_transaction_are_refused_before_anything_runs(db: &Db) {
     db.write("1_a.sql", "CREATE TABLE a (a INT);");
     for control in ["COMMIT", "commit work", "END", "ROLLBACK", "BEGIN", "SAVEPOINT s", "RELEASE s", "/* x */ COMMIT"] {
-        let text = if control == "commit work" && db.engine == Engine::Sqlite { "COMMIT" } else { control };
+        let text = if control == "commit work" && db.engine() == Engine::Sqlite { "COMMIT" } else { control };
         db.write("2_b.sql", &format!("CREATE TABLE b (a INT);\n{text};\nINSERT INTO nowhere VALUES (1);"));
         let done = db.run("migrate").expect(2);
         assert!(done.stderr.contains("2_b.sql:2: ") && done.stderr.contains("out of haul's hands"), "{}", done.stderr);
     }
-    let (psql, line) = match db.engine {
+    let (psql, line) = match db.engine() {
         Engine::Sqlite => (".read other.sql\nSELECT 1;", "`.read` is a command of the sqlite3 shell"),
         Engine::Postgres => ("\\i other.sql\nSELECT 1;", "`\\i` is a command of the psql shell"),
     };
     db.write("2_b.sql", psql);
     assert!(db.run("migrate").expect(2).stderr.contains(line));
-    let is_untouched = match db.engine {
+    let is_untouched = match db.engine() {
         Engine::Sqlite => !db.file().exists(),
         Engine::Postgres => db.tables().is_empty(),
     };
@@ -185,7 +186,7 @@ fn a_killed_attempt_is_told_and_made_again(db: &Db) {
 
 fn no_password_is_shown_or_stored(db: &Db) {
     const SECRET: &str = "s3cret";
-    let url = match db.engine {
+    let url = match db.engine() {
         Engine::Sqlite => "postgres://me:s3cret@127.0.0.1:1/x?connect_timeout=1".to_owned(),
         Engine::Postgres => db.url().replacen("postgres@", "postgres:s3cret@", 1),
     };
@@ -200,15 +201,15 @@ fn no_password_is_shown_or_stored(db: &Db) {
             if by_argument {
                 command.env_remove("DATABASE_URL").args(["--database", &url]);
             }
-            let done = crate::support::cli::Done::of(command.output().unwrap());
+            let done = crate::support::haul::Done::of(command.output().unwrap());
             texts = format!("{texts}{}{}", done.stdout, done.stderr);
         }
     }
     std::fs::write(db.path().join("haul.toml"), format!("[db]\ndatabase = \"{url}\"\n")).unwrap();
-    let done = crate::support::cli::Done::of(db.command("migrate").env_remove("DATABASE_URL").output().unwrap());
+    let done = crate::support::haul::Done::of(db.command("migrate").env_remove("DATABASE_URL").output().unwrap());
     texts.push_str(&done.texts());
     assert!(!texts.contains(SECRET), "{texts}");
-    if db.engine == Engine::Postgres {
+    if db.engine() == Engine::Postgres {
         let state = db.rows("SELECT * FROM haul_migrations_log").join("\n");
         assert!(state.contains("nobody_here") && !state.contains(SECRET), "{state}");
         assert!(texts.contains("PASSWORD '***'"), "{texts}");

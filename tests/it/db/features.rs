@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
 use haul::db::runner::MigrateRequest;
 use haul::db::{Migrations, Runner, RunnerOptions};
 use haul::pipeline::{Control, Silent, StopToken};
@@ -280,11 +281,11 @@ on_both! {
 fn files_of_other_tools_are_read_as_they_are(db: &Db) {
     let up = |number: u32| format!("CREATE TABLE t{number} (a INT);\n");
     let down = |number: u32| format!("DROP TABLE t{number};\n");
-    let body = match db.engine {
+    let body = match db.engine() {
         Engine::Sqlite => "CREATE TRIGGER g AFTER INSERT ON t3 BEGIN UPDATE t3 SET a = 1; END;",
         Engine::Postgres => "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS $$ SELECT 1; $$;",
     };
-    let undo = if db.engine == Engine::Sqlite { "DROP TRIGGER g;" } else { "DROP FUNCTION g();" };
+    let undo = if db.engine() == Engine::Sqlite { "DROP TRIGGER g;" } else { "DROP FUNCTION g();" };
     db.write("V1__flyway.sql", &up(1)).write("U1__flyway.sql", &down(1));
     db.write("000002_golang.up.sql", &up(2)).write("000002_golang.down.sql", &down(2));
     db.write(

@@ -1,6 +1,7 @@
 //! The schema as text: what `dump` prints, and what `drift` finds different.
 
-use crate::support::db::{Db, Engine, on_both};
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
 use serde_json::Value;
 
 on_both! {
@@ -82,7 +83,7 @@ fn drift(db: &Db, code: i32) -> Vec<String> {
 
 /// How the engines call the table `name` of a migration.
 fn table(db: &Db, name: &str) -> String {
-    match db.engine {
+    match db.engine() {
         Engine::Sqlite => format!("table {name}"),
         Engine::Postgres => format!("table public.{name}"),
     }
@@ -91,7 +92,7 @@ fn table(db: &Db, name: &str) -> String {
 fn a_dump_is_the_same_whatever_the_order_that_made_it(db: &Db) {
     let statements = ["CREATE TABLE b (x INT)", "CREATE TABLE a (x INT)", "CREATE INDEX i ON a (x)"];
     migrated(db, &statements.join(";\n"));
-    let other = another(db.engine);
+    let other = another(db.engine());
     other.execute(&format!("{};{};{}", statements[1], statements[2], statements[0]));
     assert_eq!(dump(db), dump(&other));
     let document = db.json("dump", 0);
@@ -100,9 +101,9 @@ fn a_dump_is_the_same_whatever_the_order_that_made_it(db: &Db) {
 }
 
 fn a_dump_makes_the_schema_that_it_shows(db: &Db) {
-    migrated(db, objects(db.engine));
+    migrated(db, objects(db.engine()));
     let text = dump(db);
-    let other = another(db.engine);
+    let other = another(db.engine());
     other.execute(&text);
     assert_eq!(dump(&other), text);
     // The engine's own program agrees, which nobody here wrote.
@@ -118,7 +119,7 @@ fn what_a_dump_leaves_out(db: &Db) {
 }
 
 fn a_schema_that_nobody_touched_has_not_drifted(db: &Db) {
-    migrated(db, objects(db.engine));
+    migrated(db, objects(db.engine()));
     assert_eq!(drift(db, 0), [""; 0]);
     db.execute("DELETE FROM people");
     assert_eq!(drift(db, 0), [""; 0]);
@@ -140,7 +141,7 @@ fn a_change_by_hand_is_a_drift(db: &Db) {
 fn what_was_taken_away_by_hand_is_a_drift(db: &Db) {
     migrated(db, "CREATE TABLE people (name TEXT); CREATE INDEX by_name ON people (name);");
     db.execute("DROP INDEX by_name");
-    let expected = if db.engine == Engine::Sqlite { "removed index by_name" } else { "removed index public.by_name" };
+    let expected = if db.engine() == Engine::Sqlite { "removed index by_name" } else { "removed index public.by_name" };
     assert_eq!(drift(db, 65), [expected]);
 }
 
@@ -173,7 +174,7 @@ fn without_a_run_there_is_nothing_to_compare(db: &Db) {
 }
 
 fn a_look_changes_nothing(db: &Db) {
-    migrated(db, objects(db.engine)).execute("CREATE TABLE more (a INT)");
+    migrated(db, objects(db.engine())).execute("CREATE TABLE more (a INT)");
     let before = db.everything();
     dump(db);
     drift(db, 65);

@@ -5,8 +5,15 @@ use std::collections::BTreeSet;
 use super::sources::{Source, repository, sources};
 
 /// From top to bottom; rooms on one level do not know each other.
-const LEVELS: [&[&str]; 7] =
-    [&["cli"], &["observe"], &["requiem"], &["space", "cas", "manifest", "db"], &["migration"], &["pipeline"], &["durable"]];
+const LEVELS: [&[&str]; 7] = [
+    &["cli"],
+    &["observe"],
+    &["requiem"],
+    &["space", "cas", "manifest", "db"],
+    &["migration"],
+    &["pipeline"],
+    &["durable"],
+];
 
 fn level(room: &str) -> Option<usize> {
     LEVELS.iter().position(|rooms| rooms.contains(&room))
@@ -53,7 +60,7 @@ fn the_list_names_each_room_and_nothing_else() {
 #[test]
 fn names_are_found_in_code_and_not_in_comments() {
     assert_eq!(
-        rooms_named("use crate::durable::{Disk};\n// use crate::cli;\nlet x = haul::space::y();"),
+        rooms_named("use crate::durable::Disk;\n// use crate::cli;\nlet x = haul::space::y();"),
         ["durable", "space"]
     );
 }

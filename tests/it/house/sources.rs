@@ -149,11 +149,9 @@ pub fn without_tests(tokens: &[Token]) -> (Vec<Token>, BTreeSet<String>) {
         at += MARK.len();
         let len = item_len(&tokens[at..]);
         let item = &tokens[at..at + len];
-        if let Some(name) = item.iter().position(|token| token == "mod").and_then(|at| item.get(at + 1)) {
-            if item.last().is_some_and(|last| last == ";") {
-                modules.insert(name.clone());
-            }
-        }
+        let name = item.iter().position(|token| token == "mod").and_then(|at| item.get(at + 1));
+        let is_in_a_file = item.last().is_some_and(|last| last == ";");
+        modules.extend(name.filter(|_| is_in_a_file).cloned());
         at += len;
     }
     (kept, modules)
@@ -185,8 +183,7 @@ fn code_is_what_is_left_without_comments_and_texts() {
 
 #[test]
 fn tests_are_left_out() {
-    let text =
-        "use a::b; #[cfg(test)] mod tests; #[cfg(test)] mod more { fn x() {} } #[cfg(test)] use c::{d}; fn y() {}";
+    let text = "use a::b; #[cfg(test)] mod tests; #[cfg(test)] mod more { fn x() {} } #[cfg(test)] use c::d; fn y() {}";
     let (code, modules) = without_tests(&tokens(text));
     assert_eq!(code.concat(), "usea::b;fny(){}");
     assert_eq!(modules, BTreeSet::from(["tests".to_owned()]));

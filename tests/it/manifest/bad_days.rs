@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::manifest::{Done, HAUL, NOW, Root, manifest, manifests};
+use crate::support::haul::{Done, HAUL};
+use crate::support::manifest::{NOW, Root, manifests};
+use crate::support::manifest_files::manifest;
 use crate::support::nobody::{give_away, haul_as_nobody};
 use haul::durable::{Disk, InjectedFault, RealDisk, SimulatedDisk, read_file};
 use haul::manifest::Registry;

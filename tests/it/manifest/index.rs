@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::manifest::{Done, Root, manifest};
+use crate::support::haul::Done;
+use crate::support::manifest::Root;
+use crate::support::manifest_files::manifest;
 use crate::support::postgres::server;
 use serde_json::{Value, json};
 
@@ -37,7 +39,7 @@ fn index_path(root: &Root) -> String {
 }
 
 fn query(index: &str, arguments: &[&str]) -> Vec<Value> {
-    let place = crate::support::cli::Place::new();
+    let place = crate::support::place::Place::new();
     let done = place.run(&[&["manifest", "query", index, "--json"], arguments].concat()).expect(0);
     done.json()["rows"].as_array().unwrap().clone()
 }

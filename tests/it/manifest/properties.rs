@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::manifest::{Files, NOW, Root, manifest, manifests};
+use crate::support::manifest::{Files, NOW, Root, manifests};
+use crate::support::manifest_files::manifest;
 use haul::durable::RealDisk;
 use haul::manifest::migrate::{MigrationEnd, migrate};
 use haul::manifest::rollback::{RollbackRequest, rollback};

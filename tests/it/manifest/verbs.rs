@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::manifest::{NOW, Root, manifest, manifests};
+use crate::support::manifest::{NOW, Root, manifests};
+use crate::support::manifest_files::manifest;
 use haul::manifest::Checksum;
 use serde_json::{Value, json};
 

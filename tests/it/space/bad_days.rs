@@ -7,7 +7,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::space::{STORE, Space, disk, eager, episode, records, tree};
+use crate::support::files::tree;
+use crate::support::space::{STORE, Space, episode, records};
+use crate::support::space_runs::{disk, eager};
 use haul::durable::{Disk, InjectedFault, ReaderKind, RealDisk, SimulatedDisk};
 use haul::migration::{Error, Stage, exit, pointer};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
@@ -469,6 +471,6 @@ fn what_a_run_before_its_first_checkpoint_left_is_cleared_away() {
     fs::create_dir_all(space.paths().scratch().join("ids")).unwrap();
     fs::write(space.paths().scratch().join("ids/run-000000"), b"left over").unwrap();
     run(&space, &options()).unwrap();
-    let clean = crate::support::space::tree(&space.root().join("dual-000001"));
+    let clean = crate::support::files::tree(&space.root().join("dual-000001"));
     assert_eq!(clean.len(), 5, "{:?}", clean.keys());
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::space::{DELETE, STORE, Space, disk, episode_about, records, tree};
+use crate::support::files::tree;
+use crate::support::space::{DELETE, STORE, Space, episode_about, records};
+use crate::support::space_runs::disk;
 use haul::durable::ReaderKind;
 use haul::migration::{Error, Severity, Stage};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};

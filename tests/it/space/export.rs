@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::support::read_only::ReadOnly;
-use crate::support::space::{DELETE, STORE, Space, UPDATE, disk, eager, episode, episode_about, memory, records};
+use crate::support::space::{DELETE, STORE, Space, episode, episode_about, records};
+use crate::support::space_runs::{UPDATE, disk, eager, memory};
 use haul::durable::{CrashFault, Disk, InjectedFault, ReaderKind, SimulatedDisk};
 use haul::migration::{Error, exit, pointer};
 use haul::pipeline::{Control, Silent, StopToken};

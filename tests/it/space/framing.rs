@@ -4,7 +4,9 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::support::space::{DELETE, STORE, Space, UPDATE, eager, episode, episode_about, memory, records, tree};
+use crate::support::files::tree;
+use crate::support::space::{DELETE, STORE, Space, episode, episode_about, records};
+use crate::support::space_runs::{UPDATE, eager, memory};
 use haul::migration::{Error, OutcomeCounts, Severity, Subset, exit};
 use haul::pipeline::{Budget, Control, Options, Silent, StopToken};
 use haul::space::generate::samples;
@@ -732,7 +734,7 @@ fn a_matching_name_that_is_no_regular_file_fails() {
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
         let error =
-            haul::space::migrate::migrate(crate::support::space::disk(), &space.paths(), &with(DEFAULT), &control)
+            haul::space::migrate::migrate(crate::support::space_runs::disk(), &space.paths(), &with(DEFAULT), &control)
                 .unwrap_err();
         assert_eq!(error.exit_code(), exit::BAD_DATA, "{error}");
         assert!(error.to_string().contains("wal-9.log"), "{error}");
@@ -760,7 +762,7 @@ fn without_a_log_directory_there_is_no_space() {
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
         let error =
-            haul::space::migrate::migrate(crate::support::space::disk(), &space.paths(), &with(DEFAULT), &control)
+            haul::space::migrate::migrate(crate::support::space_runs::disk(), &space.paths(), &with(DEFAULT), &control)
                 .unwrap_err();
         assert_eq!(error.exit_code(), exit::USAGE);
         assert!(!space.root().join("migration").exists());

@@ -3,8 +3,10 @@
 use std::fs;
 use std::sync::Arc;
 
+use crate::support::files::tree;
 use crate::support::read_only::ReadOnly;
-use crate::support::space::{DELETE, STORE, Space, UPDATE, disk, eager, episode, records, tree};
+use crate::support::space::{DELETE, STORE, Space, episode, records};
+use crate::support::space_runs::{UPDATE, disk, eager};
 use haul::durable::{Disk, InjectedFault, ReaderKind, SimulatedDisk};
 use haul::migration::{Error, exit};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};

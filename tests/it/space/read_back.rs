@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::support::space::{STORE, Space, disk, episode, records};
+use crate::support::space::{STORE, Space, episode, records};
+use crate::support::space_runs::disk;
 use haul::migration::Stage;
 use haul::pipeline::{Control, Event, Observer, Phase, StopToken};
 use haul::space::migrate::migrate;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::support::space::{DELETE, STORE, Space, UPDATE, episode_about, memory, records};
+use crate::support::space::{DELETE, STORE, Space, episode_about, records};
+use crate::support::space_runs::{UPDATE, memory};
 use haul::migration::{Error, OutcomeCounts, Severity, exit};
 use haul::space::generate::samples;
 use haul::space::options::MigrateOptions;

@@ -7,7 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::space::{DELETE, STORE, Space, UPDATE, disk, episode_about, memory, records};
+use crate::support::space::{DELETE, STORE, Space, episode_about, records};
+use crate::support::space_runs::{UPDATE, disk, memory};
 use haul::durable::ReaderKind;
 use haul::migration::{Error, OutcomeCounts, Place, Subset, exit};
 use haul::pipeline::{Budget, Control, Event, Observer, Options, Silent, StopToken};
@@ -273,7 +274,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let store = directory.path().join("dual-000001");
         fs::create_dir(&store).unwrap();
-        let files = crate::support::space::tree(space.store().directory());
+        let files = crate::support::files::tree(space.store().directory());
         for (name, bytes) in &files {
             fs::write(store.join(name), bytes).unwrap();
         }

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::files::tree;
 use crate::support::read_only::ReadOnly;
-use crate::support::space::{DELETE, STORE, Space, disk, eager, episode, records, tree};
+use crate::support::space::{DELETE, STORE, Space, episode, records};
+use crate::support::space_runs::{disk, eager};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{CheckpointFile, Error, Stage, Subset, exit, journal, pointer};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};

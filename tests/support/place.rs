@@ -1,52 +1,13 @@
-//! What the tests of the command line share: a directory to run in, and the binary run there.
+//! A directory to run the binary in.
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
-
-/// The binary under test.
-pub const HAUL: &str = env!("CARGO_BIN_EXE_haul");
+use super::haul::{Done, HAUL};
 
 /// A directory of its own, in which commands run.
 pub struct Place {
     directory: tempfile::TempDir,
-}
-
-/// What a command did.
-pub struct Done {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Done {
-    pub fn of(output: Output) -> Self {
-        use std::os::unix::process::ExitStatusExt;
-        Self {
-            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
-            stdout: String::from_utf8(output.stdout).expect("text"),
-            stderr: String::from_utf8(output.stderr).expect("text"),
-        }
-    }
-
-    /// Fails unless it ended with `code`.
-    #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// The document on standard output.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
-    }
-
-    /// Both outputs, with the path of the binary as `haul`.
-    pub fn texts(&self) -> String {
-        format!("{}---\n{}", self.stdout, self.stderr).replace(HAUL, "haul")
-    }
 }
 
 impl Place {
@@ -77,8 +38,8 @@ impl Place {
     }
 
     /// A command that is yet to be run.
-    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(HAUL);
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(HAUL);
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
         command.env("ENGRAM_DATA_DIR", "data").env_remove("COLUMNS").env_remove("NO_COLOR");
         command
@@ -93,5 +54,12 @@ impl Place {
     pub fn space_run(&self, arguments: &str) -> Done {
         let words: Vec<_> = std::iter::once("space").chain(arguments.split_whitespace()).collect();
         self.run(&words)
+    }
+}
+
+impl Done {
+    /// Both outputs, with the path of the binary as `haul`.
+    pub fn texts(&self) -> String {
+        format!("{}---\n{}", self.stdout, self.stderr).replace(HAUL, "haul")
     }
 }
