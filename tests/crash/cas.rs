@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cas_scene::{behind, boundaries, boundary};
+use crate::sample::{is_taken, sampled_or_full, seeds, thinned};
 use crate::support::old_objects::content;
 use crate::support::old_store::OldStore;
 use crate::support::scene::Scene;
@@ -29,14 +30,15 @@ use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{Error, Stage, exit};
 use haul::pipeline::Silent;
 
-/// Of what a release build tries beyond the first runs, a debug build tries one in so many.
-const SHARE: usize = if cfg!(debug_assertions) { 13 } else { 1 };
+/// Of what there is beyond the first runs, a sample holds one in so many.
+fn share() -> usize {
+    sampled_or_full(13, 1)
+}
 
-const SEEDS: u64 = if cfg!(debug_assertions) { 2 } else { 5 };
 const PLACEMENTS: [Placement; 3] = [Placement::New, Placement::Merge, Placement::Replace];
 
 fn faults() -> impl Iterator<Item = CrashFault> {
-    let scattered = (0..SEEDS).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
+    let scattered = seeds(2, 5).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
     CrashFault::ALL.into_iter().chain(scattered)
 }
 
@@ -114,7 +116,7 @@ fn a_migration_with_two_workers_survives_the_loss_of_power() {
     };
     let disk = scene.disk();
     scene.run_with(&disk, &options, &Silent).unwrap();
-    let images = scene.enumerate(&disk, faults(), 2 * SHARE, "two workers");
+    let images = scene.enumerate(&disk, faults(), 2 * share(), "two workers");
     tell(&format!("two workers, {} operations", disk.operations()), images, started);
 }
 
@@ -131,7 +133,7 @@ fn large_objects_survive_the_loss_of_power() {
     let mut scene = Scene::of(store, options);
     scene.is_sharing = false;
     let disk = recorded(&scene);
-    let images = scene.enumerate(&disk, faults(), SHARE.max(2), "large");
+    let images = scene.enumerate(&disk, faults(), share().max(2), "large");
     tell(&format!("an object of 4 MiB, {} operations", disk.operations()), images, started);
 }
 
@@ -141,7 +143,7 @@ fn each_object_durable_by_itself_survives_the_loss_of_power() {
         let started = Instant::now();
         let scene = Scene::new(placement, Durability::Object);
         let disk = recorded(&scene);
-        let images = scene.enumerate(&disk, faults(), SHARE, &format!("{placement}, each object"));
+        let images = scene.enumerate(&disk, faults(), share(), &format!("{placement}, each object"));
         tell(&format!("{placement}, each object, {} operations", disk.operations()), images, started);
     }
 }
@@ -155,7 +157,7 @@ fn a_migration_without_durability_survives_its_process() {
         let disk = recorded(&scene);
         let kept = [CrashFault::AllKept].into_iter();
         let mut images = scene.enumerate(&disk, kept, 1, &format!("{placement}, no durability"));
-        for after in (0..=disk.operations()).step_by(SHARE) {
+        for after in thinned(0..=disk.operations(), share()) {
             scene.recover(&disk.kill_image(after), &|| format!("killed behind {after}: {}", behind(&disk, after)));
             images += 1;
         }
@@ -175,7 +177,7 @@ fn a_resumed_migration_survives_the_loss_of_power() {
                 let disk = first.crash_image(after, fault);
                 scene.run(&disk).unwrap();
                 let what = format!("{placement}, resumed {name} ({fault:?})");
-                images += scene.enumerate(&disk, faults(), 6 * SHARE, &what);
+                images += scene.enumerate(&disk, faults(), 6 * share(), &what);
             }
         }
         tell(&format!("{placement}, resume after a loss of power"), images, started);
@@ -190,7 +192,7 @@ fn a_migration_resumed_after_a_kill_survives_the_loss_of_power() {
         let scene = Scene::new(placement, Durability::Group);
         let first = recorded(&scene);
         let mut images = 0;
-        for after in (0..=first.operations()).step_by(SHARE) {
+        for after in thinned(0..=first.operations(), share()) {
             let what = format!("{placement}, killed behind {after}: {}", behind(&first, after));
             let disk = first.kill_image(after);
             scene.recover(&disk, &|| what.clone());
@@ -206,7 +208,7 @@ fn a_migration_resumed_after_a_kill_survives_the_loss_of_power() {
         for (name, after) in turning_points(&scene, &first) {
             let disk = first.kill_image(after);
             scene.run(&disk).unwrap();
-            images += scene.enumerate(&disk, faults(), 3 * SHARE, &format!("{placement}, killed {name}"));
+            images += scene.enumerate(&disk, faults(), 3 * share(), &format!("{placement}, killed {name}"));
         }
         tell(&format!("{placement}, resume after a kill"), images, started);
     }
@@ -255,7 +257,7 @@ fn a_restart_survives_the_loss_of_power() {
             }
             for (turn, fault) in faults().enumerate() {
                 for (after, image) in disk.crash_images(fault).enumerate() {
-                    if (after + turn).is_multiple_of(4 * SHARE) {
+                    if is_taken(after + turn, 4 * share()) {
                         let what = || {
                             let behind = behind(&disk, after);
                             format!("{placement}, restarted {name}, {fault:?} behind {after}: {behind}")
@@ -282,7 +284,7 @@ fn a_failing_operation_ends_a_run_that_can_be_resumed() {
         let scene = Scene::new(placement, durability);
         let (mut failures, mut tolerated) = (0, 0);
         for kind in InjectedFault::ALL {
-            for n in (0..).step_by(SHARE.min(3)) {
+            for n in thinned(0.., share().min(3)) {
                 let disk = scene.disk();
                 disk.fail_operation(n, kind);
                 let result = scene.run(&disk);
@@ -342,7 +344,7 @@ fn no_more_work_is_lost_than_a_checkpoint_interval() {
         let (disk, first) = paced(&scene, &options);
         let (total, mut lost_max) = (first.records(), 0);
         for fault in faults().skip(1) {
-            for (after, image) in disk.crash_images(fault).enumerate().step_by(SHARE.min(3)) {
+            for (after, image) in thinned(disk.crash_images(fault).enumerate(), share().min(3)) {
                 let again = Written::new(&image, None);
                 scene.run_with(&image, &scene.options, &again).unwrap();
                 // What is read once more by both runs together was lost; what the first had not come to was not.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::sample::{is_taken, sampled_or_full, seeds, thinned};
 use crate::support::nodes::{Node, tree};
 use crate::support::old_objects::{object_path, zstd};
 use crate::support::old_store::OldStore;
@@ -442,13 +443,14 @@ fn an_index_that_was_written_to_since_it_was_read_is_not_replaced() {
 // Crashes: the source on the real disk, the target on the simulated one.
 
 /// Of what a release build tries, a debug build tries one in so many.
-const SHARE: usize = if cfg!(debug_assertions) { 5 } else { 1 };
-const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 6 };
+fn share() -> usize {
+    sampled_or_full(5, 1)
+}
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 fn faults() -> impl Iterator<Item = CrashFault> {
-    let scattered = (0..SEEDS).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
+    let scattered = seeds(1, 6).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
     CrashFault::ALL.into_iter().chain(scattered)
 }
 
@@ -601,7 +603,7 @@ impl Scene {
         };
         for (turn, fault) in faults().enumerate() {
             for (after, image) in disk.crash_images(fault).enumerate() {
-                if (after + turn).is_multiple_of(SHARE) {
+                if is_taken(after + turn, share()) {
                     recover(&image, &|| {
                         format!("{}, {what}, {fault:?} behind {after}: {}", self.placement, behind(after))
                     });
@@ -609,7 +611,7 @@ impl Scene {
                 }
             }
         }
-        for after in (0..=disk.operations()).step_by(SHARE.div_ceil(2)) {
+        for after in thinned(0..=disk.operations(), share().div_ceil(2)) {
             let image = disk.kill_image(after);
             recover(&image, &|| format!("{}, {what}, killed behind {after}: {}", self.placement, behind(after)));
             images += 1;
@@ -627,7 +629,7 @@ impl Scene {
         recover: impl Fn(&SimulatedDisk, &dyn Fn() -> String),
     ) {
         let mut images = 0;
-        for after in (0..=disk.operations()).step_by(SHARE) {
+        for after in thinned(0..=disk.operations(), share()) {
             let resumed = disk.kill_image(after);
             resume(&resumed);
             let seed = after as u64;
@@ -678,7 +680,7 @@ fn a_rollback_resumed_after_a_kill_survives_the_loss_of_power() {
 fn a_rollback_that_fails_at_any_operation_can_be_run_again() {
     for scene in Scene::all() {
         for kind in InjectedFault::ALL {
-            for n in (0..).step_by(SHARE) {
+            for n in thinned(0.., share()) {
                 let disk = settled(&scene.published);
                 disk.fail_operation(n, kind);
                 let result = scene.roll_back(&disk);
@@ -730,11 +732,11 @@ fn a_restart_that_died_is_made_again() {
         let disk = settled(&scene.sealed);
         scene.migrate(&disk, &placed(scene.placement)).unwrap();
         let restart = MigrateOptions { start: Start::Restart, ..placed(scene.placement) };
-        for after in (0..=disk.operations()).step_by(2 * SHARE) {
+        for after in thinned(0..=disk.operations(), 2 * share()) {
             let restarted = disk.kill_image(after);
             // It may be refused: see above.
             let _ = scene.migrate(&restarted, &restart);
-            for again in (after % 3..=restarted.operations()).step_by(SHARE.min(3)) {
+            for again in thinned(after % 3..=restarted.operations(), share().min(3)) {
                 let what = || {
                     let behind = again.checked_sub(1).map(|index| restarted.operation_label(index));
                     format!("{}, killed behind {after} and {again} {behind:?}", scene.placement)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::sample::is_taken;
 use crate::support::scene::Scene;
 use haul::durable::{CrashFault, SimulatedDisk};
 
@@ -25,7 +26,7 @@ impl Scene {
         let mut images = 0;
         for (turn, fault) in faults.enumerate() {
             for (after, image) in disk.crash_images(fault).enumerate() {
-                if !(after + turn).is_multiple_of(stride) {
+                if !is_taken(after + turn, stride) {
                     continue;
                 }
                 self.recover(&image, &|| format!("{what}, {fault:?} behind {after}: {}", behind(disk, after)));

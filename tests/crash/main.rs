@@ -5,11 +5,11 @@ mod cas;
 mod cas_rollback;
 mod cas_scene;
 mod manifest;
+mod sample;
 mod space;
 
 #[path = "../support"]
 mod support {
-    pub mod conformance;
     pub mod files;
     pub mod nodes;
     pub mod old_objects;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::sample::seeds;
 use haul::durable::{CrashFault, Disk, SimulatedDisk, read_file};
 use haul::manifest::Registry;
 use haul::manifest::migrate::{MigrationEnd, migrate};
@@ -15,12 +16,11 @@ use haul::pipeline::{Control, Silent, StopToken};
 
 const ROOT: &str = "/app";
 const RUNS: [&str; 4] = ["a/1", "a/2", "b/1", "c/1"];
-const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 5 };
 
 type Manifests = BTreeMap<PathBuf, Vec<u8>>;
 
 fn faults() -> impl Iterator<Item = CrashFault> {
-    let scattered = (0..SEEDS).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
+    let scattered = seeds(1, 5).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
     CrashFault::ALL.into_iter().chain(scattered)
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::sample::{is_taken, sampled_or_full, seeds, thinned};
 use crate::support::space::{DELETE, STORE, Space, episode, episode_about, records};
 use crate::support::written::Written;
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk, read_file};
@@ -28,13 +29,17 @@ use haul::space::verify::{Depth, verify_store};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// Of what a release build tries, a debug build tries one in so many.
-const SHARE: usize = if cfg!(debug_assertions) { 11 } else { 1 };
-const LOGS: u64 = if cfg!(debug_assertions) { 5 } else { 6 };
-const SEEDS: u64 = if cfg!(debug_assertions) { 2 } else { 6 };
+/// Of what there is, a sample holds one in so many.
+fn share() -> usize {
+    sampled_or_full(11, 1)
+}
+
+fn logs() -> u64 {
+    sampled_or_full(5, 6)
+}
 
 fn faults() -> impl Iterator<Item = CrashFault> {
-    let scattered = (0..SEEDS).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
+    let scattered = seeds(2, 6).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
     CrashFault::ALL.into_iter().chain(scattered)
 }
 
@@ -54,7 +59,7 @@ impl Scene {
     /// that commit after every batch, roll segments and spill the sort of the index.
     fn new() -> Self {
         let space = Space::new();
-        (0..LOGS).for_each(|number| _ = space.log(number, &log(number)));
+        (0..logs()).for_each(|number| _ = space.log(number, &log(number)));
         let options = MigrateOptions {
             policies: Policies { collisions: Collisions::Rekey, ..Policies::default() },
             segment_bytes_max: 70_000,
@@ -213,7 +218,7 @@ impl Scene {
         let mut images = 0;
         for (turn, fault) in faults.enumerate() {
             for (after, image) in disk.crash_images(fault).enumerate() {
-                if !(after + turn).is_multiple_of(stride) {
+                if !is_taken(after + turn, stride) {
                     continue;
                 }
                 self.recover(&image, &|| format!("{what}, {fault:?} behind {after}: {}", behind(disk, after)));
@@ -240,7 +245,7 @@ fn log(number: u64) -> Vec<u8> {
         _ => list.push((first + 9, STORE, episode(&format!("e-{:04}", first + 9)))),
     }
     let mut bytes = records(&list);
-    if number + 1 == LOGS {
+    if number + 1 == logs() {
         bytes.truncate(bytes.len() - 700);
     }
     bytes
@@ -350,7 +355,7 @@ fn a_migration_survives_the_loss_of_power() {
     let started = Instant::now();
     let scene = Scene::new();
     let disk = recorded(&scene);
-    let images = scene.enumerate(&disk, faults(), SHARE, "migration");
+    let images = scene.enumerate(&disk, faults(), share(), "migration");
     tell(&format!("migration, {} operations, one worker", disk.operations()), images, started);
 
     let started = Instant::now();
@@ -361,7 +366,7 @@ fn a_migration_survives_the_loss_of_power() {
     };
     let disk = scene.disk();
     scene.run_with(&disk, &options, &Silent).unwrap();
-    let images = scene.enumerate(&disk, faults(), 2 * SHARE, "migration with two workers");
+    let images = scene.enumerate(&disk, faults(), 2 * share(), "migration with two workers");
     tell(&format!("migration, {} operations, two workers", disk.operations()), images, started);
 }
 
@@ -376,7 +381,7 @@ fn a_resumed_migration_survives_the_loss_of_power() {
             let disk = first.crash_image(after, fault);
             scene.run(&disk).unwrap();
             let what = format!("resumed {name} ({fault:?})");
-            images += scene.enumerate(&disk, faults(), 6 * SHARE, &what);
+            images += scene.enumerate(&disk, faults(), 6 * share(), &what);
         }
     }
     tell("resume after a loss of power", images, started);
@@ -389,7 +394,7 @@ fn a_migration_resumed_after_a_kill_survives_the_loss_of_power() {
     let scene = Scene::new();
     let first = recorded(&scene);
     let mut images = 0;
-    for after in (0..=first.operations()).step_by(SHARE) {
+    for after in thinned(0..=first.operations(), share()) {
         let what = format!("killed behind {after}: {}", behind(&first, after));
         let disk = first.kill_image(after);
         scene.recover(&disk, &|| what.clone());
@@ -405,7 +410,7 @@ fn a_migration_resumed_after_a_kill_survives_the_loss_of_power() {
     for (name, after) in turning_points(&first) {
         let disk = first.kill_image(after);
         scene.run(&disk).unwrap();
-        images += scene.enumerate(&disk, faults(), 6 * SHARE, &format!("killed {name}"));
+        images += scene.enumerate(&disk, faults(), 6 * share(), &format!("killed {name}"));
     }
     tell("resume after a kill", images, started);
 }
@@ -422,7 +427,7 @@ fn a_restart_survives_the_loss_of_power() {
         scene.run_with(&disk, &scene.restarting(), &Silent).unwrap();
         for (turn, fault) in faults().enumerate() {
             for (after, image) in disk.crash_images(fault).enumerate() {
-                if !(after + turn).is_multiple_of(6 * SHARE) {
+                if !is_taken(after + turn, 6 * share()) {
                     continue;
                 }
                 let what = || format!("restarted {name}, {fault:?} behind {after}: {}", behind(&disk, after));
@@ -464,7 +469,7 @@ fn a_failing_operation_ends_a_run_that_can_be_resumed() {
     let scene = Scene::new();
     let (mut failures, mut tolerated) = (0, 0);
     for kind in InjectedFault::ALL {
-        for n in (0..).step_by(SHARE) {
+        for n in thinned(0.., share()) {
             let disk = scene.disk();
             disk.fail_operation(n, kind);
             let result = scene.run(&disk);
@@ -500,7 +505,7 @@ fn a_full_disk_is_temporary() {
     let scene = Scene::new();
     let whole: usize = recorded(&scene).snapshot().values().map(Vec::len).sum();
     let mut failures = 0;
-    for percent in (5..100).step_by(if cfg!(debug_assertions) { 30 } else { 5 }) {
+    for percent in (5..100).step_by(sampled_or_full(30, 5)) {
         let disk = scene.disk();
         disk.set_capacity((whole * percent / 100) as u64);
         let error = scene.run(&disk).expect_err("a full disk");
@@ -593,7 +598,7 @@ fn most_work_lost(scene: &Scene, disk: &SimulatedDisk, first: &Written) -> (u64,
     let total = first.records();
     let (mut lost_max, mut images) = (0, 0);
     for fault in faults().skip(1) {
-        for (after, image) in disk.crash_images(fault).enumerate().step_by(SHARE) {
+        for (after, image) in thinned(disk.crash_images(fault).enumerate(), share()) {
             let again = Written::new(&image, None);
             scene.run_with(&image, &scene.options, &again).unwrap();
             // What is read once more by both runs together was lost; what the first had not come to was not.
@@ -696,7 +701,7 @@ impl Scene {
         let mut images = 0;
         for (turn, fault) in faults().enumerate() {
             for (after, image) in disk.crash_images(fault).enumerate() {
-                if (after + turn).is_multiple_of(SHARE) {
+                if is_taken(after + turn, share()) {
                     recover(&image, &|| format!("{what}, {fault:?} behind {after}: {}", behind(disk, after)));
                     images += 1;
                 }
