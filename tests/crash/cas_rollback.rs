@@ -151,18 +151,6 @@ fn a_store_of_second_names_goes_without_a_trace_in_the_source() {
 }
 
 #[test]
-fn what_other_systems_wrote_is_proved_and_gone_back_to() {
-    let Some(conformance) = crate::support::conformance::conformance("requiem") else { return };
-    for name in ["cas-v2", "cas-blake2s", "cas-sha256-sharded"] {
-        let (source, place) = (conformance.join(name), OldStore::new());
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        with(|control| migrate(disk, &source, &place.paths(), &eager(), control)).unwrap();
-        let end = roll_back(&place).unwrap();
-        assert_eq!((end.source_objects, place.target().exists()), (14, false), "{name}");
-    }
-}
-
-#[test]
 fn a_second_rollback_changes_nothing() {
     for placement in PLACEMENTS {
         let store = source();

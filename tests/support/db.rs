@@ -24,9 +24,9 @@ impl Db {
         Self { directory, url: "sqlite:x.db".into(), server: None }
     }
 
-    /// `None` after saying that the test is left out.
-    pub fn postgres() -> Option<Self> {
-        postgres::server().map(Self::on)
+    /// On the server for all tests.
+    pub fn postgres() -> Self {
+        Self::on(postgres::server())
     }
 
     /// With a database on this server.

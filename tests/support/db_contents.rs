@@ -89,18 +89,18 @@ impl Db {
 
     fn dump(&self, arguments: &[&str]) -> String {
         let (server, database) = self.server.as_ref().expect("a server");
-        let dump = server.program("pg_dump", database, arguments, "").expect("pg_dump comes with the server");
+        let dump = server.program("pg_dump", database, arguments, "");
         // Later versions put random keys around what they dump.
         dump.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
     }
 
-    /// What the engine's own shell answers; `None` if it is not installed.
-    pub fn shell(&self, sql: &str) -> Option<String> {
+    /// What the engine's own shell answers.
+    pub fn shell(&self, sql: &str) -> String {
         match &self.server {
             None => {
-                let output = Command::new("sqlite3").arg(self.file()).arg(sql).output().ok()?;
+                let output = Command::new("sqlite3").arg(self.file()).arg(sql).output().expect("sqlite3");
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                Some(String::from_utf8(output.stdout).expect("text"))
+                String::from_utf8(output.stdout).expect("text")
             }
             Some((server, database)) => server.program("psql", database, &["-AtqX", "-v", "ON_ERROR_STOP=1"], sql),
         }
@@ -114,7 +114,11 @@ macro_rules! on_both {
             $(#[test] fn $name() { super::$name(&crate::support::db::Db::sqlite()); })+
         }
         mod on_postgres {
-            $(#[test] fn $name() { if let Some(db) = crate::support::db::Db::postgres() { super::$name(&db); } })+
+            $(
+                #[test]
+                #[ignore = "needs PostgreSQL"]
+                fn $name() { super::$name(&crate::support::db::Db::postgres()); }
+            )+
         }
     };
 }

@@ -1,33 +1,46 @@
-//! haul as a user who owns nothing but what a test gives away: no superuser is kept out of anything.
+//! haul as a user who owns nothing but what a test gives away: nothing keeps root out.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::haul::HAUL;
 
 const NOBODY: u32 = 65_534;
 
-/// The binary `haul`, put into `place` and run as that user, to whom `place` then belongs; as it is, unless the tests run
-/// as root. `None`, with a word to that effect, where that user can run nothing.
-pub fn haul_as_nobody(haul: &str, place: &Path) -> Option<Command> {
-    if !is_root() {
-        return Some(Command::new(haul));
+/// The user who runs the tests, or `nobody` where that is root.
+pub struct Nobody {
+    binary: PathBuf,
+}
+
+impl Nobody {
+    /// Puts the binary where that user can run it: into `place`, which then belongs to them.
+    pub fn at(place: &Path) -> Self {
+        if !is_root() {
+            return Self { binary: HAUL.into() };
+        }
+        let binary = place.join("haul");
+        fs::copy(HAUL, &binary).expect("room for the binary");
+        give_away(place);
+        give_away(&binary);
+        let nobody = Self { binary };
+        let version = nobody.haul().arg("--version").output();
+        let can_run = version.is_ok_and(|output| output.status.success());
+        assert!(can_run, "nobody cannot run {}: let TMPDIR be where every user can go", nobody.binary.display());
+        nobody
     }
-    let binary = place.join("haul");
-    fs::copy(haul, &binary).expect("room for the binary");
-    give_away(place);
-    give_away(&binary);
-    let command = || {
-        let mut command = Command::new(&binary);
-        command.uid(NOBODY).gid(NOBODY);
+
+    /// The binary, yet to be run by that user.
+    pub fn haul(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.stdin(Stdio::null()).env("NO_COLOR", "1");
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
         command
-    };
-    if command().arg("--version").output().is_ok_and(|output| output.status.success()) {
-        return Some(command());
     }
-    println!("left out: nobody cannot run {}", binary.display());
-    None
 }
 
 /// Makes that user the owner, if the tests run as root.

@@ -86,73 +86,6 @@ fn inputs(data: &Path) -> BTreeMap<Key, Vec<u8>> {
 }
 
 #[test]
-fn every_object_of_the_reference_is_read() {
-    let Some(data) = conformance("requiem") else { return };
-    let inputs = inputs(&data);
-    let store = CasStore::open(&data.join("cas-v2")).unwrap();
-    let mut objects = store.objects().unwrap();
-    let mut keys = Vec::new();
-    while let Some(object) = objects.next().unwrap() {
-        assert_eq!(content_of(&store, object.key), inputs[&object.key]);
-        let record = store.info(object.key).unwrap().expect("an index line");
-        assert_eq!(store.verify(object.key).unwrap(), Some(record));
-        assert_eq!(object.stored_size, record.stored_size);
-        keys.push(object.key);
-    }
-    assert!(keys.is_sorted());
-    assert_eq!(keys, inputs.into_keys().collect::<Vec<_>>());
-}
-
-#[test]
-fn every_sidecar_of_the_reference_is_canonical() {
-    let Some(data) = conformance("requiem") else { return };
-    for (generation, has_created_at) in
-        [("cas-v2", true), ("cas-v2-noindex", false), ("cas-blake3-unprefixed", false), ("cas-blake2s", false)]
-    {
-        let mut sidecars = 0;
-        for (path, bytes) in tree(&data.join(generation)) {
-            if path.extension().is_some_and(|extension| extension == "meta") {
-                let parsed = parse(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-                assert!(parsed.is_canonical && parsed.created_at_present == has_created_at, "{}", path.display());
-                sidecars += 1;
-            }
-        }
-        assert_eq!(sidecars, 14, "{generation}");
-    }
-}
-
-/// Putting the same contents makes the reference's tree again, byte for byte, but for what depends on the version of
-/// zstd.
-#[test]
-fn putting_makes_the_tree_of_the_reference() {
-    let Some(data) = conformance("requiem") else { return };
-    let reference = CasStore::open(&data.join("cas-v2")).unwrap();
-    let store = Store::with(&[]);
-    let mut zstd_differs = Vec::new();
-    for (key, content) in inputs(&data) {
-        let record = reference.info(key).unwrap().expect("an object");
-        let compress = match record.encoding {
-            Encoding::Identity => Compress::Identity,
-            Encoding::Zstd => Compress::Zstd(3),
-        };
-        let options = PutOptions { compress, created_at: record.created_at };
-        let end = put(&RealDisk, &store.root(), &mut &*content, Path::new("content"), options).unwrap();
-        let blob = |paths: &StorePaths| fs::read(paths.blob(key)).unwrap();
-        if blob(&store.paths()) != blob(reference.paths()) {
-            assert_eq!(record.encoding, Encoding::Zstd);
-            zstd_differs.push(key);
-            continue;
-        }
-        assert_eq!(end.record, record);
-        let sidecar = |paths: &StorePaths| fs::read(paths.sidecar(key)).unwrap();
-        assert_eq!(sidecar(&store.paths()), sidecar(reference.paths()));
-    }
-    let names = |root: &Path| tree(root).into_keys().collect::<Vec<_>>();
-    assert_eq!(names(&store.root()), names(&data.join("cas-v2")));
-    assert!(!zstd_differs.contains(&cas_key(b"")), "the empty frame is the same in every version");
-}
-
-#[test]
 fn a_store_that_is_not_there_is_an_error_and_stays_so() {
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("v2");
@@ -369,4 +302,78 @@ fn zeros_without_end_are_read_in_steps() {
     compress_stream(io::repeat(0).take(len), len, 3, &mut bomb).unwrap();
     fs::write(blob, bomb).unwrap();
     assert!(store.damage(cas_key(b"hello")).contains("longer than original_size, 5 bytes"));
+}
+
+mod conformance {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs the conformance data"]
+    fn every_object_of_the_reference_is_read() {
+        let data = conformance("requiem");
+        let inputs = inputs(&data);
+        let store = CasStore::open(&data.join("cas-v2")).unwrap();
+        let mut objects = store.objects().unwrap();
+        let mut keys = Vec::new();
+        while let Some(object) = objects.next().unwrap() {
+            assert_eq!(content_of(&store, object.key), inputs[&object.key]);
+            let record = store.info(object.key).unwrap().expect("an index line");
+            assert_eq!(store.verify(object.key).unwrap(), Some(record));
+            assert_eq!(object.stored_size, record.stored_size);
+            keys.push(object.key);
+        }
+        assert!(keys.is_sorted());
+        assert_eq!(keys, inputs.into_keys().collect::<Vec<_>>());
+    }
+
+    #[test]
+    #[ignore = "needs the conformance data"]
+    fn every_sidecar_of_the_reference_is_canonical() {
+        let data = conformance("requiem");
+        for (generation, has_created_at) in
+            [("cas-v2", true), ("cas-v2-noindex", false), ("cas-blake3-unprefixed", false), ("cas-blake2s", false)]
+        {
+            let mut sidecars = 0;
+            for (path, bytes) in tree(&data.join(generation)) {
+                if path.extension().is_some_and(|extension| extension == "meta") {
+                    let parsed = parse(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                    assert!(parsed.is_canonical && parsed.created_at_present == has_created_at, "{}", path.display());
+                    sidecars += 1;
+                }
+            }
+            assert_eq!(sidecars, 14, "{generation}");
+        }
+    }
+
+    /// Putting the same contents makes the reference's tree again, byte for byte, but for what depends on the version of
+    /// zstd.
+    #[test]
+    #[ignore = "needs the conformance data"]
+    fn putting_makes_the_tree_of_the_reference() {
+        let data = conformance("requiem");
+        let reference = CasStore::open(&data.join("cas-v2")).unwrap();
+        let store = Store::with(&[]);
+        let mut zstd_differs = Vec::new();
+        for (key, content) in inputs(&data) {
+            let record = reference.info(key).unwrap().expect("an object");
+            let compress = match record.encoding {
+                Encoding::Identity => Compress::Identity,
+                Encoding::Zstd => Compress::Zstd(3),
+            };
+            let options = PutOptions { compress, created_at: record.created_at };
+            let end = put(&RealDisk, &store.root(), &mut &*content, Path::new("content"), options).unwrap();
+            let blob = |paths: &StorePaths| fs::read(paths.blob(key)).unwrap();
+            if blob(&store.paths()) != blob(reference.paths()) {
+                assert_eq!(record.encoding, Encoding::Zstd);
+                zstd_differs.push(key);
+                continue;
+            }
+            assert_eq!(end.record, record);
+            let sidecar = |paths: &StorePaths| fs::read(paths.sidecar(key)).unwrap();
+            assert_eq!(sidecar(&store.paths()), sidecar(reference.paths()));
+        }
+        let names = |root: &Path| tree(root).into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&store.root()), names(&data.join("cas-v2")));
+        assert!(!zstd_differs.contains(&cas_key(b"")), "the empty frame is the same in every version");
+    }
 }

@@ -96,26 +96,6 @@ fn the_empty_store_has_an_empty_list() {
 }
 
 #[test]
-fn the_store_of_the_reference_is_read_whole() {
-    let Some(data) = conformance("requiem") else { return };
-    let place = Place::new();
-    let store = data.join("cas-v2");
-    let store = store.to_str().unwrap();
-    let listed = place.run(&["cas", "ls", store, "--json"]).expect(0).json();
-    let objects = listed["objects"].as_array().unwrap();
-    let inputs: Vec<_> = tree(&data.join("inputs")).into_values().collect();
-    assert_eq!(objects.len(), inputs.len());
-    for object in objects {
-        let key = object["digest"].as_str().unwrap();
-        place.run(&["cas", "get", store, key, "--out", "out"]).expect(0);
-        let content = fs::read(place.path().join("out")).unwrap();
-        assert!(inputs.contains(&content), "{key}");
-        let info = place.run(&["cas", "info", store, key, "--json"]).expect(0).json();
-        assert_eq!((&info["stored_size"], &info["original_size"]), (&object["size"], &json!(content.len())));
-    }
-}
-
-#[test]
 fn standard_input_is_content_too() {
     let place = Place::new();
     let put = |how: &[&str], content: &[u8]| {
@@ -223,4 +203,29 @@ fn a_second_writer_is_told_to_wait() {
     assert!(first.wait().unwrap().success());
     assert!(!temporary.exists());
     cas(&place, "put v2 hello.txt").expect(0);
+}
+
+mod conformance {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs the conformance data"]
+    fn the_store_of_the_reference_is_read_whole() {
+        let data = conformance("requiem");
+        let place = Place::new();
+        let store = data.join("cas-v2");
+        let store = store.to_str().unwrap();
+        let listed = place.run(&["cas", "ls", store, "--json"]).expect(0).json();
+        let objects = listed["objects"].as_array().unwrap();
+        let inputs: Vec<_> = tree(&data.join("inputs")).into_values().collect();
+        assert_eq!(objects.len(), inputs.len());
+        for object in objects {
+            let key = object["digest"].as_str().unwrap();
+            place.run(&["cas", "get", store, key, "--out", "out"]).expect(0);
+            let content = fs::read(place.path().join("out")).unwrap();
+            assert!(inputs.contains(&content), "{key}");
+            let info = place.run(&["cas", "info", store, key, "--json"]).expect(0).json();
+            assert_eq!((&info["stored_size"], &info["original_size"]), (&object["size"], &json!(content.len())));
+        }
+    }
 }

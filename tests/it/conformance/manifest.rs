@@ -145,8 +145,9 @@ fn read_json(path: &Path) -> Json {
 }
 
 #[test]
+#[ignore = "needs the conformance data"]
 fn every_case_ends_as_its_index_says() {
-    let Some(data) = conformance("sigilzero") else { return };
+    let data = conformance("sigilzero");
     let index = read_json(&data.join("index.json"));
     let clock = index["frozen_clock"].as_str().unwrap();
     let cases = index["cases"].as_array().unwrap();
@@ -188,8 +189,9 @@ fn check_second_time(case: &Case<'_>, transformer: &Transformer, verdict: &Verdi
 }
 
 #[test]
+#[ignore = "needs the conformance data"]
 fn checksum_texts_are_those_of_the_original() {
-    let Some(data) = conformance("sigilzero") else { return };
+    let data = conformance("sigilzero");
     for vector in read_json(&data.join("checksum_vectors.json")).as_array().unwrap() {
         let name = vector["case"].as_str().unwrap();
         let canonical = vector["canonical_checksum_text"].as_str().unwrap();
@@ -205,8 +207,9 @@ fn checksum_texts_are_those_of_the_original() {
 }
 
 #[test]
+#[ignore = "needs the conformance data"]
 fn floats_are_written_as_the_original_writes_them() {
-    let Some(data) = conformance("sigilzero") else { return };
+    let data = conformance("sigilzero");
     let vectors = read_json(&data.join("float_repr_vectors.json"));
     for vector in vectors.as_array().unwrap() {
         let (hex, repr) = (vector["hex"].as_str().unwrap(), vector["repr"].as_str().unwrap());

@@ -76,8 +76,9 @@ impl Case<'_> {
 }
 
 #[test]
+#[ignore = "needs the conformance data"]
 fn every_case_ends_as_the_index_says_and_a_second_run_changes_nothing() {
-    let Some(data) = conformance("sigilzero") else { return };
+    let data = conformance("sigilzero");
     let index: Value = serde_json::from_slice(&fs::read(data.join("index.json")).unwrap()).unwrap();
     assert_eq!(index["frozen_clock"], NOW);
     let mut checked = 0;

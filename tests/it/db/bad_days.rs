@@ -1,15 +1,17 @@
 //! Bad days: what comes between a run and its end, and databases and files that are not what they should be; on both
-//! engines where both can have them. What the engines themselves refuse is in `db_engines.rs`.
+//! engines where both can have them. What the engines themselves refuse is in `engines.rs`.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Stdio};
 
 use crate::support::db::Db;
 use crate::support::db_contents::{Engine, on_both};
-use crate::support::haul::{Done, HAUL};
-use crate::support::postgres;
+use crate::support::haul::Done;
+use crate::support::nobody::Nobody;
+use crate::support::postgres::OwnServer;
+
+use super::run_as;
 use rustix::process::{Pid, Signal, kill_process};
 
 on_both! {
@@ -254,30 +256,14 @@ fn a_ledger_of_a_newer_haul_is_left_alone(db: &Db) {
     assert_eq!(db.everything(), before);
 }
 
-/// Runs haul as a user who may not write to anything of this test's; `None` where that cannot be.
-fn run_as_nobody(db: &Db, arguments: &str) -> Option<Done> {
-    const NOBODY: u32 = 65534;
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    let mut command = db.command(arguments);
-    if is_root {
-        let reaches = Command::new(HAUL).arg("--version").uid(NOBODY).gid(NOBODY).output();
-        if !reaches.is_ok_and(|output| output.status.success()) {
-            println!("left out: nobody cannot run {HAUL}");
-            return None;
-        }
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    Some(Done::of(command.output().expect("haul runs")))
-}
-
 fn a_read_only_database_is_told(db: &Db) {
     two_applied(db);
     if db.engine() == Engine::Sqlite {
+        let nobody = Nobody::at(db.path());
         fs::set_permissions(db.path(), fs::Permissions::from_mode(0o555)).unwrap();
         fs::set_permissions(db.file(), fs::Permissions::from_mode(0o444)).unwrap();
         for (verb, code) in [("status", 0), ("migrate --dry-run", 0), ("migrate", 1), ("rollback --to 0 --yes", 1)] {
-            let Some(done) = run_as_nobody(db, verb) else { break };
-            let done = done.expect(code);
+            let done = run_as(&nobody, db, verb).expect(code);
             assert!(code == 0 || done.stderr.contains("next: "), "{verb}: {}", done.stderr);
         }
         fs::set_permissions(db.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -398,10 +384,10 @@ fn a_write_ahead_log_is_part_of_the_database() {
 }
 
 #[test]
-fn a_server_that_is_killed_is_temporary_and_the_next_run_knows_where_it_stands() {
-    let Some(server) = postgres::private_server() else { return };
-    let server: &'static postgres::Server = Box::leak(Box::new(server));
-    let db = Db::on(server);
+#[ignore = "needs PostgreSQL"]
+fn a_postgres_server_that_is_killed_is_temporary_and_the_next_run_knows_where_it_stands() {
+    let server = OwnServer::start();
+    let db = Db::on(server.server());
     let endless = endless(db.engine());
     db.write("1_a.sql", FIRST).run("migrate").expect(0);
 
@@ -441,7 +427,7 @@ fn a_server_that_is_killed_is_temporary_and_the_next_run_knows_where_it_stands()
 }
 
 /// Runs until the newest migration is at its endless statement, and kills the server.
-fn lose_server(db: &Db, server: &postgres::Server, outcome: &str) {
+fn lose_server(db: &Db, server: &OwnServer, outcome: &str) {
     let mut run = start(db, "migrate --timeout 0 --json --progress none");
     let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO a SELECT%' AND state = 'active' AND pid <> \
                     pg_backend_pid()";

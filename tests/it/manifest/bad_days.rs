@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::haul::{Done, HAUL};
+use crate::support::haul::Done;
 use crate::support::manifest::{NOW, Root, manifests};
 use crate::support::manifest_files::manifest;
-use crate::support::nobody::{give_away, haul_as_nobody};
+use crate::support::nobody::{Nobody, give_away};
 use haul::durable::{Disk, InjectedFault, RealDisk, SimulatedDisk, read_file};
 use haul::manifest::Registry;
 use haul::manifest::migrate::{migrate, run_directory};
@@ -195,9 +195,10 @@ fn a_directory_that_may_not_be_written_is_refused_by_the_dry_run_and_by_the_run(
         give_away(path);
     }
     fs::set_permissions(&shut, fs::Permissions::from_mode(0o555)).unwrap();
+    let nobody = Nobody::at(root.path());
     let before = root.files();
     for arguments in [&["--dry-run"][..], &[]] {
-        let Some(mut command) = haul_as_nobody(HAUL, root.path()) else { return };
+        let mut command = nobody.haul();
         command.args(["manifest", "migrate"]).arg(root.path()).args(["--now", NOW, "--json", "--progress", "none"]);
         let done = Done::of(command.args(arguments).output().unwrap()).expect(exit::REFUSED_RECORDS.into());
         assert_eq!(
