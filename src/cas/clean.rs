@@ -56,7 +56,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     list.add(paths.incoming(), CleanKind::Incoming, Worth::default())?;
     list.add(paths.verification(), CleanKind::Verification, Worth::default())?;
     match &run {
-        LastRun::Known(state) => add_of_run(&mut list, disk, paths, state)?,
+        LastRun::Known(state) => add_of_run(&mut list, disk, paths, state, placement_of(&checkpoint, state)?)?,
         // Where the run is not known, what is staged may be the store that was replaced.
         _ if marked_by(disk, paths.target())?.is_some() => {}
         LastRun::None => add_all(&mut list, paths, Worth::default())?,
@@ -81,8 +81,8 @@ fn add_of_run(
     disk: &dyn Disk,
     paths: &TargetPaths,
     state: &RunState,
+    placement: Placement,
 ) -> Result<(), Error> {
-    let placement = placement_of(state);
     match state.stage {
         Stage::Published if is_under_way(disk, paths, state, placement)? => Ok(()),
         Stage::Published => {

@@ -47,7 +47,8 @@ pub struct RollbackEnd {
 ///
 /// # Errors
 /// [`Error::Usage`] if nothing was published, what stood there before is gone, or the target has changed;
-/// [`Error::Verification`] if the source is gone or is not what was migrated.
+/// [`Error::Verification`] if the source is gone or is not what was migrated; [`Error::State`] if the checkpoint or the
+/// settings in it cannot be read.
 pub fn rollback(
     disk: Arc<dyn Disk>,
     paths: &TargetPaths,
@@ -58,7 +59,7 @@ pub fn rollback(
     let held = HeldRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
-    let placement = placement_of(&state);
+    let placement = placement_of(&held.checkpoint, &state)?;
     let withdrawal = Withdrawal { disk: &*disk, paths, state: &state, placement, file_system: &*file_system };
     Rollback { disk: &disk, held: &held, withdrawal, options, force, control }.run()
 }

@@ -33,7 +33,7 @@ pub struct Status {
     pub target_problem: Option<String>,
     /// The last run.
     pub run: Option<RunStatus>,
-    /// Why the checkpoint of the last run cannot be read.
+    /// Why the checkpoint of the last run, or the settings in it, cannot be read.
     pub checkpoint_problem: Option<String>,
     /// How long ago it was written.
     pub checkpoint_age_ms: Option<u64>,
@@ -72,8 +72,8 @@ pub struct RunStatus {
     pub stage: Stage,
     /// The source, if the plan can be read.
     pub source: Option<String>,
-    /// What it does to what stands at the target.
-    pub placement: Placement,
+    /// What it does to what stands at the target; `None` if its settings are not understood.
+    pub placement: Option<Placement>,
     /// Everything found so far: objects, and names that are none.
     pub records: u64,
     /// Objects gone through.
@@ -118,11 +118,18 @@ pub fn status(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Status, Error>
             next: "give the path of a store, or the target of a migration".into(),
         });
     }
-    let (state, checkpoint_problem) =
-        match CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND).load::<RunState>(disk) {
-            Ok(state) => (state, None),
-            Err(error) => (None, Some(error.to_string())),
-        };
+    let checkpoint = CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND);
+    let (state, mut checkpoint_problem) = match checkpoint.load::<RunState>(disk) {
+        Ok(state) => (state, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let placement = state.as_ref().and_then(|state| match placement_of(&checkpoint, state) {
+        Ok(placement) => Some(placement),
+        Err(error) => {
+            checkpoint_problem = Some(error.to_string());
+            None
+        }
+    });
     let (is_as_sealed, target_problem) = match state.as_ref().filter(|state| state.index.is_some()) {
         None => (None, None),
         Some(state) => match is_live(disk, paths, state) {
@@ -135,7 +142,7 @@ pub fn status(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Status, Error>
         holds,
         is_as_sealed,
         target_problem,
-        run: state.map(|state| RunStatus::new(disk, paths, state)),
+        run: state.map(|state| RunStatus::new(disk, paths, state, placement)),
         checkpoint_problem,
         checkpoint_age_ms: age_ms(&run_directory.checkpoint_path()),
         lock_holder: run_directory.lock_holder(),
@@ -190,12 +197,12 @@ fn kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<Vec<Kept>, Error> {
 }
 
 impl RunStatus {
-    fn new(disk: &dyn Disk, paths: &TargetPaths, state: RunState) -> Self {
+    fn new(disk: &dyn Disk, paths: &TargetPaths, state: RunState, placement: Option<Placement>) -> Self {
         let source = planned_source(disk, &paths.run_directory(), &state.plan_digest).ok();
         Self {
             stage: state.stage,
             source: source.map(|source| escape_name(source.as_os_str())),
-            placement: placement_of(&state),
+            placement,
             records: state.records,
             objects: state.objects,
             counts: state.counts,
@@ -215,7 +222,10 @@ impl Status {
             return format!("wait for the run of {owner}");
         }
         if self.checkpoint_problem.is_some() {
-            return "start over with `haul cas migrate --restart`; the source is untouched".into();
+            return match self.run {
+                Some(_) => Error::NEXT_FOR_SETTINGS.into(),
+                None => "start over with `haul cas migrate --restart`; the source is untouched".into(),
+            };
         }
         let text = match (self.run.as_ref().map(|run| run.stage), self.holds, self.is_as_sealed) {
             (None, Holds::Store, _) => "nothing: there is a store, and no migration to it",

@@ -11,14 +11,14 @@ use sha2::{Digest, Sha256};
 use super::migrate::backup::write_temporary;
 use super::migrate::crash_recovery::{Begun, digest_of, settle};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
-use super::migrate::ledger::{Entry, Ledger, Position, Written, for_each_line};
+use super::migrate::ledger::{Entry, FILE_NAME, Ledger, Position, Written, for_each_line};
 use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState};
 use super::steps::route::Route;
 use super::tree::file_names;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
-use crate::migration::{Error, FirstFindings, HeldRun, Severity, Stage};
+use crate::migration::{Error, FirstFindings, HeldRun, RunDirectory, Severity, Stage};
 use crate::pipeline::{Control, Event, Phase};
 
 /// Files that are restored together.
@@ -76,17 +76,17 @@ pub fn rollback(
     let mut ledger = settle_unfinished(&*disk, root, &*tree, &held, run_id)?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {
-        known.take(&line.run, run_id, &line.entry);
+        if line.run == run_id {
+            known.take(line.entry, &directory)?;
+        }
         Ok(())
     })?;
-    if !known.is_there {
-        return Err(unknown());
-    }
+    let mode = known.mode.ok_or_else(unknown)?;
     held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
     ledger.begin_run(run_id);
     let observer = control.observer;
     observer.observe(&Event::PhaseStarted { phase: Phase::Rollback, records_expected: None, bytes_expected: None });
-    let inverses = Inverses { registry, mode: known.mode };
+    let inverses = Inverses { registry, mode };
     let mut work = Work { tree, file_system, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
     let mut not_written = files.clone();
@@ -141,6 +141,8 @@ fn settle_unfinished(
             damaged: false,
         });
     }
+    // Before anything is touched; the ledger has the same settings.
+    mode_of(&state.settings, held.checkpoint.path())?;
     settle(tree, &begun, &mut ledger)?;
     disk.file_system(root)?.sync()?;
     state.ledger = ledger.sync()?;
@@ -152,25 +154,27 @@ fn settle_unfinished(
 /// What the ledger says of the run before any of it is taken back.
 #[derive(Default)]
 struct Known {
-    is_there: bool,
-    mode: Mode,
+    /// `None` if the run is not there.
+    mode: Option<Mode>,
     withdrawn: BTreeSet<u64>,
 }
 
 impl Known {
-    fn take(&mut self, run: &str, wanted: &str, entry: &Entry) {
-        if run != wanted {
-            return;
-        }
+    fn take(&mut self, entry: Entry, directory: &RunDirectory) -> Result<(), Error> {
         match entry {
             Entry::Began { settings, .. } => {
-                self.is_there = true;
-                self.mode = Mode::of_settings(settings);
+                self.mode = Some(mode_of(&settings, directory.path().join(FILE_NAME))?);
             }
-            Entry::Withdrawn { line, .. } => _ = self.withdrawn.insert(*line),
+            Entry::Withdrawn { line, .. } => _ = self.withdrawn.insert(line),
             _ => {}
         }
+        Ok(())
     }
+}
+
+/// Returns the mode of a run with these settings, which the file at `path` holds.
+fn mode_of(settings: &str, path: PathBuf) -> Result<Mode, Error> {
+    Mode::of_settings(settings).ok_or_else(|| Error::settings_not_understood(path, settings))
 }
 
 /// A file on its way back.

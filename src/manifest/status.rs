@@ -16,12 +16,16 @@ const JOURNAL_SHOWN: usize = 5;
 /// Where a tree stands.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// The last run; `None` if there was none.
+    /// The last run; `None` if there was none, or its checkpoint cannot be read.
     pub run: Option<LastRun>,
+    /// Why the checkpoint of the last run cannot be read.
+    pub checkpoint_problem: Option<String>,
     /// Who holds the lock now.
     pub lock_holder: Option<String>,
     /// The end of the journal, oldest first.
     pub journal: Vec<JournalEntry>,
+    /// What to do next.
+    pub next: String,
 }
 
 /// The last run of a tree, as of its last checkpoint.
@@ -45,10 +49,14 @@ pub struct LastRun {
     pub counts: Counts,
 }
 
-/// Reads the state of the tree at `root`. Writes nothing.
+/// Reads the state of the tree at `root`. Writes nothing. A checkpoint that cannot be read is shown and is no error.
 pub fn status(disk: &dyn Disk, root: &Path) -> Result<Status, Error> {
     let directory = run_directory(root);
-    let state = CheckpointFile::new(directory.path(), CHECKPOINT_KIND).load::<RunState>(disk)?;
+    let (state, checkpoint_problem) =
+        match CheckpointFile::new(directory.path(), CHECKPOINT_KIND).load::<RunState>(disk) {
+            Ok(state) => (state, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
     let run = state.map(|state| LastRun {
         is_finished: state.stage != Stage::Running,
         now: state.now().to_string(),
@@ -60,5 +68,26 @@ pub fn status(disk: &dyn Disk, root: &Path) -> Result<Status, Error> {
         counts: state.counts,
     });
     let journal = journal::last(disk, directory.path(), JOURNAL_SHOWN)?;
-    Ok(Status { run, lock_holder: directory.lock_holder(), journal })
+    let lock_holder = directory.lock_holder();
+    let mut status = Status { run, checkpoint_problem, lock_holder, journal, next: String::new() };
+    status.next = status.next_step();
+    Ok(status)
+}
+
+impl Status {
+    fn next_step(&self) -> String {
+        if let Some(owner) = &self.lock_holder {
+            return format!("wait for the run of {owner}");
+        }
+        let text = match (&self.checkpoint_problem, &self.run) {
+            (Some(_), _) => {
+                "start over with `haul manifest migrate --restart`; files that were replaced stay so, and the ledger names \
+                 their backups"
+            }
+            (None, None) => "run `haul manifest migrate`",
+            (None, Some(run)) if run.is_finished => "nothing: the run is finished; `haul manifest rollback` undoes it",
+            (None, Some(_)) => "run the same `haul manifest migrate` again to go on",
+        };
+        text.into()
+    }
 }

@@ -37,7 +37,8 @@ const FIELDS_BYTES: usize = 28;
 const HEADER_BYTES: usize = FIELDS_BYTES + 32;
 /// What decoding may claim in memory. More than a payload's length, because values may be wider than their encoding.
 const DECODED_BYTES_MAX: usize = 4 * PAYLOAD_BYTES_MAX as usize;
-const RESTART: &str = "start over with --restart (the source is untouched), or restore the file from a copy";
+// True of every store: what a restart does to what was migrated differs, and the `status` of each store tells.
+const RESTART: &str = "start over with --restart, or restore the file from a copy";
 
 fn payload_config() -> impl bincode::config::Config {
     bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<DECODED_BYTES_MAX>()

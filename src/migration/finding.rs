@@ -14,7 +14,7 @@ pub const TEXT_BYTES_MAX: usize = 4096;
 /// The longest line: four texts with every byte escaped, and the numbers.
 const LINE_BYTES_MAX: usize = 4 * 6 * (TEXT_BYTES_MAX + 8) + 1024;
 const BUFFER_BYTES: usize = 256 << 10;
-const RESTART: &str = "start over with --restart (the source is untouched)";
+const RESTART: &str = "start over with --restart";
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

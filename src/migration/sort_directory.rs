@@ -25,9 +25,14 @@ impl SortSpace {
     pub fn temporary(disk: &Arc<dyn Disk>) -> Result<Self, Error> {
         let path = std::env::temp_dir().join(format!("haul-{}", uuid::Uuid::new_v4()));
         match Self::create(disk, path) {
-            Err(error) if cannot_be_written(&error) => Ok(Self { directory: None }),
+            Err(error) if cannot_be_written(&error) => Ok(Self::in_memory()),
             created => created,
         }
+    }
+
+    /// No directory: what is sorted stays in memory, however much it is.
+    pub fn in_memory() -> Self {
+        Self { directory: None }
     }
 
     /// A sort of that name, which keeps `memory_bytes` at most in memory. Each name is taken once.

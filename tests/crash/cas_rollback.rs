@@ -13,6 +13,7 @@ use crate::support::old_store::OldStore;
 use crate::support::store_runs::{eager, stopped, with};
 use haul::cas::Algorithm;
 use haul::cas::format::record::parse;
+use haul::cas::migrate::dry_run::dry_run;
 use haul::cas::migrate::migrate;
 use haul::cas::options::{MigrateOptions, Placement, Start};
 use haul::cas::rollback::{RollbackEnd, rollback};
@@ -237,6 +238,59 @@ fn a_source_that_is_not_what_was_migrated_is_not_gone_back_to() {
         assert_eq!((tree(&store.target()), events(&store)), (target, journal), "{what}");
         assert_eq!((state(&store).stage, kept(&store).contains("scratch")), (Stage::Published, false), "{what}");
     }
+}
+
+/// Rewrites the settings of the run as another version of haul might word them.
+fn reword_settings(store: &OldStore) {
+    let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
+    let state = state(store);
+    let settings = state.settings.replace("compress=as-stored", "compress=as_stored");
+    assert_ne!(settings, state.settings);
+    file.store(&RealDisk, &RunState { settings, ..state }).unwrap();
+}
+
+fn assert_settings_not_understood(error: &Error) {
+    assert!(matches!(error, Error::State { .. }), "{error}");
+    assert_eq!(error.exit_code(), exit::BAD_DATA);
+    let version = format!("haul {} cannot read the settings", env!("CARGO_PKG_VERSION"));
+    assert!(error.to_string().contains(&version) && error.to_string().contains("compress=as_stored"), "{error}");
+    assert_eq!(error.next_step().unwrap(), "use the version of haul that began the run");
+}
+
+#[test]
+fn a_run_whose_settings_are_not_understood_is_not_rolled_back() {
+    for placement in PLACEMENTS {
+        let store = source();
+        prepare(&store, placement);
+        store.migrate(&placed(placement)).unwrap();
+        reword_settings(&store);
+        let (target, before) = (tree(&store.target()), state(&store));
+        for force in [false, true] {
+            assert_settings_not_understood(&roll_back_with(&store, force).unwrap_err());
+        }
+        assert_eq!((tree(&store.target()), state(&store)), (target, before), "nothing is touched");
+    }
+}
+
+#[test]
+fn a_restart_understands_the_settings_of_a_run_that_may_have_begun_to_publish() {
+    let restart = |placement| MigrateOptions { start: Start::Restart, ..placed(placement) };
+    for placement in PLACEMENTS {
+        let store = source();
+        prepare(&store, placement);
+        store.migrate(&sealed(placement)).unwrap();
+        reword_settings(&store);
+        let (target, staged, before) = (tree(&store.target()), tree(&store.paths().staging()), state(&store));
+        let (root, paths, options) = (store.root(), store.paths(), restart(placement));
+        let dry = with(|control| dry_run(&RealDisk, &root, &paths, &options, control));
+        assert_settings_not_understood(&dry.unwrap_err());
+        assert_settings_not_understood(&store.migrate(&options).unwrap_err());
+        assert_eq!((tree(&store.target()), tree(&store.paths().staging()), state(&store)), (target, staged, before));
+    }
+    let store = source();
+    store.migrate(&placed(Placement::New)).unwrap();
+    reword_settings(&store);
+    assert_eq!(store.migrate(&restart(Placement::Merge)).unwrap().stage, Stage::Published);
 }
 
 #[test]

@@ -10,27 +10,26 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Generations;
 use super::accounting::{Destination, check_complete, enter};
 use super::convert::{Converted, ObjectConverter};
 use super::object_log::{Fate, Moved};
 use super::placer::{Arrival, Placing};
 use super::plan::{Plan, plan_of};
-use super::publish::check_target;
-use super::{Generations, check_resumable};
+use super::preflight::Preflight;
 use crate::cas::format::key::Key;
-use crate::cas::options::{MigrateOptions, Placement, Start};
+use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::outcome::Counts;
-use crate::cas::paths::{TargetPaths, blob_path, check_apart};
+use crate::cas::paths::{TargetPaths, blob_path};
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::reader::SourceReader;
 use crate::cas::source::walk::{Walked, walk};
-use crate::cas::state::{CHECKPOINT_KIND, RunState};
+use crate::cas::state::RunState;
 use crate::cas::store::index_keys::for_each_listed;
+use crate::cas::verify::run::verify_in_memory;
 use crate::durable::{Disk, source_identity};
-use crate::migration::{
-    CheckpointFile, Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, free_space_check, nearest_directory,
-};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts};
 use crate::pipeline::buffer_pool::BufferPool;
 use crate::pipeline::{Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
 
@@ -71,15 +70,12 @@ pub fn dry_run(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<DryRunEnd, Error> {
-    let root = SourceRoot::open(source)?;
-    check_apart(source, paths)?;
-    let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
-    let earlier = match options.start {
-        Start::Restart => None,
-        Start::Auto | Start::Resume => checkpoint.load::<RunState>(disk)?,
-    };
-    if earlier.is_none() {
-        check_target(disk, paths, options.placement)?;
+    let preflight = Preflight { disk, source, paths, options };
+    let stopped = || Error::Stopped { next: "run the same command again".into() };
+    let root = preflight.open_source()?;
+    let earlier = preflight.earlier_run()?;
+    if earlier.is_none() && !preflight.check_target(|| verify_in_memory(paths.target(), options, control))? {
+        return Err(stopped());
     }
     let mut state = RunState::new([0; 32], String::new(), options);
     let mut unwritten = Unwritten::new(disk, paths, options)?;
@@ -89,12 +85,9 @@ pub fn dry_run(
         state.counts.add(other.outcome);
         unwritten.find(other.finding)
     })?;
-    let walked = walked.ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let walked = walked.ok_or_else(stopped)?;
     let plan = plan_of(&root, paths, &walked.sums, options);
-    match &earlier {
-        Some(earlier) => check_resumable(&checkpoint, earlier, &plan)?,
-        None => free_space_check(disk, &nearest_directory(disk, paths.parent())?, plan.space_needed_bytes)?,
-    }
+    preflight.check_plan(earlier.as_ref(), &plan)?;
     let mut writer = DryWriter { root: &root, state, unwritten };
     let ended = go_through(walked, &mut writer, options, control)?;
     Ok(end(plan, writer, options, ended))

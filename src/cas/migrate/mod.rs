@@ -9,6 +9,7 @@ pub mod large_blobs;
 pub mod object_log;
 pub mod placer;
 pub mod plan;
+mod preflight;
 pub mod publish;
 pub mod read_only_pass;
 pub mod rehash_source;
@@ -26,24 +27,26 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::plan::{Plan, plan_of};
-use self::publish::merge_preflight::check_before_merge;
+use self::preflight::{Preflight, placement_begun};
+use self::publish::abandon;
 use self::publish::swap::{Exchange, marked_by};
-use self::publish::{abandon, check_target, is_live};
 use self::steps::CasJob;
 use super::format::key::Algorithm;
 use super::map::reverse_path;
 use super::options::{MigrateOptions, Placement, Start};
 use super::outcome::Counts;
-use super::paths::{TargetPaths, check_apart, check_not_mounted};
+use super::paths::TargetPaths;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::source::walk::{Walked, walk};
 use super::state::{CHECKPOINT_KIND, RunState};
+use super::verify::run::verify_held;
+use super::verify::{VerifyEnd, VerifyRequest};
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, remove_tree, replace_file};
 use crate::migration::plan::escape_name;
 use crate::migration::{
     CheckpointFile, Error, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, SourceBytes, Stage,
-    Step, advance, free_space_check, report_says, write_report,
+    Step, advance, report_says, write_report,
 };
 use crate::pipeline::Control;
 
@@ -105,17 +108,16 @@ pub fn migrate(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
-    let root = SourceRoot::open(source)?;
-    check_apart(source, paths)?;
-    check_not_mounted(paths)?;
+    let preflight = Preflight { disk: &*disk, source, paths, options };
+    let root = preflight.open_source()?;
     let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
-    let session = Session { disk, root: &root, paths, options, held: &held, control };
-    session.run()
+    Session { disk: disk.clone(), preflight, root: &root, paths, options, held: &held, control }.run()
 }
 
 /// What one attempt works with, under the lock.
 struct Session<'a> {
     disk: Arc<dyn Disk>,
+    preflight: Preflight<'a>,
     root: &'a SourceRoot,
     paths: &'a TargetPaths,
     options: &'a MigrateOptions,
@@ -141,25 +143,12 @@ impl Session<'_> {
     }
 
     fn attempt(&self) -> Result<MigrationEnd, Error> {
-        let earlier = match self.options.start {
-            Start::Restart => {
-                self.end_publication()?;
-                None
-            }
-            _ => self.held.checkpoint.load::<RunState>(&*self.disk)?,
-        };
-        if earlier.is_none() && self.options.start == Start::Resume {
-            return Err(Error::Usage {
-                what: "there is no earlier run to resume".into(),
-                next: "leave out --resume".into(),
-            });
+        let earlier = self.preflight.earlier_run()?;
+        if self.options.start == Start::Restart {
+            self.end_publication()?;
         }
         if earlier.is_none() {
-            check_target(&*self.disk, self.paths, self.options.placement)?;
-            if self.options.placement == Placement::Merge
-                && self.options.verify_merged_into
-                && !check_before_merge(&self.disk, self.paths, self.options, self.control)?
-            {
+            if !self.preflight.check_target(|| self.verify_target())? {
                 return Ok(self.stopped_before(None));
             }
             if self.options.start == Start::Restart {
@@ -177,6 +166,11 @@ impl Session<'_> {
         let end = self.carry_out(state, begun.walked, &plan, file_system, resumed)?;
         remove_tree(&*self.disk, &self.paths.scratch())?;
         Ok(end)
+    }
+
+    fn verify_target(&self) -> Result<VerifyEnd, Error> {
+        let target = self.paths.target();
+        verify_held(&self.disk, self.paths, target, &VerifyRequest::WHOLE, self.options, self.control)
     }
 
     /// Walks the source. The findings of the walk go into the log of a run that begins; of one that goes on they are
@@ -211,7 +205,7 @@ impl Session<'_> {
     /// A new run: nothing staged is left over from one that had no checkpoint yet.
     fn begin(&self, plan: &Plan, begun: &Begun) -> Result<RunState, Error> {
         self.remove_leftovers()?;
-        free_space_check(&*self.disk, self.paths.run_directory().path(), plan.space_needed_bytes)?;
+        self.preflight.check_plan(None, plan)?;
         let text = serde_json::to_vec_pretty(plan).expect("plain data always serialises");
         replace_file(&*self.disk, &self.paths.run_directory().plan_path(), &text)?;
         let state = RunState {
@@ -224,25 +218,20 @@ impl Session<'_> {
         Ok(state)
     }
 
-    /// Checks that an earlier run belongs to the plan and brings its stage up to what stands at the target.
-    fn resume(&self, mut state: RunState, plan: &Plan) -> Result<RunState, Error> {
-        check_resumable(&self.held.checkpoint, &state, plan)?;
+    fn resume(&self, state: RunState, plan: &Plan) -> Result<RunState, Error> {
+        self.preflight.check_plan(Some(&state), plan)?;
         // A restart that died has not discarded the run after all.
         self.move_map(self.paths.earlier_map(&state.run_id), self.paths.map())?;
-        if state.stage == Stage::Published && !is_live(&*self.disk, self.paths, &state)? {
-            // A merge or a put after the run changes the index; only a target that is gone is to be made again.
-            if self.disk.kind(self.paths.target())?.is_none() {
-                state.stage = Stage::RolledBack;
-                return self.resume(state, plan);
-            }
-        }
         Ok(state)
     }
 
     /// Brings what an earlier run, readable or not, was publishing to an end, before that run is discarded.
     fn end_publication(&self) -> Result<(), Error> {
         match self.held.readable_state::<RunState>(&*self.disk)? {
-            Some(state) => abandon(&*self.disk, self.paths, &state, placement_of(&state)),
+            Some(state) => match placement_begun(&self.held.checkpoint, &state)? {
+                Some(placement) => abandon(&*self.disk, self.paths, &state, placement),
+                None => Ok(()),
+            },
             // What lies where the store is staged may be the one that was replaced, whatever run that was.
             None => match marked_by(&*self.disk, self.paths.target())? {
                 Some(run_id) => Exchange { disk: &*self.disk, paths: self.paths, run_id: &run_id }.settle(),
@@ -406,26 +395,14 @@ fn end(state: &RunState, objects: u64, already_done: bool, resumed: bool, stoppe
     }
 }
 
-/// Fails unless an earlier run belongs to the plan and was not rolled back.
-pub(super) fn check_resumable(checkpoint: &CheckpointFile, state: &RunState, plan: &Plan) -> Result<(), Error> {
-    let refuse =
-        |what: &str, next| Err(Error::State { path: checkpoint.path(), what: what.to_owned(), next, damaged: false });
-    if state.plan_digest != plan.digest_bytes {
-        return refuse(
-            "the checkpoint belongs to another plan: source, --compress, --strict or placement differ",
-            format!("use the settings of that run ({}), or start over with --restart", state.settings),
-        );
+/// Returns how the target of a run was to be placed.
+///
+/// # Errors
+/// [`Error::State`] if the settings of the run are not understood. There is no default: a rollback that took a merge for
+/// a new store would remove what was there before.
+pub(super) fn placement_of(checkpoint: &CheckpointFile, state: &RunState) -> Result<Placement, Error> {
+    match MigrateOptions::default().deciding_as(&state.settings) {
+        Some(options) => Ok(options.placement),
+        None => Err(Error::settings_not_understood(checkpoint.path(), &state.settings)),
     }
-    if state.stage == Stage::RolledBack {
-        return refuse(
-            "that run was rolled back, and what it had made is removed",
-            "migrate again with --restart".into(),
-        );
-    }
-    Ok(())
-}
-
-/// How the target of a run was to be placed.
-pub(super) fn placement_of(state: &RunState) -> Placement {
-    MigrateOptions::default().deciding_as(&state.settings).map_or(Placement::New, |options| options.placement)
 }

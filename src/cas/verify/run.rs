@@ -77,6 +77,12 @@ pub fn verify_held(
     result
 }
 
+/// Verifies the whole store at `root` and writes nothing: it takes no lock, keeps no place and sorts in memory.
+pub fn verify_in_memory(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<VerifyEnd, Error> {
+    let (request, sorts) = (&VerifyRequest::WHOLE, &SortSpace::in_memory());
+    Verification { root, request, sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
+}
+
 fn note(held: &HeldRun, request: &VerifyRequest, result: &Result<VerifyEnd, Error>) -> Result<(), Error> {
     let (event, more) = match result {
         Ok(end) if end.stopped => ("verification-stopped", json!(null)),

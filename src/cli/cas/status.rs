@@ -42,7 +42,10 @@ fn render(text: &mut String, status: &Status) -> std::fmt::Result {
         line(text, "active run", owner)?;
     }
     match (&status.run, &status.checkpoint_problem) {
-        (Some(run), _) => render_run(text, run)?,
+        (Some(run), problem) => {
+            render_run(text, run)?;
+            problem.iter().try_for_each(|problem| line(text, "problem", problem))?;
+        }
         (None, Some(problem)) => line(text, "last run", &format!("unknown: {problem}"))?,
         (None, None) => line(text, "last run", "none")?,
     }
@@ -65,7 +68,7 @@ fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Result {
 
 fn render_run(text: &mut String, run: &RunStatus) -> std::fmt::Result {
     line(text, "last run", &format!("{}, {} found", run.stage, count_text(run.records)))?;
-    line(text, "placement", &run.placement.to_string())?;
+    line(text, "placement", &run.placement.map_or("unknown".into(), |placement| placement.to_string()))?;
     if let Some(source) = &run.source {
         line(text, "source", source)?;
     }

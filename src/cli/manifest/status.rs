@@ -13,7 +13,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::journal::journal_text;
 use crate::cli::output;
 use crate::durable::RealDisk;
-use crate::manifest::status::{Status, status};
+use crate::manifest::status::{LastRun, Status, status};
 use crate::migration::exit;
 
 /// `haul manifest status`
@@ -46,13 +46,19 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
     if let Some(holder) = &status.lock_holder {
         writeln!(text, "{}: a run is active: {holder}", document.root)?;
     }
-    let Some(run) = &status.run else {
-        return writeln!(text, "{}: no run so far", document.root);
-    };
+    match (&status.run, &status.checkpoint_problem) {
+        (Some(run), _) => render_run(text, &document.root, run)?,
+        (None, Some(problem)) => writeln!(text, "{}: the last run is unknown: {problem}", document.root)?,
+        (None, None) => writeln!(text, "{}: no run so far", document.root)?,
+    }
+    status.journal.iter().try_for_each(|entry| writeln!(text, "{}", journal_text(entry)))?;
+    writeln!(text, "next    {}", status.next)
+}
+
+fn render_run(text: &mut String, root: &str, run: &LastRun) -> std::fmt::Result {
     let how = if run.is_finished { "finished" } else { "not finished; the same command goes on" };
-    writeln!(text, "{}: {how}", document.root)?;
+    writeln!(text, "{root}: {how}")?;
     writeln!(text, "run     {}", run.run_id)?;
     writeln!(text, "{:<28}{:>18}", "target version", run.target_version)?;
-    write_counts(text, run.records, &run.counts)?;
-    status.journal.iter().try_for_each(|entry| writeln!(text, "{}", journal_text(entry)))
+    write_counts(text, run.records, &run.counts)
 }

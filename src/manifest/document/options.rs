@@ -21,9 +21,10 @@ impl Mode {
         }
     }
 
-    /// The mode of a run with these settings.
-    pub fn of_settings(settings: &str) -> Self {
-        if settings.split(' ').next() == Some(Self::Compat.name()) { Self::Compat } else { Self::Strict }
+    /// Returns the mode of a run with these settings; `None` if they do not begin with the name of one.
+    pub fn of_settings(settings: &str) -> Option<Self> {
+        let name = settings.split(' ').next();
+        [Self::Strict, Self::Compat].into_iter().find(|mode| name == Some(mode.name()))
     }
 }
 

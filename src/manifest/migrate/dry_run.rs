@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Entry, Found};
 use crate::manifest::{Refusal, Transformer};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
-use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Reader, Writer, run};
 
 /// What a migration would do.
 #[derive(Debug, Clone, Serialize)]
@@ -51,10 +52,22 @@ pub struct DryRunEnd {
 /// Reads and judges every file of the tree, and writes nothing.
 pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Control<'_>) -> Result<DryRunEnd, Error> {
     let transformer = options.transformer(options.now.unwrap_or_else(Timestamp::now))?;
-    let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
-    let judge = Judge { root: &*root, transformer, break_links: options.break_links, named };
+    go_through(&*root, transformer, |_| reader, options, control)
+}
+
+/// Judges what a reader gives. The reader is made with a flag that is set once a file is found which is to be migrated.
+pub(super) fn go_through<R: Reader<Batch = Vec<Entry>, Error = Error>>(
+    root: &dyn ReadRoot,
+    transformer: Transformer,
+    reader: impl FnOnce(Arc<AtomicBool>) -> R,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<DryRunEnd, Error> {
+    let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
+    let judge = Judge { root, transformer, break_links: options.break_links, named, has_work: Arc::default() };
+    let reader = reader(judge.has_work.clone());
     let mut sums = Sums::default();
     let ended = run(reader, &judge, &mut sums, &options.engine(), control)?;
     sums.tally.counts.check_sum(sums.records)?;
@@ -77,6 +90,7 @@ struct Judge<'a> {
     transformer: Transformer,
     break_links: bool,
     named: Option<Mutex<NamedFile>>,
+    has_work: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -121,6 +135,7 @@ impl Judge<'_> {
             return Ok(());
         }
         judged.tally.counts.migrated += 1;
+        self.has_work.store(true, Ordering::Relaxed);
         judged.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
         if let Some(named) = &self.named {
             let from = Some(migrated.from.to_string());

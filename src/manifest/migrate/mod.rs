@@ -1,5 +1,6 @@
 //! A whole migration of a tree, resumable at every point.
 
+mod already_done;
 pub(crate) mod backup;
 pub(crate) mod crash_recovery;
 pub mod dry_run;
@@ -19,7 +20,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
 
+use self::already_done::scan_finished;
 use self::crash_recovery::{Begun, Settled, settle};
+use self::dry_run::DryRunEnd;
 use self::group_commit::{Books, GroupWriter, Replacer};
 use self::ledger::{Entry, Ledger, Position};
 use self::stage_file::{NamedFile, Preparer};
@@ -33,13 +36,15 @@ use crate::durable::{Disk, DiskFileSystem, DiskRoot, replace_file, sync_reports_
 use crate::migration::plan::escape_name;
 use crate::migration::{
     Error, Findings, FindingsCount, FindingsLog, FirstFindings, HeldRun, OutcomeCounts, Report, RunDirectory,
-    SourceBytes, Stage, plan_digest, write_report,
+    SourceBytes, Stage, plan_digest, report_says, write_report,
 };
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// The directory of the state of runs, below the application's root.
 pub const STATE: &str = "migration";
 const FORMAT_VERSION: u32 = 1;
+/// How the report of a run that came to its end calls that.
+const FINISHED: &str = "finished";
 
 /// How a migration ended without an error.
 #[derive(Debug, Clone, Serialize)]
@@ -60,6 +65,8 @@ pub struct MigrationEnd {
     pub written_bytes: u64,
     /// When what was written was made durable.
     pub durability: String,
+    /// True if nothing had to be done: the run is the last one that has finished.
+    pub already_done: bool,
     /// True if an earlier run was continued.
     pub resumed: bool,
     /// True if the run was asked to stop.
@@ -109,6 +116,14 @@ struct Session<'a> {
     control: &'a Control<'a>,
 }
 
+/// What a look at the earlier run and at the tree came to.
+enum Prospect {
+    /// A run is to be carried out.
+    Run(Box<Ready>),
+    /// The last run has finished, and there is nothing to do.
+    AlreadyDone(Box<MigrationEnd>),
+}
+
 /// A run that is to be carried out.
 struct Ready {
     state: RunState,
@@ -120,7 +135,10 @@ struct Ready {
 impl Session<'_> {
     fn run(&self) -> Result<MigrationEnd, Error> {
         let started = Instant::now();
-        let ready = self.ready()?;
+        let ready = match self.ready()? {
+            Prospect::Run(ready) => *ready,
+            Prospect::AlreadyDone(end) => return Ok(*end),
+        };
         let resumed = ready.resumed;
         let run_id = ready.state.run_id.clone();
         let transformer = self.options.transformer(ready.state.now())?;
@@ -129,7 +147,7 @@ impl Session<'_> {
         let named = self.options.manifest.as_ref().map(|_| Arc::new(Mutex::new(NamedFile::default())));
         let (result, state) = self.carry_out(ready, transformer, named.clone());
         let outcome = match &result {
-            Ok(Ended::Complete) => "finished",
+            Ok(Ended::Complete) => FINISHED,
             Ok(Ended::Stopped) => "stopped",
             Err(_) => "failed",
         };
@@ -146,7 +164,7 @@ impl Session<'_> {
     }
 
     /// Settles what an earlier run left, then goes on with it or begins a new one.
-    fn ready(&self) -> Result<Ready, Error> {
+    fn ready(&self) -> Result<Prospect, Error> {
         let earlier = match self.options.start {
             Start::Restart => self.held.readable_state::<RunState>(&*self.disk)?,
             Start::Auto | Start::Resume => self.held.checkpoint.load::<RunState>(&*self.disk)?,
@@ -157,7 +175,10 @@ impl Session<'_> {
             begun.take(line);
             Ok(())
         })?;
-        let unfinished = earlier.filter(|state| state.stage == Stage::Running);
+        let (unfinished, ended) = match earlier {
+            Some(state) if state.stage == Stage::Running => (Some(state), None),
+            ended => (None, ended),
+        };
         if let Some(state) = &unfinished {
             ledger.begin_run(&state.run_id);
             if self.options.start != Start::Restart {
@@ -166,14 +187,33 @@ impl Session<'_> {
         }
         let settled = settle(&*self.tree, &begun, &mut ledger)?;
         self.file_system.sync()?;
-        match (unfinished, self.options.start) {
-            (Some(state), Start::Auto | Start::Resume) => self.resume(state, ledger, settled),
-            (None, Start::Resume) => Err(Error::Usage {
-                what: "there is no earlier run to resume".into(),
-                next: "leave out --resume".into(),
-            }),
-            _ => self.begin(ledger),
+        let ready = match (unfinished, self.options.start) {
+            (Some(state), Start::Auto | Start::Resume) => self.resume(state, ledger, settled)?,
+            (None, Start::Resume) => {
+                return Err(Error::Usage {
+                    what: "there is no earlier run to resume".into(),
+                    next: "leave out --resume".into(),
+                });
+            }
+            (None, Start::Auto) => match self.already_done(ended)? {
+                Some(end) => return Ok(Prospect::AlreadyDone(Box::new(end))),
+                None => self.begin(ledger)?,
+            },
+            (_, Start::Restart) => self.begin(ledger)?,
+        };
+        Ok(Prospect::Run(Box::new(ready)))
+    }
+
+    /// Returns the end of a migration that has nothing to do because the last run has done it.
+    fn already_done(&self, ended: Option<RunState>) -> Result<Option<MigrationEnd>, Error> {
+        let is_same = |state: &RunState| state.stage == Stage::Published && state.plan_digest == self.plan_digest();
+        let Some(state) = ended.filter(is_same) else { return Ok(None) };
+        let Some(scanned) = scan_finished(&self.tree, &state, self.options, self.control)? else { return Ok(None) };
+        let path = self.directory().report_path();
+        if !scanned.stopped && !report_says(&*self.disk, &path, &state.run_id, FINISHED)? {
+            self.report(&state, FINISHED, Instant::now())?;
         }
+        Ok(Some(end_of_scan(state, scanned)))
     }
 
     fn plan_digest(&self) -> [u8; 32] {
@@ -344,11 +384,31 @@ impl Session<'_> {
             counts: state.counts,
             written_bytes: state.written_bytes,
             durability: state.durability.clone(),
+            already_done: false,
             resumed,
             stopped,
             findings,
             named: named.map(|named| named.lock().clone()),
         })
+    }
+}
+
+/// The run is the one that has finished; what is counted is the tree as it is now.
+fn end_of_scan(state: RunState, scanned: DryRunEnd) -> MigrationEnd {
+    MigrationEnd {
+        now: state.now().to_string(),
+        run_id: state.run_id,
+        target_version: scanned.target_version,
+        records: scanned.records,
+        manifests: scanned.manifests,
+        counts: scanned.counts,
+        written_bytes: 0,
+        durability: state.durability,
+        already_done: !scanned.stopped,
+        resumed: false,
+        stopped: scanned.stopped,
+        findings: scanned.findings,
+        named: scanned.named,
     }
 }
 

@@ -183,6 +183,8 @@ fn refused_alike(store: &OldStore, options: &MigrateOptions) -> Error {
 fn what_a_real_run_refuses_to_begin_is_refused() {
     let placed = |placement| MigrateOptions { placement, ..MigrateOptions::default() };
     let store = everything();
+    let resume = MigrateOptions { start: Start::Resume, ..MigrateOptions::default() };
+    assert!(refused_alike(&store, &resume).to_string().contains("no earlier run"));
     for placement in [Placement::Merge, Placement::Replace] {
         assert_eq!(refused_alike(&store, &placed(placement)).exit_code(), exit::USAGE);
     }
@@ -208,6 +210,26 @@ fn source_and_target_must_lie_apart() {
     let gone = store.place().join("gone");
     let error = with(|control| dry_run(&ReadOnly, &gone, &store.paths(), &MigrateOptions::default(), control));
     assert_eq!(error.unwrap_err().exit_code(), exit::USAGE);
+}
+
+#[test]
+fn a_mount_point_is_refused_as_by_the_run() {
+    let store = everything();
+    let paths = haul::cas::paths::TargetPaths::new(std::path::Path::new("/proc")).unwrap();
+    let options = MigrateOptions::default();
+    let dry = with(|control| dry_run(&ReadOnly, &store.root(), &paths, &options, control)).unwrap_err();
+    let real = with(|control| migrate(std::sync::Arc::new(ReadOnly), &store.root(), &paths, &options, control));
+    assert!(dry.to_string().contains("a file system is mounted at /proc"), "{dry}");
+    assert_eq!(dry.to_string(), real.unwrap_err().to_string());
+}
+
+#[test]
+fn a_run_whose_store_is_gone_is_refused_as_by_the_run() {
+    let store = everything();
+    let options = MigrateOptions::default();
+    store.migrate(&options).unwrap();
+    fs::remove_dir_all(store.target()).unwrap();
+    assert!(refused_alike(&store, &options).to_string().contains("rolled back"));
 }
 
 #[test]

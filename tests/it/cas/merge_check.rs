@@ -1,14 +1,16 @@
 //! A store is verified before anything is merged into it, and what is staged can be read back in full.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::support::files::tree;
+use crate::support::read_only::ReadOnly;
 use crate::support::space_runs::disk;
 use crate::support::v2_store::{OBJECTS, V2Store};
 use haul::cas::Algorithm;
 use haul::cas::format::digest::key_of;
+use haul::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{MigrateOptions, Placement, ReadBack, Start};
 use haul::cas::paths::TargetPaths;
@@ -57,22 +59,25 @@ fn a_sound_store_is_merged_into() {
     }
 }
 
+type Damage = fn(&V2Store);
+
+/// What no merge can mend.
+const DAMAGES: [Damage; 5] = [
+    |store| store.edit(&store.blob(4), |bytes| bytes[0] ^= 1),
+    |store| fs::remove_file(store.sidecar(4)).unwrap(),
+    |store| fs::remove_file(store.blob(4)).unwrap(),
+    |store| store.edit(&store.index(), |bytes| bytes.extend(b"foreign\n")),
+    // Nobody can tell whose line this was.
+    |store| {
+        let line = store.line(4);
+        store.replace(&store.index(), &format!("{line}\n"), "");
+        store.edit(&store.index(), |bytes| bytes.extend(br#"{"digest":"aa"#));
+    },
+];
+
 #[test]
 fn a_damaged_store_is_refused_before_anything_is_staged() {
-    type Damage = fn(&V2Store);
-    let damages: [Damage; 5] = [
-        |store| store.edit(&store.blob(4), |bytes| bytes[0] ^= 1),
-        |store| fs::remove_file(store.sidecar(4)).unwrap(),
-        |store| fs::remove_file(store.blob(4)).unwrap(),
-        |store| store.edit(&store.index(), |bytes| bytes.extend(b"foreign\n")),
-        // Nobody can tell whose line this was.
-        |store| {
-            let line = store.line(4);
-            store.replace(&store.index(), &format!("{line}\n"), "");
-            store.edit(&store.index(), |bytes| bytes.extend(br#"{"digest":"aa"#));
-        },
-    ];
-    for damage in damages {
+    for damage in DAMAGES {
         let store = V2Store::new();
         damage(&store);
         let before = tree(&store.root());
@@ -83,6 +88,42 @@ fn a_damaged_store_is_refused_before_anything_is_staged() {
         let paths = TargetPaths::new(&store.root()).unwrap();
         assert!(!paths.staging().exists() && !paths.verification().exists());
     }
+}
+
+fn dry_merge(store: &V2Store, old: &Path, observer: &dyn Observer, stop: &StopToken) -> Result<DryRunEnd, Error> {
+    let paths = TargetPaths::new(&store.root()).unwrap();
+    let before = tree(store.directory());
+    let end = dry_run(&ReadOnly, old, &paths, &merging(), &Control { stop, observer });
+    assert_eq!(tree(store.directory()), before, "nothing is written");
+    end
+}
+
+#[test]
+fn a_dry_run_refuses_a_damaged_store_as_the_run_does() {
+    let store = V2Store::new();
+    let old = old_store(&store);
+    let end = dry_merge(&store, &old, &Silent, &StopToken::new()).unwrap();
+    assert_eq!((end.counts.migrated, end.counts.duplicate_in_target), (2, 1));
+    store.edit(&store.index(), |bytes| bytes.truncate(bytes.len() - 20));
+    dry_merge(&store, &old, &Silent, &StopToken::new()).expect("a run mends a torn last line");
+    for damage in DAMAGES {
+        let store = V2Store::new();
+        let old = old_store(&store);
+        damage(&store);
+        let dry = dry_merge(&store, &old, &Silent, &StopToken::new()).unwrap_err();
+        let real = merge(&store).unwrap_err();
+        assert_eq!(dry.exit_code(), exit::BAD_DATA, "{dry}");
+        assert_eq!((dry.to_string(), dry.next_step()), (real.to_string(), real.next_step()));
+    }
+}
+
+#[test]
+fn a_dry_run_can_be_stopped_while_the_target_is_verified() {
+    let store = V2Store::new();
+    let old = old_store(&store);
+    let observer = StopAtVerification(StopToken::new());
+    let error = dry_merge(&store, &old, &observer, &observer.0).unwrap_err();
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
 }
 
 #[test]

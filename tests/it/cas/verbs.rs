@@ -255,7 +255,7 @@ fn the_status_follows_the_life_of_a_run() {
     assert_eq!((published.holds, published.is_as_sealed, run.stage), (Holds::Store, Some(true), Stage::Published));
     assert_eq!((run.records, run.objects, run.counts.migrated), (31, 31, 30));
     assert_eq!((run.counts.refused_unidentified, run.generations.sha256), (1, 30));
-    assert_eq!((run.durability.as_str(), run.placement), ("group", Placement::New));
+    assert_eq!((run.durability.as_str(), run.placement), ("group", Some(Placement::New)));
     assert_eq!(run.source.as_deref(), store.root().to_str());
     assert_eq!(kept_names(&published), ["key-map.tsv", "key-map.reverse", "moved"]);
     assert!(published.kept.iter().all(|kept| kept.bytes.is_some_and(|bytes| bytes > 0)));
@@ -305,6 +305,31 @@ fn a_holder_of_the_lock_and_what_cannot_be_read_are_said() {
     fs::remove_file(store.target().join("index.ndjson")).unwrap();
     fs::create_dir(store.target().join("index.ndjson")).unwrap();
     assert!(look(&store).target_problem.is_some());
+}
+
+#[test]
+fn the_status_shows_a_run_whose_settings_are_not_understood_and_clean_refuses_it() {
+    let store = store(3);
+    prepare(&store);
+    store.migrate(&placed(Placement::Merge)).unwrap();
+    let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
+    let state: RunState = file.load(&RealDisk).unwrap().unwrap();
+    let settings = state.settings.replace("placement=merge", "placement=added");
+    assert_ne!(settings, state.settings);
+    file.store(&RealDisk, &RunState { settings, ..state }).unwrap();
+    let status = look(&store);
+    let run = status.run.unwrap();
+    assert_eq!((run.stage, run.placement, run.counts.migrated), (Stage::Published, None, 3));
+    let problem = status.checkpoint_problem.unwrap();
+    assert!(
+        problem.contains("cannot read the settings of the run") && problem.contains("placement=added"),
+        "{problem}"
+    );
+    assert_eq!(status.next, "use the version of haul that began the run");
+    let before = tree(store.place());
+    let error = clean_plan(disk(), &store.paths()).unwrap_err();
+    assert_eq!((error.to_string(), error.exit_code()), (problem, exit::BAD_DATA));
+    assert_eq!(tree(store.place()), before);
 }
 
 // Clean up.

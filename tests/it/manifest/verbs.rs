@@ -6,7 +6,11 @@ use std::path::Path;
 
 use crate::support::manifest::{NOW, Root, manifests};
 use crate::support::manifest_files::manifest;
+use haul::durable::RealDisk;
 use haul::manifest::Checksum;
+use haul::manifest::migrate::ledger::{Entry, Ledger, Position};
+use haul::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
+use haul::migration::{CheckpointFile, Stage};
 use serde_json::{Value, json};
 
 fn findings(root: &Root, code: i32) -> Vec<String> {
@@ -163,6 +167,37 @@ fn a_rollback_holds_files_against_the_inverse_of_breaking_steps() {
 }
 
 #[test]
+fn a_run_whose_settings_are_not_understood_is_not_rolled_back() {
+    let root = Root::new();
+    root.put("job", "run");
+    let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+    let directory = root.path().join("migration");
+    let file = CheckpointFile::new(&directory, CHECKPOINT_KIND);
+    let state: RunState = file.load(&RealDisk).unwrap().unwrap();
+    let settings = state.settings.replacen("strict", "lenient", 1);
+    assert_ne!(settings, state.settings);
+    let refused = |run: &str| {
+        let before = root.files();
+        let done = root.haul("rollback", &["--run", run, "--yes"]).expect(65);
+        let reason = format!("haul {} cannot read the settings of the run: lenient", env!("CARGO_PKG_VERSION"));
+        assert!(done.stderr.contains(&reason), "{}", done.stderr);
+        assert!(done.stderr.contains("use the version of haul that began the run"), "{}", done.stderr);
+        assert_eq!(root.files(), before);
+    };
+    // As the ledger tells of a run that has ended.
+    let mut ledger = Ledger::open(&RealDisk, &directory, "other", Position::START, |_| Ok(())).unwrap();
+    let (target, now) = (state.target.clone(), NOW.to_owned());
+    ledger.append(Entry::Began { target, now, settings: settings.clone() }).unwrap();
+    ledger.sync().unwrap();
+    refused("other");
+    // As the checkpoint tells of a run that has not.
+    let running = RunState { settings, stage: Stage::Running, ..state };
+    file.store(&RealDisk, &running).unwrap();
+    refused(&run);
+    assert_eq!(file.load::<RunState>(&RealDisk).unwrap(), Some(running));
+}
+
+#[test]
 fn a_rollback_takes_back_the_files_that_are_named_and_refuses_those_of_no_run() {
     let root = Root::new();
     let (chosen, other) = (root.put("job", "a"), root.put("job", "b"));
@@ -245,6 +280,76 @@ fn a_plan_counts_by_version_and_status_and_reads_only() {
     assert_eq!(root.files(), before);
     assert_eq!(manifests(&before).len(), 4);
     assert!(!Path::new(&root.path().join("migration")).exists());
+}
+
+#[test]
+fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
+    let root = Root::new();
+    let status = || root.haul("status", &["--json"]).expect(0).json();
+    assert_eq!(status()["next"], "run `haul manifest migrate`");
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    let sound = status();
+    assert_eq!((&sound["run"]["is_finished"], &sound["checkpoint_problem"]), (&json!(true), &Value::Null));
+    assert!(sound["next"].as_str().unwrap().contains("haul manifest rollback"), "{sound}");
+    fs::write(root.path().join("migration/checkpoint.bin"), b"rubbish").unwrap();
+    let damaged = status();
+    assert!(damaged["run"].is_null() && damaged["journal"] == sound["journal"], "{damaged}");
+    let problem = damaged["checkpoint_problem"].as_str().unwrap();
+    assert!(problem.contains("not a checkpoint"), "{problem}");
+    assert!(damaged["next"].as_str().unwrap().contains("--restart"), "{damaged}");
+    let text = root.haul("status", &[]).expect(0).stdout;
+    assert!(text.contains(problem) && text.contains("\nnext    start over"), "{text}");
+    // Manifests are replaced in place: no source is left untouched.
+    let refused = root.migrate(&[]).expect(65);
+    assert!(refused.stderr.contains("--restart") && !refused.stderr.contains("untouched"), "{}", refused.stderr);
+    root.migrate(&["--restart", "--yes"]).expect(0);
+    assert_eq!(status()["run"]["is_finished"], true);
+}
+
+#[test]
+fn a_second_run_with_nothing_to_do_keeps_the_report_of_the_first() {
+    let root = Root::generated(50);
+    root.put_bytes("job", "broken", b"{");
+    let kept = || {
+        let names = ["report.json", "plan.json", "ledger.jsonl", "checkpoint.bin"];
+        names.map(|name| fs::read(root.path().join("migration").join(name)).unwrap())
+    };
+    let migrated = |code, counted: u64| {
+        let end = root.migrate(&[]).expect(code).json();
+        assert_eq!((&end["counts"]["migrated"], &end["already_done"]), (&json!(counted), &json!(counted == 0)));
+        end
+    };
+    let first = root.migrate(&[]).expect(3).json();
+    let (before, files) = (kept(), root.files());
+    for _ in 0..2 {
+        let end = migrated(3, 0);
+        assert_eq!((&end["run_id"], &end["records"]), (&first["run_id"], &first["records"]));
+        assert_eq!((&end["findings"], &end["counts"]["refused_corrupt"]), (&first["findings"], &json!(1)));
+        assert!(kept() == before && root.files() == files, "nothing is changed");
+    }
+    // A run that died before it had written its report has done its work all the same.
+    fs::remove_file(root.path().join("migration/report.json")).unwrap();
+    migrated(3, 0);
+    let report: Value = serde_json::from_slice(&kept()[0]).unwrap();
+    assert_eq!((&report["run_id"], &report["counts"]), (&first["run_id"], &first["counts"]));
+    // What is new is migrated, and what is newly refused is reported.
+    root.put("job", "new");
+    let second = migrated(3, 1);
+    assert_ne!(second["run_id"], first["run_id"]);
+    root.put_bytes("job", "broken too", b"{");
+    let third = root.migrate(&[]).expect(3).json();
+    let report: Value = serde_json::from_slice(&kept()[0]).unwrap();
+    assert_eq!((&report["run_id"], &report["counts"]["refused_corrupt"]), (&third["run_id"], &json!(2)));
+}
+
+#[test]
+fn a_rolled_back_tree_is_migrated_again() {
+    let root = Root::generated(20);
+    let first = root.migrate(&[]).expect(0).json();
+    root.haul("rollback", &["--yes", "--run", first["run_id"].as_str().unwrap()]).expect(0);
+    let second = root.migrate(&[]).expect(0).json();
+    assert_eq!((&second["counts"], &second["already_done"]), (&first["counts"], &json!(false)));
 }
 
 #[test]

@@ -1,39 +1,33 @@
 //! The look at a store before anything is merged into it (spec/requiem.md A8): what is wrong there is not to be taken for
 //! the migration's doing afterwards.
 
-use std::sync::Arc;
-
 use super::merge::torn_record;
-use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
-use crate::cas::verify::run::verify_held;
-use crate::cas::verify::{FaultKind, VerifyEnd, VerifyRequest};
+use crate::cas::verify::{FaultKind, VerifyEnd};
 use crate::durable::Disk;
 use crate::migration::Error;
-use crate::pipeline::Control;
 
 /// Errors that a torn line of the index amounts to: the tear, the line itself, and its object that is not listed.
 const TORN_ERRORS_MAX: u64 = 3;
 
-/// Verifies the target, under the lock. `false`: a stop was requested. A target on a simulated disk is not looked at: it
-/// is nowhere that could be read.
+/// Verifies the whole target with `verify`. `false`: a stop was requested. A target on a simulated disk is not looked at:
+/// it is nowhere that could be read.
 ///
 /// # Errors
 /// [`Error::Verification`] if anything is wrong but the end of the index, which the merge mends.
 pub fn check_before_merge(
-    disk: &Arc<dyn Disk>,
+    disk: &dyn Disk,
     paths: &TargetPaths,
-    options: &MigrateOptions,
-    control: &Control<'_>,
+    verify: impl FnOnce() -> Result<VerifyEnd, Error>,
 ) -> Result<bool, Error> {
     if !disk.is_system() {
         return Ok(true);
     }
-    let end = verify_held(disk, paths, paths.target(), &VerifyRequest::WHOLE, options, control)?;
+    let end = verify()?;
     if end.stopped {
         return Ok(false);
     }
-    if end.errors > 0 && !is_only_torn(&end, &**disk, paths)? {
+    if end.errors > 0 && !is_only_torn(&end, disk, paths)? {
         let first = end.faults.first().map_or_else(String::new, |fault| format!("; {}: {}", fault.path, fault.text));
         return Err(Error::Verification {
             what: format!("{} has {} errors{first}", paths.target().display(), end.errors),

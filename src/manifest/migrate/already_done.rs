@@ -1,0 +1,55 @@
+//! The scan of a tree whose last run has finished. A tree has no index that tells whether it is still as that run left it,
+//! so every file is read again; but a run that would change nothing must not begin, for its plan and its report would
+//! take the place of those of the run that did the work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::dry_run::{DryRunEnd, go_through};
+use super::state::RunState;
+use crate::durable::DiskRoot;
+use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::reader::EntryReader;
+use crate::manifest::tree::scan::Entry;
+use crate::migration::{Error, OutcomeCounts};
+use crate::pipeline::{Admission, Admitted, Control, Event, Phase, Reader};
+
+/// Reads the tree that the run of `finished` has migrated. `None`: there is something to do, or something to report that
+/// the run has not reported.
+pub(super) fn scan_finished(
+    root: &Arc<dyn DiskRoot>,
+    finished: &RunState,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<Option<DryRunEnd>, Error> {
+    let places = (options.layout, options.manifest.as_deref());
+    // What a rollback that died has left is removed here as in a run.
+    let entries = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?
+        .after_dead_run(Vec::new(), root.clone());
+    let transformer = options.transformer(finished.now())?;
+    let phase = Phase::Scan;
+    control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
+    let scanned = go_through(&**root, transformer, |has_work| UntilWork { entries, has_work }, options, control);
+    control.observer.observe(&Event::PhaseEnded { phase });
+    let scanned = scanned?;
+    let is_as_left = scanned.counts.migrated == 0 && scanned.counts.refused() == finished.counts.refused();
+    Ok((scanned.stopped || is_as_left).then_some(scanned))
+}
+
+/// Ends early once a file is found that is to be migrated: the run reads the tree anyway.
+struct UntilWork {
+    entries: EntryReader,
+    has_work: Arc<AtomicBool>,
+}
+
+impl Reader for UntilWork {
+    type Batch = Vec<Entry>;
+    type Error = Error;
+
+    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<Entry>>>, Error> {
+        if self.has_work.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.entries.next(admission)
+    }
+}
