@@ -3,6 +3,7 @@
 use super::migrate::source_chain::CHAIN_START;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
+use crate::durable::FileDigest;
 use crate::migration::Stage;
 
 /// Kind tag of the checkpoint file.
@@ -76,4 +77,11 @@ pub struct SealedIndex {
     pub len_bytes: u64,
     /// BLAKE3 of the file.
     pub digest: [u8; 32],
+}
+
+impl SealedIndex {
+    /// What a file must be to be this index.
+    pub fn file(&self) -> FileDigest {
+        FileDigest { digest: self.digest, len_bytes: self.len_bytes }
+    }
 }

@@ -4,19 +4,24 @@
 //! the result, or `{"error": …}` as `cli::failure` describes. Exit codes are those of [`exit`](crate::migration::exit).
 
 mod arguments;
+#[cfg(feature = "cas")]
 mod cas;
 mod clean;
 mod command_line;
 mod confirm;
+#[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
 mod db;
+#[cfg(feature = "space")]
 mod demo;
 mod error_output;
 mod findings;
 mod journal;
+#[cfg(feature = "manifest")]
 mod manifest;
 mod output;
 mod progress;
 mod signals;
+#[cfg(feature = "space")]
 mod space;
 mod verbs;
 
@@ -35,18 +40,23 @@ struct Cli {
 #[derive(Subcommand)]
 enum Noun {
     /// Generate a space, migrate it, verify it, and show how to roll it back
+    #[cfg(feature = "space")]
     Demo(demo::Demo),
     /// Engram memory spaces: from the log of episodes to the dual-memory store
     #[command(subcommand)]
+    #[cfg(feature = "space")]
     Space(space::Verb),
     /// Content-addressed stores: from any generation to BLAKE3 keys in the v2 layout
     #[command(subcommand)]
+    #[cfg(feature = "cas")]
     Cas(cas::Verb),
     /// Trees of versioned JSON manifests: from any version to any later one, in place
     #[command(subcommand)]
+    #[cfg(feature = "manifest")]
     Manifest(manifest::Verb),
     /// SQLite and PostgreSQL databases: versioned migrations, applied once, taken back, verified
     #[command(subcommand)]
+    #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
     Db(db::Verb),
 }
 
@@ -61,10 +71,15 @@ pub fn main() -> u8 {
         }
     };
     let (json, result) = match cli.noun {
+        #[cfg(feature = "space")]
         Noun::Demo(demo) => (demo.output.json, demo.run()),
+        #[cfg(feature = "space")]
         Noun::Space(verb) => (verb.output().json, verb.run()),
+        #[cfg(feature = "cas")]
         Noun::Cas(verb) => (verb.output().json, verb.run()),
+        #[cfg(feature = "manifest")]
         Noun::Manifest(verb) => (verb.output().json, verb.run()),
+        #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
         Noun::Db(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| error_output::report(&error, json))

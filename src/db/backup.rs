@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Dialect;
-use crate::durable::{Disk, DiskFile, create_directory_durable, parent_of, temporary_name, write_synced_file};
+use crate::durable::{
+    Disk, DiskFile, create_directory_durable, file_digest, parent_of, temporary_name, write_synced_file,
+};
 use crate::migration::{Error, now_text};
-
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// When a run makes a backup before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,16 +92,8 @@ impl<'a> BackupFile<'a> {
     }
 
     fn digest(&self, path: &Path) -> Result<(u64, String), Error> {
-        let file = self.disk.open_for_read(path)?;
-        let len = file.len()?;
-        let (mut hasher, mut buffer, mut at) = (blake3::Hasher::new(), vec![0; BUFFER_BYTES], 0);
-        while at < len {
-            let share = usize::try_from(len - at).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
-            file.read_exact_at(at, &mut buffer[..share])?;
-            hasher.update(&buffer[..share]);
-            at += share as u64;
-        }
-        Ok((len, hasher.finalize().to_hex().to_string()))
+        let file = file_digest(self.disk, path)?;
+        Ok((file.len_bytes, blake3::Hash::from_bytes(file.digest).to_hex().to_string()))
     }
 }
 
@@ -119,7 +111,7 @@ mod tests {
     fn a_backup_is_there_whole_or_not_at_all() {
         let disk = SimulatedDisk::new();
         let new = || BackupFile::new(&disk, Path::new("/kept/here"), "x.db", "backup").unwrap();
-        let bytes = vec![7; BUFFER_BYTES + 5];
+        let bytes = vec![7; (256 << 10) + 5];
         let write = |file: &dyn DiskFile, _: &Path| Ok(file.write_all_at(0, &bytes)?);
         let backup = new().write(0o600, Vec::new(), write).unwrap();
         assert_eq!((backup.bytes, backup.digest), (bytes.len() as u64, blake3::hash(&bytes).to_hex().to_string()));

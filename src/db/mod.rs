@@ -22,11 +22,13 @@ mod engine_error;
 pub mod estimate;
 mod foreign_ledgers;
 pub mod lint;
+#[cfg(feature = "db-postgres")]
 pub mod postgres;
 pub mod runner;
 pub mod schema;
 pub mod script;
 mod settings;
+#[cfg(feature = "db-sqlite")]
 pub mod sqlite;
 pub mod state;
 mod target;

@@ -1,11 +1,14 @@
 //! Which database: a URL, read and opened.
 
 use std::fmt;
+#[cfg(feature = "db-sqlite")]
 use std::path::PathBuf;
 
 use super::Dialect;
 use super::database::{Database, ReadDatabase};
+#[cfg(feature = "db-postgres")]
 use super::postgres::{Address, PostgresDatabase, PostgresReader, PostgresRehearsal};
+#[cfg(feature = "db-sqlite")]
 use super::sqlite::{SqliteDatabase, SqliteReader};
 use crate::migration::Error;
 
@@ -16,8 +19,10 @@ pub const DEFAULT_DATABASE: &str = "sqlite:./haul.db";
 #[derive(Debug, Clone)]
 pub enum Target {
     /// A file.
+    #[cfg(feature = "db-sqlite")]
     Sqlite(PathBuf),
     /// A database of a server.
+    #[cfg(feature = "db-postgres")]
     Postgres(Address),
 }
 
@@ -25,11 +30,11 @@ impl Target {
     /// Reads `sqlite:PATH`, `postgres://…` or `postgresql://…`.
     pub fn parse(url: &str) -> Result<Self, Error> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Address::parse(url).map(Self::Postgres);
+            return Self::postgres(url);
         }
         let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
         match path.filter(|path| !path.is_empty() && *path != ":memory:") {
-            Some(path) => Ok(Self::Sqlite(path.into())),
+            Some(path) => Self::sqlite(path),
             None => Err(Error::Usage {
                 what: "the database is named in a way that haul does not know".into(),
                 next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
@@ -37,10 +42,32 @@ impl Target {
         }
     }
 
+    #[cfg(feature = "db-postgres")]
+    fn postgres(url: &str) -> Result<Self, Error> {
+        Address::parse(url).map(Self::Postgres)
+    }
+
+    #[cfg(not(feature = "db-postgres"))]
+    fn postgres(_url: &str) -> Result<Self, Error> {
+        Err(left_out(Dialect::Postgres, "db-postgres"))
+    }
+
+    #[cfg(feature = "db-sqlite")]
+    fn sqlite(path: &str) -> Result<Self, Error> {
+        Ok(Self::Sqlite(path.into()))
+    }
+
+    #[cfg(not(feature = "db-sqlite"))]
+    fn sqlite(_path: &str) -> Result<Self, Error> {
+        Err(left_out(Dialect::Sqlite, "db-sqlite"))
+    }
+
     /// Whose SQL it takes.
     pub fn dialect(&self) -> Dialect {
         match self {
+            #[cfg(feature = "db-sqlite")]
             Self::Sqlite(_) => Dialect::Sqlite,
+            #[cfg(feature = "db-postgres")]
             Self::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -48,7 +75,9 @@ impl Target {
     /// Opens it to look at it.
     pub fn open_read_only(&self) -> Result<Box<dyn ReadDatabase>, Error> {
         Ok(match self {
+            #[cfg(feature = "db-sqlite")]
             Self::Sqlite(path) => Box::new(SqliteReader::open(path)?),
+            #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => Box::new(PostgresReader::connect(address)?),
         })
     }
@@ -57,7 +86,9 @@ impl Target {
     /// the database cannot be read.
     pub fn recover(&self) -> Result<(), Error> {
         match self {
+            #[cfg(feature = "db-sqlite")]
             Self::Sqlite(path) => SqliteDatabase::recover(path),
+            #[cfg(feature = "db-postgres")]
             Self::Postgres(_) => Ok(()),
         }
     }
@@ -65,7 +96,9 @@ impl Target {
     /// Opens it to change it.
     pub fn open(&self) -> Result<Box<dyn Database>, Error> {
         Ok(match self {
+            #[cfg(feature = "db-sqlite")]
             Self::Sqlite(path) => Box::new(SqliteDatabase::open(path)?),
+            #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => Box::new(PostgresDatabase::connect(address)?),
         })
     }
@@ -73,16 +106,29 @@ impl Target {
     /// Something that takes migrations as the database would, and keeps nothing of them.
     pub fn rehearse(&self) -> Result<Box<dyn Database>, Error> {
         Ok(match self {
+            #[cfg(feature = "db-sqlite")]
             Self::Sqlite(path) => Box::new(SqliteDatabase::copy(path)?),
+            #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => Box::new(PostgresRehearsal::connect(address)?),
         })
+    }
+}
+
+/// The error for a database whose engine this build does not have.
+#[cfg(not(all(feature = "db-sqlite", feature = "db-postgres")))]
+fn left_out(dialect: Dialect, feature: &str) -> Error {
+    Error::Usage {
+        what: format!("this build of haul does not support {dialect}"),
+        next: format!("build it with the cargo feature {feature}"),
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            #[cfg(feature = "db-sqlite")]
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => f.write_str(address.place()),
         }
     }

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod contract;
 mod copy;
+mod digest;
 mod directories;
 mod disk;
 mod error;
@@ -24,6 +25,7 @@ mod source_whole;
 mod window;
 
 pub use copy::{CopyMeans, CopyMethod};
+pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
 pub use error::DiskError;
@@ -33,7 +35,7 @@ pub use reader_kind::{ReaderKind, UnknownReaderKind};
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
-pub use replace::{read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
+pub use replace::{copy_file, read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
 pub use root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};

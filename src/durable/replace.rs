@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskError, DiskFile, parent_of};
+use super::{Disk, DiskError, DiskFile, for_each_chunk, parent_of};
 
 /// Puts `bytes` at `path` in one step that is durable on return: a crash leaves the old file or the new one, whole.
 ///
@@ -56,6 +56,19 @@ pub fn temporary_name(path: &Path) -> PathBuf {
     name.push(path.file_name().unwrap_or_default());
     name.push(".tmp");
     path.with_file_name(name)
+}
+
+/// Replaces `to` by a copy of `from` in one durable step. `mode` as for [`replace_file_with`].
+pub fn copy_file(disk: &dyn Disk, from: &Path, to: &Path, mode: Option<u32>) -> Result<(), DiskError> {
+    let source = disk.open_for_read(from)?;
+    let len_bytes = source.len()?;
+    replace_file_with(disk, to, mode, |file| {
+        for_each_chunk(
+            0..len_bytes,
+            |offset, chunk| source.read_exact_at(offset, chunk),
+            |offset, chunk| file.write_all_at(offset, chunk),
+        )
+    })
 }
 
 fn remove_file_if_present(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
@@ -165,6 +178,16 @@ mod tests {
             disk.sync_directory(parent_of(path))
         };
         assert!(first_wrong_mode(after_the_bytes).unwrap().starts_with("UnsyncedDropped after 6"));
+    }
+
+    #[test]
+    fn a_crash_leaves_the_old_file_or_the_whole_copy() {
+        let copy: Replace = |disk, path, bytes| {
+            let source = Path::new("/store/source");
+            disk.create_file(source)?.write_all_at(0, bytes)?;
+            copy_file(disk, source, path, None)
+        };
+        assert_eq!(first_damage(copy), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::tree::file_names::{MANIFEST, hex};
 use super::tree::scan::ARTIFACTS;
 use crate::durable::{Disk, DiskError};
 use crate::migration::Error;
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 const JOB_TYPES: [&str; 3] = ["instagram_copy", "brand_score", "optimization"];
 /// Manifests of which the progress is told at once.
@@ -66,12 +66,19 @@ pub fn generate(
     let artifacts = root.join(ARTIFACTS);
     create(disk, &artifacts)?;
     let mut made = GeneratedTree { path: root.to_path_buf(), manifests: 0, bytes: 0, stopped: false };
-    let expected = Some(options.manifests);
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Generate,
-        records_expected: expected,
-        bytes_expected: None,
-    });
+    control.phase(Phase::Generate, Expected::records(options.manifests), || {
+        write_all(disk, &artifacts, options, control, &mut made)
+    })?;
+    Ok(made)
+}
+
+fn write_all(
+    disk: &dyn Disk,
+    artifacts: &Path,
+    options: &GenerateOptions,
+    control: &Control<'_>,
+    made: &mut GeneratedTree,
+) -> Result<(), Error> {
     for number in 0..options.manifests {
         if control.stop.is_requested() {
             made.stopped = true;
@@ -88,12 +95,10 @@ pub fn generate(
         made.manifests += 1;
         made.bytes += text.len() as u64;
         if made.manifests.is_multiple_of(STEP_MANIFESTS) {
-            let (records, source_bytes) = (STEP_MANIFESTS, 0);
-            control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+            control.progress(STEP_MANIFESTS, 0);
         }
     }
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Generate });
-    Ok(made)
+    Ok(())
 }
 
 fn create(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {

@@ -19,7 +19,7 @@ use super::tree::file_names;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
 use crate::migration::{Error, FirstFindings, HeldRun, RunDirectory, Severity, Stage};
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 /// Files that are restored together.
 const GROUP_FILES: usize = 4096;
@@ -84,33 +84,32 @@ pub fn rollback(
     let mode = known.mode.ok_or_else(unknown)?;
     held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
     ledger.begin_run(run_id);
-    let observer = control.observer;
-    observer.observe(&Event::PhaseStarted { phase: Phase::Rollback, records_expected: None, bytes_expected: None });
     let inverses = Inverses { registry, mode };
     let mut work = Work { tree, file_system, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
     let mut not_written = files.clone();
-    for_each_line(&*disk, directory.path(), |line| {
-        let (number, is_of_run) = (line.number, line.run == run_id);
-        let Entry::Written(written) = line.entry else { return Ok(()) };
-        let Some(path) = written.path() else { return Ok(()) };
-        let is_chosen = files.is_empty() || files.contains(&path);
-        if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
-            return Ok(());
-        }
-        not_written.remove(&path);
-        work.take(number, path, written)?;
-        if work.group.len() >= GROUP_FILES {
-            work.restore_group(control)?;
-            work.end.stopped = control.stop.is_requested();
-        }
-        Ok(())
+    control.phase(Phase::Rollback, Expected::UNKNOWN, || {
+        for_each_line(&*disk, directory.path(), |line| {
+            let (number, is_of_run) = (line.number, line.run == run_id);
+            let Entry::Written(written) = line.entry else { return Ok(()) };
+            let Some(path) = written.path() else { return Ok(()) };
+            let is_chosen = files.is_empty() || files.contains(&path);
+            if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
+                return Ok(());
+            }
+            not_written.remove(&path);
+            work.take(number, path, written)?;
+            if work.group.len() >= GROUP_FILES {
+                work.restore_group(control)?;
+                work.end.stopped = control.stop.is_requested();
+            }
+            Ok(())
+        })?;
+        work.restore_group(control)
     })?;
-    work.restore_group(control)?;
     if !work.end.stopped {
         not_written.iter().for_each(|file| work.refuse(file, "it is no file that the run wrote".into()));
     }
-    observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
     let end = work.end;
     held.note(Some(run_id), "rolled-back", json!({ "restored": end.restored, "refused": end.refused }))?;
     Ok(end)
@@ -284,8 +283,7 @@ impl Work<'_> {
             self.rename(file)?;
         }
         self.file_system.sync()?;
-        let records = group.len() as u64;
-        control.observer.observe(&Event::BatchWritten { records, source_bytes: 0, budget_in_use_bytes: 0 });
+        control.progress(group.len() as u64, 0);
         Ok(())
     }
 

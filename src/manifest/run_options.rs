@@ -12,7 +12,7 @@ use super::tree::file_names;
 use super::tree::scan::Layout;
 use super::{Registry, TransformOptions, Transformer, Version};
 use crate::migration::Error;
-use crate::pipeline::{Budget, engine};
+use crate::pipeline::{Budget, Options};
 
 /// Time between two checkpoints, at least.
 const CHECKPOINT_INTERVAL_MS_MIN: u64 = 200;
@@ -121,8 +121,8 @@ impl MigrateOptions {
     }
 
     /// How the engine is to carry it out.
-    pub fn engine(&self) -> engine::Options {
-        engine::Options {
+    pub fn engine(&self) -> Options {
+        Options {
             parallel_workers: self.parallel_workers,
             budget: Budget::new(self.memory_budget_bytes, self.backpressure_threshold),
             rate_limit: self.rate_limit,

@@ -16,7 +16,7 @@ use super::tree::scan::{Entry, Found};
 use super::{Inspection, Transformer};
 use crate::durable::{DiskError, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
-use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// Versions that are counted each by itself; what only resembles one could have any text.
 const VERSIONS_MAX: usize = 1000;
@@ -66,10 +66,14 @@ pub fn survey(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Contr
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
-    let mut sums = Sums::default();
+    let mut survey = Survey::default();
     let inspector = Inspector { root: &*root, transformer };
-    let ended = run(reader, &inspector, &mut sums, &options.engine(), control)?;
-    let mut survey = sums.survey;
+    let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
+        pass(reader, &inspector, &options.engine(), control, |inspected| {
+            survey.add(inspected);
+            Ok(())
+        })
+    })?;
     survey.target_version = options.target().to_string();
     survey.latest_version = options.registry.latest().to_string();
     survey.space_available_bytes = root.free_bytes()?;
@@ -150,21 +154,11 @@ impl Inspected {
     }
 }
 
-#[derive(Default)]
-struct Sums {
-    survey: Survey,
-}
-
-impl Writer for Sums {
-    type Output = Inspected;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, inspected: Inspected) -> Result<(), Error> {
-        let survey = &mut self.survey;
-        survey.records += inspected.records;
+impl Survey {
+    fn add(&mut self, inspected: Inspected) {
+        self.records += inspected.records;
         let mut passed_over = inspected.tally.counts;
-        inspected.tally.findings.into_iter().for_each(|finding| survey.findings.push(finding));
+        inspected.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
         passed_over = Counts {
             skipped_hidden: passed_over.skipped_hidden,
             skipped_inputs: passed_over.skipped_inputs,
@@ -173,23 +167,18 @@ impl Writer for Sums {
             skipped_outside_layout: passed_over.skipped_outside_layout,
             ..Counts::default()
         };
-        survey.passed_over.merge(&passed_over);
+        self.passed_over.merge(&passed_over);
         for Seen { label, status, len_bytes } in inspected.seen {
-            survey.manifests += 1;
-            survey.source_bytes += len_bytes;
-            *survey.by_status.entry(status.name()).or_default() += 1;
+            self.manifests += 1;
+            self.source_bytes += len_bytes;
+            *self.by_status.entry(status.name()).or_default() += 1;
             if status == Status::Pending {
-                survey.pending_bytes += len_bytes;
-                survey.space_needed_bytes += len_bytes.next_multiple_of(BLOCK_BYTES);
+                self.pending_bytes += len_bytes;
+                self.space_needed_bytes += len_bytes.next_multiple_of(BLOCK_BYTES);
             }
-            let is_counted = survey.by_version.len() < VERSIONS_MAX || survey.by_version.contains_key(&label);
+            let is_counted = self.by_version.len() < VERSIONS_MAX || self.by_version.contains_key(&label);
             let label = if is_counted { label } else { OTHER_VERSIONS.to_owned() };
-            *survey.by_version.entry(label).or_default() += 1;
+            *self.by_version.entry(label).or_default() += 1;
         }
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }

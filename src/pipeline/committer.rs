@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never};
 
-use super::engine::{Control, Options};
+use super::control::{Control, Options};
 use super::event::Event;
 use super::failure::{Failure, guarded};
 use super::stages::{Commit, Writer};

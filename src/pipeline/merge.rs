@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::run_file::{Run, RunReader, RunWriter};
-use super::sorted_runs::compare;
 use crate::durable::{Disk, DiskError};
 
 /// Runs that are merged at once, at most: more would read in too small steps.
@@ -141,6 +140,15 @@ impl<const N: usize> PartialEq for Head<N> {
 }
 
 impl<const N: usize> Eq for Head<N> {}
+
+/// Orders as byte strings. Most pairs differ in their first eight bytes, compared as one number.
+pub(super) fn compare<const N: usize>(a: &[u8; N], b: &[u8; N]) -> Ordering {
+    prefix(a).cmp(&prefix(b)).then_with(|| a.cmp(b))
+}
+
+fn prefix<const N: usize>(record: &[u8; N]) -> u64 {
+    record.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,5 @@
 //! What a store's room supplies to be moved by the engine: a reader, a converter, a writer and its commits.
 
-use std::marker::PhantomData;
-
 use super::budget::{Admission, Permit};
 
 /// What a [`Reader`] hands over: a batch, the memory that it was admitted with, and its share of the progress.
@@ -67,22 +65,4 @@ pub trait Commit: Send {
     type Error: Send;
     /// Makes the point durable.
     fn commit(self) -> Result<(), Self::Error>;
-}
-
-/// The commits of a writer that keeps nothing: a dry run, a count, a search.
-#[derive(Debug)]
-pub struct NothingToCommit<E>(PhantomData<fn() -> E>);
-
-impl<E> Default for NothingToCommit<E> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<E: Send> Commit for NothingToCommit<E> {
-    type Error = E;
-
-    fn commit(self) -> Result<(), E> {
-        Ok(())
-    }
 }

@@ -17,7 +17,7 @@ use super::store::names::segment_path;
 use super::store::reader::DualSpace;
 use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, create_directory_durable, remove_tree};
 use crate::migration::{Error, HeldRun};
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 /// Name of the log until it is whole. Engram does not read it.
 const TEMPORARY: &str = ".export.tmp";
@@ -58,13 +58,8 @@ pub fn export(
     let held = HeldRun::create_if_writable(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let opened = DualSpace::open_on(disk.clone(), &paths.store(&name))?;
     let target = Target::prepare(disk.clone(), to)?;
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Export,
-        records_expected: Some(opened.len()),
-        bytes_expected: None,
-    });
-    let written = write_log(&opened, &target, control);
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Export });
+    let written =
+        control.phase(Phase::Export, Expected::records(opened.len()), || write_log(&opened, &target, control));
     let mut end = match written {
         Ok(Some(end)) => end,
         Ok(None) => {
@@ -234,11 +229,7 @@ impl LogWriter {
         self.file.write_all_at(self.written_bytes, &self.chunk)?;
         self.file.start_writeback(self.written_bytes, self.chunk.len() as u64);
         self.written_bytes += self.chunk.len() as u64;
-        control.observer.observe(&Event::BatchWritten {
-            records: self.chunk_records,
-            source_bytes: self.chunk.len() as u64,
-            budget_in_use_bytes: 0,
-        });
+        control.progress(self.chunk_records, self.chunk.len() as u64);
         self.chunk.clear();
         self.chunk_records = 0;
         Ok(())

@@ -1,6 +1,5 @@
 //! Reads a whole log through the engine without writing anything: bounded in memory, parallel, and it can be stopped.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::log::reader::{Batch, Cursor, LogReader};
@@ -8,7 +7,7 @@ use super::log::source::WalSource;
 use super::options::MigrateOptions;
 use super::policy::Corruption;
 use crate::migration::Error;
-use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, pass};
 
 /// Shows every batch of `source` to `look`, on several threads, and gives what it makes of them to `take` in order.
 pub(super) fn scan<T: Send>(
@@ -20,8 +19,7 @@ pub(super) fn scan<T: Send>(
     take: impl FnMut(T) -> Result<(), Error> + Send,
 ) -> Result<Ended, Error> {
     let reader = LogReader::new(source.clone(), Cursor::default(), corruption, options.batch_limits());
-    let mut writer = Take { take, output: PhantomData };
-    run(reader, &Look(look), &mut writer, &options.engine(), control)
+    pass(reader, &Look(look), &options.engine(), control, take)
 }
 
 struct Look<F>(F);
@@ -34,24 +32,5 @@ impl<T: Send, F: Fn(&Batch) -> Result<T, Error> + Sync> Converter for Look<F> {
 
     fn convert(&self, _scratch: &mut (), batch: Batch) -> Result<T, Error> {
         (self.0)(&batch)
-    }
-}
-
-struct Take<T, F> {
-    take: F,
-    output: PhantomData<fn(T)>,
-}
-
-impl<T: Send, F: FnMut(T) -> Result<(), Error> + Send> Writer for Take<T, F> {
-    type Output = T;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, output: T) -> Result<(), Error> {
-        (self.take)(output)
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }

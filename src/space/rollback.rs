@@ -23,7 +23,7 @@ use super::store::seal::file_digest;
 use super::verify::{Coverage, verify_source};
 use crate::durable::Disk;
 use crate::migration::{Error, HeldRun, Stage, pointer};
-use crate::pipeline::{Control, Ended, Event, Phase};
+use crate::pipeline::{Control, Ended, Expected, Phase};
 
 /// How a rollback ended without an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -105,14 +105,11 @@ fn prove_in_phase(
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
     let source = Arc::new(WalSource::open(&paths.log(), options.reader)?);
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Rollback,
-        records_expected: Manifest::read(&**disk, store).ok().map(|manifest| manifest.records),
-        bytes_expected: Some(source.total_bytes()),
-    });
-    let proof = prove(disk, store, &source, options, control);
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
-    let proof = proof?;
+    let expected = Expected {
+        records: Manifest::read(&**disk, store).ok().map(|manifest| manifest.records),
+        bytes: Some(source.total_bytes()),
+    };
+    let proof = control.phase(Phase::Rollback, expected, || prove(disk, store, &source, options, control))?;
     source.check_unchanged()?;
     Ok(proof)
 }
@@ -134,8 +131,7 @@ fn prove(
     {
         return verify_source(source.clone(), &store, &options.engine(), control);
     }
-    let text = format!("{}: its indexes are damaged, the log is compared with the manifest", directory.display());
-    control.observer.observe(&Event::Note { text });
+    control.note(format!("{}: its indexes are damaged, the log is compared with the manifest", directory.display()));
     prove_from_manifest(&manifest, source, options, control)
 }
 

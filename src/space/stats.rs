@@ -20,7 +20,7 @@ use super::store::manifest::Manifest;
 use crate::durable::{ReaderKind, RealDisk, SourceEntryKind, source_entries};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, SourceBytes};
-use crate::pipeline::{Control, Ended, Event, Phase};
+use crate::pipeline::{Control, Ended, Expected, Phase};
 use crate::space::outcome::Counts;
 
 /// Regions without a record that are listed; further ones are counted.
@@ -197,24 +197,15 @@ pub fn stats(paths: &SpacePaths, reader: ReaderKind, control: &Control<'_>) -> R
         regions_total: 0,
     };
     let options = MigrateOptions { reader, memory_budget_bytes: SCAN_BUDGET_BYTES, ..Default::default() };
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Scan,
-        records_expected: None,
-        bytes_expected: Some(source.total_bytes()),
-    });
-    let ended = scan(
-        &source,
-        Corruption::Resync,
-        &options,
-        control,
-        |batch| Ok(BatchStats::of(batch)),
-        |batch| {
+    let expected = Expected { records: None, bytes: Some(source.total_bytes()) };
+    let ended = control.phase(Phase::Scan, expected, || {
+        let look = |batch: &Batch| Ok(BatchStats::of(batch));
+        scan(&source, Corruption::Resync, &options, control, look, |batch| {
             walk.add(batch);
             Ok(())
-        },
-    );
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Scan });
-    if ended? == Ended::Stopped {
+        })
+    })?;
+    if ended == Ended::Stopped {
         return Err(Error::Stopped { next: "run the same command again".into() });
     }
     source.check_unchanged()?;

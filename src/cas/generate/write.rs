@@ -16,9 +16,7 @@ use crate::cas::format::layout::Layout;
 use crate::cas::format::record::Encoding;
 use crate::durable::{Disk, DiskFile, EntryKind, create_directory_durable, remove_tree};
 use crate::migration::{Error, free_space_check, serialize_path};
-use crate::pipeline::{
-    Admission, Admitted, Budget, Control, Converter, Ended, Event, NothingToCommit, Options, Phase, Reader, Writer, run,
-};
+use crate::pipeline::{Admission, Admitted, Budget, Control, Converter, Ended, Expected, Options, Phase, Reader, pass};
 
 /// Objects in flight take no more memory, unless one alone does.
 const BUDGET_BYTES: u64 = 256 << 20;
@@ -94,13 +92,9 @@ pub fn generate_store(
 ) -> Result<GeneratedStore, Error> {
     options.check()?;
     prepare(disk, root, options)?;
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Generate,
-        records_expected: Some(options.objects),
-        bytes_expected: None,
+    let written = control.phase(Phase::Generate, Expected::records(options.objects), || {
+        write_store(disk, root, options, parallel_workers, control)
     });
-    let written = write_store(disk, root, options, parallel_workers, control);
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Generate });
     if !matches!(written, Ok(Some(_))) {
         // Half a store would pass for a whole one.
         let emptied = empty_directory(disk, root);
@@ -158,7 +152,8 @@ fn write_store(
     };
     let file_system = disk.file_system(root)?;
     let mut writer = StoreWriter::create(disk, root, options, parallel_workers)?;
-    match run(Numbers { options, next: 0 }, &Maker(options), &mut writer, &engine, control)? {
+    let numbers = Numbers { options, next: 0 };
+    match pass(numbers, &Maker(options), &engine, control, |made| writer.write(&made))? {
         Ended::Complete => {
             file_system.sync()?;
             Ok(Some(writer.totals))
@@ -318,12 +313,8 @@ impl<'a> StoreWriter<'a> {
     }
 }
 
-impl Writer for StoreWriter<'_> {
-    type Output = Made;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, made: Made) -> Result<(), Error> {
+impl StoreWriter<'_> {
+    fn write(&mut self, made: &Made) -> Result<(), Error> {
         for object in &made.objects {
             self.make_directory(&self.place(object).0)?;
             self.list(object);
@@ -332,9 +323,5 @@ impl Writer for StoreWriter<'_> {
         self.totals.duplicates += made.duplicates;
         self.creators.install(|| made.objects.par_iter().try_for_each(|object| self.create_files(object)))?;
         self.write_index()
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }

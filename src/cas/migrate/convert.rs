@@ -20,8 +20,10 @@ use crate::cas::source::scan::unreadable_text;
 use crate::cas::source::{Item, Location, SourceRoot};
 use crate::durable::{CopyMethod, WindowError, source_identity};
 use crate::migration::Error;
-use crate::pipeline::Converter;
-use crate::pipeline::buffer_pool::BufferPool;
+use crate::pipeline::{Buffer, BufferPool, Converter};
+
+/// Buffers of larger batches are given back to the system.
+const BUFFER_BYTES_KEPT_MAX: usize = 4 << 20;
 
 /// Where an object's new blob is.
 #[derive(Debug)]
@@ -89,13 +91,12 @@ pub struct Converted {
     /// The items, in order.
     pub items: Vec<ConvertedItem>,
     /// The bytes that [`Blob::Bytes`] points into.
-    pub bytes: Vec<u8>,
+    pub bytes: Buffer,
 }
 
 /// Settings of a conversion.
 pub struct ObjectConverter<'a> {
-    /// Buffers for the bytes of batches.
-    pub buffers: &'a BufferPool,
+    buffers: BufferPool,
     /// The source.
     pub root: &'a SourceRoot,
     /// How blobs are to be encoded.
@@ -104,6 +105,13 @@ pub struct ObjectConverter<'a> {
     pub link: bool,
     /// Where large blobs go; `None` in a dry run, which only hashes them.
     pub intake: Option<&'a Intake>,
+}
+
+impl<'a> ObjectConverter<'a> {
+    /// Returns a converter of the objects in `root`.
+    pub fn new(root: &'a SourceRoot, compress: Compress, link: bool, intake: Option<&'a Intake>) -> Self {
+        Self { buffers: BufferPool::new(BUFFER_BYTES_KEPT_MAX), root, compress, link, intake }
+    }
 }
 
 /// Buffers of one thread.

@@ -30,8 +30,7 @@ use crate::cas::store::index_keys::for_each_listed;
 use crate::cas::verify::run::verify_in_memory;
 use crate::durable::{Disk, source_identity};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts};
-use crate::pipeline::buffer_pool::BufferPool;
-use crate::pipeline::{Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// What a real run would do.
 #[derive(Debug, Clone, Serialize)]
@@ -102,19 +101,11 @@ fn go_through(
 ) -> Result<Ended, Error> {
     let Walked { sums, inventory, .. } = walked;
     let root = writer.root;
-    let buffers = BufferPool::default();
-    let (compress, link) = (options.compress, options.link);
-    let converter = ObjectConverter { buffers: &buffers, root, compress, link, intake: None };
+    let converter = ObjectConverter::new(root, options.compress, options.link, None);
     let reader = SourceReader::new(inventory, 0, options.batch_records, options.compress)?;
-    let engine = Options { checkpoint_interval_records: u64::MAX, ..options.engine() };
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Run,
-        records_expected: Some(sums.objects),
-        bytes_expected: Some(sums.object_bytes),
-    });
-    let ended = run(reader, &converter, writer, &engine, control);
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
-    let ended = ended?;
+    let ended = control.phase(Phase::Run, Expected::both(sums.objects, sums.object_bytes), || {
+        pass(reader, &converter, &options.engine(), control, |converted| writer.write(&converted))
+    })?;
     if ended == Ended::Complete {
         check_complete(&writer.state, &sums)?;
         sums.check_unchanged(root)?;
@@ -145,17 +136,9 @@ struct DryWriter<'a> {
     unwritten: Unwritten,
 }
 
-impl Writer for DryWriter<'_> {
-    type Output = Converted;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, converted: Converted) -> Result<(), Error> {
-        enter(&mut self.state, self.root, &mut self.unwritten, &converted)
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
+impl DryWriter<'_> {
+    fn write(&mut self, converted: &Converted) -> Result<(), Error> {
+        enter(&mut self.state, self.root, &mut self.unwritten, converted)
     }
 }
 

@@ -20,7 +20,6 @@ use crate::cas::source::{Item, SourceRoot};
 use crate::durable::{Disk, DiskError, remove_tree};
 use crate::migration::units::per_second;
 use crate::migration::{Error, cannot_be_written, nearest_directory};
-use crate::pipeline::buffer_pool::BufferPool;
 use crate::pipeline::{Control, Converter};
 
 /// Objects that are read and written to find out how fast that is, unless another number is asked for.
@@ -189,9 +188,7 @@ fn read_sample(
     has_sidecar: bool,
     options: &MigrateOptions,
 ) -> Result<Reading, Error> {
-    let buffers = BufferPool::default();
-    let (compress, link) = (options.compress, options.link);
-    let converter = ObjectConverter { buffers: &buffers, root, compress, link, intake: None };
+    let converter = ObjectConverter::new(root, options.compress, options.link, None);
     let mut scratch = ConvertScratch::default();
     let mut reading = Reading::default();
     for entry in entries {

@@ -1,7 +1,7 @@
 //! A pass over an old store that identifies every object and keeps nothing of it: what `validate` and `doctor` look with.
 
 use super::accounting::{Destination, check_complete, enter};
-use super::convert::{Converted, ObjectConverter};
+use super::convert::ObjectConverter;
 use crate::cas::options::{Compress, MigrateOptions};
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;
@@ -10,8 +10,7 @@ use crate::cas::source::scan::ScanSums;
 use crate::cas::source::walk::{Walked, walk};
 use crate::cas::state::RunState;
 use crate::migration::Error;
-use crate::pipeline::buffer_pool::BufferPool;
-use crate::pipeline::{Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// What a pass gave beside what its destination was told.
 pub struct Surveyed {
@@ -41,43 +40,16 @@ pub fn survey(
     let Some(Walked { sums, inventory, .. }) = walked else {
         return Ok(Surveyed { state, sums: ScanSums::default(), stopped: true });
     };
-    let buffers = BufferPool::default();
-    let compress = Compress::AsStored;
-    let converter = ObjectConverter { buffers: &buffers, root, compress, link: false, intake: None };
-    let reader = SourceReader::new(inventory, 0, options.batch_records, compress)?;
-    let engine = Options { checkpoint_interval_records: u64::MAX, ..options.engine() };
-    let phase = Phase::Verify;
-    let (records_expected, bytes_expected) = (Some(sums.objects), Some(sums.object_bytes));
-    control.observer.observe(&Event::PhaseStarted { phase, records_expected, bytes_expected });
-    let mut writer = SurveyWriter { root, state, destination, buffers: &buffers };
-    let ended = run(reader, &converter, &mut writer, &engine, control);
-    control.observer.observe(&Event::PhaseEnded { phase });
-    let (stopped, state) = (ended? == Ended::Stopped, writer.state);
+    let converter = ObjectConverter::new(root, Compress::AsStored, false, None);
+    let reader = SourceReader::new(inventory, 0, options.batch_records, Compress::AsStored)?;
+    let ended = control.phase(Phase::Verify, Expected::both(sums.objects, sums.object_bytes), || {
+        pass(reader, &converter, &options.engine(), control, |converted| {
+            enter(&mut state, root, destination, &converted)
+        })
+    })?;
+    let stopped = ended == Ended::Stopped;
     if !stopped {
         check_complete(&state, &sums)?;
     }
     Ok(Surveyed { state, sums, stopped })
-}
-
-struct SurveyWriter<'a, D> {
-    root: &'a SourceRoot,
-    state: RunState,
-    destination: &'a mut D,
-    buffers: &'a BufferPool,
-}
-
-impl<D: Destination + Send> Writer for SurveyWriter<'_, D> {
-    type Output = Converted;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, converted: Converted) -> Result<(), Error> {
-        enter(&mut self.state, self.root, self.destination, &converted)?;
-        self.buffers.give_back(converted.bytes);
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
-    }
 }

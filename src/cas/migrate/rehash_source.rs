@@ -11,7 +11,7 @@ use crate::cas::source::reader::{Batch, INLINE_BYTES_MAX, SourceReader};
 use crate::cas::source::walk::Walked;
 use crate::cas::source::{Item, SourceRoot};
 use crate::migration::Error;
-use crate::pipeline::{Control, Converter, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// What a source is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +36,22 @@ pub fn prove(
 ) -> Result<Option<Proof>, Error> {
     let Walked { sums, inventory, .. } = walked;
     let reader = SourceReader::new(inventory, 0, options.batch_records, Compress::AsStored)?;
-    let mut chained = Chained(Proof { objects: 0, bytes: 0, chain: CHAIN_START });
-    let engine = Options { checkpoint_interval_records: u64::MAX, ..options.engine() };
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Rollback,
-        records_expected: Some(sums.objects),
-        bytes_expected: Some(sums.object_bytes),
-    });
-    let ended = run(reader, &LinkConverter { root }, &mut chained, &engine, control);
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
-    if ended? == Ended::Stopped {
+    let mut proof = Proof { objects: 0, bytes: 0, chain: CHAIN_START };
+    let ended = control.phase(Phase::Rollback, Expected::both(sums.objects, sums.object_bytes), || {
+        pass(reader, &LinkConverter { root }, &options.engine(), control, |links| {
+            for (entry, link) in &links {
+                proof.objects += 1;
+                proof.bytes += entry.len_bytes;
+                proof.chain = chain(&proof.chain, entry, link);
+            }
+            Ok(())
+        })
+    })?;
+    if ended == Ended::Stopped {
         return Ok(None);
     }
     sums.check_unchanged(root)?;
-    Ok(Some(chained.0))
+    Ok(Some(proof))
 }
 
 /// Finds what each object contributes to the chain, as the conversion of a migration does.
@@ -100,27 +102,5 @@ impl LinkConverter<'_> {
         buffer.clear();
         read_blob(self.root, entry, buffer).ok()?;
         Some(blake3_key(buffer))
-    }
-}
-
-/// Chains the links in the order of the source.
-struct Chained(Proof);
-
-impl Writer for Chained {
-    type Output = Vec<(Entry, Link)>;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, links: Vec<(Entry, Link)>) -> Result<(), Error> {
-        for (entry, link) in &links {
-            self.0.objects += 1;
-            self.0.bytes += entry.len_bytes;
-            self.0.chain = chain(&self.0.chain, entry, link);
-        }
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }

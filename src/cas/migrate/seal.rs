@@ -14,7 +14,7 @@ use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::state::{RunState, SealedIndex};
 use crate::durable::{Disk, DiskFile, DiskFileSystem, create_directory_durable, remove_tree};
 use crate::migration::{Error, OutcomeCounts};
-use crate::pipeline::{Control, Event, SortedRuns};
+use crate::pipeline::{Control, SortedRuns};
 
 /// Length of a record of the index's sort: key, blob's hash, encoding, sizes, created at.
 const INDEX_ROW_BYTES: usize = 32 + 32 + 1 + 8 + 8 + 8;
@@ -81,14 +81,10 @@ fn collect(input: &SealInput<'_>, rows: &mut SortedRuns<INDEX_ROW_BYTES>, map: &
         }
         taken += 1;
         if taken.is_multiple_of(ROWS_PER_STEP) {
-            report_progress(input.control, ROWS_PER_STEP);
+            input.control.progress(ROWS_PER_STEP, 0);
         }
         Ok(!(taken.is_multiple_of(ROWS_PER_STEP) && input.control.stop.is_requested()))
     })
-}
-
-fn report_progress(control: &Control<'_>, records: u64) {
-    control.observer.observe(&Event::BatchWritten { records, source_bytes: 0, budget_in_use_bytes: 0 });
 }
 
 fn index_row(record: &ObjectRecord) -> [u8; INDEX_ROW_BYTES] {
@@ -172,22 +168,4 @@ impl IndexFile {
         self.flush()?;
         Ok(SealedIndex { rows, len_bytes: self.written_bytes, digest: *self.hasher.finalize().as_bytes() })
     }
-}
-
-/// BLAKE3 of a file and its length; `None` if there is none.
-pub fn file_digest(disk: &dyn Disk, path: &Path) -> Result<Option<([u8; 32], u64)>, Error> {
-    if disk.kind(path)?.is_none() {
-        return Ok(None);
-    }
-    let file = disk.open_for_read(path)?;
-    let (len_bytes, mut hasher) = (file.len()?, blake3::Hasher::new());
-    let mut buffer = vec![0; WRITE_BYTES];
-    let mut offset = 0;
-    while offset < len_bytes {
-        let count = buffer.len().min(usize::try_from(len_bytes - offset).unwrap_or(usize::MAX));
-        file.read_exact_at(offset, &mut buffer[..count])?;
-        hasher.update(&buffer[..count]);
-        offset += count as u64;
-    }
-    Ok(Some((*hasher.finalize().as_bytes(), len_bytes)))
 }

@@ -10,7 +10,7 @@ use super::large_blobs::Intake;
 use super::object_log::MovedLog;
 use super::placer::{Merged, Placer, objects_path};
 use super::publish::{check_target, publish};
-use super::seal::{SealInput, file_digest, seal};
+use super::seal::{SealInput, seal};
 use super::writer::{ObjectWriter, Staged};
 use crate::cas::options::{Durability, MigrateOptions, Placement, ReadBack};
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
@@ -21,9 +21,10 @@ use crate::cas::state::RunState;
 use crate::cas::store::index_keys::Listed;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
-use crate::durable::{Disk, DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, sync_reports_errors};
+use crate::durable::{
+    Disk, DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present, sync_reports_errors,
+};
 use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step};
-use crate::pipeline::buffer_pool::BufferPool;
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// A migration under way.
@@ -108,16 +109,9 @@ impl CasJob<'_> {
         remove_unfinished(&self.disk, self.paths, &self.state, self.options.sort_memory_bytes())?;
         create_directory_durable(&*self.disk, &self.paths.incoming())?;
         let intake = Intake::new(self.disk.clone(), self.paths.incoming(), self.can_share_blocks()?);
-        let buffers = BufferPool::default();
-        let converter = ObjectConverter {
-            buffers: &buffers,
-            root: self.root,
-            compress: self.options.compress,
-            link: self.options.link,
-            intake: Some(&intake),
-        };
+        let converter = ObjectConverter::new(self.root, self.options.compress, self.options.link, Some(&intake));
         let reader = SourceReader::new(inventory, self.state.items, self.options.batch_records, self.options.compress)?;
-        let mut writer = self.writer(staging, &buffers)?;
+        let mut writer = self.writer(staging)?;
         let ended = run(reader, &converter, &mut writer, &self.options.engine(), &self.control)?;
         self.state = writer.state;
         if ended == Ended::Stopped {
@@ -128,7 +122,7 @@ impl CasJob<'_> {
         self.reach(Stage::Moved)
     }
 
-    fn writer<'a>(&'a self, staging: PathBuf, buffers: &'a BufferPool) -> Result<ObjectWriter<'a>, Error> {
+    fn writer(&self, staging: PathBuf) -> Result<ObjectWriter<'_>, Error> {
         let durability = self.durability();
         let findings_path = self.paths.run_directory().findings_path();
         let mut state = self.state.clone();
@@ -136,7 +130,6 @@ impl CasJob<'_> {
         Ok(ObjectWriter {
             disk: self.disk.clone(),
             root: self.root,
-            buffers,
             staged: Staged {
                 placer: Placer::new(self.disk.clone(), staging, self.merged_into()?, durability),
                 moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
@@ -202,7 +195,7 @@ impl CasJob<'_> {
     fn verify(&mut self) -> Result<Step, Error> {
         let sealed = self.state.index.expect("a sealed run has an index");
         let path = self.paths.staging().join(INDEX_NAME);
-        if file_digest(&*self.disk, &path)? != Some((sealed.digest, sealed.len_bytes)) {
+        if file_digest_if_present(&*self.disk, &path)? != Some(sealed.file()) {
             return Err(Error::Verification {
                 what: format!("{} is not the index that was sealed", path.display()),
                 next: "check the disk, then start over with --restart".into(),

@@ -11,7 +11,6 @@ use crate::cas::source::SourceRoot;
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskFileSystem};
 use crate::migration::{CheckpointFile, Error, Finding, FindingsLog};
-use crate::pipeline::buffer_pool::BufferPool;
 use crate::pipeline::{Commit, Writer};
 
 /// The writer of a migration.
@@ -22,8 +21,6 @@ pub struct ObjectWriter<'a> {
     pub root: &'a SourceRoot,
     /// Where objects and what is said of them go.
     pub staged: Staged,
-    /// Takes the bytes of batches back.
-    pub buffers: &'a BufferPool,
     /// State as of what is written.
     pub state: RunState,
     /// The file system of the target.
@@ -64,9 +61,7 @@ impl Writer for ObjectWriter<'_> {
     type Commit = GroupCommit;
 
     fn write(&mut self, converted: Converted) -> Result<(), Error> {
-        enter(&mut self.state, self.root, &mut self.staged, &converted)?;
-        self.buffers.give_back(converted.bytes);
-        Ok(())
+        enter(&mut self.state, self.root, &mut self.staged, &converted)
     }
 
     fn commit_point(&mut self) -> Result<GroupCommit, Error> {

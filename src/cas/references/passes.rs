@@ -5,12 +5,9 @@ use super::resolve::{Resolution, Resolver};
 use super::rewriter::Rewriter;
 use super::scan::{Reference, Scanner};
 use super::trouble::Trouble;
-use crate::durable::DiskFile;
+use crate::durable::{DiskFile, for_each_chunk};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
-
-/// Bytes that are read at once.
-const WINDOW_BYTES: u64 = 1 << 20;
 
 /// Gives the whole file to `take`, piece by piece.
 pub(super) fn for_each_window(
@@ -18,18 +15,13 @@ pub(super) fn for_each_window(
     stop: &StopToken,
     mut take: impl FnMut(&[u8]) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
-    let (mut offset, len_bytes) = (0, original.len_bytes());
-    let mut window = Vec::new();
-    while offset < len_bytes {
+    let read = |offset, chunk: &mut [u8]| {
         if stop.is_requested() {
             return Err(Trouble::Stopped);
         }
-        window.resize(WINDOW_BYTES.min(len_bytes - offset) as usize, 0);
-        original.read_exact_at(offset, &mut window)?;
-        take(&window)?;
-        offset += window.len() as u64;
-    }
-    Ok(())
+        Ok(original.read_exact_at(offset, chunk)?)
+    };
+    for_each_chunk(0..original.len_bytes(), read, |_, chunk| take(chunk))
 }
 
 /// Tells of each reference of a file, and of what is to be done with it.

@@ -14,7 +14,7 @@ use super::targets::{Target, Walk};
 use super::trouble::Trouble;
 use crate::cas::map::HEADER_LINE;
 use crate::migration::{Error, Finding, Severity, exit};
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 /// A NUL in as many bytes at the start of a file says that it is no text.
 const BINARY_LOOK_BYTES: u64 = 8 << 10;
@@ -98,11 +98,6 @@ impl Rewrite<'_> {
     ) -> Result<RewriteEnd, Error> {
         let walk = Walk { files: self.files, backup_suffix: self.backup_suffix, excluded: self.excluded };
         named.iter().try_for_each(|path| walk.check(path))?;
-        control.observer.observe(&Event::PhaseStarted {
-            phase: Phase::Run,
-            records_expected: None,
-            bytes_expected: None,
-        });
         let mut run = Run {
             how: self,
             resolver,
@@ -111,11 +106,13 @@ impl Rewrite<'_> {
             references: ReferenceCounts::default(),
             findings,
         };
-        let mut goes_on = true;
-        for path in named {
-            goes_on = goes_on && walk.each(path, &mut |path, target| run.take(path, target))?;
-        }
-        control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
+        let goes_on = control.phase(Phase::Run, Expected::UNKNOWN, || {
+            let mut goes_on = true;
+            for path in named {
+                goes_on = goes_on && walk.each(path, &mut |path, target| run.take(path, target))?;
+            }
+            Ok::<_, Error>(goes_on)
+        })?;
         run.end(!goes_on)
     }
 }
@@ -177,7 +174,7 @@ impl Run<'_, '_> {
             findings.reference(severity, path, reference, reason)
         })?;
         let (records, source_bytes) = (counts.found, original.len_bytes());
-        control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+        control.progress(records, source_bytes);
         let backup = backup_path(path, how.backup_suffix);
         if counts.replaced == 0 {
             if counts.current > 0 && how.files.kind(&backup).is_ok_and(|found| found.is_some()) {

@@ -5,17 +5,13 @@ use std::sync::Arc;
 
 use super::examine::Examined;
 use crate::cas::format::record::ObjectRecord;
-use crate::cas::migrate::publish::merge::copy_file;
-use crate::cas::migrate::seal::{IndexFile, file_digest};
+use crate::cas::migrate::publish::merge::copy_with_mode;
+use crate::cas::migrate::seal::IndexFile;
 use crate::cas::paths::{INDEX_NAME, TargetPaths, sidecar_bytes, sidecar_path};
 use crate::cas::state::SealedIndex;
 use crate::cas::verify::Tally;
-use crate::durable::{Disk, EntryKind, replace_file_with};
+use crate::durable::{Disk, EntryKind, copy_file, file_digest_if_present, replace_file_with};
 use crate::migration::Error;
-use crate::pipeline::{NothingToCommit, Writer};
-
-/// Bytes that one step copies.
-const COPY_BYTES: usize = 1 << 20;
 
 /// Takes what is sound, in the order of keys.
 pub trait Mender: Send {
@@ -46,12 +42,9 @@ impl<M> MendingWriter<M> {
     }
 }
 
-impl<M: Mender> Writer for MendingWriter<M> {
-    type Output = Vec<Examined>;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, examined: Vec<Examined>) -> Result<(), Error> {
+impl<M: Mender> MendingWriter<M> {
+    /// Takes what was examined, in the order of keys.
+    pub fn write(&mut self, examined: Vec<Examined>) -> Result<(), Error> {
         for one in examined {
             match one {
                 Examined::Sound { record, needs_sidecar } => {
@@ -69,10 +62,6 @@ impl<M: Mender> Writer for MendingWriter<M> {
             }
         }
         Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }
 
@@ -146,7 +135,7 @@ impl Mender for DryMender {
 pub fn is_index(disk: &dyn Disk, root: &Path, index: &SealedIndex) -> Result<bool, Error> {
     let path = root.join(INDEX_NAME);
     let is_file = disk.kind(&path)? == Some(EntryKind::File);
-    Ok(is_file && file_digest(disk, &path)? == Some((index.digest, index.len_bytes)))
+    Ok(is_file && file_digest_if_present(disk, &path)? == Some(index.file()))
 }
 
 /// Puts the index that is staged in the place of the store's, which is kept under a name that its content gives it.
@@ -158,30 +147,18 @@ pub fn install_index(
     staged: &Path,
 ) -> Result<Option<PathBuf>, Error> {
     let path = root.join(INDEX_NAME);
-    let backup = match file_digest(disk, &path)? {
+    let backup = match file_digest_if_present(disk, &path)? {
         None => None,
-        Some((digest, _)) => {
-            let backup = paths.index_before_repair(&digest);
+        Some(index) => {
+            let backup = paths.index_before_repair(&index.digest);
             if disk.kind(&backup)?.is_none() {
-                copy_file(disk, &path, &backup)?;
+                copy_with_mode(disk, &path, &backup)?;
             }
             Some(backup)
         }
     };
     let mode = mode_of(disk, &path)?;
-    let source = disk.open_for_read(staged)?;
-    let len_bytes = source.len()?;
-    replace_file_with(disk, &path, mode, |file| {
-        let mut buffer = vec![0; COPY_BYTES.min(usize::try_from(len_bytes).unwrap_or(COPY_BYTES))];
-        let mut offset = 0;
-        while offset < len_bytes {
-            let count = buffer.len().min(usize::try_from(len_bytes - offset).unwrap_or(buffer.len()));
-            source.read_exact_at(offset, &mut buffer[..count])?;
-            file.write_all_at(offset, &buffer[..count])?;
-            offset += count as u64;
-        }
-        Ok::<_, Error>(())
-    })?;
+    copy_file(disk, staged, &path, mode)?;
     Ok(backup)
 }
 

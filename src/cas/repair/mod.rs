@@ -30,7 +30,7 @@ use super::verify::{FaultKind, Join, Surveyed, Tally, TaskReader, VerifyFault, V
 use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, HeldRun, SortSpace};
-use crate::pipeline::{Control, Ended, Event, Phase, run};
+use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// How a repair ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -141,15 +141,14 @@ fn examine<M: Mender>(
     let Surveyed { walked, index, mut tally } = surveyed;
     tally.retain(outlasts_a_new_index);
     let (objects, records) = (walked.sums.objects, index.records());
-    let phase = Phase::Verify;
-    let bytes_expected = walked.share.bytes;
-    control.observer.observe(&Event::PhaseStarted { phase, records_expected: Some(objects), bytes_expected });
+    let expected = Expected { records: Some(objects), bytes: walked.share.bytes };
     let source = SourceRoot::v2(root);
     let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, 0)?;
     let mut writer = MendingWriter::new(mender, tally);
-    let ended = run(reader, &Examiner { root: &source }, &mut writer, &options.engine(), control);
-    control.observer.observe(&Event::PhaseEnded { phase });
-    if ended? == Ended::Stopped {
+    let ended = control.phase(Phase::Verify, expected, || {
+        pass(reader, &Examiner { root: &source }, &options.engine(), control, |examined| writer.write(examined))
+    })?;
+    if ended == Ended::Stopped {
         return Ok(None);
     }
     let MendingWriter { mender, left, objects_sound, sidecars_written, lines_dropped } = writer;

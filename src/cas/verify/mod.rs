@@ -42,7 +42,7 @@ use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
 use crate::durable::{Disk, RealDisk, source_identity};
 use crate::migration::{Error, Place, SortSpace};
-use crate::pipeline::{Control, Ended, Event, Phase, run};
+use crate::pipeline::{Control, Ended, Expected, Phase, run};
 
 /// Verifies the store at `root`, which may lie where nothing can be written. A verification that is stopped begins anew;
 /// [`check_store`](self::run::check_store) keeps its place.
@@ -86,19 +86,18 @@ impl Verification<'_> {
         let (state, resumed) = resumed(self.place, subject)?;
         let (objects, objects_in_share) = (walked.sums.objects, walked.share.objects);
         let (index_lines, identity) = (index.lines, index.identity);
-        let phase = Phase::Verify;
-        self.control.observer.observe(&Event::PhaseStarted {
-            phase,
-            records_expected: Some(objects_in_share.saturating_sub(state.totals.objects_read)),
-            bytes_expected: walked.share.bytes.map(|bytes| bytes.saturating_sub(state.totals.blob_bytes)),
-        });
+        let expected = Expected {
+            records: Some(objects_in_share.saturating_sub(state.totals.objects_read)),
+            bytes: walked.share.bytes.map(|bytes| bytes.saturating_sub(state.totals.blob_bytes)),
+        };
         let root = SourceRoot::v2(self.root);
         let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, state.next)?;
         let checker = ObjectChecker { root: &root, merged_into: self.request.merged_into.as_deref() };
         let mut writer = StateWriter { state, place: self.place, on_sound };
-        let ended = run(reader, &checker, &mut writer, &self.options.engine(), self.control);
-        self.control.observer.observe(&Event::PhaseEnded { phase });
-        let (ended, mut totals) = (ended?, writer.state.totals);
+        let ended = self.control.phase(Phase::Verify, expected, || {
+            run(reader, &checker, &mut writer, &self.options.engine(), self.control)
+        })?;
+        let mut totals = writer.state.totals;
         totals.faults.merge(tally);
         let path = self.root.join(INDEX_NAME);
         if identity.is_some() && source_identity(&path)? != identity {

@@ -9,6 +9,7 @@ mod history;
 mod list_versions;
 mod migrate;
 mod plan;
+#[cfg(feature = "db-sqlite")]
 mod query;
 mod read;
 mod reindex;
@@ -45,7 +46,7 @@ verbs! {
     /// Make the index of the runs anew: a SQLite file, JSON lines, or SQL for PostgreSQL
     Reindex(reindex::ReindexCommand),
     /// Ask an index for runs by job, version and status
-    Query(query::QueryCommand),
+    @"db-sqlite" Query(query::QueryCommand),
     /// Print a manifest as another version has it; writes nothing unless asked to
     Read(read::ReadCommand),
     /// Check a manifest from standard input and put it in its place

@@ -10,8 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
+use crate::manifest::index::Row;
+use crate::manifest::index::sqlite::{Query, failed, query};
 use crate::manifest::index::text::write_line;
-use crate::manifest::index::{Query, Row, failed, query};
 use crate::migration::{Error, exit};
 
 /// `haul manifest query`

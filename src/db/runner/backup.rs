@@ -7,7 +7,7 @@ use super::plan::PendingMigration;
 use crate::db::backup::Backup;
 use crate::db::state::{LogEntry, Outcome};
 use crate::migration::{Error, now_text};
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 impl Runner {
     /// Makes a backup, if one is due before these migrations.
@@ -27,11 +27,9 @@ impl Runner {
             return Ok(None);
         }
         let (started_at, began) = (now_text(), Instant::now());
-        let phase = Phase::Backup;
-        control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
-        let result = self.database.back_up(policy.directory.as_deref(), control.stop);
-        control.observer.observe(&Event::PhaseEnded { phase });
-        let backup = result?;
+        let backup = control.phase(Phase::Backup, Expected::UNKNOWN, || {
+            self.database.back_up(policy.directory.as_deref(), control.stop)
+        })?;
         self.append(&LogEntry {
             attempt: None,
             version: String::new(),

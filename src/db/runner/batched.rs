@@ -14,7 +14,7 @@ use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Batch;
 use crate::db::state::{Cursor, LogEntry, Outcome};
 use crate::migration::Error;
-use crate::pipeline::{Control, Event, Phase, RateLimit};
+use crate::pipeline::{Control, Expected, Phase, RateLimit};
 
 /// How far a section has come in this attempt.
 struct Progress {
@@ -58,10 +58,8 @@ impl Runner {
         self.state(|state| state.create_cursors())?;
         let started = self.start(task)?;
         let attempt = Attempt::new(started.id, started.at);
-        let phase = Event::PhaseStarted { phase: Phase::Backfill, records_expected: None, bytes_expected: None };
-        control.observer.observe(&phase);
-        let result = self.all_batches(task, extent, &mut progress, control);
-        control.observer.observe(&Event::PhaseEnded { phase: Phase::Backfill });
+        let result = control
+            .phase(Phase::Backfill, Expected::UNKNOWN, || self.all_batches(task, extent, &mut progress, control));
         let result = result.and_then(|is_whole| {
             if is_whole {
                 self.finish_batches(task, &attempt)?;
@@ -118,8 +116,7 @@ impl Runner {
                 return Ok(false);
             }
             let Some(page) = self.page(task, batch, pages, progress)? else { return Ok(true) };
-            let event = Event::BatchWritten { records: page.rows, source_bytes: 0, budget_in_use_bytes: 0 };
-            control.observer.observe(&event);
+            control.progress(page.rows, 0);
             if pages.is_last(&page) || extent == Extent::FirstPage {
                 return Ok(true);
             }

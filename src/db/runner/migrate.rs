@@ -11,7 +11,7 @@ use crate::db::Version;
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::Outcome;
 use crate::migration::Error;
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 /// What is to be applied.
 #[derive(Debug, Clone, Default)]
@@ -66,10 +66,9 @@ impl Runner {
         let tasks: Vec<_> =
             wanted.iter().filter_map(|pending| migrations.get(&pending.version)).map(Task::up).collect();
         let mut end = RunEnd::new(plan.applied.len());
-        control.observer.observe(&started(Phase::Run, tasks.len()));
-        let result = self.apply_all(plan, &tasks, control, &mut end);
-        control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
-        result?;
+        control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
+            self.apply_all(plan, &tasks, control, &mut end)
+        })?;
         let left = tasks.iter().skip(usize::try_from(end.applied).unwrap_or(usize::MAX));
         end.pending = left.map(|task| task.migration.label()).collect();
         end.pending.extend(later.iter().map(|pending| pending.name.clone()));
@@ -131,8 +130,7 @@ impl RunEnd {
             TaskEnd::Done(detail) => {
                 self.applied += 1;
                 self.details.push(detail);
-                let event = Event::BatchWritten { records: 1, source_bytes: 0, budget_in_use_bytes: 0 };
-                control.observer.observe(&event);
+                control.progress(1, 0);
                 true
             }
             TaskEnd::Failed(detail, failure) => {
@@ -150,16 +148,12 @@ impl RunEnd {
     }
 }
 
-pub(super) fn started(phase: Phase, migrations: usize) -> Event {
-    Event::PhaseStarted { phase, records_expected: Some(migrations as u64), bytes_expected: None }
-}
-
 /// Says of an attempt that did not end that this is another one.
 fn note_earlier(migration: &Migration, plan: &Plan, control: &Control<'_>) {
     let row = plan.newest.get(migration.version.digits());
     if row.and_then(|row| row.known_outcome()) == Some(Outcome::Started) {
         let pending = plan.pending.iter().find(|pending| pending.version == migration.version);
         let text = pending.and_then(|pending| pending.earlier_attempt.clone()).unwrap_or_default();
-        control.observer.observe(&Event::Note { text: format!("{}: {text}; trying again", migration.label()) });
+        control.note(format!("{}: {text}; trying again", migration.label()));
     }
 }

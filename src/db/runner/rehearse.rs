@@ -3,11 +3,11 @@
 use super::Runner;
 use super::batched::Extent;
 use super::end::RunEnd;
-use super::migrate::{MigrateRequest, started};
+use super::migrate::MigrateRequest;
 use super::task::Task;
 use crate::db::script::Direction;
 use crate::migration::Error;
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 /// How a rehearsal ended.
 #[derive(Debug, Clone)]
@@ -32,24 +32,25 @@ impl Runner {
             let (left_out, tasks): (Vec<_>, Vec<_>) = tasks.partition(Task::needs_no_transaction);
             let mut first_pages_only = Vec::new();
             let mut end = RunEnd::new(plan.applied.len());
-            control.observer.observe(&started(Phase::Run, tasks.len()));
-            for task in tasks {
-                end.stopped |= control.stop.is_requested();
-                if end.stopped {
-                    break;
+            control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
+                for task in tasks {
+                    end.stopped |= control.stop.is_requested();
+                    if end.stopped {
+                        break;
+                    }
+                    let task_end = if task.has_batches() {
+                        let cursor = plan.cursor(&task.migration.version, Direction::Up);
+                        first_pages_only.push(task.migration.label());
+                        runner.in_batches(task, cursor, Extent::FirstPage, control)?
+                    } else {
+                        runner.in_transaction(task, None, None)?.0
+                    };
+                    if !end.add(task_end, control) {
+                        break;
+                    }
                 }
-                let task_end = if task.has_batches() {
-                    let cursor = plan.cursor(&task.migration.version, Direction::Up);
-                    first_pages_only.push(task.migration.label());
-                    runner.in_batches(task, cursor, Extent::FirstPage, control)?
-                } else {
-                    runner.in_transaction(task, None, None)?.0
-                };
-                if !end.add(task_end, control) {
-                    break;
-                }
-            }
-            control.observer.observe(&Event::PhaseEnded { phase: Phase::Run });
+                Ok::<_, Error>(())
+            })?;
             let not_exercised = left_out.iter().map(|task| task.migration.label()).collect();
             Ok(RehearsalEnd { end, not_exercised, first_pages_only })
         })

@@ -3,14 +3,13 @@
 use super::Runner;
 use super::batched::Extent;
 use super::end::{Detail, RunEnd};
-use super::migrate::started;
 use super::plan::Plan;
 use super::task::{Task, TaskEnd};
 use crate::db::Version;
 use crate::db::script::{Direction, Migrations};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
 use crate::migration::{Error, now_text};
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 
 /// How far back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +68,10 @@ impl Runner {
             let plan = runner.plan()?;
             let rows = request.select(&plan, &runner.migrations)?;
             let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
-            control.observer.observe(&started(Phase::Rollback, rows.len()));
-            let result = runner.revert_all(&plan, &rows, control);
-            control.observer.observe(&Event::PhaseEnded { phase: Phase::Rollback });
-            Ok(RunEnd { backup, ..result? })
+            let end = control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
+                runner.revert_all(&plan, &rows, control)
+            })?;
+            Ok(RunEnd { backup, ..end })
         })
     }
 

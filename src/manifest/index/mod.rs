@@ -1,20 +1,19 @@
-//! The index of a tree: one row a run, and how it is asked.
+//! The index of a tree: one row a run, in a SQLite file, as JSON lines or as SQL for PostgreSQL.
 
-pub mod reindex;
+pub mod export;
+pub mod rows;
+#[cfg(feature = "db-sqlite")]
+pub mod sqlite;
 pub mod text;
 
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params_from_iter};
-use serde::Serialize;
-
-use crate::migration::Error;
+use serde::{Deserialize, Serialize};
 
 /// Columns, in the order of every sink.
 pub const COLUMNS: [&str; 9] =
     ["job_id", "run_id", "job_ref", "job_type", "status", "inputs_hash", "artifact_dir", "manifest_json", "indexed_at"];
 
 /// One row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Key, first part.
     pub job_id: String,
@@ -36,62 +35,4 @@ pub struct Row {
     pub indexed_at: String,
     /// As the manifest has it.
     pub schema_version: Option<String>,
-}
-
-/// What rows a query asks for; what is `None` is not asked.
-#[derive(Debug, Clone, Default)]
-pub struct Query {
-    /// `job_id`.
-    pub job: Option<String>,
-    /// `schema_version`.
-    pub version: Option<String>,
-    /// `status`.
-    pub status: Option<String>,
-}
-
-/// Shows `visit` the rows that a query asks for, by key.
-pub fn query(
-    database: &Connection,
-    query: &Query,
-    mut visit: impl FnMut(Row) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let asked = [("job_id", &query.job), ("schema_version", &query.version), ("status", &query.status)];
-    let asked: Vec<_> = asked.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))).collect();
-    let conditions: String = asked.iter().map(|(column, _)| format!(" AND {column} = ?")).collect();
-    let columns = COLUMNS.join(", ");
-    let text = format!("SELECT {columns}, schema_version FROM artifacts WHERE 1{conditions} ORDER BY job_id, run_id");
-    let mut statement = database.prepare(&text).map_err(failed)?;
-    let values = asked.into_iter().map(|(_, value)| Sql::Text(value));
-    let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        visit(read_row(row).map_err(failed)?)?;
-    }
-    Ok(())
-}
-
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        job_id: row.get(0)?,
-        run_id: row.get(1)?,
-        job_ref: row.get(2)?,
-        job_type: row.get(3)?,
-        status: row.get(4)?,
-        inputs_hash: row.get(5)?,
-        artifact_dir: row.get(6)?,
-        manifest_json: row.get(7)?,
-        indexed_at: row.get(8)?,
-        schema_version: row.get(9)?,
-    })
-}
-
-/// What SQLite says.
-pub fn failed(error: rusqlite::Error) -> Error {
-    Error::Program {
-        what: format!("the index cannot be used: {error}"),
-        next: "give the path of an index, or of a file that is not there yet".into(),
-        temporary: matches!(
-            error.sqlite_error_code(),
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
-        ),
-    }
 }

@@ -12,7 +12,7 @@ use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::Entry;
 use crate::migration::{Error, OutcomeCounts};
-use crate::pipeline::{Admission, Admitted, Control, Event, Phase, Reader};
+use crate::pipeline::{Admission, Admitted, Control, Phase, Reader};
 
 /// Reads the tree that the run of `finished` has migrated. `None`: there is something to do, or something to report that
 /// the run has not reported.
@@ -27,11 +27,8 @@ pub(super) fn scan_finished(
     let entries = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?
         .after_dead_run(Vec::new(), root.clone());
     let transformer = options.transformer(finished.now())?;
-    let phase = Phase::Scan;
-    control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
-    let scanned = go_through(&**root, transformer, |has_work| UntilWork { entries, has_work }, options, control);
-    control.observer.observe(&Event::PhaseEnded { phase });
-    let scanned = scanned?;
+    let reader = |has_work| UntilWork { entries, has_work };
+    let scanned = go_through(&**root, transformer, reader, options, (Phase::Scan, control))?;
     let is_as_left = scanned.counts.migrated == 0 && scanned.counts.refused() == finished.counts.refused();
     Ok((scanned.stopped || is_as_left).then_some(scanned))
 }

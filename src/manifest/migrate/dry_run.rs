@@ -20,7 +20,7 @@ use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Entry, Found};
 use crate::manifest::{Refusal, Transformer};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
-use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Reader, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, Reader, pass};
 
 /// What a migration would do.
 #[derive(Debug, Clone, Serialize)]
@@ -54,7 +54,7 @@ pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Cont
     let transformer = options.transformer(options.now.unwrap_or_else(Timestamp::now))?;
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
-    go_through(&*root, transformer, |_| reader, options, control)
+    go_through(&*root, transformer, |_| reader, options, (Phase::Run, control))
 }
 
 /// Judges what a reader gives. The reader is made with a flag that is set once a file is found which is to be migrated.
@@ -63,13 +63,18 @@ pub(super) fn go_through<R: Reader<Batch = Vec<Entry>, Error = Error>>(
     transformer: Transformer,
     reader: impl FnOnce(Arc<AtomicBool>) -> R,
     options: &MigrateOptions,
-    control: &Control<'_>,
+    (phase, control): (Phase, &Control<'_>),
 ) -> Result<DryRunEnd, Error> {
     let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
     let judge = Judge { root, transformer, break_links: options.break_links, named, has_work: Arc::default() };
     let reader = reader(judge.has_work.clone());
     let mut sums = Sums::default();
-    let ended = run(reader, &judge, &mut sums, &options.engine(), control)?;
+    let ended = control.phase(phase, Expected::UNKNOWN, || {
+        pass(reader, &judge, &options.engine(), control, |judged| {
+            sums.take(judged);
+            Ok(())
+        })
+    })?;
     sums.tally.counts.check_sum(sums.records)?;
     Ok(DryRunEnd {
         target_version: options.target().to_string(),
@@ -176,21 +181,12 @@ struct Sums {
     space_needed_bytes: u64,
 }
 
-impl Writer for Sums {
-    type Output = Judged;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, judged: Judged) -> Result<(), Error> {
+impl Sums {
+    fn take(&mut self, judged: Judged) {
         self.tally.counts.merge(&judged.tally.counts);
         self.tally.source_bytes += judged.tally.source_bytes;
         judged.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
         self.records += judged.records;
         self.space_needed_bytes += judged.space_needed_bytes;
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }

@@ -23,7 +23,7 @@ use super::tree::scan::{Entry as Seen, Found};
 use super::tree::siblings::Beside;
 use crate::durable::{Disk, ReadRoot};
 use crate::migration::{Error, Finding, FirstFindings, HeldRun, Severity};
-use crate::pipeline::{Control, Converter, Ended, Event, NothingToCommit, Phase, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -62,12 +62,14 @@ pub fn verify(
     let tree: Arc<dyn ReadRoot> = disk.root(root)?;
     let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
     let mut sums = VerifyEnd::default();
-    let observer = control.observer;
-    observer.observe(&Event::PhaseStarted { phase: Phase::Verify, records_expected: None, bytes_expected: None });
     let examiner = Examiner { root: &*tree, registry: &options.registry };
-    let ended = run(reader, &examiner, &mut sums, &options.engine(), control)?;
-    let runs = verify_ledger(&disk, root, &*tree, &mut sums)?;
-    observer.observe(&Event::PhaseEnded { phase: Phase::Verify });
+    let (ended, runs) = control.phase(Phase::Verify, Expected::UNKNOWN, || {
+        let ended = pass(reader, &examiner, &options.engine(), control, |examined| {
+            sums.add(examined);
+            Ok::<_, Error>(())
+        })?;
+        Ok::<_, Error>((ended, verify_ledger(&disk, root, &*tree, &mut sums)?))
+    })?;
     sums.stopped = ended == Ended::Stopped;
     if !sums.stopped && sums.findings.count.fatal == 0 && !runs.is_empty() {
         sums.verified_runs = mark_verified(&disk, root, &runs)?;
@@ -137,21 +139,12 @@ impl Converter for Examiner<'_> {
     }
 }
 
-impl Writer for VerifyEnd {
-    type Output = Examined;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, examined: Examined) -> Result<(), Error> {
+impl VerifyEnd {
+    fn add(&mut self, examined: Examined) {
         self.manifests += examined.manifests;
         self.checksums += examined.checksums;
         self.legacy_no_snapshots += examined.legacy_no_snapshots;
         self.snapshots += examined.snapshots;
         examined.findings.into_iter().for_each(|finding| self.findings.push(finding));
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }

@@ -8,16 +8,16 @@
 //! Every batch has a number. A failure travels under the number of its batch like an output, so the writer meets the
 //! first one in the order of the source, whatever thread it happened on.
 
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use rayon::ThreadPoolBuilder;
 
-use super::budget::{Admission, Budget, Permit};
+use super::budget::{Admission, Permit};
 use super::committer::Checkpoints;
-use super::event::{Event, Observer};
+use super::control::{Control, Ended, Options};
+use super::event::Event;
 use super::failure::{Failure, guarded};
 use super::rate::RateLimit;
 use super::sequence::Sequence;
@@ -26,40 +26,6 @@ use super::stop::StopToken;
 
 /// Batches that may wait between two stages.
 const QUEUE_BATCHES: usize = 1;
-
-/// How a run is carried out. Nothing in here changes a byte of the output.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Threads that convert.
-    pub parallel_workers: NonZeroUsize,
-    /// Memory that the batches in flight share.
-    pub budget: Arc<Budget>,
-    /// Records a second, if limited.
-    pub rate_limit: Option<NonZeroU32>,
-    /// Records that a crash may take back. A commit is due after half as many, so that it is durable before the rest is
-    /// written, unless the disk is slower than that: the writer never waits for it.
-    pub checkpoint_interval_records: u64,
-    /// Time between two commits, at least.
-    pub checkpoint_interval_ms_min: u64,
-}
-
-/// What connects a run with the outside while it goes on.
-#[derive(Clone, Copy)]
-pub struct Control<'a> {
-    /// Asks the run to stop at the next batch.
-    pub stop: &'a StopToken,
-    /// Is told what happens.
-    pub observer: &'a dyn Observer,
-}
-
-/// How a run without an error ended. Either way all that was written is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The reader reached the end of the source.
-    Complete,
-    /// A stop was requested before.
-    Stopped,
-}
 
 /// Moves everything that `reader` finds through `converter` into `writer`.
 ///

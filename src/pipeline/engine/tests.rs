@@ -1,3 +1,4 @@
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,7 +7,8 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::event::Silent;
+use crate::pipeline::budget::Budget;
+use crate::pipeline::event::{Observer, Silent};
 use crate::pipeline::stages::Commit;
 
 /// Where a toy stage goes wrong: at the record with this index, or at this commit.

@@ -1,14 +1,13 @@
 //! External sort of fixed-width records in bounded memory: what does not fit is sorted and written to run files, which
 //! are merged at the end.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::slice::ParallelSliceMut;
 
-use super::merge::{Merged, merge_runs};
+use super::merge::{Merged, compare, merge_runs};
 use super::run_file::Run;
 use crate::durable::{Disk, DiskError};
 
@@ -118,15 +117,6 @@ fn next_capacity(capacity: usize, records_max: usize) -> usize {
 
 fn sort<const N: usize>(records: &mut [[u8; N]]) {
     records.par_sort_unstable_by(compare);
-}
-
-/// Orders as byte strings. Most pairs differ in their first eight bytes, compared as one number.
-pub(super) fn compare<const N: usize>(a: &[u8; N], b: &[u8; N]) -> Ordering {
-    prefix(a).cmp(&prefix(b)).then_with(|| a.cmp(b))
-}
-
-fn prefix<const N: usize>(record: &[u8; N]) -> u64 {
-    record.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{GenerateOptions, generate};
 use crate::durable::{Disk, DiskFile, create_directory_durable};
 use crate::migration::{Error, free_space_check};
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 use crate::space::log::wal::is_wal_name;
 
 /// A record of a made-up log has about this many bytes.
@@ -47,15 +47,11 @@ pub fn generate_space(
     }
     create_directory_durable(&*disk, &wal)?;
     free_space_check(&*disk, &wal, options.nodes.saturating_mul(RECORD_BYTES_EXPECTED))?;
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Generate,
-        records_expected: Some(options.nodes),
-        bytes_expected: None,
-    });
     let mut writer = LogFiles { disk: &*disk, wal: &wal, options, control, open: None, names: 0, reported: 0 };
-    let made = generate(options, &mut |file, bytes| writer.write(file, bytes));
-    let made = made.and_then(|made| writer.finish().map(|()| made));
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Generate });
+    let made = control.phase(Phase::Generate, Expected::records(options.nodes), || {
+        let made = generate(options, &mut |file, bytes| writer.write(file, bytes))?;
+        writer.finish().map(|()| made)
+    });
     let end = |records, bytes, stopped| GeneratedSpace {
         path: directory.to_path_buf(),
         files: options.file_count(),
@@ -117,7 +113,7 @@ impl LogFiles<'_> {
     fn report(&mut self, records: u64, source_bytes: u64) {
         let records = records.min(self.options.nodes - self.reported);
         self.reported += records;
-        self.control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+        self.control.progress(records, source_bytes);
     }
 
     fn finish_file(&mut self) -> Result<(), Error> {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
-use crate::durable::SourceFile;
+use crate::durable::{SourceFile, for_each_chunk};
 use crate::migration::{Error, Finding, Severity, SourceBytes};
-use crate::pipeline::Converter;
+use crate::pipeline::{Buffer, BufferPool, Converter};
 use crate::space::log::bincode_reader::DecodeError;
 use crate::space::log::episode::{EpisodeView, RangeCheck};
 use crate::space::log::framing::{Content, Extent, Frame, Region};
@@ -55,50 +54,17 @@ pub struct EncodedBatch {
     pub after: Cursor,
 }
 
-/// A recycled buffer; it goes back to its pool when dropped, as fresh memory is slow to touch.
-pub struct Buffer {
-    bytes: Vec<u8>,
-    pool: Arc<Mutex<Vec<Vec<u8>>>>,
-}
-
-impl std::ops::Deref for Buffer {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        self.pool.lock().push(std::mem::take(&mut self.bytes));
-    }
-}
-
-/// Buffers of batches that differ little have the same size, so that they serve each other.
-const BUFFER_STEP_BYTES: usize = 256 << 10;
-
 /// The converter of a space.
 pub struct LogConverter {
     policies: Policies,
     names: Arc<Vec<String>>,
-    pool: Arc<Mutex<Vec<Vec<u8>>>>,
+    pool: BufferPool,
 }
 
 impl LogConverter {
     /// A converter under these policies; `names` are those of the source files.
     pub fn new(policies: Policies, names: Arc<Vec<String>>) -> Self {
-        Self { policies, names, pool: Arc::default() }
-    }
-
-    /// An empty buffer that will not grow: growing would copy, and leave up to twice the size behind in the allocator,
-    /// outside of the budget.
-    fn buffer(&self, len_bytes_max: usize) -> Vec<u8> {
-        let mut bytes = self.pool.lock().pop().unwrap_or_default();
-        bytes.clear();
-        if bytes.capacity() < len_bytes_max {
-            bytes = Vec::with_capacity(len_bytes_max.next_multiple_of(BUFFER_STEP_BYTES));
-        }
-        bytes
+        Self { policies, names, pool: BufferPool::new(usize::MAX) }
     }
 }
 
@@ -109,7 +75,7 @@ impl Converter for LogConverter {
     type Error = Error;
 
     fn convert(&self, _scratch: &mut (), batch: Batch) -> Result<EncodedBatch, Error> {
-        let bytes = self.buffer(batch.extents.iter().map(encoded_bytes_max).sum());
+        let bytes = self.pool.take(batch.extents.iter().map(encoded_bytes_max).sum());
         let mut conversion = BatchConversion {
             policies: &self.policies,
             file_name: &self.names[batch.file_number as usize],
@@ -128,7 +94,7 @@ impl Converter for LogConverter {
             }
         }
         Ok(EncodedBatch {
-            bytes: Buffer { bytes: conversion.bytes, pool: self.pool.clone() },
+            bytes: conversion.bytes,
             records: batch.extents.iter().map(Extent::records).sum(),
             extents: conversion.extents,
             findings: conversion.findings,
@@ -152,7 +118,7 @@ struct BatchConversion<'a> {
     policies: &'a Policies,
     file_name: &'a str,
     file_number: u32,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     extents: Vec<EncodedExtent>,
     findings: Vec<Finding>,
     counts: Counts,
@@ -503,13 +469,13 @@ fn offset_within(whole: &[u8], part: &str) -> usize {
 /// BLAKE3 of a range of a source file, read in pieces.
 pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; DIGEST_BYTES], Error> {
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; len_bytes.min(1 << 20) as usize];
-    let mut at = 0;
-    while at < len_bytes {
-        let part = &mut buffer[..(len_bytes - at).min(1 << 20) as usize];
-        file.read_exact_at(start + at, part)?;
-        hasher.update(part);
-        at += part.len() as u64;
-    }
+    for_each_chunk(
+        start..start + len_bytes,
+        |offset, chunk| file.read_exact_at(offset, chunk),
+        |_, chunk| {
+            hasher.update(chunk);
+            Ok(())
+        },
+    )?;
     Ok(*hasher.finalize().as_bytes())
 }

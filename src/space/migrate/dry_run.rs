@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use super::convert::{EncodedBatch, LogConverter};
 use super::plan::{Plan, check_directory, plan};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SourceBytes};
-use crate::pipeline::{Budget, Control, Ended, Event, NothingToCommit, Options, Phase, Writer, run};
+use crate::pipeline::{Budget, Control, Ended, Expected, Options, Phase, pass};
 use crate::space::log::reader::{Cursor, LogReader};
 use crate::space::log::source::WalSource;
 use crate::space::options::MigrateOptions;
@@ -127,13 +127,13 @@ impl Pass<'_> {
         let reader = LogReader::new(self.source.clone(), Cursor::default(), corruption, limits);
         let converter = LogConverter::new(self.options.policies, names);
         let phase = if first { Phase::Run } else { Phase::Index };
-        self.control.observer.observe(&Event::PhaseStarted {
-            phase,
-            records_expected: None,
-            bytes_expected: Some(self.source.total_bytes()),
-        });
-        let ended = run(reader, &converter, &mut writer, &self.engine(), self.control)?;
-        self.control.observer.observe(&Event::PhaseEnded { phase });
+        let expected = Expected { records: None, bytes: Some(self.source.total_bytes()) };
+        let ended = self.control.phase(phase, expected, || {
+            pass(reader, &converter, &self.engine(), self.control, |batch| {
+                writer.take(batch);
+                Ok::<_, Error>(())
+            })
+        })?;
         self.parts = writer.parts;
         let mut keys = writer.keys;
         tally.passes += 1;
@@ -150,11 +150,7 @@ impl Pass<'_> {
 
     fn engine(&self) -> Options {
         let left_bytes = self.options.memory_budget_bytes - self.share_bytes;
-        Options {
-            budget: Budget::new(left_bytes, self.options.backpressure_threshold),
-            checkpoint_interval_records: u64::MAX,
-            ..self.options.engine()
-        }
+        Options { budget: Budget::new(left_bytes, self.options.backpressure_threshold), ..self.options.engine() }
     }
 }
 
@@ -208,12 +204,8 @@ fn part_of(uuid: &[u8; 16], parts: u64) -> u64 {
     u64::from(crc32c::crc32c(uuid)) % parts
 }
 
-impl Writer for DryWriter<'_> {
-    type Output = EncodedBatch;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, batch: EncodedBatch) -> Result<(), Error> {
+impl DryWriter<'_> {
+    fn take(&mut self, batch: EncodedBatch) {
         self.collect(&batch);
         if let Some(tally) = &mut self.tally {
             tally.records += batch.records;
@@ -222,11 +214,6 @@ impl Writer for DryWriter<'_> {
             tally.target_bytes += batch.bytes.len() as u64 + (batch.extents.len() * TABLE_ENTRY_BYTES) as u64;
             batch.findings.into_iter().for_each(|finding| tally.findings.push(finding));
         }
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
     }
 }
 

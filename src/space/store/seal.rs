@@ -9,7 +9,7 @@ use super::manifest::{FORMAT_NAME, FileDigest, Manifest, hex};
 use super::merkle::MerkleTree;
 use super::names::{IDS, MANIFEST, MARKS, TABLE, segment_name, segment_path};
 use super::table::{TableReader, corrupt};
-use crate::durable::{Disk, replace_file};
+use crate::durable::{self, Disk, replace_file};
 use crate::migration::{Error, OutcomeCounts, SourceBytes};
 use crate::space::outcome::Counts;
 use crate::space::policy::Policies;
@@ -137,16 +137,6 @@ fn check_identities(manifest: &Manifest) -> Result<(), Error> {
 
 /// BLAKE3 of a whole file of a store.
 pub fn file_digest(disk: &dyn Disk, directory: &Path, name: &str) -> Result<FileDigest, Error> {
-    let file = disk.open_for_read(&directory.join(name))?;
-    let bytes = file.len()?;
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; bytes.min(1 << 20) as usize];
-    let mut at = 0;
-    while at < bytes {
-        let part = &mut buffer[..(bytes - at).min(1 << 20) as usize];
-        file.read_exact_at(at, part)?;
-        hasher.update(part);
-        at += part.len() as u64;
-    }
-    Ok(FileDigest { name: name.to_owned(), bytes, digest: hex(hasher.finalize().as_bytes()) })
+    let file = durable::file_digest(disk, &directory.join(name))?;
+    Ok(FileDigest { name: name.to_owned(), bytes: file.len_bytes, digest: hex(&file.digest) })
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{CHECKPOINT_KIND, Coverage, Depth, verify_store};
 use crate::durable::{Disk, remove_tree};
 use crate::migration::{Error, HeldRun, Place, Subset};
-use crate::pipeline::{Control, Event, Phase};
+use crate::pipeline::{Control, Expected, Phase};
 use crate::space::current_store::choose_store;
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -50,13 +50,10 @@ pub fn verify_space(
         Some(_) => Place::create_if_writable(&disk, paths.verification(), CHECKPOINT_KIND)?,
         None => None,
     };
-    control.observer.observe(&Event::PhaseStarted {
-        phase: Phase::Verify,
-        records_expected: (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records),
-        bytes_expected: None,
+    let records = (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records);
+    let result = control.phase(Phase::Verify, Expected { records, bytes: None }, || {
+        verify_store(opened, depth, subset, place.as_ref(), &options.engine(), control)
     });
-    let result = verify_store(opened, depth, subset, place.as_ref(), &options.engine(), control);
-    control.observer.observe(&Event::PhaseEnded { phase: Phase::Verify });
     if let Some(held) = &held {
         note(held, &name, depth, subset, &result)?;
     }

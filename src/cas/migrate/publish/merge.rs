@@ -8,15 +8,15 @@ use std::path::Path;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::{ObjectRecord, parse};
 use crate::cas::migrate::object_log::{Fate, for_each_moved};
-use crate::cas::migrate::seal::file_digest;
 use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
 use crate::cas::state::RunState;
-use crate::durable::{Disk, DiskFileSystem, create_directory_durable, read_file, remove_tree, replace_file_with};
+use crate::durable::{
+    Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk, read_file,
+    remove_tree,
+};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
-/// Bytes that one step copies.
-const COPY_BYTES: usize = 1 << 20;
 /// The longest tail of an index that is looked into.
 const TAIL_BYTES_MAX: u64 = 64 << 10;
 /// Longer sidecars are none.
@@ -28,14 +28,7 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
     let path = store.join(INDEX_NAME);
     let file = disk.open_for_read(&path)?;
     let tail_start = torn_tail_start(disk, &path)?;
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut offset = 0;
-    while offset < tail_start {
-        let count = COPY_BYTES.min(usize::try_from(tail_start - offset).unwrap_or(COPY_BYTES));
-        file.read_exact_at(offset, &mut buffer[..count])?;
-        out(&buffer[..count])?;
-        offset += count as u64;
-    }
+    for_each_chunk(0..tail_start, |offset, chunk| Ok(file.read_exact_at(offset, chunk)?), |_, chunk| out(chunk))?;
     if let Some(record) = torn_record(disk, store)? {
         let mut line = Vec::with_capacity(320);
         record.push_json(&mut line);
@@ -104,7 +97,7 @@ pub fn publish_merge(
     let live_index = paths.target().join(INDEX_NAME);
     let staged_index = paths.staging().join(INDEX_NAME);
     if disk.kind(&staged_index)?.is_none() {
-        if file_digest(disk, &live_index)? != Some((sealed.digest, sealed.len_bytes)) {
+        if file_digest_if_present(disk, &live_index)? != Some(sealed.file()) {
             return Err(Error::State {
                 path: staged_index,
                 what: "the sealed index is gone and the target has another".into(),
@@ -150,18 +143,16 @@ fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     if staged.len()? < len_bytes {
         return Err(changed());
     }
-    let (mut of_live, mut of_staged) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
-    let mut offset = 0;
-    while offset < len_bytes {
-        let count = COPY_BYTES.min(usize::try_from(len_bytes - offset).unwrap_or(COPY_BYTES));
-        live.read_exact_at(offset, &mut of_live[..count])?;
-        staged.read_exact_at(offset, &mut of_staged[..count])?;
-        if of_live[..count] != of_staged[..count] {
-            return Err(changed());
-        }
-        offset += count as u64;
-    }
-    Ok(())
+    let mut of_staged = Vec::new();
+    for_each_chunk(
+        0..len_bytes,
+        |offset, chunk| Ok(live.read_exact_at(offset, chunk)?),
+        |offset, of_live| {
+            of_staged.resize(of_live.len(), 0);
+            staged.read_exact_at(offset, &mut of_staged)?;
+            if of_live == of_staged { Ok(()) } else { Err(changed()) }
+        },
+    )
 }
 
 /// Keeps the target's index as it was before the merge.
@@ -170,30 +161,18 @@ fn keep_index(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     if disk.kind(&kept)?.is_some() {
         return Ok(());
     }
-    copy_file(disk, &paths.target().join(INDEX_NAME), &kept)
+    copy_with_mode(disk, &paths.target().join(INDEX_NAME), &kept)
 }
 
 /// True if the target has the index that it had before the merge.
 pub fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
-    let before = file_digest(disk, &paths.index_before())?;
-    Ok(before.is_some() && before == file_digest(disk, &paths.target().join(INDEX_NAME))?)
+    let before = file_digest_if_present(disk, &paths.index_before())?;
+    Ok(before.is_some() && before == file_digest_if_present(disk, &paths.target().join(INDEX_NAME))?)
 }
 
 /// Copies a file with its permission bits durably, in one step.
-pub fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
-    let source = disk.open_for_read(from)?;
-    let len_bytes = source.len()?;
-    replace_file_with(disk, to, Some(disk.mode(from)?), |file| {
-        let mut buffer = vec![0; COPY_BYTES];
-        let mut offset = 0;
-        while offset < len_bytes {
-            let count = COPY_BYTES.min(usize::try_from(len_bytes - offset).unwrap_or(COPY_BYTES));
-            source.read_exact_at(offset, &mut buffer[..count])?;
-            file.write_all_at(offset, &buffer[..count])?;
-            offset += count as u64;
-        }
-        Ok::<_, Error>(())
-    })
+pub fn copy_with_mode(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+    Ok(copy_file(disk, from, to, Some(disk.mode(from)?))?)
 }
 
 /// Moves one object; what an attempt before moved is not missed. What the target has under its names is in no line of the
@@ -237,7 +216,7 @@ pub fn withdraw_merge(
     file_system: &dyn DiskFileSystem,
 ) -> Result<(), Error> {
     // First the index: no reader is led to an object that is gone.
-    copy_file(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
+    copy_with_mode(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
     remove_merged(disk, paths, state, file_system)
 }
 

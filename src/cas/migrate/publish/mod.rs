@@ -10,11 +10,10 @@ use std::path::Path;
 
 use self::merge::{check_index, has_index_before, publish_merge, remove_merged};
 use self::swap::Exchange;
-use super::seal::file_digest;
 use crate::cas::options::Placement;
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::state::RunState;
-use crate::durable::{Disk, DiskFileSystem, EntryKind};
+use crate::durable::{Disk, DiskFileSystem, EntryKind, file_digest_if_present};
 use crate::migration::{Error, Stage};
 use crate::pipeline::StopToken;
 
@@ -37,8 +36,8 @@ pub fn publish(
 /// True if the target has the index that the run has sealed.
 pub fn is_live(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
     let Some(sealed) = state.index else { return Ok(false) };
-    let live = file_digest(disk, &paths.target().join(INDEX_NAME))?;
-    Ok(live == Some((sealed.digest, sealed.len_bytes)))
+    let live = file_digest_if_present(disk, &paths.target().join(INDEX_NAME))?;
+    Ok(live == Some(sealed.file()))
 }
 
 /// Fails unless the placement fits what stands at the target.

@@ -14,7 +14,7 @@ use super::root::SourceRoot;
 use crate::cas::outcome::{RefusalReason, SkipReason};
 use crate::durable::{DiskError, SourceIdentity, SourceName, SourceNameKind, source_identity, source_names};
 use crate::migration::Error;
-use crate::pipeline::{Control, Event, Phase, StopToken};
+use crate::pipeline::{Control, Expected, Phase, StopToken};
 
 /// What one message between the threads of a scan holds.
 const FOUND_PER_MESSAGE: usize = 512;
@@ -153,20 +153,17 @@ pub fn scan_watched(
     control: &Control<'_>,
     mut sink: impl FnMut(Found) -> Result<(), Error>,
 ) -> Result<Option<ScanSums>, Error> {
-    let phase = Phase::Scan;
-    control.observer.observe(&Event::PhaseStarted { phase, records_expected: None, bytes_expected: None });
     let mut unreported = 0;
-    let scanned = scan(root, workers, control.stop, |found| {
-        unreported += 1;
-        if unreported == FOUND_PER_EVENT {
-            let event = Event::BatchWritten { records: unreported, source_bytes: 0, budget_in_use_bytes: 0 };
-            control.observer.observe(&event);
-            unreported = 0;
-        }
-        sink(found)
-    });
-    control.observer.observe(&Event::PhaseEnded { phase });
-    scanned
+    control.phase(Phase::Scan, Expected::UNKNOWN, || {
+        scan(root, workers, control.stop, |found| {
+            unreported += 1;
+            if unreported == FOUND_PER_EVENT {
+                control.progress(unreported, 0);
+                unreported = 0;
+            }
+            sink(found)
+        })
+    })
 }
 
 /// Lists the directory of objects, then the shards in it on several threads.

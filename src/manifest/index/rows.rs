@@ -1,14 +1,13 @@
-//! The index made anew from the manifests. Nothing is ever decided by reading it (§11, invariant 5).
+//! Reads the rows of the index from the manifests of a tree. Nothing is ever decided by reading the index.
 
 use std::fs::metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::{Row, failed};
+use super::Row;
 use crate::durable::{FileState, ReadRoot};
 use crate::manifest::document::json::{Document, ReadOptions, Value};
 use crate::manifest::migrate::evaluate::MANIFEST_BYTES_MAX;
@@ -16,19 +15,8 @@ use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Entry, Found, PassedOver};
 use crate::migration::Error;
-use crate::pipeline::{Control, Converter, Ended, NothingToCommit, Writer, run};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS artifacts (job_id TEXT NOT NULL, run_id TEXT NOT NULL, job_ref TEXT, \
-    job_type TEXT, status TEXT, inputs_hash TEXT, artifact_dir TEXT NOT NULL, manifest_json TEXT NOT NULL, \
-    indexed_at TEXT NOT NULL, schema_version TEXT, is_legacy INTEGER NOT NULL, PRIMARY KEY (job_id, run_id)); \
-    CREATE INDEX IF NOT EXISTS artifacts_by_version ON artifacts (schema_version); \
-    CREATE INDEX IF NOT EXISTS artifacts_by_status ON artifacts (status); DELETE FROM artifacts";
-/// Of two manifests of one run the canonical one wins over the legacy one, then the lower path, which comes first.
-const INSERT: &str = "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-    ON CONFLICT (job_id, run_id) DO UPDATE SET job_ref = excluded.job_ref, job_type = excluded.job_type, \
-    status = excluded.status, inputs_hash = excluded.inputs_hash, artifact_dir = excluded.artifact_dir, \
-    manifest_json = excluded.manifest_json, indexed_at = excluded.indexed_at, \
-    schema_version = excluded.schema_version, is_legacy = excluded.is_legacy WHERE excluded.is_legacy < is_legacy";
 /// Links to runs from before jobs had directories lie here.
 const LEGACY: &str = "artifacts/runs/";
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -36,7 +24,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 const READ: ReadOptions =
     ReadOptions { depth_max: 1000, bom_strip: true, last_member_wins: true, compat_numbers: false };
 
-/// What an index was made of.
+/// What the index was made from.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ReindexEnd {
     /// Rows.
@@ -58,27 +46,40 @@ pub struct ReindexEnd {
 /// Paths that are shown of each kind.
 const PATHS_SHOWN: usize = 100;
 
-/// Makes the index anew in `database`, in one transaction, and gives it back: readers see the old one or the new one.
-pub fn reindex(
-    root: Arc<dyn ReadRoot>,
-    database: Connection,
+/// Reads every manifest of the tree and gives the rows to `take`, in the order of their paths.
+pub(super) fn read_rows(
+    root: &Arc<dyn ReadRoot>,
     options: &MigrateOptions,
     control: &Control<'_>,
-) -> Result<(ReindexEnd, Connection), Error> {
+    mut take: impl FnMut(Row) -> Result<(), Error> + Send,
+) -> Result<ReindexEnd, Error> {
     let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
-    database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(failed)?;
-    let mut writer = RowWriter { database, end: ReindexEnd::default() };
-    let ended = run(reader, &RowMaker { root: &*root }, &mut writer, &options.engine(), control)?;
-    let RowWriter { database, mut end } = writer;
-    if ended == Ended::Stopped {
-        database.execute_batch("ROLLBACK").map_err(failed)?;
-        end.stopped = true;
-        return Ok((end, database));
+    let mut end = ReindexEnd::default();
+    let ended = control.phase(Phase::Index, Expected::UNKNOWN, || {
+        pass(reader, &RowMaker { root: &**root }, &options.engine(), control, |rows: Rows| {
+            end.add(&rows);
+            rows.rows.into_iter().try_for_each(&mut take)
+        })
+    })?;
+    end.stopped = ended == Ended::Stopped;
+    Ok(end)
+}
+
+impl Row {
+    /// True for a manifest of the layout from before jobs had directories: of two manifests of one run the other wins.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.artifact_dir.starts_with(LEGACY)
     }
-    let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(failed)?;
-    end.rows = u64::try_from(rows).unwrap_or(0);
-    database.execute_batch("COMMIT").map_err(failed)?;
-    Ok((end, database))
+}
+
+impl ReindexEnd {
+    fn add(&mut self, rows: &Rows) {
+        self.links += rows.links;
+        self.left_out += rows.left_out.len() as u64;
+        self.dangling_links += rows.dangling.len() as u64;
+        extend_shown(&mut self.left_out_paths, &rows.left_out);
+        extend_shown(&mut self.dangling_paths, &rows.dangling);
+    }
 }
 
 struct RowMaker<'a> {
@@ -154,53 +155,7 @@ fn modified_at(state: &FileState) -> String {
     Timestamp::new(state.modified_secs, nanos).unwrap_or_default().to_string()
 }
 
-struct RowWriter {
-    database: Connection,
-    end: ReindexEnd,
-}
-
-impl RowWriter {
-    fn insert(&self, row: &Row) -> rusqlite::Result<usize> {
-        let is_legacy = row.artifact_dir.starts_with(LEGACY);
-        self.database.prepare_cached(INSERT)?.execute(params![
-            row.job_id,
-            row.run_id,
-            row.job_ref,
-            row.job_type,
-            row.status,
-            row.inputs_hash,
-            row.artifact_dir,
-            row.manifest_json,
-            row.indexed_at,
-            row.schema_version,
-            is_legacy,
-        ])
-    }
-}
-
-impl Writer for RowWriter {
-    type Output = Rows;
-    type Error = Error;
-    type Commit = NothingToCommit<Error>;
-
-    fn write(&mut self, made: Rows) -> Result<(), Error> {
-        for row in &made.rows {
-            self.insert(row).map_err(failed)?;
-        }
-        self.end.links += made.links;
-        self.end.left_out += made.left_out.len() as u64;
-        self.end.dangling_links += made.dangling.len() as u64;
-        extend_shown(&mut self.end.left_out_paths, made.left_out);
-        extend_shown(&mut self.end.dangling_paths, made.dangling);
-        Ok(())
-    }
-
-    fn commit_point(&mut self) -> Result<NothingToCommit<Error>, Error> {
-        Ok(NothingToCommit::default())
-    }
-}
-
-fn extend_shown(shown: &mut Vec<PathBuf>, paths: Vec<PathBuf>) {
+fn extend_shown(shown: &mut Vec<PathBuf>, paths: &[PathBuf]) {
     let room = PATHS_SHOWN.saturating_sub(shown.len());
-    shown.extend(paths.into_iter().take(room));
+    shown.extend(paths.iter().take(room).cloned());
 }

@@ -1,0 +1,129 @@
+//! Gives out the rows of the index without a database, for the sinks that are text.
+
+use std::sync::Arc;
+
+use super::Row;
+use super::rows::{ReindexEnd, read_rows};
+use crate::durable::{Disk, DiskFile, ReadRoot};
+use crate::manifest::run_options::MigrateOptions;
+use crate::migration::{Error, SortSpace};
+use crate::pipeline::{Control, Merged, SortedRuns};
+
+/// Digest of the key, whether the manifest is legacy, and the place of the row in the scratch file.
+const CANDIDATE_BYTES: usize = DIGEST_BYTES + 1 + PLACE_BYTES;
+const DIGEST_BYTES: usize = 32;
+/// Offset and length.
+const PLACE_BYTES: usize = 16;
+/// Shares of the memory budget: two sorts are in use at once, and the engine needs the rest.
+const SORT_SHARE: u64 = 4;
+
+/// The rows of a tree, each key once.
+///
+/// Which of two manifests of one run wins is known only after all of them were read. So the rows go to a scratch file
+/// first: reading the tree a second time could find other manifests.
+pub struct Export {
+    /// What the rows were made from.
+    pub end: ReindexEnd,
+    scratch: Scratch,
+    winners: Merged<PLACE_BYTES>,
+    _directory: SortSpace,
+}
+
+impl Export {
+    /// Reads every manifest of the tree. If the run is stopped, there are no rows.
+    pub fn read(
+        disk: &Arc<dyn Disk>,
+        root: &Arc<dyn ReadRoot>,
+        options: &MigrateOptions,
+        control: &Control<'_>,
+    ) -> Result<Self, Error> {
+        let directory = SortSpace::temporary(disk)?;
+        let memory_bytes = options.memory_budget_bytes / SORT_SHARE;
+        let mut scratch = Scratch::create(disk, &directory)?;
+        let mut candidates = directory.runs::<CANDIDATE_BYTES>("candidates", memory_bytes)?;
+        let mut end = read_rows(root, options, control, |row| {
+            let place = scratch.append(&row)?;
+            Ok(candidates.push(candidate(&row, place))?)
+        })?;
+        let mut winners = directory.runs("winners", memory_bytes)?;
+        if !end.stopped {
+            keep_winners(candidates, &mut winners)?;
+        }
+        let winners = winners.finish()?;
+        end.rows = winners.records();
+        Ok(Self { end, scratch, winners, _directory: directory })
+    }
+
+    /// Gives the rows to `visit`, in the order of their paths.
+    pub fn for_each(&mut self, mut visit: impl FnMut(Row) -> Result<(), Error>) -> Result<(), Error> {
+        while let Some(place) = self.winners.next()? {
+            visit(self.scratch.read(place)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sorts by key, then the canonical manifest before the legacy one, then the lower path, which was written first.
+fn candidate(row: &Row, place: [u8; PLACE_BYTES]) -> [u8; CANDIDATE_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    // The length keeps two keys apart whose parts are one text when joined.
+    hasher.update(&(row.job_id.len() as u64).to_le_bytes()).update(row.job_id.as_bytes()).update(row.run_id.as_bytes());
+    let mut candidate = [0; CANDIDATE_BYTES];
+    candidate[..DIGEST_BYTES].copy_from_slice(hasher.finalize().as_bytes());
+    candidate[DIGEST_BYTES] = u8::from(row.is_legacy());
+    candidate[DIGEST_BYTES + 1..].copy_from_slice(&place);
+    candidate
+}
+
+/// Puts the place of the first candidate of each key into `winners`.
+fn keep_winners(candidates: SortedRuns<CANDIDATE_BYTES>, winners: &mut SortedRuns<PLACE_BYTES>) -> Result<(), Error> {
+    let mut merged = candidates.finish()?;
+    let mut last = None;
+    while let Some(candidate) = merged.next()? {
+        let (digest, rest) = candidate.split_first_chunk::<DIGEST_BYTES>().expect("a candidate starts with a digest");
+        if last.replace(*digest) != Some(*digest) {
+            winners.push(*rest.last_chunk().expect("a candidate ends with a place"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows as JSON texts, one after the other.
+struct Scratch {
+    file: Arc<dyn DiskFile>,
+    len_bytes: u64,
+}
+
+impl Scratch {
+    fn create(disk: &Arc<dyn Disk>, sorts: &SortSpace) -> Result<Self, Error> {
+        let directory = sorts.path().ok_or_else(|| Error::Usage {
+            what: "the rows need a temporary file, and the directory for temporary files cannot be written".into(),
+            next: "set TMPDIR to a directory that can be written".into(),
+        })?;
+        Ok(Self { file: disk.create_file(&directory.join("rows"))?, len_bytes: 0 })
+    }
+
+    fn append(&mut self, row: &Row) -> Result<[u8; PLACE_BYTES], Error> {
+        let text = serde_json::to_vec(row).expect("a row has string keys only");
+        let (offset, len) = (self.len_bytes, text.len() as u64);
+        self.file.write_all_at(offset, &text)?;
+        self.len_bytes += len;
+        let mut place = [0; PLACE_BYTES];
+        // Big-endian, so that places sort by offset.
+        place[..8].copy_from_slice(&offset.to_be_bytes());
+        place[8..].copy_from_slice(&len.to_be_bytes());
+        Ok(place)
+    }
+
+    fn read(&self, place: [u8; PLACE_BYTES]) -> Result<Row, Error> {
+        let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("eight bytes"));
+        let (offset, len) = (number(&place[..8]), number(&place[8..]));
+        let mut text = vec![0; usize::try_from(len).expect("a manifest fits in memory")];
+        self.file.read_exact_at(offset, &mut text)?;
+        serde_json::from_slice(&text).map_err(|error| Error::Program {
+            what: format!("a temporary row cannot be read again: {error}"),
+            next: "check the disk of the temporary directory, then run the same command again".into(),
+            temporary: false,
+        })
+    }
+}
