@@ -4,14 +4,11 @@ mod arguments;
 mod clean;
 mod doctor;
 mod dry_run;
-mod dual_run;
 mod estimate;
 mod faults;
 mod generate;
 mod generations;
 mod get;
-mod hash_vectors;
-mod health;
 mod info;
 mod ls;
 mod map;
@@ -19,8 +16,7 @@ mod migrate;
 mod plan;
 mod put;
 mod repair;
-mod request_upgrade;
-mod result_check;
+mod requiem;
 mod rewrite_refs;
 mod rollback;
 mod status;
@@ -64,15 +60,15 @@ verbs! {
     /// Examine a store of any generation and report what would prevent a migration
     Doctor(doctor::DoctorCommand),
     /// Show which digests and encodings this haul supports; opens no store
-    Health(health::HealthCommand),
+    Health(requiem::health::HealthCommand),
     /// Compute the digests of the specification by every code path that computes digests
-    HashVectors(hash_vectors::HashVectorsCommand),
+    HashVectors(requiem::hash_vectors::HashVectorsCommand),
     /// Run one request with two programs and compare what they answer
-    DualRun(dual_run::DualRunCommand),
+    DualRun(requiem::dual_run::DualRunCommand),
     /// Write the scheduler's mode into request files, and change nothing else in them
-    RequestUpgrade(request_upgrade::RequestUpgradeCommand),
+    RequestUpgrade(requiem::request_upgrade::RequestUpgradeCommand),
     /// Check the digests in result files against the contents of the files
-    ResultCheck(result_check::ResultCheckCommand),
+    ResultCheck(requiem::result_check::ResultCheckCommand),
     ;
     /// The map of a migration: old keys and their new keys
     Map(map::Verb),
