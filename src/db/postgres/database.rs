@@ -10,7 +10,7 @@ use super::connect::Address;
 use super::deadline::Deadline;
 use super::errors::engine_error;
 use super::lock;
-use super::reader::{columns, current_schema, has_table, query, table_reference};
+use super::query::{columns, current_schema, has_table, query, table_reference};
 use crate::db::Dialect;
 use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};

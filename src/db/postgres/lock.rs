@@ -6,7 +6,7 @@
 use postgres::Client;
 
 use super::errors::engine_error;
-use super::reader::query;
+use super::query::query;
 use crate::db::database::{LockHolder, Value};
 use crate::db::engine_error::EngineError;
 

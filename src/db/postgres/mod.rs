@@ -9,6 +9,7 @@ mod database;
 mod deadline;
 mod errors;
 mod lock;
+mod query;
 mod reader;
 mod rehearsal;
 

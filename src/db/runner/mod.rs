@@ -45,8 +45,6 @@ use crate::pipeline::{Control, Event, StopToken};
 
 /// The time limit of a migration that sets none.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-/// The longest wait for a lock of the database, unless the limit of the section is shorter.
-const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How migrations are run.

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::LOCK_TIMEOUT_MAX;
 use super::end::{Detail, Failure, PagesDone};
 use crate::db::Dialect;
 use crate::db::database::Limits;
@@ -11,6 +10,9 @@ use crate::db::script::{Direction, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
 use crate::pipeline::StopToken;
+
+/// The longest wait for a lock of the database, unless the limit of the section is shorter.
+const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 /// A section of a migration that is to be run.
 #[derive(Debug, Clone, Copy)]

@@ -7,6 +7,7 @@
 //! range types, operators, casts, extended statistics and text search.
 
 mod diff;
+mod object;
 mod postgres;
 mod sqlite;
 
@@ -26,15 +27,6 @@ pub struct Schema {
     pub digest: String,
     /// All blocks, an empty line between two.
     pub text: String,
-}
-
-/// One object of a schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Object {
-    /// `table public.users`
-    pub title: String,
-    /// What makes it.
-    pub sql: String,
 }
 
 impl Schema {

@@ -1,6 +1,6 @@
 //! The schema of a PostgreSQL database, from its catalogs.
 
-use super::Object;
+use super::object::Object;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::db::state::Tables;

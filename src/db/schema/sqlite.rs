@@ -1,6 +1,6 @@
 //! The schema of a SQLite database: what it keeps as text itself.
 
-use super::Object;
+use super::object::Object;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::db::state::Tables;

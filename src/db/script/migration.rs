@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::batch::{BATCH_ROWS_DEFAULT, Batch, checked_query, mentions_batch_table};
+use super::batch::{Batch, checked_query, mentions_batch_table};
+use super::check::check;
 use super::checksum::Checksum;
-use super::directives::Settings;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::FileName;
-use super::sections::{BatchMark, FaultAt, SectionPart, sections};
+use super::section::Section;
+use super::sections::{BatchMark, FaultAt, SectionPart, Sections, sections};
 use super::statement::{Statement, statements};
 use super::text::normalized;
 use crate::db::{Dialect, Version};
@@ -30,18 +31,6 @@ pub struct Migration {
     pub up: Section,
     /// What takes it back; `None` if nothing does.
     pub down: Option<Section>,
-}
-
-/// Statements that run together.
-#[derive(Debug, Clone)]
-pub struct Section {
-    /// The file that holds it.
-    pub file: PathBuf,
-    /// How it is to be run.
-    pub settings: Settings,
-    text: Arc<str>,
-    statements: Vec<Statement>,
-    batches: Vec<Batch>,
 }
 
 /// A file, before its other half is known.
@@ -89,77 +78,6 @@ impl Migration {
     }
 }
 
-impl Section {
-    /// How many statements it has.
-    pub fn len(&self) -> usize {
-        self.statements.len()
-    }
-
-    /// True if it has none.
-    pub fn is_empty(&self) -> bool {
-        self.statements.is_empty()
-    }
-
-    /// Its statements in order: the line of each, and its text with its semicolon.
-    pub fn statements(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
-        self.statements.iter().map(|statement| (statement.line, &self.text[statement.range.clone()]))
-    }
-
-    /// One statement.
-    pub fn statement(&self, index: usize) -> (u64, &str) {
-        let statement = &self.statements[index];
-        (statement.line, &self.text[statement.range.clone()])
-    }
-
-    /// Its batches in order. The statements before the first one run once.
-    pub fn batches(&self) -> &[Batch] {
-        &self.batches
-    }
-
-    /// Keys of a page of its batches.
-    pub fn batch_rows(&self) -> u32 {
-        self.settings.batch_rows.unwrap_or(BATCH_ROWS_DEFAULT)
-    }
-
-    /// Tells what runs up to the end of the batch at `index` from anything else.
-    pub fn digest_through_batch(&self, index: usize) -> String {
-        let mut digest = StatementsDigest::default();
-        let end = self.batches.get(index).map_or(self.len(), |batch| batch.statements.end);
-        self.batches.iter().take(index + 1).for_each(|batch| digest.push(&batch.query));
-        self.statements().take(end).for_each(|(_, statement)| digest.push(statement));
-        digest.text()
-    }
-
-    /// Tells what runs before the statement at `index` from anything else.
-    pub fn digest_before(&self, index: usize) -> String {
-        let mut digest = StatementsDigest::default();
-        self.statements().take(index).for_each(|(_, statement)| digest.push(statement));
-        digest.text()
-    }
-
-    /// An error at one of its statements.
-    pub(super) fn error_at(&self, index: usize, fault: ScriptFault) -> ScriptError {
-        let Statement { range, line } = &self.statements[index];
-        ScriptError { file: self.file.clone(), line: *line, offset: range.start as u64, fault }
-    }
-}
-
-/// A digest of statements in their order, which can be asked for after each.
-#[derive(Debug, Clone, Default)]
-pub struct StatementsDigest(blake3::Hasher);
-
-impl StatementsDigest {
-    /// Takes the next statement.
-    pub fn push(&mut self, statement: &str) {
-        self.0.update(&(statement.len() as u64).to_le_bytes()).update(statement.as_bytes());
-    }
-
-    /// The digest of those so far, as 64 hex digits.
-    pub fn text(&self) -> String {
-        self.0.finalize().to_hex().to_string()
-    }
-}
-
 impl ScriptFile {
     pub fn new(path: &Path, name: FileName, bytes: &[u8]) -> Result<Self, ScriptError> {
         let text = normalized(bytes).map_err(|(fault, offset)| ScriptError {
@@ -175,7 +93,7 @@ impl ScriptFile {
         ScriptError { file: self.path.clone(), line, offset: offset as u64, fault }
     }
 
-    fn cut(&self, dialect: Dialect) -> Result<super::sections::Sections, ScriptError> {
+    fn cut(&self, dialect: Dialect) -> Result<Sections, ScriptError> {
         let wrap = |(fault, line, offset): FaultAt| self.error(fault, line, offset);
         sections(dialect, &self.text, self.name.half.is_some()).map_err(wrap)
     }
@@ -196,7 +114,7 @@ impl ScriptFile {
         }
         let (file, text) = (self.path.clone(), self.text.clone());
         let section = Section { file, settings: part.settings, text, statements, batches };
-        super::check::check(dialect, &section)?;
+        check(dialect, &section)?;
         Ok(section)
     }
 

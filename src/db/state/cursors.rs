@@ -12,8 +12,8 @@
 //! | `updated_at` | RFC 3339, UTC |
 
 use super::entries::direction_text;
-use super::store::StateWriter;
 use super::tables::{Tables, mark};
+use super::writer::StateWriter;
 use crate::db::Version;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};

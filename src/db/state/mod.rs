@@ -2,12 +2,14 @@
 
 mod cursors;
 mod entries;
+mod reader;
 mod schemas;
-mod store;
 mod tables;
+mod writer;
 
 pub use cursors::{Cursor, CursorRow};
 pub use entries::{AppliedRow, LogEntry, LogRow, Outcome};
+pub use reader::StateReader;
 pub use schemas::KeptSchema;
-pub use store::{StateReader, StateWriter};
 pub use tables::{LEDGER_NAME, Tables};
+pub use writer::StateWriter;

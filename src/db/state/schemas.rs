@@ -9,8 +9,9 @@
 
 use serde::Serialize;
 
-use super::store::{StateReader, StateWriter};
+use super::reader::StateReader;
 use super::tables::mark;
+use super::writer::StateWriter;
 use crate::db::database::Value;
 use crate::db::engine_error::EngineError;
 use crate::db::schema::Schema;
