@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Dialect;
+use super::dialect::Dialect;
 use crate::durable::{
     Disk, DiskFile, create_directory_durable, file_digest, parent_of, temporary_name, write_synced_file,
 };

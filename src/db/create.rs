@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::Version;
 use super::script::{file_name, migration_names};
+use super::version::Version;
 use crate::durable::{Disk, DiskError, create_directory_durable};
 use crate::migration::{Error, now_text};
 

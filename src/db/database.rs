@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Dialect;
 use super::backup::Backup;
+use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use crate::migration::Error;
 use crate::pipeline::StopToken;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Dialect;
 use super::database::{ReadDatabase, Value};
+use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use super::lint::tables_of;
 use super::script::Migration;

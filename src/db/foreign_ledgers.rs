@@ -1,6 +1,6 @@
 //! Ledgers of other runners, which haul reports and never changes (requiem.md B3).
 
-use super::ReadDatabase;
+use super::database::ReadDatabase;
 use super::engine_error::EngineError;
 
 /// Tables that other runners keep their state in.

@@ -16,8 +16,9 @@ use std::collections::BTreeSet;
 
 use self::rules::{MISSING_DOWN, STATEMENTS, Subject, VERSION_GAP};
 use self::statement::Words;
+use super::dialect::Dialect;
 use super::script::{Direction, Examined, Migration, ScriptError, Section};
-use super::{Dialect, Version};
+use super::version::Version;
 
 /// The rule that a file breaks which cannot be read is named after the fault; these are all others.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {

@@ -6,7 +6,7 @@ use super::clauses::{
 };
 use super::finding::{LintSeverity, Rule};
 use super::statement::Words;
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::db::script::Direction;
 
 /// A statement, and what a rule has to know of the section around it.

@@ -1,6 +1,6 @@
 //! A statement as the rules see it: the words outside of parentheses.
 
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::db::script::{Lexer, TokenKind};
 
 /// Words that are looked at; what matters stands at the head.

@@ -5,8 +5,8 @@ use postgres::Client;
 use super::connect::Address;
 use super::lock;
 use super::query::{columns, current_schema, has_table, query, table_reference};
-use crate::db::Dialect;
 use crate::db::database::{LockHolder, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 

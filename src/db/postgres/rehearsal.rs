@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::connect::Address;
 use super::database::PostgresDatabase;
-use crate::db::Dialect;
 use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 use crate::pipeline::StopToken;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::db::Dialect;
 use crate::db::backup::Backup;
-use crate::db::engine_error::EngineError;
+use crate::db::dialect::Dialect;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{Migration, Section, shown_statement};
 
 /// What a run did. The counts and `details` are those of the runner that the guide describes (requiem.md B3).
@@ -126,10 +126,7 @@ impl Failure {
             error: error.message.clone(),
             kept,
             next: next(error, kept),
-            temporary: matches!(
-                error.kind,
-                crate::db::EngineErrorKind::Disconnected | crate::db::EngineErrorKind::LockNotAvailable
-            ),
+            temporary: matches!(error.kind, EngineErrorKind::Disconnected | EngineErrorKind::LockNotAvailable),
         }
     }
 

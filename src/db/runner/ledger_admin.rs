@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::Runner;
 use super::plan::Plan;
-use crate::db::Version;
 use crate::db::script::{Direction, Migration};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
+use crate::db::version::Version;
 use crate::migration::{Error, now_text};
 use crate::pipeline::Control;
 

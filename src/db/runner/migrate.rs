@@ -7,9 +7,9 @@ use super::batched::Extent;
 use super::end::RunEnd;
 use super::plan::Plan;
 use super::task::{Task, TaskEnd};
-use crate::db::Version;
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::Outcome;
+use crate::db::version::Version;
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
 

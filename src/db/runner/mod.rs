@@ -34,8 +34,8 @@ pub use rollback::{RollbackRequest, RollbackTo};
 use task::Task;
 pub use unlock::unlock;
 
-use super::Database;
 use super::backup::BackupPolicy;
+use super::database::Database;
 use super::engine_error::EngineError;
 use super::schema::Schema;
 use super::script::Migrations;

@@ -1,9 +1,9 @@
 //! The keys of a batch, page by page, in the temporary table that its statements refer to.
 
-use crate::db::database::{Database, Value};
+use crate::db::database::{Database, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{BATCH_TABLE, Lexer, TokenKind};
-use crate::db::{Dialect, ReadDatabase};
 
 /// A batch's query that is walked through.
 pub(super) struct Pages<'a> {

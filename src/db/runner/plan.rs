@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::db::Version;
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
 use crate::db::script::classify::{Destruction, Words};
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
+use crate::db::version::Version;
 use crate::migration::Error;
 
 /// How the migrations stand to the ledger.

@@ -5,9 +5,9 @@ use super::batched::Extent;
 use super::end::{Detail, RunEnd};
 use super::plan::Plan;
 use super::task::{Task, TaskEnd};
-use crate::db::Version;
 use crate::db::script::{Direction, Migrations};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
+use crate::db::version::Version;
 use crate::migration::{Error, now_text};
 use crate::pipeline::{Control, Expected, Phase};
 

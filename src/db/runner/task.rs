@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::end::{Detail, Failure, PagesDone};
-use crate::db::Dialect;
 use crate::db::database::Limits;
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{Direction, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};

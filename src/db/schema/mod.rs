@@ -15,8 +15,8 @@ pub use diff::{Change, changes};
 
 use serde::Serialize;
 
-use super::Dialect;
 use super::database::ReadDatabase;
+use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use super::state::Tables;
 

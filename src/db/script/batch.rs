@@ -23,7 +23,7 @@
 use super::classify::Words;
 use super::error::ScriptFault;
 use super::lexer::{Lexer, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
 /// The temporary table with the keys of a page.
 pub const BATCH_TABLE: &str = "haul_batch";

@@ -4,7 +4,7 @@ use super::classify::Words;
 use super::error::{ScriptError, ScriptFault};
 use super::lexer::{Lexer, TokenKind};
 use super::section::Section;
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
 /// Refuses commands of shells, data for the client, and in a section with a transaction whatever would end it or does not
 /// work in it.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::lexer::{Lexer, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
 /// Words of a statement that are looked at; what matters stands at its head.
 const WORDS_MAX: usize = 4096;

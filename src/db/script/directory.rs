@@ -7,7 +7,7 @@ use std::path::Path;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::file_name;
 use super::migrations::{Examined, Migrations, Reading, whole_file};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::durable::{DiskError, source_names};
 use crate::migration::Error;
 

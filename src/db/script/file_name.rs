@@ -2,7 +2,7 @@
 
 use super::error::ScriptFault;
 use super::marker::Direction;
-use crate::db::Version;
+use crate::db::version::Version;
 
 /// A name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use super::section::Section;
 use super::sections::{BatchMark, FaultAt, SectionPart, Sections, sections};
 use super::statement::{Statement, statements};
 use super::text::normalized;
-use crate::db::{Dialect, Version};
+use crate::db::dialect::Dialect;
+use crate::db::version::Version;
 
 /// A migration, read and checked as far as that goes without a database.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! A statement as it is shown: short, and without passwords.
 
 use super::lexer::{Lexer, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::migration::redacted;
 
 /// Characters of a statement that are shown.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::lexer::{Lexer, Token, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]

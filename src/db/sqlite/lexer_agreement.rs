@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection};
 
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::db::script::Pieces;
 
 /// Statements that SQLite finds before the first one that it does not understand, and whether it understood all.

@@ -8,8 +8,8 @@ use rusqlite::{Connection, params_from_iter};
 use super::connect::{self, Found};
 use super::errors::engine_error;
 use super::lock;
-use crate::db::Dialect;
 use crate::db::database::{LockHolder, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 

@@ -14,10 +14,10 @@
 use super::entries::direction_text;
 use super::tables::{Tables, mark};
 use super::writer::StateWriter;
-use crate::db::Version;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Direction;
+use crate::db::version::Version;
 use crate::migration::now_text;
 
 /// How far the batches of a section have come.

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::db::Version;
 use crate::db::script::Direction;
+use crate::db::version::Version;
 
 /// A migration that is applied, as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@
 //! | `log_id` | the newest row of the log about a migration at that time |
 //! | `taken_at` | RFC 3339, UTC |
 //! | `digest` | BLAKE3-256 of the text, 64 hex digits |
-//! | `text` | a [`Schema`](crate::db::Schema) |
+//! | `text` | a [`Schema`](crate::db::schema::Schema) |
 
 use serde::Serialize;
 

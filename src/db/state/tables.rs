@@ -17,9 +17,9 @@
 //!
 //! Rows of the log are added, never changed and never removed.
 
-use crate::db::database::ReadDatabase;
+use crate::db::database::{Database, ReadDatabase};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::{Database, Dialect};
 use crate::migration::Error;
 
 /// Name of the ledger unless another one is asked for.

@@ -3,7 +3,7 @@
 //! The tokens of a text follow each other without a gap, so joined they are the text. A literal or comment that is not
 //! closed is one token to the end of the text, [`TokenKind::Unclosed`].
 
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
 /// A part of a script, in bytes of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

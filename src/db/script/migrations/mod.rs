@@ -7,7 +7,8 @@ use super::error::{ScriptError, ScriptFault};
 use super::file_name::file_name;
 use super::marker::Direction;
 use super::migration::{Migration, ScriptFile};
-use crate::db::{Dialect, Version};
+use crate::db::dialect::Dialect;
+use crate::db::version::Version;
 
 /// Versions shorter than this are counted; longer ones are times.
 const COUNTED_DIGITS_MAX: usize = 8;

@@ -11,7 +11,7 @@ use super::error::ScriptFault;
 use super::lexer::{Lexer, Token, TokenKind};
 use super::marker::{Comment, Direction, MarkerKind};
 use super::statement::{Boundary, line_ends};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
 /// Lines of a header that are kept.
 const HEADER_LINES_MAX: usize = 100;
