@@ -110,8 +110,8 @@ pub trait ReadDatabase {
 
 /// A database that migrations are run on.
 ///
-/// The order of calls is that of requiem.md B4: [`try_lock`](Self::try_lock); then for each section
-/// [`arm`](Self::arm), [`begin`](Self::begin), [`run`](Self::run) for each statement,
+/// The order of calls is that of docs/source-sql.md, "Order of one migration": [`try_lock`](Self::try_lock); then for
+/// each section [`arm`](Self::arm), [`begin`](Self::begin), [`run`](Self::run) for each statement,
 /// [`check_before_commit`](Self::check_before_commit), [`disarm`](Self::disarm), [`commit`](Self::commit). A section
 /// without a transaction leaves out `begin` and `commit`, and ends with [`reset`](Self::reset).
 pub trait Database: ReadDatabase {

@@ -1,4 +1,4 @@
-//! Ledgers of other runners, which haul reports and never changes (requiem.md B3).
+//! Ledgers of other runners, which haul reports and never changes (docs/source-sql.md, "Ledger and log").
 
 use super::database::ReadDatabase;
 use super::engine_error::EngineError;

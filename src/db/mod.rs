@@ -1,4 +1,4 @@
-//! Versioned SQL migrations of SQLite and PostgreSQL databases (requiem.md part B).
+//! Versioned SQL migrations of SQLite and PostgreSQL databases (docs/source-sql.md).
 //!
 //! | part | holds |
 //! |---|---|

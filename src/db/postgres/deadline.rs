@@ -1,7 +1,7 @@
 //! The time limit of a section: a thread that cancels whatever statement runs when the time is up, or the run is asked to
 //! stop.
 //!
-//! `statement_timeout` counts for each statement, and a section may have many (requiem.md B4).
+//! `statement_timeout` counts for each statement, and a section may have many (docs/source-sql.md, "Time limits").
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};

@@ -9,7 +9,8 @@ use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{Migration, Section, shown_statement};
 
-/// What a run did. The counts and `details` are those of the runner that the guide describes (requiem.md B3).
+/// What a run did. The counts and `details` are those of the runner that the guide describes (docs/source-sql.md,
+/// "Result of a run").
 #[derive(Debug, Clone, Serialize)]
 pub struct RunEnd {
     /// Migrations that were applied, or taken back.

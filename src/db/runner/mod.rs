@@ -1,4 +1,4 @@
-//! Runs migrations: one life for each, whatever the engine (requiem.md B4).
+//! Runs migrations: one life for each, whatever the engine (docs/source-sql.md, "Order of one migration").
 //!
 //! take the lock → compare all checksums → write "started" to the log → `BEGIN` → run the section → write the row of the
 //! ledger and the outcome → `COMMIT`. What a process was killed in is rolled back by the engine; the next run finds

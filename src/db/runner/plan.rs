@@ -128,7 +128,7 @@ impl Plan {
         Self { pending, changed, missing, gaps: migrations.gaps(), newest, cursors, applied }
     }
 
-    /// An error if what is applied is not what the files say (requiem.md B4).
+    /// An error if what is applied is not what the files say (docs/source-sql.md, "Checksum").
     pub fn require_unchanged(&self) -> Result<(), Error> {
         let what = match (self.changed.first(), self.missing.first()) {
             (Some(changed), _) => format!(

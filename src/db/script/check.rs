@@ -1,4 +1,4 @@
-//! What is refused of a section before anything of it runs (requiem.md B2, B4).
+//! What is refused of a section before anything of it runs (docs/source-sql.md, "Statements" and "Engine rules").
 
 use super::classify::Words;
 use super::error::{ScriptError, ScriptFault};

@@ -1,4 +1,4 @@
-//! The checksum of a migration (requiem.md B2): BLAKE3-256 of its text, never of its path.
+//! The checksum of a migration (docs/source-sql.md, "Checksum"): BLAKE3-256 of its text, never of its path.
 //!
 //! The text is what the file holds without a byte order mark and with LF for CR LF, so a checkout with other line ends is
 //! the same migration. A pair of files has the checksum of the text `up HEX\ndown HEX\n`, in which HEX are the checksums of

@@ -1,4 +1,4 @@
-//! Directives: comments that tell haul how to run a section (requiem.md B2).
+//! Directives: comments that tell haul how to run a section (docs/source-sql.md, "Directives").
 //!
 //! | line | meaning |
 //! |---|---|

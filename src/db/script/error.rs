@@ -24,7 +24,7 @@ fn at(file: &Path, line: u64) -> String {
     if line == 0 { file.display().to_string() } else { format!("{}:{line}", file.display()) }
 }
 
-/// What can be wrong with a migration file (requiem.md B1, B2).
+/// What can be wrong with a migration file (docs/source-sql.md, "File names" and "Sections").
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptFault {

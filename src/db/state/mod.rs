@@ -1,4 +1,4 @@
-//! The state that haul keeps in the database (requiem.md B4).
+//! The state that haul keeps in the database (docs/source-sql.md, "Ledger and log").
 
 mod cursors;
 mod entries;

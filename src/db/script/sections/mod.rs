@@ -1,4 +1,4 @@
-//! Cuts the text of a file into its sections (requiem.md B2).
+//! Cuts the text of a file into its sections (docs/source-sql.md, "Sections").
 //!
 //! A marker is a line of its own outside of literals, quoted names, block comments and the bodies of triggers and
 //! functions. Everything before the first one is the header: comments. A file without markers is one Up section, and the
