@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cli_common::Done;
 use db_common::{Db, Engine, on_both};
-use haul::db::runner::{MigrateRequest, RunEnd};
+use haul::db::runner::{MigrateRequest, RunSummary};
 use haul::pipeline::{Control, Event, Observer, StopToken};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -53,7 +53,7 @@ fn cursors(db: &Db) -> Vec<String> {
 }
 
 /// Runs through the library until `pages` pages were written, then asks for a stop.
-fn migrate_until(db: &Db, pages: u64) -> RunEnd {
+fn migrate_until(db: &Db, pages: u64) -> RunSummary {
     struct StopAfter(StopToken, u64, std::sync::atomic::AtomicU64);
     impl Observer for StopAfter {
         fn observe(&self, event: &Event) {

@@ -63,12 +63,12 @@ pub fn estimate(
         Ok(History { database, applied })
     };
     let mut histories = elsewhere.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-    Ok(migrations.iter().map(|migration| one(migration, here, &mut histories)).collect())
+    Ok(migrations.iter().map(|migration| estimate_one(migration, here, &mut histories)).collect())
 }
 
-fn one(migration: &Migration, here: &mut dyn ReadDatabase, histories: &mut [History]) -> Estimate {
+fn estimate_one(migration: &Migration, here: &mut dyn ReadDatabase, histories: &mut [History]) -> Estimate {
     let names = tables_of(here.dialect(), &migration.up);
-    let own: Vec<_> = names.iter().map(|table| rows(here, table).ok().flatten()).collect();
+    let own: Vec<_> = names.iter().map(|table| row_count(here, table).ok().flatten()).collect();
     let mut best = Estimate {
         name: migration.label(),
         duration_ms: None,
@@ -79,7 +79,7 @@ fn one(migration: &Migration, here: &mut dyn ReadDatabase, histories: &mut [Hist
     for History { database, applied } in histories {
         let is_same = |row: &&AppliedRow| row.version == migration.version && row.checksum == checksum;
         let Some(row) = applied.iter().find(is_same) else { continue };
-        let there: Vec<_> = names.iter().map(|table| rows(&mut **database, table).ok().flatten()).collect();
+        let there: Vec<_> = names.iter().map(|table| row_count(&mut **database, table).ok().flatten()).collect();
         let took_ms = u64::try_from(row.duration_ms).unwrap_or_default();
         let duration_ms = scaled(took_ms, &own, &there);
         if best.duration_ms.is_none_or(|longest| duration_ms > longest) {
@@ -109,7 +109,7 @@ fn scaled(duration_ms: u64, own: &[Option<u64>], there: &[Option<u64>]) -> u64 {
 }
 
 /// Rows of a table, as far as the engine knows without reading it.
-fn rows(database: &mut dyn ReadDatabase, table: &str) -> Result<Option<u64>, EngineError> {
+fn row_count(database: &mut dyn ReadDatabase, table: &str) -> Result<Option<u64>, EngineError> {
     let rows = match database.dialect() {
         // The highest row number is found at once.
         Dialect::Sqlite => {

@@ -18,7 +18,7 @@ const TABLES: [(&str, &str); 10] = [
 ];
 
 /// Tables of other runners that are in the database, with whose they are.
-pub fn other_ledgers(database: &mut dyn ReadDatabase) -> Result<Vec<(&'static str, &'static str)>, EngineError> {
+pub fn foreign_ledgers(database: &mut dyn ReadDatabase) -> Result<Vec<(&'static str, &'static str)>, EngineError> {
     let mut found = Vec::new();
     for (table, runner) in TABLES {
         if database.has_table(table)? {

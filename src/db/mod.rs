@@ -38,7 +38,7 @@ pub use create::create;
 pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;
 pub use engine_error::{EngineError, EngineErrorKind};
-pub use foreign_ledgers::other_ledgers;
+pub use foreign_ledgers::foreign_ledgers;
 pub use runner::{Runner, RunnerOptions};
 pub use schema::Schema;
 pub use script::{Migration, Migrations};

@@ -1,7 +1,7 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
 //! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only` (labels), `rehearsal`
-//! (a [`RunEnd`](crate::db::runner::RunEnd), or null if nothing was executed) and `exit_code`.
+//! (a [`RunSummary`](crate::db::runner::RunSummary), or null if nothing was executed) and `exit_code`.
 
 use std::fmt::Write;
 
@@ -11,8 +11,8 @@ use super::arguments::{CourseArgs, Work, scope};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::cli::progress::Watch;
-use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunEnd};
-use crate::db::{Runner, script::shown_statement};
+use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunSummary};
+use crate::db::{Runner, script::statement_preview};
 use crate::migration::exit;
 use crate::observe::Console;
 
@@ -22,7 +22,7 @@ struct Document {
     would_apply: Vec<Shown>,
     not_exercised: Vec<String>,
     first_pages_only: Vec<String>,
-    rehearsal: Option<RunEnd>,
+    rehearsal: Option<RunSummary>,
     exit_code: u8,
 }
 
@@ -81,7 +81,7 @@ fn shown(work: &Work, pending: &PendingMigration) -> Shown {
     let statements = migration.into_iter().flat_map(|migration| migration.up.statements());
     let dialect = work.migrations.dialect();
     let statement_texts =
-        statements.map(|(line, text)| format!("{line}: {}", shown_statement(dialect, text))).collect();
+        statements.map(|(line, text)| format!("{line}: {}", statement_preview(dialect, text))).collect();
     Shown { migration: pending.clone(), statement_texts }
 }
 

@@ -1,6 +1,6 @@
 //! `haul db migrate`: applies what is pending.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd) and, beside its fields, `database` and `exit_code`; that of
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) and, beside its fields, `database` and `exit_code`; that of
 //! a dry run is described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
 
 use clap::{Args, ValueEnum};

@@ -1,6 +1,6 @@
 //! `haul db rollback`: takes migrations back, newest first.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd), in which `applied` counts what was taken back, and beside
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary), in which `applied` counts what was taken back, and beside
 //! its fields `database` and `exit_code`.
 
 use clap::{ArgGroup, Args};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::command_line::quoted;
 use crate::cli::output;
 use crate::cli::progress::Watch;
-use crate::db::runner::{PagesDone, RunEnd};
+use crate::db::runner::{PagesDone, RunSummary};
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::Console;
@@ -16,12 +16,12 @@ use crate::observe::Console;
 struct Document<'a> {
     database: String,
     #[serde(flatten)]
-    end: &'a RunEnd,
+    end: &'a RunSummary,
     exit_code: u8,
 }
 
 /// Prints the end of a run and returns its exit code. `verb` is what was done to a migration: `applied`, `reverted`.
-pub fn finish(watch: &Watch, json: bool, database: &str, verb: &str, end: &RunEnd) -> anyhow::Result<u8> {
+pub fn finish(watch: &Watch, json: bool, database: &str, verb: &str, end: &RunSummary) -> anyhow::Result<u8> {
     let document = Document { database: database.to_owned(), end, exit_code: exit_code(end) };
     output::print(json, &document, || text(&document, verb))?;
     if let Some(failure) = &end.failure {
@@ -38,7 +38,7 @@ pub fn finish(watch: &Watch, json: bool, database: &str, verb: &str, end: &RunEn
 }
 
 /// What went wrong decides; a run that was stopped, or whose database was in use, is to be run again.
-fn exit_code(end: &RunEnd) -> u8 {
+fn exit_code(end: &RunSummary) -> u8 {
     match &end.failure {
         Some(failure) if failure.temporary => exit::TEMPORARY,
         Some(_) => exit::FAILED,

@@ -11,7 +11,7 @@ use super::arguments::MigrationArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::db::database::LockHolder;
-use crate::db::other_ledgers;
+use crate::db::foreign_ledgers;
 use crate::db::runner::Plan;
 use crate::migration::exit;
 
@@ -47,7 +47,7 @@ impl StatusCommand {
         let place = work.place.target.to_string();
         let mut database = work.place.target.open_read_only()?;
         let lock = database.lock_holder(work.place.tables.ledger())?;
-        let other_ledgers = other_ledgers(&mut *database).map_err(|error| error.at(&place))?;
+        let other_ledgers = foreign_ledgers(&mut *database).map_err(|error| error.at(&place))?;
         let exit_code = if self.exit_code { exit_code(&plan) } else { exit::OK };
         let document = Document { database: place, plan, lock, other_ledgers, exit_code };
         output::print(self.output.json, &document, || text(&document, self.verbose))?;

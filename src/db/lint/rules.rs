@@ -35,7 +35,7 @@ impl Subject<'_> {
         self.dialect == dialect
     }
 
-    fn goes_up(&self) -> bool {
+    fn is_up(&self) -> bool {
         self.direction == Direction::Up
     }
 
@@ -77,20 +77,20 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule("drop-table", Warning, "drops a table with its rows", BACKUP),
         finds: |s| {
             let drops = s.words.begins(&["DROP", "TABLE"]) || s.words.begins(&["DROP", "FOREIGN", "TABLE"]);
-            drops && s.goes_up() && !s.is_own_table
+            drops && s.is_up() && !s.is_own_table
         },
     },
     StatementRule {
         rule: rule("drop-schema", Warning, "drops a schema with what is in it", BACKUP),
-        finds: |s| s.goes_up() && (s.words.begins(&["DROP", "SCHEMA"]) || s.words.begins(&["DROP", "DATABASE"])),
+        finds: |s| s.is_up() && (s.words.begins(&["DROP", "SCHEMA"]) || s.words.begins(&["DROP", "DATABASE"])),
     },
     StatementRule {
         rule: rule("drop-column", Warning, "drops a column with what is in it", BACKUP),
-        finds: |s| s.goes_up() && s.has_clause(drops_column),
+        finds: |s| s.is_up() && s.has_clause(drops_column),
     },
     StatementRule {
         rule: rule("truncate", Warning, "empties a table", BACKUP),
-        finds: |s| s.goes_up() && s.words.begins(&["TRUNCATE"]) && !s.is_own_table,
+        finds: |s| s.is_up() && s.words.begins(&["TRUNCATE"]) && !s.is_own_table,
     },
     StatementRule {
         rule: rule(
@@ -134,7 +134,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
             "renames what running programs know by its old name",
             "release programs that know both names first, or leave a view under the old name",
         ),
-        finds: |s| s.goes_up() && s.has_clause(|clause| clause.at(0) == "RENAME" && clause.at(1) != "CONSTRAINT"),
+        finds: |s| s.is_up() && s.has_clause(|clause| clause.at(0) == "RENAME" && clause.at(1) != "CONSTRAINT"),
     },
     StatementRule {
         rule: rule(
@@ -145,7 +145,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         ),
         finds: |s| {
             let creates = s.words.at(0) == "CREATE" && s.words.has(&["IF", "NOT", "EXISTS"]);
-            s.goes_up() && creates && !s.no_transaction
+            s.is_up() && creates && !s.no_transaction
         },
     },
     StatementRule {

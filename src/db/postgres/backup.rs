@@ -17,7 +17,7 @@ const MODE: u32 = 0o600;
 const LOCK_WAIT_MS: u32 = 10_000;
 const BUFFER_BYTES: usize = 256 << 10;
 /// What is kept of what the program says.
-const SAID_BYTES_MAX: u64 = 16 << 10;
+const OUTPUT_BYTES_MAX: u64 = 16 << 10;
 
 /// Dumps the database into `directory`, or into the working directory.
 pub fn back_up(address: &Address, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
@@ -43,9 +43,9 @@ fn receive(child: &mut Child, file: &dyn DiskFile, path: &Path, stop: &StopToken
     let read_error = |error| Error::from(DiskError::new("read from pg_dump into", path, error));
     let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).expect("both are pipes");
     // It would wait for someone to read what it says.
-    let said = thread::spawn(move || {
+    let output = thread::spawn(move || {
         let mut text = Vec::new();
-        let mut stderr = stderr.take(SAID_BYTES_MAX);
+        let mut stderr = stderr.take(OUTPUT_BYTES_MAX);
         let _ = stderr.read_to_end(&mut text);
         let _ = std::io::copy(&mut stderr.into_inner(), &mut std::io::sink());
         String::from_utf8_lossy(&text).into_owned()
@@ -66,12 +66,12 @@ fn receive(child: &mut Child, file: &dyn DiskFile, path: &Path, stop: &StopToken
         }
     }
     let status = child.wait().map_err(read_error)?;
-    let said = said.join().unwrap_or_default();
+    let output = output.join().unwrap_or_default();
     match status.success() {
         true => Ok(()),
         // An interrupt at a terminal reaches it as well.
         false if stop.is_requested() => Err(stopped()),
-        false => Err(failed(&said)),
+        false => Err(failed(&output)),
     }
 }
 
@@ -85,10 +85,10 @@ fn not_started(error: &std::io::Error) -> Error {
     Error::Usage { what, next: next.into() }
 }
 
-fn failed(said: &str) -> Error {
-    let said: Vec<_> = said.lines().map(|line| line.trim_start_matches("pg_dump: ")).collect();
+fn failed(output: &str) -> Error {
+    let output: Vec<_> = output.lines().map(|line| line.trim_start_matches("pg_dump: ")).collect();
     Error::Program {
-        what: format!("pg_dump did not make a backup; nothing was changed: {}", redacted(&said.join("; "))),
+        what: format!("pg_dump did not make a backup; nothing was changed: {}", redacted(&output.join("; "))),
         next: "see to what it says; or make a backup by other means and run with --backup never".into(),
         temporary: false,
     }

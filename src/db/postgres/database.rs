@@ -123,7 +123,7 @@ impl Database for PostgresDatabase {
 
     fn unlock(&mut self) -> Result<(), EngineError> {
         match self.lock.take() {
-            Some(key) => lock::give_back(&mut self.client, key),
+            Some(key) => lock::release(&mut self.client, key),
             None => Ok(()),
         }
     }
@@ -177,7 +177,7 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::held(key)));
+        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
         let row = self.row_of(&format!("{RESET}; SELECT {TRANSACTION_NUMBER}, {is_held}"))?;
         if row.first() != self.transaction.as_ref() {
             let what = "the section has ended the transaction that it ran in: what came before stays";

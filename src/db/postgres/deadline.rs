@@ -15,7 +15,7 @@ use crate::pipeline::StopToken;
 /// A request to cancel may come between two statements, where it does nothing, so it is made again.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 /// Time between two looks at the request to stop.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Cancels statements from a moment on, until it is dropped.
 pub struct Deadline {
@@ -76,7 +76,7 @@ fn watch(shared: &Shared, due: Option<Instant>, stop: &StopToken, token: &Cancel
     let mut is_over = shared.is_over.lock();
     while !*is_over {
         if !is_past(due) && !stop.is_requested() {
-            let look = Instant::now() + LOOK_INTERVAL;
+            let look = Instant::now() + CHECK_INTERVAL;
             shared.changed.wait_until(&mut is_over, due.map_or(look, |due| due.min(look)));
             continue;
         }

@@ -26,7 +26,7 @@ pub fn try_take(client: &mut Client, key: i32) -> Result<bool, EngineError> {
 }
 
 /// Gives it back.
-pub fn give_back(client: &mut Client, key: i32) -> Result<(), EngineError> {
+pub fn release(client: &mut Client, key: i32) -> Result<(), EngineError> {
     client
         .batch_execute(&format!("SELECT pg_catalog.pg_advisory_unlock({NAMESPACE}, {key})"))
         .map_err(|error| engine_error(&error))
@@ -34,12 +34,12 @@ pub fn give_back(client: &mut Client, key: i32) -> Result<(), EngineError> {
 
 /// True if this session has it.
 pub fn is_held(client: &mut Client, key: i32) -> Result<bool, EngineError> {
-    Ok(first_number(&query(client, &held(key), &[])?).is_some_and(|count| count > 0))
+    Ok(first_number(&query(client, &own_lock_count_query(key), &[])?).is_some_and(|count| count > 0))
 }
 
 /// A query that counts the locks with this key that the session has that asks.
-pub fn held(key: i32) -> String {
-    format!("SELECT count(*) FROM {} AND l.pid = pg_catalog.pg_backend_pid()", locks(key))
+pub fn own_lock_count_query(key: i32) -> String {
+    format!("SELECT count(*) FROM {} AND l.pid = pg_catalog.pg_backend_pid()", locks_clause(key))
 }
 
 /// Who has it.
@@ -47,7 +47,7 @@ pub fn holder(client: &mut Client, key: i32) -> Result<Option<LockHolder>, Engin
     let sql = format!(
         "SELECT l.pid::bigint, a.application_name, a.client_addr::text, pg_catalog.to_char(a.backend_start AT TIME ZONE \
          'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {}",
-        locks(key)
+        locks_clause(key)
     );
     let Some(row) = query(client, &sql, &[])?.into_iter().next() else { return Ok(None) };
     let mut values = row.into_iter();
@@ -66,12 +66,13 @@ pub fn holder(client: &mut Client, key: i32) -> Result<Option<LockHolder>, Engin
 
 /// Ends the session that has it, if it is still that one.
 pub fn end_holder(client: &mut Client, key: i32, pid: i64) -> Result<bool, EngineError> {
-    let sql = format!("SELECT pg_catalog.pg_terminate_backend(l.pid)::int::bigint FROM {} AND l.pid = $1", locks(key));
+    let sql =
+        format!("SELECT pg_catalog.pg_terminate_backend(l.pid)::int::bigint FROM {} AND l.pid = $1", locks_clause(key));
     Ok(first_number(&query(client, &sql, &[pid.into()])?) == Some(1))
 }
 
 /// The locks with this key in this database, `l`, with their sessions, `a`.
-fn locks(key: i32) -> String {
+fn locks_clause(key: i32) -> String {
     format!(
         "pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND \
          l.granted AND l.objsubid = 2 AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = \

@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use super::Runner;
-use super::end::{Failure, Kept, PagesDone};
 use super::pages::{Page, Pages};
-use super::task::{Attempt, Task, TaskEnd};
+use super::run_summary::{Failure, Kept, PagesDone};
+use super::task::{Attempt, Task, TaskResult};
 use crate::db::database::Limits;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Batch;
@@ -25,12 +25,12 @@ struct Progress {
 }
 
 /// Where a section stopped, and why. `index` is that of a statement.
-struct Stop {
+struct SectionError {
     index: Option<usize>,
     error: EngineError,
 }
 
-impl From<EngineError> for Stop {
+impl From<EngineError> for SectionError {
     fn from(error: EngineError) -> Self {
         Self { index: None, error }
     }
@@ -46,20 +46,20 @@ pub(super) enum Extent {
 
 impl Runner {
     /// Runs a section with batches, from where an earlier attempt has left it.
-    pub(super) fn in_batches(
+    pub(super) fn run_in_batches(
         &mut self,
         task: Task<'_>,
         earlier: Option<&Cursor>,
         extent: Extent,
         control: &Control<'_>,
-    ) -> Result<TaskEnd, Error> {
+    ) -> Result<TaskResult, Error> {
         let cursor = resume_at(task, earlier)?;
         let mut progress = Progress { cursor, is_begun: earlier.is_some(), done: PagesDone::default() };
         self.state(|state| state.create_cursors())?;
         let started = self.start(task)?;
         let attempt = Attempt::new(started.id, started.at);
         let result = control
-            .phase(Phase::Backfill, Expected::UNKNOWN, || self.all_batches(task, extent, &mut progress, control));
+            .phase(Phase::Backfill, Expected::UNKNOWN, || self.run_batches(task, extent, &mut progress, control));
         let result = result.and_then(|is_whole| {
             if is_whole {
                 self.finish_batches(task, &attempt)?;
@@ -68,22 +68,24 @@ impl Runner {
         });
         Ok(match result {
             Ok(true) => task.done(&attempt).with_pages(progress.done),
-            Ok(false) => self.pause(task, &attempt, &progress),
-            Err(stop) if stop.error.kind == EngineErrorKind::Stopped => self.pause(task, &attempt, &progress),
-            Err(stop) => self.break_off(task, &attempt, &progress, stop),
+            Ok(false) => self.stop_between_pages(task, &attempt, &progress),
+            Err(stop) if stop.error.kind == EngineErrorKind::Stopped => {
+                self.stop_between_pages(task, &attempt, &progress)
+            }
+            Err(stop) => self.fail_batches(task, &attempt, &progress, stop),
         })
     }
 
     /// False if it was asked to stop before the end.
-    fn all_batches(
+    fn run_batches(
         &mut self,
         task: Task<'_>,
         extent: Extent,
         progress: &mut Progress,
         control: &Control<'_>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, SectionError> {
         if !progress.is_begun {
-            self.before_batches(task, progress)?;
+            self.run_before_batches(task, progress)?;
         }
         let rate = RateLimit::new(self.options.rows_per_second);
         for (index, batch) in task.section.batches().iter().enumerate().skip(progress.cursor.batch) {
@@ -93,7 +95,7 @@ impl Runner {
             }
             let mut pages = Pages::open(&mut *self.database, &batch.query, task.section.batch_rows())
                 .map_err(|error| in_query(batch, error))?;
-            let is_whole = self.all_pages(task, batch, &mut pages, extent, progress, (&rate, control))?;
+            let is_whole = self.run_pages(task, batch, &mut pages, extent, progress, (&rate, control))?;
             pages.close(&mut *self.database)?;
             if !is_whole {
                 return Ok(false);
@@ -102,7 +104,7 @@ impl Runner {
         Ok(true)
     }
 
-    fn all_pages(
+    fn run_pages(
         &mut self,
         task: Task<'_>,
         batch: &Batch,
@@ -110,12 +112,12 @@ impl Runner {
         extent: Extent,
         progress: &mut Progress,
         (rate, control): (&RateLimit, &Control<'_>),
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, SectionError> {
         loop {
             if control.stop.is_requested() {
                 return Ok(false);
             }
-            let Some(page) = self.page(task, batch, pages, progress)? else { return Ok(true) };
+            let Some(page) = self.run_page(task, batch, pages, progress)? else { return Ok(true) };
             control.progress(page.rows, 0);
             if pages.is_last(&page) || extent == Extent::FirstPage {
                 return Ok(true);
@@ -127,22 +129,22 @@ impl Runner {
     }
 
     /// One page: its keys, the statements and the cursor in one transaction. `None` if no keys are left.
-    fn page(
+    fn run_page(
         &mut self,
         task: Task<'_>,
         batch: &Batch,
         pages: &mut Pages<'_>,
         progress: &mut Progress,
-    ) -> Result<Option<Page>, Stop> {
+    ) -> Result<Option<Page>, SectionError> {
         let began = Instant::now();
         let limits = task.page_limits(self.options.timeout);
         let mut next = progress.cursor.clone();
-        let page = self.limited(task, &limits, |runner| {
+        let page = self.in_limited_transaction(task, &limits, |runner| {
             let page =
                 pages.fill(&mut *runner.database, next.key.as_deref()).map_err(|error| in_query(batch, error))?;
             let Some(page) = page else { return Ok(None) };
             for index in batch.statements.clone() {
-                runner.statement(task, index)?;
+                runner.run_statement(task, index)?;
             }
             next.key = Some(page.last.clone());
             (next.rows, next.pages) = (next.rows + page.rows, next.pages + 1);
@@ -158,12 +160,12 @@ impl Runner {
     }
 
     /// The statements before the first batch.
-    fn before_batches(&mut self, task: Task<'_>, progress: &mut Progress) -> Result<(), Stop> {
+    fn run_before_batches(&mut self, task: Task<'_>, progress: &mut Progress) -> Result<(), SectionError> {
         let end = task.section.batches().first().map_or(task.section.len(), |batch| batch.statements.start);
         if end > 0 {
             let limits = task.limits(self.options.timeout);
-            self.limited(task, &limits, |runner| {
-                (0..end).try_for_each(|index| runner.statement(task, index))?;
+            self.in_limited_transaction(task, &limits, |runner| {
+                (0..end).try_for_each(|index| runner.run_statement(task, index))?;
                 runner.keep_cursor(task, &progress.cursor)
             })?;
             progress.is_begun = true;
@@ -172,14 +174,14 @@ impl Runner {
     }
 
     /// A transaction within limits, rolled back if it does not come about.
-    fn limited<T>(
+    fn in_limited_transaction<T>(
         &mut self,
         task: Task<'_>,
         limits: &Limits,
-        work: impl FnOnce(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
+        work: impl FnOnce(&mut Self) -> Result<T, SectionError>,
+    ) -> Result<T, SectionError> {
         self.database.arm(limits, &self.stop)?;
-        let result = self.database.begin().map_err(Stop::from).and_then(|()| work(self));
+        let result = self.database.begin().map_err(SectionError::from).and_then(|()| work(self));
         let is_late = self.database.disarm();
         let result = result.and_then(|value| {
             if is_late {
@@ -191,22 +193,22 @@ impl Runner {
         result.map_err(|stop| {
             // A lost connection is rolled back by the server.
             let _ = self.database.rollback();
-            Stop { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
+            SectionError { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
         })
     }
 
-    fn statement(&mut self, task: Task<'_>, index: usize) -> Result<(), Stop> {
+    fn run_statement(&mut self, task: Task<'_>, index: usize) -> Result<(), SectionError> {
         let (_, statement) = task.section.statement(index);
-        self.database.run(statement).map_err(|error| Stop { index: Some(index), error })
+        self.database.run(statement).map_err(|error| SectionError { index: Some(index), error })
     }
 
     /// The last step of each transaction.
-    fn keep_cursor(&mut self, task: Task<'_>, cursor: &Cursor) -> Result<(), Stop> {
+    fn keep_cursor(&mut self, task: Task<'_>, cursor: &Cursor) -> Result<(), SectionError> {
         self.database.check_before_commit()?;
         Ok(self.try_state(|state| state.set_cursor(&task.migration.version, task.direction, cursor))?)
     }
 
-    fn finish_batches(&mut self, task: Task<'_>, attempt: &Attempt) -> Result<(), Stop> {
+    fn finish_batches(&mut self, task: Task<'_>, attempt: &Attempt) -> Result<(), SectionError> {
         let owner = self.options.owner.clone();
         Ok(self.state_transaction(|state| {
             state.delete_cursor(&task.migration.version, task.direction)?;
@@ -215,7 +217,7 @@ impl Runner {
     }
 
     /// Says in the log that the attempt was asked to stop.
-    fn pause(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> TaskEnd {
+    fn stop_between_pages(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> TaskResult {
         let reason = format!("stopped on request after {} rows; the next run goes on there", progress.cursor.rows);
         let entry = LogEntry { error: Some(reason), ..task.row(attempt, Outcome::Stopped) };
         // The cursor is what the next run goes by.
@@ -223,7 +225,13 @@ impl Runner {
         task.stopped(attempt).with_pages(progress.done)
     }
 
-    fn break_off(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress, stop: Stop) -> TaskEnd {
+    fn fail_batches(
+        &mut self,
+        task: Task<'_>,
+        attempt: &Attempt,
+        progress: &Progress,
+        stop: SectionError,
+    ) -> TaskResult {
         let kept = if progress.is_begun { Kept::PagesBefore } else { Kept::Nothing };
         let failure = Failure::new(&task.place(self.database.dialect(), stop.index), &stop.error, kept);
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());

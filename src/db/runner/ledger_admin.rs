@@ -23,7 +23,7 @@ pub struct Repaired {
 
 /// How a section without a transaction stands, by the word of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
+pub enum Resolution {
     /// All of it is done.
     Done,
     /// Nothing of it is.
@@ -85,27 +85,27 @@ impl Runner {
     }
 
     /// Says how a section without a transaction stands that failed or did not end.
-    pub fn resolve(&mut self, version: &Version, how: Settlement, control: &Control<'_>) -> Result<String, Error> {
+    pub fn resolve(&mut self, version: &Version, how: Resolution, control: &Control<'_>) -> Result<String, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
             let migration = migrations.get(version).ok_or_else(|| no_migration(version))?;
             let plan = runner.plan()?;
-            let direction = unsettled(version, &plan)?;
-            if matches!(how, Settlement::FromStatement(_)) && plan.cursor(version, direction).is_some() {
-                return Err(goes_on_by_itself(version));
+            let direction = unresolved_section(version, &plan)?;
+            if matches!(how, Resolution::FromStatement(_)) && plan.cursor(version, direction).is_some() {
+                return Err(is_between_pages(version));
             }
             let section = match direction {
                 Direction::Up => &migration.up,
-                Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_settle(version))?,
+                Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_resolve(version))?,
             };
             let mut entry = row(migration, Outcome::Settled, direction);
             entry.error = Some(match how {
-                Settlement::Done => "counts as done".into(),
-                Settlement::NotBegun => "counts as not begun".into(),
-                Settlement::FromStatement(number) => format!("goes on with statement {number}"),
+                Resolution::Done => "counts as done".into(),
+                Resolution::NotBegun => "counts as not begun".into(),
+                Resolution::FromStatement(number) => format!("goes on with statement {number}"),
             });
             entry.checksum = None;
-            if let Settlement::FromStatement(number) = how {
+            if let Resolution::FromStatement(number) = how {
                 let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
                 let index = index.filter(|index| *index <= section.len()).ok_or_else(|| no_statement(section.len()))?;
                 entry.statement = i64::try_from(number).ok();
@@ -114,8 +114,8 @@ impl Runner {
             let owner = runner.options.owner.clone();
             let settle = runner.state_transaction(|state| {
                 match (how, direction) {
-                    (Settlement::Done, Direction::Up) => state.insert_applied(&applied_row(migration, &owner))?,
-                    (Settlement::Done, Direction::Down) => state.delete_applied(version)?,
+                    (Resolution::Done, Direction::Up) => state.insert_applied(&applied_row(migration, &owner))?,
+                    (Resolution::Done, Direction::Down) => state.delete_applied(version)?,
                     _ => {}
                 }
                 state.delete_cursor(version, direction)?;
@@ -128,25 +128,25 @@ impl Runner {
 }
 
 /// Which section of a version stands half done.
-fn unsettled(version: &Version, plan: &Plan) -> Result<Direction, Error> {
+fn unresolved_section(version: &Version, plan: &Plan) -> Result<Direction, Error> {
     let both = [Direction::Up, Direction::Down];
     if let Some(direction) = both.into_iter().find(|direction| plan.cursor(version, *direction).is_some()) {
         return Ok(direction);
     }
-    let row = plan.newest.get(version.digits()).ok_or_else(|| nothing_to_settle(version))?;
-    let is_stepwise = row.statement.is_some() && row.checksum.is_some();
+    let row = plan.newest.get(version.digits()).ok_or_else(|| nothing_to_resolve(version))?;
+    let has_progress = row.statement.is_some() && row.checksum.is_some();
     match (row.known_outcome(), &*row.direction) {
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "up") if is_stepwise => {
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "up") if has_progress => {
             Ok(Direction::Up)
         }
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "down") if is_stepwise => {
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "down") if has_progress => {
             Ok(Direction::Down)
         }
-        _ => Err(nothing_to_settle(version)),
+        _ => Err(nothing_to_resolve(version)),
     }
 }
 
-fn nothing_to_settle(version: &Version) -> Error {
+fn nothing_to_resolve(version: &Version) -> Error {
     Error::Usage {
         what: format!("version {version} is not half done: there is nothing to settle"),
         next: "`haul db status` and `haul db log` say how it stands".into(),
@@ -160,7 +160,7 @@ fn no_migration(version: &Version) -> Error {
     }
 }
 
-fn goes_on_by_itself(version: &Version) -> Error {
+fn is_between_pages(version: &Version) -> Error {
     Error::Usage {
         what: format!("version {version} is in the middle of its batches, not at a statement"),
         next: "`haul db migrate` goes on there; --not-begun starts it over, and without either it counts as done"

@@ -8,7 +8,6 @@
 
 mod backup;
 mod batched;
-mod end;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
@@ -16,6 +15,7 @@ mod pages;
 mod plan;
 mod rehearse;
 mod rollback;
+mod run_summary;
 mod task;
 mod transaction;
 mod unlock;
@@ -25,12 +25,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use end::{Detail, Failure, Kept, PagesDone, RunEnd};
-pub use ledger_admin::{Repaired, Settlement};
+pub use ledger_admin::{Repaired, Resolution};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, DestructiveStatement, PendingMigration, Plan};
-pub use rehearse::RehearsalEnd;
+pub use rehearse::RehearsalSummary;
 pub use rollback::{RollbackRequest, RollbackTo};
+pub use run_summary::{Detail, Failure, Kept, PagesDone, RunSummary};
 use task::Task;
 pub use unlock::unlock;
 

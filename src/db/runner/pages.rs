@@ -138,7 +138,7 @@ impl<'a> Pages<'a> {
             format!("SELECT count(*) FROM (SELECT 1 AS one FROM {source} WHERE {conditions} LIMIT 1) AS haul_null");
         match number(database, &sql)? {
             0 => Ok(()),
-            _ => Err(unfit("a key of the batch is NULL: rows without a key cannot be walked through")),
+            _ => Err(unsuitable_key("a key of the batch is NULL: rows without a key cannot be walked through")),
         }
     }
 
@@ -150,13 +150,13 @@ impl<'a> Pages<'a> {
         );
         match number(database, &sql)? {
             1 => Ok(()),
-            0 => Err(unfit("a key of the batch is not equal to itself when it is read back")),
-            _ => Err(unfit("the keys of the batch are not unique: two rows have one key")),
+            0 => Err(unsuitable_key("a key of the batch is not equal to itself when it is read back")),
+            _ => Err(unsuitable_key("the keys of the batch are not unique: two rows have one key")),
         }
     }
 }
 
-fn unfit(what: &str) -> EngineError {
+fn unsuitable_key(what: &str) -> EngineError {
     EngineError::new(EngineErrorKind::Statement, what)
         .with_hint("select the columns of a primary key, or of another key that is unique and not NULL")
 }

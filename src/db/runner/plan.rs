@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
-use crate::db::script::classify::{Destruction, Words};
+use crate::db::script::classify::{Destruction, Keywords};
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
 use crate::db::version::Version;
@@ -117,7 +117,7 @@ impl Plan {
                 let mut pending =
                     PendingMigration::of(migration, is_late, newest.get(migration.version.digits()), migrations);
                 if let Some(cursor) = cursor(&cursors, &migration.version, Direction::Up) {
-                    pending.earlier_attempt = Some(half_done(cursor));
+                    pending.earlier_attempt = Some(batches_under_way(cursor));
                 }
                 pending
             })
@@ -171,7 +171,7 @@ impl Plan {
 impl PendingMigration {
     fn of(migration: &Migration, out_of_order: bool, newest: Option<&LogRow>, migrations: &Migrations) -> Self {
         let destruction = |(line, statement): (u64, &str)| {
-            let what = Words::of(migrations.dialect(), statement).destruction()?;
+            let what = Keywords::of(migrations.dialect(), statement).destruction()?;
             Some(DestructiveStatement { line, what })
         };
         Self {
@@ -196,7 +196,7 @@ fn cursor<'a>(cursors: &'a [CursorRow], version: &Version, direction: Direction)
     cursors.iter().find(is_meant).map(|row| &row.cursor)
 }
 
-fn half_done(cursor: &Cursor) -> String {
+fn batches_under_way(cursor: &Cursor) -> String {
     format!("batch {} is under way, {} rows are done; the next run goes on there", cursor.batch + 1, cursor.rows)
 }
 

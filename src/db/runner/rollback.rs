@@ -2,9 +2,9 @@
 
 use super::Runner;
 use super::batched::Extent;
-use super::end::{Detail, RunEnd};
 use super::plan::Plan;
-use super::task::{Task, TaskEnd};
+use super::run_summary::{Detail, RunSummary};
+use super::task::{Task, TaskResult};
 use crate::db::script::{Direction, Migrations};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
 use crate::db::version::Version;
@@ -63,7 +63,7 @@ fn position(plan: &Plan, version: &Version) -> Result<usize, Error> {
 
 impl Runner {
     /// Takes migrations back, each in its own transaction.
-    pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunEnd, Error> {
+    pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let plan = runner.plan()?;
             let rows = request.select(&plan, &runner.migrations)?;
@@ -71,12 +71,12 @@ impl Runner {
             let end = control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
                 runner.revert_all(&plan, &rows, control)
             })?;
-            Ok(RunEnd { backup, ..end })
+            Ok(RunSummary { backup, ..end })
         })
     }
 
     /// Takes the newest migration back and applies it again. Nothing applied is nothing to do.
-    pub fn redo(&mut self, control: &Control<'_>) -> Result<RunEnd, Error> {
+    pub fn redo(&mut self, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
@@ -94,8 +94,8 @@ impl Runner {
         })
     }
 
-    fn revert_all(&mut self, plan: &Plan, rows: &[&AppliedRow], control: &Control<'_>) -> Result<RunEnd, Error> {
-        let mut end = RunEnd::new(0);
+    fn revert_all(&mut self, plan: &Plan, rows: &[&AppliedRow], control: &Control<'_>) -> Result<RunSummary, Error> {
+        let mut end = RunSummary::new(0);
         let mut left = rows.iter();
         for row in left.by_ref() {
             if control.stop.is_requested() {
@@ -113,7 +113,7 @@ impl Runner {
         Ok(end)
     }
 
-    fn revert(&mut self, plan: &Plan, row: &AppliedRow, control: &Control<'_>) -> Result<TaskEnd, Error> {
+    fn revert(&mut self, plan: &Plan, row: &AppliedRow, control: &Control<'_>) -> Result<TaskResult, Error> {
         let migrations = self.migrations.clone();
         let found = migrations.get(&row.version);
         let Some((migration, section)) = found.and_then(|found| Some((found, found.down.as_ref()?))) else {
@@ -121,17 +121,17 @@ impl Runner {
         };
         let task = Task { migration, section, direction: Direction::Down };
         self.require_lock(task)?;
-        if task.needs_no_transaction() {
-            return self.without_transaction(task, plan.newest.get(row.version.digits()));
+        if task.runs_without_transaction() {
+            return self.run_without_transaction(task, plan.newest.get(row.version.digits()));
         }
         if task.has_batches() {
-            return self.in_batches(task, plan.cursor(&row.version, Direction::Down), Extent::All, control);
+            return self.run_in_batches(task, plan.cursor(&row.version, Direction::Down), Extent::All, control);
         }
-        self.in_transaction(task, None, None).map(|(end, _)| end)
+        self.run_in_transaction(task, None, None).map(|(end, _)| end)
     }
 
     /// Removes the row of a migration that nothing takes back.
-    fn forget(&mut self, row: &AppliedRow) -> Result<TaskEnd, Error> {
+    fn forget(&mut self, row: &AppliedRow) -> Result<TaskResult, Error> {
         let now = now_text();
         let entry = LogEntry {
             attempt: None,
@@ -151,7 +151,7 @@ impl Runner {
             state.append(&entry)
         });
         forget.map_err(|error| self.error(error))?;
-        Ok(TaskEnd::Done(Detail {
+        Ok(TaskResult::Done(Detail {
             name: row.name.clone(),
             status: "forgotten",
             duration_ms: 0,

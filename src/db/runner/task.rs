@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::end::{Detail, Failure, PagesDone};
+use super::run_summary::{Detail, Failure, PagesDone};
 use crate::db::database::Limits;
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -23,7 +23,7 @@ pub(super) struct Task<'a> {
 }
 
 /// How it went.
-pub(super) enum TaskEnd {
+pub(super) enum TaskResult {
     Done(Detail),
     Failed(Detail, Failure),
     /// On request: between two pages of a batch or two statements without a transaction, or rolled back.
@@ -47,7 +47,7 @@ impl Attempt {
     }
 }
 
-impl TaskEnd {
+impl TaskResult {
     /// With what its batches came to.
     pub fn with_pages(mut self, pages: PagesDone) -> Self {
         let (Self::Done(detail) | Self::Failed(detail, _) | Self::Stopped(detail)) = &mut self;
@@ -69,7 +69,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    pub fn needs_no_transaction(&self) -> bool {
+    pub fn runs_without_transaction(&self) -> bool {
         self.section.settings.no_transaction
     }
 
@@ -80,7 +80,7 @@ impl<'a> Task<'a> {
     /// True if its log row "started" may be written along with the end of the one before: what takes transactions of its
     /// own writes it itself.
     pub fn is_one_transaction(&self) -> bool {
-        !self.needs_no_transaction() && !self.has_batches()
+        !self.runs_without_transaction() && !self.has_batches()
     }
 
     /// The limits of the section: its own, or `timeout`, and a shorter one for locks.
@@ -160,17 +160,17 @@ impl<'a> Task<'a> {
         state.append(&LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row }).map(drop)
     }
 
-    pub fn done(&self, attempt: &Attempt) -> TaskEnd {
+    pub fn done(&self, attempt: &Attempt) -> TaskResult {
         let status = if self.direction == Direction::Up { "applied" } else { "reverted" };
-        TaskEnd::Done(self.detail(attempt, status, None))
+        TaskResult::Done(self.detail(attempt, status, None))
     }
 
-    pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskEnd {
-        TaskEnd::Failed(self.detail(attempt, "failed", Some(failure.what())), failure)
+    pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskResult {
+        TaskResult::Failed(self.detail(attempt, "failed", Some(failure.what())), failure)
     }
 
-    pub fn stopped(&self, attempt: &Attempt) -> TaskEnd {
-        TaskEnd::Stopped(self.detail(attempt, "stopped", None))
+    pub fn stopped(&self, attempt: &Attempt) -> TaskResult {
+        TaskResult::Stopped(self.detail(attempt, "stopped", None))
     }
 
     fn detail(&self, attempt: &Attempt, status: &'static str, error: Option<String>) -> Detail {
@@ -197,8 +197,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::end::FailedAt<'a> {
-        super::end::FailedAt { dialect, migration: self.migration, section: self.section, index }
+    pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::run_summary::FailedAt<'a> {
+        super::run_summary::FailedAt { dialect, migration: self.migration, section: self.section, index }
     }
 }
 

@@ -20,7 +20,7 @@
 //! The limits of the section hold for each of these transactions. SQLite enforces foreign keys in them, unless
 //! `foreign-keys=off`.
 
-use super::classify::Words;
+use super::classify::Keywords;
 use super::error::ScriptFault;
 use super::lexer::{Lexer, TokenKind};
 use crate::db::dialect::Dialect;
@@ -62,7 +62,7 @@ pub fn checked_query(dialect: Dialect, query: &str) -> Result<String, ScriptFaul
             _ => {}
         }
     }
-    match Words::of(dialect, query).cuts_off_rows() {
+    match Keywords::of(dialect, query).cuts_off_rows() {
         true => Err(ScriptFault::BatchQuery("a query without LIMIT, OFFSET, FETCH and FOR")),
         false => Ok(query.to_owned()),
     }

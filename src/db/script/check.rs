@@ -1,6 +1,6 @@
 //! What is refused of a section before anything of it runs (docs/source-sql.md, "Statements" and "Engine rules").
 
-use super::classify::Words;
+use super::classify::Keywords;
 use super::error::{ScriptError, ScriptFault};
 use super::lexer::{Lexer, TokenKind};
 use super::section::Section;
@@ -29,7 +29,7 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     if let Some(fault) = shell_command(dialect, statement) {
         return Some(fault);
     }
-    let words = Words::of(dialect, statement);
+    let words = Keywords::of(dialect, statement);
     if words.is_client_copy(dialect) {
         return Some(ScriptFault::ClientCopy);
     }
@@ -39,7 +39,7 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     if words.transaction_control(dialect).is_some() {
         return Some(ScriptFault::TransactionControl(head(statement)));
     }
-    words.needs_no_transaction(dialect).map(ScriptFault::NeedsNoTransaction)
+    words.refused_in_transaction(dialect).map(ScriptFault::RefusedInTransaction)
 }
 
 /// psql's commands begin with a backslash, those of sqlite3 with a dot.
@@ -84,7 +84,7 @@ mod tests {
             }
         }
         let index = "CREATE INDEX CONCURRENTLY i ON t (a);";
-        let needs = Some(ScriptFault::NeedsNoTransaction("CREATE INDEX CONCURRENTLY"));
+        let needs = Some(ScriptFault::RefusedInTransaction("CREATE INDEX CONCURRENTLY"));
         assert_eq!((fault_of(Dialect::Postgres, index), fault(Dialect::Postgres, index, true)), (needs, None));
     }
 

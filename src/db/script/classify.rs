@@ -52,9 +52,9 @@ impl fmt::Display for Destruction {
 
 /// The words of a statement, in capitals; other signs are left out, and so is what stands in parentheses.
 #[derive(Debug)]
-pub struct Words(Vec<String>);
+pub struct Keywords(Vec<String>);
 
-impl Words {
+impl Keywords {
     /// The words of `statement`.
     pub fn of(dialect: Dialect, statement: &str) -> Self {
         let mut depth = 0_u64;
@@ -98,14 +98,14 @@ impl Words {
     }
 
     /// The name of the statement, if the engine does not run it inside a transaction, or runs it there without effect.
-    pub fn needs_no_transaction(&self, dialect: Dialect) -> Option<&'static str> {
+    pub fn refused_in_transaction(&self, dialect: Dialect) -> Option<&'static str> {
         match dialect {
-            Dialect::Sqlite => self.sqlite_needs_no_transaction(),
-            Dialect::Postgres => self.postgres_needs_no_transaction(),
+            Dialect::Sqlite => self.sqlite_refuses_in_transaction(),
+            Dialect::Postgres => self.postgres_refuses_in_transaction(),
         }
     }
 
-    fn sqlite_needs_no_transaction(&self) -> Option<&'static str> {
+    fn sqlite_refuses_in_transaction(&self) -> Option<&'static str> {
         // `PRAGMA main.journal_mode` has the schema first.
         let is_pragma = |name: &str| self.at(0) == "PRAGMA" && [self.at(1), self.at(2)].contains(&name);
         match self.at(0) {
@@ -118,7 +118,7 @@ impl Words {
         }
     }
 
-    fn postgres_needs_no_transaction(&self) -> Option<&'static str> {
+    fn postgres_refuses_in_transaction(&self) -> Option<&'static str> {
         let is_concurrent = self.0.iter().take(5).any(|word| word == "CONCURRENTLY");
         match (self.at(0), self.at(1)) {
             ("VACUUM", _) => Some("VACUUM"),
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn transaction_control_is_known_in_each_dialect() {
         use TransactionControl::*;
-        let control = |dialect, text| Words::of(dialect, text).transaction_control(dialect);
+        let control = |dialect, text| Keywords::of(dialect, text).transaction_control(dialect);
         for text in ["begin;", "BEGIN /* x */ IMMEDIATE"] {
             assert_eq!((control(Sqlite, text), control(Postgres, text)), (Some(Opens), Some(Opens)));
         }
@@ -200,15 +200,15 @@ mod tests {
 
     #[test]
     fn what_cannot_run_in_a_transaction_is_known() {
-        let needs = |dialect, text| Words::of(dialect, text).needs_no_transaction(dialect);
+        let needs = |dialect, text| Keywords::of(dialect, text).refused_in_transaction(dialect);
         assert_eq!(needs(Postgres, "create unique index concurrently i on t (a)"), Some("CREATE INDEX CONCURRENTLY"));
         assert_eq!(needs(Postgres, "VACUUM t"), Some("VACUUM"));
         assert_eq!(needs(Postgres, "CREATE INDEX i ON t (a)"), None);
         assert_eq!(needs(Sqlite, "PRAGMA main.journal_mode = WAL"), Some("PRAGMA journal_mode"));
         assert_eq!(needs(Sqlite, "pragma foreign_keys=off"), Some("PRAGMA foreign_keys"));
         assert_eq!(needs(Sqlite, "PRAGMA user_version = 3"), None);
-        assert!(Words::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
-        assert!(!Words::of(Postgres, "COPY t FROM '/stdin'").is_client_copy(Postgres));
+        assert!(Keywords::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
+        assert!(!Keywords::of(Postgres, "COPY t FROM '/stdin'").is_client_copy(Postgres));
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
             ("CREATE TABLE t (truncate text)", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(Words::of(Postgres, text).destruction(), expected, "{text}");
+            assert_eq!(Keywords::of(Postgres, text).destruction(), expected, "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::file_name;
-use super::migrations::{Examined, Migrations, Reading, whole_file};
+use super::migrations::{Examined, MigrationCollector, Migrations, whole_file};
 use crate::db::dialect::Dialect;
 use crate::durable::{DiskError, source_names};
 use crate::migration::Error;
@@ -19,25 +19,25 @@ const FILES_MAX: usize = 100_000;
 /// Reads the migrations in a directory. Files of another ending than `.sql`, hidden ones and directories are passed by;
 /// links are followed. A file that cannot be read as a migration is an error.
 pub fn read_directory(dialect: Dialect, directory: &Path) -> Result<Migrations, Error> {
-    Ok(examine_directory(dialect, directory)?.whole()?)
+    Ok(examine_directory(dialect, directory)?.into_migrations()?)
 }
 
 /// As [`read_directory`], with the files that can be read and what is wrong with the others.
 pub fn examine_directory(dialect: Dialect, directory: &Path) -> Result<Examined, Error> {
-    let mut reading = Reading::new(dialect);
+    let mut collector = MigrationCollector::new(dialect);
     let mut names = names(directory, |fault| {
-        reading.fault(fault);
+        collector.fault(fault);
         Ok(())
     })?;
     names.sort();
     for name in names {
         let path = directory.join(&name);
         match read_file(&path)? {
-            Some(bytes) => reading.add(&path, &name, &bytes),
-            None => reading.fault(whole_file(path, ScriptFault::TooLong(FILE_BYTES_MAX))),
+            Some(bytes) => collector.add(&path, &name, &bytes),
+            None => collector.fault(whole_file(path, ScriptFault::TooLong(FILE_BYTES_MAX))),
         }
     }
-    Ok(reading.finish())
+    Ok(collector.finish())
 }
 
 /// Names in a directory that are migrations by their form.

@@ -109,7 +109,7 @@ pub enum ScriptFault {
     TransactionControl(String),
     /// The engine does not run it in a transaction.
     #[error("{0} does not work inside a transaction")]
-    NeedsNoTransaction(&'static str),
+    RefusedInTransaction(&'static str),
     /// The query of a batch that cannot be walked through.
     #[error("a batch needs {0}")]
     BatchQuery(&'static str),
@@ -153,7 +153,7 @@ impl ScriptFault {
             | Self::LockTimeout { .. } => "directive",
             Self::ShellCommand(..) | Self::ClientCopy => "not-sql",
             Self::TransactionControl(_) => "transaction-control",
-            Self::NeedsNoTransaction(_) => "non-transactional-statement",
+            Self::RefusedInTransaction(_) => "non-transactional-statement",
             Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
         }
     }
@@ -185,7 +185,7 @@ impl ScriptFault {
             Self::TransactionControl(_) => {
                 "remove it: haul runs the section in one transaction; if it must do without, add `-- haul: no-transaction`"
             }
-            Self::NeedsNoTransaction(_) => {
+            Self::RefusedInTransaction(_) => {
                 "put it into a file of its own with the line `-- haul: no-transaction` on top"
             }
             Self::BatchQuery(_) => {

@@ -58,7 +58,7 @@ impl Migration {
     }
 
     fn of(dialect: Dialect, file: &ScriptFile, down_file: Option<&ScriptFile>) -> Result<Self, ScriptError> {
-        let parts = file.cut(dialect)?;
+        let parts = file.sections(dialect)?;
         let up = file.section(dialect, &parts.up).and_then(|up| match up.statements.is_empty() {
             true => Err(file.error(ScriptFault::EmptySection("Up"), parts.up.line, parts.up.range.start)),
             false => Ok(up),
@@ -66,7 +66,7 @@ impl Migration {
         let own = Checksum::of(&file.text);
         let (down, checksum) = match (down_file, &parts.down) {
             (Some(down), _) => {
-                let part = down.cut(dialect)?.up;
+                let part = down.sections(dialect)?.up;
                 (Some(down.section(dialect, &part)?), Checksum::of_pair(own, Checksum::of(&down.text)))
             }
             (None, Some(part)) => (Some(file.section(dialect, part)?), own),
@@ -94,7 +94,7 @@ impl ScriptFile {
         ScriptError { file: self.path.clone(), line, offset: offset as u64, fault }
     }
 
-    fn cut(&self, dialect: Dialect) -> Result<Sections, ScriptError> {
+    fn sections(&self, dialect: Dialect) -> Result<Sections, ScriptError> {
         let wrap = |(fault, line, offset): FaultAt| self.error(fault, line, offset);
         sections(dialect, &self.text, self.name.half.is_some()).map_err(wrap)
     }

@@ -18,7 +18,7 @@ use crate::pipeline::StopToken;
 const PAGES_PER_STEP: i32 = 1000;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// What SQLite may leave beside a database, and would take for a part of whatever comes in its place.
-const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
+const COMPANION_ENDINGS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// Copies the database at `path`, which `source` has open, into `directory` or beside it.
 pub fn back_up(source: &Connection, path: &Path, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
@@ -68,6 +68,6 @@ fn copy(source: &Connection, path: &Path, target: &Path, stop: &StopToken) -> Re
 fn restore(path: &Path, backup: &Path) -> Vec<Vec<String>> {
     let (path, backup) = (path.display().to_string(), backup.display().to_string());
     let mut remove = vec!["rm".to_owned(), "-f".to_owned()];
-    remove.extend(BESIDE.iter().map(|ending| format!("{path}{ending}")));
+    remove.extend(COMPANION_ENDINGS.iter().map(|ending| format!("{path}{ending}")));
     vec![remove, vec!["cp".to_owned(), backup, path]]
 }

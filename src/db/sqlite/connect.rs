@@ -23,7 +23,7 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What stands at the path of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum FileKind {
     /// Nothing.
     Nothing,
     /// A file without a byte.
@@ -33,10 +33,10 @@ pub enum Found {
 }
 
 /// Looks at the header.
-pub fn look(path: &Path) -> Result<Found, Error> {
+pub fn inspect(path: &Path) -> Result<FileKind, Error> {
     let wrap = |error| Error::from(DiskError::new("open database", path, error));
     let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(FileKind::Nothing),
         file => file.map_err(wrap)?,
     };
     if !file.metadata().map_err(wrap)?.is_file() {
@@ -45,13 +45,13 @@ pub fn look(path: &Path) -> Result<Found, Error> {
     let mut header = Vec::new();
     file.take(FORMAT_VERSIONS.end as u64).read_to_end(&mut header).map_err(wrap)?;
     match header.get(FORMAT_VERSIONS) {
-        _ if header.is_empty() => Ok(Found::Empty),
+        _ if header.is_empty() => Ok(FileKind::Empty),
         Some(versions) if header.starts_with(MAGIC) => {
             if versions.iter().any(|&version| version > FORMAT_VERSION_MAX) {
                 let next = "use a version of haul with a newer SQLite";
                 return Err(unusable(path, "its format is newer than the SQLite in this haul", next));
             }
-            Ok(Found::Database)
+            Ok(FileKind::Database)
         }
         _ => Err(unusable(path, "it is not a SQLite database", "check the path; an encrypted database cannot be read")),
     }

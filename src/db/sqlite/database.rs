@@ -11,7 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Batch, Connection};
 
 use super::backup;
-use super::connect::{self, BUSY_TIMEOUT, Found};
+use super::connect::{self, BUSY_TIMEOUT, FileKind};
 use super::errors::engine_error;
 use super::foreign_keys::{Violations, violations};
 use super::lock;
@@ -25,7 +25,7 @@ use crate::migration::Error;
 use crate::pipeline::StopToken;
 
 /// Steps of SQLite's machine between two looks at the clock.
-const STEPS_BETWEEN_LOOKS: i32 = 1000;
+const STEPS_BETWEEN_CHECKS: i32 = 1000;
 
 /// A database file that is open for writing, or a copy of one for a rehearsal.
 pub struct SqliteDatabase {
@@ -47,18 +47,18 @@ pub struct SqliteDatabase {
 impl SqliteDatabase {
     /// Opens the file at `path`, or creates it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        match connect::look(path)? {
-            Found::Empty if !lock::is_beginning(path) => return Err(connect::empty_file(path)),
+        match connect::inspect(path)? {
+            FileKind::Empty if !lock::has_lock_file(path) => return Err(connect::empty_file(path)),
             // Whoever finds the file empty, because this process was killed, finds the lock file beside it.
-            Found::Nothing => drop(lock::take(path, "")?),
-            Found::Empty | Found::Database => {}
+            FileKind::Nothing => drop(lock::take(path, "")?),
+            FileKind::Empty | FileKind::Database => {}
         }
         Ok(Self::new(connect::open_for_write(path)?, path, false))
     }
 
     /// Takes back what a writer had begun that was killed, if there is any; only a connection that may write can.
     pub fn recover(path: &Path) -> Result<(), Error> {
-        if !connect::journal_path(path).exists() || connect::look(path)? != Found::Database {
+        if !connect::journal_path(path).exists() || connect::inspect(path)? != FileKind::Database {
             return Ok(());
         }
         let connection = connect::open_for_write(path)?;
@@ -187,7 +187,7 @@ impl Database for SqliteDatabase {
             is_late.fetch_or(late, Ordering::Relaxed);
             late || stop.is_requested()
         };
-        self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(handler)).map_err(engine_error)?;
+        self.connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(handler)).map_err(engine_error)?;
         self.connection.busy_timeout(limits.lock_timeout.unwrap_or(BUSY_TIMEOUT)).map_err(engine_error)
     }
 

@@ -31,7 +31,7 @@ pub fn lock_path(path: &Path) -> PathBuf {
 }
 
 /// True if a run has begun with this database: an empty file is then one whose first transaction did not come about.
-pub fn is_beginning(path: &Path) -> bool {
+pub fn has_lock_file(path: &Path) -> bool {
     lock_path(path).exists()
 }
 
@@ -120,7 +120,7 @@ mod tests {
     fn a_holder_is_known_while_it_holds() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.db");
-        assert_eq!((holder(&path), is_beginning(&path)), (None, false));
+        assert_eq!((holder(&path), has_lock_file(&path)), (None, false));
         let guard = take(&path, "pid 12 on host since 2026-11-21T01:18:00.000Z").unwrap().unwrap();
         let found = holder(&path).unwrap();
         assert_eq!((found.pid, found.since.as_deref()), (Some(12), Some("2026-11-21T01:18:00.000Z")));
@@ -128,7 +128,7 @@ mod tests {
         // Process 12 is not the one that has the file open.
         assert!(end_holder(&path, &found).is_err());
         drop(guard);
-        assert_eq!((holder(&path), is_beginning(&path)), (None, true));
+        assert_eq!((holder(&path), has_lock_file(&path)), (None, true));
     }
 
     #[test]

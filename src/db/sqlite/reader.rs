@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 
-use super::connect::{self, Found};
+use super::connect::{self, FileKind};
 use super::errors::engine_error;
 use super::lock;
 use crate::db::database::{LockHolder, ReadDatabase, Value};
@@ -22,10 +22,10 @@ pub struct SqliteReader {
 impl SqliteReader {
     /// Opens the file at `path`.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = match connect::look(path)? {
-            Found::Database => connect::open_for_read(path)?,
-            Found::Empty if !lock::is_beginning(path) => return Err(connect::empty_file(path)),
-            Found::Nothing | Found::Empty => connect::open_temporary()?,
+        let connection = match connect::inspect(path)? {
+            FileKind::Database => connect::open_for_read(path)?,
+            FileKind::Empty if !lock::has_lock_file(path) => return Err(connect::empty_file(path)),
+            FileKind::Nothing | FileKind::Empty => connect::open_temporary()?,
         };
         Ok(Self { connection, path: path.to_path_buf() })
     }

@@ -34,13 +34,13 @@ pub struct Examined {
 impl Examined {
     /// Files that an application carries, as for [`Migrations::from_texts`].
     pub fn of_texts<'a>(dialect: Dialect, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut reading = Reading::new(dialect);
-        files.into_iter().for_each(|(name, text)| reading.add(Path::new(name), name, text.as_bytes()));
-        reading.finish()
+        let mut collector = MigrationCollector::new(dialect);
+        files.into_iter().for_each(|(name, text)| collector.add(Path::new(name), name, text.as_bytes()));
+        collector.finish()
     }
 
     /// The migrations, if all of them can be read.
-    pub fn whole(self) -> Result<Migrations, ScriptError> {
+    pub fn into_migrations(self) -> Result<Migrations, ScriptError> {
         match self.faults.into_iter().next() {
             Some(fault) => Err(fault),
             None => Ok(self.migrations),
@@ -62,7 +62,7 @@ impl Migrations {
         dialect: Dialect,
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ScriptError> {
-        Examined::of_texts(dialect, files).whole()
+        Examined::of_texts(dialect, files).into_migrations()
     }
 
     /// Whose SQL they are written in.
@@ -112,13 +112,13 @@ impl<'a> IntoIterator for &'a Migrations {
 }
 
 /// Migrations whose files are given one after the other.
-pub(super) struct Reading {
+pub(super) struct MigrationCollector {
     dialect: Dialect,
     files: BTreeMap<Version, Files>,
     faults: Vec<ScriptError>,
 }
 
-impl Reading {
+impl MigrationCollector {
     pub fn new(dialect: Dialect) -> Self {
         Self { dialect, files: BTreeMap::new(), faults: Vec::new() }
     }

@@ -58,17 +58,17 @@ pub type FaultAt = (ScriptFault, u64, usize);
 
 /// Cuts a text into sections. If `is_whole`, it is one section by its file's name, and a marker is an error.
 pub fn sections(dialect: Dialect, text: &str, is_whole: bool) -> Result<Sections, FaultAt> {
-    let mut cutter = Cutter::new(dialect, text, is_whole);
+    let mut parser = SectionParser::new(dialect, text, is_whole);
     for token in Lexer::new(dialect, text) {
-        let line = cutter.line;
-        cutter.token(token).map_err(|fault| (fault, line, token.start))?;
-        cutter.line += line_ends(&text[token.start..token.end]);
+        let line = parser.line;
+        parser.token(token).map_err(|fault| (fault, line, token.start))?;
+        parser.line += line_ends(&text[token.start..token.end]);
     }
-    let line = cutter.line;
-    cutter.finish().map_err(|fault| (fault, line, text.len()))
+    let line = parser.line;
+    parser.finish().map_err(|fault| (fault, line, text.len()))
 }
 
-struct Cutter<'a> {
+struct SectionParser<'a> {
     text: &'a str,
     is_whole: bool,
     boundary: Boundary,
@@ -85,7 +85,7 @@ struct Cutter<'a> {
     is_in_statement_markers: bool,
 }
 
-impl<'a> Cutter<'a> {
+impl<'a> SectionParser<'a> {
     fn new(dialect: Dialect, text: &'a str, is_whole: bool) -> Self {
         Self {
             text,

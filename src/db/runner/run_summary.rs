@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::db::backup::Backup;
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::script::{Migration, Section, shown_statement};
+use crate::db::script::{Migration, Section, statement_preview};
 
 /// What a run did. The counts and `details` are those of the runner that the guide describes (docs/source-sql.md,
 /// "Result of a run").
 #[derive(Debug, Clone, Serialize)]
-pub struct RunEnd {
+pub struct RunSummary {
     /// Migrations that were applied, or taken back.
     pub applied: u64,
     /// Migrations that were applied before.
@@ -122,7 +122,7 @@ impl Failure {
             line: statement.map(|(line, text)| line + offset_lines(text)),
             statement: at.index.map(|index| index as u64 + 1),
             statements: at.section.len() as u64,
-            text: statement.map(|(_, text)| shown_statement(at.dialect, text)),
+            text: statement.map(|(_, text)| statement_preview(at.dialect, text)),
             code: error.code.clone(),
             error: error.message.clone(),
             kept,

@@ -9,7 +9,7 @@ const CHARS_MAX: usize = 80;
 
 /// How a statement begins, on one line. A literal behind the word PASSWORD is hidden, and passwords in connection strings
 /// are.
-pub fn shown_statement(dialect: Dialect, statement: &str) -> String {
+pub fn statement_preview(dialect: Dialect, statement: &str) -> String {
     let mut shown = String::new();
     let mut is_secret = false;
     for token in Lexer::new(dialect, statement) {
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn statements_are_short_and_without_passwords() {
-        let shown = |text| shown_statement(Dialect::Postgres, text);
+        let shown = |text| statement_preview(Dialect::Postgres, text);
         assert_eq!(shown("SELECT\n  1 -- one\n;"), "SELECT 1 ;");
         assert_eq!(shown("ALTER ROLE me PASSWORD 'secret';"), "ALTER ROLE me PASSWORD '***';");
         let subscription = "CREATE SUBSCRIPTION s CONNECTION 'host=h password=secret' PUBLICATION p;";
