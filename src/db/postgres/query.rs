@@ -1,4 +1,4 @@
-//! Queries of haul's own, which readers, writers and locks share.
+//! haul's own queries, which reader, writer and lock share.
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
@@ -7,7 +7,8 @@ use super::errors::engine_error;
 use crate::db::database::Value;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 
-/// The schema that new tables go to, which is where haul's own are. A migration may change the search path; they stay.
+/// Returns the schema in which new tables are created. haul's own tables stay in it even if a migration changes the
+/// search path.
 pub(super) fn current_schema(client: &mut Client) -> Result<String, EngineError> {
     let rows = query(client, "SELECT pg_catalog.current_schema()::text", &[])?;
     let schema = rows.into_iter().flatten().next().and_then(Value::into_optional_text);

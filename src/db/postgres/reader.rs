@@ -1,4 +1,4 @@
-//! A database of PostgreSQL that is only looked at.
+//! A PostgreSQL database that is only read.
 
 use postgres::Client;
 
@@ -18,7 +18,7 @@ pub struct PostgresReader {
 }
 
 impl PostgresReader {
-    /// Connects.
+    /// Connects to the database.
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut client = address.connect_read_only()?;
         let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;

@@ -1,7 +1,7 @@
-//! A section with batches: what stands before the first one in one transaction, then each page in one.
+//! Runs a section with batches: the statements before the first batch in one transaction, then each page in one.
 //!
-//! Each of these transactions also moves the cursor, so a process that dies between two of them, or in one, leaves nothing
-//! unknown: the next run goes on behind the cursor.
+//! Each of these transactions also moves the cursor. A process that dies between or inside them therefore leaves
+//! nothing unknown: the next run continues after the cursor.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::db::state::{Cursor, LogEntry, Outcome};
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase, RateLimit};
 
-/// How far a section has come in this attempt.
+/// The progress of a section in this attempt.
 struct Progress {
     cursor: Cursor,
     /// True once something is committed that the next run builds on.
@@ -24,7 +24,7 @@ struct Progress {
     done: PagesDone,
 }
 
-/// Where a section stopped, and why. `index` is that of a statement.
+/// The error at which a section stopped. `index` is that of a statement.
 struct SectionError {
     index: Option<usize>,
     error: EngineError,
@@ -36,16 +36,16 @@ impl From<EngineError> for SectionError {
     }
 }
 
-/// How much of each batch is run.
+/// How much of each batch runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     All,
-    /// Where nothing stays, one page shows as much as all of them.
+    /// For a rehearsal: nothing is kept, and one page shows as much as all of them.
     FirstPage,
 }
 
 impl Runner {
-    /// Runs a section with batches, from where an earlier attempt has left it.
+    /// Runs a section with batches, starting where an earlier attempt stopped.
     pub(super) fn run_in_batches(
         &mut self,
         task: Task<'_>,
@@ -76,7 +76,7 @@ impl Runner {
         })
     }
 
-    /// False if it was asked to stop before the end.
+    /// Returns false if it was asked to stop before the end.
     fn run_batches(
         &mut self,
         task: Task<'_>,
@@ -128,7 +128,7 @@ impl Runner {
         }
     }
 
-    /// One page: its keys, the statements and the cursor in one transaction. `None` if no keys are left.
+    /// Runs one page: its keys, the statements and the cursor in one transaction. Returns `None` if no keys are left.
     fn run_page(
         &mut self,
         task: Task<'_>,
@@ -159,7 +159,7 @@ impl Runner {
         Ok(page)
     }
 
-    /// The statements before the first batch.
+    /// Runs the statements before the first batch.
     fn run_before_batches(&mut self, task: Task<'_>, progress: &mut Progress) -> Result<(), SectionError> {
         let end = task.section.batches().first().map_or(task.section.len(), |batch| batch.statements.start);
         if end > 0 {
@@ -173,7 +173,7 @@ impl Runner {
         Ok(())
     }
 
-    /// A transaction within limits, rolled back if it does not come about.
+    /// Runs a transaction within limits, and rolls it back if anything fails.
     fn in_limited_transaction<T>(
         &mut self,
         task: Task<'_>,
@@ -191,7 +191,7 @@ impl Runner {
             Ok(value)
         });
         result.map_err(|stop| {
-            // A lost connection is rolled back by the server.
+            // The server rolls back after a lost connection, so an error of this call changes nothing.
             let _ = self.database.rollback();
             SectionError { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
         })
@@ -202,7 +202,7 @@ impl Runner {
         self.database.run(statement).map_err(|error| SectionError { index: Some(index), error })
     }
 
-    /// The last step of each transaction.
+    /// Stores the cursor, as the last step of each transaction.
     fn keep_cursor(&mut self, task: Task<'_>, cursor: &Cursor) -> Result<(), SectionError> {
         self.database.check_before_commit()?;
         Ok(self.try_state(|state| state.set_cursor(&task.migration.version, task.direction, cursor))?)
@@ -216,11 +216,11 @@ impl Runner {
         })?)
     }
 
-    /// Says in the log that the attempt was asked to stop.
+    /// Logs that the attempt was asked to stop.
     fn stop_between_pages(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> TaskResult {
         let reason = format!("stopped on request after {} rows; the next run goes on there", progress.cursor.rows);
         let entry = LogEntry { error: Some(reason), ..task.row(attempt, Outcome::Stopped) };
-        // The cursor is what the next run goes by.
+        // The log is for people. The next run uses the cursor, so a failed write here loses nothing.
         let _ = self.try_state(|state| state.append(&entry));
         task.stopped(attempt).with_pages(progress.done)
     }
@@ -236,7 +236,7 @@ impl Runner {
         let failure = Failure::new(&task.place(self.database.dialect(), stop.index), &stop.error, kept);
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
         let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
-        // A lost connection leaves "started" in the log; the cursor is what the next run goes by.
+        // A lost connection leaves "started" in the log. The next run uses the cursor.
         let _ = self.try_state(|state| state.append(&entry));
         task.failed(attempt, failure).with_pages(progress.done)
     }
@@ -254,7 +254,7 @@ impl PagesDone {
     }
 }
 
-/// The cursor to go on with.
+/// Returns the cursor to continue with.
 fn resume_at(task: Task<'_>, earlier: Option<&Cursor>) -> Result<Cursor, Error> {
     let Some(earlier) = earlier else {
         let checksum = task.section.digest_through_batch(0);

@@ -1,4 +1,4 @@
-//! What changes the ledger without running a migration: baseline, repair, resolve. Each leaves rows in the log.
+//! Changes the ledger without running a migration: baseline, repair, resolve. Each leaves rows in the log.
 
 use serde::Serialize;
 
@@ -10,30 +10,31 @@ use crate::db::version::Version;
 use crate::migration::{Error, now_text};
 use crate::pipeline::Control;
 
-/// A row of the ledger that was given another checksum.
+/// A row of the ledger whose checksum was replaced.
 #[derive(Debug, Clone, Serialize)]
 pub struct Repaired {
-    /// The migration's label.
+    /// The label of the migration.
     pub name: String,
-    /// The checksum before.
+    /// The old checksum.
     pub from: String,
-    /// The checksum now.
+    /// The new checksum.
     pub to: String,
 }
 
-/// How a section without a transaction stands, by the word of an operator.
+/// The state of a section that ran without a transaction, as an operator has found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
-    /// All of it is done.
+    /// The whole section took effect.
     Done,
-    /// Nothing of it is.
+    /// Nothing of it took effect.
     NotBegun,
-    /// The next run goes on with this statement, counted from 1.
+    /// The next run continues with this statement, counted from 1.
     FromStatement(u64),
 }
 
 impl Runner {
-    /// Declares every migration up to `version` applied, without running it. Returns the labels of those that were not.
+    /// Marks every migration up to `version` as applied without running it. Returns the labels of those that were not
+    /// applied.
     pub fn baseline(&mut self, version: &Version, control: &Control<'_>) -> Result<Vec<String>, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
@@ -57,7 +58,7 @@ impl Runner {
         })
     }
 
-    /// Gives the rows of the ledger whose files were changed the checksums that the files have now.
+    /// Replaces the checksums in the ledger by those of the changed files.
     pub fn repair(&mut self, control: &Control<'_>) -> Result<Vec<Repaired>, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
@@ -84,7 +85,8 @@ impl Runner {
         })
     }
 
-    /// Says how a section without a transaction stands that failed or did not end.
+    /// Records the state of a section that failed or did not end, as the operator has found it. Returns the label of
+    /// the migration.
     pub fn resolve(&mut self, version: &Version, how: Resolution, control: &Control<'_>) -> Result<String, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
@@ -127,7 +129,7 @@ impl Runner {
     }
 }
 
-/// Which section of a version stands half done.
+/// Returns the section of a version that was left unfinished.
 fn unresolved_section(version: &Version, plan: &Plan) -> Result<Direction, Error> {
     let both = [Direction::Up, Direction::Down];
     if let Some(direction) = both.into_iter().find(|direction| plan.cursor(version, *direction).is_some()) {

@@ -1,4 +1,4 @@
-//! Applies what is pending, lowest version first, and stops at the first failure.
+//! Applies the pending migrations, lowest version first, and stops at the first failure.
 
 use std::sync::Arc;
 
@@ -13,17 +13,18 @@ use crate::db::version::Version;
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
 
-/// What is to be applied.
+/// What to apply.
 #[derive(Debug, Clone, Default)]
 pub struct MigrateRequest {
-    /// The highest version; `None` is all.
+    /// The highest version; `None` for all.
     pub to: Option<Version>,
-    /// True if versions below the highest applied one are applied too.
+    /// True to apply versions below the highest applied one too.
     pub allow_out_of_order: bool,
 }
 
 impl MigrateRequest {
-    /// The plan's share of this request, once it fits: versions that exist, in order, with nothing changed or missing.
+    /// Checks that the plan allows this request: the version exists, no applied file was changed or is missing, and the
+    /// order is kept.
     pub fn check(&self, plan: &Plan, migrations: &Migrations) -> Result<(), Error> {
         if let Some(to) = self.to.as_ref().filter(|to| migrations.get(to).is_none()) {
             return Err(Error::Usage {
@@ -35,14 +36,14 @@ impl MigrateRequest {
         if self.allow_out_of_order { Ok(()) } else { plan.require_order(self.to.as_ref()) }
     }
 
-    /// True if this version is asked for.
+    /// Returns true if the request includes this version.
     pub fn takes(&self, version: &Version) -> bool {
         self.to.as_ref().is_none_or(|to| version <= to)
     }
 }
 
 impl Runner {
-    /// Applies what is pending. A migration that fails is no error of this call: it is in the end of the run.
+    /// Applies the pending migrations. A migration that fails is not an error of this call; the summary reports it.
     pub fn migrate(&mut self, request: &MigrateRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
@@ -124,7 +125,7 @@ impl RunSummary {
         }
     }
 
-    /// Counts a migration; false if the run ends with it.
+    /// Counts a migration. Returns false if the run ends with it.
     pub(super) fn add(&mut self, end: TaskResult, control: &Control<'_>) -> bool {
         match end {
             TaskResult::Done(detail) => {
@@ -148,7 +149,7 @@ impl RunSummary {
     }
 }
 
-/// Says of an attempt that did not end that this is another one.
+/// Reports that an earlier attempt did not end and that this is another one.
 fn note_earlier(migration: &Migration, plan: &Plan, control: &Control<'_>) {
     let row = plan.newest.get(migration.version.digits());
     if row.and_then(|row| row.known_outcome()) == Some(Outcome::Started) {

@@ -1,10 +1,10 @@
-//! Runs migrations: one life for each, whatever the engine (docs/source-sql.md, "Order of one migration").
+//! Runs migrations in one order, whatever the engine (docs/source-sql.md, "Order of one migration").
 //!
-//! take the lock → compare all checksums → write "started" to the log → `BEGIN` → run the section → write the row of the
-//! ledger and the outcome → `COMMIT`. What a process was killed in is rolled back by the engine; the next run finds
-//! "started" without an outcome, says so, and tries again. A section without a transaction is run statement by statement,
-//! and the log knows which one was reached. A section with batches is run page by page, each in a transaction that also moves
-//! a cursor.
+//! take the lock → compare all checksums → write "started" to the log → `BEGIN` → run the section → write the ledger
+//! row and the outcome → `COMMIT`. If the process is killed, the engine rolls the transaction back; the next run finds
+//! "started" without an outcome, reports it, and tries again. A section without a transaction runs statement by
+//! statement, and the log records each one before it runs. A section with batches runs page by page, each in a
+//! transaction that also moves a cursor.
 
 mod backup;
 mod batched;
@@ -43,29 +43,29 @@ use super::state::{LogEntry, StateReader, StateWriter, Tables};
 use crate::migration::{Error, owner_text};
 use crate::pipeline::{Control, Event, StopToken};
 
-/// The time limit of a migration that sets none.
+/// The default time limit of a migration.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How migrations are run.
+/// Options of a runner.
 #[derive(Debug, Clone)]
 pub struct RunnerOptions {
-    /// Where the state is kept.
+    /// The tables that hold the state.
     pub tables: Tables,
-    /// The time limit of a section that sets none; `None` is none.
+    /// The time limit of a section that sets none; `None` is no limit.
     pub timeout: Option<Duration>,
     /// How long to wait for another run to end.
     pub lock_wait: Duration,
-    /// The most keys of batches a second; `None` is no limit.
+    /// The maximum number of batch keys per second; `None` is no limit.
     pub rows_per_second: Option<NonZeroU32>,
-    /// When a backup is made before a run.
+    /// When to make a backup before a run.
     pub backup: BackupPolicy,
-    /// Who runs them, for the lock and the log.
+    /// The name of this run in the lock and in the log.
     pub owner: String,
 }
 
 impl Default for RunnerOptions {
-    /// 30 s for a migration, no wait for another run, no backup, and this process as the owner.
+    /// Returns 30 s for a migration, no wait for another run, no backup, and this process as the owner.
     fn default() -> Self {
         Self {
             tables: Tables::default(),
@@ -78,7 +78,7 @@ impl Default for RunnerOptions {
     }
 }
 
-/// Migrations and the database that they are run on.
+/// Runs migrations on a database.
 ///
 /// ```
 /// use haul::db::runner::MigrateRequest;
@@ -103,12 +103,12 @@ pub struct Runner {
     database: Box<dyn Database>,
     migrations: Arc<Migrations>,
     options: RunnerOptions,
-    /// That of the call under way.
+    /// The stop token of the current call.
     stop: StopToken,
 }
 
 impl Runner {
-    /// A runner; migrations in another SQL than the database's are an error.
+    /// Creates a runner. It is an error if the migrations are in another SQL dialect than the database.
     pub fn new(database: Box<dyn Database>, migrations: Migrations, options: RunnerOptions) -> Result<Self, Error> {
         if database.dialect() != migrations.dialect() {
             return Err(Error::Usage {
@@ -123,13 +123,13 @@ impl Runner {
         Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
     }
 
-    /// How the migrations stand to the database. Reads only.
+    /// Compares the migrations with the ledger. Only reads.
     pub fn plan(&mut self) -> Result<Plan, Error> {
         let plan = Plan::make(&mut *self.database, &self.options.tables, &self.migrations);
         plan.map_err(|error| self.error(error))
     }
 
-    /// Does something while no other run does.
+    /// Does `work` while no other run works on the database.
     fn locked<T>(
         &mut self,
         control: &Control<'_>,
@@ -139,13 +139,12 @@ impl Runner {
         self.take_lock(control.stop)?;
         let result = self.state(|state| state.create()).and_then(|()| work(self));
         self.keep_schema(control);
-        // A lock that cannot be given back is gone with its session.
+        // A lock that cannot be released ends with its session.
         let _ = self.database.unlock();
         result
     }
 
-    /// Keeps the schema as it is now, if migrations were run since it was last kept. It is not worth failing for: what
-    /// holds the schema against an older one says so.
+    /// Stores the current schema if migrations ran since it was last stored.
     fn keep_schema(&mut self, control: &Control<'_>) {
         let mut keep = || {
             let mut reader = StateReader::new(&mut *self.database, &self.options.tables);
@@ -157,6 +156,7 @@ impl Runner {
             self.try_state(|state| state.create_schemas())?;
             self.state_transaction(|state| state.keep_schema(log_id, &schema))
         };
+        // The migrations are applied by now, and a missing schema only weakens `drift`, which reports it.
         if let Err(error) = keep() {
             let text = format!("the schema after this run was not kept: {error}");
             control.observer.observe(&Event::Note { text });
@@ -177,8 +177,8 @@ impl Runner {
         }
     }
 
-    /// An error unless the lock is still held: a script can give it back, and a server can end the session. What runs in
-    /// one transaction proves it before its commit.
+    /// Fails unless the lock is still held: a script can release it, and a server can end the session. A section in one
+    /// transaction is checked before its commit instead.
     fn require_lock(&mut self, task: Task<'_>) -> Result<(), Error> {
         if task.is_one_transaction() {
             return Ok(());
@@ -216,7 +216,7 @@ impl Runner {
         let result = self.try_state(work);
         let result = result.and_then(|value| self.database.commit().map(|()| value));
         if result.is_err() {
-            // What fails here is the connection, and the engine rolls back by itself.
+            // The connection failed, so the engine rolls back by itself.
             let _ = self.database.rollback();
         }
         result

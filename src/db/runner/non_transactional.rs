@@ -1,8 +1,8 @@
-//! A section without a transaction: one statement at a time, and the log knows which one was reached.
+//! Runs a section without a transaction: one statement at a time, each recorded in the log before it runs.
 //!
-//! Before each statement the log gets a row "running" with its number, which also says that those before it are done. An
-//! error of the engine leaves "failed" with the statement that the next run goes on with. A process that dies leaves
-//! "running": nobody knows whether that statement took effect, and an operator has to say.
+//! Before each statement the log gets a row "running" with its number, which also says that those before it are done.
+//! An error of the engine leaves "failed" with the statement at which the next run continues. A process that dies
+//! leaves "running": whether that statement took effect is unknown, so an operator must decide.
 
 use super::Runner;
 use super::run_summary::{Failure, Kept};
@@ -14,24 +14,25 @@ use crate::db::state::{LogEntry, LogRow, Outcome};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
-/// How far a section got.
+/// The progress of a section.
 struct Progress {
-    /// The statement that runs.
+    /// The current statement.
     index: usize,
-    /// The statement that opened the section's own transaction, if one is open. All from there on comes or goes together.
+    /// The statement that opened the section's own transaction, if one is open. Everything from there on is committed
+    /// or rolled back together.
     opened_at: Option<usize>,
     digest: StatementsDigest,
 }
 
 impl Progress {
-    /// The statement to go on with if this one fails.
+    /// Returns the statement to continue with if this one fails.
     fn resume_at(&self) -> usize {
         self.opened_at.unwrap_or(self.index)
     }
 }
 
 impl Runner {
-    /// Runs a section statement by statement, from where an earlier attempt has left it according to `earlier`.
+    /// Runs a section statement by statement, starting where the earlier attempt `earlier` stopped.
     pub(super) fn run_without_transaction(
         &mut self,
         task: Task<'_>,
@@ -64,8 +65,8 @@ impl Runner {
         }
     }
 
-    /// False if it was asked to stop before the end. A statement is not cancelled for that: what takes effect bit by bit,
-    /// such as an index that is built concurrently, would be left in the middle.
+    /// Returns false if it was asked to stop before the end. The request does not cancel a running statement: one that
+    /// takes effect step by step, such as the concurrent build of an index, would be left half done.
     fn run_statements(
         &mut self,
         task: Task<'_>,
@@ -93,7 +94,7 @@ impl Runner {
         Ok(true)
     }
 
-    /// Says in the log where the next run goes on.
+    /// Logs the statement at which the next run continues.
     fn stop_before_statement(
         &mut self,
         task: Task<'_>,
@@ -130,19 +131,20 @@ impl Runner {
         let index = Some(progress.index).filter(|index| *index < task.section.len());
         let failure = Failure::new(&task.place(self.database.dialect(), index), error, kept);
         let entry = LogEntry { error: Some(failure.what()), ..failure_row(task, attempt, progress) };
-        // A lost connection leaves "running" in the log, which is what is known.
+        // A lost connection leaves "running" in the log, which is all that is known.
         let _ = self.database.rollback().and_then(|()| self.try_state(|state| state.append(&entry)));
         task.failed(attempt, failure)
     }
 }
 
-/// A row that says which statement is reached, and which ones are done.
+/// Returns a log row with the statement that was reached; those before it are done.
 fn progress_row(task: Task<'_>, attempt: &Attempt, progress: &Progress, outcome: Outcome) -> LogEntry {
     let statement = i64::try_from(progress.index + 1).ok();
     LogEntry { statement, checksum: Some(progress.digest.text()), ..task.row(attempt, outcome) }
 }
 
-/// The same for a statement that failed: an open transaction of the section takes its statements along.
+/// Returns the log row of a failed statement. If the section has opened a transaction, the row names its first
+/// statement, because all of it was rolled back.
 fn failure_row(task: Task<'_>, attempt: &Attempt, progress: &Progress) -> LogEntry {
     let index = progress.resume_at();
     LogEntry {
@@ -152,7 +154,7 @@ fn failure_row(task: Task<'_>, attempt: &Attempt, progress: &Progress) -> LogEnt
     }
 }
 
-/// The statement that a section goes on with.
+/// Returns the statement to continue with.
 fn resume_at(task: Task<'_>, earlier: Option<&LogRow>) -> Result<usize, Error> {
     let direction = if task.direction == Direction::Up { "up" } else { "down" };
     let Some(row) = earlier.filter(|row| row.direction == direction) else { return Ok(0) };

@@ -1,4 +1,4 @@
-//! A run on something that keeps nothing of it.
+//! Runs migrations on a database that keeps nothing of them.
 
 use super::Runner;
 use super::batched::Extent;
@@ -9,19 +9,20 @@ use crate::db::script::Direction;
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
 
-/// How a rehearsal ended.
+/// The result of a rehearsal.
 #[derive(Debug, Clone)]
 pub struct RehearsalSummary {
     /// What succeeded and what failed.
     pub end: RunSummary,
-    /// Labels of migrations that were left out: what runs without a transaction cannot be taken back.
+    /// Labels of the migrations that were left out: a section without a transaction cannot be rolled back.
     pub not_exercised: Vec<String>,
-    /// Labels of migrations of whose batches only the first page was run.
+    /// Labels of the migrations whose batches ran for one page only.
     pub first_pages_only: Vec<String>,
 }
 
 impl Runner {
-    /// Runs what is pending on a database of [`Target::rehearse`](crate::db::Target::rehearse), where nothing of it stays.
+    /// Runs the pending migrations on a database of [`Target::rehearse`](crate::db::Target::rehearse), which keeps
+    /// nothing of them.
     pub fn rehearse(&mut self, request: &MigrateRequest, control: &Control<'_>) -> Result<RehearsalSummary, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();

@@ -1,4 +1,4 @@
-//! Takes migrations back, newest first, and stops at the first failure.
+//! Rolls migrations back, newest first, and stops at the first failure.
 
 use super::Runner;
 use super::batched::Extent;
@@ -11,26 +11,26 @@ use crate::db::version::Version;
 use crate::migration::{Error, now_text};
 use crate::pipeline::{Control, Expected, Phase};
 
-/// How far back.
+/// How far to roll back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollbackTo {
-    /// Afterwards this version is the newest applied one; 0 is none.
+    /// Until this version is the newest applied one; 0 for all.
     Version(Version),
-    /// So many, by order of application.
+    /// This many migrations, by order of application.
     Steps(u64),
 }
 
-/// What is to be taken back.
+/// What to roll back.
 #[derive(Debug, Clone)]
 pub struct RollbackRequest {
     /// How far.
     pub to: RollbackTo,
-    /// True if changed files do not matter, and a migration without a Down section is forgotten.
+    /// True to ignore changed files, and to only remove the ledger row of a migration without a Down section.
     pub force: bool,
 }
 
 impl RollbackRequest {
-    /// What it takes back, newest first; an error if it does not fit, before anything runs.
+    /// Returns the rows to roll back, newest first. Fails before anything runs if the plan does not allow it.
     pub fn select<'a>(&self, plan: &'a Plan, migrations: &Migrations) -> Result<Vec<&'a AppliedRow>, Error> {
         if !self.force {
             plan.require_unchanged()?;
@@ -62,7 +62,7 @@ fn position(plan: &Plan, version: &Version) -> Result<usize, Error> {
 }
 
 impl Runner {
-    /// Takes migrations back, each in its own transaction.
+    /// Rolls migrations back, each in its own transaction.
     pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let plan = runner.plan()?;
@@ -75,7 +75,7 @@ impl Runner {
         })
     }
 
-    /// Takes the newest migration back and applies it again. Nothing applied is nothing to do.
+    /// Rolls the newest migration back and applies it again. Does nothing if no migration is applied.
     pub fn redo(&mut self, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
@@ -130,7 +130,7 @@ impl Runner {
         self.run_in_transaction(task, None, None).map(|(end, _)| end)
     }
 
-    /// Removes the row of a migration that nothing takes back.
+    /// Removes the ledger row of a migration without a Down section.
     fn forget(&mut self, row: &AppliedRow) -> Result<TaskResult, Error> {
         let now = now_text();
         let entry = LogEntry {

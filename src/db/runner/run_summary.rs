@@ -1,4 +1,4 @@
-//! How a run ended.
+//! The result of a run.
 
 use std::path::Path;
 
@@ -9,99 +9,101 @@ use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{Migration, Section, statement_preview};
 
-/// What a run did. The counts and `details` are those of the runner that the guide describes (docs/source-sql.md,
+/// The result of a run. The counts and `details` are those of the runner that the guide describes (docs/source-sql.md,
 /// "Result of a run").
 #[derive(Debug, Clone, Serialize)]
 pub struct RunSummary {
-    /// Migrations that were applied, or taken back.
+    /// The number of migrations that were applied or rolled back.
     pub applied: u64,
-    /// Migrations that were applied before.
+    /// The number of migrations that were already applied.
     pub skipped: u64,
-    /// Migrations that failed: one at most.
+    /// The number of migrations that failed: 0 or 1.
     pub failed: u64,
-    /// Labels of those that are still pending; of a rollback, of those that were to be taken back and are not.
+    /// The labels of the pending migrations; after a rollback, of those that were not rolled back.
     pub pending: Vec<String>,
-    /// What was done to each.
+    /// The result of each migration.
     pub details: Vec<Detail>,
-    /// Why the run ended early.
+    /// The failure that ended the run.
     pub failure: Option<Failure>,
-    /// True if it was asked to stop.
+    /// True if the run was asked to stop.
     pub stopped: bool,
-    /// The backup that was made before.
+    /// The backup that was made before the run.
     pub backup: Option<Backup>,
 }
 
-/// What was done to one migration.
+/// The result of one migration.
 #[derive(Debug, Clone, Serialize)]
 pub struct Detail {
-    /// Its label.
+    /// The label.
     pub name: String,
     /// `applied`, `reverted`, `forgotten`, `stopped` or `failed`.
     pub status: &'static str,
-    /// How long it took.
+    /// The duration.
     #[serde(rename = "durationMs")]
     pub duration_ms: u64,
-    /// What the pages of its batches came to in this run.
+    /// The pages of its batches that this run committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<PagesDone>,
-    /// What went wrong.
+    /// The error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Pages of batches that were committed.
+/// The committed pages of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct PagesDone {
-    /// Keys in them.
+    /// The number of keys in them.
     pub rows: u64,
-    /// How many.
+    /// The number of pages.
     pub pages: u64,
-    /// The longest transaction among them, from its first statement to its commit: how long a row was locked at most.
+    /// The duration of the longest transaction, from its first statement to its commit: the longest time for which a
+    /// row was locked.
     pub longest_page_us: u64,
 }
 
-/// A statement that failed.
+/// A migration that failed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
-    /// The migration's label.
+    /// The label of the migration.
     pub name: String,
     /// The file.
     pub file: String,
-    /// The statement's line; `None` if no statement is to blame.
+    /// The line of the statement; `None` if no single statement caused the failure.
     pub line: Option<u64>,
-    /// The statement, counted from 1.
+    /// The number of the statement, counted from 1.
     pub statement: Option<u64>,
-    /// How many statements the section has.
+    /// The number of statements in the section.
     pub statements: u64,
-    /// How the statement begins.
+    /// The beginning of the statement.
     pub text: Option<String>,
-    /// SQLSTATE, or SQLite's result code.
+    /// The SQLSTATE, or the result code of SQLite.
     pub code: Option<String>,
-    /// What the engine says.
+    /// The message of the engine.
     pub error: String,
-    /// What is left of the section.
+    /// What the database keeps of the section.
     pub kept: Kept,
-    /// What to do.
+    /// What to do next.
     pub next: String,
-    /// True if asking again may do.
+    /// True if the same command may succeed later.
     pub temporary: bool,
 }
 
-/// What is left of a section that failed.
+/// What the database keeps of a section that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kept {
-    /// Nothing: its transaction was rolled back.
+    /// Nothing: the transaction was rolled back.
     Nothing,
-    /// What comes before the statement, since the section runs without a transaction.
+    /// The statements before the one that failed, because the section runs without a transaction.
     StatementsBefore,
-    /// The pages of its batches that were committed, and what stands before the batches.
+    /// The committed pages of its batches, and the statements before the batches.
     PagesBefore,
-    /// It is not known: the connection was lost, or the section took the transaction away.
+    /// Unknown: the connection was lost, or the section ended the transaction itself.
     Unknown,
 }
 
-/// Where a section failed: at a statement, by its index, or outside of all.
+/// The place at which a section failed. `index` is that of a statement; without one the section failed outside of its
+/// statements.
 pub(super) struct FailedAt<'a> {
     pub dialect: Dialect,
     pub migration: &'a Migration,
@@ -131,7 +133,7 @@ impl Failure {
         }
     }
 
-    /// `002_x.sql:7: statement 3 of 5: no such table: t (SQLITE_ERROR)`, without the statement's text.
+    /// Returns `002_x.sql:7: statement 3 of 5: no such table: t (SQLITE_ERROR)`, without the text of the statement.
     pub fn what(&self) -> String {
         let mut text = self.file.clone();
         if let Some(line) = self.line {

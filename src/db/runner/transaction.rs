@@ -1,4 +1,4 @@
-//! A section in one transaction with its row of the ledger.
+//! Runs a section in one transaction together with its ledger row.
 
 use super::Runner;
 use super::run_summary::{Failure, Kept};
@@ -7,30 +7,30 @@ use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::state::{LogEntry, Outcome};
 use crate::migration::Error;
 
-/// A row "started" that is in the log already.
+/// A row "started" that is already in the log.
 pub(super) struct Started {
     pub id: i64,
     pub at: String,
 }
 
-/// Where a section stopped, and why.
+/// The error at which a section stopped.
 struct SectionError {
     index: Option<usize>,
     error: EngineError,
     is_in_commit: bool,
-    /// True if the limit was passed when nothing ran that could be cancelled.
+    /// True if the time limit passed while no statement ran that could be cancelled.
     is_late: bool,
 }
 
 impl SectionError {
-    /// At no statement.
+    /// Creates an error outside of the statements.
     fn outside(error: EngineError) -> Self {
         Self { index: None, error, is_in_commit: false, is_late: false }
     }
 }
 
 impl Runner {
-    /// Runs a section in a transaction. The row that begins the attempt at `next` is written along with it, so that a
+    /// Runs a section in a transaction. The log row that starts `next` is written in the same transaction, so that a
     /// series of migrations costs one commit each.
     pub(super) fn run_in_transaction(
         &mut self,
@@ -61,7 +61,7 @@ impl Runner {
         }
     }
 
-    /// Writes the row that begins an attempt.
+    /// Writes the log row that starts an attempt.
     pub(super) fn start(&mut self, task: Task<'_>) -> Result<Started, Error> {
         let entry = task.started();
         Ok(Started { id: self.append(&entry)?, at: entry.started_at })
@@ -98,7 +98,7 @@ impl Runner {
         Ok(next)
     }
 
-    /// Rolls back and writes down what happened, as far as the connection still lets it.
+    /// Rolls back and logs the failure, as far as the connection still allows it.
     fn roll_back_after_failure(&mut self, task: Task<'_>, attempt: &Attempt, stop: SectionError) -> TaskResult {
         let is_unknown = stop.error.kind == EngineErrorKind::TransactionLost
             || (stop.is_in_commit && stop.error.kind == EngineErrorKind::Disconnected);
@@ -106,12 +106,12 @@ impl Runner {
         let failure = Failure::new(&task.place(self.database.dialect(), stop.index), &stop.error, kept);
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
         let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
-        // A lost connection leaves "started" in the log, which the next run explains.
+        // A lost connection leaves "started" in the log, which the next run reports.
         let _ = self.database.rollback().and_then(|()| self.try_state(|state| state.append(&entry)));
         task.failed(attempt, failure)
     }
 
-    /// Rolls back on request.
+    /// Rolls back because the run was asked to stop.
     fn roll_back_on_request(
         &mut self,
         task: Task<'_>,
@@ -125,7 +125,7 @@ impl Runner {
         Ok(task.stopped(attempt))
     }
 
-    /// Ends an attempt that began and is not made: the run was asked to stop.
+    /// Ends a started attempt before its first statement, because the run was asked to stop.
     pub(super) fn cancel_started(&mut self, task: Task<'_>, started: Started) -> Result<(), Error> {
         let attempt = Attempt::new(started.id, started.at);
         let error = Some("stopped on request before its first statement".to_owned());

@@ -1,10 +1,10 @@
-//! One object of a schema, as the readers of both engines give it.
+//! An object of a schema, which the readers of both engines return.
 
 /// An object of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
-    /// `table public.users`
+    /// The kind and name: `table public.users`.
     pub title: String,
-    /// What makes it.
+    /// The SQL that creates it.
     pub sql: String,
 }

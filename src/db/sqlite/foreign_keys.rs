@@ -1,7 +1,7 @@
 //! Foreign keys of SQLite, checked at the end of a section.
 //!
-//! A section runs with enforcement off, as rebuilding a table needs it, and what it did is checked before it is committed.
-//! Rows that violated a key before are not its doing: only what became worse is an error.
+//! A section runs with enforcement off, because rebuilding a table needs that, and its effect is checked before the
+//! commit. Rows that violated a key before do not count: only additional violations are an error.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use rusqlite::Connection;
 
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 
-/// How many rows violate a key, by the table and the table that it refers to. `None` where a key cannot be checked, since
-/// what it refers to is not there.
+/// The number of rows that violate a key, by table and referenced table. `None` if a key cannot be checked because the
+/// table or column that it refers to does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations(Option<BTreeMap<(String, String), u64>>);
 
@@ -29,7 +29,7 @@ pub fn violations(connection: &Connection) -> Violations {
 }
 
 impl Violations {
-    /// An error if there are more of them than `before`.
+    /// Fails if there are more violations than `before`.
     pub fn compare(&self, before: &Self) -> Result<(), EngineError> {
         let (now, before) = match (&self.0, &before.0) {
             (Some(now), Some(before)) => (now, before),

@@ -1,4 +1,4 @@
-//! A database of SQLite that is only looked at.
+//! A SQLite database that is only read.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 
-/// A database that is open for reading only. One that does not exist yet reads as an empty one, and is not created.
+/// A database that is open for reading only. A database that does not exist yet reads as an empty one, and is not
+/// created.
 pub struct SqliteReader {
     connection: Connection,
     path: PathBuf,
@@ -30,7 +31,7 @@ impl SqliteReader {
         Ok(Self { connection, path: path.to_path_buf() })
     }
 
-    /// The connection, for a copy of what it reads.
+    /// Returns the connection, for a copy of the database.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }

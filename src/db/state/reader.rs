@@ -8,24 +8,24 @@ use crate::db::engine_error::{EngineError, EngineErrorKind};
 
 type Row = Vec<Value>;
 
-/// Looks at the state of a database.
+/// Reads the state that haul keeps in a database.
 pub struct StateReader<'a> {
     pub(super) database: &'a mut dyn ReadDatabase,
     pub(super) tables: &'a Tables,
 }
 
 impl<'a> StateReader<'a> {
-    /// The state that is kept in `tables`.
+    /// Reads the state in `tables`.
     pub fn new(database: &'a mut dyn ReadDatabase, tables: &'a Tables) -> Self {
         Self { database, tables }
     }
 
-    /// True if there is any.
+    /// Returns true if the tables exist.
     pub fn exists(&mut self) -> Result<bool, EngineError> {
         self.tables.exist(self.database)
     }
 
-    /// What is applied, in the order of application.
+    /// Returns the applied migrations, in the order of application.
     pub fn applied(&mut self) -> Result<Vec<AppliedRow>, EngineError> {
         if !self.exists()? {
             return Ok(Vec::new());
@@ -35,7 +35,7 @@ impl<'a> StateReader<'a> {
         rows.into_iter().map(applied_row).collect()
     }
 
-    /// The newest rows of the log, oldest first.
+    /// Returns the newest rows of the log, oldest first.
     pub fn log(&mut self, last: u32) -> Result<Vec<LogRow>, EngineError> {
         if !self.exists()? {
             return Ok(Vec::new());
@@ -48,12 +48,12 @@ impl<'a> StateReader<'a> {
         Ok(rows.into_iter().map(log_row).collect())
     }
 
-    /// How far batches have come that are not at their end.
+    /// Returns the cursors of batches that are not finished.
     pub fn cursors(&mut self) -> Result<Vec<CursorRow>, EngineError> {
         cursors::read(self.database, self.tables)
     }
 
-    /// The newest row of the log about each version.
+    /// Returns the newest log row about each version.
     pub fn newest(&mut self) -> Result<Vec<LogRow>, EngineError> {
         if !self.exists()? {
             return Ok(Vec::new());

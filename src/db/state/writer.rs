@@ -6,7 +6,7 @@ use crate::db::database::{Database, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::version::Version;
 
-/// Changes the state of a database.
+/// Changes the state that haul keeps in a database.
 pub struct StateWriter<'a> {
     pub(super) database: &'a mut dyn Database,
     pub(super) tables: &'a Tables,
@@ -14,12 +14,12 @@ pub struct StateWriter<'a> {
 }
 
 impl<'a> StateWriter<'a> {
-    /// In the name of `owner`.
+    /// Changes the state in `tables` in the name of `owner`.
     pub fn new(database: &'a mut dyn Database, tables: &'a Tables, owner: &'a str) -> Self {
         Self { database, tables, owner }
     }
 
-    /// Creates the tables, unless they are there.
+    /// Creates ledger and log if they do not exist.
     pub fn create(&mut self) -> Result<(), EngineError> {
         if self.tables.exist(self.database)? {
             return Ok(());
@@ -27,7 +27,7 @@ impl<'a> StateWriter<'a> {
         self.tables.create(self.database)
     }
 
-    /// Adds a row to the ledger, behind all others.
+    /// Appends a row to the ledger.
     pub fn insert_applied(&mut self, row: &AppliedRow) -> Result<(), EngineError> {
         let sql = self.tables.insert_into_ledger(self.database);
         let values = [
@@ -50,7 +50,7 @@ impl<'a> StateWriter<'a> {
         self.number(&sql, &[version.digits().into()]).map(drop)
     }
 
-    /// Gives a row of the ledger another name and checksum.
+    /// Replaces name and checksum in a row of the ledger.
     pub fn set_checksum(&mut self, version: &Version, name: &str, checksum: &str) -> Result<(), EngineError> {
         let ledger = self.database.table_reference(self.tables.ledger());
         let [one, two, three] = [1, 2, 3].map(|number| mark(self.database.dialect(), number));
@@ -59,7 +59,7 @@ impl<'a> StateWriter<'a> {
         self.number(&sql, &[name.into(), checksum.into(), version.digits().into()]).map(drop)
     }
 
-    /// Adds a row to the log and returns its number.
+    /// Appends a row to the log and returns its id.
     pub fn append(&mut self, entry: &LogEntry) -> Result<i64, EngineError> {
         let sql = self.tables.insert_into_log(self.database);
         let values = [
@@ -80,7 +80,7 @@ impl<'a> StateWriter<'a> {
         self.number(&sql, &values)
     }
 
-    /// The number that a statement returns; that it returns none is an error: the state is not what it was.
+    /// Returns the number that a statement returns. Without one, a row that haul relied on is gone, which is an error.
     fn number(&mut self, sql: &str, values: &[Value]) -> Result<i64, EngineError> {
         let rows = self.database.query(sql, values)?;
         let number = rows.first().and_then(|row| row.first()).and_then(Value::integer);
