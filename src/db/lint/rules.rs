@@ -1,4 +1,4 @@
-//! The rules: each a name, how much it matters, and the statements that it is about.
+//! The rules: name, severity, and a function that recognizes the statements.
 
 use super::clauses::{
     adds_constraint, changes_type, drops_column, has_default, is_computed, is_not_constant, is_serial, rewrites,
@@ -9,14 +9,14 @@ use super::statement::Words;
 use crate::db::dialect::Dialect;
 use crate::db::script::Direction;
 
-/// A statement, and what a rule has to know of the section around it.
+/// A statement, and what the rules need to know about its section.
 pub(super) struct Subject<'a> {
     pub dialect: Dialect,
     pub direction: Direction,
     pub words: &'a Words,
-    /// The parts of an `ALTER TABLE`.
+    /// The clauses of an `ALTER TABLE`.
     pub clauses: &'a [Words],
-    /// True if the section itself has made the table: it has no rows and no readers.
+    /// True if the section has created the table, so that it has no rows and no readers.
     pub is_own_table: bool,
     pub is_in_batch: bool,
     pub no_transaction: bool,
@@ -24,7 +24,7 @@ pub(super) struct Subject<'a> {
     pub is_alone: bool,
 }
 
-/// A rule about statements, and whether it finds something.
+/// A rule about statements, and the function that recognizes them.
 pub(super) struct StatementRule {
     pub rule: Rule,
     pub finds: fn(&Subject<'_>) -> bool,
@@ -39,12 +39,12 @@ impl Subject<'_> {
         self.direction == Direction::Up
     }
 
-    /// True if a part of an `ALTER TABLE` does this to a table that was there before.
+    /// Returns true if a clause of an `ALTER TABLE` on an older table fulfils `found`.
     fn has_clause(&self, found: impl Fn(&Words) -> bool) -> bool {
         !self.is_own_table && self.clauses.iter().any(found)
     }
 
-    /// True if a part of an `ALTER TABLE` adds a column of which this holds.
+    /// Returns true if a clause of an `ALTER TABLE` adds a column that fulfils `found`.
     fn adds_column(&self, found: impl Fn(&Words) -> bool) -> bool {
         self.has_clause(|clause| clause.at(0) == "ADD" && !adds_constraint(clause) && found(clause))
     }
@@ -56,11 +56,11 @@ const fn rule(name: &'static str, severity: LintSeverity, what: &'static str, ne
 
 use LintSeverity::{Error, Note, Warning};
 
-/// Nothing takes the migration back.
+/// The migration has no Down section.
 pub(super) const MISSING_DOWN: Rule =
     rule("missing-down", Warning, "nothing takes it back", "write a `-- Down` section, or plan to restore a backup");
 
-/// Counted versions that are not there.
+/// Counted versions are missing.
 pub(super) const VERSION_GAP: Rule = rule(
     "version-gap",
     Note,

@@ -1,4 +1,4 @@
-//! What is refused of a section before anything of it runs (docs/source-sql.md, "Statements" and "Engine rules").
+//! Checks a section before any of it runs (docs/source-sql.md, "Statements" and "Engine rules").
 
 use super::classify::Keywords;
 use super::error::{ScriptError, ScriptFault};
@@ -6,8 +6,8 @@ use super::lexer::{Lexer, TokenKind};
 use super::section::Section;
 use crate::db::dialect::Dialect;
 
-/// Refuses commands of shells, data for the client, and in a section with a transaction whatever would end it or does not
-/// work in it.
+/// Refuses commands of shells and data for the client. In a section with a transaction, also refuses statements that
+/// would end the transaction or do not work in one.
 pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
     if let Some(fault) = limits_fault(section).filter(|_| !section.is_empty()) {
         return Err(section.error_at(0, fault));
@@ -19,7 +19,7 @@ pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
     Ok(())
 }
 
-/// Waiting for one lock may not use up the limit for the whole.
+/// Returns a fault if waiting for one lock could use up the limit for the whole section.
 fn limits_fault(section: &Section) -> Option<ScriptFault> {
     let (whole, lock) = section.settings.timeout.zip(section.settings.lock_timeout)?;
     (!whole.is_zero() && lock >= whole).then_some(ScriptFault::LockTimeout { lock, whole })
@@ -42,7 +42,7 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     words.refused_in_transaction(dialect).map(ScriptFault::RefusedInTransaction)
 }
 
-/// psql's commands begin with a backslash, those of sqlite3 with a dot.
+/// Finds commands of psql, which start with a backslash, and of sqlite3, which start with a dot.
 fn shell_command(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
     let backslash = Lexer::new(dialect, statement).find(|token| token.kind == TokenKind::Backslash);
     if let Some(token) = backslash {
@@ -52,7 +52,7 @@ fn shell_command(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
     is_dot.then(|| ScriptFault::ShellCommand(head(statement), "sqlite3"))
 }
 
-/// The first word, as it is written.
+/// Returns the first word as it is written.
 fn head(statement: &str) -> String {
     const CHARS_MAX: usize = 40;
     statement
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_the_transaction_away_is_refused_unless_there_is_none() {
+    fn transaction_control_is_refused_inside_a_transaction() {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             for statement in ["BEGIN;", "commit;", "END;", "ROLLBACK;", "SAVEPOINT a;", "RELEASE a;"] {
                 assert!(

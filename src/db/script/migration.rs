@@ -1,4 +1,4 @@
-//! A migration: a version, what goes forth, and what takes it back.
+//! A migration: a version, an Up section, and an optional Down section.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use super::text::normalized;
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
 
-/// A migration, read and checked as far as that goes without a database.
+/// A migration, read and checked as far as that is possible without a database.
 #[derive(Debug, Clone)]
 pub struct Migration {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// The version as the file has it, with its zeros.
+    /// The version as it is written, with leading zeros.
     pub digits: String,
-    /// Its name, without the version: `add_users`.
+    /// The name without the version: `add_users`.
     pub name: String,
-    /// The comments on top of the file, carried into the status.
+    /// The comments at the top of the file, which `status` shows.
     pub header: Vec<String>,
-    /// The checksum of its text.
+    /// The checksum of the text.
     pub checksum: Checksum,
-    /// What goes forth.
+    /// The section that applies the migration.
     pub up: Section,
-    /// What takes it back; `None` if nothing does.
+    /// The section that rolls it back, if there is one.
     pub down: Option<Section>,
 }
 
-/// A file, before its other half is known.
+/// A file whose other half is not known yet.
 pub(super) struct ScriptFile {
     pub path: PathBuf,
     pub name: FileName,
@@ -42,17 +42,17 @@ pub(super) struct ScriptFile {
 }
 
 impl Migration {
-    /// `002_add_users`, as it is called everywhere.
+    /// Returns the label, `002_add_users`, which names the migration in all messages.
     pub fn label(&self) -> String {
         if self.name.is_empty() { self.digits.clone() } else { format!("{}_{}", self.digits, self.name) }
     }
 
-    /// One file that may hold both sections.
+    /// Reads a migration from one file, which may contain both sections.
     pub(super) fn of_one(dialect: Dialect, file: &ScriptFile) -> Result<Self, ScriptError> {
         Self::of(dialect, file, None)
     }
 
-    /// Two files with one section each.
+    /// Reads a migration from two files with one section each.
     pub(super) fn of_pair(dialect: Dialect, up: &ScriptFile, down: &ScriptFile) -> Result<Self, ScriptError> {
         Self::of(dialect, up, Some(down))
     }
@@ -72,7 +72,7 @@ impl Migration {
             (None, Some(part)) => (Some(file.section(dialect, part)?), own),
             (None, None) => (None, own),
         };
-        // What `create` writes has a marker and nothing behind it: nothing takes it back.
+        // `create` writes a Down marker without statements. It must not count as a section that rolls back.
         let down = down.filter(|down| !down.statements.is_empty());
         let FileName { version, digits, name, .. } = file.name.clone();
         Ok(Self { version, digits, name, header: parts.header, checksum, up, down })
@@ -119,7 +119,7 @@ impl ScriptFile {
         Ok(section)
     }
 
-    /// The statements in a part of the text that begins on `line`.
+    /// Returns the statements in a part of the text that starts on `line`.
     fn statements(&self, dialect: Dialect, range: std::ops::Range<usize>, line: u64) -> Vec<Statement> {
         let shifted = |statement: Statement| Statement {
             line: statement.line + line - 1,

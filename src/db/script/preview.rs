@@ -1,14 +1,14 @@
-//! A statement as it is shown: short, and without passwords.
+//! Previews of statements for messages: short, and without passwords.
 
 use super::lexer::{Lexer, TokenKind};
 use crate::db::dialect::Dialect;
 use crate::migration::redacted;
 
-/// Characters of a statement that are shown.
+/// The maximum number of characters in a preview.
 const CHARS_MAX: usize = 80;
 
-/// How a statement begins, on one line. A literal behind the word PASSWORD is hidden, and passwords in connection strings
-/// are.
+/// Returns the start of a statement on one line. Hides literals after the word PASSWORD and passwords in connection
+/// strings.
 pub fn statement_preview(dialect: Dialect, statement: &str) -> String {
     let mut shown = String::new();
     let mut is_secret = false;
