@@ -416,7 +416,7 @@ fn no_transaction_that_did_not_end_waits_for_an_operator(db: &Db) {
         (db.tables(), db.rows("SELECT a FROM later")),
         (vec!["a".into(), "c".into(), "later".into()], vec!["1".into()])
     );
-    assert!(db.run("resolve --version 1").expect(2).stderr.contains("nothing to settle"));
+    assert!(db.run("resolve --version 1").expect(2).stderr.contains("nothing to resolve"));
 }
 
 fn a_baseline_and_a_repair_leave_rows_in_the_log(db: &Db) {

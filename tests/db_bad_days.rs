@@ -92,7 +92,7 @@ fn a_signal_rolls_the_migration_back(db: &Db) {
     }
     assert_eq!(db.json("locks", 0)["lock"], serde_json::Value::Null);
     let earlier = &db.json("status", 0)["pending"][0]["earlier_attempt"];
-    assert_eq!(earlier, "stopped on request; nothing of it stayed");
+    assert_eq!(earlier, "stopped on request; it was rolled back");
     db.write("2_b.sql", SECOND);
     assert_eq!(db.json("migrate", 0)["applied"], 2);
     assert_eq!(db.tables(), ["a", "b", "d"]);
@@ -415,7 +415,7 @@ fn a_server_that_is_killed_is_temporary_and_the_next_run_knows_where_it_stands()
         (vec!["a".into()], vec!["1_a".into()], "2_b started".into())
     );
     let earlier = db.json("status", 0)["pending"][0]["earlier_attempt"].to_string();
-    assert!(earlier.contains("did not end; nothing of it stayed"), "{earlier}");
+    assert!(earlier.contains("did not end; it was rolled back"), "{earlier}");
     let told = db.write("2_b.sql", SECOND).run("migrate").expect(0);
     assert!(told.stderr.contains("trying again"), "{}", told.stderr);
 

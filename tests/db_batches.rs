@@ -143,7 +143,7 @@ fn a_stopped_backfill_goes_on_behind_its_cursor(db: &Db) {
     assert_eq!(cursors(db), ["2 30 3"]);
     assert_eq!(db.outcomes().last().unwrap(), "002_seen stopped");
     let pending = &db.json("status", 0)["pending"][0];
-    assert_eq!(pending["earlier_attempt"], "batch 1 is under way, 30 rows are done; the next run goes on there");
+    assert_eq!(pending["earlier_attempt"], "batch 1 is under way, 30 rows are done; the next run continues there");
     // Rows behind the cursor are taken, rows before it are not looked for.
     db.execute("INSERT INTO people (id, name) VALUES (1000, 'late'), (-1, 'early')");
     assert_eq!(db.json("migrate", 0)["details"][0]["pages"]["rows"], 66);
@@ -174,7 +174,7 @@ fn what_stands_before_the_batches_runs_once(db: &Db) {
     // The column is there, and the next run does not add it again.
     assert_eq!(db.rows("SELECT count(seen) FROM people"), ["20"]);
     db.write("002_seen.sql", BACKFILL);
-    assert!(db.run("migrate").expect(65).stderr.contains("changed in the middle of its batches"));
+    assert!(db.run("migrate").expect(65).stderr.contains("changed while its batches were unfinished"));
     db.write("002_seen.sql", &bad).execute("CREATE TABLE elsewhere (id BIGINT PRIMARY KEY)");
     db.run("migrate").expect(0);
 }
@@ -218,7 +218,7 @@ fn a_file_that_was_changed_half_way_is_refused(db: &Db) {
     migrate_until(db, 2);
     db.write("002_seen.sql", &BACKFILL.replace("seen + 1", "seen + 2"));
     let told = db.run("migrate").expect(65).stderr;
-    assert!(told.contains("changed in the middle of its batches, after 20 rows") && told.contains("resolve"), "{told}");
+    assert!(told.contains("changed while its batches were unfinished, after 20 rows") && told.contains("resolve"), "{told}");
     // Another page size is no change of what is done.
     db.write("002_seen.sql", &BACKFILL.replace("batch-rows=10", "batch-rows=30"));
     db.run("migrate").expect(0);

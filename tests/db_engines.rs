@@ -60,7 +60,7 @@ mod on_sqlite {
             fs::write(db.path().join(format!("x.db{end}")), bytes).unwrap();
         }
         let told = db.run("status").expect(1);
-        assert!(told.stderr.contains("`haul db migrate` takes back what it had begun"), "{}", told.stderr);
+        assert!(told.stderr.contains("`haul db migrate` rolls back what it had begun"), "{}", told.stderr);
         assert_eq!(fs::read(db.file()).unwrap(), copies[0].1);
         db.write("2_b.sql", "CREATE TABLE b (a INT);").run("migrate").expect(0);
         assert_eq!(db.rows("SELECT count(*) FROM a WHERE x LIKE '%y'"), ["0"]);
@@ -319,7 +319,7 @@ mod on_postgres {
         assert_eq!(done.json()["failure"]["statement"], 2);
         assert_eq!(db.tables(), ["a"]);
         let earlier = &db.json("status", 0)["pending"][0]["earlier_attempt"];
-        assert!(earlier.as_str().unwrap().contains("did not end; nothing of it stayed"), "{earlier}");
+        assert!(earlier.as_str().unwrap().contains("did not end; it was rolled back"), "{earlier}");
         db.write("2_b.sql", "CREATE TABLE b (a INT);").run("migrate").expect(0);
     }
 

@@ -134,7 +134,7 @@ fn scripts_that_end_the_transaction_are_refused_before_anything_runs(db: &Db) {
         let text = if control == "commit work" && db.engine == Engine::Sqlite { "COMMIT" } else { control };
         db.write("2_b.sql", &format!("CREATE TABLE b (a INT);\n{text};\nINSERT INTO nowhere VALUES (1);"));
         let done = db.run("migrate").expect(2);
-        assert!(done.stderr.contains("2_b.sql:2: ") && done.stderr.contains("out of haul's hands"), "{}", done.stderr);
+        assert!(done.stderr.contains("2_b.sql:2: ") && done.stderr.contains("end or nest the transaction of haul"), "{}", done.stderr);
     }
     let (psql, line) = match db.engine {
         Engine::Sqlite => (".read other.sql\nSELECT 1;", "`.read` is a command of the sqlite3 shell"),
@@ -178,7 +178,7 @@ fn a_killed_attempt_is_told_and_made_again(db: &Db) {
     db.execute("DELETE FROM haul_migrations_log WHERE version = '2' AND outcome = 'applied'");
     db.execute("DROP TABLE b");
     let status = db.json("status", 0);
-    assert!(status["pending"][0]["earlier_attempt"].as_str().unwrap().contains("did not end; nothing of it stayed"));
+    assert!(status["pending"][0]["earlier_attempt"].as_str().unwrap().contains("did not end; it was rolled back"));
     let done = db.run("migrate").expect(0);
     assert!(
         done.stderr.contains("note: 2_b: an attempt of pid ") && done.stderr.contains("trying again"),

@@ -18,7 +18,7 @@ const SLUG_CHARS_MAX: usize = 100;
 pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, Error> {
     let slug = slug(name).ok_or_else(|| Error::Usage {
         what: format!("`{}` has no letter and no digit", name.escape_debug()),
-        next: "name what the migration does: --name \"add user preferences\"".into(),
+        next: "say what the migration does: --name \"add user preferences\"".into(),
     })?;
     create_directory_durable(disk, directory)?;
     let label = format!("{}_{slug}", next_digits(directory)?);

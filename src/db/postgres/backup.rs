@@ -89,7 +89,7 @@ fn failed(output: &str) -> Error {
     let output: Vec<_> = output.lines().map(|line| line.trim_start_matches("pg_dump: ")).collect();
     Error::Program {
         what: format!("pg_dump did not make a backup; nothing was changed: {}", redacted(&output.join("; "))),
-        next: "see to what it says; or make a backup by other means and run with --backup never".into(),
+        next: "follow its message; or make a backup by other means and run with --backup never".into(),
         temporary: false,
     }
 }

@@ -41,8 +41,9 @@ impl Address {
         // The message of the parser may quote a part of the URL, and that part may contain the password.
         let mut config: Config = url.parse().map_err(|_| Error::Usage {
             what: "the URL of the database cannot be read".into(),
-            next: "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for signs that have a meaning in URLs"
-                .into(),
+            next:
+                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for characters that have a meaning in URLs"
+                    .into(),
         })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             if Path::new(SOCKET_DIRECTORY).is_dir() {

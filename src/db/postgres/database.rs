@@ -181,12 +181,12 @@ impl Database for PostgresDatabase {
         let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
         let row = self.row_of(&format!("{RESET}; SELECT {TRANSACTION_NUMBER}, {is_held}"))?;
         if row.first() != self.transaction.as_ref() {
-            let what = "the section has ended the transaction that it ran in: what came before stays";
+            let what = "the section has ended the transaction that it ran in: the statements before are kept";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
         }
         if row.get(1).is_some_and(|count| count == "0") {
             let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
-            return Err(error.with_hint("see that no migration gives locks back"));
+            return Err(error.with_hint("check that no migration releases locks"));
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ fn kind(code: &SqlState) -> EngineErrorKind {
 
 fn hint(code: &SqlState) -> Option<&'static str> {
     Some(match code.code() {
-        "25001" => "put it into a file of its own with the line `-- haul: no-transaction` on top",
+        "25001" => "move it to a file of its own with the line `-- haul: no-transaction` at the top",
         "55P04" => "a value added to an enum can be used only after its transaction: split the migration in two",
         "55P03" => {
             "another session holds a lock on that table: run again when it is done, or raise `-- haul: lock-timeout`"

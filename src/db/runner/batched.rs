@@ -218,7 +218,7 @@ impl Runner {
 
     /// Logs that the attempt was asked to stop.
     fn stop_between_pages(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> TaskResult {
-        let reason = format!("stopped on request after {} rows; the next run goes on there", progress.cursor.rows);
+        let reason = format!("stopped on request after {} rows; the next run continues there", progress.cursor.rows);
         let entry = LogEntry { error: Some(reason), ..task.row(attempt, Outcome::Stopped) };
         // The log is for people. The next run uses the cursor, so a failed write here loses nothing.
         let _ = self.try_state(|state| state.append(&entry));
@@ -266,12 +266,12 @@ fn resume_at(task: Task<'_>, earlier: Option<&Cursor>) -> Result<Cursor, Error> 
     let version = &task.migration.version;
     Err(Error::Verification {
         what: format!(
-            "{}: it was changed in the middle of its batches, after {} rows",
+            "{}: it was changed while its batches were unfinished, after {} rows",
             task.migration.label(),
             earlier.rows
         ),
         next: format!(
-            "put the file back as it was; or take its rows back by hand, and `haul db resolve --version {version} \
+            "restore the file; or undo its rows by hand, and `haul db resolve --version {version} \
              --not-begun` starts it over"
         ),
     })

@@ -104,7 +104,7 @@ impl Runner {
             entry.error = Some(match how {
                 Resolution::Done => "counts as done".into(),
                 Resolution::NotBegun => "counts as not begun".into(),
-                Resolution::FromStatement(number) => format!("goes on with statement {number}"),
+                Resolution::FromStatement(number) => format!("continues with statement {number}"),
             });
             entry.checksum = None;
             if let Resolution::FromStatement(number) = how {
@@ -150,8 +150,8 @@ fn unresolved_section(version: &Version, plan: &Plan) -> Result<Direction, Error
 
 fn nothing_to_resolve(version: &Version) -> Error {
     Error::Usage {
-        what: format!("version {version} is not half done: there is nothing to settle"),
-        next: "`haul db status` and `haul db log` say how it stands".into(),
+        what: format!("version {version} has no unfinished section: there is nothing to resolve"),
+        next: "`haul db status` and `haul db log` show its state".into(),
     }
 }
 
@@ -165,7 +165,7 @@ fn no_migration(version: &Version) -> Error {
 fn is_between_pages(version: &Version) -> Error {
     Error::Usage {
         what: format!("version {version} is in the middle of its batches, not at a statement"),
-        next: "`haul db migrate` goes on there; --not-begun starts it over, and without either it counts as done"
+        next: "`haul db migrate` continues there; --not-begun starts it over, and without either it counts as done"
             .into(),
     }
 }

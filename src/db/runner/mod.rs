@@ -117,7 +117,7 @@ impl Runner {
                     migrations.dialect(),
                     database.dialect()
                 ),
-                next: "read them as what the database is".into(),
+                next: "read them in the dialect of the database".into(),
             });
         }
         Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
@@ -187,7 +187,7 @@ impl Runner {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::Database {
                 what: format!("{}: the lock of this run is gone", self.database.place()),
-                next: "see that no migration gives locks back, then run the same command again".into(),
+                next: "check that no migration releases locks, then run the same command again".into(),
                 temporary: false,
             }),
             Err(error) => Err(self.error(error)),

@@ -102,7 +102,7 @@ impl Runner {
         progress: &Progress,
     ) -> Result<TaskResult, Error> {
         let number = progress.index + 1;
-        let error = Some(format!("stopped on request before statement {number}; the next run goes on there"));
+        let error = Some(format!("stopped on request before statement {number}; the next run continues there"));
         self.append(&LogEntry { error, ..progress_row(task, attempt, progress, Outcome::Stopped) })?;
         Ok(task.stopped(attempt))
     }
@@ -172,7 +172,7 @@ fn resume_at(task: Task<'_>, earlier: Option<&LogRow>) -> Result<usize, Error> {
                     task.migration.label()
                 ),
                 next: format!(
-                    "put them back as they were, or say how the database stands with `haul db resolve --version {}`",
+                    "restore them, or record the state of the database with `haul db resolve --version {}`",
                     task.migration.version
                 ),
             })
@@ -194,8 +194,8 @@ fn unknown_effect(task: Task<'_>, number: usize, row: &LogRow) -> Error {
             row.owner
         ),
         next: format!(
-            "look at the database; then `haul db resolve --version {version} --from-statement {number}` runs it again, \
-             `--from-statement {}` goes on behind it, and without either all of {version} counts as done",
+            "inspect the database; then `haul db resolve --version {version} --from-statement {number}` runs it again, \
+             `--from-statement {}` continues after it, and without either all of {version} counts as done",
             number + 1
         ),
         temporary: false,

@@ -139,7 +139,7 @@ impl<'a> Pages<'a> {
             format!("SELECT count(*) FROM (SELECT 1 AS one FROM {source} WHERE {conditions} LIMIT 1) AS haul_null");
         match number(database, &sql)? {
             0 => Ok(()),
-            _ => Err(unsuitable_key("a key of the batch is NULL: rows without a key cannot be walked through")),
+            _ => Err(unsuitable_key("a key of the batch is NULL: rows without a key cannot be paged")),
         }
     }
 

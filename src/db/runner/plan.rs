@@ -140,8 +140,7 @@ impl Plan {
         };
         let more = self.changed.len() + self.missing.len() - 1;
         let what = if more > 0 { format!("{what} (and {more} more: `haul db verify` lists them)") } else { what };
-        let next =
-            "put the file back as it was; if its text is right as it is, `haul db repair` takes its checksum over";
+        let next = "restore the file; if the new text is right, `haul db repair` stores its checksum";
         Err(Error::Verification { what, next: next.into() })
     }
 
@@ -197,7 +196,7 @@ fn cursor<'a>(cursors: &'a [CursorRow], version: &Version, direction: Direction)
 }
 
 fn batches_under_way(cursor: &Cursor) -> String {
-    format!("batch {} is under way, {} rows are done; the next run goes on there", cursor.batch + 1, cursor.rows)
+    format!("batch {} is under way, {} rows are done; the next run continues there", cursor.batch + 1, cursor.rows)
 }
 
 /// Describes an attempt that did not succeed.
@@ -206,7 +205,7 @@ fn earlier_attempt(row: &LogRow) -> Option<String> {
     match row.known_outcome()? {
         Outcome::Failed => Some(format!("failed at {at}: {}", row.error.as_deref().unwrap_or("no reason is known"))),
         Outcome::Stopped => row.error.clone(),
-        Outcome::Started => Some(format!("an attempt of {owner} at {at} did not end; nothing of it stayed")),
+        Outcome::Started => Some(format!("an attempt of {owner} at {at} did not end; it was rolled back")),
         Outcome::Running => {
             let statement = row.statement.unwrap_or_default();
             Some(format!(

@@ -46,8 +46,8 @@ impl RollbackRequest {
         let has_down = |row: &&&AppliedRow| migrations.get(&row.version).is_some_and(|found| found.down.is_some());
         match rows.iter().find(|row| !has_down(row)) {
             Some(row) if !self.force => Err(Error::Usage {
-                what: format!("{} has no Down section: it cannot be taken back", row.name),
-                next: "take it back by hand and add --force, which removes its row from the ledger".into(),
+                what: format!("{} has no Down section: it cannot be rolled back", row.name),
+                next: "undo it by hand and add --force, which removes its row from the ledger".into(),
             }),
             _ => Ok(rows),
         }
@@ -57,7 +57,7 @@ impl RollbackRequest {
 fn position(plan: &Plan, version: &Version) -> Result<usize, Error> {
     plan.applied.iter().position(|row| row.version == *version).ok_or_else(|| Error::Usage {
         what: format!("version {version} is not applied"),
-        next: "`haul db status` lists what is; `--to 0` takes everything back".into(),
+        next: "`haul db status` lists the applied ones; `--to 0` rolls all of them back".into(),
     })
 }
 

@@ -157,14 +157,14 @@ fn file_name(path: &Path) -> String {
 fn next(error: &EngineError, kept: Kept) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("{hint}; ")).unwrap_or_default();
     let then = match kept {
-        Kept::Nothing => "nothing of it stayed: correct the file and run `haul db migrate` again",
+        Kept::Nothing => "nothing of it was kept: correct the file and run `haul db migrate` again",
         Kept::StatementsBefore => {
-            "the statements before it stay: correct this one and run `haul db migrate` again, which goes on there"
+            "the statements before it were kept: correct this one and run `haul db migrate` again, which continues there"
         }
         Kept::PagesBefore => {
-            "the pages before it stay: see to the cause and run the same command again, which goes on behind them"
+            "the pages before it were kept: remove the cause and run the same command again, which continues after them"
         }
-        Kept::Unknown => "see with `haul db status` how the database stands before you go on",
+        Kept::Unknown => "check the database with `haul db status` before you continue",
     };
     format!("{hint}{then}")
 }

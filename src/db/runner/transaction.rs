@@ -120,7 +120,7 @@ impl Runner {
     ) -> Result<TaskResult, Error> {
         self.database.rollback().map_err(|error| self.error(error))?;
         let statement = index.and_then(|index| i64::try_from(index + 1).ok());
-        let error = Some("stopped on request; nothing of it stayed".to_owned());
+        let error = Some("stopped on request; it was rolled back".to_owned());
         self.append(&LogEntry { statement, error, ..task.row(attempt, Outcome::Stopped) })?;
         Ok(task.stopped(attempt))
     }

@@ -43,7 +43,7 @@ pub enum ScriptFault {
         other: PathBuf,
     },
     /// A Down file has no Up file.
-    #[error("there is no file that it takes back")]
+    #[error("there is no Up file for this Down file")]
     DownWithoutUp,
     /// The file is too long.
     #[error("the file is longer than {0} bytes")]
@@ -55,7 +55,7 @@ pub enum ScriptFault {
     #[error("the file is not UTF-8")]
     NotUtf8,
     /// The file contains a zero byte, at which SQLite would stop reading.
-    #[error("the file holds a zero byte")]
+    #[error("the file contains a zero byte")]
     ZeroByte,
     /// The Up section has no statement.
     #[error("the {0} section has no statement")]
@@ -70,7 +70,7 @@ pub enum ScriptFault {
     #[error("markers of different kinds in one file")]
     MixedMarkers,
     /// A marker in a file whose name says which section it is.
-    #[error("a section marker in a file that is one section by its name")]
+    #[error("a section marker in a file whose name already says the section")]
     MarkerInPair,
     /// A statement is in no section.
     #[error("a statement before the Up marker")]
@@ -102,10 +102,10 @@ pub enum ScriptFault {
     #[error("`{0}` is a command of the {1} shell, not SQL")]
     ShellCommand(String, &'static str),
     /// A transfer of data through the client.
-    #[error("COPY through the client has no data in a migration")]
+    #[error("COPY through the client does not work: a migration has no data for it")]
     ClientCopy,
     /// A statement that would end or nest the runner's transaction.
-    #[error("{0} would take the transaction out of haul's hands")]
+    #[error("{0} would end or nest the transaction of haul")]
     TransactionControl(String),
     /// A statement that the engine refuses in a transaction.
     #[error("{0} does not work inside a transaction")]
@@ -165,7 +165,7 @@ impl ScriptFault {
                 "name it VERSION_name.sql with a whole number in front, or move it out of the directory"
             }
             Self::DuplicateVersion { .. } => "give one of the two files another version",
-            Self::DownWithoutUp => "add the file that it takes back, or remove this one",
+            Self::DownWithoutUp => "add the Up file, or remove this one",
             Self::TooLong(_) | Self::TooMany(_) => "load data with the database's own tools, and split the rest",
             Self::NotUtf8 | Self::ZeroByte => "save the file as UTF-8 text",
             Self::EmptySection(_) => "write its statements, or remove the file",
@@ -174,24 +174,24 @@ impl ScriptFault {
             }
             Self::MarkerInPair => "remove the marker, or give the file a name without `.up`, `.down`, `V` or `U`",
             Self::UnmatchedStatementMarkers => "close each StatementBegin with a StatementEnd",
-            Self::UnknownAnnotation(_) => "remove it; haul does not do what it asks for",
+            Self::UnknownAnnotation(_) => "remove it; haul does not support it",
             Self::UnknownDirective(_) | Self::DirectiveValue { .. } => {
                 "directives are: no-transaction, timeout=30s, lock-timeout=5s, foreign-keys=on, batch-rows=500"
             }
             Self::LateDirective => "move it above the first statement of its section",
-            Self::Unclosed(_) => "close it; everything after it is taken for a part of it",
+            Self::Unclosed(_) => "close it; the rest of the file counts as a part of it",
             Self::ShellCommand(..) => "write what it does as SQL, or run it in that shell",
             Self::ClientCopy => "write INSERT statements, or load the data with psql",
             Self::TransactionControl(_) => {
-                "remove it: haul runs the section in one transaction; if it must do without, add `-- haul: no-transaction`"
+                "remove it: haul runs the section in one transaction; to run it without one, add `-- haul: no-transaction`"
             }
             Self::RefusedInTransaction(_) => {
-                "put it into a file of its own with the line `-- haul: no-transaction` on top"
+                "move it to a file of its own with the line `-- haul: no-transaction` at the top"
             }
             Self::BatchQuery(_) => {
-                "write one SELECT of the key columns behind `-- Batch:`; haul orders and limits it, page by page"
+                "write one SELECT of the key columns after `-- Batch:`; haul adds the order and the limit of each page"
             }
-            Self::EmptyBatch => "write what is to be done for each page, or remove the marker",
+            Self::EmptyBatch => "write the statements for each page, or remove the marker",
             Self::BatchUnused => {
                 "restrict it to the page, as in WHERE id IN (SELECT id FROM haul_batch); it runs once for each page"
             }

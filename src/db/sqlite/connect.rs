@@ -61,8 +61,8 @@ pub fn inspect(path: &Path) -> Result<FileKind, Error> {
 /// Returns the error for an empty file. A failed copy leaves one, and so does a program that opened a database and
 /// wrote nothing.
 pub fn empty_file(path: &Path) -> Error {
-    let next = "restore the database from a backup, or remove the file to begin with a new one";
-    unusable(path, "the file is empty, which is no database that anything was ever written to", next)
+    let next = "restore the database from a backup, or remove the file to start with a new one";
+    unusable(path, "the file is empty: it is not a database that was ever written to", next)
 }
 
 fn unusable(path: &Path, what: &str, next: &str) -> Error {

@@ -258,6 +258,6 @@ impl Database for SqliteDatabase {
 }
 
 fn transaction_ended() -> EngineError {
-    let what = "the section has ended the transaction that it ran in: what came before stays";
+    let what = "the section has ended the transaction that it ran in: the statements before are kept";
     EngineError::new(EngineErrorKind::TransactionLost, what)
 }

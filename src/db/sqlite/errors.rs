@@ -58,9 +58,11 @@ fn hint(code: Option<ffi::Error>) -> Option<String> {
         // A database whose writer was killed can only be read after a connection that may write has rolled back.
         ErrorCode::ReadOnly => {
             "let this user write to the database and to its directory; if a writer was killed, \
-                                `haul db migrate` takes back what it had begun"
+                                `haul db migrate` rolls back what it had begun"
         }
-        ErrorCode::DatabaseBusy => "wait until whoever writes to the database is done, then run the same command again",
+        ErrorCode::DatabaseBusy => {
+            "wait until the other writer of the database is done, then run the same command again"
+        }
         ErrorCode::DiskFull => "free space on that file system, then run the same command again",
         ErrorCode::DatabaseCorrupt => "check it with `PRAGMA integrity_check`, and restore it from a backup",
         _ => return None,

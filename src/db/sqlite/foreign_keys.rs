@@ -33,13 +33,15 @@ impl Violations {
     pub fn compare(&self, before: &Self) -> Result<(), EngineError> {
         let (now, before) = match (&self.0, &before.0) {
             (Some(now), Some(before)) => (now, before),
-            (None, Some(_)) => return Err(error("a foreign key refers to a table or column that is not there".into())),
+            (None, Some(_)) => {
+                return Err(error("a foreign key refers to a table or column that does not exist".into()));
+            }
             (_, None) => return Ok(()),
         };
         let worse = now.iter().find(|(key, count)| **count > before.get(key).copied().unwrap_or(0));
         match worse {
             Some(((table, parent), count)) => Err(error(format!(
-                "foreign key violated: {count} rows of {table} refer to rows of {parent} that are not there"
+                "foreign key violated: {count} rows of {table} refer to rows of {parent} that do not exist"
             ))),
             None => Ok(()),
         }
@@ -48,5 +50,5 @@ impl Violations {
 
 fn error(what: String) -> EngineError {
     EngineError::new(EngineErrorKind::Statement, what)
-        .with_hint("put the rows right in the migration; `PRAGMA foreign_key_check` lists them")
+        .with_hint("correct the rows in the migration; `PRAGMA foreign_key_check` lists them")
 }

@@ -103,7 +103,11 @@ fn own_process(path: &Path, holder: &LockHolder) -> Result<Pid, Error> {
     let lock = lock_path(path).canonicalize().ok();
     let descriptors = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).into_iter().flatten().flatten();
     let has_it_open = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|file| Some(file) == lock);
-    if has_it_open { Ok(pid) } else { Err(cannot_end(holder, "it is no process of this host that this user may end")) }
+    if has_it_open {
+        Ok(pid)
+    } else {
+        Err(cannot_end(holder, "it is not a process of this host that this user may end"))
+    }
 }
 
 fn cannot_end(holder: &LockHolder, why: &str) -> Error {

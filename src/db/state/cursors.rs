@@ -76,7 +76,7 @@ fn row(values: Vec<Value>) -> Result<CursorRow, EngineError> {
             Ok(CursorRow { version, direction, cursor: Cursor { batch, key, rows, pages, checksum } })
         }
         _ => Err(EngineError::new(EngineErrorKind::Unusable, "the cursor of a batch cannot be read")
-            .with_hint("restore that row of the table of cursors, or settle the version with `haul db resolve`")),
+            .with_hint("restore that row of the table of cursors, or use `haul db resolve` for the version")),
     }
 }
 

@@ -98,7 +98,9 @@ impl Tables {
         if !is_name || ledger.len() > NAME_BYTES_MAX {
             return Err(Error::Usage {
                 what: format!("`{}` cannot be the name of the ledger", ledger.escape_debug()),
-                next: format!("take letters, digits and underscores, at most {NAME_BYTES_MAX}, and no digit in front"),
+                next: format!(
+                    "use letters, digits and underscores, at most {NAME_BYTES_MAX}, and do not start with a digit"
+                ),
             });
         }
         Ok(Self::of_name(ledger))

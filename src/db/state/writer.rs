@@ -84,7 +84,7 @@ impl<'a> StateWriter<'a> {
     fn number(&mut self, sql: &str, values: &[Value]) -> Result<i64, EngineError> {
         let rows = self.database.query(sql, values)?;
         let number = rows.first().and_then(|row| row.first()).and_then(Value::integer);
-        let lost = || EngineError::new(EngineErrorKind::Statement, "a row of the ledger is gone that was there before");
+        let lost = || EngineError::new(EngineErrorKind::Statement, "a row of the ledger that was there before is gone");
         number.ok_or_else(lost)
     }
 }

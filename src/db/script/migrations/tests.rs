@@ -66,7 +66,7 @@ fn statements_have_their_lines_in_the_file() {
     assert_eq!(one.down.as_ref().unwrap().statement(0), (8, "SELECT 3;"));
     assert_ne!(one.up.digest_before(1), one.up.digest_before(2));
     let error = read(&[("1_a.sql", "-- Up\nSELECT 1;\nCOMMIT;\n")]).unwrap_err();
-    assert_eq!(error.to_string(), "1_a.sql:3: COMMIT would take the transaction out of haul's hands");
+    assert_eq!(error.to_string(), "1_a.sql:3: COMMIT would end or nest the transaction of haul");
 }
 
 #[test]
