@@ -25,7 +25,7 @@ on_both! {
     a_checkout_with_other_line_ends_is_the_same
     two_versions_alike_stop_before_the_database_is_opened
     a_ledger_of_a_newer_haul_is_left_alone
-    a_read_only_database_is_told
+    a_read_only_database_is_reported
     a_ledger_that_others_lock_is_temporary
     no_password_is_left_anywhere
 }
@@ -272,7 +272,7 @@ fn run_as_nobody(db: &Db, arguments: &str) -> Option<Done> {
     Some(Done::of(command.output().expect("haul runs")))
 }
 
-fn a_read_only_database_is_told(db: &Db) {
+fn a_read_only_database_is_reported(db: &Db) {
     two_applied(db);
     if db.engine == Engine::Sqlite {
         fs::set_permissions(db.path(), fs::Permissions::from_mode(0o555)).unwrap();

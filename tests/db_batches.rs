@@ -19,11 +19,11 @@ on_both! {
     keys_of_every_type_are_walked_through
     a_stopped_backfill_goes_on_behind_its_cursor
     a_page_that_fails_leaves_the_pages_before_it
-    what_stands_before_the_batches_runs_once
+    statements_before_the_batches_run_once
     several_batches_and_a_down_section_run
     a_query_that_is_no_key_is_refused
     a_file_that_was_changed_half_way_is_refused
-    resolve_settles_what_is_half_done
+    resolve_restarts_or_completes_unfinished_batches
     a_page_over_its_limit_is_rolled_back
     a_rehearsal_runs_the_first_page_and_changes_nothing
     rows_that_a_page_adds_behind_the_cursor_are_taken_once
@@ -163,7 +163,7 @@ fn a_page_that_fails_leaves_the_pages_before_it(db: &Db) {
     assert_eq!(db.rows("SELECT count(*), count(DISTINCT id) FROM seen"), ["50|50"]);
 }
 
-fn what_stands_before_the_batches_runs_once(db: &Db) {
+fn statements_before_the_batches_run_once(db: &Db) {
     people(db, 20);
     let bad = BACKFILL.replace("SELECT id FROM people\n", "SELECT id FROM elsewhere\n");
     db.write("002_seen.sql", &bad);
@@ -218,14 +218,17 @@ fn a_file_that_was_changed_half_way_is_refused(db: &Db) {
     migrate_until(db, 2);
     db.write("002_seen.sql", &BACKFILL.replace("seen + 1", "seen + 2"));
     let told = db.run("migrate").expect(65).stderr;
-    assert!(told.contains("changed while its batches were unfinished, after 20 rows") && told.contains("resolve"), "{told}");
+    assert!(
+        told.contains("changed while its batches were unfinished, after 20 rows") && told.contains("resolve"),
+        "{told}"
+    );
     // Another page size is no change of what is done.
     db.write("002_seen.sql", &BACKFILL.replace("batch-rows=10", "batch-rows=30"));
     db.run("migrate").expect(0);
     assert_eq!(db.rows("SELECT seen, count(*) FROM people GROUP BY seen"), ["1|50"]);
 }
 
-fn resolve_settles_what_is_half_done(db: &Db) {
+fn resolve_restarts_or_completes_unfinished_batches(db: &Db) {
     people(db, 50);
     db.write("002_seen.sql", BACKFILL);
     migrate_until(db, 2);

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_free_is_known() {
+    fn free_space_is_reported() {
         assert!(RealDisk.free_bytes(&std::env::temp_dir()).unwrap() > 0);
         assert!(RealDisk.free_bytes(Path::new("/nowhere/at/all")).is_err());
         assert_ne!(RealDisk.free_inodes(&std::env::temp_dir()).unwrap(), Some(0));

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reader_does_what_its_name_says() {
+    fn each_reader_kind_reads_or_maps() {
         let (_directory, path) = source();
         let is_mapped = |reader, len| SourceFile::open(&path, reader).unwrap().window(0, len).unwrap().is_mapped();
         assert!(is_mapped(ReaderKind::Mmap, 1));

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_has_no_identity_and_no_names() {
+    fn a_missing_path_has_no_identity_and_no_names() {
         let directory = tempfile::tempdir().unwrap();
         let nowhere = directory.path().join("nowhere");
         assert_eq!(source_identity(&nowhere).unwrap(), None);
