@@ -80,6 +80,7 @@ impl<'a> BackupFile<'a> {
         let temporary = temporary_name(&self.path);
         let result = write_synced_file(self.disk, &temporary, Some(mode), |file| write(file, &temporary));
         let result = result.and_then(|()| {
+            // The digest is read back from the file, because SQLite writes the file itself.
             let (bytes, digest) = self.digest(&temporary)?;
             self.disk.rename_exclusive(&temporary, &self.path)?;
             self.disk.sync_directory(parent_of(&self.path))?;

@@ -36,6 +36,7 @@ pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, 
 }
 
 fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    // The file must not exist: two people may create the next version at the same time.
     let file = disk.create_file(path)?;
     file.write_all_at(0, bytes)?;
     file.sync()?;

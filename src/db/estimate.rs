@@ -68,6 +68,7 @@ pub fn estimate(
 
 fn estimate_one(migration: &Migration, here: &mut dyn ReadDatabase, histories: &mut [History]) -> Estimate {
     let names = tables_of(here.dialect(), &migration.up);
+    // A missing table, or one without row ids, has no count. The estimate does without.
     let own: Vec<_> = names.iter().map(|table| row_count(here, table).ok().flatten()).collect();
     let mut best = Estimate {
         name: migration.label(),

@@ -139,6 +139,7 @@ impl Database for PostgresDatabase {
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
+        // The setting is sent together with the next statement, which saves a round trip for each migration.
         self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
         self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");

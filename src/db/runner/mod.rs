@@ -137,7 +137,9 @@ impl Runner {
     ) -> Result<T, Error> {
         self.stop = control.stop.clone();
         self.take_lock(control.stop)?;
+        // The tables are created under the lock: two first runs at once must not both create them.
         let result = self.state(|state| state.create()).and_then(|()| work(self));
+        // The schema is stored after a failure too, because a section without a transaction keeps what it did.
         self.keep_schema(control);
         // A lock that cannot be released ends with its session.
         let _ = self.database.unlock();
@@ -173,6 +175,7 @@ impl Runner {
             if stop.is_requested() || Instant::now() >= deadline {
                 return Err(Error::Locked { owner: holder.owner });
             }
+            // The lock is polled, because a blocking wait could neither name the holder nor see a request to stop.
             thread::sleep(POLL_INTERVAL);
         }
     }

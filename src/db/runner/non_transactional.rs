@@ -44,6 +44,7 @@ impl Runner {
         let limits = task.limits(self.options.timeout);
         let mut progress = Progress { index: first, opened_at: None, digest: StatementsDigest::default() };
         task.section.statements().take(first).for_each(|(_, statement)| progress.digest.push(statement));
+        // The section gets a stop token of its own, so that a request never cancels a running statement.
         let result = match self.database.arm(&limits, &StopToken::new()) {
             Ok(()) => self.run_statements(task, &attempt, &mut progress),
             Err(error) => Err(error),

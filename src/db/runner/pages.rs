@@ -60,6 +60,7 @@ impl<'a> Pages<'a> {
             Some(key) => format!("WHERE ({names}) > ({})", self.literals(key)?),
             None => String::new(),
         };
+        // On SQLite the rows of the page before are still there; PostgreSQL deletes them at each commit.
         database.query(&format!("DELETE FROM {table}"), &[])?;
         let rows = self.rows;
         database.query(

@@ -76,12 +76,14 @@ impl Runner {
         self.database.begin().map_err(SectionError::outside)?;
         for (index, (_, statement)) in task.section.statements().enumerate() {
             let at = |error| SectionError { index: Some(index), ..SectionError::outside(error) };
+            // The engine cancels only a running statement, so a request between two of them is checked here.
             if self.stop.is_requested() {
                 return Err(at(EngineError::new(EngineErrorKind::Stopped, "stopped on request")));
             }
             self.database.run(statement).map_err(at)?;
         }
         self.database.check_before_commit().map_err(SectionError::outside)?;
+        // The time limit ends before haul's own statements, which a late cancellation would otherwise hit.
         if self.database.disarm() {
             let error = EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit");
             return Err(SectionError { is_late: true, ..SectionError::outside(error) });

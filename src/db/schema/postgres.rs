@@ -12,6 +12,7 @@ const OWN_SEARCH_PATH: &str = "RESET search_path";
 pub fn objects(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, EngineError> {
     database.query(NO_SEARCH_PATH, &[])?;
     let found = all(database, tables);
+    // The search path is reset after an error too, because the connection is used further.
     let reset = database.query(OWN_SEARCH_PATH, &[]);
     found.and_then(|found| reset.map(|_| found))
 }

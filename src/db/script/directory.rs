@@ -41,7 +41,7 @@ pub fn examine_directory(dialect: Dialect, directory: &Path) -> Result<Examined,
 }
 
 /// Returns the names in a directory that are names of migrations.
-pub(crate) fn migration_names(directory: &Path) -> Result<Vec<String>, Error> {
+pub(in crate::db) fn migration_names(directory: &Path) -> Result<Vec<String>, Error> {
     names(directory, |fault| Err(fault.into()))
 }
 

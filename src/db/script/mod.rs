@@ -21,7 +21,7 @@ mod text;
 pub use batch::{BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, BATCH_TABLE, Batch};
 pub use checksum::Checksum;
 pub use directives::Settings;
-pub(crate) use directory::migration_names;
+pub(in crate::db) use directory::migration_names;
 pub use directory::{examine_directory, read_directory};
 pub use error::{ScriptError, ScriptFault};
 pub use file_name::{FileName, file_name};

@@ -25,6 +25,7 @@ pub fn statement_preview(dialect: Dialect, statement: &str) -> String {
             _ => shown.push_str(text),
         }
         is_secret = text.eq_ignore_ascii_case("PASSWORD");
+        // A character has at most four bytes, so this is enough for the preview.
         if shown.len() > 4 * CHARS_MAX {
             break;
         }

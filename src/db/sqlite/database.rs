@@ -200,6 +200,8 @@ impl Database for SqliteDatabase {
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
+        // IMMEDIATE takes the write lock now, with the busy timeout. A deferred transaction would fail at its first
+        // write.
         self.batch("BEGIN IMMEDIATE")?;
         self.is_in_transaction = true;
         if self.violations.is_none() && self.checks_foreign_keys {
@@ -211,6 +213,8 @@ impl Database for SqliteDatabase {
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {
         let result = self.run_all(statement).map_err(engine_error);
         match result {
+            // A conflict clause such as OR ROLLBACK ends the transaction, and later statements would then commit one by
+            // one.
             Ok(()) if self.is_in_transaction && self.connection.is_autocommit() => Err(transaction_ended()),
             result => result,
         }
@@ -225,6 +229,7 @@ impl Database for SqliteDatabase {
             return Ok(());
         }
         let now = violations(&self.connection);
+        // An interrupted check looks like one that cannot be made, so the limit is checked first.
         if self.is_late.load(Ordering::Relaxed) {
             return Err(EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit"));
         }

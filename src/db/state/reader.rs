@@ -30,6 +30,7 @@ impl<'a> StateReader<'a> {
         if !self.exists()? {
             return Ok(Vec::new());
         }
+        // `*` has a known order: `exists` has compared the columns.
         let ledger = self.database.table_reference(self.tables.ledger());
         let rows = self.database.query(&format!("SELECT * FROM {ledger} ORDER BY position"), &[])?;
         rows.into_iter().map(applied_row).collect()
