@@ -60,6 +60,7 @@ pub(super) fn copy_new_file(source: &SourceFile, target: &Path, means: CopyMeans
     if may_share && copy.reflink()? {
         return Ok(CopyMethod::Reflink);
     }
+    // copy_file_range may share storage by itself where the file system can.
     if (may_share || file_systems::never_shares(copy.file)) && copy.copy_in_kernel()? {
         return Ok(CopyMethod::CopyFileRange);
     }
@@ -118,8 +119,8 @@ impl Copy<'_> {
         self.source.read_error(io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Clones the source. Returns false if that is not possible here. The clone is as long as the source is now, which
-    /// may differ from its length when it was opened, so the length is set afterwards.
+    /// Clones the source. Returns false if that is not possible here. The clone is as long as the source is now: a longer
+    /// one is cut to the length at the opening, and a shorter one is an error.
     fn reflink(&self) -> Result<bool, DiskError> {
         if !self.clone_whole()? {
             return Ok(false);
@@ -148,6 +149,7 @@ impl Copy<'_> {
         let mut done = 0;
         while done < self.len_bytes() {
             match self.copy_next(done) {
+                // Some kernels copy nothing between file systems and report no error.
                 Ok(0) | Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if done == 0 => {
                     return Ok(false);
                 }

@@ -42,10 +42,12 @@ pub fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     let parent = parent_of(path);
     match disk.kind(path)? {
         None if disk.kind(parent)?.is_none() => return Ok(()),
+        // An earlier removal may not be durable yet, so the parent is synced all the same.
         None => {}
         Some(EntryKind::Directory) => remove_directory_tree(disk, path)?,
         Some(_) => disk.remove_file(path)?,
     }
+    // One sync is enough: nothing below can be reached once the name of the tree is gone.
     disk.sync_directory(parent)
 }
 

@@ -198,6 +198,7 @@ fn entry_kind(file_type: fs::FileType) -> EntryKind {
 
 /// Takes the lock with `flock`, so that it ends with the process even after a kill. The text only names the owner.
 fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
+    // The file is not truncated here: it contains the text of the holder until the lock is taken.
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
         Ok(()) => {
@@ -284,6 +285,7 @@ impl DiskFile for RealFile {
 fn start_writeback(file: &File, offset: u64, len: u64) {
     use std::os::fd::AsRawFd;
     let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else { return };
+    // The result is ignored: this is a hint, and the sync reports errors.
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call takes no pointer.
     unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
 }

@@ -51,6 +51,7 @@ impl RealRoot {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         match openat2(&self.directory, relative, flags, Mode::empty(), resolve) {
+            // Old kernels do not have openat2, and the filters of some containers refuse it with EPERM.
             Err(Errno::NOSYS | Errno::PERM) => self.open_step_by_step(relative, flags),
             opened => Ok(opened?),
         }

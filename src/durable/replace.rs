@@ -31,6 +31,7 @@ pub fn replace_file_with<E: From<DiskError>>(
     }
     let temporary = temporary_name(path);
     write_synced_file(disk, &temporary, mode, write)?;
+    // The bytes are durable by now: a rename before their sync could leave the name of an empty file after a crash.
     disk.rename(&temporary, path)?;
     Ok(disk.sync_directory(parent_of(path))?)
 }

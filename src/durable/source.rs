@@ -150,6 +150,7 @@ impl SourceFile {
             match GuardedMap::new(&self.file, &self.path, offset, len) {
                 Ok(Some(map)) => return Ok(Window::mapped(map)),
                 Ok(None) => {}
+                // A caller that asked for mappings gets the error; `Auto` reads instead.
                 Err(e) if self.reader == ReaderKind::Mmap => {
                     return Err(DiskError::new("map source", &self.path, e).into());
                 }

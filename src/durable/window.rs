@@ -78,6 +78,7 @@ impl BufferPool {
         match free.iter().position(fits) {
             Some(index) => free.swap_remove(index),
             None => {
+                // Other threads must not wait while a large buffer is zeroed.
                 drop(free);
                 vec![0; len]
             }
