@@ -235,7 +235,7 @@ fn resolve_restarts_or_completes_unfinished_batches(db: &Db) {
     db.run("resolve --version 2 --from-statement 2").expect(2);
     db.run("resolve --version 2 --not-begun").expect(0);
     assert_eq!(cursors(db), [""; 0]);
-    // It begins anew, and finds the column.
+    // It starts over, and finds the column that is already there.
     assert!(db.run("migrate").expect(1).stderr.contains("seen"));
     db.execute("ALTER TABLE people DROP COLUMN seen");
     migrate_until(db, 2);

@@ -77,6 +77,7 @@ impl SqliteDatabase {
             let copying = Copy::new(source.connection(), &mut copy)?;
             copying.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
             drop(copying);
+            // Without ATTACH, a migration cannot reach another database from the copy.
             copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
         };
         run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
