@@ -13,6 +13,60 @@ pub const INDEX_NAME: &str = "index.ndjson";
 /// Name of the directory of objects in a store.
 pub const OBJECTS_NAME: &str = "objects";
 
+/// The directory of a v2 store and its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePaths {
+    root: PathBuf,
+}
+
+impl StorePaths {
+    /// The store in this directory.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The store's directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `objects`, which holds the shards.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join(OBJECTS_NAME)
+    }
+
+    /// `index.ndjson`.
+    pub fn index(&self) -> PathBuf {
+        self.root.join(INDEX_NAME)
+    }
+
+    /// `objects/AB/CD/<key>`.
+    pub fn blob(&self, key: Key) -> PathBuf {
+        blob_path(&self.root, key)
+    }
+
+    /// `objects/AB/CD/<key>.meta`.
+    pub fn sidecar(&self, key: Key) -> PathBuf {
+        sidecar_path(&self.root, key)
+    }
+
+    /// `objects/AB/CD`: the directory of the blob and the sidecar of `key`.
+    pub fn shard(&self, key: Key) -> PathBuf {
+        let mut path = self.blob(key);
+        path.pop();
+        path
+    }
+
+    /// The run directory of migrations into the store: its lock is that of everything in haul which writes to the
+    /// store.
+    ///
+    /// # Errors
+    /// If the root is a path such as `..`, which ends in no name, and is not there.
+    pub fn run_directory(&self) -> Result<RunDirectory, Error> {
+        Ok(TargetPaths::of_store(&self.root)?.run_directory())
+    }
+}
+
 /// A target and what lies beside it: the state of its migration, in `<target>.migration/` on the same file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetPaths {
@@ -32,6 +86,14 @@ impl TargetPaths {
         let mut state_name = OsString::from(name);
         state_name.push(".migration");
         Ok(Self { target: target.to_path_buf(), state: target.with_file_name(state_name) })
+    }
+
+    /// The paths of the store at `root`, which may end in `.`, as the current directory does.
+    pub fn of_store(root: &Path) -> Result<Self, Error> {
+        match root.file_name() {
+            Some(_) => Self::new(root),
+            None => Self::new(&root.canonicalize().unwrap_or_else(|_| root.to_path_buf())),
+        }
     }
 
     /// The published store.
@@ -202,6 +264,30 @@ mod tests {
         let path = "s/objects/88/8c/888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d";
         assert_eq!(blob_path(Path::new("s"), key), Path::new(path));
         assert_eq!(sidecar_path(Path::new("s"), key), PathBuf::from(format!("{path}.meta")));
+    }
+
+    #[test]
+    fn paths_are_those_of_the_specification() {
+        let paths = StorePaths::new("/nowhere/cas/v2");
+        let key = Key([0xA7; 32]);
+        let name = "a7".repeat(32);
+        assert_eq!(paths.index(), Path::new("/nowhere/cas/v2/index.ndjson"));
+        assert_eq!(paths.shard(key), Path::new("/nowhere/cas/v2/objects/a7/a7"));
+        assert_eq!(paths.blob(key), paths.shard(key).join(&name));
+        assert_eq!(paths.sidecar(key), paths.shard(key).join(name + ".meta"));
+        assert_eq!(paths.run_directory().unwrap().path(), Path::new("/nowhere/cas/v2.migration"));
+    }
+
+    #[test]
+    fn a_root_without_a_name_has_one_all_the_same() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().canonicalize().unwrap().join("v2");
+        std::fs::DirBuilder::new().recursive(true).create(root.join("objects")).unwrap();
+        for name in [root.clone(), root.join("."), root.join("objects/..")] {
+            let run = StorePaths::new(&name).run_directory().unwrap();
+            assert_eq!(run.path(), root.with_file_name("v2.migration"), "{}", name.display());
+        }
+        assert!(StorePaths::new("/").run_directory().is_err());
     }
 
     #[test]

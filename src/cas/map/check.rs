@@ -1,9 +1,8 @@
 //! Reads a whole map and its reverse file, and compares them.
 
-use super::reader::KeyMap;
+use super::reader::{KeyMap, NumberedRow};
 use super::reverse::{Reverse, ReverseState, reverse_path, unfit};
 use super::row::{HEADER_LINE, MapRow};
-use super::rows::NumberedRow;
 use crate::cas::format::key::Key;
 use crate::migration::Error;
 

@@ -33,7 +33,6 @@ mod index;
 mod reader;
 mod reverse;
 mod row;
-mod rows;
 mod writer;
 
 use std::ffi::OsStr;
@@ -43,10 +42,9 @@ use crate::durable::{Disk, parent_of};
 use crate::migration::Error;
 
 pub use check::MapCheck;
-pub use reader::KeyMap;
+pub use reader::{KeyMap, NumberedRow, Rows};
 pub use reverse::{REVERSE_MAGIC, REVERSE_VERSION, ReverseEntry, ReverseHeader, reverse_path};
 pub use row::{HEADER_LINE, MAP_ROW_BYTES, MalformedRow, MapRow, ROW_TEXT_BYTES_MAX};
-pub use rows::{NumberedRow, Rows};
 pub use writer::{MapSummary, MapWriter};
 
 /// Name of the map of a migration.

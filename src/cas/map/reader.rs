@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::reverse::{Reverse, ReverseState};
 use super::row::{HEADER_LINE, MapRow, ROW_TEXT_BYTES_MAX};
-use super::rows::Rows;
 use crate::cas::format::key::Key;
 use crate::durable::{Disk, DiskFile, ReaderKind, RealDisk, SourceFile};
 use crate::migration::Error;
@@ -14,6 +13,8 @@ use crate::migration::Error;
 const WINDOW_BYTES: u64 = 4 << 10;
 /// Entries of the reverse file that are read together; few rows share a new key.
 const ENTRIES_AT_ONCE: u64 = 4;
+/// Bytes that one read fetches when all rows are read.
+const READ_BYTES: u64 = 256 << 10;
 /// Rows that one lookup gives, at most: in the map of a migration one for each algorithm.
 const ROWS_FOUND_MAX: usize = 1024;
 
@@ -63,8 +64,8 @@ impl KeyMap {
     /// The rows of an old key, by the names of their algorithms.
     pub fn find_old(&self, key: Key) -> Result<Vec<MapRow>, Error> {
         let mut found: Vec<MapRow> = Vec::new();
-        let mut lines = Lines::new(self, self.lower_bound(key)?);
-        while let Some((offset, row)) = lines.next()? {
+        let mut lines = Lines::new(self, self.lower_bound(key)?, WINDOW_BYTES);
+        while let Some((offset, row)) = lines.next(|offset| self.line_number(offset))? {
             if row.old_key != key {
                 break;
             }
@@ -99,7 +100,7 @@ impl KeyMap {
 
     /// All rows in order, each with its place.
     pub fn rows(&self) -> Rows<'_> {
-        Rows::new(self)
+        Rows { lines: Lines::new(self, HEADER_LINE.len() as u64, READ_BYTES), line: 1, failed: false }
     }
 
     fn for_each_reversed(
@@ -146,8 +147,8 @@ impl KeyMap {
                 high = start;
             }
         }
-        let mut lines = Lines::new(self, low);
-        while let Some((offset, row)) = lines.next()? {
+        let mut lines = Lines::new(self, low, WINDOW_BYTES);
+        while let Some((offset, row)) = lines.next(|offset| self.line_number(offset))? {
             if row.old_key >= key {
                 return Ok(offset);
             }
@@ -173,13 +174,13 @@ impl KeyMap {
         Ok(window)
     }
 
-    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
         Ok(self.file.read_exact_at(offset, buffer)?)
     }
 
     /// The row at the start of `bytes`, which stand at `offset` of the map, and the length of its line. `line` tells
     /// the number of the line if there is no row.
-    pub(super) fn parse(
+    fn parse(
         &self,
         bytes: &[u8],
         offset: u64,
@@ -228,32 +229,86 @@ impl std::fmt::Debug for KeyMap {
     }
 }
 
-/// Lines from an offset on, read in windows; for the few that a search ends with.
+/// Lines from an offset on, read in windows.
 struct Lines<'a> {
     map: &'a KeyMap,
+    /// Where the next line starts.
     offset: u64,
+    read_bytes: u64,
     window: Vec<u8>,
+    /// Bytes of the window that lie before `offset`.
     used: usize,
 }
 
 impl<'a> Lines<'a> {
-    fn new(map: &'a KeyMap, offset: u64) -> Self {
-        Self { map, offset, window: Vec::new(), used: 0 }
+    fn new(map: &'a KeyMap, offset: u64, read_bytes: u64) -> Self {
+        Self { map, offset, read_bytes, window: Vec::new(), used: 0 }
     }
 
-    fn next(&mut self) -> Result<Option<(u64, MapRow)>, Error> {
+    /// Returns the next row and where it starts; `line` gives its number for an error.
+    fn next(&mut self, line: impl FnOnce(u64) -> Result<u64, Error>) -> Result<Option<(u64, MapRow)>, Error> {
         let offset = self.offset;
         if offset >= self.map.len_bytes {
             return Ok(None);
         }
         if self.window.len() - self.used < ROW_TEXT_BYTES_MAX {
-            self.window = self.map.window(offset, WINDOW_BYTES + ROW_TEXT_BYTES_MAX as u64)?;
-            self.used = 0;
+            self.load()?;
         }
-        let (row, line_bytes) = self.map.parse(&self.window[self.used..], offset, || self.map.line_number(offset))?;
+        let (row, line_bytes) = self.map.parse(&self.window[self.used..], offset, || line(offset))?;
         self.used += line_bytes;
         self.offset += line_bytes as u64;
         Ok(Some((offset, row)))
+    }
+
+    /// Keeps what is left of the window and reads on behind it.
+    fn load(&mut self) -> Result<(), Error> {
+        self.window.drain(..self.used);
+        self.used = 0;
+        let kept = self.window.len();
+        let at = self.offset + kept as u64;
+        let more_bytes = self.read_bytes.min(self.map.len_bytes - at);
+        self.window.resize(kept + more_bytes as usize, 0);
+        self.map.read_at(at, &mut self.window[kept..])
+    }
+}
+
+/// A row and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumberedRow {
+    /// Number of its line; the header is line 1.
+    pub line: u64,
+    /// Where the line starts, in bytes.
+    pub offset: u64,
+    /// What it says.
+    pub row: MapRow,
+}
+
+/// The rows of a map in the order of its lines. Nothing follows an error.
+pub struct Rows<'a> {
+    lines: Lines<'a>,
+    line: u64,
+    failed: bool,
+}
+
+impl Rows<'_> {
+    fn next_row(&mut self) -> Result<Option<NumberedRow>, Error> {
+        self.line += 1;
+        let line = self.line;
+        let found = self.lines.next(|_| Ok(line))?;
+        Ok(found.map(|(offset, row)| NumberedRow { line, offset, row }))
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<NumberedRow, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_row().transpose();
+        self.failed = next.as_ref().is_some_and(Result::is_err);
+        next
     }
 }
 

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::Generations;
 use super::accounting::{Destination, check_complete, enter};
-use super::convert::{Converted, ObjectConverter};
+use super::convert::ObjectConverter;
+use super::converted::Converted;
 use super::object_log::{Fate, Moved};
 use super::placer::{Arrival, Placing};
 use super::plan::{Plan, plan_of};

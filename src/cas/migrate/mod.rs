@@ -2,6 +2,7 @@
 
 pub mod accounting;
 pub mod convert;
+pub mod converted;
 pub mod crash_cleanup;
 pub mod dry_run;
 pub mod estimate;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::convert::Blob;
+use super::converted::Blob;
 use super::object_log::Fate;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;

@@ -25,7 +25,6 @@ use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, SealedIndex};
-use super::verify::run::paths_of;
 use super::verify::{FaultKind, Join, Surveyed, Tally, TaskReader, VerifyFault, VerifyRequest, look_at_root, survey};
 use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
 use crate::migration::plan::escape_name;
@@ -71,7 +70,7 @@ pub fn repair_store(
     control: &Control<'_>,
 ) -> Result<RepairEnd, Error> {
     look_at_root(root, &mut Tally::default())?;
-    let paths = paths_of(root)?;
+    let paths = TargetPaths::of_store(root)?;
     let held = HeldRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     check_index_kind(&**disk, root)?;
     let result = repair_held(disk, &paths, root, options, control);

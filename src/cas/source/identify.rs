@@ -5,12 +5,15 @@
 
 use std::io::Read;
 
+use super::bytes::{Bytes, BytesReader, ReadFault};
 use super::reader::INLINE_BYTES_MAX;
 use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, Digests};
 use crate::cas::format::frame::{DecodeError, decode, looks_like_zstd};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::format::record::Encoding;
-use crate::cas::migrate::large_blobs::{Bytes, BytesReader, ReadFault, WINDOW_BYTES};
+
+/// Bytes that one read takes.
+const WINDOW_BYTES: usize = 1 << 20;
 
 /// What an object turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

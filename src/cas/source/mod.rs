@@ -1,5 +1,6 @@
 //! Old stores: where their objects lie, and the walk that finds them.
 
+pub mod bytes;
 pub mod identify;
 pub mod inventory;
 pub mod location;

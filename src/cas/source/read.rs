@@ -1,12 +1,13 @@
 //! An object's bytes as the source has them, or why they cannot be had. Whoever proves a source reads it as whoever
 //! migrated it did.
 
+use super::bytes::ReadFault;
 use super::inventory::Entry;
 use super::location::Location;
 use super::root::SourceRoot;
 use super::scan::unreadable_text;
 use crate::cas::outcome::RefusalReason;
-use crate::durable::{DiskError, ReaderKind, SourceFile, read_source_whole};
+use crate::durable::{DiskError, ReaderKind, SourceFile, WindowError, read_source_whole};
 
 /// Longer sidecars are read up to here: none that a store writes has half a kilobyte.
 const SIDECAR_BYTES_MAX: usize = 64 << 10;
@@ -24,6 +25,16 @@ impl Unread {
     /// The system does not give them.
     pub fn unreadable(error: &DiskError) -> Self {
         Self { reason: RefusalReason::Unreadable, text: unreadable_text(error) }
+    }
+
+    /// Why bytes of the source cannot be had. Those that the run itself has written are no fault of the object: they
+    /// are an error.
+    pub fn of_source(fault: ReadFault) -> Result<Self, DiskError> {
+        match fault {
+            ReadFault::Source(WindowError::Changed(change)) => Ok(Self::changed(&change.what)),
+            ReadFault::Source(WindowError::Disk(error)) => Ok(Self::unreadable(&error)),
+            ReadFault::Target(error) => Err(error),
+        }
     }
 
     /// They are not what the walk saw.

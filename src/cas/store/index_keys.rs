@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::index::{IndexReader, LineContent};
+use super::torn_line::torn_record;
 use crate::cas::format::key::Key;
-use crate::cas::migrate::publish::merge::torn_record;
 use crate::cas::paths::INDEX_NAME;
 use crate::durable::{Disk, DiskError, DiskFile, create_directory_durable};
 use crate::migration::Error;

@@ -5,14 +5,13 @@ pub mod file_bytes;
 pub mod index;
 pub mod index_keys;
 mod objects;
-mod paths;
 pub mod put;
 mod reader;
 mod sidecar;
 pub mod sorted_index;
+pub mod torn_line;
 
 pub use blob::{BlobDigests, BlobFault, read_blob};
 pub use objects::{Objects, StoredObject};
-pub use paths::StorePaths;
 pub use reader::CasStore;
 pub use sidecar::{Sidecar, read_sidecar};

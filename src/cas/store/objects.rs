@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::vec;
 
-use super::paths::StorePaths;
 use crate::cas::format::key::Key;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, EntryKind};
 
 /// A blob of the store.

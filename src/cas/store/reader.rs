@@ -8,10 +8,10 @@ use super::blob::read_blob;
 use super::file_bytes::FileBytes;
 use super::index::{IndexReader, LineContent};
 use super::objects::Objects;
-use super::paths::StorePaths;
 use super::sidecar::{Sidecar, read_sidecar};
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, EntryKind, RealDisk, replace_file_with, temporary_name};
 use crate::migration::Error;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::fault::{FaultKind, VerifyFault};
 use super::tally::Tally;
-use crate::cas::migrate::large_blobs::BytesReader;
 use crate::cas::paths::INDEX_NAME;
+use crate::cas::source::bytes::BytesReader;
 use crate::cas::store::index::IndexReader;
 use crate::cas::store::sorted_index::{INDEX_ENTRY_BYTES, IndexFinding, IndexFindingKind, SortedIndex};
 use crate::durable::{ReaderKind, SourceFile, SourceIdentity, SourceNameKind};

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::arguments::scope;
 use super::faults::{exit_code, push_faults};
 use crate::cas::options::MigrateOptions;
+use crate::cas::paths::TargetPaths;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
-use crate::cas::verify::run::paths_of;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command_line::cas_command;
 use crate::cli::confirm::confirm;
@@ -43,7 +43,7 @@ struct Document<'a> {
 pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, shown: OutputArgs) -> anyhow::Result<u8> {
     let store = request.store;
     if !request.dry_run && store.is_dir() {
-        let kept = paths_of(store)?;
+        let kept = TargetPaths::of_store(store)?;
         let what = format!(
             "this writes the index of {} anew, and sidecars that are missing or wrong; the index as it is now is kept in {}",
             store.display(),

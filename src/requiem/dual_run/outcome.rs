@@ -4,21 +4,21 @@ use crate::requiem::json::{Json, Reading};
 
 /// What is compared of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    pub(crate) ok: bool,
-    pub(crate) exit_code: i64,
+pub(super) struct Outcome {
+    pub(super) ok: bool,
+    pub(super) exit_code: i64,
     /// The bytes that the command wrote, as far as the program kept them.
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
     /// As it stands there: a digest, whatever it is made by, or nothing.
-    pub(crate) request_digest: String,
-    pub(crate) result_digest: String,
-    pub(crate) truncated: bool,
+    pub(super) request_digest: String,
+    pub(super) result_digest: String,
+    pub(super) truncated: bool,
 }
 
 impl Outcome {
     /// Reads a result; the error goes on after "a result that".
-    pub(crate) fn read(text: &[u8]) -> Result<Self, String> {
+    pub(super) fn read(text: &[u8]) -> Result<Self, String> {
         let json = Json::parse(text).map_err(|error| format!("is no JSON document: {error}"))?;
         let lacks = |name: &str| format!("has no {name:?} that can be read");
         let bytes = |name: &str| json.get(name)?.string(Reading::Standard);

@@ -24,13 +24,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// How long outputs may stay open after the program's end: something that escaped may hold them.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
-pub(crate) struct Limits<'a> {
-    pub(crate) timeout: Duration,
-    pub(crate) stop: &'a StopToken,
+pub(super) struct Limits<'a> {
+    pub(super) timeout: Duration,
+    pub(super) stop: &'a StopToken,
 }
 
 /// Why a program did not come to its own end.
-pub(crate) enum Failure {
+pub(super) enum Failure {
     Start(io::Error),
     TimedOut,
     Stopped,
@@ -38,15 +38,15 @@ pub(crate) enum Failure {
 }
 
 /// A program that came to its end.
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
 impl Ended {
     /// The end of what it wrote to standard error, else to standard output, behind a colon; nothing if it wrote nothing.
-    pub(crate) fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         let text = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
             let words: Vec<_> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
@@ -61,7 +61,7 @@ impl Ended {
 
 /// Runs `command` in a process group of its own, with the environment of this process and nothing to read. When this
 /// returns, whatever it started in its group or below it is gone.
-pub(crate) fn run_to_its_end(mut command: Command, limits: &Limits<'_>) -> Result<Ended, Failure> {
+pub(super) fn run_to_its_end(mut command: Command, limits: &Limits<'_>) -> Result<Ended, Failure> {
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(Failure::Start)?;
     let stdout = Captured::start(child.stdout.take().expect("it is piped"));

@@ -13,7 +13,7 @@ const LOOKS_MAX: usize = 32;
 /// found.
 ///
 /// `root` leads its group and is not reaped.
-pub(crate) fn kill_tree(root: Pid) {
+pub(super) fn kill_tree(root: Pid) {
     // Stopped first, so that nothing is started that was not seen. Who is gone already needs no signal.
     let _ = kill_process_group(root, Signal::STOP);
     let mut found = BTreeSet::new();
@@ -73,7 +73,7 @@ fn parent_in(stat: &[u8]) -> Option<RawPid> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(super) mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
     use std::time::Duration;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Function, Input, Vector};
+use super::vector::{Function, Input, Vector};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::migration::Error;
 use crate::requiem::hash_domain::Domain;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Function, Vector};
+use super::vector::{Function, Vector};
 use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::requiem::hash_domain::digest;
@@ -161,7 +161,7 @@ mod tests {
         let vectors = built_in();
         let report = run(&vectors);
         assert_eq!(report.mismatches, []);
-        // 3 texts by 14, 32 patterns by 4, 2 blobs by 2, 2 requests, 1 result.
+        // 3 texts by 14 functions, 32 patterns by 4, 2 blobs by 2, 2 requests, 1 result.
         assert_eq!(report.vectors, 3 * 14 + 32 * 4 + 2 * 2 + 3);
         let expected = DigestsByPath { one_shot: 177, streaming: 177 * 6, parallel: 177 * 7 * 4 };
         assert_eq!(report.digests, expected);

@@ -1,6 +1,6 @@
 //! Edits that leave every byte outside of a member as it is.
 
-use super::{Json, Member};
+use super::value::{Json, Member};
 
 /// The document with one member more at the end of `object`, laid out as the one before it. `name` and `value` are
 /// texts that need no escape and a JSON text.

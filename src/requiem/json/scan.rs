@@ -2,13 +2,23 @@
 
 use std::collections::HashSet;
 
-use super::{JsonError, Reading, read_string};
+use super::string::{Reading, read_string};
 
 /// Arrays and objects in each other, at most.
 const DEPTH_MAX: usize = 128;
 
+/// A text that is no JSON document, with the offset at which that shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at offset {offset}")]
+pub struct JsonError {
+    /// Where, in bytes.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
 /// Checks `text` as a whole and returns where its value begins and ends.
-pub(crate) fn document(text: &[u8]) -> Result<(usize, usize), JsonError> {
+pub(super) fn document(text: &[u8]) -> Result<(usize, usize), JsonError> {
     let mut scanner = Scanner { text, at: 0 };
     scanner.skip_blanks();
     let start = scanner.at;
@@ -184,13 +194,13 @@ impl Scanner<'_> {
 }
 
 /// Where the first byte from `at` on stands that is no blank.
-pub(crate) fn after_blanks(text: &[u8], at: usize) -> usize {
+pub(super) fn after_blanks(text: &[u8], at: usize) -> usize {
     let blanks = text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     at + blanks.count()
 }
 
 /// Where the value that begins at `at` ends, in a text that was checked.
-pub(crate) fn value_end(text: &[u8], at: usize) -> usize {
+pub(super) fn value_end(text: &[u8], at: usize) -> usize {
     match text[at] {
         b'"' => string_end(text, at),
         b'{' | b'[' => container_end(text, at),

@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-use super::edit::{append_member, remove_member};
 use super::*;
 
 fn error(text: &[u8]) -> (u64, &'static str) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{OUTPUTS_MAX, REQUEST_BYTES_MAX, Request, SCHEDULER_MODE, string_members, string_of, strings_in};
+use super::parse::{OUTPUTS_MAX, REQUEST_BYTES_MAX, Request, SCHEDULER_MODE, string_members, string_of, strings_in};
 use crate::requiem::json::Json;
 
 /// The keys of a policy that the reference reads.

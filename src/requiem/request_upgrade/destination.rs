@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::Upgrade;
+use super::upgrade::Upgrade;
 use crate::durable::{
     Disk, DiskError, EntryKind, create_directory_durable, parent_of, read_file, replace_file_with, temporary_name,
     write_synced_file,

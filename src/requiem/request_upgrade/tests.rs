@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::durable::RealDisk;
-use crate::requiem::request::NoteKind;
+use crate::requiem::request::{NoteKind, SchedulerMode};
 
 const PLAIN: UpgradeOptions = UpgradeOptions { move_scheduler_mode: false };
 const MOVING: UpgradeOptions = UpgradeOptions { move_scheduler_mode: true };

@@ -38,7 +38,7 @@ impl Field {
         }
     }
 
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.name() == name)
     }
 }
@@ -99,7 +99,7 @@ pub enum RecordFault {
 }
 
 impl RecordFault {
-    pub(crate) fn duplicate(key: &str) -> Self {
+    pub(super) fn duplicate(key: &str) -> Self {
         Self::DuplicateKey { key: key.chars().take(64).collect() }
     }
 }

@@ -6,16 +6,16 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::Encoding;
+use super::encoding::Encoding;
 use super::fault::{Field, RECORD_BYTES_MAX, RecordFault};
 use crate::cas::format::key::Key;
 
 /// What the object holds under a key, or what is wrong with it.
-pub(crate) type Found<T> = Option<Result<T, RecordFault>>;
+pub(super) type Found<T> = Option<Result<T, RecordFault>>;
 
 /// What the object holds under each key of a record.
 #[derive(Default)]
-pub(crate) struct Fields {
+pub(super) struct Fields {
     pub digest: Found<Key>,
     pub encoding: Found<Encoding>,
     pub original_size: Found<u64>,
@@ -27,7 +27,7 @@ pub(crate) struct Fields {
 }
 
 /// Reads one JSON object and nothing after it.
-pub(crate) fn read_fields(bytes: &[u8]) -> Result<Fields, RecordFault> {
+pub(super) fn read_fields(bytes: &[u8]) -> Result<Fields, RecordFault> {
     if bytes.len() > RECORD_BYTES_MAX {
         return Err(RecordFault::TooLong);
     }

@@ -1,8 +1,9 @@
 //! Sidecars of older stores, of which every value that can be read is worth having (spec/requiem.md A5, A6).
 
+use super::encoding::Encoding;
 use super::fault::RecordFault;
 use super::fields::read_fields;
-use super::{Encoding, parse};
+use super::parse::parse;
 use crate::cas::format::key::Key;
 
 /// What the sidecar of an older store says. Each value stands alone: one that is missing or wrong takes none with it.

@@ -1,8 +1,8 @@
 //! Reads sidecars and index lines: what the reference accepts, and nothing that it does not (spec/requiem.md A3).
 
-use super::ObjectRecord;
 use super::fault::{Field, RecordFault};
 use super::fields::{Found, read_fields};
+use super::object_record::ObjectRecord;
 
 /// A record, and how its text writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

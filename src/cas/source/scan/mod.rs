@@ -331,12 +331,12 @@ fn below(objects: &Path, shards: &[Shard]) -> PathBuf {
 }
 
 /// What the system said, for a finding.
-pub(crate) fn unreadable_text(error: &DiskError) -> String {
+pub(in crate::cas) fn unreadable_text(error: &DiskError) -> String {
     format!("{error}: {}", error.source)
 }
 
 /// Why a name is not taken for an object.
-pub(crate) fn skip_reason(name: &OsStr) -> SkipReason {
+pub(in crate::cas) fn skip_reason(name: &OsStr) -> SkipReason {
     let name = name.as_bytes();
     if name.starts_with(b".tmp_") || name.ends_with(b".tmp") {
         SkipReason::Temporary

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::PutOptions;
 use super::append::IndexTail;
 use super::incoming::Incoming;
+use super::options::PutOptions;
 use crate::cas::format::record::{Encoding, ObjectRecord, parse_hint};
+use crate::cas::paths::StorePaths;
 use crate::cas::store::blob::{BlobDigests, read_blob};
-use crate::cas::store::paths::StorePaths;
 use crate::cas::store::sidecar::{Sidecar, read_sidecar};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::Error;

@@ -11,6 +11,7 @@
 mod append;
 mod existing;
 mod incoming;
+mod options;
 mod prepare;
 
 use std::io::Read;
@@ -22,20 +23,13 @@ use self::append::{append_line, look_into_index};
 use self::existing::existing_object;
 use self::incoming::{Incoming, receive};
 use self::prepare::{check_store, create_store};
-use super::paths::StorePaths;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::options::Compress;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, create_directory_durable, write_synced_file};
 use crate::migration::Error;
 
-/// How an object is put in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PutOptions {
-    /// How the blob of a new object is encoded; [`Compress::AsStored`] is as the content comes, which is identity.
-    pub compress: Compress,
-    /// Unix seconds for the sidecar of a new object; 0: not known.
-    pub created_at: u64,
-}
+pub use self::options::PutOptions;
 
 /// What a put found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use crate::cas::store::paths::StorePaths;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, EntryKind, create_directory_durable};
 use crate::migration::Error;
 
