@@ -208,7 +208,7 @@ fn constants_are_those_of_the_text() {
 
 #[test]
 fn every_code_of_a_refusal_stands_in_its_table() {
-    use haul::manifest::Code::{self, *};
+    use haul::manifest::ErrorCode::{self, *};
     let all = [
         Empty,
         Bom,
@@ -242,7 +242,7 @@ fn every_code_of_a_refusal_stands_in_its_table() {
         Changed,
         Io,
     ];
-    assert_eq!(all.len(), Code::Io as usize + 1);
+    assert_eq!(all.len(), ErrorCode::Io as usize + 1);
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `E_")).map(cells);
     let documented: Vec<_> = rows.map(|cells| (cells[0].trim_matches('`'), cells[1])).collect();
     assert_eq!(documented, all.map(|code| (code.name(), code.status().name())));

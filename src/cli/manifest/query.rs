@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::manifest::index::text::write_line;
-use crate::manifest::index::{Query, Row, failed, query};
+use crate::manifest::index::{IndexQuery, IndexRow, index_error, query};
 use crate::migration::{Error, exit};
 
 /// `haul manifest query`
@@ -35,8 +35,9 @@ pub struct QueryCommand {
 
 impl QueryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let database = Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-        let asked = Query { job: self.job, version: self.version, status: self.status };
+        let database =
+            Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(index_error)?;
+        let asked = IndexQuery { job: self.job, version: self.version, status: self.status };
         output::stream(|out| match self.output.json {
             true => write_document(out, &database, &asked),
             false => query(&database, &asked, |row| write_line(out, &text(&row))),
@@ -46,7 +47,7 @@ impl QueryCommand {
 }
 
 /// Row by row: an index may be larger than memory.
-fn write_document(out: &mut dyn Write, database: &Connection, asked: &Query) -> Result<(), Error> {
+fn write_document(out: &mut dyn Write, database: &Connection, asked: &IndexQuery) -> Result<(), Error> {
     write_line(out, "{\"rows\": [")?;
     let mut last: Option<String> = None;
     query(database, asked, |row| {
@@ -57,7 +58,7 @@ fn write_document(out: &mut dyn Write, database: &Connection, asked: &Query) -> 
     write_line(out, "]}")
 }
 
-fn text(row: &Row) -> String {
+fn text(row: &IndexRow) -> String {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let (version, status) = (or_dash(&row.schema_version), or_dash(&row.status));
     format!("{}\t{}\t{version}\t{status}\t{}", row.job_id, row.run_id, row.artifact_dir)

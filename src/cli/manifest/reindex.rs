@@ -17,7 +17,7 @@ use crate::cli::progress::Watch;
 use crate::durable::source_root;
 use crate::manifest::index::reindex::{ReindexEnd, reindex};
 use crate::manifest::index::text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
-use crate::manifest::index::{Query, failed, query};
+use crate::manifest::index::{IndexQuery, index_error, query};
 use crate::migration::units::count_text;
 use crate::migration::{Error, exit};
 
@@ -64,7 +64,7 @@ impl ReindexCommand {
         let tree = source_root(root)?;
         // Without a name it is a file that SQLite removes at the end.
         let path = self.sqlite.clone().unwrap_or_default();
-        let database = Connection::open(&path).map_err(failed)?;
+        let database = Connection::open(&path).map_err(index_error)?;
         let watch = Watch::start(self.output.progress)?;
         let (end, database) =
             watch.run(scope(&self.resources), |control| reindex(tree, database, &options, control))?;
@@ -90,7 +90,7 @@ impl ReindexCommand {
 }
 
 fn write_rows(out: &mut dyn Write, how: RowsArg, database: &Connection) -> Result<(), Error> {
-    let every = Query::default();
+    let every = IndexQuery::default();
     match how {
         RowsArg::Jsonl => query(database, &every, |row| {
             write_line(out, &serde_json::to_string(&row).expect("a row has string keys only"))

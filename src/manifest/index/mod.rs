@@ -15,7 +15,7 @@ pub const COLUMNS: [&str; 9] =
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct IndexRow {
     /// Key, first part.
     pub job_id: String,
     /// Key, second part.
@@ -40,7 +40,7 @@ pub struct Row {
 
 /// What rows a query asks for; what is `None` is not asked.
 #[derive(Debug, Clone, Default)]
-pub struct Query {
+pub struct IndexQuery {
     /// `job_id`.
     pub job: Option<String>,
     /// `schema_version`.
@@ -52,25 +52,25 @@ pub struct Query {
 /// Shows `visit` the rows that a query asks for, by key.
 pub fn query(
     database: &Connection,
-    query: &Query,
-    mut visit: impl FnMut(Row) -> Result<(), Error>,
+    query: &IndexQuery,
+    mut visit: impl FnMut(IndexRow) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let asked = [("job_id", &query.job), ("schema_version", &query.version), ("status", &query.status)];
     let asked: Vec<_> = asked.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))).collect();
     let conditions: String = asked.iter().map(|(column, _)| format!(" AND {column} = ?")).collect();
     let columns = COLUMNS.join(", ");
     let text = format!("SELECT {columns}, schema_version FROM artifacts WHERE 1{conditions} ORDER BY job_id, run_id");
-    let mut statement = database.prepare(&text).map_err(failed)?;
+    let mut statement = database.prepare(&text).map_err(index_error)?;
     let values = asked.into_iter().map(|(_, value)| Sql::Text(value));
-    let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        visit(read_row(row).map_err(failed)?)?;
+    let mut rows = statement.query(params_from_iter(values)).map_err(index_error)?;
+    while let Some(row) = rows.next().map_err(index_error)? {
+        visit(read_row(row).map_err(index_error)?)?;
     }
     Ok(())
 }
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IndexRow> {
+    Ok(IndexRow {
         job_id: row.get(0)?,
         run_id: row.get(1)?,
         job_ref: row.get(2)?,
@@ -85,7 +85,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 }
 
 /// What SQLite says.
-pub fn failed(error: rusqlite::Error) -> Error {
+pub fn index_error(error: rusqlite::Error) -> Error {
     Error::Program {
         what: format!("the index cannot be used: {error}"),
         next: "give the path of an index, or of a file that is not there yet".into(),

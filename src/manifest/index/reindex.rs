@@ -1,4 +1,5 @@
-//! The index made anew from the manifests. Nothing is ever decided by reading it (§11, invariant 5).
+//! The index made anew from the manifests. Nothing is ever decided by reading it (docs/source-sigilzero.md, invariant
+//! 5).
 
 use std::fs::metadata;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::{Row, failed};
+use super::{IndexRow, index_error};
 use crate::durable::{FileState, ReadRoot};
 use crate::manifest::document::json::{Document, ReadOptions, Value};
 use crate::manifest::migrate::evaluate::MANIFEST_BYTES_MAX;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
-use crate::manifest::tree::scan::{Entry, Found, PassedOver};
+use crate::manifest::tree::scan::{Found, ScanEntry, SkipReason};
 use crate::migration::Error;
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
@@ -66,20 +67,20 @@ pub fn reindex(
     control: &Control<'_>,
 ) -> Result<(ReindexEnd, Connection), Error> {
     let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
-    database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(failed)?;
+    database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(index_error)?;
     let mut writer = RowWriter { database, end: ReindexEnd::default() };
     let ended = control.phase(Phase::Index, Expected::UNKNOWN, || {
         pass(reader, &RowMaker { root: &*root }, &options.engine(), control, |rows| writer.write(rows))
     })?;
     let RowWriter { database, mut end } = writer;
     if ended == Ended::Stopped {
-        database.execute_batch("ROLLBACK").map_err(failed)?;
+        database.execute_batch("ROLLBACK").map_err(index_error)?;
         end.stopped = true;
         return Ok((end, database));
     }
-    let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(failed)?;
+    let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(index_error)?;
     end.rows = u64::try_from(rows).unwrap_or(0);
-    database.execute_batch("COMMIT").map_err(failed)?;
+    database.execute_batch("COMMIT").map_err(index_error)?;
     Ok((end, database))
 }
 
@@ -89,28 +90,28 @@ struct RowMaker<'a> {
 
 #[derive(Default)]
 struct Rows {
-    rows: Vec<Row>,
+    rows: Vec<IndexRow>,
     left_out: Vec<PathBuf>,
     links: u64,
     dangling: Vec<PathBuf>,
 }
 
 impl Converter for RowMaker<'_> {
-    type Batch = Vec<Entry>;
+    type Batch = Vec<ScanEntry>;
     type Output = Rows;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<Rows, Error> {
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<Rows, Error> {
         let mut made = Rows::default();
-        for Entry { path, found } in entries {
+        for ScanEntry { path, found } in entries {
             match found {
-                Found::PassedOver(PassedOver::Link) => {
+                Found::Skipped(SkipReason::Link) => {
                     made.links += 1;
                     let leads_nowhere = metadata(self.root.path().join(&path)).is_err();
                     made.dangling.extend(leads_nowhere.then_some(path));
                 }
-                Found::PassedOver(_) | Found::Leftover => {}
+                Found::Skipped(_) | Found::Leftover => {}
                 Found::Unreadable(_) => made.left_out.push(path),
                 Found::Manifest => match self.row(&path, scratch) {
                     Some(row) => made.rows.push(row),
@@ -123,12 +124,12 @@ impl Converter for RowMaker<'_> {
 }
 
 impl RowMaker<'_> {
-    fn row(&self, path: &Path, bytes: &mut Vec<u8>) -> Option<Row> {
+    fn row(&self, path: &Path, bytes: &mut Vec<u8>) -> Option<IndexRow> {
         let state = self.root.read_file(path, MANIFEST_BYTES_MAX, bytes).ok()?;
         let document = Document::parse(bytes, &READ).ok()?;
         let field = |key: &str| document.root().get(key).and_then(Value::as_str).map(|text| text.into_owned());
         let text = std::str::from_utf8(bytes).ok()?;
-        let row = Row {
+        let row = IndexRow {
             job_id: field("job_id")?,
             run_id: field("run_id")?,
             job_ref: field("job_ref"),
@@ -145,7 +146,7 @@ impl RowMaker<'_> {
 }
 
 /// No text of PostgreSQL holds a NUL, and one row would fail them all.
-fn has_nul(row: &Row) -> bool {
+fn has_nul(row: &IndexRow) -> bool {
     let optional = [&row.job_ref, &row.job_type, &row.status, &row.inputs_hash, &row.schema_version];
     let texts = [&row.job_id, &row.run_id, &row.artifact_dir].into_iter();
     texts.chain(optional.into_iter().flatten()).any(|text| text.contains('\0'))
@@ -162,7 +163,7 @@ struct RowWriter {
 }
 
 impl RowWriter {
-    fn insert(&self, row: &Row) -> rusqlite::Result<usize> {
+    fn insert(&self, row: &IndexRow) -> rusqlite::Result<usize> {
         let is_legacy = row.artifact_dir.starts_with(LEGACY);
         self.database.prepare_cached(INSERT)?.execute(params![
             row.job_id,
@@ -183,7 +184,7 @@ impl RowWriter {
 impl RowWriter {
     fn write(&mut self, made: Rows) -> Result<(), Error> {
         for row in &made.rows {
-            self.insert(row).map_err(failed)?;
+            self.insert(row).map_err(index_error)?;
         }
         self.end.links += made.links;
         self.end.left_out += made.left_out.len() as u64;

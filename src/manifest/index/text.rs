@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{COLUMNS, Row};
+use super::{COLUMNS, IndexRow};
 use crate::durable::DiskError;
 use crate::migration::Error;
 
@@ -19,7 +19,7 @@ DELETE FROM artifacts;";
 pub const POSTGRES_END: &str = "COMMIT;";
 
 /// An upsert of the row for PostgreSQL. The values have the types of the columns that they meet.
-pub fn upsert_text(row: &Row) -> String {
+pub fn upsert_text(row: &IndexRow) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let or_null = |text: &Option<String>| text.as_deref().map_or_else(|| "NULL".to_owned(), quoted);
     let values = [

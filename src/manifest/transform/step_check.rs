@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::document::header::{HISTORY, VERSION};
-use super::document::json::{Document, Numbers, ReadOptions, first_difference};
-use super::steps::samples::{SampleInputs, manifests};
-use super::steps::step::Touch;
-use super::{Migrated, Registry, Step, TransformOptions, Transformer, Verdict, Version};
+use super::Transformer;
+use super::proven_registry::ProvenRegistry;
+use crate::manifest::document::fields::{HISTORY, VERSION};
+use crate::manifest::document::json::{Document, Formatting, Numbers, ReadOptions, first_difference, push_formatted};
+use crate::manifest::document::options::TransformOptions;
+use crate::manifest::document::verdict::{Migrated, Verdict};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::registry::Registry;
+use crate::manifest::steps::samples::{SampleInputs, sample_manifests};
+use crate::manifest::steps::step::{Step, Touch};
 use crate::migration::Error;
 
 /// A manifest that steps are proved on.
@@ -35,16 +40,36 @@ pub struct StepProof {
     pub faults: Vec<String>,
 }
 
+/// Proves the steps as a whole: every version must be reachable from the lowest, and a direct step must give what its
+/// chain gives, on made-up manifests. Anything else is a usage error.
+pub fn prove(registry: Arc<Registry>) -> Result<ProvenRegistry, Error> {
+    let versions = registry.versions();
+    let lowest = versions.first().copied().unwrap_or(Version::FIRST);
+    if let Some(version) = versions.iter().find(|version| registry.path(lowest, **version).is_none()) {
+        return Err(Error::Usage {
+            what: format!("no steps lead from {lowest} to {version}"),
+            next: "declare a step that leads there".into(),
+        });
+    }
+    match first_unequal_chain(&registry)? {
+        None => Ok(ProvenRegistry::new(registry)),
+        Some(what) => Err(Error::Usage {
+            what,
+            next: "make both ways give the same; `haul manifest steps check` shows where they differ".into(),
+        }),
+    }
+}
+
 /// Proves every step of `registry`, in the order of their registration.
 pub fn check_steps(registry: &Registry, given: &[GivenManifest]) -> Result<Vec<StepProof>, Error> {
     registry.steps().iter().map(|step| check_step(registry, step, given)).collect()
 }
 
 /// The first step whose result differs from that of a chain of others, on made-up manifests.
-pub(super) fn first_unequal_chain(registry: &Registry) -> Result<Option<String>, Error> {
+fn first_unequal_chain(registry: &Registry) -> Result<Option<String>, Error> {
     for step in registry.steps() {
         let Some(prover) = Prover::new(registry, step)?.filter(|prover| prover.chain.is_some()) else { continue };
-        for (at, bytes) in prover.made_up(registry)?.iter().enumerate() {
+        for (at, bytes) in prover.samples(registry)?.iter().enumerate() {
             let Verdict::Migrated(migrated) = prover.direct.transform(bytes, &SampleInputs) else { continue };
             if let Some(fault) = prover.chain_fault(bytes, &migrated) {
                 return Ok(Some(format!(
@@ -62,14 +87,14 @@ pub(super) fn first_unequal_chain(registry: &Registry) -> Result<Option<String>,
 fn check_step(registry: &Registry, step: &Arc<dyn Step>, given: &[GivenManifest]) -> Result<StepProof, Error> {
     let mut proof = StepProof { from: step.from(), to: step.to(), manifests: 0, refused: 0, faults: Vec::new() };
     let Some(prover) = Prover::new(registry, step)? else { return Ok(proof) };
-    for (at, bytes) in prover.made_up(registry)?.iter().enumerate() {
+    for (at, bytes) in prover.samples(registry)?.iter().enumerate() {
         prover.prove(&format!("made-up manifest {}", at + 1), bytes, &mut proof);
     }
     if proof.manifests == 0 {
         proof.faults.push("it refuses every made-up manifest".into());
     }
     for manifest in given {
-        let raised = prover.raised(registry, &manifest.bytes)?;
+        let raised = prover.at_source_version(registry, &manifest.bytes)?;
         if let Some(bytes) = raised {
             prover.prove(&manifest.name, &bytes, &mut proof);
         }
@@ -77,7 +102,7 @@ fn check_step(registry: &Registry, step: &Arc<dyn Step>, given: &[GivenManifest]
     Ok(proof)
 }
 
-fn alone(steps: &[Arc<dyn Step>], target: Version) -> Result<Transformer, Error> {
+fn unproved_transformer(steps: &[Arc<dyn Step>], target: Version) -> Result<Transformer, Error> {
     let mut registry = Registry::empty();
     steps.iter().try_for_each(|step| registry.add(step.clone()))?;
     let options = TransformOptions { shape_any: true, accept_incomplete: true, ..TransformOptions::default() };
@@ -98,19 +123,23 @@ impl Prover {
         let mut without = Registry::empty();
         others.iter().try_for_each(|other| without.add(other.clone()))?;
         let path = without.path(step.from(), step.to());
-        let chain = path.map(|_| alone(&others, step.to())).transpose()?;
-        Ok(Some(Self { step: step.clone(), direct: alone(std::slice::from_ref(step), step.to())?, chain }))
+        let chain = path.map(|_| unproved_transformer(&others, step.to())).transpose()?;
+        Ok(Some(Self {
+            step: step.clone(),
+            direct: unproved_transformer(std::slice::from_ref(step), step.to())?,
+            chain,
+        }))
     }
 
     /// Made-up manifests at the version that the step takes.
-    fn made_up(&self, registry: &Registry) -> Result<Vec<Vec<u8>>, Error> {
+    fn samples(&self, registry: &Registry) -> Result<Vec<Vec<u8>>, Error> {
         let path = registry.path_to(self.step.from());
         let first = path.first().map_or(self.step.from(), |step| step.from());
-        let samples = manifests(registry, first);
+        let samples = sample_manifests(registry, first);
         if path.is_empty() {
             return Ok(samples);
         }
-        let raise = alone(&path, self.step.from())?;
+        let raise = unproved_transformer(&path, self.step.from())?;
         let raised = samples.iter().filter_map(|bytes| match raise.transform(bytes, &SampleInputs) {
             Verdict::Migrated(migrated) => Some(migrated.bytes),
             _ => None,
@@ -119,7 +148,7 @@ impl Prover {
     }
 
     /// A given manifest at the version that the step takes, if it is there or can be taken there.
-    fn raised(&self, registry: &Registry, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    fn at_source_version(&self, registry: &Registry, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let options = TransformOptions { accept_incomplete: true, ..TransformOptions::default() };
         let raise =
             Transformer::unproved(Arc::new(registry.clone()), self.step.from(), Timestamp::UNIX_EPOCH, options)?;
@@ -180,11 +209,11 @@ fn parse(bytes: &[u8]) -> Option<Document<'_>> {
 fn with_version(bytes: &[u8], version: Version) -> Option<Vec<u8>> {
     let mut document = parse(bytes)?;
     let root = document.root().id();
-    let value = document.graft(&format!("\"{version}\"")).ok()?;
+    let value = document.parse_fragment(&format!("\"{version}\"")).ok()?;
     let root = document.with(root, &[VERSION.to_owned()], value).ok()??;
     let mut out = Vec::new();
-    let layout = super::document::json::Layout { numbers: Numbers::Lexemes, final_newline: true };
-    super::document::json::push_layout(&mut out, document.value(root), layout);
+    let formatting = Formatting { numbers: Numbers::Lexemes, final_newline: true };
+    push_formatted(&mut out, document.value(root), formatting);
     Some(out)
 }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::document::error_codes::Status;
+use super::document::error_codes::DocumentStatus;
+use super::document::verdict::Inspection;
 use super::migrate::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
+use super::transform::Transformer;
 use super::tree::reader::EntryReader;
-use super::tree::scan::{Entry, Found};
-use super::{Inspection, Transformer};
+use super::tree::scan::{Found, ScanEntry};
 use crate::durable::{DiskError, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
@@ -24,7 +25,7 @@ const OTHER_VERSIONS: &str = "other";
 
 /// What is in a tree.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Survey {
+pub struct VersionSurvey {
     /// The version that files would be taken to.
     pub target_version: String,
     /// The highest version that the steps know.
@@ -54,19 +55,23 @@ pub struct Survey {
     pub findings: FirstFindings,
 }
 
-impl Survey {
+impl VersionSurvey {
     /// Manifests with a status.
-    pub fn with_status(&self, status: Status) -> u64 {
+    pub fn with_status(&self, status: DocumentStatus) -> u64 {
         self.by_status.get(status.name()).copied().unwrap_or(0)
     }
 }
 
 /// Looks at every manifest of the tree.
-pub fn survey(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Control<'_>) -> Result<Survey, Error> {
+pub fn survey_versions(
+    root: Arc<dyn ReadRoot>,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VersionSurvey, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
-    let mut survey = Survey::default();
+    let mut survey = VersionSurvey::default();
     let inspector = Inspector { root: &*root, transformer };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
         pass(reader, &inspector, &options.engine(), control, |inspected| {
@@ -87,7 +92,7 @@ pub fn version_of(root: &Path, file: &Path, options: &MigrateOptions) -> Result<
     let mut bytes = Vec::new();
     match source_root(root)?.read_file(file, MANIFEST_BYTES_MAX, &mut bytes) {
         Ok(_) => Ok(label(&transformer.inspect(&bytes))),
-        Err(_) => Ok(Status::Failed.name().to_owned()),
+        Err(_) => Ok(DocumentStatus::Failed.name().to_owned()),
     }
 }
 
@@ -105,7 +110,7 @@ struct Inspector<'a> {
 /// What was seen of one file.
 struct Seen {
     label: String,
-    status: Status,
+    status: DocumentStatus,
     len_bytes: u64,
 }
 
@@ -117,16 +122,16 @@ struct Inspected {
 }
 
 impl Converter for Inspector<'_> {
-    type Batch = Vec<Entry>;
+    type Batch = Vec<ScanEntry>;
     type Output = Inspected;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<Inspected, Error> {
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<Inspected, Error> {
         let mut inspected = Inspected { records: entries.len() as u64, ..Inspected::default() };
         for entry in entries {
             match entry.found {
-                Found::PassedOver(reason) => inspected.tally.counts.add_passed_over(reason),
+                Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
                 Found::Unreadable(ref error) => inspected.refuse_unread(&entry, error),
                 Found::Manifest | Found::Leftover => {
                     match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
@@ -141,20 +146,24 @@ impl Converter for Inspector<'_> {
 }
 
 impl Inspected {
-    fn take(&mut self, entry: &Entry, inspection: Inspection, len_bytes: u64) {
+    fn take(&mut self, entry: &ScanEntry, inspection: Inspection, len_bytes: u64) {
         self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes });
         if let Some(refusal) = inspection.refusal {
             self.tally.refuse(&entry.path, &refusal);
         }
     }
 
-    fn refuse_unread(&mut self, entry: &Entry, error: &DiskError) {
-        self.seen.push(Seen { label: Status::Failed.name().into(), status: Status::Failed, len_bytes: 0 });
+    fn refuse_unread(&mut self, entry: &ScanEntry, error: &DiskError) {
+        self.seen.push(Seen {
+            label: DocumentStatus::Failed.name().into(),
+            status: DocumentStatus::Failed,
+            len_bytes: 0,
+        });
         self.tally.refuse(&entry.path, &disk_refusal(error));
     }
 }
 
-impl Survey {
+impl VersionSurvey {
     fn add(&mut self, inspected: Inspected) {
         self.records += inspected.records;
         let mut passed_over = inspected.tally.counts;
@@ -172,7 +181,7 @@ impl Survey {
             self.manifests += 1;
             self.source_bytes += len_bytes;
             *self.by_status.entry(status.name()).or_default() += 1;
-            if status == Status::Pending {
+            if status == DocumentStatus::Pending {
                 self.pending_bytes += len_bytes;
                 self.space_needed_bytes += len_bytes.next_multiple_of(BLOCK_BYTES);
             }
