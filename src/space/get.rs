@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::current_store::live_store;
 use super::log::bincode_reader::{Cursor, DecodeError, RangeCheck};
 use super::log::episode::EpisodeView;
-use super::log::framing::{Content, Frame};
+use super::log::extent::{Content, Frame};
 use super::log::memory::MemoryView;
 use super::log::node_id::{id_digest, node_id, spells_uuid, uuid_v5_of};
 use super::log::reader::Batch;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::current_store::live_store;
-use super::log::framing::{Content, Extent};
+use super::log::extent::RegionKind;
+use super::log::extent::{Content, Extent};
 use super::log::reader::Batch;
 use super::log::source::WalSource;
 use super::log::wal::HEADER_BYTES;
@@ -15,7 +16,6 @@ use super::migrate::plan::{PlannedOther, check_directory};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::policy::Corruption;
-use super::store::layout::RegionKind;
 use super::store::manifest::Manifest;
 use crate::durable::{ReaderKind, RealDisk, SourceEntryKind, source_entries};
 use crate::migration::plan::escape_name;

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::framing::{Content, Cut, Extent, View, cut};
+use super::extent::{Content, Extent};
+use super::framing::{Cut, View, cut};
 use super::source::WalSource;
 use super::wal::HEADER_BYTES;
 use crate::durable::{SourceFile, Window};
 use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Permit, Reader};
+use crate::space::limits::BLOCK_SOURCE_BYTES_MAX;
 use crate::space::policy::Corruption;
-use crate::space::store::layout::{BLOCK_ALIGN_BYTES, BLOCK_HEADER_BYTES, BLOCK_SOURCE_BYTES_MAX, ROW_BYTES};
+use crate::space::store::layout::{BLOCK_ALIGN_BYTES, BLOCK_HEADER_BYTES, ROW_BYTES};
 
 /// A window always reaches past the largest ordinary extent and the header after it.
 const WINDOW_BYTES_MIN: u64 = BLOCK_SOURCE_BYTES_MAX + 64 * 1024;
@@ -18,7 +20,7 @@ const WINDOW_BYTES_MAX: u64 = 16 << 20;
 const RECORD_BYTES_EXPECTED: u64 = 3_600;
 /// Window that rows, padding and digests of one block may need beyond twice the source bytes.
 const BLOCK_OVERHEAD_BYTES: u64 =
-    (BLOCK_HEADER_BYTES + crate::space::store::layout::BLOCK_RECORDS_MAX * ROW_BYTES) as u64 + 2 * BLOCK_ALIGN_BYTES;
+    (BLOCK_HEADER_BYTES + crate::space::limits::BLOCK_RECORDS_MAX * ROW_BYTES) as u64 + 2 * BLOCK_ALIGN_BYTES;
 
 /// Where to go on: everything before it is in extents already handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::wal::is_wal_name;
-use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, source_entries};
+use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, for_each_chunk, source_entries};
 use crate::migration::Error;
 
 /// An entry of `wal/` that is not part of the log.
@@ -118,4 +118,18 @@ impl WalSource {
         };
         Err(Error::SourceChanged { path: self.directory.clone(), what })
     }
+}
+
+/// Returns the BLAKE3 digest of a range of a source file, read in chunks.
+pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; 32], Error> {
+    let mut hasher = blake3::Hasher::new();
+    for_each_chunk(
+        start..start + len_bytes,
+        |offset, chunk| file.read_exact_at(offset, chunk),
+        |_, chunk| {
+            hasher.update(chunk);
+            Ok(())
+        },
+    )?;
+    Ok(*hasher.finalize().as_bytes())
 }

@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
-use crate::durable::{SourceFile, for_each_chunk};
+use crate::durable::SourceFile;
 use crate::migration::{Error, Finding, Severity, SourceBytes};
 use crate::pipeline::{Buffer, BufferPool, Converter};
 use crate::space::log::bincode_reader::DecodeError;
 use crate::space::log::episode::{EpisodeView, RangeCheck};
-use crate::space::log::framing::{Content, Extent, Frame, Region};
+use crate::space::log::extent::{Content, Extent, Frame, Region, RegionKind};
 use crate::space::log::memory::MemoryView;
 use crate::space::log::node_id::{id_digest, node_id};
 use crate::space::log::reader::{Batch, Cursor};
+use crate::space::log::source::hash_range;
 use crate::space::log::wal::{EntryKind, HEADER_BYTES};
 use crate::space::outcome::{Counts, Outcome, RefusalReason, SkipReason};
 use crate::space::policy::{Corruption, OutOfRange, Policies, TornTail, Undecodable, Updates};
 use crate::space::store::block::{Entry, Origin, block_bytes_max, encode_block};
 use crate::space::store::layout::{
     BLOCK_REBUILDS_SOURCE, DIGEST_BYTES, NO_CONTENT, NO_SEGMENT, NODE_TYPE_EPISODE, NOTE_HEADER_BYTES, NOTE_NON_FINITE,
-    NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE, RegionKind, Row,
-    RowKind, TableEntry,
+    NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE, Row, RowKind,
+    TableEntry,
 };
 use crate::space::store::node::clamp_unit;
 
@@ -464,18 +465,4 @@ fn flag(condition: bool, bit: u32) -> u32 {
 /// Offset of `part`, a slice of `whole`, in it.
 fn offset_within(whole: &[u8], part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
-}
-
-/// BLAKE3 of a range of a source file, read in pieces.
-pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; DIGEST_BYTES], Error> {
-    let mut hasher = blake3::Hasher::new();
-    for_each_chunk(
-        start..start + len_bytes,
-        |offset, chunk| file.read_exact_at(offset, chunk),
-        |_, chunk| {
-            hasher.update(chunk);
-            Ok(())
-        },
-    )?;
-    Ok(*hasher.finalize().as_bytes())
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::migration::{Error, PlannedFile, plan_digest};
+use crate::space::limits::BLOCK_RECORDS_MAX;
 use crate::space::log::source::WalSource;
 use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 use crate::space::options::MigrateOptions;
 use crate::space::policy::Policies;
 use crate::space::state::CHECKPOINT_KIND;
-use crate::space::store::layout::{BLOCK_RECORDS_MAX, FORMAT_VERSION, ID_ENTRY_BYTES};
+use crate::space::store::layout::{FORMAT_VERSION, ID_ENTRY_BYTES};
 
 /// Records that a plan looks at to estimate the mean size.
 const SAMPLE_RECORDS: u64 = 1_000;

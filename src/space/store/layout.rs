@@ -32,11 +32,6 @@ pub const IDS_MAGIC: [u8; 8] = *b"HAULIDS1";
 /// First bytes of `marks.index`.
 pub const MARKS_MAGIC: [u8; 8] = *b"HAULMRK1";
 
-/// A block covers at most this many records…
-pub const BLOCK_RECORDS_MAX: usize = 250;
-/// … and at most this many source bytes, unless a single record is larger.
-pub const BLOCK_SOURCE_BYTES_MAX: u64 = 1 << 20;
-
 /// Start of a segment; the rest of its 4,096 bytes is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -276,30 +271,6 @@ pub struct TableEntry {
 
 /// Bytes of [`TableEntry`].
 pub const TABLE_ENTRY_BYTES: usize = size_of::<TableEntry>();
-
-/// Source bytes that belong to no complete record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum RegionKind {
-    /// A record cut by the end of its file.
-    TornTail = 1,
-    /// Zeros up to the end of the file.
-    ZeroTail = 2,
-    /// Anything else that is no record.
-    Damaged = 3,
-}
-
-impl RegionKind {
-    /// The kind with this number.
-    pub fn from_number(number: u32) -> Option<Self> {
-        match number {
-            1 => Some(Self::TornTail),
-            2 => Some(Self::ZeroTail),
-            3 => Some(Self::Damaged),
-            _ => None,
-        }
-    }
-}
 
 /// Entry of `ids.index`, sorted by node id: the live nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

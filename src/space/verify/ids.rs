@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::mem::offset_of;
 use std::sync::Arc;
 
-use super::wrong;
+use super::fault::wrong;
 use crate::durable::DiskFile;
 use crate::migration::Error;
 use crate::space::store::layout::{BLOCK_HEADER_BYTES, MarkKind, ROW_BYTES, Row};
@@ -14,7 +14,7 @@ use crate::space::store::reader::DualSpace;
 
 /// Every id is in order and points to a row that is live under it, and there are as many ids as live rows: so each live
 /// row is found under its id.
-pub(crate) fn check_ids(store: &DualSpace) -> Result<(), Error> {
+pub(super) fn check_ids(store: &DualSpace) -> Result<(), Error> {
     let path = store.directory().join(IDS);
     let mut rows = RowIds::new(store);
     let mut previous: Option<[u8; 16]> = None;

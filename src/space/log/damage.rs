@@ -1,11 +1,10 @@
 //! What stands in a log file where no complete record does, and where the next record begins.
 
-use super::log::framing::{Content, Extent, Region};
-use super::log::wal::{HEADER_BYTES, MAGIC, WalHeader};
-use super::policy::Corruption;
-use super::store::layout::RegionKind;
+use super::extent::{Content, Extent, Region, RegionKind};
+use super::wal::{HEADER_BYTES, MAGIC, WalHeader};
 use crate::durable::SourceFile;
 use crate::migration::Error;
+use crate::space::policy::Corruption;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
