@@ -10,12 +10,12 @@ pub enum RegionKind {
     TornTail = 1,
     /// Zeros up to the end of the file.
     ZeroTail = 2,
-    /// Anything else that is no record.
+    /// Any other bytes that are not a record.
     Damaged = 3,
 }
 
 impl RegionKind {
-    /// The kind with this number.
+    /// Returns the kind with this number.
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::TornTail),
@@ -36,7 +36,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Bytes of header and payload.
+    /// Returns the bytes of header and payload.
     pub fn total_bytes(&self) -> u64 {
         HEADER_BYTES as u64 + u64::from(self.header.payload_len_bytes)
     }
@@ -47,7 +47,7 @@ impl Frame {
 pub struct Region {
     /// What they are.
     pub kind: RegionKind,
-    /// Why they are no record.
+    /// Why they are not a record.
     pub reason: &'static str,
 }
 
@@ -56,7 +56,7 @@ pub struct Region {
 pub enum Content {
     /// Records that follow each other without a gap; at least one.
     Frames(Vec<Frame>),
-    /// No record.
+    /// Bytes without a record.
     Region(Region),
 }
 
@@ -72,12 +72,12 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Offset just after its last byte.
+    /// Returns the offset just after its last byte.
     pub fn end(&self) -> u64 {
         self.start + self.len_bytes
     }
 
-    /// How many records it holds.
+    /// Returns how many records it holds.
     pub fn records(&self) -> u64 {
         match &self.content {
             Content::Frames(frames) => frames.len() as u64,

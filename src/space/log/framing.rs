@@ -1,4 +1,4 @@
-//! Cuts the bytes of a log file into extents: runs of complete records, and regions that are none.
+//! Cuts the bytes of a log file into extents: runs of complete records, and regions without a record.
 //!
 //! Where an extent ends depends on the file and the policy alone, and cutting can begin again at the end of any
 //! extent with the same result: a resumed run makes the same blocks.
@@ -32,14 +32,14 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The bytes from `offset` on, if the view holds `len` of them.
+    /// Returns the bytes from `offset` on, if the view holds `len` of them.
     pub fn get(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
         let start = usize::try_from(offset.checked_sub(self.base)?).ok()?;
         self.bytes.get(start..start.checked_add(usize::try_from(len).ok()?)?)
     }
 }
 
-/// What stands at an offset.
+/// What the bytes at an offset are.
 enum Look {
     End,
     Record(WalHeader),
@@ -106,6 +106,8 @@ fn close_at_damage(
     damage: Damage,
     policy: Corruption,
 ) -> Result<Cut, Error> {
+    // A wrong length in the last header makes good bytes after it look like damage. Only its payload's checksum tells
+    // whether the damage starts at `at` or already in that record.
     let Some(last) = frames.last().copied() else {
         return Ok(Cut::Extent(damage::region(file, at, at + 1, damage, policy)?));
     };
@@ -120,8 +122,8 @@ fn close_at_damage(
     Ok(framed(start, last.offset, frames))
 }
 
-/// True if a record whose payload fails its checksum ends at `at` nonetheless: a valid header follows, or the tail of
-/// the file does and the payload swallowed no complete record.
+/// Returns true if a record whose payload fails its checksum ends at `at` nonetheless: a valid header follows, or the
+/// tail of the file does and the payload swallowed no complete record.
 fn length_is_trusted(file: &SourceFile, last: &Frame, at: u64, damage: Damage) -> Result<bool, Error> {
     if damage == Damage::PayloadBeyondEnd {
         return Ok(true);

@@ -22,7 +22,7 @@ const RECORD_BYTES_EXPECTED: u64 = 3_600;
 const BLOCK_OVERHEAD_BYTES: u64 =
     (BLOCK_HEADER_BYTES + crate::space::limits::BLOCK_RECORDS_MAX * ROW_BYTES) as u64 + 2 * BLOCK_ALIGN_BYTES;
 
-/// Where to go on: everything before it is in extents already handed out.
+/// Where to continue: everything before it is in extents already handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
 pub struct Cursor {
     /// Number of the file in name order.
@@ -50,7 +50,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The bytes of an extent with records.
+    /// Returns the bytes of an extent with records.
     pub fn bytes_of(&self, extent: &Extent) -> &[u8] {
         let start = (extent.start - self.window_offset) as usize;
         &self.window[start..start + extent.len_bytes as usize]
@@ -88,7 +88,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// A reader that begins at `cursor`.
+    /// Returns a reader that begins at `cursor`.
     pub fn new(source: Arc<WalSource>, cursor: Cursor, corruption: Corruption, limits: BatchLimits) -> Self {
         Self { source, cursor, corruption, limits }
     }
@@ -120,11 +120,13 @@ impl LogReader {
                 Cut::NeedsBytes(bytes) if extents.is_empty() => return Ok(Err(bytes)),
                 Cut::NeedsBytes(_) => break,
             };
+            // The block of an extent is about as long as its source, and both are in memory until it is written.
             let held = match extent.content {
                 Content::Frames(_) => 2 * extent.len_bytes + BLOCK_OVERHEAD_BYTES,
                 Content::Region(_) => 0,
             };
             let over = records + extent.records() > self.limits.records_max || held_bytes + held > permit_bytes;
+            // An extent that is larger than every limit still has to go: it travels alone.
             if over && !extents.is_empty() {
                 break;
             }

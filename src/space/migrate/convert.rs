@@ -51,7 +51,7 @@ pub struct EncodedBatch {
     pub records: u64,
     /// Source bytes by kind.
     pub source: SourceBytes,
-    /// Where the source goes on.
+    /// Where the source continues.
     pub after: Cursor,
 }
 
@@ -63,7 +63,7 @@ pub struct LogConverter {
 }
 
 impl LogConverter {
-    /// A converter under these policies; `names` are those of the source files.
+    /// Returns a converter under these policies; `names` are those of the source files.
     pub fn new(policies: Policies, names: Arc<Vec<String>>) -> Self {
         Self { policies, names, pool: BufferPool::new(usize::MAX) }
     }
@@ -231,7 +231,7 @@ impl BatchConversion<'_> {
         Ok(())
     }
 
-    /// The row of a record, or `None` if it is refused.
+    /// Returns the row of a record, or `None` if it is refused.
     fn record(&mut self, frame: &Frame, payload: &[u8]) -> Option<Row> {
         if crc32c::crc32c(payload) != frame.header.payload_crc {
             let fatal = self.policies.corruption == Corruption::Fail;
@@ -344,7 +344,7 @@ impl BatchConversion<'_> {
         Some(row)
     }
 
-    /// The note bits of a record that decodes; `None` if a value is out of range and that is refused.
+    /// Returns the note bits of a record that decodes; `None` if a value is out of range and that is refused.
     fn judge(&mut self, frame: &Frame, id: &str, oddities: &Oddities) -> Option<u32> {
         let mut notes = 0;
         if let Some(violation) = &oddities.out_of_range {
@@ -415,7 +415,7 @@ fn encoded_bytes_max(extent: &Extent) -> usize {
     }
 }
 
-/// What to say if `next` does not follow `previous`.
+/// Returns the finding for a `next` that does not follow `previous`.
 pub fn sequence_gap(previous: u64, next: u64) -> Option<String> {
     (previous.checked_add(1) != Some(next)).then(|| format!("sequence goes from {previous} to {next}"))
 }
@@ -462,7 +462,7 @@ fn flag(condition: bool, bit: u32) -> u32 {
     if condition { bit } else { 0 }
 }
 
-/// Offset of `part`, a slice of `whole`, in it.
+/// Returns the offset of `part`, a slice of `whole`, in it.
 fn offset_within(whole: &[u8], part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
 }

@@ -134,13 +134,13 @@ fn estimate_records(source: &WalSource) -> Result<u64, Error> {
     Ok(0)
 }
 
-/// Refuses a directory that is no space.
+/// Refuses a directory that is not a space.
 pub fn check_directory(root: &Path) -> Result<(), Error> {
     if root.join("wal").is_dir() {
         return Ok(());
     }
     Err(Error::Usage {
-        what: format!("{} has no wal directory, so it is no Engram space", root.display()),
+        what: format!("{} has no wal directory, so it is not an Engram space", root.display()),
         next: "name a space directory: the one that holds wal/".into(),
     })
 }

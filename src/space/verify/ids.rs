@@ -52,7 +52,7 @@ impl<'a> RowIds<'a> {
         Self { store, segments: HashMap::new() }
     }
 
-    /// The id under which a row is live; `None` if it is not, or if there is no such row.
+    /// Returns the id under which a row is live; `None` if it is not, or if there is no such row.
     fn live_id(&mut self, block: u64, row: u32) -> Result<Option<[u8; 16]>, Error> {
         if block >= self.store.table().len() {
             return Ok(None);

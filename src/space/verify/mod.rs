@@ -79,7 +79,7 @@ struct VerifyState {
     coverage: Coverage,
 }
 
-/// Verifies a store. With a `place` a stopped verification goes on where it was; the place is forgotten at the end.
+/// Verifies a store. With a `place` a stopped verification continues where it was; the place is removed at the end.
 /// `Ok(None)`: stopped.
 pub fn verify_store(
     store: Arc<DualSpace>,
@@ -180,7 +180,7 @@ fn quick(store: &DualSpace) -> Result<(), Error> {
     Ok(())
 }
 
-/// The table has the root that the manifest says, and its extents cover the source files.
+/// Checks that the table has the root in the manifest and that its extents cover the source files.
 fn check_table(store: &DualSpace, table: &TableReader) -> Result<TableDigests, Error> {
     let manifest = store.manifest();
     let sources: Vec<_> = manifest.sources.iter().map(|file| (file.name.clone(), file.bytes)).collect();
