@@ -28,6 +28,7 @@ impl DocumentInputs for SiblingFiles<'_> {
     }
 
     fn read(&self, path: &str, len_max_bytes: u64) -> Result<Option<Vec<u8>>, String> {
+        // The path comes from the manifest itself, so it is not trusted.
         let relative = Path::new(path);
         if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return Err(format!("{path} leads out of the manifest's directory"));
@@ -69,12 +70,12 @@ mod tests {
         let root = disk.root(Path::new("/app")).unwrap();
         let manifest = Path::new("artifacts/job/run/manifest.json");
         let siblings = SiblingFiles { root: &*root, manifest };
-        assert_eq!(beside.read("inputs/a", 3), Ok(Some(b"abc".to_vec())));
-        assert_eq!(beside.digest("inputs/a").unwrap().unwrap().1, 3);
-        assert_eq!(beside.read("inputs/b", 3), Ok(None));
-        assert!(beside.read("inputs/a", 2).is_err());
-        assert!(beside.read("../../../secret", 3).is_err() && beside.read("/app/secret", 3).is_err());
-        assert_eq!(beside.job_directory().as_deref(), Some("job"));
+        assert_eq!(siblings.read("inputs/a", 3), Ok(Some(b"abc".to_vec())));
+        assert_eq!(siblings.digest("inputs/a").unwrap().unwrap().1, 3);
+        assert_eq!(siblings.read("inputs/b", 3), Ok(None));
+        assert!(siblings.read("inputs/a", 2).is_err());
+        assert!(siblings.read("../../../secret", 3).is_err() && siblings.read("/app/secret", 3).is_err());
+        assert_eq!(siblings.job_directory().as_deref(), Some("job"));
         let elsewhere = SiblingFiles { root: &*root, manifest: Path::new("artifacts/manifest.json") };
         assert_eq!(elsewhere.job_directory(), None);
     }
