@@ -18,7 +18,7 @@ use super::source::inventory::InventoryBuilder;
 use super::source::walk::walk;
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{Error, HeldRun, Stage, journal};
+use crate::migration::{Error, LockedRun, Stage, journal};
 use crate::pipeline::Control;
 
 /// The journal's name for a rollback.
@@ -56,7 +56,7 @@ pub fn rollback(
     force: bool,
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
-    let held = HeldRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
+    let held = LockedRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
     let placement = placement_of(&held.checkpoint, &state)?;
@@ -67,7 +67,7 @@ pub fn rollback(
 /// A rollback, under the lock.
 struct Rollback<'a> {
     disk: &'a Arc<dyn Disk>,
-    held: &'a HeldRun,
+    held: &'a LockedRun,
     withdrawal: Withdrawal<'a>,
     options: &'a MigrateOptions,
     force: bool,
@@ -190,5 +190,6 @@ fn not_what_was_migrated(path: &Path, why: &str) -> Error {
     Error::Verification {
         what: format!("{} is not what was migrated: {why}; nothing was changed", path.display()),
         next: "find out who changed the source before choosing which store to use".into(),
+        source: None,
     }
 }

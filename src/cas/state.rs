@@ -5,9 +5,11 @@ use super::options::MigrateOptions;
 use super::outcome::Counts;
 use crate::durable::FileDigest;
 use crate::migration::Stage;
+use crate::migration::checkpoint::Kind;
 
 /// Kind tag of the checkpoint file.
-pub const CHECKPOINT_KIND: [u8; 8] = *b"cas\0\0\0\0\0";
+pub const CHECKPOINT_KIND: Kind =
+    Kind { tag: *b"cas\0\0\0\0\0", restart: "start over with --restart (the source is untouched)" };
 
 /// State of a run, as of a point that is durable. What is staged beyond it is removed on resume.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]

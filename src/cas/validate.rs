@@ -21,7 +21,7 @@ use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::store::read_blob;
 use crate::durable::{Disk, RealDisk, read_source_whole};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortSpace};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory};
 use crate::pipeline::{Control, SortedRuns};
 
 /// Longer sidecars are none.
@@ -62,7 +62,7 @@ pub fn validate(
 ) -> Result<ValidateEnd, Error> {
     let root = SourceRoot::open(source)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     let memory_bytes = options.sort_memory_bytes() / 2;
     let builder = InventoryBuilder::over(sorts.runs("inventory", memory_bytes)?);
     let mut comparison = Comparison {

@@ -90,5 +90,5 @@ fn not_written(path: &Path, finding: &Finding) -> Error {
 
 fn refused(path: &Path, offset: u64, what: String) -> Error {
     let next = "correct the document, or take the options that let it pass".into();
-    Error::Corrupt { path: path.to_owned(), offset, what, next }
+    Error::Corrupt { path: path.to_owned(), offset, what, next, source: None }
 }

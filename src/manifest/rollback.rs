@@ -19,7 +19,7 @@ use super::steps::route::Route;
 use super::tree::file_names;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
-use crate::migration::{Error, FirstFindings, HeldRun, RunDirectory, Severity, Stage};
+use crate::migration::{Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
 use crate::pipeline::{Control, Expected, Phase};
 
 /// Files that are restored together.
@@ -73,7 +73,7 @@ pub fn rollback(
         what: format!("{}: no run {run_id}", directory.path().display()),
         next: "take the id of a run from its report, or from the ledger".into(),
     };
-    let held = HeldRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
+    let held = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
     let mut ledger = settle_unfinished(&*disk, root, &*tree, &held, run_id)?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {
@@ -121,7 +121,7 @@ fn settle_unfinished(
     disk: &dyn Disk,
     root: &Path,
     tree: &dyn DiskRoot,
-    held: &HeldRun,
+    held: &LockedRun,
     run_id: &str,
 ) -> Result<Ledger, Error> {
     let directory = run_directory(root);
@@ -139,6 +139,7 @@ fn settle_unfinished(
             what: format!("another run, {}, has not ended", state.run_id),
             next: "let it end, or take that one back first".into(),
             damaged: false,
+            source: None,
         });
     }
     // Before anything is touched; the ledger has the same settings.

@@ -241,7 +241,7 @@ fn a_source_that_is_not_what_was_migrated_is_not_gone_back_to() {
 }
 
 /// Rewrites the settings of the run as another version of haul might word them.
-fn reword_settings(store: &Store) {
+fn reword_settings(store: &OldStore) {
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
     let state = state(store);
     let settings = state.settings.replace("compress=as-stored", "compress=as_stored");

@@ -216,5 +216,11 @@ impl Reverse {
 
 /// A reverse file that is of no use. The map is looked up without it.
 pub(super) fn unfit(path: PathBuf, offset: u64, what: String) -> Error {
-    Error::Corrupt { path, offset, what, next: "remove that file; the map is read whole without it".into() }
+    Error::Corrupt {
+        path,
+        offset,
+        what,
+        next: "remove that file; the map is read whole without it".into(),
+        source: None,
+    }
 }

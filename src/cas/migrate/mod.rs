@@ -44,10 +44,11 @@ use super::state::{CHECKPOINT_KIND, RunState};
 use super::verify::run::verify_held;
 use super::verify::{VerifyEnd, VerifyRequest};
 use crate::durable::{Disk, DiskFileSystem, create_directory_durable, remove_tree, replace_file};
+use crate::migration::job::{Step, advance};
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    CheckpointFile, Error, Findings, FindingsCount, FindingsLog, HeldRun, OutcomeCounts, Report, SourceBytes, Stage,
-    Step, advance, report_says, write_report,
+    CheckpointFile, Error, Findings, FindingsCount, FindingsLog, LockedRun, OutcomeCounts, Report, SourceBytes, Stage,
+    report_says, write_report,
 };
 use crate::pipeline::Control;
 
@@ -111,7 +112,7 @@ pub fn migrate(
 ) -> Result<MigrationEnd, Error> {
     let preflight = Preflight { disk: &*disk, source, paths, options };
     let root = preflight.open_source()?;
-    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let held = LockedRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     Session { disk: disk.clone(), preflight, root: &root, paths, options, held: &held, control }.run()
 }
 
@@ -122,7 +123,7 @@ struct Session<'a> {
     root: &'a SourceRoot,
     paths: &'a TargetPaths,
     options: &'a MigrateOptions,
-    held: &'a HeldRun,
+    held: &'a LockedRun,
     control: &'a Control<'a>,
 }
 

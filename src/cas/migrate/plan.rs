@@ -160,6 +160,7 @@ pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u
         what: "not the plan of the run that the checkpoint speaks of".into(),
         next: "put back the file, or keep the store that was published".into(),
         damaged: true,
+        source: None,
     })
 }
 

@@ -80,7 +80,13 @@ impl Preflight<'_> {
 
     fn check_resumable(&self, state: &RunState, plan: &Plan) -> Result<(), Error> {
         let refuse = |what: &str, next| {
-            Err(Error::State { path: self.checkpoint().path(), what: what.to_owned(), next, damaged: false })
+            Err(Error::State {
+                path: self.checkpoint().path(),
+                what: what.to_owned(),
+                next,
+                damaged: false,
+                source: None,
+            })
         };
         if state.plan_digest != plan.digest_bytes {
             return refuse(

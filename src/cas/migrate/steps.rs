@@ -24,7 +24,8 @@ use crate::cas::verify::run::verify_held;
 use crate::durable::{
     Disk, DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present, sync_reports_errors,
 };
-use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step};
+use crate::migration::job::{Job, Step};
+use crate::migration::{CheckpointFile, Error, FindingsLog, OutcomeCounts, Stage};
 use crate::pipeline::{Control, Ended, Event, Phase, run};
 
 /// A migration under way.
@@ -199,6 +200,7 @@ impl CasJob<'_> {
             return Err(Error::Verification {
                 what: format!("{} is not the index that was sealed", path.display()),
                 next: "check the disk, then start over with --restart".into(),
+                source: None,
             });
         }
         match self.options.read_back {
@@ -223,6 +225,7 @@ impl CasJob<'_> {
             Some(fault) if end.errors > 0 => Err(Error::Verification {
                 what: format!("{} errors in the staged store; {}: {}", end.errors, fault.path, fault.text),
                 next: "check the disk, then start over with --restart".into(),
+                source: None,
             }),
             _ => self.reach(Stage::Verified),
         }

@@ -195,10 +195,10 @@ fn no_store(what: String) -> Error {
 
 fn no_index(path: &Path, what: &str) -> Error {
     let next = "rebuild it from the objects with haul cas verify --repair; a store of an older generation is migrated";
-    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into() }
+    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into(), source: None }
 }
 
 fn damaged(path: &Path, what: &str) -> Error {
     let next = "see what else is damaged with haul cas verify, and put the object in again from its source";
-    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into() }
+    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into(), source: None }
 }

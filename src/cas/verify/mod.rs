@@ -41,7 +41,7 @@ use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
 use crate::durable::{Disk, RealDisk, source_identity};
-use crate::migration::{Error, Place, SortSpace};
+use crate::migration::{Error, ResumePoint, SortDirectory};
 use crate::pipeline::{Control, Ended, Expected, Phase, run};
 
 /// Verifies the store at `root`, which may lie where nothing can be written. A verification that is stopped begins anew;
@@ -57,7 +57,7 @@ pub fn verify_store(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
 }
 
@@ -68,9 +68,9 @@ pub struct Verification<'a> {
     /// What is to be verified.
     pub request: &'a VerifyRequest,
     /// Where it sorts.
-    pub sorts: &'a SortSpace,
+    pub sorts: &'a SortDirectory,
     /// Where it keeps its place.
-    pub place: Option<&'a Place>,
+    pub place: Option<&'a ResumePoint>,
     /// Settings; only those of its course matter.
     pub options: &'a MigrateOptions,
     /// Stop and events.

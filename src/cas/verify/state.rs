@@ -5,11 +5,12 @@ use super::request::{Sample, VerifyRequest};
 use crate::cas::format::key::Key;
 use crate::cas::source::scan::ScanSums;
 use crate::durable::SourceIdentity;
-use crate::migration::{Error, Place, Subset};
+use crate::migration::checkpoint::Kind;
+use crate::migration::{Error, ResumePoint, Subset};
 use crate::pipeline::{Commit, Writer};
 
 /// Kind tag of the checkpoint of a verification.
-pub const VERIFY_KIND: [u8; 8] = *b"casverif";
+pub const VERIFY_KIND: Kind = Kind { tag: *b"casverif", restart: "verify again" };
 
 /// What a verification is about: one that is resumed must be about the same.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -49,7 +50,7 @@ pub struct VerifyState {
 }
 
 /// The state that was kept at `place` of a verification of the same subject, else one that begins. The flag says which.
-pub fn resumed(place: Option<&Place>, subject: Subject) -> Result<(VerifyState, bool), Error> {
+pub fn resumed(place: Option<&ResumePoint>, subject: Subject) -> Result<(VerifyState, bool), Error> {
     let saved = match place {
         Some(place) => place.load::<VerifyState>()?,
         None => None,
@@ -68,7 +69,7 @@ pub struct StateWriter<'a> {
     /// Where it stands.
     pub state: VerifyState,
     /// Where that is kept.
-    pub place: Option<&'a Place>,
+    pub place: Option<&'a ResumePoint>,
     /// Who is told of sound objects.
     pub on_sound: &'a mut OnSound<'a>,
 }
@@ -93,7 +94,7 @@ impl<'a> Writer for StateWriter<'a> {
 }
 
 /// Keeps the place durably.
-pub struct KeepPlace<'a>(Option<(&'a Place, VerifyState)>);
+pub struct KeepPlace<'a>(Option<(&'a ResumePoint, VerifyState)>);
 
 impl Commit for KeepPlace<'_> {
     type Error = Error;

@@ -69,6 +69,7 @@ fn no_store(root: &Path) -> Error {
     Error::Verification {
         what: format!("{} is not a directory; nothing was looked at", root.display()),
         next: "give the root of a v2 store: the directory that holds objects/ and index.ndjson".into(),
+        source: None,
     }
 }
 

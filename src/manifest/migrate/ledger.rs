@@ -312,6 +312,7 @@ fn damaged(path: &Path, offset: u64, what: String) -> Error {
         offset,
         what,
         next: "restore the ledger from a copy: without it no run can be rolled back".into(),
+        source: None,
     }
 }
 

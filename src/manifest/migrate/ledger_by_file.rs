@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::migration::{Error, SortSpace};
+use crate::migration::{Error, SortDirectory};
 use crate::pipeline::{Merged, SortedRuns};
 
 /// What each of the two sorts keeps in memory.
@@ -27,13 +27,13 @@ pub struct NotedLine {
 
 /// Takes note of lines.
 pub struct LedgerByFile<'a> {
-    sorts: &'a SortSpace,
+    sorts: &'a SortDirectory,
     noted: SortedRuns<NOTED_BYTES>,
 }
 
 impl<'a> LedgerByFile<'a> {
     /// Nothing noted. What does not fit in memory goes into `sorts`.
-    pub fn new(sorts: &'a SortSpace) -> Result<Self, Error> {
+    pub fn new(sorts: &'a SortDirectory) -> Result<Self, Error> {
         Ok(Self { sorts, noted: sorts.runs("noted", SORT_BYTES)? })
     }
 
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn lines_of_a_file_come_together_and_what_is_chosen_comes_in_order() {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::with_directories(&[Path::new("/")]));
-        let sorts = SortSpace::create(&disk, "/sort".into()).unwrap();
+        let sorts = SortDirectory::create(&disk, "/sort".into()).unwrap();
         let mut by_file = LedgerByFile::new(&sorts).unwrap();
         // More than the memory of a sort holds.
         let lines = SORT_BYTES / NOTED_BYTES as u64 * 2;

@@ -35,7 +35,7 @@ use super::tree::reader::EntryReader;
 use crate::durable::{Disk, DiskFileSystem, DiskRoot, replace_file, sync_reports_errors, without_sync};
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Error, Findings, FindingsCount, FindingsLog, FirstFindings, HeldRun, OutcomeCounts, Report, RunDirectory,
+    Error, Findings, FindingsCount, FindingsLog, FirstFindings, LockedRun, OutcomeCounts, Report, RunDirectory,
     SourceBytes, Stage, plan_digest, report_says, write_report,
 };
 use crate::pipeline::{Control, Ended, Event, Phase, run};
@@ -101,7 +101,7 @@ pub fn migrate(
     };
     let tree = disk.root(root)?;
     let file_system = disk.file_system(root)?;
-    let held = HeldRun::create(&disk, &run_directory(root), CHECKPOINT_KIND)?;
+    let held = LockedRun::create(&disk, &run_directory(root), CHECKPOINT_KIND)?;
     Session { disk, root, tree, file_system, options, held: &held, control }.run()
 }
 
@@ -112,7 +112,7 @@ struct Session<'a> {
     tree: Arc<dyn DiskRoot>,
     file_system: Arc<dyn DiskFileSystem>,
     options: &'a MigrateOptions,
-    held: &'a HeldRun,
+    held: &'a LockedRun,
     control: &'a Control<'a>,
 }
 
@@ -230,6 +230,7 @@ impl Session<'_> {
             what: "an earlier run under other settings or steps has not ended".into(),
             next: format!("use the settings of that run ({}), or begin anew with --restart", state.settings),
             damaged: false,
+            source: None,
         })
     }
 

@@ -4,9 +4,13 @@ use super::ledger::LedgerPosition;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::Stage;
+use crate::migration::checkpoint::Kind;
 
 /// Kind tag of the checkpoint file.
-pub const CHECKPOINT_KIND: [u8; 8] = *b"manifest";
+pub const CHECKPOINT_KIND: Kind = Kind {
+    tag: *b"manifest",
+    restart: "start over with --restart (files that were replaced stay so, with their backups next to them)",
+};
 
 /// State of a run, as of a point that is durable.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]

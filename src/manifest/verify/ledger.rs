@@ -12,7 +12,7 @@ use crate::manifest::migrate::evaluate::finding;
 use crate::manifest::migrate::ledger::{LedgerEntry, WrittenFile, for_each_line};
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
-use crate::migration::{Error, Severity, SortSpace};
+use crate::migration::{Error, Severity, SortDirectory};
 
 /// Holds every line of the ledger against the files. Gives the runs that ended and are not marked as verified.
 pub fn verify_ledger(
@@ -22,7 +22,7 @@ pub fn verify_ledger(
     sums: &mut VerifyEnd,
 ) -> Result<BTreeSet<String>, Error> {
     let directory = run_directory(root);
-    let sorts = SortSpace::temporary(disk)?;
+    let sorts = SortDirectory::temporary(disk)?;
     let mut runs = BTreeSet::new();
     let mut by_file = LedgerByFile::new(&sorts)?;
     for_each_line(&**disk, directory.path(), |line| {

@@ -22,7 +22,7 @@ use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
 use super::tree::siblings::SiblingFiles;
 use crate::durable::{Disk, ReadRoot};
-use crate::migration::{Error, HeldRun, Severity};
+use crate::migration::{Error, LockedRun, Severity};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// Reads every manifest, snapshot and backup of the tree again. A run of which nothing is wrong is marked as verified in
@@ -54,7 +54,7 @@ pub fn verify(
 /// Says in the ledger that the runs are verified, and of how many.
 fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> Result<u64, Error> {
     let directory = run_directory(root);
-    let Some(_held) = HeldRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
+    let Some(_held) = LockedRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
     let mut ledger = Ledger::open(&**disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     for run in runs {
         ledger.begin_run(run);

@@ -255,7 +255,7 @@ fn the_status_follows_the_life_of_a_run() {
     assert_eq!((published.holds, published.is_as_sealed, run.stage), (Holds::Store, Some(true), Stage::Published));
     assert_eq!((run.records, run.objects, run.counts.migrated), (31, 31, 30));
     assert_eq!((run.counts.refused_unidentified, run.generations.sha256), (1, 30));
-    assert_eq!((run.durability.as_str(), run.placement), ("group", Placement::New));
+    assert_eq!((run.durability.as_str(), run.placement), ("group", Some(Placement::New)));
     assert_eq!(run.source.as_deref(), store.root().to_str());
     assert_eq!(kept_names(&published), ["key-map.tsv", "key-map.reverse", "moved"]);
     assert!(published.kept.iter().all(|kept| kept.bytes.is_some_and(|bytes| bytes > 0)));

@@ -35,6 +35,7 @@ pub fn publish_merge(
                 what: "the sealed index is gone and the target has another".into(),
                 next: "start over with --restart".into(),
                 damaged: true,
+                source: None,
             });
         }
         // The index was renamed, and the run died before it could say so, perhaps before that was durable.
@@ -69,6 +70,7 @@ fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
         what: "it was written to since the run read it".into(),
         next: "stop whatever writes to the target, then start over with --restart".into(),
         damaged: false,
+        source: None,
     };
     let (live, staged) = (disk.open_for_read(&live_path)?, disk.open_for_read(&staged_path)?);
     let len_bytes = torn_tail_start(disk, &live_path)?;
@@ -124,6 +126,7 @@ fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> 
                 what: "the staged object is gone".into(),
                 next: "start over with --restart".into(),
                 damaged: true,
+                source: None,
             });
         }
     }

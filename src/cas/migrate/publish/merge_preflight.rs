@@ -35,6 +35,7 @@ pub fn check_before_merge(
                 "look at them with `haul cas verify {0}`, mend what can be mended with `haul cas verify --repair {0}`",
                 paths.target().display()
             ),
+            source: None,
         });
     }
     Ok(true)

@@ -106,6 +106,7 @@ fn settle(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), 
         what: "the target is not the store that was sealed".into(),
         next: "look at what stands there, move it away, then start over with --restart".into(),
         damaged: true,
+        source: None,
     })
 }
 
