@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::migrate::estimate::scratch_prefix;
-use super::migrate::placement_of;
 use super::migrate::publish::has_begun;
 use super::migrate::publish::swap::{MARK_NAME, marked_by};
 use super::migrate::publish::unpublish::is_under_way;
@@ -56,7 +55,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     list.add(paths.incoming(), CleanKind::Incoming, RemovalCost::default())?;
     list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
     match &run {
-        LastRun::Known(state) => add_of_run(&mut list, disk, paths, state, placement_of(&checkpoint, state)?)?,
+        LastRun::Known(state) => add_of_run(&mut list, disk, paths, state)?,
         // Where the run is not known, what is staged may be the store that was replaced.
         _ if marked_by(disk, paths.target())?.is_some() => {}
         LastRun::None => add_all(&mut list, paths, RemovalCost::default())?,
@@ -81,22 +80,21 @@ fn add_of_run(
     disk: &dyn Disk,
     paths: &TargetPaths,
     state: &RunState,
-    placement: Placement,
 ) -> Result<(), Error> {
     match state.stage {
-        Stage::Published if is_under_way(disk, paths, state, placement)? => Ok(()),
+        Stage::Published if is_under_way(disk, paths, state)? => Ok(()),
         Stage::Published => {
             // Of a rollback that died before it changed anything.
             if marked_by(disk, paths.target())?.as_deref() == Some(&*state.run_id) {
                 list.add(paths.target().join(MARK_NAME), CleanKind::Temporary, RemovalCost::default())?;
             }
-            let log = if placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
+            let log = if state.rules.placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
             list.add(paths.moved(), log, RemovalCost::default())?;
             list.add(paths.index_before(), log, RemovalCost::default())?;
             list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default())
         }
         Stage::RolledBack => add_all(list, paths, RemovalCost::default()),
-        _ if has_begun(disk, paths, state, placement)? => Ok(()),
+        _ if has_begun(disk, paths, state)? => Ok(()),
         _ => {
             let unfinished = RemovalCost { loses_work: true, with_checkpoint: true };
             list.add(paths.staging(), CleanKind::Staging, unfinished)?;

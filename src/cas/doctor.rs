@@ -81,14 +81,14 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
         ok: blockers.is_empty() && !surveyed.stopped,
         blockers,
         warnings,
-        generations: surveyed.state.generations.into(),
+        generations: surveyed.state.progress.generations.into(),
         layout: layout_of(&surveyed.sums),
         index,
         leftovers: counts.skipped_temporary,
         found: counts,
         covered: format!(
             "{} of {} objects hashed, {} identified; names, sidecars in part, index lines",
-            count_text(surveyed.state.objects),
+            count_text(surveyed.state.progress.objects),
             count_text(surveyed.sums.objects),
             count_text(identified)
         ),

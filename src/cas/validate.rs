@@ -76,9 +76,9 @@ pub fn validate(
     let surveyed = survey(&root, builder, &mut comparison, options, control)?;
     let map_rows = if surveyed.stopped { 0 } else { comparison.find_surplus_rows()? };
     Ok(ValidateEnd {
-        objects: surveyed.state.objects,
+        objects: surveyed.state.progress.objects,
         source: surveyed.state.counts,
-        generations: surveyed.state.generations.into(),
+        generations: surveyed.state.progress.generations.into(),
         equal: comparison.equal,
         map_rows,
         errors: comparison.findings.count.fatal,

@@ -353,7 +353,7 @@ mod tests {
         let mut bytes = encoded(7);
         bytes[HEADER_BYTES + 8..HEADER_BYTES + 16].copy_from_slice(&u64::MAX.to_le_bytes());
         let (what, damaged) = refusal(&rehashed(bytes));
-        assert!(what.contains("does not decode") && damaged, "{what}");
+        assert!(what.contains("cannot decode") && damaged, "{what}");
     }
 
     #[test]

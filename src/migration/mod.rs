@@ -6,7 +6,6 @@ mod context;
 mod error;
 pub mod finding;
 mod first_findings;
-pub mod job;
 pub mod journal;
 pub mod lifecycle;
 mod locked_run;

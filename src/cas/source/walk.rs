@@ -1,4 +1,4 @@
-//! The walk through a source into an inventory, as a migration and whoever proves or foretells it take it.
+//! The walk through a source into an inventory, as a migration, its dry run and its rollback take it.
 
 use std::path::PathBuf;
 

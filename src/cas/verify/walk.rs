@@ -82,7 +82,7 @@ pub fn walk(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Option<Walked>, Error> {
-    let sums = scan_watched(root, options.parallel_workers.get(), control, |found| {
+    let sums = scan_watched(root, options.run.parallel_workers.get(), control, |found| {
         match found {
             Found::Object(entry) => {
                 builder.push_object(&entry)?;
