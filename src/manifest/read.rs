@@ -46,7 +46,7 @@ pub fn read_and_write_back(
     if end.stopped {
         return Ok(None);
     }
-    if let Some(refused) = end.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
+    if let Some(refused) = end.details.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
         return Err(not_written(&path, refused));
     }
     match read_and_evaluate(&*disk, &path, &transformer)? {

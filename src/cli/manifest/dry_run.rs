@@ -4,19 +4,20 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::compat::Summary;
 use super::text::{TreeDocument, write_counts, write_findings};
 use crate::cli::output;
 use crate::cli::progress::Watch;
-use crate::durable::source_root;
+use crate::durable::{Disk, RealDisk, source_root};
 use crate::manifest::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::units::bytes_text;
 use crate::migration::{OutcomeCounts, exit};
 use crate::observe::Scope;
 
-/// Foretells and prints. With `compat`, the version of a named file, the lines are those of the original.
+/// Carries out the dry run and prints its result. With `compat`, the version of a named file, the lines are those of the original.
 pub fn run(
     watch: &Watch,
     root: &Path,
@@ -25,7 +26,8 @@ pub fn run(
     (compat, json): (Option<&str>, bool),
 ) -> anyhow::Result<u8> {
     let tree = source_root(root)?;
-    let end = watch.run(scope, |control| dry_run(tree, options, control))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let end = watch.run(scope, |control| dry_run(&disk, (root, tree), options, control))?;
     if end.stopped {
         watch.say_stopped();
         return Ok(exit::TEMPORARY);

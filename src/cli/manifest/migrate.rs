@@ -24,10 +24,10 @@ use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::{DiskError, RealDisk};
 use crate::manifest::migrate::{MigrationEnd, migrate, run_directory};
-use crate::manifest::run_options::{MigrateOptions, Start};
+use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::version_survey::version_of;
-use crate::migration::{Error, OutcomeCounts, exit};
+use crate::migration::{Error, OutcomeCounts, RunOptions, Start, exit};
 
 /// `haul manifest migrate`
 #[derive(Args)]
@@ -52,7 +52,7 @@ pub struct MigrateCommand {
     #[command(flatten)]
     result: ResultArgs,
     /// When what is written is made durable
-    #[arg(long, value_enum, default_value_t = DurabilityArg::Batch, value_name = "WHEN", help_heading = "Course")]
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Course")]
     durability: DurabilityArg,
     /// Manifests of a batch
     #[arg(long, value_name = "MANIFESTS", default_value = "128", help_heading = "Course")]
@@ -110,13 +110,14 @@ impl MigrateCommand {
             (_, true) => Start::Restart,
             _ => Start::Auto,
         };
-        Ok(MigrateOptions {
-            durability: self.durability.into(),
+        let options = self.result.options(&self.root.root, &self.resources)?;
+        let run = RunOptions {
             start,
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
-            ..self.result.options(&self.root.root, &self.resources)?
-        })
+            ..options.run
+        };
+        Ok(MigrateOptions { durability: self.durability.into(), run, ..options })
     }
 
     /// The exit code, and in compat the line of the original, where there is nothing to begin with.
@@ -153,7 +154,7 @@ impl MigrateCommand {
 
     fn finish(&self, watch: &Watch, options: &MigrateOptions, current: &str, end: &MigrationEnd) -> anyhow::Result<u8> {
         let root = &self.root.root;
-        let (target, counts, findings) = (&*end.target_version, &end.counts, &end.findings);
+        let (target, counts, findings) = (&*end.details.target_version, &end.counts, &end.details.findings);
         let summary = Summary { root, target, counts, findings, is_dry_run: false };
         let exit_code = match (end.stopped, self.result.compat) {
             (true, _) => exit::TEMPORARY,
@@ -161,12 +162,14 @@ impl MigrateCommand {
             (false, false) => exit_code(end),
         };
         let report = run_directory(root).report_path().display().to_string();
-        let findings = documents(&end.findings);
+        let findings = documents(&end.details.findings);
         let document = Document { root: root.display().to_string(), end, findings, report, exit_code };
-        output::print(self.output.json, &document, || match (self.result.compat, &options.manifest, &end.named) {
-            (true, Some(file), Some(named)) => summary.named_text(file, current, named),
-            (true, ..) => summary.tree_text(),
-            _ => output::text_of(|text| render(text, &document)),
+        output::print(self.output.json, &document, || {
+            match (self.result.compat, &options.manifest, &end.details.named) {
+                (true, Some(file), Some(named)) => summary.named_text(file, current, named),
+                (true, ..) => summary.tree_text(),
+                _ => output::text_of(|text| render(text, &document)),
+            }
         })?;
         if end.stopped {
             watch.say_stopped();
@@ -190,10 +193,10 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
         _ => "done",
     };
     writeln!(text, "{}: {how}", document.root)?;
-    writeln!(text, "{:<28}{:>18}", "target version", end.target_version)?;
-    writeln!(text, "{:<28}{:>18}", "durability", end.durability)?;
+    writeln!(text, "{:<28}{:>18}", "target version", end.details.target_version)?;
+    writeln!(text, "{:<28}{:>18}", "durability", end.durability.to_string())?;
     write_counts(text, end.records, &end.counts)?;
-    write_findings(text, &end.findings)?;
+    write_findings(text, &end.details.findings)?;
     writeln!(text, "run     {}", end.run_id)?;
     writeln!(text, "report  {}", document.report)
 }

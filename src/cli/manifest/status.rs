@@ -13,8 +13,10 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::journal::journal_text;
 use crate::cli::output;
 use crate::durable::RealDisk;
-use crate::manifest::status::{LastRun, Status, status};
-use crate::migration::exit;
+use crate::manifest::outcome::Counts;
+use crate::manifest::run_options::ManifestRules;
+use crate::manifest::status::{RunDetails, Status, status};
+use crate::migration::{RunStatus, Stage, exit};
 
 /// `haul manifest status`
 #[derive(Args)]
@@ -42,7 +44,7 @@ impl StatusCommand {
 }
 
 fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
-    let status = document.status;
+    let (status, next) = (&document.status.state, &document.status.next);
     if let Some(holder) = &status.lock_holder {
         writeln!(text, "{}: a run is active: {holder}", document.root)?;
     }
@@ -52,13 +54,13 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
         (None, None) => writeln!(text, "{}: no run so far", document.root)?,
     }
     status.journal.iter().try_for_each(|entry| writeln!(text, "{}", journal_text(entry)))?;
-    writeln!(text, "next    {}", status.next)
+    writeln!(text, "next    {}", next)
 }
 
-fn render_run(text: &mut String, root: &str, run: &LastRun) -> std::fmt::Result {
-    let how = if run.is_finished { "finished" } else { "not finished; the same command goes on" };
-    writeln!(text, "{root}: {how}")?;
+fn render_run(text: &mut String, root: &str, run: &RunStatus<ManifestRules, Counts, RunDetails>) -> std::fmt::Result {
+    let how = if run.stage == Stage::Running { "; the same command continues it" } else { "" };
+    writeln!(text, "{root}: {}{how}", run.stage)?;
     writeln!(text, "run     {}", run.run_id)?;
-    writeln!(text, "{:<28}{:>18}", "target version", run.target_version)?;
+    writeln!(text, "{:<28}{:>18}", "target version", run.rules.target_version.to_string())?;
     write_counts(text, run.records, &run.counts)
 }

@@ -1,9 +1,12 @@
 //! How documents are read, checked and written.
 
+use serde::{Deserialize, Serialize};
+
 use crate::manifest::document::version::Version;
 
 /// Whose rules hold where the original and haul differ (docs/source-sigilzero.md, "Two modes").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Every defect of the original is fixed; numbers keep their lexemes.
     #[default]
@@ -13,7 +16,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As settings begin with it.
+    /// Returns its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Strict => "strict",
@@ -21,15 +24,15 @@ impl Mode {
         }
     }
 
-    /// Returns the mode of a run with these settings; `None` if they do not begin with the name of one.
-    pub fn of_settings(settings: &str) -> Option<Self> {
-        let name = settings.split(' ').next();
-        [Self::Strict, Self::Compat].into_iter().find(|mode| name == Some(mode.name()))
+    /// Returns the mode of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Strict, Self::Compat].into_iter().find(|mode| mode.name() == name)
     }
 }
 
 /// Where a missing `job_id` comes from (docs/source-sigilzero.md, D6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeriveJobId {
     /// From `inputs/brief.resolved.json`, else `inputs/brief.yaml`.
     Brief,

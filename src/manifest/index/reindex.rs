@@ -66,11 +66,11 @@ pub fn reindex(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<(ReindexEnd, Connection), Error> {
-    let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
+    let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(index_error)?;
     let mut writer = RowWriter { database, end: ReindexEnd::default() };
     let ended = control.phase(Phase::Index, Expected::UNKNOWN, || {
-        pass(reader, &RowMaker { root: &*root }, &options.engine(), control, |rows| writer.write(rows))
+        pass(reader, &RowMaker { root: &*root }, &options.run.engine(), control, |rows| writer.write(rows))
     })?;
     let RowWriter { database, mut end } = writer;
     if ended == Ended::Stopped {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::durable::{Disk, DiskError, DiskFile, parent_of, replace_file};
+use crate::manifest::Mode;
 use crate::manifest::tree::file_names::hex;
 use crate::migration::Error;
 use crate::migration::plan::{escape_name, unescape_name};
@@ -50,8 +51,11 @@ pub enum LedgerEntry {
         target: String,
         /// The instant of its history records.
         now: String,
-        /// The settings.
+        /// What decides its result, as text.
         settings: String,
+        /// Its mode. Lines of older versions have none; there it is the first word of the settings.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mode: Option<Mode>,
     },
     /// A file is replaced.
     Written(WrittenFile),
@@ -130,6 +134,12 @@ pub struct LedgerPosition {
     pub lines: u64,
     /// SHA-256 of the last line.
     pub digest: [u8; 32],
+}
+
+impl Default for LedgerPosition {
+    fn default() -> Self {
+        Self::START
+    }
 }
 
 impl LedgerPosition {

@@ -34,11 +34,11 @@ pub fn verify(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     let tree: Arc<dyn ReadRoot> = disk.root(root)?;
-    let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
+    let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     let mut sums = VerifyEnd::default();
     let verifier = FileVerifier { root: &*tree, registry: &options.registry };
     let (ended, runs) = control.phase(Phase::Verify, Expected::UNKNOWN, || {
-        let ended = pass(reader, &verifier, &options.engine(), control, |verified| {
+        let ended = pass(reader, &verifier, &options.run.engine(), control, |verified| {
             sums.add(verified);
             Ok::<_, Error>(())
         })?;

@@ -15,10 +15,9 @@ use super::ledger::{Ledger, LedgerEntry, WrittenFile, file_text};
 use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
-use crate::manifest::run_options::Durability;
 use crate::manifest::tree::file_names::{self, hex};
 use crate::migration::plan::escape_name;
-use crate::migration::{CheckpointFile, Error, FindingsLog, OutcomeCounts};
+use crate::migration::{CheckpointFile, Durability, Error, FindingsLog, OutcomeCounts};
 use crate::pipeline::{Commit, Writer};
 
 /// What is known of a run, durable by the checkpoint.
@@ -41,7 +40,7 @@ pub struct Replacer {
     pub root: Arc<dyn DiskRoot>,
     /// Synced as a whole, before and after the names.
     pub file_system: Arc<dyn DiskFileSystem>,
-    /// Unless [`Durability::Batch`], the file system is not synced.
+    /// Unless [`Durability::Group`], the file system is not synced.
     pub durability: Durability,
     /// Held while a group is replaced.
     pub accounting: Mutex<RunAccounting>,
@@ -81,7 +80,7 @@ impl Replacer {
     }
 
     fn sync(&self) -> Result<(), DiskError> {
-        if self.durability == Durability::Batch { self.file_system.sync() } else { Ok(()) }
+        if self.durability == Durability::Group { self.file_system.sync() } else { Ok(()) }
     }
 
     fn replace_group(&self, group: StagedBatch) -> Result<(), Error> {
@@ -93,7 +92,7 @@ impl Replacer {
             for (line, staged) in (first_line..).zip(&group.files) {
                 if self.replace(staged)? {
                     tally.counts.migrated += 1;
-                    accounting.state.written_bytes += staged.len_bytes;
+                    accounting.state.progress.written_bytes += staged.len_bytes;
                 } else {
                     let file = file_text(&staged.file);
                     accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
@@ -132,7 +131,7 @@ impl Replacer {
         }
         match self.durability {
             Durability::None => swap_in(&*directory, &temporary, name)?,
-            Durability::Batch => directory.rename(&temporary, name)?,
+            Durability::Group => directory.rename(&temporary, name)?,
             Durability::Each => {
                 directory.rename(&temporary, name)?;
                 directory.sync()?;
@@ -163,12 +162,12 @@ impl RunAccounting {
         let state = &mut self.state;
         state.findings_bytes = self.findings.flush()?;
         self.findings.file().sync()?;
-        state.ledger = self.ledger.sync()?;
+        state.progress.ledger = self.ledger.sync()?;
         state.counts.merge(&tally.counts);
         state.records += records;
-        state.source_bytes += tally.source_bytes;
+        state.progress.source_bytes += tally.source_bytes;
         if !place.is_empty() {
-            state.place = place;
+            state.progress.place = place;
         }
         self.checkpoint.store(disk, &self.state)
     }

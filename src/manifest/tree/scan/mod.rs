@@ -7,6 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::file_names;
 use crate::durable::{DiskError, ReadRoot, SourceNameKind};
 
@@ -20,7 +22,8 @@ const PAGE_NAMES: usize = 100_000;
 const CANONICAL_DEPTH: usize = 3;
 
 /// Where manifests are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, bincode::Encode, bincode::Decode)]
+#[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// `artifacts/<job>/<run>/manifest.json`, jobs called `runs` included.
     #[default]
