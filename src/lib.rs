@@ -49,13 +49,45 @@
 //! | [`pipeline`] | batches in motion: reader, converters, ordered writer, committer, one memory budget |
 //! | [`durable`] | every effect on a disk, real or simulated; sources opened for reading only |
 
+// The shared rooms serve every store, so a build without one of the stores leaves some of their code unused.
+#![cfg_attr(
+    not(all(
+        feature = "space",
+        feature = "cas",
+        feature = "manifest",
+        feature = "db-sqlite",
+        feature = "db-postgres",
+        feature = "cli"
+    )),
+    allow(dead_code, unused_imports, unused_macros)
+)]
+
+#[cfg(all(
+    feature = "cli",
+    not(any(
+        feature = "space",
+        feature = "cas",
+        feature = "manifest",
+        feature = "db-sqlite",
+        feature = "db-postgres"
+    ))
+))]
+compile_error!("the feature `cli` needs at least one of `space`, `cas`, `manifest`, `db-sqlite` and `db-postgres`");
+
+#[cfg(feature = "cas")]
 pub mod cas;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
 pub mod db;
 pub mod durable;
+#[cfg(feature = "manifest")]
 pub mod manifest;
 pub mod migration;
+#[cfg(feature = "cli")]
 pub mod observe;
 pub mod pipeline;
+#[cfg(feature = "cas")]
 pub mod requiem;
+#[cfg(feature = "space")]
 pub mod space;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::map::{earlier_maps, reverse_path};
-use super::migrate::Generations;
+use super::migrate::AlgorithmCounts;
 use super::migrate::plan::planned_source;
 use super::migrate::publish::is_live;
 use super::options::CasRules;
@@ -64,7 +64,7 @@ pub struct RunDetails {
     /// Objects gone through.
     pub objects: u64,
     /// Objects by the algorithm of their old keys.
-    pub generations: Generations,
+    pub generations: AlgorithmCounts,
     /// Bytes of the source's blobs that were read.
     pub source_bytes: u64,
     /// Bytes of blobs that the target takes.

@@ -1,23 +1,29 @@
-//! The command line: arguments → one library call → rendering. Nothing imports this room.
+//! The command line: parses arguments, makes one library call, and renders its result. Nothing imports this room.
 //!
-//! Data goes to standard output, everything else to standard error. With `--json` standard output holds one document:
-//! the result, or `{"error": …}` as `cli::failure` describes. Exit codes are those of [`exit`](crate::migration::exit).
+//! Data goes to standard output, everything else to standard error. With `--json` standard output gets one document:
+//! the result, or `{"error": …}` as `error_output` describes. Exit codes are those of [`exit`](crate::migration::exit).
 
 mod arguments;
+#[cfg(feature = "cas")]
 mod cas;
 mod clean;
+mod command;
 mod command_line;
 mod confirm;
+#[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
 mod db;
+#[cfg(feature = "space")]
 mod demo;
 mod error_output;
-mod findings;
-mod journal;
+mod estimate_text;
+#[cfg(feature = "manifest")]
 mod manifest;
 mod output;
 mod progress;
 mod signals;
+#[cfg(feature = "space")]
 mod space;
+mod table;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -35,18 +41,23 @@ struct Cli {
 #[derive(Subcommand)]
 enum Noun {
     /// Generate a space, migrate it, verify it, and show how to roll it back
+    #[cfg(feature = "space")]
     Demo(demo::Demo),
     /// Engram memory spaces: from the log of episodes to the dual-memory store
     #[command(subcommand)]
+    #[cfg(feature = "space")]
     Space(space::Verb),
     /// Content-addressed stores: from any generation to BLAKE3 keys in the v2 layout
     #[command(subcommand)]
+    #[cfg(feature = "cas")]
     Cas(cas::Verb),
     /// Trees of versioned JSON manifests: from any version to any later one, in place
     #[command(subcommand)]
+    #[cfg(feature = "manifest")]
     Manifest(manifest::Verb),
-    /// SQLite and PostgreSQL databases: versioned migrations, applied once, taken back, verified
+    /// SQLite and PostgreSQL databases: apply, roll back and verify versioned migrations
     #[command(subcommand)]
+    #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
     Db(db::Verb),
 }
 
@@ -55,16 +66,21 @@ pub fn main() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed output is no reason to complain about anything else.
+            // If standard error is closed, the exit code still tells.
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE);
         }
     };
     let (json, result) = match cli.noun {
+        #[cfg(feature = "space")]
         Noun::Demo(demo) => (demo.output.json, demo.run()),
+        #[cfg(feature = "space")]
         Noun::Space(verb) => (verb.output().json, verb.run()),
+        #[cfg(feature = "cas")]
         Noun::Cas(verb) => (verb.output().json, verb.run()),
+        #[cfg(feature = "manifest")]
         Noun::Manifest(verb) => (verb.output().json, verb.run()),
+        #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
         Noun::Db(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| error_output::report(&error, json))

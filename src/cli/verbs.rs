@@ -1,33 +1,34 @@
-//! The verbs of a noun.
+//! The commands of a room.
 
-/// One command for each verb: its documentation, its name and its type. Every command has `output: OutputArgs` and
-/// `run(self) -> anyhow::Result<u8>`. Behind a semicolon stand nouns below this one, which have verbs of their own.
+/// Declares the commands of a room: documentation, name and type of each. A command has `output: OutputArgs` and
+/// `run(self) -> anyhow::Result<u8>`. `@"feature"` before a name leaves the command out of builds without that cargo
+/// feature. Groups of further commands follow a semicolon.
 macro_rules! verbs {
     (
         $(#[$enum_doc:meta])* pub enum $name:ident;
-        $($(#[$doc:meta])* $verb:ident($command:ty)),+ $(,)?
+        $($(#[$doc:meta])* $(@ $feature:literal)? $verb:ident($command:ty)),+ $(,)?
         $(; $($(#[$noun_doc:meta])* $noun:ident($verbs:ty)),+ $(,)?)?
     ) => {
         $(#[$enum_doc])*
         #[derive(clap::Subcommand)]
         pub enum $name {
-            $($(#[$doc])* $verb($command),)+
+            $($(#[cfg(feature = $feature)])? $(#[$doc])* $verb($command),)+
             $($($(#[$noun_doc])* #[command(subcommand)] $noun($verbs),)+)?
         }
 
         impl $name {
-            /// How the result is to be shown.
+            /// Returns how to show the result.
             pub fn output(&self) -> $crate::cli::arguments::OutputArgs {
                 match self {
-                    $(Self::$verb(command) => command.output,)+
+                    $($(#[cfg(feature = $feature)])? Self::$verb(command) => command.output,)+
                     $($(Self::$noun(verb) => verb.output(),)+)?
                 }
             }
 
-            /// Does it and returns the exit code.
+            /// Runs the command and returns the exit code.
             pub fn run(self) -> anyhow::Result<u8> {
                 match self {
-                    $(Self::$verb(command) => command.run(),)+
+                    $($(#[cfg(feature = $feature)])? Self::$verb(command) => command.run(),)+
                     $($(Self::$noun(verb) => verb.run(),)+)?
                 }
             }

@@ -199,8 +199,8 @@ struct Inverses<'a> {
 }
 
 impl Inverses<'_> {
-    /// True if the file is what a breaking step made, and its inverse leads to the backup `before`; false if no breaking
-    /// step is known to have made it.
+    /// True if the file is what a breaking step made, and its inverse leads to the backup `before`; false if no
+    /// breaking step is known to have made it.
     fn check(
         &self,
         written: &WrittenFile,

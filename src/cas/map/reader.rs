@@ -1,4 +1,4 @@
-//! Looks keys up in a map that stays on disk.
+//! Looks up keys in a map that stays on disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,16 +9,17 @@ use crate::cas::format::key::Key;
 use crate::durable::{Disk, DiskFile, ReaderKind, RealDisk, SourceFile};
 use crate::migration::Error;
 
-/// What is left of a search is read whole once it is as short as this.
+/// A search reads the rest at once when it is as short as this.
 const WINDOW_BYTES: u64 = 4 << 10;
 /// Entries of the reverse file that are read together; few rows share a new key.
 const ENTRIES_AT_ONCE: u64 = 4;
-/// Bytes that one read fetches when all rows are read.
+/// Bytes that one read returns when all rows are read.
 const READ_BYTES: u64 = 256 << 10;
-/// Rows that one lookup gives, at most: in the map of a migration one for each algorithm.
+/// Most rows that one lookup returns. In the map of a migration, a key has one for each algorithm; a forged map may not
+/// fill the memory.
 const ROWS_FOUND_MAX: usize = 1024;
 
-/// A map, open for reading. Threads may share it.
+/// A map that is open for reading. Threads may share it.
 pub struct KeyMap {
     pub(super) path: PathBuf,
     file: Arc<dyn DiskFile>,
@@ -32,12 +33,12 @@ impl KeyMap {
     /// # Errors
     /// [`Error::Corrupt`] if the file does not start with the header line of a map or does not end in a line feed.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        // A pipe would wait for its writer.
+        // Refuses a pipe, which would block until something writes to it.
         SourceFile::open(path, ReaderKind::Pread)?;
         Self::open_on(&RealDisk, path)
     }
 
-    /// [`open`](Self::open) on any disk.
+    /// Works like [`open`](Self::open) on any disk.
     pub fn open_on(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
         let file = disk.open_for_read(path)?;
         let len_bytes = file.len()?;
@@ -46,22 +47,22 @@ impl KeyMap {
         Ok(Self { path: path.to_path_buf(), file, len_bytes, reverse })
     }
 
-    /// Where it is.
+    /// Returns the path of the map.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
 
-    /// True if there is a reverse file that fits, so that a new key is found without reading the whole map.
+    /// Returns true if there is a reverse file that fits. Without one, the lookup of a new key reads the whole map.
     pub fn has_reverse(&self) -> bool {
         matches!(self.reverse, ReverseState::Fits(_))
     }
 
-    /// The rows of an old key, by the names of their algorithms.
+    /// Returns the rows of an old key, by the names of their algorithms.
     pub fn find_old(&self, key: Key) -> Result<Vec<MapRow>, Error> {
         let mut found: Vec<MapRow> = Vec::new();
         let mut lines = Lines::new(self, self.lower_bound(key)?, WINDOW_BYTES);
@@ -77,7 +78,8 @@ impl KeyMap {
         Ok(found)
     }
 
-    /// The rows of a new key, in the order of the map. Without a reverse file that fits this reads the whole map.
+    /// Returns the rows of a new key in the order of the map. Without a reverse file that fits, this reads the whole
+    /// map.
     pub fn find_new(&self, key: Key) -> Result<Vec<MapRow>, Error> {
         let mut found = Vec::new();
         let mut add = |row| {
@@ -98,7 +100,7 @@ impl KeyMap {
         Ok(found)
     }
 
-    /// All rows in order, each with its place.
+    /// Returns all rows in order, each with its position.
     pub fn rows(&self) -> Rows<'_> {
         Rows { lines: Lines::new(self, HEADER_LINE.len() as u64, READ_BYTES), line: 1, failed: false }
     }
@@ -119,13 +121,14 @@ impl KeyMap {
         Ok(())
     }
 
-    /// The row that entry `index` of the reverse file leads to.
+    /// Returns the row to which entry `index` of the reverse file leads.
     pub(super) fn row_of_entry(&self, reverse: &Reverse, index: u64, key: Key, offset: u64) -> Result<MapRow, Error> {
         let wrong =
             || reverse.corrupt(Reverse::offset_of(index), format!("entry {index} leads to no line with its key"));
         if offset < HEADER_LINE.len() as u64 || offset >= self.len_bytes {
             return Err(wrong());
         }
+        // The byte before the line must be a line feed: an entry of a damaged reverse file may point into a line.
         let window = self.window(offset - 1, ROW_TEXT_BYTES_MAX as u64 + 1)?;
         if window[0] != b'\n' {
             return Err(wrong());
@@ -134,7 +137,7 @@ impl KeyMap {
         if row.new_key == key { Ok(row) } else { Err(wrong()) }
     }
 
-    /// Where the first line starts whose old key is not below `key`; the end of the map if there is none.
+    /// Returns where the first line starts whose old key is not below `key`; the end of the map if there is none.
     fn lower_bound(&self, key: Key) -> Result<u64, Error> {
         // Lines that start before `low` are below the key, those that start at `high` or later are not.
         let (mut low, mut high) = (HEADER_LINE.len() as u64, self.len_bytes);
@@ -156,7 +159,8 @@ impl KeyMap {
         Ok(self.len_bytes)
     }
 
-    /// The first line that starts behind `offset`, with what follows it. There must be one within two lines' lengths.
+    /// Returns the first line that starts after `offset`, with the bytes after it. In a map, one starts within the
+    /// length of two lines.
     fn line_from(&self, offset: u64) -> Result<(u64, Vec<u8>), Error> {
         let mut window = self.window(offset, 2 * ROW_TEXT_BYTES_MAX as u64)?;
         let end = window[..ROW_TEXT_BYTES_MAX].iter().position(|&byte| byte == b'\n');
@@ -167,7 +171,7 @@ impl KeyMap {
         Ok((offset + end as u64 + 1, window))
     }
 
-    /// The bytes at `offset`, fewer if the map ends before.
+    /// Returns the bytes at `offset`, fewer if the map ends before.
     fn window(&self, offset: u64, bytes_max: u64) -> Result<Vec<u8>, Error> {
         let mut window = vec![0; bytes_max.min(self.len_bytes - offset) as usize];
         self.read_at(offset, &mut window)?;
@@ -178,8 +182,8 @@ impl KeyMap {
         Ok(self.file.read_exact_at(offset, buffer)?)
     }
 
-    /// The row at the start of `bytes`, which stand at `offset` of the map, and the length of its line. `line` tells
-    /// the number of the line if there is no row.
+    /// Returns the row at the start of `bytes`, which are at `offset` of the map, and the length of its line. `line`
+    /// gives the number of the line for an error.
     fn parse(
         &self,
         bytes: &[u8],
@@ -195,7 +199,7 @@ impl KeyMap {
         }
     }
 
-    /// The number of the line that holds `offset`.
+    /// Returns the number of the line at `offset`.
     fn line_number(&self, offset: u64) -> Result<u64, Error> {
         let (mut line, mut at) = (1, 0);
         while at < offset {
@@ -206,7 +210,7 @@ impl KeyMap {
         Ok(line)
     }
 
-    /// What is wrong with the line that holds `offset`.
+    /// Returns the error about the line at `offset`.
     fn corrupt_at(&self, offset: u64, what: &str) -> Error {
         match self.line_number(offset) {
             Ok(line) => self.corrupt(offset, line, what),
@@ -272,14 +276,14 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// A row and where it stands.
+/// A row and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberedRow {
-    /// Number of its line; the header is line 1.
+    /// Number of the line; the header is line 1.
     pub line: u64,
     /// Where the line starts, in bytes.
     pub offset: u64,
-    /// What it says.
+    /// The row.
     pub row: MapRow,
 }
 
@@ -317,7 +321,7 @@ fn check_ends(file: &dyn DiskFile, path: &Path, len_bytes: u64) -> Result<(), Er
     let mut header = vec![0; header_bytes.min(len_bytes) as usize];
     file.read_exact_at(0, &mut header)?;
     if header != HEADER_LINE {
-        return Err(corrupt(path, 0, "line 1: it is not the header of a key map".into()));
+        return Err(corrupt(path, 0, "line 1: this is not the header of a key map".into()));
     }
     let mut last = [0];
     file.read_exact_at(len_bytes - 1, &mut last)?;
@@ -328,6 +332,6 @@ fn check_ends(file: &dyn DiskFile, path: &Path, len_bytes: u64) -> Result<(), Er
 }
 
 fn corrupt(path: &Path, offset: u64, what: String) -> Error {
-    let next = "take the map as the migration wrote it; haul cas map check reads all of it".into();
+    let next = "use the map as the migration wrote it; haul cas map check reads all of it".into();
     Error::Corrupt { path: path.to_path_buf(), offset, what, next, source: None }
 }

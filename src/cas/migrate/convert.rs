@@ -10,9 +10,9 @@ use crate::cas::format::record::{Encoding, ObjectRecord, parse_hint};
 use crate::cas::options::Compress;
 use crate::cas::outcome::RefusalReason;
 use crate::cas::source::bytes::Bytes;
-use crate::cas::source::identify::{Answer, Identified, identify, identify_streamed};
+use crate::cas::source::identify::{Identification, Identified, identify, identify_streamed};
 use crate::cas::source::inventory::{Entry, EntryKind};
-use crate::cas::source::read::{Unread, open_blob, read_blob, read_sidecar};
+use crate::cas::source::read::{ReadRefusal, open_blob, read_blob, read_sidecar};
 use crate::cas::source::reader::{Batch, INLINE_BYTES_MAX};
 use crate::cas::source::scan::unreadable_text;
 use crate::cas::source::{Item, Location, SourceRoot};
@@ -37,7 +37,7 @@ pub struct ObjectConverter<'a> {
 }
 
 impl<'a> ObjectConverter<'a> {
-    /// Returns a converter of the objects in `root`.
+    /// Creates a converter of the objects in `root`.
     pub fn new(root: &'a SourceRoot, compress: Compress, link: bool, intake: Option<&'a Intake>) -> Self {
         Self { buffers: BufferPool::new(BUFFER_BYTES_KEPT_MAX), root, compress, link, intake }
     }
@@ -174,7 +174,8 @@ impl ObjectTask<'_> {
         let stored = start + CAS_PREFIX.len()..self.bytes.len();
         let content = Content::behind_prefix(&self.bytes[start..]);
         let name = self.entry.location.key();
-        let Answer { identified, stored_hash } = identify(content, name, sidecar.encoding, &mut self.scratch.identify);
+        let Identification { identified, stored_hash } =
+            identify(content, name, sidecar.encoding, &mut self.scratch.identify);
         let kept = if self.converter.link { Blob::Linked } else { Blob::Bytes(stored.clone()) };
         let verdict = self.verdict(identified, stored_hash, sidecar, kept, |task, record| {
             let (number, memory_bytes) = (task.number, task.memory_bytes);
@@ -191,7 +192,7 @@ impl ObjectTask<'_> {
         };
         let (copy, method) = match intake.copy(self.number, &source) {
             Ok(copied) => copied,
-            Err(error) if error.path == *source.path() => return Ok((ABSENT, Unread::unreadable(&error).into())),
+            Err(error) if error.path == *source.path() => return Ok((ABSENT, ReadRefusal::unreadable(&error).into())),
             Err(error) => return Err(error.into()),
         };
         let kept = Blob::Placed { path: copy.path.clone(), method: Some(method) };
@@ -220,12 +221,12 @@ impl ObjectTask<'_> {
     ) -> Result<(Key, Verdict), Error> {
         let name = self.entry.location.key();
         let answer = identify_streamed(bytes, name, sidecar.encoding, &mut self.scratch.identify);
-        let Answer { identified, stored_hash } = match answer {
+        let Identification { identified, stored_hash } = match answer {
             Ok(answer) => answer,
-            Err(fault) => return Ok((ABSENT, Unread::of_source(fault)?.into())),
+            Err(fault) => return Ok((ABSENT, ReadRefusal::of_source(fault)?.into())),
         };
         if let Err(fault) = bytes.check_unchanged() {
-            return Ok((stored_hash, Unread::of_source(fault)?.into()));
+            return Ok((stored_hash, ReadRefusal::of_source(fault)?.into()));
         }
         let verdict = self.verdict(identified, stored_hash, sidecar, kept, |task, record| {
             task.converter.transcoder().through_a_file(bytes, record, task.number)
@@ -265,7 +266,7 @@ impl ObjectTask<'_> {
         let path = self.converter.root.blob(&self.entry.location);
         let now = source_identity(&path).ok().flatten();
         if now.map(|now| Entry::new(self.entry.location, EntryKind::File, Some(now))) != Some(*self.entry) {
-            return Unread::changed("its content does not match its name").into();
+            return ReadRefusal::changed("its content does not match its name").into();
         }
         let text = format!("{} bytes whose digest by no algorithm is its name: {digests}", self.entry.len_bytes);
         Verdict::Refused { reason: RefusalReason::Unidentified, text }

@@ -10,7 +10,7 @@ use crate::cas::format::record::ObjectRecord;
 use crate::cas::outcome::RefusalReason;
 use crate::cas::source::Item;
 use crate::cas::source::identify::Scratch;
-use crate::cas::source::read::Unread;
+use crate::cas::source::read::ReadRefusal;
 use crate::durable::CopyMethod;
 use crate::pipeline::Buffer;
 
@@ -55,8 +55,8 @@ pub enum Verdict {
     LoneSidecar,
 }
 
-impl From<Unread> for Verdict {
-    fn from(unread: Unread) -> Self {
+impl From<ReadRefusal> for Verdict {
+    fn from(unread: ReadRefusal) -> Self {
         Self::Refused { reason: unread.reason, text: unread.text }
     }
 }

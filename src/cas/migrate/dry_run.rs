@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Generations;
+use super::AlgorithmCounts;
 use super::accounting::{Destination, check_complete, enter};
 use super::convert::ObjectConverter;
 use super::converted::Converted;
@@ -27,7 +27,7 @@ use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::{Inventory, SourceRoot};
 use crate::cas::state::RunState;
-use crate::cas::store::index_keys::for_each_listed;
+use crate::cas::store::index_keys::for_each_index_key;
 use crate::durable::{Disk, source_identity};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, rehearse};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
@@ -44,7 +44,7 @@ pub struct DryRunEnd {
     /// Outcomes of everything found.
     pub counts: Counts,
     /// Objects by the algorithm of their old keys.
-    pub generations: Generations,
+    pub generations: AlgorithmCounts,
     /// Bytes of the blobs that the target would have from the run.
     pub stored_bytes: u64,
     /// Findings by severity.
@@ -145,7 +145,7 @@ impl Unwritten {
         let mut merged_into = None;
         if options.placement == Placement::Merge {
             let mut listed = HashSet::new();
-            for_each_listed(disk, paths.target(), |key| {
+            for_each_index_key(disk, paths.target(), |key| {
                 listed.insert(key);
                 Ok(())
             })?;

@@ -43,14 +43,14 @@ pub struct EndDetails {
     /// Objects found.
     pub objects: u64,
     /// Objects by the algorithm of their old keys.
-    pub generations: Generations,
+    pub generations: AlgorithmCounts,
     /// Bytes of the blobs that the target has from this run.
     pub stored_bytes: u64,
 }
 
 /// Objects by the algorithm of their old keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Generations {
+pub struct AlgorithmCounts {
     /// BLAKE2s-256.
     pub blake2s: u64,
     /// BLAKE3 without a prefix.
@@ -61,7 +61,7 @@ pub struct Generations {
     pub sha256: u64,
 }
 
-impl From<[u64; 4]> for Generations {
+impl From<[u64; 4]> for AlgorithmCounts {
     fn from(counts: [u64; 4]) -> Self {
         let count = |algorithm: Algorithm| counts[algorithm as usize];
         Self {

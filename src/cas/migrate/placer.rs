@@ -10,7 +10,7 @@ use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::{OBJECTS_NAME, blob_path, sidecar_path};
 use crate::cas::source::inventory::Entry;
-use crate::cas::store::index_keys::Listed;
+use crate::cas::store::index_keys::IndexKeys;
 use crate::durable::{Disk, DiskError, SourceIdentity, source_identity};
 use crate::migration::{Durability, Error};
 
@@ -34,7 +34,7 @@ pub struct Merged {
     /// Where it lies.
     pub store: PathBuf,
     /// What its readers see.
-    pub listed: Listed,
+    pub listed: IndexKeys,
 }
 
 impl Merged {

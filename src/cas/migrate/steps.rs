@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::Generations;
+use super::AlgorithmCounts;
 use super::accounting::check_complete;
 use super::convert::ObjectConverter;
 use super::crash_cleanup::remove_unfinished;
@@ -27,7 +27,7 @@ use crate::cas::source::scan::ScanSums;
 use crate::cas::source::walk::{Walked, walk};
 use crate::cas::source::{Inventory, SourceRoot};
 use crate::cas::state::{CHECKPOINT_KIND, Progress, RunState};
-use crate::cas::store::index_keys::Listed;
+use crate::cas::store::index_keys::IndexKeys;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
 use crate::durable::{
@@ -246,7 +246,7 @@ impl Migration for CasMigration<'_> {
             target_bytes: stored_bytes,
             details: json!({
                 "link": self.options.link,
-                "generations": Generations::from(generations),
+                "generations": AlgorithmCounts::from(generations),
                 "map": escape_name(self.paths.map().as_os_str()),
             }),
         })
@@ -302,7 +302,7 @@ impl CasMigration<'_> {
             return Ok(None);
         }
         let (store, scratch) = (self.paths.target().to_path_buf(), self.paths.scratch().join("listed"));
-        let listed = Listed::of(cx.disk, &store, &scratch, self.options.sort_memory_bytes())?;
+        let listed = IndexKeys::of(cx.disk, &store, &scratch, self.options.sort_memory_bytes())?;
         Ok(Some(Merged { store, listed }))
     }
 

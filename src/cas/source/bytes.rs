@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::durable::{DiskError, DiskFile, SourceFile, WindowError};
 use crate::migration::Error;
 
-/// Bytes that can be read again and again from any place.
+/// Bytes that can be read repeatedly from any position.
 pub trait Bytes: Sync {
-    /// How many.
+    /// Returns the number of bytes.
     fn len_bytes(&self) -> Result<u64, ReadFault>;
     /// Fills `buffer` from `offset`.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadFault>;
-    /// Fails if they are no longer what was opened. Only those of a source can change.
+    /// Fails if the bytes are no longer those that were opened. Only bytes of a source can change.
     fn check_unchanged(&self) -> Result<(), ReadFault> {
         Ok(())
     }
@@ -22,10 +22,10 @@ pub trait Bytes: Sync {
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadFault {
-    /// Those of the source: the object is at fault.
+    /// They are bytes of the source: the object is at fault.
     #[error(transparent)]
     Source(WindowError),
-    /// Those that the run itself has written: the run is at fault.
+    /// The run has written them: the run is at fault.
     #[error(transparent)]
     Target(#[from] DiskError),
 }
@@ -63,17 +63,17 @@ impl Bytes for Arc<dyn DiskFile> {
     }
 }
 
-/// Reads [`Bytes`] from front to back. A fault is kept in `fault`, since a reader can only give an [`io::Error`].
+/// Reads [`Bytes`] from start to end. A fault is kept in `fault`, because a reader can only return an [`io::Error`].
 pub struct BytesReader<'a> {
     bytes: &'a dyn Bytes,
     offset: u64,
     end: u64,
-    /// What went wrong, if a read failed.
+    /// The fault, if a read failed.
     pub fault: Option<ReadFault>,
 }
 
 impl<'a> BytesReader<'a> {
-    /// Reads all of `bytes`.
+    /// Creates a reader of all `bytes`.
     pub fn new(bytes: &'a dyn Bytes) -> Result<Self, ReadFault> {
         Ok(Self { bytes, offset: 0, end: bytes.len_bytes()?, fault: None })
     }
@@ -92,7 +92,7 @@ impl Read for BytesReader<'_> {
     }
 }
 
-/// Bytes that are in memory.
+/// A blob in memory.
 impl Bytes for Vec<u8> {
     fn len_bytes(&self) -> Result<u64, ReadFault> {
         Ok(self.len() as u64)

@@ -1,4 +1,4 @@
-//! Old stores: where their objects lie, and the walk that finds them.
+//! Old stores: where their objects are, the walk that finds them, and how their bytes are read and identified.
 
 pub mod bytes;
 pub mod identify;

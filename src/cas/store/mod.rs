@@ -1,4 +1,5 @@
-//! The v2 store on disk (spec/requiem.md A2, A3): its index, its objects, and the writing of one more.
+//! The v2 store on disk (docs/source-requiem.md, "The v2 store" and "How the reference reads"): its index, its objects,
+//! and how one object is added.
 
 mod blob;
 pub mod file_bytes;

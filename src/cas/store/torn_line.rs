@@ -1,4 +1,4 @@
-//! An index whose last line was cut short, as a writer that died leaves it.
+//! An index whose last line was cut short, as a writer that crashed leaves it.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use crate::cas::paths::{INDEX_NAME, blob_path, sidecar_path};
 use crate::durable::{Disk, for_each_chunk, read_file};
 use crate::migration::Error;
 
-/// The longest tail of an index that is looked into.
+/// The longest end of an index that is searched for a newline.
 const TAIL_BYTES_MAX: u64 = 64 << 10;
-/// Longer sidecars are none.
+/// Longest file that is read as a sidecar.
 const SIDECAR_BYTES_MAX: u64 = 64 << 10;
 
-/// Copies the whole lines of the store's index. A last line that was cut short is replaced by that of its object, if it
-/// still says which.
+/// Copies the complete lines of the store's index. A torn last line is replaced by the line of its object, if it still
+/// has the key.
 pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let path = store.join(INDEX_NAME);
     let file = disk.open_for_read(&path)?;
@@ -29,7 +29,8 @@ pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> R
     Ok(())
 }
 
-/// What the last line of the store's index says, if it was cut short and its object is there all the same.
+/// Returns the record of a torn last line, if its object is complete all the same. The object was durable before its
+/// line was appended, so a crash that tore the line has usually not lost the object.
 pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>, Error> {
     let path = store.join(INDEX_NAME);
     let tail_start = torn_tail_start(disk, &path)?;
@@ -39,12 +40,12 @@ pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>
     Ok(digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)))
 }
 
-/// Fails if the index of the store is none whose end can be found.
+/// Fails if the index of the store has no line end that can be found.
 pub fn check_index(disk: &dyn Disk, store: &Path) -> Result<(), Error> {
     torn_tail_start(disk, &store.join(INDEX_NAME)).map(|_| ())
 }
 
-/// Where the last line begins if it is not ended, else the length of the file.
+/// Returns where the last line begins if it is torn, else the length of the file.
 pub fn torn_tail_start(disk: &dyn Disk, path: &Path) -> Result<u64, Error> {
     let file = disk.open_for_read(path)?;
     let len_bytes = file.len()?;
@@ -64,7 +65,7 @@ pub fn torn_tail_start(disk: &dyn Disk, path: &Path) -> Result<u64, Error> {
     }
 }
 
-/// The key that a line names, also where the line is cut short behind it.
+/// Returns the key in a line that may be cut short after it.
 fn digest_in(line: &[u8]) -> Option<Key> {
     let text = line.strip_prefix(br#"{"digest":""#)?;
     Key::parse(text.get(..64)?).filter(|_| text.get(64) == Some(&b'"'))

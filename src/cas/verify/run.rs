@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyRequest, look_at_root};
+use super::{Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyRequest, list_root};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::CHECKPOINT_KIND;
@@ -27,7 +27,7 @@ pub fn check_store(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
-    look_at_root(root, &mut Tally::default())?;
+    list_root(root, &mut Tally::default())?;
     let paths = TargetPaths::of_store(root)?;
     let run_directory = paths.run_directory();
     let is_new = disk.kind(run_directory.path())?.is_none();

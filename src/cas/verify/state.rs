@@ -1,4 +1,4 @@
-//! Where a verification stands, and the writer that takes it further.
+//! The progress of a verification, and the writer that advances it.
 
 use super::object::{Checked, Totals};
 use super::request::{Sample, VerifyRequest};
@@ -12,9 +12,9 @@ use crate::pipeline::{Commit, Writer};
 /// Kind tag of the checkpoint of a verification.
 pub const VERIFY_KIND: Kind = Kind { tag: *b"casverif", restart: "verify again" };
 
-/// What a verification is about: one that is resumed must be about the same.
+/// What a verification reads. One is resumed only if this is the same.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
-pub struct Subject {
+pub struct VerifySubject {
     objects: [u8; 32],
     index: Option<IndexState>,
     subset: Subset,
@@ -25,8 +25,8 @@ pub struct Subject {
 /// Length, time of the last change and inode of an index.
 type IndexState = (u64, i64, u32, u64);
 
-impl Subject {
-    /// A request about a store as it is now.
+impl VerifySubject {
+    /// Returns the subject of a request for a store as it is now.
     pub fn new(sums: &ScanSums, index: Option<SourceIdentity>, request: &VerifyRequest) -> Self {
         Self {
             objects: sums.digest(),
@@ -38,19 +38,19 @@ impl Subject {
     }
 }
 
-/// A verification under way.
+/// A verification in progress.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct VerifyState {
-    /// What it is about.
-    pub subject: Subject,
-    /// Things that are done.
+    /// What it reads.
+    pub subject: VerifySubject,
+    /// Number of items that are done.
     pub next: u64,
-    /// What they gave.
+    /// The result for them.
     pub totals: Totals,
 }
 
-/// The state that was kept at `place` of a verification of the same subject, else one that begins. The flag says which.
-pub fn resumed(place: Option<&ResumePoint>, subject: Subject) -> Result<(VerifyState, bool), Error> {
+/// Returns the state stored at `place` by a verification of the same subject, else a new state. The flag says which.
+pub fn resumed(place: Option<&ResumePoint>, subject: VerifySubject) -> Result<(VerifyState, bool), Error> {
     let saved = match place {
         Some(place) => place.load::<VerifyState>()?,
         None => None,
@@ -61,16 +61,16 @@ pub fn resumed(place: Option<&ResumePoint>, subject: Subject) -> Result<(VerifyS
     }
 }
 
-/// Is told of every object that is sound, in the order of keys: its key and the length of its content.
+/// Called for every intact object, in the order of keys: with its key and the length of its content.
 pub type OnSound<'a> = dyn FnMut(Key, u64) -> Result<(), Error> + Send + 'a;
 
-/// Adds up, and keeps the place.
+/// Adds up the results and stores the progress.
 pub struct StateWriter<'a> {
-    /// Where it stands.
+    /// The progress.
     pub state: VerifyState,
-    /// Where that is kept.
+    /// Where it is stored.
     pub place: Option<&'a ResumePoint>,
-    /// Who is told of sound objects.
+    /// Called for intact objects.
     pub on_sound: &'a mut OnSound<'a>,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Writer for StateWriter<'a> {
     }
 }
 
-/// Keeps the place durably.
+/// Stores the progress durably.
 pub struct KeepPlace<'a>(Option<(&'a ResumePoint, VerifyState)>);
 
 impl Commit for KeepPlace<'_> {

@@ -1,32 +1,41 @@
-//! `haul manifest reindex`: makes the index of the runs anew.
+//! `haul manifest reindex`: rebuilds the index of the runs.
 //!
-//! With `--sqlite` the JSON document is a [`ReindexEnd`], `root` and `index`. The other sinks print rows to standard
-//! output, in the order of their keys: JSON lines, or for PostgreSQL one transaction that makes the table anew.
+//! With `--sqlite` the JSON document is a [`ReindexEnd`] with `root`, `index` (path) and `exit_code`. The other sinks print
+//! rows to standard output, in the order of their paths: JSON lines, or one transaction that replaces a PostgreSQL table.
 
-use std::io::Write;
-use std::path::PathBuf;
+#[cfg(feature = "db-sqlite")]
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use rusqlite::Connection;
-use serde::Serialize;
 
 use super::arguments::{PlaceArgs, RootArgs, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
+#[cfg(feature = "db-sqlite")]
+use crate::cli::command::Answer;
+use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
-use crate::durable::source_root;
-use crate::manifest::index::reindex::{ReindexEnd, reindex};
+use crate::durable::{Disk, ReadRoot, RealDisk, source_root};
+use crate::manifest::index::export::Export;
+use crate::manifest::index::rows::ReindexEnd;
+#[cfg(feature = "db-sqlite")]
+use crate::manifest::index::sqlite::{index_error, reindex};
 use crate::manifest::index::text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
-use crate::manifest::index::{IndexQuery, index_error, query};
+#[cfg(feature = "db-sqlite")]
+use crate::manifest::run_options::MigrateOptions;
+#[cfg(feature = "db-sqlite")]
 use crate::migration::units::count_text;
 use crate::migration::{Error, exit};
+#[cfg(feature = "db-sqlite")]
+use crate::pipeline::Control;
 
 /// Values of `--rows`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RowsArg {
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
-    /// SQL for PostgreSQL: the table made anew in one transaction
+    /// SQL for PostgreSQL that rebuilds the table in one transaction
     Postgres,
 }
 
@@ -35,11 +44,13 @@ enum RowsArg {
 pub struct ReindexCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// SQLite file to make anew, in one transaction
+    /// SQLite file to replace, in one transaction
+    #[cfg(feature = "db-sqlite")]
     #[arg(long, value_name = "FILE", conflicts_with = "rows", required_unless_present = "rows")]
     sqlite: Option<PathBuf>,
     /// Print the rows instead
     #[arg(long, value_enum, value_name = "HOW", conflicts_with = "json")]
+    #[cfg_attr(not(feature = "db-sqlite"), arg(required = true))]
     rows: Option<RowsArg>,
     #[command(flatten)]
     place: PlaceArgs,
@@ -49,65 +60,73 @@ pub struct ReindexCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    index: Option<String>,
-    #[serde(flatten)]
-    end: &'a ReindexEnd,
-}
-
 impl ReindexCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let options = self.place.options(&self.resources)?;
-        let tree = source_root(root)?;
-        // Without a name it is a file that SQLite removes at the end.
-        let path = self.sqlite.clone().unwrap_or_default();
-        let database = Connection::open(&path).map_err(index_error)?;
-        let watch = Watch::start(self.output.progress)?;
-        let (end, database) =
-            watch.run(scope(&self.resources), |control| reindex(tree, database, &options, control))?;
+        let tree: Arc<dyn ReadRoot> = source_root(root)?;
+        let watch = Watch::start(self.output)?;
+        let end = match self.rows {
+            Some(how) => {
+                let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+                let export =
+                    watch.run(scope(&self.resources), |control| Export::read(&disk, &tree, &options, control))?;
+                print_rows(how, export)?
+            }
+            #[cfg(not(feature = "db-sqlite"))]
+            None => unreachable!("clap requires --rows if there is no other sink"),
+            #[cfg(feature = "db-sqlite")]
+            None => watch.run(scope(&self.resources), |control| self.index(&tree, &options, control))?,
+        };
         if end.stopped {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
+            return Ok(say_stopped());
         }
-        if let Some(how) = self.rows {
-            output::stream(|out| write_rows(out, how, &database))?;
-        } else {
-            let index = self.sqlite.as_ref().map(|path| path.display().to_string());
-            let document = Document { root: root.display().to_string(), index, end: &end };
-            output::print(self.output.json, &document, || text(&document))?;
+        #[cfg(feature = "db-sqlite")]
+        if let Some(index) = &self.sqlite {
+            let answer = Answer::new(&end).path("root", root).path("index", index);
+            answer.print(self.output, |table| table.line(text(index, &end)))?;
         }
         for path in &end.left_out_paths {
-            watch.say(&format!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
+            watch.say(format_args!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
         }
         for path in &end.dangling_paths {
-            watch.say(&format!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
+            watch.say(format_args!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
         }
         Ok(exit::OK)
     }
-}
 
-fn write_rows(out: &mut dyn Write, how: RowsArg, database: &Connection) -> Result<(), Error> {
-    let every = IndexQuery::default();
-    match how {
-        RowsArg::Jsonl => query(database, &every, |row| {
-            write_line(out, &serde_json::to_string(&row).expect("a row has string keys only"))
-        }),
-        RowsArg::Postgres => {
-            write_line(out, POSTGRES_BEGIN)?;
-            query(database, &every, |row| write_line(out, &upsert_text(&row)))?;
-            write_line(out, POSTGRES_END)
-        }
+    #[cfg(feature = "db-sqlite")]
+    fn index(
+        &self,
+        tree: &Arc<dyn ReadRoot>,
+        options: &MigrateOptions,
+        control: &Control<'_>,
+    ) -> Result<ReindexEnd, Error> {
+        let path = self.sqlite.as_ref().expect("clap requires a sink");
+        let mut database = rusqlite::Connection::open(path).map_err(index_error)?;
+        reindex(tree, &mut database, options, control)
     }
 }
 
-fn text(document: &Document<'_>) -> String {
-    let end = document.end;
-    let index = document.index.as_deref().unwrap_or_default();
+/// Prints the rows, but none of a run that was stopped: half of the rows would look like all of them.
+fn print_rows(how: RowsArg, mut export: Export) -> Result<ReindexEnd, Error> {
+    if !export.end.stopped {
+        output::stream(|out| match how {
+            RowsArg::Jsonl => export
+                .for_each(|row| write_line(out, &serde_json::to_string(&row).expect("a row has string keys only"))),
+            RowsArg::Postgres => {
+                write_line(out, POSTGRES_BEGIN)?;
+                export.for_each(|row| write_line(out, &upsert_text(&row)))?;
+                write_line(out, POSTGRES_END)
+            }
+        })?;
+    }
+    Ok(export.end)
+}
+
+#[cfg(feature = "db-sqlite")]
+fn text(index: &Path, end: &ReindexEnd) -> String {
+    let index = index.display();
     let [rows, left_out, links, dangling] = [end.rows, end.left_out, end.links, end.dangling_links].map(count_text);
-    format!(
-        "{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)\n"
-    )
+    format!("{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)")
 }

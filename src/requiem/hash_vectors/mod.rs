@@ -1,4 +1,4 @@
-//! Digests that must come out, through every path that makes digests here (spec/requiem.md A1, A9).
+//! Known digests that every path of this program must produce (docs/source-requiem.md, "Hash vectors").
 
 mod built_in;
 mod file;

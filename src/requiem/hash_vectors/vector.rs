@@ -6,27 +6,27 @@ use std::sync::Arc;
 use crate::cas::format::key::{Algorithm, Key};
 use crate::requiem::hash_domain::Domain;
 
-/// One digest that must come out.
+/// A digest that must be the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vector {
-    /// What it is of, for people.
+    /// What is hashed, for people.
     pub name: String,
     /// What is hashed, without a prefix.
     pub input: Input,
-    /// How.
+    /// How it is hashed.
     pub function: Function,
-    /// What must come out.
+    /// The digest that must be the result.
     pub expected: Key,
 }
 
-/// What is hashed.
+/// The input of a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// These bytes.
     Bytes(Arc<[u8]>),
-    /// So many bytes, of which byte `i` is `i mod 251`.
+    /// Bytes of which byte `i` is `i mod 251`.
     Pattern {
-        /// How many.
+        /// How many bytes.
         len_bytes: u32,
     },
 }
@@ -63,7 +63,7 @@ impl From<Domain> for Function {
 }
 
 impl fmt::Display for Function {
-    /// The name of an algorithm without a prefix, else the prefix.
+    /// Writes the name of an algorithm without a prefix, else the prefix.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(Algorithm::Cas) => Domain::Cas.fmt(f),

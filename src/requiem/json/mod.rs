@@ -1,9 +1,9 @@
-//! JSON as text: where each value of a document stands, so that it can be read as the reference reads it, and edited
-//! while every other byte stays (spec/requiem.md A11).
+//! JSON as text: where each value of a document is, so that it can be read as the reference reads it and edited without
+//! changing any other byte (docs/source-requiem.md, "Canonical JSON").
 //!
-//! The grammar is RFC 8259 with two differences that come from the reference: control characters may stand in strings
-//! as they are, for it writes most of them so, and bytes need not be UTF-8, for it passes on what a command printed.
-//! An object that names a member twice is refused, as it does.
+//! The grammar is RFC 8259 with two differences that come from the reference. Control characters may occur in strings
+//! without an escape, because it writes most of them so. Bytes need not be UTF-8, because it passes on what a command
+//! printed. An object that repeats a member is refused, as the reference refuses it.
 
 mod edit;
 mod scan;

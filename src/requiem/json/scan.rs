@@ -1,17 +1,17 @@
-//! The grammar: what is a JSON document and what is not.
+//! The grammar of JSON documents.
 
 use std::collections::HashSet;
 
 use super::string::{Reading, read_string};
 
-/// Arrays and objects in each other, at most.
+/// Greatest depth of nested arrays and objects. The scanner is recursive, so a deeper text could exhaust the stack.
 const DEPTH_MAX: usize = 128;
 
-/// A text that is no JSON document, with the offset at which that shows.
+/// Why a text is not a JSON document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at offset {offset}")]
 pub struct JsonError {
-    /// Where, in bytes.
+    /// Where that shows, in bytes.
     pub offset: u64,
     /// What is wrong.
     pub what: &'static str,
@@ -63,7 +63,7 @@ impl Scanner<'_> {
             Some(b'f') => self.word(b"false"),
             Some(b'n') => self.word(b"null"),
             Some(_) => self.fail("no value begins here"),
-            None => self.fail("the text ends where a value is due"),
+            None => self.fail("the text ends where a value is expected"),
         }
     }
 
@@ -86,7 +86,7 @@ impl Scanner<'_> {
             let is_new = if reference == standard {
                 names.insert(standard)
             } else {
-                // One reader's name must not be another member's name to the other reader.
+                // A name in one reading must not be another member's name in the other reading.
                 names.insert(standard) & names.insert(reference)
             };
             if !is_new {
@@ -129,7 +129,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Takes control characters as they are: the reference writes most of them so.
+    /// Accepts control characters as they are: the reference writes most of them so.
     fn string(&mut self) -> Result<(), JsonError> {
         self.at += 1;
         loop {
@@ -193,13 +193,13 @@ impl Scanner<'_> {
     }
 }
 
-/// Where the first byte from `at` on stands that is no blank.
+/// Returns the offset of the first byte from `at` on that is not white space.
 pub(super) fn after_blanks(text: &[u8], at: usize) -> usize {
     let blanks = text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     at + blanks.count()
 }
 
-/// Where the value that begins at `at` ends, in a text that was checked.
+/// Returns where the value that begins at `at` ends, in a text that was checked.
 pub(super) fn value_end(text: &[u8], at: usize) -> usize {
     match text[at] {
         b'"' => string_end(text, at),

@@ -1,17 +1,17 @@
-//! What a string literal stands for.
+//! The bytes that a string literal means.
 
 use std::borrow::Cow;
 
 /// How `\u00e9` in a string is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// As RFC 8259 has it: `é`. Half a surrogate pair gives U+FFFD.
+    /// As RFC 8259 says: `é`. Half of a surrogate pair gives U+FFFD.
     Standard,
-    /// As the reference has it: the five characters `u00e9`.
+    /// As the reference reads it: the five characters `u00e9`.
     Reference,
 }
 
-/// The bytes that a string literal, with its quotes, stands for.
+/// Returns the bytes that a string literal, with its quotes, means.
 pub(super) fn read_string(literal: &[u8], reading: Reading) -> Cow<'_, [u8]> {
     let inner = &literal[1..literal.len() - 1];
     if !inner.contains(&b'\\') {
@@ -35,7 +35,8 @@ pub(super) fn read_string(literal: &[u8], reading: Reading) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// Reads the four digits after `\u`, and a second half of a surrogate pair behind them; returns what follows.
+/// Reads the four digits after `\u`, and the second half of a surrogate pair if it follows. Returns the rest of the
+/// text.
 fn push_unicode<'a>(text: &'a [u8], bytes: &mut Vec<u8>) -> &'a [u8] {
     let (first, mut rest) = code_unit(text);
     let mut units = vec![first];

@@ -1,4 +1,4 @@
-//! The values of a document, by where they stand in its text.
+//! The values of a document, by their position in its text.
 
 use std::borrow::Cow;
 
@@ -16,62 +16,62 @@ pub struct Json<'a> {
 /// One member of an object.
 #[derive(Debug, Clone, Copy)]
 pub struct Member<'a> {
-    /// Its name: a string.
+    /// The name, a string.
     pub name: Json<'a>,
-    /// Its value.
+    /// The value.
     pub value: Json<'a>,
 }
 
 impl<'a> Json<'a> {
-    /// The value of the document `text`.
+    /// Reads the document `text`.
     pub fn parse(text: &'a [u8]) -> Result<Self, JsonError> {
         let (start, end) = scan::document(text)?;
         Ok(Self { text, start, end })
     }
 
-    /// Where its first byte stands in the document.
+    /// Returns the offset of the first byte in the document.
     pub fn offset(self) -> usize {
         self.start
     }
 
-    /// Its bytes as they stand in the document.
+    /// Returns the bytes of the value as they are in the document.
     pub fn raw(self) -> &'a [u8] {
         &self.text[self.start..self.end]
     }
 
-    /// True for an object.
+    /// Returns true for an object.
     pub fn is_object(self) -> bool {
         self.raw()[0] == b'{'
     }
 
-    /// True for an array.
+    /// Returns true for an array.
     pub fn is_array(self) -> bool {
         self.raw()[0] == b'['
     }
 
-    /// The members of an object in their order; none for anything else.
+    /// Returns the members of an object in their order; none for any other value.
     pub fn members(self) -> impl Iterator<Item = Member<'a>> {
         let mut parts = self.parts(b'{');
         std::iter::from_fn(move || Some(Member { name: parts.next()?, value: parts.next()? }))
     }
 
-    /// The items of an array in their order; none for anything else.
+    /// Returns the items of an array in their order; none for any other value.
     pub fn items(self) -> impl Iterator<Item = Self> {
         self.parts(b'[')
     }
 
-    /// The member of an object whose name reads so, by [`Reading::Reference`].
+    /// Returns the member of an object whose name is `name` by [`Reading::Reference`].
     pub fn get(self, name: &str) -> Option<Self> {
         let is_it = |member: &Member<'_>| member.name.string(Reading::Reference).as_deref() == Some(name.as_bytes());
         self.members().find(is_it).map(|member| member.value)
     }
 
-    /// The bytes of a string.
+    /// Returns the bytes of a string.
     pub fn string(self, reading: Reading) -> Option<Cow<'a, [u8]>> {
         (self.raw()[0] == b'"').then(|| read_string(self.raw(), reading))
     }
 
-    /// The truth value.
+    /// Returns the truth value.
     pub fn bool(self) -> Option<bool> {
         match self.raw() {
             b"true" => Some(true),
@@ -80,17 +80,18 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The whole number, without a fraction or an exponent, if it fits.
+    /// Returns a whole number without fraction and exponent, if it fits.
     pub fn integer(self) -> Option<i64> {
         let digits = str::from_utf8(self.raw()).ok()?;
         digits.parse().ok().filter(|_| digits != "-0")
     }
 
-    /// What stands in a container, names and values alike.
+    /// Returns the values in a container, names and values alike.
     fn parts(self, opening: u8) -> impl Iterator<Item = Self> {
         let Self { text, start, end } = self;
         let mut at = if text[start] == opening { start + 1 } else { end };
         std::iter::from_fn(move || {
+            // The text was checked, so separators can be skipped without looking at their order.
             while at < end && matches!(text[at], b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' | b'}' | b']') {
                 at += 1;
             }

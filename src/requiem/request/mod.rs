@@ -1,4 +1,4 @@
-//! Requests, as the reference reads them (spec/requiem.md A11).
+//! Requests, as the reference reads them (docs/source-requiem.md, "Requests").
 
 mod notes;
 mod parse;

@@ -7,19 +7,19 @@ use crate::requiem::canonical_json::CanonicalObject;
 use crate::requiem::hash_domain::{Domain, digest};
 use crate::requiem::json::{Json, JsonError, Member, Reading};
 
-/// Longest request that the reference takes.
+/// Longest request that the reference accepts.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
-/// Most outputs that it takes.
+/// Most outputs that the reference accepts.
 pub const OUTPUTS_MAX: usize = 256;
-/// Names that matter here.
+/// Names that this module reads.
 pub(in crate::requiem) const POLICY: &str = "policy";
 pub(in crate::requiem) const SCHEDULER_MODE: &str = "scheduler_mode";
 
-/// A text that is no request, or one that is not to be touched, with the offset at which that shows.
+/// Why a text is not a request, or one that must not be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at offset {offset}")]
 pub struct RequestFault {
-    /// Where, in bytes.
+    /// Where that shows, in bytes.
     pub offset: u64,
     /// What is wrong.
     pub what: String,
@@ -35,14 +35,14 @@ impl From<JsonError> for RequestFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchedulerMode {
-    /// What it takes where nothing is said.
+    /// The mode of a request that names none.
     Turbo,
-    /// One after the other.
+    /// One task after the other.
     Repro,
 }
 
 impl SchedulerMode {
-    /// Its name in requests.
+    /// Returns the name in requests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Turbo => "turbo",
@@ -59,53 +59,56 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a request. Beyond what the reference refuses, it must be UTF-8, `policy` must be an object, and no name in
-    /// the request or in its policy may be written with `\u`, for the reference reads such a name otherwise.
+    /// Reads a request. It is stricter than the reference in three ways: the text must be UTF-8, `policy` must be an
+    /// object, and no name in the request or its policy may be written with `\u`, because the reference reads such a
+    /// name differently.
     pub fn parse(text: &'a [u8]) -> Result<Self, RequestFault> {
         if let Err(error) = str::from_utf8(text) {
             return Err(RequestFault { offset: error.valid_up_to() as u64, what: "bytes that are not UTF-8".into() });
         }
         let root = Json::parse(text)?;
         if !root.is_object() {
-            return fault(root, "a request is an object; this is none");
+            return fault(root, "a request is an object; this is not one");
         }
         let request = Self { root, len_bytes: text.len() };
         match root.get("command") {
-            None => return fault(root, "no command, as every request has"),
-            Some(command) if text_of(Some(command)).is_empty() => return fault(command, "no name of a command"),
+            None => return fault(root, "there is no command"),
+            Some(command) if text_of(Some(command)).is_empty() => {
+                return fault(command, "the command is empty or not a string");
+            }
             Some(_) => {}
         }
         check_names(root)?;
         if let Some(policy) = request.policy() {
             if !policy.is_object() {
-                return fault(policy, "a policy is an object; this is none, and the reference takes no notice of it");
+                return fault(policy, "a policy is an object; this is not one, and the reference ignores it");
             }
             check_names(policy)?;
         }
         Ok(request)
     }
 
-    /// The object.
+    /// Returns the object.
     pub fn json(&self) -> Json<'a> {
         self.root
     }
 
-    /// The policy, if it has one.
+    /// Returns the policy, if the request has one.
     pub fn policy(&self) -> Option<Json<'a>> {
         self.root.get(POLICY)
     }
 
-    /// The mode in its policy; a fault if it is there and not one that is known.
+    /// Returns the mode in the policy. A mode that is not known is a fault.
     pub fn scheduler_mode(&self) -> Result<Option<SchedulerMode>, RequestFault> {
         mode_of(self.policy().and_then(|policy| policy.get(SCHEDULER_MODE)))
     }
 
-    /// The mode beside the policy, of which the reference takes no notice.
+    /// Returns the mode outside of the policy, which the reference ignores.
     pub fn top_level_scheduler_mode(&self) -> Option<Json<'a>> {
         self.root.get(SCHEDULER_MODE)
     }
 
-    /// What the reference makes the digest of.
+    /// Returns the text of which the reference makes the digest.
     pub fn canonical(&self) -> Vec<u8> {
         let root = self.root;
         let text = |name: &str| text_of(root.get(name));
@@ -119,6 +122,7 @@ impl<'a> Request<'a> {
             .map("inputs", string_members(root.get("inputs")))
             .bool("llm_include_in_digest", llm_in_digest)
             .string("llm_mode", &llm_mode)
+            // The reference writes 0 here, whatever nonce the request has.
             .number("nonce", 0)
             .strings("outputs", strings_in(root.get("outputs")))
             .string("request_id", &plain_id(&text("request_id")))
@@ -127,12 +131,13 @@ impl<'a> Request<'a> {
             .finish()
     }
 
-    /// The digest that the reference gives it; none for a request that is too long for it.
+    /// Returns the digest that the reference gives the request; `None` for a request that is too long for it.
     pub fn digest(&self) -> Option<Key> {
         (self.len_bytes <= REQUEST_BYTES_MAX).then(|| digest(Domain::Request, &self.canonical()))
     }
 
-    /// Mode and whether it is in the digest: from `llm`, and only without such a member from beside it.
+    /// Returns the mode and whether it is part of the digest: from `llm`, or from the top level if there is no such
+    /// member.
     fn llm(&self) -> (Cow<'a, [u8]>, bool) {
         let (mode, in_digest) = match self.root.get("llm") {
             Some(llm) => (llm.get("mode"), llm.get("include_in_digest")),
@@ -143,7 +148,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The mode that a value names.
+/// Returns the mode that a value names.
 pub(in crate::requiem) fn mode_of(value: Option<Json<'_>>) -> Result<Option<SchedulerMode>, RequestFault> {
     let Some(value) = value else { return Ok(None) };
     match string_of(Some(value)).as_deref() {
@@ -160,7 +165,7 @@ pub(in crate::requiem) fn fault<T>(json: Json<'_>, what: impl Into<String>) -> R
 fn check_names(object: Json<'_>) -> Result<(), RequestFault> {
     let reads_twice = |name: Json<'_>| name.string(Reading::Standard) != name.string(Reading::Reference);
     match object.members().find(|member| reads_twice(member.name)) {
-        Some(member) => fault(member.name, "a name written with \\u, which the reference reads otherwise"),
+        Some(member) => fault(member.name, "a name written with \\u, which the reference reads differently"),
         None => Ok(()),
     }
 }
@@ -173,12 +178,12 @@ fn text_of(json: Option<Json<'_>>) -> Cow<'_, [u8]> {
     string_of(json).unwrap_or_default()
 }
 
-/// The strings in an array; the reference passes over all else.
+/// Returns the strings in an array; the reference ignores all other items.
 pub(super) fn strings_in(json: Option<Json<'_>>) -> impl Iterator<Item = Cow<'_, [u8]>> {
     json.into_iter().flat_map(Json::items).filter_map(|item| string_of(Some(item)))
 }
 
-/// The members of an object that are strings.
+/// Returns the members of an object whose values are strings.
 pub(super) fn string_members(json: Option<Json<'_>>) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
     let members = json.into_iter().flat_map(Json::members);
     members.filter_map(|Member { name, value }| Some((string_of(Some(name))?, string_of(Some(value))?)))
@@ -207,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_those_of_the_specification() {
+    fn digests_are_those_of_the_reference() {
         assert_eq!(digest_of(REQUEST), TURBO);
         assert_eq!(digest_of(&with(r#""policy":{"scheduler_mode":"turbo"}"#)), TURBO);
         assert_eq!(digest_of(&with(r#""policy":{"scheduler_mode":"repro"}"#)), REPRO);
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_outside_of_the_digest_does_not_change_it() {
+    fn members_outside_of_the_digest_do_not_change_it() {
         for more in [
             r#""env":{"A":"b"},"timeout_ms":1,"tenant_id":"t","nonce":7,"x":[]"#,
             r#""cwd":"","inputs":{},"outputs":[],"llm_mode":"none","llm_include_in_digest":false"#,
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_request_holds_what_the_reference_reads() {
+    fn the_canonical_request_has_what_the_reference_reads() {
         let text = with(concat!(
             r#""cwd":"caf\u00e9\/\n","inputs":{"b":"2","a":"1","n":3},"outputs":["z","a"],"#,
             r#""llm":{"mode":"live","include_in_digest":true},"llm_mode":"other""#
@@ -253,29 +258,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused_where_it_shows() {
+    fn a_text_that_is_no_request_is_refused_with_its_offset() {
         for (text, offset, what) in [
             (&b"{\"command\":\"a\xff\"}"[..], 13, "bytes that are not UTF-8"),
             (b"{\"command\":\"a\"}x", 15, "more text after the value"),
             (b"{\"command\":\"a\",\"command\":\"a\"}", 15, "duplicate name"),
-            (b" []", 1, "a request is an object; this is none"),
-            (b"{}", 0, "no command, as every request has"),
-            (b"{\"command\":\"\"}", 11, "no name of a command"),
-            (b"{\"command\":[]}", 11, "no name of a command"),
+            (b" []", 1, "a request is an object; this is not one"),
+            (b"{}", 0, "there is no command"),
+            (b"{\"command\":\"\"}", 11, "the command is empty or not a string"),
+            (b"{\"command\":[]}", 11, "the command is empty or not a string"),
             (
                 b"{\"command\":\"a\",\"\\u0070olicy\":{}}",
                 15,
-                "a name written with \\u, which the reference reads otherwise",
+                "a name written with \\u, which the reference reads differently",
             ),
             (
                 b"{\"command\":\"a\",\"policy\":{\"scheduler\\u005fmode\":\"repro\"}}",
                 25,
-                "a name written with \\u, which the reference reads otherwise",
+                "a name written with \\u, which the reference reads differently",
             ),
             (
                 b"{\"command\":\"a\",\"policy\":null}",
                 24,
-                "a policy is an object; this is none, and the reference takes no notice of it",
+                "a policy is an object; this is not one, and the reference ignores it",
             ),
         ] {
             let fault = Request::parse(text).unwrap_err();

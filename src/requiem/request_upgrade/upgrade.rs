@@ -9,8 +9,8 @@ use crate::requiem::request::{Note, POLICY, Request, RequestFault, SCHEDULER_MOD
 /// What an upgrade may do.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UpgradeOptions {
-    /// A `scheduler_mode` beside the policy is moved into it. That may change what the request does: until now the
-    /// reference took no notice of it.
+    /// Moves a `scheduler_mode` outside of the policy into it. This can change what the request does, because the
+    /// reference has ignored it so far.
     pub move_scheduler_mode: bool,
 }
 
@@ -18,14 +18,14 @@ pub struct UpgradeOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
-    /// The mode that was meant by its absence is now in the policy.
+    /// The default mode is now written in the policy.
     SchedulerModeAdded {
-        /// Which.
+        /// The mode.
         mode: SchedulerMode,
     },
-    /// The mode beside the policy is now in it, and beside it no more.
+    /// The mode that was outside of the policy is now in it.
     SchedulerModeMoved {
-        /// Which.
+        /// The mode.
         mode: SchedulerMode,
     },
 }
@@ -33,19 +33,19 @@ pub enum Change {
 /// An upgraded request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upgrade {
-    /// Its text.
+    /// The text.
     pub text: Vec<u8>,
-    /// What is not as before.
+    /// The changes.
     pub changes: Vec<Change>,
-    /// `request_digest` of what it was, if the reference would take it.
+    /// `request_digest` before the upgrade, if the reference would accept the request.
     pub digest_before: Option<Key>,
-    /// `request_digest` of what it is.
+    /// `request_digest` after the upgrade.
     pub digest_after: Option<Key>,
-    /// What there is to know of it.
+    /// Notes on the upgraded request.
     pub notes: Vec<Note>,
 }
 
-/// Upgrades the text of a request. An upgraded text is its own upgrade.
+/// Upgrades the text of a request. Upgrading an upgraded text changes nothing.
 pub fn upgrade(text: &[u8], options: UpgradeOptions) -> Result<Upgrade, RequestFault> {
     let request = Request::parse(text)?;
     let mode = request.scheduler_mode()?;
@@ -61,6 +61,7 @@ pub fn upgrade(text: &[u8], options: UpgradeOptions) -> Result<Upgrade, RequestF
     }
     if mode.is_none() {
         let mode = moved.unwrap_or(SchedulerMode::Turbo);
+        // Parsed again: after a removal, the positions in `request` are those of the old text.
         upgraded = with_mode(Request::parse(&upgraded)?, mode);
         if moved.is_none() {
             changes.push(Change::SchedulerModeAdded { mode });
@@ -71,11 +72,11 @@ pub fn upgrade(text: &[u8], options: UpgradeOptions) -> Result<Upgrade, RequestF
     Ok(Upgrade { digest_before: request.digest(), digest_after, notes, changes, text: upgraded })
 }
 
-/// The mode beside the policy, if it may be moved to where `inside` stands.
+/// Returns the mode outside of the policy, if it does not contradict the mode `inside`.
 fn movable(top_level: Json<'_>, inside: Option<SchedulerMode>) -> Result<SchedulerMode, RequestFault> {
     match mode_of(Some(top_level))? {
         Some(mode) if inside.is_none_or(|inside| inside == mode) => Ok(mode),
-        _ => fault(top_level, "a scheduler_mode other than that of the policy"),
+        _ => fault(top_level, "a scheduler_mode that contradicts the policy"),
     }
 }
 

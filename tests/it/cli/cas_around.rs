@@ -1,4 +1,4 @@
-//! The verbs around the migration of a content-addressed store: digests, requests, results.
+//! The commands around a Requiem store: digests, requests, results.
 
 use std::fs;
 
@@ -54,8 +54,8 @@ impl Dual {
         dual
     }
 
-    /// A program that is a shell script. Another process writes it: one that a test beside this one forks meanwhile
-    /// would hold it open for writing, and nothing could execute it then.
+    /// Creates a program that is a shell script. Another process writes it: a process that another test forks at that
+    /// moment would inherit the open file, and a file that is open for writing cannot be executed.
     fn program(&self, name: &str, script: &str) {
         let script = format!("#!/bin/sh\n{script}\n");
         let mut shell = std::process::Command::new("/bin/sh");
@@ -82,7 +82,7 @@ impl Dual {
     }
 }
 
-/// A program that checks how it is run and answers with `stdout` and a digest.
+/// Returns a program that checks how it is run and answers with `stdout` and a digest.
 fn answering(stdout: &str, digest: &str) -> String {
     format!(
         r#"
@@ -137,9 +137,9 @@ fn a_program_that_does_not_answer_is_an_error_that_leaves_nothing() {
         (
             "echo '{' > \"$6\"",
             1,
-            "./new: wrote a result that is no JSON document: expected the name of a member at offset 2\n",
+            "./new: wrote a result that is not a JSON document: expected the name of a member at offset 2\n",
         ),
-        ("echo '{\"ok\":true}' > \"$6\"", 1, "./new: wrote a result that has no \"exit_code\" that can be read\n"),
+        ("echo '{\"ok\":true}' > \"$6\"", 1, "./new: wrote a result that has no readable \"exit_code\"\n"),
     ] {
         let dual = Dual::new(&good, new);
         let done = dual.run(&[]).expect(code);
@@ -200,7 +200,7 @@ fn a_stop_ends_a_program_with_its_children() {
     let kill = format!("kill -INT {}", haul.id());
     assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
     let done = crate::support::haul::Done::of(haul.wait_with_output().unwrap()).expect(75);
-    assert_eq!(done.json()["error"]["message"], "the old program ./old: was ended: a stop was requested");
+    assert_eq!(done.json()["error"]["message"], "the old program ./old: was killed because a stop was requested");
     assert_gone(&pid_file);
     assert_eq!(fs::read_dir(dual.place.path().join("work")).unwrap().count(), 0);
 }
@@ -253,12 +253,12 @@ fn requests_that_cannot_be_upgraded_are_named() {
     let place = Place::new();
     let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
     write("fast.json", r#"{"command":"a","policy":{"scheduler_mode":"fast"}}"#);
-    write("beside.json", r#"{"command":"a","scheduler_mode":"repro","policy":{}}"#);
+    write("outside.json", r#"{"command":"a","scheduler_mode":"repro","policy":{}}"#);
     fs::File::create(place.path().join("huge.json")).unwrap().set_len((16 << 20) + 1).unwrap();
-    let files = ["fast.json", "beside.json", "huge.json", "absent.json"];
+    let files = ["fast.json", "outside.json", "huge.json", "absent.json"];
     let command = [&["cas", "request-upgrade", "--move-scheduler-mode", "--out-dir", "out"], &files[..]].concat();
     insta::assert_snapshot!(place.run(&command).expect(3).texts());
-    let written = fs::read_to_string(place.path().join("out/beside.json")).unwrap();
+    let written = fs::read_to_string(place.path().join("out/outside.json")).unwrap();
     assert_eq!(written, r#"{"command":"a","policy":{"scheduler_mode":"repro"}}"#);
     assert_eq!(fs::read_dir(place.path().join("out")).unwrap().count(), 1);
     place.run(&["cas", "request-upgrade", "r.json", "in/r.json", "--dry-run", "--out-dir", "out"]).expect(2);

@@ -112,12 +112,18 @@ fn of_one_run_the_canonical_manifest_wins_and_then_the_lower_path() {
     at("b", "x", "second");
     at("a", "x", "first");
     let index = index_path(&root);
+    let exported = || {
+        let lines = reindex(&root, &["--rows", "jsonl"]).stdout;
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
     reindex(&root, &["--sqlite", &index]);
     assert_eq!(query(&index, &[])[0]["status"], "first");
+    assert_eq!(exported(), query(&index, &[]), "rows that are text follow the same rule");
     fs::remove_dir_all(root.artifacts().join("a")).unwrap();
     fs::remove_dir_all(root.artifacts().join("b")).unwrap();
     reindex(&root, &["--sqlite", &index]);
     assert_eq!(query(&index, &[])[0]["status"], "legacy");
+    assert_eq!(exported(), query(&index, &[]));
 }
 
 #[test]

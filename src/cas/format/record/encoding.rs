@@ -1,20 +1,20 @@
-//! How the bytes of a blob stand for its content.
+//! How a blob represents its content.
 
 use std::fmt;
 
-/// How the bytes of a blob stand for the content.
+/// How the bytes of a blob represent the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Encoding {
-    /// They are the content.
+    /// The bytes are the content.
     Identity = 0,
-    /// They are zstd frames of it.
+    /// The bytes are zstd frames of the content.
     Zstd = 1,
 }
 
 impl Encoding {
-    /// Its name in sidecars.
+    /// Returns the name in sidecars.
     pub fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
@@ -22,12 +22,12 @@ impl Encoding {
         }
     }
 
-    /// The encoding of that name.
+    /// Returns the encoding with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Identity, Self::Zstd].into_iter().find(|encoding| encoding.name() == name)
     }
 
-    /// The encoding that is stored as `number`.
+    /// Returns the encoding that is stored as `number`.
     pub fn from_number(number: u8) -> Option<Self> {
         [Self::Identity, Self::Zstd].get(usize::from(number)).copied()
     }

@@ -1,5 +1,5 @@
-//! What a store says of an object: the sidecar `<key>.meta`, and the same bytes as a line of `index.ndjson`
-//! (spec/requiem.md A2).
+//! Records of objects: the sidecar `<key>.meta`, and the same bytes as a line of `index.ndjson`
+//! (docs/source-requiem.md, "Sidecars").
 
 mod encoding;
 mod fault;

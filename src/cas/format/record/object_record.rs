@@ -1,27 +1,27 @@
-//! The record of an object, and its text.
+//! The record of an object and its text.
 
 use super::encoding::Encoding;
 use crate::cas::format::key::Key;
 
-/// One object of a v2 store.
+/// The record of one object of a v2 store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct ObjectRecord {
-    /// Its key.
+    /// The key.
     pub digest: Key,
-    /// How its blob is encoded.
+    /// How the blob is encoded.
     pub encoding: Encoding,
-    /// Length of its content.
+    /// Length of the content.
     pub original_size: u64,
-    /// Length of its blob.
+    /// Length of the blob.
     pub stored_size: u64,
-    /// BLAKE3 of its blob, without a prefix.
+    /// BLAKE3 of the blob without a prefix.
     pub stored_blob_hash: Key,
-    /// Unix seconds; 0: not known.
+    /// Unix time in seconds; 0 if it is not known.
     pub created_at: u64,
 }
 
 impl ObjectRecord {
-    /// Appends the sidecar's bytes: keys in their fixed order, no blank, no newline at the end.
+    /// Appends the bytes of the sidecar: members in their fixed order, no white space, no newline at the end.
     pub fn push_json(&self, out: &mut Vec<u8>) {
         self.push_all_but_created_at(out);
         out.extend_from_slice(b",\"created_at\":");
@@ -29,7 +29,7 @@ impl ObjectRecord {
         out.push(b'}');
     }
 
-    /// Appends the sidecar's bytes as they were before there was a `created_at`.
+    /// Appends the bytes of the sidecar as they were before there was a `created_at`.
     pub fn push_json_without_created_at(&self, out: &mut Vec<u8>) {
         self.push_all_but_created_at(out);
         out.push(b'}');
@@ -51,7 +51,7 @@ impl ObjectRecord {
     }
 }
 
-/// The digits of a number, without an allocation for each.
+/// Writes the digits of a number without an allocation for each: a migration writes several for each object.
 #[derive(Default)]
 pub(super) struct NumberText([u8; 20]);
 

@@ -1,0 +1,165 @@
+//! Reads the rows of the index from the manifests of a tree. haul never reads the index to decide anything
+//! (docs/source-sigilzero.md, invariant 5).
+
+use std::fs::metadata;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::IndexRow;
+use crate::durable::{FileState, ReadRoot};
+use crate::manifest::document::json::{Document, ReadOptions, Value};
+use crate::manifest::migrate::evaluate::MANIFEST_BYTES_MAX;
+use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::reader::EntryReader;
+use crate::manifest::tree::scan::{Found, ScanEntry, SkipReason};
+use crate::migration::Error;
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
+
+/// The directory of runs from before jobs had directories of their own.
+const LEGACY: &str = "artifacts/runs/";
+const BYTE_ORDER_MARK: char = '\u{feff}';
+/// The most generous options of a migration: what a migration can accept belongs into the index.
+const READ: ReadOptions =
+    ReadOptions { depth_max: 1000, bom_strip: true, last_member_wins: true, compat_numbers: false };
+
+/// The result of building an index.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ReindexEnd {
+    /// Number of rows.
+    pub rows: u64,
+    /// Number of manifests that are not in the index: they are not JSON, lack a part of the key, or have a NUL in a
+    /// column.
+    pub left_out: u64,
+    /// Number of links in the tree. Their targets are indexed under their own paths.
+    pub links: u64,
+    /// Number of links whose target does not exist.
+    pub dangling_links: u64,
+    /// True if it was asked to stop. The index is unchanged then.
+    pub stopped: bool,
+    /// The paths of the first manifests that are left out.
+    pub left_out_paths: Vec<PathBuf>,
+    /// The paths of the first links whose target does not exist.
+    pub dangling_paths: Vec<PathBuf>,
+}
+
+/// The largest number of paths of each kind in the result.
+const PATHS_SHOWN: usize = 100;
+
+/// Reads every manifest of the tree and passes the rows to `take`, in the order of their paths.
+pub(super) fn read_rows(
+    root: &Arc<dyn ReadRoot>,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+    mut take: impl FnMut(IndexRow) -> Result<(), Error> + Send,
+) -> Result<ReindexEnd, Error> {
+    let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
+    let mut end = ReindexEnd::default();
+    let ended = control.phase(Phase::Index, Expected::UNKNOWN, || {
+        pass(reader, &RowMaker { root: &**root }, &options.run.engine(), control, |rows: Rows| {
+            end.add(&rows);
+            rows.rows.into_iter().try_for_each(&mut take)
+        })
+    })?;
+    end.stopped = ended == Ended::Stopped;
+    Ok(end)
+}
+
+impl IndexRow {
+    /// Returns true if the manifest is in the directory for runs of no job. Of two manifests of one run, the other one
+    /// wins.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.artifact_dir.starts_with(LEGACY)
+    }
+}
+
+impl ReindexEnd {
+    fn add(&mut self, rows: &Rows) {
+        self.links += rows.links;
+        self.left_out += rows.left_out.len() as u64;
+        self.dangling_links += rows.dangling.len() as u64;
+        extend_shown(&mut self.left_out_paths, &rows.left_out);
+        extend_shown(&mut self.dangling_paths, &rows.dangling);
+    }
+}
+
+struct RowMaker<'a> {
+    root: &'a dyn ReadRoot,
+}
+
+#[derive(Default)]
+struct Rows {
+    rows: Vec<IndexRow>,
+    left_out: Vec<PathBuf>,
+    links: u64,
+    dangling: Vec<PathBuf>,
+}
+
+impl Converter for RowMaker<'_> {
+    type Batch = Vec<ScanEntry>;
+    type Output = Rows;
+    type Scratch = Vec<u8>;
+    type Error = Error;
+
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<Rows, Error> {
+        let mut made = Rows::default();
+        for ScanEntry { path, found } in entries {
+            match found {
+                Found::Skipped(SkipReason::Link) => {
+                    made.links += 1;
+                    let leads_nowhere = metadata(self.root.path().join(&path)).is_err();
+                    made.dangling.extend(leads_nowhere.then_some(path));
+                }
+                Found::Skipped(_) | Found::Leftover => {}
+                Found::Unreadable(_) => made.left_out.push(path),
+                Found::Manifest => match self.row(&path, scratch) {
+                    Some(row) => made.rows.push(row),
+                    None => made.left_out.push(path),
+                },
+            }
+        }
+        Ok(made)
+    }
+}
+
+impl RowMaker<'_> {
+    fn row(&self, path: &Path, bytes: &mut Vec<u8>) -> Option<IndexRow> {
+        let state = self.root.read_file(path, MANIFEST_BYTES_MAX, bytes).ok()?;
+        let document = Document::parse(bytes, &READ).ok()?;
+        let field = |key: &str| document.root().get(key).and_then(Value::as_str).map(|text| text.into_owned());
+        let text = std::str::from_utf8(bytes).ok()?;
+        let row = IndexRow {
+            job_id: field("job_id")?,
+            run_id: field("run_id")?,
+            job_ref: field("job_ref"),
+            job_type: field("job_type"),
+            status: field("status"),
+            inputs_hash: field("inputs_hash"),
+            artifact_dir: path.parent()?.to_str()?.to_owned(),
+            manifest_json: text.trim_start_matches(BYTE_ORDER_MARK).to_owned(),
+            indexed_at: modified_at(&state),
+            schema_version: field("schema_version"),
+        };
+        (!has_nul(&row)).then_some(row)
+    }
+}
+
+/// Returns true if a column has a NUL. PostgreSQL does not accept it, and one such row would fail the whole
+/// transaction.
+fn has_nul(row: &IndexRow) -> bool {
+    let optional = [&row.job_ref, &row.job_type, &row.status, &row.inputs_hash, &row.schema_version];
+    let texts = [&row.job_id, &row.run_id, &row.artifact_dir].into_iter();
+    texts.chain(optional.into_iter().flatten()).any(|text| text.contains('\0'))
+}
+
+fn modified_at(state: &FileState) -> String {
+    let nanos = i32::try_from(state.modified_nanos).unwrap_or(0);
+    Timestamp::new(state.modified_secs, nanos).unwrap_or_default().to_string()
+}
+
+fn extend_shown(shown: &mut Vec<PathBuf>, paths: &[PathBuf]) {
+    let room = PATHS_SHOWN.saturating_sub(shown.len());
+    shown.extend(paths.iter().take(room).cloned());
+}

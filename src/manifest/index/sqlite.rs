@@ -1,0 +1,121 @@
+//! The index in a SQLite file: builds it from the manifests, and queries it.
+
+use std::sync::Arc;
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::rows::{ReindexEnd, read_rows};
+use super::{COLUMNS, IndexRow};
+use crate::durable::ReadRoot;
+use crate::manifest::run_options::MigrateOptions;
+use crate::migration::Error;
+use crate::pipeline::Control;
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS artifacts (job_id TEXT NOT NULL, run_id TEXT NOT NULL, job_ref TEXT, \
+    job_type TEXT, status TEXT, inputs_hash TEXT, artifact_dir TEXT NOT NULL, manifest_json TEXT NOT NULL, \
+    indexed_at TEXT NOT NULL, schema_version TEXT, is_legacy INTEGER NOT NULL, PRIMARY KEY (job_id, run_id)); \
+    CREATE INDEX IF NOT EXISTS artifacts_by_version ON artifacts (schema_version); \
+    CREATE INDEX IF NOT EXISTS artifacts_by_status ON artifacts (status); DELETE FROM artifacts";
+/// Of two manifests of one run, one outside `artifacts/runs/` wins, then the lower path, which comes first in the scan.
+const INSERT: &str = "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+    ON CONFLICT (job_id, run_id) DO UPDATE SET job_ref = excluded.job_ref, job_type = excluded.job_type, \
+    status = excluded.status, inputs_hash = excluded.inputs_hash, artifact_dir = excluded.artifact_dir, \
+    manifest_json = excluded.manifest_json, indexed_at = excluded.indexed_at, \
+    schema_version = excluded.schema_version, is_legacy = excluded.is_legacy WHERE excluded.is_legacy < is_legacy";
+
+/// Replaces the index in `database` in one transaction, so readers see the old one or the new one.
+pub fn reindex(
+    root: &Arc<dyn ReadRoot>,
+    database: &mut Connection,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<ReindexEnd, Error> {
+    database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(index_error)?;
+    // A connection can move to another thread but cannot be shared by threads, so the closure borrows it exclusively.
+    let writer = &mut *database;
+    let mut end = read_rows(root, options, control, |row| insert(writer, &row).map_err(index_error))?;
+    if end.stopped {
+        database.execute_batch("ROLLBACK").map_err(index_error)?;
+        return Ok(end);
+    }
+    let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(index_error)?;
+    end.rows = u64::try_from(rows).unwrap_or(0);
+    database.execute_batch("COMMIT").map_err(index_error)?;
+    Ok(end)
+}
+
+fn insert(database: &mut Connection, row: &IndexRow) -> rusqlite::Result<()> {
+    let values = params![
+        row.job_id,
+        row.run_id,
+        row.job_ref,
+        row.job_type,
+        row.status,
+        row.inputs_hash,
+        row.artifact_dir,
+        row.manifest_json,
+        row.indexed_at,
+        row.schema_version,
+        row.is_legacy(),
+    ];
+    database.prepare_cached(INSERT)?.execute(values).map(|_| ())
+}
+
+/// The conditions of a query. A condition that is `None` does not apply.
+#[derive(Debug, Clone, Default)]
+pub struct IndexQuery {
+    /// `job_id`.
+    pub job: Option<String>,
+    /// `schema_version`.
+    pub version: Option<String>,
+    /// `status`.
+    pub status: Option<String>,
+}
+
+/// Passes the rows that match a query to `visit`, in the order of the key.
+pub fn query(
+    database: &Connection,
+    query: &IndexQuery,
+    mut visit: impl FnMut(IndexRow) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let asked = [("job_id", &query.job), ("schema_version", &query.version), ("status", &query.status)];
+    let asked: Vec<_> = asked.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))).collect();
+    let conditions: String = asked.iter().map(|(column, _)| format!(" AND {column} = ?")).collect();
+    let columns = COLUMNS.join(", ");
+    let text = format!("SELECT {columns}, schema_version FROM artifacts WHERE 1{conditions} ORDER BY job_id, run_id");
+    let mut statement = database.prepare(&text).map_err(index_error)?;
+    let values = asked.into_iter().map(|(_, value)| Sql::Text(value));
+    let mut rows = statement.query(params_from_iter(values)).map_err(index_error)?;
+    while let Some(row) = rows.next().map_err(index_error)? {
+        visit(read_row(row).map_err(index_error)?)?;
+    }
+    Ok(())
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IndexRow> {
+    Ok(IndexRow {
+        job_id: row.get(0)?,
+        run_id: row.get(1)?,
+        job_ref: row.get(2)?,
+        job_type: row.get(3)?,
+        status: row.get(4)?,
+        inputs_hash: row.get(5)?,
+        artifact_dir: row.get(6)?,
+        manifest_json: row.get(7)?,
+        indexed_at: row.get(8)?,
+        schema_version: row.get(9)?,
+    })
+}
+
+/// Converts an error of SQLite.
+pub fn index_error(error: rusqlite::Error) -> Error {
+    Error::Program {
+        what: format!("the index cannot be used: {error}"),
+        next: "give the path of an index, or of a file that does not exist".into(),
+        temporary: matches!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
+        ),
+    }
+}
