@@ -21,7 +21,7 @@ use super::source::inventory::InventoryBuilder;
 use super::store::index::{IndexReader, LineContent};
 use crate::durable::{Disk, EntryKind, RealDisk};
 use crate::migration::units::count_text;
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SortSpace};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SortDirectory};
 use crate::pipeline::{Control, Merged, SortedRuns};
 
 /// What a store is.
@@ -70,7 +70,7 @@ pub struct IndexHealth {
 pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<DoctorEnd, Error> {
     let source = SourceRoot::open(root)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     let memory_bytes = options.sort_memory_bytes() / 3;
     let builder = InventoryBuilder::over(sorts.runs("inventory", memory_bytes)?);
     let mut names = Names { names: sorts.runs("names", memory_bytes)?, findings: FirstFindings::default() };
@@ -83,14 +83,14 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
         ok: blockers.is_empty() && !surveyed.stopped,
         blockers,
         warnings,
-        generations: surveyed.state.generations.into(),
+        generations: surveyed.state.progress.generations.into(),
         layout: layout_counts(&surveyed.sums),
         index,
         leftovers: counts.skipped_temporary,
         found: counts,
         covered: format!(
             "{} of {} objects hashed, {} identified; names, sidecars as far as they are readable, index lines",
-            count_text(surveyed.state.objects),
+            count_text(surveyed.state.progress.objects),
             count_text(surveyed.sums.objects),
             count_text(identified)
         ),

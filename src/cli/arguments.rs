@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::confirm::confirm;
-use crate::migration::Error;
+use crate::migration::{Error, RunOptions, Start};
 use crate::observe::Console;
 
 /// The largest budget in MiB whose bytes fit in 64 bits.
@@ -82,6 +82,17 @@ impl ResourceArgs {
         let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.parallel_workers.unwrap_or_else(available)
     }
+
+    /// Returns these settings with the chosen share of the machine.
+    pub fn applied_to(&self, run: RunOptions) -> RunOptions {
+        RunOptions {
+            memory_budget_bytes: self.memory_budget_bytes(),
+            backpressure_threshold: self.backpressure_threshold,
+            rate_limit: self.rate_limit,
+            parallel_workers: self.parallel_workers(),
+            ..run
+        }
+    }
 }
 
 /// Whether to ask before something is removed or replaced.
@@ -115,11 +126,11 @@ pub struct StartArgs {
 
 impl StartArgs {
     /// Returns what was chosen.
-    pub fn choose<S>(&self, auto: S, resume: S, restart: S) -> S {
+    pub fn start(&self) -> Start {
         match (self.resume, self.restart) {
-            (true, _) => resume,
-            (_, true) => restart,
-            _ => auto,
+            (true, _) => Start::Resume,
+            (_, true) => Start::Restart,
+            _ => Start::Auto,
         }
     }
 

@@ -126,7 +126,7 @@ fn commands(root: &Path) -> Commands {
 fn render(table: &mut Table, end: &DemoEnd) {
     let DemoEnd { space, generated, migration, verified, nodes_per_second, commands } = end;
     table.row("generated", format_args!("{} in {space}/wal", bytes_text(generated.bytes)));
-    table.row("migrated", format_args!("{space}/{}", migration.store));
+    table.row("migrated", format_args!("{space}/{}", migration.details.store));
     table.outcomes(&migration.counts);
     table.row("rate", format_args!("{} {RECORDS_NOUN}/s, from plan to publishing", count_text(*nodes_per_second)));
     let blocks = count_text(verified.rebuilt_blocks);

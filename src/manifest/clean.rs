@@ -13,7 +13,7 @@ use super::migrate::ledger_by_file::{ChosenLines, LedgerByFile, NotedLine};
 use super::migrate::run_directory;
 use super::migrate::state::CHECKPOINT_KIND;
 use crate::durable::Disk;
-use crate::migration::{Error, HeldRun, SortSpace};
+use crate::migration::{Error, LockedRun, SortDirectory};
 
 /// Files whose backups are removed together.
 const GROUP_FILES: usize = 4096;
@@ -53,7 +53,7 @@ const OF_KEPT_RUN: u8 = 1;
 const EARLIER: u8 = 0;
 const LAST: u8 = 1;
 
-fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortSpace) -> Result<Removable, Error> {
+fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortDirectory) -> Result<Removable, Error> {
     let directory = run_directory(root);
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     for_each_line(disk, directory.path(), |line| {
@@ -117,7 +117,7 @@ fn for_each_backup(
 
 /// What can be removed of runs that began before `before`. Reads only.
 pub fn clean_list(disk: &Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<Vec<RunBackups>, Error> {
-    let sorts = SortSpace::temporary(disk)?;
+    let sorts = SortDirectory::temporary(disk)?;
     let Removable { runs, mut lines } = removable(&**disk, root, before, &sorts)?;
     let mut found: BTreeMap<String, RunBackups> = BTreeMap::new();
     for_each_backup(&**disk, root, &mut lines, |line| {
@@ -136,8 +136,8 @@ pub fn clean_list(disk: &Arc<dyn Disk>, root: &Path, before: Timestamp) -> Resul
 /// first.
 pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64, u64), Error> {
     let directory = run_directory(root);
-    let Some(held) = HeldRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok((0, 0)) };
-    let sorts = SortSpace::temporary(&disk)?;
+    let Some(held) = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok((0, 0)) };
+    let sorts = SortDirectory::temporary(&disk)?;
     let mut removable = removable(&*disk, root, before, &sorts)?;
     let mut ledger = Ledger::open(&*disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     let (mut count, mut bytes, mut group) = (0, 0, Vec::new());

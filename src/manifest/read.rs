@@ -47,7 +47,7 @@ pub fn read_and_write_back(
     if end.stopped {
         return Ok(None);
     }
-    if let Some(refused) = end.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
+    if let Some(refused) = end.details.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
         return Err(not_written(&path, refused));
     }
     match read_and_evaluate(&*disk, &path, &transformer)? {
@@ -91,5 +91,5 @@ fn not_written(path: &Path, finding: &Finding) -> Error {
 
 fn refused(path: &Path, offset: u64, what: String) -> Error {
     let next = "correct the document, or use the options that accept it".into();
-    Error::Corrupt { path: path.to_owned(), offset, what, next }
+    Error::Corrupt { path: path.to_owned(), offset, what, next, source: None }
 }

@@ -72,11 +72,11 @@ pub fn survey_versions(
 ) -> Result<VersionSurvey, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let places = (options.layout, options.manifest.as_deref());
-    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
+    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?;
     let mut survey = VersionSurvey::default();
     let inspector = Inspector { root: &*root, transformer };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
-        pass(reader, &inspector, &options.engine(), control, |inspected| {
+        pass(reader, &inspector, &options.run.engine(), control, |inspected| {
             survey.add(inspected);
             Ok(())
         })

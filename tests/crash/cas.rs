@@ -19,7 +19,7 @@ use crate::support::scene::Scene;
 use crate::support::written::Written;
 use haul::cas::format::digest::key_of;
 use haul::cas::format::generation::Generation;
-use haul::cas::options::{Compress, Durability, MigrateOptions, Placement, Start};
+use haul::cas::options::{Compress, MigrateOptions, Placement};
 use haul::cas::paths::blob_path;
 use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::cas::store::CasStore;
@@ -27,7 +27,7 @@ use haul::cas::store::index_keys::for_each_index_key;
 use haul::cas::store::put::{PutOptions, put};
 use haul::cas::{Algorithm, Key};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
-use haul::migration::{Error, Stage, exit};
+use haul::migration::{Durability, Error, RunOptions, Stage, Start, exit};
 use haul::pipeline::Silent;
 
 /// Of what there is beyond the first runs, a sample holds one in so many.
@@ -110,8 +110,11 @@ fn a_migration_with_two_workers_survives_the_loss_of_power() {
     let started = Instant::now();
     let scene = Scene::new(Placement::New, Durability::Group);
     let options = MigrateOptions {
-        parallel_workers: NonZeroUsize::new(2).unwrap(),
-        memory_budget_bytes: 64 << 20,
+        run: RunOptions {
+            parallel_workers: NonZeroUsize::new(2).unwrap(),
+            memory_budget_bytes: 64 << 20,
+            ..scene.options.run
+        },
         ..scene.options.clone()
     };
     let disk = scene.disk();
@@ -141,7 +144,7 @@ fn large_objects_survive_the_loss_of_power() {
 fn each_object_durable_by_itself_survives_the_loss_of_power() {
     for placement in PLACEMENTS {
         let started = Instant::now();
-        let scene = Scene::new(placement, Durability::Object);
+        let scene = Scene::new(placement, Durability::Each);
         let disk = recorded(&scene);
         let images = scene.enumerate(&disk, faults(), share(), &format!("{placement}, each object"));
         tell(&format!("{placement}, each object, {} operations", disk.operations()), images, started);
@@ -238,7 +241,7 @@ fn recover_restarted(scene: &Scene, disk: &SimulatedDisk, again: bool, what: &dy
 }
 
 fn restarting(scene: &Scene) -> MigrateOptions {
-    MigrateOptions { start: Start::Restart, ..scene.options.clone() }
+    MigrateOptions { run: RunOptions { start: Start::Restart, ..scene.options.run }, ..scene.options.clone() }
 }
 
 #[test]
@@ -278,7 +281,7 @@ fn a_failing_operation_ends_a_run_that_can_be_resumed() {
     for (placement, durability) in PLACEMENTS
         .map(|placement| (placement, Durability::Group))
         .into_iter()
-        .chain([(Placement::New, Durability::Object)])
+        .chain([(Placement::New, Durability::Each)])
     {
         let started = Instant::now();
         let scene = Scene::new(placement, durability);
@@ -325,7 +328,7 @@ fn check_failure(error: &Error, kind: InjectedFault, what: &dyn Fn() -> String) 
 fn paced(scene: &Scene, options: &MigrateOptions) -> (SimulatedDisk, Written) {
     for _ in 0..20 {
         let disk = scene.disk();
-        let written = Written::new(&disk, Some(options.checkpoint_interval_records));
+        let written = Written::new(&disk, Some(options.run.checkpoint_interval_records));
         scene.run_with(&disk, options, &written).unwrap();
         if !written.got_ahead() {
             return (disk, written);
@@ -340,7 +343,10 @@ fn no_more_work_is_lost_than_a_checkpoint_interval() {
     let scene = Scene::new(Placement::New, Durability::Group);
     let mut images = 0;
     for interval in [1, 4, 8] {
-        let options = MigrateOptions { checkpoint_interval_records: interval, ..scene.options.clone() };
+        let options = MigrateOptions {
+            run: RunOptions { checkpoint_interval_records: interval, ..scene.options.run },
+            ..scene.options.clone()
+        };
         let (disk, first) = paced(&scene, &options);
         let (total, mut lost_max) = (first.records(), 0);
         for fault in faults().skip(1) {

@@ -14,17 +14,18 @@ use crate::sample::{is_taken, sampled_or_full, seeds, thinned};
 use crate::support::space::{DELETE, STORE, Space, episode, episode_about, records};
 use crate::support::written::Written;
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk, read_file};
-use haul::migration::{CheckpointFile, Error, Stage, Subset, checkpoint, exit, pointer};
+use haul::migration::checkpoint::Kind;
+use haul::migration::{CheckpointFile, Error, RunOptions, Stage, Start, Subset, checkpoint, exit, pointer};
 use haul::pipeline::{Control, Observer, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::clean::{clean, clean_plan};
 use haul::space::migrate::{MigrationEnd, migrate};
-use haul::space::options::{MigrateOptions, Start};
+use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
 use haul::space::policy::{Collisions, Policies};
 use haul::space::publish::publish;
 use haul::space::rollback::{RollbackEnd, rollback};
-use haul::space::state::{CHECKPOINT_KIND, RunState};
+use haul::space::state::{CHECKPOINT_KIND, Progress, RunState};
 use haul::space::verify::{Depth, verify_store};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -63,12 +64,15 @@ impl Scene {
         let options = MigrateOptions {
             policies: Policies { collisions: Collisions::Rekey, ..Policies::default() },
             segment_bytes_max: 70_000,
-            batch_records: 1,
-            checkpoint_interval_records: 1,
-            checkpoint_interval_ms_min: 0,
-            memory_budget_bytes: 4096,
-            sort_memory_bytes_min: 32 << 10,
-            parallel_workers: NonZeroUsize::MIN,
+            run: RunOptions {
+                batch_records: 1,
+                checkpoint_interval_records: 1,
+                checkpoint_interval_ms_min: 0,
+                memory_budget_bytes: 4096,
+                sort_memory_bytes_min: 32 << 10,
+                parallel_workers: NonZeroUsize::MIN,
+                ..RunOptions::default()
+            },
             ..MigrateOptions::default()
         };
         let source = space.source();
@@ -116,7 +120,7 @@ impl Scene {
     }
 
     fn restarting(&self) -> MigrateOptions {
-        MigrateOptions { start: Start::Restart, ..self.options.clone() }
+        MigrateOptions { run: RunOptions { start: Start::Restart, ..self.options.run }, ..self.options.clone() }
     }
 
     fn live(&self, disk: &SimulatedDisk) -> Option<String> {
@@ -149,7 +153,7 @@ impl Scene {
         let store = DualSpace::open_on(Arc::new(disk.clone()), &self.root().join(name)).expect("a sound store");
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
-        verify_store(Arc::new(store), Depth::Full, Subset::ALL, None, &self.options.engine(), &control)
+        verify_store(Arc::new(store), Depth::Full, Subset::ALL, None, &self.options.run.engine(), &control)
             .expect("a store that verifies")
             .expect("not stopped");
     }
@@ -262,6 +266,12 @@ fn boundary(disk: &SimulatedDisk, text: &str) -> usize {
     found.unwrap_or_else(|| panic!("no operation like {text:?}")) + 1
 }
 
+/// The boundary behind the first checkpoint that names records. The one before it says that a run has begun.
+fn first_commit(disk: &SimulatedDisk) -> usize {
+    let is_checkpoint = |&index: &usize| disk.operation_label(index).contains(".checkpoint.bin.tmp to");
+    (0..disk.operations()).filter(is_checkpoint).nth(1).expect("a commit") + 1
+}
+
 fn tell(part: &str, images: usize, started: Instant) {
     println!("{part}: {images} images in {:.1} s", started.elapsed().as_secs_f64());
 }
@@ -281,7 +291,8 @@ fn turning_points(disk: &SimulatedDisk) -> Vec<(&'static str, usize)> {
         ("at the start", at("create directory")),
         ("with the plan half written", at(".plan.json.tmp")),
         ("with a first block", at("segment-000000.dual") + 8),
-        ("with a first checkpoint", at(".checkpoint.bin.tmp to")),
+        ("with a run that has begun", at(".checkpoint.bin.tmp to")),
+        ("with a first commit", first_commit(disk)),
         ("after a roll of the segment", at("segment-000001.dual") + 2),
         ("with a spilled sort", at("scratch/ids/run-000001")),
         ("within the id index", at("staging/ids.index") + 1),
@@ -332,7 +343,7 @@ fn a_rename_that_a_killed_run_left_unsynced_is_made_durable() {
 fn segments_beyond_the_checkpoint_need_not_follow_on_each_other() {
     let scene = Scene::new();
     let first = recorded(&scene);
-    let disk = first.crash_image(boundary(&first, ".checkpoint.bin.tmp to"), CrashFault::AllKept);
+    let disk = first.crash_image(first_commit(&first), CrashFault::AllKept);
     let segment = |number: u32| scene.paths().staging().join(format!("segment-{number:06}.dual"));
     (1..4).for_each(|number| remove(&disk, &segment(number)));
     (2..4).for_each(|number| _ = disk.create_file(&segment(number)).unwrap());
@@ -360,8 +371,11 @@ fn a_migration_survives_the_loss_of_power() {
 
     let started = Instant::now();
     let options = MigrateOptions {
-        parallel_workers: NonZeroUsize::new(2).unwrap(),
-        memory_budget_bytes: 64 << 20,
+        run: RunOptions {
+            parallel_workers: NonZeroUsize::new(2).unwrap(),
+            memory_budget_bytes: 64 << 20,
+            ..scene.options.run
+        },
         ..scene.options.clone()
     };
     let disk = scene.disk();
@@ -527,11 +541,35 @@ fn staged(scene: &Scene, disk: &SimulatedDisk) -> Files {
     disk.snapshot().into_iter().filter(|(path, _)| kept(path)).collect()
 }
 
+/// The checkpoint as a haul writes it that knows more policies. Its digest is right.
+fn with_newer_rules(path: &Path, state: &RunState) -> Vec<u8> {
+    #[derive(checkpoint::Encode)]
+    struct NewerRules {
+        policies: [u32; 8],
+        segment_bytes_max: u64,
+    }
+    let rules = NewerRules { policies: [9; 8], segment_bytes_max: state.rules.segment_bytes_max };
+    let RunState { plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, .. } =
+        state.clone();
+    let newer = haul::migration::RunState {
+        plan_digest,
+        run_id,
+        stage,
+        durability,
+        findings_bytes,
+        records,
+        counts,
+        rules,
+        progress,
+    };
+    checkpoint::encode(CHECKPOINT_KIND, path, &newer).unwrap()
+}
+
 #[test]
 fn a_checkpoint_that_cannot_be_continued_is_refused() {
     let scene = Scene::new();
     let first = recorded(&scene);
-    let after = boundary(&first, ".checkpoint.bin.tmp to");
+    let after = first_commit(&first);
     let path = scene.state_path("checkpoint.bin");
     let whole = read_file(&first.crash_image(after, CrashFault::AllKept), &path, 1 << 20).unwrap();
     let state: RunState = checkpoint::decode(CHECKPOINT_KIND, &path, &whole).unwrap();
@@ -542,16 +580,20 @@ fn a_checkpoint_that_cannot_be_continued_is_refused() {
         bytes
     };
     let foreign = RunState { plan_digest: [7; 32], ..state.clone() };
-    let longer = RunState { segment_bytes: state.segment_bytes + (1 << 20), ..state.clone() };
+    let longer = Progress { segment_bytes: state.progress.segment_bytes + (1 << 20), ..state.progress.clone() };
+    let longer = RunState { progress: longer, ..state.clone() };
     let encode = |kind, state: &RunState| checkpoint::encode(kind, &path, state).unwrap();
-    let cases: [(&str, Vec<u8>, u8, &str); 9] = [
+    let foreign_kind = Kind { tag: *b"cas\0\0\0\0\0", ..CHECKPOINT_KIND };
+    let cases: [(&str, Vec<u8>, u8, &str); 11] = [
         ("empty", Vec::new(), 65, "torn"),
         ("torn in the header", torn(40), 65, "torn"),
         ("torn at a sector", torn(whole.len().min(512) - 1), 65, "torn"),
         ("a bit flipped", changed(100, 1), 65, "digest"),
         ("no checkpoint", changed(0, 1), 65, "not a checkpoint"),
-        ("a newer version", changed(8, 3), 2, "format version 2"),
-        ("another kind", encode(*b"cas\0\0\0\0\0", &state), 2, "another kind"),
+        ("an older version", changed(8, 3), 2, "format version 1"),
+        ("a newer version", changed(8, 1), 2, "format version 3"),
+        ("rules of another version", with_newer_rules(&path, &state), 65, "cannot decode"),
+        ("another kind", encode(foreign_kind, &state), 2, "another kind"),
         ("another plan", encode(CHECKPOINT_KIND, &foreign), 2, "another plan"),
         ("more than is staged", encode(CHECKPOINT_KIND, &longer), 65, "checkpoint says"),
     ];
@@ -562,7 +604,7 @@ fn a_checkpoint_that_cannot_be_continued_is_refused() {
         file.write_all_at(0, &bytes).unwrap();
         let before = staged(&scene, &disk);
         for start in [Start::Auto, Start::Resume] {
-            let options = MigrateOptions { start, ..scene.options.clone() };
+            let options = MigrateOptions { run: RunOptions { start, ..scene.options.run }, ..scene.options.clone() };
             let error = scene.run_with(&disk, &options, &Silent).expect_err(name);
             assert_eq!(error.exit_code(), code, "{name}: {error}");
             assert!(error.to_string().contains(reason), "{name}: {error}");
@@ -584,7 +626,7 @@ fn a_checkpoint_that_cannot_be_continued_is_refused() {
 fn paced(scene: &Scene, options: &MigrateOptions) -> (SimulatedDisk, Written) {
     for _ in 0..20 {
         let disk = scene.disk();
-        let written = Written::new(&disk, Some(options.checkpoint_interval_records));
+        let written = Written::new(&disk, Some(options.run.checkpoint_interval_records));
         scene.run_with(&disk, options, &written).unwrap();
         if !written.got_ahead() {
             return (disk, written);
@@ -615,7 +657,10 @@ fn no_more_work_is_lost_than_a_checkpoint_interval() {
     let scene = Scene::new();
     let mut images = 0;
     for interval in [1, 15, 30] {
-        let options = MigrateOptions { checkpoint_interval_records: interval, ..scene.options.clone() };
+        let options = MigrateOptions {
+            run: RunOptions { checkpoint_interval_records: interval, ..scene.options.run },
+            ..scene.options.clone()
+        };
         let (disk, first) = paced(&scene, &options);
         let (lost, tried) = most_work_lost(&scene, &disk, &first);
         let batch = first.batch_records_max();
@@ -626,7 +671,10 @@ fn no_more_work_is_lost_than_a_checkpoint_interval() {
     }
     let disk = scene.disk();
     let first = Written::new(&disk, None);
-    let options = MigrateOptions { checkpoint_interval_records: 15, ..scene.options.clone() };
+    let options = MigrateOptions {
+        run: RunOptions { checkpoint_interval_records: 15, ..scene.options.run },
+        ..scene.options.clone()
+    };
     scene.run_with(&disk, &options, &first).unwrap();
     let (lost, tried) = most_work_lost(&scene, &disk, &first);
     println!("work lost: at most {lost} records, interval 15, writer free to get ahead of the disk");

@@ -63,7 +63,7 @@ fn store_of(log: &[u8]) -> BTreeMap<PathBuf, Vec<u8>> {
     let space = Space::new();
     space.file(LOG_NAME, log);
     let end = space.migrate(&options()).expect("a published store");
-    tree(&space.root().join(end.store))
+    tree(&space.root().join(end.details.store))
 }
 
 /// Writes the fixture if asked to. Returns its log and its store.
@@ -177,7 +177,7 @@ fn verify(directory: &Path) -> Result<(), Error> {
     let store = DualSpace::open_on(disk(), directory)?;
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
-    let engine = MigrateOptions::default().engine();
+    let engine = MigrateOptions::default().run.engine();
     verify_store(Arc::new(store), Depth::Full, Subset::ALL, None, &engine, &control).map(|_| ())
 }
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use haul::cas::Key;
 use haul::cas::format::generation::Generation;
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::{Durability, MigrateOptions, Placement};
+use haul::cas::options::{MigrateOptions, Placement};
 use haul::cas::outcome::Counts;
 use haul::cas::paths::{TargetPaths, blob_path, sidecar_path};
 use haul::durable::{CrashFault, Disk, SimulatedDisk};
-use haul::migration::{Error, OutcomeCounts, Stage};
+use haul::migration::{Durability, Error, OutcomeCounts, RunOptions, Stage};
 use haul::pipeline::{Control, Observer, Silent, StopToken};
 
 use super::old_objects::{Keeping, content};
@@ -58,14 +58,17 @@ impl Scene {
         let options = MigrateOptions {
             placement,
             durability,
-            batch_records: 1,
             // The target lies on the simulated disk.
             verify_merged_into: false,
-            checkpoint_interval_records: INTERVAL_RECORDS,
-            checkpoint_interval_ms_min: 0,
-            sort_memory_bytes_min: 1_000,
-            memory_budget_bytes: 1_000,
-            parallel_workers: NonZeroUsize::MIN,
+            run: RunOptions {
+                batch_records: 1,
+                checkpoint_interval_records: INTERVAL_RECORDS,
+                checkpoint_interval_ms_min: 0,
+                sort_memory_bytes_min: 1_000,
+                memory_budget_bytes: 1_000,
+                parallel_workers: NonZeroUsize::MIN,
+                ..RunOptions::default()
+            },
             ..MigrateOptions::default()
         };
         Self::of(store, options)
@@ -320,7 +323,10 @@ fn store_before() -> Files {
     let disk = SimulatedDisk::with_directories(&[store.place()]);
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
-    let options = MigrateOptions { parallel_workers: NonZeroUsize::MIN, ..MigrateOptions::default() };
+    let options = MigrateOptions {
+        run: RunOptions { parallel_workers: NonZeroUsize::MIN, ..MigrateOptions::default().run },
+        ..MigrateOptions::default()
+    };
     migrate(Arc::new(disk.clone()), &store.root(), &store.paths(), &options, &control).expect("a store");
     let mut files = below(&disk, store.paths().target());
     let index = files.get_mut(Path::new("index.ndjson")).expect("an index");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use haul::durable::{Disk, RealDisk};
-use haul::migration::{Error, Findings, Severity, pointer};
+use haul::migration::{Error, Findings, RunOptions, Severity, pointer};
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::migrate::{MigrationEnd, migrate};
@@ -79,7 +79,10 @@ pub fn disk() -> Arc<dyn Disk> {
 
 /// Settings that checkpoint as often as possible, with small segments.
 pub fn eager() -> MigrateOptions {
-    MigrateOptions { checkpoint_interval_records: 1, checkpoint_interval_ms_min: 0, ..MigrateOptions::default() }
+    MigrateOptions {
+        run: RunOptions { checkpoint_interval_records: 1, checkpoint_interval_ms_min: 0, ..RunOptions::default() },
+        ..MigrateOptions::default()
+    }
 }
 
 /// Payload of a memory.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::MigrateOptions;
 use haul::durable::{Disk, RealDisk};
-use haul::migration::{Error, OutcomeCounts};
+use haul::migration::{Error, OutcomeCounts, RunOptions};
 use haul::pipeline::{Control, Silent, StopToken};
 
 use super::old_store::OldStore;
@@ -50,9 +50,12 @@ pub fn stopped<T>(act: impl FnOnce(&Control<'_>) -> T) -> T {
 pub fn eager() -> MigrateOptions {
     MigrateOptions {
         verify_merged_into: false,
-        batch_records: 2,
-        checkpoint_interval_records: 1,
-        checkpoint_interval_ms_min: 0,
+        run: RunOptions {
+            batch_records: 2,
+            checkpoint_interval_records: 1,
+            checkpoint_interval_ms_min: 0,
+            ..MigrateOptions::default().run
+        },
         ..MigrateOptions::default()
     }
 }

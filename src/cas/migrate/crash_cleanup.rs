@@ -24,7 +24,7 @@ pub fn remove_unfinished(
     remove_tree(&**disk, &scratch)?;
     create_directory_durable(&**disk, &scratch)?;
     let mut done = SortedRuns::<32>::new(disk.clone(), scratch.clone(), memory_bytes);
-    for_each_moved(&**disk, &paths.moved(), state.objects, |moved| {
+    for_each_moved(&**disk, &paths.moved(), state.progress.objects, |moved| {
         if moved.fate == Fate::Migrated {
             done.push(moved.record.digest.0)?;
         }

@@ -6,11 +6,10 @@ use super::accounting::{Destination, enter};
 use super::converted::Converted;
 use super::object_log::{Moved, MovedLog};
 use super::placer::{Arrival, Placer, Placing};
-use crate::cas::options::Durability;
 use crate::cas::source::SourceRoot;
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskFileSystem};
-use crate::migration::{CheckpointFile, Error, Finding, FindingsLog};
+use crate::migration::{CheckpointFile, Durability, Error, Finding, FindingsLog};
 use crate::pipeline::{Commit, Writer};
 
 /// The writer of a migration.

@@ -28,7 +28,7 @@ use super::state::{CHECKPOINT_KIND, SealedIndex};
 use super::verify::{FaultKind, Join, Scanned, Tally, TaskReader, VerifyFault, VerifyRequest, list_root, scan};
 use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
 use crate::migration::plan::escape_name;
-use crate::migration::{Error, HeldRun, SortSpace};
+use crate::migration::{Error, LockedRun, SortDirectory};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// How a repair ended.
@@ -71,7 +71,7 @@ pub fn repair_store(
 ) -> Result<RepairEnd, Error> {
     list_root(root, &mut Tally::default())?;
     let paths = TargetPaths::of_store(root)?;
-    let held = HeldRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let held = LockedRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     check_index_kind(&**disk, root)?;
     let result = repair_held(disk, &paths, root, options, control);
     let (event, detail) = match &result {
@@ -98,7 +98,7 @@ pub fn repair_store(
 pub fn repair_dry_run(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<RepairEnd, Error> {
     list_root(root, &mut Tally::default())?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     let examined = examine(root, &sorts, DryMender::default(), options, control)?;
     let Some((mender, mut end)) = examined else { return Ok(stopped()) };
     end.dry_run = true;
@@ -115,7 +115,7 @@ fn repair_held(
 ) -> Result<RepairEnd, Error> {
     remove_tree(&**disk, &paths.verification())?;
     create_directory_durable(&**disk, &paths.verification())?;
-    let sorts = SortSpace::create(disk, paths.verification().join("sort"))?;
+    let sorts = SortDirectory::create(disk, paths.verification().join("sort"))?;
     let staged = paths.verification().join(INDEX_NAME);
     let mender = RealMender::new(disk.clone(), root.to_path_buf(), &staged)?;
     let Some((mender, mut end)) = examine(root, &sorts, mender, options, control)? else { return Ok(stopped()) };
@@ -131,7 +131,7 @@ fn repair_held(
 /// Looks at every object and hands `mender` what is sound. `Ok(None)`: a stop was requested.
 fn examine<M: Mender>(
     root: &Path,
-    sorts: &SortSpace,
+    sorts: &SortDirectory,
     mender: M,
     options: &MigrateOptions,
     control: &Control<'_>,
@@ -193,6 +193,7 @@ fn nothing_sound(root: &Path, objects: u64, records: u64) -> Error {
     Error::Verification {
         what,
         next: "see what they are with `haul cas doctor`; older stores are to be migrated".into(),
+        source: None,
     }
 }
 

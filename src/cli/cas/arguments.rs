@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cas::Key;
-use crate::cas::options::{Compress, Durability, MigrateOptions, Placement};
+use crate::cas::options::{Compress, MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::CasStore;
 use crate::cli::arguments::ResourceArgs;
-use crate::migration::Error;
+use crate::migration::{Durability, Error};
 use crate::observe::Scope;
 
 /// The name of the records of a store.
@@ -132,7 +132,8 @@ pub enum DurabilityArg {
     /// For many objects at once, before the checkpoint that covers them
     Group,
     /// For each object when it is written
-    Object,
+    #[value(alias = "object")]
+    Each,
     /// Never
     None,
 }
@@ -141,7 +142,7 @@ impl From<DurabilityArg> for Durability {
     fn from(durability: DurabilityArg) -> Self {
         match durability {
             DurabilityArg::Group => Self::Group,
-            DurabilityArg::Object => Self::Object,
+            DurabilityArg::Each => Self::Each,
             DurabilityArg::None => Self::None,
         }
     }
@@ -149,16 +150,11 @@ impl From<DurabilityArg> for Durability {
 
 /// Returns the settings of a command whose rules are fixed or do not matter.
 pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
-    MigrateOptions {
-        memory_budget_bytes: resources.memory_budget_bytes(),
-        backpressure_threshold: resources.backpressure_threshold,
-        rate_limit: resources.rate_limit,
-        parallel_workers: resources.parallel_workers(),
-        ..MigrateOptions::default()
-    }
+    let options = MigrateOptions::default();
+    MigrateOptions { run: resources.applied_to(options.run), ..options }
 }
 
 /// Returns what the view of a run needs to know, if the size of the source is unknown.
 pub fn scope(options: &MigrateOptions) -> Scope {
-    Scope { budget_bytes: options.memory_budget_bytes, ..Scope::of(RECORDS_NOUN) }
+    Scope { budget_bytes: options.run.memory_budget_bytes, ..Scope::of(RECORDS_NOUN) }
 }

@@ -2,6 +2,8 @@
 //!
 //! The JSON document is a [`DryRunEnd`] with `source` and `target` (paths) and `exit_code`.
 
+use std::sync::Arc;
+
 use super::arguments::{SourceTargetArgs, scope};
 use super::generations::write_generations;
 use crate::cas::migrate::dry_run::{DryRunEnd, dry_run};
@@ -12,7 +14,7 @@ use crate::cli::command::Answer;
 use crate::cli::output::write_findings;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::RealDisk;
+use crate::durable::{Disk, RealDisk};
 use crate::migration::units::count_text;
 use crate::migration::{OutcomeCounts, exit};
 
@@ -26,7 +28,8 @@ pub fn run(
 ) -> anyhow::Result<u8> {
     let SourceTargetArgs { source, target } = places;
     watch.say(format_args!("dry run of {} to {}: nothing is written", source.display(), target.display()));
-    let end = watch.run(scope(options), |control| dry_run(&RealDisk, source, paths, options, control))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let end = watch.run(scope(options), |control| dry_run(&disk, source, paths, options, control))?;
     let answer = Answer::new(&end).path("source", source).path("target", target).stopped(end.stopped);
     let answer = answer.exit_if(end.would_fail, exit::BAD_DATA);
     answer.exit_if(end.counts.refused() > 0, exit::REFUSED_RECORDS).print(output, |table| {

@@ -12,7 +12,7 @@ use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, sc
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
-use crate::cas::options::{MigrateOptions, ReadBack, Start};
+use crate::cas::options::{MigrateOptions, ReadBack};
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs};
 use crate::cli::command::{Answer, end_text};
@@ -20,7 +20,7 @@ use crate::cli::command_line::cas_command;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::migration::{Error, OutcomeCounts, Stage, exit};
+use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 
 /// Values of `--verify`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,15 +93,19 @@ impl MigrateCommand {
     }
 
     fn options(&self) -> MigrateOptions {
+        let options = self.result.options(&self.resources);
         MigrateOptions {
-            batch_records: self.batch_size.get(),
-            checkpoint_interval_records: self.checkpoint_interval.get(),
-            start: self.start.choose(Start::Auto, Start::Resume, Start::Restart),
             link: self.link.link,
             durability: self.durability.into(),
             read_back: self.verify.into(),
             publish: !self.no_publish,
-            ..self.result.options(&self.resources)
+            run: RunOptions {
+                batch_records: self.batch_size.get(),
+                checkpoint_interval_records: self.checkpoint_interval.get(),
+                start: self.start.start(),
+                ..options.run
+            },
+            ..options
         }
     }
 
@@ -141,9 +145,9 @@ fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
 
 fn render(table: &mut Table, end: &MigrationEnd) {
     table.row("stage", end.stage);
-    table.row("durability", &end.durability);
+    table.row("durability", end.durability);
     table.count("found", end.records);
     table.outcomes(&end.counts);
-    table.bytes("blobs", end.stored_bytes);
-    write_generations(table, &end.generations);
+    table.bytes("blobs", end.details.stored_bytes);
+    write_generations(table, &end.details.generations);
 }

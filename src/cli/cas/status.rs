@@ -9,12 +9,15 @@ use clap::Args;
 
 use super::arguments::TargetArgs;
 use super::generations::write_generations;
-use crate::cas::status::{Holds, RunStatus, Status, status};
+use crate::cas::options::CasRules;
+use crate::cas::outcome::Counts;
+use crate::cas::status::{Holds, RunDetails, Status, status};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::output::journal_text;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
+use crate::migration::RunStatus;
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::duration_text;
 
@@ -36,40 +39,38 @@ impl StatusCommand {
 
 fn render(table: &mut Table, status: &Status) {
     table.row("target", format_args!("{}: {}", status.target, target_text(status)));
-    if let Some(owner) = &status.lock_holder {
+    if let Some(owner) = &status.state.lock_holder {
         table.row("active run", owner);
     }
-    match (&status.run, &status.checkpoint_problem) {
-        (Some(run), problem) => {
-            render_run(table, run);
-            problem.iter().for_each(|problem| table.row("problem", problem));
-        }
+    match (&status.state.run, &status.state.checkpoint_problem) {
+        (Some(run), _) => render_run(table, run),
         (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
         (None, None) => table.row("last run", "none"),
     }
-    if let Some(age_ms) = status.checkpoint_age_ms {
+    if let Some(age_ms) = status.state.checkpoint_age_ms {
         table.row("checkpoint", format_args!("{} ago", duration_text(Duration::from_millis(age_ms))));
     }
     for kept in &status.kept {
         let bytes = kept.bytes.map_or(String::new(), |bytes| format!(", {}", bytes_text(bytes)));
         table.row("kept", format_args!("{}: {}{bytes}", kept.path.display(), kept.what));
     }
-    for entry in &status.journal {
+    for entry in &status.state.journal {
         table.row("journal", journal_text(entry));
     }
     table.row("next", &status.next);
 }
 
-fn render_run(table: &mut Table, run: &RunStatus) {
+fn render_run(table: &mut Table, run: &RunStatus<CasRules, Counts, RunDetails>) {
     table.row("last run", format_args!("{}, {} found", run.stage, count_text(run.records)));
-    table.row("placement", run.placement.map_or("unknown".to_owned(), |placement| placement.to_string()));
-    if let Some(source) = &run.source {
+    table.row("placement", run.rules.placement);
+    let RunDetails { source, generations, source_bytes, stored_bytes, .. } = &run.details;
+    if let Some(source) = source {
         table.row("source", source);
     }
-    table.row("durability", &run.durability);
-    table.row("blobs", format_args!("{} read, {} stored", bytes_text(run.source_bytes), bytes_text(run.stored_bytes)));
+    table.row("durability", run.durability);
+    table.row("blobs", format_args!("{} read, {} stored", bytes_text(*source_bytes), bytes_text(*stored_bytes)));
     table.outcomes(&run.counts);
-    write_generations(table, &run.generations);
+    write_generations(table, generations);
 }
 
 fn target_text(status: &Status) -> String {

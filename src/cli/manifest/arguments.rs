@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use crate::cli::arguments::ResourceArgs;
-use crate::manifest::run_options::{Durability, MigrateOptions};
+use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::scan::Layout;
 use crate::manifest::{DeriveJobId, Mode, Registry, TransformOptions, Version};
-use crate::migration::Error;
+use crate::migration::{Durability, Error};
 use crate::observe::Scope;
 
 /// The name of the records of a tree.
@@ -65,13 +65,8 @@ impl PlaceArgs {
 
 /// Returns the settings of a command whose rules are fixed.
 fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
-    MigrateOptions {
-        memory_budget_bytes: resources.memory_budget_bytes(),
-        backpressure_threshold: resources.backpressure_threshold,
-        rate_limit: resources.rate_limit,
-        parallel_workers: resources.parallel_workers(),
-        ..MigrateOptions::default()
-    }
+    let options = MigrateOptions::default();
+    MigrateOptions { run: resources.applied_to(options.run), ..options }
 }
 
 /// Values of `--layout`.
@@ -125,7 +120,8 @@ pub enum DurabilityArg {
     /// Never
     None,
     /// For many files at once, before the first of them is replaced
-    Batch,
+    #[value(alias = "batch")]
+    Group,
     /// For each file separately
     Each,
 }
@@ -134,7 +130,7 @@ impl From<DurabilityArg> for Durability {
     fn from(durability: DurabilityArg) -> Self {
         match durability {
             DurabilityArg::None => Self::None,
-            DurabilityArg::Batch => Self::Batch,
+            DurabilityArg::Group => Self::Group,
             DurabilityArg::Each => Self::Each,
         }
     }

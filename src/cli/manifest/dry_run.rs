@@ -3,6 +3,7 @@
 //! The JSON document is a [`DryRunEnd`] with `root`, `findings` (the first of them) and `exit_code`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::compat::Summary;
 use super::text::{TreeEnd, write_counts, write_findings};
@@ -10,7 +11,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::{Answer, say_stopped};
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::source_root;
+use crate::durable::{Disk, RealDisk, source_root};
 use crate::manifest::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::units::bytes_text;
@@ -27,7 +28,8 @@ pub fn run(
     (compat, output): (Option<&str>, OutputArgs),
 ) -> anyhow::Result<u8> {
     let tree = source_root(root)?;
-    let end = watch.run(scope, |control| dry_run(tree, options, control))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let end = watch.run(scope, |control| dry_run(&disk, (root, tree), options, control))?;
     if end.stopped {
         return Ok(say_stopped());
     }

@@ -22,10 +22,10 @@ use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{DiskError, RealDisk};
 use crate::manifest::migrate::{MigrationEnd, migrate, run_directory};
-use crate::manifest::run_options::{MigrateOptions, Start};
+use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::version_survey::version_of;
-use crate::migration::{Error, OutcomeCounts, exit};
+use crate::migration::{Error, OutcomeCounts, RunOptions, exit};
 
 /// `haul manifest migrate`
 #[derive(Args)]
@@ -43,7 +43,7 @@ pub struct MigrateCommand {
     #[command(flatten)]
     result: ResultArgs,
     /// When to make written data durable
-    #[arg(long, value_enum, default_value_t = DurabilityArg::Batch, value_name = "WHEN", help_heading = "Tuning")]
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Tuning")]
     durability: DurabilityArg,
     /// Manifests per batch
     #[arg(long, value_name = "MANIFESTS", default_value = "128", help_heading = "Tuning")]
@@ -86,13 +86,14 @@ impl MigrateCommand {
     }
 
     fn options(&self) -> Result<MigrateOptions, Error> {
-        Ok(MigrateOptions {
-            durability: self.durability.into(),
-            start: self.start.choose(Start::Auto, Start::Resume, Start::Restart),
+        let options = self.result.options(&self.root.root, &self.resources)?;
+        let run = RunOptions {
+            start: self.start.start(),
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
-            ..self.result.options(&self.root.root, &self.resources)?
-        })
+            ..options.run
+        };
+        Ok(MigrateOptions { durability: self.durability.into(), run, ..options })
     }
 
     /// Refuses a tree or a file that does not exist. With `--compat` prints the line of the original and returns its exit
@@ -125,14 +126,14 @@ impl MigrateCommand {
     fn finish(&self, options: &MigrateOptions, current: &str, end: &MigrationEnd) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let compat = self.result.compat;
-        let (target, counts, findings) = (&*end.target_version, &end.counts, &end.findings);
+        let (target, counts, findings) = (&*end.details.target_version, &end.counts, &end.details.findings);
         let summary = Summary { root, target, counts, findings, is_dry_run: false };
         let refused_code = if compat { summary.exit_code() } else { exit::REFUSED_RECORDS };
         let report = run_directory(root).report_path();
         let tree_end = TreeEnd::new(root, end, findings);
         let answer = Answer::new(&tree_end).path("report", &report).stopped(end.stopped);
         let answer = answer.exit_if(counts.refused() > 0, refused_code).next((!compat).then(|| self.next_step(end)));
-        answer.print(self.output, |table| match (compat, &options.manifest, &end.named) {
+        answer.print(self.output, |table| match (compat, &options.manifest, &end.details.named) {
             (true, Some(file), Some(named)) => summary.write_named(table, file, current, named),
             (true, ..) => summary.write_tree(table),
             _ => {
@@ -152,9 +153,9 @@ impl MigrateCommand {
 fn render(table: &mut Table, root: &Path, end: &MigrationEnd) {
     let nothing_to_do = end.counts.migrated + end.counts.refused() == 0;
     table.line(format_args!("{}: {}", root.display(), end_text(end.stopped, nothing_to_do)));
-    table.row("target version", &end.target_version);
-    table.row("durability", &end.durability);
+    table.row("target version", &end.details.target_version);
+    table.row("durability", end.durability);
     write_counts(table, end.records, &end.counts);
-    write_findings(table, &end.findings);
+    write_findings(table, &end.details.findings);
     table.row("run", &end.run_id);
 }

@@ -66,7 +66,7 @@ impl ReadCommand {
         let (root, file) = self.place()?;
         options.manifest = Some(file);
         let watch = Watch::start(self.output)?;
-        let budget_bytes = options.memory_budget_bytes;
+        let budget_bytes = options.run.memory_budget_bytes;
         let scope = Scope { budget_bytes, ..Scope::of(RECORDS_NOUN) };
         let document = watch.run(scope, |control| read_and_write_back(Arc::new(RealDisk), &root, &options, control))?;
         let Some(document) = document else {

@@ -13,7 +13,10 @@ use crate::cli::command::Answer;
 use crate::cli::output::journal_text;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::manifest::status::{LastRun, Status, status};
+use crate::manifest::outcome::Counts;
+use crate::manifest::run_options::ManifestRules;
+use crate::manifest::status::{RunDetails, Status, status};
+use crate::migration::{RunStatus, Stage};
 
 /// `haul manifest status`
 #[derive(Args)]
@@ -34,23 +37,23 @@ impl StatusCommand {
 
 fn render(table: &mut Table, root: &Path, status: &Status) {
     table.row("root", root.display());
-    if let Some(owner) = &status.lock_holder {
+    if let Some(owner) = &status.state.lock_holder {
         table.row("active run", owner);
     }
-    match (&status.run, &status.checkpoint_problem) {
+    match (&status.state.run, &status.state.checkpoint_problem) {
         (Some(run), _) => render_run(table, run),
         (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
         (None, None) => table.row("last run", "none"),
     }
-    for entry in &status.journal {
+    for entry in &status.state.journal {
         table.row("journal", journal_text(entry));
     }
     table.row("next", &status.next);
 }
 
-fn render_run(table: &mut Table, run: &LastRun) {
-    let how = if run.is_finished { "finished" } else { "not finished; the same command resumes it" };
-    table.row("last run", format_args!("{}, {how}", run.run_id));
-    table.row("target version", &run.target_version);
+fn render_run(table: &mut Table, run: &RunStatus<ManifestRules, Counts, RunDetails>) {
+    let how = if run.stage == Stage::Running { "; the same command resumes it" } else { "" };
+    table.row("last run", format_args!("{}, {}{how}", run.run_id, run.stage));
+    table.row("target version", run.rules.target_version);
     write_counts(table, run.records, &run.counts);
 }

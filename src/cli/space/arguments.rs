@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::arguments::{ResourceArgs, one_of};
 use crate::durable::ReaderKind;
-use crate::migration::Error;
+use crate::migration::{Error, RunOptions};
 use crate::observe::Scope;
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -132,17 +132,11 @@ pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderA
 
 /// Returns the settings of a command that has no options for the rules or the reader.
 pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
-    MigrateOptions {
-        reader: ReaderKind::Auto,
-        memory_budget_bytes: resources.memory_budget_bytes(),
-        backpressure_threshold: resources.backpressure_threshold,
-        rate_limit: resources.rate_limit,
-        parallel_workers: resources.parallel_workers(),
-        ..MigrateOptions::default()
-    }
+    let run = resources.applied_to(RunOptions::default());
+    MigrateOptions { reader: ReaderKind::Auto, run, ..MigrateOptions::default() }
 }
 
 /// Returns what the view of a run needs to know, if the size of the source is unknown.
 pub fn scope(options: &MigrateOptions) -> Scope {
-    Scope { budget_bytes: options.memory_budget_bytes, ..Scope::of(RECORDS_NOUN) }
+    Scope { budget_bytes: options.run.memory_budget_bytes, ..Scope::of(RECORDS_NOUN) }
 }

@@ -2,12 +2,15 @@
 //!
 //! The JSON document is a [`DryRunEnd`](crate::space::migrate::dry_run::DryRunEnd) with `space` (path) and `exit_code`.
 
+use std::sync::Arc;
+
 use super::arguments::scope;
 use super::plan::{plan_of, say_plan};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::output::write_findings;
 use crate::cli::progress::Watch;
+use crate::durable::{Disk, RealDisk};
 use crate::migration::{Finding, OutcomeCounts, exit};
 use crate::space::migrate::dry_run::dry_run;
 use crate::space::options::MigrateOptions;
@@ -18,7 +21,8 @@ pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions, output: 
     let root = paths.root().display();
     watch.say(format_args!("dry run of {root}: nothing is written"));
     say_plan(watch, &plan_of(paths, options)?, options);
-    let end = watch.run(scope(options), |control| dry_run(paths, options, control))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let end = watch.run(scope(options), |control| dry_run(&disk, paths, options, control))?;
     let answer = Answer::new(&end).path("space", paths.root()).stopped(end.stopped);
     let answer = answer.exit_if(end.would_fail(), exit::BAD_DATA);
     let is_less = end.counts.refused() > 0 || end.source_bytes.damaged > 0;

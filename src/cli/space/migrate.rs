@@ -17,10 +17,10 @@ use crate::cli::command_line::space_command;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::migration::{Error, OutcomeCounts, Stage, exit};
+use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::observe::Scope;
 use crate::space::migrate::{MigrationEnd, migrate};
-use crate::space::options::{MigrateOptions, Start};
+use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::verify::Depth;
 
@@ -114,14 +114,14 @@ impl MigrateCommand {
     }
 
     fn options(&self) -> MigrateOptions {
-        MigrateOptions {
+        let options = options(&self.policies, &self.resources, &self.reader);
+        let run = RunOptions {
+            start: self.start.start(),
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
-            start: self.start.choose(Start::Auto, Start::Resume, Start::Restart),
-            verify_depth: self.verify.into(),
-            publish: !self.no_publish,
-            ..options(&self.policies, &self.resources, &self.reader)
-        }
+            ..options.run
+        };
+        MigrateOptions { verify_depth: self.verify.into(), publish: !self.no_publish, run, ..options }
     }
 
     fn confirm_restart(&self, paths: &SpacePaths) -> Result<(), Error> {
@@ -145,7 +145,7 @@ pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions) -> Resul
 
 /// Prints how a migration ended, and says what to do next.
 pub fn finish(paths: &SpacePaths, end: &MigrationEnd, output: OutputArgs) -> anyhow::Result<u8> {
-    let is_less = end.counts.refused() > 0 || end.damaged_bytes > 0;
+    let is_less = end.counts.refused() > 0 || end.details.damaged_bytes > 0;
     let report = paths.run_directory().report_path();
     let answer = Answer::new(end).path("space", paths.root()).path("report", &report).stopped(end.stopped);
     answer.exit_if(is_less, exit::REFUSED_RECORDS).next(next_step(paths, end)).print(output, |table| {
@@ -165,13 +165,13 @@ fn next_step(paths: &SpacePaths, end: &MigrationEnd) -> String {
 
 fn render(table: &mut Table, end: &MigrationEnd) {
     table.row("stage", end.stage);
-    table.row("store", &end.store);
+    table.row("store", &end.details.store);
     table.count("records read", end.records);
     // A run that was stopped has not decided the outcome of every record.
     if !end.stopped {
         table.outcomes(&end.counts);
     }
-    if end.damaged_bytes > 0 {
-        table.nested(|table| table.count("bytes left out as damaged", end.damaged_bytes));
+    if end.details.damaged_bytes > 0 {
+        table.nested(|table| table.count("bytes left out as damaged", end.details.damaged_bytes));
     }
 }

@@ -56,10 +56,10 @@ pub fn say_plan(watch: &Watch, plan: &Plan, options: &MigrateOptions) {
     watch.say(format_args!("total    about {records} {RECORDS_NOUN}, {bytes} in {}", files_text(plan.files.len())));
     watch.say(format_args!(
         "batch size {} | memory budget {} | rate limit {} | workers {}",
-        count_text(options.batch_records),
-        bytes_text(options.memory_budget_bytes),
-        options.rate_limit.map_or("none".to_owned(), |rate| format!("{}/s", count_text(rate.get().into()))),
-        options.parallel_workers
+        count_text(options.run.batch_records),
+        bytes_text(options.run.memory_budget_bytes),
+        options.run.rate_limit.map_or("none".to_owned(), |rate| format!("{}/s", count_text(rate.get().into()))),
+        options.run.parallel_workers
     ));
 }
 

@@ -28,7 +28,7 @@ impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let status = status(Arc::new(RealDisk), &paths)?;
-        let records = status.run.as_ref().map_or(0, |run| run.records);
+        let records = status.state.run.as_ref().map_or(0, |run| run.records);
         Answer::new(&status).with("records", records).print(self.output, |table| render(table, &status))
     }
 }
@@ -41,14 +41,17 @@ fn render(table: &mut Table, status: &Status) {
             table.row("live", format_args!("unknown: {}", problem.as_deref().unwrap_or("no pointer")));
         }
     }
-    if let Some(owner) = &status.lock_holder {
+    if let Some(owner) = &status.state.lock_holder {
         table.row("active run", owner);
     }
-    match (&status.run, &status.checkpoint_problem) {
+    match (&status.state.run, &status.state.checkpoint_problem) {
         (Some(run), _) => {
-            table.row("last run", format_args!("{}, {} records, {}", run.stage, count_text(run.records), run.store));
-            if run.fatal_findings > 0 {
-                table.row("", format_args!("{} findings under a policy fail", count_text(run.fatal_findings)));
+            table.row(
+                "last run",
+                format_args!("{}, {} records, {}", run.stage, count_text(run.records), run.details.store),
+            );
+            if run.details.fatal_findings > 0 {
+                table.row("", format_args!("{} findings under a policy fail", count_text(run.details.fatal_findings)));
             }
         }
         (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
@@ -60,7 +63,7 @@ fn render(table: &mut Table, status: &Status) {
     if status.staging_bytes > 0 {
         table.row("staging", bytes_text(status.staging_bytes));
     }
-    for entry in &status.journal {
+    for entry in &status.state.journal {
         table.row("journal", journal_text(entry));
     }
     table.row("next", &status.next);

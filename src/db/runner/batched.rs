@@ -274,5 +274,6 @@ fn resume_at(task: Task<'_>, earlier: Option<&Cursor>) -> Result<Cursor, Error> 
             "restore the file; or undo its rows by hand, and `haul db resolve --version {version} \
              --not-begun` starts it over"
         ),
+        source: None,
     })
 }

@@ -192,6 +192,7 @@ impl Runner {
                 what: format!("{}: the lock of this run is gone", self.database.place()),
                 next: "check that no migration releases locks, then run the same command again".into(),
                 temporary: false,
+                source: None,
             }),
             Err(error) => Err(self.error(error)),
         }

@@ -176,6 +176,7 @@ fn resume_at(task: Task<'_>, earlier: Option<&LogRow>) -> Result<usize, Error> {
                     "restore them, or record the state of the database with `haul db resolve --version {}`",
                     task.migration.version
                 ),
+                source: None,
             })
         }
         _ => Ok(0),
@@ -200,5 +201,6 @@ fn unknown_effect(task: Task<'_>, number: usize, row: &LogRow) -> Error {
             number + 1
         ),
         temporary: false,
+        source: None,
     }
 }

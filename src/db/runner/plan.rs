@@ -141,7 +141,7 @@ impl Plan {
         let more = self.changed.len() + self.missing.len() - 1;
         let what = if more > 0 { format!("{what} (and {more} more: `haul db verify` lists them)") } else { what };
         let next = "restore the file; if the new text is right, `haul db repair` stores its checksum";
-        Err(Error::Verification { what, next: next.into() })
+        Err(Error::Verification { what, next: next.into(), source: None })
     }
 
     /// Fails if a pending version is below an applied one.

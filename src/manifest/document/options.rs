@@ -1,10 +1,13 @@
 //! Options for reading, checking and writing documents.
 
+use serde::{Deserialize, Serialize};
+
 use crate::manifest::document::version::Version;
 
 /// Decides between the rules of the original and those of haul where they differ (docs/source-sigilzero.md, "Two
 /// modes").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Fixes every defect of the original. Numbers keep their text.
     #[default]
@@ -14,7 +17,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Returns the name of the mode, which is the first word of the settings of a run.
+    /// Returns the name of the mode.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Strict => "strict",
@@ -22,15 +25,15 @@ impl Mode {
         }
     }
 
-    /// Returns the mode of a run with these settings; `None` if they do not begin with the name of one.
-    pub fn of_settings(settings: &str) -> Option<Self> {
-        let name = settings.split(' ').next();
-        [Self::Strict, Self::Compat].into_iter().find(|mode| name == Some(mode.name()))
+    /// Returns the mode of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Strict, Self::Compat].into_iter().find(|mode| mode.name() == name)
     }
 }
 
 /// The origin of a missing `job_id` (docs/source-sigilzero.md, D6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeriveJobId {
     /// From `inputs/brief.resolved.json`, else `inputs/brief.yaml`.
     Brief,

@@ -24,9 +24,9 @@ pub(super) fn scan_finished(
 ) -> Result<Option<DryRunEnd>, Error> {
     let places = (options.layout, options.manifest.as_deref());
     // What a rollback that died has left is removed here as in a run.
-    let entries = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?
+    let entries = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?
         .after_crash(Vec::new(), root.clone());
-    let transformer = options.transformer(finished.now())?;
+    let transformer = options.transformer(finished.progress.now())?;
     let reader = |has_work| UntilWork { entries, has_work };
     let scanned = go_through(&**root, transformer, reader, options, (Phase::Scan, control))?;
     let is_as_left = scanned.counts.migrated == 0 && scanned.counts.refused() == finished.counts.refused();

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::durable::{Disk, DiskError, DiskFile, parent_of, replace_file};
+use crate::manifest::Mode;
 use crate::manifest::document::checksum::hex;
 use crate::migration::Error;
 use crate::migration::plan::{escape_name, unescape_name};
@@ -52,6 +53,9 @@ pub enum LedgerEntry {
         now: String,
         /// The settings of the run.
         settings: String,
+        /// Its mode. Lines of older versions have none; there it is the first word of the settings.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mode: Option<Mode>,
     },
     /// A file is about to be replaced.
     Written(WrittenFile),
@@ -130,6 +134,12 @@ pub struct LedgerPosition {
     pub lines: u64,
     /// SHA-256 of the last line.
     pub digest: [u8; 32],
+}
+
+impl Default for LedgerPosition {
+    fn default() -> Self {
+        Self::START
+    }
 }
 
 impl LedgerPosition {
@@ -313,6 +323,7 @@ fn damaged(path: &Path, offset: u64, what: String) -> Error {
         offset,
         what,
         next: "restore the ledger from a copy: without it no run can be rolled back".into(),
+        source: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::migration::{Error, SortSpace};
+use crate::migration::{Error, SortDirectory};
 use crate::pipeline::{Merged, SortedRuns};
 
 /// The memory of each of the two sorts.
@@ -28,13 +28,13 @@ pub struct NotedLine {
 
 /// The first pass: notes the lines of the ledger.
 pub struct LedgerByFile<'a> {
-    sorts: &'a SortSpace,
+    sorts: &'a SortDirectory,
     noted: SortedRuns<NOTED_BYTES>,
 }
 
 impl<'a> LedgerByFile<'a> {
     /// Starts without lines. What does not fit in memory is written to `sorts`.
-    pub fn new(sorts: &'a SortSpace) -> Result<Self, Error> {
+    pub fn new(sorts: &'a SortDirectory) -> Result<Self, Error> {
         Ok(Self { sorts, noted: sorts.runs("noted", SORT_BYTES)? })
     }
 
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn lines_are_grouped_by_file_and_chosen_lines_come_in_order() {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::with_directories(&[Path::new("/")]));
-        let sorts = SortSpace::create(&disk, "/sort".into()).unwrap();
+        let sorts = SortDirectory::create(&disk, "/sort".into()).unwrap();
         let mut by_file = LedgerByFile::new(&sorts).unwrap();
         // More than the memory of a sort holds.
         let lines = SORT_BYTES / NOTED_BYTES as u64 * 2;

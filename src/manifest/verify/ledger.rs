@@ -12,7 +12,7 @@ use crate::manifest::migrate::evaluate::finding;
 use crate::manifest::migrate::ledger::{LedgerEntry, WrittenFile, for_each_line};
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
-use crate::migration::{Error, Severity, SortSpace};
+use crate::migration::{Error, Severity, SortDirectory};
 
 /// Compares every line of the ledger with the files. Returns the runs that have ended and are not marked as verified.
 // Two passes: whether a line still counts depends on later lines of the same file.
@@ -23,7 +23,7 @@ pub fn verify_ledger(
     sums: &mut VerifyEnd,
 ) -> Result<BTreeSet<String>, Error> {
     let directory = run_directory(root);
-    let sorts = SortSpace::temporary(disk)?;
+    let sorts = SortDirectory::temporary(disk)?;
     let mut runs = BTreeSet::new();
     let mut by_file = LedgerByFile::new(&sorts)?;
     for_each_line(&**disk, directory.path(), |line| {

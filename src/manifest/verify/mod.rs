@@ -22,7 +22,7 @@ use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
 use super::tree::siblings::SiblingFiles;
 use crate::durable::{Disk, ReadRoot};
-use crate::migration::{Error, HeldRun, Severity};
+use crate::migration::{Error, LockedRun, Severity};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// Verifies the tree at `root`. If nothing is wrong, the runs that have ended are marked as verified in the ledger,
@@ -34,11 +34,11 @@ pub fn verify(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     let tree: Arc<dyn ReadRoot> = disk.root(root)?;
-    let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
+    let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     let mut sums = VerifyEnd::default();
     let verifier = FileVerifier { root: &*tree, registry: &options.registry };
     let (ended, runs) = control.phase(Phase::Verify, Expected::UNKNOWN, || {
-        let ended = pass(reader, &verifier, &options.engine(), control, |verified| {
+        let ended = pass(reader, &verifier, &options.run.engine(), control, |verified| {
             sums.add(verified);
             Ok::<_, Error>(())
         })?;
@@ -54,8 +54,7 @@ pub fn verify(
 /// Marks the runs as verified in the ledger. Returns their number.
 fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> Result<u64, Error> {
     let directory = run_directory(root);
-    // A tree on a read-only disk can be verified too; its ledger then stays as it is.
-    let Some(_held) = HeldRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
+    let Some(_held) = LockedRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
     let mut ledger = Ledger::open(&**disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     for run in runs {
         ledger.begin_run(run);

@@ -56,6 +56,7 @@ impl WalSource {
                 what: "has the name of a log file but is not a regular file; Engram cannot open such a space either,"
                     .into(),
                 next: "move it out of the wal directory".into(),
+                source: None,
             });
         }
         let name = entry.name.into_string().expect("selected names are UTF-8");

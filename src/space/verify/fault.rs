@@ -8,5 +8,6 @@ pub(super) fn wrong(path: PathBuf, what: &str) -> Error {
     Error::Verification {
         what: format!("{}: {what}", path.display()),
         next: "the log is untouched: run `haul space rollback`, then migrate again with --restart".into(),
+        source: None,
     }
 }

@@ -15,11 +15,11 @@ use crate::support::old_store::OldStore;
 use crate::support::sharing::Sharing;
 use haul::cas::format::generation::Generation;
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::{Compress, Durability, MigrateOptions, Start};
+use haul::cas::options::{Compress, MigrateOptions};
 use haul::cas::paths::TargetPaths;
 use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::durable::{Disk, RealDisk};
-use haul::migration::{OutcomeCounts, Stage};
+use haul::migration::{Durability, OutcomeCounts, RunOptions, Stage, Start};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 
 const COMPRESS: [Compress; 3] = [Compress::AsStored, Compress::Identity, Compress::Zstd(1)];
@@ -76,7 +76,12 @@ fn spoil(store: &OldStore) {
 /// Without waiting for the disk, which takes most of the time of so small a run; `durability` has its own variants.
 fn options(compress: Compress) -> MigrateOptions {
     let parallel_workers = NonZeroUsize::MIN;
-    MigrateOptions { compress, parallel_workers, durability: Durability::None, ..MigrateOptions::default() }
+    MigrateOptions {
+        compress,
+        durability: Durability::None,
+        run: RunOptions { parallel_workers, ..MigrateOptions::default().run },
+        ..MigrateOptions::default()
+    }
 }
 
 fn workers(count: usize) -> NonZeroUsize {
@@ -153,8 +158,15 @@ fn workers_batches_and_budgets_make_no_difference() {
                 for mib in [8, 64, 512] {
                     let parallel_workers = workers(count);
                     let memory_budget_bytes = mib << 20;
-                    let varied =
-                        MigrateOptions { parallel_workers, batch_records, memory_budget_bytes, ..options(compress) };
+                    let varied = MigrateOptions {
+                        run: RunOptions {
+                            parallel_workers,
+                            batch_records,
+                            memory_budget_bytes,
+                            ..options(compress).run
+                        },
+                        ..options(compress)
+                    };
                     whole(&varied).assert_same(expected, &varied.text());
                 }
             }
@@ -166,14 +178,23 @@ fn workers_batches_and_budgets_make_no_difference() {
 #[test]
 fn the_other_settings_of_speed_make_no_difference() {
     for (compress, expected) in COMPRESS.into_iter().zip(&*EXPECTED) {
-        let base = || MigrateOptions { parallel_workers: workers(2), ..options(compress) };
+        let base = || MigrateOptions {
+            run: RunOptions { parallel_workers: workers(2), ..options(compress).run },
+            ..options(compress)
+        };
         let variants = [
-            MigrateOptions { rate_limit: NonZeroU32::new(100_000), ..base() },
-            MigrateOptions { backpressure_threshold: 0.0, ..base() },
-            MigrateOptions { checkpoint_interval_records: 20, checkpoint_interval_ms_min: 0, ..base() },
-            MigrateOptions { checkpoint_interval_records: u64::MAX, ..base() },
-            MigrateOptions { memory_budget_bytes: 1, sort_memory_bytes_min: 1, batch_records: 50, ..base() },
-            MigrateOptions { durability: Durability::Object, ..base() },
+            MigrateOptions { run: RunOptions { rate_limit: NonZeroU32::new(100_000), ..base().run }, ..base() },
+            MigrateOptions { run: RunOptions { backpressure_threshold: 0.0, ..base().run }, ..base() },
+            MigrateOptions {
+                run: RunOptions { checkpoint_interval_records: 20, checkpoint_interval_ms_min: 0, ..base().run },
+                ..base()
+            },
+            MigrateOptions { run: RunOptions { checkpoint_interval_records: u64::MAX, ..base().run }, ..base() },
+            MigrateOptions {
+                run: RunOptions { memory_budget_bytes: 1, sort_memory_bytes_min: 1, batch_records: 50, ..base().run },
+                ..base()
+            },
+            MigrateOptions { durability: Durability::Each, ..base() },
             MigrateOptions { durability: Durability::Group, ..base() },
         ];
         for varied in variants {
@@ -187,7 +208,10 @@ fn the_other_settings_of_speed_make_no_difference() {
 fn a_file_system_that_shares_blocks_makes_no_difference() {
     for (compress, expected) in COMPRESS.into_iter().zip(&*EXPECTED) {
         for count in [1, 4] {
-            let varied = MigrateOptions { parallel_workers: workers(count), ..options(compress) };
+            let varied = MigrateOptions {
+                run: RunOptions { parallel_workers: workers(count), ..options(compress).run },
+                ..options(compress)
+            };
             let shared = whole_on(Arc::new(Sharing(RealDisk)), &varied);
             shared.assert_same(expected, &format!("{} on a disk that shares blocks", varied.text()));
         }
@@ -230,13 +254,16 @@ fn run_in_pieces(compress: Compress, events: &mut dyn Iterator<Item = usize>) ->
         let stop = StopToken::new();
         let observer = StopAt::new(events.next().unwrap_or(usize::MAX), &stop);
         let changed = MigrateOptions {
-            parallel_workers: workers(1 + attempts % 3),
-            batch_records: [7, 1, 40][attempts % 3],
-            memory_budget_bytes: [8 << 20, 1, 512 << 20][attempts / 2 % 3],
-            checkpoint_interval_records: [1, 30, 100_000][attempts % 3],
-            checkpoint_interval_ms_min: 0,
-            durability: [Durability::None, Durability::Group, Durability::Object][attempts % 3],
-            start: if has_begun(&target) && attempts % 2 == 0 { Start::Resume } else { Start::Auto },
+            durability: [Durability::None, Durability::Group, Durability::Each][attempts % 3],
+            run: RunOptions {
+                parallel_workers: workers(1 + attempts % 3),
+                batch_records: [7, 1, 40][attempts % 3],
+                memory_budget_bytes: [8 << 20, 1, 512 << 20][attempts / 2 % 3],
+                checkpoint_interval_records: [1, 30, 100_000][attempts % 3],
+                checkpoint_interval_ms_min: 0,
+                start: if has_begun(&target) && attempts % 2 == 0 { Start::Resume } else { Start::Auto },
+                ..options(compress).run
+            },
             ..options(compress)
         };
         let disk: Arc<dyn Disk> = if attempts % 2 == 0 { Arc::new(Sharing(RealDisk)) } else { Arc::new(RealDisk) };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
 use crate::support::nodes::tree;
 use crate::support::old_objects::{object_path, zstd};
@@ -13,16 +14,24 @@ use crate::support::store_runs::{stopped, with};
 use haul::cas::Algorithm;
 use haul::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::{Compress, MigrateOptions, Placement, Start};
+use haul::cas::options::{Compress, MigrateOptions, Placement};
 use haul::cas::source::location::Shape;
 use haul::durable::{Disk, RealDisk, SimulatedDisk};
-use haul::migration::{Error, Finding, Findings, Severity, exit};
+use haul::migration::{Error, Finding, Findings, RunOptions, Severity, Start, exit};
 use haul::pipeline::{Control, Event, Observer, StopToken};
 use proptest::prelude::*;
 
+fn read_only() -> Arc<dyn Disk> {
+    Arc::new(ReadOnly)
+}
+
+fn real_disk() -> Arc<dyn Disk> {
+    Arc::new(RealDisk)
+}
+
 fn dry(store: &OldStore, options: &MigrateOptions) -> Result<DryRunEnd, Error> {
     let before = seen(store.place());
-    let end = with(|control| dry_run(&ReadOnly, &store.root(), &store.paths(), options, control));
+    let end = with(|control| dry_run(&read_only(), &store.root(), &store.paths(), options, control));
     assert_eq!(seen(store.place()), before, "nothing is made or touched");
     end
 }
@@ -50,8 +59,8 @@ fn real_findings(store: &OldStore) -> Vec<Finding> {
 fn both(store: &OldStore, options: &MigrateOptions) -> (DryRunEnd, MigrationEnd) {
     let dry = dry(store, options).expect("a dry run");
     let real = store.migrate(options).expect("a migration");
-    assert_eq!((dry.records, dry.objects, dry.counts), (real.records, real.objects, real.counts));
-    assert_eq!((dry.generations, dry.stored_bytes), (real.generations, real.stored_bytes));
+    assert_eq!((dry.records, dry.objects, dry.counts), (real.records, real.details.objects, real.counts));
+    assert_eq!((dry.generations, dry.stored_bytes), (real.details.generations, real.details.stored_bytes));
     assert_eq!(sorted(dry.findings.clone()), sorted(real_findings(store)));
     assert_eq!(dry.findings_count.sum(), dry.findings.len() as u64);
     (dry, real)
@@ -114,12 +123,22 @@ fn it_says_what_a_real_run_does() {
 #[test]
 fn workers_and_budget_do_not_change_it() {
     let store = everything();
-    let one = dry(&store, &MigrateOptions { parallel_workers: NonZeroUsize::MIN, ..Default::default() }).unwrap();
+    let one = dry(
+        &store,
+        &MigrateOptions {
+            run: RunOptions { parallel_workers: NonZeroUsize::MIN, ..MigrateOptions::default().run },
+            ..MigrateOptions::default()
+        },
+    )
+    .unwrap();
     let tiny = MigrateOptions {
-        parallel_workers: NonZeroUsize::new(3).unwrap(),
-        memory_budget_bytes: 4096,
-        batch_records: 1,
-        ..Default::default()
+        run: RunOptions {
+            parallel_workers: NonZeroUsize::new(3).unwrap(),
+            memory_budget_bytes: 4096,
+            batch_records: 1,
+            ..MigrateOptions::default().run
+        },
+        ..MigrateOptions::default()
     };
     let other = dry(&store, &tiny).unwrap();
     assert_eq!((one.counts, one.stored_bytes, one.generations), (other.counts, other.stored_bytes, other.generations));
@@ -151,7 +170,11 @@ fn a_merge_tells_what_the_target_has() {
     (0..20_u8).for_each(|n| _ = store.object(Algorithm::Sha256, &[n], Shape::TwoLevels));
     store.migrate(&MigrateOptions::default()).unwrap();
     (10..30_u8).for_each(|n| _ = store.object(Algorithm::Blake3, &[n], Shape::TwoLevels));
-    let options = MigrateOptions { placement: Placement::Merge, start: Start::Restart, ..MigrateOptions::default() };
+    let options = MigrateOptions {
+        placement: Placement::Merge,
+        run: RunOptions { start: Start::Restart, ..MigrateOptions::default().run },
+        ..MigrateOptions::default()
+    };
     let (dry, _) = both(&store, &options);
     assert_eq!((dry.counts.migrated, dry.counts.duplicate_in_target, dry.counts.duplicate), (10, 30, 0));
 }
@@ -170,7 +193,7 @@ fn what_a_strict_run_would_not_publish_is_said() {
 /// Both runs refuse for the same reason; the dry one first.
 fn refused_alike(store: &OldStore, options: &MigrateOptions) -> Error {
     let before = tree(store.place());
-    let dry = with(|control| dry_run(&ReadOnly, &store.root(), &store.paths(), options, control)).unwrap_err();
+    let dry = with(|control| dry_run(&read_only(), &store.root(), &store.paths(), options, control)).unwrap_err();
     assert_eq!(tree(store.place()), before);
     let real = store.migrate(options).unwrap_err();
     assert_eq!((dry.to_string(), dry.exit_code(), dry.next_step()), {
@@ -183,7 +206,10 @@ fn refused_alike(store: &OldStore, options: &MigrateOptions) -> Error {
 fn what_a_real_run_refuses_to_begin_is_refused() {
     let placed = |placement| MigrateOptions { placement, ..MigrateOptions::default() };
     let store = everything();
-    let resume = MigrateOptions { start: Start::Resume, ..MigrateOptions::default() };
+    let resume = MigrateOptions {
+        run: RunOptions { start: Start::Resume, ..MigrateOptions::default().run },
+        ..MigrateOptions::default()
+    };
     assert!(refused_alike(&store, &resume).to_string().contains("no earlier run"));
     for placement in [Placement::Merge, Placement::Replace] {
         assert_eq!(refused_alike(&store, &placed(placement)).exit_code(), exit::USAGE);
@@ -204,11 +230,11 @@ fn source_and_target_must_lie_apart() {
     for target in ["old", "old/new", "old/objects/v2"] {
         let paths = haul::cas::paths::TargetPaths::new(&store.place().join(target)).unwrap();
         let options = MigrateOptions::default();
-        let error = with(|control| dry_run(&ReadOnly, &store.root(), &paths, &options, control)).unwrap_err();
+        let error = with(|control| dry_run(&read_only(), &store.root(), &paths, &options, control)).unwrap_err();
         assert!(error.to_string().contains("are inside each other"), "{error}");
     }
     let gone = store.place().join("gone");
-    let error = with(|control| dry_run(&ReadOnly, &gone, &store.paths(), &MigrateOptions::default(), control));
+    let error = with(|control| dry_run(&read_only(), &gone, &store.paths(), &MigrateOptions::default(), control));
     assert_eq!(error.unwrap_err().exit_code(), exit::USAGE);
 }
 
@@ -217,8 +243,8 @@ fn a_mount_point_is_refused_as_by_the_run() {
     let store = everything();
     let paths = haul::cas::paths::TargetPaths::new(std::path::Path::new("/proc")).unwrap();
     let options = MigrateOptions::default();
-    let dry = with(|control| dry_run(&ReadOnly, &store.root(), &paths, &options, control)).unwrap_err();
-    let real = with(|control| migrate(std::sync::Arc::new(ReadOnly), &store.root(), &paths, &options, control));
+    let dry = with(|control| dry_run(&read_only(), &store.root(), &paths, &options, control)).unwrap_err();
+    let real = with(|control| migrate(read_only(), &store.root(), &paths, &options, control));
     assert!(dry.to_string().contains("a file system is mounted at /proc"), "{dry}");
     assert_eq!(dry.to_string(), real.unwrap_err().to_string());
 }
@@ -237,9 +263,10 @@ fn a_full_disk_is_foreseen() {
     let store = everything();
     let disk = SimulatedDisk::with_directories(&[store.place()]);
     disk.set_capacity(1000);
+    let disk: Arc<dyn Disk> = Arc::new(disk);
     let options = MigrateOptions::default();
     let dry = with(|control| dry_run(&disk, &store.root(), &store.paths(), &options, control)).unwrap_err();
-    let real = store.migrate_on(std::sync::Arc::new(disk), &options).unwrap_err();
+    let real = store.migrate_on(disk, &options).unwrap_err();
     assert!(matches!((&dry, &real), (Error::NoSpace { .. }, Error::NoSpace { .. })), "{dry}, {real}");
     assert_eq!(dry.exit_code(), exit::TEMPORARY);
 }
@@ -252,7 +279,7 @@ fn an_earlier_run_counts_unless_it_is_to_be_discarded() {
     assert_eq!(dry(&store, &options).unwrap().counts.migrated, 7, "the run that would have nothing to do");
     let strict = MigrateOptions { compress: Compress::Identity, ..options.clone() };
     assert!(refused_alike(&store, &strict).to_string().contains("another plan"));
-    let restart = MigrateOptions { start: Start::Restart, ..strict };
+    let restart = MigrateOptions { run: RunOptions { start: Start::Restart, ..strict.run }, ..strict };
     assert!(dry(&store, &restart).unwrap_err().to_string().contains("not empty"));
     let restart = MigrateOptions { placement: Placement::Replace, ..restart };
     assert_eq!(dry(&store, &restart).unwrap().counts.migrated, 7);
@@ -273,12 +300,15 @@ impl Observer for StopAtBatch {
 fn it_can_be_stopped() {
     let store = OldStore::new();
     (0..200_u8).for_each(|n| _ = store.object(Algorithm::Cas, &[n], Shape::Flat));
-    let options = MigrateOptions { batch_records: 1, memory_budget_bytes: 1, ..MigrateOptions::default() };
-    let error = stopped(|control| dry_run(&RealDisk, &store.root(), &store.paths(), &options, control)).unwrap_err();
+    let options = MigrateOptions {
+        run: RunOptions { batch_records: 1, memory_budget_bytes: 1, ..MigrateOptions::default().run },
+        ..MigrateOptions::default()
+    };
+    let error = stopped(|control| dry_run(&real_disk(), &store.root(), &store.paths(), &options, control)).unwrap_err();
     assert_eq!(error.exit_code(), exit::TEMPORARY);
     let observer = StopAtBatch(StopToken::new());
     let control = Control { stop: &observer.0, observer: &observer };
-    let end = dry_run(&RealDisk, &store.root(), &store.paths(), &options, &control).unwrap();
+    let end = dry_run(&real_disk(), &store.root(), &store.paths(), &options, &control).unwrap();
     assert!(end.stopped && end.objects < 200, "{} objects", end.objects);
 }
 
@@ -295,7 +325,7 @@ fn a_source_that_changes_meanwhile_is_an_error() {
     let store = OldStore::new();
     (0..20_u8).for_each(|n| _ = store.object(Algorithm::Cas, &[n], Shape::Flat));
     let control = Control { stop: &StopToken::new(), observer: &AddAtBatch(&store) };
-    let error = dry_run(&RealDisk, &store.root(), &store.paths(), &MigrateOptions::default(), &control).unwrap_err();
+    let error = dry_run(&real_disk(), &store.root(), &store.paths(), &MigrateOptions::default(), &control).unwrap_err();
     assert!(matches!(error, Error::SourceChanged { .. }), "{error}");
 }
 
@@ -334,8 +364,8 @@ proptest! {
         let dry = dry(&store, &options).unwrap();
         let disk: std::sync::Arc<dyn Disk> = std::sync::Arc::new(disk);
         let real = with(|control| migrate(disk, &store.root(), &store.paths(), &options, control)).unwrap();
-        prop_assert_eq!((dry.counts, dry.generations), (real.counts, real.generations));
-        prop_assert_eq!((dry.records, dry.stored_bytes), (real.records, real.stored_bytes));
+        prop_assert_eq!((dry.counts, dry.generations), (real.counts, real.details.generations));
+        prop_assert_eq!((dry.records, dry.stored_bytes), (real.records, real.details.stored_bytes));
     }
 }
 
@@ -351,11 +381,11 @@ mod conformance {
             ["cas-v2", "cas-v2-noindex", "cas-blake3-unprefixed", "cas-blake2s", "cas-sha256-sharded", "cas-v1-flat"]
         {
             let (source, place, options) = (data.join(name), OldStore::new(), MigrateOptions::default());
-            let dry = with(|control| dry_run(&ReadOnly, &source, &place.paths(), &options, control)).unwrap();
+            let dry = with(|control| dry_run(&read_only(), &source, &place.paths(), &options, control)).unwrap();
             let disk: std::sync::Arc<dyn Disk> = std::sync::Arc::new(RealDisk);
             let real = with(|control| migrate(disk, &source, &place.paths(), &options, control)).unwrap();
-            assert_eq!((dry.counts, dry.generations), (real.counts, real.generations), "{name}");
-            assert_eq!((dry.records, dry.stored_bytes), (real.records, real.stored_bytes), "{name}");
+            assert_eq!((dry.counts, dry.generations), (real.counts, real.details.generations), "{name}");
+            assert_eq!((dry.records, dry.stored_bytes), (real.records, real.details.stored_bytes), "{name}");
             assert_eq!((dry.counts.migrated, dry.findings_count.refused), (14, 0), "{name}");
             assert_eq!(sorted(dry.findings), sorted(real_findings(&place)), "{name}");
         }

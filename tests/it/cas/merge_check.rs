@@ -12,10 +12,10 @@ use haul::cas::Algorithm;
 use haul::cas::format::digest::key_of;
 use haul::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::{MigrateOptions, Placement, ReadBack, Start};
+use haul::cas::options::{MigrateOptions, Placement, ReadBack};
 use haul::cas::paths::TargetPaths;
 use haul::cas::verify::{VerifyRequest, verify_store};
-use haul::migration::{Error, Stage, exit};
+use haul::migration::{Error, RunOptions, Stage, Start, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 
 /// An old store beside the store of fourteen, with two new objects and one that is there already.
@@ -93,7 +93,8 @@ fn a_damaged_store_is_refused_before_anything_is_staged() {
 fn dry_merge(store: &V2Store, old: &Path, observer: &dyn Observer, stop: &StopToken) -> Result<DryRunEnd, Error> {
     let paths = TargetPaths::new(&store.root()).unwrap();
     let before = tree(store.directory());
-    let end = dry_run(&ReadOnly, old, &paths, &merging(), &Control { stop, observer });
+    let disk: Arc<dyn Disk> = Arc::new(ReadOnly);
+    let end = dry_run(&disk, old, &paths, &merging(), &Control { stop, observer });
     assert_eq!(tree(store.directory()), before, "nothing is written");
     end
 }
@@ -160,7 +161,7 @@ fn what_is_staged_is_read_back_in_full_on_request() {
         let error = merge_with(&store, &options, &DamageBehindSeal(paths.staging())).unwrap_err();
         assert_eq!(error.exit_code(), exit::BAD_DATA, "{error}");
         assert!(error.to_string().contains(&key_of(Algorithm::Cas, b"newer").to_string()), "{error}");
-        let again = MigrateOptions { start: Start::Restart, ..options };
+        let again = MigrateOptions { run: RunOptions { start: Start::Restart, ..options.run }, ..options };
         assert_eq!(merge_with(&store, &again, &Silent).unwrap().stage, Stage::Published);
         assert_eq!(errors(&store), 0);
     }

@@ -15,13 +15,13 @@ use haul::cas::clean::{CleanItem, CleanKind, clean, clean_plan};
 use haul::cas::migrate::estimate::{Estimate, estimate};
 use haul::cas::migrate::migrate;
 use haul::cas::migrate::plan::plan;
-use haul::cas::options::{Compress, MigrateOptions, Placement, Start};
+use haul::cas::options::{Compress, MigrateOptions, Placement};
 use haul::cas::rollback::rollback;
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};
 use haul::cas::status::{Holds, Status, status};
 use haul::durable::{CrashFault, Disk, InjectedFault, RealDisk, SimulatedDisk};
-use haul::migration::{CheckpointFile, Error, Stage, exit, journal};
+use haul::migration::{CheckpointFile, Durability, Error, RunOptions, Stage, Start, checkpoint, exit, journal};
 use haul::pipeline::{Control, Event, Observer, StopToken};
 
 fn disk() -> Arc<dyn Disk> {
@@ -94,7 +94,10 @@ impl Observer for StopAtBatch {
 fn stop_half_way(store: &OldStore, placement: Placement) {
     let observer = StopAtBatch(StopToken::new());
     let control = Control { stop: &observer.0, observer: &observer };
-    let options = MigrateOptions { memory_budget_bytes: 1, batch_records: 1, ..placed(placement) };
+    let options = MigrateOptions {
+        run: RunOptions { memory_budget_bytes: 1, batch_records: 1, ..placed(placement).run },
+        ..placed(placement)
+    };
     let end = migrate(disk(), &store.root(), &store.paths(), &options, &control).unwrap();
     assert!(end.stopped);
 }
@@ -223,7 +226,7 @@ fn a_target_without_a_run_is_described() {
     fs::write(store.target().join("index.ndjson"), b"").unwrap();
     let status = look(&store);
     assert_eq!((status.holds, status.is_as_sealed), (Holds::Store, None));
-    assert!(status.run.is_none() && status.kept.is_empty() && status.journal.is_empty());
+    assert!(status.state.run.is_none() && status.kept.is_empty() && status.state.journal.is_empty());
     assert!(status.next.contains("no migration"), "{}", status.next);
     fs::remove_dir_all(store.target()).unwrap();
     fs::write(store.target(), b"").unwrap();
@@ -240,27 +243,27 @@ fn the_status_follows_the_life_of_a_run() {
     store.stored(Algorithm::Cas, b"damaged", b"x", Shape::TwoLevels);
     stop_half_way(&store, Placement::New);
     let half = look(&store);
-    let run = half.run.as_ref().unwrap();
-    assert!(run.stage == Stage::Running && run.objects < 31, "{run:?}");
+    let run = half.state.run.as_ref().unwrap();
+    assert!(run.stage == Stage::Running && run.details.objects < 31, "{run:?}");
     assert_eq!((half.holds, half.is_as_sealed), (Holds::Nothing, None));
     assert!(kept_names(&half).contains(&"staging") && half.next.contains("again to go on"), "{half:?}");
 
     store.migrate(&sealed(Placement::New)).unwrap();
     let sealed = look(&store);
-    assert_eq!((sealed.run.as_ref().unwrap().stage, sealed.is_as_sealed), (Stage::Verified, Some(false)));
+    assert_eq!((sealed.state.run.as_ref().unwrap().stage, sealed.is_as_sealed), (Stage::Verified, Some(false)));
 
     store.migrate(&eager()).unwrap();
     let published = look(&store);
-    let run = published.run.as_ref().unwrap();
+    let run = published.state.run.as_ref().unwrap();
     assert_eq!((published.holds, published.is_as_sealed, run.stage), (Holds::Store, Some(true), Stage::Published));
-    assert_eq!((run.records, run.objects, run.counts.migrated), (31, 31, 30));
-    assert_eq!((run.counts.refused_unidentified, run.generations.sha256), (1, 30));
-    assert_eq!((run.durability.as_str(), run.placement), ("group", Some(Placement::New)));
+    assert_eq!((run.records, run.details.objects, run.counts.migrated), (31, 31, 30));
+    assert_eq!((run.counts.refused_unidentified, run.details.generations.sha256), (1, 30));
+    assert_eq!((run.durability, run.rules.placement), (Durability::Group, Placement::New));
     assert_eq!(run.source.as_deref(), store.root().to_str());
     assert_eq!(kept_names(&published), ["key-map.tsv", "key-map.reverse", "moved"]);
     assert!(published.kept.iter().all(|kept| kept.bytes.is_some_and(|bytes| bytes > 0)));
-    assert!(published.checkpoint_age_ms.is_some() && published.next.contains("haul cas rollback"));
-    assert!(published.journal.len() <= 10 && published.journal.last().unwrap().event == "stage-reached");
+    assert!(published.state.checkpoint_age_ms.is_some() && published.next.contains("haul cas rollback"));
+    assert!(published.state.journal.len() <= 10 && published.state.journal.last().unwrap().event == "stage-reached");
 
     let index = store.target().join("index.ndjson");
     fs::write(&index, [fs::read(&index).unwrap(), b"\n".to_vec()].concat()).unwrap();
@@ -272,7 +275,7 @@ fn the_status_follows_the_life_of_a_run() {
     assert!(gone.holds == Holds::Nothing && gone.next.contains("--restart"), "{}", gone.next);
     roll_back(&store).unwrap();
     let back = look(&store);
-    assert!(back.run.as_ref().unwrap().stage == Stage::RolledBack && back.next.contains("--restart"));
+    assert!(back.state.run.as_ref().unwrap().stage == Stage::RolledBack && back.next.contains("--restart"));
     assert_eq!(kept_names(&back), ["key-map.tsv", "key-map.reverse"]);
     serde_json::to_string(&back).unwrap();
 }
@@ -293,43 +296,62 @@ fn a_holder_of_the_lock_and_what_cannot_be_read_are_said() {
     store.migrate(&eager()).unwrap();
     let lock = store.paths().run_directory().lock(&RealDisk).unwrap();
     let held = look(&store);
-    assert!(held.lock_holder.unwrap().starts_with(&format!("pid {} on ", std::process::id())));
+    assert!(held.state.lock_holder.unwrap().starts_with(&format!("pid {} on ", std::process::id())));
     assert!(held.next.starts_with("wait for the run of pid"), "{}", held.next);
     drop(lock);
     fs::write(store.paths().run_directory().plan_path(), b"rubbish").unwrap();
-    assert_eq!(look(&store).run.unwrap().source, None);
+    assert_eq!(look(&store).state.run.unwrap().details.source, None);
     fs::write(store.paths().run_directory().checkpoint_path(), b"rubbish").unwrap();
     let damaged = look(&store);
-    assert!(damaged.run.is_none() && damaged.checkpoint_problem.is_some() && damaged.next.contains("--restart"));
-    store.migrate(&MigrateOptions { start: Start::Restart, placement: Placement::Replace, ..eager() }).unwrap();
+    assert!(
+        damaged.state.run.is_none() && damaged.state.checkpoint_problem.is_some() && damaged.next.contains("--restart")
+    );
+    store
+        .migrate(&MigrateOptions {
+            placement: Placement::Replace,
+            run: RunOptions { start: Start::Restart, ..eager().run },
+            ..eager()
+        })
+        .unwrap();
     fs::remove_file(store.target().join("index.ndjson")).unwrap();
     fs::create_dir(store.target().join("index.ndjson")).unwrap();
     assert!(look(&store).target_problem.is_some());
 }
 
 #[test]
-fn the_status_shows_a_run_whose_settings_are_not_understood_and_clean_refuses_it() {
+fn the_status_of_a_run_with_unknown_rules_names_the_problem_and_clean_loses_nothing_unasked() {
+    #[derive(checkpoint::Encode)]
+    struct NewerRules {
+        compress: u32,
+        placement: u32,
+        strict: bool,
+    }
     let store = store(3);
     prepare(&store);
     store.migrate(&placed(Placement::Merge)).unwrap();
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
-    let state: RunState = file.load(&RealDisk).unwrap().unwrap();
-    let settings = state.settings.replace("placement=merge", "placement=added");
-    assert_ne!(settings, state.settings);
-    file.store(&RealDisk, &RunState { settings, ..state }).unwrap();
+    let RunState { plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, .. } =
+        file.load::<RunState>(&RealDisk).unwrap().unwrap();
+    let rules = NewerRules { compress: 0, placement: 99, strict: false };
+    let newer = haul::migration::RunState {
+        plan_digest,
+        run_id,
+        stage,
+        durability,
+        findings_bytes,
+        records,
+        counts,
+        rules,
+        progress,
+    };
+    file.store(&RealDisk, &newer).unwrap();
     let status = look(&store);
-    let run = status.run.unwrap();
-    assert_eq!((run.stage, run.placement, run.counts.migrated), (Stage::Published, None, 3));
-    let problem = status.checkpoint_problem.unwrap();
-    assert!(
-        problem.contains("cannot read the settings of the run") && problem.contains("placement=added"),
-        "{problem}"
-    );
-    assert_eq!(status.next, "use the version of haul that began the run");
-    let before = tree(store.place());
-    let error = clean_plan(disk(), &store.paths()).unwrap_err();
-    assert_eq!((error.to_string(), error.exit_code()), (problem, exit::BAD_DATA));
-    assert_eq!(tree(store.place()), before);
+    assert!(status.state.run.is_none());
+    let problem = status.state.checkpoint_problem.unwrap();
+    assert!(problem.contains("cannot decode this checkpoint"), "{problem}");
+    assert!(status.next.starts_with("use the version of haul that began the run"), "{}", status.next);
+    let items = clean_plan(disk(), &store.paths()).unwrap();
+    assert!(!items.is_empty() && items.iter().all(|item| item.loses_work), "{items:?}");
 }
 
 // Clean up.
@@ -421,7 +443,12 @@ fn what_has_come_into_use_since_is_kept() {
     store.migrate(&eager()).unwrap();
     let list = cleanable(&store);
     fs::remove_dir_all(store.target()).unwrap();
-    store.migrate(&MigrateOptions { start: Start::Restart, ..sealed(Placement::New) }).unwrap();
+    store
+        .migrate(&MigrateOptions {
+            run: RunOptions { start: Start::Restart, ..sealed(Placement::New).run },
+            ..sealed(Placement::New)
+        })
+        .unwrap();
     let error = clean(disk(), &store.paths(), &list).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE, "{error}");
     assert!(store.paths().moved().exists());

@@ -19,7 +19,7 @@ use haul::cas::verify::run::check_store;
 use haul::cas::verify::{FaultKind, Sample, VerifyEnd, VerifyRequest, verify_store};
 use haul::cas::{Algorithm, Key};
 use haul::durable::Disk;
-use haul::migration::{Error, JournalContents, Subset, exit};
+use haul::migration::{Error, JournalContents, RunOptions, Subset, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 use proptest::prelude::*;
 
@@ -373,10 +373,13 @@ impl Observer for StopAtBatch {
 /// Settings under which batches come one at a time, and every one is kept.
 fn slow() -> MigrateOptions {
     MigrateOptions {
-        checkpoint_interval_records: 1,
-        checkpoint_interval_ms_min: 0,
-        memory_budget_bytes: 1,
-        parallel_workers: NonZeroUsize::MIN,
+        run: RunOptions {
+            checkpoint_interval_records: 1,
+            checkpoint_interval_ms_min: 0,
+            memory_budget_bytes: 1,
+            parallel_workers: NonZeroUsize::MIN,
+            ..MigrateOptions::default().run
+        },
         ..MigrateOptions::default()
     }
 }
@@ -468,7 +471,10 @@ fn a_small_budget_sorts_on_disk_and_finds_the_same() {
     many_objects(&store, 3000);
     store.edit(&store.blob(PLAIN), |bytes| bytes[0] ^= 1);
     let whole = check(&store.root(), &VerifyRequest::WHOLE);
-    let options = MigrateOptions { sort_memory_bytes_min: 4096, memory_budget_bytes: 1, ..MigrateOptions::default() };
+    let options = MigrateOptions {
+        run: RunOptions { sort_memory_bytes_min: 4096, memory_budget_bytes: 1, ..MigrateOptions::default().run },
+        ..MigrateOptions::default()
+    };
     let sample = Some(Sample { objects: 1000, seed: 5 });
     let small = check_with(&disk(), &store.root(), &VerifyRequest::WHOLE, &options).unwrap();
     assert_eq!(small, whole);

@@ -13,12 +13,12 @@ use crate::support::nobody::Nobody;
 use crate::support::space::{STORE, Space, episode, records};
 use crate::support::space_runs::{disk, eager};
 use haul::durable::{Disk, InjectedFault, ReaderKind, RealDisk, SimulatedDisk};
-use haul::migration::{Error, Stage, exit, pointer};
+use haul::migration::{Error, RunOptions, Stage, Start, exit, pointer};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::log::wal::encode_record;
 use haul::space::migrate::{MigrationEnd, migrate};
-use haul::space::options::{MigrateOptions, Start};
+use haul::space::options::MigrateOptions;
 use haul::space::policy::{Corruption, Duplicates, Policies};
 use haul::space::verify::CHECKPOINT_KIND as VERIFY_KIND;
 use parking_lot::Mutex;
@@ -35,10 +35,13 @@ fn space() -> Space {
 
 fn options() -> MigrateOptions {
     MigrateOptions {
-        batch_records: 1,
-        parallel_workers: NonZeroUsize::MIN,
         reader: ReaderKind::Pread,
-        memory_budget_bytes: 1,
+        run: RunOptions {
+            batch_records: 1,
+            parallel_workers: NonZeroUsize::MIN,
+            memory_budget_bytes: 1,
+            ..eager().run
+        },
         ..eager()
     }
 }
@@ -141,7 +144,10 @@ fn a_source_that_changes_while_it_is_read_is_noticed() {
         for (moment, when) in moments.into_iter().enumerate() {
             let space = space();
             let observer = Once::new(when, || change(&space.wal()));
-            let limited = MigrateOptions { rate_limit: NonZeroU32::new(100_000), ..options() };
+            let limited = MigrateOptions {
+                run: RunOptions { rate_limit: NonZeroU32::new(100_000), ..options().run },
+                ..options()
+            };
             let error = run_on(disk(), &space, &limited, &observer).expect_err(what);
             assert!(observer.happened());
             assert!(matches!(error, Error::SourceChanged { .. }), "{what} at {moment}: {error}");
@@ -155,7 +161,11 @@ fn a_source_that_changes_while_it_is_read_is_noticed() {
             let error = run(&space, &options()).expect_err(what);
             assert_eq!(error.exit_code(), exit::USAGE, "{what}: {error}");
             let lenient = Policies { corruption: Corruption::Resync, ..Policies::default() };
-            let anew = MigrateOptions { start: Start::Restart, policies: lenient, ..options() };
+            let anew = MigrateOptions {
+                policies: lenient,
+                run: RunOptions { start: Start::Restart, ..options().run },
+                ..options()
+            };
             assert_eq!(run(&space, &anew).expect(what).stage, Stage::Published);
         }
     }
@@ -169,7 +179,8 @@ fn a_source_that_changes_between_two_runs_is_another_plan() {
     log.write_all(&encode_record(600, 7, STORE, &episode("late"))).unwrap();
     let error = run(&space, &options()).unwrap_err();
     assert!(error.to_string().contains("another plan"), "{error}");
-    let end = run(&space, &MigrateOptions { start: Start::Restart, ..options() }).unwrap();
+    let end = run(&space, &MigrateOptions { run: RunOptions { start: Start::Restart, ..options().run }, ..options() })
+        .unwrap();
     assert_eq!((end.counts.migrated, end.resumed), (1_201, false));
 }
 
@@ -300,7 +311,8 @@ fn a_taken_lock_names_its_owner_and_nothing_is_touched() {
     run_directory.create(&RealDisk).unwrap();
     let guard = RealDisk.try_lock(&run_directory.lock_path(), "pid 1 on elsewhere").unwrap().unwrap();
     for start in [Start::Auto, Start::Resume, Start::Restart] {
-        let error = run(&space, &MigrateOptions { start, ..options() }).unwrap_err();
+        let error =
+            run(&space, &MigrateOptions { run: RunOptions { start, ..options().run }, ..options() }).unwrap_err();
         assert!(matches!(&error, Error::Locked { owner } if owner.contains("pid 1 on elsewhere")), "{error}");
         assert_eq!(error.exit_code(), exit::TEMPORARY);
         assert_eq!(fs::read_dir(run_directory.path()).unwrap().count(), 1, "only the lock is there");
@@ -327,14 +339,15 @@ fn a_run_is_not_continued_under_other_policies() {
     for other in [
         MigrateOptions { policies: latest, ..options() },
         MigrateOptions { segment_bytes_max: 1 << 20, ..options() },
-        MigrateOptions { policies: latest, start: Start::Resume, ..options() },
+        MigrateOptions { policies: latest, run: RunOptions { start: Start::Resume, ..options().run }, ..options() },
     ] {
         let error = run(&space, &other).unwrap_err();
         assert_eq!(error.exit_code(), exit::USAGE, "{error}");
         assert!(error.next_step().unwrap().contains("duplicates=engram"), "the settings of that run are named");
         assert_eq!(fs::read(checkpoint(&space)).unwrap(), before, "the checkpoint stays");
     }
-    let end = run(&space, &MigrateOptions { start: Start::Resume, ..options() }).unwrap();
+    let end = run(&space, &MigrateOptions { run: RunOptions { start: Start::Resume, ..options().run }, ..options() })
+        .unwrap();
     assert!(end.resumed && end.stage == Stage::Published && end.counts.migrated == 1_200);
 }
 
@@ -354,12 +367,14 @@ fn a_foreign_or_damaged_checkpoint_is_refused_and_kept() {
         ("flipped", changed(&|bytes| *bytes.last_mut().unwrap() ^= 1), exit::BAD_DATA),
         ("longer", changed(&|bytes| bytes.push(0)), exit::BAD_DATA),
         ("no checkpoint", b"something else".to_vec(), exit::BAD_DATA),
-        ("newer", changed(&|bytes| bytes[8] = 2), exit::USAGE),
+        ("older", changed(&|bytes| bytes[8] = 1), exit::USAGE),
+        ("newer", changed(&|bytes| bytes[8] = 3), exit::USAGE),
     ];
     for (what, bytes, code) in cases {
         fs::write(checkpoint(&space), &bytes).unwrap();
         for start in [Start::Auto, Start::Resume] {
-            let error = run(&space, &MigrateOptions { start, ..options() }).expect_err(what);
+            let error = run(&space, &MigrateOptions { run: RunOptions { start, ..options().run }, ..options() })
+                .expect_err(what);
             assert_eq!(error.exit_code(), code, "{what}: {error}");
             assert!(error.to_string().contains("checkpoint"), "{what}: {error}");
             assert!(error.next_step().is_some());
@@ -370,7 +385,8 @@ fn a_foreign_or_damaged_checkpoint_is_refused_and_kept() {
     let foreign = haul::migration::checkpoint::encode(VERIFY_KIND, &checkpoint(&space), &7_u64).unwrap();
     fs::write(checkpoint(&space), foreign).unwrap();
     assert_eq!(run(&space, &options()).unwrap_err().exit_code(), exit::USAGE);
-    let end = run(&space, &MigrateOptions { start: Start::Restart, ..options() }).unwrap();
+    let end = run(&space, &MigrateOptions { run: RunOptions { start: Start::Restart, ..options().run }, ..options() })
+        .unwrap();
     assert!(!end.resumed && end.stage == Stage::Published);
 }
 
@@ -388,7 +404,8 @@ fn staged_files_that_are_gone_are_noticed() {
         }
         fs::remove_file(&path).unwrap();
         assert_eq!(run(&space, &options()).expect_err(file).exit_code(), exit::BAD_DATA);
-        run(&space, &MigrateOptions { start: Start::Restart, ..options() }).unwrap();
+        run(&space, &MigrateOptions { run: RunOptions { start: Start::Restart, ..options().run }, ..options() })
+            .unwrap();
     }
 }
 
@@ -397,9 +414,12 @@ fn a_budget_smaller_than_a_batch_completes() {
     let space = space();
     for memory_budget_bytes in [1, 1 << 20] {
         let options = MigrateOptions {
-            memory_budget_bytes,
-            start: Start::Restart,
-            parallel_workers: NonZeroUsize::new(2).unwrap(),
+            run: RunOptions {
+                memory_budget_bytes,
+                start: Start::Restart,
+                parallel_workers: NonZeroUsize::new(2).unwrap(),
+                ..RunOptions::default()
+            },
             ..MigrateOptions::default()
         };
         assert_eq!(run(&space, &options).unwrap().counts.migrated, 1_200);
@@ -409,12 +429,13 @@ fn a_budget_smaller_than_a_batch_completes() {
 #[test]
 fn there_is_nothing_to_resume_without_a_run() {
     let space = space();
-    let error = run(&space, &MigrateOptions { start: Start::Resume, ..options() }).unwrap_err();
+    let error = run(&space, &MigrateOptions { run: RunOptions { start: Start::Resume, ..options().run }, ..options() })
+        .unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE);
     assert_unpublished(&space);
     run(&space, &options()).unwrap();
     for start in [Start::Auto, Start::Resume] {
-        let end = run(&space, &MigrateOptions { start, ..options() }).unwrap();
+        let end = run(&space, &MigrateOptions { run: RunOptions { start, ..options().run }, ..options() }).unwrap();
         assert!(end.already_done && end.stage == Stage::Published);
     }
 }
@@ -424,11 +445,11 @@ fn a_run_that_failed_on_findings_leaves_nothing_to_resume() {
     let space = space();
     space.log(3, b"no log at all");
     assert_eq!(run(&space, &options()).unwrap_err().exit_code(), exit::BAD_DATA);
-    let resume = MigrateOptions { start: Start::Resume, ..options() };
+    let resume = MigrateOptions { run: RunOptions { start: Start::Resume, ..options().run }, ..options() };
     assert_eq!(run(&space, &resume).unwrap_err().exit_code(), exit::USAGE);
     let skip = Policies { corruption: Corruption::Skip, ..Policies::default() };
     let end = run(&space, &MigrateOptions { policies: skip, ..options() }).unwrap();
-    assert_eq!((end.damaged_bytes, end.store.as_str()), (13, "dual-000001"));
+    assert_eq!((end.details.damaged_bytes, end.details.store.as_str()), (13, "dual-000001"));
 }
 
 #[test]
@@ -436,14 +457,15 @@ fn a_restart_makes_a_new_store_and_keeps_the_live_one() {
     let space = space();
     run(&space, &options()).unwrap();
     let first = store_of(&space, "dual-000001");
-    let anew = MigrateOptions { start: Start::Restart, publish: false, ..options() };
+    let anew =
+        MigrateOptions { publish: false, run: RunOptions { start: Start::Restart, ..options().run }, ..options() };
     let end = run(&space, &anew).unwrap();
-    assert_eq!((end.stage, end.store.as_str()), (Stage::Verified, "dual-000002"));
+    assert_eq!((end.stage, end.details.store.as_str()), (Stage::Verified, "dual-000002"));
     assert_eq!(pointer::read(&RealDisk, &space.root()).unwrap().as_deref(), Some("dual-000001"));
     assert_eq!(store_of(&space, "dual-000001"), first, "the live store is what it was");
     assert_eq!(store_of(&space, "dual-000002"), first, "and the new one is the same");
     let end = run(&space, &options()).unwrap();
-    assert_eq!((end.stage, end.resumed, end.store.as_str()), (Stage::Published, true, "dual-000002"));
+    assert_eq!((end.stage, end.resumed, end.details.store.as_str()), (Stage::Published, true, "dual-000002"));
     assert_eq!(pointer::read(&RealDisk, &space.root()).unwrap().as_deref(), Some("dual-000002"));
     DualSpace::open(&space.root().join("dual-000002")).unwrap();
 }
@@ -454,7 +476,7 @@ fn a_failed_restart_leaves_the_live_store_in_place() {
     run(&space, &options()).unwrap();
     let first = store_of(&space, "dual-000001");
     space.log(3, b"no log at all");
-    let anew = MigrateOptions { start: Start::Restart, ..options() };
+    let anew = MigrateOptions { run: RunOptions { start: Start::Restart, ..options().run }, ..options() };
     assert_eq!(run(&space, &anew).unwrap_err().exit_code(), exit::BAD_DATA);
     assert_eq!(pointer::read(&RealDisk, &space.root()).unwrap().as_deref(), Some("dual-000001"));
     assert_eq!(store_of(&space, "dual-000001"), first);

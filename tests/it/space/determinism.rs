@@ -11,12 +11,12 @@ use crate::support::files::tree;
 use crate::support::space::{DELETE, STORE, Space, episode_about, records};
 use crate::support::space_runs::disk;
 use haul::durable::ReaderKind;
-use haul::migration::{Error, Severity, Stage};
+use haul::migration::{Error, RunOptions, Severity, Stage, Start};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use haul::space::generate::{GenerateOptions, generate};
 use haul::space::log::wal::encode_record;
 use haul::space::migrate::migrate;
-use haul::space::options::{MigrateOptions, Start};
+use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
 use haul::space::policy::{Collisions, Corruption, Policies, Undecodable};
 
@@ -115,8 +115,9 @@ fn whole(options: &MigrateOptions) -> (Files, Vec<String>) {
 }
 
 /// The store and the findings that every run below must give.
-static EXPECTED: LazyLock<(Files, Vec<String>)> =
-    LazyLock::new(|| whole(&MigrateOptions { parallel_workers: NonZeroUsize::MIN, ..options() }));
+static EXPECTED: LazyLock<(Files, Vec<String>)> = LazyLock::new(|| {
+    whole(&MigrateOptions { run: RunOptions { parallel_workers: NonZeroUsize::MIN, ..options().run }, ..options() })
+});
 
 /// What only one of two sorted lists of findings holds.
 #[track_caller]
@@ -139,26 +140,51 @@ fn assert_same(found: &Files, expected: &Files, what: &str) {
 
 #[test]
 fn settings_of_speed_make_no_difference() {
-    let workers = |count| MigrateOptions { parallel_workers: NonZeroUsize::new(count).unwrap(), ..options() };
+    let workers = |count| MigrateOptions {
+        run: RunOptions { parallel_workers: NonZeroUsize::new(count).unwrap(), ..options().run },
+        ..options()
+    };
     let mut variants = vec![
         ("2 workers", workers(2)),
         ("4 workers", workers(4)),
         ("mapped", MigrateOptions { reader: ReaderKind::Mmap, ..options() }),
         ("read", MigrateOptions { reader: ReaderKind::Pread, ..options() }),
-        ("rate limit", MigrateOptions { rate_limit: NonZeroU32::new(200_000), ..options() }),
-        ("threshold 0", MigrateOptions { backpressure_threshold: 0.0, ..options() }),
+        (
+            "rate limit",
+            MigrateOptions { run: RunOptions { rate_limit: NonZeroU32::new(200_000), ..options().run }, ..options() },
+        ),
+        (
+            "threshold 0",
+            MigrateOptions { run: RunOptions { backpressure_threshold: 0.0, ..options().run }, ..options() },
+        ),
         (
             "every checkpoint",
-            MigrateOptions { checkpoint_interval_ms_min: 0, checkpoint_interval_records: 1, ..options() },
+            MigrateOptions {
+                run: RunOptions { checkpoint_interval_ms_min: 0, checkpoint_interval_records: 1, ..options().run },
+                ..options()
+            },
         ),
-        ("no checkpoint", MigrateOptions { checkpoint_interval_records: u64::MAX, ..options() }),
-        ("1 byte of budget", MigrateOptions { memory_budget_bytes: 1, batch_records: 50, ..workers(2) }),
+        (
+            "no checkpoint",
+            MigrateOptions { run: RunOptions { checkpoint_interval_records: u64::MAX, ..options().run }, ..options() },
+        ),
+        (
+            "1 byte of budget",
+            MigrateOptions {
+                run: RunOptions { memory_budget_bytes: 1, batch_records: 50, ..workers(2).run },
+                ..workers(2)
+            },
+        ),
     ];
     for batch_records in [1, 7, 1_000] {
-        variants.push(("batch size", MigrateOptions { batch_records, ..workers(2) }));
+        variants
+            .push(("batch size", MigrateOptions { run: RunOptions { batch_records, ..workers(2).run }, ..workers(2) }));
     }
     for mib in [8, 64, 512] {
-        variants.push(("budget", MigrateOptions { memory_budget_bytes: mib << 20, ..workers(2) }));
+        variants.push((
+            "budget",
+            MigrateOptions { run: RunOptions { memory_budget_bytes: mib << 20, ..workers(2).run }, ..workers(2) },
+        ));
     }
     let source = SOURCE.source();
     for (what, variant) in &variants {
@@ -174,7 +200,12 @@ fn the_size_of_segments_is_part_of_the_plan() {
     let large = |workers| {
         let workers = NonZeroUsize::new(workers).unwrap();
         let default = MigrateOptions::default().segment_bytes_max;
-        whole(&MigrateOptions { segment_bytes_max: default, parallel_workers: workers, ..options() }).0
+        whole(&MigrateOptions {
+            segment_bytes_max: default,
+            run: RunOptions { parallel_workers: workers, ..options().run },
+            ..options()
+        })
+        .0
     };
     let (one, two) = (large(1), large(2));
     assert_same(&two, &one, "2 workers with large segments");
@@ -209,13 +240,16 @@ fn run_in_pieces(events: &mut dyn Iterator<Item = usize>) -> (Target, usize) {
         let stop = StopToken::new();
         let observer = StopAt { left: AtomicUsize::new(events.next().unwrap_or(usize::MAX)), stop: stop.clone() };
         let changed = MigrateOptions {
-            parallel_workers: NonZeroUsize::new(1 + attempts % 3).unwrap(),
-            batch_records: [1, 300, 1_000][attempts % 3],
-            memory_budget_bytes: [8 << 20, 1, 512 << 20][attempts / 2 % 3],
             reader: [ReaderKind::Auto, ReaderKind::Mmap, ReaderKind::Pread][attempts % 3],
-            checkpoint_interval_records: [1, 500, 100_000][attempts % 3],
-            checkpoint_interval_ms_min: 0,
-            start: if attempts > 1 && attempts % 2 == 0 { Start::Resume } else { Start::Auto },
+            run: RunOptions {
+                parallel_workers: NonZeroUsize::new(1 + attempts % 3).unwrap(),
+                batch_records: [1, 300, 1_000][attempts % 3],
+                memory_budget_bytes: [8 << 20, 1, 512 << 20][attempts / 2 % 3],
+                checkpoint_interval_records: [1, 500, 100_000][attempts % 3],
+                checkpoint_interval_ms_min: 0,
+                start: if attempts > 1 && attempts % 2 == 0 { Start::Resume } else { Start::Auto },
+                ..options().run
+            },
             ..options()
         };
         let stage = target.migrate(&changed, &Control { stop: &stop, observer: &observer }).unwrap();

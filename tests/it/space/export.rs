@@ -101,7 +101,7 @@ fn an_export_migrates_to_the_same_nodes_and_payloads() {
     let paths = haul::space::paths::SpacePaths::new(&to);
     let again = with(|control| migrate(disk(), &paths, &options, control)).unwrap();
     assert_eq!((again.records, again.counts.migrated), (152, 152));
-    assert_eq!(nodes(&DualSpace::open(&to.join(again.store)).unwrap()), nodes(&space.store()));
+    assert_eq!(nodes(&DualSpace::open(&to.join(again.details.store)).unwrap()), nodes(&space.store()));
 }
 
 #[test]

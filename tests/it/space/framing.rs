@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::support::files::tree;
 use crate::support::space::{DELETE, STORE, Space, episode, episode_about, records};
 use crate::support::space_runs::{UPDATE, eager, memory};
-use haul::migration::{Error, OutcomeCounts, Severity, Subset, exit};
+use haul::migration::{Error, OutcomeCounts, RunOptions, Severity, Subset, exit};
 use haul::pipeline::{Budget, Control, Options, Silent, StopToken};
 use haul::space::generate::samples;
 use haul::space::log::wal::{HEADER_BYTES, WalHeader, encode_record};
@@ -59,7 +59,7 @@ fn ran_with(space: Space, options: &MigrateOptions) -> Ran {
             assert_eq!(space.findings(Severity::Fatal), []);
             let coverage = verified(&space);
             assert_eq!(coverage.node_rows, space.store().manifest().node_rows);
-            if end.counts.refused() + end.damaged_bytes > 0 { exit::REFUSED_RECORDS } else { exit::OK }
+            if end.counts.refused() + end.details.damaged_bytes > 0 { exit::REFUSED_RECORDS } else { exit::OK }
         }
         Err(error) => {
             let fatal = space.findings(Severity::Fatal).len() as u64;
@@ -696,7 +696,8 @@ fn gaps_in_the_sequence_are_noted_within_a_file() {
     for batch_records in [1, 1_000] {
         let space = Space::new();
         space.log(1, &log).log(2, &control(40));
-        let ran = ran_with(space, &MigrateOptions { batch_records, ..with(RESYNC) });
+        let ran =
+            ran_with(space, &MigrateOptions { run: RunOptions { batch_records, ..with(RESYNC).run }, ..with(RESYNC) });
         let mut gaps = ran.space.findings(Severity::Note);
         gaps.retain(|found| found.3.starts_with("sequence goes from"));
         gaps.sort_by_key(|found| found.1);
@@ -714,7 +715,7 @@ fn the_last_number_of_one_file_is_not_compared_with_the_first_of_the_next() {
         space.log(1, &[rec(0, "a"), rec(1, "b")].concat());
         space.log(2, &[garbage(70), rec(7, "c")].concat());
         space.log(3, &rec(0, "d"));
-        ran_with(space, &MigrateOptions { batch_records, ..with(RESYNC) })
+        ran_with(space, &MigrateOptions { run: RunOptions { batch_records, ..with(RESYNC).run }, ..with(RESYNC) })
             .ends(exit::REFUSED_RECORDS, &[("migrated", 4)])
             .finds(Severity::Note, &[]);
     }
@@ -794,7 +795,7 @@ fn records_larger_than_a_block_and_than_the_budget_travel_alone() {
     let log = [rec(0, "a"), huge, big, rec(3, "z")].concat();
     let mut stores = Vec::new();
     for memory_budget_bytes in [1, 1 << 20, 512 << 20] {
-        let options = MigrateOptions { memory_budget_bytes, ..eager() };
+        let options = MigrateOptions { run: RunOptions { memory_budget_bytes, ..eager().run }, ..eager() };
         let ran =
             ran_with(space(&[&log]), &options).ends(exit::OK, &[("migrated", 4)]).lives(&["a", "big", "huge", "z"]);
         let store = ran.space.store();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::support::space::{DELETE, STORE, Space, episode_about, records};
 use crate::support::space_runs::{UPDATE, disk, memory};
 use haul::durable::ReaderKind;
-use haul::migration::{Error, OutcomeCounts, Place, Subset, exit};
+use haul::migration::{Error, OutcomeCounts, ResumePoint, Subset, exit};
 use haul::pipeline::{Budget, Control, Event, Observer, Options, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::generate::{GenerateOptions, generate};
@@ -92,7 +92,7 @@ fn lenient() -> MigrateOptions {
 fn migrated(nodes: u64) -> Space {
     let space = varied(nodes);
     let end = space.migrate(&lenient()).expect("a published store");
-    assert_eq!((end.counts.refused(), end.damaged_bytes), (1, 200));
+    assert_eq!((end.counts.refused(), end.details.damaged_bytes), (1, 200));
     assert_eq!(end.counts.migrated, nodes + 6);
     space
 }
@@ -388,7 +388,7 @@ fn a_stopped_verification_goes_on_and_covers_everything_once() {
     let whole = verify(space.store(), Depth::Full, Subset::ALL).unwrap();
     assert_eq!(whole.rebuilt_blocks, 400);
     let directory = tempfile::tempdir().unwrap();
-    let place = Place::new(disk(), directory.path(), CHECKPOINT_KIND);
+    let place = ResumePoint::new(disk(), directory.path(), CHECKPOINT_KIND);
     for (depth, subset) in [(Depth::Full, Subset::ALL), (Depth::Blocks, Subset { part: 2, of: 2 })] {
         let mut stops = 0;
         let covered = loop {
@@ -417,7 +417,7 @@ fn the_place_of_another_verification_is_not_taken_for_ones_own() {
     }
     space.migrate(&MigrateOptions::default()).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let place = Place::new(disk(), directory.path(), CHECKPOINT_KIND);
+    let place = ResumePoint::new(disk(), directory.path(), CHECKPOINT_KIND);
     let stop = StopToken::new();
     let observer = StopAtOnce(stop.clone());
     let narrow = Options { budget: Budget::new(1, 0.8), ..options() };

@@ -9,11 +9,11 @@ use crate::support::read_only::ReadOnly;
 use crate::support::space::{DELETE, STORE, Space, episode, records};
 use crate::support::space_runs::{disk, eager};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
-use haul::migration::{CheckpointFile, Error, Stage, Subset, exit, journal, pointer};
+use haul::migration::{CheckpointFile, Error, RunOptions, Stage, Start, Subset, exit, journal, pointer};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use haul::space::clean::{CleanItem, CleanKind, clean, clean_plan};
 use haul::space::migrate::{MigrationEnd, migrate};
-use haul::space::options::{MigrateOptions, Start};
+use haul::space::options::MigrateOptions;
 use haul::space::policy::{Corruption, Policies};
 use haul::space::publish::publish;
 use haul::space::rollback::{RollbackEnd, rollback};
@@ -424,7 +424,7 @@ fn the_named_store_is_verified_else_the_live_one_else_that_of_the_run() {
     assert_eq!(verify(&space, None, Depth::Quick, Subset::ALL).unwrap().store, "dual-000001");
     publish_again(&space).unwrap();
     space.log(3, &log(900..901));
-    let restart = MigrateOptions { start: Start::Restart, ..sealed_only() };
+    let restart = MigrateOptions { run: RunOptions { start: Start::Restart, ..sealed_only().run }, ..sealed_only() };
     space.migrate(&restart).unwrap();
     assert_eq!(verify(&space, None, Depth::Blocks, Subset::ALL).unwrap().store, "dual-000001");
     let end = verify(&space, Some("dual-000002"), Depth::Full, Subset::ALL).unwrap();
@@ -463,7 +463,7 @@ fn a_stopped_verification_goes_on_and_leaves_nothing() {
     space.migrate(&eager()).unwrap();
     let whole = verify(&space, None, Depth::Blocks, Subset::ALL).unwrap().coverage;
     let mut options = eager();
-    options.memory_budget_bytes = 1;
+    options.run.memory_budget_bytes = 1;
     let end = loop {
         let observer = StopAtBatch(StopToken::new());
         let control = Control { stop: &observer.0, observer: &observer };
@@ -523,7 +523,7 @@ fn one_verb_at_a_time() {
     for error in busy {
         assert_eq!(error.exit_code(), exit::TEMPORARY, "{error}");
     }
-    assert!(look(&space).lock_holder.unwrap().starts_with(&format!("pid {} on ", std::process::id())));
+    assert!(look(&space).state.lock_holder.unwrap().starts_with(&format!("pid {} on ", std::process::id())));
 }
 
 // Clean up.
@@ -589,7 +589,7 @@ fn an_older_store_goes_without_the_checkpoint_of_the_live_one() {
     space.migrate(&eager()).unwrap();
     let old = tree(&space.root().join("dual-000001"));
     space.log(3, &log(900..901));
-    space.migrate(&MigrateOptions { start: Start::Restart, ..eager() }).unwrap();
+    space.migrate(&MigrateOptions { run: RunOptions { start: Start::Restart, ..eager().run }, ..eager() }).unwrap();
     if !space.root().join("dual-000001").exists() {
         fs::create_dir(space.root().join("dual-000001")).unwrap();
         old.iter().for_each(|(name, bytes)| fs::write(space.root().join("dual-000001").join(name), bytes).unwrap());
@@ -607,7 +607,8 @@ fn an_unfinished_run_is_listed_as_work() {
     space.log(1, &log(0..9000));
     let observer = StopAtBatch(StopToken::new());
     let control = Control { stop: &observer.0, observer: &observer };
-    let options = MigrateOptions { memory_budget_bytes: 4096, batch_records: 1, ..eager() };
+    let options =
+        MigrateOptions { run: RunOptions { memory_budget_bytes: 4096, batch_records: 1, ..eager().run }, ..eager() };
     assert!(migrate(disk(), &space.paths(), &options, &control).unwrap().stopped);
     fs::create_dir_all(space.paths().scratch().join("ids")).unwrap();
     let items = cleanable(&space);
@@ -657,7 +658,7 @@ fn the_status_of_an_empty_space_creates_nothing() {
     let space = Space::new();
     let status = look(&space);
     assert_eq!((status.live.as_deref(), status.stores.len(), status.staging_bytes), (Some("wal"), 0, 0));
-    assert!(status.run.is_none() && status.lock_holder.is_none() && status.journal.is_empty());
+    assert!(status.state.run.is_none() && status.state.lock_holder.is_none() && status.state.journal.is_empty());
     assert!(status.next.contains("haul space migrate"));
     assert_eq!(fs::read_dir(space.root()).unwrap().count(), 1, "wal/ alone");
 }
@@ -667,8 +668,8 @@ fn the_status_follows_the_life_of_a_run() {
     let space = space();
     space.migrate(&sealed_only()).unwrap();
     let status = look(&space);
-    let run = status.run.as_ref().unwrap();
-    assert_eq!((run.stage, run.records, run.store.as_str()), (Stage::Verified, 502, "dual-000001"));
+    let run = status.state.run.as_ref().unwrap();
+    assert_eq!((run.stage, run.records, run.details.store.as_str()), (Stage::Verified, 502, "dual-000001"));
     assert!(status.next.contains("haul space publish"), "{}", status.next);
     publish_again(&space).unwrap();
     let before = tree(&space.root());
@@ -681,9 +682,9 @@ fn the_status_follows_the_life_of_a_run() {
     assert!(status.stores[0].bytes > 500 * 3072 && status.next.contains("nothing"), "{status:?}");
     roll_back(&space).unwrap();
     let status = look(&space);
-    assert_eq!((status.live.as_deref(), status.run.as_ref().unwrap().stage), (Some("wal"), Stage::RolledBack));
-    assert_eq!(status.journal.last().unwrap().event, "rolled-back");
-    assert!(status.journal.len() <= 10 && status.lock_holder.is_none());
+    assert_eq!((status.live.as_deref(), status.state.run.as_ref().unwrap().stage), (Some("wal"), Stage::RolledBack));
+    assert_eq!(status.state.journal.last().unwrap().event, "rolled-back");
+    assert!(status.state.journal.len() <= 10 && status.state.lock_holder.is_none());
     serde_json::to_string(&status).unwrap();
 }
 
@@ -695,7 +696,7 @@ fn what_cannot_be_read_is_said() {
     damage(&space.root().join("dual-000001/MANIFEST"), 100);
     fs::write(space.root().join("CURRENT"), b"?").unwrap();
     let status = look(&space);
-    assert!(status.checkpoint_problem.is_some() && status.pointer_problem.is_some() && status.live.is_none());
+    assert!(status.state.checkpoint_problem.is_some() && status.pointer_problem.is_some() && status.live.is_none());
     assert!(status.stores[0].problem.is_some() && status.stores[0].nodes.is_none());
     assert!(status.next.contains("CURRENT"));
 }

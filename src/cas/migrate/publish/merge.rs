@@ -14,18 +14,18 @@ use crate::durable::{
     Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk, remove_tree,
 };
 use crate::migration::Error;
-use crate::pipeline::StopToken;
+use crate::pipeline::{Ended, StopToken};
 
-/// Moves the staged objects into the target, then the index over its own, which is kept for a rollback. `false`: a stop
-/// was requested; what is moved is not visible yet and is gone on from.
+/// Moves the staged objects into the target, then the index over its own, which is kept for a rollback. After a
+/// stop, what is moved is not visible yet, and the next attempt continues from there.
 pub fn publish_merge(
     disk: &dyn Disk,
     paths: &TargetPaths,
     state: &RunState,
     file_system: &dyn DiskFileSystem,
     stop: &StopToken,
-) -> Result<bool, Error> {
-    let sealed = state.index.expect("a store is sealed before it is published");
+) -> Result<Ended, Error> {
+    let sealed = state.progress.index.expect("a store is sealed before it is published");
     let live_index = paths.target().join(INDEX_NAME);
     let staged_index = paths.staging().join(INDEX_NAME);
     if disk.kind(&staged_index)?.is_none() {
@@ -35,29 +35,31 @@ pub fn publish_merge(
                 what: "the sealed index is gone and the target has another".into(),
                 next: "start over with --restart".into(),
                 damaged: true,
+                source: None,
             });
         }
         // The index was renamed, and the run died before it could say so, perhaps before that was durable.
         disk.sync_directory(paths.target())?;
-        return Ok(remove_tree(disk, &paths.staging()).map(|()| true)?);
+        remove_tree(disk, &paths.staging())?;
+        return Ok(Ended::Complete);
     }
     check_index_kept(disk, paths)?;
     keep_index(disk, paths)?;
-    let complete = for_each_moved(disk, &paths.moved(), state.objects, |moved| {
+    let complete = for_each_moved(disk, &paths.moved(), state.progress.objects, |moved| {
         if moved.fate == Fate::Migrated {
             move_in(disk, paths, moved.record.digest)?;
         }
         Ok(!stop.is_requested())
     })?;
     if !complete {
-        return Ok(false);
+        return Ok(Ended::Stopped);
     }
     // Objects and their directories before the line that speaks of them.
     file_system.sync()?;
     disk.rename(&staged_index, &live_index)?;
     disk.sync_directory(paths.target())?;
     remove_tree(disk, &paths.staging())?;
-    Ok(true)
+    Ok(Ended::Complete)
 }
 
 /// Fails unless the sealed index begins with the whole lines that the target's has now: what was put there since would
@@ -69,6 +71,7 @@ fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
         what: "it was written to since the run read it".into(),
         next: "stop whatever writes to the target, then start over with --restart".into(),
         damaged: false,
+        source: None,
     };
     let (live, staged) = (disk.open_for_read(&live_path)?, disk.open_for_read(&staged_path)?);
     let len_bytes = torn_tail_start(disk, &live_path)?;
@@ -124,6 +127,7 @@ fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> 
                 what: "the staged object is gone".into(),
                 next: "start over with --restart".into(),
                 damaged: true,
+                source: None,
             });
         }
     }
@@ -159,7 +163,7 @@ pub fn remove_merged(
     state: &RunState,
     file_system: &dyn DiskFileSystem,
 ) -> Result<(), Error> {
-    for_each_moved(disk, &paths.moved(), state.objects, |moved| {
+    for_each_moved(disk, &paths.moved(), state.progress.objects, |moved| {
         if moved.fate == Fate::Migrated {
             let key = moved.record.digest;
             for path in [sidecar_path(paths.target(), key), blob_path(paths.target(), key)] {

@@ -6,12 +6,12 @@ use crate::cas::store::torn_line::torn_record;
 use crate::cas::verify::{FaultKind, VerifyEnd};
 use crate::durable::Disk;
 use crate::migration::Error;
+use crate::pipeline::Ended;
 
 /// Errors that a torn line of the index amounts to: the tear, the line itself, and its object that is not listed.
 const TORN_ERRORS_MAX: u64 = 3;
 
-/// Verifies the whole target with `verify`. `false`: a stop was requested. A target on a simulated disk is not looked at:
-/// it is nowhere that could be read.
+/// Verifies the whole target with `verify`. A target on a simulated disk is not looked at: it is nowhere that could be read.
 ///
 /// # Errors
 /// [`Error::Verification`] if anything is wrong but the end of the index, which the merge mends.
@@ -19,13 +19,13 @@ pub fn check_before_merge(
     disk: &dyn Disk,
     paths: &TargetPaths,
     verify: impl FnOnce() -> Result<VerifyEnd, Error>,
-) -> Result<bool, Error> {
+) -> Result<Ended, Error> {
     if !disk.is_system() {
-        return Ok(true);
+        return Ok(Ended::Complete);
     }
     let end = verify()?;
     if end.stopped {
-        return Ok(false);
+        return Ok(Ended::Stopped);
     }
     if end.errors > 0 && !is_only_torn(&end, disk, paths)? {
         let first = end.faults.first().map_or_else(String::new, |fault| format!("; {}: {}", fault.path, fault.text));
@@ -35,9 +35,10 @@ pub fn check_before_merge(
                 "look at them with `haul cas verify {0}`, mend what can be mended with `haul cas verify --repair {0}`",
                 paths.target().display()
             ),
+            source: None,
         });
     }
-    Ok(true)
+    Ok(Ended::Complete)
 }
 
 /// True if all errors come from a last line that was cut short, and the merge can write that line whole.

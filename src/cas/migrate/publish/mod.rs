@@ -16,27 +16,26 @@ use crate::cas::state::RunState;
 use crate::cas::store::torn_line::check_index;
 use crate::durable::{Disk, DiskFileSystem, EntryKind, file_digest_if_present};
 use crate::migration::{Error, Stage};
-use crate::pipeline::StopToken;
+use crate::pipeline::{Ended, StopToken};
 
-/// Publishes a sealed store. `false`: a stop was requested. Run again after a crash at any point, it completes.
+/// Publishes a sealed store. If it runs again after a crash at any point, it completes.
 pub fn publish(
     disk: &dyn Disk,
     paths: &TargetPaths,
     state: &RunState,
-    placement: Placement,
     file_system: &dyn DiskFileSystem,
     stop: &StopToken,
-) -> Result<bool, Error> {
-    match placement {
-        Placement::New => publish_new(disk, paths, state).map(|()| true),
-        Placement::Replace => publish_replacing(disk, paths, state).map(|()| true),
+) -> Result<Ended, Error> {
+    match state.rules.placement {
+        Placement::New => publish_new(disk, paths, state).map(|()| Ended::Complete),
+        Placement::Replace => publish_replacing(disk, paths, state).map(|()| Ended::Complete),
         Placement::Merge => publish_merge(disk, paths, state, file_system, stop),
     }
 }
 
 /// True if the target has the index that the run has sealed.
 pub fn is_live(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
-    let Some(sealed) = state.index else { return Ok(false) };
+    let Some(sealed) = state.progress.index else { return Ok(false) };
     let live = file_digest_if_present(disk, &paths.target().join(INDEX_NAME))?;
     Ok(live == Some(sealed.file()))
 }
@@ -106,6 +105,7 @@ fn settle(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), 
         what: "the target is not the store that was sealed".into(),
         next: "look at what stands there, move it away, then start over with --restart".into(),
         damaged: true,
+        source: None,
     })
 }
 
@@ -119,12 +119,12 @@ pub(super) fn rename_to_free_name(disk: &dyn Disk, from: &Path, to: &Path) -> Re
 }
 
 /// True if the publication of a run that is not called published had begun when it died.
-pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement: Placement) -> Result<bool, Error> {
+pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
     if state.stage != Stage::Verified {
         return Ok(false);
     }
     let is_staged = disk.kind(&paths.staging())?.is_some();
-    match placement {
+    match state.rules.placement {
         Placement::New => Ok(!is_staged),
         Placement::Replace => Ok(!is_staged || Exchange { disk, paths, run_id: &state.run_id }.is_half_done()?),
         Placement::Merge => Ok(disk.kind(&paths.index_before())?.is_some()),
@@ -133,11 +133,11 @@ pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placeme
 
 /// Brings a publication that died half-way to an end, before the state of its run is discarded: the store that was
 /// replaced may lie where the run's own was staged, and objects that were moved into a store are in no index yet.
-pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement: Placement) -> Result<(), Error> {
-    if !has_begun(disk, paths, state, placement)? {
+pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), Error> {
+    if !has_begun(disk, paths, state)? {
         return Ok(());
     }
-    match placement {
+    match state.rules.placement {
         Placement::New => Ok(()),
         Placement::Replace => Exchange { disk, paths, run_id: &state.run_id }.settle(),
         // Its index was replaced, perhaps not durably yet, or written to since, and may list what was moved in.

@@ -23,14 +23,9 @@ pub enum Standing {
 }
 
 /// True if a rollback of a run that is called published has begun and died half-way.
-pub fn is_under_way(
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    state: &RunState,
-    placement: Placement,
-) -> Result<bool, Error> {
+pub fn is_under_way(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
     let has_withdrawn = disk.kind(&paths.withdrawn())?.is_some();
-    match placement {
+    match state.rules.placement {
         Placement::New => Ok(has_withdrawn),
         Placement::Replace => {
             let exchange = Exchange { disk, paths, run_id: &state.run_id };
@@ -48,8 +43,6 @@ pub struct Withdrawal<'a> {
     pub paths: &'a TargetPaths,
     /// The run.
     pub state: &'a RunState,
-    /// How its target was placed.
-    pub placement: Placement,
     /// The file system of the target, asked for before anything is written.
     pub file_system: &'a dyn DiskFileSystem,
 }
@@ -60,13 +53,17 @@ impl Withdrawal<'_> {
         Exchange { disk: self.disk, paths: self.paths, run_id: &self.state.run_id }
     }
 
+    fn placement(&self) -> Placement {
+        self.state.rules.placement
+    }
+
     fn is_there(&self, path: &Path) -> Result<bool, Error> {
         Ok(self.disk.kind(path)?.is_some())
     }
 
     /// What stands at the target.
     pub fn standing(&self) -> Result<Standing, Error> {
-        let is_withdrawn = match self.placement {
+        let is_withdrawn = match self.placement() {
             Placement::New => !self.is_there(self.paths.target())?,
             Placement::Replace => {
                 let replaced = self.paths.replaced();
@@ -80,7 +77,7 @@ impl Withdrawal<'_> {
         if is_live(self.disk, self.paths, self.state)? {
             return Ok(Standing::Published);
         }
-        let is_before = self.placement == Placement::Merge && has_index_before(self.disk, self.paths)?;
+        let is_before = self.placement() == Placement::Merge && has_index_before(self.disk, self.paths)?;
         Ok(if is_before { Standing::Withdrawn } else { Standing::Changed })
     }
 
@@ -91,14 +88,14 @@ impl Withdrawal<'_> {
             Err(Error::Usage { what, next })
         };
         let target = self.paths.target().display();
-        match self.placement {
+        match self.placement() {
             Placement::New => Ok(()),
             Placement::Replace => {
                 let is_kept = self.is_there(&self.paths.replaced())? || self.is_there(&self.paths.withdrawn())?;
                 if is_kept { Ok(()) } else { gone(format!("the store that {target} took the place of was removed")) }
             }
             Placement::Merge => {
-                let has_log = self.state.objects == 0 || self.is_there(&self.paths.moved())?;
+                let has_log = self.state.progress.objects == 0 || self.is_there(&self.paths.moved())?;
                 if has_log && self.is_there(&self.paths.index_before())? {
                     return Ok(());
                 }
@@ -110,7 +107,7 @@ impl Withdrawal<'_> {
     /// Puts back what stood at the target, durably. What the run had published is left in [`TargetPaths::withdrawn`], or
     /// removed if it was merged in. Run again after a crash at any point, it completes.
     pub fn make(&self) -> Result<(), Error> {
-        match self.placement {
+        match self.placement() {
             Placement::New => self.make_absent()?,
             Placement::Replace => self.put_back()?,
             Placement::Merge => withdraw_merge(self.disk, self.paths, self.state, self.file_system)?,

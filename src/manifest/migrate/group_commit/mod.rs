@@ -17,10 +17,9 @@ use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
 use crate::manifest::document::checksum::hex;
-use crate::manifest::run_options::Durability;
 use crate::manifest::tree::file_names;
 use crate::migration::plan::escape_name;
-use crate::migration::{CheckpointFile, Error, FindingsLog, OutcomeCounts};
+use crate::migration::{CheckpointFile, Durability, Error, FindingsLog, OutcomeCounts};
 use crate::pipeline::{Commit, Writer};
 
 /// The records of a run, which a checkpoint makes durable together.
@@ -44,7 +43,7 @@ pub struct Replacer {
     /// The file system of the tree. It is synced as a whole, before and after the renames: that costs less than a sync
     /// for each file.
     pub file_system: Arc<dyn DiskFileSystem>,
-    /// Decides who syncs: the file system is synced for [`Durability::Batch`] only.
+    /// Decides who syncs: the file system is synced for [`Durability::Group`] only.
     pub durability: Durability,
     /// The records of the run, locked while a group is replaced.
     pub accounting: Mutex<RunAccounting>,
@@ -84,7 +83,7 @@ impl Replacer {
     }
 
     fn sync(&self) -> Result<(), DiskError> {
-        if self.durability == Durability::Batch { self.file_system.sync() } else { Ok(()) }
+        if self.durability == Durability::Group { self.file_system.sync() } else { Ok(()) }
     }
 
     fn replace_group(&self, group: StagedBatch) -> Result<(), Error> {
@@ -96,7 +95,7 @@ impl Replacer {
             for (line, staged) in (first_line..).zip(&group.files) {
                 if self.replace(staged)? {
                     tally.counts.migrated += 1;
-                    accounting.state.written_bytes += staged.len_bytes;
+                    accounting.state.progress.written_bytes += staged.len_bytes;
                 } else {
                     let file = file_text(&staged.file);
                     accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
@@ -136,7 +135,7 @@ impl Replacer {
         }
         match self.durability {
             Durability::None => swap_in(&*directory, &temporary, name)?,
-            Durability::Batch => directory.rename(&temporary, name)?,
+            Durability::Group => directory.rename(&temporary, name)?,
             Durability::Each => {
                 directory.rename(&temporary, name)?;
                 directory.sync()?;
@@ -168,12 +167,12 @@ impl RunAccounting {
         let state = &mut self.state;
         state.findings_bytes = self.findings.flush()?;
         self.findings.file().sync()?;
-        state.ledger = self.ledger.sync()?;
+        state.progress.ledger = self.ledger.sync()?;
         state.counts.merge(&tally.counts);
         state.records += records;
-        state.source_bytes += tally.source_bytes;
+        state.progress.source_bytes += tally.source_bytes;
         if !place.is_empty() {
-            state.place = place;
+            state.progress.place = place;
         }
         self.checkpoint.store(disk, &self.state)
     }

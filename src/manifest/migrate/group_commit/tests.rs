@@ -13,7 +13,7 @@ const MANIFEST: &str = "artifacts/job/run/manifest.json";
 const OLD: &[u8] =
     br#"{"schema_version":"1.0.0","job_id":"j","job_ref":"r","job_type":"t","status":"ok","run_id":"a"}"#;
 
-const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Batch, Durability::Each];
+const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Group, Durability::Each];
 
 /// Prepares the one manifest, lets `meanwhile` happen, and replaces it. Gives the disk and how many were replaced.
 fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk, &Path)) -> (SimulatedDisk, u64) {
@@ -36,7 +36,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
     assert_eq!(batch.files.len(), 1);
     meanwhile(&disk, &root.join(MANIFEST));
     let accounting = RunAccounting {
-        state: RunState::new([0; 32], "r".into(), now, &options, LedgerPosition::START),
+        state: RunState::new([0; 32], "r".into(), options.rules(), durability),
         findings: FindingsLog::open(&disk, &run_directory.join("findings.jsonl"), 0).unwrap(),
         ledger: Ledger::open(&disk, run_directory, "r", LedgerPosition::START, |_| Ok(())).unwrap(),
         checkpoint: Arc::new(CheckpointFile::new(run_directory, CHECKPOINT_KIND)),

@@ -9,6 +9,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::file_names;
 use crate::durable::{DiskError, ReadRoot, SourceNameKind};
 
@@ -23,7 +25,8 @@ const PAGE_NAMES: usize = 100_000;
 const CANONICAL_DEPTH: usize = 3;
 
 /// The places in which the scan looks for manifests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, bincode::Encode, bincode::Decode)]
+#[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// `artifacts/<job>/<run>/manifest.json`, jobs called `runs` included.
     #[default]
