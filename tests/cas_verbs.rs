@@ -424,7 +424,7 @@ fn what_has_come_into_use_since_is_kept() {
     store.migrate(&MigrateOptions { start: Start::Restart, ..sealed(Placement::New) }).unwrap();
     let error = clean(disk(), &store.paths(), &list).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE, "{error}");
-    assert!(store.paths().moved().exists());
+    assert!(store.paths().object_log().exists());
     for stranger in [store.target(), store.root(), store.paths().map(), store.paths().run_directory().report_path()] {
         let item = CleanItem { path: stranger.clone(), ..list[0].clone() };
         fs::create_dir_all(store.target()).unwrap();

@@ -91,7 +91,7 @@ fn add_of_run(
                 list.add(paths.target().join(MARK_NAME), CleanKind::Temporary, Worth::default())?;
             }
             let log = if placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
-            list.add(paths.moved(), log, Worth::default())?;
+            list.add(paths.object_log(), log, Worth::default())?;
             list.add(paths.index_before(), log, Worth::default())?;
             list.add(paths.replaced(), CleanKind::Replaced, Worth::default())
         }
@@ -100,7 +100,7 @@ fn add_of_run(
         _ => {
             let unfinished = Worth { loses_work: true, with_checkpoint: true };
             list.add(paths.staging(), CleanKind::Staging, unfinished)?;
-            list.add(paths.moved(), CleanKind::Staging, unfinished)?;
+            list.add(paths.object_log(), CleanKind::Staging, unfinished)?;
             list.add(paths.replaced(), CleanKind::Replaced, Worth::default())
         }
     }
@@ -109,7 +109,7 @@ fn add_of_run(
 /// Everything that a run leaves, of one worth.
 fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, worth: Worth) -> Result<(), Error> {
     list.add(paths.staging(), CleanKind::Staging, worth)?;
-    list.add(paths.moved(), CleanKind::Moved, worth)?;
+    list.add(paths.object_log(), CleanKind::Moved, worth)?;
     list.add(paths.index_before(), CleanKind::Moved, worth)?;
     list.add(paths.replaced(), CleanKind::Replaced, worth)?;
     list.add(paths.withdrawn(), CleanKind::Withdrawn, worth)

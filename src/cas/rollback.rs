@@ -9,8 +9,8 @@ use serde_json::json;
 use super::migrate::placement_of;
 use super::migrate::plan::planned_source;
 use super::migrate::publish::has_begun;
-use super::migrate::publish::unpublish::{Standing, Withdrawal};
-use super::migrate::rehash_source::{Proof, prove};
+use super::migrate::publish::unpublish::{TargetState, Unpublish};
+use super::migrate::rehash_source::{SourceDigest, rehash_source};
 use super::options::{MigrateOptions, Placement};
 use super::paths::TargetPaths;
 use super::source::SourceRoot;
@@ -60,15 +60,15 @@ pub fn rollback(
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
     let placement = placement_of(&held.checkpoint, &state)?;
-    let withdrawal = Withdrawal { disk: &*disk, paths, state: &state, placement, file_system: &*file_system };
-    Rollback { disk: &disk, held: &held, withdrawal, options, force, control }.run()
+    let unpublish = Unpublish { disk: &*disk, paths, state: &state, placement, file_system: &*file_system };
+    Rollback { disk: &disk, held: &held, unpublish, options, force, control }.run()
 }
 
 /// A rollback, under the lock.
 struct Rollback<'a> {
     disk: &'a Arc<dyn Disk>,
     held: &'a HeldRun,
-    withdrawal: Withdrawal<'a>,
+    unpublish: Unpublish<'a>,
     options: &'a MigrateOptions,
     force: bool,
     control: &'a Control<'a>,
@@ -76,8 +76,8 @@ struct Rollback<'a> {
 
 impl Rollback<'_> {
     fn run(&self) -> Result<RollbackEnd, Error> {
-        let Withdrawal { paths, state, placement, .. } = self.withdrawal;
-        let nothing_read = Proof { objects: 0, bytes: 0, chain: state.source_chain };
+        let Unpublish { paths, state, placement, .. } = self.unpublish;
+        let nothing_read = SourceDigest { objects: 0, bytes: 0, chain: state.source_chain };
         if state.stage == Stage::RolledBack {
             self.settle(&nothing_read)?;
             return Ok(self.end(&nothing_read, true, false));
@@ -88,34 +88,34 @@ impl Rollback<'_> {
             }
             // The exchange was made, and the run died before it could say so.
             if placement == Placement::Replace {
-                self.withdrawal.exchange().settle()?;
+                self.unpublish.swap().finish()?;
             }
         }
-        self.withdrawal.check_possible()?;
+        self.unpublish.check_possible()?;
         self.check_target()?;
-        let Some(proof) = self.prove()? else { return Ok(self.end(&nothing_read, false, true)) };
-        self.withdrawal.make()?;
+        let Some(proof) = self.rehash_source()? else { return Ok(self.end(&nothing_read, false, true)) };
+        self.unpublish.make()?;
         self.held.checkpoint.store(&**self.disk, &RunState { stage: Stage::RolledBack, ..state.clone() })?;
         self.settle(&proof)?;
         Ok(self.end(&proof, false, false))
     }
 
     fn check_target(&self) -> Result<(), Error> {
-        if self.force || self.withdrawal.standing()? != Standing::Changed {
+        if self.force || self.unpublish.target_state()? != TargetState::Changed {
             return Ok(());
         }
         Err(Error::Usage {
             what: format!(
                 "{} is not what the run published: it was written to since",
-                self.withdrawal.paths.target().display()
+                self.unpublish.paths.target().display()
             ),
             next: "keep what was put there since, then add --force".into(),
         })
     }
 
     /// What the source is now, if that is what was migrated. `Ok(None)`: stopped.
-    fn prove(&self) -> Result<Option<Proof>, Error> {
-        let Withdrawal { paths, state, .. } = self.withdrawal;
+    fn rehash_source(&self) -> Result<Option<SourceDigest>, Error> {
+        let Unpublish { paths, state, .. } = self.unpublish;
         let source = planned_source(&**self.disk, &paths.run_directory(), &state.plan_digest)?;
         let scratch = paths.scratch();
         let proof = self.read_source(&source, &scratch);
@@ -133,7 +133,7 @@ impl Rollback<'_> {
         ))
     }
 
-    fn read_source(&self, source: &Path, scratch: &Path) -> Result<Option<Proof>, Error> {
+    fn read_source(&self, source: &Path, scratch: &Path) -> Result<Option<SourceDigest>, Error> {
         if !source.is_dir() {
             return Err(not_what_was_migrated(source, "it is gone"));
         }
@@ -144,15 +144,15 @@ impl Rollback<'_> {
         let builder = InventoryBuilder::new(self.disk.clone(), sort_directory, self.options.sort_memory_bytes());
         let workers = self.options.parallel_workers.get();
         let Some(walked) = walk(&root, builder, workers, self.control, |_| Ok(()))? else { return Ok(None) };
-        match prove(&root, walked, self.options, self.control) {
+        match rehash_source(&root, walked, self.options, self.control) {
             Err(Error::SourceChanged { path, what }) => Err(not_what_was_migrated(&path, &what)),
             proof => proof,
         }
     }
 
     /// Brings journal and leftovers up to the checkpoint, which calls the run rolled back.
-    fn settle(&self, proof: &Proof) -> Result<(), Error> {
-        let Withdrawal { paths, state, placement, .. } = self.withdrawal;
+    fn settle(&self, proof: &SourceDigest) -> Result<(), Error> {
+        let Unpublish { paths, state, placement, .. } = self.unpublish;
         // The attempt that stored the checkpoint may have died before it was durable.
         self.disk.sync_directory(paths.run_directory().path())?;
         let entries = journal::last(&**self.disk, paths.run_directory().path(), ENTRIES_SEARCHED)?;
@@ -165,12 +165,12 @@ impl Rollback<'_> {
             });
             self.held.note(Some(&state.run_id), EVENT, detail)?;
         }
-        self.withdrawal.discard()
+        self.unpublish.discard()
     }
 
-    fn end(&self, proof: &Proof, already_rolled_back: bool, stopped: bool) -> RollbackEnd {
+    fn end(&self, proof: &SourceDigest, already_rolled_back: bool, stopped: bool) -> RollbackEnd {
         RollbackEnd {
-            placement: self.withdrawal.placement,
+            placement: self.unpublish.placement,
             already_rolled_back,
             source_objects: proof.objects,
             source_bytes: proof.bytes,

@@ -177,7 +177,7 @@ fn kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<Vec<Kept>, Error> {
         (paths.staging(), "the store that is being made"),
         (paths.replaced(), "the store that was replaced"),
         (paths.withdrawn(), "the store that a rollback took away"),
-        (paths.moved(), "the log of what was moved"),
+        (paths.object_log(), "the log of what was moved"),
         (paths.index_before(), "the index from before the merge"),
         (paths.incoming(), "blobs on their way"),
         (paths.scratch(), "scratch files"),

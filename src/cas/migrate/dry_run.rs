@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::AlgorithmCounts;
-use super::accounting::{Destination, check_complete, enter};
+use super::accounting::{Destination, check_complete, record_batch};
 use super::convert::ObjectConverter;
 use super::converted::Converted;
-use super::object_log::{Fate, Moved};
-use super::placer::{Arrival, Placing};
+use super::object_log::{LoggedObject, ObjectOutcome};
+use super::placer::{IncomingObject, PlaceResult};
 use super::plan::{Plan, plan_of};
 use super::preflight::Preflight;
 use crate::cas::format::key::Key;
@@ -83,7 +83,7 @@ pub fn dry_run(
     let walked = walk(&root, InventoryBuilder::in_memory(), workers, control, |other| {
         state.records += 1;
         state.counts.add(other.outcome);
-        unwritten.find(other.finding)
+        unwritten.add_finding(other.finding)
     })?;
     let walked = walked.ok_or_else(stopped)?;
     let plan = plan_of(&root, paths, &walked.sums, options);
@@ -139,7 +139,7 @@ struct DryWriter<'a> {
 
 impl DryWriter<'_> {
     fn write(&mut self, converted: &Converted) -> Result<(), Error> {
-        enter(&mut self.state, self.root, &mut self.unwritten, converted)
+        record_batch(&mut self.state, self.root, &mut self.unwritten, converted)
     }
 }
 
@@ -178,22 +178,22 @@ impl Unwritten {
 }
 
 impl Destination for Unwritten {
-    fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error> {
-        let key = arrival.record.digest;
-        Ok(Placing::Done(if self.is_in_target(key)? {
-            Fate::InTarget
+    fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+        let key = incoming.record.digest;
+        Ok(PlaceResult::Done(if self.is_in_target(key)? {
+            ObjectOutcome::InTarget
         } else if self.new_keys.insert(key) {
-            Fate::Migrated
+            ObjectOutcome::Migrated
         } else {
-            Fate::Duplicate
+            ObjectOutcome::Duplicate
         }))
     }
 
-    fn keep(&mut self, _moved: &Moved) -> Result<(), Error> {
+    fn log_object(&mut self, _object: &LoggedObject) -> Result<(), Error> {
         Ok(())
     }
 
-    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+    fn add_finding(&mut self, finding: Finding) -> Result<(), Error> {
         self.findings.push(finding);
         Ok(())
     }

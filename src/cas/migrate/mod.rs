@@ -30,7 +30,7 @@ use serde_json::json;
 use self::plan::{Plan, plan_of};
 use self::preflight::{Preflight, placement_begun};
 use self::publish::abandon;
-use self::publish::swap::{Exchange, marked_by};
+use self::publish::swap::{Swap, marked_by};
 use self::steps::CasJob;
 use super::format::key::Algorithm;
 use super::map::reverse_path;
@@ -235,7 +235,7 @@ impl Session<'_> {
             },
             // What lies where the store is staged may be the one that was replaced, whatever run that was.
             None => match marked_by(&*self.disk, self.paths.target())? {
-                Some(run_id) => Exchange { disk: &*self.disk, paths: self.paths, run_id: &run_id }.settle(),
+                Some(run_id) => Swap { disk: &*self.disk, paths: self.paths, run_id: &run_id }.finish(),
                 None => Ok(()),
             },
         }
@@ -277,7 +277,7 @@ impl Session<'_> {
     fn remove_leftovers(&self) -> Result<(), Error> {
         for path in [
             self.paths.staging(),
-            self.paths.moved(),
+            self.paths.object_log(),
             self.paths.incoming(),
             self.paths.index_before(),
             self.paths.withdrawn(),

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::accounting::check_complete;
 use super::convert::ObjectConverter;
 use super::crash_cleanup::remove_unfinished;
-use super::large_blobs::Intake;
-use super::object_log::MovedLog;
-use super::placer::{Merged, Placer, objects_path};
+use super::large_blobs::BlobStaging;
+use super::object_log::ObjectLog;
+use super::placer::{MergeTarget, Placer, objects_path};
 use super::publish::{check_target, publish};
 use super::seal::{SealInput, seal};
-use super::writer::{ObjectWriter, Staged};
+use super::writer::{ObjectWriter, StagedStore};
 use crate::cas::options::{Durability, MigrateOptions, Placement, ReadBack};
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::source::reader::SourceReader;
@@ -108,8 +108,8 @@ impl CasJob<'_> {
         create_directory_durable(&*self.disk, &objects_path(&staging))?;
         remove_unfinished(&self.disk, self.paths, &self.state, self.options.sort_memory_bytes())?;
         create_directory_durable(&*self.disk, &self.paths.incoming())?;
-        let intake = Intake::new(self.disk.clone(), self.paths.incoming(), self.can_share_blocks()?);
-        let converter = ObjectConverter::new(self.root, self.options.compress, self.options.link, Some(&intake));
+        let blob_staging = BlobStaging::new(self.disk.clone(), self.paths.incoming(), self.can_share_blocks()?);
+        let converter = ObjectConverter::new(self.root, self.options.compress, self.options.link, Some(&blob_staging));
         let reader = SourceReader::new(inventory, self.state.items, self.options.batch_records, self.options.compress)?;
         let mut writer = self.writer(staging)?;
         let ended = run(reader, &converter, &mut writer, &self.options.engine(), &self.control)?;
@@ -130,9 +130,9 @@ impl CasJob<'_> {
         Ok(ObjectWriter {
             disk: self.disk.clone(),
             root: self.root,
-            staged: Staged {
+            staged: StagedStore {
                 placer: Placer::new(self.disk.clone(), staging, self.merged_into()?, durability),
-                moved: MovedLog::open(&*self.disk, &self.paths.moved(), self.state.objects)?,
+                log: ObjectLog::open(&*self.disk, &self.paths.object_log(), self.state.objects)?,
                 findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,
             },
             state,
@@ -142,13 +142,13 @@ impl CasJob<'_> {
         })
     }
 
-    fn merged_into(&self) -> Result<Option<Merged>, Error> {
+    fn merged_into(&self) -> Result<Option<MergeTarget>, Error> {
         if self.options.placement != Placement::Merge {
             return Ok(None);
         }
         let (store, scratch) = (self.paths.target().to_path_buf(), self.paths.scratch().join("listed"));
         let listed = IndexKeys::of(&self.disk, &store, &scratch, self.options.sort_memory_bytes())?;
-        Ok(Some(Merged { store, listed }))
+        Ok(Some(MergeTarget { store, listed }))
     }
 
     fn can_share_blocks(&self) -> Result<bool, Error> {
