@@ -7,13 +7,13 @@ use std::num::NonZeroUsize;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use haul::durable::RealDisk;
 use haul::migration::checkpoint::{CheckpointFile, decode, encode};
-use haul::migration::{Error, SourceBytes, Stage};
+use haul::migration::{Durability, Error};
 use haul::pipeline::{
     Admission, Admitted, Budget, Commit, Control, Converter, Ended, Options, Reader, Silent, StopToken, Writer, run,
 };
 use haul::space::log::reader::Cursor;
-use haul::space::outcome::Counts;
-use haul::space::state::{CHECKPOINT_KIND, RunState};
+use haul::space::options::MigrateOptions;
+use haul::space::state::{CHECKPOINT_KIND, Progress, RunState};
 
 const BATCHES: u64 = 10_000;
 
@@ -100,23 +100,19 @@ fn channel_hop(c: &mut Criterion) {
 }
 
 fn state() -> RunState {
-    RunState {
-        plan_digest: [7; 32],
-        run_id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
+    let rules = MigrateOptions::default().rules();
+    let run_id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
+    let mut state = RunState::new([7; 32], run_id, rules, Durability::Group);
+    state.records = 300_000;
+    state.progress = Progress {
         store: "dual-000001".into(),
-        settings: "corruption=fail torn-tail=accept ".repeat(10),
-        stage: Stage::Running,
         cursor: Cursor { file: 1, offset: 1 << 30, extent: 1_200 },
         last_sequence: Some(299_999),
-        segment: 0,
         segment_bytes: 1 << 30,
-        findings_bytes: 1_000,
-        fatal_findings: 0,
-        records: 300_000,
         node_rows: 300_000,
-        counts: Counts::default(),
-        source: SourceBytes::default(),
-    }
+        ..Progress::default()
+    };
+    state
 }
 
 fn checkpoint(c: &mut Criterion) {

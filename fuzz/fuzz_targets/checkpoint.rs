@@ -8,7 +8,7 @@ use haul::space::outcome::Counts;
 use haul::space::state::{CHECKPOINT_KIND, RunState};
 use libfuzzer_sys::fuzz_target;
 
-const KIND: Kind = *b"fuzz\0\0\0\0";
+const KIND: Kind = Kind { tag: *b"fuzz\0\0\0\0", restart: "start over" };
 
 type Value = (u64, Vec<String>, Option<[u8; 32]>, Vec<(String, bool, i64)>, Counts);
 
@@ -29,8 +29,8 @@ fn check<T: Encode + Decode<()>>(kind: Kind, bytes: &[u8]) {
 /// A file that is whole, so that the payload is what gets decoded.
 fn framed(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let mut bytes = b"HAULCKPT".to_vec();
-    bytes.extend_from_slice(&1u32.to_le_bytes());
-    bytes.extend_from_slice(&kind);
+    bytes.extend_from_slice(&2u32.to_le_bytes());
+    bytes.extend_from_slice(&kind.tag);
     bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     let digest = blake3::Hasher::new().update(&bytes).update(payload).finalize();
     bytes.extend_from_slice(digest.as_bytes());

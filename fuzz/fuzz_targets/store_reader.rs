@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use edits::edited;
 use haul::durable::{Disk, RealDisk, SimulatedDisk};
-use haul::migration::Subset;
+use haul::migration::{RunOptions, Subset};
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;
 use haul::space::migrate::migrate;
@@ -73,7 +73,7 @@ static STORE: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
     let end = migrate(Arc::new(RealDisk), &SpacePaths::new(&root), &options, &control).expect("a store");
-    let files = std::fs::read_dir(root.join(end.store)).expect("a store").map(|entry| entry.expect("an entry"));
+    let files = std::fs::read_dir(root.join(end.details.store)).expect("a store").map(|entry| entry.expect("an entry"));
     let mut files: Vec<_> = files
         .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).expect("a file")))
         .collect();
@@ -159,9 +159,9 @@ fn check_store(changed: usize, script: &[u8], verified: bool) {
         }
     }
     if verified {
-        let options = MigrateOptions { parallel_workers: std::num::NonZeroUsize::MIN, ..MigrateOptions::default() };
+        let run = RunOptions { parallel_workers: std::num::NonZeroUsize::MIN, ..RunOptions::default() };
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
-        let _ = verify_store(Arc::new(store), Depth::Full, Subset::ALL, None, &options.engine(), &control);
+        let _ = verify_store(Arc::new(store), Depth::Full, Subset::ALL, None, &run.engine(), &control);
     }
 }

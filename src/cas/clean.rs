@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::migrate::estimate::scratch_prefix;
-use super::migrate::placement_of;
 use super::migrate::publish::has_begun;
 use super::migrate::publish::swap::{MARK_NAME, marked_by};
 use super::migrate::publish::unpublish::is_under_way;
@@ -14,7 +13,7 @@ use super::options::Placement;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, HeldRun, LastRun, Stage, Worth, clean_up};
+use crate::migration::{CheckpointFile, CleanList, Error, LastRun, LockedRun, RemovalCost, Stage, clean_up};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,15 +51,15 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     let run = LastRun::<RunState>::load(disk, &checkpoint)?;
     let mut list = CleanList::new(disk);
     add_temporary(&mut list, paths)?;
-    list.add(paths.scratch(), CleanKind::Scratch, Worth::default())?;
-    list.add(paths.incoming(), CleanKind::Incoming, Worth::default())?;
-    list.add(paths.verification(), CleanKind::Verification, Worth::default())?;
+    list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
+    list.add(paths.incoming(), CleanKind::Incoming, RemovalCost::default())?;
+    list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
     match &run {
-        LastRun::Known(state) => add_of_run(&mut list, disk, paths, state, placement_of(&checkpoint, state)?)?,
+        LastRun::Known(state) => add_of_run(&mut list, disk, paths, state)?,
         // Where the run is not known, what is staged may be the store that was replaced.
         _ if marked_by(disk, paths.target())?.is_some() => {}
-        LastRun::None => add_all(&mut list, paths, Worth::default())?,
-        LastRun::Unreadable => add_all(&mut list, paths, Worth::UNKNOWN)?,
+        LastRun::None => add_all(&mut list, paths, RemovalCost::default())?,
+        LastRun::Unreadable => add_all(&mut list, paths, RemovalCost::UNKNOWN)?,
     }
     Ok(list.items())
 }
@@ -81,33 +80,32 @@ fn add_of_run(
     disk: &dyn Disk,
     paths: &TargetPaths,
     state: &RunState,
-    placement: Placement,
 ) -> Result<(), Error> {
     match state.stage {
-        Stage::Published if is_under_way(disk, paths, state, placement)? => Ok(()),
+        Stage::Published if is_under_way(disk, paths, state)? => Ok(()),
         Stage::Published => {
             // Of a rollback that died before it changed anything.
             if marked_by(disk, paths.target())?.as_deref() == Some(&*state.run_id) {
-                list.add(paths.target().join(MARK_NAME), CleanKind::Temporary, Worth::default())?;
+                list.add(paths.target().join(MARK_NAME), CleanKind::Temporary, RemovalCost::default())?;
             }
-            let log = if placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
-            list.add(paths.object_log(), log, Worth::default())?;
-            list.add(paths.index_before(), log, Worth::default())?;
-            list.add(paths.replaced(), CleanKind::Replaced, Worth::default())
+            let log = if state.rules.placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
+            list.add(paths.object_log(), log, RemovalCost::default())?;
+            list.add(paths.index_before(), log, RemovalCost::default())?;
+            list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default())
         }
-        Stage::RolledBack => add_all(list, paths, Worth::default()),
-        _ if has_begun(disk, paths, state, placement)? => Ok(()),
+        Stage::RolledBack => add_all(list, paths, RemovalCost::default()),
+        _ if has_begun(disk, paths, state)? => Ok(()),
         _ => {
-            let unfinished = Worth { loses_work: true, with_checkpoint: true };
+            let unfinished = RemovalCost { loses_work: true, with_checkpoint: true };
             list.add(paths.staging(), CleanKind::Staging, unfinished)?;
             list.add(paths.object_log(), CleanKind::Staging, unfinished)?;
-            list.add(paths.replaced(), CleanKind::Replaced, Worth::default())
+            list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default())
         }
     }
 }
 
 /// Everything that a run leaves, of one worth.
-fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, worth: Worth) -> Result<(), Error> {
+fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, worth: RemovalCost) -> Result<(), Error> {
     list.add(paths.staging(), CleanKind::Staging, worth)?;
     list.add(paths.object_log(), CleanKind::Moved, worth)?;
     list.add(paths.index_before(), CleanKind::Moved, worth)?;
@@ -121,7 +119,7 @@ pub fn clean(disk: Arc<dyn Disk>, paths: &TargetPaths, items: &[CleanItem]) -> R
     if items.is_empty() {
         return Ok(0);
     }
-    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let held = LockedRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let now = clean_plan(disk.clone(), paths)?;
     let state = held.readable_state::<RunState>(&*disk)?;
     let run_id = state.as_ref().map(|state| state.run_id.as_str());

@@ -21,7 +21,7 @@ use super::source::inventory::InventoryBuilder;
 use super::store::index::{IndexReader, LineContent};
 use crate::durable::{Disk, EntryKind, RealDisk};
 use crate::migration::units::count_text;
-use crate::migration::{Error, Finding, FirstFindings, OutcomeCounts, Severity, SortSpace};
+use crate::migration::{Error, Finding, FirstFindings, OutcomeCounts, Severity, SortDirectory};
 use crate::pipeline::{Control, Merged, SortedRuns};
 
 /// What a store is.
@@ -68,7 +68,7 @@ pub struct IndexHealth {
 pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<DoctorEnd, Error> {
     let source = SourceRoot::open(root)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     let memory_bytes = options.sort_memory_bytes() / 3;
     let builder = InventoryBuilder::over(sorts.runs("inventory", memory_bytes)?);
     let mut names = Names { names: sorts.runs("names", memory_bytes)?, findings: FirstFindings::default() };
@@ -81,14 +81,14 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
         ok: blockers.is_empty() && !pass.stopped,
         blockers,
         warnings,
-        generations: pass.state.generations.into(),
+        generations: pass.state.progress.generations.into(),
         layout: layout_counts(&pass.sums),
         index,
         leftovers: counts.skipped_temporary,
         found: counts,
         covered: format!(
             "{} of {} objects hashed, {} identified; names, sidecars as far as they are readable, index lines",
-            count_text(pass.state.objects),
+            count_text(pass.state.progress.objects),
             count_text(pass.sums.objects),
             count_text(identified)
         ),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::migrate::placement_of;
 use super::migrate::plan::planned_source;
 use super::migrate::publish::has_begun;
 use super::migrate::publish::unpublish::{TargetState, Unpublish};
@@ -18,7 +17,7 @@ use super::source::inventory::InventoryBuilder;
 use super::source::walk::walk;
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{Error, HeldRun, Stage, journal};
+use crate::migration::{Error, LockedRun, Stage, journal};
 use crate::pipeline::Control;
 
 /// The journal's name for a rollback.
@@ -47,8 +46,8 @@ pub struct RollbackEnd {
 ///
 /// # Errors
 /// [`Error::Usage`] if nothing was published, what stood there before is gone, or the target has changed;
-/// [`Error::Verification`] if the source is gone or is not what was migrated; [`Error::State`] if the checkpoint or the
-/// settings in it cannot be read.
+/// [`Error::Verification`] if the source is gone or is not what was migrated; [`Error::State`] if the checkpoint
+/// cannot be read.
 pub fn rollback(
     disk: Arc<dyn Disk>,
     paths: &TargetPaths,
@@ -56,18 +55,17 @@ pub fn rollback(
     force: bool,
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
-    let held = HeldRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
+    let held = LockedRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
-    let placement = placement_of(&held.checkpoint, &state)?;
-    let unpublish = Unpublish { disk: &*disk, paths, state: &state, placement, file_system: &*file_system };
+    let unpublish = Unpublish { disk: &*disk, paths, state: &state, file_system: &*file_system };
     Rollback { disk: &disk, held: &held, unpublish, options, force, control }.run()
 }
 
 /// A rollback, under the lock.
 struct Rollback<'a> {
     disk: &'a Arc<dyn Disk>,
-    held: &'a HeldRun,
+    held: &'a LockedRun,
     unpublish: Unpublish<'a>,
     options: &'a MigrateOptions,
     force: bool,
@@ -76,14 +74,15 @@ struct Rollback<'a> {
 
 impl Rollback<'_> {
     fn run(&self) -> Result<RollbackEnd, Error> {
-        let Unpublish { paths, state, placement, .. } = self.unpublish;
-        let nothing_read = SourceDigest { objects: 0, bytes: 0, chain: state.source_chain };
+        let Unpublish { paths, state, .. } = self.unpublish;
+        let placement = state.rules.placement;
+        let nothing_read = SourceDigest { objects: 0, bytes: 0, chain: state.progress.source_chain };
         if state.stage == Stage::RolledBack {
             self.settle(&nothing_read)?;
             return Ok(self.end(&nothing_read, true, false));
         }
         if state.stage != Stage::Published {
-            if !has_begun(&**self.disk, paths, state, placement)? {
+            if !has_begun(&**self.disk, paths, state)? {
                 return Err(nothing(paths));
             }
             // The exchange was made, and the run died before it could say so.
@@ -121,14 +120,16 @@ impl Rollback<'_> {
         let proof = self.read_source(&source, &scratch);
         remove_tree(&**self.disk, &scratch)?;
         let Some(proof) = proof? else { return Ok(None) };
-        if (proof.chain, proof.objects) == (state.source_chain, state.objects) {
+        if (proof.chain, proof.objects) == (state.progress.source_chain, state.progress.objects) {
             return Ok(Some(proof));
         }
         Err(not_what_was_migrated(
             &source,
             &match proof.objects {
-                objects if objects == state.objects => "the bytes or the names of its objects differ".to_owned(),
-                objects => format!("it had {} objects and has {objects}", state.objects),
+                objects if objects == state.progress.objects => {
+                    "the bytes or the names of its objects differ".to_owned()
+                }
+                objects => format!("it had {} objects and has {objects}", state.progress.objects),
             },
         ))
     }
@@ -142,7 +143,7 @@ impl Rollback<'_> {
         let sort_directory = scratch.join("inventory");
         create_directory_durable(&**self.disk, &sort_directory)?;
         let builder = InventoryBuilder::new(self.disk.clone(), sort_directory, self.options.sort_memory_bytes());
-        let workers = self.options.parallel_workers.get();
+        let workers = self.options.run.parallel_workers.get();
         let Some(walked) = walk(&root, builder, workers, self.control, |_| Ok(()))? else { return Ok(None) };
         match rehash_source(&root, walked, self.options, self.control) {
             Err(Error::SourceChanged { path, what }) => Err(not_what_was_migrated(&path, &what)),
@@ -152,13 +153,13 @@ impl Rollback<'_> {
 
     /// Brings journal and leftovers up to the checkpoint, which calls the run rolled back.
     fn settle(&self, proof: &SourceDigest) -> Result<(), Error> {
-        let Unpublish { paths, state, placement, .. } = self.unpublish;
+        let Unpublish { paths, state, .. } = self.unpublish;
         // The attempt that stored the checkpoint may have died before it was durable.
         self.disk.sync_directory(paths.run_directory().path())?;
         let entries = journal::last(&**self.disk, paths.run_directory().path(), ENTRIES_SEARCHED)?;
         if !entries.iter().any(|entry| entry.event == EVENT && entry.run_id == state.run_id) {
             let detail = json!({
-                "placement": placement,
+                "placement": state.rules.placement,
                 "source_objects": proof.objects,
                 "source_bytes": proof.bytes,
                 "forced": self.force,
@@ -170,7 +171,7 @@ impl Rollback<'_> {
 
     fn end(&self, proof: &SourceDigest, already_rolled_back: bool, stopped: bool) -> RollbackEnd {
         RollbackEnd {
-            placement: self.unpublish.placement,
+            placement: self.unpublish.state.rules.placement,
             already_rolled_back,
             source_objects: proof.objects,
             source_bytes: proof.bytes,
@@ -190,5 +191,6 @@ fn not_what_was_migrated(path: &Path, why: &str) -> Error {
     Error::Verification {
         what: format!("{} is not what was migrated: {why}; nothing was changed", path.display()),
         next: "find out who changed the source before choosing which store to use".into(),
+        source: None,
     }
 }

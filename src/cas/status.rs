@@ -2,23 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::map::{earlier_maps, reverse_path};
+use super::migrate::AlgorithmCounts;
 use super::migrate::plan::planned_source;
 use super::migrate::publish::is_live;
-use super::migrate::{AlgorithmCounts, placement_of};
-use super::options::Placement;
+use super::options::CasRules;
 use super::outcome::Counts;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::plan::escape_name;
-use crate::migration::{CheckpointFile, Error, JournalEntry, Stage, journal, serialize_path};
-
-const JOURNAL_ENTRIES_SHOWN: usize = 10;
+use crate::migration::{Error, RunStanding, Stage, serialize_path};
 
 /// Where a target stands.
 #[derive(Debug, Clone, Serialize)]
@@ -31,18 +28,11 @@ pub struct Status {
     pub is_as_sealed: Option<bool>,
     /// Why it cannot be told.
     pub target_problem: Option<String>,
-    /// The last run.
-    pub run: Option<RunStatus>,
-    /// Why the checkpoint of the last run, or the settings in it, cannot be read.
-    pub checkpoint_problem: Option<String>,
-    /// How long ago it was written.
-    pub checkpoint_age_ms: Option<u64>,
-    /// Who holds the lock.
-    pub lock_holder: Option<String>,
+    /// Where the last run stands.
+    #[serde(flatten)]
+    pub state: State,
     /// What lies beside the target.
     pub kept: Vec<Kept>,
-    /// The last changes of state, oldest first.
-    pub journal: Vec<JournalEntry>,
     /// What to do next.
     pub next: String,
 }
@@ -63,33 +53,22 @@ pub enum Holds {
     NoDirectory,
 }
 
-/// What the checkpoint says of the last run.
+/// Where the last run of an object store stands.
+pub type State = RunStanding<CasRules, Counts, RunDetails>;
+
+/// What only the checkpoint of an object store tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RunStatus {
-    /// Which run.
-    pub run_id: String,
-    /// How far it has come.
-    pub stage: Stage,
+pub struct RunDetails {
     /// The source, if the plan can be read.
     pub source: Option<String>,
-    /// What it does to what stands at the target; `None` if its settings are not understood.
-    pub placement: Option<Placement>,
-    /// Everything found so far: objects, and names that are none.
-    pub records: u64,
     /// Objects gone through.
     pub objects: u64,
-    /// Outcomes of everything found so far.
-    pub counts: Counts,
     /// Objects by the algorithm of their old keys.
     pub generations: AlgorithmCounts,
     /// Bytes of the source's blobs that were read.
     pub source_bytes: u64,
     /// Bytes of blobs that the target takes.
     pub stored_bytes: u64,
-    /// When what was written was made durable.
-    pub durability: String,
-    /// Its settings.
-    pub settings: String,
 }
 
 /// Something that lies beside the target.
@@ -118,40 +97,38 @@ pub fn status(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Status, Error>
             next: "give the path of a store, or the target of a migration".into(),
         });
     }
-    let checkpoint = CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND);
-    let (state, mut checkpoint_problem) = match checkpoint.load::<RunState>(disk) {
-        Ok(state) => (state, None),
+    let mut is_live_now = None;
+    let state = RunStanding::read(disk, &run_directory, CHECKPOINT_KIND, |state: &RunState| {
+        is_live_now = state.progress.index.map(|_| is_live(disk, paths, state));
+        details(disk, paths, state)
+    })?;
+    let (is_as_sealed, target_problem) = match is_live_now.transpose() {
+        Ok(is_live) => (is_live, None),
         Err(error) => (None, Some(error.to_string())),
-    };
-    let placement = state.as_ref().and_then(|state| match placement_of(&checkpoint, state) {
-        Ok(placement) => Some(placement),
-        Err(error) => {
-            checkpoint_problem = Some(error.to_string());
-            None
-        }
-    });
-    let (is_as_sealed, target_problem) = match state.as_ref().filter(|state| state.index.is_some()) {
-        None => (None, None),
-        Some(state) => match is_live(disk, paths, state) {
-            Ok(is_live) => (Some(is_live), None),
-            Err(error) => (None, Some(error.to_string())),
-        },
     };
     let mut status = Status {
         target: paths.target().display().to_string(),
         holds,
         is_as_sealed,
         target_problem,
-        run: state.map(|state| RunStatus::new(disk, paths, state, placement)),
-        checkpoint_problem,
-        checkpoint_age_ms: age_ms(&run_directory.checkpoint_path()),
-        lock_holder: run_directory.lock_holder(),
+        state,
         kept: kept(disk, paths)?,
-        journal: journal::last(disk, run_directory.path(), JOURNAL_ENTRIES_SHOWN)?,
         next: String::new(),
     };
     status.next = status.next_step();
     Ok(status)
+}
+
+fn details(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> RunDetails {
+    let progress = &state.progress;
+    let source = planned_source(disk, &paths.run_directory(), &state.plan_digest).ok();
+    RunDetails {
+        source: source.map(|source| escape_name(source.as_os_str())),
+        objects: progress.objects,
+        generations: progress.generations.into(),
+        source_bytes: progress.source_bytes,
+        stored_bytes: progress.stored_bytes,
+    }
 }
 
 fn holds(disk: &dyn Disk, target: &Path) -> Result<Holds, Error> {
@@ -162,11 +139,6 @@ fn holds(disk: &dyn Disk, target: &Path) -> Result<Holds, Error> {
         Some(EntryKind::Directory) if disk.list(target)?.is_empty() => Holds::EmptyDirectory,
         Some(EntryKind::Directory) => Holds::Directory,
     })
-}
-
-fn age_ms(path: &Path) -> Option<u64> {
-    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
-    u64::try_from(SystemTime::now().duration_since(modified).ok()?.as_millis()).ok()
 }
 
 /// What lies beside the target, stores unmeasured: they may have millions of files.
@@ -196,49 +168,23 @@ fn kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<Vec<Kept>, Error> {
     Ok(found)
 }
 
-impl RunStatus {
-    fn new(disk: &dyn Disk, paths: &TargetPaths, state: RunState, placement: Option<Placement>) -> Self {
-        let source = planned_source(disk, &paths.run_directory(), &state.plan_digest).ok();
-        Self {
-            stage: state.stage,
-            source: source.map(|source| escape_name(source.as_os_str())),
-            placement,
-            records: state.records,
-            objects: state.objects,
-            counts: state.counts,
-            generations: state.generations.into(),
-            source_bytes: state.source_bytes,
-            stored_bytes: state.stored_bytes,
-            run_id: state.run_id,
-            durability: state.durability,
-            settings: state.settings,
-        }
-    }
-}
-
 impl Status {
     fn next_step(&self) -> String {
-        if let Some(owner) = &self.lock_holder {
-            return format!("wait for the run of {owner}");
+        if let Some(next) = self.state.next_step() {
+            return next;
         }
-        if self.checkpoint_problem.is_some() {
-            return match self.run {
-                Some(_) => Error::NEXT_FOR_SETTINGS.into(),
-                None => "start over with `haul cas migrate --restart`; the source is untouched".into(),
-            };
-        }
-        let text = match (self.run.as_ref().map(|run| run.stage), self.holds, self.is_as_sealed) {
+        let text = match (self.state.run.as_ref().map(|run| run.stage), self.holds, self.is_as_sealed) {
             (None, Holds::Store, _) => "nothing: there is a store, and no migration to it",
             (None, ..) => "run `haul cas migrate`",
             (Some(Stage::Published), _, Some(true)) => {
-                "nothing: the store is published; `haul cas rollback` takes it back"
+                "nothing: the store is published; `haul cas rollback` goes back to what was there"
             }
             (Some(Stage::Published), Holds::Nothing, _) => {
                 "the store is gone from the target: `haul cas migrate --restart` makes it again"
             }
             (Some(Stage::Published), ..) => "nothing: the store is published, and was written to since",
             (Some(Stage::RolledBack), ..) => "run `haul cas migrate --restart` to migrate again",
-            (Some(_), ..) => "run the same `haul cas migrate` again to go on",
+            (Some(_), ..) => "run the same `haul cas migrate` again to continue",
         };
         text.into()
     }

@@ -21,7 +21,7 @@ use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::store::read_blob;
 use crate::durable::{Disk, RealDisk, read_source_whole};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortSpace};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory};
 use crate::pipeline::{Control, SortedRuns};
 
 /// Longest file that is read as a sidecar.
@@ -63,7 +63,7 @@ pub fn validate(
 ) -> Result<ValidateEnd, Error> {
     let root = SourceRoot::open(source)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     let memory_bytes = options.sort_memory_bytes() / 2;
     let builder = InventoryBuilder::over(sorts.runs("inventory", memory_bytes)?);
     let mut comparison = Comparison {
@@ -77,9 +77,9 @@ pub fn validate(
     let pass = identify_all(&root, builder, &mut comparison, options, control)?;
     let map_rows = if pass.stopped { 0 } else { comparison.find_surplus_rows()? };
     Ok(ValidateEnd {
-        objects: pass.state.objects,
+        objects: pass.state.progress.objects,
         source: pass.state.counts,
-        generations: pass.state.generations.into(),
+        generations: pass.state.progress.generations.into(),
         equal: comparison.equal,
         map_rows,
         errors: comparison.findings.count.fatal,

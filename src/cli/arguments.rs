@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
+use crate::migration::RunOptions;
+
 /// A budget in MiB that fits 64 bits in bytes.
 const MEMORY_BUDGET_MB_MAX: u64 = u64::MAX >> 20;
 
@@ -74,6 +76,17 @@ impl ResourceArgs {
     pub fn parallel_workers(&self) -> NonZeroUsize {
         let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.parallel_workers.unwrap_or_else(available)
+    }
+
+    /// Returns these settings with the chosen share of the machine.
+    pub fn applied_to(&self, run: RunOptions) -> RunOptions {
+        RunOptions {
+            memory_budget_bytes: self.memory_budget_bytes(),
+            backpressure_threshold: self.backpressure_threshold,
+            rate_limit: self.rate_limit,
+            parallel_workers: self.parallel_workers(),
+            ..run
+        }
     }
 }
 

@@ -128,7 +128,7 @@ fn render(text: &mut String, document: &Document) -> std::fmt::Result {
     let Document { space, generated, migration, verified, nodes_per_second, commands } = document;
     let rate = count_text(*nodes_per_second);
     writeln!(text, "{:<12} {} in {space}/wal", "generated", bytes_text(generated.bytes))?;
-    writeln!(text, "{:<12} {space}/{}", "migrated", migration.store)?;
+    writeln!(text, "{:<12} {space}/{}", "migrated", migration.details.store)?;
     for line in migration.counts.to_string().lines() {
         writeln!(text, "  {line}")?;
     }

@@ -63,7 +63,7 @@ impl EngineError {
             };
             step.into()
         });
-        Error::Database { what: format!("{place}: {self}"), next, temporary }
+        Error::Database { what: format!("{place}: {self}"), next, temporary, source: None }
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::document::header::HISTORY;
+use super::document::fields::HISTORY;
 use super::document::json::{Document, Kind, ReadOptions, push_compact};
 use super::migrate::crash_recovery::digest_of;
 use super::migrate::evaluate::MANIFEST_BYTES_MAX;
-use super::migrate::ledger::{Entry, Line, file_text, for_each_line};
+use super::migrate::ledger::{LedgerEntry, LedgerLine, file_text, for_each_line};
 use super::migrate::run_directory;
 use crate::durable::{Disk, read_file};
 use crate::migration::Error;
@@ -24,11 +24,11 @@ pub struct FileHistory {
     /// Its own records, as they stand in it; empty where it has none that can be read.
     pub records: Vec<Value>,
     /// The lines of the ledger that name it.
-    pub ledger: Vec<Line>,
+    pub ledger: Vec<LedgerLine>,
 }
 
 /// Gathers what is known of one file.
-pub fn history_of(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
+pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
     let name = file_text(file);
     let mut ledger = Vec::new();
     for_each_line(disk, run_directory(root).path(), |line| {
@@ -57,10 +57,12 @@ fn records(bytes: &[u8]) -> Vec<Value> {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-fn named_in(entry: &Entry) -> Option<&str> {
+fn named_in(entry: &LedgerEntry) -> Option<&str> {
     match entry {
-        Entry::Written(written) => Some(&written.file),
-        Entry::Withdrawn { file, .. } | Entry::Restored { file, .. } | Entry::Removed { file, .. } => Some(file),
-        Entry::Began { .. } | Entry::Ended { .. } | Entry::Verified => None,
+        LedgerEntry::Written(written) => Some(&written.file),
+        LedgerEntry::Withdrawn { file, .. }
+        | LedgerEntry::Restored { file, .. }
+        | LedgerEntry::Removed { file, .. } => Some(file),
+        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => None,
     }
 }

@@ -1,14 +1,16 @@
-//! Reading a manifest as if it were at another version (§12): writing nothing, or leaving the file so.
+//! Reading a manifest as if it were at another version (docs/source-sigilzero.md, "One manifest at a time"): writing
+//! nothing, or leaving the file so.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, judge};
+use super::document::verdict::{Migrated, Refusal, Verdict};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, evaluate};
 use super::migrate::migrate;
 use super::run_options::MigrateOptions;
-use super::{Migrated, Refusal, Transformer, Verdict};
+use super::transform::Transformer;
 use crate::durable::{Disk, DiskError, parent_of};
 use crate::migration::{Error, Finding, Severity};
 use crate::pipeline::Control;
@@ -17,7 +19,7 @@ use crate::pipeline::Control;
 ///
 /// Nothing is written. A file that cannot be taken there is [`Error::Corrupt`] with the code and the place.
 pub fn read_migrated(disk: &dyn Disk, path: &Path, transformer: &Transformer) -> Result<Vec<u8>, Error> {
-    let (bytes, verdict) = read_and_judge(disk, path, transformer)?;
+    let (bytes, verdict) = read_and_evaluate(disk, path, transformer)?;
     Ok(match verdict {
         Some(migrated) => migrated.bytes,
         None => bytes,
@@ -37,7 +39,7 @@ pub fn read_and_write_back(
     let path = root.join(options.manifest.as_deref().unwrap_or(Path::new("")));
     // What it would be is all that matters of this verdict, not when.
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
-    if let (bytes, None) = read_and_judge(&*disk, &path, &transformer)? {
+    if let (bytes, None) = read_and_evaluate(&*disk, &path, &transformer)? {
         return Ok(Some(bytes));
     }
     let end = migrate(disk.clone(), root, options, control)?;
@@ -47,14 +49,14 @@ pub fn read_and_write_back(
     if let Some(refused) = end.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
         return Err(not_written(&path, refused));
     }
-    match read_and_judge(&*disk, &path, &transformer)? {
+    match read_and_evaluate(&*disk, &path, &transformer)? {
         (bytes, None) => Ok(Some(bytes)),
         (_, Some(_)) => Err(corrupt(&path, &changed_refusal("something else wrote to it"))),
     }
 }
 
 /// The bytes of a file, and what they are to become if they are not at the target.
-fn read_and_judge(
+fn read_and_evaluate(
     disk: &dyn Disk,
     path: &Path,
     transformer: &Transformer,
@@ -66,7 +68,7 @@ fn read_and_judge(
         // Under the name that the caller knows.
         Error::Disk(DiskError::new(error.operation, path, error.source))
     })?;
-    match judge(&*root, transformer, name, &bytes, &state) {
+    match evaluate(&*root, transformer, name, &bytes, &state) {
         Verdict::Migrated(migrated) => Ok((bytes, Some(migrated))),
         Verdict::Current(_) => Ok((bytes, None)),
         Verdict::Skipped(skip) => Err(corrupt(path, &Refusal::new(skip.code, skip.text))),
@@ -88,5 +90,5 @@ fn not_written(path: &Path, finding: &Finding) -> Error {
 
 fn refused(path: &Path, offset: u64, what: String) -> Error {
     let next = "correct the document, or take the options that let it pass".into();
-    Error::Corrupt { path: path.to_owned(), offset, what, next }
+    Error::Corrupt { path: path.to_owned(), offset, what, next, source: None }
 }

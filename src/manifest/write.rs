@@ -1,18 +1,22 @@
-//! Validation of documents, alone and before they are written (§12).
+//! Validation of documents, alone and before they are written (docs/source-sigilzero.md, "One manifest at a time").
 
 use std::path::Path;
 
-use super::document::error_codes::Code;
+use super::document::error_codes::ErrorCode;
+use super::document::fields::HISTORY;
 use super::document::header;
-use super::document::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::document::json::{Document, Formatting, NodeId, Numbers, ReadOptions, Value, is_equal, push_formatted};
+use super::document::options::TransformOptions;
+use super::document::verdict::{Notice, Refusal};
+use super::document::version::Version;
 use super::migrate::backup::write_temporary;
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal};
 use super::migrate::run_directory;
 use super::read::corrupt;
 use super::steps::invariants::IDENTITY;
+use super::steps::registry::Registry;
 use super::steps::target_schema::TargetSchema;
 use super::tree::scan::ARTIFACTS;
-use super::{Notice, Refusal, Registry, TransformOptions, Version};
 use crate::durable::{Disk, DiskError, FileState, LockGuard, Ownership, parent_of, replace_file, temporary_name};
 use crate::migration::{Error, cannot_be_written};
 
@@ -28,9 +32,9 @@ pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notic
     Ok((version, schema.warnings(document.root(), version)))
 }
 
-/// Puts a document at `path`, atomically and durably, in the format of §6: what was validated, and keeps what must not
-/// change of the file that it replaces. That file's permissions and owner go over to the new one. The version, and the
-/// warnings.
+/// Puts a document at `path`, atomically and durably, in the format of docs/source-sigilzero.md, "Bytes on disk": what
+/// was validated, and keeps what must not change of the file that it replaces. That file's permissions and owner go
+/// over to the new one. The version, and the warnings.
 ///
 /// A document that is refused is [`Error::Corrupt`], as is a path that stands for a link, for a file with several names,
 /// or for one that changes meanwhile; what is there stays as it is. [`Error::Locked`] if a run is at work in the tree that
@@ -46,7 +50,7 @@ pub fn write_manifest(
     let _lock = lock_tree(disk, path)?;
     let document = parse(bytes).map_err(refuse)?;
     let mut out = Vec::new();
-    push_layout(&mut out, document.root(), Layout { numbers: Numbers::Lexemes, final_newline: true });
+    push_formatted(&mut out, document.root(), Formatting { numbers: Numbers::Lexemes, final_newline: true });
     if disk.kind(path)?.is_none() {
         replace_file(disk, path, &out)?;
         return Ok((version, notices));
@@ -75,10 +79,11 @@ fn lock_tree(disk: &dyn Disk, path: &Path) -> Result<Option<LockGuard>, Error> {
     Ok(None)
 }
 
-/// A file that is replaced loses its other names, which would keep the old content (§9).
+/// A file that is replaced loses its other names, which would keep the old content (docs/source-sigilzero.md, "Finding
+/// manifests").
 fn check_links(state: &FileState) -> Result<(), Refusal> {
     let text = || format!("the file has {} names, and the others would keep the old content", state.links);
-    if state.links > 1 { Err(Refusal::new(Code::Hardlink, text())) } else { Ok(()) }
+    if state.links > 1 { Err(Refusal::new(ErrorCode::Hardlink, text())) } else { Ok(()) }
 }
 
 /// Gives a new file with the owner and permissions of the old one its name, unless that stands for something else now.
@@ -104,12 +109,12 @@ fn parse(bytes: &[u8]) -> Result<Document<'_>, Refusal> {
 
 fn known_version(registry: &Registry, document: &Document<'_>) -> Result<Version, Refusal> {
     let options = TransformOptions::default();
-    header::check_shape(document.root(), &options)?;
+    header::check_is_manifest(document.root(), &options)?;
     let version = header::version(document, &options)?;
     if registry.versions().contains(&version) {
         return Ok(version);
     }
-    Err(Refusal::new(Code::VersionUnknown, format!("version {version} is none that steps know")))
+    Err(Refusal::new(ErrorCode::VersionUnknown, format!("version {version} is none that steps know")))
 }
 
 /// What must not change is what it was, and the history only grows. A file that is no JSON keeps nobody from replacing it.
@@ -123,12 +128,12 @@ fn check_replacement(old: &[u8], new: &Document<'_>) -> Result<(), Refusal> {
         }
     }
     let records = |document: &Document<'_>| -> Vec<NodeId> {
-        document.root().get(header::HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
+        document.root().get(HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
     };
     let (was, is) = (records(&old), records(new));
     let is_same = |(&was, &is): (&NodeId, &NodeId)| is_equal(old.value(was), new.value(is), Numbers::Values);
     if was.len() > is.len() || !was.iter().zip(&is).all(is_same) {
-        return Err(Refusal::new(Code::Drift, "migration_history lacks records that the file has".into()));
+        return Err(Refusal::new(ErrorCode::Drift, "migration_history lacks records that the file has".into()));
     }
     Ok(())
 }

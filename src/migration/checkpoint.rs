@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | magic `HAULCKPT` |
-//! | 8 | 4 | format version, little-endian: 1 |
+//! | 8 | 4 | format version, little-endian: 2 |
 //! | 12 | 8 | kind: which store's checkpoint it is, ASCII padded with zeros |
 //! | 20 | 8 | length of the payload in bytes, little-endian |
 //! | 28 | 32 | BLAKE3 of the 28 bytes above followed by the payload |
@@ -18,11 +18,17 @@ use std::path::{Path, PathBuf};
 /// What a type must derive to be held by a checkpoint.
 pub use bincode::{Decode, Encode};
 
-use super::Error;
+use super::error::{Cause, Error};
 use crate::durable::{Disk, read_file, temporary_name, write_synced_file};
 
-/// Which store's checkpoint a file is: ASCII, padded with zeros, as in `*b"space\0\0\0"`.
-pub type Kind = [u8; 8];
+/// Which store's checkpoint a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// In the file: ASCII, padded with zeros, as in `*b"space\0\0\0"`.
+    pub tag: [u8; 8],
+    /// How to start over, for the message that refuses a checkpoint: only the store knows what that leaves untouched.
+    pub restart: &'static str,
+}
 
 /// Name of the current checkpoint in the run directory.
 pub const FILE_NAME: &str = "checkpoint.bin";
@@ -32,13 +38,12 @@ pub const PREVIOUS_FILE_NAME: &str = "checkpoint.prev";
 pub const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
 const MAGIC: &[u8; 8] = b"HAULCKPT";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const FIELDS_BYTES: usize = 28;
 const HEADER_BYTES: usize = FIELDS_BYTES + 32;
 /// What decoding may claim in memory. More than a payload's length, because values may be wider than their encoding.
 const DECODED_BYTES_MAX: usize = 4 * PAYLOAD_BYTES_MAX as usize;
 // True of every store: what a restart does to what was migrated differs, and the `status` of each store tells.
-const RESTART: &str = "start over with --restart, or restore the file from a copy";
 
 fn payload_config() -> impl bincode::config::Config {
     bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<DECODED_BYTES_MAX>()
@@ -47,8 +52,13 @@ fn payload_config() -> impl bincode::config::Config {
 /// The bytes of a checkpoint file that holds `value`. `path` is for the error alone.
 pub fn encode<T: Encode>(kind: Kind, path: &Path, value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![0; HEADER_BYTES];
-    let refused =
-        |what| Error::State { path: path.to_path_buf(), what, next: "report this as a defect".into(), damaged: false };
+    let refused = |what| Error::State {
+        path: path.to_path_buf(),
+        what,
+        next: "report this as a defect".into(),
+        damaged: false,
+        source: None,
+    };
     bincode::encode_into_std_write(value, &mut bytes, payload_config())
         .map_err(|e| refused(format!("the checkpoint cannot be encoded: {e}")))?;
     let payload_bytes = (bytes.len() - HEADER_BYTES) as u64;
@@ -57,7 +67,7 @@ pub fn encode<T: Encode>(kind: Kind, path: &Path, value: &T) -> Result<Vec<u8>, 
     }
     bytes[0..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-    bytes[12..20].copy_from_slice(&kind);
+    bytes[12..20].copy_from_slice(&kind.tag);
     bytes[20..28].copy_from_slice(&payload_bytes.to_le_bytes());
     let digest = digest(&bytes);
     bytes[FIELDS_BYTES..HEADER_BYTES].copy_from_slice(&digest);
@@ -67,13 +77,11 @@ pub fn encode<T: Encode>(kind: Kind, path: &Path, value: &T) -> Result<Vec<u8>, 
 /// The value in a checkpoint file's `bytes`. Whatever is not exactly what [`encode`] writes for this `kind` is refused
 /// with its reason; `path` is for the error alone.
 pub fn decode<T: Decode<()>>(kind: Kind, path: &Path, bytes: &[u8]) -> Result<T, Error> {
-    let damaged = |what: String| Error::State { path: path.to_path_buf(), what, next: RESTART.into(), damaged: true };
-    let foreign = |what: String, next: &str| Error::State {
-        path: path.to_path_buf(),
-        what,
-        next: next.to_string(),
-        damaged: false,
+    let refused = |what: String, next: String, damaged| {
+        let path = path.to_path_buf();
+        Error::State { path, what, next, damaged, source: None }
     };
+    let damaged = |what: String| refused(what, format!("{}, or restore the file from a copy", kind.restart), true);
     let magic_bytes = bytes.len().min(MAGIC.len());
     if bytes[..magic_bytes] != MAGIC[..magic_bytes] {
         return Err(damaged("not a checkpoint: it does not start with HAULCKPT".into()));
@@ -82,9 +90,14 @@ pub fn decode<T: Decode<()>>(kind: Kind, path: &Path, bytes: &[u8]) -> Result<T,
         match u32::from_le_bytes(array(bytes, 8)) {
             FORMAT_VERSION => {}
             0 => return Err(damaged("checkpoint damaged: format version 0 does not exist".into())),
-            newer => {
-                let what = format!("checkpoint of format version {newer}, this haul reads up to {FORMAT_VERSION}");
-                return Err(foreign(what, "use the newer haul that wrote it"));
+            version => {
+                let what = format!("checkpoint of format version {version}, this haul reads version {FORMAT_VERSION}");
+                let next = match version {
+                    // What decides a run was text then, which this version does not guess at.
+                    ..FORMAT_VERSION => format!("finish it with the version that began it, or {}", kind.restart),
+                    _ => "use the newer haul that wrote it".to_owned(),
+                };
+                return Err(refused(what, next, false));
             }
         }
     }
@@ -103,20 +116,31 @@ pub fn decode<T: Decode<()>>(kind: Kind, path: &Path, bytes: &[u8]) -> Result<T,
     if digest(bytes) != bytes[FIELDS_BYTES..HEADER_BYTES] {
         return Err(damaged("checkpoint damaged: its digest does not match".into()));
     }
-    if bytes[12..20] != kind {
-        let what = format!("checkpoint of another kind: {}, expected {}", name(&bytes[12..20]), name(&kind));
-        return Err(foreign(what, "use the command that wrote it, or start over with --restart"));
+    if bytes[12..20] != kind.tag {
+        let what = format!("checkpoint of another kind: {}, expected {}", name(&bytes[12..20]), name(&kind.tag));
+        return Err(refused(what, format!("use the command that wrote it, or {}", kind.restart), false));
     }
     if payload_bytes > PAYLOAD_BYTES_MAX {
         return Err(damaged(format!("checkpoint of {payload_bytes} bytes is over the limit of {PAYLOAD_BYTES_MAX}")));
     }
+    decode_payload(kind, path, payload)
+}
+
+/// Decodes a payload whose digest is right: what does not decode is not damage, but the words of another version.
+fn decode_payload<T: Decode<()>>(kind: Kind, path: &Path, payload: &[u8]) -> Result<T, Error> {
+    let refused = |why: String, source| Error::State {
+        path: path.to_path_buf(),
+        what: format!("haul {} cannot decode this checkpoint: {why}", env!("CARGO_PKG_VERSION")),
+        next: format!("use the version of haul that began the run, or {}", kind.restart),
+        damaged: true,
+        source,
+    };
     let (value, consumed_bytes) = bincode::decode_from_slice(payload, payload_config())
-        .map_err(|e| damaged(format!("checkpoint payload does not decode: {e}")))?;
-    if consumed_bytes != payload.len() {
-        let trailing_bytes = payload.len() - consumed_bytes;
-        return Err(damaged(format!("checkpoint payload does not decode: {trailing_bytes} trailing bytes in it")));
+        .map_err(|error| refused(error.to_string(), Some(Box::new(error) as Cause)))?;
+    match payload.len() - consumed_bytes {
+        0 => Ok(value),
+        trailing_bytes => Err(refused(format!("{trailing_bytes} trailing bytes in the payload"), None)),
     }
-    Ok(value)
 }
 
 /// The digest over everything but itself. `bytes` holds at least a header.
@@ -172,7 +196,8 @@ impl CheckpointFile {
                 Ok(bytes) => decode(self.kind, &path, &bytes).map(Some),
                 Err(e) if e.kind() == ErrorKind::InvalidData => {
                     let what = format!("checkpoint over the limit: {}", e.source);
-                    Err(Error::State { path, what, next: RESTART.into(), damaged: true })
+                    let next = self.kind.restart.to_owned();
+                    Err(Error::State { path, what, next, damaged: true, source: Some(Box::new(e)) })
                 }
                 Err(e) => Err(e.into()),
             };
@@ -223,7 +248,7 @@ mod tests {
     use crate::durable::{InjectedFault, SimulatedDisk};
     use crate::migration::test_disk::{bytes_of, crash_faults, disk};
 
-    const KIND: Kind = *b"probe\0\0\0";
+    const KIND: Kind = Kind { tag: *b"probe\0\0\0", restart: "probe again" };
 
     #[derive(Debug, Clone, PartialEq, Encode, Decode)]
     struct Probe {
@@ -261,7 +286,7 @@ mod tests {
     #[test]
     fn bytes_are_frozen() {
         let hex: String = encoded(7).iter().map(|b| format!("{b:02x}")).collect();
-        insta::assert_snapshot!(hex, @"4841554c434b50540100000070726f6265000000280000000000000066726d2225ac437c2486dc466fc67007238d4d4ca26c54978f97001a95caccdc07000000000000000200000000000000010000000000000061020000000000000062630101020304");
+        insta::assert_snapshot!(hex, @"4841554c434b50540200000070726f6265000000280000000000000066726d2225ac437c2486dc466fc67007238d4d4ca26c54978f97001a95caccdc07000000000000000200000000000000010000000000000061020000000000000062630101020304");
     }
 
     #[test]
@@ -295,11 +320,14 @@ mod tests {
         let bytes = encoded(7);
         assert_eq!(refusal(b"SQLite format 3\0"), ("not a checkpoint: it does not start with HAULCKPT".into(), true));
 
-        let mut newer = bytes.clone();
-        newer[8] = 2;
-        assert_eq!(refusal(&newer), ("checkpoint of format version 2, this haul reads up to 1".into(), false));
-        newer[8] = 0;
-        assert_eq!(refusal(&newer), ("checkpoint damaged: format version 0 does not exist".into(), true));
+        let mut other = bytes.clone();
+        for version in [1, 3] {
+            other[8] = version;
+            let what = format!("checkpoint of format version {version}, this haul reads version 2");
+            assert_eq!(refusal(&other), (what, false));
+        }
+        other[8] = 0;
+        assert_eq!(refusal(&other), ("checkpoint damaged: format version 0 does not exist".into(), true));
 
         let mut longer = bytes.clone();
         longer.push(0);
@@ -309,7 +337,7 @@ mod tests {
         flipped[HEADER_BYTES] ^= 1;
         assert_eq!(refusal(&flipped), ("checkpoint damaged: its digest does not match".into(), true));
 
-        let other = encode(*b"cas\0\0\0\0\0", path(), &probe(7)).unwrap();
+        let other = encode(Kind { tag: *b"cas\0\0\0\0\0", ..KIND }, path(), &probe(7)).unwrap();
         assert_eq!(refusal(&other), ("checkpoint of another kind: cas, expected probe".into(), false));
 
         let mut surplus = bytes.clone();
@@ -317,7 +345,7 @@ mod tests {
         let payload_bytes = (surplus.len() - HEADER_BYTES) as u64;
         surplus[20..28].copy_from_slice(&payload_bytes.to_le_bytes());
         let (what, damaged) = refusal(&rehashed(surplus));
-        assert_eq!((what.as_str(), damaged), ("checkpoint payload does not decode: 1 trailing bytes in it", true));
+        assert!(what.ends_with("cannot decode this checkpoint: 1 trailing bytes in the payload") && damaged, "{what}");
     }
 
     #[test]
@@ -325,7 +353,7 @@ mod tests {
         let mut bytes = encoded(7);
         bytes[HEADER_BYTES + 8..HEADER_BYTES + 16].copy_from_slice(&u64::MAX.to_le_bytes());
         let (what, damaged) = refusal(&rehashed(bytes));
-        assert!(what.contains("does not decode") && damaged, "{what}");
+        assert!(what.contains("cannot decode") && damaged, "{what}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bincode::Decode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{CheckpointFile, Error, HeldRun, serialize_path};
+use super::{CheckpointFile, Error, LockedRun, serialize_path};
 use crate::durable::{Disk, EntryKind, directory_bytes, remove_tree};
 
 /// Something that can be removed. `K` says what it is, in the words of its room.
@@ -51,14 +51,14 @@ impl<T: Decode<()>> LastRun<T> {
 
 /// Of what lies there: whether work is lost with it, and whether the checkpoint describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Worth {
+pub struct RemovalCost {
     /// See [`CleanItem::loses_work`].
     pub loses_work: bool,
     /// See [`CleanItem::with_checkpoint`].
     pub with_checkpoint: bool,
 }
 
-impl Worth {
+impl RemovalCost {
     /// What only an unreadable checkpoint could tell the worth of.
     pub const UNKNOWN: Self = Self { loses_work: true, with_checkpoint: false };
 }
@@ -76,10 +76,10 @@ impl<'a, K> CleanList<'a, K> {
     }
 
     /// Adds what lies at `path`, if anything does.
-    pub fn add(&mut self, path: PathBuf, kind: K, worth: Worth) -> Result<(), Error> {
+    pub fn add(&mut self, path: PathBuf, kind: K, worth: RemovalCost) -> Result<(), Error> {
         if self.disk.kind(&path)?.is_some() {
             let bytes = directory_bytes(self.disk, &path)?;
-            let Worth { loses_work, with_checkpoint } = worth;
+            let RemovalCost { loses_work, with_checkpoint } = worth;
             self.items.push(CleanItem { path, kind, bytes, loses_work, with_checkpoint });
         }
         Ok(())
@@ -105,7 +105,7 @@ impl<'a, K> CleanList<'a, K> {
         };
         for entry in self.disk.list(directory)? {
             if entry.kind == entry_kind && is_temporary(&entry.name) {
-                self.add(directory.join(entry.name), kind, Worth::default())?;
+                self.add(directory.join(entry.name), kind, RemovalCost::default())?;
             }
         }
         Ok(())
@@ -122,7 +122,7 @@ impl<'a, K> CleanList<'a, K> {
 /// anything is removed. `run_id` is for the journal, `command` for whoever is to look again.
 pub fn clean_up<K: Copy + PartialEq>(
     disk: &dyn Disk,
-    held: &HeldRun,
+    held: &LockedRun,
     (items, now): (&[CleanItem<K>], &[CleanItem<K>]),
     run_id: Option<&str>,
     command: &str,

@@ -25,7 +25,28 @@ pub mod exit {
     pub const FENCED: u8 = 76;
 }
 
-/// Why a migration ended without reaching its goal. The source is untouched in every case.
+/// An error that another one was found by.
+pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The call does not fit what it is about: change the arguments or the options.
+    Usage,
+    /// Data are damaged, changed, or refused by the rules: look at them before you go on.
+    Data,
+    /// A name already stands for something else, which is kept.
+    Conflict,
+    /// Stopped, in use, out of space or out of reach: the same call may succeed later.
+    Retry,
+    /// The system or another program failed.
+    System,
+    /// haul contradicts itself: report it.
+    Internal,
+}
+
+/// Why a migration ended without reaching its goal. No forward migration touches its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -51,6 +72,8 @@ pub enum Error {
         what: String,
         /// What to do.
         next: String,
+        /// What it was found by, if that is an error of its own.
+        source: Option<Cause>,
     },
     /// The source holds records that the policies do not let pass; each is in the report.
     #[error("{count} findings under policy fail; nothing was published (each is listed in {})", report.display())]
@@ -77,6 +100,8 @@ pub enum Error {
         what: String,
         /// What to do.
         next: String,
+        /// What it was found by, if that is an error of its own.
+        source: Option<Cause>,
     },
     /// A name already stands for something else, which is kept.
     #[error("{}: {what}", path.display())]
@@ -99,6 +124,8 @@ pub enum Error {
         next: String,
         /// True if the file is damaged, false if it belongs to another plan or version.
         damaged: bool,
+        /// What it was found by, if that is an error of its own.
+        source: Option<Cause>,
     },
     /// Another run holds the lock.
     #[error("another run is active: {owner}")]
@@ -144,6 +171,8 @@ pub enum Error {
         next: String,
         /// True if asking again may do: the database is in use, or out of reach.
         temporary: bool,
+        /// What it was found by, if that is an error of its own.
+        source: Option<Cause>,
     },
     /// Numbers that must agree do not: a defect in haul or a source that changed unseen.
     #[error("counts do not add up: {what}")]
@@ -180,35 +209,43 @@ impl Error {
             next: Self::NEXT_FOR_SETTINGS.into(),
             // The words of another version cannot be told from damage.
             damaged: true,
+            source: None,
         }
     }
 
-    /// The exit code of a run that ends so.
-    pub fn exit_code(&self) -> u8 {
-        use std::io::ErrorKind;
+    /// Returns what a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        use std::io::ErrorKind as IoKind;
         match self {
-            Self::Disk(e) => match e.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::Interrupted => exit::TEMPORARY,
-                _ => exit::FAILED,
+            Self::Disk(error) => match error.kind() {
+                IoKind::StorageFull | IoKind::QuotaExceeded | IoKind::Interrupted => ErrorKind::Retry,
+                _ => ErrorKind::System,
             },
-            Self::Usage { .. } => exit::USAGE,
-            Self::Corrupt { .. } | Self::Findings { .. } | Self::SourceChanged { .. } | Self::Verification { .. } => {
-                exit::BAD_DATA
-            }
-            Self::Conflict { .. } => exit::CONFLICT,
-            Self::State { damaged, .. } => {
-                if *damaged {
-                    exit::BAD_DATA
-                } else {
-                    exit::USAGE
-                }
-            }
+            Self::Usage { .. } | Self::State { damaged: false, .. } => ErrorKind::Usage,
+            Self::Corrupt { .. }
+            | Self::Findings { .. }
+            | Self::SourceChanged { .. }
+            | Self::Verification { .. }
+            | Self::State { damaged: true, .. } => ErrorKind::Data,
+            Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Locked { .. }
             | Self::NoSpace { .. }
             | Self::Stopped { .. }
             | Self::Program { temporary: true, .. }
-            | Self::Database { temporary: true, .. } => exit::TEMPORARY,
-            Self::Program { .. } | Self::Database { .. } | Self::Accounting { .. } => exit::FAILED,
+            | Self::Database { temporary: true, .. } => ErrorKind::Retry,
+            Self::Program { .. } | Self::Database { .. } => ErrorKind::System,
+            Self::Accounting { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// Returns the exit code of a command that ends so.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind() {
+            ErrorKind::Usage => exit::USAGE,
+            ErrorKind::Data => exit::BAD_DATA,
+            ErrorKind::Conflict => exit::CONFLICT,
+            ErrorKind::Retry => exit::TEMPORARY,
+            ErrorKind::System | ErrorKind::Internal => exit::FAILED,
         }
     }
 

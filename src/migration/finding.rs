@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::error::{Cause, Error};
 use crate::durable::{Disk, DiskFile, parent_of};
 
 /// The longest text kept in a field of a finding, in bytes; the rest is cut off and marked with `…`.
@@ -176,8 +176,10 @@ impl Findings {
             offset_bytes += chunk_bytes;
             let whole_bytes = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
             for line in pending[..whole_bytes].split_inclusive(|&byte| byte == b'\n') {
-                let finding = serde_json::from_slice(line)
-                    .map_err(|e| damaged(&self.path, format!("findings after offset {line_offset_bytes}: {e}")))?;
+                let finding = serde_json::from_slice(line).map_err(|error| {
+                    let what = format!("findings after offset {line_offset_bytes}: {error}");
+                    damaged_by(&self.path, what, Some(Box::new(error)))
+                })?;
                 visit(finding)?;
             }
             pending.drain(..whole_bytes);
@@ -205,7 +207,11 @@ fn check_len(file: &dyn DiskFile, path: &Path, len_bytes: u64) -> Result<(), Err
 }
 
 fn damaged(path: &Path, what: String) -> Error {
-    Error::State { path: path.to_path_buf(), what, next: RESTART.into(), damaged: true }
+    damaged_by(path, what, None)
+}
+
+fn damaged_by(path: &Path, what: String, source: Option<Cause>) -> Error {
+    Error::State { path: path.to_path_buf(), what, next: RESTART.into(), damaged: true, source }
 }
 
 #[cfg(test)]

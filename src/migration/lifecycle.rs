@@ -1,79 +1,151 @@
-//! One life for every migration: the stages it goes through, and the driver that takes it from one to the next.
+//! What a store supplies to be taken through the life of a migration.
 
 use serde::Serialize;
-use serde_json::json;
 
-use super::{Error, Journal, JournalEntry};
-
-/// How far a migration has come. The order is the order of its life; rolling back ends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, bincode::Encode, bincode::Decode, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// Records are being moved.
-    Running,
-    /// All records are staged; indexes and digests are to be made.
-    Moved,
-    /// The target is complete, under its own name, not published.
-    Sealed,
-    /// The target was read again and found right.
-    Verified,
-    /// The target is live.
-    Published,
-    /// The source is live again; the target is still there.
-    RolledBack,
-}
-
-impl std::fmt::Display for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Running => "running",
-            Self::Moved => "moved",
-            Self::Sealed => "sealed",
-            Self::Verified => "verified",
-            Self::Published => "published",
-            Self::RolledBack => "rolled-back",
-        })
-    }
-}
+use super::checkpoint::{Decode, Encode, Kind};
+use super::context::Context;
+use super::run_state::{Durability, Rules, RunState};
+use super::stage::Stage;
+use super::{Error, OutcomeCounts, SourceBytes};
+use crate::pipeline::{Ended, Expected};
 
 /// How a step ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The next stage is reached, durably.
-    Done,
+    /// This stage is reached. It is durable as soon as the checkpoint names it.
+    Reached(Stage),
     /// A stop was requested; what is done so far is kept.
     Stopped,
 }
 
-/// A migration that a store's room carries out.
-pub trait Job {
-    /// The stage that is reached, durably.
-    fn stage(&self) -> Stage;
-    /// Carries out the step to the next stage. When it returns [`Step::Done`], [`Job::stage`] is later than before and
-    /// durable. Run again after a crash at any point, it completes.
-    fn step(&mut self) -> Result<Step, Error>;
+/// What the run in the checkpoint means for a call that could continue it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The run is continued. If it has reached its goal, there is nothing to do.
+    Continues,
+    /// The run is over: a new one begins.
+    Over,
+    /// A stop was requested before this was known.
+    Stopped,
 }
 
-/// Takes a job to a stage, or until a stop. Every stage reached is in the journal, and so is every failure.
-pub fn advance(job: &mut dyn Job, goal: Stage, journal: &Journal, run_id: &str) -> Result<Step, Error> {
-    while job.stage() < goal {
-        let from = job.stage();
-        let note = |event: &str, detail| journal.append(&JournalEntry::now(run_id, event, detail));
-        match job.step() {
-            Ok(Step::Done) => {
-                assert!(job.stage() > from, "a step that is done has reached a later stage");
-                note("stage-reached", json!({ "stage": job.stage() }))?;
-            }
-            Ok(Step::Stopped) => {
-                note("stopped", json!({ "stage": from }))?;
-                return Ok(Step::Stopped);
-            }
-            Err(error) => {
-                // The failure itself matters more than a journal that cannot take it, as on a full disk.
-                let _ = note("failed", json!({ "stage": from, "error": error.to_string() }));
-                return Err(error);
-            }
-        }
+/// A moment at which a run makes checks, before it changes anything.
+pub enum Check<'a, S> {
+    /// Before the lock is taken: the lock needs a directory, which must not be created in a wrong place.
+    Places,
+    /// Before a run begins.
+    Target,
+    /// Before an earlier run of the same plan is continued.
+    Continued(&'a S),
+}
+
+/// What a plan of any store must tell.
+pub trait RunPlan: Serialize {
+    /// Returns the digest of everything that decides the result.
+    fn digest(&self) -> [u8; 32];
+    /// Returns the bytes that must be free; `None` if that is not known before the records are read.
+    fn space_needed_bytes(&self) -> Option<u64>;
+}
+
+/// What only a store can tell of a run, for its report.
+pub struct Summary {
+    /// Where the records came from.
+    pub source: String,
+    /// Where they went.
+    pub target: String,
+    /// Bytes of the source by what they are.
+    pub source_bytes: SourceBytes,
+    /// Length of everything written.
+    pub target_bytes: u64,
+    /// What only this kind of store reports: a JSON object.
+    pub details: serde_json::Value,
+}
+
+/// The state of a run of this migration.
+pub type StateOf<M> = RunState<<M as Migration>::Rules, <M as Migration>::Progress, <M as Migration>::Counts>;
+
+/// A migration that a store's room carries out. [`run`](super::session::run) takes it through its life.
+///
+/// The methods are called in the order in which they stand here. Each may be called again after a crash anywhere in it
+/// or after it, and then completes.
+pub trait Migration: Sized {
+    /// The command's name for this kind of store.
+    const NOUN: &'static str;
+    /// Tag of the checkpoint, and what starting over means for this store.
+    const KIND: Kind;
+    /// What differs if the plan of a run is another one, for the message that refuses it.
+    const PLAN_PARTS: &'static str;
+    /// What decides the result.
+    type Rules: Rules;
+    /// What only this kind of store keeps in the checkpoint.
+    type Progress: Clone + Default + Encode + Decode<()>;
+    /// Records by outcome.
+    type Counts: OutcomeCounts + Copy + Default + Encode + Decode<()>;
+    /// What a run would read and need.
+    type Plan: RunPlan;
+
+    /// Returns what decides the result of a run that begins.
+    fn rules(&self) -> Self::Rules;
+
+    /// Returns when this attempt is asked to make durable what it writes.
+    fn durability(&self) -> Durability {
+        Durability::Group
     }
-    Ok(Step::Done)
+
+    /// Makes the checks of this moment. A run and its dry run make all of them here, so that the dry run refuses what
+    /// the run refuses. [`Ended::Stopped`]: a stop was requested.
+    fn preflight(&self, _cx: &Context<'_>, _check: Check<'_, StateOf<Self>>) -> Result<Ended, Error> {
+        Ok(Ended::Complete)
+    }
+
+    /// Tells whether the run in the checkpoint is continued.
+    fn standing(&mut self, _cx: &Context<'_>, _state: &StateOf<Self>) -> Result<Standing, Error> {
+        Ok(Standing::Continues)
+    }
+
+    /// Brings what the last run was publishing to an end, before a restart checks the target and discards that run.
+    fn end_publication(&mut self, _cx: &Context<'_>, _last: Option<&StateOf<Self>>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Discards the last run, readable or not. What it has published stays.
+    ///
+    /// The checkpoint goes before what it describes: after a crash within, none describes what is half removed.
+    fn discard(&mut self, cx: &Context<'_>) -> Result<(), Error>;
+
+    /// Discards the last run because the operator asks for it.
+    fn restart(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        self.discard(cx)
+    }
+
+    /// Removes what a run that has no checkpoint has left.
+    fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error>;
+
+    /// Makes the plan. Only looks where there is no lock. `None`: a stop was requested.
+    fn plan(&mut self, cx: &Context<'_>, begins: bool) -> Result<Option<Self::Plan>, Error>;
+
+    /// Fills in the state of a run that begins. It is durable afterwards.
+    fn begin(&mut self, cx: &Context<'_>, state: &mut StateOf<Self>, last: Option<&StateOf<Self>>)
+    -> Result<(), Error>;
+
+    /// Brings the state of a run that is continued up to what is on the disk.
+    fn settle(&mut self, _cx: &Context<'_>, _state: &mut StateOf<Self>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Returns what the next step will go through.
+    fn expected(&self, _state: &StateOf<Self>) -> Expected {
+        Expected::UNKNOWN
+    }
+
+    /// Carries out the step to the next stage. `state` changes only with what has become durable.
+    fn step(&mut self, cx: &Context<'_>, state: &mut StateOf<Self>) -> Result<Step, Error>;
+
+    /// Returns what only this store can tell of the run.
+    fn summary(&self, cx: &Context<'_>, state: &StateOf<Self>) -> Result<Summary, Error>;
+
+    /// Removes what no attempt leaves behind, whether it succeeded or not.
+    fn sweep(&mut self, _cx: &Context<'_>) -> Result<(), Error> {
+        Ok(())
+    }
 }

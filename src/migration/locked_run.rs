@@ -13,7 +13,7 @@ use crate::durable::{Disk, LockGuard};
 const NO_RUN: &str = "-";
 
 /// A run directory whose lock is held until this drops.
-pub struct HeldRun {
+pub struct LockedRun {
     _lock: LockGuard,
     /// The checkpoint.
     pub checkpoint: Arc<CheckpointFile>,
@@ -21,7 +21,7 @@ pub struct HeldRun {
     pub journal: Journal,
 }
 
-impl HeldRun {
+impl LockedRun {
     /// Takes the lock; the directory is created if it is absent.
     pub fn create(disk: &Arc<dyn Disk>, run_directory: &RunDirectory, kind: Kind) -> Result<Self, Error> {
         run_directory.create(&**disk)?;

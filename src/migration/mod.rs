@@ -1,7 +1,8 @@
-//! What all migrations share: state of a run, checkpoint, lock, journal, publishing, report, outcomes.
+//! What all migrations share: one life cycle, the state of a run, its lock, journal, report and outcomes.
 
 pub mod checkpoint;
 mod cleanup;
+mod context;
 mod error;
 pub mod finding;
 mod first_findings;
@@ -12,30 +13,43 @@ pub mod outcome;
 mod path_text;
 pub mod plan;
 pub mod pointer;
+mod preflight;
 mod redact;
 pub mod report;
 mod resume_point;
 mod run_dir;
+mod run_options;
+mod run_state;
+mod run_status;
+pub mod session;
 mod sort_directory;
+mod stage;
 mod subset;
 #[cfg(test)]
 mod test_disk;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
-pub use cleanup::{CleanItem, CleanList, LastRun, Worth, clean_up};
-pub use error::{Error, exit};
+pub use cleanup::{CleanItem, CleanList, LastRun, RemovalCost, clean_up};
+pub use context::Context;
+pub use error::{Cause, Error, ErrorKind, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use first_findings::{FINDINGS_KEPT_MAX, FirstFindings};
 pub use journal::{Journal, JournalContents, JournalEntry, now_text};
-pub use lifecycle::{Job, Stage, Step, advance};
-pub use locked_run::{HeldRun, cannot_be_written};
+pub use lifecycle::{Check, Migration, RunPlan, Standing, Step, Summary};
+pub use locked_run::{LockedRun, cannot_be_written};
 pub use outcome::OutcomeCounts;
 pub use path_text::serialize_path;
 pub use plan::{PlannedFile, free_space_check, nearest_directory, plan_digest};
+pub use preflight::rehearse;
 pub use redact::redacted;
 pub use report::{FindingsCount, Report, SourceBytes, render_text, report_says, write_report};
-pub use resume_point::Place;
+pub use resume_point::ResumePoint;
 pub use run_dir::{RunDirectory, owner_text};
-pub use sort_directory::SortSpace;
+pub use run_options::{RunOptions, Start};
+pub use run_state::{Durability, Rules, RunState};
+pub use run_status::{RunStanding, RunStatus};
+pub use session::{Finished, MigrationEnd, Session};
+pub use sort_directory::SortDirectory;
+pub use stage::Stage;
 pub use subset::Subset;

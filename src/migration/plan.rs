@@ -94,7 +94,7 @@ pub fn plan_digest(kind: Kind, format_version: u32, files: &[PlannedFile], polic
     let text = |hasher: &mut blake3::Hasher, text: &str| {
         hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
     };
-    hasher.update(&kind).update(&format_version.to_le_bytes()).update(&(files.len() as u64).to_le_bytes());
+    hasher.update(&kind.tag).update(&format_version.to_le_bytes()).update(&(files.len() as u64).to_le_bytes());
     for file in files {
         text(&mut hasher, &file.name);
         hasher
@@ -139,12 +139,14 @@ mod tests {
     use crate::durable::SimulatedDisk;
     use crate::migration::exit;
 
+    const KIND: Kind = Kind { tag: *b"space\0\0\0", restart: "start over" };
+
     fn file() -> PlannedFile {
         PlannedFile { name: "a.log".into(), len_bytes: 1, modified_secs: 2, modified_nanos: 3, inode: 4, device: 5 }
     }
 
     fn digest(files: &[PlannedFile]) -> [u8; 32] {
-        plan_digest(*b"space\0\0\0", 1, files, "policy")
+        plan_digest(KIND, 1, files, "policy")
     }
 
     #[test]
@@ -221,9 +223,9 @@ mod tests {
             digest(&[file(), renamed.clone()]),
             digest(&[renamed, file()]),
         ];
-        digests.push(plan_digest(*b"cas\0\0\0\0\0", 1, &[file()], "policy"));
-        digests.push(plan_digest(*b"space\0\0\0", 2, &[file()], "policy"));
-        digests.push(plan_digest(*b"space\0\0\0", 1, &[file()], "other"));
+        digests.push(plan_digest(Kind { tag: *b"cas\0\0\0\0\0", ..KIND }, 1, &[file()], "policy"));
+        digests.push(plan_digest(Kind { tag: *b"space\0\0\0", ..KIND }, 2, &[file()], "policy"));
+        digests.push(plan_digest(Kind { tag: *b"space\0\0\0", ..KIND }, 1, &[file()], "other"));
         assert_eq!(digests.iter().collect::<BTreeSet<_>>().len(), digests.len());
     }
 

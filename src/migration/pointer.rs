@@ -24,6 +24,7 @@ pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<String>, Error> 
         what,
         next: "put back the name of the store to read, alone on one line".into(),
         damaged: true,
+        source: None,
     };
     let bytes = match read_file(disk, &path, VALUE_BYTES_MAX as u64 + 1) {
         Err(e) if e.kind() == ErrorKind::InvalidData => {

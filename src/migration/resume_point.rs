@@ -10,12 +10,12 @@ use super::{CheckpointFile, Error, cannot_be_written};
 use crate::durable::{Disk, create_directory_durable};
 
 /// The place of something that only reads: to lose it costs time and nothing else.
-pub struct Place {
+pub struct ResumePoint {
     disk: Arc<dyn Disk>,
     file: CheckpointFile,
 }
 
-impl Place {
+impl ResumePoint {
     /// In `directory`, which must exist and belong to it alone.
     pub fn new(disk: Arc<dyn Disk>, directory: impl Into<PathBuf>, kind: Kind) -> Self {
         Self { disk, file: CheckpointFile::new(directory, kind) }
@@ -53,10 +53,10 @@ mod tests {
     use super::*;
     use crate::migration::test_disk::{disk, put};
 
-    const KIND: Kind = *b"probe\0\0\0";
+    const KIND: Kind = Kind { tag: *b"probe\0\0\0", restart: "probe again" };
 
-    fn place(disk: &Arc<dyn Disk>) -> Place {
-        Place::create_if_writable(disk, "/space/verify".into(), KIND).unwrap().unwrap()
+    fn place(disk: &Arc<dyn Disk>) -> ResumePoint {
+        ResumePoint::create_if_writable(disk, "/space/verify".into(), KIND).unwrap().unwrap()
     }
 
     #[test]

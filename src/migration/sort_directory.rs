@@ -9,11 +9,11 @@ use crate::pipeline::SortedRuns;
 
 /// A directory of its own for sorted runs, removed with all that is in it when this is dropped; none where nothing can
 /// be written, and what is sorted then stays in memory.
-pub struct SortSpace {
+pub struct SortDirectory {
     directory: Option<(Arc<dyn Disk>, PathBuf)>,
 }
 
-impl SortSpace {
+impl SortDirectory {
     /// The directory at `path`, whose parent must exist: what an earlier attempt left in it is removed.
     pub fn create(disk: &Arc<dyn Disk>, path: PathBuf) -> Result<Self, Error> {
         remove_tree(&**disk, &path)?;
@@ -49,7 +49,7 @@ impl SortSpace {
     }
 }
 
-impl Drop for SortSpace {
+impl Drop for SortDirectory {
     fn drop(&mut self) {
         if let Some((disk, path)) = &self.directory {
             // What stays is scratch: the next attempt, or the system, removes it.
@@ -68,7 +68,7 @@ mod tests {
         let simulated = SimulatedDisk::with_directories(&[Path::new("/state/sort/index")]);
         simulated.install_file(Path::new("/state/sort/index/run-000000"), b"old");
         let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
-        let sorts = SortSpace::create(&disk, "/state/sort".into()).unwrap();
+        let sorts = SortDirectory::create(&disk, "/state/sort".into()).unwrap();
         let mut runs = sorts.runs::<4>("index", 8).unwrap();
         (0..100_u32).for_each(|number| runs.push((99 - number).to_be_bytes()).unwrap());
         assert!(simulated.snapshot().len() > 1, "it spills");
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_temporary_place_is_removed() {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let sorts = SortSpace::temporary(&disk).unwrap();
+        let sorts = SortDirectory::temporary(&disk).unwrap();
         let path = sorts.path().unwrap().to_path_buf();
         assert!(path.is_dir());
         drop(sorts);
@@ -94,6 +94,6 @@ mod tests {
         let simulated = SimulatedDisk::with_directories(&[&std::env::temp_dir()]);
         simulated.fail_operation(0, InjectedFault::Eio);
         let disk: Arc<dyn Disk> = Arc::new(simulated);
-        assert!(SortSpace::temporary(&disk).is_err());
+        assert!(SortDirectory::temporary(&disk).is_err());
     }
 }

@@ -10,7 +10,7 @@ use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, HeldRun, LastRun, Stage, Worth, clean_up};
+use crate::migration::{CheckpointFile, CleanList, Error, LastRun, LockedRun, RemovalCost, Stage, clean_up};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,8 +42,8 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     let is_ours_in_root = |name: &str| name == format!(".{POINTER}.tmp") || name.starts_with(SCRATCH_PREFIX);
     list.add_temporary(paths.root(), EntryKind::File, CleanKind::Temporary, is_ours_in_root)?;
     list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, |_| true)?;
-    list.add(paths.scratch(), CleanKind::Scratch, Worth::default())?;
-    list.add(paths.verification(), CleanKind::Verification, Worth::default())?;
+    list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
+    list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
     list.add(paths.staging(), CleanKind::Staging, worth_of_staging(&run))?;
     for entry in disk.list(paths.root())? {
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
@@ -54,25 +54,25 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     Ok(list.items())
 }
 
-fn worth_of_staging(run: &LastRun<RunState>) -> Worth {
+fn worth_of_staging(run: &LastRun<RunState>) -> RemovalCost {
     match run {
-        LastRun::None => Worth::default(),
+        LastRun::None => RemovalCost::default(),
         LastRun::Known(state) => {
             let unfinished = state.stage < Stage::Sealed;
-            Worth { loses_work: unfinished, with_checkpoint: unfinished }
+            RemovalCost { loses_work: unfinished, with_checkpoint: unfinished }
         }
-        LastRun::Unreadable => Worth::UNKNOWN,
+        LastRun::Unreadable => RemovalCost::UNKNOWN,
     }
 }
 
 /// The worth of a store that is not live.
-fn worth_of_store(run: &LastRun<RunState>, name: &str) -> Worth {
+fn worth_of_store(run: &LastRun<RunState>, name: &str) -> RemovalCost {
     match run {
-        LastRun::Known(state) if state.store == name => {
-            Worth { loses_work: state.stage < Stage::Published, with_checkpoint: true }
+        LastRun::Known(state) if state.progress.store == name => {
+            RemovalCost { loses_work: state.stage < Stage::Published, with_checkpoint: true }
         }
-        LastRun::None | LastRun::Known(_) => Worth::default(),
-        LastRun::Unreadable => Worth::UNKNOWN,
+        LastRun::None | LastRun::Known(_) => RemovalCost::default(),
+        LastRun::Unreadable => RemovalCost::UNKNOWN,
     }
 }
 
@@ -82,7 +82,7 @@ pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Re
     if items.is_empty() {
         return Ok(0);
     }
-    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let held = LockedRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let now = clean_plan(disk.clone(), paths)?;
     let state = held.readable_state::<RunState>(&*disk)?;
     let run_id = state.as_ref().map(|state| state.run_id.as_str());

@@ -27,7 +27,7 @@ pub(super) fn choose_store(disk: &dyn Disk, paths: &SpacePaths, named: Option<&s
     }
     let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
     match checkpoint.load::<RunState>(disk)? {
-        Some(state) if state.stage >= Stage::Sealed => Ok(state.store),
+        Some(state) if state.stage >= Stage::Sealed => Ok(state.progress.store),
         _ => Err(Error::Usage {
             what: format!("{} has no sealed store", paths.root().display()),
             next: "run `haul space migrate` first".into(),

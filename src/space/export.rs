@@ -16,7 +16,7 @@ use super::store::layout::RowKind;
 use super::store::names::segment_path;
 use super::store::reader::DualSpace;
 use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, create_directory_durable, remove_tree};
-use crate::migration::{Error, HeldRun};
+use crate::migration::{Error, LockedRun};
 use crate::pipeline::{Control, Expected, Phase};
 
 /// Name of the log until it is whole. Engram does not read it.
@@ -55,7 +55,7 @@ pub fn export(
 ) -> Result<ExportEnd, Error> {
     let name = choose_store(&*disk, paths, store)?;
     refuse_within_log(paths, to)?;
-    let held = HeldRun::create_if_writable(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let held = LockedRun::create_if_writable(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let opened = DualSpace::open_on(disk.clone(), &paths.store(&name))?;
     let target = Target::prepare(disk.clone(), to)?;
     let written =
@@ -192,6 +192,7 @@ fn check_block(store: &DualSpace, block: &Block) -> Result<(), Error> {
         what: "the digest of a block does not match".into(),
         next: "run `haul space verify` to see what is damaged; the log may still be live with `haul space rollback`"
             .into(),
+        source: None,
     })
 }
 

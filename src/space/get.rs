@@ -28,7 +28,7 @@ use super::store::record_lookup::RecordLookup;
 use super::store::replay::{Replay, ReplaySink};
 use super::store::replay_key::Candidate;
 use crate::durable::{Disk, ReaderKind};
-use crate::migration::{Error, Finding};
+use crate::migration::{Error, Finding, RunOptions};
 use crate::pipeline::{Control, Silent, StopToken};
 
 /// Memory for the windows of the log.
@@ -50,7 +50,8 @@ pub fn get(
     }
     check_directory(paths.root())?;
     let source = Arc::new(WalSource::open(&paths.log(), reader)?);
-    let options = MigrateOptions { policies, reader, memory_budget_bytes: SCAN_BUDGET_BYTES, ..Default::default() };
+    let run = RunOptions { memory_budget_bytes: SCAN_BUDGET_BYTES, ..RunOptions::default() };
+    let options = MigrateOptions { policies, reader, run, ..MigrateOptions::default() };
     let found = LogSearch { source: &source, options: &options }.find(id_or_uuid)?;
     source.check_unchanged()?;
     Ok(found)
@@ -80,6 +81,7 @@ fn store_document(store: &DualSpace, name: &str, found: &FoundNode) -> Result<No
         offset: 0,
         what: format!("block {} row {}: the payload does not decode: {error};", header.block.get(), node.number()),
         next: "run `haul space verify --full`".into(),
+        source: None,
     })
 }
 

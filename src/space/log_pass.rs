@@ -19,7 +19,7 @@ pub(super) fn scan<T: Send>(
     take: impl FnMut(T) -> Result<(), Error> + Send,
 ) -> Result<Ended, Error> {
     let reader = LogReader::new(source.clone(), Cursor::default(), corruption, options.batch_limits());
-    pass(reader, &Look(look), &options.engine(), control, take)
+    pass(reader, &Look(look), &options.run.engine(), control, take)
 }
 
 struct Look<F>(F);

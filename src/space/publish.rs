@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use super::log::source::WalSource;
 use super::migrate::plan::{check_directory, plan};
-use super::migrate::{MigrationEnd, Session};
+use super::migrate::{MigrationEnd, SpaceMigration, end};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::Disk;
-use crate::migration::{Error, HeldRun, Stage};
+use crate::migration::{Error, LockedRun, Session, Stage};
 use crate::pipeline::Control;
 
-/// Takes a sealed, verified or rolled-back run of the same log to its published store. What is not verified since it was
-/// sealed or rolled back is verified first. The rules are those of that run; `options` says only how to go about it.
+/// Takes a sealed, verified or rolled-back run of the same log to its published store. What was not verified since it was
+/// sealed or rolled back is verified first. The rules are those of that run; `options` says only how to proceed.
 pub fn publish(
     disk: Arc<dyn Disk>,
     paths: &SpacePaths,
@@ -21,30 +20,24 @@ pub fn publish(
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
     check_directory(paths.root())?;
-    let held = HeldRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?
-        .ok_or_else(|| nothing(paths, "no migration was begun"))?;
+    let directory = paths.run_directory();
+    let lock =
+        LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths, "no migration was begun"))?;
     let state: RunState =
-        held.checkpoint.load(&*disk)?.ok_or_else(|| nothing(paths, "there is no run with a sealed store"))?;
+        lock.checkpoint.load(&*disk)?.ok_or_else(|| nothing(paths, "there is no run with a sealed store"))?;
     if state.stage < Stage::Sealed {
         return Err(nothing(paths, "the run has not sealed its store yet"));
     }
-    let options = options.deciding_as(&state.settings).ok_or_else(|| Error::State {
-        path: held.checkpoint.path(),
-        what: format!("the settings of the run are not understood: {}", state.settings),
-        next: "use the haul that wrote it, or migrate again with --restart".into(),
-        damaged: false,
-    })?;
-    let source = Arc::new(WalSource::open(&paths.log(), options.reader)?);
-    let plan = plan(paths, &source, &options)?;
-    if state.plan_digest != plan.digest_bytes {
+    let options = options.under(state.rules);
+    let mut migration = SpaceMigration::open(paths, &options)?;
+    if state.plan_digest != plan(paths, migration.source(), &options)?.digest_bytes {
         return Err(Error::SourceChanged {
             path: paths.log(),
-            what: format!("a file differs in name, length, time or inode from what went into {}", state.store),
+            what: format!("a file differs in name, length, time or inode from what went into {}", state.progress.store),
         });
     }
-    let session = Session { disk, paths, options: &options, plan: &plan, held: &held };
-    let state = session.resume(state)?;
-    session.carry_out(source, state, Stage::Published, true, control)
+    let session = Session::new(&lock, &disk, &directory, Stage::Published, &options.run, control);
+    session.resume(&mut migration, state).map(end)
 }
 
 fn nothing(paths: &SpacePaths, why: &str) -> Error {

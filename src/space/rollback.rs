@@ -22,7 +22,7 @@ use super::store::reader::DualSpace;
 use super::store::seal::file_digest;
 use super::verify::{Coverage, verify_source};
 use crate::durable::Disk;
-use crate::migration::{Error, HeldRun, Stage, pointer};
+use crate::migration::{Error, LockedRun, Stage, pointer};
 use crate::pipeline::{Control, Ended, Expected, Phase};
 
 /// How a rollback ended without an error.
@@ -55,7 +55,7 @@ pub fn rollback(
     if live_store(&*disk, paths)?.is_none() && disk.kind(paths.run_directory().path())?.is_none() {
         return Ok(nothing);
     }
-    let held = HeldRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let held = LockedRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let Some(store) = live_store(&*disk, paths)? else {
         return Ok(RollbackEnd { store: settle(&*disk, &held, None, &Coverage::default())?, ..nothing });
     };
@@ -75,19 +75,19 @@ pub fn rollback(
 }
 
 /// Brings checkpoint and journal up to the pointer. Gives the store that the checkpoint now calls rolled back.
-fn settle(disk: &dyn Disk, held: &HeldRun, store: Option<&str>, proof: &Coverage) -> Result<Option<String>, Error> {
+fn settle(disk: &dyn Disk, held: &LockedRun, store: Option<&str>, proof: &Coverage) -> Result<Option<String>, Error> {
     let state = held.readable_state::<RunState>(disk)?;
     let mut rolled_back = store.map(str::to_owned);
     let mut changed = store.is_some();
     if let Some(mut state) = state.clone() {
-        let was_live = state.stage == Stage::Published || store == Some(state.store.as_str());
+        let was_live = state.stage == Stage::Published || store == Some(state.progress.store.as_str());
         if was_live && state.stage != Stage::RolledBack {
             state.stage = Stage::RolledBack;
             held.checkpoint.store(disk, &state)?;
             changed = true;
         }
         if state.stage == Stage::RolledBack {
-            rolled_back.get_or_insert(state.store);
+            rolled_back.get_or_insert(state.progress.store);
         }
     }
     if changed {
@@ -129,7 +129,7 @@ fn prove(
         && manifest.indexes.contains(&table)
         && let Ok(store) = DualSpace::open_on(disk.clone(), directory)
     {
-        return verify_source(source.clone(), &store, &options.engine(), control);
+        return verify_source(source.clone(), &store, &options.run.engine(), control);
     }
     control.note(format!("{}: its indexes are damaged, the log is compared with the manifest", directory.display()));
     prove_from_manifest(&manifest, source, options, control)
@@ -188,5 +188,6 @@ fn prove_from_manifest(
             source.directory().join(differing.map_or("", |file| file.0)).display()
         ),
         next: "find out who changed the log before choosing which store to use".into(),
+        source: None,
     })
 }

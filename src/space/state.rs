@@ -1,26 +1,24 @@
 //! What the checkpoint of a space migration holds.
 
 use super::log::reader::Cursor;
-use crate::migration::{SourceBytes, Stage};
-use crate::space::outcome::Counts;
+use super::options::SpaceRules;
+use super::outcome::Counts;
+use crate::migration::checkpoint::Kind;
+use crate::migration::{self, SourceBytes};
 
-/// Kind tag of a space's checkpoint file.
-pub const CHECKPOINT_KIND: [u8; 8] = *b"space\0\0\0";
+/// Tag of a space's checkpoint file.
+pub const CHECKPOINT_KIND: Kind =
+    Kind { tag: *b"space\0\0\0", restart: "start over with --restart (the log is untouched)" };
 
-/// State of a run, as of a point that is durable. Lengths are of the staged files at that point; bytes beyond are cut
-/// off on resume.
-#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
-pub struct RunState {
-    /// Digest of the plan that the run belongs to.
-    pub plan_digest: [u8; 32],
-    /// Id of the run, for the journal.
-    pub run_id: String,
+/// State of a run, as of a point that is durable.
+pub type RunState = migration::RunState<SpaceRules, Progress, Counts>;
+
+/// How far a run has come. Lengths are of the staged files at a durable point; bytes beyond are cut off when the run is
+/// continued.
+#[derive(Debug, Clone, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
+pub struct Progress {
     /// Name of the store that is made: `dual-000001`.
     pub store: String,
-    /// The settings, as text, for whoever looks.
-    pub settings: String,
-    /// How far it has come.
-    pub stage: Stage,
     /// Where the source goes on.
     pub cursor: Cursor,
     /// Last sequence number seen in the cursor's file.
@@ -29,16 +27,10 @@ pub struct RunState {
     pub segment: u32,
     /// Its length.
     pub segment_bytes: u64,
-    /// Length of the findings file.
-    pub findings_bytes: u64,
     /// Findings so far under a policy `fail`.
     pub fatal_findings: u64,
-    /// Records framed so far.
-    pub records: u64,
     /// Node rows so far, of which the replay decides.
     pub node_rows: u64,
-    /// Outcomes that are decided.
-    pub counts: Counts,
     /// Source bytes so far, by kind.
     pub source: SourceBytes,
 }

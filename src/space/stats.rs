@@ -11,15 +11,14 @@ use super::log::reader::Batch;
 use super::log::source::WalSource;
 use super::log::wal::HEADER_BYTES;
 use super::log_pass::scan;
-use super::migrate::plan::{PlannedOther, check_directory};
+use super::migrate::plan::{PlannedOther, check_directory, others};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::policy::Corruption;
 use super::store::layout::RegionKind;
 use super::store::manifest::Manifest;
 use crate::durable::{ReaderKind, RealDisk, SourceEntryKind, source_entries};
-use crate::migration::plan::escape_name;
-use crate::migration::{Error, SourceBytes};
+use crate::migration::{Error, RunOptions, SourceBytes};
 use crate::pipeline::{Control, Ended, Expected, Phase};
 use crate::space::outcome::Counts;
 
@@ -196,7 +195,8 @@ pub fn stats(paths: &SpacePaths, reader: ReaderKind, control: &Control<'_>) -> R
         regions: Vec::new(),
         regions_total: 0,
     };
-    let options = MigrateOptions { reader, memory_budget_bytes: SCAN_BUDGET_BYTES, ..Default::default() };
+    let run = RunOptions { memory_budget_bytes: SCAN_BUDGET_BYTES, ..RunOptions::default() };
+    let options = MigrateOptions { reader, run, ..MigrateOptions::default() };
     let expected = Expected { records: None, bytes: Some(source.total_bytes()) };
     let ended = control.phase(Phase::Scan, expected, || {
         let look = |batch: &Batch| Ok(BatchStats::of(batch));
@@ -271,11 +271,7 @@ impl Walk<'_> {
             files: files.collect(),
             regions: self.regions,
             regions_total: self.regions_total,
-            others: source
-                .others()
-                .iter()
-                .map(|other| PlannedOther { name: escape_name(&other.name), len_bytes: other.len_bytes })
-                .collect(),
+            others: others(source),
             warm_tier_bytes: beside.iter().find(|entry| entry.name == WARM_TIER).map(|entry| entry.len_bytes),
             tier_directories: beside
                 .iter()

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::current_store::live_store;
-use super::log::reader::Cursor;
+use super::options::SpaceRules;
+use super::outcome::Counts;
 use super::paths::SpacePaths;
-use super::state::{CHECKPOINT_KIND, RunState};
+use super::state::{CHECKPOINT_KIND, Progress, RunState};
 use super::store::manifest::Manifest;
 use super::store::names::{POINTER_TO_LOG, generation};
 use crate::durable::{Disk, directory_bytes};
-use crate::migration::{CheckpointFile, Error, JournalEntry, Stage, journal};
-use crate::space::outcome::Counts;
-
-const JOURNAL_ENTRIES_SHOWN: usize = 10;
+use crate::migration::{Error, RunStanding, Stage};
 
 /// Where a space stands.
 #[derive(Debug, Clone, Serialize)]
@@ -25,43 +23,31 @@ pub struct Status {
     pub live: Option<String>,
     /// Why the pointer cannot be read.
     pub pointer_problem: Option<String>,
-    /// The last run.
-    pub run: Option<RunStatus>,
-    /// Why the checkpoint of the last run cannot be read.
-    pub checkpoint_problem: Option<String>,
-    /// Who holds the lock.
-    pub lock_holder: Option<String>,
     /// The stores that are there, oldest first.
     pub stores: Vec<StoreStatus>,
     /// Bytes of the store that is being made.
     pub staging_bytes: u64,
-    /// The last changes of state, oldest first.
-    pub journal: Vec<JournalEntry>,
+    /// Where the last run stands.
+    #[serde(flatten)]
+    pub state: State,
     /// What to do next.
     pub next: String,
 }
 
-/// What the checkpoint says of the last run.
+/// Where the last run of a space stands.
+pub type State = RunStanding<SpaceRules, Counts, RunDetails>;
+
+/// What only the checkpoint of a space tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RunStatus {
-    /// Which run.
-    pub run_id: String,
-    /// How far it has come.
-    pub stage: Stage,
-    /// Its store.
+pub struct RunDetails {
+    /// Name of its store.
     pub store: String,
-    /// Records so far.
-    pub records: u64,
     /// Number of the log file where it goes on.
     pub cursor_file: u32,
     /// Offset in it.
     pub cursor_offset: u64,
-    /// Outcomes that are decided.
-    pub counts: Counts,
     /// Findings under a policy `fail` so far.
     pub fatal_findings: u64,
-    /// Its settings.
-    pub settings: String,
 }
 
 /// A store beside the log.
@@ -79,33 +65,10 @@ pub struct StoreStatus {
     pub problem: Option<String>,
 }
 
-impl From<RunState> for RunStatus {
-    fn from(state: RunState) -> Self {
-        let Cursor { file, offset, .. } = state.cursor;
-        Self {
-            run_id: state.run_id,
-            stage: state.stage,
-            store: state.store,
-            records: state.records,
-            cursor_file: file,
-            cursor_offset: offset,
-            counts: state.counts,
-            fatal_findings: state.fatal_findings,
-            settings: state.settings,
-        }
-    }
-}
-
 /// Looks at a space. What cannot be read is said and is no error; a directory that cannot be listed is one.
 pub fn status(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Status, Error> {
-    let run_directory = paths.run_directory();
     let (live, pointer_problem) = match live_store(&*disk, paths) {
         Ok(store) => (Some(store.unwrap_or_else(|| POINTER_TO_LOG.to_owned())), None),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    let checkpoint = CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND);
-    let (run, checkpoint_problem) = match checkpoint.load::<RunState>(&*disk) {
-        Ok(state) => (state.map(RunStatus::from), None),
         Err(error) => (None, Some(error.to_string())),
     };
     let mut status = Status {
@@ -113,15 +76,22 @@ pub fn status(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Status, Error> 
         stores: stores(&*disk, paths, live.as_deref())?,
         live,
         pointer_problem,
-        run,
-        checkpoint_problem,
-        lock_holder: run_directory.lock_holder(),
         staging_bytes: directory_bytes(&*disk, &paths.staging())?,
-        journal: journal::last(&*disk, run_directory.path(), JOURNAL_ENTRIES_SHOWN)?,
+        state: RunStanding::read(&*disk, &paths.run_directory(), CHECKPOINT_KIND, details)?,
         next: String::new(),
     };
     status.next = status.next_step();
     Ok(status)
+}
+
+fn details(state: &RunState) -> RunDetails {
+    let Progress { store, cursor, fatal_findings, .. } = &state.progress;
+    RunDetails {
+        store: store.clone(),
+        cursor_file: cursor.file,
+        cursor_offset: cursor.offset,
+        fatal_findings: *fatal_findings,
+    }
 }
 
 fn stores(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>) -> Result<Vec<StoreStatus>, Error> {
@@ -146,26 +116,23 @@ fn stores(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>) -> Result<Vec
 
 impl Status {
     fn next_step(&self) -> String {
-        if let Some(owner) = &self.lock_holder {
-            return format!("wait for the run of {owner}");
+        if let Some(next) = self.state.next_step() {
+            return next;
         }
         if self.pointer_problem.is_some() {
             return "put the name of the store to read, or `wal`, into CURRENT".into();
         }
-        if self.checkpoint_problem.is_some() {
-            return "start over with `haul space migrate --restart`; the log is untouched".into();
-        }
         let live = self.live.as_deref();
-        match &self.run {
+        match &self.state.run {
             None if live == Some(POINTER_TO_LOG) => "run `haul space migrate`".into(),
             None => "nothing: the store is live; `haul space rollback` goes back to the log".into(),
-            Some(run) => self.next_step_of(run),
+            Some(run) => self.next_step_of(run.stage, &run.details.store),
         }
     }
 
-    fn next_step_of(&self, run: &RunStatus) -> String {
-        let is_live = self.live.as_deref() == Some(run.store.as_str());
-        match run.stage {
+    fn next_step_of(&self, stage: Stage, store: &str) -> String {
+        let is_live = self.live.as_deref() == Some(store);
+        match stage {
             Stage::Running | Stage::Moved => "run `haul space migrate` to resume".into(),
             _ if is_live => "nothing: the store is live; `haul space rollback` goes back to the log".into(),
             Stage::Sealed | Stage::Verified => "run `haul space publish`".into(),

@@ -333,5 +333,5 @@ fn check_ends(file: &dyn DiskFile, path: &Path, len_bytes: u64) -> Result<(), Er
 
 fn corrupt(path: &Path, offset: u64, what: String) -> Error {
     let next = "use the map as the migration wrote it; haul cas map check reads all of it".into();
-    Error::Corrupt { path: path.to_path_buf(), offset, what, next }
+    Error::Corrupt { path: path.to_path_buf(), offset, what, next, source: None }
 }

@@ -222,5 +222,6 @@ pub(super) fn unfit(path: PathBuf, offset: u64, what: String) -> Error {
         offset,
         what,
         next: "remove that file; without it, lookups of new keys read the whole map".into(),
+        source: None,
     }
 }

@@ -36,10 +36,10 @@ pub fn record_batch(
 /// Fails unless everything that the walk found is accounted for.
 pub fn check_complete(state: &RunState, sums: &ScanSums) -> Result<(), Error> {
     state.counts.check_sum(state.records)?;
-    if state.objects == sums.objects {
+    if state.progress.objects == sums.objects {
         return Ok(());
     }
-    let what = format!("{} objects were found, {} were processed", sums.objects, state.objects);
+    let what = format!("{} objects were found, {} were processed", sums.objects, state.progress.objects);
     Err(Error::Accounting { what })
 }
 
@@ -51,7 +51,7 @@ struct RunAccounting<'a, D> {
 
 impl<D: Destination> RunAccounting<'_, D> {
     fn record(&mut self, item: &ConvertedItem, bytes: &[u8]) -> Result<(), Error> {
-        self.state.items += 1;
+        self.state.progress.items += 1;
         self.state.records += 1;
         match item.item {
             Item::LoneSidecar(location) => {
@@ -63,9 +63,10 @@ impl<D: Destination> RunAccounting<'_, D> {
     }
 
     fn record_object(&mut self, item: &ConvertedItem, entry: &Entry, bytes: &[u8]) -> Result<(), Error> {
-        self.state.objects += 1;
-        self.state.source_bytes += entry.len_bytes;
-        self.state.source_chain = chain(&self.state.source_chain, entry, &item.link);
+        self.state.progress.objects += 1;
+        self.state.progress.source_bytes += entry.len_bytes;
+        let so_far = &mut self.state.progress.source_chain;
+        *so_far = chain(so_far, entry, &item.link);
         for note in &item.notes {
             self.add_finding(Severity::Note, &entry.location, entry.len_bytes, note.clone(), None)?;
         }
@@ -83,10 +84,10 @@ impl<D: Destination> RunAccounting<'_, D> {
                 return self.refuse(entry, RefusalReason::Changed, text);
             }
         };
-        self.state.generations[algorithm as usize] += 1;
+        self.state.progress.generations[algorithm as usize] += 1;
         match outcome {
             ObjectOutcome::Migrated => {
-                self.state.stored_bytes += record.stored_size;
+                self.state.progress.stored_bytes += record.stored_size;
                 self.state.counts.add(Outcome::Migrated);
             }
             ObjectOutcome::Duplicate => {

@@ -24,7 +24,7 @@ pub fn remove_unfinished(
     remove_tree(&**disk, &scratch)?;
     create_directory_durable(&**disk, &scratch)?;
     let mut done = SortedRuns::<32>::new(disk.clone(), scratch.clone(), memory_bytes);
-    for_each_logged(&**disk, &paths.object_log(), state.objects, |object| {
+    for_each_logged(&**disk, &paths.object_log(), state.progress.objects, |object| {
         if object.outcome == ObjectOutcome::Migrated {
             done.push(object.record.digest.0)?;
         }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -16,21 +17,19 @@ use super::convert::ObjectConverter;
 use super::converted::Converted;
 use super::object_log::{LoggedObject, ObjectOutcome};
 use super::placer::{IncomingObject, PlaceResult};
-use super::plan::{Plan, plan_of};
-use super::preflight::Preflight;
+use super::plan::Plan;
+use super::steps::CasMigration;
 use crate::cas::format::key::Key;
 use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::outcome::Counts;
 use crate::cas::paths::{TargetPaths, blob_path};
-use crate::cas::source::SourceRoot;
-use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::reader::SourceReader;
-use crate::cas::source::walk::{Walked, walk};
+use crate::cas::source::scan::ScanSums;
+use crate::cas::source::{Inventory, SourceRoot};
 use crate::cas::state::RunState;
 use crate::cas::store::index_keys::for_each_index_key;
-use crate::cas::verify::run::verify_in_memory;
 use crate::durable::{Disk, source_identity};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, rehearse};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// What a real run would do.
@@ -58,57 +57,48 @@ pub struct DryRunEnd {
     pub stopped: bool,
 }
 
-/// Reads, identifies and encodes every object, and checks what a real run checks before. Writes nothing; `disk` is only
-/// looked at. An earlier run that the real one would go on with is gone through from its beginning.
+/// Makes the checks of a run, then reads, identifies and encodes every object. Writes nothing; `disk` is only looked at.
+/// An earlier run that the real one would continue is gone through from its beginning.
 ///
 /// # Errors
 /// Those of a real run before it writes, and [`Error::SourceChanged`] if names came or went meanwhile.
 pub fn dry_run(
-    disk: &dyn Disk,
+    disk: &Arc<dyn Disk>,
     source: &Path,
     paths: &TargetPaths,
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<DryRunEnd, Error> {
-    let preflight = Preflight { disk, source, paths, options };
-    let stopped = || Error::Stopped { next: "run the same command again".into() };
-    let root = preflight.open_source()?;
-    let earlier = preflight.earlier_run()?;
-    if earlier.is_none() && !preflight.check_target(|| verify_in_memory(paths.target(), options, control))? {
-        return Err(stopped());
-    }
-    let mut state = RunState::new([0; 32], String::new(), options);
-    let mut unwritten = Unwritten::new(disk, paths, options)?;
-    let workers = options.parallel_workers.get();
-    let walked = walk(&root, InventoryBuilder::in_memory(), workers, control, |other| {
-        state.records += 1;
-        state.counts.add(other.outcome);
-        unwritten.add_finding(other.finding)
-    })?;
-    let walked = walked.ok_or_else(stopped)?;
-    let plan = plan_of(&root, paths, &walked.sums, options);
-    preflight.check_plan(earlier.as_ref(), &plan)?;
+    let mut migration = CasMigration::open(source, paths, options)?;
+    let plan = rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?
+        .ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let (root, found) = migration.into_found();
+    let mut state = RunState::new(plan.digest_bytes, String::new(), options.rules(), options.durability);
+    (state.records, state.counts) = (found.counts.sum(), found.counts);
+    let mut unwritten = Unwritten::new(&**disk, paths, options)?;
+    unwritten.findings = found.findings;
+    let inventory = found.inventory.expect("no run has taken it");
     let mut writer = DryWriter { root: &root, state, unwritten };
-    let ended = go_through(walked, &mut writer, options, control)?;
+    let ended = go_through(&found.sums, inventory, &mut writer, options, control)?;
     Ok(end(plan, writer, options, ended))
 }
 
 /// Converts every object.
 fn go_through(
-    walked: Walked,
+    sums: &ScanSums,
+    inventory: Inventory,
     writer: &mut DryWriter<'_>,
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Ended, Error> {
-    let Walked { sums, inventory, .. } = walked;
     let root = writer.root;
     let converter = ObjectConverter::new(root, options.compress, options.link, None);
-    let reader = SourceReader::new(inventory, 0, options.batch_records, options.compress)?;
+    let reader = SourceReader::new(inventory, 0, options.run.batch_records, options.compress)?;
     let ended = control.phase(Phase::Run, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &converter, &options.engine(), control, |converted| writer.write(&converted))
     })?;
     if ended == Ended::Complete {
-        check_complete(&writer.state, &sums)?;
+        check_complete(&writer.state, sums)?;
         sums.check_unchanged(root)?;
     }
     Ok(ended)
@@ -119,10 +109,10 @@ fn end(plan: Plan, writer: DryWriter<'_>, options: &MigrateOptions, ended: Ended
     DryRunEnd {
         plan,
         records: state.records,
-        objects: state.objects,
+        objects: state.progress.objects,
         counts: state.counts,
-        generations: state.generations.into(),
-        stored_bytes: state.stored_bytes,
+        generations: state.progress.generations.into(),
+        stored_bytes: state.progress.stored_bytes,
         findings_count: unwritten.findings.count,
         findings: unwritten.findings.first,
         would_fail: options.strict && state.counts.refused() > 0,

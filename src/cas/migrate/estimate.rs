@@ -106,7 +106,7 @@ pub fn estimate(
         inodes_needed: plan.inodes_needed,
         free_inodes,
         fits: free_bytes >= plan.space_needed_bytes && free_inodes.is_none_or(|free| free >= plan.inodes_needed),
-        memory_bytes: options.memory_budget_bytes,
+        memory_bytes: options.run.memory_budget_bytes,
         plan,
     })
 }
@@ -295,7 +295,7 @@ fn seconds_expected(plan: &Plan, reading: &Reading, writing: &Writing, options: 
     let scaled = |time: Duration, of: u64, to: u64| time.as_secs_f64() * to as f64 / of.max(1) as f64;
     let by_objects = scaled(reading.time, reading.objects, plan.objects);
     let by_bytes = if reading.bytes > 0 { scaled(reading.time, reading.bytes, plan.object_bytes) } else { 0.0 };
-    let reading = by_objects.max(by_bytes) / options.parallel_workers.get() as f64;
+    let reading = by_objects.max(by_bytes) / options.run.parallel_workers.get() as f64;
     let writing = scaled(times.files, writing.files, plan.target_files)
         + scaled(times.directories, writing.directories, plan.target_directories);
     Some(reading.max(writing))

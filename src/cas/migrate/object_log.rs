@@ -186,7 +186,7 @@ fn check_len(file: &dyn DiskFile, path: &Path, records: u64) -> Result<u64, Erro
 
 fn damaged(path: &Path, what: String) -> Error {
     let next = "start over with --restart (the source is untouched)".into();
-    Error::State { path: path.to_path_buf(), what, next, damaged: true }
+    Error::State { path: path.to_path_buf(), what, next, damaged: true, source: None }
 }
 
 #[cfg(test)]

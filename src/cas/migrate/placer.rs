@@ -8,12 +8,11 @@ use super::converted::Blob;
 use super::object_log::ObjectOutcome;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
-use crate::cas::options::Durability;
 use crate::cas::paths::{OBJECTS_NAME, blob_path, sidecar_path};
 use crate::cas::source::inventory::Entry;
 use crate::cas::store::index_keys::IndexKeys;
 use crate::durable::{Disk, DiskError, SourceIdentity, source_identity};
-use crate::migration::Error;
+use crate::migration::{Durability, Error};
 
 /// Directories of one level.
 const SHARDS: usize = 256;
@@ -100,12 +99,12 @@ impl Placer {
         let sidecar_path = sidecar_path(&self.store, key);
         self.sidecar.clear();
         incoming.record.push_json(&mut self.sidecar);
-        if self.durability == Durability::Object {
+        if self.durability == Durability::Each {
             self.disk.open_file(&path)?.sync()?;
             self.sync_parent(&path)?;
         }
         self.disk.write_new_file(&sidecar_path, &self.sidecar)?;
-        if self.durability == Durability::Object {
+        if self.durability == Durability::Each {
             self.disk.open_file(&sidecar_path)?.sync()?;
             self.sync_parent(&sidecar_path)?;
         }
@@ -174,7 +173,7 @@ impl Placer {
 
     fn make_directory(&self, path: &Path) -> Result<(), Error> {
         match self.disk.create_directory(path) {
-            Ok(()) if self.durability == Durability::Object => self.sync_parent(path),
+            Ok(()) if self.durability == Durability::Each => self.sync_parent(path),
             // An earlier attempt made it.
             Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(e.into()),
             _ => Ok(()),

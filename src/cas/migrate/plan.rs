@@ -13,7 +13,7 @@ use crate::cas::source::scan::{Found, ScanSums, scan_watched};
 use crate::cas::state::CHECKPOINT_KIND;
 use crate::durable::{Disk, read_file};
 use crate::migration::plan::{escape_name, plan_digest, unescape_name};
-use crate::migration::{Error, RunDirectory};
+use crate::migration::{Error, RunDirectory, RunPlan};
 use crate::pipeline::Control;
 
 /// Version of the plan's digest and the checkpoint.
@@ -65,6 +65,16 @@ pub struct Plan {
     pub digest_bytes: [u8; 32],
 }
 
+impl RunPlan for Plan {
+    fn digest(&self) -> [u8; 32] {
+        self.digest_bytes
+    }
+
+    fn space_needed_bytes(&self) -> Option<u64> {
+        Some(self.space_needed_bytes)
+    }
+}
+
 /// Objects by the shape of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LayoutCounts {
@@ -98,7 +108,7 @@ pub fn look(
 ) -> Result<(SourceRoot, Plan), Error> {
     let root = SourceRoot::open(source)?;
     check_apart(source, paths)?;
-    let scanned = scan_watched(&root, options.parallel_workers.get(), control, |found| {
+    let scanned = scan_watched(&root, options.run.parallel_workers.get(), control, |found| {
         if let Found::Object(entry) = &found {
             on_object(entry);
         }
@@ -111,7 +121,7 @@ pub fn look(
 
 /// Returns the plan for a source that was walked.
 pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options: &MigrateOptions) -> Plan {
-    let policies = options.decisive_text();
+    let policies = options.rules().to_string();
     let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
     let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
     let target_directories = directories_expected(sums.objects);
@@ -160,6 +170,7 @@ pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u
         what: "not the plan of the run in the checkpoint".into(),
         next: "restore the file, or keep the store that was published".into(),
         damaged: true,
+        source: None,
     })
 }
 

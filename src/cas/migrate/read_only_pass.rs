@@ -31,8 +31,8 @@ pub fn identify_all(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<PassEnd, Error> {
-    let mut state = RunState::new([0; 32], String::new(), options);
-    let walked = walk(root, builder, options.parallel_workers.get(), control, |other| {
+    let mut state = RunState::new([0; 32], String::new(), options.rules(), options.durability);
+    let walked = walk(root, builder, options.run.parallel_workers.get(), control, |other| {
         state.records += 1;
         state.counts.add(other.outcome);
         destination.add_finding(other.finding)
@@ -41,7 +41,7 @@ pub fn identify_all(
         return Ok(PassEnd { state, sums: ScanSums::default(), stopped: true });
     };
     let converter = ObjectConverter::new(root, Compress::AsStored, false, None);
-    let reader = SourceReader::new(inventory, 0, options.batch_records, Compress::AsStored)?;
+    let reader = SourceReader::new(inventory, 0, options.run.batch_records, Compress::AsStored)?;
     let ended = control.phase(Phase::Verify, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &converter, &options.engine(), control, |converted| {
             record_batch(&mut state, root, destination, &converted)

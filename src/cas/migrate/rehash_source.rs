@@ -35,7 +35,7 @@ pub fn rehash_source(
     control: &Control<'_>,
 ) -> Result<Option<SourceDigest>, Error> {
     let Walked { sums, inventory, .. } = walked;
-    let reader = SourceReader::new(inventory, 0, options.batch_records, Compress::AsStored)?;
+    let reader = SourceReader::new(inventory, 0, options.run.batch_records, Compress::AsStored)?;
     let mut digest = SourceDigest { objects: 0, bytes: 0, chain: CHAIN_START };
     let ended = control.phase(Phase::Rollback, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &LinkConverter { root }, &options.engine(), control, |links| {

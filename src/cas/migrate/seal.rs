@@ -9,12 +9,12 @@ use super::object_log::{ObjectOutcome, for_each_logged};
 use crate::cas::format::key::Key;
 use crate::cas::format::record::{Encoding, ObjectRecord};
 use crate::cas::map::{MapRow, MapWriter};
-use crate::cas::options::{Durability, MigrateOptions, Placement};
+use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::state::{RunState, SealedIndex};
 use crate::cas::store::torn_line::copy_index;
 use crate::durable::{Disk, DiskFile, DiskFileSystem, create_directory_durable, remove_tree};
-use crate::migration::{Error, OutcomeCounts};
+use crate::migration::{Durability, Error, OutcomeCounts};
 use crate::pipeline::{Control, SortedRuns};
 
 /// Length of a record of the index's sort: key, blob hash, encoding, sizes, `created_at`.
@@ -48,7 +48,7 @@ pub fn seal(input: &SealInput<'_>) -> Result<Option<SealedIndex>, Error> {
     remove_tree(&***disk, &scratch)?;
     let sort_directory = scratch.join("index");
     create_directory_durable(&***disk, &sort_directory)?;
-    let memory_bytes = (input.options.memory_budget_bytes / 2).max(input.options.sort_memory_bytes_min);
+    let memory_bytes = input.options.run.sort_memory_bytes(input.options.run.memory_budget_bytes / 2);
     let mut rows = SortedRuns::<INDEX_ROW_BYTES>::new(Arc::clone(disk), sort_directory, memory_bytes);
     let mut map = MapWriter::new(Arc::clone(disk), &scratch.join("map"), memory_bytes)?;
     if !collect(input, &mut rows, &mut map)? {
@@ -72,7 +72,7 @@ pub fn seal(input: &SealInput<'_>) -> Result<Option<SealedIndex>, Error> {
 
 fn collect(input: &SealInput<'_>, rows: &mut SortedRuns<INDEX_ROW_BYTES>, map: &mut MapWriter) -> Result<bool, Error> {
     let mut taken = 0_u64;
-    for_each_logged(&**input.disk, &input.paths.object_log(), input.state.objects, |object| {
+    for_each_logged(&**input.disk, &input.paths.object_log(), input.state.progress.objects, |object| {
         if object.outcome == ObjectOutcome::Migrated {
             rows.push(index_row(&object.record))?;
         }

@@ -1,242 +1,392 @@
-//! The steps of a migration, each of which can be run again after a crash anywhere in it.
+//! The migration of an object store: what its life cycle needs of the store, step by step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::json;
+
+use super::AlgorithmCounts;
 use super::accounting::check_complete;
 use super::convert::ObjectConverter;
 use super::crash_cleanup::remove_unfinished;
 use super::large_blobs::BlobStaging;
 use super::object_log::ObjectLog;
 use super::placer::{MergeTarget, Placer, objects_path};
-use super::publish::{check_target, publish};
+use super::plan::{Plan, plan_of};
+use super::publish::swap::{Swap, marked_by};
+use super::publish::{abandon, check_target, publish};
 use super::seal::{SealInput, seal};
 use super::writer::{ObjectWriter, StagedStore};
-use crate::cas::options::{Durability, MigrateOptions, Placement, ReadBack};
+use crate::cas::map::reverse_path;
+use crate::cas::options::{CasRules, MigrateOptions, Placement, ReadBack};
+use crate::cas::outcome::Counts;
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
+use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
+use crate::cas::source::walk::{Walked, walk};
 use crate::cas::source::{Inventory, SourceRoot};
-use crate::cas::state::RunState;
+use crate::cas::state::{CHECKPOINT_KIND, Progress, RunState};
 use crate::cas::store::index_keys::IndexKeys;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
 use crate::durable::{
-    Disk, DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present, sync_reports_errors,
+    DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present, remove_tree,
 };
-use crate::migration::{CheckpointFile, Error, FindingsLog, Job, OutcomeCounts, Stage, Step};
-use crate::pipeline::{Control, Ended, Event, Phase, run};
+use crate::migration::checkpoint::Kind;
+use crate::migration::plan::escape_name;
+use crate::migration::{
+    Check, Context, Durability, Error, FindingsLog, FirstFindings, Migration, OutcomeCounts, SourceBytes, Stage, Step,
+    Summary,
+};
+use crate::pipeline::{Ended, Expected, run};
 
-/// A migration under way.
-pub struct CasJob<'a> {
-    /// The disk of the target.
-    pub disk: Arc<dyn Disk>,
-    /// The source.
-    pub root: &'a SourceRoot,
-    /// What was found in it.
-    pub sums: &'a ScanSums,
-    /// Its objects, until they are gone through.
+/// The migration of an object store.
+pub(super) struct CasMigration<'a> {
+    pub(super) root: SourceRoot,
+    pub(super) paths: &'a TargetPaths,
+    pub(super) options: &'a MigrateOptions,
+    /// Known once the plan is made.
+    found: Option<FoundInSource>,
+    /// The file system of the target, opened before anything is written to it: from then on its sync reports lost writes.
+    file_system: Option<Arc<dyn DiskFileSystem>>,
+}
+
+/// What the walk through the source found.
+pub(super) struct FoundInSource {
+    pub sums: ScanSums,
+    /// Its objects, until they are moved.
     pub inventory: Option<Inventory>,
-    /// Any object of it, to try whether copies can share blocks.
-    pub sample: Option<PathBuf>,
-    /// Where everything lies.
-    pub paths: &'a TargetPaths,
-    /// Settings.
-    pub options: &'a MigrateOptions,
-    /// Stop and events.
-    pub control: Control<'a>,
-    /// The checkpoint.
-    pub checkpoint: Arc<CheckpointFile>,
-    /// The file system of the target, held since before anything was written.
-    pub file_system: Arc<dyn DiskFileSystem>,
-    /// State as of the last durable point.
-    pub state: RunState,
+    /// An object that is a file with content, if there is one.
+    sample: Option<PathBuf>,
+    /// Outcomes of what is no object.
+    pub counts: Counts,
+    /// Findings of the same, as far as they are not in the log of a run that begins.
+    pub findings: FirstFindings,
+    /// Length of that log.
+    findings_bytes: u64,
 }
 
-impl Job for CasJob<'_> {
-    fn stage(&self) -> Stage {
-        self.state.stage
+impl<'a> CasMigration<'a> {
+    /// Opens the source.
+    pub fn open(source: &Path, paths: &'a TargetPaths, options: &'a MigrateOptions) -> Result<Self, Error> {
+        Ok(Self { root: SourceRoot::open(source)?, paths, options, found: None, file_system: None })
     }
 
-    fn step(&mut self) -> Result<Step, Error> {
-        match self.state.stage {
-            Stage::Running => self.in_phase(Phase::Run, Self::move_objects),
-            Stage::Moved => self.in_phase(Phase::Seal, Self::seal),
-            Stage::Sealed => self.in_phase(Phase::Verify, Self::verify),
-            Stage::Verified => self.in_phase(Phase::Publish, Self::publish),
-            Stage::Published | Stage::RolledBack => Ok(Step::Done),
-        }
-    }
-}
-
-impl CasJob<'_> {
-    fn in_phase(&mut self, phase: Phase, step: fn(&mut Self) -> Result<Step, Error>) -> Result<Step, Error> {
-        let is_run = phase == Phase::Run;
-        self.control.observer.observe(&Event::PhaseStarted {
-            phase,
-            records_expected: is_run.then(|| self.sums.objects.saturating_sub(self.state.objects)),
-            bytes_expected: is_run.then(|| self.sums.object_bytes.saturating_sub(self.state.source_bytes)),
-        });
-        let result = step(self);
-        self.control.observer.observe(&Event::PhaseEnded { phase });
-        result
+    /// Returns the number of objects in the source, once it was walked.
+    pub fn objects_found(&self) -> Option<u64> {
+        self.found.as_ref().map(|found| found.sums.objects)
     }
 
-    /// Makes `stage` durable.
-    fn reach(&mut self, stage: Stage) -> Result<Step, Error> {
-        self.state.stage = stage;
-        self.checkpoint.store(&*self.disk, &self.state)?;
-        Ok(Step::Done)
+    /// Returns the source and what was found in it by [`plan`](Migration::plan).
+    pub fn into_found(self) -> (SourceRoot, FoundInSource) {
+        (self.root, self.found.expect("the plan is made"))
     }
 
-    /// What is made durable when. A kernel that keeps failed writes from the sync of a whole file system is not trusted
-    /// with it.
-    fn durability(&self) -> Durability {
-        match self.options.durability {
-            Durability::Group if !sync_reports_errors() => {
-                let text = "this kernel does not report failed writes of a whole file system: each object is synced";
-                self.control.observer.observe(&Event::Note { text: text.into() });
-                Durability::Object
+    fn found(&self) -> &FoundInSource {
+        self.found.as_ref().expect("the plan is made before the run")
+    }
+
+    fn file_system(&self) -> Arc<dyn DiskFileSystem> {
+        self.file_system.clone().expect("a run opens it before it writes")
+    }
+
+    /// Walks the source. A run sorts what it finds on the disk, and puts findings into its log if it begins; a run that
+    /// is continued has them there already.
+    fn walk(&mut self, cx: &Context<'_>, begins: bool) -> Result<Option<FoundInSource>, Error> {
+        let (mut log, builder) = match cx.lock {
+            None => (None, InventoryBuilder::in_memory()),
+            Some(_) => {
+                let log = begins.then(|| FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), 0));
+                let scratch = self.paths.scratch();
+                remove_tree(&**cx.disk, &scratch)?;
+                let sort_directory = scratch.join("inventory");
+                create_directory_durable(&**cx.disk, &sort_directory)?;
+                let memory_bytes = self.options.sort_memory_bytes();
+                (log.transpose()?, InventoryBuilder::new(cx.disk.clone(), sort_directory, memory_bytes))
             }
-            chosen => chosen,
+        };
+        let (mut counts, mut findings) = (Counts::default(), FirstFindings::default());
+        let walked = walk(&self.root, builder, cx.options.parallel_workers.get(), cx.control, |other| {
+            counts.add(other.outcome);
+            match &mut log {
+                Some(log) => log.append(&other.finding),
+                None => {
+                    findings.push(other.finding);
+                    Ok(())
+                }
+            }
+        })?;
+        let Some(Walked { sums, inventory, sample }) = walked else { return Ok(None) };
+        let mut findings_bytes = 0;
+        if let Some(log) = &mut log {
+            findings_bytes = log.flush()?;
+            log.file().sync()?;
+        }
+        Ok(Some(FoundInSource { sums, inventory: Some(inventory), sample, counts, findings, findings_bytes }))
+    }
+
+    /// Gives a map another name. The reverse file goes first, because it can be made again.
+    fn move_map(&self, cx: &Context<'_>, map: PathBuf, to: PathBuf) -> Result<(), Error> {
+        for (from, to) in [(reverse_path(&map), reverse_path(&to)), (map, to)] {
+            if cx.disk.kind(&from)?.is_some() {
+                cx.disk.rename(&from, &to)?;
+                cx.disk.sync_directory(cx.directory.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the map of the last run a name of its own: nothing else leads from the old keys of that run to objects of
+    /// the target. A reverse file alone belongs to no map.
+    fn keep_map(&self, cx: &Context<'_>) -> Result<(), Error> {
+        let map = self.paths.map();
+        if cx.disk.kind(&map)?.is_none() {
+            return Ok(());
+        }
+        let state = cx.lock.map_or(Ok(None), |lock| lock.readable_state::<RunState>(&**cx.disk))?;
+        let run_id = state.map_or_else(|| uuid::Uuid::now_v7().to_string(), |state| state.run_id);
+        self.move_map(cx, map, self.paths.earlier_map(&run_id))
+    }
+}
+
+impl Migration for CasMigration<'_> {
+    const NOUN: &'static str = "cas";
+    const KIND: Kind = CHECKPOINT_KIND;
+    const PLAN_PARTS: &'static str = "source, --compress, --strict or placement";
+    type Rules = CasRules;
+    type Progress = Progress;
+    type Counts = Counts;
+    type Plan = Plan;
+
+    fn rules(&self) -> CasRules {
+        self.options.rules()
+    }
+
+    fn durability(&self) -> Durability {
+        self.options.durability
+    }
+
+    fn preflight(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
+        self.check(cx, check)
+    }
+
+    fn end_publication(&mut self, cx: &Context<'_>, last: Option<&RunState>) -> Result<(), Error> {
+        match last {
+            Some(state) => abandon(&**cx.disk, self.paths, state),
+            // What lies where the store is staged may be the one that was replaced, whatever run that was.
+            None => match marked_by(&**cx.disk, self.paths.target())? {
+                Some(run_id) => Swap { disk: &**cx.disk, paths: self.paths, run_id: &run_id }.finish(),
+                None => Ok(()),
+            },
         }
     }
 
-    fn move_objects(&mut self) -> Result<Step, Error> {
-        let inventory = self.inventory.take().expect("objects are moved once an attempt");
+    fn discard(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        self.keep_map(cx)?;
+        cx.checkpoint.remove(&**cx.disk)
+    }
+
+    fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let paths = self.paths;
+        for path in [paths.staging(), paths.object_log(), paths.incoming(), paths.index_before(), paths.withdrawn()] {
+            remove_tree(&**cx.disk, &path)?;
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, cx: &Context<'_>, begins: bool) -> Result<Option<Plan>, Error> {
+        if cx.lock.is_some() {
+            self.file_system = Some(cx.disk.file_system(cx.directory.path())?);
+        }
+        self.found = self.walk(cx, begins)?;
+        let planned = |found: &FoundInSource| plan_of(&self.root, self.paths, &found.sums, self.options);
+        Ok(self.found.as_ref().map(planned))
+    }
+
+    fn begin(&mut self, _cx: &Context<'_>, state: &mut RunState, _last: Option<&RunState>) -> Result<(), Error> {
+        let found = self.found();
+        state.records = found.counts.sum();
+        state.counts = found.counts;
+        state.findings_bytes = found.findings_bytes;
+        Ok(())
+    }
+
+    fn settle(&mut self, cx: &Context<'_>, state: &mut RunState) -> Result<(), Error> {
+        // A restart that died has not discarded the run after all.
+        self.move_map(cx, self.paths.earlier_map(&state.run_id), self.paths.map())
+    }
+
+    fn expected(&self, state: &RunState) -> Expected {
+        if state.stage != Stage::Running {
+            return Expected::UNKNOWN;
+        }
+        let (sums, progress) = (&self.found().sums, &state.progress);
+        Expected::both(
+            sums.objects.saturating_sub(progress.objects),
+            sums.object_bytes.saturating_sub(progress.source_bytes),
+        )
+    }
+
+    fn step(&mut self, cx: &Context<'_>, state: &mut RunState) -> Result<Step, Error> {
+        match state.stage {
+            Stage::Running => self.move_objects(cx, state),
+            Stage::Moved => self.seal(cx, state),
+            Stage::Sealed => self.verify(cx, state),
+            Stage::Verified | Stage::Published | Stage::RolledBack => self.publish(cx, state),
+        }
+    }
+
+    fn summary(&self, _cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
+        let Progress { source_bytes, stored_bytes, generations, .. } = state.progress;
+        Ok(Summary {
+            source: escape_name(self.root.path().as_os_str()),
+            target: escape_name(self.paths.target().as_os_str()),
+            source_bytes: SourceBytes { framed: source_bytes, total: source_bytes, ..SourceBytes::default() },
+            target_bytes: stored_bytes,
+            details: json!({
+                "link": self.options.link,
+                "generations": AlgorithmCounts::from(generations),
+                "map": escape_name(self.paths.map().as_os_str()),
+            }),
+        })
+    }
+
+    fn sweep(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        Ok(remove_tree(&**cx.disk, &self.paths.scratch())?)
+    }
+}
+
+impl CasMigration<'_> {
+    fn move_objects(&mut self, cx: &Context<'_>, state: &mut RunState) -> Result<Step, Error> {
+        let found = self.found.as_mut().expect("the plan is made before the run");
+        let inventory = found.inventory.take().expect("objects are moved once an attempt");
         let staging = self.paths.staging();
-        create_directory_durable(&*self.disk, &objects_path(&staging))?;
-        remove_unfinished(&self.disk, self.paths, &self.state, self.options.sort_memory_bytes())?;
-        create_directory_durable(&*self.disk, &self.paths.incoming())?;
-        let blob_staging = BlobStaging::new(self.disk.clone(), self.paths.incoming(), self.can_share_blocks()?);
-        let converter = ObjectConverter::new(self.root, self.options.compress, self.options.link, Some(&blob_staging));
-        let reader = SourceReader::new(inventory, self.state.items, self.options.batch_records, self.options.compress)?;
-        let mut writer = self.writer(staging)?;
-        let ended = run(reader, &converter, &mut writer, &self.options.engine(), &self.control)?;
-        self.state = writer.state;
+        create_directory_durable(&**cx.disk, &objects_path(&staging))?;
+        remove_unfinished(cx.disk, self.paths, state, self.options.sort_memory_bytes())?;
+        create_directory_durable(&**cx.disk, &self.paths.incoming())?;
+        let blob_staging = BlobStaging::new(cx.disk.clone(), self.paths.incoming(), self.can_share_blocks(cx)?);
+        let converter = ObjectConverter::new(&self.root, self.options.compress, self.options.link, Some(&blob_staging));
+        let batch_records = cx.options.batch_records;
+        let reader = SourceReader::new(inventory, state.progress.items, batch_records, self.options.compress)?;
+        let mut writer = self.writer(cx, state, staging)?;
+        let ended = run(reader, &converter, &mut writer, &self.options.engine(), cx.control)?;
+        *state = writer.state;
         if ended == Ended::Stopped {
             return Ok(Step::Stopped);
         }
-        self.check_complete()?;
-        self.sums.check_unchanged(self.root)?;
-        self.reach(Stage::Moved)
+        self.check_complete(cx, state)?;
+        self.found().sums.check_unchanged(&self.root)?;
+        Ok(Step::Reached(Stage::Moved))
     }
 
-    fn writer(&self, staging: PathBuf) -> Result<ObjectWriter<'_>, Error> {
-        let durability = self.durability();
-        let findings_path = self.paths.run_directory().findings_path();
-        let mut state = self.state.clone();
-        state.durability = durability.to_string();
+    fn writer(&self, cx: &Context<'_>, state: &RunState, staging: PathBuf) -> Result<ObjectWriter<'_>, Error> {
+        let durability = self.options.durability.on(&**cx.disk);
         Ok(ObjectWriter {
-            disk: self.disk.clone(),
-            root: self.root,
+            disk: cx.disk.clone(),
+            root: &self.root,
             staged: StagedStore {
-                placer: Placer::new(self.disk.clone(), staging, self.merged_into()?, durability),
-                log: ObjectLog::open(&*self.disk, &self.paths.object_log(), self.state.objects)?,
-                findings: FindingsLog::open(&*self.disk, &findings_path, self.state.findings_bytes)?,
+                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability),
+                log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
+                findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
             },
-            state,
-            file_system: self.file_system.clone(),
-            checkpoint: self.checkpoint.clone(),
+            state: state.clone(),
+            file_system: self.file_system(),
+            checkpoint: cx.checkpoint.clone(),
             durability,
         })
     }
 
-    fn merged_into(&self) -> Result<Option<MergeTarget>, Error> {
+    fn merged_into(&self, cx: &Context<'_>) -> Result<Option<MergeTarget>, Error> {
         if self.options.placement != Placement::Merge {
             return Ok(None);
         }
         let (store, scratch) = (self.paths.target().to_path_buf(), self.paths.scratch().join("listed"));
-        let listed = IndexKeys::of(&self.disk, &store, &scratch, self.options.sort_memory_bytes())?;
+        let listed = IndexKeys::of(cx.disk, &store, &scratch, self.options.sort_memory_bytes())?;
         Ok(Some(MergeTarget { store, listed }))
     }
 
-    fn can_share_blocks(&self) -> Result<bool, Error> {
-        let Some(sample) = self.sample.as_ref().filter(|_| !self.options.link) else { return Ok(false) };
+    fn can_share_blocks(&self, cx: &Context<'_>) -> Result<bool, Error> {
+        let sample = self.found().sample.as_ref();
+        let Some(sample) = sample.filter(|_| !self.options.link) else { return Ok(false) };
         match SourceFile::open(sample, ReaderKind::Pread) {
-            Ok(sample) => Ok(self.disk.can_reflink(&sample, &self.paths.incoming())?),
+            Ok(sample) => Ok(cx.disk.can_reflink(&sample, &self.paths.incoming())?),
             // It is refused in its turn.
             Err(_) => Ok(false),
         }
     }
 
     /// Everything that the walk found is accounted for, and nothing was refused where that must not be.
-    fn check_complete(&self) -> Result<(), Error> {
-        check_complete(&self.state, self.sums)?;
-        let refused = self.state.counts.refused();
+    fn check_complete(&self, cx: &Context<'_>, state: &RunState) -> Result<(), Error> {
+        check_complete(state, &self.found().sums)?;
+        let refused = state.counts.refused();
         if self.options.strict && refused > 0 {
             return Err(Error::Findings {
                 count: refused,
-                report: self.paths.run_directory().report_path(),
+                report: cx.directory.report_path(),
                 next: "read the report, mend or remove what it names, or leave out --strict".into(),
             });
         }
         Ok(())
     }
 
-    fn seal(&mut self) -> Result<Step, Error> {
+    fn seal(&self, cx: &Context<'_>, state: &mut RunState) -> Result<Step, Error> {
+        let file_system = self.file_system();
         let input = SealInput {
-            disk: &self.disk,
+            disk: cx.disk,
             paths: self.paths,
-            state: &self.state,
+            state,
             options: self.options,
-            file_system: &*self.file_system,
-            control: &self.control,
+            file_system: &*file_system,
+            control: cx.control,
         };
-        match seal(&input)? {
-            None => Ok(Step::Stopped),
-            Some(index) => {
-                self.state.index = Some(index);
-                self.reach(Stage::Sealed)
-            }
-        }
+        let Some(index) = seal(&input)? else { return Ok(Step::Stopped) };
+        state.progress.index = Some(index);
+        Ok(Step::Reached(Stage::Sealed))
     }
 
-    fn verify(&mut self) -> Result<Step, Error> {
-        let sealed = self.state.index.expect("a sealed run has an index");
+    fn verify(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
+        let sealed = state.progress.index.expect("a sealed run has an index");
         let path = self.paths.staging().join(INDEX_NAME);
-        if file_digest_if_present(&*self.disk, &path)? != Some(sealed.file()) {
-            return Err(Error::Verification {
-                what: format!("{} is not the index that was sealed", path.display()),
-                next: "check the disk, then start over with --restart".into(),
-            });
+        if file_digest_if_present(&**cx.disk, &path)? != Some(sealed.file()) {
+            return Err(not_as_sealed(format!("{} is not the index that was sealed", path.display())));
         }
+        // A simulated disk is nowhere that could be read.
         match self.options.read_back {
-            ReadBack::Index => self.reach(Stage::Verified),
-            ReadBack::Full => self.read_back(),
+            ReadBack::Full if cx.disk.is_system() => self.read_back(cx),
+            ReadBack::Full | ReadBack::Index => Ok(Step::Reached(Stage::Verified)),
         }
     }
 
-    /// Reads every staged object again. A simulated disk is nowhere that could be read.
-    fn read_back(&mut self) -> Result<Step, Error> {
-        if !self.disk.is_system() {
-            return self.reach(Stage::Verified);
-        }
+    /// Reads every staged object again.
+    fn read_back(&self, cx: &Context<'_>) -> Result<Step, Error> {
         let is_merge = self.options.placement == Placement::Merge;
         let merged_into = is_merge.then(|| self.paths.target().to_path_buf());
         let request = VerifyRequest { merged_into, ..VerifyRequest::WHOLE };
-        let end = verify_held(&self.disk, self.paths, &self.paths.staging(), &request, self.options, &self.control)?;
+        let end = verify_held(cx.disk, self.paths, &self.paths.staging(), &request, self.options, cx.control)?;
         if end.stopped {
             return Ok(Step::Stopped);
         }
         match end.faults.first() {
-            Some(fault) if end.errors > 0 => Err(Error::Verification {
-                what: format!("{} errors in the staged store; {}: {}", end.errors, fault.path, fault.text),
-                next: "check the disk, then start over with --restart".into(),
-            }),
-            _ => self.reach(Stage::Verified),
+            Some(fault) if end.errors > 0 => {
+                Err(not_as_sealed(format!("{} errors in the staged store; {}: {}", end.errors, fault.path, fault.text)))
+            }
+            _ => Ok(Step::Reached(Stage::Verified)),
         }
     }
 
-    fn publish(&mut self) -> Result<Step, Error> {
-        if self.options.placement == Placement::Replace && self.disk.kind(&self.paths.replaced())?.is_none() {
-            check_target(&*self.disk, self.paths, Placement::Replace)?;
+    fn publish(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
+        let placement = state.rules.placement;
+        if placement == Placement::Replace && cx.disk.kind(&self.paths.replaced())?.is_none() {
+            check_target(&**cx.disk, self.paths, placement)?;
         }
-        let placement = self.options.placement;
-        let file_system = &*self.file_system;
-        if !publish(&*self.disk, self.paths, &self.state, placement, file_system, self.control.stop)? {
-            return Ok(Step::Stopped);
+        match publish(&**cx.disk, self.paths, state, &*self.file_system(), cx.control.stop)? {
+            Ended::Complete => Ok(Step::Reached(Stage::Published)),
+            Ended::Stopped => Ok(Step::Stopped),
         }
-        self.reach(Stage::Published)
     }
+}
+
+fn not_as_sealed(what: String) -> Error {
+    Error::Verification { what, next: "check the disk, then start over with --restart".into(), source: None }
 }

@@ -6,11 +6,10 @@ use super::accounting::{Destination, record_batch};
 use super::converted::Converted;
 use super::object_log::{LoggedObject, ObjectLog};
 use super::placer::{IncomingObject, PlaceResult, Placer};
-use crate::cas::options::Durability;
 use crate::cas::source::SourceRoot;
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskFileSystem};
-use crate::migration::{CheckpointFile, Error, Finding, FindingsLog};
+use crate::migration::{CheckpointFile, Durability, Error, Finding, FindingsLog};
 use crate::pipeline::{Commit, Writer};
 
 /// The writer of a migration.

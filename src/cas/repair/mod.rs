@@ -29,7 +29,7 @@ use super::state::{CHECKPOINT_KIND, SealedIndex};
 use super::verify::{FaultKind, Join, Scanned, Tally, TaskReader, VerifyFault, VerifyRequest, list_root, scan};
 use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
 use crate::migration::plan::escape_name;
-use crate::migration::{Error, HeldRun, SortSpace};
+use crate::migration::{Error, LockedRun, SortDirectory};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// The result of a repair.
@@ -72,7 +72,7 @@ pub fn repair_store(
 ) -> Result<RepairEnd, Error> {
     list_root(root, &mut Tally::default())?;
     let paths = TargetPaths::of_store(root)?;
-    let held = HeldRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let held = LockedRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     check_index_kind(&**disk, root)?;
     let result = repair_held(disk, &paths, root, options, control);
     let (event, detail) = match &result {
@@ -99,7 +99,7 @@ pub fn repair_store(
 pub fn repair_dry_run(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<RepairEnd, Error> {
     list_root(root, &mut Tally::default())?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     let examined = examine(root, &sorts, DryRepairer::default(), options, control)?;
     let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
     end.dry_run = true;
@@ -116,7 +116,7 @@ fn repair_held(
 ) -> Result<RepairEnd, Error> {
     remove_tree(&**disk, &paths.verification())?;
     create_directory_durable(&**disk, &paths.verification())?;
-    let sorts = SortSpace::create(disk, paths.verification().join("sort"))?;
+    let sorts = SortDirectory::create(disk, paths.verification().join("sort"))?;
     let staged = paths.verification().join(INDEX_NAME);
     let repairer = DiskRepairer::new(disk.clone(), root.to_path_buf(), &staged)?;
     let Some((repairer, mut end)) = examine(root, &sorts, repairer, options, control)? else { return Ok(stopped()) };
@@ -132,7 +132,7 @@ fn repair_held(
 /// Examines every object and passes the intact ones to `repairer`. `Ok(None)`: a stop was requested.
 fn examine<M: Repairer>(
     root: &Path,
-    sorts: &SortSpace,
+    sorts: &SortDirectory,
     repairer: M,
     options: &MigrateOptions,
     control: &Control<'_>,
@@ -191,7 +191,11 @@ fn nothing_sound(root: &Path, objects: u64, records: u64) -> Error {
             root.display()
         ),
     };
-    Error::Verification { what, next: "see what they are with `haul cas doctor`; migrate older stores".into() }
+    Error::Verification {
+        what,
+        next: "see what they are with `haul cas doctor`; migrate older stores".into(),
+        source: None,
+    }
 }
 
 fn check_index_kind(disk: &dyn Disk, root: &Path) -> Result<(), Error> {

@@ -196,10 +196,10 @@ fn no_store(what: String) -> Error {
 
 fn no_index(path: &Path, what: &str) -> Error {
     let next = "rebuild it from the objects with haul cas verify --repair; migrate a store of an older generation";
-    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into() }
+    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into(), source: None }
 }
 
 fn damaged(path: &Path, what: &str) -> Error {
     let next = "see what else is damaged with haul cas verify, and put the object again from its source";
-    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into() }
+    Error::Verification { what: format!("{}: {what}", path.display()), next: next.into(), source: None }
 }

@@ -60,6 +60,7 @@ pub fn torn_tail_start(disk: &dyn Disk, path: &Path) -> Result<u64, Error> {
             offset: start,
             what: "no line ends in the last 64 KiB".into(),
             next: "run `haul cas verify --repair` on the target first".into(),
+            source: None,
         }),
     }
 }

@@ -41,7 +41,7 @@ use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
 use crate::durable::{Disk, RealDisk, source_identity};
-use crate::migration::{Error, Place, SortSpace};
+use crate::migration::{Error, ResumePoint, SortDirectory};
 use crate::pipeline::{Control, Ended, Expected, Phase, run};
 
 /// Verifies the store at `root`, which may be on a read-only file system. A verification that is stopped starts over;
@@ -57,7 +57,7 @@ pub fn verify_store(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let sorts = SortSpace::temporary(&disk)?;
+    let sorts = SortDirectory::temporary(&disk)?;
     Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
 }
 
@@ -68,9 +68,9 @@ pub struct Verification<'a> {
     /// What is verified.
     pub request: &'a VerifyRequest,
     /// The directory of its sorts.
-    pub sorts: &'a SortSpace,
+    pub sorts: &'a SortDirectory,
     /// Where it stores its progress.
-    pub place: Option<&'a Place>,
+    pub place: Option<&'a ResumePoint>,
     /// Settings. Those that decide the result of a migration do not matter.
     pub options: &'a MigrateOptions,
     /// Stop and events.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cas::format::key::Key;
 use crate::cas::options::MigrateOptions;
 use crate::cas::source::inventory::{Entry, EntryKind};
-use crate::migration::{Error, SortSpace, Subset};
+use crate::migration::{Error, SortDirectory, Subset};
 use crate::pipeline::SortedRuns;
 
 /// Length of an object's rank in a sample.
@@ -68,7 +68,7 @@ pub struct ShareBuilder {
 
 impl ShareBuilder {
     /// Creates a builder for `request`.
-    pub fn new(request: &VerifyRequest, sorts: &SortSpace, options: &MigrateOptions) -> Result<Self, Error> {
+    pub fn new(request: &VerifyRequest, sorts: &SortDirectory, options: &MigrateOptions) -> Result<Self, Error> {
         let sample = match request.sample {
             None => None,
             Some(sample) => Some((sample, sorts.runs("sample", options.sort_memory_bytes())?)),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn share(request: &VerifyRequest, objects: u64) -> Share {
-        let sorts = SortSpace::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
+        let sorts = SortDirectory::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
         let mut builder = ShareBuilder::new(request, &sorts, &MigrateOptions::default()).unwrap();
         (0..objects).for_each(|number| builder.push(&entry(number)).unwrap());
         builder.finish().unwrap()
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_name_without_a_file_in_its_place_is_not_counted() {
-        let sorts = SortSpace::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
+        let sorts = SortDirectory::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
         let mut builder = ShareBuilder::new(&VerifyRequest::WHOLE, &sorts, &MigrateOptions::default()).unwrap();
         builder.push(&Entry { kind: EntryKind::Link, ..entry(1) }).unwrap();
         let flat = Location::new(&[], &entry(1).location.key().text()).unwrap();

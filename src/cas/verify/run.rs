@@ -10,7 +10,7 @@ use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::CHECKPOINT_KIND;
 use crate::durable::{Disk, remove_tree};
-use crate::migration::{Error, HeldRun, Place, SortSpace};
+use crate::migration::{Error, LockedRun, ResumePoint, SortDirectory};
 use crate::pipeline::Control;
 
 /// Verifies the store at `root` under the lock that its migrations take. One that is stopped goes on where it was when
@@ -31,8 +31,8 @@ pub fn check_store(
     let paths = TargetPaths::of_store(root)?;
     let run_directory = paths.run_directory();
     let is_new = disk.kind(run_directory.path())?.is_none();
-    let Some(held) = HeldRun::create_if_writable(disk, &run_directory, CHECKPOINT_KIND)? else {
-        let sorts = SortSpace::temporary(disk)?;
+    let Some(held) = LockedRun::create_if_writable(disk, &run_directory, CHECKPOINT_KIND)? else {
+        let sorts = SortDirectory::temporary(disk)?;
         return Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()));
     };
     let result = verify_held(disk, &paths, root, request, options, control);
@@ -54,10 +54,10 @@ pub fn verify_held(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
-    let place = Place::create_if_writable(disk, paths.verification(), VERIFY_KIND)?;
+    let place = ResumePoint::create_if_writable(disk, paths.verification(), VERIFY_KIND)?;
     let sorts = match place {
-        Some(_) => SortSpace::create(disk, paths.verification().join("sort"))?,
-        None => SortSpace::temporary(disk)?,
+        Some(_) => SortDirectory::create(disk, paths.verification().join("sort"))?,
+        None => SortDirectory::temporary(disk)?,
     };
     let verification = Verification { root, request, sorts: &sorts, place: place.as_ref(), options, control };
     let result = verification.run(&mut |_, _| Ok(()));
@@ -70,11 +70,11 @@ pub fn verify_held(
 
 /// Verifies the whole store at `root` and writes nothing: it takes no lock, keeps no place and sorts in memory.
 pub fn verify_in_memory(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<VerifyEnd, Error> {
-    let (request, sorts) = (&VerifyRequest::WHOLE, &SortSpace::in_memory());
+    let (request, sorts) = (&VerifyRequest::WHOLE, &SortDirectory::in_memory());
     Verification { root, request, sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
 }
 
-fn note(held: &HeldRun, request: &VerifyRequest, result: &Result<VerifyEnd, Error>) -> Result<(), Error> {
+fn note(held: &LockedRun, request: &VerifyRequest, result: &Result<VerifyEnd, Error>) -> Result<(), Error> {
     let (event, more) = match result {
         Ok(end) if end.stopped => ("verification-stopped", json!(null)),
         Ok(end) => {

@@ -12,7 +12,7 @@ use crate::cas::options::MigrateOptions;
 use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;
-use crate::migration::{Error, SortSpace};
+use crate::migration::{Error, SortDirectory};
 use crate::pipeline::Control;
 
 /// A store whose layout and index were read.
@@ -29,7 +29,7 @@ pub struct Scanned {
 pub fn scan(
     root: &Path,
     request: &VerifyRequest,
-    sorts: &SortSpace,
+    sorts: &SortDirectory,
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Option<Scanned>, Error> {
@@ -54,7 +54,7 @@ fn walk_parts(
     root: &Path,
     parts: Parts,
     request: &VerifyRequest,
-    sorts: &SortSpace,
+    sorts: &SortDirectory,
     tally: &mut Tally,
     options: &MigrateOptions,
     control: &Control<'_>,

@@ -5,11 +5,12 @@ use super::request::{Sample, VerifyRequest};
 use crate::cas::format::key::Key;
 use crate::cas::source::scan::ScanSums;
 use crate::durable::SourceIdentity;
-use crate::migration::{Error, Place, Subset};
+use crate::migration::checkpoint::Kind;
+use crate::migration::{Error, ResumePoint, Subset};
 use crate::pipeline::{Commit, Writer};
 
 /// Kind tag of the checkpoint of a verification.
-pub const VERIFY_KIND: [u8; 8] = *b"casverif";
+pub const VERIFY_KIND: Kind = Kind { tag: *b"casverif", restart: "verify again" };
 
 /// What a verification reads. One is resumed only if this is the same.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -49,7 +50,7 @@ pub struct VerifyState {
 }
 
 /// Returns the state stored at `place` by a verification of the same subject, else a new state. The flag says which.
-pub fn resumed(place: Option<&Place>, subject: VerifySubject) -> Result<(VerifyState, bool), Error> {
+pub fn resumed(place: Option<&ResumePoint>, subject: VerifySubject) -> Result<(VerifyState, bool), Error> {
     let saved = match place {
         Some(place) => place.load::<VerifyState>()?,
         None => None,
@@ -68,7 +69,7 @@ pub struct StateWriter<'a> {
     /// The progress.
     pub state: VerifyState,
     /// Where it is stored.
-    pub place: Option<&'a Place>,
+    pub place: Option<&'a ResumePoint>,
     /// Called for intact objects.
     pub on_sound: &'a mut OnSound<'a>,
 }
@@ -93,7 +94,7 @@ impl<'a> Writer for StateWriter<'a> {
 }
 
 /// Stores the progress durably.
-pub struct KeepPlace<'a>(Option<(&'a Place, VerifyState)>);
+pub struct KeepPlace<'a>(Option<(&'a ResumePoint, VerifyState)>);
 
 impl Commit for KeepPlace<'_> {
     type Error = Error;

@@ -69,6 +69,7 @@ fn no_store(root: &Path) -> Error {
     Error::Verification {
         what: format!("{} is not a directory; nothing was verified", root.display()),
         next: "give the root of a v2 store: the directory that holds objects/ and index.ndjson".into(),
+        source: None,
     }
 }
 
@@ -81,7 +82,7 @@ pub fn walk(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Option<Walked>, Error> {
-    let sums = scan_watched(root, options.parallel_workers.get(), control, |found| {
+    let sums = scan_watched(root, options.run.parallel_workers.get(), control, |found| {
         match found {
             Found::Object(entry) => {
                 builder.push_object(&entry)?;

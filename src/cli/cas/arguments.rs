@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cas::Key;
-use crate::cas::options::{Compress, Durability, MigrateOptions, Placement};
+use crate::cas::options::{Compress, MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::CasStore;
 use crate::cli::arguments::ResourceArgs;
-use crate::migration::Error;
+use crate::migration::{Durability, Error};
 use crate::observe::Scope;
 
 /// What one record of a store is called.
@@ -132,7 +132,8 @@ pub enum DurabilityArg {
     /// For many objects at once, before the checkpoint that speaks of them
     Group,
     /// For each object as it is written
-    Object,
+    #[value(alias = "object")]
+    Each,
     /// Not at all
     None,
 }
@@ -141,7 +142,7 @@ impl From<DurabilityArg> for Durability {
     fn from(durability: DurabilityArg) -> Self {
         match durability {
             DurabilityArg::Group => Self::Group,
-            DurabilityArg::Object => Self::Object,
+            DurabilityArg::Each => Self::Each,
             DurabilityArg::None => Self::None,
         }
     }
@@ -149,16 +150,11 @@ impl From<DurabilityArg> for Durability {
 
 /// Settings of a verb whose rules are fixed or do not matter.
 pub fn course(resources: &ResourceArgs) -> MigrateOptions {
-    MigrateOptions {
-        memory_budget_bytes: resources.memory_budget_bytes(),
-        backpressure_threshold: resources.backpressure_threshold,
-        rate_limit: resources.rate_limit,
-        parallel_workers: resources.parallel_workers(),
-        ..MigrateOptions::default()
-    }
+    let options = MigrateOptions::default();
+    MigrateOptions { run: resources.applied_to(options.run), ..options }
 }
 
 /// What the view of a run on a source of unknown size needs to know.
 pub fn scope(options: &MigrateOptions) -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
+    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.run.memory_budget_bytes }
 }

@@ -3,6 +3,7 @@
 //! The JSON document is a [`DryRunEnd`] and, beside its fields, `source` and `target` (paths) and `exit_code`.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -14,7 +15,7 @@ use crate::cas::paths::TargetPaths;
 use crate::cli::findings::write_findings;
 use crate::cli::output;
 use crate::cli::progress::Watch;
-use crate::durable::RealDisk;
+use crate::durable::{Disk, RealDisk};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{OutcomeCounts, exit};
 
@@ -37,7 +38,8 @@ pub fn run(
 ) -> anyhow::Result<u8> {
     let (source, target) = (places.source.display().to_string(), places.target.display().to_string());
     watch.say(&format!("dry run of {source} to {target}: nothing is written"));
-    let end = watch.run(scope(options), |control| dry_run(&RealDisk, &places.source, paths, options, control))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let end = watch.run(scope(options), |control| dry_run(&disk, &places.source, paths, options, control))?;
     let document = Document { source, target, end: &end, exit_code: exit_code(&end) };
     output::print(json, &document, || text(&document))?;
     if end.stopped {

@@ -14,7 +14,7 @@ use super::arguments::{DurabilityArg, LinkArgs, MoveArgs, ResultArgs, scope};
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
-use crate::cas::options::{MigrateOptions, ReadBack, Start};
+use crate::cas::options::{MigrateOptions, ReadBack};
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command_line::cas_command;
@@ -23,7 +23,7 @@ use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, OutcomeCounts, Stage, exit};
+use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, Start, exit};
 
 /// Values of `--verify`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -120,15 +120,19 @@ impl MigrateCommand {
             (_, true) => Start::Restart,
             _ => Start::Auto,
         };
+        let options = self.result.options(&self.resources);
         MigrateOptions {
-            batch_records: self.batch_size.get(),
-            checkpoint_interval_records: self.checkpoint_interval.get(),
-            start,
             link: self.link.link,
             durability: self.durability.into(),
             read_back: self.verify.into(),
             publish: !self.no_publish,
-            ..self.result.options(&self.resources)
+            run: RunOptions {
+                batch_records: self.batch_size.get(),
+                checkpoint_interval_records: self.checkpoint_interval.get(),
+                start,
+                ..options.run
+            },
+            ..options
         }
     }
 
@@ -194,13 +198,13 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
     };
     writeln!(text, "{} to {}: {how}", document.source, document.target)?;
     writeln!(text, "{:<28}{:>18}", "stage", end.stage.to_string())?;
-    writeln!(text, "{:<28}{:>18}", "durability", end.durability)?;
+    writeln!(text, "{:<28}{:>18}", "durability", end.durability.to_string())?;
     writeln!(text, "{:<28}{:>18}", "found", count_text(end.records))?;
     for count in end.counts.to_string().lines() {
         writeln!(text, "  {count}")?;
     }
-    writeln!(text, "{:<28}{:>18}", "blobs", bytes_text(end.stored_bytes))?;
-    write_generations(text, &end.generations)?;
+    writeln!(text, "{:<28}{:>18}", "blobs", bytes_text(end.details.stored_bytes))?;
+    write_generations(text, &end.details.generations)?;
     writeln!(text, "map     {}", document.map)?;
     writeln!(text, "report  {}", document.report)
 }

@@ -10,13 +10,15 @@ use clap::Args;
 
 use super::arguments::TargetArgs;
 use super::generations::write_generations;
-use crate::cas::status::{Holds, RunStatus, Status, status};
+use crate::cas::options::CasRules;
+use crate::cas::outcome::Counts;
+use crate::cas::status::{Holds, RunDetails, Status, status};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::journal::journal_text;
 use crate::cli::output;
 use crate::durable::RealDisk;
-use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{RunStatus, exit};
 use crate::observe::duration_text;
 
 /// `haul cas status`
@@ -38,25 +40,22 @@ impl StatusCommand {
 
 fn render(text: &mut String, status: &Status) -> std::fmt::Result {
     line(text, "target", &format!("{}: {}", status.target, target_text(status)))?;
-    if let Some(owner) = &status.lock_holder {
+    if let Some(owner) = &status.state.lock_holder {
         line(text, "active run", owner)?;
     }
-    match (&status.run, &status.checkpoint_problem) {
-        (Some(run), problem) => {
-            render_run(text, run)?;
-            problem.iter().try_for_each(|problem| line(text, "problem", problem))?;
-        }
+    match (&status.state.run, &status.state.checkpoint_problem) {
+        (Some(run), _) => render_run(text, run)?,
         (None, Some(problem)) => line(text, "last run", &format!("unknown: {problem}"))?,
         (None, None) => line(text, "last run", "none")?,
     }
-    if let Some(age_ms) = status.checkpoint_age_ms {
+    if let Some(age_ms) = status.state.checkpoint_age_ms {
         line(text, "checkpoint", &format!("{} ago", duration_text(Duration::from_millis(age_ms))))?;
     }
     for kept in &status.kept {
         let bytes = kept.bytes.map_or(String::new(), |bytes| format!(", {}", bytes_text(bytes)));
         line(text, "kept", &format!("{}: {}{bytes}", kept.path.display(), kept.what))?;
     }
-    for entry in &status.journal {
+    for entry in &status.state.journal {
         line(text, "journal", &journal_text(entry))?;
     }
     line(text, "next", &status.next)
@@ -66,18 +65,19 @@ fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Result {
     writeln!(text, "{name:<12} {value}")
 }
 
-fn render_run(text: &mut String, run: &RunStatus) -> std::fmt::Result {
+fn render_run(text: &mut String, run: &RunStatus<CasRules, Counts, RunDetails>) -> std::fmt::Result {
     line(text, "last run", &format!("{}, {} found", run.stage, count_text(run.records)))?;
-    line(text, "placement", &run.placement.map_or("unknown".into(), |placement| placement.to_string()))?;
-    if let Some(source) = &run.source {
+    line(text, "placement", &run.rules.placement.to_string())?;
+    let RunDetails { source, generations, source_bytes, stored_bytes, .. } = &run.details;
+    if let Some(source) = source {
         line(text, "source", source)?;
     }
-    line(text, "durability", &run.durability)?;
-    line(text, "blobs", &format!("{} read, {} stored", bytes_text(run.source_bytes), bytes_text(run.stored_bytes)))?;
+    line(text, "durability", &run.durability.to_string())?;
+    line(text, "blobs", &format!("{} read, {} stored", bytes_text(*source_bytes), bytes_text(*stored_bytes)))?;
     for count in run.counts.to_string().lines() {
         writeln!(text, "  {count}")?;
     }
-    write_generations(text, &run.generations)
+    write_generations(text, generations)
 }
 
 fn target_text(status: &Status) -> String {

@@ -1,4 +1,5 @@
-//! The lines of the original's command line (spec §10), with the facts of a run of haul.
+//! The lines of the original's command line (docs/source-sigilzero.md, "The command line of the original"), with the
+//! facts of a run of haul.
 
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -6,8 +7,8 @@ use std::path::Path;
 use crate::cli::output::text_of;
 use crate::manifest::migrate::stage_file::NamedFile;
 use crate::manifest::outcome::Counts;
-use crate::manifest::survey::Survey;
 use crate::manifest::tree::scan::ARTIFACTS;
+use crate::manifest::version_survey::VersionSurvey;
 use crate::migration::plan::unescape_name;
 use crate::migration::{Finding, FirstFindings, OutcomeCounts, Severity, exit};
 
@@ -108,11 +109,11 @@ impl Summary<'_> {
 }
 
 /// The distribution of versions.
-pub fn versions_text(survey: &Survey) -> String {
+pub fn versions_text(survey: &VersionSurvey) -> String {
     text_of(|text| write_versions(text, survey))
 }
 
-fn write_versions(text: &mut String, survey: &Survey) -> fmt::Result {
+fn write_versions(text: &mut String, survey: &VersionSurvey) -> fmt::Result {
     if survey.manifests == 0 {
         return writeln!(text, "No manifests found.");
     }

@@ -12,8 +12,8 @@ use super::arguments::{RootArgs, below};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::durable::RealDisk;
-use crate::manifest::file_history::{FileHistory, history_of};
-use crate::manifest::migrate::ledger::{Entry, Line};
+use crate::manifest::file_history::{FileHistory, file_history};
+use crate::manifest::migrate::ledger::{LedgerEntry, LedgerLine};
 use crate::migration::exit;
 
 /// `haul manifest history`
@@ -31,7 +31,7 @@ pub struct HistoryCommand {
 impl HistoryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let file = below(&self.root.root, &self.file)?;
-        let history = history_of(&RealDisk, &self.root.root, &file)?;
+        let history = file_history(&RealDisk, &self.root.root, &file)?;
         output::print(self.output.json, &history, || output::text_of(|text| render(text, &history)))?;
         Ok(exit::OK)
     }
@@ -51,16 +51,18 @@ fn render(text: &mut String, history: &FileHistory) -> std::fmt::Result {
     history.ledger.iter().try_for_each(|line| render_line(text, line))
 }
 
-fn render_line(text: &mut String, line: &Line) -> std::fmt::Result {
+fn render_line(text: &mut String, line: &LedgerLine) -> std::fmt::Result {
     let (number, run) = (line.number, &line.run);
     match &line.entry {
-        Entry::Written(written) => {
+        LedgerEntry::Written(written) => {
             let (from, to, backup) = (&written.from, &written.to, &written.backup);
             writeln!(text, "line {number}, run {run}: written, {from} → {to}, backup {backup}")
         }
-        Entry::Withdrawn { line, .. } => writeln!(text, "line {number}, run {run}: line {line} did not come about"),
-        Entry::Restored { line, .. } => writeln!(text, "line {number}, run {run}: line {line} taken back"),
-        Entry::Removed { line, .. } => writeln!(text, "line {number}, run {run}: backup of line {line} removed"),
-        Entry::Began { .. } | Entry::Ended { .. } | Entry::Verified => Ok(()),
+        LedgerEntry::Withdrawn { line, .. } => {
+            writeln!(text, "line {number}, run {run}: line {line} did not come about")
+        }
+        LedgerEntry::Restored { line, .. } => writeln!(text, "line {number}, run {run}: line {line} taken back"),
+        LedgerEntry::Removed { line, .. } => writeln!(text, "line {number}, run {run}: backup of line {line} removed"),
+        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => Ok(()),
     }
 }

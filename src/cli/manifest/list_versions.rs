@@ -1,6 +1,6 @@
 //! `haul manifest migrate --list-versions`: how many manifests there are of each version.
 //!
-//! The JSON document is a [`Survey`] and `root`.
+//! The JSON document is a [`VersionSurvey`] and `root`.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::source_root;
 use crate::manifest::run_options::MigrateOptions;
-use crate::manifest::survey::{Survey, survey};
+use crate::manifest::version_survey::{VersionSurvey, survey_versions};
 use crate::migration::exit;
 use crate::migration::units::count_text;
 use crate::observe::Scope;
@@ -22,7 +22,7 @@ use crate::observe::Scope;
 struct Document<'a> {
     root: String,
     #[serde(flatten)]
-    survey: &'a Survey,
+    survey: &'a VersionSurvey,
 }
 
 /// Counts and prints.
@@ -34,7 +34,7 @@ pub fn run(
     (compat, json): (bool, bool),
 ) -> anyhow::Result<u8> {
     let tree = source_root(root)?;
-    let survey = watch.run(scope, |control| survey(tree, options, control))?;
+    let survey = watch.run(scope, |control| survey_versions(tree, options, control))?;
     if survey.stopped {
         watch.say_stopped();
         return Ok(exit::TEMPORARY);
@@ -44,7 +44,7 @@ pub fn run(
     Ok(exit::OK)
 }
 
-fn text(survey: &Survey) -> String {
+fn text(survey: &VersionSurvey) -> String {
     let mut text = String::new();
     let mut render = || -> std::fmt::Result {
         writeln!(text, "{:<28}{:>18}", "manifests", count_text(survey.manifests))?;

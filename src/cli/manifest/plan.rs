@@ -1,6 +1,6 @@
 //! `haul manifest plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`Survey`] and, beside its fields, `root` and `findings` (the first of them).
+//! The JSON document is a [`VersionSurvey`] and, beside its fields, `root` and `findings` (the first of them).
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::source_root;
-use crate::manifest::survey::{Survey, survey};
+use crate::manifest::version_survey::{VersionSurvey, survey_versions};
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 
@@ -34,7 +34,7 @@ pub struct PlanCommand {
 struct Document<'a> {
     root: String,
     #[serde(flatten)]
-    survey: &'a Survey,
+    survey: &'a VersionSurvey,
     findings: Vec<FileFinding<'a>>,
 }
 
@@ -44,7 +44,7 @@ impl PlanCommand {
         let options = self.result.options(root, &self.resources)?;
         let tree = source_root(root)?;
         let watch = Watch::start(self.output.progress)?;
-        let survey = watch.run(scope(&self.resources), |control| survey(tree, &options, control))?;
+        let survey = watch.run(scope(&self.resources), |control| survey_versions(tree, &options, control))?;
         if survey.stopped {
             watch.say_stopped();
             return Ok(exit::TEMPORARY);

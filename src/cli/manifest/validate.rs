@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::arguments::StepsArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::durable::{Disk, DiskError, RealDisk, parent_of};
-use crate::manifest::{MANIFEST_BYTES_MAX, Notice, Refusal, Registry, validate};
+use crate::manifest::{MANIFEST_BYTES_MAX, Notice, Refusal, Registry, prove, validate};
 use crate::migration::exit;
 
 /// `haul manifest validate`
@@ -73,8 +74,7 @@ impl From<Refusal> for Refused {
 
 impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let registry = self.steps.registry()?;
-        registry.prove()?;
+        let registry = prove(Arc::new(self.steps.registry()?))?;
         let files = self.files.iter().map(|file| check(&registry, file)).collect::<Result<Vec<_>, _>>()?;
         let is_fine = files.iter().all(|file| file.refused.is_none());
         let exit_code = if is_fine { exit::OK } else { exit::BAD_DATA };

@@ -13,7 +13,8 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
-use crate::manifest::verify::{VerifyEnd, verify};
+use crate::manifest::verify::report::VerifyEnd;
+use crate::manifest::verify::verify;
 use crate::migration::exit;
 use crate::migration::units::count_text;
 

@@ -6,6 +6,7 @@
 
 use std::io::{Read, stdin};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -17,7 +18,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::durable::RealDisk;
 use crate::manifest::document::json::LEN_MAX_BYTES;
-use crate::manifest::write_manifest;
+use crate::manifest::{prove, write_manifest};
 use crate::migration::exit;
 use crate::observe::Console;
 
@@ -42,8 +43,7 @@ struct Document {
 
 impl WriteCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let registry = self.steps.registry()?;
-        registry.prove()?;
+        let registry = prove(Arc::new(self.steps.registry()?))?;
         let mut bytes = Vec::new();
         let limited = &mut stdin().lock().take(LEN_MAX_BYTES as u64 + 1);
         limited.read_to_end(&mut bytes).context("cannot read standard input")?;

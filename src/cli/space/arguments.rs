@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::arguments::{ResourceArgs, one_of};
 use crate::durable::ReaderKind;
-use crate::migration::Error;
+use crate::migration::{Error, RunOptions};
 use crate::observe::Scope;
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -125,16 +125,10 @@ pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderA
 
 /// Settings of a verb whose rules are fixed or do not matter.
 pub fn course(resources: &ResourceArgs) -> MigrateOptions {
-    MigrateOptions {
-        memory_budget_bytes: resources.memory_budget_bytes(),
-        backpressure_threshold: resources.backpressure_threshold,
-        rate_limit: resources.rate_limit,
-        parallel_workers: resources.parallel_workers(),
-        ..MigrateOptions::default()
-    }
+    MigrateOptions { run: resources.applied_to(RunOptions::default()), ..MigrateOptions::default() }
 }
 
 /// What the view of a run on a source of unknown size needs to know.
 pub fn scope(options: &MigrateOptions) -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
+    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.run.memory_budget_bytes }
 }

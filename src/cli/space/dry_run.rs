@@ -3,6 +3,7 @@
 //! The JSON document is a [`DryRunEnd`] and, beside its fields, `space` (path) and `exit_code`.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use super::plan::plan_of;
 use crate::cli::findings::write_findings;
 use crate::cli::output;
 use crate::cli::progress::Watch;
+use crate::durable::{Disk, RealDisk};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Finding, OutcomeCounts, exit};
 use crate::space::migrate::dry_run::{DryRunEnd, dry_run};
@@ -31,7 +33,8 @@ pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions, json: bo
     watch.say(&format!("dry run of {}: nothing is written", paths.root().display()));
     let plan = plan_of(paths, options)?;
     say_plan(watch, &plan, options);
-    let end = watch.run(scope(options), |control| dry_run(paths, options, control))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let end = watch.run(scope(options), |control| dry_run(&disk, paths, options, control))?;
     let exit_code = exit_code(&end);
     let document = Document { space: paths.root().display().to_string(), end: &end, exit_code };
     output::print(json, &document, || text(&document))?;

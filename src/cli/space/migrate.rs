@@ -20,11 +20,11 @@ use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, OutcomeCounts, Stage, exit};
+use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, Start, exit};
 use crate::observe::Scope;
 use crate::space::migrate::plan::Plan;
 use crate::space::migrate::{MigrationEnd, migrate};
-use crate::space::options::{MigrateOptions, Start};
+use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::verify::Depth;
 
@@ -140,14 +140,14 @@ impl MigrateCommand {
             (_, true) => Start::Restart,
             _ => Start::Auto,
         };
-        MigrateOptions {
+        let options = options(&self.policies, &self.resources, &self.reader);
+        let run = RunOptions {
+            start,
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
-            start,
-            verify_depth: self.verify.into(),
-            publish: !self.no_publish,
-            ..options(&self.policies, &self.resources, &self.reader)
-        }
+            ..options.run
+        };
+        MigrateOptions { verify_depth: self.verify.into(), publish: !self.no_publish, run, ..options }
     }
 
     fn confirm_restart(&self, paths: &SpacePaths) -> Result<(), Error> {
@@ -196,10 +196,10 @@ pub fn say_plan(watch: &Watch, plan: &Plan, options: &MigrateOptions) {
     ));
     watch.say(&format!(
         "batch size {} | memory budget {} | rate limit {} | workers {}",
-        count_text(options.batch_records),
-        bytes_text(options.memory_budget_bytes),
-        options.rate_limit.map_or("none".to_owned(), |rate| format!("{}/s", count_text(rate.get().into()))),
-        options.parallel_workers
+        count_text(options.run.batch_records),
+        bytes_text(options.run.memory_budget_bytes),
+        options.run.rate_limit.map_or("none".to_owned(), |rate| format!("{}/s", count_text(rate.get().into()))),
+        options.run.parallel_workers
     ));
 }
 
@@ -207,7 +207,7 @@ pub fn say_plan(watch: &Watch, plan: &Plan, options: &MigrateOptions) {
 pub fn exit_code(end: &MigrationEnd) -> u8 {
     if end.stopped {
         exit::TEMPORARY
-    } else if end.counts.refused() > 0 || end.damaged_bytes > 0 {
+    } else if end.counts.refused() > 0 || end.details.damaged_bytes > 0 {
         exit::REFUSED_RECORDS
     } else {
         exit::OK
@@ -234,7 +234,7 @@ fn text(document: &Document<'_>) -> String {
         writeln!(text, "{name:<28}{value:>18}").expect("a string takes any text");
     };
     line("stage", &end.stage.to_string());
-    line("store", &end.store);
+    line("store", &end.details.store);
     line("records read", &count_text(end.records));
     // A run that was stopped has not decided the outcome of every record.
     if !end.stopped {
@@ -242,8 +242,8 @@ fn text(document: &Document<'_>) -> String {
             writeln!(text, "  {count}").expect("a string takes any text");
         }
     }
-    if end.damaged_bytes > 0 {
-        writeln!(text, "  {:<28}{:>16}", "bytes left out as damaged", count_text(end.damaged_bytes))
+    if end.details.damaged_bytes > 0 {
+        writeln!(text, "  {:<28}{:>16}", "bytes left out as damaged", count_text(end.details.damaged_bytes))
             .expect("a string takes any text");
     }
     writeln!(text, "report  {}", document.report).expect("a string takes any text");

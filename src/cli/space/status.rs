@@ -37,7 +37,7 @@ impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let status = status(Arc::new(RealDisk), &paths)?;
-        let records = status.run.as_ref().map_or(0, |run| run.records);
+        let records = status.state.run.as_ref().map_or(0, |run| run.records);
         output::print(self.output.json, &Document { status: &status, records }, || {
             output::text_of(|text| render(text, &status))
         })?;
@@ -52,14 +52,14 @@ fn render(text: &mut String, status: &Status) -> std::fmt::Result {
         (Some(live), _) => line("live", live)?,
         (None, problem) => line("live", &format!("unknown: {}", problem.as_deref().unwrap_or("no pointer")))?,
     }
-    if let Some(owner) = &status.lock_holder {
+    if let Some(owner) = &status.state.lock_holder {
         line("active run", owner)?;
     }
-    match (&status.run, &status.checkpoint_problem) {
+    match (&status.state.run, &status.state.checkpoint_problem) {
         (Some(run), _) => {
-            line("last run", &format!("{}, {} records, {}", run.stage, count_text(run.records), run.store))?;
-            if run.fatal_findings > 0 {
-                line("", &format!("{} findings under a policy fail", count_text(run.fatal_findings)))?;
+            line("last run", &format!("{}, {} records, {}", run.stage, count_text(run.records), run.details.store))?;
+            if run.details.fatal_findings > 0 {
+                line("", &format!("{} findings under a policy fail", count_text(run.details.fatal_findings)))?;
             }
         }
         (None, Some(problem)) => line("last run", &format!("unknown: {problem}"))?,
@@ -71,7 +71,7 @@ fn render(text: &mut String, status: &Status) -> std::fmt::Result {
     if status.staging_bytes > 0 {
         line("staging", &bytes_text(status.staging_bytes))?;
     }
-    for entry in &status.journal {
+    for entry in &status.state.journal {
         line("journal", &journal_text(entry))?;
     }
     line("next", &status.next)

@@ -266,5 +266,6 @@ fn resume_at(task: Task<'_>, earlier: Option<&Cursor>) -> Result<Cursor, Error> 
             "put the file back as it was; or take its rows back by hand, and `haul db resolve --version {version} \
              --not-begun` starts it over"
         ),
+        source: None,
     })
 }

@@ -191,6 +191,7 @@ impl Runner {
                 what: format!("{}: the lock of this run is gone", self.database.place()),
                 next: "see that no migration gives locks back, then run the same command again".into(),
                 temporary: false,
+                source: None,
             }),
             Err(error) => Err(self.error(error)),
         }

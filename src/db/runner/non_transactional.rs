@@ -153,6 +153,7 @@ fn resume_at(task: Task<'_>, earlier: Option<&LogRow>) -> Result<usize, Error> {
                     "put them back as they were, or say how the database stands with `haul db resolve --version {}`",
                     task.migration.version
                 ),
+                source: None,
             })
         }
         _ => Ok(0),
@@ -177,5 +178,6 @@ fn unknown(task: Task<'_>, number: usize, row: &LogRow) -> Error {
             number + 1
         ),
         temporary: false,
+        source: None,
     }
 }

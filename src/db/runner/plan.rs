@@ -142,7 +142,7 @@ impl Plan {
         let what = if more > 0 { format!("{what} (and {more} more: `haul db verify` lists them)") } else { what };
         let next =
             "put the file back as it was; if its text is right as it is, `haul db repair` takes its checksum over";
-        Err(Error::Verification { what, next: next.into() })
+        Err(Error::Verification { what, next: next.into(), source: None })
     }
 
     /// An error if a pending version is below an applied one.

@@ -109,6 +109,7 @@ fn cannot_end(holder: &LockHolder, why: &str) -> Error {
         what: format!("the run that holds the lock cannot be ended ({}): {why}", holder.owner),
         next: "end that process on its own host; the lock ends with it".into(),
         temporary: false,
+        source: None,
     }
 }
 

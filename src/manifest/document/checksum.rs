@@ -1,4 +1,4 @@
-//! Checksums of documents, as the history records them (§5).
+//! Checksums of documents, as the history records them (docs/source-sigilzero.md, "Canonical text and checksums").
 
 use std::fmt;
 

@@ -1,10 +1,10 @@
-//! Why a document is not migrated: stable codes, and where in the bytes (§10).
+//! Why a document is not migrated: stable codes, and where in the bytes (docs/source-sigilzero.md, "Order of checks").
 
 use std::fmt;
 
 /// A code of reports and of `--json`. The checks run in this order; the first that fails names the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
+pub enum ErrorCode {
     /// No bytes, or nothing but blanks.
     Empty,
     /// A byte order mark.
@@ -69,7 +69,7 @@ pub enum Code {
     Io,
 }
 
-impl Code {
+impl ErrorCode {
     /// `E_…`, as reports show it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -108,7 +108,7 @@ impl Code {
     }
 
     /// What a document with this code is, in reports.
-    pub const fn status(self) -> Status {
+    pub const fn status(self) -> DocumentStatus {
         match self {
             Self::Empty
             | Self::Bom
@@ -118,13 +118,13 @@ impl Code {
             | Self::DuplicateKey
             | Self::Nonfinite
             | Self::Surrogate
-            | Self::Number => Status::Corrupt,
-            Self::Root | Self::NotAManifest => Status::NotAManifest,
-            Self::Unversioned => Status::Unversioned,
-            Self::VersionType | Self::VersionUnknown => Status::Unknown,
-            Self::VersionFuture | Self::Downgrade => Status::Future,
+            | Self::Number => DocumentStatus::Corrupt,
+            Self::Root | Self::NotAManifest => DocumentStatus::NotAManifest,
+            Self::Unversioned => DocumentStatus::Unversioned,
+            Self::VersionType | Self::VersionUnknown => DocumentStatus::Unknown,
+            Self::VersionFuture | Self::Downgrade => DocumentStatus::Future,
             Self::HistoryType | Self::FieldType | Self::RequiredField | Self::Snapshot | Self::Schema => {
-                Status::NeedsAttention
+                DocumentStatus::NeedsAttention
             }
             Self::InputSnapshots
             | Self::RunId
@@ -135,12 +135,12 @@ impl Code {
             | Self::Compatibility
             | Self::Hardlink
             | Self::Changed
-            | Self::Io => Status::Failed,
+            | Self::Io => DocumentStatus::Failed,
         }
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -148,7 +148,7 @@ impl fmt::Display for Code {
 
 /// What a document is, seen from the target version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
+pub enum DocumentStatus {
     /// At the target.
     Current,
     /// A path leads from it to the target.
@@ -169,7 +169,7 @@ pub enum Status {
     Failed,
 }
 
-impl Status {
+impl DocumentStatus {
     /// As reports show it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -186,7 +186,7 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for DocumentStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -194,7 +194,7 @@ impl fmt::Display for Status {
 
 /// Where in the bytes of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct TextPosition {
     /// Bytes before it.
     pub offset: u64,
     /// From 1; lines end with LF.

@@ -1,37 +1,37 @@
-//! `inputs_hash` from the snapshot files (§1).
+//! `inputs_hash` from the snapshot files (docs/source-sigilzero.md, "The document").
 
 use super::edit::Edit;
-use super::error_codes::Code;
+use super::error_codes::ErrorCode;
 use super::inputs::DocumentInputs;
 use super::json::{Document, Kind, ReadOptions, Value, push_compact, push_string};
 use super::key_path::KeyPath;
-use super::value_types::Shape;
+use super::value_types::ValueType;
 use super::verdict::Refusal;
-use crate::manifest::Checksum;
+use crate::manifest::document::checksum::Checksum;
 
 /// Sets `path` to the hash over the snapshots if it is absent or null and the document lists any; each file must be what
 /// its snapshot says.
-pub(crate) fn fill(edit: &mut Edit<'_, '_>, path: &KeyPath) -> Result<(), Refusal> {
+pub(in crate::manifest) fn fill(edit: &mut Edit<'_, '_>, path: &KeyPath) -> Result<(), Refusal> {
     if edit.get(path).is_some_and(|value| value.kind() != Kind::Null) {
-        return edit.keep(path, &Shape::DigestOrNull);
+        return edit.keep(path, &ValueType::DigestOrNull);
     }
     let Some(snapshots) = edit.root().get("input_snapshots").filter(|value| value.members().len() > 0) else {
         return Ok(());
     };
-    let hash = derived(snapshots, edit.inputs())?;
+    let hash = derive(snapshots, edit.inputs())?;
     edit.overwrite(path, &format!("\"{hash}\""))
 }
 
-fn derived(snapshots: Value<'_>, inputs: &dyn DocumentInputs) -> Result<Checksum, Refusal> {
+fn derive(snapshots: Value<'_>, inputs: &dyn DocumentInputs) -> Result<Checksum, Refusal> {
     for (name, snapshot) in snapshots.members() {
         let name = name.as_str().unwrap_or_default();
-        check_file(&name, snapshot, inputs).map_err(|what| Refusal::new(Code::Snapshot, what))?;
+        check_file(&name, snapshot, inputs).map_err(|what| Refusal::new(ErrorCode::Snapshot, what))?;
     }
-    recorded(snapshots).ok_or_else(|| Refusal::new(Code::Snapshot, "input_snapshots holds no digests".into()))
+    recorded_hash(snapshots).ok_or_else(|| Refusal::new(ErrorCode::Snapshot, "input_snapshots holds no digests".into()))
 }
 
 /// The hash over the digests that `snapshots` records; `None` if one of them has none.
-pub fn recorded(snapshots: Value<'_>) -> Option<Checksum> {
+pub fn recorded_hash(snapshots: Value<'_>) -> Option<Checksum> {
     let mut json = b"{".to_vec();
     for (name, snapshot) in snapshots.members() {
         if json.len() > 1 {

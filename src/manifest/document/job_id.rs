@@ -1,20 +1,23 @@
-//! A `job_id` for manifests that have none (D6).
+//! A `job_id` for manifests that have none (docs/source-sigilzero.md, D6).
 
-use super::error_codes::Code;
+use super::error_codes::ErrorCode;
 use super::inputs::DocumentInputs;
 use super::json::{Document, ReadOptions};
 use super::options::DeriveJobId;
 use super::verdict::Refusal;
 
 /// The member.
-pub(crate) const JOB_ID: &str = "job_id";
+pub(in crate::manifest) const JOB_ID: &str = "job_id";
 
 const RESOLVED_BRIEF: &str = "inputs/brief.resolved.json";
 const BRIEF: &str = "inputs/brief.yaml";
 const BRIEF_LEN_MAX_BYTES: u64 = 4 << 20;
 
 /// The id, and the text that says where it comes from; `None` if it cannot be derived.
-pub(crate) fn derived(how: DeriveJobId, inputs: &dyn DocumentInputs) -> Result<Option<(String, String)>, Refusal> {
+pub(in crate::manifest) fn derive(
+    how: DeriveJobId,
+    inputs: &dyn DocumentInputs,
+) -> Result<Option<(String, String)>, Refusal> {
     let said = |id: String, source: &str| (id, format!("Add job_id field (from {source})"));
     match how {
         DeriveJobId::Directory => Ok(inputs.job_directory().map(|id| said(id, "the job's directory"))),
@@ -29,7 +32,7 @@ pub(crate) fn derived(how: DeriveJobId, inputs: &dyn DocumentInputs) -> Result<O
 }
 
 fn read(inputs: &dyn DocumentInputs, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
-    let refuse = |what| Refusal::new(Code::Io, format!("{path} cannot be read for job_id: {what}"));
+    let refuse = |what| Refusal::new(ErrorCode::Io, format!("{path} cannot be read for job_id: {what}"));
     inputs.read(path, BRIEF_LEN_MAX_BYTES).map_err(refuse)
 }
 

@@ -1,4 +1,4 @@
-//! JSON Schemas that users give to versions (§12).
+//! JSON Schemas that users give to versions (docs/source-sigilzero.md, "Declared steps").
 
 use jsonschema::Validator;
 use serde_json::{Map, Number, Value as Json};
@@ -9,7 +9,7 @@ use super::json::{Kind, Value};
 const DEPTH_MAX: usize = 100;
 
 /// A schema, ready to check documents.
-pub(crate) struct JsonSchema {
+pub(in crate::manifest) struct JsonSchema {
     name: String,
     text: String,
     validator: Validator,

@@ -1,8 +1,8 @@
 //! How documents are read, checked and written.
 
-use crate::manifest::Version;
+use crate::manifest::document::version::Version;
 
-/// Whose rules hold where the original and haul differ (§11).
+/// Whose rules hold where the original and haul differ (docs/source-sigilzero.md, "Two modes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// Every defect of the original is fixed; numbers keep their lexemes.
@@ -28,7 +28,7 @@ impl Mode {
     }
 }
 
-/// Where a missing `job_id` comes from (D6).
+/// Where a missing `job_id` comes from (docs/source-sigilzero.md, D6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeriveJobId {
     /// From `inputs/brief.resolved.json`, else `inputs/brief.yaml`.
@@ -54,7 +54,8 @@ pub struct TransformOptions {
     pub depth_max: usize,
     /// Whether the output ends in a newline; `None` is the mode's own rule.
     pub final_newline: Option<bool>,
-    /// Give current documents the fields that the steps up to their version would have added (D8).
+    /// Give current documents the fields that the steps up to their version would have added (docs/source-sigilzero.md,
+    /// D8).
     pub repair: bool,
     /// The file was named by the operator: one that is no manifest is refused, not skipped.
     pub named: bool,

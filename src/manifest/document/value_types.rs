@@ -4,7 +4,7 @@ use super::json::{Kind, Value};
 
 /// What a value may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shape {
+pub enum ValueType {
     /// Anything.
     Any,
     /// One of these kinds, named as TOML and JSON Schema name them; where `one_of` is not empty, one of these values,
@@ -12,7 +12,7 @@ pub enum Shape {
     Declared {
         /// `string`, `integer`, `number`, `boolean`, `object`, `array`, `null`; empty for any.
         types: Vec<TypeName>,
-        /// Canonical texts (§5).
+        /// Canonical texts (docs/source-sigilzero.md, "Canonical text and checksums").
         one_of: Vec<String>,
     },
     /// A string.
@@ -29,23 +29,23 @@ pub enum Shape {
     Object,
     /// An array.
     Array,
-    /// An array of values of one shape.
-    List(&'static Shape),
-    /// An object with any keys and values of one shape.
-    Map(&'static Shape),
+    /// An array of values of one type.
+    List(&'static ValueType),
+    /// An object with any keys and values of one type.
+    Map(&'static ValueType),
     /// An object with these members and any others.
-    Record(&'static [Part]),
+    Record(&'static [MemberType]),
     /// The same, or null.
-    RecordOrNull(&'static [Part]),
+    RecordOrNull(&'static [MemberType]),
 }
 
-/// A member that a shape knows.
+/// A member that a record type knows.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct MemberType {
     /// Its name.
     pub name: &'static str,
     /// What it may be.
-    pub shape: Shape,
+    pub value_type: ValueType,
     /// Whether it must be there.
     pub is_required: bool,
 }
@@ -96,7 +96,7 @@ impl TypeName {
     }
 }
 
-/// A value that is not of its shape.
+/// A value that is not of its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     /// Names and indices below the value that was checked, each with its dot; empty for itself.
@@ -107,19 +107,19 @@ pub struct Mismatch {
     pub offset: Option<usize>,
 }
 
-impl Shape {
+impl ValueType {
     /// Checks `value`; the first part that does not fit is named.
     pub fn check(&self, value: Value<'_>) -> Result<(), Mismatch> {
         let kind = value.kind();
         match self {
-            Self::List(shape) if kind == Kind::Array => {
+            Self::List(value_type) if kind == Kind::Array => {
                 let mut items = value.items().enumerate();
-                items.try_for_each(|(at, item)| shape.check(item).map_err(|fault| fault.within(&at.to_string())))
+                items.try_for_each(|(at, item)| value_type.check(item).map_err(|fault| fault.within(&at.to_string())))
             }
-            Self::Map(shape) if kind == Kind::Object => value.members().try_for_each(|(key, value)| {
-                shape.check(value).map_err(|fault| fault.within(&key.as_str().unwrap_or_default()))
+            Self::Map(value_type) if kind == Kind::Object => value.members().try_for_each(|(key, value)| {
+                value_type.check(value).map_err(|fault| fault.within(&key.as_str().unwrap_or_default()))
             }),
-            Self::Record(parts) | Self::RecordOrNull(parts) if kind == Kind::Object => check_parts(parts, value),
+            Self::Record(parts) | Self::RecordOrNull(parts) if kind == Kind::Object => check_members(parts, value),
             _ if self.takes(value, kind) => Ok(()),
             _ => Err(Mismatch { below: String::new(), expected: self.name(), offset: value.offset() }),
         }
@@ -165,11 +165,11 @@ impl Shape {
     }
 }
 
-fn check_parts(parts: &[Part], value: Value<'_>) -> Result<(), Mismatch> {
+fn check_members(parts: &[MemberType], value: Value<'_>) -> Result<(), Mismatch> {
     parts.iter().try_for_each(|part| match value.get(part.name) {
-        Some(value) => part.shape.check(value).map_err(|fault| fault.within(part.name)),
+        Some(value) => part.value_type.check(value).map_err(|fault| fault.within(part.name)),
         None if part.is_required => {
-            let expected = part.shape.name();
+            let expected = part.value_type.name();
             Err(Mismatch { below: String::new(), expected, offset: None }.within(part.name))
         }
         None => Ok(()),
@@ -182,15 +182,15 @@ impl Mismatch {
     }
 }
 
-/// The canonical text of a value (§5).
-pub(crate) fn canonical_text(value: Value<'_>) -> String {
+/// The canonical text of a value (docs/source-sigilzero.md, "Canonical text and checksums").
+pub(in crate::manifest) fn canonical_text(value: Value<'_>) -> String {
     let mut text = Vec::new();
     super::json::push_canonical(&mut text, value);
     String::from_utf8(text).expect("canonical text is ASCII")
 }
 
 /// `sha256:` and 64 lower-case hexadecimal digits.
-pub(crate) fn is_digest(text: &str) -> bool {
+pub(in crate::manifest) fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:")
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }

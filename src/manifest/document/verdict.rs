@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error_codes::{Code, Place, Status};
+use super::error_codes::{DocumentStatus, ErrorCode, TextPosition};
 use super::json::JsonFault;
-use crate::manifest::{Checksum, Version};
+use crate::manifest::document::checksum::Checksum;
+use crate::manifest::document::version::Version;
 
 /// What becomes of one document. Exactly one of these, for any bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Migrated {
     pub applied: Arc<[String]>,
     /// What each step did, as the history record has it.
     pub changes: Vec<Vec<String>>,
-    /// Of the document before (§5).
+    /// Of the document before (docs/source-sigilzero.md, "Canonical text and checksums").
     pub checksum_before: Checksum,
     /// Of the document after, without its new history record.
     pub checksum_after: Checksum,
@@ -45,17 +46,17 @@ pub struct Migrated {
 pub struct Current {
     /// Its version.
     pub version: Version,
-    /// Shape findings (D8): `E_REQUIRED_FIELD`, `E_FIELD_TYPE`, `W_SHAPE`, `W_HISTORY`.
+    /// Shape findings (docs/source-sigilzero.md, D8): `E_REQUIRED_FIELD`, `E_FIELD_TYPE`, `W_SHAPE`, `W_HISTORY`.
     pub findings: Vec<Notice>,
 }
 
 impl Current {
-    /// [`Status::NeedsAttention`] if a required field is missing or wrong, else [`Status::Current`].
-    pub fn status(&self) -> Status {
+    /// [`DocumentStatus::NeedsAttention`] if a required field is missing or wrong, else [`DocumentStatus::Current`].
+    pub fn status(&self) -> DocumentStatus {
         if self.findings.iter().any(|finding| finding.code.starts_with("E_")) {
-            Status::NeedsAttention
+            DocumentStatus::NeedsAttention
         } else {
-            Status::Current
+            DocumentStatus::Current
         }
     }
 }
@@ -72,8 +73,8 @@ pub struct Notice {
 /// A document that is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skip {
-    /// What it lacks: [`Code::Root`] or [`Code::NotAManifest`].
-    pub code: Code,
+    /// What it lacks: [`ErrorCode::Root`] or [`ErrorCode::NotAManifest`].
+    pub code: ErrorCode,
     /// The same for people.
     pub text: String,
 }
@@ -82,28 +83,28 @@ pub struct Skip {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The first check that failed.
-    pub code: Code,
+    pub code: ErrorCode,
     /// What and why, a lower-case fragment without the file's name.
     pub text: String,
     /// Where, if it is at one place.
-    pub at: Option<Place>,
+    pub at: Option<TextPosition>,
     /// The version before, where it is known.
     pub from: Option<Version>,
 }
 
 impl Refusal {
     /// Without a place.
-    pub fn new(code: Code, text: String) -> Self {
+    pub fn new(code: ErrorCode, text: String) -> Self {
         Self { code, text, at: None, from: None }
     }
 
     /// What is wrong with `bytes`, the whole file.
-    pub(crate) fn of_fault(fault: &JsonFault, bytes: &[u8]) -> Self {
-        Self { at: Some(fault.place(bytes)), ..Self::from(*fault) }
+    pub(in crate::manifest) fn of_fault(fault: &JsonFault, bytes: &[u8]) -> Self {
+        Self { at: Some(fault.position(bytes)), ..Self::from(*fault) }
     }
 
     /// What the document is, in reports.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> DocumentStatus {
         self.code.status()
     }
 }
@@ -119,7 +120,7 @@ impl From<JsonFault> for Refusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// What it is, seen from the target.
-    pub status: Status,
+    pub status: DocumentStatus,
     /// Its version, or the one it is taken for (compat, `--assume-version`).
     pub version: Option<Version>,
     /// The text of a `schema_version` that is no version.

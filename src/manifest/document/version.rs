@@ -1,4 +1,4 @@
-//! Versions of the schema: `MAJOR.MINOR.PATCH` and nothing else (§3).
+//! Versions of the schema: `MAJOR.MINOR.PATCH` and nothing else (docs/source-sigilzero.md, "Versions and paths").
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,8 @@ pub struct Version {
     pub patch: u32,
 }
 
-/// A text that is no version: `1.0`, `v1.0.0`, `1.0.0-rc1`, `01.0.0` and their like have no path (§3).
+/// A text that is no version: `1.0`, `v1.0.0`, `1.0.0-rc1`, `01.0.0` and their like have no path
+/// (docs/source-sigilzero.md, "Versions and paths").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a version of the form MAJOR.MINOR.PATCH")]
 pub struct VersionError;

@@ -10,7 +10,7 @@ use super::state::RunState;
 use crate::durable::DiskRoot;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
-use crate::manifest::tree::scan::Entry;
+use crate::manifest::tree::scan::ScanEntry;
 use crate::migration::{Error, OutcomeCounts};
 use crate::pipeline::{Admission, Admitted, Control, Phase, Reader};
 
@@ -25,7 +25,7 @@ pub(super) fn scan_finished(
     let places = (options.layout, options.manifest.as_deref());
     // What a rollback that died has left is removed here as in a run.
     let entries = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?
-        .after_dead_run(Vec::new(), root.clone());
+        .after_crash(Vec::new(), root.clone());
     let transformer = options.transformer(finished.now())?;
     let reader = |has_work| UntilWork { entries, has_work };
     let scanned = go_through(&**root, transformer, reader, options, (Phase::Scan, control))?;
@@ -40,10 +40,10 @@ struct UntilWork {
 }
 
 impl Reader for UntilWork {
-    type Batch = Vec<Entry>;
+    type Batch = Vec<ScanEntry>;
     type Error = Error;
 
-    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<Entry>>>, Error> {
+    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<ScanEntry>>>, Error> {
         if self.has_work.load(Ordering::Relaxed) {
             return Ok(None);
         }

@@ -1,11 +1,13 @@
-//! The backup of one file: the very bytes that were parsed, under a name that nothing had before (§8).
+//! The backup of one file: the very bytes that were parsed, under a name that nothing had before
+//! (docs/source-sigilzero.md, "Backups").
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 
 use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
+use crate::manifest::document::options::Mode;
+use crate::manifest::document::version::Version;
 use crate::manifest::tree::file_names;
-use crate::manifest::{Mode, Version};
 
 /// What a backup is made of.
 pub struct Original<'a> {
@@ -23,14 +25,14 @@ pub struct Original<'a> {
 
 /// Why there is no backup.
 #[derive(Debug)]
-pub enum NoBackup {
+pub enum BackupError {
     /// Every name that it may have stands for something else.
-    Taken(OsString),
+    NameTaken(OsString),
     /// The disk did not make it.
     Disk(DiskError),
 }
 
-impl From<DiskError> for NoBackup {
+impl From<DiskError> for BackupError {
     fn from(error: DiskError) -> Self {
         Self::Disk(error)
     }
@@ -40,22 +42,26 @@ impl From<DiskError> for NoBackup {
 ///
 /// The original's own inode becomes the backup: a second name now, its only name once the new file has taken the first.
 /// Where its bytes may be changed through a third name, or the file system has no second names, the bytes are copied.
-pub fn make_backup(directory: &dyn RootDirectory, original: &Original<'_>, mode: Mode) -> Result<OsString, NoBackup> {
-    let by_content = file_names::backup(original.name, original.version, &original.digest);
+pub fn make_backup(
+    directory: &dyn RootDirectory,
+    original: &Original<'_>,
+    mode: Mode,
+) -> Result<OsString, BackupError> {
+    let by_content = file_names::backup_name(original.name, original.version, &original.digest);
     let candidates = match mode {
-        Mode::Compat => vec![file_names::compat_backup(original.name), by_content],
+        Mode::Compat => vec![file_names::compat_backup_name(original.name), by_content],
         Mode::Strict => vec![by_content],
     };
     for name in &candidates {
-        if put(directory, original, name)? {
+        if make_backup_named(directory, original, name)? {
             return Ok(name.clone());
         }
     }
-    Err(NoBackup::Taken(candidates.into_iter().next_back().unwrap_or_default()))
+    Err(BackupError::NameTaken(candidates.into_iter().next_back().unwrap_or_default()))
 }
 
 /// True if the name stands for the backup now.
-fn put(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<bool, DiskError> {
+fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<bool, DiskError> {
     let made = match original.state.links {
         1 => match directory.hard_link(original.name, name) {
             Err(error) if cannot_link(&error) => copy(directory, original, name),
@@ -65,14 +71,14 @@ fn put(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> 
     };
     match made {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => holds(directory, name, original.bytes),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => has_bytes(directory, name, original.bytes),
         Err(error) => Err(error),
     }
 }
 
 /// The copy gets its name only once its bytes are durable: a torn one would stand in the way of every later run.
 fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<(), DiskError> {
-    let temporary = file_names::temporary(name);
+    let temporary = file_names::temporary_name(name);
     write_temporary(directory, &temporary, original.bytes, &Ownership::from(original.state), true)?;
     let named = directory.rename_exclusive(&temporary, name);
     if named.is_err() {
@@ -108,7 +114,7 @@ fn cannot_link(error: &DiskError) -> bool {
 }
 
 /// True if the name stands for a regular file with these bytes.
-fn holds(directory: &dyn RootDirectory, name: &OsStr, bytes: &[u8]) -> Result<bool, DiskError> {
+fn has_bytes(directory: &dyn RootDirectory, name: &OsStr, bytes: &[u8]) -> Result<bool, DiskError> {
     let mut found = Vec::new();
     match directory.read_file(name, bytes.len() as u64, &mut found) {
         Ok(_) => Ok(found == bytes),
@@ -123,8 +129,8 @@ pub fn has_own_backup(
     original: &Original<'_>,
     look_up: impl Fn(&OsStr) -> Result<Option<FileState>, DiskError>,
 ) -> Result<bool, DiskError> {
-    let by_content = file_names::backup(original.name, original.version, &original.digest);
-    for name in [by_content, file_names::compat_backup(original.name)] {
+    let by_content = file_names::backup_name(original.name, original.version, &original.digest);
+    for name in [by_content, file_names::compat_backup_name(original.name)] {
         if look_up(&name)?.is_some_and(|state| state.inode == original.state.inode) {
             return Ok(true);
         }

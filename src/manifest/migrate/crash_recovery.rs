@@ -1,4 +1,5 @@
-//! What a run that died had begun to replace: finished where its new file is whole, withdrawn where it is not (D2).
+//! What a run that died had begun to replace: finished where its new file is whole, withdrawn where it is not
+//! (docs/source-sigilzero.md, D2).
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -7,23 +8,23 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::evaluate::MANIFEST_BYTES_MAX;
-use super::ledger::{Entry, Ledger, Line, Written};
+use super::ledger::{Ledger, LedgerEntry, LedgerLine, WrittenFile};
 use crate::durable::{DiskError, DiskRoot, ReadRoot};
-use crate::manifest::tree::file_names::{hex, temporary};
+use crate::manifest::tree::file_names::{hex, temporary_name};
 use crate::migration::Error;
 
 /// Replacements that the ledger names and no checkpoint does, by line.
 #[derive(Debug, Default)]
-pub struct Begun(BTreeMap<u64, Written>);
+pub struct Unsettled(BTreeMap<u64, WrittenFile>);
 
-impl Begun {
+impl Unsettled {
     /// Takes a line behind the checkpoint.
-    pub fn take(&mut self, line: Line) {
+    pub fn take(&mut self, line: LedgerLine) {
         match line.entry {
-            Entry::Written(written) => _ = self.0.insert(line.number, written),
-            Entry::Withdrawn { line, .. } | Entry::Restored { line, .. } => _ = self.0.remove(&line),
-            Entry::Began { .. } => self.0.clear(),
-            Entry::Removed { .. } | Entry::Ended { .. } | Entry::Verified => {}
+            LedgerEntry::Written(written) => _ = self.0.insert(line.number, written),
+            LedgerEntry::Withdrawn { line, .. } | LedgerEntry::Restored { line, .. } => _ = self.0.remove(&line),
+            LedgerEntry::Began { .. } => self.0.clear(),
+            LedgerEntry::Removed { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => {}
         }
     }
 }
@@ -40,7 +41,7 @@ pub struct Settled {
 }
 
 /// Brings every replacement that was begun to an end. Nothing of it is durable yet.
-pub fn settle(root: &dyn DiskRoot, begun: &Begun, ledger: &mut Ledger) -> Result<Settled, Error> {
+pub fn settle(root: &dyn DiskRoot, begun: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
     let mut settled = Settled::default();
     for (&line, written) in &begun.0 {
         let path = written.path().unwrap_or_default();
@@ -50,7 +51,7 @@ pub fn settle(root: &dyn DiskRoot, begun: &Begun, ledger: &mut Ledger) -> Result
                 settled.source_bytes += len_bytes;
                 settled.files.push(path);
             }
-            None => _ = ledger.append(Entry::Withdrawn { file: written.file.clone(), line })?,
+            None => _ = ledger.append(LedgerEntry::Withdrawn { file: written.file.clone(), line })?,
         }
     }
     settled.files.sort_unstable();
@@ -58,7 +59,7 @@ pub fn settle(root: &dyn DiskRoot, begun: &Begun, ledger: &mut Ledger) -> Result
 }
 
 /// The length of the file if it has its new bytes now.
-fn finish(root: &dyn DiskRoot, path: &Path, written: &Written) -> Result<Option<u64>, DiskError> {
+fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Option<u64>, DiskError> {
     let Some(name) = path.file_name() else { return Ok(None) };
     let Some((digest, len_bytes)) = digest_of(root, path)? else { return Ok(None) };
     if digest == written.after {
@@ -67,7 +68,7 @@ fn finish(root: &dyn DiskRoot, path: &Path, written: &Written) -> Result<Option<
     if digest != written.before {
         return Ok(None);
     }
-    let temporary = temporary(name);
+    let temporary = temporary_name(name);
     match digest_of(root, &path.with_file_name(&temporary))? {
         Some((digest, len_bytes)) if digest == written.after => {
             root.open_directory(path.parent().unwrap_or(Path::new("")))?.rename(&temporary, name)?;

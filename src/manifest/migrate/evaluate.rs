@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::durable::{DiskError, FileState, ReadRoot};
-use crate::manifest::document::error_codes::{Code, Status};
+use crate::manifest::document::error_codes::{DocumentStatus, ErrorCode};
+use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
-use crate::manifest::tree::siblings::Beside;
-use crate::manifest::{Notice, Refusal, Transformer, Verdict};
+use crate::manifest::transform::Transformer;
+use crate::manifest::tree::siblings::SiblingFiles;
 use crate::migration::plan::escape_name;
 use crate::migration::{Finding, Severity};
 
@@ -44,7 +45,7 @@ impl Tally {
     }
 
     /// Counts what needs no new bytes; gives back what does.
-    pub fn settle(&mut self, file: &Path, verdict: Verdict) -> Option<crate::manifest::Migrated> {
+    pub fn record(&mut self, file: &Path, verdict: Verdict) -> Option<crate::manifest::document::verdict::Migrated> {
         match verdict {
             Verdict::Migrated(migrated) => {
                 self.notice(file, &migrated.notices);
@@ -52,7 +53,7 @@ impl Tally {
             }
             Verdict::Current(current) => {
                 match current.status() {
-                    Status::NeedsAttention => self.counts.current_incomplete += 1,
+                    DocumentStatus::NeedsAttention => self.counts.current_incomplete += 1,
                     _ => self.counts.current += 1,
                 }
                 self.notice(file, &current.findings);
@@ -83,12 +84,17 @@ pub fn finding(severity: Severity, file: &Path, code: &str, reason: String) -> F
 
 /// A refusal for what the disk says.
 pub fn disk_refusal(error: &DiskError) -> Refusal {
-    Refusal { code: Code::Io, text: format!("cannot {}: {}", error.operation, error.source), at: None, from: None }
+    Refusal { code: ErrorCode::Io, text: format!("cannot {}: {}", error.operation, error.source), at: None, from: None }
 }
 
 /// A refusal for what happened to the file meanwhile.
 pub fn changed_refusal(what: &str) -> Refusal {
-    Refusal { code: Code::Changed, text: format!("the file changed since it was read: {what}"), at: None, from: None }
+    Refusal {
+        code: ErrorCode::Changed,
+        text: format!("the file changed since it was read: {what}"),
+        at: None,
+        from: None,
+    }
 }
 
 /// True if the error is about this file or its directory alone, and other files may fare better.
@@ -98,9 +104,15 @@ pub fn concerns_one_file(error: &DiskError) -> bool {
 }
 
 /// Judges what `bytes`, just read from `file`, hold.
-pub fn judge(root: &dyn ReadRoot, transformer: &Transformer, file: &Path, bytes: &[u8], state: &FileState) -> Verdict {
+pub fn evaluate(
+    root: &dyn ReadRoot,
+    transformer: &Transformer,
+    file: &Path,
+    bytes: &[u8],
+    state: &FileState,
+) -> Verdict {
     if bytes.len() as u64 != state.len_bytes {
         return Verdict::Refused(changed_refusal("its length is another one"));
     }
-    transformer.transform(bytes, &Beside { root, manifest: file })
+    transformer.transform(bytes, &SiblingFiles { root, manifest: file })
 }

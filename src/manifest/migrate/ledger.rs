@@ -1,4 +1,5 @@
-//! The ledger: what was done to which file, one JSON line each, every line bound to the one before it (D9).
+//! The ledger: what was done to which file, one JSON line each, every line bound to the one before it
+//! (docs/source-sigilzero.md, D9).
 //!
 //! `migration/ledger.jsonl` is only ever appended to and spans all runs. A line is written before the file is replaced,
 //! so that no replaced file is without one; a line whose replacement did not come about is withdrawn by a later line.
@@ -27,7 +28,7 @@ const TORN_BYTES_MAX: u64 = 64 << 20;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LedgerLine {
     /// From 1.
     pub number: u64,
     /// SHA-256 of the line before, without its end, in hex; zeros in the first.
@@ -36,13 +37,13 @@ pub struct Line {
     pub run: String,
     /// What was done.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: LedgerEntry,
 }
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Entry {
+pub enum LedgerEntry {
     /// A run began.
     Began {
         /// The version that files were taken to.
@@ -53,7 +54,7 @@ pub enum Entry {
         settings: String,
     },
     /// A file is replaced.
-    Written(Written),
+    Written(WrittenFile),
     /// A file was not replaced after all: it had changed, or the run died before.
     Withdrawn {
         /// The file, as [`escape_name`] writes it.
@@ -86,7 +87,7 @@ pub enum Entry {
 
 /// The replacement of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub struct WrittenFile {
     /// The file, relative to the root, as [`escape_name`] writes it.
     pub file: String,
     /// Version before.
@@ -103,7 +104,7 @@ pub struct Written {
     pub mode: String,
 }
 
-impl Written {
+impl WrittenFile {
     /// The file.
     pub fn path(&self) -> Option<PathBuf> {
         unescape_name(&self.file).map(PathBuf::from)
@@ -122,7 +123,7 @@ impl Written {
 
 /// How far a ledger goes: what the next line follows on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
-pub struct Position {
+pub struct LedgerPosition {
     /// Length in bytes.
     pub len_bytes: u64,
     /// Lines.
@@ -131,7 +132,7 @@ pub struct Position {
     pub digest: [u8; 32],
 }
 
-impl Position {
+impl LedgerPosition {
     /// That of an empty ledger.
     pub const START: Self = Self { len_bytes: 0, lines: 0, digest: [0; 32] };
 
@@ -146,7 +147,7 @@ impl Position {
 pub struct Ledger {
     file: Arc<dyn DiskFile>,
     run: String,
-    position: Position,
+    position: LedgerPosition,
     written_bytes: u64,
     buffer: Vec<u8>,
 }
@@ -161,8 +162,8 @@ impl Ledger {
         disk: &dyn Disk,
         directory: &Path,
         run: &str,
-        known: Position,
-        mut visit: impl FnMut(Line) -> Result<(), Error>,
+        known: LedgerPosition,
+        mut visit: impl FnMut(LedgerLine) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let path = directory.join(FILE_NAME);
         let file = match disk.kind(&path)? {
@@ -172,11 +173,11 @@ impl Ledger {
         disk.sync_directory(parent_of(&path))?;
         let mut is_in_use = false;
         let Read { position, torn } = read_lines(&*file, &path, known, |line| {
-            is_in_use |= matches!(line.entry, Entry::Written(_));
+            is_in_use |= matches!(line.entry, LedgerEntry::Written(_));
             visit(line)
         })?;
         if let Some(what) = torn {
-            if known == Position::START && is_in_use {
+            if known == LedgerPosition::START && is_in_use {
                 return Err(damaged(&path, position.len_bytes, what));
             }
             put_aside(disk, &*file, &path, position.len_bytes)?;
@@ -192,9 +193,9 @@ impl Ledger {
     }
 
     /// Adds a line and gives its number. It is in memory until [`sync`](Self::sync).
-    pub fn append(&mut self, entry: Entry) -> Result<u64, Error> {
+    pub fn append(&mut self, entry: LedgerEntry) -> Result<u64, Error> {
         let number = self.position.lines + 1;
-        let line = Line { number, previous: hex(&self.position.digest), run: self.run.clone(), entry };
+        let line = LedgerLine { number, previous: hex(&self.position.digest), run: self.run.clone(), entry };
         let start = self.buffer.len();
         serde_json::to_writer(&mut self.buffer, &line).expect("a line has string keys only");
         self.position.advance(&self.buffer[start..]);
@@ -213,7 +214,7 @@ impl Ledger {
     }
 
     /// Makes every line durable and says how far they go.
-    pub fn sync(&mut self) -> Result<Position, Error> {
+    pub fn sync(&mut self) -> Result<LedgerPosition, Error> {
         if !self.buffer.is_empty() {
             self.flush()?;
             self.file.sync()?;
@@ -226,15 +227,15 @@ impl Ledger {
 pub fn for_each_line(
     disk: &dyn Disk,
     directory: &Path,
-    visit: impl FnMut(Line) -> Result<(), Error>,
-) -> Result<Position, Error> {
+    visit: impl FnMut(LedgerLine) -> Result<(), Error>,
+) -> Result<LedgerPosition, Error> {
     let path = directory.join(FILE_NAME);
     match disk.open_for_read(&path) {
-        Ok(file) => match read_lines(&*file, &path, Position::START, visit)? {
+        Ok(file) => match read_lines(&*file, &path, LedgerPosition::START, visit)? {
             Read { position, torn: None } => Ok(position),
             Read { position, torn: Some(what) } => Err(damaged(&path, position.len_bytes, what)),
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Position::START),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(LedgerPosition::START),
         Err(error) => Err(error.into()),
     }
 }
@@ -249,7 +250,7 @@ fn put_aside(disk: &dyn Disk, file: &dyn DiskFile, path: &Path, from_bytes: u64)
 
 /// The whole lines of a ledger.
 struct Read {
-    position: Position,
+    position: LedgerPosition,
     /// Why the line behind them is none, if it has an end.
     torn: Option<String>,
 }
@@ -258,8 +259,8 @@ struct Read {
 fn read_lines(
     file: &dyn DiskFile,
     path: &Path,
-    known: Position,
-    mut visit: impl FnMut(Line) -> Result<(), Error>,
+    known: LedgerPosition,
+    mut visit: impl FnMut(LedgerLine) -> Result<(), Error>,
 ) -> Result<Read, Error> {
     let len_bytes = file.len()?;
     if len_bytes < known.len_bytes {
@@ -294,8 +295,8 @@ fn read_lines(
     Ok(Read { position, torn: None })
 }
 
-fn checked_line(text: &[u8], position: &Position) -> Result<Line, String> {
-    let line: Line = serde_json::from_slice(text).map_err(|e| format!("no line of a ledger: {e}"))?;
+fn checked_line(text: &[u8], position: &LedgerPosition) -> Result<LedgerLine, String> {
+    let line: LedgerLine = serde_json::from_slice(text).map_err(|e| format!("no line of a ledger: {e}"))?;
     if line.number != position.lines + 1 {
         return Err(format!("line {} where line {} is due", line.number, position.lines + 1));
     }
@@ -311,6 +312,7 @@ fn damaged(path: &Path, offset: u64, what: String) -> Error {
         offset,
         what,
         next: "restore the ledger from a copy: without it no run can be rolled back".into(),
+        source: None,
     }
 }
 
@@ -324,13 +326,13 @@ mod tests {
     use super::*;
     use crate::durable::{SimulatedDisk, read_file};
 
-    fn withdrawn(line: u64) -> Entry {
-        Entry::Withdrawn { file: format!("f{line}"), line }
+    fn withdrawn(line: u64) -> LedgerEntry {
+        LedgerEntry::Withdrawn { file: format!("f{line}"), line }
     }
 
-    fn open(disk: &SimulatedDisk, known: Position) -> (Ledger, Vec<u64>) {
+    fn open(disk: &SimulatedDisk, known: LedgerPosition) -> (Ledger, Vec<u64>) {
         let mut seen = Vec::new();
-        let visit = |line: Line| {
+        let visit = |line: LedgerLine| {
             seen.push(line.number);
             Ok(())
         };
@@ -341,7 +343,7 @@ mod tests {
     #[test]
     fn lines_follow_on_each_other_across_openings() {
         let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
-        let (mut ledger, seen) = open(&disk, Position::START);
+        let (mut ledger, seen) = open(&disk, LedgerPosition::START);
         assert!(seen.is_empty());
         ledger.append(withdrawn(1)).unwrap();
         let first = ledger.sync().unwrap();
@@ -350,20 +352,20 @@ mod tests {
         assert_eq!(ledger.append(withdrawn(2)).unwrap(), 2);
         ledger.sync().unwrap();
         assert_eq!(open(&disk, first).1, [2]);
-        assert_eq!(open(&disk, Position::START).1, [1, 2]);
+        assert_eq!(open(&disk, LedgerPosition::START).1, [1, 2]);
     }
 
     #[test]
     fn a_torn_line_is_cut_off_and_a_changed_one_is_refused() {
         let path = Path::new("/run").join(FILE_NAME);
         let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
-        let (mut ledger, _) = open(&disk, Position::START);
+        let (mut ledger, _) = open(&disk, LedgerPosition::START);
         for line in 1..4 {
             ledger.append(withdrawn(line)).unwrap();
         }
         let end = ledger.sync().unwrap();
         disk.open_file(&path).unwrap().write_all_at(end.len_bytes, b"{\"number\":4").unwrap();
-        assert_eq!(open(&disk, Position::START).1, [1, 2, 3]);
+        assert_eq!(open(&disk, LedgerPosition::START).1, [1, 2, 3]);
         let bytes = read_file(&disk, &path, 9999).unwrap();
         assert_eq!(bytes.len() as u64, end.len_bytes);
         let at = bytes.windows(2).position(|pair| pair == b"f2").unwrap() as u64;

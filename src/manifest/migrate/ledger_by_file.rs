@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::migration::{Error, SortSpace};
+use crate::migration::{Error, SortDirectory};
 use crate::pipeline::{Merged, SortedRuns};
 
 /// What each of the two sorts keeps in memory.
@@ -16,7 +16,7 @@ const CHOSEN_BYTES: usize = 8 + 1;
 
 /// What is noted of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Noted {
+pub struct NotedLine {
     /// Its number.
     pub line: u64,
     /// What it is to whoever chooses.
@@ -26,19 +26,19 @@ pub struct Noted {
 }
 
 /// Takes note of lines.
-pub struct ByFile<'a> {
-    sorts: &'a SortSpace,
+pub struct LedgerByFile<'a> {
+    sorts: &'a SortDirectory,
     noted: SortedRuns<NOTED_BYTES>,
 }
 
-impl<'a> ByFile<'a> {
+impl<'a> LedgerByFile<'a> {
     /// Nothing noted. What does not fit in memory goes into `sorts`.
-    pub fn new(sorts: &'a SortSpace) -> Result<Self, Error> {
+    pub fn new(sorts: &'a SortDirectory) -> Result<Self, Error> {
         Ok(Self { sorts, noted: sorts.runs("noted", SORT_BYTES)? })
     }
 
     /// Notes a line about `file`.
-    pub fn note(&mut self, file: &Path, noted: Noted) -> Result<(), Error> {
+    pub fn note(&mut self, file: &Path, noted: NotedLine) -> Result<(), Error> {
         let mut record = [0; NOTED_BYTES];
         let (digest, rest) = record.split_at_mut(DIGEST_BYTES);
         digest.copy_from_slice(&blake3::hash(file.as_os_str().as_bytes()).as_bytes()[..DIGEST_BYTES]);
@@ -50,7 +50,7 @@ impl<'a> ByFile<'a> {
 
     /// Shows `choose` the lines of one file after the other, each time in their order. It chooses from them by number,
     /// each with a mark that is given back.
-    pub fn choose(self, mut choose: impl FnMut(&[Noted], &mut Vec<(u64, u8)>)) -> Result<Chosen, Error> {
+    pub fn choose(self, mut choose: impl FnMut(&[NotedLine], &mut Vec<(u64, u8)>)) -> Result<ChosenLines, Error> {
         let mut chosen = self.sorts.runs::<CHOSEN_BYTES>("chosen", SORT_BYTES)?;
         let mut noted = self.noted.finish()?;
         let (mut of_file, mut picked) = (Vec::new(), Vec::new());
@@ -68,9 +68,9 @@ impl<'a> ByFile<'a> {
             }
             let Some(record) = next else { break };
             digest.copy_from_slice(&record[..DIGEST_BYTES]);
-            of_file.push(Noted { line: number(&record[16..]), mark: record[24], about: number(&record[25..]) });
+            of_file.push(NotedLine { line: number(&record[16..]), mark: record[24], about: number(&record[25..]) });
         }
-        Ok(Chosen { merged: chosen.finish()?, next: None })
+        Ok(ChosenLines { merged: chosen.finish()?, next: None })
     }
 }
 
@@ -85,12 +85,12 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// The lines that were chosen.
-pub struct Chosen {
+pub struct ChosenLines {
     merged: Merged<CHOSEN_BYTES>,
     next: Option<[u8; CHOSEN_BYTES]>,
 }
 
-impl Chosen {
+impl ChosenLines {
     /// The mark of a line that was chosen. Lines are asked for in their order.
     pub fn mark(&mut self, line: u64) -> Result<Option<u8>, Error> {
         loop {
@@ -119,17 +119,17 @@ mod tests {
     #[test]
     fn lines_of_a_file_come_together_and_what_is_chosen_comes_in_order() {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::with_directories(&[Path::new("/")]));
-        let sorts = SortSpace::create(&disk, "/sort".into()).unwrap();
-        let mut by_file = ByFile::new(&sorts).unwrap();
+        let sorts = SortDirectory::create(&disk, "/sort".into()).unwrap();
+        let mut by_file = LedgerByFile::new(&sorts).unwrap();
         // More than the memory of a sort holds.
         let lines = SORT_BYTES / NOTED_BYTES as u64 * 2;
         let files = 1000;
         for line in 1..=lines {
             let file = format!("f{}", line % files);
-            by_file.note(Path::new(&file), Noted { line, mark: (line % 7) as u8, about: line / 2 }).unwrap();
+            by_file.note(Path::new(&file), NotedLine { line, mark: (line % 7) as u8, about: line / 2 }).unwrap();
         }
         let mut groups = 0;
-        let choose = |of_file: &[Noted], picked: &mut Vec<(u64, u8)>| {
+        let choose = |of_file: &[NotedLine], picked: &mut Vec<(u64, u8)>| {
             groups += 1;
             assert!(of_file.windows(2).all(|pair| pair[0].line + files == pair[1].line));
             assert!(of_file.iter().all(|noted| noted.about == noted.line / 2));

@@ -1,12 +1,16 @@
 //! What the checkpoint of a migration holds.
 
-use super::ledger::Position;
+use super::ledger::LedgerPosition;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::Stage;
+use crate::migration::checkpoint::Kind;
 
 /// Kind tag of the checkpoint file.
-pub const CHECKPOINT_KIND: [u8; 8] = *b"manifest";
+pub const CHECKPOINT_KIND: Kind = Kind {
+    tag: *b"manifest",
+    restart: "start over with --restart (files that were replaced stay so, with their backups next to them)",
+};
 
 /// State of a run, as of a point that is durable.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -34,7 +38,7 @@ pub struct RunState {
     /// Length of the findings file.
     pub findings_bytes: u64,
     /// How far the ledger goes.
-    pub ledger: Position,
+    pub ledger: LedgerPosition,
     /// Bytes of manifests that were read.
     pub source_bytes: u64,
     /// Bytes of manifests that were written.
@@ -48,7 +52,7 @@ impl RunState {
         run_id: String,
         now: jiff::Timestamp,
         options: &MigrateOptions,
-        ledger: Position,
+        ledger: LedgerPosition,
     ) -> Self {
         Self {
             plan_digest,

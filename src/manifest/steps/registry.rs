@@ -1,4 +1,4 @@
-//! The graph of versions (§3).
+//! The graph of versions (docs/source-sigilzero.md, "Versions and paths").
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -7,9 +7,9 @@ use std::io::Read;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use super::step::Step;
 use super::{built_in, declarative};
-use crate::manifest::step_check::first_unequal_chain;
-use crate::manifest::{Step, Version};
+use crate::manifest::document::version::Version;
 use crate::migration::Error;
 
 /// All known steps, in the order of their registration.
@@ -27,26 +27,6 @@ impl Registry {
     /// No steps.
     pub fn empty() -> Self {
         Self { steps: Vec::new() }
-    }
-
-    /// Looks at the steps as a whole: every version must be reachable from the lowest, and a direct step must give what
-    /// its chain gives, on made-up manifests. Anything else is a usage error.
-    pub fn prove(&self) -> Result<(), Error> {
-        let versions = self.versions();
-        let lowest = versions.first().copied().unwrap_or(Version::FIRST);
-        if let Some(version) = versions.iter().find(|version| self.path(lowest, **version).is_none()) {
-            return Err(Error::Usage {
-                what: format!("no steps lead from {lowest} to {version}"),
-                next: "declare a step that leads there".into(),
-            });
-        }
-        match first_unequal_chain(self)? {
-            None => Ok(()),
-            Some(what) => Err(Error::Usage {
-                what,
-                next: "make both ways give the same; `haul manifest steps check` shows where they differ".into(),
-            }),
-        }
     }
 
     /// Adds `step` as the last. A step that does not lead upwards, or a second one between the same versions, is a
@@ -69,7 +49,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds the steps of a step file with this `text` (§12), which may name no JSON Schemas; `name` is for errors.
+    /// Adds the steps of a step file with this `text` (docs/source-sigilzero.md, "Declared steps"), which may name no
+    /// JSON Schemas; `name` is for errors.
     pub fn add_file(&mut self, text: &str, name: &str) -> Result<(), Error> {
         self.add_declared(text, name, &|schema| Err(format!("schema {schema} cannot be found from a text alone")))
     }
@@ -77,15 +58,15 @@ impl Registry {
     /// Adds the steps of the step file at `path`; the JSON Schemas that it names are beside it.
     pub fn add_path(&mut self, path: &Path) -> Result<(), Error> {
         let name = path.display().to_string();
-        let text = read(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
-        let text = text.map_err(|what| unusable(&name, &what))?;
+        let text = read_file(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
+        let text = text.map_err(|what| step_file_error(&name, &what))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         self.add_declared(&text, &name, &|schema| {
             let is_beside = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
             if !is_beside {
                 return Err(format!("schema {schema} is not beside the step file"));
             }
-            read(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
+            read_file(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
         })
     }
 
@@ -95,7 +76,7 @@ impl Registry {
         name: &str,
         read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>,
     ) -> Result<(), Error> {
-        let steps = declarative::compile(text, read_schema).map_err(|what| unusable(name, &what))?;
+        let steps = declarative::compile(text, read_schema).map_err(|what| step_file_error(name, &what))?;
         steps.into_iter().try_for_each(|step| self.add(step))
     }
 
@@ -124,7 +105,7 @@ impl Registry {
         let mut queue = VecDeque::from([from]);
         while let Some(version) = queue.pop_front() {
             if version == to {
-                return Some(Self::back_to(from, to, &reached_by));
+                return Some(Self::trace_back(from, to, &reached_by));
             }
             for step in self.steps.iter().filter(|step| step.from() == version && step.to() <= to) {
                 if let Entry::Vacant(unreached) = reached_by.entry(step.to()) {
@@ -136,7 +117,7 @@ impl Registry {
         None
     }
 
-    fn back_to(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
+    fn trace_back(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
         let mut path = Vec::new();
         let mut version = to;
         while version != from {
@@ -169,14 +150,14 @@ impl Registry {
 /// Bytes of a step file or schema, at most.
 const FILE_LEN_MAX_BYTES: u64 = 16 << 20;
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(FILE_LEN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > FILE_LEN_MAX_BYTES { Err("longer than 16 MiB".into()) } else { Ok(bytes) }
 }
 
-fn unusable(name: &str, what: &str) -> Error {
+fn step_file_error(name: &str, what: &str) -> Error {
     Error::Usage {
         what: format!("step file {name} cannot be used: {what}"),
         next: "correct the file; `haul manifest steps check` proves its steps".into(),

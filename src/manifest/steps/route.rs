@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use super::registry::Registry;
+use super::step::Step;
 use super::step::Touch;
+use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::{Registry, Step, Version};
+use crate::manifest::document::verdict::Refusal;
+use crate::manifest::document::version::Version;
 
 /// The steps from one version to another, and all that they may change.
 #[derive(Clone)]
@@ -18,7 +22,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The route that `registry` chooses (§3); `None` if none leads there.
+    /// The route that `registry` chooses (docs/source-sigilzero.md, "Versions and paths"); `None` if none leads there.
     pub fn find(registry: &Registry, from: Version, to: Version) -> Option<Self> {
         let steps = registry.path(from, to)?;
         let touches = steps.iter().flat_map(|step| step.touches()).collect();
@@ -27,17 +31,38 @@ impl Route {
     }
 }
 
-/// The texts that the history record has for a step that found `kept` already there (§7).
-pub(crate) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
+/// Check 4, second half: whether steps can lead from `version` to `target`.
+pub(in crate::manifest) fn check_reachable(
+    registry: &Registry,
+    version: Version,
+    target: Version,
+    is_reachable: bool,
+) -> Result<(), Refusal> {
+    let path = format!("no migration path from {version} to {target}");
+    let (code, text) = if is_reachable {
+        return Ok(());
+    } else if version > registry.latest() {
+        (ErrorCode::VersionFuture, format!("{path}: the latest version is {}", registry.latest()))
+    } else if version > target && registry.versions().contains(&version) {
+        (ErrorCode::Downgrade, format!("{path}: going back is `haul manifest rollback`"))
+    } else {
+        (ErrorCode::VersionUnknown, path)
+    };
+    Err(Refusal::new(code, text))
+}
+
+/// The texts that the history record has for a step that found `kept` already there (docs/source-sigilzero.md, "History
+/// records").
+pub(in crate::manifest) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
     let texts = step.changes();
     if kept.is_empty() {
         return texts;
     }
-    let whole = whole_parents(step, kept);
-    let mut unnamed: Vec<_> = whole.iter().chain(kept.iter().filter(|path| !is_in(path, &whole))).collect();
+    let whole = fully_kept_parents(step, kept);
+    let mut unnamed: Vec<_> = whole.iter().chain(kept.iter().filter(|path| !is_within_any(path, &whole))).collect();
     let mut written = Vec::with_capacity(texts.len());
     for text in texts {
-        let Some(path) = kept.iter().find(|path| speaks_of(&text, path)) else {
+        let Some(path) = kept.iter().find(|path| is_about(&text, path)) else {
             written.push(text);
             continue;
         };
@@ -56,17 +81,17 @@ fn keep_text(path: &KeyPath) -> String {
     format!("Keep existing {path}")
 }
 
-fn is_in(path: &KeyPath, parents: &[KeyPath]) -> bool {
+fn is_within_any(path: &KeyPath, parents: &[KeyPath]) -> bool {
     parents.iter().any(|parent| path.is_within(parent))
 }
 
-fn speaks_of(text: &str, path: &KeyPath) -> bool {
+fn is_about(text: &str, path: &KeyPath) -> bool {
     let rest = text.strip_prefix("Add ").and_then(|rest| rest.strip_prefix(path.to_string().as_str()));
     rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '_' | '.' | '-')))
 }
 
 /// The objects of which a step adds several members that all were there: the field as a whole was kept.
-fn whole_parents(step: &dyn Step, kept: &[KeyPath]) -> Vec<KeyPath> {
+fn fully_kept_parents(step: &dyn Step, kept: &[KeyPath]) -> Vec<KeyPath> {
     let touches = step.touches();
     let added: Vec<_> = touches.iter().flat_map(Touch::paths).collect();
     let mut parents: Vec<_> = kept.iter().filter_map(KeyPath::parent).collect();

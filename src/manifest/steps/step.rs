@@ -1,16 +1,17 @@
 //! One step from a version to the next.
 
-use crate::manifest::Version;
 use crate::manifest::document::edit::Edit;
 use crate::manifest::document::json::Value;
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::document::value_types::Shape;
+use crate::manifest::document::value_types::ValueType;
 use crate::manifest::document::verdict::Refusal;
+use crate::manifest::document::version::Version;
 
 /// One edge of the graph of versions. Built-in and declared steps implement it, and whoever uses the library may.
 ///
 /// A step is a pure function of the document and of the files beside it. `schema_version` and `migration_history` are
-/// not its business. What it changes beyond its [`Touch`]es is refused when the output is read back (§11, invariant 6).
+/// not its business. What it changes beyond its [`Touch`]es is refused when the output is read back
+/// (docs/source-sigilzero.md, invariant 6).
 pub trait Step: Send + Sync {
     /// The version that it takes.
     fn from(&self) -> Version;
@@ -19,14 +20,15 @@ pub trait Step: Send + Sync {
     fn to(&self) -> Version;
 
     /// The texts of its history record when it adds all that it can add, the bump last. A text that begins with `Add `
-    /// and a path speaks of that path: `Keep existing …` stands in its place where the path was there already (§7).
+    /// and a path speaks of that path: `Keep existing …` stands in its place where the path was there already
+    /// (docs/source-sigilzero.md, "History records").
     fn changes(&self) -> Vec<String>;
 
     /// All that it may change.
     fn touches(&self) -> Vec<Touch>;
 
     /// Paths without which it refuses a document, and what must be there.
-    fn requires(&self) -> Vec<(KeyPath, Shape)> {
+    fn requires(&self) -> Vec<(KeyPath, ValueType)> {
         Vec::new()
     }
 
@@ -48,12 +50,13 @@ pub trait Step: Send + Sync {
 /// A change that a step may make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touch {
-    /// Sets what is absent; what is there is kept if it has this shape and refused otherwise (D1).
+    /// Sets what is absent; what is there is kept if it has this type and refused otherwise (docs/source-sigilzero.md,
+    /// D1).
     Add {
         /// Where.
         path: KeyPath,
         /// What may be there.
-        shape: Shape,
+        value_type: ValueType,
     },
     /// Sets what is absent or null; anything else is kept.
     Fill(KeyPath),

@@ -1,23 +1,23 @@
-//! Step files: TOML text to steps (§12).
+//! Step files: TOML text to steps (docs/source-sigilzero.md, "Declared steps").
 
 use serde::Deserialize;
 
-use crate::manifest::Version;
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::TypeName;
+use crate::manifest::document::version::Version;
 
 /// A file of steps.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StepFile {
+pub(super) struct StepFile {
     #[serde(default)]
-    pub step: Vec<DeclaredStep>,
+    pub step: Vec<StepTable>,
 }
 
 /// One `[[step]]`. Operations are applied in the order of these fields.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct DeclaredStep {
+pub(super) struct StepTable {
     #[serde(deserialize_with = "version")]
     pub from: Version,
     #[serde(deserialize_with = "version")]
@@ -30,7 +30,7 @@ pub(crate) struct DeclaredStep {
     #[serde(default)]
     pub require: Vec<KeyPath>,
     #[serde(default)]
-    pub rename: Vec<Move>,
+    pub rename: Vec<Rename>,
     #[serde(default)]
     pub add: Vec<Add>,
     #[serde(default)]
@@ -48,10 +48,10 @@ pub(crate) struct DeclaredStep {
 /// What takes the breaking operations of a step back; a rollback checks it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Inverse {
+pub(super) struct Inverse {
     /// Each renaming the other way round.
     #[serde(default)]
-    pub rename: Vec<Move>,
+    pub rename: Vec<Rename>,
     /// Paths that come back from the backup: those removed or overwritten.
     #[serde(default)]
     pub restore: Vec<KeyPath>,
@@ -59,14 +59,14 @@ pub(crate) struct Inverse {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Move {
+pub(super) struct Rename {
     pub from: KeyPath,
     pub to: KeyPath,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Add {
+pub(super) struct Add {
     pub path: KeyPath,
     pub value: Option<toml::Value>,
     /// For what TOML cannot say: null, or numbers beyond its own.
@@ -79,7 +79,7 @@ pub(crate) struct Add {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Copy {
+pub(super) struct Copy {
     pub from: KeyPath,
     pub to: KeyPath,
     #[serde(rename = "type")]
@@ -88,7 +88,7 @@ pub(crate) struct Copy {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Overwrite {
+pub(super) struct Overwrite {
     pub path: KeyPath,
     pub value: Option<toml::Value>,
     pub json: Option<String>,
@@ -97,7 +97,7 @@ pub(crate) struct Overwrite {
 /// One type or several.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Types {
+pub(super) enum Types {
     One(TypeName),
     Several(Vec<TypeName>),
 }
@@ -117,7 +117,7 @@ fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version,
 }
 
 /// The JSON text of a value of a step file, or of what it says in JSON itself.
-pub(crate) fn json_text(value: Option<&toml::Value>, json: Option<&str>) -> Result<String, String> {
+pub(super) fn json_text(value: Option<&toml::Value>, json: Option<&str>) -> Result<String, String> {
     match (value, json) {
         (Some(value), None) => {
             let mut out = String::new();

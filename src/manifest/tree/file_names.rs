@@ -1,9 +1,10 @@
-//! The names of files beside a manifest: its backups, and what it is replaced by on its way (§8).
+//! The names of files beside a manifest: its backups, and what it is replaced by on its way (docs/source-sigilzero.md,
+//! "Backups").
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::manifest::Version;
+use crate::manifest::document::version::Version;
 
 /// The name of a manifest that is found by scanning.
 pub const MANIFEST: &str = "manifest.json";
@@ -14,7 +15,7 @@ const BACKUP_END: &str = ".backup";
 const CONTENT_DIGITS: usize = 12;
 
 /// `.NAME.haul-tmp`: where the replacement of a file grows.
-pub fn temporary(name: &OsStr) -> OsString {
+pub fn temporary_name(name: &OsStr) -> OsString {
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(OsStr::from_bytes(TEMPORARY_END));
@@ -28,14 +29,14 @@ pub fn is_temporary(name: &OsStr) -> bool {
 }
 
 /// `NAME.v1.0.0.0123456789ab.backup`: the backup of a file of that version with that content, by its SHA-256.
-pub fn backup(name: &OsStr, version: Version, content: &[u8; 32]) -> OsString {
+pub fn backup_name(name: &OsStr, version: Version, content: &[u8; 32]) -> OsString {
     let mut backup = name.to_owned();
     backup.push(format!(".v{version}.{}{BACKUP_END}", &hex(content)[..CONTENT_DIGITS]));
     backup
 }
 
 /// The name that the original gives to a backup: the suffix makes way for `.json.backup`.
-pub fn compat_backup(name: &OsStr) -> OsString {
+pub fn compat_backup_name(name: &OsStr) -> OsString {
     let bytes = name.as_bytes();
     let stem = match bytes.iter().rposition(|&byte| byte == b'.') {
         Some(at) if at > 0 && at + 1 < bytes.len() => &bytes[..at],
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn backups_are_named_by_version_and_content() {
-        let name = backup("manifest.json".as_ref(), Version::FIRST, &[0xab; 32]);
+        let name = backup_name("manifest.json".as_ref(), Version::FIRST, &[0xab; 32]);
         assert_eq!(name, "manifest.json.v1.0.0.abababababab.backup");
     }
 
@@ -84,13 +85,13 @@ mod tests {
             ("m.", "m..json.backup"),
         ];
         for (name, backup) in expected {
-            assert_eq!(compat_backup(name.as_ref()), backup);
+            assert_eq!(compat_backup_name(name.as_ref()), backup);
         }
     }
 
     #[test]
     fn temporary_names_are_told_from_others() {
-        let name = temporary("manifest.json".as_ref());
+        let name = temporary_name("manifest.json".as_ref());
         assert!(is_temporary(&name) && !is_temporary("manifest.json".as_ref()));
         assert!(!is_temporary(".manifest.json.tmp".as_ref()));
     }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::scan::{Entry, Found, Layout, Scan};
+use super::scan::{Found, Layout, Scan, ScanEntry};
 use crate::durable::{DiskRoot, ReadRoot};
 use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Reader};
@@ -45,16 +45,16 @@ impl EntryReader {
     }
 
     /// Passes over files that a dead run has replaced, and removes what else it left on the way.
-    pub fn after_dead_run(mut self, settled: Vec<PathBuf>, cleaner: Arc<dyn DiskRoot>) -> Self {
+    pub fn after_crash(mut self, settled: Vec<PathBuf>, cleaner: Arc<dyn DiskRoot>) -> Self {
         self.settled = settled;
         self.cleaner = Some(cleaner);
         self
     }
 
-    fn next_entry(&mut self) -> Option<Entry> {
+    fn next_entry(&mut self) -> Option<ScanEntry> {
         match &mut self.entries {
             Entries::Walk(scan) => scan.next(),
-            Entries::Named(file) => file.take().map(|path| Entry { path, found: Found::Manifest }),
+            Entries::Named(file) => file.take().map(|path| ScanEntry { path, found: Found::Manifest }),
         }
     }
 
@@ -73,16 +73,16 @@ impl EntryReader {
 }
 
 impl Reader for EntryReader {
-    type Batch = Vec<Entry>;
+    type Batch = Vec<ScanEntry>;
     type Error = Error;
 
-    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<Entry>>>, Error> {
+    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<ScanEntry>>>, Error> {
         let Some(permit) = admission.acquire(self.batch_records.saturating_mul(RECORD_BYTES)) else { return Ok(None) };
         let mut batch = Vec::new();
         while (batch.len() as u64) < self.batch_records {
             match self.next_entry() {
                 None => break,
-                Some(Entry { path, found: Found::Leftover }) => self.remove(&path)?,
+                Some(ScanEntry { path, found: Found::Leftover }) => self.remove(&path)?,
                 Some(entry) if self.settled.binary_search(&entry.path).is_ok() => {}
                 Some(entry) => batch.push(entry),
             }

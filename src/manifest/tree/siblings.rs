@@ -8,20 +8,20 @@ use sha2::{Digest, Sha256};
 
 use super::scan::ARTIFACTS;
 use crate::durable::{DiskError, ReadRoot};
-use crate::manifest::DocumentInputs;
+use crate::manifest::document::inputs::DocumentInputs;
 
 /// The longest file that is read for its digest.
 const DIGESTED_BYTES_MAX: u64 = 1 << 30;
 
 /// The files beside one manifest.
-pub struct Beside<'a> {
+pub struct SiblingFiles<'a> {
     /// The tree.
     pub root: &'a dyn ReadRoot,
     /// The manifest, relative to the root.
     pub manifest: &'a Path,
 }
 
-impl DocumentInputs for Beside<'_> {
+impl DocumentInputs for SiblingFiles<'_> {
     fn digest(&self, path: &str) -> Result<Option<([u8; 32], u64)>, String> {
         let bytes = self.read(path, DIGESTED_BYTES_MAX)?;
         Ok(bytes.map(|bytes| (Sha256::digest(&bytes).into(), bytes.len() as u64)))
@@ -68,14 +68,14 @@ mod tests {
         disk.install_file(Path::new("/app/secret"), b"x");
         let root = disk.root(Path::new("/app")).unwrap();
         let manifest = Path::new("artifacts/job/run/manifest.json");
-        let beside = Beside { root: &*root, manifest };
+        let beside = SiblingFiles { root: &*root, manifest };
         assert_eq!(beside.read("inputs/a", 3), Ok(Some(b"abc".to_vec())));
         assert_eq!(beside.digest("inputs/a").unwrap().unwrap().1, 3);
         assert_eq!(beside.read("inputs/b", 3), Ok(None));
         assert!(beside.read("inputs/a", 2).is_err());
         assert!(beside.read("../../../secret", 3).is_err() && beside.read("/app/secret", 3).is_err());
         assert_eq!(beside.job_directory().as_deref(), Some("job"));
-        let elsewhere = Beside { root: &*root, manifest: Path::new("artifacts/manifest.json") };
+        let elsewhere = SiblingFiles { root: &*root, manifest: Path::new("artifacts/manifest.json") };
         assert_eq!(elsewhere.job_directory(), None);
     }
 }

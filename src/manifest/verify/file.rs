@@ -4,14 +4,16 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Examined;
+use super::report::VerifiedFiles;
 use crate::manifest::document::history::{HistoryCheck, check_last_record};
-use crate::manifest::document::inputs_hash::recorded;
+use crate::manifest::document::inputs::DocumentInputs;
+use crate::manifest::document::inputs_hash::recorded_hash;
 use crate::manifest::document::json::{Document, Kind, ReadOptions, Value};
+use crate::manifest::document::version::Version;
 use crate::manifest::migrate::evaluate::finding;
+use crate::manifest::steps::registry::Registry;
 use crate::manifest::steps::target_schema::TargetSchema;
 use crate::manifest::tree::file_names::hex;
-use crate::manifest::{DocumentInputs, Registry, Version};
 use crate::migration::Severity;
 
 /// Containers in each other, at most.
@@ -20,18 +22,24 @@ const DEPTH_MAX: usize = 1000;
 const DOCTRINE_BYTES_MAX: u64 = 64 << 20;
 const DOCTRINE: &str = "inputs/doctrine.resolved.json";
 
-/// Checks a manifest and adds what is wrong with it to `examined`.
-pub fn examine(bytes: &[u8], file: &Path, inputs: &dyn DocumentInputs, registry: &Registry, examined: &mut Examined) {
+/// Checks a manifest and adds what is wrong with it to `verified`.
+pub fn verify_file(
+    bytes: &[u8],
+    file: &Path,
+    inputs: &dyn DocumentInputs,
+    registry: &Registry,
+    verified: &mut VerifiedFiles,
+) {
     let options = ReadOptions { depth_max: DEPTH_MAX, bom_strip: true, last_member_wins: false, compat_numbers: false };
     let mut document = match Document::parse(bytes, &options) {
         Ok(document) => document,
         Err(fault) => {
             let text = format!("{} at offset {}", fault.what, fault.offset);
-            examined.findings.push(finding(Severity::Fatal, file, fault.code.name(), text));
+            verified.findings.push(finding(Severity::Fatal, file, fault.code.name(), text));
             return;
         }
     };
-    let mut check = Check { file, inputs, examined };
+    let mut check = Check { file, inputs, verified };
     check.schema(&document, registry);
     let root = document.root();
     check.snapshots(root);
@@ -43,25 +51,25 @@ pub fn examine(bytes: &[u8], file: &Path, inputs: &dyn DocumentInputs, registry:
 struct Check<'a> {
     file: &'a Path,
     inputs: &'a dyn DocumentInputs,
-    examined: &'a mut Examined,
+    verified: &'a mut VerifiedFiles,
 }
 
 impl Check<'_> {
     fn fatal(&mut self, code: &str, text: String) {
-        self.examined.findings.push(finding(Severity::Fatal, self.file, code, text));
+        self.verified.findings.push(finding(Severity::Fatal, self.file, code, text));
     }
 
     fn schema(&mut self, document: &Document<'_>, registry: &Registry) {
         let version = document.root().get("schema_version").and_then(Value::as_str);
         let Some(version) = version.and_then(|text| text.parse::<Version>().ok()) else { return };
         for fault in TargetSchema::new(registry, version).faults(document, document.root().id()) {
-            self.examined.findings.push(finding(Severity::Note, self.file, fault.code.name(), fault.text));
+            self.verified.findings.push(finding(Severity::Note, self.file, fault.code.name(), fault.text));
         }
     }
 
     fn history(&mut self, document: &mut Document<'_>) {
         match check_last_record(document) {
-            Ok(HistoryCheck::Matches(_)) => self.examined.checksums += 1,
+            Ok(HistoryCheck::Matches(_)) => self.verified.checksums += 1,
             Ok(HistoryCheck::NoRecord | HistoryCheck::NoChecksum) => {}
             Ok(HistoryCheck::Differs) => {
                 self.fatal("E_CHECKSUM", "checksum_after of its last history record is of another value".into());
@@ -73,21 +81,20 @@ impl Check<'_> {
     /// Re-hashes every file that is listed, and derives `inputs_hash` from the list.
     fn snapshots(&mut self, root: Value<'_>) {
         let listed = root.get("input_snapshots").filter(|snapshots| snapshots.kind() == Kind::Object);
-        let recorded_hash = root.get("inputs_hash").and_then(Value::as_str);
-        let Some(snapshots) = listed.filter(|snapshots| snapshots.members().len() > 0 || recorded_hash.is_some())
-        else {
-            self.examined.legacy_no_snapshots += 1;
+        let claimed = root.get("inputs_hash").and_then(Value::as_str);
+        let Some(snapshots) = listed.filter(|snapshots| snapshots.members().len() > 0 || claimed.is_some()) else {
+            self.verified.legacy_no_snapshots += 1;
             return;
         };
         for (name, snapshot) in snapshots.members() {
             let name = name.as_str().unwrap_or_default();
-            self.examined.snapshots += 1;
+            self.verified.snapshots += 1;
             if let Err(text) = self.snapshot(snapshot) {
                 self.fatal("E_SNAPSHOT", format!("input snapshot {name}: {text}"));
             }
         }
-        let derived = recorded(snapshots).map(|checksum| checksum.to_string());
-        if let (Some(recorded), Some(derived)) = (recorded_hash, derived)
+        let derived = recorded_hash(snapshots).map(|checksum| checksum.to_string());
+        if let (Some(recorded), Some(derived)) = (claimed, derived)
             && *recorded != derived
         {
             self.fatal("E_INPUTS_HASH", format!("inputs_hash is {recorded}, its snapshots give {derived}"));

@@ -1,18 +1,18 @@
-//! The ledger held against the files: what was written is there, and so is its backup, unless a later line says otherwise
-//! (§11).
+//! The ledger held against the files: what was written is there, and so is its backup, unless a later line says
+//! otherwise (docs/source-sigilzero.md, "Verification and index").
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::VerifyEnd;
+use super::report::VerifyEnd;
 use crate::durable::{Disk, ReadRoot};
 use crate::manifest::migrate::crash_recovery::digest_of;
 use crate::manifest::migrate::evaluate::finding;
-use crate::manifest::migrate::ledger::{Entry, Written, for_each_line};
-use crate::manifest::migrate::ledger_by_file::{ByFile, Noted};
+use crate::manifest::migrate::ledger::{LedgerEntry, WrittenFile, for_each_line};
+use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
-use crate::migration::{Error, Severity, SortSpace};
+use crate::migration::{Error, Severity, SortDirectory};
 
 /// Holds every line of the ledger against the files. Gives the runs that ended and are not marked as verified.
 pub fn verify_ledger(
@@ -22,26 +22,26 @@ pub fn verify_ledger(
     sums: &mut VerifyEnd,
 ) -> Result<BTreeSet<String>, Error> {
     let directory = run_directory(root);
-    let sorts = SortSpace::temporary(disk)?;
+    let sorts = SortDirectory::temporary(disk)?;
     let mut runs = BTreeSet::new();
-    let mut by_file = ByFile::new(&sorts)?;
+    let mut by_file = LedgerByFile::new(&sorts)?;
     for_each_line(&**disk, directory.path(), |line| {
         sums.ledger_lines += 1;
         let number = line.number;
         let (file, mark, about) = match line.entry {
-            Entry::Written(written) => (written.file, WRITTEN, 0),
-            Entry::Withdrawn { file, line } | Entry::Restored { file, line } => (file, UNDONE, line),
-            Entry::Removed { file, line } => (file, BACKUP_REMOVED, line),
-            Entry::Ended { .. } => return Ok(_ = runs.insert(line.run)),
-            Entry::Verified => return Ok(_ = runs.remove(&line.run)),
-            Entry::Began { .. } => return Ok(()),
+            LedgerEntry::Written(written) => (written.file, WRITTEN, 0),
+            LedgerEntry::Withdrawn { file, line } | LedgerEntry::Restored { file, line } => (file, UNDONE, line),
+            LedgerEntry::Removed { file, line } => (file, BACKUP_REMOVED, line),
+            LedgerEntry::Ended { .. } => return Ok(_ = runs.insert(line.run)),
+            LedgerEntry::Verified => return Ok(_ = runs.remove(&line.run)),
+            LedgerEntry::Began { .. } => return Ok(()),
         };
-        by_file.note(Path::new(&file), Noted { line: number, mark, about })
+        by_file.note(Path::new(&file), NotedLine { line: number, mark, about })
     })?;
     let mut in_force = by_file.choose(choose_in_force)?;
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
-        let Entry::Written(written) = line.entry else { return Ok(()) };
+        let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
         verify_written(tree, &written, line.number, mark, sums)
     })?;
     Ok(runs)
@@ -57,7 +57,7 @@ const HAS_BACKUP: u8 = 1;
 /// No later line wrote the file.
 const IS_LAST: u8 = 2;
 
-fn choose_in_force(of_file: &[Noted], chosen: &mut Vec<(u64, u8)>) {
+fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
     let is = |mark, line| of_file.iter().any(|noted| noted.mark == mark && noted.about == line);
     let mut is_last = IS_LAST;
     for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is(UNDONE, noted.line)) {
@@ -69,7 +69,7 @@ fn choose_in_force(of_file: &[Noted], chosen: &mut Vec<(u64, u8)>) {
 
 fn verify_written(
     tree: &dyn ReadRoot,
-    written: &Written,
+    written: &WrittenFile,
     line: u64,
     mark: u8,
     sums: &mut VerifyEnd,

@@ -32,6 +32,7 @@ pub fn read_vectors(path: &Path, text: &[u8]) -> Result<Vec<Vector>, Error> {
         offset,
         what,
         next: "give a file of the shape of hash-vectors.json".into(),
+        source: None,
     };
     let root = Json::parse(text).map_err(|error| corrupt(error.offset, error.what.to_owned()))?;
     let vectors = vectors_of(root).map_err(|vector_fault| corrupt(vector_fault.offset as u64, vector_fault.what))?;

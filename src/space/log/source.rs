@@ -55,6 +55,7 @@ impl WalSource {
                 offset: 0,
                 what: "has the name of a log file but is no regular file; Engram fails such a space too,".into(),
                 next: "move it out of the wal directory".into(),
+                source: None,
             });
         }
         let name = entry.name.into_string().expect("selected names are UTF-8");

@@ -9,9 +9,11 @@ use serde::Serialize;
 use zerocopy::FromBytes;
 
 use super::convert::{EncodedBatch, LogConverter};
-use super::plan::{Plan, check_directory, plan};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SourceBytes};
-use crate::pipeline::{Budget, Control, Ended, Expected, Options, Phase, pass};
+use super::plan::Plan;
+use super::steps::SpaceMigration;
+use crate::durable::Disk;
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SourceBytes, rehearse};
+use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 use crate::space::log::reader::{Cursor, LogReader};
 use crate::space::log::source::WalSource;
 use crate::space::options::MigrateOptions;
@@ -55,13 +57,23 @@ impl DryRunEnd {
     }
 }
 
-/// Converts and checks every record. Writes nothing, so it works on a read-only file system.
-pub fn dry_run(paths: &SpacePaths, options: &MigrateOptions, control: &Control<'_>) -> Result<DryRunEnd, Error> {
-    check_directory(paths.root())?;
-    let source = Arc::new(WalSource::open(&paths.log(), options.reader)?);
-    let plan = plan(paths, &source, options)?;
+/// Makes the checks of a run, then converts and checks every record. Writes nothing, so it works on a read-only file
+/// system; `disk` is only looked at.
+///
+/// # Errors
+/// Those of a real run before it writes.
+pub fn dry_run(
+    disk: &Arc<dyn Disk>,
+    paths: &SpacePaths,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<DryRunEnd, Error> {
+    let mut migration = SpaceMigration::open(paths, options)?;
+    let plan = rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?
+        .ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let source = migration.source().clone();
     let mut tally = Tally::default();
-    let share_bytes = options.memory_budget_bytes / 4;
+    let share_bytes = options.run.memory_budget_bytes / 4;
     let mut pass = Pass { source: &source, options, control, share_bytes, parts: 1 };
     let mut stopped = false;
     let mut part = 0;
@@ -128,8 +140,9 @@ impl Pass<'_> {
         let converter = LogConverter::new(self.options.policies, names);
         let phase = if first { Phase::Run } else { Phase::Index };
         let expected = Expected { records: None, bytes: Some(self.source.total_bytes()) };
+        let engine = self.options.run.engine_within(self.options.run.memory_budget_bytes - self.share_bytes);
         let ended = self.control.phase(phase, expected, || {
-            pass(reader, &converter, &self.engine(), self.control, |batch| {
+            pass(reader, &converter, &engine, self.control, |batch| {
                 writer.take(batch);
                 Ok::<_, Error>(())
             })
@@ -146,11 +159,6 @@ impl Pass<'_> {
         let counts = replay.finish()?;
         tally.counts.merge(&counts);
         Ok(ended)
-    }
-
-    fn engine(&self) -> Options {
-        let left_bytes = self.options.memory_budget_bytes - self.share_bytes;
-        Options { budget: Budget::new(left_bytes, self.options.backpressure_threshold), ..self.options.engine() }
     }
 }
 
@@ -283,6 +291,8 @@ impl ReplaySink for Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durable::RealDisk;
+    use crate::migration::RunOptions;
     use crate::pipeline::{Silent, StopToken};
     use crate::space::generate::samples::episode;
     use crate::space::log::wal::encode_record;
@@ -303,7 +313,8 @@ mod tests {
     fn dry(directory: &tempfile::TempDir, options: &MigrateOptions) -> DryRunEnd {
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
-        dry_run(&SpacePaths::new(directory.path()), options, &control).unwrap()
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        dry_run(&disk, &SpacePaths::new(directory.path()), options, &control).unwrap()
     }
 
     #[test]
@@ -313,8 +324,8 @@ mod tests {
         records.push((3, b"e9".to_vec()));
         let directory = space(&records);
         let large = dry(&directory, &MigrateOptions::default());
-        let small = MigrateOptions { memory_budget_bytes: 4 * 20 * CANDIDATE_BYTES as u64, ..Default::default() };
-        let small = dry(&directory, &small);
+        let run = RunOptions { memory_budget_bytes: 4 * 20 * CANDIDATE_BYTES as u64, ..RunOptions::default() };
+        let small = dry(&directory, &MigrateOptions { run, ..MigrateOptions::default() });
         assert_eq!(large.passes, 1);
         assert!(small.passes > 2, "{} passes", small.passes);
         assert_eq!(small.counts, large.counts);

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::migration::{Error, PlannedFile, plan_digest};
-use crate::space::log::source::WalSource;
+use crate::migration::plan::escape_name;
+use crate::migration::{Error, PlannedFile, RunPlan, plan_digest};
+use crate::space::log::source::{OtherEntry, WalSource};
 use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 use crate::space::options::MigrateOptions;
 use crate::space::policy::Policies;
@@ -66,7 +67,7 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     let files: Vec<_> =
         source.names().iter().zip(source.files()).map(|(name, file)| planned_file(name, file)).collect();
-    let digest = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &files, &options.decisive_text());
+    let digest = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &files, &options.rules().to_string());
     let source_bytes = source.total_bytes();
     let records_estimated = estimate_records(source)?;
     let target_bytes_estimated = source_bytes
@@ -79,23 +80,32 @@ pub fn plan(
         valid_space_name: space.has_valid_name(),
         files,
         linked: source.linked().to_vec(),
-        others: source
-            .others()
-            .iter()
-            .map(|other| PlannedOther {
-                name: crate::migration::plan::escape_name(&other.name),
-                len_bytes: other.len_bytes,
-            })
-            .collect(),
+        others: others(source),
         source_bytes,
         records_estimated,
         target_bytes_estimated,
         space_needed_bytes: target_bytes_estimated + scratch_bytes,
-        memory_budget_bytes: options.memory_budget_bytes,
+        memory_budget_bytes: options.run.memory_budget_bytes,
         policies: options.policies,
         digest: blake3::Hash::from_bytes(digest).to_hex().to_string(),
         digest_bytes: digest,
     })
+}
+
+impl RunPlan for Plan {
+    fn digest(&self) -> [u8; 32] {
+        self.digest_bytes
+    }
+
+    fn space_needed_bytes(&self) -> Option<u64> {
+        Some(self.space_needed_bytes)
+    }
+}
+
+/// Returns the entries of `wal/` that are not read.
+pub(in crate::space) fn others(source: &WalSource) -> Vec<PlannedOther> {
+    let planned = |other: &OtherEntry| PlannedOther { name: escape_name(&other.name), len_bytes: other.len_bytes };
+    source.others().iter().map(planned).collect()
 }
 
 fn planned_file(name: &str, file: &crate::durable::SourceFile) -> PlannedFile {

@@ -33,7 +33,6 @@ pub struct StoreWriter {
     disk: Arc<dyn Disk>,
     paths: StagingPaths,
     checkpoint: Arc<CheckpointFile>,
-    segment_bytes_max: u64,
     source_names: Arc<Vec<String>>,
     state: RunState,
     segment: Arc<dyn DiskFile>,
@@ -53,23 +52,21 @@ impl StoreWriter {
         paths: StagingPaths,
         checkpoint: Arc<CheckpointFile>,
         state: RunState,
-        segment_bytes_max: u64,
         source_names: Arc<Vec<String>>,
     ) -> Result<Self, Error> {
         let segment = open_segment(&*disk, &paths, &state)?;
         let table_path = paths.staging.join(TABLE);
-        let table_bytes = INDEX_HEADER_BYTES + state.cursor.extent * TABLE_ENTRY_BYTES as u64;
+        let table_bytes = INDEX_HEADER_BYTES + state.progress.cursor.extent * TABLE_ENTRY_BYTES as u64;
         let table = open_cut(&*disk, &table_path, table_bytes, &|file| {
             file.write_all_at(0, IndexHeader::new(TABLE_MAGIC, TABLE_ENTRY_BYTES).as_bytes())
         })?;
-        remove_later_segments(&*disk, &paths, state.segment)?;
+        remove_later_segments(&*disk, &paths, state.progress.segment)?;
         let findings = FindingsLog::open(&*disk, &paths.findings, state.findings_bytes)?;
         Ok(Self {
-            preallocated_bytes: state.segment_bytes,
+            preallocated_bytes: state.progress.segment_bytes,
             disk,
             paths,
             checkpoint,
-            segment_bytes_max,
             source_names,
             state,
             segment,
@@ -84,7 +81,7 @@ impl StoreWriter {
 
     /// Ends writing: gives back what was allocated ahead, and the state.
     pub fn finish(self) -> Result<RunState, Error> {
-        self.segment.set_len(self.state.segment_bytes)?;
+        self.segment.set_len(self.state.progress.segment_bytes)?;
         Ok(self.state)
     }
 
@@ -92,12 +89,12 @@ impl StoreWriter {
         let mut pending = 0..0;
         for extent in &batch.extents {
             let block_bytes = extent.entry.block_bytes.get();
-            if self.must_roll(self.state.segment_bytes + pending.len() as u64, block_bytes) {
+            if self.must_roll(self.state.progress.segment_bytes + pending.len() as u64, block_bytes) {
                 self.append(&batch.bytes[pending.clone()])?;
                 pending = extent.at..extent.at;
                 self.roll()?;
             }
-            self.enter(extent, self.state.segment_bytes + pending.len() as u64);
+            self.enter(extent, self.state.progress.segment_bytes + pending.len() as u64);
             pending.end = extent.at + block_bytes as usize;
         }
         self.append(&batch.bytes[pending])
@@ -106,20 +103,20 @@ impl StoreWriter {
     /// True if a block does not fit behind `filled_bytes` of a segment, unless it is the segment's first: it depends on
     /// the blocks alone, not on how they are batched.
     fn must_roll(&self, filled_bytes: u64, block_bytes: u64) -> bool {
-        filled_bytes > SEGMENT_HEADER_BYTES && filled_bytes + block_bytes > self.segment_bytes_max
+        filled_bytes > SEGMENT_HEADER_BYTES && filled_bytes + block_bytes > self.state.rules.segment_bytes_max
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (start, len) = (self.state.segment_bytes, bytes.len() as u64);
+        let (start, len) = (self.state.progress.segment_bytes, bytes.len() as u64);
         if start + len > self.preallocated_bytes {
             self.preallocate(start, PREALLOCATE_BYTES.max(len))?;
         }
         self.segment.write_all_at(start, bytes)?;
         self.segment.start_writeback(start, len);
-        self.state.segment_bytes += len;
+        self.state.progress.segment_bytes += len;
         Ok(())
     }
 
@@ -138,14 +135,14 @@ impl StoreWriter {
     }
 
     fn roll(&mut self) -> Result<(), Error> {
-        self.segment.set_len(self.state.segment_bytes)?;
+        self.segment.set_len(self.state.progress.segment_bytes)?;
         self.unsynced.push(self.segment.clone());
-        self.state.segment += 1;
-        self.state.segment_bytes = SEGMENT_HEADER_BYTES;
+        self.state.progress.segment += 1;
+        self.state.progress.segment_bytes = SEGMENT_HEADER_BYTES;
         self.preallocated_bytes = SEGMENT_HEADER_BYTES;
-        let path = segment_path(&self.paths.staging, self.state.segment);
+        let path = segment_path(&self.paths.staging, self.state.progress.segment);
         self.segment = self.disk.create_file(&path)?;
-        write_segment_header(&*self.segment, self.state.segment)?;
+        write_segment_header(&*self.segment, self.state.progress.segment)?;
         self.names_changed = true;
         Ok(())
     }
@@ -153,10 +150,10 @@ impl StoreWriter {
     fn enter(&mut self, extent: &EncodedExtent, block_offset: u64) {
         let mut entry = extent.entry;
         if entry.region.get() == 0 {
-            entry.segment = U32::new(self.state.segment);
+            entry.segment = U32::new(self.state.progress.segment);
             entry.block_offset = U64::new(block_offset);
         }
-        self.state.node_rows += u64::from(entry.node_rows.get());
+        self.state.progress.node_rows += u64::from(entry.node_rows.get());
         self.table_pending.extend_from_slice(entry.as_bytes());
     }
 
@@ -171,12 +168,12 @@ impl StoreWriter {
     fn note_sequence(&mut self, batch: &EncodedBatch) -> Result<(), Error> {
         for extent in &batch.extents {
             let file = extent.entry.source_file.get();
-            if file != self.state.cursor.file {
-                self.state.cursor.file = file;
-                self.state.last_sequence = None;
+            if file != self.state.progress.cursor.file {
+                self.state.progress.cursor.file = file;
+                self.state.progress.last_sequence = None;
             }
             let Some((first, offset, last)) = extent.sequences else { continue };
-            let previous = self.state.last_sequence;
+            let previous = self.state.progress.last_sequence;
             if let Some(reason) = previous.and_then(|previous| sequence_gap(previous, first)) {
                 let file = self.source_names[file as usize].clone();
                 self.note(&Finding {
@@ -190,13 +187,13 @@ impl StoreWriter {
                     related: None,
                 })?;
             }
-            self.state.last_sequence = Some(last);
+            self.state.progress.last_sequence = Some(last);
         }
         Ok(())
     }
 
     fn note(&mut self, finding: &Finding) -> Result<(), Error> {
-        self.state.fatal_findings += u64::from(finding.severity == Severity::Fatal);
+        self.state.progress.fatal_findings += u64::from(finding.severity == Severity::Fatal);
         self.findings.append(finding)
     }
 }
@@ -213,9 +210,9 @@ impl Writer for StoreWriter {
         }
         self.place(&batch)?;
         self.state.counts.merge(&batch.counts);
-        self.state.source.merge(&batch.source);
+        self.state.progress.source.merge(&batch.source);
         self.state.records += batch.records;
-        self.state.cursor = batch.after;
+        self.state.progress.cursor = batch.after;
         Ok(())
     }
 
@@ -258,8 +255,8 @@ impl Commit for StoreCommit {
 }
 
 fn open_segment(disk: &dyn Disk, paths: &StagingPaths, state: &RunState) -> Result<Arc<dyn DiskFile>, Error> {
-    let path = segment_path(&paths.staging, state.segment);
-    open_cut(disk, &path, state.segment_bytes, &|file| write_segment_header(file, state.segment))
+    let path = segment_path(&paths.staging, state.progress.segment);
+    open_cut(disk, &path, state.progress.segment_bytes, &|file| write_segment_header(file, state.progress.segment))
 }
 
 fn write_segment_header(file: &dyn DiskFile, segment: u32) -> Result<(), DiskError> {
@@ -294,6 +291,7 @@ fn shorter(path: &std::path::Path, len_bytes: u64, durable_bytes: u64) -> Error 
         what: format!("holds {len_bytes} bytes where the checkpoint says {durable_bytes}"),
         next: "start over with --restart; the source is untouched".into(),
         damaged: true,
+        source: None,
     }
 }
 

@@ -97,6 +97,7 @@ impl Manifest {
                 what: format!("format version {} is newer than this haul reads ({FORMAT_VERSION})", manifest.version),
                 next: "use the haul that wrote it".into(),
                 damaged: false,
+                source: None,
             });
         }
         Ok(manifest)

@@ -13,12 +13,17 @@ use crate::durable::{self, Disk, replace_file};
 use crate::migration::{Error, OutcomeCounts, SourceBytes};
 use crate::space::outcome::Counts;
 use crate::space::policy::Policies;
-use crate::space::state::RunState;
 
 /// What a manifest says besides what the staged files tell.
 pub struct SealInput<'a> {
-    /// State after the last record.
-    pub state: &'a RunState,
+    /// Number of the last segment.
+    pub last_segment: u32,
+    /// Rows that are nodes, live or not.
+    pub node_rows: u64,
+    /// Records of the log.
+    pub records: u64,
+    /// Bytes of the log by what they are.
+    pub source_bytes: SourceBytes,
     /// Outcomes of all records.
     pub counts: Counts,
     /// The rules.
@@ -89,7 +94,7 @@ pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Ma
     let table = TableReader::open(disk, staging)?;
     let digests = table_digests(&table, input.sources)?;
     let mut segments = Vec::new();
-    for segment in 0..=input.state.segment {
+    for segment in 0..=input.last_segment {
         let bytes = disk.open_for_read(&segment_path(staging, segment))?.len()?;
         let digest = digests.segments.get(segment as usize).copied();
         let digest = digest.unwrap_or_else(|| *blake3::hash(b"").as_bytes());
@@ -107,10 +112,10 @@ pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Ma
         format: FORMAT_NAME.into(),
         version: FORMAT_VERSION,
         nodes: input.counts.migrated,
-        node_rows: input.state.node_rows,
-        records: input.state.records,
+        node_rows: input.node_rows,
+        records: input.records,
         counts: input.counts,
-        source_bytes: input.state.source,
+        source_bytes: input.source_bytes,
         policies: input.policies,
         extents: table.len(),
         root: hex(&digests.root),

@@ -50,6 +50,7 @@ pub(super) fn corrupt(path: &Path, offset: u64, what: impl Into<String>) -> Erro
         offset,
         what: what.into(),
         next: "the log is untouched: roll back, or migrate again with --restart".into(),
+        source: None,
     }
 }
 

@@ -18,13 +18,14 @@ use super::store::names::{IDS, MARKS, TABLE, segment_path};
 use super::store::reader::DualSpace;
 use super::store::seal::{TableDigests, file_digest, table_digests};
 use super::store::table::TableReader;
-use crate::migration::{Error, Place, Subset};
+use crate::migration::checkpoint::Kind;
+use crate::migration::{Error, ResumePoint, Subset};
 use crate::pipeline::{Admission, Admitted, Commit, Control, Converter, Ended, Options, Reader, Writer, run};
 
 const GROUP_BYTES_MAX: u64 = 4 << 20;
 const GROUP_ENTRIES_MAX: usize = 64;
 /// Kind tag of the checkpoint of a verification.
-pub const CHECKPOINT_KIND: [u8; 8] = *b"verify\0\0";
+pub const CHECKPOINT_KIND: Kind = Kind { tag: *b"verify\0\0", restart: "verify again" };
 
 /// How much is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode, serde::Serialize)]
@@ -84,7 +85,7 @@ pub fn verify_store(
     store: Arc<DualSpace>,
     depth: Depth,
     subset: Subset,
-    place: Option<&Place>,
+    place: Option<&ResumePoint>,
     options: &Options,
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
@@ -146,6 +147,7 @@ fn differs(what: String) -> Error {
     Error::Verification {
         what,
         next: "the log is not what was migrated: find out who changed it before choosing which store to use".into(),
+        source: None,
     }
 }
 
@@ -197,10 +199,11 @@ pub(super) fn wrong(path: PathBuf, what: &str) -> Error {
     Error::Verification {
         what: format!("{}: {what}", path.display()),
         next: "the log is untouched: run `haul space rollback`, then migrate again with --restart".into(),
+        source: None,
     }
 }
 
-fn resumed(place: Option<&Place>, fresh: VerifyState) -> Result<VerifyState, Error> {
+fn resumed(place: Option<&ResumePoint>, fresh: VerifyState) -> Result<VerifyState, Error> {
     let Some(place) = place else { return Ok(fresh) };
     let saved: Option<VerifyState> = place.load()?;
     Ok(saved
@@ -213,7 +216,7 @@ fn compare(
     table: &TableReader,
     subset: Subset,
     state: VerifyState,
-    place: Option<&Place>,
+    place: Option<&ResumePoint>,
     options: &Options,
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
@@ -375,7 +378,7 @@ fn rebuild(block: &Block, rebuilt: &mut Vec<u8>, coverage: &mut Coverage) -> Res
 
 struct Tally<'a> {
     state: VerifyState,
-    place: Option<&'a Place>,
+    place: Option<&'a ResumePoint>,
 }
 
 impl<'a> Writer for Tally<'a> {
@@ -396,7 +399,7 @@ impl<'a> Writer for Tally<'a> {
 
 struct SaveState<'a> {
     state: VerifyState,
-    place: Option<&'a Place>,
+    place: Option<&'a ResumePoint>,
 }
 
 impl Commit for SaveState<'_> {

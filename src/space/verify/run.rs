@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CHECKPOINT_KIND, Coverage, Depth, verify_store};
 use crate::durable::{Disk, remove_tree};
-use crate::migration::{Error, HeldRun, Place, Subset};
+use crate::migration::{Error, LockedRun, ResumePoint, Subset};
 use crate::pipeline::{Control, Expected, Phase};
 use crate::space::current_store::choose_store;
 use crate::space::options::MigrateOptions;
@@ -42,17 +42,17 @@ pub fn verify_space(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     choose_store(&*disk, paths, store)?;
-    let held = HeldRun::create_if_writable(&disk, &paths.run_directory(), state::CHECKPOINT_KIND)?;
+    let held = LockedRun::create_if_writable(&disk, &paths.run_directory(), state::CHECKPOINT_KIND)?;
     // Chosen again under the lock: a run may have published or removed it meanwhile.
     let name = choose_store(&*disk, paths, store)?;
     let opened = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);
     let place = match held {
-        Some(_) => Place::create_if_writable(&disk, paths.verification(), CHECKPOINT_KIND)?,
+        Some(_) => ResumePoint::create_if_writable(&disk, paths.verification(), CHECKPOINT_KIND)?,
         None => None,
     };
     let records = (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records);
     let result = control.phase(Phase::Verify, Expected { records, bytes: None }, || {
-        verify_store(opened, depth, subset, place.as_ref(), &options.engine(), control)
+        verify_store(opened, depth, subset, place.as_ref(), &options.run.engine(), control)
     });
     if let Some(held) = &held {
         note(held, &name, depth, subset, &result)?;
@@ -65,7 +65,7 @@ pub fn verify_space(
 }
 
 fn note(
-    held: &HeldRun,
+    held: &LockedRun,
     store: &str,
     depth: Depth,
     subset: Subset,

@@ -16,7 +16,7 @@ use crate::durable::{
     Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk, remove_tree,
 };
 use crate::migration::Error;
-use crate::pipeline::StopToken;
+use crate::pipeline::{Ended, StopToken};
 
 /// The v2 store at the target gets the objects.
 pub(super) struct Merge;
@@ -38,7 +38,7 @@ impl Publisher for Merge {
 
     /// Moves the staged objects into the target, then the index over the old one, of which a copy is kept for a rollback.
     /// After a stop, the objects that were moved are not visible yet, and the next run continues with the others.
-    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem, stop: &StopToken) -> Result<bool, Error> {
+    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem, stop: &StopToken) -> Result<Ended, Error> {
         let (disk, paths, state) = (target.disk, target.paths, target.state);
         let live_index = paths.target().join(INDEX_NAME);
         let staged_index = paths.staging().join(INDEX_NAME);
@@ -49,29 +49,30 @@ impl Publisher for Merge {
                     what: "the sealed index is gone and the target has another".into(),
                     next: "start over with --restart".into(),
                     damaged: true,
+                    source: None,
                 });
             }
             // The run crashed after the rename of the index, perhaps before that was durable.
             disk.sync_directory(paths.target())?;
-            return Ok(remove_tree(disk, &paths.staging()).map(|()| true)?);
+            return Ok(remove_tree(disk, &paths.staging()).map(|()| Ended::Complete)?);
         }
         check_index_kept(disk, paths)?;
         keep_index(disk, paths)?;
-        let complete = for_each_logged(disk, &paths.object_log(), state.objects, |object| {
+        let complete = for_each_logged(disk, &paths.object_log(), state.progress.objects, |object| {
             if object.outcome == ObjectOutcome::Migrated {
                 move_in(disk, paths, object.record.digest)?;
             }
             Ok(!stop.is_requested())
         })?;
         if !complete {
-            return Ok(false);
+            return Ok(Ended::Stopped);
         }
         // Objects and their directories are durable before the index lists them.
         file_system.sync()?;
         disk.rename(&staged_index, &live_index)?;
         disk.sync_directory(paths.target())?;
         remove_tree(disk, &paths.staging())?;
-        Ok(true)
+        Ok(Ended::Complete)
     }
 
     fn has_begun(&self, target: Target<'_>) -> Result<bool, Error> {
@@ -101,7 +102,7 @@ impl Publisher for Merge {
     }
 
     fn check_can_unpublish(&self, target: Target<'_>) -> Result<(), Error> {
-        let has_log = target.state.objects == 0 || target.has(&target.paths.object_log())?;
+        let has_log = target.state.progress.objects == 0 || target.has(&target.paths.object_log())?;
         if has_log && target.has(&target.paths.index_before())? {
             return Ok(());
         }
@@ -125,6 +126,7 @@ fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
         what: "it was written to since the run read it".into(),
         next: "stop whatever writes to the target, then start over with --restart".into(),
         damaged: false,
+        source: None,
     };
     let (live, staged) = (disk.open_for_read(&live_path)?, disk.open_for_read(&staged_path)?);
     let len_bytes = torn_tail_start(disk, &live_path)?;
@@ -179,6 +181,7 @@ fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> 
                 what: "the staged object is gone".into(),
                 next: "start over with --restart".into(),
                 damaged: true,
+                source: None,
             });
         }
     }
@@ -196,7 +199,7 @@ fn create_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {
 /// Removes the objects of a merge from the target, durably.
 fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
     let (disk, paths) = (target.disk, target.paths);
-    for_each_logged(disk, &paths.object_log(), target.state.objects, |object| {
+    for_each_logged(disk, &paths.object_log(), target.state.progress.objects, |object| {
         if object.outcome == ObjectOutcome::Migrated {
             let key = object.record.digest;
             for path in [sidecar_path(paths.target(), key), blob_path(paths.target(), key)] {

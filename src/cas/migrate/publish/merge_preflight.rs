@@ -6,11 +6,12 @@ use crate::cas::store::torn_line::torn_record;
 use crate::cas::verify::{FaultKind, VerifyEnd};
 use crate::durable::Disk;
 use crate::migration::Error;
+use crate::pipeline::Ended;
 
 /// Errors that one torn line of the index causes: the tear, the line itself, and its object that is not listed.
 const TORN_ERRORS_MAX: u64 = 3;
 
-/// Verifies the whole target with `verify`. `false`: a stop was requested. A target on a simulated disk is not
+/// Verifies the whole target with `verify`. A target on a simulated disk is not
 /// verified, because a verification reads the real disk.
 ///
 /// # Errors
@@ -19,13 +20,13 @@ pub fn check_before_merge(
     disk: &dyn Disk,
     paths: &TargetPaths,
     verify: impl FnOnce() -> Result<VerifyEnd, Error>,
-) -> Result<bool, Error> {
+) -> Result<Ended, Error> {
     if !disk.is_system() {
-        return Ok(true);
+        return Ok(Ended::Complete);
     }
     let end = verify()?;
     if end.stopped {
-        return Ok(false);
+        return Ok(Ended::Stopped);
     }
     if end.errors > 0 && !is_only_torn(&end, disk, paths)? {
         let first = end.faults.first().map_or_else(String::new, |fault| format!("; {}: {}", fault.path, fault.text));
@@ -35,9 +36,10 @@ pub fn check_before_merge(
                 "list them with `haul cas verify {0}`, repair them as far as possible with `haul cas verify --repair {0}`",
                 paths.target().display()
             ),
+            source: None,
         });
     }
-    Ok(true)
+    Ok(Ended::Complete)
 }
 
 /// Returns true if all errors come from a torn last line, and the merge can complete that line.

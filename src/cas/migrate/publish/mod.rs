@@ -18,7 +18,7 @@ use crate::cas::paths::TargetPaths;
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskFileSystem, EntryKind};
 use crate::migration::{Error, Stage};
-use crate::pipeline::StopToken;
+use crate::pipeline::{Ended, StopToken};
 
 fn publisher_of(placement: Placement) -> &'static dyn Publisher {
     match placement {
@@ -28,16 +28,15 @@ fn publisher_of(placement: Placement) -> &'static dyn Publisher {
     }
 }
 
-/// Publishes a sealed store. `false`: a stop was requested. It can be repeated after a crash at any point.
+/// Publishes a sealed store. It can be repeated after a crash at any point.
 pub fn publish(
     disk: &dyn Disk,
     paths: &TargetPaths,
     state: &RunState,
-    placement: Placement,
     file_system: &dyn DiskFileSystem,
     stop: &StopToken,
-) -> Result<bool, Error> {
-    publisher_of(placement).publish(Target { disk, paths, state }, file_system, stop)
+) -> Result<Ended, Error> {
+    publisher_of(state.rules.placement).publish(Target { disk, paths, state }, file_system, stop)
 }
 
 /// Returns true if the target has the index that the run has sealed.
@@ -54,15 +53,16 @@ pub fn check_target(disk: &dyn Disk, paths: &TargetPaths, placement: Placement) 
 }
 
 /// Returns true if a run that is not yet called published had begun its publication when it crashed.
-pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement: Placement) -> Result<bool, Error> {
-    Ok(state.stage == Stage::Verified && publisher_of(placement).has_begun(Target { disk, paths, state })?)
+pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
+    let publisher = publisher_of(state.rules.placement);
+    Ok(state.stage == Stage::Verified && publisher.has_begun(Target { disk, paths, state })?)
 }
 
 /// Completes or undoes a publication that crashed, before the state of its run is discarded: the store that was replaced
 /// may be where the run's own was staged, and objects that were moved into a store are in no index yet.
-pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, placement: Placement) -> Result<(), Error> {
-    if !has_begun(disk, paths, state, placement)? {
+pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), Error> {
+    if !has_begun(disk, paths, state)? {
         return Ok(());
     }
-    publisher_of(placement).settle_begun(Target { disk, paths, state })
+    publisher_of(state.rules.placement).settle_begun(Target { disk, paths, state })
 }

@@ -8,7 +8,7 @@ use super::publisher::{Publisher, Target, TargetState, is_empty_directory, refus
 use crate::cas::paths::TargetPaths;
 use crate::durable::{Disk, DiskFileSystem, remove_tree};
 use crate::migration::Error;
-use crate::pipeline::StopToken;
+use crate::pipeline::{Ended, StopToken};
 
 /// Nothing may be at the target but an empty directory.
 pub(super) struct NewStore;
@@ -25,7 +25,7 @@ impl Publisher for NewStore {
         )
     }
 
-    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem, _: &StopToken) -> Result<bool, Error> {
+    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem, _: &StopToken) -> Result<Ended, Error> {
         let (disk, paths) = (target.disk, target.paths);
         if target.has(&paths.staging())? {
             let is_there = target.has(paths.target())?;
@@ -35,7 +35,7 @@ impl Publisher for NewStore {
             }
             rename_to_free_name(disk, &paths.staging(), paths.target())?;
         }
-        target.check_published().map(|()| true)
+        target.check_published().map(|()| Ended::Complete)
     }
 
     fn has_begun(&self, target: Target<'_>) -> Result<bool, Error> {

@@ -8,7 +8,7 @@ use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskFileSystem, EntryKind, file_digest_if_present};
 use crate::migration::Error;
-use crate::pipeline::StopToken;
+use crate::pipeline::{Ended, StopToken};
 
 /// What is at the target of a run that has published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub struct Target<'a> {
 pub trait Publisher {
     /// Fails unless the placement fits what is at the target, which is not a file.
     fn check_target(&self, disk: &dyn Disk, paths: &TargetPaths, is_there: bool) -> Result<(), Error>;
-    /// Publishes the staged store. `false`: a stop was requested. It can be repeated after a crash at any point.
-    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem, stop: &StopToken) -> Result<bool, Error>;
+    /// Publishes the staged store. It can be repeated after a crash at any point.
+    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem, stop: &StopToken) -> Result<Ended, Error>;
     /// Returns true if the publication of a verified run has begun.
     fn has_begun(&self, target: Target<'_>) -> Result<bool, Error>;
     /// Completes or undoes a publication that has begun, before the state of its run is discarded.
@@ -65,7 +65,7 @@ impl<'a> Target<'a> {
 
     /// Returns true if the target has the index that the run has sealed.
     pub fn is_live(&self) -> Result<bool, Error> {
-        let Some(sealed) = self.state.index else { return Ok(false) };
+        let Some(sealed) = self.state.progress.index else { return Ok(false) };
         let live = file_digest_if_present(self.disk, &self.paths.target().join(INDEX_NAME))?;
         Ok(live == Some(sealed.file()))
     }
@@ -81,6 +81,7 @@ impl<'a> Target<'a> {
             what: "the target is not the store that was sealed".into(),
             next: "look at what is there, move it away, then start over with --restart".into(),
             damaged: true,
+            source: None,
         })
     }
 

@@ -9,7 +9,7 @@ use super::publisher::{Publisher, Target, TargetState, cannot_unpublish, refuse_
 use crate::cas::paths::TargetPaths;
 use crate::durable::{Disk, DiskFileSystem, remove_tree};
 use crate::migration::Error;
-use crate::pipeline::StopToken;
+use crate::pipeline::{Ended, StopToken};
 
 /// The store at the target is swapped for the new one and kept next to it.
 pub(super) struct Replacement;
@@ -29,13 +29,13 @@ impl Publisher for Replacement {
         Ok(())
     }
 
-    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem, _: &StopToken) -> Result<bool, Error> {
+    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem, _: &StopToken) -> Result<Ended, Error> {
         let (staging, swap) = (target.paths.staging(), target.swap());
         if target.has(&staging)? && !swap.is_half_done()? {
             swap.make(&staging, target.paths.target())?;
         }
         swap.finish()?;
-        target.check_published().map(|()| true)
+        target.check_published().map(|()| Ended::Complete)
     }
 
     fn has_begun(&self, target: Target<'_>) -> Result<bool, Error> {

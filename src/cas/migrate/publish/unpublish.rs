@@ -1,23 +1,17 @@
 //! Undoes the publication of a run and restores what was at the target before.
 
-use super::publisher::Target;
 pub use super::publisher::TargetState;
+use super::publisher::{Publisher, Target};
 use super::publisher_of;
 use super::swap::Swap;
-use crate::cas::options::Placement;
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskFileSystem, remove_tree};
 use crate::migration::Error;
 
 /// Returns true if the rollback of a published run has begun and crashed.
-pub fn is_under_way(
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    state: &RunState,
-    placement: Placement,
-) -> Result<bool, Error> {
-    publisher_of(placement).is_unpublishing(Target { disk, paths, state })
+pub fn is_under_way(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
+    publisher_of(state.rules.placement).is_unpublishing(Target { disk, paths, state })
 }
 
 /// A published run whose publication is undone.
@@ -28,8 +22,6 @@ pub struct Unpublish<'a> {
     pub paths: &'a TargetPaths,
     /// The run.
     pub state: &'a RunState,
-    /// How its target was placed.
-    pub placement: Placement,
     /// The file system of the target, opened before anything is written.
     pub file_system: &'a dyn DiskFileSystem,
 }
@@ -39,6 +31,10 @@ impl<'a> Unpublish<'a> {
         Target { disk: self.disk, paths: self.paths, state: self.state }
     }
 
+    fn publisher(&self) -> &'static dyn Publisher {
+        publisher_of(self.state.rules.placement)
+    }
+
     /// Returns the swap by which a replacement is made and undone.
     pub fn swap(&self) -> Swap<'a> {
         self.target().swap()
@@ -46,18 +42,18 @@ impl<'a> Unpublish<'a> {
 
     /// Returns what is at the target.
     pub fn target_state(&self) -> Result<TargetState, Error> {
-        publisher_of(self.placement).target_state(self.target())
+        self.publisher().target_state(self.target())
     }
 
     /// Fails if the publication cannot be undone, because a clean-up has removed what that needs.
     pub fn check_possible(&self) -> Result<(), Error> {
-        publisher_of(self.placement).check_can_unpublish(self.target())
+        self.publisher().check_can_unpublish(self.target())
     }
 
     /// Restores what was at the target, durably. What the run had published is left in [`TargetPaths::withdrawn`], or
     /// removed if it was merged in. It can be repeated after a crash at any point.
     pub fn make(&self) -> Result<(), Error> {
-        publisher_of(self.placement).unpublish(self.target(), self.file_system)?;
+        self.publisher().unpublish(self.target(), self.file_system)?;
         self.swap().sync()
     }
 

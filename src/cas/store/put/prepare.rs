@@ -39,7 +39,7 @@ fn no_store(paths: &StorePaths, what: &str) -> Error {
 
 fn damaged(paths: &StorePaths, what: &str) -> Error {
     let next = "repair the store with haul cas verify --repair, then put the object again".into();
-    Error::Verification { what: format!("{}: {what}", paths.root().display()), next }
+    Error::Verification { what: format!("{}: {what}", paths.root().display()), next, source: None }
 }
 
 /// Creates what is missing: the empty index first, so that there never is an object without one. Making `objects`

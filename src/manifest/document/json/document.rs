@@ -3,80 +3,20 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::fault::place_of;
+use super::fault::position_of;
+use super::node::{Arena, Kind, Member, Node, NodeId, flag};
 use super::string;
-use crate::manifest::document::error_codes::Place;
-
-/// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `false`
-    False,
-    /// `true`
-    True,
-    /// Without `.`, `e` or `E`.
-    Integer,
-    /// With one of them.
-    Float,
-    /// A text.
-    String,
-    /// A list.
-    Array,
-    /// Members by name.
-    Object,
-}
-
-/// A node of one document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeId(pub(crate) u32);
-
-/// What a string may hold; a flag that is absent is a promise.
-pub(crate) mod flag {
-    /// Escapes.
-    pub const ESCAPED: u8 = 1;
-    /// Characters outside U+0020–U+007E.
-    pub const NOT_PLAIN: u8 = 2;
-}
-
-/// For scalars the range of the lexeme in the text, strings without their quotes; for containers the range of their
-/// members or items.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Node {
-    pub start: u32,
-    pub end: u32,
-    pub kind: Kind,
-    pub flags: u8,
-}
-
-/// A member of an object.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Member {
-    pub key: NodeId,
-    pub value: NodeId,
-}
+use crate::manifest::document::error_codes::TextPosition;
 
 /// Up to so many members are looked through one by one.
 const FEW_MEMBERS: usize = 32;
 
-/// The memory of a document, for the next one to use.
-#[derive(Debug, Default)]
-pub struct Arena {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) items: Vec<NodeId>,
-    pub(crate) pending: Vec<NodeId>,
-    pub(crate) frames: Vec<super::reader::Frame>,
-    pub(crate) added: String,
-}
-
 /// A parsed text, and what edits added to it.
 #[derive(Debug)]
 pub struct Document<'a> {
-    pub(crate) input: &'a str,
-    pub(crate) arena: Arena,
-    pub(crate) root: NodeId,
+    pub(super) input: &'a str,
+    pub(super) arena: Arena,
+    pub(super) root: NodeId,
 }
 
 impl<'a> Document<'a> {
@@ -86,8 +26,8 @@ impl<'a> Document<'a> {
     }
 
     /// Line and column of an offset in the input.
-    pub fn place(&self, offset: usize) -> Place {
-        place_of(self.input.as_bytes(), offset)
+    pub fn position(&self, offset: usize) -> TextPosition {
+        position_of(self.input.as_bytes(), offset)
     }
 
     /// The value of a node of this document.
@@ -104,18 +44,18 @@ impl<'a> Document<'a> {
 /// A value in a document.
 #[derive(Clone, Copy)]
 pub struct Value<'d> {
-    pub(crate) input: &'d str,
-    pub(crate) arena: &'d Arena,
-    pub(crate) id: NodeId,
+    pub(super) input: &'d str,
+    pub(super) arena: &'d Arena,
+    pub(super) id: NodeId,
 }
 
 impl<'d> Value<'d> {
-    pub(crate) fn node(self) -> Node {
+    pub(super) fn node(self) -> Node {
         self.arena.nodes[self.id.0 as usize]
     }
 
     /// The same value under another node's number.
-    pub(crate) fn at(self, id: NodeId) -> Self {
+    pub(super) fn at(self, id: NodeId) -> Self {
         Self { id, ..self }
     }
 
@@ -160,7 +100,7 @@ impl<'d> Value<'d> {
         self.kind() == Kind::String && self.compare_str(text) == Ordering::Equal
     }
 
-    pub(crate) fn compare_str(self, text: &str) -> Ordering {
+    pub(super) fn compare_str(self, text: &str) -> Ordering {
         if self.node().flags & flag::ESCAPED == 0 {
             self.lexeme().cmp(text)
         } else {
@@ -197,12 +137,12 @@ impl<'d> Value<'d> {
         }
     }
 
-    pub(crate) fn member_slice(self) -> &'d [Member] {
+    pub(super) fn member_slice(self) -> &'d [Member] {
         let node = self.node();
         if node.kind == Kind::Object { &self.arena.members[node.start as usize..node.end as usize] } else { &[] }
     }
 
-    pub(crate) fn item_slice(self) -> &'d [NodeId] {
+    pub(super) fn item_slice(self) -> &'d [NodeId] {
         let node = self.node();
         if node.kind == Kind::Array { &self.arena.items[node.start as usize..node.end as usize] } else { &[] }
     }

@@ -1,17 +1,23 @@
 //! Edits: new nodes over old ones.
 
-use super::document::{Document, Kind, Member, Node, NodeId, Value};
+use super::document::{Document, Value};
 use super::fault::JsonFault;
+use super::node::{Kind, Member, Node, NodeId};
 use super::reader::{LEN_MAX_BYTES, ReadOptions, Span, read_value};
-use crate::manifest::document::error_codes::Code;
+use super::string;
+use crate::manifest::document::error_codes::ErrorCode;
 
 impl Document<'_> {
     /// A new value of this document that `json` describes.
-    pub fn graft(&mut self, json: &str) -> Result<NodeId, JsonFault> {
+    pub fn parse_fragment(&mut self, json: &str) -> Result<NodeId, JsonFault> {
         let start = self.arena.added.len();
         let base = self.input.len() + start;
         if base + json.len() > LEN_MAX_BYTES + LEN_MAX_BYTES / 2 {
-            return Err(JsonFault { code: Code::Json, offset: 0, what: "no room for what is added to the document" });
+            return Err(JsonFault {
+                code: ErrorCode::Json,
+                offset: 0,
+                what: "no room for what is added to the document",
+            });
         }
         self.arena.added.push_str(json);
         read_value(&mut self.arena, Span { text: json, base }, 0, &ReadOptions::default())
@@ -26,13 +32,13 @@ impl Document<'_> {
     /// The string `text` as a new value.
     fn name(&mut self, text: &str) -> Result<NodeId, JsonFault> {
         let mut json = Vec::new();
-        super::push_string(&mut json, text);
-        self.graft(&String::from_utf8(json).expect("a string in quotes is UTF-8"))
+        string::push_string(&mut json, text);
+        self.parse_fragment(&String::from_utf8(json).expect("a string in quotes is UTF-8"))
     }
 
     /// `object` with the member `key` being `value`: a new object.
     fn with_member(&mut self, object: NodeId, key: &str, value: NodeId) -> Result<NodeId, JsonFault> {
-        let (at, is_there) = self.position(object, key);
+        let (at, is_there) = self.member_position(object, key);
         let name = if is_there { None } else { Some(self.name(key)?) };
         let old = self.arena.nodes[object.0 as usize];
         let start = self.arena.members.len();
@@ -45,7 +51,7 @@ impl Document<'_> {
     }
 
     fn without_member(&mut self, object: NodeId, key: &str) -> NodeId {
-        let (at, is_there) = self.position(object, key);
+        let (at, is_there) = self.member_position(object, key);
         if !is_there {
             return object;
         }
@@ -58,7 +64,7 @@ impl Document<'_> {
     }
 
     /// Where the member `key` is or would be, and whether it is there.
-    fn position(&self, object: NodeId, key: &str) -> (usize, bool) {
+    fn member_position(&self, object: NodeId, key: &str) -> (usize, bool) {
         let object = self.value(object);
         let found = object.member_slice().binary_search_by(|member| object.at(member.key).compare_str(key));
         found.map_or_else(|at| (at, false), |at| (at, true))
@@ -72,7 +78,7 @@ impl Document<'_> {
         for key in path {
             let id = match object {
                 Some(id) => id,
-                None => self.graft("{}")?,
+                None => self.parse_fragment("{}")?,
             };
             if self.value(id).kind() != Kind::Object {
                 return Ok(None);

@@ -1,6 +1,7 @@
 //! Whether two values are the same.
 
-use super::document::{Kind, Value};
+use super::document::Value;
+use super::node::Kind;
 use super::{number, string};
 
 /// When two numbers are the same, and how they are written.
@@ -8,7 +9,7 @@ use super::{number, string};
 pub enum Numbers {
     /// By lexeme: `1e5` is not `100000.0`.
     Lexemes,
-    /// By canonical text (§5).
+    /// By canonical text (docs/source-sigilzero.md, "Canonical text and checksums").
     Values,
 }
 

@@ -1,8 +1,8 @@
 //! Scalars: where a string or a number ends, and what it may hold.
 
-use super::document::{Kind, flag};
 use super::fault::JsonFault;
-use crate::manifest::document::error_codes::Code;
+use super::node::{Kind, flag};
+use crate::manifest::document::error_codes::ErrorCode;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -27,7 +27,7 @@ const fn not_plain(word: u64) -> bool {
 }
 
 /// The string whose first byte after the quote is at `start`: the offset of its closing quote, and its flags.
-pub(crate) fn string(text: &[u8], start: usize) -> Result<(usize, u8), JsonFault> {
+pub(super) fn string(text: &[u8], start: usize) -> Result<(usize, u8), JsonFault> {
     let mut at = start;
     let mut flags = 0;
     loop {
@@ -38,8 +38,8 @@ pub(crate) fn string(text: &[u8], start: usize) -> Result<(usize, u8), JsonFault
                 flags |= flag::ESCAPED | flag::NOT_PLAIN;
                 at = escape(text, at)?;
             }
-            Some(_) => return fault(Code::Json, at, "a control character in a string; write it as an escape"),
-            None => return fault(Code::Json, at, "the text ends in a string"),
+            Some(_) => return fault(ErrorCode::Json, at, "a control character in a string; write it as an escape"),
+            None => return fault(ErrorCode::Json, at, "the text ends in a string"),
         }
     }
 }
@@ -73,41 +73,41 @@ fn escape(text: &[u8], at: usize) -> Result<usize, JsonFault> {
     match text.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') => surrogates(text, at),
-        Some(_) => fault(Code::Json, at, "an escape that JSON does not have"),
-        None => fault(Code::Json, at, "the text ends in an escape"),
+        Some(_) => fault(ErrorCode::Json, at, "an escape that JSON does not have"),
+        None => fault(ErrorCode::Json, at, "the text ends in an escape"),
     }
 }
 
 fn surrogates(text: &[u8], at: usize) -> Result<usize, JsonFault> {
     let Some(unit) = code_unit(text, at) else {
-        return fault(Code::Json, at, "\\u without four hexadecimal digits");
+        return fault(ErrorCode::Json, at, "\\u without four hexadecimal digits");
     };
     match unit {
         0xD800..0xDC00 => match code_unit(text, at + 6) {
             Some(0xDC00..0xE000) => Ok(at + 12),
-            _ => fault(Code::Surrogate, at, "half of a surrogate pair: no UTF-8 text holds it"),
+            _ => fault(ErrorCode::Surrogate, at, "half of a surrogate pair: no UTF-8 text holds it"),
         },
-        0xDC00..0xE000 => fault(Code::Surrogate, at, "half of a surrogate pair: no UTF-8 text holds it"),
+        0xDC00..0xE000 => fault(ErrorCode::Surrogate, at, "half of a surrogate pair: no UTF-8 text holds it"),
         _ => Ok(at + 6),
     }
 }
 
 /// The value of the `\uXXXX` at `at`.
-pub(crate) fn code_unit(text: &[u8], at: usize) -> Option<u32> {
+pub(super) fn code_unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |unit, &digit| Some(unit * 16 + char::from(digit).to_digit(16)?))
 }
 
 /// The number at `start`: where it ends, and which kind it is.
-pub(crate) fn number(text: &[u8], start: usize) -> Result<(usize, Kind), JsonFault> {
+pub(super) fn number(text: &[u8], start: usize) -> Result<(usize, Kind), JsonFault> {
     let mut at = start + usize::from(text.get(start) == Some(&b'-'));
     at = match text.get(at) {
         Some(b'0') => at + 1,
         Some(b'1'..=b'9') => digits(text, at),
         Some(b'I') if text[at..].starts_with(b"Infinity") => {
-            return fault(Code::Nonfinite, start, "Infinity is no JSON number");
+            return fault(ErrorCode::Nonfinite, start, "Infinity is no JSON number");
         }
-        _ => return fault(Code::Json, at, "expected a digit"),
+        _ => return fault(ErrorCode::Json, at, "expected a digit"),
     };
     let mut kind = Kind::Integer;
     if text.get(at) == Some(&b'.') {
@@ -129,12 +129,12 @@ fn digits(text: &[u8], start: usize) -> usize {
 fn some_digits(text: &[u8], start: usize) -> Result<usize, JsonFault> {
     match text.get(start) {
         Some(b'0'..=b'9') => Ok(digits(text, start)),
-        _ => fault(Code::Json, start, "expected a digit"),
+        _ => fault(ErrorCode::Json, start, "expected a digit"),
     }
 }
 
 /// Skips blanks.
-pub(crate) fn after_blanks(text: &[u8], mut at: usize) -> usize {
+pub(super) fn after_blanks(text: &[u8], mut at: usize) -> usize {
     loop {
         match text.get(at) {
             Some(b' ' | b'\n' | b'\r' | b'\t') => at += 1,
@@ -143,6 +143,6 @@ pub(crate) fn after_blanks(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-pub(crate) fn fault<T>(code: Code, offset: usize, what: &'static str) -> Result<T, JsonFault> {
+pub(super) fn fault<T>(code: ErrorCode, offset: usize, what: &'static str) -> Result<T, JsonFault> {
     Err(JsonFault { code, offset, what })
 }

@@ -1,14 +1,15 @@
-//! Numbers as the original writes them: exact integers, shortest floats (§5).
+//! Numbers as the original writes them: exact integers, shortest floats (docs/source-sigilzero.md, "Canonical text and
+//! checksums").
 
 use std::io::Write;
 
-use super::document::Kind;
+use super::node::Kind;
 
 /// Longest text of a binary64 in `{:e}`: sign, 17 digits, point, `e`, sign, three digits.
 const FLOAT_LEN_MAX: usize = 24;
 
 /// Whether no binary64 holds the float: it would be infinite.
-pub(crate) fn overflows(lexeme: &str) -> bool {
+pub(super) fn overflows(lexeme: &str) -> bool {
     value(lexeme).is_infinite()
 }
 
@@ -17,7 +18,7 @@ fn value(lexeme: &str) -> f64 {
 }
 
 /// Appends the canonical text of a number; a float beyond binary64 is its own lexeme.
-pub(crate) fn push_canonical(out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
+pub(super) fn push_canonical(out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
     if kind == Kind::Integer {
         return out.extend_from_slice(if lexeme == "-0" { b"0" } else { lexeme.as_bytes() });
     }

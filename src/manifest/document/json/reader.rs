@@ -1,15 +1,16 @@
 //! The grammar, without recursion: bytes to a document.
 
-use super::document::{Arena, Document, Kind, Member, Node, NodeId};
+use super::document::Document;
 use super::fault::JsonFault;
 use super::lexer::{after_blanks, fault};
+use super::node::{Arena, Frame, Kind, Member, Node, NodeId};
 use super::{lexer, number, string};
-use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::error_codes::ErrorCode;
 
 /// A document longer than this is refused; offsets are 32 bits wide, and edits need some of them.
 pub const LEN_MAX_BYTES: usize = 1 << 31;
 
-/// Digits of an integer that the original's readers still take (§10).
+/// Digits of an integer that the original's readers still take (docs/source-sigilzero.md, "Two modes").
 const COMPAT_DIGITS_MAX: usize = 4300;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -33,14 +34,6 @@ impl Default for ReadOptions {
     }
 }
 
-/// An array or object that is not closed yet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame {
-    is_object: bool,
-    /// Where its parts begin among those that wait.
-    base: usize,
-}
-
 impl<'a> Document<'a> {
     /// Reads `bytes` whole.
     pub fn parse(bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
@@ -56,44 +49,35 @@ impl<'a> Document<'a> {
     }
 }
 
-impl Arena {
-    fn clear(&mut self) {
-        self.nodes.clear();
-        self.members.clear();
-        self.items.clear();
-        self.added.clear();
-    }
-}
-
-/// The first check of §10: bytes that can be a text, and where it begins.
+/// Check 1 of docs/source-sigilzero.md, "Order of checks": bytes that can be a text, and where it begins.
 fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, usize), JsonFault> {
     let has_mark = bytes.starts_with(BYTE_ORDER_MARK);
     let start = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
     if after_blanks(bytes, start) == bytes.len() {
-        return fault(Code::Empty, bytes.len(), "no value: the file is empty or blank");
+        return fault(ErrorCode::Empty, bytes.len(), "no value: the file is empty or blank");
     }
     if has_mark && !options.bom_strip {
-        return fault(Code::Bom, 0, "a byte order mark; --bom strip takes the file without it");
+        return fault(ErrorCode::Bom, 0, "a byte order mark; --bom strip takes the file without it");
     }
     if bytes.len() > LEN_MAX_BYTES {
-        return fault(Code::Json, LEN_MAX_BYTES, "longer than 2 GiB");
+        return fault(ErrorCode::Json, LEN_MAX_BYTES, "longer than 2 GiB");
     }
     let text = simdutf8::basic::from_utf8(bytes).or_else(|_| match simdutf8::compat::from_utf8(bytes) {
         Ok(text) => Ok(text),
-        Err(error) => fault(Code::Encoding, error.valid_up_to(), "not UTF-8"),
+        Err(error) => fault(ErrorCode::Encoding, error.valid_up_to(), "not UTF-8"),
     })?;
     Ok((text, start))
 }
 
 /// A text whose offsets nodes count from `base`: that of the input is 0, what edits add follows it.
 #[derive(Clone, Copy)]
-pub(crate) struct Span<'t> {
+pub(super) struct Span<'t> {
     pub text: &'t str,
     pub base: usize,
 }
 
 /// Reads the one value of `span` from `start` on.
-pub(crate) fn read_value(
+pub(super) fn read_value(
     arena: &mut Arena,
     span: Span<'_>,
     start: usize,
@@ -117,7 +101,7 @@ struct Reader<'r, 't> {
 
 impl Reader<'_, '_> {
     fn fail<T>(&self, what: &'static str) -> Result<T, JsonFault> {
-        fault(Code::Json, self.at, what)
+        fault(ErrorCode::Json, self.at, what)
     }
 
     fn skip_blanks(&mut self) {
@@ -171,10 +155,10 @@ impl Reader<'_, '_> {
             Some(b'f') => self.word("false", Kind::False).map(Some),
             Some(b'n') => self.word("null", Kind::Null).map(Some),
             Some(b'N') if self.text[start..].starts_with(b"NaN") => {
-                fault(Code::Nonfinite, start, "NaN is no JSON number")
+                fault(ErrorCode::Nonfinite, start, "NaN is no JSON number")
             }
             Some(b'I') if self.text[start..].starts_with(b"Infinity") => {
-                fault(Code::Nonfinite, start, "Infinity is no JSON number")
+                fault(ErrorCode::Nonfinite, start, "Infinity is no JSON number")
             }
             Some(_) => self.fail("no value begins here"),
             None => self.fail("the text ends where a value is due"),
@@ -183,7 +167,7 @@ impl Reader<'_, '_> {
 
     fn open(&mut self) -> Result<Option<NodeId>, JsonFault> {
         if self.arena.frames.len() >= self.options.depth_max {
-            return fault(Code::Depth, self.at, "arrays and objects are nested too deep; see --max-depth");
+            return fault(ErrorCode::Depth, self.at, "arrays and objects are nested too deep; see --max-depth");
         }
         let is_object = self.text[self.at] == b'{';
         let frame = Frame { is_object, base: self.arena.pending.len() };
@@ -227,10 +211,10 @@ impl Reader<'_, '_> {
         if self.options.compat_numbers {
             let lexeme = &self.span.text[start..end];
             if kind == Kind::Integer && lexeme.trim_start_matches('-').len() > COMPAT_DIGITS_MAX {
-                return fault(Code::Number, start, "an integer of more than 4,300 digits");
+                return fault(ErrorCode::Number, start, "an integer of more than 4,300 digits");
             }
             if kind == Kind::Float && number::overflows(lexeme) {
-                return fault(Code::Nonfinite, start, "a number beyond binary64: it would be written as Infinity");
+                return fault(ErrorCode::Nonfinite, start, "a number beyond binary64: it would be written as Infinity");
             }
         }
         Ok(self.push_text(kind, start, end, 0))
@@ -280,7 +264,7 @@ impl Reader<'_, '_> {
         let Some(key) = repeated else { return Ok(()) };
         if !self.options.last_member_wins {
             let offset = nodes[key.0 as usize].start as usize - span.base - 1;
-            return fault(Code::DuplicateKey, offset, "an object names this member twice");
+            return fault(ErrorCode::DuplicateKey, offset, "an object names this member twice");
         }
         let mut kept = start;
         for at in start..members.len() {

@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::document::flag;
 use super::lexer::code_unit;
+use super::node::flag;
 
 /// The text that a lexeme stands for. The reader has checked its escapes.
-pub(crate) fn decoded(lexeme: &str, flags: u8) -> Cow<'_, str> {
+pub(super) fn decoded(lexeme: &str, flags: u8) -> Cow<'_, str> {
     if flags & flag::ESCAPED == 0 { Cow::Borrowed(lexeme) } else { Cow::Owned(Characters::new(lexeme).collect()) }
 }
 
 /// The characters that a lexeme stands for.
-pub(crate) struct Characters<'t> {
+pub(super) struct Characters<'t> {
     rest: &'t str,
 }
 
@@ -64,7 +64,7 @@ impl Iterator for Characters<'_> {
 
 /// The name of a member, ordered by code points.
 #[derive(Clone, Copy)]
-pub(crate) struct Name<'t> {
+pub(super) struct Name<'t> {
     pub lexeme: &'t str,
     pub flags: u8,
 }
@@ -92,7 +92,7 @@ impl PartialOrd for Name<'_> {
     }
 }
 
-/// Appends `text` in quotes, escaped as on disk (§6).
+/// Appends `text` in quotes, escaped as on disk (docs/source-sigilzero.md, "Bytes on disk").
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut buffer = [0; 4];
@@ -105,7 +105,7 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends a lexeme as on disk: raw UTF-8 but for `"`, `\` and controls below U+0020.
-pub(crate) fn push_raw(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
+pub(super) fn push_raw(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
     if flags & flag::ESCAPED != 0 {
         return push_string(out, &decoded(lexeme, flags));
     }
@@ -115,7 +115,7 @@ pub(crate) fn push_raw(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
 }
 
 /// Appends a lexeme as checksums take it: ASCII only.
-pub(crate) fn push_ascii(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
+pub(super) fn push_ascii(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
     out.push(b'"');
     if flags & flag::NOT_PLAIN == 0 {
         out.extend_from_slice(lexeme.as_bytes());

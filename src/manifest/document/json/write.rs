@@ -1,32 +1,34 @@
 //! The texts that a document is written as: for checksums, for the disk, and compact.
 
-use super::document::{Kind, Node, Value};
+use super::document::Value;
 use super::equal::Numbers;
+use super::node::{Kind, Node};
 use super::{number, string};
 
-/// How a document is written to disk (§6).
+/// How a document is written to disk (docs/source-sigilzero.md, "Bytes on disk").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct Formatting {
     /// Numbers keep their lexemes or are formatted as the original formats them.
     pub numbers: Numbers,
     /// The text ends in a newline.
     pub final_newline: bool,
 }
 
-/// Appends the canonical text of which checksums are made (§5).
+/// Appends the canonical text of which checksums are made (docs/source-sigilzero.md, "Canonical text and checksums").
 pub fn push_canonical(out: &mut Vec<u8>, value: Value<'_>) {
     push(out, value, &Canonical);
 }
 
-/// Appends the compact canonical JSON of which `inputs_hash` is made: sorted, no blanks, raw UTF-8 (§1).
+/// Appends the compact canonical JSON of which `inputs_hash` is made: sorted, no blanks, raw UTF-8
+/// (docs/source-sigilzero.md, "The document").
 pub fn push_compact(out: &mut Vec<u8>, value: Value<'_>) {
     push(out, value, &Compact);
 }
 
-/// Appends the text that goes to disk: sorted, two spaces deep, raw UTF-8 (§6).
-pub fn push_layout(out: &mut Vec<u8>, value: Value<'_>, layout: Layout) {
-    push(out, value, &Indented { numbers: layout.numbers });
-    if layout.final_newline {
+/// Appends the text that goes to disk: sorted, two spaces deep, raw UTF-8 (docs/source-sigilzero.md, "Bytes on disk").
+pub fn push_formatted(out: &mut Vec<u8>, value: Value<'_>, formatting: Formatting) {
+    push(out, value, &Indented { numbers: formatting.numbers });
+    if formatting.final_newline {
         out.push(b'\n');
     }
 }

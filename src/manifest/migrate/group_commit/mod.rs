@@ -11,8 +11,8 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use super::evaluate::{Tally, changed_refusal};
-use super::ledger::{Entry, Ledger, Written, file_text};
-use super::stage_file::{Prepared, PreparedBatch};
+use super::ledger::{Ledger, LedgerEntry, WrittenFile, file_text};
+use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
 use crate::manifest::run_options::Durability;
@@ -22,7 +22,7 @@ use crate::migration::{CheckpointFile, Error, FindingsLog, OutcomeCounts};
 use crate::pipeline::{Commit, Writer};
 
 /// What is known of a run, durable by the checkpoint.
-pub struct Books {
+pub struct RunAccounting {
     /// As of the last group.
     pub state: RunState,
     /// Open for appending.
@@ -44,7 +44,7 @@ pub struct Replacer {
     /// Unless [`Durability::Batch`], the file system is not synced.
     pub durability: Durability,
     /// Held while a group is replaced.
-    pub books: Mutex<Books>,
+    pub accounting: Mutex<RunAccounting>,
     pending_max: u64,
     replacing: Mutex<u64>,
     replaced: Condvar,
@@ -56,16 +56,16 @@ impl Replacer {
         disk: Arc<dyn Disk>,
         (root, file_system): (Arc<dyn DiskRoot>, Arc<dyn DiskFileSystem>),
         durability: Durability,
-        books: Books,
+        accounting: RunAccounting,
         pending_max: u64,
     ) -> Self {
-        let books = Mutex::new(books);
+        let accounting = Mutex::new(accounting);
         Self {
             disk,
             root,
             file_system,
             durability,
-            books,
+            accounting,
             pending_max,
             replacing: Mutex::default(),
             replaced: Condvar::new(),
@@ -84,32 +84,32 @@ impl Replacer {
         if self.durability == Durability::Batch { self.file_system.sync() } else { Ok(()) }
     }
 
-    fn replace_group(&self, group: PreparedBatch) -> Result<(), Error> {
-        let mut books = self.books.lock();
+    fn replace_group(&self, group: StagedBatch) -> Result<(), Error> {
+        let mut accounting = self.accounting.lock();
         let mut tally = group.tally;
         if !group.files.is_empty() {
             self.sync()?;
-            let first_line = self.write_ahead(&mut books.ledger, &group.files)?;
-            for (line, prepared) in (first_line..).zip(&group.files) {
-                if self.replace(prepared)? {
+            let first_line = self.write_ahead(&mut accounting.ledger, &group.files)?;
+            for (line, staged) in (first_line..).zip(&group.files) {
+                if self.replace(staged)? {
                     tally.counts.migrated += 1;
-                    books.state.written_bytes += prepared.len_bytes;
+                    accounting.state.written_bytes += staged.len_bytes;
                 } else {
-                    let file = file_text(&prepared.file);
-                    books.ledger.append(Entry::Withdrawn { file, line })?;
-                    tally.refuse(&prepared.file, &changed_refusal("it is another file now, or has other bytes"));
+                    let file = file_text(&staged.file);
+                    accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
+                    tally.refuse(&staged.file, &changed_refusal("it is another file now, or has other bytes"));
                 }
             }
             self.sync()?;
         }
-        books.close_group(&*self.disk, &tally, group.records, group.place)
+        accounting.close_group(&*self.disk, &tally, group.records, group.place)
     }
 
     /// Makes the ledger say what is about to be done; gives the number of its first line.
-    fn write_ahead(&self, ledger: &mut Ledger, files: &[Prepared]) -> Result<u64, Error> {
+    fn write_ahead(&self, ledger: &mut Ledger, files: &[StagedFile]) -> Result<u64, Error> {
         let mut first = None;
-        for prepared in files {
-            let number = ledger.append(Entry::Written(written(prepared)))?;
+        for staged in files {
+            let number = ledger.append(LedgerEntry::Written(written(staged)))?;
             first.get_or_insert(number);
         }
         ledger.sync()?;
@@ -117,16 +117,16 @@ impl Replacer {
     }
 
     /// Gives the new file its name, unless the old one is not what was read.
-    fn replace(&self, prepared: &Prepared) -> Result<bool, DiskError> {
-        let name = prepared.file.file_name().unwrap_or_default();
-        let directory = self.root.open_directory(prepared.file.parent().unwrap_or(Path::new("")))?;
-        let temporary = file_names::temporary(name);
+    fn replace(&self, staged: &StagedFile) -> Result<bool, DiskError> {
+        let name = staged.file.file_name().unwrap_or_default();
+        let directory = self.root.open_directory(staged.file.parent().unwrap_or(Path::new("")))?;
+        let temporary = file_names::temporary_name(name);
         let now = directory.file_state(name)?;
-        if now.is_none_or(|now| !prepared.state.is_unchanged(&now)) {
+        if now.is_none_or(|now| !staged.state.is_unchanged(&now)) {
             directory.remove_file(&temporary)?;
             // A second name of a file that was written to is the backup of nothing.
-            if directory.file_state(&prepared.backup)?.is_some_and(|state| state.inode == prepared.state.inode) {
-                directory.remove_file(&prepared.backup)?;
+            if directory.file_state(&staged.backup)?.is_some_and(|state| state.inode == staged.state.inode) {
+                directory.remove_file(&staged.backup)?;
             }
             return Ok(false);
         }
@@ -154,7 +154,7 @@ fn swap_in(directory: &dyn RootDirectory, temporary: &OsStr, name: &OsStr) -> Re
     }
 }
 
-impl Books {
+impl RunAccounting {
     /// Counts what a group came to and makes it durable.
     fn close_group(&mut self, disk: &dyn Disk, tally: &Tally, records: u64, place: Vec<u8>) -> Result<(), Error> {
         for finding in &tally.findings {
@@ -175,37 +175,37 @@ impl Books {
 }
 
 /// The line of a file that is about to be replaced.
-fn written(prepared: &Prepared) -> Written {
-    Written {
-        file: file_text(&prepared.file),
-        from: prepared.from.to_string(),
-        to: prepared.to.to_string(),
-        before: hex(&prepared.before),
-        after: hex(&prepared.after),
-        backup: escape_name(&prepared.backup),
-        mode: format!("{:o}", prepared.state.mode),
+fn written(staged: &StagedFile) -> WrittenFile {
+    WrittenFile {
+        file: file_text(&staged.file),
+        from: staged.from.to_string(),
+        to: staged.to.to_string(),
+        before: hex(&staged.before),
+        after: hex(&staged.after),
+        backup: escape_name(&staged.backup),
+        mode: format!("{:o}", staged.state.mode),
     }
 }
 
-/// Gathers prepared files for the next group.
+/// Gathers staged files for the next group.
 pub struct GroupWriter {
     replacer: Arc<Replacer>,
-    pending: PreparedBatch,
+    pending: StagedBatch,
 }
 
 impl GroupWriter {
     /// Hands groups to `replacer`.
     pub fn new(replacer: Arc<Replacer>) -> Self {
-        Self { replacer, pending: PreparedBatch::default() }
+        Self { replacer, pending: StagedBatch::default() }
     }
 }
 
 impl Writer for GroupWriter {
-    type Output = PreparedBatch;
+    type Output = StagedBatch;
     type Error = Error;
     type Commit = GroupCommit;
 
-    fn write(&mut self, batch: PreparedBatch) -> Result<(), Error> {
+    fn write(&mut self, batch: StagedBatch) -> Result<(), Error> {
         self.pending.files.extend(batch.files);
         self.pending.tally.counts.merge(&batch.tally.counts);
         self.pending.tally.findings.extend(batch.tally.findings);
@@ -227,7 +227,7 @@ impl Writer for GroupWriter {
 
 /// A group to be replaced.
 pub struct GroupCommit {
-    group: PreparedBatch,
+    group: StagedBatch,
     replacer: Arc<Replacer>,
 }
 

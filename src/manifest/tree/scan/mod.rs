@@ -1,5 +1,5 @@
 //! The walk through a tree: every manifest, and every name that might lead to one and is passed over, in the order of
-//! path bytes (§9).
+//! path bytes (docs/source-sigilzero.md, "Finding manifests").
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -41,7 +41,7 @@ impl Layout {
 
 /// Why a name is passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PassedOver {
+pub enum SkipReason {
     /// A directory or link whose name begins with a dot: runs in progress, repositories.
     Hidden,
     /// A directory of snapshots.
@@ -60,7 +60,7 @@ pub enum Found {
     /// A file to be looked at.
     Manifest,
     /// Nothing that is looked at.
-    PassedOver(PassedOver),
+    Skipped(SkipReason),
     /// What a run that died left behind: a file on its way to its name.
     Leftover,
     /// A directory that cannot be read.
@@ -69,14 +69,14 @@ pub enum Found {
 
 /// One thing found.
 #[derive(Debug)]
-pub struct Entry {
+pub struct ScanEntry {
     /// Relative to the application's root; ends with a slash if it is a directory.
     pub path: PathBuf,
     /// What it is.
     pub found: Found,
 }
 
-impl Entry {
+impl ScanEntry {
     /// The place of the entry in the order of the walk.
     pub fn place(&self) -> &[u8] {
         self.path.as_os_str().as_bytes()
@@ -134,7 +134,7 @@ impl Scan {
     }
 
     /// The next name of the innermost directory, with its whole path.
-    fn next_name(&mut self) -> Result<Option<(Vec<u8>, SourceNameKind)>, Entry> {
+    fn next_name(&mut self) -> Result<Option<(Vec<u8>, SourceNameKind)>, ScanEntry> {
         while let Some(directory) = self.open.last_mut() {
             if let Some((name, kind)) = directory.names.next() {
                 let mut path = directory.path.clone();
@@ -152,7 +152,7 @@ impl Scan {
         Ok(None)
     }
 
-    fn enter(&mut self, path: Vec<u8>) -> Option<Entry> {
+    fn enter(&mut self, path: Vec<u8>) -> Option<ScanEntry> {
         match self.read_page(path.clone(), Vec::new()) {
             Ok(page) => {
                 self.open.push(page);
@@ -164,28 +164,28 @@ impl Scan {
         }
     }
 
-    fn look_at(&mut self, path: Vec<u8>, kind: SourceNameKind) -> Option<Entry> {
+    fn look_at(&mut self, path: Vec<u8>, kind: SourceNameKind) -> Option<ScanEntry> {
         let name = last_name(&path).to_owned();
         let found = match kind {
             _ if file_names::is_temporary(&name) => Found::Leftover,
             SourceNameKind::Directory | SourceNameKind::Link if name.as_bytes().starts_with(b".") => {
-                Found::PassedOver(PassedOver::Hidden)
+                Found::Skipped(SkipReason::Hidden)
             }
-            SourceNameKind::Link => Found::PassedOver(PassedOver::Link),
-            SourceNameKind::Directory if name == INPUTS => Found::PassedOver(PassedOver::Inputs),
+            SourceNameKind::Link => Found::Skipped(SkipReason::Link),
+            SourceNameKind::Directory if name == INPUTS => Found::Skipped(SkipReason::Inputs),
             SourceNameKind::Directory => {
                 if name != file_names::MANIFEST {
                     return self.enter(path);
                 }
-                Found::PassedOver(PassedOver::NotAFile)
+                Found::Skipped(SkipReason::NotAFile)
             }
-            SourceNameKind::Other => Found::PassedOver(PassedOver::NotAFile),
+            SourceNameKind::Other => Found::Skipped(SkipReason::NotAFile),
             SourceNameKind::File if self.layout == Layout::Canonical && depth(&path) != CANONICAL_DEPTH => {
-                Found::PassedOver(PassedOver::OutsideLayout)
+                Found::Skipped(SkipReason::OutsideLayout)
             }
             SourceNameKind::File => Found::Manifest,
         };
-        Some(Entry { path: OsString::from_vec(path).into(), found })
+        Some(ScanEntry { path: OsString::from_vec(path).into(), found })
     }
 
     /// True if the walk begins behind this path and, for a directory, behind all that is in it.
@@ -196,9 +196,9 @@ impl Scan {
 }
 
 impl Iterator for Scan {
-    type Item = Entry;
+    type Item = ScanEntry;
 
-    fn next(&mut self) -> Option<Entry> {
+    fn next(&mut self) -> Option<ScanEntry> {
         loop {
             let (path, kind) = match self.next_name() {
                 Ok(named) => named?,
@@ -214,8 +214,8 @@ impl Iterator for Scan {
     }
 }
 
-fn unreadable(path: Vec<u8>, error: DiskError) -> Entry {
-    Entry { path: OsString::from_vec(path).into(), found: Found::Unreadable(error) }
+fn unreadable(path: Vec<u8>, error: DiskError) -> ScanEntry {
+    ScanEntry { path: OsString::from_vec(path).into(), found: Found::Unreadable(error) }
 }
 
 fn last_name(path: &[u8]) -> &OsStr {

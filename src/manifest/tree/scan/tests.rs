@@ -27,7 +27,7 @@ impl Tree {
             let path = entry.path.to_str().unwrap().strip_prefix("artifacts/").unwrap().to_owned();
             match entry.found {
                 Found::Manifest => path,
-                Found::PassedOver(reason) => format!("{path} {reason:?}"),
+                Found::Skipped(reason) => format!("{path} {reason:?}"),
                 Found::Leftover => format!("{path} Leftover"),
                 Found::Unreadable(error) => format!("{path} {}", error.kind()),
             }

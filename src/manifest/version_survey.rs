@@ -1,0 +1,193 @@
+//! One look at every manifest of a tree: how many there are of each version, and what would become of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::document::error_codes::DocumentStatus;
+use super::document::verdict::Inspection;
+use super::migrate::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::outcome::Counts;
+use super::run_options::MigrateOptions;
+use super::transform::Transformer;
+use super::tree::reader::EntryReader;
+use super::tree::scan::{Found, ScanEntry};
+use crate::durable::{DiskError, ReadRoot, source_root};
+use crate::migration::{Error, FirstFindings, OutcomeCounts};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
+
+/// Versions that are counted each by itself; what only resembles one could have any text.
+const VERSIONS_MAX: usize = 1000;
+const OTHER_VERSIONS: &str = "other";
+
+/// What is in a tree.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct VersionSurvey {
+    /// The version that files would be taken to.
+    pub target_version: String,
+    /// The highest version that the steps know.
+    pub latest_version: String,
+    /// Everything found.
+    pub records: u64,
+    /// Files that were looked into.
+    pub manifests: u64,
+    /// Manifests by version, and those without one by what they are.
+    pub by_version: BTreeMap<String, u64>,
+    /// Manifests by status.
+    pub by_status: BTreeMap<&'static str, u64>,
+    /// Names that were passed over, by reason; no manifest is counted here.
+    pub passed_over: Counts,
+    /// Bytes of manifests.
+    pub source_bytes: u64,
+    /// Bytes of those that would be migrated. Their backups take no further space: the old file becomes the backup.
+    pub pending_bytes: u64,
+    /// Space for the new files, about.
+    pub space_needed_bytes: u64,
+    /// Space that this user has left.
+    pub space_available_bytes: u64,
+    /// True if the survey was asked to stop.
+    pub stopped: bool,
+    /// What there is to say of single files.
+    #[serde(skip)]
+    pub findings: FirstFindings,
+}
+
+impl VersionSurvey {
+    /// Manifests with a status.
+    pub fn with_status(&self, status: DocumentStatus) -> u64 {
+        self.by_status.get(status.name()).copied().unwrap_or(0)
+    }
+}
+
+/// Looks at every manifest of the tree.
+pub fn survey_versions(
+    root: Arc<dyn ReadRoot>,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VersionSurvey, Error> {
+    let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
+    let places = (options.layout, options.manifest.as_deref());
+    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
+    let mut survey = VersionSurvey::default();
+    let inspector = Inspector { root: &*root, transformer };
+    let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
+        pass(reader, &inspector, &options.engine(), control, |inspected| {
+            survey.add(inspected);
+            Ok(())
+        })
+    })?;
+    survey.target_version = options.target().to_string();
+    survey.latest_version = options.registry.latest().to_string();
+    survey.space_available_bytes = root.free_bytes()?;
+    survey.stopped = ended == Ended::Stopped;
+    Ok(survey)
+}
+
+/// The version of one file as people read it: that which it names, else what it is.
+pub fn version_of(root: &Path, file: &Path, options: &MigrateOptions) -> Result<String, Error> {
+    let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
+    let mut bytes = Vec::new();
+    match source_root(root)?.read_file(file, MANIFEST_BYTES_MAX, &mut bytes) {
+        Ok(_) => Ok(label(&transformer.inspect(&bytes))),
+        Err(_) => Ok(DocumentStatus::Failed.name().to_owned()),
+    }
+}
+
+fn label(inspection: &Inspection) -> String {
+    let text = || inspection.version_text.clone();
+    let version = inspection.version.map(|version| version.to_string()).or_else(text);
+    version.unwrap_or_else(|| inspection.status.name().to_owned())
+}
+
+struct Inspector<'a> {
+    root: &'a dyn ReadRoot,
+    transformer: Transformer,
+}
+
+/// What was seen of one file.
+struct Seen {
+    label: String,
+    status: DocumentStatus,
+    len_bytes: u64,
+}
+
+#[derive(Default)]
+struct Inspected {
+    seen: Vec<Seen>,
+    tally: Tally,
+    records: u64,
+}
+
+impl Converter for Inspector<'_> {
+    type Batch = Vec<ScanEntry>;
+    type Output = Inspected;
+    type Scratch = Vec<u8>;
+    type Error = Error;
+
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<Inspected, Error> {
+        let mut inspected = Inspected { records: entries.len() as u64, ..Inspected::default() };
+        for entry in entries {
+            match entry.found {
+                Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
+                Found::Unreadable(ref error) => inspected.refuse_unread(&entry, error),
+                Found::Manifest | Found::Leftover => {
+                    match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
+                        Ok(_) => inspected.take(&entry, self.transformer.inspect(scratch), scratch.len() as u64),
+                        Err(error) => inspected.refuse_unread(&entry, &error),
+                    }
+                }
+            }
+        }
+        Ok(inspected)
+    }
+}
+
+impl Inspected {
+    fn take(&mut self, entry: &ScanEntry, inspection: Inspection, len_bytes: u64) {
+        self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes });
+        if let Some(refusal) = inspection.refusal {
+            self.tally.refuse(&entry.path, &refusal);
+        }
+    }
+
+    fn refuse_unread(&mut self, entry: &ScanEntry, error: &DiskError) {
+        self.seen.push(Seen {
+            label: DocumentStatus::Failed.name().into(),
+            status: DocumentStatus::Failed,
+            len_bytes: 0,
+        });
+        self.tally.refuse(&entry.path, &disk_refusal(error));
+    }
+}
+
+impl VersionSurvey {
+    fn add(&mut self, inspected: Inspected) {
+        self.records += inspected.records;
+        let mut passed_over = inspected.tally.counts;
+        inspected.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
+        passed_over = Counts {
+            skipped_hidden: passed_over.skipped_hidden,
+            skipped_inputs: passed_over.skipped_inputs,
+            skipped_link: passed_over.skipped_link,
+            skipped_not_a_file: passed_over.skipped_not_a_file,
+            skipped_outside_layout: passed_over.skipped_outside_layout,
+            ..Counts::default()
+        };
+        self.passed_over.merge(&passed_over);
+        for Seen { label, status, len_bytes } in inspected.seen {
+            self.manifests += 1;
+            self.source_bytes += len_bytes;
+            *self.by_status.entry(status.name()).or_default() += 1;
+            if status == DocumentStatus::Pending {
+                self.pending_bytes += len_bytes;
+                self.space_needed_bytes += len_bytes.next_multiple_of(BLOCK_BYTES);
+            }
+            let is_counted = self.by_version.len() < VERSIONS_MAX || self.by_version.contains_key(&label);
+            let label = if is_counted { label } else { OTHER_VERSIONS.to_owned() };
+            *self.by_version.entry(label).or_default() += 1;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the checkpoint of a run holds: a head that is the same for every store, and what only that store keeps.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::checkpoint::{Decode, Encode};
+use super::stage::Stage;
+use crate::durable::{Disk, sync_reports_errors};
+
+/// What decides the result of a run.
+///
+/// Rules are kept as values and never as text that is parsed: the words of another version would be misunderstood, and a
+/// rollback that takes a merge for a new store removes what was there before. A value that this version does not know
+/// cannot be decoded, so nothing is done with the run. The text is for people and for the digest of the plan.
+pub trait Rules: Clone + fmt::Debug + fmt::Display + PartialEq + Serialize + Encode + Decode<()> {}
+
+/// When what is written is made durable. The order is that of what is guaranteed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Encode, Decode)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// Never: a loss of power may take anything, even what is behind a checkpoint.
+    None,
+    /// Many records at once, before the checkpoint that names them.
+    #[default]
+    Group,
+    /// Each record by itself.
+    Each,
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Group => "group",
+            Self::Each => "each",
+        })
+    }
+}
+
+impl Durability {
+    /// Returns what is really done for a run that asks for this.
+    ///
+    /// A kernel that keeps failed writes from the sync of a whole file system cannot be trusted with a group.
+    pub fn on(self, disk: &dyn Disk) -> Self {
+        if self == Self::Group && disk.is_system() && !sync_reports_errors() { Self::Each } else { self }
+    }
+}
+
+/// State of a run as of a point that is durable. What is staged beyond it is removed when the run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RunState<R, P, C> {
+    /// Digest of the plan that the run belongs to: it is continued only under an equal one.
+    pub plan_digest: [u8; 32],
+    /// Id of the run.
+    pub run_id: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Least that was done to make durable what is written so far.
+    pub durability: Durability,
+    /// Length of the findings file.
+    pub findings_bytes: u64,
+    /// Records read so far.
+    pub records: u64,
+    /// Outcomes that are decided.
+    pub counts: C,
+    /// What decides the result.
+    pub rules: R,
+    /// What only this kind of store keeps.
+    pub progress: P,
+}
+
+impl<R, P: Default, C: Default> RunState<R, P, C> {
+    /// Returns the state of a run that has not read anything.
+    pub fn new(plan_digest: [u8; 32], run_id: String, rules: R, durability: Durability) -> Self {
+        Self {
+            plan_digest,
+            run_id,
+            stage: Stage::Running,
+            durability,
+            findings_bytes: 0,
+            records: 0,
+            counts: C::default(),
+            rules,
+            progress: P::default(),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! One life cycle for every migration: lock, check, plan, begin or continue, step by step to the goal, report.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::context::Context;
+use super::lifecycle::{Check, Migration, RunPlan, Standing, StateOf, Step, Summary};
+use super::locked_run::LockedRun;
+use super::preflight::{last_run, preflight, standing};
+use super::run_options::{RunOptions, Start};
+use super::run_state::Durability;
+use super::stage::Stage;
+use super::{Error, Findings, FindingsCount, Report, RunDirectory, report_says, write_report};
+use crate::durable::{Disk, replace_file};
+use crate::pipeline::{Control, Ended};
+
+/// How a run ended without an error.
+pub struct Finished<M: Migration> {
+    /// Where it stands.
+    pub state: StateOf<M>,
+    /// True if nothing had to be done.
+    pub already_done: bool,
+    /// True if an earlier run was continued.
+    pub resumed: bool,
+    /// True if it was asked to stop.
+    pub stopped: bool,
+}
+
+impl<M: Migration> Finished<M> {
+    /// Returns the same for the caller, with what only this kind of store tells.
+    pub fn with<D>(self, details: D) -> MigrationEnd<M::Counts, D> {
+        let Self { state, already_done, resumed, stopped } = self;
+        MigrationEnd {
+            run_id: state.run_id,
+            stage: state.stage,
+            records: state.records,
+            counts: state.counts,
+            durability: state.durability,
+            already_done,
+            resumed,
+            stopped,
+            details,
+        }
+    }
+}
+
+/// How a migration ended without an error.
+#[derive(Debug, Clone, Serialize)]
+pub struct MigrationEnd<C, D> {
+    /// Id of the run.
+    pub run_id: String,
+    /// Stage that is reached.
+    pub stage: Stage,
+    /// Records read: everything found.
+    pub records: u64,
+    /// Outcomes of all records.
+    pub counts: C,
+    /// Least that was done to make durable what the run has written.
+    pub durability: Durability,
+    /// True if nothing had to be done.
+    pub already_done: bool,
+    /// True if an earlier run was continued.
+    pub resumed: bool,
+    /// True if the run was asked to stop.
+    pub stopped: bool,
+    /// What only this kind of store tells.
+    #[serde(flatten)]
+    pub details: D,
+}
+
+/// One attempt at a migration, under the lock.
+pub struct Session<'a> {
+    cx: Context<'a>,
+    lock: &'a LockedRun,
+    goal: Stage,
+}
+
+/// Takes a migration from where it is to `goal`: continues the run in the checkpoint, or begins one.
+pub fn run<M: Migration>(
+    migration: &mut M,
+    disk: &Arc<dyn Disk>,
+    directory: &RunDirectory,
+    goal: Stage,
+    options: &RunOptions,
+    control: &Control<'_>,
+) -> Result<Finished<M>, Error> {
+    migration.preflight(&Context::unlocked(disk, directory, M::KIND, options, control), Check::Places)?;
+    let lock = LockedRun::create(disk, directory, M::KIND)?;
+    let session = Session::new(&lock, disk, directory, goal, options, control);
+    let result = session.attempt(migration);
+    let swept = migration.sweep(&session.cx);
+    let end = result?;
+    swept.map(|()| end)
+}
+
+impl<'a> Session<'a> {
+    /// Returns a session that holds this lock.
+    pub fn new(
+        lock: &'a LockedRun,
+        disk: &'a Arc<dyn Disk>,
+        directory: &'a RunDirectory,
+        goal: Stage,
+        options: &'a RunOptions,
+        control: &'a Control<'a>,
+    ) -> Self {
+        let checkpoint = lock.checkpoint.clone();
+        Self { cx: Context { disk, directory, options, control, checkpoint, lock: Some(lock) }, lock, goal }
+    }
+
+    fn attempt<M: Migration>(&self, migration: &mut M) -> Result<Finished<M>, Error> {
+        let cx = &self.cx;
+        let last = last_run::<M>(cx)?;
+        let is_restart = cx.options.start == Start::Restart;
+        if is_restart {
+            migration.end_publication(cx, last.as_ref())?;
+        }
+        let standing = standing(cx, migration, last.as_ref())?;
+        let continued = last.as_ref().filter(|_| standing == Standing::Continues);
+        let make_room = |migration: &mut M| {
+            if is_restart {
+                migration.restart(cx)?;
+            }
+            migration.clear(cx)
+        };
+        let plan = match standing {
+            Standing::Stopped => None,
+            Standing::Continues | Standing::Over => preflight(cx, migration, continued, make_room)?,
+        };
+        match (plan, last) {
+            (None, last) => Ok(stopped_before(migration, last.filter(|_| standing != Standing::Over))),
+            (Some(_), Some(state)) if standing == Standing::Continues => self.resume(migration, state),
+            (Some(plan), last) => {
+                let state = self.begin(migration, &plan, last.as_ref())?;
+                self.carry_out(migration, state, false)
+            }
+        }
+    }
+
+    fn begin<M: Migration>(
+        &self,
+        migration: &mut M,
+        plan: &M::Plan,
+        last: Option<&StateOf<M>>,
+    ) -> Result<StateOf<M>, Error> {
+        #[derive(Serialize)]
+        struct Kept<'a, P> {
+            run_id: &'a str,
+            #[serde(flatten)]
+            plan: &'a P,
+        }
+        let disk = &**self.cx.disk;
+        let durability = self.durability(migration);
+        let mut state =
+            StateOf::<M>::new(plan.digest(), uuid::Uuid::now_v7().to_string(), migration.rules(), durability);
+        let kept = Kept { run_id: &state.run_id, plan };
+        let text = serde_json::to_vec_pretty(&kept).expect("plain data always serialises");
+        replace_file(disk, &self.cx.directory.plan_path(), &text)?;
+        migration.begin(&self.cx, &mut state, last)?;
+        self.cx.checkpoint.store(disk, &state)?;
+        Ok(state)
+    }
+
+    /// Continues a run of the same plan.
+    pub fn resume<M: Migration>(&self, migration: &mut M, mut state: StateOf<M>) -> Result<Finished<M>, Error> {
+        migration.settle(&self.cx, &mut state)?;
+        if state.stage < self.goal {
+            // What is guaranteed of the whole is what is guaranteed of its weakest part.
+            state.durability = state.durability.min(self.durability(migration));
+        }
+        self.carry_out(migration, state, true)
+    }
+
+    fn durability<M: Migration>(&self, migration: &M) -> Durability {
+        let (asked, done) = (migration.durability(), migration.durability().on(&**self.cx.disk));
+        if asked != done {
+            self.cx.control.note(
+                "this kernel does not report failed writes of a whole file system: each record is synced by itself",
+            );
+        }
+        done
+    }
+
+    fn carry_out<M: Migration>(
+        &self,
+        migration: &mut M,
+        mut state: StateOf<M>,
+        resumed: bool,
+    ) -> Result<Finished<M>, Error> {
+        let run_id = state.run_id.clone();
+        if state.stage >= self.goal {
+            let (path, outcome) = (self.cx.directory.report_path(), state.stage.to_string());
+            // A run that died between its last stage and its report has done its work all the same.
+            if !report_says(&**self.cx.disk, &path, &run_id, &outcome)? {
+                self.report(migration, &state, outcome, Instant::now())?;
+            }
+            return Ok(Finished { state, already_done: true, resumed, stopped: false });
+        }
+        let plan = blake3::Hash::from_bytes(state.plan_digest).to_hex();
+        let detail = json!({ "plan": plan.as_str(), "settings": format!("{} {}", state.rules, self.cx.options) });
+        self.lock.note(Some(&run_id), if resumed { "resumed" } else { "started" }, detail)?;
+        let started = Instant::now();
+        let result = self.advance(migration, &mut state);
+        let outcome = match &result {
+            Ok(Ended::Complete) => state.stage.to_string(),
+            Ok(Ended::Stopped) => "stopped".into(),
+            Err(Error::Findings { .. }) => "failed: findings".into(),
+            Err(_) => "failed".into(),
+        };
+        // A report that cannot be written, as on a full disk, must not hide why the run failed.
+        let reported = self.report(migration, &state, outcome, started);
+        match result {
+            Ok(ended) => {
+                reported?;
+                Ok(Finished { state, already_done: false, resumed, stopped: ended == Ended::Stopped })
+            }
+            Err(error @ Error::Findings { .. }) => {
+                reported?;
+                // The next run may choose other rules.
+                migration.discard(&self.cx)?;
+                migration.clear(&self.cx)?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the run to the goal, or until a stop. Every stage that is reached is in the journal, and so is every failure.
+    fn advance<M: Migration>(&self, migration: &mut M, state: &mut StateOf<M>) -> Result<Ended, Error> {
+        let run_id = state.run_id.clone();
+        let note = |event: &str, detail| self.lock.note(Some(&run_id), event, detail);
+        while state.stage < self.goal {
+            let from = state.stage;
+            match self.step(migration, state) {
+                Ok(Step::Reached(stage)) => {
+                    assert!(stage > from, "a step leads to a later stage");
+                    note("stage-reached", json!({ "stage": stage }))?;
+                }
+                Ok(Step::Stopped) => {
+                    note("stopped", json!({ "stage": from }))?;
+                    return Ok(Ended::Stopped);
+                }
+                Err(error) => {
+                    // The failure itself matters more than a journal that cannot take it, as on a full disk.
+                    let _ = note("failed", json!({ "stage": from, "error": error.to_string() }));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Ended::Complete)
+    }
+
+    fn step<M: Migration>(&self, migration: &mut M, state: &mut StateOf<M>) -> Result<Step, Error> {
+        let phase = state.stage.next_phase().expect("a goal is a stage that a step leads to");
+        let expected = migration.expected(state);
+        self.cx.control.phase(phase, expected, || {
+            let step = migration.step(&self.cx, state)?;
+            if let Step::Reached(stage) = step {
+                state.stage = stage;
+                self.cx.checkpoint.store(&**self.cx.disk, state)?;
+            }
+            Ok(step)
+        })
+    }
+
+    fn report<M: Migration>(
+        &self,
+        migration: &M,
+        state: &StateOf<M>,
+        outcome: String,
+        started: Instant,
+    ) -> Result<(), Error> {
+        let disk = &**self.cx.disk;
+        let findings = Findings::new(self.cx.directory.findings_path(), state.findings_bytes);
+        let findings_count = FindingsCount::of(disk, &findings)?;
+        let Summary { source, target, source_bytes, target_bytes, mut details } = migration.summary(&self.cx, state)?;
+        details["stage"] = json!(state.stage);
+        details["durability"] = json!(state.durability);
+        let report = Report {
+            run_id: state.run_id.clone(),
+            noun: M::NOUN.into(),
+            outcome,
+            source,
+            target,
+            records_read: state.records,
+            counts: state.counts,
+            source_bytes,
+            target_bytes,
+            duration_ms: started.elapsed().as_millis() as u64,
+            findings_count,
+            policy: serde_json::to_value(&state.rules).expect("plain data always serialises"),
+            details,
+        };
+        write_report(disk, &self.cx.directory.report_path(), &report, &findings)
+    }
+}
+
+/// The end of an attempt that was stopped before there was anything to continue.
+fn stopped_before<M: Migration>(migration: &M, earlier: Option<StateOf<M>>) -> Finished<M> {
+    let resumed = earlier.is_some();
+    let state =
+        earlier.unwrap_or_else(|| StateOf::<M>::new([0; 32], String::new(), migration.rules(), migration.durability()));
+    Finished { state, already_done: false, resumed, stopped: true }
+}
