@@ -1,19 +1,18 @@
-//! `haul manifest reindex`: rebuilds the index of the runs.
+//! `haul manifest reindex`: makes the index of the runs anew.
 //!
-//! With `--sqlite` the JSON document is a [`ReindexEnd`] with `root`, `index` (path) and `exit_code`. The other sinks print
-//! rows to standard output, in the order of their paths: JSON lines, or one transaction that replaces a PostgreSQL table.
+//! With `--sqlite` the JSON document is a [`ReindexEnd`], `root` and `index`. The other sinks print rows to standard
+//! output, in the order of their paths: JSON lines, or for PostgreSQL one transaction that replaces the table.
 
 #[cfg(feature = "db-sqlite")]
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+#[cfg(feature = "db-sqlite")]
+use serde::Serialize;
 
 use super::arguments::{PlaceArgs, RootArgs, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-#[cfg(feature = "db-sqlite")]
-use crate::cli::command::Answer;
-use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::{Disk, ReadRoot, RealDisk, source_root};
@@ -33,9 +32,9 @@ use crate::pipeline::Control;
 /// Values of `--rows`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RowsArg {
-    /// One JSON object per line
+    /// One JSON object a line
     Jsonl,
-    /// SQL for PostgreSQL that rebuilds the table in one transaction
+    /// SQL for PostgreSQL: the table made anew in one transaction
     Postgres,
 }
 
@@ -60,12 +59,21 @@ pub struct ReindexCommand {
     pub output: OutputArgs,
 }
 
+#[cfg(feature = "db-sqlite")]
+#[derive(Serialize)]
+struct Document<'a> {
+    root: String,
+    index: String,
+    #[serde(flatten)]
+    end: &'a ReindexEnd,
+}
+
 impl ReindexCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let options = self.place.options(&self.resources)?;
         let tree: Arc<dyn ReadRoot> = source_root(root)?;
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output.progress)?;
         let end = match self.rows {
             Some(how) => {
                 let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -74,23 +82,24 @@ impl ReindexCommand {
                 print_rows(how, export)?
             }
             #[cfg(not(feature = "db-sqlite"))]
-            None => unreachable!("clap requires --rows if there is no other sink"),
+            None => unreachable!("clap asks for the rows where there is no other sink"),
             #[cfg(feature = "db-sqlite")]
             None => watch.run(scope(&self.resources), |control| self.index(&tree, &options, control))?,
         };
         if end.stopped {
-            return Ok(say_stopped());
+            watch.say_stopped();
+            return Ok(exit::TEMPORARY);
         }
         #[cfg(feature = "db-sqlite")]
         if let Some(index) = &self.sqlite {
-            let answer = Answer::new(&end).path("root", root).path("index", index);
-            answer.print(self.output, |table| table.line(text(index, &end)))?;
+            let document = Document { root: root.display().to_string(), index: index.display().to_string(), end: &end };
+            output::print(self.output.json, &document, || text(&document))?;
         }
         for path in &end.left_out_paths {
-            watch.say(format_args!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
+            watch.say(&format!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
         }
         for path in &end.dangling_paths {
-            watch.say(format_args!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
+            watch.say(&format!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
         }
         Ok(exit::OK)
     }
@@ -102,13 +111,13 @@ impl ReindexCommand {
         options: &MigrateOptions,
         control: &Control<'_>,
     ) -> Result<ReindexEnd, Error> {
-        let path = self.sqlite.as_ref().expect("clap requires a sink");
+        let path = self.sqlite.as_ref().expect("clap asks for a sink");
         let mut database = rusqlite::Connection::open(path).map_err(index_error)?;
         reindex(tree, &mut database, options, control)
     }
 }
 
-/// Prints the rows, but none of a run that was stopped: half of the rows would look like all of them.
+/// Prints nothing of a run that was stopped: half of the rows would look like all of them.
 fn print_rows(how: RowsArg, mut export: Export) -> Result<ReindexEnd, Error> {
     if !export.end.stopped {
         output::stream(|out| match how {
@@ -125,8 +134,10 @@ fn print_rows(how: RowsArg, mut export: Export) -> Result<ReindexEnd, Error> {
 }
 
 #[cfg(feature = "db-sqlite")]
-fn text(index: &Path, end: &ReindexEnd) -> String {
-    let index = index.display();
+fn text(document: &Document<'_>) -> String {
+    let (index, end) = (&document.index, document.end);
     let [rows, left_out, links, dangling] = [end.rows, end.left_out, end.links, end.dangling_links].map(count_text);
-    format!("{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)")
+    format!(
+        "{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)\n"
+    )
 }

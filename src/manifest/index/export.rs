@@ -6,7 +6,7 @@ use super::IndexRow;
 use super::rows::{ReindexEnd, read_rows};
 use crate::durable::{Disk, DiskFile, ReadRoot};
 use crate::manifest::run_options::MigrateOptions;
-use crate::migration::{Error, SortSpace};
+use crate::migration::{Error, SortDirectory};
 use crate::pipeline::{Control, Merged, SortedRuns};
 
 /// Length of a candidate: the digest of the key, a byte that is 1 for a legacy manifest, and the place of the row in
@@ -27,7 +27,7 @@ pub struct Export {
     pub end: ReindexEnd,
     scratch: Scratch,
     winners: Merged<PLACE_BYTES>,
-    _directory: SortSpace,
+    _directory: SortDirectory,
 }
 
 impl Export {
@@ -38,7 +38,7 @@ impl Export {
         options: &MigrateOptions,
         control: &Control<'_>,
     ) -> Result<Self, Error> {
-        let directory = SortSpace::temporary(disk)?;
+        let directory = SortDirectory::temporary(disk)?;
         let memory_bytes = options.memory_budget_bytes / SORT_SHARE;
         let mut scratch = Scratch::create(disk, &directory)?;
         let mut candidates = directory.runs::<CANDIDATE_BYTES>("candidates", memory_bytes)?;
@@ -97,7 +97,7 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn create(disk: &Arc<dyn Disk>, sorts: &SortSpace) -> Result<Self, Error> {
+    fn create(disk: &Arc<dyn Disk>, sorts: &SortDirectory) -> Result<Self, Error> {
         let directory = sorts.path().ok_or_else(|| Error::Usage {
             what: "the rows need a temporary file, but the directory for temporary files is not writable".into(),
             next: "set TMPDIR to a writable directory".into(),
