@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::algorithm_counts::AlgorithmCounts;
 use super::format::key::Key;
-use super::migrate::AlgorithmCounts;
 use super::migrate::accounting::Destination;
 use super::migrate::object_log::LoggedObject;
 use super::migrate::placer::{IncomingObject, PlaceResult};

@@ -12,7 +12,7 @@ use haul::cas::{Algorithm, Key};
 
 use super::old_store::OldStore;
 
-/// What an object of an era is kept as.
+/// How a generation encodes an object.
 #[derive(Clone, Copy)]
 pub struct Keeping {
     pub generation: Generation,
@@ -65,7 +65,7 @@ impl OldStore {
         self.file(&format!("{}.meta", object_path(algorithm, content, layout)), &bytes)
     }
 
-    /// Keeps `content` as an era kept it, in `AB/CD/`. Returns the path of its blob and its key.
+    /// Writes `content` into `AB/CD/` as its generation did. Returns the path of its blob and its key.
     pub fn keep(&self, keeping: Keeping, content: &[u8]) -> (PathBuf, Key) {
         let prefixed = [&CAS_PREFIX, content].concat();
         let zstd = keeping.zstd.then(|| zstd(content));
@@ -79,7 +79,7 @@ impl OldStore {
         (self.root().join(relative), kept.key)
     }
 
-    /// As [`keep`](Self::keep), of an era and without more.
+    /// Like [`keep`](Self::keep), for a generation and without other options.
     pub fn keep_plain(&self, generation: Generation, content: &[u8]) -> (PathBuf, Key) {
         self.keep(Keeping { generation, zstd: false, created_at: 1_700_000_000 }, content)
     }

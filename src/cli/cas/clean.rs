@@ -42,13 +42,13 @@ impl CleanCommand {
 fn kind_text(kind: &CleanKind) -> &'static str {
     match kind {
         CleanKind::Scratch => "scratch files of a sort",
-        CleanKind::Incoming => "blobs that were on their way",
-        CleanKind::Verification => "the place of a stopped verification",
+        CleanKind::Incoming => "blobs in transfer",
+        CleanKind::Verification => "the resume point of a stopped verification",
         CleanKind::Staging => "of a store that is not published",
-        CleanKind::Moved => "the log of what was moved",
+        CleanKind::Moved => "the log of migrated objects",
         CleanKind::MergeLog => "of a merge (no rollback after that)",
         CleanKind::Replaced => "the store that was replaced (no rollback after that)",
-        CleanKind::Withdrawn => "a store that a rollback took away",
+        CleanKind::Withdrawn => "a store that a rollback removed",
         CleanKind::Temporary => "a leftover of an interrupted write",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::cas::migrate::AlgorithmCounts;
+use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::migration::units::count_text;
 
 /// One aligned line for each algorithm that made a key.

@@ -30,7 +30,7 @@ static SOURCE: LazyLock<OldStore> = LazyLock::new(source);
 fn source() -> OldStore {
     let store = generated(&mixed(40, 20_000));
     let inline = INLINE_BYTES_MAX as usize;
-    // What is held in memory and what goes through a file, in each of the ways that decide it.
+    // Objects that stay in memory and objects that go through a file, for each of the reasons.
     for (number, len) in [inline - 4, inline - 3, inline + 1].into_iter().enumerate() {
         store.keep_plain(Generation::V2, &content(number as u64, len, true));
     }
@@ -325,7 +325,7 @@ fn a_run_stopped_again_and_again_gives_the_same_store() {
 }
 
 #[test]
-fn nothing_in_the_store_or_the_map_is_of_the_attempt() {
+fn neither_the_store_nor_the_map_depends_on_the_attempt() {
     let target = Target::new();
     let stop = StopToken::new();
     target.migrate(Arc::new(RealDisk), &options(Compress::AsStored), &Control { stop: &stop, observer: &Silent });

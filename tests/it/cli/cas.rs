@@ -77,7 +77,7 @@ fn a_plan_and_an_estimate_leave_nothing() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_left_out() {
+fn a_dry_run_reports_objects_that_would_be_left_out() {
     let store = damaged_store();
     let before = tree(store.place());
     snapshot(&store, "cas_dry_run", &run(&store, &format!("migrate {PLACES} --dry-run")).expect(3));
@@ -97,7 +97,7 @@ fn a_dry_run_of_a_sound_store_is_short() {
 }
 
 #[test]
-fn a_store_goes_there_and_back() {
+fn a_store_is_migrated_and_rolled_back() {
     let store = store();
     let source = store.seen();
     snapshot(&store, "cas_migrated", &run(&store, &format!("migrate {PLACES}")).expect(0));
@@ -126,7 +126,7 @@ fn a_rollback_needs_no_working_directory() {
 }
 
 #[test]
-fn what_cannot_be_taken_back_is_explained() {
+fn an_impossible_rollback_is_explained() {
     let store = store();
     snapshot(&store, "cas_rollback_of_nothing", &run(&store, "rollback new --yes").expect(2));
     run(&store, &format!("migrate {PLACES}")).expect(0);
@@ -160,7 +160,7 @@ fn a_replaced_store_is_kept_until_it_is_cleaned() {
 }
 
 #[test]
-fn the_status_of_other_places_is_told_too() {
+fn the_status_of_other_paths_is_reported() {
     let store = store();
     snapshot(&store, "cas_status_nothing", &run(&store, "status new").expect(2));
     run(&store, &format!("migrate {PLACES}")).expect(0);
@@ -174,7 +174,7 @@ fn the_status_of_other_places_is_told_too() {
 }
 
 #[test]
-fn a_second_verb_is_kept_out() {
+fn a_second_command_is_locked_out() {
     let store = store();
     run(&store, &format!("migrate {PLACES}")).expect(0);
     let lock = store.paths().run_directory().lock(&RealDisk).unwrap();

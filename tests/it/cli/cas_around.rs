@@ -6,7 +6,7 @@ use crate::support::place::Place;
 use serde_json::Value;
 
 #[test]
-fn hash_vectors_come_out_by_every_path() {
+fn hash_vectors_give_the_same_digest_by_every_path() {
     let place = Place::new();
     let done = place.run(&["cas", "hash-vectors"]).expect(0);
     insta::assert_snapshot!(done.texts());
@@ -54,7 +54,7 @@ impl Dual {
         dual
     }
 
-    /// A program that is a shell script. Another process writes it: one that a test beside this one forks meanwhile
+    /// A program that is a shell script. Another process writes it: one that another test forks meanwhile
     /// would hold it open for writing, and nothing could execute it then.
     fn program(&self, name: &str, script: &str) {
         let script = format!("#!/bin/sh\n{script}\n");
@@ -253,12 +253,12 @@ fn requests_that_cannot_be_upgraded_are_named() {
     let place = Place::new();
     let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
     write("fast.json", r#"{"command":"a","policy":{"scheduler_mode":"fast"}}"#);
-    write("beside.json", r#"{"command":"a","scheduler_mode":"repro","policy":{}}"#);
+    write("repro.json", r#"{"command":"a","scheduler_mode":"repro","policy":{}}"#);
     fs::File::create(place.path().join("huge.json")).unwrap().set_len((16 << 20) + 1).unwrap();
-    let files = ["fast.json", "beside.json", "huge.json", "absent.json"];
+    let files = ["fast.json", "repro.json", "huge.json", "absent.json"];
     let command = [&["cas", "request-upgrade", "--move-scheduler-mode", "--out-dir", "out"], &files[..]].concat();
     insta::assert_snapshot!(place.run(&command).expect(3).texts());
-    let written = fs::read_to_string(place.path().join("out/beside.json")).unwrap();
+    let written = fs::read_to_string(place.path().join("out/repro.json")).unwrap();
     assert_eq!(written, r#"{"command":"a","policy":{"scheduler_mode":"repro"}}"#);
     assert_eq!(fs::read_dir(place.path().join("out")).unwrap().count(), 1);
     place.run(&["cas", "request-upgrade", "r.json", "in/r.json", "--dry-run", "--out-dir", "out"]).expect(2);

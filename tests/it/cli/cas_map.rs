@@ -54,7 +54,7 @@ fn hello(algorithm: Algorithm) -> Key {
 
 /// Nothing else knows which old key of the first store became what.
 #[test]
-fn the_map_of_an_earlier_migration_into_the_same_store_is_kept_and_asked() {
+fn the_map_of_an_earlier_migration_is_kept_and_used_for_lookups() {
     let place = Place::new();
     for (seed, source) in ["first", "second"].into_iter().enumerate() {
         run(&place, &format!("generate {source} --objects 20 --generation v0.5 --seed {seed}")).expect(0);
@@ -162,7 +162,7 @@ fn text(path: &Path) -> String {
 }
 
 #[test]
-fn references_are_rewritten_and_taken_back() {
+fn references_are_rewritten_and_restored() {
     let place = place();
     let world = row("world", Algorithm::Sha256);
     let old = format!("{{\"a\": \"sha256:{0}\", \"b\": \"{0}\"}}\n", world.old_key);
@@ -195,7 +195,7 @@ fn references_are_rewritten_and_taken_back() {
 }
 
 #[test]
-fn what_cannot_be_decided_is_left_and_said() {
+fn ambiguous_references_are_left_and_reported() {
     let place = place();
     let ambiguous = hello(Algorithm::Cas);
     put(&place, "refs.txt", &format!("{ambiguous}\n"));

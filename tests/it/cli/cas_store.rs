@@ -116,7 +116,7 @@ fn standard_input_is_content_too() {
 }
 
 #[test]
-fn what_is_not_there_is_an_error_and_makes_nothing() {
+fn missing_stores_keys_and_files_are_errors_and_create_nothing() {
     let place = Place::new();
     for arguments in ["info v2 KEY", "ls v2", "get v2 KEY", "get v2 KEY --out out.txt"] {
         let done = cas(&place, &arguments.replace("KEY", HELLO)).expect(2);
@@ -137,7 +137,7 @@ fn what_is_not_there_is_an_error_and_makes_nothing() {
 }
 
 #[test]
-fn arguments_that_fit_nothing_are_usage_errors() {
+fn arguments_that_do_not_fit_are_usage_errors() {
     let place = place_with_hello();
     let upper = HELLO.to_uppercase();
     for arguments in [
@@ -210,7 +210,7 @@ mod conformance {
 
     #[test]
     #[ignore = "needs the conformance data"]
-    fn the_store_of_the_reference_is_read_whole() {
+    fn every_object_of_the_reference_store_is_read() {
         let data = conformance("requiem");
         let place = Place::new();
         let store = data.join("cas-v2");
