@@ -21,7 +21,7 @@ use super::source::inventory::InventoryBuilder;
 use super::store::index::{IndexReader, LineContent};
 use crate::durable::{Disk, EntryKind, RealDisk};
 use crate::migration::units::count_text;
-use crate::migration::{Error, Finding, FirstFindings, OutcomeCounts, Severity, SortDirectory};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SortDirectory};
 use crate::pipeline::{Control, Merged, SortedRuns};
 
 /// What a store is.
@@ -45,7 +45,9 @@ pub struct DoctorEnd {
     pub found: Counts,
     /// What was read, in words.
     pub covered: String,
-    /// The first findings.
+    /// Findings by severity.
+    pub findings_count: FindingsCount,
+    /// The first of them.
     pub findings: Vec<Finding>,
     /// True if a stop was requested. Then the numbers cover a part of the store.
     pub stopped: bool,
@@ -92,6 +94,7 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
             count_text(pass.sums.objects),
             count_text(identified)
         ),
+        findings_count: names.findings.count,
         findings: names.findings.first,
         stopped: pass.stopped,
     })

@@ -38,8 +38,8 @@ struct Run {
     began_at: Option<Timestamp>,
 }
 
-/// Runs that were verified, ended, and began before an instant, and the lines whose backups no other run needs. What the
-/// ledger calls removed is removed again: a crash may have kept it.
+/// Runs that were verified, ended, and began before an instant, and the lines whose backups no other run needs. What
+/// the ledger calls removed is removed again: a crash may have kept it.
 struct Removable {
     runs: BTreeMap<String, Timestamp>,
     lines: ChosenLines,
@@ -132,7 +132,8 @@ pub fn clean_list(disk: &Arc<dyn Disk>, root: &Path, before: Timestamp) -> Resul
     Ok(found.into_values().collect())
 }
 
-/// Removes the backups of runs that began before `before`, and gives how many and their bytes. The ledger says so first.
+/// Removes the backups of runs that began before `before`, and gives how many and their bytes. The ledger says so
+/// first.
 pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64, u64), Error> {
     let directory = run_directory(root);
     let Some(held) = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok((0, 0)) };

@@ -1,4 +1,4 @@
-//! What was done to one file: its own history, and the ledger's.
+//! The history of one file: its own records and the lines of the ledger.
 
 use std::path::Path;
 
@@ -14,20 +14,20 @@ use super::migrate::run_directory;
 use crate::durable::{Disk, read_file};
 use crate::migration::Error;
 
-/// What was done to one file.
+/// The history of one file.
 #[derive(Debug, Clone, Serialize)]
 pub struct FileHistory {
     /// The file, relative to the root.
     pub file: String,
-    /// SHA-256 of its bytes now; `None` if it is not there.
+    /// SHA-256 of its current bytes, or `None` if it does not exist.
     pub sha256: Option<String>,
-    /// Its own records, as they stand in it; empty where it has none that can be read.
+    /// The records in the file; empty if it has none that can be read.
     pub records: Vec<Value>,
-    /// The lines of the ledger that name it.
+    /// The lines of the ledger that name the file.
     pub ledger: Vec<LedgerLine>,
 }
 
-/// Gathers what is known of one file.
+/// Collects the history of one file.
 pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
     let name = file_text(file);
     let mut ledger = Vec::new();
@@ -45,7 +45,7 @@ pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHis
     Ok(FileHistory { file: name, sha256, records, ledger })
 }
 
-/// The records in the history of a document, whatever else is in it.
+/// Returns the history records of a document, which need not be a valid manifest.
 fn records(bytes: &[u8]) -> Vec<Value> {
     let options = ReadOptions { bom_strip: true, last_member_wins: true, ..ReadOptions::default() };
     let Ok(document) = Document::parse(bytes, &options) else { return Vec::new() };

@@ -1,11 +1,11 @@
-//! Trees of versioned JSON manifests: what a manifest is, how one version becomes the next, and how a tree of them is
-//! migrated in place (docs/source-sigilzero.md).
+//! Trees of versioned JSON manifests, and their migration in place (docs/source-sigilzero.md).
 //!
-//! The document side is a pure function of bytes and options: [`Transformer::transform`] takes the bytes of one file and
-//! says what becomes of it. It reads no clock and no disk; what a step may ask of the manifest's directory comes in
-//! through [`DocumentInputs`].
+//! The document side ([`document`], [`steps`], [`transform`]) is a pure function of bytes and options:
+//! [`Transformer::transform`] takes the bytes of a file and returns a verdict. It uses no clock and no disk. Steps read
+//! other files of the manifest's directory through [`DocumentInputs`].
 //!
-//! The tree side finds the files, reads each once, and replaces each whole: [`scan`] and what is built on it.
+//! The tree side ([`tree`], [`migrate`] and the modules that use them) finds the files, reads each of them once, and
+//! replaces each as a whole.
 
 pub mod document;
 pub mod read;

@@ -1,20 +1,20 @@
-//! What becomes of each thing that is found in a tree.
+//! The outcomes of the entries of a tree.
 
 use super::document::error_codes::DocumentStatus;
 use super::tree::scan::SkipReason;
 use crate::migration::outcome::outcome_counts;
 
 outcome_counts! {
-    /// What was found in a tree, by outcome.
+    /// Number of entries of a tree by outcome.
     pub struct Counts {
         passed {
-            /// Replaced by its new version, after its backup.
+            /// Replaced by the new version, after a backup.
             migrated: "migrated",
-            /// At the target version; left as it is.
+            /// At the target version; unchanged.
             current: "already current",
-            /// At the target version, with fields missing or wrong (docs/source-sigilzero.md, D8); left as it is.
+            /// At the target version, but members are missing or wrong (docs/source-sigilzero.md, D8); unchanged.
             current_incomplete: "current, needs attention",
-            /// JSON that is no manifest.
+            /// JSON that is not a manifest.
             skipped_foreign: "skipped, not a manifest",
             /// [`SkipReason::Hidden`].
             skipped_hidden: "skipped, hidden",
@@ -30,7 +30,7 @@ outcome_counts! {
         refused {
             /// [`DocumentStatus::Corrupt`].
             refused_corrupt: "refused, corrupt",
-            /// [`DocumentStatus::NotAManifest`], named by the operator.
+            /// [`DocumentStatus::NotAManifest`], and the operator named it.
             refused_not_a_manifest: "refused, not a manifest",
             /// [`DocumentStatus::Unversioned`].
             refused_unversioned: "refused, unversioned",
@@ -47,7 +47,7 @@ outcome_counts! {
 }
 
 impl Counts {
-    /// Counts a name that is passed over.
+    /// Counts a skipped name.
     pub fn add_skipped(&mut self, reason: SkipReason) {
         *match reason {
             SkipReason::Hidden => &mut self.skipped_hidden,
@@ -58,7 +58,7 @@ impl Counts {
         } += 1;
     }
 
-    /// Counts a file that is refused for what it is.
+    /// Counts a refused file by its status.
     pub fn add_refused(&mut self, status: DocumentStatus) {
         *match status {
             DocumentStatus::Corrupt => &mut self.refused_corrupt,
@@ -71,7 +71,7 @@ impl Counts {
         } += 1;
     }
 
-    /// Files that were looked into.
+    /// Returns the number of files that were read.
     pub fn manifests(&self) -> u64 {
         use crate::migration::OutcomeCounts;
         self.migrated + self.current + self.current_incomplete + self.skipped_foreign + self.refused()

@@ -126,7 +126,7 @@ fn settle_unfinished(
 ) -> Result<Ledger, Error> {
     let directory = run_directory(root);
     let state = held.checkpoint.load::<RunState>(disk)?;
-    let known = state.as_ref().map_or(LedgerPosition::START, |state| state.ledger);
+    let known = state.as_ref().map_or(LedgerPosition::START, |state| state.progress.ledger);
     let mut begun = Unsettled::default();
     let mut ledger = Ledger::open(disk, directory.path(), run_id, known, |line| {
         begun.take(line);
@@ -142,11 +142,9 @@ fn settle_unfinished(
             source: None,
         });
     }
-    // Before anything is touched; the ledger has the same settings.
-    mode_of(&state.settings, held.checkpoint.path())?;
     settle(tree, &begun, &mut ledger)?;
     disk.file_system(root)?.sync()?;
-    state.ledger = ledger.sync()?;
+    state.progress.ledger = ledger.sync()?;
     state.stage = Stage::RolledBack;
     held.checkpoint.store(disk, &state)?;
     Ok(ledger)
@@ -163,8 +161,8 @@ struct Known {
 impl Known {
     fn take(&mut self, entry: LedgerEntry, directory: &RunDirectory) -> Result<(), Error> {
         match entry {
-            LedgerEntry::Began { settings, .. } => {
-                self.mode = Some(mode_of(&settings, directory.path().join(FILE_NAME))?);
+            LedgerEntry::Began { settings, mode, .. } => {
+                self.mode = Some(mode.map_or_else(|| mode_of(&settings, directory), Ok)?);
             }
             LedgerEntry::Withdrawn { line, .. } => _ = self.withdrawn.insert(line),
             _ => {}
@@ -173,9 +171,17 @@ impl Known {
     }
 }
 
-/// Returns the mode of a run with these settings, which the file at `path` holds.
-fn mode_of(settings: &str, path: PathBuf) -> Result<Mode, Error> {
-    Mode::of_settings(settings).ok_or_else(|| Error::settings_not_understood(path, settings))
+/// Returns the mode of a run whose line in the ledger does not have it, because an older version wrote the line: there
+/// the settings begin with it.
+fn mode_of(settings: &str, directory: &RunDirectory) -> Result<Mode, Error> {
+    let mode = settings.split(' ').next().and_then(Mode::from_name);
+    mode.ok_or_else(|| Error::State {
+        path: directory.path().join(FILE_NAME),
+        what: format!("haul {} cannot read the settings of the run: {settings}", env!("CARGO_PKG_VERSION")),
+        next: "use the version of haul that began the run".into(),
+        damaged: true,
+        source: None,
+    })
 }
 
 /// A file on its way back.
@@ -193,8 +199,8 @@ struct Inverses<'a> {
 }
 
 impl Inverses<'_> {
-    /// True if the file is what a breaking step made, and its inverse leads to the backup `before`; false if no breaking
-    /// step is known to have made it.
+    /// True if the file is what a breaking step made, and its inverse leads to the backup `before`; false if no
+    /// breaking step is known to have made it.
     fn check(
         &self,
         written: &WrittenFile,

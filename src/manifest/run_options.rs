@@ -1,56 +1,20 @@
 //! What a migration of a tree is asked to do.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::document::options::DeriveJobId;
 use super::transform::step_check::prove;
 use super::tree::file_names;
 use super::tree::scan::Layout;
-use super::{Registry, TransformOptions, Transformer, Version};
-use crate::migration::Error;
-use crate::pipeline::{Budget, Options};
-
-/// Time between two checkpoints, at least.
-const CHECKPOINT_INTERVAL_MS_MIN: u64 = 200;
-
-/// When what is written is made durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// Not at all.
-    None,
-    /// Many files at once: contents and backups before the first of them is replaced, names before the checkpoint.
-    #[default]
-    Batch,
-    /// Each file by itself.
-    Each,
-}
-
-impl fmt::Display for Durability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Batch => "batch",
-            Self::Each => "each",
-        })
-    }
-}
-
-/// How an earlier run that has not ended is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Start {
-    /// Goes on with it if there is one.
-    #[default]
-    Auto,
-    /// Goes on with it, and fails if there is none.
-    Resume,
-    /// Begins anew. What that run has replaced stays replaced, and in the ledger.
-    Restart,
-}
+use super::{Mode, Registry, TransformOptions, Transformer, Version};
+use crate::migration::plan::escape_name;
+use crate::migration::{Durability, Error, Rules, RunOptions};
 
 /// A migration of a tree.
 #[derive(Clone)]
@@ -71,20 +35,8 @@ pub struct MigrateOptions {
     pub durability: Durability,
     /// The instant of every history record; that at which the run begins if `None`.
     pub now: Option<Timestamp>,
-    /// How an earlier run is treated.
-    pub start: Start,
-    /// Files of a batch.
-    pub batch_records: u64,
-    /// Files between two checkpoints.
-    pub checkpoint_interval_records: u64,
-    /// Memory for what is in flight.
-    pub memory_budget_bytes: u64,
-    /// Share of it at which the reader waits.
-    pub backpressure_threshold: f64,
-    /// Files a second, at most.
-    pub rate_limit: Option<NonZeroU32>,
-    /// Threads that read, transform and write.
-    pub parallel_workers: NonZeroUsize,
+    /// How the run is carried out.
+    pub run: RunOptions,
 }
 
 impl Default for MigrateOptions {
@@ -98,62 +50,112 @@ impl Default for MigrateOptions {
             break_links: false,
             durability: Durability::default(),
             now: None,
-            start: Start::default(),
-            batch_records: 128,
-            checkpoint_interval_records: 50_000,
-            memory_budget_bytes: 512 << 20,
-            backpressure_threshold: 0.8,
-            rate_limit: None,
-            parallel_workers: NonZeroUsize::MIN,
+            run: RunOptions {
+                batch_records: 128,
+                checkpoint_interval_records: 50_000,
+                parallel_workers: NonZeroUsize::MIN,
+                ..RunOptions::default()
+            },
         }
     }
 }
 
 impl MigrateOptions {
-    /// The version that documents are taken to.
+    /// Returns the version that documents are taken to.
     pub fn target(&self) -> Version {
         self.target.unwrap_or_else(|| self.registry.latest())
     }
 
-    /// What turns documents, at the instant `now`. An unknown target is a usage error.
+    /// Returns what migrates documents, at the instant `now`. An unknown target is a usage error.
     pub fn transformer(&self, now: Timestamp) -> Result<Transformer, Error> {
         let options = TransformOptions { named: self.manifest.is_some(), ..self.transform.clone() };
         Transformer::new(prove(self.registry.clone())?, self.target(), now, options)
     }
 
-    /// How the engine is to carry it out.
-    pub fn engine(&self) -> Options {
-        Options {
-            parallel_workers: self.parallel_workers,
-            budget: Budget::new(self.memory_budget_bytes, self.backpressure_threshold),
-            rate_limit: self.rate_limit,
-            checkpoint_interval_records: self.checkpoint_interval_records,
-            checkpoint_interval_ms_min: CHECKPOINT_INTERVAL_MS_MIN,
+    /// Returns what decides the result.
+    pub fn rules(&self) -> ManifestRules {
+        let t = &self.transform;
+        ManifestRules {
+            mode: t.mode,
+            target_version: self.target(),
+            layout: self.layout,
+            manifest: self.manifest.as_ref().map(|path| escape_name(path.as_os_str())),
+            shape_any: t.shape_any,
+            accept_incomplete: t.accept_incomplete,
+            bom_strip: t.bom_strip,
+            repair: t.repair,
+            break_links: self.break_links,
+            assume_version: t.assume_version,
+            final_newline: t.final_newline,
+            derive_job_id: t.derive_job_id,
+            depth_max: t.depth_max as u64,
+            steps: file_names::hex(&self.registry.digest())[..16].to_owned(),
         }
     }
+}
 
-    /// Everything that decides the result, as text: part of the plan.
-    pub fn text(&self) -> String {
-        let t = &self.transform;
-        let mut words = vec![t.mode.name().to_owned(), format!("--target-version {}", self.target())];
-        words.push(format!("--layout {}", self.layout.name()));
-        words.extend(self.manifest.as_ref().map(|path| format!("--manifest {}", path.display())));
+/// What decides the result of a run. Nothing else does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
+pub struct ManifestRules {
+    /// Whose rules apply where the original and haul differ.
+    pub mode: Mode,
+    /// The version that files are taken to.
+    pub target_version: Version,
+    /// Where manifests are looked for.
+    pub layout: Layout,
+    /// The one file to take, relative to the root, as [`escape_name`] writes it.
+    pub manifest: Option<String>,
+    /// Take objects without the fields of a manifest for manifests.
+    pub shape_any: bool,
+    /// Write what the target schema does not allow.
+    pub accept_incomplete: bool,
+    /// Take a document that begins with a byte order mark, without it.
+    pub bom_strip: bool,
+    /// Give current documents the fields that the steps up to their version would have added.
+    pub repair: bool,
+    /// Take files that have more than one name.
+    pub break_links: bool,
+    /// The version of documents that name none.
+    pub assume_version: Option<Version>,
+    /// Whether the output ends in a newline; `None` is the mode's own rule.
+    pub final_newline: Option<bool>,
+    /// Where a missing `job_id` comes from.
+    pub derive_job_id: Option<DeriveJobId>,
+    /// Arrays and objects in each other, at most.
+    pub depth_max: u64,
+    /// Beginning of the digest of the steps.
+    pub steps: String,
+}
+
+impl Rules for ManifestRules {}
+
+/// The text enters the digest of the plan.
+impl fmt::Display for ManifestRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mode, target_version, layout, .. } = self;
+        write!(f, "{} --target-version {target_version} --layout {}", mode.name(), layout.name())?;
+        if let Some(manifest) = &self.manifest {
+            write!(f, " --manifest {manifest}")?;
+        }
         let flags = [
-            (t.shape_any, "--shape any"),
-            (t.accept_incomplete, "--accept-incomplete"),
-            (t.bom_strip, "--bom strip"),
-            (t.repair, "--repair"),
+            (self.shape_any, "--shape any"),
+            (self.accept_incomplete, "--accept-incomplete"),
+            (self.bom_strip, "--bom strip"),
+            (self.repair, "--repair"),
             (self.break_links, "--break-links"),
         ];
-        words.extend(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag.to_owned()));
-        words.extend(t.assume_version.map(|version| format!("--assume-version {version}")));
-        words.extend(t.final_newline.map(|on| format!("--final-newline {}", if on { "on" } else { "off" })));
-        words.extend(t.derive_job_id.map(|from| match from {
-            DeriveJobId::Brief => "--derive-job-id brief".to_owned(),
-            DeriveJobId::Directory => "--derive-job-id directory".to_owned(),
-        }));
-        words.push(format!("--max-depth {}", t.depth_max));
-        words.push(format!("steps {}", &file_names::hex(&self.registry.digest())[..16]));
-        words.join(" ")
+        flags.iter().filter(|(is_set, _)| *is_set).try_for_each(|(_, flag)| write!(f, " {flag}"))?;
+        if let Some(version) = self.assume_version {
+            write!(f, " --assume-version {version}")?;
+        }
+        if let Some(on) = self.final_newline {
+            write!(f, " --final-newline {}", if on { "on" } else { "off" })?;
+        }
+        match self.derive_job_id {
+            Some(DeriveJobId::Brief) => f.write_str(" --derive-job-id brief")?,
+            Some(DeriveJobId::Directory) => f.write_str(" --derive-job-id directory")?,
+            None => {}
+        }
+        write!(f, " --max-depth {} steps {}", self.depth_max, self.steps)
     }
 }

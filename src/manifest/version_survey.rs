@@ -1,4 +1,4 @@
-//! One look at every manifest of a tree: how many there are of each version, and what would become of them.
+//! A survey of a tree: the number of manifests of each version, and how many would be migrated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,50 +19,52 @@ use crate::durable::{DiskError, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
-/// Versions that are counted each by itself; what only resembles one could have any text.
+/// The largest number of versions that are counted separately. Texts that are not versions count too, so the number
+/// needs a limit.
 const VERSIONS_MAX: usize = 1000;
 const OTHER_VERSIONS: &str = "other";
 
-/// What is in a tree.
+/// The result of a survey.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct VersionSurvey {
-    /// The version that files would be taken to.
+    /// The version that files would be migrated to.
     pub target_version: String,
     /// The highest version that the steps know.
     pub latest_version: String,
-    /// Everything found.
+    /// Number of entries found.
     pub records: u64,
-    /// Files that were looked into.
+    /// Number of files that were read.
     pub manifests: u64,
-    /// Manifests by version, and those without one by what they are.
+    /// Number of manifests by version, or by status if they have none.
     pub by_version: BTreeMap<String, u64>,
-    /// Manifests by status.
+    /// Number of manifests by status.
     pub by_status: BTreeMap<&'static str, u64>,
-    /// Names that were passed over, by reason; no manifest is counted here.
+    /// Number of skipped names by reason. Manifests are not among them.
     pub passed_over: Counts,
-    /// Bytes of manifests.
+    /// Sum of the lengths of all manifests.
     pub source_bytes: u64,
-    /// Bytes of those that would be migrated. Their backups take no further space: the old file becomes the backup.
+    /// Sum of the lengths of those that would be migrated. Backups take no additional space: the old file becomes the
+    /// backup.
     pub pending_bytes: u64,
-    /// Space for the new files, about.
+    /// The approximate space for the new files.
     pub space_needed_bytes: u64,
-    /// Space that this user has left.
+    /// The space that is available to this user.
     pub space_available_bytes: u64,
     /// True if the survey was asked to stop.
     pub stopped: bool,
-    /// What there is to say of single files.
+    /// Findings about single files.
     #[serde(skip)]
     pub findings: FirstFindings,
 }
 
 impl VersionSurvey {
-    /// Manifests with a status.
+    /// Returns the number of manifests with a status.
     pub fn with_status(&self, status: DocumentStatus) -> u64 {
         self.by_status.get(status.name()).copied().unwrap_or(0)
     }
 }
 
-/// Looks at every manifest of the tree.
+/// Reads every manifest of the tree and counts versions. Writes nothing.
 pub fn survey_versions(
     root: Arc<dyn ReadRoot>,
     options: &MigrateOptions,
@@ -70,11 +72,11 @@ pub fn survey_versions(
 ) -> Result<VersionSurvey, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let places = (options.layout, options.manifest.as_deref());
-    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
+    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?;
     let mut survey = VersionSurvey::default();
     let inspector = Inspector { root: &*root, transformer };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
-        pass(reader, &inspector, &options.engine(), control, |inspected| {
+        pass(reader, &inspector, &options.run.engine(), control, |inspected| {
             survey.add(inspected);
             Ok(())
         })
@@ -86,7 +88,7 @@ pub fn survey_versions(
     Ok(survey)
 }
 
-/// The version of one file as people read it: that which it names, else what it is.
+/// Returns the version of one file for display, or its status if it has none.
 pub fn version_of(root: &Path, file: &Path, options: &MigrateOptions) -> Result<String, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let mut bytes = Vec::new();
@@ -107,7 +109,7 @@ struct Inspector<'a> {
     transformer: Transformer,
 }
 
-/// What was seen of one file.
+/// One file of the survey.
 struct Seen {
     label: String,
     status: DocumentStatus,

@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn bytes_are_frozen() {
         let hex: String = encoded(7).iter().map(|b| format!("{b:02x}")).collect();
-        insta::assert_snapshot!(hex, @"4841554c434b50540200000070726f6265000000280000000000000066726d2225ac437c2486dc466fc67007238d4d4ca26c54978f97001a95caccdc07000000000000000200000000000000010000000000000061020000000000000062630101020304");
+        insta::assert_snapshot!(hex, @"4841554c434b50540200000070726f62650000002800000000000000a1789b289d45da312595bd01b9690b5533aed334f40b6794897c3ed3e21221f507000000000000000200000000000000010000000000000061020000000000000062630101020304");
     }
 
     #[test]
@@ -420,7 +420,7 @@ mod tests {
         disk.open_file(&file.path()).unwrap().set_len(70).unwrap();
         let error = file.load::<Probe>(&disk).unwrap_err();
         assert!(error.to_string().contains("torn"), "{error}");
-        assert!(error.next_step().unwrap().contains("--restart"));
+        assert!(error.next_step().unwrap().contains(KIND.restart));
         assert_eq!(error.exit_code(), crate::migration::exit::BAD_DATA);
     }
 

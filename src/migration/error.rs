@@ -198,21 +198,6 @@ impl From<WindowError> for Error {
 }
 
 impl Error {
-    /// What to do about settings of a run that are not understood.
-    pub const NEXT_FOR_SETTINGS: &'static str = "use the version of haul that began the run";
-
-    /// Returns the error for settings of a run that are not understood; `path` is the file that holds them.
-    pub(crate) fn settings_not_understood(path: PathBuf, settings: &str) -> Self {
-        Self::State {
-            path,
-            what: format!("haul {} cannot read the settings of the run: {settings}", env!("CARGO_PKG_VERSION")),
-            next: Self::NEXT_FOR_SETTINGS.into(),
-            // The words of another version cannot be told from damage.
-            damaged: true,
-            source: None,
-        }
-    }
-
     /// Returns what a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         use std::io::ErrorKind as IoKind;

@@ -10,8 +10,8 @@ use haul::durable::{CrashFault, Disk, SimulatedDisk, read_file};
 use haul::manifest::Registry;
 use haul::manifest::migrate::{MigrationEnd, migrate};
 use haul::manifest::rollback::{RollbackRequest, rollback};
-use haul::manifest::run_options::{Durability, MigrateOptions};
-use haul::migration::Error;
+use haul::manifest::run_options::MigrateOptions;
+use haul::migration::{Durability, Error, RunOptions};
 use haul::pipeline::{Control, Silent, StopToken};
 
 const ROOT: &str = "/app";
@@ -43,8 +43,7 @@ fn options(durability: Durability) -> MigrateOptions {
     MigrateOptions {
         durability,
         now: Some("2026-03-01T12:34:56.789012Z".parse().unwrap()),
-        batch_records: 1,
-        checkpoint_interval_records: 2,
+        run: RunOptions { batch_records: 1, checkpoint_interval_records: 2, ..MigrateOptions::default().run },
         ..MigrateOptions::default()
     }
 }
@@ -118,7 +117,7 @@ fn enumerate(durability: Durability) {
 
 #[test]
 fn a_migration_in_groups_survives_the_loss_of_power() {
-    enumerate(Durability::Batch);
+    enumerate(Durability::Group);
 }
 
 #[test]
@@ -144,7 +143,7 @@ fn a_migration_without_syncs_survives_the_end_of_the_process() {
 #[test]
 fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
     let disk = scene();
-    let run_id = run(&disk, Durability::Batch).unwrap().run_id;
+    let run_id = run(&disk, Durability::Group).unwrap().run_id;
     let new = manifests(&disk);
     let before = disk.operations();
     assert_eq!(take_back(&disk, &run_id), 4);
@@ -160,7 +159,7 @@ fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
             check_whole(&image, &new, &about);
             take_back(&image, &run_id);
             assert_eq!(manifests(&image), originals, "{about}");
-            run(&image, Durability::Batch).unwrap_or_else(|e| panic!("{about}: {e}"));
+            run(&image, Durability::Group).unwrap_or_else(|e| panic!("{about}: {e}"));
             check_complete(&image, &new, &about);
         }
     }

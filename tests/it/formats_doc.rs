@@ -5,6 +5,8 @@ use std::mem::offset_of;
 
 use haul::cas::map::{MapRow, REVERSE_MAGIC, REVERSE_VERSION, ROW_TEXT_BYTES_MAX, ReverseEntry, ReverseHeader};
 use haul::cas::{Algorithm, Key};
+use haul::space::limits::*;
+use haul::space::log::extent::RegionKind;
 use haul::space::store::layout::*;
 
 const DOCUMENT: &str = include_str!("../../docs/formats.md");

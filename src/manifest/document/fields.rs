@@ -1,23 +1,23 @@
-//! The fields of a manifest (docs/source-sigilzero.md, "The document").
+//! The members of a manifest that its schema knows (docs/source-sigilzero.md, "The document").
 
 use super::value_types::{MemberType, ValueType};
 use super::version::Version;
 
-/// The member with the version.
+/// The member that holds the version.
 pub(in crate::manifest) const VERSION: &str = "schema_version";
-/// The member with the history.
+/// The member that holds the history records.
 pub(in crate::manifest) const HISTORY: &str = "migration_history";
 
-/// A field that the schema knows.
+/// A member of the root that the schema knows.
 #[derive(Debug)]
 pub struct Field {
-    /// A member of the root.
+    /// The name of the member.
     pub name: &'static str,
-    /// What it may be.
+    /// The type of its value.
     pub value_type: ValueType,
-    /// Whether a manifest must have it.
+    /// Whether every manifest must have it.
     pub is_required: bool,
-    /// The first version that has it.
+    /// The first version of the schema that has it.
     pub since: Version,
 }
 
@@ -63,16 +63,16 @@ static PRIOR_STAGE: ValueType = ValueType::Record(&[
     member("output_references", ValueType::Array),
 ]);
 
-/// `input_snapshots`
+/// The type of `input_snapshots`.
 pub(in crate::manifest) const INPUT_SNAPSHOTS: ValueType = ValueType::Map(&SNAPSHOT);
 
-/// `chain_metadata`
+/// The type of `chain_metadata`.
 pub(in crate::manifest) const CHAIN_METADATA: ValueType = ValueType::Record(&[
     member("is_chainable_stage", ValueType::Flag),
     member("prior_stages", ValueType::List(&PRIOR_STAGE)),
 ]);
 
-/// All fields up to 1.2.0, required ones first.
+/// The members of version 1.2.0, required ones first. Members that declared steps add are not among them.
 pub static FIELDS: [Field; 22] = [
     required("schema_version"),
     required("job_id"),

@@ -1,5 +1,5 @@
-//! The record of a migration in the document itself (docs/source-sigilzero.md, "History records"), and how its
-//! checksums are checked (docs/source-sigilzero.md, "Canonical text and checksums").
+//! History records in a document: writing one, and checking the checksum of the last (docs/source-sigilzero.md,
+//! "History records" and "Canonical text and checksums").
 
 use super::checksum::Checksum;
 use super::error_codes::ErrorCode;
@@ -10,7 +10,7 @@ use super::verdict::{Notice, Refusal};
 use super::version::Version;
 use crate::migration::Error;
 
-/// What a record holds.
+/// The content of a history record.
 #[derive(Debug)]
 pub(in crate::manifest) struct HistoryRecord<'r> {
     pub applied_at: &'r str,
@@ -22,7 +22,7 @@ pub(in crate::manifest) struct HistoryRecord<'r> {
 }
 
 impl HistoryRecord<'_> {
-    /// Appends its JSON, members sorted.
+    /// Appends the record as JSON with sorted members.
     pub fn push_json(&self, out: &mut Vec<u8>) {
         let list = |out: &mut Vec<u8>, part: &mut dyn FnMut(&mut Vec<u8>)| {
             out.push(b'[');
@@ -55,7 +55,7 @@ fn push_separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>,
     }
 }
 
-/// `root` with one more record, which `json` describes, in its history.
+/// Adds the record `json` to the history of `root` and returns the new root.
 pub(in crate::manifest) fn append_record(
     document: &mut Document<'_>,
     root: NodeId,
@@ -68,47 +68,51 @@ pub(in crate::manifest) fn append_record(
     };
     let longer = document.with_item(history, record);
     let root = document.with(root, &[HISTORY.to_owned()], longer)?;
-    root.ok_or_else(|| Refusal::new(ErrorCode::Root, "the document is no object".into()))
+    root.ok_or_else(|| Refusal::new(ErrorCode::Root, "the document is not an object".into()))
 }
 
-/// The text of an instant in a record: UTC, six fraction digits; none in compat when they are zero.
+/// Returns the text of an instant in a record: UTC with six digits of fraction.
+///
+/// In compat mode a fraction of zero is left out, as the original does.
 pub(in crate::manifest) fn timestamp_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
     let micros = now.as_microsecond();
+    // The form has four digits for the year.
     let is_written = jiff::Timestamp::from_microsecond(micros).is_ok() && now.as_second() >= -62_135_596_800;
     if !is_written {
         return Err(Error::Usage {
             what: format!("{now} is before the year 1"),
-            next: "give --now an instant that a history can hold".into(),
+            next: "give --now an instant in the year 1 or later".into(),
         });
     }
     let has_fraction = mode == Mode::Strict || micros % 1_000_000 != 0;
     Ok(now.strftime(if has_fraction { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" }).to_string())
 }
 
-/// Which form of a document the last record's `checksum_after` is of (docs/source-sigilzero.md, "Canonical text and
-/// checksums").
+/// The form of a document that the `checksum_after` of its last record belongs to.
+///
+/// An empty history and no history are different texts, but the record does not tell which one the document had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChecksumForm {
-    /// With the history as it was before the record.
+    /// The document with the history before that record.
     WithHistory,
-    /// Without the member `migration_history`: the record was the first, and the document had none.
+    /// The document without the member `migration_history`: the record was the first.
     WithoutHistory,
 }
 
-/// What the last record of a document's history says of the document.
+/// The result of comparing a document with its last history record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryCheck {
-    /// There is no history, or none that has records.
+    /// The document has no history record.
     NoRecord,
     /// The last record has no `checksum_after`.
     NoChecksum,
-    /// The document is what the last record was made for.
+    /// The document is unchanged since the last record.
     Matches(ChecksumForm),
-    /// It was changed since.
+    /// The document has changed since.
     Differs,
 }
 
-/// Recomputes the `checksum_after` of the last record of `document`.
+/// Computes the `checksum_after` of the last record again and compares it.
 pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Refusal> {
     let root = document.root();
     let Some(history) = root.get(HISTORY).filter(|history| history.kind() == Kind::Array) else {
@@ -133,7 +137,7 @@ pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Re
     Ok(if is_match { HistoryCheck::Matches(ChecksumForm::WithHistory) } else { HistoryCheck::Differs })
 }
 
-/// `W_HISTORY` if the last record does not lead to the version that the document is of.
+/// Returns the warning `W_HISTORY` if the last record does not lead to the version of the document.
 pub(in crate::manifest) fn history_notice(root: Value<'_>, version: Version) -> Option<Notice> {
     let last = root.get(HISTORY)?.items().next_back()?;
     let reached = last.get("to_version").and_then(Value::as_str);

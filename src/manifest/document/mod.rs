@@ -1,4 +1,4 @@
-//! One manifest: its JSON, its fields, its history and its checksum.
+//! A single manifest: its JSON, its members, its history, its checksum, and the result of migrating it.
 
 pub mod checksum;
 pub mod edit;

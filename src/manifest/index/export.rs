@@ -39,7 +39,7 @@ impl Export {
         control: &Control<'_>,
     ) -> Result<Self, Error> {
         let directory = SortDirectory::temporary(disk)?;
-        let memory_bytes = options.memory_budget_bytes / SORT_SHARE;
+        let memory_bytes = options.run.memory_budget_bytes / SORT_SHARE;
         let mut scratch = Scratch::create(disk, &directory)?;
         let mut candidates = directory.runs::<CANDIDATE_BYTES>("candidates", memory_bytes)?;
         let mut end = read_rows(root, options, control, |row| {

@@ -55,10 +55,10 @@ pub(super) fn read_rows(
     control: &Control<'_>,
     mut take: impl FnMut(IndexRow) -> Result<(), Error> + Send,
 ) -> Result<ReindexEnd, Error> {
-    let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
+    let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     let mut end = ReindexEnd::default();
     let ended = control.phase(Phase::Index, Expected::UNKNOWN, || {
-        pass(reader, &RowMaker { root: &**root }, &options.engine(), control, |rows: Rows| {
+        pass(reader, &RowMaker { root: &**root }, &options.run.engine(), control, |rows: Rows| {
             end.add(&rows);
             rows.rows.into_iter().try_for_each(&mut take)
         })

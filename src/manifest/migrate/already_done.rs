@@ -1,6 +1,6 @@
-//! The scan of a tree whose last run has finished. A tree has no index that tells whether it is still as that run left it,
-//! so every file is read again; but a run that would change nothing must not begin, for its plan and its report would
-//! take the place of those of the run that did the work.
+//! The scan of a tree whose last run has finished. A tree has no index that tells whether it is still as that run left
+//! it, so every file is read again; but a run that would change nothing must not begin, for its plan and its report
+//! would take the place of those of the run that did the work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,8 @@ use crate::manifest::tree::scan::ScanEntry;
 use crate::migration::{Error, OutcomeCounts};
 use crate::pipeline::{Admission, Admitted, Control, Phase, Reader};
 
-/// Reads the tree that the run of `finished` has migrated. `None`: there is something to do, or something to report that
-/// the run has not reported.
+/// Reads the tree that the run of `finished` has migrated. `None`: there is something to do, or something to report
+/// that the run has not reported.
 pub(super) fn scan_finished(
     root: &Arc<dyn DiskRoot>,
     finished: &RunState,
@@ -24,9 +24,9 @@ pub(super) fn scan_finished(
 ) -> Result<Option<DryRunEnd>, Error> {
     let places = (options.layout, options.manifest.as_deref());
     // What a rollback that died has left is removed here as in a run.
-    let entries = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?
+    let entries = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?
         .after_crash(Vec::new(), root.clone());
-    let transformer = options.transformer(finished.now())?;
+    let transformer = options.transformer(finished.progress.now())?;
     let reader = |has_work| UntilWork { entries, has_work };
     let scanned = go_through(&**root, transformer, reader, options, (Phase::Scan, control))?;
     let is_as_left = scanned.counts.migrated == 0 && scanned.counts.refused() == finished.counts.refused();

@@ -1,5 +1,5 @@
-//! What a run that died had begun to replace: finished where its new file is whole, withdrawn where it is not
-//! (docs/source-sigilzero.md, D2).
+//! Recovery after a crash. A replacement that the crashed run had begun is finished if its new file is complete, and
+//! withdrawn if it is not (docs/source-sigilzero.md, D2).
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,12 +13,12 @@ use crate::durable::{DiskError, DiskRoot, ReadRoot};
 use crate::manifest::tree::file_names::{hex, temporary_name};
 use crate::migration::Error;
 
-/// Replacements that the ledger names and no checkpoint does, by line.
+/// Replacements that are in the ledger but not in the checkpoint, by number of line.
 #[derive(Debug, Default)]
 pub struct Unsettled(BTreeMap<u64, WrittenFile>);
 
 impl Unsettled {
-    /// Takes a line behind the checkpoint.
+    /// Adds a line that comes after the checkpoint.
     pub fn take(&mut self, line: LedgerLine) {
         match line.entry {
             LedgerEntry::Written(written) => _ = self.0.insert(line.number, written),
@@ -29,21 +29,21 @@ impl Unsettled {
     }
 }
 
-/// What a dead run has replaced after all.
+/// The files that a crashed run has replaced.
 #[derive(Debug, Default)]
 pub struct Settled {
     /// The files, sorted.
     pub files: Vec<PathBuf>,
-    /// Their length before and after.
+    /// Sum of their lengths, as an estimate of what was read.
     pub source_bytes: u64,
-    /// Their length after.
+    /// Sum of their lengths.
     pub written_bytes: u64,
 }
 
-/// Brings every replacement that was begun to an end. Nothing of it is durable yet.
-pub fn settle(root: &dyn DiskRoot, begun: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
+/// Finishes or withdraws each replacement that was begun. The caller makes the result durable.
+pub fn settle(root: &dyn DiskRoot, unsettled: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
     let mut settled = Settled::default();
-    for (&line, written) in &begun.0 {
+    for (&line, written) in &unsettled.0 {
         let path = written.path().unwrap_or_default();
         match finish(root, &path, written)? {
             Some(len_bytes) => {
@@ -58,13 +58,14 @@ pub fn settle(root: &dyn DiskRoot, begun: &Unsettled, ledger: &mut Ledger) -> Re
     Ok(settled)
 }
 
-/// The length of the file if it has its new bytes now.
+/// Finishes a replacement. Returns the length of the file if it has its new bytes now.
 fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Option<u64>, DiskError> {
     let Some(name) = path.file_name() else { return Ok(None) };
     let Some((digest, len_bytes)) = digest_of(root, path)? else { return Ok(None) };
     if digest == written.after {
         return Ok(Some(len_bytes));
     }
+    // Another program has written to the file since: its bytes win.
     if digest != written.before {
         return Ok(None);
     }
@@ -78,7 +79,7 @@ fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Opt
     }
 }
 
-/// SHA-256 and length of a file; `None` if no regular file is there.
+/// Returns the SHA-256 and the length of a file, or `None` if there is no regular file.
 pub fn digest_of(root: &(impl ReadRoot + ?Sized), path: &Path) -> Result<Option<(String, u64)>, DiskError> {
     let mut bytes = Vec::new();
     match root.read_file(path, MANIFEST_BYTES_MAX, &mut bytes) {

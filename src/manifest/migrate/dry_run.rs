@@ -11,15 +11,17 @@ use sha2::{Digest, Sha256};
 
 use super::backup::Original;
 use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
+use super::run_directory;
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
-use crate::durable::{DiskError, FileState, ReadRoot};
+use super::steps::ManifestMigration;
+use crate::durable::{Disk, DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::manifest::{Refusal, Transformer};
-use crate::migration::{Error, FirstFindings, OutcomeCounts};
+use crate::migration::{Error, FirstFindings, OutcomeCounts, rehearse};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, Reader, pass};
 
 /// What a migration would do.
@@ -49,12 +51,23 @@ pub struct DryRunEnd {
     pub named: Option<NamedFile>,
 }
 
-/// Reads and judges every file of the tree, and writes nothing.
-pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Control<'_>) -> Result<DryRunEnd, Error> {
+/// Makes the checks of a run, then reads and judges every file of the tree at `root`, which `tree` opens. Writes nothing;
+/// `disk` is only looked at.
+///
+/// # Errors
+/// Those of a run before it writes.
+pub fn dry_run(
+    disk: &Arc<dyn Disk>,
+    (root, tree): (&Path, Arc<dyn ReadRoot>),
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<DryRunEnd, Error> {
+    let mut migration = ManifestMigration::new(root, options);
+    rehearse(&mut migration, disk, &run_directory(root), &options.run, control)?;
     let transformer = options.transformer(options.now.unwrap_or_else(Timestamp::now))?;
     let places = (options.layout, options.manifest.as_deref());
-    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
-    go_through(&*root, transformer, |_| reader, options, (Phase::Run, control))
+    let reader = EntryReader::new(tree.clone(), places, Vec::new(), options.run.batch_records)?;
+    go_through(&*tree, transformer, |_| reader, options, (Phase::Run, control))
 }
 
 /// Judges what a reader gives. The reader is made with a flag that is set once a file is found which is to be migrated.
@@ -70,7 +83,7 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
     let reader = reader(evaluator.has_work.clone());
     let mut sums = Sums::default();
     let ended = control.phase(phase, Expected::UNKNOWN, || {
-        pass(reader, &evaluator, &options.engine(), control, |evaluated| {
+        pass(reader, &evaluator, &options.run.engine(), control, |evaluated| {
             sums.take(evaluated);
             Ok(())
         })

@@ -1,5 +1,5 @@
-//! One file on its way: read, transformed, its new bytes and its backup on the disk under names of their own. Nothing is
-//! replaced yet.
+//! Stages one file: reads it, transforms it, and writes its new bytes and its backup next to it. Nothing is replaced
+//! yet.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -22,12 +22,12 @@ use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::migration::Error;
 use crate::pipeline::Converter;
 
-/// A file whose replacement waits for its name.
+/// A file whose replacement is complete on disk under its temporary name.
 #[derive(Debug)]
 pub struct StagedFile {
     /// The file, relative to the root.
     pub file: PathBuf,
-    /// What it was when it was read.
+    /// Its state when it was read.
     pub state: FileState,
     /// Version before.
     pub from: Version,
@@ -37,57 +37,57 @@ pub struct StagedFile {
     pub before: [u8; 32],
     /// SHA-256 of the bytes after.
     pub after: [u8; 32],
-    /// Length after.
+    /// Length of the bytes after.
     pub len_bytes: u64,
     /// Name of the backup.
     pub backup: OsString,
 }
 
-/// A batch of files, staged.
+/// A batch of staged files.
 #[derive(Debug, Default)]
 pub struct StagedBatch {
-    /// Files to be replaced, in the order of the walk.
+    /// The files to be replaced, in the order of the scan.
     pub files: Vec<StagedFile>,
-    /// Outcomes of all others.
+    /// The outcomes of all other files.
     pub tally: Tally,
-    /// Everything in the batch.
+    /// Number of entries in the batch.
     pub records: u64,
-    /// The last place of it.
+    /// The place of the last entry.
     pub place: Vec<u8>,
 }
 
-/// What was done to the one file that the operator named.
+/// The migration of the one file that the operator named.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct NamedFile {
-    /// Version before, if it was migrated.
+    /// The version before, if the file was migrated.
     pub from: Option<String>,
-    /// The steps.
+    /// The steps that were applied.
     pub applied: Vec<String>,
     /// Its backup, relative to the root.
     pub backup: Option<PathBuf>,
 }
 
-/// Prepares files on the disk.
+/// Stages files on the disk.
 pub struct FileStager {
     /// The tree.
     pub root: Arc<dyn DiskRoot>,
-    /// What turns documents.
+    /// Migrates documents.
     pub transformer: Transformer,
-    /// How backups are named.
+    /// Decides how backups are named.
     pub mode: Mode,
-    /// Take files that have more than one name.
+    /// Whether files with several names are accepted.
     pub break_links: bool,
-    /// Make each file durable by itself.
+    /// Whether each file is synced alone.
     pub synced: bool,
-    /// Filled where the operator named the file.
+    /// The migration of the file that the operator named, if any.
     pub named: Option<Arc<Mutex<NamedFile>>>,
 }
 
-/// Why a file is not staged.
+/// The reason why a file is not staged.
 enum NotStaged {
-    /// It stays as it is.
+    /// The file is refused.
     Refused(Refusal),
-    /// The run cannot go on.
+    /// The run cannot continue.
     Failed(DiskError),
 }
 
@@ -151,7 +151,7 @@ impl FileStager {
         }))
     }
 
-    /// Puts the new bytes and the backup beside the file.
+    /// Writes the new bytes and the backup next to the file.
     fn stage(
         &self,
         directory: &dyn RootDirectory,
@@ -178,7 +178,7 @@ impl FileStager {
     }
 }
 
-/// How many names a file has, apart from a backup that a dead run gave it.
+/// Returns the number of names of a file. A backup that a crashed run made of it does not count.
 pub fn other_links(
     original: &Original<'_>,
     look_up: impl Fn(&OsStr) -> Result<Option<FileState>, DiskError>,
@@ -189,21 +189,22 @@ pub fn other_links(
     }
 }
 
-/// A refusal of a file that has several names.
+/// Returns the refusal of a file with several names.
 pub fn hardlink_refusal(links: u64) -> Refusal {
-    let text = format!("the file has {links} names, and the others would keep the old content (--break-links)");
+    let text =
+        format!("the file has {links} names, and the others would keep the old content; --break-links accepts it");
     Refusal { code: ErrorCode::Hardlink, text, at: None, from: None }
 }
 
 fn no_backup(error: BackupError, name: &OsStr) -> NotStaged {
     match error {
-        // What was read a moment ago is gone.
+        // The file was removed after it was read.
         BackupError::Disk(error) if error.kind() == ErrorKind::NotFound => {
             NotStaged::Refused(changed_refusal(&format!("{} is gone", name.display())))
         }
         BackupError::Disk(error) => error.into(),
         BackupError::NameTaken(backup) => {
-            let text = format!("the name of its backup, {}, stands for something else", backup.display());
+            let text = format!("the name of its backup, {}, belongs to another file", backup.display());
             NotStaged::Refused(Refusal { code: ErrorCode::Io, text, at: None, from: None })
         }
     }

@@ -1,4 +1,4 @@
-//! The three steps of the original (docs/source-sigilzero.md, "Steps").
+//! The three built-in steps, which are those of the original (docs/source-sigilzero.md, "Steps").
 
 use std::sync::LazyLock;
 
@@ -11,20 +11,20 @@ use crate::manifest::document::verdict::Refusal;
 use crate::manifest::document::version::Version;
 use crate::manifest::steps::step::Step;
 
-/// A step of the original.
+/// A built-in step.
 pub(super) struct BuiltIn {
     from: Version,
     to: Version,
 }
 
-/// In the order in which the original registers them.
+/// The steps in the order in which the original registers them, which decides between paths of equal length.
 pub(super) const STEPS: [BuiltIn; 3] = [
     BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 1, 0) },
     BuiltIn { from: Version::new(1, 1, 0), to: Version::new(1, 2, 0) },
     BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 2, 0) },
 ];
 
-/// A field that a step of the original adds.
+/// A member that a built-in step adds.
 struct Added {
     path: KeyPath,
     json: &'static str,
@@ -83,7 +83,8 @@ impl Step for BuiltIn {
 
     fn apply(&self, edit: &mut Edit<'_, '_>) -> Result<(), Refusal> {
         if self.to >= Version::new(1, 2, 0) {
-            // The whole field at once: a list of prior stages that holds something else is no such list.
+            // The step adds two members of this object and checks these only. The object is checked as a whole because
+            // its list of prior stages may have items of a wrong type.
             edit.check_type(&CHAIN_METADATA_PATH, &CHAIN_METADATA)?;
         }
         self.added().try_for_each(|added| edit.add(&added.path, added.json, &added.value_type))

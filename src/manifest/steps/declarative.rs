@@ -1,5 +1,5 @@
-//! Steps declared as data (docs/source-sigilzero.md, "Declared steps"): compiled from a step file, checked whole before
-//! any file is opened.
+//! Steps that a step file declares (docs/source-sigilzero.md, "Declared steps"). The file is checked as a whole before
+//! any manifest is opened.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::manifest::document::value_types::{ValueType, canonical_text};
 use crate::manifest::document::verdict::Refusal;
 use crate::manifest::document::version::Version;
 
-/// What a declared step does, in the order in which it does it.
+/// An operation of a declared step. A step applies them in this order.
 #[derive(Debug)]
 enum Operation {
     Require(KeyPath),
@@ -27,7 +27,7 @@ enum Operation {
     Remove(KeyPath),
 }
 
-/// A step from a step file.
+/// A step that a step file declares.
 struct DeclarativeStep {
     from: Version,
     to: Version,
@@ -36,11 +36,11 @@ struct DeclarativeStep {
     schema: Option<JsonSchema>,
 }
 
-/// Members that no declared step may touch: the engine's own, and those whose invariants (docs/source-sigilzero.md,
-/// "Invariants") no step may break.
+/// Members that no declared step may change: the two that every migration sets itself, and those of the invariants 1 to
+/// 4 (docs/source-sigilzero.md, "Invariants").
 const PROTECTED: [&str; 7] = [VERSION, HISTORY, "run_id", "job_id", "job_ref", "doctrine", "input_snapshots"];
 
-/// The steps of a file. `read_schema` reads the schema files that it names. The error says which step and why.
+/// Compiles the steps of a file. `read_schema` reads the schema files that it names. The error names the step.
 pub(super) fn compile(
     text: &str,
     read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>,
@@ -61,7 +61,7 @@ impl DeclarativeStep {
     fn new(declared: StepTable, read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>) -> Result<Self, String> {
         check_breaking(&declared)?;
         if declared.changes.is_empty() {
-            return Err("`changes` is empty: the history would not say what it did".into());
+            return Err("`changes` is empty: the history record would not describe the step".into());
         }
         let schema = declared.schema.as_deref().map(|name| {
             let bytes = read_schema(name)?;
@@ -78,14 +78,14 @@ impl DeclarativeStep {
         Ok(step)
     }
 
-    /// No path twice, none inside another, none that is protected.
+    /// Checks that no path is protected, and that no two operations change the same value.
     fn check_paths(&self) -> Result<(), String> {
         let touches = self.touches();
         let paths: Vec<_> = touches.iter().flat_map(Touch::paths).collect();
         for (at, path) in paths.iter().enumerate() {
             if PROTECTED.contains(&&*path[0]) {
-                let why = "it says which run this is and what went into it, or is haul's own (invariants 1 to 4)";
-                return Err(format!("{path} is not for steps to change: {why}"));
+                let why = "it identifies the run and its inputs, or haul sets it itself (invariants 1 to 4)";
+                return Err(format!("no step may change {path}: {why}"));
             }
             if let Some(other) = paths[..at].iter().find(|other| path.is_within(other) || other.is_within(path)) {
                 return Err(format!("two operations change {path} and {other}"));
@@ -100,7 +100,11 @@ fn check_breaking(declared: &StepTable) -> Result<(), String> {
     let is_breaking = !(rename.is_empty() && remove.is_empty() && overwrite.is_empty());
     if !is_breaking {
         let has_inverse = !(inverse.rename.is_empty() && inverse.restore.is_empty());
-        return if has_inverse { Err("`inverse` takes back what no operation does".into()) } else { Ok(()) };
+        return if has_inverse {
+            Err("`inverse` undoes an operation that the step does not have".into())
+        } else {
+            Ok(())
+        };
     }
     if !breaking {
         return Err("rename, remove and overwrite need `breaking = true`".into());
@@ -112,7 +116,7 @@ fn check_breaking(declared: &StepTable) -> Result<(), String> {
     let is_inverse =
         rename.iter().all(|step| inverse.rename.contains(&back(step))) && inverse.rename.len() == rename.len();
     if !is_inverse {
-        return Err("`inverse.rename` must name each renaming the other way round".into());
+        return Err("`inverse.rename` must name each renaming in the other direction".into());
     }
     let mut lost: Vec<_> = remove.iter().chain(overwrite.iter().map(|operation| &operation.path)).collect();
     let mut restored: Vec<_> = inverse.restore.iter().collect();

@@ -1,4 +1,5 @@
-//! The invariants that must hold for the output, read back (docs/source-sigilzero.md, "Invariants").
+//! The invariants of a migrated document (docs/source-sigilzero.md, "Invariants"). They are checked on the output
+//! bytes, parsed again, so a fault of a step or of the writer cannot reach the disk.
 
 use super::step::Touch;
 use crate::manifest::document::error_codes::ErrorCode;
@@ -9,9 +10,10 @@ use crate::manifest::document::json::{
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::verdict::Refusal;
 
-/// Checks `after` against `before`, from which steps with these `touches` made it: the seven invariants as far as they
-/// are a function of the two documents. Taking back what the steps declare must give the document before; that is also
-/// what a rollback checks of breaking steps. Both documents are edited, their roots stay as they are.
+/// Checks the invariants between `before` and `after`, which steps with these `touches` made of it.
+///
+/// Undoing what the steps declare must give the document before. A rollback of breaking steps makes the same check.
+/// Values are added to both documents, but their roots stay valid.
 pub fn check(
     before: &mut Document<'_>,
     before_root: NodeId,
@@ -33,12 +35,13 @@ pub fn check(
         Some(name) if old.get(&name).is_none() => Err(undeclared_change(&format!("{name} was added"))),
         Some(name) => Err(Refusal::new(
             ErrorCode::Compatibility,
-            format!("the output does not read as the input: {name} is not what it was, and no step declares it"),
+            format!("the output with the steps undone is not the input: {name} differs, and no step declares it"),
         )),
     }
 }
 
-/// The old document before each touch, as far as the declarations tell: what they set is null.
+/// Returns the states of the old document before each touch, as far as the declarations tell. A value that a touch sets
+/// is null in the states after it.
 fn states_before(before: &mut Document<'_>, root: NodeId, touches: &[&Touch]) -> Result<Vec<NodeId>, Refusal> {
     let mut root = root;
     let mut states = Vec::with_capacity(touches.len());
@@ -62,13 +65,13 @@ fn states_before(before: &mut Document<'_>, root: NodeId, touches: &[&Touch]) ->
                 None => before.parse_fragment("null")?,
             };
             let changed = before.with(root, path, value)?;
-            root = changed.ok_or_else(|| undeclared_change(&format!("{path} is in no object")))?;
+            root = changed.ok_or_else(|| undeclared_change(&format!("the parent of {path} is not an object")))?;
         }
     }
     Ok(states)
 }
 
-/// Members that say whose run it is and what went into it, and the code if one of them is not what it was.
+/// The members that identify the run and its inputs, with the code of the refusal if one of them changes.
 pub(in crate::manifest) const IDENTITY: [(&str, ErrorCode); 5] = [
     ("input_snapshots", ErrorCode::InputSnapshots),
     ("run_id", ErrorCode::RunId),
@@ -86,7 +89,7 @@ fn check_identity(old: Value<'_>, new: Value<'_>, touches: &[&Touch], numbers: N
             (Some(_), None) => false,
         };
         if !is_same {
-            return Err(Refusal::new(code, format!("{name} is not what it was")));
+            return Err(Refusal::new(code, format!("{name} changed")));
         }
     }
     Ok(())
@@ -96,7 +99,7 @@ fn undeclared_change(what: &str) -> Refusal {
     Refusal::new(ErrorCode::Drift, format!("the output has a change that no step declares: {what}"))
 }
 
-/// The new document, while what the steps did is taken back.
+/// The new document, in which the steps are undone one by one.
 struct Reverted<'r, 'a> {
     document: &'r mut Document<'a>,
     root: NodeId,
@@ -116,16 +119,16 @@ impl Reverted<'_, '_> {
 
     fn set(&mut self, path: &[String], value: NodeId) -> Result<(), Refusal> {
         let root = self.document.with(self.root, path, value)?;
-        self.root = root.ok_or_else(|| undeclared_change(&format!("{} is no object", path[0])))?;
+        self.root = root.ok_or_else(|| undeclared_change(&format!("{} is not an object", path[0])))?;
         Ok(())
     }
 
-    /// Takes back one touch of a document that was `before` before it.
+    /// Undoes one touch. `before` is the state of the document before it.
     fn undo(&mut self, touch: &Touch, before: Value<'_>) -> Result<(), Refusal> {
         match touch {
             Touch::Add { path, .. } if before.at_path(path).is_some() => Ok(()),
             Touch::Add { path, .. } if self.new_at(path).is_none() => {
-                Err(Refusal::new(ErrorCode::Drift, format!("{path} was to be added, and is not there")))
+                Err(Refusal::new(ErrorCode::Drift, format!("{path} should have been added, but is missing")))
             }
             Touch::Add { path, .. } => self.remove_with_parents(path, before),
             Touch::Fill(path) => match before.at_path(path).map(Value::kind) {
@@ -133,14 +136,14 @@ impl Reverted<'_, '_> {
                 Some(_) => Ok(()),
             },
             Touch::Remove(path) if self.new_at(path).is_some() => {
-                Err(undeclared_change(&format!("{path} was to be removed, and is there")))
+                Err(undeclared_change(&format!("{path} should have been removed, but exists")))
             }
             Touch::Remove(path) | Touch::Overwrite(path) => self.restore(path, before),
             Touch::Rename { from, to } => self.undo_rename(from, to, before),
         }
     }
 
-    /// Removes `path` and the objects around it that are empty then and were not there before.
+    /// Removes `path`, and those of its parents that become empty and did not exist before.
     fn remove_with_parents(&mut self, path: &[String], before: Value<'_>) -> Result<(), Refusal> {
         self.remove(path)?;
         for len in (1..path.len()).rev() {
@@ -159,13 +162,13 @@ impl Reverted<'_, '_> {
             return Ok(());
         }
         let Some(value) = self.new_at(to).map(Value::id).filter(|_| self.new_at(from).is_none()) else {
-            return Err(undeclared_change(&format!("{from} was to become {to}, and did not")));
+            return Err(undeclared_change(&format!("{from} should have been renamed to {to}, but was not")));
         };
         self.remove_with_parents(to, before)?;
         self.set(from, value)
     }
 
-    /// What was at `path` before comes back, or nothing if nothing was.
+    /// Restores what was at `path` before, be it a value or nothing.
     fn restore(&mut self, path: &[String], before: Value<'_>) -> Result<(), Refusal> {
         let Some(value) = before.at_path(path) else { return self.remove_with_parents(path, before) };
         let mut json = Vec::new();
@@ -179,7 +182,7 @@ impl Reverted<'_, '_> {
         self.restore(&[VERSION.to_owned()], self.old)
     }
 
-    /// One record goes from the end of the history.
+    /// Removes the last record of the history, which must be the only new one.
     fn remove_new_record(&mut self) -> Result<(), Refusal> {
         let path = [HISTORY.to_owned()];
         let old_len = self.old.get(HISTORY).map_or(0, |history| history.items().len());
@@ -194,7 +197,7 @@ impl Reverted<'_, '_> {
         let is_prefix =
             self.old.get(HISTORY).is_some_and(|old| is_equal(old, self.document.value(shorter), self.numbers));
         if !is_prefix {
-            return Err(undeclared_change("an older record of migration_history is not what it was"));
+            return Err(undeclared_change("an older record of migration_history changed"));
         }
         self.set(&path, shorter)
     }

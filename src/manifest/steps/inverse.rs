@@ -1,4 +1,4 @@
-//! Whether a migrated document can be taken back: what a rollback checks before it restores a backup
+//! The check of a rollback that the declared inverse of breaking steps leads from the file to its backup
 //! (docs/source-sigilzero.md, "Declared steps").
 
 use super::invariants;
@@ -14,8 +14,8 @@ use crate::manifest::document::verdict::Refusal;
 use crate::manifest::document::version::Version;
 use crate::manifest::steps::registry::Registry;
 
-/// Checks that the inverse of the steps from `from` to `to`, applied to the document `after`, gives the document
-/// `before`, its backup. A `job_id` that an option added goes as well.
+/// Checks that the inverse of the steps from `from` to `to` leads from the document `after` to its backup `before`. A
+/// `job_id` that an option added is removed as well.
 pub fn check_inverse(
     registry: &Registry,
     from: Version,
@@ -27,7 +27,7 @@ pub fn check_inverse(
     let no_path = || Refusal::new(ErrorCode::VersionUnknown, format!("no steps lead from {from} to {to}"));
     let mut touches = Route::find(registry, from, to).ok_or_else(no_path)?.touches;
     let is_compat = mode == Mode::Compat;
-    // Both were read before: what is deep or begins with a mark was let in on purpose.
+    // The migration has accepted both documents under its own options, which may be more generous than the defaults.
     let options =
         ReadOptions { depth_max: usize::MAX, bom_strip: true, last_member_wins: is_compat, compat_numbers: false };
     let mut before = parse(before, &options)?;

@@ -1,4 +1,4 @@
-//! The graph of versions (docs/source-sigilzero.md, "Versions and paths").
+//! The known steps, which form a graph of versions (docs/source-sigilzero.md, "Versions and paths").
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,25 +12,25 @@ use super::{built_in, declarative};
 use crate::manifest::document::version::Version;
 use crate::migration::Error;
 
-/// All known steps, in the order of their registration.
+/// The known steps in the order of their registration.
 #[derive(Clone)]
 pub struct Registry {
     steps: Vec<Arc<dyn Step>>,
 }
 
 impl Registry {
-    /// The three steps of the original: 1.0.0 → 1.1.0, 1.1.0 → 1.2.0, 1.0.0 → 1.2.0.
+    /// Returns a registry of the built-in steps: 1.0.0 → 1.1.0, 1.1.0 → 1.2.0 and 1.0.0 → 1.2.0.
     pub fn built_in() -> Self {
         Self { steps: built_in::STEPS.into_iter().map(|step| Arc::new(step) as Arc<dyn Step>).collect() }
     }
 
-    /// No steps.
+    /// Returns a registry without steps.
     pub fn empty() -> Self {
         Self { steps: Vec::new() }
     }
 
-    /// Adds `step` as the last. A step that does not lead upwards, or a second one between the same versions, is a
-    /// usage error.
+    /// Adds `step` at the end. A step that does not lead to a higher version, or a second step between the same
+    /// versions, is a usage error.
     pub fn add(&mut self, step: Arc<dyn Step>) -> Result<(), Error> {
         let (from, to) = (step.from(), step.to());
         if from >= to {
@@ -42,29 +42,32 @@ impl Registry {
         if self.steps.iter().any(|known| (known.from(), known.to()) == (from, to)) {
             return Err(Error::Usage {
                 what: format!("two steps lead from {from} to {to}"),
-                next: "keep one of them, or give one another version".into(),
+                next: "keep one of them, or change the version of the other".into(),
             });
         }
         self.steps.push(step);
         Ok(())
     }
 
-    /// Adds the steps of a step file with this `text` (docs/source-sigilzero.md, "Declared steps"), which may name no
-    /// JSON Schemas; `name` is for errors.
+    /// Adds the steps of a step file (docs/source-sigilzero.md, "Declared steps"). The `text` must not name JSON
+    /// Schemas; `name` is used in errors.
     pub fn add_file(&mut self, text: &str, name: &str) -> Result<(), Error> {
-        self.add_declared(text, name, &|schema| Err(format!("schema {schema} cannot be found from a text alone")))
+        self.add_declared(text, name, &|schema| {
+            Err(format!("schema {schema} cannot be read: the step file has no directory"))
+        })
     }
 
-    /// Adds the steps of the step file at `path`; the JSON Schemas that it names are beside it.
+    /// Adds the steps of the step file at `path`. The JSON Schemas that it names must be in the same directory or
+    /// below.
     pub fn add_path(&mut self, path: &Path) -> Result<(), Error> {
         let name = path.display().to_string();
         let text = read_file(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
         let text = text.map_err(|what| step_file_error(&name, &what))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         self.add_declared(&text, &name, &|schema| {
-            let is_beside = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
-            if !is_beside {
-                return Err(format!("schema {schema} is not beside the step file"));
+            let is_below = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
+            if !is_below {
+                return Err(format!("schema {schema} is outside the directory of the step file"));
             }
             read_file(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
         })
@@ -80,12 +83,12 @@ impl Registry {
         steps.into_iter().try_for_each(|step| self.add(step))
     }
 
-    /// All steps, in the order of their registration.
+    /// Returns the steps in the order of their registration.
     pub fn steps(&self) -> &[Arc<dyn Step>] {
         &self.steps
     }
 
-    /// All versions that steps take or make, sorted.
+    /// Returns all versions that steps lead from or to, sorted.
     pub fn versions(&self) -> Vec<Version> {
         let mut versions: Vec<_> = self.steps.iter().flat_map(|step| [step.from(), step.to()]).collect();
         versions.sort_unstable();
@@ -93,13 +96,15 @@ impl Registry {
         versions
     }
 
-    /// The highest version.
+    /// Returns the highest version.
     pub fn latest(&self) -> Version {
         self.versions().last().copied().unwrap_or(Version::FIRST)
     }
 
-    /// The steps that lead from one version to another, none if they are equal: the direct one if there is one, else the
-    /// fewest, and of equally many those that were registered first. `None` if none lead there.
+    /// Returns the steps that lead from one version to another, or `None` if none do.
+    ///
+    /// A direct step is preferred, else the path with the fewest steps, else the steps that were registered first.
+    /// Equal versions need no steps.
     pub fn path(&self, from: Version, to: Version) -> Option<Vec<Arc<dyn Step>>> {
         let mut reached_by: BTreeMap<Version, &Arc<dyn Step>> = BTreeMap::new();
         let mut queue = VecDeque::from([from]);
@@ -129,13 +134,14 @@ impl Registry {
         path
     }
 
-    /// The steps that lead to `version` from the lowest version that can reach it; none if nothing leads there.
+    /// Returns the steps that lead to `version` from the lowest version that can reach it. The list is empty if no
+    /// steps lead there.
     pub fn path_to(&self, version: Version) -> Vec<Arc<dyn Step>> {
         self.versions().into_iter().find_map(|first| self.path(first, version)).unwrap_or_default()
     }
 
-    /// A digest of all that decides what the steps do: versions, declared operations, schemas. A run does not resume
-    /// under other steps.
+    /// Returns a digest of everything that decides what the steps do: versions, operations, schemas. It is part of the
+    /// plan, so a run does not resume under other steps.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         for step in &self.steps {
@@ -147,7 +153,7 @@ impl Registry {
     }
 }
 
-/// Bytes of a step file or schema, at most.
+/// The longest step file or schema.
 const FILE_LEN_MAX_BYTES: u64 = 16 << 20;
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
@@ -160,6 +166,6 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 fn step_file_error(name: &str, what: &str) -> Error {
     Error::Usage {
         what: format!("step file {name} cannot be used: {what}"),
-        next: "correct the file; `haul manifest steps check` proves its steps".into(),
+        next: "correct the file, then check its steps with `haul manifest steps check`".into(),
     }
 }

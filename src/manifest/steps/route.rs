@@ -1,4 +1,4 @@
-//! The way from one version to the target.
+//! The steps from one version to the target, and the texts that they leave in the history.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::verdict::Refusal;
 use crate::manifest::document::version::Version;
 
-/// The steps from one version to another, and all that they may change.
+/// The steps from one version to another, and everything that they may change.
 #[derive(Clone)]
 pub struct Route {
-    /// In their order; none if the versions are equal.
+    /// The steps in their order; empty if the versions are equal.
     pub steps: Vec<Arc<dyn Step>>,
-    /// What each may change, in their order.
+    /// What the steps may change, in their order.
     pub touches: Vec<Touch>,
-    /// Each by its versions, as people are shown it.
+    /// Each step as messages show it: `1.0.0 → 1.1.0`.
     pub applied: Arc<[String]>,
 }
 
 impl Route {
-    /// The route that `registry` chooses (docs/source-sigilzero.md, "Versions and paths"); `None` if none leads there.
+    /// Returns the route that `registry` chooses, or `None` if no steps lead there.
     pub fn find(registry: &Registry, from: Version, to: Version) -> Option<Self> {
         let steps = registry.path(from, to)?;
         let touches = steps.iter().flat_map(|step| step.touches()).collect();
@@ -31,7 +31,8 @@ impl Route {
     }
 }
 
-/// Check 4, second half: whether steps can lead from `version` to `target`.
+/// Checks that steps lead from `version` to `target` (second part of check 4 of docs/source-sigilzero.md, "Order of
+/// checks"). The caller knows whether they do; this finds the reason if they do not.
 pub(in crate::manifest) fn check_reachable(
     registry: &Registry,
     version: Version,
@@ -44,15 +45,15 @@ pub(in crate::manifest) fn check_reachable(
     } else if version > registry.latest() {
         (ErrorCode::VersionFuture, format!("{path}: the latest version is {}", registry.latest()))
     } else if version > target && registry.versions().contains(&version) {
-        (ErrorCode::Downgrade, format!("{path}: going back is `haul manifest rollback`"))
+        (ErrorCode::Downgrade, format!("{path}: to go back, use `haul manifest rollback`"))
     } else {
         (ErrorCode::VersionUnknown, path)
     };
     Err(Refusal::new(code, text))
 }
 
-/// The texts that the history record has for a step that found `kept` already there (docs/source-sigilzero.md, "History
-/// records").
+/// Returns the texts of the history record for a step that found the values at `kept` already there
+/// (docs/source-sigilzero.md, "Steps").
 pub(in crate::manifest) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
     let texts = step.changes();
     if kept.is_empty() {
@@ -90,7 +91,8 @@ fn is_about(text: &str, path: &KeyPath) -> bool {
     rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '_' | '.' | '-')))
 }
 
-/// The objects of which a step adds several members that all were there: the field as a whole was kept.
+/// Returns the objects in which a step adds several members that were all there. The record says of each that it was
+/// kept as a whole.
 fn fully_kept_parents(step: &dyn Step, kept: &[KeyPath]) -> Vec<KeyPath> {
     let touches = step.touches();
     let added: Vec<_> = touches.iter().flat_map(Touch::paths).collect();

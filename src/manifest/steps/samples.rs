@@ -1,4 +1,4 @@
-//! Made-up manifests, for proving what steps do.
+//! Generated sample manifests, on which steps are proved.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -12,7 +12,7 @@ use crate::manifest::steps::registry::Registry;
 
 const SNAPSHOT: &[u8] = b"{}";
 
-/// The one file beside a made-up manifest.
+/// The directory of a sample manifest, which contains one snapshot file.
 pub(in crate::manifest) struct SampleInputs;
 
 impl DocumentInputs for SampleInputs {
@@ -30,7 +30,8 @@ impl DocumentInputs for SampleInputs {
     }
 }
 
-/// Manifests of `version`, with what the steps of `registry` require of documents from it on.
+/// Returns sample manifests at `version`: a minimal one, one with unusual values, and one that has snapshots as well.
+/// They have what the steps of `registry` require.
 pub(in crate::manifest) fn sample_manifests(registry: &Registry, version: Version) -> Vec<Vec<u8>> {
     let minimal = json!({
         "schema_version": version.to_string(), "job_id": "job-1", "run_id": "0123456789abcdef0123456789abcdef",
@@ -55,7 +56,7 @@ pub(in crate::manifest) fn sample_manifests(registry: &Registry, version: Versio
     [minimal, odd, full].into_iter().map(ready).collect()
 }
 
-/// Required paths that no step makes.
+/// Returns the required paths that no step adds.
 fn required(registry: &Registry) -> Vec<(KeyPath, ValueType)> {
     let touches: Vec<_> = registry.steps().iter().flat_map(|step| step.touches()).collect();
     let is_made = |path: &KeyPath| {

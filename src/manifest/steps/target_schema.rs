@@ -1,5 +1,4 @@
-//! What a document at a version must look like (docs/source-sigilzero.md, "The document" and check 7 of "Order of
-//! checks").
+//! The schema of a version (docs/source-sigilzero.md, "The document", and check 7 of "Order of checks").
 
 use std::sync::Arc;
 
@@ -15,27 +14,27 @@ use crate::manifest::document::version::Version;
 use crate::manifest::steps::registry::Registry;
 use crate::manifest::steps::step::Step;
 
-/// The schema of one version: the fields of docs/source-sigilzero.md, "The document", those that steps declare, and
-/// what the steps to it check.
+/// The schema of a version: its known members, the members that steps declare, and the checks of the steps that lead to
+/// it.
 pub struct TargetSchema {
     fields: Vec<&'static Field>,
     additions: Vec<(KeyPath, ValueType)>,
     steps: Vec<Arc<dyn Step>>,
 }
 
-/// A document that is not of its schema.
+/// A place where a document does not fit its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaFault {
     /// [`ErrorCode::RequiredField`], [`ErrorCode::FieldType`] or [`ErrorCode::Schema`].
     pub code: ErrorCode,
-    /// Which field, and what it should be.
+    /// The member, and what it should be.
     pub text: String,
-    /// Where, if it is in the input.
+    /// Its position, if it is in the input.
     pub at: Option<TextPosition>,
 }
 
 impl TargetSchema {
-    /// Of `version`, as far as `registry` knows it.
+    /// Returns the schema of `version`, as far as the steps of `registry` define it.
     pub fn new(registry: &Registry, version: Version) -> Self {
         let touches: Vec<_> = registry.path_to(version).iter().flat_map(|step| step.touches()).collect();
         let is_gone = |path: &[String]| {
@@ -51,7 +50,7 @@ impl TargetSchema {
         Self { fields: fields.collect(), additions: additions.collect(), steps: steps.collect() }
     }
 
-    /// All that is wrong with the object `root`, missing fields first.
+    /// Returns everything that is wrong with the object `root`, missing members first.
     pub fn faults(&self, document: &Document<'_>, root: NodeId) -> Vec<SchemaFault> {
         let root = document.value(root);
         let values: Vec<_> = self.fields.iter().map(|field| (*field, root.get(field.name))).collect();
@@ -87,8 +86,8 @@ impl TargetSchema {
         self.fields.iter().any(|field| field.name == path[0])
     }
 
-    /// What is worth saying of a document at `version` whose faults are none: `W_SHAPE` for each path that steps add
-    /// and that it does not have (docs/source-sigilzero.md, D8), and `W_HISTORY`.
+    /// Returns the warnings about a document at `version` that has no faults: `W_SHAPE` for each missing path that
+    /// steps would have added (docs/source-sigilzero.md, D8), and `W_HISTORY`.
     pub fn warnings(&self, root: Value<'_>, version: Version) -> Vec<Notice> {
         let absent = self.additions.iter().map(|(path, _)| path).filter(|path| root.at_path(path).is_none());
         let missing = |path| Notice { code: "W_SHAPE", text: format!("{path} is missing; --repair adds it") };

@@ -1,4 +1,4 @@
-//! What the steps, a repair and the options make of a document.
+//! Applies steps, repairs and options to a document.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::manifest::steps::step::{Step, Touch};
 /// A document after its steps or its repair.
 pub(super) struct Changed {
     pub root: NodeId,
-    /// What each step did, for the history record.
+    /// The changes of each step, for the history record.
     pub texts: Vec<Vec<String>>,
-    /// What the options added, not the steps.
+    /// Changes that an option made instead of a step.
     pub derived: Vec<Touch>,
     pub is_changed: bool,
 }
@@ -49,7 +49,7 @@ pub(super) fn apply_steps(
     Ok(Changed { root, texts, derived, is_changed: true })
 }
 
-/// Gives a document at the target what the `steps` that lead there would have added (docs/source-sigilzero.md, D8).
+/// Adds to a document at the target what the `steps` that lead there would have added (docs/source-sigilzero.md, D8).
 pub(super) fn apply_repair(
     document: &mut Document<'_>,
     steps: &[Arc<dyn Step>],
@@ -60,7 +60,7 @@ pub(super) fn apply_repair(
     let (derived, text) = derive_job_id(document, &mut root, derive, inputs)?;
     let mut texts: Vec<String> = text.into_iter().collect();
     for step in steps {
-        // A breaking step was applied once already: a second time it would remove or overwrite what came after it.
+        // A breaking step has been applied already. Applied again, it could remove or overwrite what was set since.
         if step.touches().iter().any(Touch::is_breaking) {
             continue;
         }
@@ -85,11 +85,11 @@ pub(super) fn repair_touches(steps: &[Arc<dyn Step>]) -> Vec<Touch> {
 fn with_version(document: &mut Document<'_>, root: NodeId, version: Version) -> Result<NodeId, Refusal> {
     let value = document.parse_fragment(&format!("\"{version}\""))?;
     let root = document.with(root, &[VERSION.to_owned()], value)?;
-    root.ok_or_else(|| Refusal::new(ErrorCode::Root, "the document is no object".into()))
+    root.ok_or_else(|| Refusal::new(ErrorCode::Root, "the document is not an object".into()))
 }
 
-/// Adds a `job_id` if it is missing and the operator said where it comes from. Returns what was added, and its text for
-/// the history record.
+/// Adds a `job_id` if it is missing and the options name its origin. Returns the change and its text for the history
+/// record.
 fn derive_job_id(
     document: &mut Document<'_>,
     root: &mut NodeId,

@@ -1,5 +1,5 @@
-//! From the bytes of a file to the verdict on it (docs/source-sigilzero.md, "How one file is migrated" and "Order of
-//! checks").
+//! The migration of one document: from the bytes of a file to a verdict (docs/source-sigilzero.md, "How one file is
+//! migrated" and "Order of checks"). It has no disk and no clock.
 
 mod apply;
 pub mod proven_registry;
@@ -31,10 +31,10 @@ use super::steps::step::Touch;
 use super::steps::target_schema::TargetSchema;
 use crate::migration::Error;
 
-/// Levels that a history record adds to a document, from its root on.
+/// Levels of nesting that a history record needs, counted from the root.
 const RECORD_DEPTH: usize = 5;
 
-/// Takes documents to one version, all at one instant. Threads share it.
+/// Migrates documents to one version. All history records have the same instant. Threads share it.
 pub struct Transformer {
     registry: Arc<Registry>,
     target: Version,
@@ -44,7 +44,7 @@ pub struct Transformer {
     schema: TargetSchema,
 }
 
-/// Memory that a thread uses for one document after the other.
+/// Memory that a thread uses again for each document instead of allocating it.
 #[derive(Default)]
 struct Scratch {
     before: Arena,
@@ -57,8 +57,10 @@ thread_local! {
 }
 
 impl Transformer {
-    /// Takes documents to `target`. A version that the registry does not know is a usage error, before any file is
-    /// opened (docs/source-sigilzero.md, D16). `now` is the instant of every history record.
+    /// Creates a transformer for the version `target`. `now` is the instant of every history record.
+    ///
+    /// A version that the registry does not know is a usage error: one error before any file is opened, instead of one
+    /// for each file (docs/source-sigilzero.md, D16).
     pub fn new(
         registry: ProvenRegistry,
         target: Version,
@@ -68,7 +70,7 @@ impl Transformer {
         Self::unproved(registry.into_registry(), target, now, options)
     }
 
-    /// The same without a look at the steps as a whole.
+    /// Creates a transformer of steps that are not proved, which the proof itself needs.
     pub(super) fn unproved(
         registry: Arc<Registry>,
         target: Version,
@@ -79,7 +81,7 @@ impl Transformer {
         if !versions.contains(&target) {
             return Err(Error::Usage {
                 what: format!("no step leads to version {target}"),
-                next: format!("take --target-version {}, or give the steps with --steps-file", registry.latest()),
+                next: format!("use --target-version {}, or add the steps with --steps-file", registry.latest()),
             });
         }
         let routes = versions.into_iter().filter_map(|from| Some((from, Route::find(&registry, from, target)?)));
@@ -93,7 +95,7 @@ impl Transformer {
         })
     }
 
-    /// What becomes of a file that holds `bytes`. Any bytes get a verdict; nothing is read but what `inputs` gives.
+    /// Evaluates a file with the content `bytes`. Any bytes get a verdict. Other files are read through `inputs` only.
     pub fn transform(&self, bytes: &[u8], inputs: &dyn DocumentInputs) -> Verdict {
         let mut scratch = SCRATCH.take();
         let arena = std::mem::take(&mut scratch.before);
@@ -109,7 +111,7 @@ impl Transformer {
         verdict
     }
 
-    /// What the file is, without the work of a migration.
+    /// Returns the status of a file without migrating it.
     pub fn inspect(&self, bytes: &[u8]) -> Inspection {
         let mut scratch = SCRATCH.take();
         let arena = std::mem::take(&mut scratch.before);
@@ -125,17 +127,17 @@ impl Transformer {
         inspection
     }
 
-    /// The version that documents are taken to.
+    /// Returns the version that documents are migrated to.
     pub fn target(&self) -> Version {
         self.target
     }
 
-    /// The steps.
+    /// Returns the steps.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// How documents are read.
+    /// Returns the options for parsing documents.
     pub fn read_options(&self) -> ReadOptions {
         let is_compat = self.options.mode == Mode::Compat;
         ReadOptions {
@@ -193,7 +195,7 @@ impl Transformer {
         self.migrated(document, version, inputs, scratch).map_err(from)
     }
 
-    /// A document at the target, as it is.
+    /// Evaluates a document that is at the target.
     fn current(&self, document: &Document<'_>, version: Version) -> Current {
         let mut findings = Vec::new();
         if self.options.mode == Mode::Strict {
@@ -265,7 +267,7 @@ impl Transformer {
         bytes
     }
 
-    /// Check 7 of docs/source-sigilzero.md, "Order of checks".
+    /// Checks the result against the schema of the target (check 7 of docs/source-sigilzero.md, "Order of checks").
     fn check_schema(&self, document: &Document<'_>, root: NodeId, notices: &mut Vec<Notice>) -> Result<(), Refusal> {
         if self.options.mode == Mode::Compat {
             return Ok(());
@@ -278,7 +280,7 @@ impl Transformer {
         Ok(())
     }
 
-    /// Check 8 of docs/source-sigilzero.md, "Order of checks": the output, read back, against the input.
+    /// Parses the output and compares it with the input (check 8 of docs/source-sigilzero.md, "Order of checks").
     fn check_output(
         &self,
         document: &mut Document<'_>,
@@ -287,11 +289,11 @@ impl Transformer {
         touches: &[&Touch],
         arena: &mut Arena,
     ) -> Result<(), Refusal> {
+        // The new record may be deeper than the document.
         let depth_max = self.options.depth_max.max(RECORD_DEPTH);
         let options = ReadOptions { depth_max, ..ReadOptions::default() };
-        let mut after = Document::parse_in(std::mem::take(arena), bytes, &options).map_err(|fault| {
-            Refusal::new(ErrorCode::Compatibility, format!("the output cannot be read back: {fault}"))
-        })?;
+        let mut after = Document::parse_in(std::mem::take(arena), bytes, &options)
+            .map_err(|fault| Refusal::new(ErrorCode::Compatibility, format!("the output cannot be parsed: {fault}")))?;
         let checked = invariants::check(document, before, &mut after, touches, self.numbers());
         *arena = after.into_arena();
         checked

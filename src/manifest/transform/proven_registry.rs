@@ -1,24 +1,24 @@
-//! Steps that were proved as a whole.
+//! Steps that have been proved.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::manifest::steps::registry::Registry;
 
-/// A registry whose steps fit together: each version can be reached, and a direct step gives what its chain gives.
-/// [`prove`](super::step_check::prove) makes it.
-// The proof runs transformers over sample manifests, so a registry cannot prove itself without importing them. As a type,
-// the proof also keeps a transformer from being made of steps that nobody has proved.
+/// A registry whose steps are consistent: each version can be reached, and a direct step gives the result of its chain.
+/// [`prove`](super::step_check::prove) creates it.
+// Why a type: no transformer can be created from steps that were not proved. And the registry cannot prove itself,
+// because the proof runs transformers, which need a registry.
 #[derive(Clone)]
 pub struct ProvenRegistry(Arc<Registry>);
 
 impl ProvenRegistry {
-    /// Takes steps that the caller has proved.
+    /// Wraps steps that the caller has proved.
     pub(super) fn new(registry: Arc<Registry>) -> Self {
         Self(registry)
     }
 
-    /// Gives the steps away.
+    /// Returns the steps.
     pub(super) fn into_registry(self) -> Arc<Registry> {
         self.0
     }

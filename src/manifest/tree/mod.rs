@@ -1,4 +1,4 @@
-//! A tree of manifests: finds the files and reads each of them once.
+//! A tree of manifests on disk: the scan that finds the files, and the reader that feeds the pipeline.
 
 pub mod file_names;
 pub(super) mod reader;

@@ -1,4 +1,4 @@
-//! What lies in the directory of a manifest, for the steps that ask for it.
+//! The files in the directory of a manifest, for steps that derive values from them.
 
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +10,10 @@ use super::scan::ARTIFACTS;
 use crate::durable::{DiskError, ReadRoot};
 use crate::manifest::document::inputs::DocumentInputs;
 
-/// The longest file that is read for its digest.
+/// The longest file whose digest is computed.
 const DIGESTED_BYTES_MAX: u64 = 1 << 30;
 
-/// The files beside one manifest.
+/// The files in the directory of one manifest.
 pub struct SiblingFiles<'a> {
     /// The tree.
     pub root: &'a dyn ReadRoot,
@@ -62,19 +62,19 @@ mod tests {
     use crate::durable::{Disk, SimulatedDisk};
 
     #[test]
-    fn only_what_lies_beside_it_is_read() {
+    fn only_files_in_its_directory_are_read() {
         let disk = SimulatedDisk::new();
         disk.install_file(Path::new("/app/artifacts/job/run/inputs/a"), b"abc");
         disk.install_file(Path::new("/app/secret"), b"x");
         let root = disk.root(Path::new("/app")).unwrap();
         let manifest = Path::new("artifacts/job/run/manifest.json");
-        let beside = SiblingFiles { root: &*root, manifest };
-        assert_eq!(beside.read("inputs/a", 3), Ok(Some(b"abc".to_vec())));
-        assert_eq!(beside.digest("inputs/a").unwrap().unwrap().1, 3);
-        assert_eq!(beside.read("inputs/b", 3), Ok(None));
-        assert!(beside.read("inputs/a", 2).is_err());
-        assert!(beside.read("../../../secret", 3).is_err() && beside.read("/app/secret", 3).is_err());
-        assert_eq!(beside.job_directory().as_deref(), Some("job"));
+        let siblings = SiblingFiles { root: &*root, manifest };
+        assert_eq!(siblings.read("inputs/a", 3), Ok(Some(b"abc".to_vec())));
+        assert_eq!(siblings.digest("inputs/a").unwrap().unwrap().1, 3);
+        assert_eq!(siblings.read("inputs/b", 3), Ok(None));
+        assert!(siblings.read("inputs/a", 2).is_err());
+        assert!(siblings.read("../../../secret", 3).is_err() && siblings.read("/app/secret", 3).is_err());
+        assert_eq!(siblings.job_directory().as_deref(), Some("job"));
         let elsewhere = SiblingFiles { root: &*root, manifest: Path::new("artifacts/manifest.json") };
         assert_eq!(elsewhere.job_directory(), None);
     }

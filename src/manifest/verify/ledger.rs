@@ -1,5 +1,5 @@
-//! The ledger held against the files: what was written is there, and so is its backup, unless a later line says
-//! otherwise (docs/source-sigilzero.md, "Verification and index").
+//! Compares the ledger with the files: each file and its backup must have the recorded bytes, unless a later line
+//! explains the difference (docs/source-sigilzero.md, "Verification and index").
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +14,8 @@ use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
 use crate::migration::{Error, Severity, SortDirectory};
 
-/// Holds every line of the ledger against the files. Gives the runs that ended and are not marked as verified.
+/// Compares every line of the ledger with the files. Returns the runs that have ended and are not marked as verified.
+// Two passes: whether a line still counts depends on later lines of the same file.
 pub fn verify_ledger(
     disk: &Arc<dyn Disk>,
     root: &Path,
@@ -47,14 +48,14 @@ pub fn verify_ledger(
     Ok(runs)
 }
 
-// What is noted of a line.
+// Marks of the first pass: what a line says about its file.
 const WRITTEN: u8 = 0;
 const UNDONE: u8 = 1;
 const BACKUP_REMOVED: u8 = 2;
 
-// What the files must be for a line that was not undone.
+// Marks of the second pass: what must exist for a line that was not undone.
 const HAS_BACKUP: u8 = 1;
-/// No later line wrote the file.
+/// No later line has written the file.
 const IS_LAST: u8 = 2;
 
 fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
@@ -79,7 +80,8 @@ fn verify_written(
         if is_content(tree, &path, &written.after)? {
             sums.ledger_files += 1;
         } else if mark & HAS_BACKUP > 0 {
-            let text = format!("its bytes are not those of line {line} of the ledger: it was written to since");
+            let text =
+                format!("its bytes differ from line {line} of the ledger: another program has written to it since");
             sums.findings.push(finding(Severity::Note, &path, "W_CHANGED", text));
         }
     }
@@ -88,7 +90,7 @@ fn verify_written(
         if is_content(tree, &backup, &written.before)? {
             sums.backups += 1;
         } else {
-            let text = format!("this backup of line {line} of the ledger is missing or has other bytes");
+            let text = format!("this backup of line {line} of the ledger is missing or has different bytes");
             sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
         }
     }

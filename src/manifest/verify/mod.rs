@@ -1,5 +1,5 @@
-//! A tree read again: checksums from the history, shapes, snapshots, run ids, doctrine, and every line of the ledger
-//! (docs/source-sigilzero.md, "Verification and index").
+//! Verification of a tree: reads every manifest, snapshot and backup again and compares them with the history records
+//! and the ledger (docs/source-sigilzero.md, "Verification and index").
 
 mod file;
 mod ledger;
@@ -25,8 +25,8 @@ use crate::durable::{Disk, ReadRoot};
 use crate::migration::{Error, LockedRun, Severity};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
-/// Reads every manifest, snapshot and backup of the tree again. A run of which nothing is wrong is marked as verified in
-/// the ledger, where that can be written.
+/// Verifies the tree at `root`. If nothing is wrong, the runs that have ended are marked as verified in the ledger,
+/// provided that this user may write to it.
 pub fn verify(
     disk: Arc<dyn Disk>,
     root: &Path,
@@ -34,11 +34,11 @@ pub fn verify(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     let tree: Arc<dyn ReadRoot> = disk.root(root)?;
-    let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
+    let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     let mut sums = VerifyEnd::default();
     let verifier = FileVerifier { root: &*tree, registry: &options.registry };
     let (ended, runs) = control.phase(Phase::Verify, Expected::UNKNOWN, || {
-        let ended = pass(reader, &verifier, &options.engine(), control, |verified| {
+        let ended = pass(reader, &verifier, &options.run.engine(), control, |verified| {
             sums.add(verified);
             Ok::<_, Error>(())
         })?;
@@ -51,7 +51,7 @@ pub fn verify(
     Ok(sums)
 }
 
-/// Says in the ledger that the runs are verified, and of how many.
+/// Marks the runs as verified in the ledger. Returns their number.
 fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> Result<u64, Error> {
     let directory = run_directory(root);
     let Some(_held) = LockedRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
@@ -84,8 +84,8 @@ impl Converter for FileVerifier<'_> {
                 Found::Manifest => match self.root.read_file(&path, MANIFEST_BYTES_MAX, scratch) {
                     Ok(_) => {
                         verified.manifests += 1;
-                        let beside = SiblingFiles { root: self.root, manifest: &path };
-                        verify_file(scratch, &path, &beside, self.registry, &mut verified);
+                        let siblings = SiblingFiles { root: self.root, manifest: &path };
+                        verify_file(scratch, &path, &siblings, self.registry, &mut verified);
                         continue;
                     }
                     Err(error) => error,
@@ -95,15 +95,5 @@ impl Converter for FileVerifier<'_> {
             verified.findings.push(finding(Severity::Fatal, &path, refusal.code.name(), refusal.text));
         }
         Ok(verified)
-    }
-}
-
-impl VerifyEnd {
-    fn add(&mut self, verified: VerifiedFiles) {
-        self.manifests += verified.manifests;
-        self.checksums += verified.checksums;
-        self.legacy_no_snapshots += verified.legacy_no_snapshots;
-        self.snapshots += verified.snapshots;
-        verified.findings.into_iter().for_each(|finding| self.findings.push(finding));
     }
 }

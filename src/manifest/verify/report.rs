@@ -1,37 +1,37 @@
-//! What a verification found, of a tree and of some of its files.
+//! The results of a verification.
 
 use serde::Serialize;
 
 use crate::migration::{Finding, FirstFindings};
 
-/// What a verification found.
+/// The result of verifying a tree.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct VerifyEnd {
-    /// Manifests that were read.
+    /// Number of manifests that were read.
     pub manifests: u64,
-    /// Of these, those whose last history record was recomputed and is right.
+    /// Number of those whose last history record has the right checksum.
     pub checksums: u64,
-    /// Those without snapshots, written before there were any: nothing is wrong with them (docs/source-sigilzero.md,
-    /// D11).
+    /// Number of manifests without snapshots, from before snapshots existed. That is not a fault
+    /// (docs/source-sigilzero.md, D11).
     pub legacy_no_snapshots: u64,
-    /// Snapshot files that were hashed.
+    /// Number of snapshot files that were hashed.
     pub snapshots: u64,
-    /// Lines of the ledger.
+    /// Number of lines of the ledger.
     pub ledger_lines: u64,
-    /// Files whose bytes are those that the ledger names.
+    /// Number of files whose bytes are those in the ledger.
     pub ledger_files: u64,
-    /// Backups that are what the ledger says.
+    /// Number of backups whose bytes are those in the ledger.
     pub backups: u64,
-    /// Runs that are verified by this.
+    /// Number of runs that were marked as verified.
     pub verified_runs: u64,
-    /// True if it was asked to stop.
+    /// True if the verification was asked to stop.
     pub stopped: bool,
     /// Everything that is wrong.
     #[serde(skip)]
     pub findings: FirstFindings,
 }
 
-/// What was found of some files.
+/// The result of verifying a batch of files.
 #[derive(Debug, Default)]
 pub struct VerifiedFiles {
     /// See [`VerifyEnd::manifests`].
@@ -44,4 +44,15 @@ pub struct VerifiedFiles {
     pub snapshots: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
+}
+
+impl VerifyEnd {
+    /// Adds the result of a batch of files.
+    pub(super) fn add(&mut self, verified: VerifiedFiles) {
+        self.manifests += verified.manifests;
+        self.checksums += verified.checksums;
+        self.legacy_no_snapshots += verified.legacy_no_snapshots;
+        self.snapshots += verified.snapshots;
+        verified.findings.into_iter().for_each(|finding| self.findings.push(finding));
+    }
 }

@@ -379,7 +379,8 @@ mod conformance {
                 let content = if is_zstd { zstd::decode_all(&blob[..]).expect("frames") } else { blob.clone() };
                 let prefixed = [&CAS_PREFIX[..], &content].concat();
                 let created_at = text_of("created_at").map_or(0, |age| age.as_u64().expect("seconds"));
-                let kept = generation.encode(Content::behind_prefix(&prefixed), is_zstd.then(|| blob.clone()), created_at);
+                let kept =
+                    generation.encode(Content::behind_prefix(&prefixed), is_zstd.then(|| blob.clone()), created_at);
                 assert_eq!(Path::new("objects").join(path), Path::new(&place(Layout::AbCd, kept.key)), "{name}");
                 assert_eq!((&kept.blob, kept.sidecar.as_ref()), (blob, sidecar), "{name}, {}", path.display());
                 objects += 1;

@@ -97,8 +97,7 @@ fn run_in(
 }
 
 fn forward(named: &[&Path], map: &KeyMap) -> RewriteEnd {
-    run(named, &mut resolver(map, Direction::Forward), &DiskReplacer(&RealDisk), BACKUP_SUFFIX)
-        .expect("it succeeds")
+    run(named, &mut resolver(map, Direction::Forward), &DiskReplacer(&RealDisk), BACKUP_SUFFIX).expect("it succeeds")
 }
 
 /// What the findings say, with paths relative to `root`.

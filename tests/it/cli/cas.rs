@@ -13,7 +13,7 @@ use haul::cas::source::location::Shape;
 use haul::durable::RealDisk;
 use serde_json::Value;
 
-/// A source with something of everything: two generations, a duplicate, a sidecar, and what is no object.
+/// Returns a source with two generations, a duplicate, a sidecar, and a file that is not an object.
 fn store() -> OldStore {
     let store = OldStore::new();
     store
@@ -26,7 +26,7 @@ fn store() -> OldStore {
     store
 }
 
-/// With an object that cannot be migrated.
+/// Returns that source with two objects that cannot be migrated.
 fn damaged_store() -> OldStore {
     let store = store();
     store.stored(Algorithm::Sha256, b"three", b"thrEe", Shape::TwoLevels);
@@ -46,7 +46,7 @@ fn run(store: &OldStore, arguments: &str) -> Done {
     run_in(store.place(), arguments)
 }
 
-/// Both outputs, without what differs from run to run: times, rates, what is free, temporary paths.
+/// Compares both outputs with a snapshot, except for times, rates, free space and temporary paths.
 #[track_caller]
 fn snapshot(store: &OldStore, name: &str, done: &Done) {
     let mut settings = insta::Settings::clone_current();
@@ -77,7 +77,7 @@ fn a_plan_and_an_estimate_leave_nothing() {
 }
 
 #[test]
-fn a_dry_run_reports_objects_that_would_be_left_out() {
+fn a_dry_run_reports_what_would_be_left_out() {
     let store = damaged_store();
     let before = tree(store.place());
     snapshot(&store, "cas_dry_run", &run(&store, &format!("migrate {PLACES} --dry-run")).expect(3));
@@ -126,7 +126,7 @@ fn a_rollback_needs_no_working_directory() {
 }
 
 #[test]
-fn an_impossible_rollback_is_explained() {
+fn a_rollback_that_is_impossible_is_explained() {
     let store = store();
     snapshot(&store, "cas_rollback_of_nothing", &run(&store, "rollback new --yes").expect(2));
     run(&store, &format!("migrate {PLACES}")).expect(0);
@@ -160,7 +160,7 @@ fn a_replaced_store_is_kept_until_it_is_cleaned() {
 }
 
 #[test]
-fn the_status_of_other_paths_is_reported() {
+fn the_status_of_other_places_is_shown_too() {
     let store = store();
     snapshot(&store, "cas_status_nothing", &run(&store, "status new").expect(2));
     run(&store, &format!("migrate {PLACES}")).expect(0);
@@ -174,7 +174,7 @@ fn the_status_of_other_paths_is_reported() {
 }
 
 #[test]
-fn a_second_command_is_locked_out() {
+fn a_second_command_is_refused_while_one_runs() {
     let store = store();
     run(&store, &format!("migrate {PLACES}")).expect(0);
     let lock = store.paths().run_directory().lock(&RealDisk).unwrap();

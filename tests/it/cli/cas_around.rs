@@ -1,4 +1,4 @@
-//! The verbs around the migration of a content-addressed store: digests, requests, results.
+//! The commands around a Requiem store: digests, requests, results.
 
 use std::fs;
 
@@ -54,8 +54,8 @@ impl Dual {
         dual
     }
 
-    /// A program that is a shell script. Another process writes it: one that another test forks meanwhile
-    /// would hold it open for writing, and nothing could execute it then.
+    /// Creates a program that is a shell script. Another process writes it: a process that another test forks at that
+    /// moment would inherit the open file, and a file that is open for writing cannot be executed.
     fn program(&self, name: &str, script: &str) {
         let script = format!("#!/bin/sh\n{script}\n");
         let mut shell = std::process::Command::new("/bin/sh");
@@ -82,7 +82,7 @@ impl Dual {
     }
 }
 
-/// A program that checks how it is run and answers with `stdout` and a digest.
+/// Returns a program that checks how it is run and answers with `stdout` and a digest.
 fn answering(stdout: &str, digest: &str) -> String {
     format!(
         r#"
@@ -253,12 +253,12 @@ fn requests_that_cannot_be_upgraded_are_named() {
     let place = Place::new();
     let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
     write("fast.json", r#"{"command":"a","policy":{"scheduler_mode":"fast"}}"#);
-    write("repro.json", r#"{"command":"a","scheduler_mode":"repro","policy":{}}"#);
+    write("outside.json", r#"{"command":"a","scheduler_mode":"repro","policy":{}}"#);
     fs::File::create(place.path().join("huge.json")).unwrap().set_len((16 << 20) + 1).unwrap();
-    let files = ["fast.json", "repro.json", "huge.json", "absent.json"];
+    let files = ["fast.json", "outside.json", "huge.json", "absent.json"];
     let command = [&["cas", "request-upgrade", "--move-scheduler-mode", "--out-dir", "out"], &files[..]].concat();
     insta::assert_snapshot!(place.run(&command).expect(3).texts());
-    let written = fs::read_to_string(place.path().join("out/repro.json")).unwrap();
+    let written = fs::read_to_string(place.path().join("out/outside.json")).unwrap();
     assert_eq!(written, r#"{"command":"a","policy":{"scheduler_mode":"repro"}}"#);
     assert_eq!(fs::read_dir(place.path().join("out")).unwrap().count(), 1);
     place.run(&["cas", "request-upgrade", "r.json", "in/r.json", "--dry-run", "--out-dir", "out"]).expect(2);

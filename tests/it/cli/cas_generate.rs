@@ -20,7 +20,7 @@ fn a_store_is_generated_and_described() {
 }
 
 #[test]
-fn the_document_names_what_was_made() {
+fn the_document_describes_what_was_generated() {
     let place = Place::new();
     let arguments = "cas generate old --objects 200 --generation mixed --layout ab-rest --zstd-share 0.5 \
                      --duplicate-share 0.5 --json --progress none --parallel-workers 1";

@@ -23,7 +23,7 @@ fn row(content: &str, algorithm: Algorithm) -> MapRow {
     }
 }
 
-/// A place with the map of a store `store`: `hello` by SHA-256, `cas:hello` by BLAKE3, `hello` by `cas`.
+/// Returns a place with the map of a store `store`: `hello` by SHA-256, `cas:hello` by BLAKE3, `hello` by `cas`.
 fn place() -> Place {
     let place = Place::new();
     let path = map_of_store(&place.path().join("store")).expect("a name");
@@ -52,9 +52,9 @@ fn hello(algorithm: Algorithm) -> Key {
     key_of(algorithm, b"hello")
 }
 
-/// Nothing else knows which old key of the first store became what.
+/// Only the earlier map has the old keys of the first store.
 #[test]
-fn the_map_of_an_earlier_migration_is_kept_and_used_for_lookups() {
+fn the_map_of_an_earlier_migration_into_the_same_store_is_kept_and_searched() {
     let place = Place::new();
     for (seed, source) in ["first", "second"].into_iter().enumerate() {
         run(&place, &format!("generate {source} --objects 20 --generation v0.5 --seed {seed}")).expect(0);

@@ -18,7 +18,7 @@ fn cas(place: &Place, arguments: &str) -> Done {
     place.run(&words)
 }
 
-/// A place with a store `v2` that holds `hello`.
+/// Returns a place with a store `v2` that contains `hello`.
 fn place_with_hello() -> Place {
     let place = Place::new();
     fs::write(place.path().join("hello.txt"), "hello").unwrap();
@@ -59,7 +59,7 @@ fn an_object_goes_in_and_comes_out() {
 }
 
 #[test]
-fn every_document_is_one() {
+fn every_output_is_one_document() {
     let place = place_with_hello();
     let again = cas(&place, "put v2 hello.txt --compress zstd --json").expect(0);
     let record = json!({
@@ -116,7 +116,7 @@ fn standard_input_is_content_too() {
 }
 
 #[test]
-fn missing_stores_keys_and_files_are_errors_and_create_nothing() {
+fn missing_stores_and_objects_are_errors_that_create_nothing() {
     let place = Place::new();
     for arguments in ["info v2 KEY", "ls v2", "get v2 KEY", "get v2 KEY --out out.txt"] {
         let done = cas(&place, &arguments.replace("KEY", HELLO)).expect(2);
@@ -137,7 +137,7 @@ fn missing_stores_keys_and_files_are_errors_and_create_nothing() {
 }
 
 #[test]
-fn arguments_that_do_not_fit_are_usage_errors() {
+fn arguments_that_make_no_sense_are_usage_errors() {
     let place = place_with_hello();
     let upper = HELLO.to_uppercase();
     for arguments in [
@@ -172,7 +172,7 @@ fn damage_ends_with_65_and_a_conflict_with_70() {
 }
 
 #[test]
-fn outputs_that_take_nothing_are_errors_and_closed_ones_are_not() {
+fn a_full_output_is_an_error_and_a_closed_one_is_not() {
     let place = place_with_hello();
     let mut command = place.command(&["cas", "get", "v2", HELLO]);
     let full = Done::of(command.stdout(File::options().write(true).open("/dev/full").unwrap()).output().unwrap());
@@ -188,7 +188,7 @@ fn outputs_that_take_nothing_are_errors_and_closed_ones_are_not() {
 }
 
 #[test]
-fn a_second_writer_is_told_to_wait() {
+fn a_second_writer_must_wait() {
     let place = place_with_hello();
     let mut first = place.command(&["cas", "put", "v2", "-"]);
     let mut first = first.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -210,7 +210,7 @@ mod conformance {
 
     #[test]
     #[ignore = "needs the conformance data"]
-    fn every_object_of_the_reference_store_is_read() {
+    fn the_store_of_the_reference_is_read_in_full() {
         let data = conformance("requiem");
         let place = Place::new();
         let store = data.join("cas-v2");

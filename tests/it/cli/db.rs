@@ -1,4 +1,4 @@
-//! What people see of `haul db`.
+//! The texts of `haul db`.
 
 use crate::support::db::Db;
 use crate::support::haul::Done;
@@ -10,7 +10,7 @@ fn db() -> Db {
     db
 }
 
-/// Both outputs, without what differs from run to run.
+/// Compares both outputs with a snapshot, except for what differs from run to run.
 #[track_caller]
 fn snapshot(db: &Db, name: &str, done: &Done) {
     let mut settings = insta::Settings::clone_current();
@@ -27,7 +27,7 @@ fn snapshot(db: &Db, name: &str, done: &Done) {
 }
 
 #[test]
-fn a_life_as_people_see_it() {
+fn runs_are_shown_as_text() {
     let db = db();
     snapshot(&db, "db_status_new", &db.run("status --verbose").expect(0));
     snapshot(&db, "db_dry_run", &db.run("migrate --dry-run").expect(0));
@@ -44,7 +44,7 @@ fn a_life_as_people_see_it() {
 }
 
 #[test]
-fn failures_as_people_see_them() {
+fn failures_are_explained() {
     let db = db();
     db.write("003_bad.sql", "-- Up\nCREATE TABLE more (a INT);\nINSERT INTO\n  nowhere VALUES (1);\n");
     snapshot(&db, "db_failed", &db.run("migrate").expect(1));
@@ -65,7 +65,7 @@ fn failures_as_people_see_them() {
 }
 
 #[test]
-fn a_new_file_has_the_next_version_and_what_it_needs() {
+fn a_new_file_has_the_next_version_and_both_sections() {
     let db = db();
     let done = db.run("create --name Ages").expect(0);
     assert_eq!(done.stdout, "./migrations/003_ages.sql\n");
@@ -74,7 +74,7 @@ fn a_new_file_has_the_next_version_and_what_it_needs() {
         text.starts_with("-- Migration: 003_ages\n-- Created: ") && text.ends_with("\n-- Up\n\n-- Down\n"),
         "{text}"
     );
-    // It is not run as long as it says nothing.
+    // A migration without statements is not run.
     assert!(db.run("migrate").expect(2).stderr.contains("003_ages.sql:4: the Up section has no statement"));
     assert_eq!(db.json("create --name more --dir elsewhere", 0)["file"], "elsewhere/001_more.sql");
 }
@@ -109,7 +109,7 @@ fn every_document_parses_and_nothing_else_is_on_stdout() {
 }
 
 #[test]
-fn what_lint_finds_is_shown_with_its_place() {
+fn lint_findings_are_shown_with_file_and_line() {
     let db = db();
     db.write("003_email.sql", "-- Up\nALTER TABLE people ADD COLUMN email TEXT NOT NULL;\nUPDATE people SET email = '';\n\n-- Down\nALTER TABLE people DROP COLUMN email;\n");
     db.write("005_index.sql", "-- Up\nCREATE INDEX by_email ON people (email);\nVACUUM;\n");
@@ -128,7 +128,7 @@ fn what_lint_finds_is_shown_with_its_place() {
 }
 
 #[test]
-fn a_schema_and_its_drift_as_people_see_them() {
+fn a_schema_and_its_drift_are_shown_as_text() {
     let db = db();
     snapshot(&db, "db_drift_nothing", &db.run("drift").expect(2));
     db.run("migrate").expect(0);
@@ -141,7 +141,7 @@ fn a_schema_and_its_drift_as_people_see_them() {
 }
 
 #[test]
-fn batches_as_people_see_them() {
+fn batches_are_shown_as_text() {
     let db = db();
     db.write("003_visits.sql", "CREATE TABLE visits (id INTEGER PRIMARY KEY, seen INT);\n");
     db.run("migrate").expect(0);

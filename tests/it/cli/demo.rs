@@ -1,4 +1,4 @@
-//! The first command that anybody runs.
+//! `haul demo`, the first command that a newcomer runs.
 
 use crate::support::place::Place;
 
@@ -14,7 +14,7 @@ fn the_demo_shows_a_whole_migration() {
     settings.bind(|| insta::assert_snapshot!(done.texts()));
     assert!(place.path().join("haul-demo/default/CURRENT").exists());
 
-    // The commands that it shows are right.
+    // The commands that it shows work.
     let document = place.run(&["demo", "--nodes", "300", "--json", "--progress", "none"]).expect(0);
     assert_eq!(document.stderr, "");
     let commands = &document.json()["commands"];
@@ -26,7 +26,7 @@ fn the_demo_shows_a_whole_migration() {
 }
 
 #[test]
-fn the_demo_leaves_directories_alone_that_are_not_its_own() {
+fn the_demo_leaves_foreign_directories_alone() {
     let place = Place::new();
     std::fs::DirBuilder::new().recursive(true).create(place.path().join("mine/default")).unwrap();
     let done = place.run(&["demo", "--nodes", "10", "--dir", "mine"]).expect(2);

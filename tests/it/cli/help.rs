@@ -1,4 +1,4 @@
-//! What each command says of itself.
+//! The help of each command.
 
 use crate::support::place::Place;
 
@@ -100,7 +100,7 @@ fn the_version_is_that_of_the_package() {
 }
 
 #[test]
-fn arguments_that_fit_nothing_are_usage_errors() {
+fn arguments_that_make_no_sense_are_usage_errors() {
     let place = Place::new();
     for arguments in [
         "",

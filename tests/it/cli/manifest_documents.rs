@@ -1,4 +1,4 @@
-//! `haul manifest` on single documents and on steps, as people and programs see it.
+//! `haul manifest` on single documents and on steps.
 
 use std::fs;
 use std::io::Write;
@@ -52,7 +52,7 @@ fn a_manifest_is_shown_at_another_version_and_left_alone() {
 }
 
 #[test]
-fn a_schema_beside_the_steps_is_checked() {
+fn a_schema_next_to_the_steps_is_checked() {
     let place = place();
     let read = ["manifest", "read", "manifest.json", "--steps-file", "steps.toml"];
     place.run(&read).expect(0);
@@ -68,8 +68,8 @@ fn a_schema_beside_the_steps_is_checked() {
 fn manifests_are_validated_by_name() {
     let place = place();
     fs::write(place.path().join("bad.json"), "{\n  \"a\": 1,\n  \"a\": 2}").unwrap();
-    fs::write(place.path().join("hollow.json"), MANIFEST.replace("\"1.1.0\"", "\"1.2.0\"")).unwrap();
-    let files = ["manifest", "validate", "manifest.json", "bad.json", "hollow.json"];
+    fs::write(place.path().join("incomplete.json"), MANIFEST.replace("\"1.1.0\"", "\"1.2.0\"")).unwrap();
+    let files = ["manifest", "validate", "manifest.json", "bad.json", "incomplete.json"];
     let done = place.run(&files).expect(65);
     insta::assert_snapshot!(done.stdout);
     let done = place.run(&[&files[..], &["--json"]].concat()).expect(65).json();
@@ -109,7 +109,7 @@ fn steps_are_listed_drawn_and_proved() {
     place.run(&["manifest", "steps", "list", "--steps-file", "steps.toml"]).expect(2);
 }
 
-/// An application's root `app` with one manifest, and the path of that.
+/// Creates the root `app` of an application with one manifest, and returns the path of the manifest.
 fn tree(place: &Place) -> String {
     let directory = place.path().join("app/artifacts/job/run");
     fs::create_dir_all(&directory).unwrap();
@@ -125,7 +125,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_manifest_is_left_as_it_is_read_on_request() {
+fn a_manifest_is_written_back_on_request() {
     let place = place();
     let file = tree(&place);
     let (path, directory) = (place.path().join(&file), place.path().join("app/artifacts/job/run"));
@@ -150,7 +150,7 @@ fn a_manifest_is_left_as_it_is_read_on_request() {
 }
 
 #[test]
-fn what_cannot_be_written_back_is_refused_and_left() {
+fn a_manifest_that_cannot_be_written_back_is_refused_and_left() {
     let place = place();
     let file = tree(&place);
     let path = place.path().join(&file);
@@ -179,7 +179,7 @@ fn a_written_manifest_keeps_mode_and_owner() {
     let place = place();
     let path = place.path().join("manifest.json");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    // Only a superuser may give files away.
+    // Only a superuser may change the owner of a file.
     let _ = chown(&path, Some(1234), Some(4321));
     let owner = |path: &Path| {
         let metadata = fs::metadata(path).unwrap();
@@ -206,7 +206,7 @@ fn a_name_that_is_a_link_or_one_of_several_is_not_written() {
 }
 
 #[test]
-fn nothing_is_written_while_a_run_is_at_work_in_the_tree() {
+fn nothing_is_written_while_a_run_is_active_in_the_tree() {
     let place = place();
     let run = place.path().join("artifacts/j/r");
     fs::create_dir_all(&run).unwrap();
@@ -226,7 +226,7 @@ fn nothing_is_written_while_a_run_is_at_work_in_the_tree() {
 }
 
 #[test]
-fn steps_that_touch_what_a_run_is_are_refused_with_the_reason() {
+fn steps_that_change_the_identity_of_a_run_are_refused_with_the_reason() {
     let place = place();
     for (operation, name) in [
         ("add = [{ path = \"run_id\", value = \"x\", type = \"string\" }]", "run_id"),
@@ -238,7 +238,7 @@ fn steps_that_touch_what_a_run_is_are_refused_with_the_reason() {
     ] {
         let step = format!("[[step]]\nfrom = \"1.2.0\"\nto = \"1.3.0\"\nchanges = [\"x\"]\n{operation}\n");
         fs::write(place.path().join("steps.toml"), step).unwrap();
-        let said = format!("step 1.2.0 → 1.3.0: {name} is not for steps to change: it says which run this is");
+        let said = format!("step 1.2.0 → 1.3.0: no step may change {name}: it identifies the run");
         for verb in [&["steps", "check"][..], &["steps", "list"], &["read", "manifest.json"]] {
             let refused = place.run(&[&["manifest"], verb, &["--steps-file", "steps.toml"]].concat()).expect(2);
             assert!(refused.stderr.contains(&said), "{}", refused.stderr);

@@ -10,7 +10,7 @@ use haul::durable::RealDisk;
 use haul::space::paths::SpacePaths;
 use serde_json::Value;
 
-/// A filter for what differs from run to run: times, rates, temporary paths.
+/// Returns filters for what differs from run to run: times, rates, temporary paths.
 fn settings() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\b(\d+\.\d s|\d+ ms)\b", "[time]");
@@ -43,7 +43,7 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
-fn a_space_goes_there_and_back() {
+fn a_space_is_migrated_and_rolled_back() {
     let place = Place::with_space(50);
     let log = std::fs::read(place.log()).unwrap();
     let migrated = place.space_run("migrate default").expect(0);
@@ -90,7 +90,7 @@ fn every_document_parses_and_nothing_else_is_on_stdout() {
     }
 }
 
-/// Errors, and what a destructive verb is about to do, are said in any case.
+/// Errors, and what a destructive command is about to do, are said in any case.
 fn is_allowed_in_silence(line: &str) -> bool {
     ["error: ", "next: ", "note: ", "this ", "  "].iter().any(|start| line.starts_with(start))
 }
@@ -109,7 +109,7 @@ fn a_space_that_is_not_there_is_a_usage_error() {
     insta::assert_snapshot!(done.stdout, @r#"
     {
       "error": {
-        "message": "data/empty has no wal directory, so it is no Engram space",
+        "message": "data/empty has no wal directory, so it is not an Engram space",
         "exit_code": 2,
         "next": "name a space directory: the one that holds wal/"
       }
@@ -121,7 +121,7 @@ fn a_space_that_is_not_there_is_a_usage_error() {
 fn damage_is_reported_and_can_be_left_out() {
     let place = Place::with_space(20);
     let file = std::fs::OpenOptions::new().write(true).open(place.log()).unwrap();
-    // In the payload of the first record, behind its header.
+    // This offset is in the payload of the first record, after its header.
     file.write_all_at(b"damage", 200).unwrap();
     let done = place.space_run("migrate default --dry-run").expect(65);
     assert!(done.stdout.contains("would publish nothing"), "{}", done.stdout);
@@ -140,7 +140,7 @@ fn damage_is_reported_and_can_be_left_out() {
 }
 
 #[test]
-fn a_second_run_is_kept_out() {
+fn a_second_run_is_refused() {
     let place = Place::with_space(5);
     let run_directory = SpacePaths::new(place.space()).run_directory();
     run_directory.create(&RealDisk).unwrap();
@@ -225,7 +225,7 @@ fn a_signal_stops_a_run_that_the_same_command_completes() {
 fn a_second_signal_ends_at_once() {
     let place = Place::with_space(5_000);
     let (child, events) = slow_run(&place);
-    // Both are delivered when the process goes on, before it can come to an end by itself.
+    // Both are delivered when the process continues, before it can end by itself.
     for name in ["STOP", "INT", "TERM", "CONT"] {
         signal(&child, name);
     }
@@ -235,7 +235,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_killed_run_goes_on() {
+fn a_killed_run_is_resumed() {
     let place = Place::with_space(5_000);
     let (child, events) = slow_run(&place);
     signal(&child, "KILL");
@@ -260,7 +260,7 @@ fn nothing_is_coloured_or_animated_off_a_terminal() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let place = Place::with_space(5);
     for arguments in [&["space", "plan", "default"][..], &["space", "migrate", "default", "--json"], &["--help"]] {
         let mut child = place.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

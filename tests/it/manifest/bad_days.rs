@@ -1,5 +1,5 @@
 //! What a migration of manifests meets on bad days, through the real binary, and its library where a disk must fail.
-//! `kill -9` at any moment has a file of its own, `manifest_kill.rs`.
+//! `kill -9` at any moment has a file of its own, `tests/kill/manifest.rs`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,8 +16,8 @@ use haul::durable::{Disk, InjectedFault, RealDisk, SimulatedDisk, read_file};
 use haul::manifest::Registry;
 use haul::manifest::migrate::{migrate, run_directory};
 use haul::manifest::rollback::{RollbackRequest, rollback};
-use haul::manifest::run_options::{Durability, MigrateOptions};
-use haul::migration::exit;
+use haul::manifest::run_options::MigrateOptions;
+use haul::migration::{Durability, RunOptions, exit};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 
 fn mode(path: &Path) -> u32 {
@@ -304,10 +304,9 @@ fn scene(runs: u32) -> SimulatedDisk {
 
 fn options() -> MigrateOptions {
     MigrateOptions {
-        durability: Durability::Batch,
+        durability: Durability::Group,
         now: Some(NOW.parse().unwrap()),
-        batch_records: 2,
-        checkpoint_interval_records: 4,
+        run: RunOptions { batch_records: 2, checkpoint_interval_records: 4, ..MigrateOptions::default().run },
         ..MigrateOptions::default()
     }
 }
@@ -364,11 +363,14 @@ impl Observer for Meddler {
 fn a_file_that_changes_between_read_and_replace_is_refused_and_the_others_are_not() {
     let (disk, path) = (scene(3), PathBuf::from("/app/artifacts/job/0/manifest.json"));
     let meddler = Meddler { disk: disk.clone(), path: path.clone(), is_done: AtomicBool::new(false) };
-    let options = MigrateOptions { batch_records: 1, checkpoint_interval_records: 1000, ..options() };
+    let options = MigrateOptions {
+        run: RunOptions { batch_records: 1, checkpoint_interval_records: 1000, ..options().run },
+        ..options()
+    };
     let control = Control { stop: &StopToken::new(), observer: &meddler };
     let end = migrate(Arc::new(disk.clone()), Path::new("/app"), &options, &control).unwrap();
     assert_eq!((end.counts.migrated, end.counts.refused_failed), (2, 1));
-    assert_eq!(end.findings.first[0].id.as_deref(), Some("E_CHANGED"));
+    assert_eq!(end.details.findings.first[0].id.as_deref(), Some("E_CHANGED"));
     assert_eq!(read_file(&disk, &path, 1 << 20).unwrap(), LATER);
 }
 

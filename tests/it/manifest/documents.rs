@@ -1,4 +1,4 @@
-//! Properties of documents and steps, on made-up manifests: what is added, kept, refused and proved.
+//! Properties of documents and steps, on sample manifests: what is added, kept, refused and proved.
 
 use std::sync::Arc;
 
@@ -385,7 +385,7 @@ fn step_files_are_refused_whole() {
             "expected the name of a member at offset 1",
         ),
         (step("add = [{ path = \"a..b\", value = 1, type = \"integer\" }]"), "1 to 32 names"),
-        (step("add = [{ path = \"run_id\", value = \"x\", type = \"string\" }]"), "not for steps to change"),
+        (step("add = [{ path = \"run_id\", value = \"x\", type = \"string\" }]"), "no step may change"),
         (
             step(
                 "add = [{ path = \"a\", value = 1, type = \"integer\" }, { path = \"a.b\", value = 1, type = \"integer\" }]",
@@ -402,7 +402,7 @@ fn step_files_are_refused_whole() {
         (step("schema = \"s.json\""), "schema s.json"),
         (
             PRIORITY.to_owned() + &other("1.0.0", "1.3.0", "add = [{ path = \"x\", value = 1, type = \"integer\" }]"),
-            "give another",
+            "give a different",
         ),
     ] {
         let error = registry(&text).map(|_| ()).unwrap_err();

@@ -12,8 +12,9 @@ use crate::support::manifest_files::manifest;
 use haul::durable::RealDisk;
 use haul::manifest::migrate::{MigrationEnd, migrate};
 use haul::manifest::rollback::{RollbackRequest, rollback};
-use haul::manifest::run_options::{Durability, MigrateOptions};
+use haul::manifest::run_options::MigrateOptions;
 use haul::manifest::{Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
+use haul::migration::{Durability, RunOptions};
 use haul::pipeline::{Control, Silent, StopToken};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -141,7 +142,7 @@ fn migrated(root: &Path, mode: Mode) -> MigrationEnd {
         transform: TransformOptions { mode, ..TransformOptions::default() },
         durability: Durability::None,
         now: Some(NOW.parse().unwrap()),
-        batch_records: 2,
+        run: RunOptions { batch_records: 2, ..MigrateOptions::default().run },
         ..MigrateOptions::default()
     };
     let control = Control { stop: &StopToken::new(), observer: &Silent };

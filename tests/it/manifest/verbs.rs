@@ -10,7 +10,7 @@ use haul::durable::RealDisk;
 use haul::manifest::Checksum;
 use haul::manifest::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use haul::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
-use haul::migration::{CheckpointFile, Stage};
+use haul::migration::{CheckpointFile, Stage, checkpoint};
 use serde_json::{Value, json};
 
 fn findings(root: &Root, code: i32) -> Vec<String> {
@@ -166,35 +166,62 @@ fn a_rollback_holds_files_against_the_inverse_of_breaking_steps() {
     assert_eq!(fs::read(&path).unwrap(), original);
 }
 
+/// Rolls back a run that is refused, and returns what is said. Nothing is touched.
+fn refused_rollback(root: &Root, run: &str) -> String {
+    let before = root.files();
+    let done = root.haul("rollback", &["--run", run, "--yes"]).expect(65);
+    assert!(done.stderr.contains("use the version of haul that began the run"), "{}", done.stderr);
+    assert_eq!(root.files(), before);
+    done.stderr
+}
+
 #[test]
-fn a_run_whose_settings_are_not_understood_is_not_rolled_back() {
+fn a_run_with_unknown_rules_is_neither_rolled_back_nor_continued() {
+    #[derive(checkpoint::Encode)]
+    struct NewerRules {
+        mode: u32,
+    }
     let root = Root::new();
     root.put("job", "run");
     let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
     let directory = root.path().join("migration");
     let file = CheckpointFile::new(&directory, CHECKPOINT_KIND);
-    let state: RunState = file.load(&RealDisk).unwrap().unwrap();
-    let settings = state.settings.replacen("strict", "lenient", 1);
-    assert_ne!(settings, state.settings);
-    let refused = |run: &str| {
-        let before = root.files();
-        let done = root.haul("rollback", &["--run", run, "--yes"]).expect(65);
-        let reason = format!("haul {} cannot read the settings of the run: lenient", env!("CARGO_PKG_VERSION"));
-        assert!(done.stderr.contains(&reason), "{}", done.stderr);
-        assert!(done.stderr.contains("use the version of haul that began the run"), "{}", done.stderr);
-        assert_eq!(root.files(), before);
+    let RunState { plan_digest, run_id, durability, findings_bytes, records, counts, progress, .. } =
+        file.load::<RunState>(&RealDisk).unwrap().unwrap();
+    let newer = haul::migration::RunState {
+        plan_digest,
+        run_id,
+        stage: Stage::Running,
+        durability,
+        findings_bytes,
+        records,
+        counts,
+        rules: NewerRules { mode: 9 },
+        progress,
     };
-    // As the ledger tells of a run that has ended.
-    let mut ledger = Ledger::open(&RealDisk, &directory, "other", LedgerPosition::START, |_| Ok(())).unwrap();
-    let (target, now) = (state.target.clone(), NOW.to_owned());
-    ledger.append(LedgerEntry::Began { target, now, settings: settings.clone() }).unwrap();
-    ledger.sync().unwrap();
-    refused("other");
-    // As the checkpoint tells of a run that has not.
-    let running = RunState { settings, stage: Stage::Running, ..state };
-    file.store(&RealDisk, &running).unwrap();
-    refused(&run);
-    assert_eq!(file.load::<RunState>(&RealDisk).unwrap(), Some(running));
+    file.store(&RealDisk, &newer).unwrap();
+    assert!(refused_rollback(&root, &run).contains("cannot decode this checkpoint"));
+    let before = root.files();
+    assert!(root.migrate(&[]).expect(65).stderr.contains("cannot decode this checkpoint"));
+    assert_eq!(root.files(), before);
+}
+
+#[test]
+fn the_mode_of_a_run_that_an_older_version_began_is_the_first_word_of_its_settings() {
+    let root = Root::new();
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    let directory = root.path().join("migration");
+    let began = |run: &str, settings: &str| {
+        let mut ledger = Ledger::open(&RealDisk, &directory, run, LedgerPosition::START, |_| Ok(())).unwrap();
+        let (target, now, settings) = ("1.2.0".to_owned(), NOW.to_owned(), settings.to_owned());
+        ledger.append(LedgerEntry::Began { target, now, settings, mode: None }).unwrap();
+        ledger.sync().unwrap();
+    };
+    began("known", "strict --target-version 1.2.0");
+    assert_eq!(root.haul("rollback", &["--run", "known", "--yes", "--json"]).expect(0).json()["restored"], 0);
+    began("other", "lenient --target-version 1.2.0");
+    assert!(refused_rollback(&root, "other").contains("cannot read the settings of the run: lenient"));
 }
 
 #[test]
@@ -290,7 +317,7 @@ fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
     root.put("job", "run");
     root.migrate(&[]).expect(0);
     let sound = status();
-    assert_eq!((&sound["run"]["is_finished"], &sound["checkpoint_problem"]), (&json!(true), &Value::Null));
+    assert_eq!((&sound["run"]["stage"], &sound["checkpoint_problem"]), (&json!("published"), &Value::Null));
     assert!(sound["next"].as_str().unwrap().contains("haul manifest rollback"), "{sound}");
     fs::write(root.path().join("migration/checkpoint.bin"), b"rubbish").unwrap();
     let damaged = status();
@@ -304,7 +331,7 @@ fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
     let refused = root.migrate(&[]).expect(65);
     assert!(refused.stderr.contains("--restart") && !refused.stderr.contains("untouched"), "{}", refused.stderr);
     root.migrate(&["--restart", "--yes"]).expect(0);
-    assert_eq!(status()["run"]["is_finished"], true);
+    assert_eq!(status()["run"]["stage"], "published");
 }
 
 #[test]

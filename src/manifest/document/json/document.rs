@@ -1,4 +1,4 @@
-//! The flat tree of a document, and how it is read.
+//! A parsed document and the values in it.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -8,10 +8,11 @@ use super::node::{Arena, Kind, Member, Node, NodeId, flag};
 use super::string;
 use crate::manifest::document::error_codes::TextPosition;
 
-/// Up to so many members are looked through one by one.
+/// The largest number of members that are searched one by one. For few members that is faster than a binary search,
+/// because most names differ in length already.
 const FEW_MEMBERS: usize = 32;
 
-/// A parsed text, and what edits added to it.
+/// A parsed text together with the values that edits added to it.
 #[derive(Debug)]
 pub struct Document<'a> {
     pub(super) input: &'a str,
@@ -20,22 +21,22 @@ pub struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// The value that was read.
+    /// Returns the root of the text that was parsed.
     pub fn root(&self) -> Value<'_> {
         self.value(self.root)
     }
 
-    /// Line and column of an offset in the input.
+    /// Returns the line and column of an offset in the input.
     pub fn position(&self, offset: usize) -> TextPosition {
         position_of(self.input.as_bytes(), offset)
     }
 
-    /// The value of a node of this document.
+    /// Returns the value of a node of this document.
     pub fn value(&self, node: NodeId) -> Value<'_> {
         Value { input: self.input, arena: &self.arena, id: node }
     }
 
-    /// The memory, for the next document.
+    /// Returns the memory, for the next document.
     pub fn into_arena(self) -> Arena {
         self.arena
     }
@@ -54,48 +55,49 @@ impl<'d> Value<'d> {
         self.arena.nodes[self.id.0 as usize]
     }
 
-    /// The same value under another node's number.
+    /// Returns another value of the same document.
     pub(super) fn at(self, id: NodeId) -> Self {
         Self { id, ..self }
     }
 
-    /// Its number in its document.
+    /// Returns the id of its node.
     pub fn id(self) -> NodeId {
         self.id
     }
 
-    /// What it is.
+    /// Returns the kind of the value.
     pub fn kind(self) -> Kind {
         self.node().kind
     }
 
-    /// A scalar as it is written, a string without its quotes; empty for containers.
+    /// Returns the text of a scalar as it is written, a string without its quotes. It is empty for arrays and objects.
     pub fn lexeme(self) -> &'d str {
         let node = self.node();
         if matches!(node.kind, Kind::Array | Kind::Object) {
             return "";
         }
         let (start, end) = (node.start as usize, node.end as usize);
+        // Offsets behind the input belong to texts that edits added.
         match start.checked_sub(self.input.len()) {
             None => &self.input[start..end],
             Some(start) => &self.arena.added[start..end - self.input.len()],
         }
     }
 
-    /// Where a scalar is in the input; `None` for containers and for what edits added.
+    /// Returns the offset of a scalar in the input, or `None` for arrays, objects and values that edits added.
     pub fn offset(self) -> Option<usize> {
         let node = self.node();
         let is_scalar = !matches!(node.kind, Kind::Array | Kind::Object);
         (is_scalar && (node.end as usize) <= self.input.len()).then_some(node.start as usize)
     }
 
-    /// The text of a string; `None` for anything else.
+    /// Returns the text of a string, or `None` for any other value.
     pub fn as_str(self) -> Option<Cow<'d, str>> {
         let node = self.node();
         (node.kind == Kind::String).then(|| string::decoded(self.lexeme(), node.flags))
     }
 
-    /// Whether it is the string `text`.
+    /// Returns true if the value is the string `text`.
     pub fn is_str(self, text: &str) -> bool {
         self.kind() == Kind::String && self.compare_str(text) == Ordering::Equal
     }
@@ -108,17 +110,16 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// The member `key` of an object; `None` for anything else.
+    /// Returns the member `key` of an object.
     pub fn get(self, key: &str) -> Option<Self> {
         Some(self.at(self.member(key)?.value))
     }
 
-    /// Where the name of the member `key` is in the input.
+    /// Returns the offset of the name of the member `key` in the input.
     pub fn key_offset(self, key: &str) -> Option<usize> {
         self.at(self.member(key)?.key).offset()
     }
 
-    /// Among few members most are told apart by the lengths of their names.
     fn member(self, key: &str) -> Option<&'d Member> {
         let members = self.member_slice();
         if members.len() <= FEW_MEMBERS {
@@ -147,12 +148,12 @@ impl<'d> Value<'d> {
         if node.kind == Kind::Array { &self.arena.items[node.start as usize..node.end as usize] } else { &[] }
     }
 
-    /// The members of an object, sorted by name: names and values. None for anything else.
+    /// Iterates over the names and values of an object, sorted by name. Other values have no members.
     pub fn members(self) -> impl DoubleEndedIterator<Item = (Self, Self)> + ExactSizeIterator + Clone {
         self.member_slice().iter().map(move |member| (self.at(member.key), self.at(member.value)))
     }
 
-    /// The items of an array. None for anything else.
+    /// Iterates over the items of an array. Other values have no items.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Self> + ExactSizeIterator + Clone {
         self.item_slice().iter().map(move |&item| self.at(item))
     }

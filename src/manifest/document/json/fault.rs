@@ -1,27 +1,27 @@
-//! What is wrong with a text that is no JSON, and where.
+//! Faults of a text that is not JSON.
 
 use crate::manifest::document::error_codes::{ErrorCode, TextPosition};
 
-/// Why bytes are no document that haul takes.
+/// The reason why bytes are not a document, and its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at offset {offset}")]
 pub struct JsonFault {
-    /// One of the codes of checks 1 and 2 of docs/source-sigilzero.md, "Order of checks".
+    /// A code of check 1 or 2 (docs/source-sigilzero.md, "Order of checks").
     pub code: ErrorCode,
-    /// Bytes before the place.
+    /// Number of bytes before the fault.
     pub offset: usize,
-    /// What is wrong there.
+    /// What is wrong.
     pub what: &'static str,
 }
 
 impl JsonFault {
-    /// The place in `bytes`, the whole input.
+    /// Returns the position of the fault in `bytes`, the whole input.
     pub fn position(&self, bytes: &[u8]) -> TextPosition {
         position_of(bytes, self.offset)
     }
 }
 
-/// Line and column of an offset. A column is one character, or one byte where the text is not UTF-8.
+/// Returns the line and column of an offset. A column is one character, or one byte where the text is not UTF-8.
 pub(in crate::manifest) fn position_of(bytes: &[u8], offset: usize) -> TextPosition {
     let before = &bytes[..offset.min(bytes.len())];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);

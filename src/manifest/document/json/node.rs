@@ -1,6 +1,6 @@
 //! The nodes of a document and the memory that they share.
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `null`
@@ -9,32 +9,33 @@ pub enum Kind {
     False,
     /// `true`
     True,
-    /// Without `.`, `e` or `E`.
+    /// A number without `.`, `e` and `E`.
     Integer,
-    /// With one of them.
+    /// A number with one of them.
     Float,
-    /// A text.
+    /// A string.
     String,
-    /// A list.
+    /// An array.
     Array,
-    /// Members by name.
+    /// An object.
     Object,
 }
 
-/// A node of one document.
+/// The number of a node in its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(pub(super) u32);
 
-/// What a string may hold; a flag that is absent is a promise.
+/// What a string may contain. A flag that is not set rules it out, so most strings are compared and copied as bytes.
 pub(super) mod flag {
-    /// Escapes.
+    /// Escape sequences.
     pub const ESCAPED: u8 = 1;
     /// Characters outside U+0020–U+007E.
     pub const NOT_PLAIN: u8 = 2;
 }
 
-/// For scalars the range of the lexeme in the text, strings without their quotes; for containers the range of their
-/// members or items.
+/// A value: the range of its text for a scalar (a string without its quotes), the range of its members or items in the
+/// arena for an object or array.
+// Offsets of 32 bits keep a node at 12 bytes; a document is limited to 2 GiB for this.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     pub start: u32,
@@ -50,27 +51,29 @@ pub(super) struct Member {
     pub value: NodeId,
 }
 
-/// An array or object that is not closed yet.
+/// An array or object whose end has not been read yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub is_object: bool,
-    /// Where its parts begin among those that wait.
+    /// Index of its first part in `Arena::pending`.
     pub base: usize,
 }
 
-/// The memory of a document, for the next one to use.
+/// The memory of a document, which the next document can use again.
 #[derive(Debug, Default)]
 pub struct Arena {
     pub(super) nodes: Vec<Node>,
     pub(super) members: Vec<Member>,
     pub(super) items: Vec<NodeId>,
+    /// Parts of arrays and objects whose end has not been read yet.
     pub(super) pending: Vec<NodeId>,
     pub(super) frames: Vec<Frame>,
+    /// Texts that edits added; their offsets follow those of the input.
     pub(super) added: String,
 }
 
 impl Arena {
-    /// Empties it for the next document and keeps the memory.
+    /// Removes the content and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.nodes.clear();
         self.members.clear();

@@ -1,4 +1,5 @@
-//! The grammar, without recursion: bytes to a document.
+//! The parser. It keeps open arrays and objects in a list instead of recursing, so deep nesting cannot overflow the
+//! stack.
 
 use super::document::Document;
 use super::fault::JsonFault;
@@ -7,24 +8,25 @@ use super::node::{Arena, Frame, Kind, Member, Node, NodeId};
 use super::{lexer, number, string};
 use crate::manifest::document::error_codes::ErrorCode;
 
-/// A document longer than this is refused; offsets are 32 bits wide, and edits need some of them.
+/// The longest document. Offsets have 32 bits, and the texts that edits add need some of them.
 pub const LEN_MAX_BYTES: usize = 1 << 31;
 
-/// Digits of an integer that the original's readers still take (docs/source-sigilzero.md, "Two modes").
+/// The largest number of digits of an integer that the readers of the original accept (docs/source-sigilzero.md, "Two
+/// modes").
 const COMPAT_DIGITS_MAX: usize = 4300;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What is taken.
+/// Options for parsing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Arrays and objects in each other, at most.
+    /// The deepest nesting of arrays and objects.
     pub depth_max: usize,
-    /// A byte order mark is skipped instead of refused.
+    /// Skips a byte order mark instead of refusing it.
     pub bom_strip: bool,
-    /// Of members with one name the last holds, instead of a refusal.
+    /// Keeps the last of several members with one name instead of refusing them.
     pub last_member_wins: bool,
-    /// Numbers that the original cannot write or read back are refused.
+    /// Refuses numbers that the original cannot write or read.
     pub compat_numbers: bool,
 }
 
@@ -35,12 +37,12 @@ impl Default for ReadOptions {
 }
 
 impl<'a> Document<'a> {
-    /// Reads `bytes` whole.
+    /// Parses `bytes`.
     pub fn parse(bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
         Self::parse_in(Arena::default(), bytes, options)
     }
 
-    /// Reads `bytes` whole, into memory that another document had. It is lost if they are refused.
+    /// Parses `bytes` into the memory of an earlier document. The memory is dropped if the bytes are refused.
     pub fn parse_in(mut arena: Arena, bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
         let (input, start) = checked_text(bytes, options)?;
         arena.clear();
@@ -49,7 +51,8 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Check 1 of docs/source-sigilzero.md, "Order of checks": bytes that can be a text, and where it begins.
+/// Checks that the bytes are a text, and returns it with the offset of its first value (check 1 of
+/// docs/source-sigilzero.md, "Order of checks").
 fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, usize), JsonFault> {
     let has_mark = bytes.starts_with(BYTE_ORDER_MARK);
     let start = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
@@ -57,11 +60,12 @@ fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, 
         return fault(ErrorCode::Empty, bytes.len(), "no value: the file is empty or blank");
     }
     if has_mark && !options.bom_strip {
-        return fault(ErrorCode::Bom, 0, "a byte order mark; --bom strip takes the file without it");
+        return fault(ErrorCode::Bom, 0, "a byte order mark; --bom strip removes it");
     }
     if bytes.len() > LEN_MAX_BYTES {
         return fault(ErrorCode::Json, LEN_MAX_BYTES, "longer than 2 GiB");
     }
+    // The fast check does not say where the fault is, so the slower one runs only after it has failed.
     let text = simdutf8::basic::from_utf8(bytes).or_else(|_| match simdutf8::compat::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error) => fault(ErrorCode::Encoding, error.valid_up_to(), "not UTF-8"),
@@ -69,14 +73,14 @@ fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, 
     Ok((text, start))
 }
 
-/// A text whose offsets nodes count from `base`: that of the input is 0, what edits add follows it.
+/// A text and the offset at which nodes begin to count it: 0 for the input, and behind it for texts that edits add.
 #[derive(Clone, Copy)]
 pub(super) struct Span<'t> {
     pub text: &'t str,
     pub base: usize,
 }
 
-/// Reads the one value of `span` from `start` on.
+/// Parses the value of `span` from `start` on, which must be the only one.
 pub(super) fn read_value(
     arena: &mut Arena,
     span: Span<'_>,
@@ -121,7 +125,8 @@ impl Reader<'_, '_> {
     fn document(&mut self) -> Result<NodeId, JsonFault> {
         loop {
             let Some(mut value) = self.open_or_scalar()? else { continue };
-            // A value is complete: it goes to what it is in, which may be complete with it.
+            // The value is complete. It belongs to the innermost open container, which may end right after it, and so
+            // on.
             loop {
                 let Some(frame) = self.arena.frames.last().copied() else { return Ok(value) };
                 self.arena.pending.push(value);
@@ -143,7 +148,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Reads a scalar or an empty container; `None` if a container was opened.
+    /// Reads a scalar or an empty container. Returns `None` if a container was opened.
     fn open_or_scalar(&mut self) -> Result<Option<NodeId>, JsonFault> {
         self.skip_blanks();
         let start = self.at;
@@ -155,13 +160,13 @@ impl Reader<'_, '_> {
             Some(b'f') => self.word("false", Kind::False).map(Some),
             Some(b'n') => self.word("null", Kind::Null).map(Some),
             Some(b'N') if self.text[start..].starts_with(b"NaN") => {
-                fault(ErrorCode::Nonfinite, start, "NaN is no JSON number")
+                fault(ErrorCode::Nonfinite, start, "NaN is not a JSON number")
             }
             Some(b'I') if self.text[start..].starts_with(b"Infinity") => {
                 fault(ErrorCode::Nonfinite, start, "Infinity is no JSON number")
             }
-            Some(_) => self.fail("no value begins here"),
-            None => self.fail("the text ends where a value is due"),
+            Some(_) => self.fail("expected a value"),
+            None => self.fail("the text ends where a value is expected"),
         }
     }
 
@@ -223,13 +228,13 @@ impl Reader<'_, '_> {
     fn word(&mut self, word: &str, kind: Kind) -> Result<NodeId, JsonFault> {
         let (start, end) = (self.at, self.at + word.len());
         if self.text.get(start..end) != Some(word.as_bytes()) {
-            return self.fail("no value begins here");
+            return self.fail("expected a value");
         }
         self.at = end;
         Ok(self.push_text(kind, start, end, 0))
     }
 
-    /// The innermost container ends at its bracket.
+    /// Closes the innermost container at its bracket.
     fn close(&mut self, frame: Frame) -> Result<NodeId, JsonFault> {
         self.at += 1;
         self.arena.frames.pop();
@@ -247,7 +252,7 @@ impl Reader<'_, '_> {
         Ok(self.push(Kind::Object, start, self.arena.members.len(), 0))
     }
 
-    /// Members from `start` on by name, which must be unique.
+    /// Sorts the members from `start` on by name. Names must be unique.
     fn sort_members(&mut self, start: usize) -> Result<(), JsonFault> {
         let Self { arena: Arena { nodes, members, .. }, span, .. } = self;
         let name = |member: &Member| {
@@ -259,6 +264,7 @@ impl Reader<'_, '_> {
         if own.is_sorted_by(|a, b| name(a) < name(b)) {
             return Ok(());
         }
+        // Equal names stay in the order of the input, in which the last one counts.
         own.sort_unstable_by(|a, b| name(a).cmp(&name(b)).then(a.key.cmp(&b.key)));
         let repeated = own.windows(2).filter(|pair| name(&pair[0]) == name(&pair[1])).map(|pair| pair[1].key).min();
         let Some(key) = repeated else { return Ok(()) };

@@ -1,7 +1,8 @@
-//! Files replaced in groups: contents and backups durable, the ledger durable, then the names, then the checkpoint.
+//! Replaces files in groups, so that a group shares the syncs: first contents and backups are made durable, then the
+//! ledger, then the files are renamed, and then the checkpoint is stored.
 //!
-//! A crash before the names finds every file old; one among them, each old or new; one behind them, all new. The ledger
-//! tells the next run which.
+//! After a crash before the renames, all files are old; during them, each is old or new; after them, all are new. The
+//! ledger tells the next run which files to look at.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind::{InvalidInput, NotFound, Unsupported};
@@ -15,35 +16,35 @@ use super::ledger::{Ledger, LedgerEntry, WrittenFile, file_text};
 use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
-use crate::manifest::run_options::Durability;
 use crate::manifest::tree::file_names::{self, hex};
 use crate::migration::plan::escape_name;
-use crate::migration::{CheckpointFile, Error, FindingsLog, OutcomeCounts};
+use crate::migration::{CheckpointFile, Durability, Error, FindingsLog, OutcomeCounts};
 use crate::pipeline::{Commit, Writer};
 
-/// What is known of a run, durable by the checkpoint.
+/// The records of a run, which a checkpoint makes durable together.
 pub struct RunAccounting {
-    /// As of the last group.
+    /// The state after the last group.
     pub state: RunState,
-    /// Open for appending.
+    /// The findings, open for appending.
     pub findings: FindingsLog,
-    /// Open for appending.
+    /// The ledger, open for appending.
     pub ledger: Ledger,
-    /// Where the state goes.
+    /// The file of the state.
     pub checkpoint: Arc<CheckpointFile>,
 }
 
-/// Where groups are replaced, and how.
+/// Replaces groups of files.
 pub struct Replacer {
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The tree.
     pub root: Arc<dyn DiskRoot>,
-    /// Synced as a whole, before and after the names.
+    /// The file system of the tree. It is synced as a whole, before and after the renames: that costs less than a sync
+    /// for each file.
     pub file_system: Arc<dyn DiskFileSystem>,
-    /// Unless [`Durability::Batch`], the file system is not synced.
+    /// Decides who syncs: the file system is synced for [`Durability::Group`] only.
     pub durability: Durability,
-    /// Held while a group is replaced.
+    /// The records of the run, locked while a group is replaced.
     pub accounting: Mutex<RunAccounting>,
     pending_max: u64,
     replacing: Mutex<u64>,
@@ -51,7 +52,7 @@ pub struct Replacer {
 }
 
 impl Replacer {
-    /// Replaces groups on `disk`. While one is being replaced, no more than `pending_max` files gather for the next.
+    /// Creates a replacer. While a group is being replaced, at most `pending_max` files gather for the next one.
     pub fn new(
         disk: Arc<dyn Disk>,
         (root, file_system): (Arc<dyn DiskRoot>, Arc<dyn DiskFileSystem>),
@@ -81,7 +82,7 @@ impl Replacer {
     }
 
     fn sync(&self) -> Result<(), DiskError> {
-        if self.durability == Durability::Batch { self.file_system.sync() } else { Ok(()) }
+        if self.durability == Durability::Group { self.file_system.sync() } else { Ok(()) }
     }
 
     fn replace_group(&self, group: StagedBatch) -> Result<(), Error> {
@@ -93,7 +94,7 @@ impl Replacer {
             for (line, staged) in (first_line..).zip(&group.files) {
                 if self.replace(staged)? {
                     tally.counts.migrated += 1;
-                    accounting.state.written_bytes += staged.len_bytes;
+                    accounting.state.progress.written_bytes += staged.len_bytes;
                 } else {
                     let file = file_text(&staged.file);
                     accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
@@ -105,7 +106,7 @@ impl Replacer {
         accounting.close_group(&*self.disk, &tally, group.records, group.place)
     }
 
-    /// Makes the ledger say what is about to be done; gives the number of its first line.
+    /// Adds a line for each file to the ledger and makes them durable. Returns the number of the first line.
     fn write_ahead(&self, ledger: &mut Ledger, files: &[StagedFile]) -> Result<u64, Error> {
         let mut first = None;
         for staged in files {
@@ -116,7 +117,7 @@ impl Replacer {
         Ok(first.unwrap_or_default())
     }
 
-    /// Gives the new file its name, unless the old one is not what was read.
+    /// Renames the new file over the old one, unless the old one has changed since it was read.
     fn replace(&self, staged: &StagedFile) -> Result<bool, DiskError> {
         let name = staged.file.file_name().unwrap_or_default();
         let directory = self.root.open_directory(staged.file.parent().unwrap_or(Path::new("")))?;
@@ -124,7 +125,8 @@ impl Replacer {
         let now = directory.file_state(name)?;
         if now.is_none_or(|now| !staged.state.is_unchanged(&now)) {
             directory.remove_file(&temporary)?;
-            // A second name of a file that was written to is the backup of nothing.
+            // The backup is a link to the file that was just written to: its bytes are no longer those that were
+            // parsed.
             if directory.file_state(&staged.backup)?.is_some_and(|state| state.inode == staged.state.inode) {
                 directory.remove_file(&staged.backup)?;
             }
@@ -132,7 +134,7 @@ impl Replacer {
         }
         match self.durability {
             Durability::None => swap_in(&*directory, &temporary, name)?,
-            Durability::Batch => directory.rename(&temporary, name)?,
+            Durability::Group => directory.rename(&temporary, name)?,
             Durability::Each => {
                 directory.rename(&temporary, name)?;
                 directory.sync()?;
@@ -142,8 +144,8 @@ impl Replacer {
     }
 }
 
-/// Puts the new file in the place of the old one. Where a rename takes the name of another file, ext4 writes the new file
-/// out first, each by itself, which costs a third of the run.
+/// Exchanges the new file and the old one, and removes the old one.
+// When a rename replaces a file, ext4 first writes out the new file, each one alone. That takes a third of the run.
 fn swap_in(directory: &dyn RootDirectory, temporary: &OsStr, name: &OsStr) -> Result<(), DiskError> {
     match directory.exchange(temporary, name) {
         Ok(()) => directory.remove_file(temporary),
@@ -155,26 +157,27 @@ fn swap_in(directory: &dyn RootDirectory, temporary: &OsStr, name: &OsStr) -> Re
 }
 
 impl RunAccounting {
-    /// Counts what a group came to and makes it durable.
+    /// Records the result of a group and makes it durable.
     fn close_group(&mut self, disk: &dyn Disk, tally: &Tally, records: u64, place: Vec<u8>) -> Result<(), Error> {
+        // The checkpoint comes last: it names lengths of the findings and the ledger that must be durable by then.
         for finding in &tally.findings {
             self.findings.append(finding)?;
         }
         let state = &mut self.state;
         state.findings_bytes = self.findings.flush()?;
         self.findings.file().sync()?;
-        state.ledger = self.ledger.sync()?;
+        state.progress.ledger = self.ledger.sync()?;
         state.counts.merge(&tally.counts);
         state.records += records;
-        state.source_bytes += tally.source_bytes;
+        state.progress.source_bytes += tally.source_bytes;
         if !place.is_empty() {
-            state.place = place;
+            state.progress.place = place;
         }
         self.checkpoint.store(disk, &self.state)
     }
 }
 
-/// The line of a file that is about to be replaced.
+/// Returns the ledger line of a file that is about to be replaced.
 fn written(staged: &StagedFile) -> WrittenFile {
     WrittenFile {
         file: file_text(&staged.file),
@@ -194,7 +197,7 @@ pub struct GroupWriter {
 }
 
 impl GroupWriter {
-    /// Hands groups to `replacer`.
+    /// Creates a writer that passes groups to `replacer`.
     pub fn new(replacer: Arc<Replacer>) -> Self {
         Self { replacer, pending: StagedBatch::default() }
     }
@@ -212,7 +215,7 @@ impl Writer for GroupWriter {
         self.pending.tally.source_bytes += batch.tally.source_bytes;
         self.pending.records += batch.records;
         self.pending.place = batch.place;
-        // The one place where memory could grow with the tree: on a slow disk, preparing waits for replacing.
+        // Only here could memory grow with the tree: if the disk is slow, staging waits for the group being replaced.
         if self.pending.records >= self.replacer.pending_max {
             self.replacer.wait();
         }
@@ -225,7 +228,7 @@ impl Writer for GroupWriter {
     }
 }
 
-/// A group to be replaced.
+/// The commit of a group.
 pub struct GroupCommit {
     group: StagedBatch,
     replacer: Arc<Replacer>,

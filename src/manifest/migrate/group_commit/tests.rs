@@ -13,7 +13,7 @@ const MANIFEST: &str = "artifacts/job/run/manifest.json";
 const OLD: &[u8] =
     br#"{"schema_version":"1.0.0","job_id":"j","job_ref":"r","job_type":"t","status":"ok","run_id":"a"}"#;
 
-const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Batch, Durability::Each];
+const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Group, Durability::Each];
 
 /// Prepares the one manifest, lets `meanwhile` happen, and replaces it. Gives the disk and how many were replaced.
 fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk, &Path)) -> (SimulatedDisk, u64) {
@@ -36,7 +36,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
     assert_eq!(batch.files.len(), 1);
     meanwhile(&disk, &root.join(MANIFEST));
     let accounting = RunAccounting {
-        state: RunState::new([0; 32], "r".into(), now, &options, LedgerPosition::START),
+        state: RunState::new([0; 32], "r".into(), options.rules(), durability),
         findings: FindingsLog::open(&disk, &run_directory.join("findings.jsonl"), 0).unwrap(),
         ledger: Ledger::open(&disk, run_directory, "r", LedgerPosition::START, |_| Ok(())).unwrap(),
         checkpoint: Arc::new(CheckpointFile::new(run_directory, CHECKPOINT_KIND)),
@@ -60,7 +60,7 @@ fn names_beside(disk: &SimulatedDisk) -> Vec<String> {
 }
 
 #[test]
-fn what_nobody_touches_is_replaced_and_has_its_backup() {
+fn an_unchanged_file_is_replaced_and_has_its_backup() {
     for durability in DURABILITIES {
         let (disk, migrated) = replaced_after(durability, |_, _| {});
         let names = names_beside(&disk);
@@ -74,7 +74,7 @@ fn what_nobody_touches_is_replaced_and_has_its_backup() {
 }
 
 #[test]
-fn a_file_that_is_written_to_meanwhile_is_refused_and_keeps_what_was_written() {
+fn a_file_that_is_written_to_in_the_meantime_is_refused_and_keeps_its_new_bytes() {
     for durability in DURABILITIES {
         let (disk, migrated) = replaced_after(durability, |disk, path| {
             disk.open_file(path).unwrap().write_all_at(0, b"{\"later\"").unwrap();
@@ -86,7 +86,7 @@ fn a_file_that_is_written_to_meanwhile_is_refused_and_keeps_what_was_written() {
 }
 
 #[test]
-fn a_file_that_is_replaced_or_removed_meanwhile_is_refused() {
+fn a_file_that_is_replaced_or_removed_in_the_meantime_is_refused() {
     for durability in DURABILITIES {
         let (disk, migrated) = replaced_after(durability, |disk, path| {
             disk.remove_file(path).unwrap();
@@ -100,7 +100,7 @@ fn a_file_that_is_replaced_or_removed_meanwhile_is_refused() {
 }
 
 #[test]
-fn where_names_cannot_be_exchanged_the_new_file_is_renamed() {
+fn the_new_file_is_renamed_if_names_cannot_be_exchanged() {
     let disk = SimulatedDisk::with_directories(&[Path::new("/d")]);
     let path = Path::new("/d/file");
     disk.install_file(path, b"old");

@@ -1,15 +1,14 @@
-//! `haul cas result-check`: whether the digests of result files hold.
+//! `haul cas result-check`: checks the digests of result files.
 //!
-//! The JSON document is a [`ResultsReport`] and, beside its fields, `exit_code`.
+//! The JSON document is a [`ResultsReport`] with `exit_code`.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::migration::exit;
 use crate::migration::units::count_text;
 use crate::requiem::result_check::{DigestFinding, ResultReport, ResultsReport, Verdict, check_results};
@@ -17,8 +16,8 @@ use crate::requiem::result_check::{DigestFinding, ResultReport, ResultsReport, V
 /// `haul cas result-check`
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 every result_digest holds, 3 some are to be run again or could not be checked, 65 \
-                        a digest is wrong or a file is no result."
+    after_help = "Exit codes: 0 every result_digest is right, 3 some must be run again or could not be checked, 65 \
+                        a digest is wrong or a file is not a result."
 )]
 pub struct ResultCheckCommand {
     /// Result files
@@ -26,13 +25,6 @@ pub struct ResultCheckCommand {
     files: Vec<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-#[derive(Serialize)]
-struct Document {
-    #[serde(flatten)]
-    report: ResultsReport,
-    exit_code: u8,
 }
 
 impl ResultCheckCommand {
@@ -43,50 +35,45 @@ impl ResultCheckCommand {
             Verdict::Unchecked | Verdict::MustBeRerun => exit::REFUSED_RECORDS,
             Verdict::Wrong | Verdict::Unreadable => exit::BAD_DATA,
         };
-        let document = Document { report, exit_code };
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document.report)))?;
-        Ok(exit_code)
+        Answer::new(&report).exit_if(true, exit_code).print(self.output, |table| render(table, &report))
     }
 }
 
-fn render(text: &mut String, report: &ResultsReport) -> std::fmt::Result {
-    for file in &report.files {
-        render_file(text, file)?;
-    }
+fn render(table: &mut Table, report: &ResultsReport) {
+    report.files.iter().for_each(|file| render_file(table, file));
     let counts = [
         (report.fine, "fine"),
         (report.unchecked, "not checked"),
-        (report.must_be_rerun, "to be run again"),
+        (report.must_be_rerun, "must be run again"),
         (report.wrong, "wrong"),
         (report.unreadable, "unreadable"),
     ];
     let counts = counts.map(|(count, name)| format!("{} {name}", count_text(count)));
-    writeln!(text, "{}", counts.join(", "))
+    table.line(counts.join(", "));
 }
 
-fn render_file(text: &mut String, file: &ResultReport) -> std::fmt::Result {
+fn render_file(table: &mut Table, file: &ResultReport) {
     let verdict = match file.verdict {
         Verdict::Fine => "fine",
         Verdict::Unchecked => "not checked",
-        Verdict::MustBeRerun => "must be re-run",
+        Verdict::MustBeRerun => "must be run again",
         Verdict::Wrong => "WRONG",
         Verdict::Unreadable => "unreadable",
     };
     let reason = file.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    writeln!(text, "{}: {verdict}{reason}", file.file)?;
+    table.line(format_args!("{}: {verdict}{reason}", file.file));
     if let Some(code) = &file.error_code {
-        writeln!(text, "  error_code {}", code.escape_debug())?;
+        table.line(format_args!("  error_code {}", code.escape_debug()));
     }
     for check in &file.checks {
         let says = match &check.finding {
-            DigestFinding::Holds => "holds".to_owned(),
+            DigestFinding::Holds => "is right".to_owned(),
             DigestFinding::NotChecked { why } => format!("is not checked: {why}"),
-            DigestFinding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no digest of today has"),
-            DigestFinding::OlderGeneration { algorithm } => format!("is that of an older generation, by {algorithm}"),
+            DigestFinding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no current digest has"),
+            DigestFinding::OlderGeneration { algorithm } => format!("is one of an older generation, by {algorithm}"),
             DigestFinding::Wrong { expected } => format!("is wrong; it should be {expected}"),
-            DigestFinding::NoDigest => "is no digest".to_owned(),
+            DigestFinding::NoDigest => "is not a digest".to_owned(),
         };
-        writeln!(text, "  {} {says}", check.digest.escape_debug())?;
+        table.line(format_args!("  {} {says}", check.digest.escape_debug()));
     }
-    Ok(())
 }
