@@ -40,7 +40,7 @@ fn kind_text(kind: &CleanKind) -> &'static str {
         CleanKind::Incoming => "blobs that were being copied",
         CleanKind::Verification => "the progress of a stopped verification",
         CleanKind::Staging => "a store that is not published",
-        CleanKind::Moved => "the log of what was moved",
+        CleanKind::Moved => "the log of migrated objects",
         CleanKind::MergeLog => "the log of a merge (no rollback after that)",
         CleanKind::Replaced => "the store that was replaced (no rollback after that)",
         CleanKind::Withdrawn => "a store that a rollback removed",

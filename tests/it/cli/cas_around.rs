@@ -6,7 +6,7 @@ use crate::support::place::Place;
 use serde_json::Value;
 
 #[test]
-fn hash_vectors_come_out_by_every_path() {
+fn hash_vectors_give_the_same_digest_by_every_path() {
     let place = Place::new();
     let done = place.run(&["cas", "hash-vectors"]).expect(0);
     insta::assert_snapshot!(done.texts());
