@@ -1,34 +1,48 @@
-//! Arguments that every noun shares.
+//! Arguments that the commands of all rooms share.
 
+use std::fmt::Display;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-/// A budget in MiB that fits 64 bits in bytes.
+use super::confirm::confirm;
+use crate::migration::Error;
+use crate::observe::Console;
+
+/// The largest budget in MiB whose bytes fit in 64 bits.
 const MEMORY_BUDGET_MB_MAX: u64 = u64::MAX >> 20;
 
-/// How results and progress are shown.
+/// How to show results and progress.
 #[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Print one JSON document to standard output
     #[arg(long)]
     pub json: bool,
-    /// How progress is shown on standard error; auto is a bar on a terminal and a few lines elsewhere
+    /// How to show progress on standard error; auto draws a bar on a terminal and writes a few lines elsewhere
     #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = false)]
     pub progress: Progress,
 }
 
-/// How progress is shown.
+impl OutputArgs {
+    /// Says something to people, unless only events are wanted or nothing is.
+    pub fn say(self, text: impl Display) {
+        if matches!(self.progress, Progress::Auto | Progress::Bar) {
+            Console::new().line(&text.to_string());
+        }
+    }
+}
+
+/// How to show progress.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Progress {
     /// A bar on a terminal, lines elsewhere.
     #[default]
     #[value(help = None::<&str>)]
     Auto,
-    /// The same: nothing is animated off a terminal.
+    /// The same, because nothing is animated off a terminal.
     #[value(help = None::<&str>)]
     Bar,
     /// Events as JSON lines.
@@ -39,41 +53,82 @@ pub enum Progress {
     None,
 }
 
-impl Progress {
-    /// True if lines for people are wanted beside the view itself.
-    pub fn is_spoken(self) -> bool {
-        matches!(self, Self::Auto | Self::Bar)
-    }
-}
-
-/// How much of the machine a run takes. Nothing in here changes its result.
+/// How much of the machine a run uses. Nothing here changes its result.
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Course")]
+#[command(next_help_heading = "Tuning")]
 pub struct ResourceArgs {
     /// Memory for everything in flight, in MiB
     #[arg(long, value_name = "MB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=MEMORY_BUDGET_MB_MAX))]
     memory_budget_mb: u64,
-    /// Share of the budget at which the reader begins to wait, above 0 and up to 1
+    /// Share of the budget at which the reader starts to wait, above 0 and up to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = share)]
     pub backpressure_threshold: f64,
-    /// Records a second, at most
+    /// Maximum number of records per second
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<NonZeroU32>,
-    /// Threads that convert [default: one for each processor]
+    /// Number of threads that convert [default: one per processor]
     #[arg(long, value_name = "N")]
     parallel_workers: Option<NonZeroUsize>,
 }
 
 impl ResourceArgs {
-    /// The budget in bytes.
+    /// Returns the budget in bytes.
     pub fn memory_budget_bytes(&self) -> u64 {
         self.memory_budget_mb << 20
     }
 
-    /// The number of threads.
+    /// Returns the number of threads.
     pub fn parallel_workers(&self) -> NonZeroUsize {
         let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.parallel_workers.unwrap_or_else(available)
+    }
+}
+
+/// Whether to ask before something is removed or replaced.
+#[derive(Args)]
+pub struct ConsentArgs {
+    /// Do not ask for confirmation
+    #[arg(long)]
+    yes: bool,
+}
+
+impl ConsentArgs {
+    /// Says what will be done and asks for consent, unless it was given.
+    pub fn confirm(&self, what: impl Display) -> Result<(), Error> {
+        confirm(what, self.yes)
+    }
+}
+
+/// What to do about an earlier run.
+#[derive(Args)]
+pub struct StartArgs {
+    /// Resume the earlier run, and fail if there is none; without this, resume if there is one
+    #[arg(long, conflicts_with = "restart")]
+    resume: bool,
+    /// Discard the earlier run and start from the beginning
+    #[arg(long)]
+    restart: bool,
+    /// Do not ask before --restart discards an earlier run
+    #[arg(long)]
+    yes: bool,
+}
+
+impl StartArgs {
+    /// Returns what was chosen.
+    pub fn choose<S>(&self, auto: S, resume: S, restart: S) -> S {
+        match (self.resume, self.restart) {
+            (true, _) => resume,
+            (_, true) => restart,
+            _ => auto,
+        }
+    }
+
+    /// Asks before an earlier run is discarded. `consequence` says what that means.
+    pub fn confirm_restart(&self, has_earlier_run: bool, consequence: impl Display) -> Result<(), Error> {
+        if self.restart && has_earlier_run {
+            return confirm(format_args!("--restart {consequence}"), self.yes);
+        }
+        Ok(())
     }
 }
 
@@ -82,7 +137,7 @@ fn share(text: &str) -> Result<f64, String> {
     if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("expected a number above 0 and up to 1".to_owned()) }
 }
 
-/// Parses one of `names`, which are all that `T` parses from.
+/// Parses one of `names`, which are all the texts that `T` parses.
 pub fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: FromStr + Clone + Send + Sync + 'static,

@@ -1,61 +1,47 @@
-//! `clean` of every noun: lists what can be removed, asks, removes.
+//! `clean` of every room: lists what can be removed, asks, and removes it.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::confirm::confirm;
-use super::output;
+use super::arguments::{ConsentArgs, OutputArgs};
+use super::command::Answer;
 use crate::migration::units::bytes_text;
 use crate::migration::{CleanItem, Error};
 
 #[derive(Serialize)]
-struct Document<'a, K> {
-    #[serde(flatten)]
-    place: BTreeMap<&'static str, String>,
+struct Removed<'a, K> {
     removed: &'a [CleanItem<K>],
     bytes: u64,
 }
 
-/// Asks and removes `items`, if there are any, and prints what became of them. `name` is the field of the document that
-/// has `place`; `kind_text` says what an item is.
+/// Asks before `items` are removed, if there are any, and prints what was removed. `name` is the field of the document
+/// that has `place`; `kind_text` describes an item.
 pub fn clean_and_print<K: Serialize>(
     (name, place): (&'static str, &Path),
     items: &[CleanItem<K>],
     kind_text: impl Fn(&K) -> &'static str,
-    (yes, json): (bool, bool),
+    consent: &ConsentArgs,
+    output: OutputArgs,
     remove: impl FnOnce() -> Result<u64, Error>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u8> {
     let mut bytes = 0;
     if !items.is_empty() {
-        confirm(&question(items, kind_text), yes)?;
+        let lines: String = items.iter().map(|item| item_text(item, &kind_text)).collect();
+        consent.confirm(format_args!("this removes{lines}"))?;
         bytes = remove()?;
     }
-    let place_field = BTreeMap::from([(name, place.display().to_string())]);
-    let document = Document { place: place_field, removed: items, bytes };
-    output::print(json, &document, || text(place, items, bytes))
+    Answer::new(&Removed { removed: items, bytes }).path(name, place).print(output, |table| {
+        let place = place.display();
+        if items.is_empty() {
+            return table.line(format_args!("{place}: nothing to remove"));
+        }
+        table.line(format_args!("{place}: {} freed", bytes_text(bytes)));
+        table.nested(|table| items.iter().for_each(|item| table.line(format_args!("removed {}", item.path.display()))));
+    })
 }
 
-fn question<K>(items: &[CleanItem<K>], kind_text: impl Fn(&K) -> &'static str) -> String {
-    let mut text = String::from("this removes");
-    for item in items {
-        let work = if item.loses_work { "; a run could still go on from it" } else { "" };
-        let (kind, bytes) = (kind_text(&item.kind), bytes_text(item.bytes));
-        write!(text, "\n  {}: {kind}, {bytes}{work}", item.path.display()).expect("a string takes any text");
-    }
-    text
-}
-
-fn text<K>(place: &Path, removed: &[CleanItem<K>], bytes: u64) -> String {
-    let place = place.display();
-    if removed.is_empty() {
-        return format!("{place}: nothing to remove\n");
-    }
-    let mut text = format!("{place}: {} given back\n", bytes_text(bytes));
-    for item in removed {
-        writeln!(text, "  removed {}", item.path.display()).expect("a string takes any text");
-    }
-    text
+fn item_text<K>(item: &CleanItem<K>, kind_text: impl Fn(&K) -> &'static str) -> String {
+    let work = if item.loses_work { "; a run could still be resumed from it" } else { "" };
+    format!("\n  {}: {}, {}{work}", item.path.display(), kind_text(&item.kind), bytes_text(item.bytes))
 }

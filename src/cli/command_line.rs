@@ -1,14 +1,14 @@
-//! Commands as a shell takes them, for whoever is told to run one.
+//! Commands in the words of a shell, for messages that tell what to run.
 
 use std::env::args_os;
 use std::path::Path;
 
 use crate::migration::redacted;
 
-/// Options of the first attempt that its continuation must not have.
+/// Options that must not be repeated when a stopped command is run again.
 const NOT_AGAIN: [&str; 2] = ["--restart", "--yes"];
 
-/// The step after a stop: the command that this process was started with, as it goes on.
+/// Returns the step after a stop: the command that this process was started with, as it resumes.
 pub fn run_again() -> String {
     let words = args_os().map(|word| word.to_string_lossy().into_owned());
     let kept: Vec<_> =
@@ -16,27 +16,27 @@ pub fn run_again() -> String {
     format!("run again: {}", kept.join(" "))
 }
 
-/// A command of haul: `haul space VERB …` on the space at `root`.
+/// Returns `haul space VERB --space ROOT`.
 pub fn space_command(verb: &str, root: &Path) -> String {
     format!("{} space {verb} --space {}", program(), quoted(&root.display().to_string()))
 }
 
-/// A command of haul: `haul cas VERB STORE`.
+/// Returns `haul cas VERB STORE`.
 pub fn cas_command(verb: &str, store: &Path) -> String {
     format!("{} cas {verb} {}", program(), quoted(&store.display().to_string()))
 }
 
-/// A command of haul: `haul manifest VERB APP_ROOT`.
+/// Returns `haul manifest VERB APP_ROOT`.
 pub fn manifest_command(verb: &str, root: &Path) -> String {
     format!("{} manifest {verb} {}", program(), quoted(&root.display().to_string()))
 }
 
-/// What the process was started as.
+/// Returns the name that the process was started by.
 fn program() -> String {
     args_os().next().map_or_else(|| "haul".to_owned(), |word| quoted(&word.to_string_lossy()))
 }
 
-/// The word as a shell reads it back.
+/// Quotes the word if a shell would not read it back unchanged.
 pub fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {

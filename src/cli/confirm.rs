@@ -1,11 +1,12 @@
-//! Asks before something is removed or replaced.
+//! Asks for consent before something is removed or replaced.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdin};
 
 use crate::migration::Error;
 
-/// Says what will be done and asks for consent, unless `yes` gave it. Without a terminal to ask on, `--yes` is needed.
-pub fn confirm(what: &str, yes: bool) -> Result<(), Error> {
+/// Says what will be done and asks for consent, unless `yes` gives it. Without a terminal, `--yes` is required.
+pub fn confirm(what: impl Display, yes: bool) -> Result<(), Error> {
     let _ = writeln!(stderr(), "{what}");
     if yes {
         return Ok(());
@@ -16,7 +17,7 @@ pub fn confirm(what: &str, yes: bool) -> Result<(), Error> {
             next: "add --yes".into(),
         });
     }
-    let _ = write!(stderr(), "go on? [y/N] ");
+    let _ = write!(stderr(), "continue? [y/N] ");
     let mut answer = String::new();
     let is_read = stdin().read_line(&mut answer).is_ok();
     if is_read && matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -1,9 +1,8 @@
-//! `haul demo`: a space is made up, migrated and verified, and what was done is shown.
+//! `haul demo`: generates a space, migrates it, verifies it, and shows what was done.
 //!
 //! The JSON document has `space` (path), `generated` (a [`GeneratedSpace`]), `migration` (a [`MigrationEnd`]), `verified`
-//! (a [`Coverage`]), `nodes_per_second` of the migration, and `commands`: `get`, `verify` and `rollback`.
+//! (a [`Coverage`]), `nodes_per_second` of the migration, `commands` (`get`, `verify` and `rollback`) and `exit_code`.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,14 +10,15 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::OutputArgs;
+use super::command::Answer;
 use super::command_line::{quoted, space_command};
-use super::output;
 use super::progress::Watch;
 use super::space::arguments::RECORDS_NOUN;
 use super::space::{generate, migrate, verify};
-use crate::durable::{Disk, RealDisk, create_directory_durable, remove_tree, replace_file};
+use super::table::Table;
+use crate::durable::{Disk, ReaderKind, RealDisk, create_directory_durable, remove_tree, replace_file};
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, Subset, exit};
+use crate::migration::{Error, Subset};
 use crate::space::generate::write::GeneratedSpace;
 use crate::space::generate::{GenerateOptions, generated_episode};
 use crate::space::migrate::MigrationEnd;
@@ -26,10 +26,10 @@ use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::verify::{Coverage, Depth};
 
-/// Marks a directory as one that the demo made and may empty.
+/// Marks a directory that the demo created and may empty.
 const MARKER: &str = ".haul-demo";
-const MARKER_TEXT: &[u8] = b"Made by `haul demo`, which replaces the space beside this file when it runs again.\n";
-/// Name of the space in it.
+const MARKER_TEXT: &[u8] = b"Made by `haul demo`, which replaces the space next to this file when it runs again.\n";
+/// Name of the generated space.
 const SPACE: &str = "default";
 const SEED: u64 = 1;
 
@@ -39,7 +39,7 @@ pub struct Demo {
     /// Nodes to generate, about 3.4 KB each
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     nodes: u64,
-    /// Data directory to make; one that an earlier demo made is used again
+    /// Data directory to create; one that an earlier demo created is used again
     #[arg(long, value_name = "DIR", default_value = "./haul-demo")]
     dir: PathBuf,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub struct Demo {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct DemoEnd {
     space: String,
     generated: GeneratedSpace,
     migration: MigrationEnd,
@@ -56,7 +56,7 @@ struct Document {
     commands: Commands,
 }
 
-/// What to try next.
+/// Commands to try next.
 #[derive(Serialize)]
 struct Commands {
     get: String,
@@ -66,28 +66,27 @@ struct Commands {
 
 impl Demo {
     pub fn run(self) -> anyhow::Result<u8> {
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let paths = SpacePaths::new(self.dir.join(SPACE));
         let made = self.generate(&watch, &paths)?;
         unless_stopped(made.stopped)?;
-        let options = MigrateOptions::default();
+        let options = MigrateOptions { reader: ReaderKind::Auto, ..MigrateOptions::default() };
         let began = Instant::now();
-        let end = migrate::run(&watch, &paths, &options)?;
+        let migration = migrate::run(&watch, &paths, &options)?;
         let seconds = began.elapsed().as_secs_f64().max(1e-6);
-        unless_stopped(end.stopped)?;
+        unless_stopped(migration.stopped)?;
         let whole = verify::Request { store: None, depth: Depth::Full, subset: Subset::ALL };
         let verified = verify::verify(&watch, &paths, &whole, &options)?;
         unless_stopped(verified.stopped)?;
-        let document = Document {
+        let end = DemoEnd {
             space: paths.root().display().to_string(),
             generated: made,
-            nodes_per_second: (end.records as f64 / seconds) as u64,
-            migration: end,
+            nodes_per_second: (migration.records as f64 / seconds) as u64,
+            migration,
             verified: verified.coverage,
             commands: commands(paths.root()),
         };
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
-        Ok(exit::OK)
+        Answer::new(&end).print(self.output, |table| render(table, &end))
     }
 
     fn generate(&self, watch: &Watch, paths: &SpacePaths) -> Result<GeneratedSpace, Error> {
@@ -102,12 +101,12 @@ fn unless_stopped(stopped: bool) -> Result<(), Error> {
     if stopped { Err(Error::Stopped { next: "run the same command again".into() }) } else { Ok(()) }
 }
 
-/// Makes the directory, or takes one that a demo made. Any other is refused, unless it is empty.
+/// Creates the directory, or takes one that a demo made. Refuses any other that is not empty.
 fn take_directory(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
     let marker = directory.join(MARKER);
     if disk.kind(directory)?.is_some() && disk.kind(&marker)?.is_none() && !disk.list(directory)?.is_empty() {
         return Err(Error::Usage {
-            what: format!("{} exists and was not made by a demo", directory.display()),
+            what: format!("{} exists and was not created by a demo", directory.display()),
             next: "choose another directory with --dir".into(),
         });
     }
@@ -124,23 +123,16 @@ fn commands(root: &Path) -> Commands {
     }
 }
 
-fn render(text: &mut String, document: &Document) -> std::fmt::Result {
-    let Document { space, generated, migration, verified, nodes_per_second, commands } = document;
-    let rate = count_text(*nodes_per_second);
-    writeln!(text, "{:<12} {} in {space}/wal", "generated", bytes_text(generated.bytes))?;
-    writeln!(text, "{:<12} {space}/{}", "migrated", migration.store)?;
-    for line in migration.counts.to_string().lines() {
-        writeln!(text, "  {line}")?;
-    }
-    writeln!(text, "{:<12} {rate} {RECORDS_NOUN}/s, from plan to publishing", "rate")?;
-    writeln!(
-        text,
-        "{:<12} {} blocks rebuilt to the bytes of the log",
-        "verified",
-        count_text(verified.rebuilt_blocks)
-    )?;
-    writeln!(text, "{:<12} {space}/migration/report.json", "report")?;
-    writeln!(text, "\nlook at one node:\n  {}", commands.get)?;
-    writeln!(text, "verify again:\n  {}", commands.verify)?;
-    writeln!(text, "roll back, so that the log is live again:\n  {}", commands.rollback)
+fn render(table: &mut Table, end: &DemoEnd) {
+    let DemoEnd { space, generated, migration, verified, nodes_per_second, commands } = end;
+    table.row("generated", format_args!("{} in {space}/wal", bytes_text(generated.bytes)));
+    table.row("migrated", format_args!("{space}/{}", migration.store));
+    table.outcomes(&migration.counts);
+    table.row("rate", format_args!("{} {RECORDS_NOUN}/s, from plan to publishing", count_text(*nodes_per_second)));
+    let blocks = count_text(verified.rebuilt_blocks);
+    table.row("verified", format_args!("{blocks} blocks rebuilt to the bytes of the log"));
+    table.row("report", format_args!("{space}/migration/report.json"));
+    table.line(format_args!("\nlook at one node:\n  {}", commands.get));
+    table.line(format_args!("verify again:\n  {}", commands.verify));
+    table.line(format_args!("roll back, so that the log is live again:\n  {}", commands.rollback));
 }

@@ -1,4 +1,4 @@
-//! Errors as people and programs read them.
+//! Errors for people and programs.
 //!
 //! Standard error gets `error: <what>: <cause>: …` and, where there is one, `next: <command or step>`. With `--json`
 //! standard output also gets one document:
@@ -26,7 +26,16 @@ struct Failure {
     next: Option<String>,
 }
 
-/// Says what went wrong and what to do, and returns the exit code.
+/// Says what went wrong and what to do next.
+pub fn say_error(message: &str, next: Option<&str>) {
+    let console = Console::new();
+    console.line(&format!("error: {message}"));
+    if let Some(next) = next {
+        console.line(&format!("next: {next}"));
+    }
+}
+
+/// Reports an error, with `json` also on standard output, and returns the exit code.
 pub fn report(error: &anyhow::Error, json: bool) -> u8 {
     let known = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
     let exit_code = known.map_or(exit::FAILED, Error::exit_code);
@@ -36,19 +45,15 @@ pub fn report(error: &anyhow::Error, json: bool) -> u8 {
         None => None,
     };
     let message = chain(error);
-    let console = Console::new();
-    console.line(&format!("error: {message}"));
-    if let Some(next) = &next {
-        console.line(&format!("next: {next}"));
-    }
+    say_error(&message, next.as_deref());
     if json {
-        // The error itself matters more than an output that does not take it.
+        // If standard output is broken as well, the exit code still tells.
         let _ = output::json(&Document { error: Failure { message, exit_code, next } });
     }
     exit_code
 }
 
-/// Every cause, each said once: an error that only passes another on has its text.
+/// Returns every cause, each once: an error that only wraps another has the same text.
 fn chain(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {

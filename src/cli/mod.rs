@@ -1,12 +1,13 @@
-//! The command line: arguments → one library call → rendering. Nothing imports this room.
+//! The command line: parses arguments, makes one library call, and renders its result. Nothing imports this room.
 //!
-//! Data goes to standard output, everything else to standard error. With `--json` standard output holds one document:
-//! the result, or `{"error": …}` as `cli::failure` describes. Exit codes are those of [`exit`](crate::migration::exit).
+//! Data goes to standard output, everything else to standard error. With `--json` standard output gets one document:
+//! the result, or `{"error": …}` as `error_output` describes. Exit codes are those of [`exit`](crate::migration::exit).
 
 mod arguments;
 #[cfg(feature = "cas")]
 mod cas;
 mod clean;
+mod command;
 mod command_line;
 mod confirm;
 #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
@@ -14,8 +15,7 @@ mod db;
 #[cfg(feature = "space")]
 mod demo;
 mod error_output;
-mod findings;
-mod journal;
+mod estimate_text;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod output;
@@ -23,6 +23,7 @@ mod progress;
 mod signals;
 #[cfg(feature = "space")]
 mod space;
+mod table;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -54,7 +55,7 @@ enum Noun {
     #[command(subcommand)]
     #[cfg(feature = "manifest")]
     Manifest(manifest::Verb),
-    /// SQLite and PostgreSQL databases: versioned migrations, applied once, taken back, verified
+    /// SQLite and PostgreSQL databases: apply, roll back and verify versioned migrations
     #[command(subcommand)]
     #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
     Db(db::Verb),
@@ -65,7 +66,7 @@ pub fn main() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed output is no reason to complain about anything else.
+            // If standard error is closed, the exit code still tells.
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE);
         }

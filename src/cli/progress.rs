@@ -1,23 +1,23 @@
-//! A run under way, as the terminal sees it: who is told of its events, and how it is asked to stop.
+//! A run in progress as the terminal sees it: who gets its events, and how it is asked to stop.
 
+use std::fmt::Display;
 use std::io::stderr;
 use std::sync::Arc;
 
-use super::arguments::Progress;
-use super::command_line::run_again;
+use super::arguments::{OutputArgs, Progress};
 use super::signals::StopOnSignal;
 use crate::observe::{Bar, Console, JsonLines, Lines, Scope};
 use crate::pipeline::{Control, Event, Observer, StopToken};
 
-/// Watches one run. Signals are taken from its start on.
+/// Watches one run. From its start on, signals stop the run instead of ending the process.
 pub struct Watch {
     console: Arc<Console>,
-    progress: Progress,
+    output: OutputArgs,
     stop: StopToken,
     _signals: StopOnSignal,
 }
 
-/// Shows what a person should read and nothing else.
+/// Shows the notes of a run and nothing else.
 struct Notes(Arc<Console>);
 
 impl Observer for Notes {
@@ -30,29 +30,21 @@ impl Observer for Notes {
 
 impl Watch {
     /// Begins to listen for signals.
-    pub fn start(progress: Progress) -> anyhow::Result<Self> {
+    pub fn start(output: OutputArgs) -> anyhow::Result<Self> {
         let console = Arc::new(Console::new());
         let stop = StopToken::new();
         let signals = StopOnSignal::install(stop.clone(), console.clone())?;
-        Ok(Self { console, progress, stop, _signals: signals })
+        Ok(Self { console, output, stop, _signals: signals })
     }
 
-    /// Is requested by a signal.
+    /// Returns the token that a signal sets.
     pub fn stop(&self) -> &StopToken {
         &self.stop
     }
 
-    /// Says where the run is, unless only events are wanted or nothing is.
-    pub fn say(&self, text: &str) {
-        if self.progress.is_spoken() {
-            self.console.line(text);
-        }
-    }
-
-    /// Says how a run that was stopped goes on, whatever else is wanted.
-    pub fn say_stopped(&self) {
-        self.console.line("stopped on request; what is done so far is kept");
-        self.console.line(&format!("next: {}", run_again()));
+    /// Says something to people, unless only events are wanted or nothing is.
+    pub fn say(&self, text: impl Display) {
+        self.output.say(text);
     }
 
     /// Does the work while its progress is shown. The view is gone when this returns.
@@ -63,7 +55,7 @@ impl Watch {
 
     fn observer(&self, scope: Scope) -> Box<dyn Observer> {
         let console = self.console.clone();
-        match self.progress {
+        match self.output.progress {
             Progress::Auto | Progress::Bar if Console::is_terminal() => Box::new(Bar::start(console, scope)),
             Progress::Auto | Progress::Bar => Box::new(Lines::new(console, scope)),
             Progress::Json => Box::new(JsonLines::new(stderr())),

@@ -10,17 +10,17 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::observe::Console;
 use crate::pipeline::StopToken;
 
-/// What a process adds to the number of the signal that ended it.
+/// Added to the number of the signal that ended a process, by convention of shells.
 const SIGNAL_EXIT_BASE: i32 = 128;
 
-/// Turns signals into a request to stop, until it is dropped.
+/// Turns signals into a request to stop until it is dropped.
 pub struct StopOnSignal {
     handle: Handle,
     listener: Option<JoinHandle<()>>,
 }
 
 impl StopOnSignal {
-    /// Takes the signals from now on.
+    /// Starts to listen.
     pub fn install(stop: StopToken, console: Arc<Console>) -> anyhow::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
         let handle = signals.handle();

@@ -1,8 +1,8 @@
-//! The verbs of a noun.
+//! The commands of a room.
 
-/// One command for each verb: its documentation, its name and its type. Every command has `output: OutputArgs` and
-/// `run(self) -> anyhow::Result<u8>`. `@"feature"` before a name leaves the verb out of builds without that cargo feature.
-/// Behind a semicolon stand nouns below this one, which have verbs of their own.
+/// Declares the commands of a room: documentation, name and type of each. A command has `output: OutputArgs` and
+/// `run(self) -> anyhow::Result<u8>`. `@"feature"` before a name leaves the command out of builds without that cargo
+/// feature. Groups of further commands follow a semicolon.
 macro_rules! verbs {
     (
         $(#[$enum_doc:meta])* pub enum $name:ident;
@@ -17,7 +17,7 @@ macro_rules! verbs {
         }
 
         impl $name {
-            /// How the result is to be shown.
+            /// Returns how to show the result.
             pub fn output(&self) -> $crate::cli::arguments::OutputArgs {
                 match self {
                     $($(#[cfg(feature = $feature)])? Self::$verb(command) => command.output,)+
@@ -25,7 +25,7 @@ macro_rules! verbs {
                 }
             }
 
-            /// Does it and returns the exit code.
+            /// Runs the command and returns the exit code.
             pub fn run(self) -> anyhow::Result<u8> {
                 match self {
                     $($(#[cfg(feature = $feature)])? Self::$verb(command) => command.run(),)+

@@ -8,13 +8,16 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::{Condvar, Mutex};
 
+use super::console::Console;
+use super::lines::Lines;
+use super::scope::Scope;
+use super::speed::Speed;
 use super::text::{Done, figures, status};
-use super::{Console, Lines, Scope, Speed};
 use crate::pipeline::{Event, Observer, Phase};
 
 const DRAW_HZ: u8 = 8;
 const TICK: Duration = Duration::from_millis(1000 / DRAW_HZ as u64);
-/// The bar counts to this; what a phase counts may be larger than what a bar takes.
+/// The bar counts to this, because a phase may count further than the bar can.
 const STEPS: u64 = 1000;
 
 /// Draws the progress of a run until it is dropped.
@@ -25,7 +28,7 @@ pub struct Bar {
     ticker: Option<JoinHandle<()>>,
 }
 
-/// Tells the ticker to end.
+/// Tells the thread that draws to end.
 #[derive(Default)]
 struct Ending {
     is_due: Mutex<bool>,
@@ -40,7 +43,7 @@ impl Bar {
         let canvas = Canvas::new(scope);
         console.attach(Some(canvas.bar.clone()));
         let (seen, end) = (lines.clone(), ending.clone());
-        // Without a thread to spare there is no bar, and the run goes on.
+        // If no thread can be started, the run goes on without a bar.
         let ticker = Builder::new().name("haul-bar".into()).spawn(move || tick(&seen, &end, canvas)).ok();
         Self { lines, console, ending, ticker }
     }
@@ -96,7 +99,7 @@ impl Canvas {
         let key = |part: fn(&Texts) -> &str| {
             let texts = texts.clone();
             move |_: &ProgressState, out: &mut dyn Write| {
-                // A line that cannot be formatted is drawn short.
+                // The worst case is a line that is cut short, which is no reason to stop drawing.
                 let _ = out.write_str(part(&texts.lock()));
             }
         };
@@ -131,7 +134,7 @@ impl Canvas {
         if self.bar.position() == steps {
             self.bar.tick();
         } else {
-            // This draws as well.
+            // `set_position` draws as well, so a tick would draw twice.
             self.bar.set_position(steps);
         }
     }

@@ -1,4 +1,4 @@
-//! Standard error, shared by everyone who has a line to say while a bar is drawn there.
+//! Standard error, shared by the lines and the bar.
 
 use std::io::{IsTerminal, Write, stderr};
 
@@ -12,19 +12,20 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console without a bar.
+    /// Returns a console without a bar.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// True if a person watches.
+    /// Returns true if standard error is a terminal.
     pub fn is_terminal() -> bool {
         stderr().is_terminal()
     }
 
-    /// Writes one line. That nobody listens any more is no reason to end a run.
+    /// Writes one line.
     pub fn line(&self, text: &str) {
         let write = || {
+            // A run goes on after its terminal is gone.
             let _ = writeln!(stderr().lock(), "{text}");
         };
         match &*self.bar.lock() {
@@ -33,7 +34,7 @@ impl Console {
         }
     }
 
-    /// From now on lines go above this bar, or nowhere in particular again.
+    /// Lets lines go above this bar from now on, or ends that with `None`.
     pub(super) fn attach(&self, bar: Option<ProgressBar>) {
         *self.bar.lock() = bar;
     }

@@ -1,4 +1,4 @@
-//! The state of a run in numbers, kept by its events.
+//! The state of a run in numbers, summed up from its events.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::pipeline::{Event, Observer, Phase};
 
-/// Adds events up. Cheap enough to be told of every batch.
+/// Sums up events. Cheap enough for every batch.
 #[derive(Debug)]
 pub struct Figures {
     began: Instant,
@@ -21,14 +21,14 @@ pub struct Figures {
     checkpoint_ms: AtomicU64,
 }
 
-/// A phase under way. A phase can hold another one.
+/// A phase in progress. A phase can contain another one.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     phase: Phase,
     records_expected: Option<u64>,
     bytes_expected: Option<u64>,
     started: Instant,
-    /// What it had counted when another phase began inside of it.
+    /// What it had counted when another phase began inside it.
     records: u64,
     source_bytes: u64,
 }
@@ -36,13 +36,13 @@ struct Frame {
 /// The numbers at one moment. Counts are those of the current phase, in this run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// The phase, the innermost if one holds another.
+    /// The phase; the innermost if one contains another.
     pub phase: Option<Phase>,
     /// Time since it began.
     pub elapsed: Duration,
-    /// Records that it will go through.
+    /// Records that the phase will process, if known.
     pub records_expected: Option<u64>,
-    /// Bytes that it will go through.
+    /// Bytes that the phase will process, if known.
     pub bytes_expected: Option<u64>,
     /// Records so far.
     pub records: u64,
@@ -63,7 +63,7 @@ impl Default for Figures {
 }
 
 impl Figures {
-    /// All zero.
+    /// Returns figures that are all zero.
     pub fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -77,7 +77,7 @@ impl Figures {
         }
     }
 
-    /// The numbers now.
+    /// Returns the numbers at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let frame = self.phases.lock().last().copied();
         let checkpoint_ms = self.checkpoint_ms.load(Relaxed);

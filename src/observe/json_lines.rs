@@ -14,7 +14,7 @@ pub struct JsonLines<W> {
 }
 
 impl<W: Write + Send> JsonLines<W> {
-    /// Lines to `out`, each flushed as it happens.
+    /// Returns an observer that writes to `out` and flushes each line.
     pub fn new(out: W) -> Self {
         Self { out: Mutex::new(out) }
     }
@@ -25,7 +25,7 @@ impl<W: Write + Send> Observer for JsonLines<W> {
         let mut line = serde_json::to_vec(event).expect("an event has string keys only");
         line.push(b'\n');
         let mut out = self.out.lock();
-        // That nobody listens any more is no reason to end a run.
+        // A run goes on after its reader is gone.
         let _ = out.write_all(&line).and_then(|()| out.flush());
     }
 }

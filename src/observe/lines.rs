@@ -1,12 +1,14 @@
-//! Plain lines: one for each phase that ended and one for each note. For logs, pipes and dumb terminals.
+//! Plain lines for logs, pipes and dumb terminals: one for each phase that ended, and one for each note.
 
 use std::sync::Arc;
 
+use super::console::Console;
+use super::figures::Figures;
+use super::scope::Scope;
 use super::text::ended;
-use super::{Console, Figures, Scope};
 use crate::pipeline::{Event, Observer};
 
-/// Adds events up and writes a line when a phase ends. The bar is built on it.
+/// Sums up events and writes a line when a phase ends. The bar builds on it.
 #[derive(Debug)]
 pub struct Lines {
     console: Arc<Console>,
@@ -15,12 +17,12 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Lines on `console`.
+    /// Returns an observer that writes to `console`.
     pub fn new(console: Arc<Console>, scope: Scope) -> Self {
         Self { console, scope, figures: Figures::new() }
     }
 
-    /// The numbers behind the lines.
+    /// Returns the sums.
     pub fn figures(&self) -> &Figures {
         &self.figures
     }

@@ -1,21 +1,21 @@
-//! How fast a run goes, over the last seconds, and how long it will take.
+//! The speed of a run over the last seconds, and the time left.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Seconds that the speed is taken over.
+/// The time over which the speed is measured.
 const WINDOW: Duration = Duration::from_secs(8);
-/// A longer estimate says nothing.
+/// Longer estimates are not shown.
 const LEFT_MAX: Duration = Duration::from_secs(100 * 24 * 3600);
 
-/// The speed over the last seconds of one phase. It knows this run alone, never what an earlier one did.
+/// The speed over the last seconds of one phase. Only this run counts, not an earlier one that it resumes.
 #[derive(Debug, Default)]
 pub struct Speed {
     samples: VecDeque<(Duration, u64)>,
 }
 
 impl Speed {
-    /// Takes note of what is done after `elapsed`.
+    /// Records how much is done after `elapsed`.
     pub fn sample(&mut self, elapsed: Duration, done: u64) {
         if self.samples.back().is_some_and(|last| last.0 > elapsed || last.1 > done) {
             self.samples.clear();
@@ -26,14 +26,14 @@ impl Speed {
         }
     }
 
-    /// Units a second; 0 before two samples differ in time.
+    /// Returns the units a second; 0 before two samples differ in time.
     pub fn per_second(&self) -> f64 {
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0.0 };
         let seconds = last.0.saturating_sub(first.0).as_secs_f64();
         if seconds > 0.0 { (last.1 - first.1) as f64 / seconds } else { 0.0 }
     }
 
-    /// Time until `left` more units are done, if anything moves.
+    /// Returns the time until `left` more units are done, if there is any progress.
     pub fn time_left(&self, left: u64) -> Option<Duration> {
         let seconds = left as f64 / self.per_second();
         Duration::try_from_secs_f64(seconds).ok().filter(|left| *left <= LEFT_MAX)
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_still_has_no_end() {
+    fn a_speed_of_zero_gives_no_time_left() {
         let mut speed = Speed::default();
         speed.sample(at(0), 5);
         speed.sample(at(1000), 5);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_phase_starts_anew() {
+    fn a_new_phase_forgets_earlier_samples() {
         let mut speed = Speed::default();
         speed.sample(at(1000), 5);
         speed.sample(at(2000), 10);

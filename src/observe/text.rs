@@ -1,24 +1,26 @@
-//! Progress in words.
+//! Progress as text.
 
 use std::time::Duration;
 
-use super::{Scope, Snapshot, Speed};
+use super::figures::Snapshot;
+use super::scope::Scope;
+use super::speed::Speed;
 use crate::migration::units::{bytes_text, count_text};
 use crate::pipeline::Phase;
 
-/// How much of its work a phase has done, in whatever it counts.
+/// How much of its work a phase has done, in records or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Done {
-    /// Before this run.
+    /// Done before this run.
     pub before: u64,
-    /// In this run.
+    /// Done in this run.
     pub now: u64,
-    /// Everything.
+    /// All of the work.
     pub total: u64,
 }
 
 impl Done {
-    /// Records where their number is known, else bytes of source; `None` where neither is.
+    /// Counts records if their number is known, else bytes of the source. Returns `None` if neither is known.
     pub(super) fn of(snapshot: &Snapshot, scope: &Scope) -> Option<Self> {
         match (snapshot.records_expected, snapshot.bytes_expected) {
             (Some(total), _) => Some(Self { before: 0, now: snapshot.records.min(total), total }),
@@ -41,12 +43,12 @@ impl Done {
     }
 }
 
-/// What the records of a phase are called.
+/// Returns the name of the records of a phase.
 fn noun(snapshot: &Snapshot, scope: &Scope) -> &'static str {
     if snapshot.phase == Some(Phase::Backfill) { "rows" } else { scope.records_noun }
 }
 
-/// Counts, rate and time left: ` 45%  45,000 nodes  31,000 nodes/s  ETA 4 s`.
+/// Returns counts, rate and time left: ` 45%  45,000 nodes  31,000 nodes/s  ETA 4 s`.
 pub(super) fn figures(snapshot: &Snapshot, scope: &Scope, records: &Speed, work: &Speed) -> String {
     let noun = noun(snapshot, scope);
     let mut parts = Vec::new();
@@ -65,7 +67,7 @@ pub(super) fn figures(snapshot: &Snapshot, scope: &Scope, records: &Speed, work:
     parts.join("  ")
 }
 
-/// Memory and checkpoint, where there is a budget: `memory 12.0 MiB of 512.0 MiB  last checkpoint at 40,000 nodes, 2 s ago`.
+/// Returns memory and checkpoint, if there is a budget: `memory 12.0 MiB of 512.0 MiB  last checkpoint at 40,000 nodes, 2 s ago`.
 pub(super) fn status(snapshot: &Snapshot, scope: &Scope) -> String {
     if scope.budget_bytes == 0 {
         return String::new();
@@ -80,7 +82,7 @@ pub(super) fn status(snapshot: &Snapshot, scope: &Scope) -> String {
     }
 }
 
-/// One line for a phase that ended: `run      100,000 nodes, 345.2 MiB in 3.2 s, 31,000 nodes/s`.
+/// Returns one line for a phase that ended: `run      100,000 nodes, 345.2 MiB in 3.2 s, 31,000 nodes/s`.
 pub(super) fn ended(snapshot: &Snapshot, scope: &Scope) -> Option<String> {
     let phase = snapshot.phase?;
     let noun = noun(snapshot, scope);
@@ -96,7 +98,7 @@ pub(super) fn ended(snapshot: &Snapshot, scope: &Scope) -> Option<String> {
     Some(format!("{phase:<8} {amount} in {took}, {rate} {noun}/s"))
 }
 
-/// `40 ms`, `1.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
+/// Returns a duration as `40 ms`, `1.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
 pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

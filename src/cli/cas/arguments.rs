@@ -1,4 +1,4 @@
-//! Arguments that the verbs of a content-addressed store share.
+//! Arguments that the commands of content-addressed stores share.
 
 use std::path::PathBuf;
 
@@ -8,30 +8,29 @@ use crate::cas::Key;
 use crate::cas::options::{Compress, Durability, MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::CasStore;
-use crate::cas::verify::run::paths_of;
 use crate::cli::arguments::ResourceArgs;
 use crate::migration::Error;
 use crate::observe::Scope;
 
-/// What one record of a store is called.
+/// The name of the records of a store.
 pub const RECORDS_NOUN: &str = "objects";
 
-/// Which store.
+/// The store.
 #[derive(Args)]
 pub struct StoreArgs {
-    /// Directory of a v2 store: the one that holds objects and index.ndjson
+    /// Directory of a v2 store, which contains objects/ and index.ndjson
     #[arg(value_name = "STORE")]
     pub store: PathBuf,
 }
 
 impl StoreArgs {
-    /// Opens it for reading.
+    /// Opens the store for reading.
     pub fn open(&self) -> Result<CasStore, Error> {
         CasStore::open(&self.store)
     }
 }
 
-/// Which object of which store.
+/// The store and the object.
 #[derive(Args)]
 pub struct ObjectArgs {
     #[command(flatten)]
@@ -42,53 +41,53 @@ pub struct ObjectArgs {
 }
 
 impl ObjectArgs {
-    /// What to say if the store does not know it.
+    /// Returns the error for an object that the store does not have.
     pub fn absent(&self) -> anyhow::Error {
         anyhow::anyhow!("no object {} in {}", self.key, self.store.store.display())
     }
 }
 
 fn key(text: &str) -> Result<Key, &'static str> {
-    Key::parse(text.as_bytes()).ok_or("a key is 64 of the digits 0-9 and a-f")
+    Key::parse(text.as_bytes()).ok_or("a key has 64 lowercase hex digits")
 }
 
-/// From where to where.
+/// The source and the target of a migration.
 #[derive(Args)]
-pub struct MoveArgs {
-    /// Root of the old store: the directory that holds objects/, or the objects themselves
+pub struct SourceTargetArgs {
+    /// Root of the old store: the directory that contains objects/, or the objects themselves
     #[arg(long, value_name = "DIR")]
     pub source: PathBuf,
-    /// Path that the v2 store is to have; the state of the run is kept beside it, in DIR.migration
+    /// Path of the v2 store; the state of the run is kept next to it, in DIR.migration
     #[arg(long, value_name = "DIR")]
     pub target: PathBuf,
 }
 
-/// Which migration, by its target.
+/// The migration, by its target.
 #[derive(Args)]
 pub struct TargetArgs {
-    /// Path of the v2 store, as it was given to `haul cas migrate --target`
+    /// Path of the v2 store, as given to `haul cas migrate --target`
     #[arg(value_name = "TARGET")]
     target: PathBuf,
 }
 
 impl TargetArgs {
-    /// Where its parts lie.
+    /// Returns the paths of the store and its state.
     pub fn paths(&self) -> Result<TargetPaths, Error> {
-        paths_of(&self.target)
+        TargetPaths::of_store(&self.target)
     }
 }
 
-/// What decides the result of a migration.
+/// The options that decide the result of a migration.
 #[derive(Args)]
 #[command(next_help_heading = "Result")]
 pub struct ResultArgs {
-    /// How blobs are encoded in the target: as-stored, identity, zstd or zstd:LEVEL
+    /// How to encode blobs in the target: as-stored, identity, zstd or zstd:LEVEL
     #[arg(long, value_name = "HOW", default_value_t)]
     pub compress: Compress,
-    /// Add to the v2 store that is at the target
+    /// Add to the v2 store at the target
     #[arg(long, conflicts_with = "replace")]
     pub merge: bool,
-    /// Take the place of the store that is at the target, and keep that one for a rollback
+    /// Replace the store at the target, and keep the old one for a rollback
     #[arg(long)]
     pub replace: bool,
     /// Publish nothing if an object is refused
@@ -97,7 +96,7 @@ pub struct ResultArgs {
 }
 
 impl ResultArgs {
-    /// What becomes of what stands at the target.
+    /// Returns what to do with what is at the target.
     pub fn placement(&self) -> Placement {
         match (self.merge, self.replace) {
             (true, _) => Placement::Merge,
@@ -106,23 +105,23 @@ impl ResultArgs {
         }
     }
 
-    /// Settings with these rules.
+    /// Returns the settings with these rules.
     pub fn options(&self, resources: &ResourceArgs) -> MigrateOptions {
         MigrateOptions {
             compress: self.compress,
             placement: self.placement(),
             strict: self.strict,
-            ..course(resources)
+            ..resource_options(resources)
         }
     }
 }
 
-/// How blobs come into the target.
+/// How to put blobs into the target.
 #[derive(Args)]
 #[command(next_help_heading = "Result")]
 pub struct LinkArgs {
-    /// Give blobs that stay as they are a second name (a hard link) instead of a copy: what is later written into a
-    /// file of the old store in place, as v0.5 did, then also changes the new one
+    /// Hard-link blobs that do not change instead of copying them; what later writes into a file of the old store in
+    /// place, as v0.5 did, then changes the new store too
     #[arg(long)]
     pub link: bool,
 }
@@ -130,11 +129,11 @@ pub struct LinkArgs {
 /// Values of `--durability`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DurabilityArg {
-    /// For many objects at once, before the checkpoint that speaks of them
+    /// For many objects at once, before the checkpoint that covers them
     Group,
-    /// For each object as it is written
+    /// For each object when it is written
     Object,
-    /// Not at all
+    /// Never
     None,
 }
 
@@ -148,8 +147,8 @@ impl From<DurabilityArg> for Durability {
     }
 }
 
-/// Settings of a verb whose rules are fixed or do not matter.
-pub fn course(resources: &ResourceArgs) -> MigrateOptions {
+/// Returns the settings of a command whose rules are fixed or do not matter.
+pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
     MigrateOptions {
         memory_budget_bytes: resources.memory_budget_bytes(),
         backpressure_threshold: resources.backpressure_threshold,
@@ -159,7 +158,7 @@ pub fn course(resources: &ResourceArgs) -> MigrateOptions {
     }
 }
 
-/// What the view of a run on a source of unknown size needs to know.
+/// Returns what the view of a run needs to know, if the size of the source is unknown.
 pub fn scope(options: &MigrateOptions) -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
+    Scope { budget_bytes: options.memory_budget_bytes, ..Scope::of(RECORDS_NOUN) }
 }

@@ -1,6 +1,7 @@
 //! `haul cas clean`: removes what no run and no reader needs any more.
 //!
-//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)) and `bytes`.
+//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)), `bytes` and
+//! `exit_code`.
 
 use std::sync::Arc;
 
@@ -8,20 +9,17 @@ use clap::Args;
 
 use super::arguments::TargetArgs;
 use crate::cas::clean::{CleanKind, clean, clean_plan};
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::clean::clean_and_print;
 use crate::durable::RealDisk;
-use crate::migration::exit;
-use crate::observe::Console;
 
 /// `haul cas clean`
 #[derive(Args)]
 pub struct CleanCommand {
     #[command(flatten)]
     target: TargetArgs,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -29,26 +27,23 @@ pub struct CleanCommand {
 impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.target.paths()?;
-        if self.output.progress.is_spoken() {
-            Console::new().line(&format!("measuring what lies beside {}", paths.target().display()));
-        }
+        self.output.say(format_args!("measuring what is kept for {}", paths.target().display()));
         let items = clean_plan(Arc::new(RealDisk), &paths)?;
         let remove = || clean(Arc::new(RealDisk), &paths, &items);
-        clean_and_print(("target", paths.target()), &items, kind_text, (self.yes, self.output.json), remove)?;
-        Ok(exit::OK)
+        clean_and_print(("target", paths.target()), &items, kind_text, &self.consent, self.output, remove)
     }
 }
 
 fn kind_text(kind: &CleanKind) -> &'static str {
     match kind {
         CleanKind::Scratch => "scratch files of a sort",
-        CleanKind::Incoming => "blobs that were on their way",
-        CleanKind::Verification => "the place of a stopped verification",
-        CleanKind::Staging => "of a store that is not published",
+        CleanKind::Incoming => "blobs that were being copied",
+        CleanKind::Verification => "the progress of a stopped verification",
+        CleanKind::Staging => "a store that is not published",
         CleanKind::Moved => "the log of what was moved",
-        CleanKind::MergeLog => "of a merge (no rollback after that)",
+        CleanKind::MergeLog => "the log of a merge (no rollback after that)",
         CleanKind::Replaced => "the store that was replaced (no rollback after that)",
-        CleanKind::Withdrawn => "a store that a rollback took away",
+        CleanKind::Withdrawn => "a store that a rollback removed",
         CleanKind::Temporary => "a leftover of an interrupted write",
     }
 }

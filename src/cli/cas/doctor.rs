@@ -1,22 +1,20 @@
-//! `haul cas doctor`: looks at a store of any generation and says what it is and what is in the way.
+//! `haul cas doctor`: examines a store of any generation and reports what would prevent a migration.
 //!
-//! The JSON document is a [`DoctorEnd`].
+//! The JSON document is a [`DoctorEnd`] with `exit_code`.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::{course, scope};
+use super::arguments::{resource_options, scope};
+use super::generations::write_generations;
 use crate::cas::doctor::{DoctorEnd, doctor};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::output::write_findings;
 use crate::cli::progress::Watch;
-use crate::migration::units::count_text;
-use crate::migration::{Finding, exit};
-
-/// Findings that the text shows.
-const FINDINGS_SHOWN_MAX: usize = 20;
+use crate::cli::table::Table;
+use crate::migration::exit;
 
 /// `haul cas doctor`
 #[derive(Args)]
@@ -32,70 +30,35 @@ pub struct DoctorCommand {
 
 impl DoctorCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let options = course(&self.resources);
-        let watch = Watch::start(self.output.progress)?;
-        watch.say(&format!("looking at {}", self.store.display()));
+        let options = resource_options(&self.resources);
+        let watch = Watch::start(self.output)?;
+        watch.say(format_args!("examining {}", self.store.display()));
         let end = watch.run(scope(&options), |control| doctor(&self.store, &options, control))?;
-        output::print(self.output.json, &end, || text(&end))?;
-        if end.stopped {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
-        }
-        Ok(if end.ok { exit::OK } else { exit::BAD_DATA })
+        let answer = Answer::new(&end).stopped(end.stopped).exit_if(!end.ok, exit::BAD_DATA);
+        answer.print(self.output, |table| render(table, &end))
     }
 }
 
-fn text(end: &DoctorEnd) -> String {
-    let mut text = String::new();
-    render(&mut text, end).expect("a string takes any text");
-    push_findings(&mut text, &end.findings);
-    text
-}
-
-fn render(text: &mut String, end: &DoctorEnd) -> std::fmt::Result {
-    writeln!(
-        text,
-        "{}",
-        if end.ok { "nothing is in the way of a migration" } else { "some of it cannot be migrated" }
-    )?;
-    let (generations, layout) = (&end.generations, &end.layout);
-    let mut lines = vec![
-        ("keys by SHA-256", generations.sha256),
-        ("keys by BLAKE2s-256", generations.blake2s),
-        ("keys by BLAKE3", generations.blake3),
-        ("keys by BLAKE3 cas:", generations.cas),
+fn render(table: &mut Table, end: &DoctorEnd) {
+    table.line(if end.ok { "nothing prevents a migration" } else { "some of it cannot be migrated" });
+    write_generations(table, &end.generations);
+    let layout = &end.layout;
+    let counts = [
         ("at AB/CD/<key>", layout.two_levels),
         ("at AB/<key>", layout.one_level),
         ("at AB/<rest of the key>", layout.split_name),
         ("at <key>", layout.flat),
         ("temporary files", end.leftovers),
     ];
-    if let Some(index) = end.index {
-        lines.push(("lines of the index", index.rows));
-    }
-    for (name, count) in lines.into_iter().filter(|(_, count)| *count > 0) {
-        writeln!(text, "  {name:<28}{:>16}", count_text(count))?;
-    }
-    if end.index.is_none() {
-        writeln!(text, "  {:<28}{:>16}", "index", "none")?;
-    }
-    for blocker in &end.blockers {
-        writeln!(text, "blocker: {blocker}")?;
-    }
-    for warning in &end.warnings {
-        writeln!(text, "warning: {warning}")?;
-    }
-    writeln!(text, "covered: {}", end.covered)
-}
-
-/// The first findings, one line each.
-pub fn push_findings(text: &mut String, findings: &[Finding]) {
-    for finding in findings.iter().take(FINDINGS_SHOWN_MAX) {
-        let name = serde_json::to_value(finding.severity).expect("a plain name");
-        writeln!(text, "{}: {}: {}", name.as_str().unwrap_or_default(), finding.file, finding.reason)
-            .expect("a string takes any text");
-    }
-    if findings.len() > FINDINGS_SHOWN_MAX {
-        writeln!(text, "and more; --json lists them").expect("a string takes any text");
-    }
+    table.nested(|table| {
+        table.counts(counts.into_iter().filter(|(_, count)| *count > 0));
+        match end.index {
+            Some(index) => table.count("lines of the index", index.rows),
+            None => table.row("index", "none"),
+        }
+    });
+    end.blockers.iter().for_each(|blocker| table.line(format_args!("blocker: {blocker}")));
+    end.warnings.iter().for_each(|warning| table.line(format_args!("warning: {warning}")));
+    table.line(format_args!("covered: {}", end.covered));
+    write_findings(table, &end.findings_count, &end.findings, |finding| finding.file.clone());
 }

@@ -1,21 +1,15 @@
-//! Which generations a store's keys come from, as people read it.
+//! The algorithms that made the keys of a store.
 
-use std::fmt::{self, Write};
+use crate::cas::migrate::AlgorithmCounts;
+use crate::cli::table::Table;
 
-use crate::cas::migrate::Generations;
-use crate::migration::units::count_text;
-
-/// One aligned line for each algorithm that made a key.
-pub fn write_generations(text: &mut String, generations: &Generations) -> fmt::Result {
-    for (name, count) in [
+/// Writes a count for each algorithm that made a key.
+pub fn write_generations(table: &mut Table, generations: &AlgorithmCounts) {
+    let counts = [
         ("keys by SHA-256", generations.sha256),
         ("keys by BLAKE2s-256", generations.blake2s),
         ("keys by BLAKE3", generations.blake3),
         ("keys by BLAKE3 cas:", generations.cas),
-    ] {
-        if count > 0 {
-            writeln!(text, "  {name:<28}{:>16}", count_text(count))?;
-        }
-    }
-    Ok(())
+    ];
+    table.nested(|table| table.counts(counts.into_iter().filter(|(_, count)| *count > 0)));
 }

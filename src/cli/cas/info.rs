@@ -1,18 +1,15 @@
-//! `haul cas info`: what the index says of one object. The blob is not looked at.
+//! `haul cas info`: what the index says about one object. The blob is not read.
 //!
-//! The JSON document has the fields of the index line and `path`: where the blob belongs. An object that the index does
-//! not know is an error with exit code 1.
-
-use std::fmt::Write;
+//! The JSON document has the fields of the index line, `path` (where the blob belongs) and `exit_code`. An object that the
+//! index does not have is an error with exit code 1.
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::ObjectArgs;
 use crate::cas::format::record::ObjectRecord;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
-use crate::migration::exit;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::migration::units::{bytes_text, count_text};
 
 /// `haul cas info`
@@ -24,33 +21,24 @@ pub struct InfoCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document {
-    #[serde(flatten)]
-    record: ObjectRecord,
-    path: String,
-}
-
 impl InfoCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let store = self.object.store.open()?;
         let record = store.info(self.object.key)?.ok_or_else(|| self.object.absent())?;
-        let path = store.paths().blob(record.digest).display().to_string();
-        let document = Document { record, path };
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
-        Ok(exit::OK)
+        let path = store.paths().blob(record.digest);
+        Answer::new(&record).path("path", &path).print(self.output, |table| {
+            render(table, &record);
+            table.row("path", path.display());
+        })
     }
 }
 
-fn render(text: &mut String, document: &Document) -> std::fmt::Result {
-    let mut line = |name: &str, value: &str| writeln!(text, "{name:<10} {value}");
-    let record = &document.record;
-    line("key", &record.digest.to_string())?;
-    line("content", &size_text(record.original_size))?;
-    line("blob", &format!("{}, {}", size_text(record.stored_size), record.encoding))?;
-    line("blob hash", &record.stored_blob_hash.to_string())?;
-    line("created", &time_text(record.created_at))?;
-    line("path", &document.path)
+fn render(table: &mut Table, record: &ObjectRecord) {
+    table.row("key", record.digest);
+    table.row("content", size_text(record.original_size));
+    table.row("blob", format_args!("{}, {}", size_text(record.stored_size), record.encoding));
+    table.row("blob hash", record.stored_blob_hash);
+    table.row("created", time_text(record.created_at));
 }
 
 fn size_text(bytes: u64) -> String {

@@ -1,7 +1,7 @@
-//! `haul cas ls`: the objects of a store by key, one a line: key, tab, length of the blob.
+//! `haul cas ls`: the objects of a store by key, one per line: key, tab, length of the blob.
 //!
 //! With `--json` one document, in the words of the reference: `{"objects": [{"digest": "…", "size": 5}, …]}`. Either
-//! way the objects are those whose blobs lie in place, also where the index does not know them.
+//! way, an object counts if its blob is in place, even if the index does not have it.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

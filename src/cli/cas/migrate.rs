@@ -1,28 +1,25 @@
 //! `haul cas migrate`: the whole way from an old store to the published v2 store.
 //!
-//! The JSON document is a [`MigrationEnd`] and, beside its fields, `source`, `target`, `map` and `report` (paths) and
-//! `exit_code`. A dry run prints the document of [`dry_run`].
+//! The JSON document is a [`MigrationEnd`] with `source`, `target`, `map` and `report` (paths) and `exit_code`. A dry run
+//! prints the document of [`dry_run`].
 
-use std::fmt::Write;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use super::arguments::{DurabilityArg, LinkArgs, MoveArgs, ResultArgs, scope};
+use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, scope};
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
 use crate::cas::options::{MigrateOptions, ReadBack, Start};
 use crate::cas::paths::TargetPaths;
-use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs};
+use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::cas_command;
-use crate::cli::confirm::confirm;
-use crate::cli::output;
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, OutcomeCounts, Stage, exit};
 
 /// Values of `--verify`.
@@ -30,7 +27,7 @@ use crate::migration::{Error, OutcomeCounts, Stage, exit};
 enum ReadBackArg {
     /// The index
     Index,
-    /// Every object too
+    /// Every object as well
     Full,
 }
 
@@ -47,33 +44,26 @@ impl From<ReadBackArg> for ReadBack {
 #[derive(Args)]
 pub struct MigrateCommand {
     #[command(flatten)]
-    places: MoveArgs,
-    /// Read and identify every object, but write nothing at all; with --restart as if there were no earlier run
+    places: SourceTargetArgs,
+    /// Read and identify every object, but write nothing; with --restart, ignore the earlier run
     #[arg(long, conflicts_with_all = ["resume", "no_publish"])]
     dry_run: bool,
-    /// Go on with the earlier run, and fail if there is none; without this, go on if there is one
-    #[arg(long, conflicts_with = "restart")]
-    resume: bool,
-    /// Discard the earlier run and begin anew
-    #[arg(long)]
-    restart: bool,
-    /// Do not ask before --restart discards an earlier run
-    #[arg(long)]
-    yes: bool,
-    /// How much of the store is read back before it is published; `haul cas verify` reads all of it at any time
+    #[command(flatten)]
+    start: StartArgs,
+    /// How much of the store to read back before it is published; `haul cas verify` reads all of it at any time
     #[arg(long, value_enum, default_value_t = ReadBackArg::Index, value_name = "DEPTH")]
     verify: ReadBackArg,
-    /// Stop before the store is published; the same command without this does that later
+    /// Stop before the store is published; run the same command without this option later
     #[arg(long)]
     no_publish: bool,
-    /// When what is written is made durable
-    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Course")]
+    /// When to make written data durable
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Tuning")]
     durability: DurabilityArg,
-    /// Objects of a batch
-    #[arg(long, value_name = "OBJECTS", default_value = "500", help_heading = "Course")]
+    /// Objects per batch
+    #[arg(long, value_name = "OBJECTS", default_value = "500", help_heading = "Tuning")]
     batch_size: NonZeroU64,
     /// Objects between two checkpoints
-    #[arg(long, value_name = "OBJECTS", default_value = "100000", help_heading = "Course")]
+    #[arg(long, value_name = "OBJECTS", default_value = "100000", help_heading = "Tuning")]
     checkpoint_interval: NonZeroU64,
     #[command(flatten)]
     result: ResultArgs,
@@ -85,45 +75,28 @@ pub struct MigrateCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    source: String,
-    target: String,
-    #[serde(flatten)]
-    end: &'a MigrationEnd,
-    map: String,
-    report: String,
-    exit_code: u8,
-}
-
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let paths = TargetPaths::new(&self.places.target)?;
+        let SourceTargetArgs { source, target } = &self.places;
+        let paths = TargetPaths::new(target)?;
         let options = self.options();
         if self.dry_run {
-            let watch = Watch::start(self.output.progress)?;
-            return dry_run::run(&watch, &self.places, &paths, &options, self.output.json);
+            let watch = Watch::start(self.output)?;
+            return dry_run::run(&watch, &self.places, &paths, &options, self.output);
         }
         self.confirm_restart(&paths)?;
-        let watch = Watch::start(self.output.progress)?;
-        let (source, target) = (self.places.source.display(), self.places.target.display());
-        watch.say(&format!("migrating {source} to {target}"));
+        let watch = Watch::start(self.output)?;
+        watch.say(format_args!("migrating {} to {}", source.display(), target.display()));
         let disk = Arc::new(RealDisk);
-        let end =
-            watch.run(scope(&options), |control| migrate(disk, &self.places.source, &paths, &options, control))?;
-        self.finish(&watch, &paths, &end)
+        let end = watch.run(scope(&options), |control| migrate(disk, source, &paths, &options, control))?;
+        self.finish(&paths, &end)
     }
 
     fn options(&self) -> MigrateOptions {
-        let start = match (self.resume, self.restart) {
-            (true, _) => Start::Resume,
-            (_, true) => Start::Restart,
-            _ => Start::Auto,
-        };
         MigrateOptions {
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
-            start,
+            start: self.start.choose(Start::Auto, Start::Resume, Start::Restart),
             link: self.link.link,
             durability: self.durability.into(),
             read_back: self.verify.into(),
@@ -133,45 +106,26 @@ impl MigrateCommand {
     }
 
     fn confirm_restart(&self, paths: &TargetPaths) -> Result<(), Error> {
-        let has_earlier_run = paths.run_directory().checkpoint_path().exists() || paths.staging().exists();
-        if !(self.restart && has_earlier_run) {
-            return Ok(());
-        }
         let state = paths.run_directory();
-        let what = format!(
-            "--restart discards the earlier run in {}; what it has published and the source are not touched",
-            state.path().display()
-        );
-        confirm(&what, self.yes)
+        let has_earlier_run = state.checkpoint_path().exists() || paths.staging().exists();
+        let state = state.path().display();
+        let consequence =
+            format_args!("discards the earlier run in {state}; what it has published and the source are not touched");
+        self.start.confirm_restart(has_earlier_run, consequence)
     }
 
-    fn finish(&self, watch: &Watch, paths: &TargetPaths, end: &MigrationEnd) -> anyhow::Result<u8> {
-        let document = Document {
-            source: self.places.source.display().to_string(),
-            target: self.places.target.display().to_string(),
-            end,
-            map: paths.map().display().to_string(),
-            report: paths.run_directory().report_path().display().to_string(),
-            exit_code: exit_code(end),
-        };
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
-        if end.stopped {
-            watch.say_stopped();
-        } else {
-            watch.say(&format!("next: {}", next_step(paths, end)));
-        }
-        Ok(document.exit_code)
-    }
-}
-
-/// A stopped run is to be run again; one that left something out says so.
-fn exit_code(end: &MigrationEnd) -> u8 {
-    if end.stopped {
-        exit::TEMPORARY
-    } else if end.counts.refused() > 0 {
-        exit::REFUSED_RECORDS
-    } else {
-        exit::OK
+    fn finish(&self, paths: &TargetPaths, end: &MigrationEnd) -> anyhow::Result<u8> {
+        let SourceTargetArgs { source, target } = &self.places;
+        let (map, report) = (paths.map(), paths.run_directory().report_path());
+        let answer = Answer::new(end).path("source", source).path("target", target).path("map", &map);
+        let answer = answer.path("report", &report).stopped(end.stopped).next(next_step(paths, end));
+        answer.exit_if(end.counts.refused() > 0, exit::REFUSED_RECORDS).print(self.output, |table| {
+            let how = end_text(end.stopped, end.already_done);
+            table.line(format_args!("{} to {}: {how}", source.display(), target.display()));
+            render(table, end);
+            table.row("map", map.display());
+            table.row("report", report.display());
+        })
     }
 }
 
@@ -179,28 +133,17 @@ fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
     let target = paths.target();
     match end.stage {
         Stage::Published => {
-            format!("{}, or back: {}", cas_command("verify", target), cas_command("rollback", target))
+            format!("{}; to undo: {}", cas_command("verify", target), cas_command("rollback", target))
         }
         _ => "the same command without --no-publish".to_owned(),
     }
 }
 
-fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
-    let end = document.end;
-    let how = match (end.stopped, end.already_done) {
-        (true, _) => "stopped, to be resumed",
-        (_, true) => "nothing to do",
-        _ => "done",
-    };
-    writeln!(text, "{} to {}: {how}", document.source, document.target)?;
-    writeln!(text, "{:<28}{:>18}", "stage", end.stage.to_string())?;
-    writeln!(text, "{:<28}{:>18}", "durability", end.durability)?;
-    writeln!(text, "{:<28}{:>18}", "found", count_text(end.records))?;
-    for count in end.counts.to_string().lines() {
-        writeln!(text, "  {count}")?;
-    }
-    writeln!(text, "{:<28}{:>18}", "blobs", bytes_text(end.stored_bytes))?;
-    write_generations(text, &end.generations)?;
-    writeln!(text, "map     {}", document.map)?;
-    writeln!(text, "report  {}", document.report)
+fn render(table: &mut Table, end: &MigrationEnd) {
+    table.row("stage", end.stage);
+    table.row("durability", &end.durability);
+    table.count("found", end.records);
+    table.outcomes(&end.counts);
+    table.bytes("blobs", end.stored_bytes);
+    write_generations(table, &end.generations);
 }

@@ -4,14 +4,11 @@ mod arguments;
 mod clean;
 mod doctor;
 mod dry_run;
-mod dual_run;
 mod estimate;
 mod faults;
 mod generate;
 mod generations;
 mod get;
-mod hash_vectors;
-mod health;
 mod info;
 mod ls;
 mod map;
@@ -19,8 +16,7 @@ mod migrate;
 mod plan;
 mod put;
 mod repair;
-mod request_upgrade;
-mod result_check;
+mod requiem;
 mod rewrite_refs;
 mod rollback;
 mod status;
@@ -30,50 +26,50 @@ mod verify;
 use super::verbs::verbs;
 
 verbs! {
-    /// What to do with a content-addressed store.
+    /// The commands of a content-addressed store.
     pub enum Verb;
 
-    /// Make up a store of any generation
+    /// Generate a store of any generation
     Generate(generate::GenerateCommand),
     /// Show what a migration would read and need; reads only
     Plan(plan::PlanCommand),
-    /// Measure disks and digests for a moment and say how long a migration takes
+    /// Measure disks and digests briefly and estimate how long a migration takes
     Estimate(estimate::EstimateCommand),
-    /// Migrate a store to the v2 layout; run the same command again to go on after a stop
+    /// Migrate a store to the v2 layout; run the same command again to resume after a stop
     Migrate(migrate::MigrateCommand),
-    /// Show where a target stands; changes nothing
+    /// Show the state of a target; changes nothing
     Status(status::StatusCommand),
-    /// Read a v2 store again and say everything that is wrong with it
+    /// Read a v2 store again and report everything that is wrong with it
     Verify(verify::VerifyCommand),
-    /// Take a migration back, after proving that its source is what was migrated
+    /// Undo a migration, after checking that its source has not changed since
     Rollback(rollback::RollbackCommand),
-    /// Remove what no run and no reader needs any more
+    /// Remove files that no run and no reader needs
     Clean(clean::CleanCommand),
-    /// Show what the index of a store says of an object
+    /// Show the index entry of an object
     Info(info::InfoCommand),
     /// List the objects of a store by key, with the sizes of their blobs
     Ls(ls::LsCommand),
-    /// Write the content of an object, after all of it was verified
+    /// Write the content of an object, after verifying all of it
     Get(get::GetCommand),
     /// Put content into a store, durably, and print its key
     Put(put::PutCommand),
-    /// Give the references in other files the keys of the new store, or take them back
+    /// Replace old keys in other files with the keys of the new store, or the other way round
     RewriteRefs(rewrite_refs::RewriteRefsCommand),
-    /// Hold a target and its map against the source: every object there, byte for byte
+    /// Compare a target and its map with the source: every object, byte for byte
     Validate(validate::ValidateCommand),
-    /// Look at a store of any generation and say what it is and what is in the way
+    /// Examine a store of any generation and report what would prevent a migration
     Doctor(doctor::DoctorCommand),
-    /// Say which digests and encodings this haul has; looks at no store
-    Health(health::HealthCommand),
-    /// Make the digests of the specification by every path that makes digests here
-    HashVectors(hash_vectors::HashVectorsCommand),
+    /// Show which digests and encodings this haul supports; opens no store
+    Health(requiem::health::HealthCommand),
+    /// Compute the digests of the specification by every code path that computes digests
+    HashVectors(requiem::hash_vectors::HashVectorsCommand),
     /// Run one request with two programs and compare what they answer
-    DualRun(dual_run::DualRunCommand),
+    DualRun(requiem::dual_run::DualRunCommand),
     /// Write the scheduler's mode into request files, and change nothing else in them
-    RequestUpgrade(request_upgrade::RequestUpgradeCommand),
-    /// Hold the digests of result files against what the files hold
-    ResultCheck(result_check::ResultCheckCommand),
+    RequestUpgrade(requiem::request_upgrade::RequestUpgradeCommand),
+    /// Check the digests in result files against the contents of the files
+    ResultCheck(requiem::result_check::ResultCheckCommand),
     ;
-    /// The map of a migration: which new key became of an old one
+    /// The map of a migration: old keys and their new keys
     Map(map::Verb),
 }

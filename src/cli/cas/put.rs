@@ -1,7 +1,7 @@
-//! `haul cas put`: content into a store, durably. Standard output gets the key.
+//! `haul cas put`: puts content into a store, durably, and prints its key.
 //!
-//! The JSON document is a [`PutEnd`]: the object's sidecar, and what was written. A key that stands for other content
-//! ends with exit code 70.
+//! The JSON document is a [`PutEnd`] (the object's sidecar, and what was written) with `exit_code`. A key that already
+//! stands for other content ends with exit code 70.
 
 use std::fs::File;
 use std::io::{Read, stdin};
@@ -13,25 +13,24 @@ use clap::Args;
 use crate::cas::options::Compress;
 use crate::cas::store::put::{PutEnd, PutOptions, put};
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::durable::{DiskError, RealDisk};
+use crate::migration::Error;
 use crate::migration::units::bytes_text;
-use crate::migration::{Error, exit};
-use crate::observe::Console;
 
 /// `haul cas put`
 #[derive(Args)]
 pub struct PutCommand {
-    /// Directory of a v2 store; one that does not exist is made
+    /// Directory of a v2 store; it is created if it does not exist
     #[arg(value_name = "STORE")]
     store: PathBuf,
     /// The content; - is standard input
     #[arg(value_name = "FILE|-")]
     content: PathBuf,
-    /// How a new object is stored: identity, zstd or zstd:LEVEL with a level from 1 to 22
+    /// How to store a new object: identity, zstd or zstd:LEVEL with a level from 1 to 22
     #[arg(long, value_name = "HOW", default_value_t = Compress::Identity)]
     compress: Compress,
-    /// Time of a new object, in seconds since 1970; 0 is "not known" [default: now]
+    /// Time of a new object, in seconds since 1970; 0 means not known [default: now]
     #[arg(long, value_name = "SECS")]
     created_at: Option<u64>,
     #[command(flatten)]
@@ -47,14 +46,13 @@ impl PutCommand {
         } else {
             put(&RealDisk, &self.store, &mut self.open()?, &self.content, options)?
         };
-        if self.output.progress.is_spoken() && !self.output.json {
-            Console::new().line(&said(&end));
+        if !self.output.json {
+            self.output.say(written_text(&end));
         }
-        output::print(self.output.json, &end, || format!("{}\n", end.record.digest))?;
-        Ok(exit::OK)
+        Answer::new(&end).print(self.output, |table| table.line(end.record.digest))
     }
 
-    /// Before anything is made of a store: content that is not there makes none.
+    /// Opens the content before the store is created: content that does not exist creates none.
     fn open(&self) -> Result<impl Read, Error> {
         let wrap = |e| DiskError::new("open", &self.content, e);
         let file = File::open(&self.content).map_err(wrap)?;
@@ -66,19 +64,19 @@ impl PutCommand {
     }
 }
 
-/// Seconds since 1970; a clock before that knows nothing.
+/// Returns the seconds since 1970, or 0 (not known) if the clock is before that.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn said(end: &PutEnd) -> String {
+fn written_text(end: &PutEnd) -> String {
     let record = &end.record;
     let what = match (end.blob_written, end.sidecar_written, end.index_line_written) {
         (true, _, _) => "stored",
-        (false, false, false) => "was there already",
-        (false, true, false) => "was there; its sidecar was written anew",
-        (false, false, true) => "was there; its line in the index was written anew",
-        (false, true, true) => "was there; its sidecar and its line in the index were written anew",
+        (false, false, false) => "already there",
+        (false, true, false) => "already there; its sidecar was written again",
+        (false, false, true) => "already there; its line in the index was written again",
+        (false, true, true) => "already there; its sidecar and its line in the index were written again",
     };
     let torn = if end.index_tail_ended { "; the index had no newline at its end" } else { "" };
     let (content, blob) = (bytes_text(record.original_size), bytes_text(record.stored_size));

@@ -1,78 +1,62 @@
-//! `haul cas verify --repair`: makes the index and the sidecars of a v2 store anew from its contents.
+//! `haul cas verify --repair`: rebuilds the index and the sidecars of a v2 store from its contents.
 //!
-//! The JSON document is a [`RepairEnd`] and, beside its fields, `store` (path) and `exit_code`.
+//! The JSON document is a [`RepairEnd`] with `store` (path) and `exit_code`.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::arguments::scope;
-use super::faults::{exit_code, push_faults};
+use super::faults::write_faults;
 use crate::cas::options::MigrateOptions;
+use crate::cas::paths::TargetPaths;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
-use crate::cas::verify::run::paths_of;
 use crate::cli::arguments::OutputArgs;
+use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
 use crate::cli::confirm::confirm;
-use crate::cli::output;
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
-use crate::migration::units::count_text;
+use crate::migration::exit;
 
-/// What is to be repaired, and how.
+/// What to repair, and how.
 pub struct RepairRequest<'a> {
     /// The store.
     pub store: &'a Path,
-    /// Whether nothing is to be written.
+    /// True if nothing may be written.
     pub dry_run: bool,
-    /// Whether consent was given.
+    /// True if consent was given.
     pub yes: bool,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    store: String,
-    #[serde(flatten)]
-    end: &'a RepairEnd,
-    exit_code: u8,
-}
-
 /// Repairs a store with a view of the progress.
-pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, shown: OutputArgs) -> anyhow::Result<u8> {
+pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, output: OutputArgs) -> anyhow::Result<u8> {
     let store = request.store;
     if !request.dry_run && store.is_dir() {
-        let kept = paths_of(store)?;
+        let kept = TargetPaths::of_store(store)?;
         let what = format!(
-            "this writes the index of {} anew, and sidecars that are missing or wrong; the index as it is now is kept in {}",
+            "this rewrites the index of {}, and sidecars that are missing or wrong; the index as it is now is kept in {}",
             store.display(),
             kept.run_directory().path().display()
         );
-        confirm(&what, request.yes)?;
+        confirm(what, request.yes)?;
     }
-    let watch = Watch::start(shown.progress)?;
-    watch.say(&format!("{} {}", if request.dry_run { "examining" } else { "repairing" }, store.display()));
+    let watch = Watch::start(output)?;
+    watch.say(format_args!("{} {}", if request.dry_run { "examining" } else { "repairing" }, store.display()));
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let end = watch.run(scope(options), |control| match request.dry_run {
         true => repair_dry_run(store, options, control),
         false => repair_store(&disk, store, options, control),
     })?;
-    let document =
-        Document { store: store.display().to_string(), end: &end, exit_code: exit_code(end.stopped, end.errors) };
-    output::print(shown.json, &document, || output::text_of(|text| render(text, &document)))?;
-    if end.stopped {
-        watch.say_stopped();
-    } else if !end.dry_run {
-        watch.say(&format!("next: {}", cas_command("verify", store)));
-    }
-    Ok(document.exit_code)
+    let answer = Answer::new(&end).path("store", store).stopped(end.stopped).exit_if(end.errors > 0, exit::BAD_DATA);
+    let next = (!end.dry_run).then(|| cas_command("verify", store));
+    answer.next(next).print(output, |table| render(table, store, &end))
 }
 
-fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
-    let Document { store, end, .. } = document;
+fn render(table: &mut Table, store: &Path, end: &RepairEnd) {
+    let store = store.display();
     if end.stopped {
-        return writeln!(text, "{store}: repair stopped; the index is as it was");
+        return table.line(format_args!("{store}: repair stopped; the index is as it was"));
     }
     let index = match (end.dry_run, end.index_replaced) {
         (_, false) => "stays as it is",
@@ -80,20 +64,18 @@ fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
         (false, true) => "is replaced",
     };
     let would = if end.dry_run { "would be " } else { "" };
-    writeln!(text, "{store}: the index {index}")?;
-    for (name, count) in [
-        ("objects".to_owned(), end.objects),
-        ("sound and listed".to_owned(), end.objects_sound),
-        (format!("sidecars {would}written"), end.sidecars_written),
-        (format!("lines {would}dropped"), end.lines_dropped),
-    ] {
-        writeln!(text, "  {name:<28}{:>16}", count_text(count))?;
-    }
+    table.line(format_args!("{store}: the index {index}"));
+    table.nested(|table| {
+        table.count("objects", end.objects);
+        table.count("sound and listed", end.objects_sound);
+        table.count(format_args!("sidecars {would}written"), end.sidecars_written);
+        table.count(format_args!("lines {would}dropped"), end.lines_dropped);
+    });
     if let Some(backup) = &end.index_backup {
-        writeln!(text, "the index as it was: {backup}")?;
+        table.line(format_args!("the index as it was: {backup}"));
     }
     if end.errors > 0 {
-        writeln!(text, "not mended:")?;
+        table.line("not repaired:");
     }
-    push_faults(text, &end.left_count, &end.left)
+    write_faults(table, &end.left_count, &end.left);
 }

@@ -1,8 +1,7 @@
-//! `haul cas status`: where a target stands. Changes nothing, also while a run is active.
+//! `haul cas status`: the state of a target. Changes nothing, also while a run is active.
 //!
-//! The JSON document is a [`Status`].
+//! The JSON document is a [`Status`] with `exit_code`.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +11,10 @@ use super::arguments::TargetArgs;
 use super::generations::write_generations;
 use crate::cas::status::{Holds, RunStatus, Status, status};
 use crate::cli::arguments::OutputArgs;
-use crate::cli::journal::journal_text;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::output::journal_text;
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::duration_text;
 
@@ -31,53 +30,46 @@ pub struct StatusCommand {
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let status = status(Arc::new(RealDisk), &self.target.paths()?)?;
-        output::print(self.output.json, &status, || output::text_of(|text| render(text, &status)))?;
-        Ok(exit::OK)
+        Answer::new(&status).print(self.output, |table| render(table, &status))
     }
 }
 
-fn render(text: &mut String, status: &Status) -> std::fmt::Result {
-    line(text, "target", &format!("{}: {}", status.target, target_text(status)))?;
+fn render(table: &mut Table, status: &Status) {
+    table.row("target", format_args!("{}: {}", status.target, target_text(status)));
     if let Some(owner) = &status.lock_holder {
-        line(text, "active run", owner)?;
+        table.row("active run", owner);
     }
     match (&status.run, &status.checkpoint_problem) {
         (Some(run), problem) => {
-            render_run(text, run)?;
-            problem.iter().try_for_each(|problem| line(text, "problem", problem))?;
+            render_run(table, run);
+            problem.iter().for_each(|problem| table.row("problem", problem));
         }
-        (None, Some(problem)) => line(text, "last run", &format!("unknown: {problem}"))?,
-        (None, None) => line(text, "last run", "none")?,
+        (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
+        (None, None) => table.row("last run", "none"),
     }
     if let Some(age_ms) = status.checkpoint_age_ms {
-        line(text, "checkpoint", &format!("{} ago", duration_text(Duration::from_millis(age_ms))))?;
+        table.row("checkpoint", format_args!("{} ago", duration_text(Duration::from_millis(age_ms))));
     }
     for kept in &status.kept {
         let bytes = kept.bytes.map_or(String::new(), |bytes| format!(", {}", bytes_text(bytes)));
-        line(text, "kept", &format!("{}: {}{bytes}", kept.path.display(), kept.what))?;
+        table.row("kept", format_args!("{}: {}{bytes}", kept.path.display(), kept.what));
     }
     for entry in &status.journal {
-        line(text, "journal", &journal_text(entry))?;
+        table.row("journal", journal_text(entry));
     }
-    line(text, "next", &status.next)
+    table.row("next", &status.next);
 }
 
-fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Result {
-    writeln!(text, "{name:<12} {value}")
-}
-
-fn render_run(text: &mut String, run: &RunStatus) -> std::fmt::Result {
-    line(text, "last run", &format!("{}, {} found", run.stage, count_text(run.records)))?;
-    line(text, "placement", &run.placement.map_or("unknown".into(), |placement| placement.to_string()))?;
+fn render_run(table: &mut Table, run: &RunStatus) {
+    table.row("last run", format_args!("{}, {} found", run.stage, count_text(run.records)));
+    table.row("placement", run.placement.map_or("unknown".to_owned(), |placement| placement.to_string()));
     if let Some(source) = &run.source {
-        line(text, "source", source)?;
+        table.row("source", source);
     }
-    line(text, "durability", &run.durability)?;
-    line(text, "blobs", &format!("{} read, {} stored", bytes_text(run.source_bytes), bytes_text(run.stored_bytes)))?;
-    for count in run.counts.to_string().lines() {
-        writeln!(text, "  {count}")?;
-    }
-    write_generations(text, &run.generations)
+    table.row("durability", &run.durability);
+    table.row("blobs", format_args!("{} read, {} stored", bytes_text(run.source_bytes), bytes_text(run.stored_bytes)));
+    table.outcomes(&run.counts);
+    write_generations(table, &run.generations);
 }
 
 fn target_text(status: &Status) -> String {
@@ -90,7 +82,7 @@ fn target_text(status: &Status) -> String {
         (Holds::NoDirectory, _) => "not a directory",
         (Holds::Directory, _) => "a directory without an index",
         (Holds::Store, Some(true)) => "the store of the run",
-        (Holds::Store, Some(false)) => "a store, and not as the run has sealed it",
+        (Holds::Store, Some(false)) => "a store, but not as the run sealed it",
         (Holds::Store, None) => "a store",
     };
     text.into()

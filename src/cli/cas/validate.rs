@@ -1,19 +1,18 @@
-//! `haul cas validate`: holds a target and its map against the source.
+//! `haul cas validate`: compares a target and its map with the source.
 //!
-//! The JSON document is a [`ValidateEnd`] and, beside its fields, `exit_code`.
+//! The JSON document is a [`ValidateEnd`] with `exit_code`.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::arguments::{course, scope};
-use super::doctor::push_findings;
+use super::arguments::{resource_options, scope};
 use crate::cas::validate::{ValidateEnd, validate};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::output::write_findings;
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::migration::exit;
 use crate::migration::units::count_text;
 
@@ -35,51 +34,30 @@ pub struct ValidateCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(flatten)]
-    end: &'a ValidateEnd,
-    exit_code: u8,
-}
-
 impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let options = course(&self.resources);
-        let watch = Watch::start(self.output.progress)?;
-        watch.say(&format!("validating {} against {}", self.target.display(), self.source.display()));
+        let options = resource_options(&self.resources);
+        let watch = Watch::start(self.output)?;
+        watch.say(format_args!("validating {} against {}", self.target.display(), self.source.display()));
         let end =
             watch.run(scope(&options), |control| validate(&self.source, &self.target, &self.map, &options, control))?;
-        let exit_code = match (end.stopped, end.errors) {
-            (true, _) => exit::TEMPORARY,
-            (_, 0) => exit::OK,
-            _ => exit::BAD_DATA,
-        };
-        let document = Document { end: &end, exit_code };
-        output::print(self.output.json, &document, || text(&end))?;
-        if end.stopped {
-            watch.say_stopped();
-        }
-        Ok(exit_code)
+        let answer = Answer::new(&end).stopped(end.stopped).exit_if(end.errors > 0, exit::BAD_DATA);
+        answer.print(self.output, |table| render(table, &end))
     }
 }
 
-fn text(end: &ValidateEnd) -> String {
-    let mut text = String::new();
-    let verdict = match (end.stopped, end.errors) {
+fn render(table: &mut Table, end: &ValidateEnd) {
+    table.line(match (end.stopped, end.errors) {
         (true, _) => "stopped; the numbers cover a part".to_owned(),
-        (_, 0) => "every readable object is in the target, byte for byte, and the map says so".to_owned(),
+        (_, 0) => "every readable object is in the target, byte for byte, and the map agrees".to_owned(),
         (_, errors) => format!("{} errors", count_text(errors)),
-    };
-    writeln!(text, "{verdict}").expect("a string takes any text");
-    for (name, count) in [
-        ("objects of the source", end.objects),
-        ("identified", end.source.migrated),
-        ("equal in the target", end.equal),
-        ("rows of the map", end.map_rows),
-        ("errors", end.errors),
-    ] {
-        writeln!(text, "  {name:<28}{:>16}", count_text(count)).expect("a string takes any text");
-    }
-    push_findings(&mut text, &end.findings);
-    text
+    });
+    table.nested(|table| {
+        table.count("objects of the source", end.objects);
+        table.count("identified", end.source.migrated);
+        table.count("equal in the target", end.equal);
+        table.count("rows of the map", end.map_rows);
+        table.count("errors", end.errors);
+    });
+    write_findings(table, &end.findings_count, &end.findings, |finding| finding.file.clone());
 }

@@ -1,4 +1,4 @@
-//! Arguments that the verbs of SQL migrations share.
+//! Arguments that the commands of SQL migrations share.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
-use crate::db::runner::TIMEOUT_DEFAULT;
+use crate::db::runner::{Plan, TIMEOUT_DEFAULT};
 use crate::db::script::{Examined, examine_directory, read_directory};
 use crate::db::state::Tables;
 use crate::db::{
@@ -16,24 +16,24 @@ use crate::db::{
 use crate::migration::Error;
 use crate::observe::Scope;
 
-/// What one record of a run is called.
+/// The name of the records of a run.
 const RECORDS_NOUN: &str = "migrations";
-/// Where the database is named, unless it is an argument.
+/// The environment variable that names the database.
 const DATABASE_VARIABLE: &str = "DATABASE_URL";
 const DIRECTORY_DEFAULT: &str = "./migrations";
 
-/// Which database.
+/// The database.
 #[derive(Args)]
 pub struct DatabaseArgs {
     /// The database: sqlite:PATH or postgres://… [default: DATABASE_URL, or haul.toml, or sqlite:./haul.db]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Name of the table that says what is applied [default: haul_migrations]
+    /// Name of the table that records what is applied [default: haul_migrations]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 }
 
-/// Which migrations, and of which database.
+/// The migrations and their database.
 #[derive(Args)]
 pub struct MigrationArgs {
     #[command(flatten)]
@@ -43,34 +43,34 @@ pub struct MigrationArgs {
     dir: Option<PathBuf>,
 }
 
-/// How a run goes.
+/// The limits of a run.
 #[derive(Args)]
-#[command(next_help_heading = "Course")]
-pub struct CourseArgs {
-    /// Seconds that a migration may take, unless its file says otherwise; 0 is no limit [default: 30]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Seconds that a migration may take, unless its file says otherwise; 0 means no limit [default: 30]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
     /// Seconds to wait for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
-    /// The most rows of batches a second [default: no limit]
+    /// Maximum number of rows of batches per second [default: no limit]
     #[arg(long, value_name = "ROWS")]
     rate_limit: Option<NonZeroU32>,
 }
 
-/// Whether the database is copied first.
+/// Whether to copy the database first.
 #[derive(Args)]
 #[command(next_help_heading = "Backup")]
 pub struct BackupArgs {
-    /// When a copy is made first: auto is a SQLite database before data is destroyed, required is any before any change
+    /// When to make a copy first: auto copies SQLite before data is destroyed, required copies any before any change
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = BackupWhen::Auto, hide_possible_values = true)]
     backup: BackupWhen,
-    /// Where it goes [default: beside a SQLite database, the working directory for PostgreSQL]
+    /// Where to put it [default: next to a SQLite database, the working directory for PostgreSQL]
     #[arg(long, value_name = "DIR")]
     backup_dir: Option<PathBuf>,
 }
 
-/// When a copy is made.
+/// When to make a copy.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 enum BackupWhen {
     Required,
@@ -78,21 +78,21 @@ enum BackupWhen {
     Never,
 }
 
-/// Where everything is.
+/// The database, its tables and the settings of the directory.
 pub struct Place {
     pub target: Target,
     pub tables: Tables,
     settings: DbSettings,
 }
 
-/// What a verb works on.
+/// What a command works on.
 pub struct Work {
     pub place: Place,
     pub migrations: Migrations,
 }
 
 impl DatabaseArgs {
-    /// What the arguments, the environment and the settings say, in that order.
+    /// Returns what the arguments, the environment or the settings say; the first of them wins.
     pub fn place(&self) -> Result<Place, Error> {
         let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
         let from_environment = std::env::var(DATABASE_VARIABLE).ok().filter(|url| !url.is_empty());
@@ -107,7 +107,7 @@ impl DatabaseArgs {
 }
 
 impl MigrationArgs {
-    /// The database, and the migrations in its SQL.
+    /// Returns the database, and the migrations in its SQL.
     pub fn work(&self) -> Result<Work, Error> {
         let place = self.database.place()?;
         let directory = self.directory(&place.settings);
@@ -115,13 +115,13 @@ impl MigrationArgs {
         Ok(Work { place, migrations })
     }
 
-    /// The migrations that can be read, and what is wrong with the others; opens no database.
+    /// Returns the migrations that can be read, and what is wrong with the others. Opens no database.
     pub fn examine(&self) -> Result<Examined, Error> {
         let place = self.database.place()?;
         examine_directory(place.target.dialect(), &self.directory(&place.settings))
     }
 
-    /// The directory of the migrations, of which none need exist.
+    /// Returns the directory of the migrations, which need not exist.
     pub fn directory_alone(&self) -> Result<PathBuf, Error> {
         Ok(self.directory(&DbSettings::read(Path::new(SETTINGS_FILE))?))
     }
@@ -133,32 +133,32 @@ impl MigrationArgs {
 
 impl Work {
     /// Opens the database for a run that changes nothing of what others have stored.
-    pub fn runner(self, course: &CourseArgs) -> Result<Runner, Error> {
-        self.runner_with(course, BackupPolicy::default())
+    pub fn runner(self, limits: &LimitArgs) -> Result<Runner, Error> {
+        self.runner_with(limits, BackupPolicy::default())
     }
 
     /// Opens the database for a run that may begin with a backup.
-    pub fn runner_with(self, course: &CourseArgs, backup: BackupPolicy) -> Result<Runner, Error> {
-        let options = RunnerOptions { backup, ..course.options(&self.place) };
+    pub fn runner_with(self, limits: &LimitArgs, backup: BackupPolicy) -> Result<Runner, Error> {
+        let options = RunnerOptions { backup, ..limits.options(&self.place) };
         Runner::new(self.place.target.open()?, self.migrations, options)
     }
 
-    /// What a run is going to do, to be looked at before it begins.
-    pub fn plan_to_act(&self) -> Result<crate::db::runner::Plan, Error> {
+    /// Returns what a run is about to do. Completes what a run that was killed left open.
+    pub fn plan_to_act(&self) -> Result<Plan, Error> {
         self.place.target.recover()?;
         self.plan()
     }
 
-    /// What a run would do.
-    pub fn plan(&self) -> Result<crate::db::runner::Plan, Error> {
+    /// Returns what a run would do.
+    pub fn plan(&self) -> Result<Plan, Error> {
         let mut database = self.place.target.open_read_only()?;
-        let plan = crate::db::runner::Plan::make(&mut *database, &self.place.tables, &self.migrations);
+        let plan = Plan::make(&mut *database, &self.place.tables, &self.migrations);
         plan.map_err(|error| error.at(&self.place.target.to_string()))
     }
 }
 
 impl BackupArgs {
-    /// What a run does.
+    /// Returns what a run does.
     pub fn policy(&self) -> BackupPolicy {
         let mode = match self.backup {
             BackupWhen::Required => BackupMode::Required,
@@ -168,8 +168,8 @@ impl BackupArgs {
         BackupPolicy { mode, directory: self.backup_dir.clone() }
     }
 
-    /// What is said before data is destroyed.
-    pub fn told(&self, dialect: Dialect) -> &'static str {
+    /// Returns what to say about the backup before data is destroyed.
+    pub fn consent_text(&self, dialect: Dialect) -> &'static str {
         match (self.policy().is_due(dialect, true), self.backup) {
             (true, _) => "a backup is made first",
             (false, BackupWhen::Never) => "no backup is made",
@@ -178,8 +178,8 @@ impl BackupArgs {
     }
 }
 
-impl CourseArgs {
-    /// The options of a run.
+impl LimitArgs {
+    /// Returns the options of a run.
     pub fn options(&self, place: &Place) -> RunnerOptions {
         let timeout = self.timeout.or(place.settings.timeout_s).map_or(TIMEOUT_DEFAULT, Duration::from_secs);
         RunnerOptions {
@@ -192,9 +192,9 @@ impl CourseArgs {
     }
 }
 
-/// What the views know of a run.
+/// Returns what the view of a run needs to know.
 pub fn scope() -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 }
+    Scope::of(RECORDS_NOUN)
 }
 
 /// Parses a version.

@@ -1,16 +1,14 @@
-//! `haul db baseline`: declares migrations applied without running them.
+//! `haul db baseline`: records migrations as applied without running them.
 //!
-//! The JSON document has `database` and `declared`, a list of labels.
+//! The JSON document has `database`, `declared` (a list of labels) and `exit_code`.
 
 use clap::Args;
-use serde::Serialize;
 
-use super::arguments::{CourseArgs, MigrationArgs, scope, version};
+use super::arguments::{LimitArgs, MigrationArgs, scope, version};
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::db::Version;
-use crate::migration::exit;
 
 /// `haul db baseline`
 #[derive(Args)]
@@ -21,31 +19,22 @@ pub struct BaselineCommand {
     #[arg(value_name = "VERSION", value_parser = version)]
     version: Version,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-#[derive(Serialize)]
-struct Document {
-    database: String,
-    declared: Vec<String>,
 }
 
 impl BaselineCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
         let database = work.place.target.to_string();
-        let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner(&self.course)?;
+        let watch = Watch::start(self.output)?;
+        let mut runner = work.runner(&self.limits)?;
         let declared = watch.run(scope(), |control| runner.baseline(&self.version, control))?;
-        let document = Document { database, declared };
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit::OK)
+        let answer = Answer::new(&()).with("database", &*database).with("declared", declared.clone());
+        answer.print(self.output, |table| {
+            declared.iter().for_each(|name| table.item("recorded", name, ""));
+            table.line(format_args!("{database}: {} recorded as applied, none was run", declared.len()));
+        })
     }
-}
-
-fn text(document: &Document) -> String {
-    let names: String = document.declared.iter().map(|name| format!("declared {name}\n")).collect();
-    format!("{names}{}: {} declared applied, none was run\n", document.database, document.declared.len())
 }

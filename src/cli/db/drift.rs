@@ -1,16 +1,15 @@
-//! `haul db drift`: the schema now against the schema after the last run. Changes nothing.
+//! `haul db drift`: compares the schema with the one after the last run. Changes nothing.
 //!
-//! The JSON document has `database`, `kept_at`, `kept_digest`, `digest`, `stale` (true if migrations were run since then by a
-//! run that did not end), `changes` (a list of [`Change`]) and `exit_code`.
-
-use std::fmt::Write;
+//! The JSON document has `database`, `kept_at`, `kept_digest`, `digest`, `stale` (true if a run that did not end has run
+//! migrations since), `changes` (a list of [`Change`]) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
 use super::arguments::DatabaseArgs;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::db::Schema;
 use crate::db::database::ReadDatabase;
 use crate::db::schema::{Change, changes};
@@ -27,14 +26,13 @@ pub struct DriftCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Drift {
     database: String,
     kept_at: String,
     kept_digest: String,
     digest: String,
     stale: bool,
     changes: Vec<Change>,
-    exit_code: u8,
 }
 
 impl DriftCommand {
@@ -45,15 +43,14 @@ impl DriftCommand {
         let (kept, stale) = kept(&mut *database, &place.tables, &name)?;
         let now = Schema::read(&mut *database, &place.tables).map_err(|error| error.at(&name))?;
         let changes = changes(&kept.schema.text, &now.text);
-        let exit_code = if kept.schema.digest == now.digest { exit::OK } else { exit::BAD_DATA };
         let (kept_at, kept_digest, digest) = (kept.taken_at, kept.schema.digest, now.digest);
-        let document = Document { database: name, kept_at, kept_digest, digest, stale, changes, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit_code)
+        let drift = Drift { database: name, kept_at, kept_digest, digest, stale, changes };
+        let answer = Answer::new(&drift).exit_if(drift.kept_digest != drift.digest, exit::BAD_DATA);
+        answer.print(self.output, |table| render(table, &drift))
     }
 }
 
-/// The schema that is kept, and whether migrations were run since.
+/// Returns the schema that is kept, and whether migrations were run since.
 fn kept(database: &mut dyn ReadDatabase, tables: &Tables, name: &str) -> Result<(KeptSchema, bool), Error> {
     let mut state = StateReader::new(database, tables);
     let mut read = || Ok((state.kept_schema()?, state.newest_log_id()?));
@@ -63,30 +60,24 @@ fn kept(database: &mut dyn ReadDatabase, tables: &Tables, name: &str) -> Result<
             Ok((kept, stale))
         }
         (None, _) => Err(Error::Usage {
-            what: format!("{name}: no run has kept a schema yet"),
-            next: "`haul db migrate` or `haul db baseline VERSION` keeps the one that is there afterwards".into(),
+            what: format!("{name}: no run has stored a schema yet"),
+            next: "`haul db migrate` or `haul db baseline VERSION` stores the one that it leaves".into(),
         }),
     }
 }
 
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
-}
-
-fn render(text: &mut String, document: &Document) -> std::fmt::Result {
-    for change in &document.changes {
-        writeln!(text, "{} {}", change.kind, change.object)?;
-        change.lines.iter().try_for_each(|line| writeln!(text, "  {line}"))?;
+fn render(table: &mut Table, drift: &Drift) {
+    for change in &drift.changes {
+        table.line(format_args!("{} {}", change.kind, change.object));
+        table.nested(|table| change.lines.iter().for_each(|line| table.line(line)));
     }
-    if document.stale {
-        writeln!(text, "the run after that one did not end: its migrations count as differences")?;
+    if drift.stale {
+        table.line("the run after that one did not end: its migrations count as differences");
     }
-    let (database, at) = (&document.database, &document.kept_at);
-    match document.changes.len() {
-        0 => writeln!(text, "{database}: the schema is the one after the last run, of {at}"),
-        1 => writeln!(text, "{database}: 1 difference to the schema after the last run, of {at}"),
-        count => writeln!(text, "{database}: {count} differences to the schema after the last run, of {at}"),
-    }
+    let what = match drift.changes.len() {
+        0 => "the schema is the one".to_owned(),
+        1 => "1 difference to the schema".to_owned(),
+        count => format!("{count} differences to the schema"),
+    };
+    table.line(format_args!("{}: {what} after the last run, of {}", drift.database, drift.kept_at));
 }

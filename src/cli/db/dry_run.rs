@@ -1,79 +1,68 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
-//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only` (labels), `rehearsal`
-//! (a [`RunEnd`](crate::db::runner::RunEnd), or null if nothing was executed) and `exit_code`.
-
-use std::fmt::Write;
+//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only`
+//! (labels), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
 
 use serde::Serialize;
 
-use super::arguments::{CourseArgs, Work, scope};
+use super::arguments::{LimitArgs, Work, scope};
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::error_output::say_error;
 use crate::cli::progress::Watch;
-use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunEnd};
-use crate::db::{Runner, script::shown_statement};
+use crate::cli::table::Table;
+use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunSummary};
+use crate::db::{Runner, script::statement_preview};
 use crate::migration::exit;
-use crate::observe::Console;
 
 #[derive(Serialize)]
-struct Document {
+struct DryRunEnd {
     database: String,
     would_apply: Vec<Shown>,
     not_exercised: Vec<String>,
     first_pages_only: Vec<String>,
-    rehearsal: Option<RunEnd>,
-    exit_code: u8,
+    rehearsal: Option<RunSummary>,
 }
 
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
     migration: PendingMigration,
-    /// How each statement begins.
+    /// The beginning of each statement.
     statement_texts: Vec<String>,
 }
 
-/// Prints what would run. With `execute`, runs it where it does not stay.
+/// Prints what would run. With `execute`, runs it on a copy or in a transaction that is rolled back.
 pub fn dry_run(
     work: Work,
     request: &MigrateRequest,
     plan: &Plan,
     execute: bool,
-    course: &CourseArgs,
+    limits: &LimitArgs,
     output: OutputArgs,
 ) -> anyhow::Result<u8> {
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
     let would_apply: Vec<_> = wanted.map(|pending| shown(&work, pending)).collect();
     let database = work.place.target.to_string();
-    let mut document = Document {
-        database,
-        would_apply,
-        not_exercised: Vec::new(),
-        first_pages_only: Vec::new(),
-        rehearsal: None,
-        exit_code: exit::OK,
-    };
+    let mut end =
+        DryRunEnd { database, would_apply, not_exercised: Vec::new(), first_pages_only: Vec::new(), rehearsal: None };
     if execute {
-        let watch = Watch::start(output.progress)?;
-        let options = course.options(&work.place);
+        let watch = Watch::start(output)?;
+        let options = limits.options(&work.place);
         let mut runner = Runner::new(work.place.target.rehearse()?, work.migrations, options)?;
         let rehearsal = watch.run(scope(), |control| runner.rehearse(request, control))?;
-        document.not_exercised = rehearsal.not_exercised;
-        document.first_pages_only = rehearsal.first_pages_only;
-        if rehearsal.end.failure.is_some() {
-            document.exit_code = exit::FAILED;
-        } else if rehearsal.end.stopped {
-            document.exit_code = exit::TEMPORARY;
-        }
-        document.rehearsal = Some(rehearsal.end);
+        end.not_exercised = rehearsal.not_exercised;
+        end.first_pages_only = rehearsal.first_pages_only;
+        end.rehearsal = Some(rehearsal.end);
     }
-    output::print(output.json, &document, || text(&document))?;
-    if let Some(failure) = document.rehearsal.as_ref().and_then(|end| end.failure.as_ref()) {
-        Console::new().line(&format!("error: {}", failure.what()));
-        Console::new().line(&format!("next: {}", failure.next));
+    let failure = end.rehearsal.as_ref().and_then(|end| end.failure.as_ref());
+    let is_stopped = end.rehearsal.as_ref().is_some_and(|end| end.stopped);
+    let answer = Answer::new(&end).exit_if(failure.is_some(), exit::FAILED).exit_if(is_stopped, exit::TEMPORARY);
+    let code = answer.print(output, |table| render(table, &end))?;
+    if let Some(failure) = failure {
+        say_error(&failure.what(), Some(&failure.next));
     }
-    Ok(document.exit_code)
+    Ok(code)
 }
 
 fn shown(work: &Work, pending: &PendingMigration) -> Shown {
@@ -81,41 +70,33 @@ fn shown(work: &Work, pending: &PendingMigration) -> Shown {
     let statements = migration.into_iter().flat_map(|migration| migration.up.statements());
     let dialect = work.migrations.dialect();
     let statement_texts =
-        statements.map(|(line, text)| format!("{line}: {}", shown_statement(dialect, text))).collect();
+        statements.map(|(line, text)| format!("{line}: {}", statement_preview(dialect, text))).collect();
     Shown { migration: pending.clone(), statement_texts }
 }
 
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    render(&mut text, document).expect("a string takes any text");
-    text
-}
-
-fn render(text: &mut String, document: &Document) -> std::fmt::Result {
-    for shown in &document.would_apply {
-        let migration = &shown.migration;
+fn render(table: &mut Table, end: &DryRunEnd) {
+    for Shown { migration, statement_texts } in &end.would_apply {
         let how = match (migration.no_transaction, migration.batches) {
             (true, _) => " (without a transaction)",
             (false, 0) => "",
             (false, _) => " (in batches)",
         };
-        writeln!(text, "{}{how}  {}", migration.name, migration.checksum)?;
-        for statement in &shown.statement_texts {
-            writeln!(text, "  {statement}")?;
-        }
-        for destructive in &migration.destructive {
-            writeln!(text, "  line {} {}", destructive.line, destructive.what)?;
-        }
+        table.item("pending", format_args!("{}{how}", migration.name), &migration.checksum);
+        table.nested(|table| {
+            statement_texts.iter().for_each(|statement| table.line(statement));
+            for destructive in &migration.destructive {
+                table.line(format_args!("line {} {}", destructive.line, destructive.what));
+            }
+        });
     }
-    writeln!(text, "{}: {} would be applied; nothing was changed", document.database, document.would_apply.len())?;
-    if let Some(end) = &document.rehearsal {
-        writeln!(text, "executed where nothing stays: {} succeeded, {} failed", end.applied, end.failed)?;
+    table.line(format_args!("{}: {} would be applied; nothing was changed", end.database, end.would_apply.len()));
+    if let Some(run) = &end.rehearsal {
+        table.line(format_args!("rehearsed: {} succeeded, {} failed; nothing of it was kept", run.applied, run.failed));
     }
-    for name in &document.not_exercised {
-        writeln!(text, "not exercised: {name}, since it runs without a transaction")?;
+    for name in &end.not_exercised {
+        table.line(format_args!("not rehearsed: {name}, because it runs without a transaction"));
     }
-    for name in &document.first_pages_only {
-        writeln!(text, "exercised in part: {name}, with the first page of each batch")?;
+    for name in &end.first_pages_only {
+        table.line(format_args!("rehearsed in part: {name}, with the first page of each batch"));
     }
-    Ok(())
 }

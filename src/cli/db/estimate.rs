@@ -3,26 +3,24 @@
 //! The JSON document has `database`, `migrations` (a list of [`Estimate`]), `duration_ms` (the sum of what is known),
 //! `unknown` (how many are not) and `exit_code`.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
 use super::arguments::Work;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::db::Target;
 use crate::db::estimate::{Estimate, estimate};
 use crate::db::runner::{MigrateRequest, Plan};
+use crate::migration::Error;
 use crate::migration::units::count_text;
-use crate::migration::{Error, exit};
 
 #[derive(Serialize)]
-struct Document {
+struct EstimateEnd {
     database: String,
     migrations: Vec<Estimate>,
     duration_ms: u64,
     unknown: usize,
-    exit_code: u8,
 }
 
 /// Prints how long the pending migrations of a request may take, by the ledgers of the databases `history`.
@@ -31,7 +29,7 @@ pub fn print_estimate(
     request: &MigrateRequest,
     plan: &Plan,
     history: &[String],
-    output: &OutputArgs,
+    output: OutputArgs,
 ) -> anyhow::Result<u8> {
     let targets = history.iter().map(|url| Target::parse(url)).collect::<Result<Vec<_>, Error>>()?;
     let dialect = work.migrations.dialect();
@@ -51,30 +49,25 @@ pub fn print_estimate(
     let duration_ms = known.fold(0, u64::saturating_add);
     let unknown = migrations.iter().filter(|estimate| estimate.duration_ms.is_none()).count();
     let database = work.place.target.to_string();
-    let document = Document { database, migrations, duration_ms, unknown, exit_code: exit::OK };
-    output::print(output.json, &document, || output::text_of(|text| render(text, &document)))?;
-    Ok(exit::OK)
+    let end = EstimateEnd { database, migrations, duration_ms, unknown };
+    Answer::new(&end).print(output, |table| render(table, &end))
 }
 
-fn render(text: &mut String, document: &Document) -> std::fmt::Result {
-    for found in &document.migrations {
+fn render(table: &mut Table, end: &EstimateEnd) {
+    let count = |rows: Option<u64>| rows.map_or("an unknown number of".to_owned(), count_text);
+    for found in &end.migrations {
         let duration = found.duration_ms.map_or("unknown".to_owned(), |ms| format!("about {} ms", count_text(ms)));
-        write!(text, "{:<50}{duration:>20}", found.name)?;
-        match &found.measured {
-            Some(measured) => {
-                writeln!(text, "  {} ms on {}", count_text(measured.duration_ms), measured.database)?;
-            }
-            None => writeln!(text, "  none of the databases asked has applied it")?,
-        }
-        let count = |rows: Option<u64>| rows.map_or("an unknown number of".to_owned(), count_text);
-        for table in &found.tables {
-            write!(text, "    {}: about {} rows", table.table, count(table.rows))?;
-            match &found.measured {
-                Some(_) => writeln!(text, ", {} there", count(table.rows_there))?,
-                None => writeln!(text)?,
-            }
+        let source = match &found.measured {
+            Some(measured) => format!("{} ms on {}", count_text(measured.duration_ms), measured.database),
+            None => "none of the databases asked has applied it".to_owned(),
+        };
+        table.item("pending", &found.name, format_args!("{duration}, {source}"));
+        for tables in &found.tables {
+            let there = found.measured.as_ref().map(|_| format!(", {} there", count(tables.rows_there)));
+            let (rows, there) = (count(tables.rows), there.unwrap_or_default());
+            table.nested(|table| table.line(format_args!("{}: about {rows} rows{there}", tables.table)));
         }
     }
-    let (sum, unknown) = (count_text(document.duration_ms), document.unknown);
-    writeln!(text, "{}: about {sum} ms, {unknown} unknown; nothing was changed", document.database)
+    let (sum, unknown) = (count_text(end.duration_ms), end.unknown);
+    table.line(format_args!("{}: about {sum} ms, {unknown} unknown; nothing was changed", end.database));
 }

@@ -1,15 +1,14 @@
 //! `haul db locks`: who holds the lock of a database. Changes nothing.
 //!
-//! The JSON document has `database` and `lock`, a [`LockHolder`] or null.
+//! The JSON document has `database`, `lock` (a [`LockHolder`] or null) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
 use super::arguments::DatabaseArgs;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::db::database::LockHolder;
-use crate::migration::exit;
 
 /// `haul db locks`
 #[derive(Args)]
@@ -21,7 +20,7 @@ pub struct LocksCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Locks {
     database: String,
     lock: Option<LockHolder>,
 }
@@ -30,11 +29,10 @@ impl LocksCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let place = self.database.place()?;
         let lock = place.target.open_read_only()?.lock_holder(place.tables.ledger())?;
-        let document = Document { database: place.target.to_string(), lock };
-        output::print(self.output.json, &document, || match &document.lock {
-            Some(lock) => format!("{}: held by {}\n", document.database, lock.owner),
-            None => format!("{}: not held\n", document.database),
-        })?;
-        Ok(exit::OK)
+        let locks = Locks { database: place.target.to_string(), lock };
+        Answer::new(&locks).print(self.output, |table| {
+            let how = locks.lock.as_ref().map_or("not held".to_owned(), |lock| format!("held by {}", lock.owner));
+            table.line(format_args!("{}: {how}", locks.database));
+        })
     }
 }

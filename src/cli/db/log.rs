@@ -1,24 +1,22 @@
 //! `haul db log`: every attempt, failed ones too, oldest first.
 //!
-//! The JSON document has `database` and `log`, a list of [`LogRow`].
-
-use std::fmt::Write;
+//! The JSON document has `database`, `log` (a list of [`LogRow`]) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
 use super::arguments::DatabaseArgs;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::db::state::{LogRow, Outcome, StateReader};
-use crate::migration::exit;
 
 /// `haul db log`
 #[derive(Args)]
 pub struct LogCommand {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// How many rows, the newest ones
+    /// Number of rows to show, the newest ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     last: u32,
     #[command(flatten)]
@@ -26,7 +24,7 @@ pub struct LogCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Log {
     database: String,
     log: Vec<LogRow>,
 }
@@ -37,30 +35,21 @@ impl LogCommand {
         let mut database = place.target.open_read_only()?;
         let log = StateReader::new(&mut *database, &place.tables).log(self.last);
         let database = place.target.to_string();
-        let document = Document { log: log.map_err(|error| error.at(&database))?, database };
-        output::print(self.output.json, &document, || text(&document.log))?;
-        Ok(exit::OK)
+        let log = Log { log: log.map_err(|error| error.at(&database))?, database };
+        Answer::new(&log).print(self.output, |table| log.log.iter().for_each(|row| render(table, row)))
     }
 }
 
-fn text(log: &[LogRow]) -> String {
-    let mut text = String::new();
-    log.iter().try_for_each(|row| render(&mut text, row)).expect("a string takes any text");
-    text
-}
-
-fn render(text: &mut String, row: &LogRow) -> std::fmt::Result {
+fn render(table: &mut Table, row: &LogRow) {
     let at = row.finished_at.as_ref().unwrap_or(&row.started_at);
-    write!(text, "{at}  {:<10}{:<5}{}", row.outcome, row.direction, row.name)?;
-    if let Some(statement) = row.statement {
-        write!(text, "  statement {statement}")?;
-    }
-    if let Some(duration_ms) = row.duration_ms {
-        write!(text, "  {duration_ms} ms")?;
-    }
-    writeln!(text, "  by {}", row.owner)?;
-    if row.known_outcome() == Some(Outcome::BackedUp) {
-        writeln!(text, "    BLAKE3 {}", row.checksum.as_deref().unwrap_or_default())?;
-    }
-    row.error.iter().try_for_each(|error| writeln!(text, "    {error}"))
+    let statement = row.statement.map_or(String::new(), |statement| format!("  statement {statement}"));
+    let duration = row.duration_ms.map_or(String::new(), |duration_ms| format!("  {duration_ms} ms"));
+    let (outcome, direction, name) = (&row.outcome, &row.direction, &row.name);
+    table.line(format_args!("{at}  {outcome:<10}{direction:<5}{name}{statement}{duration}  by {}", row.owner));
+    table.nested(|table| {
+        if row.known_outcome() == Some(Outcome::BackedUp) {
+            table.line(format_args!("BLAKE3 {}", row.checksum.as_deref().unwrap_or_default()));
+        }
+        row.error.iter().for_each(|error| table.line(error));
+    });
 }

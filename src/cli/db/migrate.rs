@@ -1,11 +1,11 @@
 //! `haul db migrate`: applies what is pending.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd) and, beside its fields, `database` and `exit_code`; that of
-//! a dry run is described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) with `database` and `exit_code`; that of a dry run is
+//! described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
 use super::run_summary::finish;
@@ -24,10 +24,10 @@ pub struct MigrateCommand {
     /// The highest version to apply [default: all]
     #[arg(long, value_name = "VERSION", value_parser = version)]
     to: Option<Version>,
-    /// Say what would run, and change nothing; execute also runs it, on a copy or in a transaction that is rolled back
+    /// Show what would run, and change nothing; execute also runs it, on a copy or in a transaction that is rolled back
     #[arg(long, value_name = "HOW", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
-    /// Say how long it may take, by how long it took in other databases, and change nothing
+    /// Estimate how long it takes from runs in other databases, and change nothing
     #[arg(long, conflicts_with = "dry_run")]
     estimate: bool,
     /// A database that has applied the same files, for --estimate; may be given more than once
@@ -42,7 +42,7 @@ pub struct MigrateCommand {
     #[command(flatten)]
     backup: BackupArgs,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -53,7 +53,7 @@ pub enum DryRun {
     /// Reads only.
     #[value(help = None::<&str>)]
     Plan,
-    /// Runs everything where it does not stay.
+    /// Runs everything on a copy or in a transaction that is rolled back.
     #[value(help = None::<&str>)]
     Execute,
 }
@@ -65,38 +65,35 @@ impl MigrateCommand {
         let plan = if self.dry_run.is_some() || self.estimate { work.plan()? } else { work.plan_to_act()? };
         request.check(&plan, &work.migrations)?;
         if self.estimate {
-            return print_estimate(&work, &request, &plan, &self.history, &self.output);
+            return print_estimate(&work, &request, &plan, &self.history, self.output);
         }
         if let Some(how) = self.dry_run {
-            return dry_run(work, &request, &plan, how == DryRun::Execute, &self.course, self.output);
+            return dry_run(work, &request, &plan, how == DryRun::Execute, &self.limits, self.output);
         }
         self.consent(&work, &plan, &request)?;
         self.migrate(work, &request)
     }
 
-    /// Asks if data would be destroyed.
+    /// Asks for consent if data would be destroyed.
     fn consent(&self, work: &Work, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
-        let lines: Vec<_> = wanted
-            .flat_map(|pending| {
-                pending
-                    .destructive
-                    .iter()
-                    .map(|statement| format!("{}:{} {}", pending.file, statement.line, statement.what))
-            })
-            .collect();
+        let lines = wanted.flat_map(|pending| {
+            let destructive = pending.destructive.iter();
+            destructive.map(|statement| format!("{}:{} {}", pending.file, statement.line, statement.what))
+        });
+        let lines: Vec<_> = lines.collect();
         if lines.is_empty() {
             return Ok(());
         }
-        let backup = self.backup.told(work.migrations.dialect());
-        confirm(&format!("this destroys data; {backup}:\n  {}", lines.join("\n  ")), self.yes)
+        let backup = self.backup.consent_text(work.migrations.dialect());
+        confirm(format_args!("this destroys data; {backup}:\n  {}", lines.join("\n  ")), self.yes)
     }
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
         let database = work.place.target.to_string();
-        let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
+        let watch = Watch::start(self.output)?;
+        let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
-        finish(&watch, self.output.json, &database, "applied", &end)
+        finish(self.output, &database, "applied", &end)
     }
 }

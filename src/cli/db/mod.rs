@@ -23,26 +23,26 @@ mod verify;
 use super::verbs::verbs;
 
 verbs! {
-    /// What to do with the schema of a database.
+    /// The commands of a database.
     pub enum Verb;
 
-    /// Apply what is pending, each migration in one transaction
+    /// Apply pending migrations, each in one transaction
     Migrate(migrate::MigrateCommand),
-    /// Show what is applied, pending, changed and missing; changes nothing
+    /// Show which migrations are applied, pending, changed or missing; changes nothing
     Status(status::StatusCommand),
-    /// Take migrations back, newest first
+    /// Roll migrations back, newest first
     Rollback(rollback::RollbackCommand),
-    /// Take the newest migration back and apply it again
+    /// Roll the newest migration back and apply it again
     Redo(redo::RedoCommand),
-    /// Hold the checksums of what is applied against the files
+    /// Compare the checksums of applied migrations with the files
     Verify(verify::VerifyCommand),
-    /// Look for what is wrong with migration files, or may hurt when they run
+    /// Find what is wrong with migration files, or may hurt when they run
     Lint(lint::LintCommand),
-    /// Print the schema of the database, the same text for the same schema
+    /// Print the schema of the database; the same schema gives the same text
     Dump(dump::DumpCommand),
-    /// Hold the schema against the one after the last run
+    /// Compare the schema with the one after the last run
     Drift(drift::DriftCommand),
-    /// Write the file of a new migration, with the next version
+    /// Create the file of a new migration, with the next version
     Create(create::CreateCommand),
     /// Show every attempt, failed ones too
     Log(log::LogCommand),
@@ -50,10 +50,10 @@ verbs! {
     Locks(locks::LocksCommand),
     /// End the run that holds the lock; for emergencies
     Unlock(unlock::UnlockCommand),
-    /// Declare migrations applied that a schema already has, without running them
+    /// Record migrations that a schema already has as applied, without running them
     Baseline(baseline::BaselineCommand),
-    /// Take the checksums of changed files over into the ledger
+    /// Record the checksums of changed files in the ledger
     Repair(repair::RepairCommand),
-    /// Say how a migration without a transaction stands that failed or did not end
+    /// Record the state of a migration without a transaction that failed or did not end
     Resolve(resolve::ResolveCommand),
 }

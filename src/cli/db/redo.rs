@@ -1,13 +1,12 @@
-//! `haul db redo`: takes the newest migration back and applies it again.
+//! `haul db redo`: rolls the newest migration back and applies it again.
 //!
-//! The JSON document is that of [`migrate`](super::migrate): `details` has what was taken back and what was applied.
+//! The JSON document is that of [`migrate`](super::migrate): `details` has what was rolled back and what was applied.
 
 use clap::Args;
 
-use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope};
+use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, scope};
 use super::run_summary::finish;
-use crate::cli::arguments::OutputArgs;
-use crate::cli::confirm::confirm;
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
 use crate::db::runner::{RollbackRequest, RollbackTo};
 
@@ -16,13 +15,12 @@ use crate::db::runner::{RollbackRequest, RollbackTo};
 pub struct RedoCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     backup: BackupArgs,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -33,14 +31,14 @@ impl RedoCommand {
         let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false };
         let plan = work.plan_to_act()?;
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {
-            let (backup, name) = (self.backup.told(work.migrations.dialect()), &row.name);
-            let what = "this takes back, with the data that it holds, and applies again";
-            confirm(&format!("{what}; {backup}:\n  {name}"), self.yes)?;
+            let (backup, name) = (self.backup.consent_text(work.migrations.dialect()), &row.name);
+            let what = "this rolls back, with the data that it holds, and applies again";
+            self.consent.confirm(format_args!("{what}; {backup}:\n  {name}"))?;
         }
         let database = work.place.target.to_string();
-        let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
+        let watch = Watch::start(self.output)?;
+        let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.redo(control))?;
-        finish(&watch, self.output.json, &database, "done", &end)
+        finish(self.output, &database, "done", &end)
     }
 }

@@ -1,34 +1,31 @@
-//! `haul db repair`: takes the checksums of changed files over into the ledger.
+//! `haul db repair`: copies the checksums of changed files into the ledger.
 //!
-//! The JSON document has `database` and `repaired`, a list of [`Repaired`].
+//! The JSON document has `database`, `repaired` (a list of [`Repaired`]) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{CourseArgs, MigrationArgs, scope};
-use crate::cli::arguments::OutputArgs;
-use crate::cli::confirm::confirm;
-use crate::cli::output;
+use super::arguments::{LimitArgs, MigrationArgs, scope};
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::db::runner::Repaired;
-use crate::migration::exit;
 
 /// `haul db repair`
 #[derive(Args)]
 pub struct RepairCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
     #[command(flatten)]
-    course: CourseArgs,
+    consent: ConsentArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
-struct Document {
+struct RepairEnd {
     database: String,
     repaired: Vec<Repaired>,
 }
@@ -38,21 +35,19 @@ impl RepairCommand {
         let work = self.migrations.work()?;
         let changed: Vec<_> = work.plan_to_act()?.changed.into_iter().map(|changed| changed.file).collect();
         if !changed.is_empty() {
-            let what = "this takes the text of these files for what was applied, though it is not what was run";
-            confirm(&format!("{what}:\n  {}", changed.join("\n  ")), self.yes)?;
+            let what = "this records the text of these files as what was applied, although it is not what was run";
+            self.consent.confirm(format_args!("{what}:\n  {}", changed.join("\n  ")))?;
         }
         let database = work.place.target.to_string();
-        let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner(&self.course)?;
+        let watch = Watch::start(self.output)?;
+        let mut runner = work.runner(&self.limits)?;
         let repaired = watch.run(scope(), |control| runner.repair(control))?;
-        let document = Document { database, repaired };
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit::OK)
+        let end = RepairEnd { database, repaired };
+        Answer::new(&end).print(self.output, |table| {
+            for row in &end.repaired {
+                table.line(format_args!("{}: {} instead of {}", row.name, row.to, row.from));
+            }
+            table.line(format_args!("{}: {} repaired", end.database, end.repaired.len()));
+        })
     }
-}
-
-fn text(document: &Document) -> String {
-    let rows: String =
-        document.repaired.iter().map(|row| format!("{}: {} instead of {}\n", row.name, row.to, row.from)).collect();
-    format!("{rows}{}: {} repaired\n", document.database, document.repaired.len())
 }

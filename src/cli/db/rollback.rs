@@ -1,14 +1,13 @@
-//! `haul db rollback`: takes migrations back, newest first.
+//! `haul db rollback`: rolls migrations back, newest first.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd), in which `applied` counts what was taken back, and beside
-//! its fields `database` and `exit_code`.
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary), in which `applied` counts what was rolled back, with
+//! `database` and `exit_code`.
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::{BackupArgs, CourseArgs, MigrationArgs, scope, version};
+use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, scope, version};
 use super::run_summary::finish;
-use crate::cli::arguments::OutputArgs;
-use crate::cli::confirm::confirm;
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::{RollbackRequest, RollbackTo};
@@ -19,22 +18,21 @@ use crate::db::runner::{RollbackRequest, RollbackTo};
 pub struct RollbackCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// The version that is to be the newest applied one afterwards; 0 takes everything back
+    /// The version that is the newest applied one afterwards; 0 rolls everything back
     #[arg(long, value_name = "VERSION", value_parser = version)]
     to: Option<Version>,
-    /// How many to take back, by order of application
+    /// How many to roll back, by order of application
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Take back what was changed since too, and remove from the ledger what has no Down section
+    /// Also roll back what was changed since, and remove from the ledger what has no Down section
     #[arg(long)]
     force: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     backup: BackupArgs,
     #[command(flatten)]
-    course: CourseArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -50,13 +48,14 @@ impl RollbackCommand {
         let plan = work.plan_to_act()?;
         let names: Vec<_> = request.select(&plan, &work.migrations)?.iter().map(|row| row.name.clone()).collect();
         if !names.is_empty() {
-            let (backup, names) = (self.backup.told(work.migrations.dialect()), names.join("\n  "));
-            confirm(&format!("this takes back, with the data that they hold; {backup}:\n  {names}"), self.yes)?;
+            let (backup, names) = (self.backup.consent_text(work.migrations.dialect()), names.join("\n  "));
+            self.consent
+                .confirm(format_args!("this rolls back, with the data that they hold; {backup}:\n  {names}"))?;
         }
         let database = work.place.target.to_string();
-        let watch = Watch::start(self.output.progress)?;
-        let mut runner = work.runner_with(&self.course, self.backup.policy())?;
+        let watch = Watch::start(self.output)?;
+        let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.rollback(&request, control))?;
-        finish(&watch, self.output.json, &database, "taken back", &end)
+        finish(self.output, &database, "rolled back", &end)
     }
 }

@@ -1,17 +1,16 @@
-//! `haul db status`: what is applied, pending, changed and missing. Changes nothing.
+//! `haul db status`: shows what is applied, pending, changed and missing. Changes nothing.
 //!
-//! The JSON document is a [`Plan`] and, beside its fields, `database`, `lock`, `other_ledgers` and `exit_code`.
-
-use std::fmt::Write;
+//! The JSON document is a [`Plan`] with `database`, `lock`, `other_ledgers` and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
 use super::arguments::MigrationArgs;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::db::database::LockHolder;
-use crate::db::other_ledgers;
+use crate::db::foreign_ledgers;
 use crate::db::runner::Plan;
 use crate::migration::exit;
 
@@ -20,7 +19,7 @@ use crate::migration::exit;
 pub struct StatusCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// End with 1 if something is pending, and with 65 if something is changed or missing
+    /// Exit with 1 if something is pending, and with 65 if something is changed or missing
     #[arg(long)]
     exit_code: bool,
     /// Also show headers, checksums, gaps, and how earlier attempts ended
@@ -31,13 +30,12 @@ pub struct StatusCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Status {
     database: String,
     #[serde(flatten)]
     plan: Plan,
     lock: Option<LockHolder>,
     other_ledgers: Vec<(&'static str, &'static str)>,
-    exit_code: u8,
 }
 
 impl StatusCommand {
@@ -47,11 +45,10 @@ impl StatusCommand {
         let place = work.place.target.to_string();
         let mut database = work.place.target.open_read_only()?;
         let lock = database.lock_holder(work.place.tables.ledger())?;
-        let other_ledgers = other_ledgers(&mut *database).map_err(|error| error.at(&place))?;
-        let exit_code = if self.exit_code { exit_code(&plan) } else { exit::OK };
-        let document = Document { database: place, plan, lock, other_ledgers, exit_code };
-        output::print(self.output.json, &document, || text(&document, self.verbose))?;
-        Ok(exit_code)
+        let other_ledgers = foreign_ledgers(&mut *database).map_err(|error| error.at(&place))?;
+        let status = Status { database: place, plan, lock, other_ledgers };
+        let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
+        answer.print(self.output, |table| render(table, &status, self.verbose))
     }
 }
 
@@ -65,54 +62,40 @@ fn exit_code(plan: &Plan) -> u8 {
     }
 }
 
-fn text(document: &Document, verbose: bool) -> String {
-    let mut text = String::new();
-    render(&mut text, document, verbose).expect("a string takes any text");
-    text
-}
-
-fn render(text: &mut String, document: &Document, verbose: bool) -> std::fmt::Result {
-    let plan = &document.plan;
+fn render(table: &mut Table, status: &Status, verbose: bool) {
+    let plan = &status.plan;
     for row in &plan.applied {
         let is_changed = plan.changed.iter().any(|changed| changed.version == row.version);
         let is_missing = plan.missing.iter().any(|missing| missing.version == row.version);
-        let state = if is_changed {
-            "changed"
-        } else if is_missing {
-            "missing"
-        } else {
-            "applied"
+        let state = match (is_changed, is_missing) {
+            (true, _) => "changed",
+            (_, true) => "missing",
+            _ => "applied",
         };
-        writeln!(text, "{state:<9}{:<50} {}", row.name, row.applied_at)?;
+        table.item(state, &row.name, &row.applied_at);
         if verbose {
-            writeln!(text, "           {} by {} in {} ms", row.checksum, row.applied_by, row.duration_ms)?;
+            let (checksum, by, ms) = (&row.checksum, &row.applied_by, row.duration_ms);
+            table.item("", format_args!("{checksum} by {by} in {ms} ms"), "");
         }
     }
     for pending in &plan.pending {
         let how = if pending.out_of_order { " (out of order)" } else { "" };
-        writeln!(text, "pending  {}{how}", pending.name)?;
-        if let Some(earlier) = &pending.earlier_attempt {
-            writeln!(text, "           {earlier}")?;
-        }
+        table.item("pending", format_args!("{}{how}", pending.name), "");
+        pending.earlier_attempt.iter().for_each(|earlier| table.item("", earlier, ""));
         if verbose {
-            pending.header.iter().try_for_each(|line| writeln!(text, "           -- {line}"))?;
+            pending.header.iter().for_each(|line| table.item("", format_args!("-- {line}"), ""));
         }
     }
     if verbose {
-        plan.gaps.iter().try_for_each(|(from, to)| writeln!(text, "gap      between {from} and {to}"))?;
+        plan.gaps.iter().for_each(|(from, to)| table.item("gap", format_args!("between {from} and {to}"), ""));
     }
-    for (table, runner) in &document.other_ledgers {
-        writeln!(text, "note     the table {table} looks like that of {runner}; haul leaves it as it is")?;
+    for (ledger, runner) in &status.other_ledgers {
+        let what = format!("the table {ledger} looks like that of {runner}; haul leaves it as it is");
+        table.item("note", what, "");
     }
-    if let Some(lock) = &document.lock {
-        writeln!(text, "lock     {}", lock.owner)?;
-    }
-    let counts = [
-        (plan.applied.len(), "applied"),
-        (plan.pending.len(), "pending"),
-        (plan.changed.len(), "changed"),
-        (plan.missing.len(), "missing"),
-    ];
-    let counts: Vec<_> = counts.iter().map(|(count, what)| format!("{count} {what}")).collect();
-    writeln!(text, "{}: {}", document.database, counts.join(", "))
+    status.lock.iter().for_each(|lock| table.item("lock", &lock.owner, ""));
+    let [applied, pending] = [plan.applied.len(), plan.pending.len()];
+    let [changed, missing] = [plan.changed.len(), plan.missing.len()];
+    let sums = format!("{applied} applied, {pending} pending, {changed} changed, {missing} missing");
+    table.line(format_args!("{}: {sums}", status.database));
 }

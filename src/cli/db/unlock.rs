@@ -1,16 +1,16 @@
 //! `haul db unlock`: ends the run that holds the lock of a database.
 //!
-//! The JSON document has `database` and `ended`, a [`LockHolder`] or null if nobody held the lock.
+//! The JSON document has `database`, `ended` (a [`LockHolder`], or null if nobody held the lock) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
 use super::arguments::DatabaseArgs;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::db::database::LockHolder;
 use crate::db::runner::unlock;
-use crate::migration::{Error, exit, owner_text};
+use crate::migration::{Error, owner_text};
 
 /// `haul db unlock`
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub struct UnlockCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct UnlockEnd {
     database: String,
     ended: Option<LockHolder>,
 }
@@ -39,16 +39,15 @@ impl UnlockCommand {
             Some(holder) => unlock(&mut *place.target.open()?, &place.tables, &owner_text(), holder)?,
             None => {}
         }
-        let document = Document { database: place.target.to_string(), ended: holder };
-        output::print(self.output.json, &document, || match &document.ended {
-            Some(holder) => format!("{}: ended {}\n", document.database, holder.owner),
-            None => format!("{}: not held; nothing to do\n", document.database),
-        })?;
-        Ok(exit::OK)
+        let end = UnlockEnd { database: place.target.to_string(), ended: holder };
+        Answer::new(&end).print(self.output, |table| match &end.ended {
+            Some(holder) => table.line(format_args!("{}: ended {}", end.database, holder.owner)),
+            None => table.line(format_args!("{}: not held; nothing to do", end.database)),
+        })
     }
 }
 
-/// A lock ends with its run: there is nothing to free but by ending that.
+/// Explains that a lock is released only by the end of its run.
 fn refused(holder: &LockHolder) -> Error {
     Error::Usage {
         what: format!("the lock is held by {}", holder.owner),

@@ -1,19 +1,17 @@
-//! `haul db verify`: holds each applied migration against its file.
+//! `haul db verify`: compares each applied migration with its file.
 //!
 //! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed` or
 //! `missing`), `differences` and `exit_code`.
-
-use std::fmt::Write;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::arguments::MigrationArgs;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
-use crate::cli::progress::Watch;
+use crate::cli::command::Answer;
 use crate::db::Version;
 use crate::db::runner::Plan;
+use crate::db::state::AppliedRow;
 use crate::migration::exit;
 
 /// `haul db verify`
@@ -26,11 +24,10 @@ pub struct VerifyCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct VerifyEnd {
     database: String,
     migrations: Vec<Verified>,
     differences: usize,
-    exit_code: u8,
 }
 
 #[derive(Serialize)]
@@ -44,25 +41,22 @@ struct Verified {
 
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let watch = Watch::start(self.output.progress)?;
         let work = self.migrations.work()?;
         let plan = work.plan()?;
-        let migrations = verified(&plan);
         let differences = plan.changed.len() + plan.missing.len();
-        let exit_code = if differences == 0 { exit::OK } else { exit::BAD_DATA };
-        let document = Document { database: work.place.target.to_string(), migrations, differences, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
-        if differences > 0 {
-            watch.say(
-                "next: put the files back as they were; `haul db repair` takes over the checksums of changed ones",
-            );
-        }
-        Ok(exit_code)
+        let end = VerifyEnd { database: work.place.target.to_string(), migrations: verified(&plan), differences };
+        let next = "put the files back as they were; `haul db repair` records the checksums of changed ones";
+        let answer = Answer::new(&end).exit_if(differences > 0, exit::BAD_DATA);
+        answer.next((differences > 0).then(|| next.to_owned())).print(self.output, |table| {
+            end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
+            let checked = end.migrations.len();
+            table.line(format_args!("{}: {checked} checked, {differences} differ", end.database));
+        })
     }
 }
 
 fn verified(plan: &Plan) -> Vec<Verified> {
-    let of = |row: &crate::db::state::AppliedRow| {
+    let of = |row: &AppliedRow| {
         let changed = plan.changed.iter().find(|changed| changed.version == row.version);
         let is_missing = plan.missing.iter().any(|missing| missing.version == row.version);
         let (state, checksum) = match (changed, is_missing) {
@@ -74,14 +68,4 @@ fn verified(plan: &Plan) -> Vec<Verified> {
         Verified { version, name, state, applied_checksum: row.checksum.clone(), checksum }
     };
     plan.applied.iter().map(of).collect()
-}
-
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    for row in &document.migrations {
-        writeln!(text, "{:<9}{}", row.state, row.name).expect("a string takes any text");
-    }
-    let (checked, differences) = (document.migrations.len(), document.differences);
-    writeln!(text, "{}: {checked} checked, {differences} differ", document.database).expect("a string takes any text");
-    text
 }

@@ -1,4 +1,4 @@
-//! Arguments that the verbs of a tree of manifests share.
+//! Arguments that the commands of a tree of manifests share.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use crate::manifest::{DeriveJobId, Mode, Registry, TransformOptions, Version};
 use crate::migration::Error;
 use crate::observe::Scope;
 
-/// What one record of a tree is called.
+/// The name of the records of a tree.
 pub const RECORDS_NOUN: &str = "manifests";
 
-/// Which tree.
+/// The tree.
 #[derive(Args, Clone)]
 pub struct RootArgs {
-    /// The application's root: the directory that holds artifacts/; the state of runs is kept in its migration/
+    /// Root of the application, which contains artifacts/; the state of runs is kept in its migration/
     #[arg(value_name = "APP_ROOT")]
     pub root: PathBuf,
 }
 
-/// Which steps there are.
+/// The steps between versions.
 #[derive(Args)]
 pub struct StepsArgs {
-    /// Steps beside the built-in ones, as TOML; may be given several times
+    /// TOML file of steps in addition to the built-in ones; may be given several times
     #[arg(long = "steps-file", value_name = "FILE")]
     pub steps_files: Vec<PathBuf>,
 }
 
 impl StepsArgs {
-    /// The built-in steps and those of the files, in their order.
+    /// Returns the built-in steps and those of the files, in their order.
     pub fn registry(&self) -> Result<Registry, Error> {
         let mut registry = Registry::built_in();
         self.steps_files.iter().try_for_each(|path| registry.add_path(path))?;
@@ -41,10 +41,10 @@ impl StepsArgs {
     }
 }
 
-/// Where a verb that changes nothing in manifests looks for them.
+/// Where a command that changes no manifest looks for them.
 #[derive(Args)]
 pub struct PlaceArgs {
-    /// Where manifests are looked for
+    /// Where to look for manifests
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = LayoutArg::Canonical)]
     layout: LayoutArg,
     #[command(flatten)]
@@ -52,19 +52,19 @@ pub struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// Settings that look there.
+    /// Returns settings that look there.
     pub fn options(&self, resources: &ResourceArgs) -> Result<MigrateOptions, Error> {
         let layout = match self.layout {
             LayoutArg::Canonical => Layout::Canonical,
             LayoutArg::Recursive => Layout::Recursive,
         };
         let registry = Arc::new(self.steps.registry()?);
-        Ok(MigrateOptions { layout, registry, ..course(resources) })
+        Ok(MigrateOptions { layout, registry, ..resource_options(resources) })
     }
 }
 
-/// Settings of a verb whose rules are fixed.
-fn course(resources: &ResourceArgs) -> MigrateOptions {
+/// Returns the settings of a command whose rules are fixed.
+fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
     MigrateOptions {
         memory_budget_bytes: resources.memory_budget_bytes(),
         backpressure_threshold: resources.backpressure_threshold,
@@ -95,9 +95,9 @@ pub enum ShapeArg {
 /// Values of `--bom`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BomArg {
-    /// The file is refused
+    /// Refuse the file
     Refuse,
-    /// The file is read without it
+    /// Read the file without it
     Strip,
 }
 
@@ -122,11 +122,11 @@ pub enum OnOff {
 /// Values of `--durability`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DurabilityArg {
-    /// Not at all
+    /// Never
     None,
     /// For many files at once, before the first of them is replaced
     Batch,
-    /// For each file by itself
+    /// For each file separately
     Each,
 }
 
@@ -140,59 +140,59 @@ impl From<DurabilityArg> for Durability {
     }
 }
 
-/// What decides the result of a migration.
+/// The options that decide the result of a migration.
 #[derive(Args)]
 #[command(next_help_heading = "Result")]
 pub struct ResultArgs {
-    /// Version to take files to [default: the latest that the steps know]
+    /// Version to migrate to [default: the latest that the steps know]
     #[arg(long, value_name = "V")]
     target_version: Option<Version>,
-    /// Take this file alone, wherever it lies below the root
+    /// Migrate only this file, wherever it is below the root
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
-    /// Write, name and print what the original does, wherever the original is right
+    /// Write, name and print everything as the original does, wherever the original is right
     #[arg(long)]
     pub compat: bool,
-    /// Where manifests are looked for [default: canonical, with --compat recursive]
+    /// Where to look for manifests [default: canonical, with --compat recursive]
     #[arg(long, value_enum, value_name = "WHERE")]
     layout: Option<LayoutArg>,
-    /// What is taken for a manifest
+    /// What counts as a manifest
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = ShapeArg::Manifest)]
     shape: ShapeArg,
-    /// Write results that the target's schema does not allow, and report them
+    /// Write results that the schema of the target version does not allow, and report them
     #[arg(long)]
     accept_incomplete: bool,
     /// Version of manifests that name none
     #[arg(long, value_name = "V")]
     assume_version: Option<Version>,
-    /// Fill in a missing job_id
+    /// How to fill in a missing job_id
     #[arg(long, value_enum, value_name = "FROM")]
     derive_job_id: Option<DeriveArg>,
-    /// What becomes of a byte order mark
+    /// What to do about a byte order mark
     #[arg(long, value_enum, value_name = "HOW", default_value_t = BomArg::Refuse)]
     bom: BomArg,
-    /// End files in a newline [default: on, with --compat off]
+    /// End files with a newline [default: on, with --compat off]
     #[arg(long, value_enum, value_name = "WHETHER")]
     final_newline: Option<OnOff>,
-    /// Arrays and objects in each other, at most
+    /// Maximum depth of nested arrays and objects
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_depth: usize,
-    /// Give manifests that are current, but hollow, what the steps up to their version add
+    /// Add what the steps up to their version add to manifests that are current but incomplete
     #[arg(long)]
     repair: bool,
-    /// Take files that have more than one name (hard links); the other names keep the old content
+    /// Also migrate files that have hard links; the other names keep the old content
     #[arg(long)]
     break_links: bool,
     #[command(flatten)]
     steps: StepsArgs,
-    /// The instant of every history record, as in 2026-03-01T12:34:56.789012Z [default: that at which the run begins]
+    /// Time of every history record, as in 2026-03-01T12:34:56.789012Z [default: the start of the run]
     #[arg(long, value_name = "T")]
     now: Option<Timestamp>,
 }
 
 impl ResultArgs {
-    /// Settings with these rules, for the tree at `root`. Errors: a steps file that cannot be taken, a file outside of
-    /// the root.
+    /// Returns the settings with these rules, for the tree at `root`. Fails on a steps file that cannot be used and on a
+    /// file outside the root.
     pub fn options(&self, root: &Path, resources: &ResourceArgs) -> Result<MigrateOptions, Error> {
         let layout = match self.layout {
             Some(LayoutArg::Recursive) => Layout::Recursive,
@@ -207,7 +207,7 @@ impl ResultArgs {
             manifest: self.manifest.as_deref().map(|path| below(root, path)).transpose()?,
             break_links: self.break_links,
             now: self.now,
-            ..course(resources)
+            ..resource_options(resources)
         };
         // An unknown target is a usage error before any file is opened.
         options.transformer(Timestamp::UNIX_EPOCH)?;
@@ -233,11 +233,11 @@ impl ResultArgs {
     }
 }
 
-/// The path relative to the root, without anything in it that goes up.
+/// Returns the path relative to the root, without a part that goes up.
 pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
     let outside = || Error::Usage {
-        what: format!("{} leads out of {}", path.display(), root.display()),
-        next: "give a path below the application's root, as in artifacts/JOB/RUN/manifest.json".into(),
+        what: format!("{} is outside {}", path.display(), root.display()),
+        next: "give a path below the root of the application, as in artifacts/JOB/RUN/manifest.json".into(),
     };
     let relative = if path.is_absolute() { path.strip_prefix(root).map_err(|_| outside())? } else { path };
     let mut plain = PathBuf::new();
@@ -252,9 +252,9 @@ pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
     if plain.as_os_str().is_empty() { Err(outside()) } else { Ok(plain) }
 }
 
-/// What the view of a run needs to know.
+/// Returns what the view of a run needs to know.
 pub fn scope(resources: &ResourceArgs) -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: resources.memory_budget_bytes() }
+    Scope { budget_bytes: resources.memory_budget_bytes(), ..Scope::of(RECORDS_NOUN) }
 }
 
 #[cfg(test)]

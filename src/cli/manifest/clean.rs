@@ -1,8 +1,8 @@
 //! `haul manifest clean`: removes the backups of verified runs.
 //!
-//! The JSON document has `root`, `runs` (each with `run_id`, `began_at`, `backups`, `bytes`), `removed` and `bytes`.
+//! The JSON document has `root`, `runs` (each with `run_id`, `began_at`, `backups`, `bytes`), `removed`, `bytes` and
+//! `exit_code`.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,32 +10,29 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::arguments::RootArgs;
-use crate::cli::arguments::OutputArgs;
-use crate::cli::confirm::confirm;
-use crate::cli::output;
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{RunBackups, clean, clean_list};
+use crate::migration::Error;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, exit};
 
 /// `haul manifest clean`
 #[derive(Args)]
 pub struct CleanCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// Only backups of runs that began so long ago, as in 7d, 12h or 30m
+    /// Only backups of runs that began at least this long ago, as in 7d, 12h or 30m
     #[arg(long, value_name = "AGE", default_value = "7d", value_parser = age)]
     older_than: SignedDuration,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    root: String,
+struct Removed<'a> {
     runs: &'a [RunBackups],
     removed: u64,
     bytes: u64,
@@ -45,19 +42,25 @@ impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let before = Timestamp::now().checked_sub(self.older_than).map_err(|_| Error::Usage {
-            what: "--older-than reaches back before all time".into(),
+            what: "--older-than reaches back too far".into(),
             next: "give a shorter age".into(),
         })?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let runs = clean_list(&disk, root, before)?;
         let (mut removed, mut bytes) = (0, 0);
         if !runs.is_empty() {
-            confirm(&question(&runs), self.yes)?;
+            let lines: String = runs.iter().map(run_text).collect();
+            let what = "this removes the backups of verified runs, which can then not be rolled back";
+            self.consent.confirm(format_args!("{what}:{lines}"))?;
             (removed, bytes) = clean(disk, root, before)?;
         }
-        let document = Document { root: root.display().to_string(), runs: &runs, removed, bytes };
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit::OK)
+        Answer::new(&Removed { runs: &runs, removed, bytes }).path("root", root).print(self.output, |table| {
+            let what = match removed {
+                0 => "nothing to remove".to_owned(),
+                removed => format!("{} backups removed, {} freed", count_text(removed), bytes_text(bytes)),
+            };
+            table.line(format_args!("{}: {what}", root.display()));
+        })
     }
 }
 
@@ -75,24 +78,9 @@ fn age(text: &str) -> Result<SignedDuration, String> {
     number.checked_mul(secs).map(SignedDuration::from_secs).ok_or_else(expected)
 }
 
-fn question(runs: &[RunBackups]) -> String {
-    let mut text = String::from("this removes the backups of verified runs, which can then not be taken back:");
-    for run in runs {
-        let (count, bytes) = (count_text(run.backups), bytes_text(run.bytes));
-        write!(text, "\n  run {} of {}: {count} backups, {bytes}", run.run_id, run.began_at)
-            .expect("a string takes any text");
-    }
-    text
-}
-
-fn text(document: &Document<'_>) -> String {
-    match document.removed {
-        0 => format!("{}: nothing to remove\n", document.root),
-        removed => {
-            let (count, bytes) = (count_text(removed), bytes_text(document.bytes));
-            format!("{}: {count} backups removed, {bytes} given back\n", document.root)
-        }
-    }
+fn run_text(run: &RunBackups) -> String {
+    let (count, bytes) = (count_text(run.backups), bytes_text(run.bytes));
+    format!("\n  run {} of {}: {count} backups, {bytes}", run.run_id, run.began_at)
 }
 
 #[cfg(test)]

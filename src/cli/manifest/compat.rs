@@ -1,10 +1,8 @@
-//! The lines of the original's command line (docs/source-sigilzero.md, "The command line of the original"), with the
-//! facts of a run of haul.
+//! The lines of the original's command line, with the facts of a run of haul.
 
-use std::fmt::{self, Write};
 use std::path::Path;
 
-use crate::cli::output::text_of;
+use crate::cli::table::Table;
 use crate::manifest::migrate::stage_file::NamedFile;
 use crate::manifest::outcome::Counts;
 use crate::manifest::tree::scan::ARTIFACTS;
@@ -12,7 +10,7 @@ use crate::manifest::version_survey::VersionSurvey;
 use crate::migration::plan::unescape_name;
 use crate::migration::{Finding, FirstFindings, OutcomeCounts, Severity, exit};
 
-/// A run, or a dry run, as the original tells of it.
+/// A run or a dry run as the original reports it.
 pub struct Summary<'a> {
     /// The application's root.
     pub root: &'a Path,
@@ -20,47 +18,43 @@ pub struct Summary<'a> {
     pub target: &'a str,
     /// Outcomes.
     pub counts: &'a Counts,
-    /// What there is to say of single files.
+    /// Findings about single files.
     pub findings: &'a FirstFindings,
     /// True if nothing was written.
     pub is_dry_run: bool,
 }
 
 impl Summary<'_> {
-    /// The exit code of the original.
+    /// Returns the exit code of the original.
     pub fn exit_code(&self) -> u8 {
         if self.counts.refused() > 0 { exit::FAILED } else { exit::OK }
     }
 
-    /// The block of a tree.
-    pub fn tree_text(&self) -> String {
-        text_of(|text| self.write_tree(text))
-    }
-
-    fn write_tree(&self, text: &mut String) -> fmt::Result {
+    /// Writes the block of a tree.
+    pub fn write_tree(&self, table: &mut Table) {
         let line = "=".repeat(60);
         let (counts, failed) = (self.counts, self.counts.refused());
-        writeln!(text, "Migrating all manifests in: {}", self.root.join(ARTIFACTS).display())?;
-        writeln!(text, "Target version: {}", self.target)?;
+        table.line(format_args!("Migrating all manifests in: {}", self.root.join(ARTIFACTS).display()));
+        table.line(format_args!("Target version: {}", self.target));
         if self.is_dry_run {
-            writeln!(text, "[DRY RUN - no changes will be written]\n")?;
+            table.line("[DRY RUN - no changes will be written]\n");
         }
-        writeln!(text, "\n{line}\nMIGRATION SUMMARY\n{line}")?;
-        writeln!(text, "Total manifests found: {}", counts.manifests())?;
-        writeln!(text, "Migrated:              {}", counts.migrated)?;
-        writeln!(text, "Already current:       {}", counts.current + counts.current_incomplete)?;
-        writeln!(text, "Failed:                {failed}")?;
+        table.line(format_args!("\n{line}\nMIGRATION SUMMARY\n{line}"));
+        table.line(format_args!("Total manifests found: {}", counts.manifests()));
+        table.line(format_args!("Migrated:              {}", counts.migrated));
+        table.line(format_args!("Already current:       {}", counts.current + counts.current_incomplete));
+        table.line(format_args!("Failed:                {failed}"));
         if failed > 0 {
-            writeln!(text, "\nERRORS:")?;
+            table.line("\nERRORS:");
             for finding in self.refused() {
-                writeln!(text, "\n  Path: {}", self.path(finding))?;
-                writeln!(text, "    - {}", self.error_text(finding))?;
+                table.line(format_args!("\n  Path: {}", self.path(finding)));
+                table.line(format_args!("    - {}", self.error_text(finding)));
             }
         }
         match (self.is_dry_run, failed) {
-            (true, _) => writeln!(text, "\n[DRY RUN COMPLETE - no changes were written]"),
-            (false, 0) => writeln!(text, "\n✅ Migration complete (backups created as *.json.backup)"),
-            (false, _) => Ok(()),
+            (true, _) => table.line("\n[DRY RUN COMPLETE - no changes were written]"),
+            (false, 0) => table.line("\n✅ Migration complete (backups created as *.json.backup)"),
+            (false, _) => {}
         }
     }
 
@@ -80,52 +74,48 @@ impl Summary<'_> {
         }
     }
 
-    /// The lines of one file.
-    pub fn named_text(&self, relative: &Path, current: &str, named: &NamedFile) -> String {
-        text_of(|text| self.write_named(text, relative, current, named))
-    }
-
-    fn write_named(&self, text: &mut String, relative: &Path, current: &str, named: &NamedFile) -> fmt::Result {
-        writeln!(text, "Migrating: {}", relative.display())?;
-        writeln!(text, "  Current version: {current}")?;
-        writeln!(text, "  Target version: {}", self.target)?;
+    /// Writes the lines of one file.
+    pub fn write_named(&self, table: &mut Table, relative: &Path, current: &str, named: &NamedFile) {
+        table.line(format_args!("Migrating: {}", relative.display()));
+        table.line(format_args!("  Current version: {current}"));
+        table.line(format_args!("  Target version: {}", self.target));
         if self.is_dry_run {
-            writeln!(text, "  [DRY RUN - no changes will be written]")?;
+            table.line("  [DRY RUN - no changes will be written]");
         }
         if let Some(finding) = self.refused().next() {
-            writeln!(text, "  ❌ Migration failed")?;
-            return writeln!(text, "     Error: {}", self.error_text(finding));
+            table.line("  ❌ Migration failed");
+            return table.line(format_args!("     Error: {}", self.error_text(finding)));
         }
-        writeln!(text, "  ✅ Migration successful")?;
+        table.line("  ✅ Migration successful");
         if named.applied.is_empty() {
-            return writeln!(text, "     Already at target version");
+            return table.line("     Already at target version");
         }
-        writeln!(text, "     Applied: {}", named.applied.join(", "))?;
+        table.line(format_args!("     Applied: {}", named.applied.join(", ")));
         match &named.backup {
-            Some(backup) => writeln!(text, "     Backup: {}", self.root.join(backup).display()),
-            None => Ok(()),
+            Some(backup) => table.line(format_args!("     Backup: {}", self.root.join(backup).display())),
+            None => {}
         }
     }
 }
 
-/// The distribution of versions.
-pub fn versions_text(survey: &VersionSurvey) -> String {
-    text_of(|text| write_versions(text, survey))
-}
-
-fn write_versions(text: &mut String, survey: &VersionSurvey) -> fmt::Result {
+/// Writes the distribution of versions.
+pub fn write_versions(table: &mut Table, survey: &VersionSurvey) {
     if survey.manifests == 0 {
-        return writeln!(text, "No manifests found.");
+        return table.line("No manifests found.");
     }
-    writeln!(text, "Found {} manifests\n\nSchema Version Distribution:\n{}", survey.manifests, "-".repeat(40))?;
+    table.line(format_args!(
+        "Found {} manifests\n\nSchema Version Distribution:\n{}",
+        survey.manifests,
+        "-".repeat(40)
+    ));
     for (version, &count) in &survey.by_version {
         let share = count as f64 * 100.0 / survey.manifests as f64;
-        writeln!(text, "  {version:<10} : {count:>4} ({share:>5.1}%)")?;
+        table.line(format_args!("  {version:<10} : {count:>4} ({share:>5.1}%)"));
     }
-    writeln!(text, "\nLatest version available: {}", survey.latest_version)?;
+    table.line(format_args!("\nLatest version available: {}", survey.latest_version));
     let latest = survey.by_version.get(&survey.latest_version).copied().unwrap_or(0);
     match survey.manifests - latest {
-        0 => Ok(()),
-        behind => writeln!(text, "\n⚠️  {behind} manifests need migration to {}", survey.latest_version),
+        0 => {}
+        behind => table.line(format_args!("\n⚠️  {behind} manifests need migration to {}", survey.latest_version)),
     }
 }

@@ -1,14 +1,15 @@
 //! `haul manifest migrate --dry-run`: what a migration would do.
 //!
-//! The JSON document is a [`DryRunEnd`] and, beside its fields, `root`, `findings` (the first of them) and `exit_code`.
+//! The JSON document is a [`DryRunEnd`] with `root`, `findings` (the first of them) and `exit_code`.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use super::compat::Summary;
-use super::text::{TreeDocument, write_counts, write_findings};
-use crate::cli::output;
+use super::text::{TreeEnd, write_counts, write_findings};
+use crate::cli::arguments::OutputArgs;
+use crate::cli::command::{Answer, say_stopped};
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::source_root;
 use crate::manifest::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::manifest::run_options::MigrateOptions;
@@ -16,50 +17,47 @@ use crate::migration::units::bytes_text;
 use crate::migration::{OutcomeCounts, exit};
 use crate::observe::Scope;
 
-/// Foretells and prints. With `compat`, the version of a named file, the lines are those of the original.
+/// Carries out the dry run and prints its result. With `compat`, the version of a named file, the lines are those of the
+/// original.
 pub fn run(
     watch: &Watch,
     root: &Path,
     options: &MigrateOptions,
     scope: Scope,
-    (compat, json): (Option<&str>, bool),
+    (compat, output): (Option<&str>, OutputArgs),
 ) -> anyhow::Result<u8> {
     let tree = source_root(root)?;
     let end = watch.run(scope, |control| dry_run(tree, options, control))?;
     if end.stopped {
-        watch.say_stopped();
-        return Ok(exit::TEMPORARY);
+        return Ok(say_stopped());
     }
     let (target, counts, findings) = (&*end.target_version, &end.counts, &end.findings);
     let summary = Summary { root, target, counts, findings, is_dry_run: true };
-    let exit_code = if compat.is_some() { summary.exit_code() } else { exit_code(&end) };
-    let document = TreeDocument::new(root, &end, findings, exit_code);
-    output::print(json, &document, || match (compat, &options.manifest, &end.named) {
-        (Some(current), Some(file), Some(named)) => summary.named_text(file, current, named),
-        (Some(_), ..) => summary.tree_text(),
-        _ => output::text_of(|text| render(text, &document)),
-    })?;
-    Ok(exit_code)
+    let tree_end = TreeEnd::new(root, &end, findings);
+    let answer = match compat {
+        Some(_) => Answer::new(&tree_end).exit_if(true, summary.exit_code()),
+        None => Answer::new(&tree_end)
+            .exit_if(!fits(&end), exit::TEMPORARY)
+            .exit_if(end.counts.refused() > 0, exit::REFUSED_RECORDS),
+    };
+    answer.print(output, |table| match (compat, &options.manifest, &end.named) {
+        (Some(current), Some(file), Some(named)) => summary.write_named(table, file, current, named),
+        (Some(_), ..) => summary.write_tree(table),
+        _ => render(table, root, &end),
+    })
 }
 
-fn exit_code(end: &DryRunEnd) -> u8 {
-    if end.space_needed_bytes > end.space_available_bytes {
-        exit::TEMPORARY
-    } else if end.counts.refused() > 0 {
-        exit::REFUSED_RECORDS
-    } else {
-        exit::OK
-    }
+fn fits(end: &DryRunEnd) -> bool {
+    end.space_needed_bytes <= end.space_available_bytes
 }
 
-fn render(text: &mut String, document: &TreeDocument<'_, DryRunEnd>) -> std::fmt::Result {
-    let end = document.end;
-    writeln!(text, "{}: dry run, nothing was written", document.root)?;
-    writeln!(text, "{:<28}{:>18}", "target version", end.target_version)?;
-    write_counts(text, end.records, &end.counts)?;
-    writeln!(text, "{:<28}{:>18}", "space needed", bytes_text(end.space_needed_bytes))?;
-    if end.space_needed_bytes > end.space_available_bytes {
-        writeln!(text, "not enough space: {} available", bytes_text(end.space_available_bytes))?;
+fn render(table: &mut Table, root: &Path, end: &DryRunEnd) {
+    table.line(format_args!("{}: dry run, nothing was written", root.display()));
+    table.row("target version", &end.target_version);
+    write_counts(table, end.records, &end.counts);
+    table.bytes("space needed", end.space_needed_bytes);
+    if !fits(end) {
+        table.line(format_args!("not enough space: {} available", bytes_text(end.space_available_bytes)));
     }
-    write_findings(text, &end.findings)
+    write_findings(table, &end.findings);
 }

@@ -1,6 +1,6 @@
-//! `haul manifest generate`: a tree of manifests, made up.
+//! `haul manifest generate`: generates a tree of manifests.
 //!
-//! The JSON document is a [`GeneratedTree`].
+//! The JSON document is a [`GeneratedTree`](crate::manifest::generate::GeneratedTree) with `exit_code`.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -9,30 +9,29 @@ use clap::Args;
 
 use super::arguments::RECORDS_NOUN;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
-use crate::manifest::generate::{GenerateOptions, GeneratedTree, generate};
-use crate::migration::exit;
+use crate::manifest::generate::{GenerateOptions, generate};
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::Scope;
 
 /// `haul manifest generate`
 #[derive(Args)]
 pub struct GenerateCommand {
-    /// Application's root of the new tree
+    /// Root of the new tree
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// How many, of about 900 bytes each
+    /// Number of manifests, of about 900 bytes each
     #[arg(long, value_name = "N")]
     manifests: u64,
-    /// Runs of a job
+    /// Runs per job
     #[arg(long, value_name = "N", default_value = "50")]
     runs_per_job: NonZeroU64,
     /// Shares of the versions 1.0.0, 1.1.0 and 1.2.0
     #[arg(long, value_name = "A,B,C", default_values_t = [6, 3, 1], value_delimiter = ',', num_args = 1)]
     shares: Vec<u64>,
-    /// Chooses contents and versions: the same seed makes the same bytes
+    /// Seed of contents and versions; the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -48,16 +47,13 @@ impl GenerateCommand {
             seed: self.seed,
             shares: [share(0), share(1), share(2)],
         };
-        let watch = Watch::start(self.output.progress)?;
-        watch.say(&format!("generating {} {RECORDS_NOUN}", count_text(self.manifests)));
-        let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+        let watch = Watch::start(self.output)?;
+        watch.say(format_args!("generating {} {RECORDS_NOUN}", count_text(self.manifests)));
+        let scope = Scope::of(RECORDS_NOUN);
         let made = watch.run(scope, |control| generate(&RealDisk, &self.directory, &options, control))?;
-        output::print(self.output.json, &made, || text(&made))?;
-        Ok(if made.stopped { exit::TEMPORARY } else { exit::OK })
+        Answer::new(&made).stopped(made.stopped).print(self.output, |table| {
+            let (manifests, bytes) = (count_text(made.manifests), bytes_text(made.bytes));
+            table.line(format_args!("{}: {manifests} manifests, {bytes}", made.path.display()));
+        })
     }
-}
-
-fn text(made: &GeneratedTree) -> String {
-    let path = made.path.display();
-    format!("{path}: {} manifests, {}\n", count_text(made.manifests), bytes_text(made.bytes))
 }

@@ -1,27 +1,25 @@
-//! `haul manifest migrate`: every manifest of a tree to a version.
+//! `haul manifest migrate`: migrates every manifest of a tree to a version.
 //!
-//! The JSON document is a [`MigrationEnd`] and, beside its fields, `root`, `findings` (the first of them), `report`
-//! (its path) and `exit_code`. `--dry-run` prints the document of [`dry_run`], `--list-versions` that of
-//! [`list_versions`].
+//! The JSON document is a [`MigrationEnd`] with `root`, `findings` (the first of them), `report` (path) and `exit_code`.
+//! `--dry-run` prints the document of [`dry_run`], `--list-versions` that of [`list_versions`].
 
-use std::fmt::Write;
 use std::io::ErrorKind;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::{DurabilityArg, ResultArgs, RootArgs, scope};
 use super::compat::Summary;
-use super::text::{FileFinding, documents, write_counts, write_findings};
+use super::text::{TreeEnd, write_counts, write_findings};
 use super::{dry_run, list_versions};
-use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs};
+use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::manifest_command;
-use crate::cli::confirm::confirm;
 use crate::cli::output;
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::{DiskError, RealDisk};
 use crate::manifest::migrate::{MigrationEnd, migrate, run_directory};
 use crate::manifest::run_options::{MigrateOptions, Start};
@@ -34,46 +32,29 @@ use crate::migration::{Error, OutcomeCounts, exit};
 pub struct MigrateCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// Read and judge every file, but write nothing at all
+    /// Read and check every file, but write nothing
     #[arg(long, conflicts_with_all = ["resume", "restart"])]
     dry_run: bool,
-    /// Show how many manifests there are of each version, and migrate none
+    /// Count the manifests of each version, and migrate none
     #[arg(long)]
     list_versions: bool,
-    /// Go on with the earlier run, and fail if there is none; without this, go on if there is one
-    #[arg(long, conflicts_with = "restart")]
-    resume: bool,
-    /// Leave an earlier run that has not ended, and begin anew
-    #[arg(long)]
-    restart: bool,
-    /// Do not ask before --restart leaves an earlier run
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    start: StartArgs,
     #[command(flatten)]
     result: ResultArgs,
-    /// When what is written is made durable
-    #[arg(long, value_enum, default_value_t = DurabilityArg::Batch, value_name = "WHEN", help_heading = "Course")]
+    /// When to make written data durable
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Batch, value_name = "WHEN", help_heading = "Tuning")]
     durability: DurabilityArg,
-    /// Manifests of a batch
-    #[arg(long, value_name = "MANIFESTS", default_value = "128", help_heading = "Course")]
+    /// Manifests per batch
+    #[arg(long, value_name = "MANIFESTS", default_value = "128", help_heading = "Tuning")]
     batch_size: NonZeroU64,
     /// Manifests between two checkpoints
-    #[arg(long, value_name = "MANIFESTS", default_value = "50000", help_heading = "Course")]
+    #[arg(long, value_name = "MANIFESTS", default_value = "50000", help_heading = "Tuning")]
     checkpoint_interval: NonZeroU64,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    #[serde(flatten)]
-    end: &'a MigrationEnd,
-    findings: Vec<FileFinding<'a>>,
-    report: String,
-    exit_code: u8,
 }
 
 impl MigrateCommand {
@@ -83,11 +64,11 @@ impl MigrateCommand {
         if let Some(code) = self.refuse_absent(&options)? {
             return Ok(code);
         }
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let scope = scope(&self.resources);
         if self.list_versions {
             let options = MigrateOptions { manifest: None, ..options };
-            return list_versions::run(&watch, root, &options, scope, (self.result.compat, self.output.json));
+            return list_versions::run(&watch, root, &options, scope, (self.result.compat, self.output));
         }
         let current = match (&options.manifest, self.result.compat) {
             (Some(file), true) => version_of(root, file, &options)?,
@@ -95,32 +76,28 @@ impl MigrateCommand {
         };
         if self.dry_run {
             let compat = self.result.compat.then_some(&*current);
-            return dry_run::run(&watch, root, &options, scope, (compat, self.output.json));
+            return dry_run::run(&watch, root, &options, scope, (compat, self.output));
         }
         self.confirm_restart()?;
-        watch.say(&format!("migrating manifests in {} to {}", root.display(), options.target()));
+        watch.say(format_args!("migrating manifests in {} to {}", root.display(), options.target()));
         let disk = Arc::new(RealDisk);
         let end = watch.run(scope, |control| migrate(disk, root, &options, control))?;
-        self.finish(&watch, &options, &current, &end)
+        self.finish(&options, &current, &end)
     }
 
     fn options(&self) -> Result<MigrateOptions, Error> {
-        let start = match (self.resume, self.restart) {
-            (true, _) => Start::Resume,
-            (_, true) => Start::Restart,
-            _ => Start::Auto,
-        };
         Ok(MigrateOptions {
             durability: self.durability.into(),
-            start,
+            start: self.start.choose(Start::Auto, Start::Resume, Start::Restart),
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
             ..self.result.options(&self.root.root, &self.resources)?
         })
     }
 
-    /// The exit code, and in compat the line of the original, where there is nothing to begin with.
-    fn refuse_absent(&self, options: &MigrateOptions) -> Result<Option<u8>, Error> {
+    /// Refuses a tree or a file that does not exist. With `--compat` prints the line of the original and returns its exit
+    /// code.
+    fn refuse_absent(&self, options: &MigrateOptions) -> anyhow::Result<Option<u8>> {
         let root = &self.root.root;
         let mut places = vec![("App root", root.clone()), ("Artifacts directory", root.join(ARTIFACTS))];
         places.extend(options.manifest.as_ref().map(|file| ("Manifest", root.join(file))));
@@ -131,10 +108,7 @@ impl MigrateCommand {
                 return Err(DiskError::new("look up", &path, error).into());
             }
             if error.kind() == ErrorKind::NotFound {
-                let _ = output::stream(|out| {
-                    writeln!(out, "❌ {what} not found: {}", path.display())
-                        .map_err(|e| DiskError::new("print to", Path::new("standard output"), e).into())
-                })?;
+                output::bytes(format!("❌ {what} not found: {}\n", path.display()).as_bytes())?;
                 return Ok(Some(exit::FAILED));
             }
         }
@@ -143,57 +117,44 @@ impl MigrateCommand {
 
     fn confirm_restart(&self) -> Result<(), Error> {
         let directory = run_directory(&self.root.root);
-        if !(self.restart && directory.checkpoint_path().exists()) {
-            return Ok(());
-        }
         let state = directory.path().display();
-        let what = format!("--restart leaves the earlier run in {state} where it is; what it has replaced stays so");
-        confirm(&what, self.yes)
+        let consequence = format_args!("discards the earlier run in {state}; the files that it has migrated stay so");
+        self.start.confirm_restart(directory.checkpoint_path().exists(), consequence)
     }
 
-    fn finish(&self, watch: &Watch, options: &MigrateOptions, current: &str, end: &MigrationEnd) -> anyhow::Result<u8> {
+    fn finish(&self, options: &MigrateOptions, current: &str, end: &MigrationEnd) -> anyhow::Result<u8> {
         let root = &self.root.root;
+        let compat = self.result.compat;
         let (target, counts, findings) = (&*end.target_version, &end.counts, &end.findings);
         let summary = Summary { root, target, counts, findings, is_dry_run: false };
-        let exit_code = match (end.stopped, self.result.compat) {
-            (true, _) => exit::TEMPORARY,
-            (false, true) => summary.exit_code(),
-            (false, false) => exit_code(end),
-        };
-        let report = run_directory(root).report_path().display().to_string();
-        let findings = documents(&end.findings);
-        let document = Document { root: root.display().to_string(), end, findings, report, exit_code };
-        output::print(self.output.json, &document, || match (self.result.compat, &options.manifest, &end.named) {
-            (true, Some(file), Some(named)) => summary.named_text(file, current, named),
-            (true, ..) => summary.tree_text(),
-            _ => output::text_of(|text| render(text, &document)),
-        })?;
-        if end.stopped {
-            watch.say_stopped();
-        } else if !self.result.compat {
-            let back = format!("{} --run {}", manifest_command("rollback", root), end.run_id);
-            watch.say(&format!("next: {}, or back: {back}", manifest_command("verify", root)));
-        }
-        Ok(exit_code)
+        let refused_code = if compat { summary.exit_code() } else { exit::REFUSED_RECORDS };
+        let report = run_directory(root).report_path();
+        let tree_end = TreeEnd::new(root, end, findings);
+        let answer = Answer::new(&tree_end).path("report", &report).stopped(end.stopped);
+        let answer = answer.exit_if(counts.refused() > 0, refused_code).next((!compat).then(|| self.next_step(end)));
+        answer.print(self.output, |table| match (compat, &options.manifest, &end.named) {
+            (true, Some(file), Some(named)) => summary.write_named(table, file, current, named),
+            (true, ..) => summary.write_tree(table),
+            _ => {
+                render(table, root, end);
+                table.row("report", report.display());
+            }
+        })
+    }
+
+    fn next_step(&self, end: &MigrationEnd) -> String {
+        let root = &self.root.root;
+        let (verify, rollback) = (manifest_command("verify", root), manifest_command("rollback", root));
+        format!("{verify}; to undo: {rollback} --run {}", end.run_id)
     }
 }
 
-fn exit_code(end: &MigrationEnd) -> u8 {
-    if end.counts.refused() > 0 { exit::REFUSED_RECORDS } else { exit::OK }
-}
-
-fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
-    let end = document.end;
-    let how = match (end.stopped, end.counts.migrated + end.counts.refused()) {
-        (true, _) => "stopped, to be resumed",
-        (_, 0) => "nothing to do",
-        _ => "done",
-    };
-    writeln!(text, "{}: {how}", document.root)?;
-    writeln!(text, "{:<28}{:>18}", "target version", end.target_version)?;
-    writeln!(text, "{:<28}{:>18}", "durability", end.durability)?;
-    write_counts(text, end.records, &end.counts)?;
-    write_findings(text, &end.findings)?;
-    writeln!(text, "run     {}", end.run_id)?;
-    writeln!(text, "report  {}", document.report)
+fn render(table: &mut Table, root: &Path, end: &MigrationEnd) {
+    let nothing_to_do = end.counts.migrated + end.counts.refused() == 0;
+    table.line(format_args!("{}: {}", root.display(), end_text(end.stopped, nothing_to_do)));
+    table.row("target version", &end.target_version);
+    table.row("durability", &end.durability);
+    write_counts(table, end.records, &end.counts);
+    write_findings(table, &end.findings);
+    table.row("run", &end.run_id);
 }

@@ -24,36 +24,36 @@ mod write;
 use super::verbs::verbs;
 
 verbs! {
-    /// What to do with a tree of manifests.
+    /// The commands of a tree of manifests.
     pub enum Verb;
 
-    /// Make up a tree of manifests of all versions
+    /// Generate a tree of manifests of all versions
     Generate(generate::GenerateCommand),
     /// Show what a migration would read and need; reads only
     Plan(plan::PlanCommand),
-    /// Take every manifest of a tree to a version; run the same command again to go on after a stop
+    /// Migrate every manifest of a tree to a version; run the same command again to resume after a stop
     Migrate(migrate::MigrateCommand),
-    /// Show where a tree stands; changes nothing
+    /// Show the state of a tree; changes nothing
     Status(status::StatusCommand),
-    /// Read every manifest, snapshot and backup again and say everything that is wrong
+    /// Read every manifest, snapshot and backup again and report everything that is wrong
     Verify(verify::VerifyCommand),
-    /// Take a run back: files that are still what it wrote have their former bytes again
+    /// Undo a run: restore the files that are still as it wrote them
     Rollback(rollback::RollbackCommand),
     /// Show what was done to one file
     History(history::HistoryCommand),
     /// Remove the backups of verified runs
     Clean(clean::CleanCommand),
-    /// Make the index of the runs anew: a SQLite file, JSON lines, or SQL for PostgreSQL
+    /// Rebuild the index of the runs: a SQLite file, JSON lines, or SQL for PostgreSQL
     Reindex(reindex::ReindexCommand),
-    /// Ask an index for runs by job, version and status
+    /// Search an index for runs by job, version and status
     @"db-sqlite" Query(query::QueryCommand),
-    /// Print a manifest as another version has it; writes nothing unless asked to
+    /// Print a manifest at another version; writes nothing unless asked to
     Read(read::ReadCommand),
     /// Check a manifest from standard input and put it in its place
     Write(write::WriteCommand),
-    /// Check manifests against the schema of their versions; reads only
+    /// Check manifests against the schemas of their versions; reads only
     Validate(validate::ValidateCommand),
     ;
-    /// The steps between versions: which there are, where they lead, what they do
+    /// The steps between versions: list them, draw them, check them
     Steps(steps::Verb),
 }

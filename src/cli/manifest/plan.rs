@@ -1,21 +1,19 @@
 //! `haul manifest plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`VersionSurvey`] and, beside its fields, `root` and `findings` (the first of them).
+//! The JSON document is a [`VersionSurvey`] with `root`, `findings` (the first of them) and `exit_code`.
 
-use std::fmt::Write;
+use std::path::Path;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::{ResultArgs, RootArgs, scope};
-use super::text::{FileFinding, documents, write_findings};
+use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::output;
+use crate::cli::command::{Answer, say_stopped};
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::source_root;
 use crate::manifest::version_survey::{VersionSurvey, survey_versions};
-use crate::migration::exit;
-use crate::migration::units::{bytes_text, count_text};
 
 /// `haul manifest plan`
 #[derive(Args)]
@@ -30,50 +28,32 @@ pub struct PlanCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    #[serde(flatten)]
-    survey: &'a VersionSurvey,
-    findings: Vec<FileFinding<'a>>,
-}
-
 impl PlanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let options = self.result.options(root, &self.resources)?;
         let tree = source_root(root)?;
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let survey = watch.run(scope(&self.resources), |control| survey_versions(tree, &options, control))?;
         if survey.stopped {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
+            return Ok(say_stopped());
         }
-        let findings = documents(&survey.findings);
-        let document = Document { root: root.display().to_string(), survey: &survey, findings };
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
-        Ok(exit::OK)
+        let end = TreeEnd::new(root, &survey, &survey.findings);
+        Answer::new(&end).print(self.output, |table| render(table, root, &survey))
     }
 }
 
-fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
-    let survey = document.survey;
-    writeln!(text, "{}: to {}", document.root, survey.target_version)?;
-    writeln!(text, "{:<28}{:>18}", "manifests", count_text(survey.manifests))?;
-    for (status, &count) in &survey.by_status {
-        writeln!(text, "  {:<26}{:>18}", status.replace('_', " "), count_text(count))?;
-    }
-    writeln!(text, "by version")?;
-    for (version, &count) in &survey.by_version {
-        writeln!(text, "  {version:<26}{:>18}", count_text(count))?;
-    }
-    let skipped = survey.passed_over.each().into_iter().filter(|(_, count)| *count > 0);
-    for (name, count) in skipped {
-        writeln!(text, "{name:<28}{:>18}", count_text(count))?;
-    }
-    writeln!(text, "{:<28}{:>18}", "bytes", bytes_text(survey.source_bytes))?;
-    writeln!(text, "{:<28}{:>18}", "to be migrated", bytes_text(survey.pending_bytes))?;
-    writeln!(text, "{:<28}{:>18}", "space needed", bytes_text(survey.space_needed_bytes))?;
-    writeln!(text, "{:<28}{:>18}", "space available", bytes_text(survey.space_available_bytes))?;
-    write_findings(text, &survey.findings)
+fn render(table: &mut Table, root: &Path, survey: &VersionSurvey) {
+    table.line(format_args!("{}: to {}", root.display(), survey.target_version));
+    table.count("manifests", survey.manifests);
+    let by_status = survey.by_status.iter().map(|(status, &count)| (status.replace('_', " "), count));
+    table.nested(|table| table.counts(by_status));
+    table.line("by version");
+    table.nested(|table| table.counts(survey.by_version.iter().map(|(version, &count)| (version, count))));
+    table.counts(survey.passed_over.each().into_iter().filter(|(_, count)| *count > 0));
+    table.bytes("bytes", survey.source_bytes);
+    table.bytes("to be migrated", survey.pending_bytes);
+    table.bytes("space needed", survey.space_needed_bytes);
+    table.bytes("space available", survey.space_available_bytes);
+    write_findings(table, &survey.findings);
 }

@@ -1,4 +1,4 @@
-//! `haul manifest query`: asks an index for runs.
+//! `haul manifest query`: searches an index for runs.
 //!
 //! The JSON document has `rows`.
 
@@ -18,16 +18,16 @@ use crate::migration::{Error, exit};
 /// `haul manifest query`
 #[derive(Args)]
 pub struct QueryCommand {
-    /// The SQLite file that `haul manifest reindex` made
+    /// The SQLite file that `haul manifest reindex` created
     #[arg(value_name = "INDEX")]
     index: PathBuf,
-    /// Runs of this job
+    /// Only runs of this job
     #[arg(long, value_name = "ID")]
     job: Option<String>,
-    /// Runs whose manifests have this version
+    /// Only runs whose manifests have this version
     #[arg(long, value_name = "V")]
     version: Option<String>,
-    /// Runs with this status
+    /// Only runs with this status
     #[arg(long, value_name = "TEXT")]
     status: Option<String>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ impl QueryCommand {
     }
 }
 
-/// Row by row: an index may be larger than memory.
+/// Writes row by row, because an index may be larger than memory.
 fn write_document(out: &mut dyn Write, database: &Connection, asked: &IndexQuery) -> Result<(), Error> {
     write_line(out, "{\"rows\": [")?;
     let mut last: Option<String> = None;

@@ -1,6 +1,6 @@
-//! `haul manifest read`: a manifest as another version has it. Nothing is written, unless `--write-back` asks for it.
+//! `haul manifest read`: prints a manifest at another version. Writes only with `--write-back`.
 //!
-//! Standard output gets the document, with `--json` as well: it is JSON. One that cannot be taken there ends with 65.
+//! Standard output gets the manifest, also with `--json`: it is JSON. One that cannot be migrated there ends with 65.
 
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::arguments::{RECORDS_NOUN, StepsArgs, below};
 use crate::cli::arguments::OutputArgs;
+use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::{DiskError, RealDisk};
@@ -25,19 +26,19 @@ pub struct ReadCommand {
     /// The manifest
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The version to show it at [default: the latest]
+    /// The version to print [default: the latest]
     #[arg(long, value_name = "V")]
     target_version: Option<Version>,
-    /// Show what the original would have written, wherever that is right
+    /// Print what the original would have written, wherever it is right
     #[arg(long)]
     compat: bool,
-    /// The instant of the history record, in RFC 3339 [default: the present one]
+    /// Time of the history record, in RFC 3339 [default: now]
     #[arg(long, value_name = "T")]
     now: Option<Timestamp>,
-    /// Leave the file so: a migration of this one file, under the lock of its tree, with its backup
+    /// Also migrate the file itself, under the lock of its tree and with a backup
     #[arg(long)]
     write_back: bool,
-    /// The application's root, for --write-back [default: that of the nearest artifacts/ above FILE]
+    /// Root of the application, for --write-back [default: that of the nearest artifacts/ above FILE]
     #[arg(long, value_name = "APP_ROOT", requires = "write_back")]
     root: Option<PathBuf>,
     #[command(flatten)]
@@ -64,27 +65,26 @@ impl ReadCommand {
         }
         let (root, file) = self.place()?;
         options.manifest = Some(file);
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let budget_bytes = options.memory_budget_bytes;
-        let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes };
+        let scope = Scope { budget_bytes, ..Scope::of(RECORDS_NOUN) };
         let document = watch.run(scope, |control| read_and_write_back(Arc::new(RealDisk), &root, &options, control))?;
         let Some(document) = document else {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
+            return Ok(say_stopped());
         };
         output::bytes(&document)?;
         Ok(exit::OK)
     }
 
-    /// The tree, and the file in it.
+    /// Returns the tree, and the file in it.
     fn place(&self) -> Result<(PathBuf, PathBuf), Error> {
         let whole = |path: &Path| absolute(path).map_err(|e| DiskError::new("resolve", path, e));
         let file = whole(&self.file)?;
         let root = match &self.root {
             Some(root) => whole(root)?,
             None => app_root(&file).ok_or_else(|| Error::Usage {
-                what: format!("{} lies in no directory called {ARTIFACTS}", self.file.display()),
-                next: "give the application's root with --root".into(),
+                what: format!("{} is in no directory called {ARTIFACTS}", self.file.display()),
+                next: "give the root of the application with --root".into(),
             })?,
         };
         let relative = below(&root, &file)?;
@@ -92,7 +92,7 @@ impl ReadCommand {
     }
 }
 
-/// The directory that holds the nearest `artifacts` above `file`.
+/// Returns the directory that holds the nearest `artifacts` above `file`.
 fn app_root(file: &Path) -> Option<PathBuf> {
     let artifacts = file.ancestors().skip(1).find(|above| above.file_name().is_some_and(|name| name == ARTIFACTS))?;
     artifacts.parent().map(Path::to_owned)

@@ -1,18 +1,19 @@
-//! `haul manifest reindex`: makes the index of the runs anew.
+//! `haul manifest reindex`: rebuilds the index of the runs.
 //!
-//! With `--sqlite` the JSON document is a [`ReindexEnd`], `root` and `index`. The other sinks print rows to standard
-//! output, in the order of their paths: JSON lines, or for PostgreSQL one transaction that replaces the table.
+//! With `--sqlite` the JSON document is a [`ReindexEnd`] with `root`, `index` (path) and `exit_code`. The other sinks print
+//! rows to standard output, in the order of their paths: JSON lines, or one transaction that replaces a PostgreSQL table.
 
 #[cfg(feature = "db-sqlite")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-#[cfg(feature = "db-sqlite")]
-use serde::Serialize;
 
 use super::arguments::{PlaceArgs, RootArgs, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
+#[cfg(feature = "db-sqlite")]
+use crate::cli::command::Answer;
+use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::durable::{Disk, ReadRoot, RealDisk, source_root};
@@ -32,9 +33,9 @@ use crate::pipeline::Control;
 /// Values of `--rows`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RowsArg {
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
-    /// SQL for PostgreSQL: the table made anew in one transaction
+    /// SQL for PostgreSQL that rebuilds the table in one transaction
     Postgres,
 }
 
@@ -59,21 +60,12 @@ pub struct ReindexCommand {
     pub output: OutputArgs,
 }
 
-#[cfg(feature = "db-sqlite")]
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    index: String,
-    #[serde(flatten)]
-    end: &'a ReindexEnd,
-}
-
 impl ReindexCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
         let options = self.place.options(&self.resources)?;
         let tree: Arc<dyn ReadRoot> = source_root(root)?;
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let end = match self.rows {
             Some(how) => {
                 let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -82,24 +74,23 @@ impl ReindexCommand {
                 print_rows(how, export)?
             }
             #[cfg(not(feature = "db-sqlite"))]
-            None => unreachable!("clap asks for the rows where there is no other sink"),
+            None => unreachable!("clap requires --rows if there is no other sink"),
             #[cfg(feature = "db-sqlite")]
             None => watch.run(scope(&self.resources), |control| self.index(&tree, &options, control))?,
         };
         if end.stopped {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
+            return Ok(say_stopped());
         }
         #[cfg(feature = "db-sqlite")]
         if let Some(index) = &self.sqlite {
-            let document = Document { root: root.display().to_string(), index: index.display().to_string(), end: &end };
-            output::print(self.output.json, &document, || text(&document))?;
+            let answer = Answer::new(&end).path("root", root).path("index", index);
+            answer.print(self.output, |table| table.line(text(index, &end)))?;
         }
         for path in &end.left_out_paths {
-            watch.say(&format!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
+            watch.say(format_args!("note: {} is not in the index: no job_id and run_id can be read", path.display()));
         }
         for path in &end.dangling_paths {
-            watch.say(&format!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
+            watch.say(format_args!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
         }
         Ok(exit::OK)
     }
@@ -111,13 +102,13 @@ impl ReindexCommand {
         options: &MigrateOptions,
         control: &Control<'_>,
     ) -> Result<ReindexEnd, Error> {
-        let path = self.sqlite.as_ref().expect("clap asks for a sink");
+        let path = self.sqlite.as_ref().expect("clap requires a sink");
         let mut database = rusqlite::Connection::open(path).map_err(index_error)?;
         reindex(tree, &mut database, options, control)
     }
 }
 
-/// Prints nothing of a run that was stopped: half of the rows would look like all of them.
+/// Prints the rows, but none of a run that was stopped: half of the rows would look like all of them.
 fn print_rows(how: RowsArg, mut export: Export) -> Result<ReindexEnd, Error> {
     if !export.end.stopped {
         output::stream(|out| match how {
@@ -134,10 +125,8 @@ fn print_rows(how: RowsArg, mut export: Export) -> Result<ReindexEnd, Error> {
 }
 
 #[cfg(feature = "db-sqlite")]
-fn text(document: &Document<'_>) -> String {
-    let (index, end) = (&document.index, document.end);
+fn text(index: &Path, end: &ReindexEnd) -> String {
+    let index = index.display();
     let [rows, left_out, links, dangling] = [end.rows, end.left_out, end.links, end.dangling_links].map(count_text);
-    format!(
-        "{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)\n"
-    )
+    format!("{index}: {rows} rows, {left_out} manifests left out, {links} links not followed ({dangling} lead nowhere)")
 }

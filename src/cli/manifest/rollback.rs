@@ -1,21 +1,19 @@
-//! `haul manifest rollback`: takes a run back.
+//! `haul manifest rollback`: gives the files of a run their former bytes again.
 //!
-//! The JSON document is a [`RollbackEnd`] and, beside its fields, `root`, `findings` (the first of them) and
-//! `exit_code`.
+//! The JSON document is a [`RollbackEnd`] with `root`, `findings` (the first of them) and `exit_code`.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::arguments::{RECORDS_NOUN, RootArgs, StepsArgs, below};
-use super::text::{TreeDocument, write_findings};
-use crate::cli::arguments::OutputArgs;
-use crate::cli::confirm::confirm;
-use crate::cli::output;
+use super::text::{TreeEnd, write_findings};
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::manifest::rollback::{RollbackEnd, RollbackRequest, rollback};
 use crate::migration::units::count_text;
@@ -27,7 +25,7 @@ use crate::observe::Scope;
 pub struct RollbackCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// The run to take back, as its report and the ledger name it
+    /// The run to undo, by the id in its report and in the ledger
     #[arg(long, value_name = "ID")]
     run: String,
     /// Only these files, relative to the root [default: all that the run wrote]
@@ -35,9 +33,8 @@ pub struct RollbackCommand {
     files: Vec<PathBuf>,
     #[command(flatten)]
     steps: StepsArgs,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -52,35 +49,27 @@ impl RollbackCommand {
             count => format!("{} files", count_text(count as u64)),
         };
         let run = &self.run;
-        confirm(&format!("this gives {which} the bytes from before run {run}; files changed since stay"), self.yes)?;
+        let what = format_args!("this gives {which} the bytes from before run {run}; files changed since stay");
+        self.consent.confirm(what)?;
         let request = RollbackRequest { run_id: run, files: &files, registry: &registry };
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
-        let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+        let scope = Scope::of(RECORDS_NOUN);
         let end = watch.run(scope, |control| rollback(disk, root, request, control))?;
-        let exit_code = match (end.stopped, end.refused) {
-            (true, _) => exit::TEMPORARY,
-            (_, 0) => exit::OK,
-            _ => exit::CONFLICT,
-        };
-        let document = TreeDocument::new(root, &end, &end.findings, exit_code);
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
-        if end.stopped {
-            watch.say_stopped();
-        }
-        Ok(exit_code)
+        let tree_end = TreeEnd::new(root, &end, &end.findings);
+        let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, exit::CONFLICT);
+        answer.print(self.output, |table| render(table, root, &end))
     }
 }
 
-fn render(text: &mut String, document: &TreeDocument<'_, RollbackEnd>) -> std::fmt::Result {
-    let end = document.end;
-    let how = if end.stopped { "stopped, to be gone on with" } else { "rolled back" };
-    writeln!(text, "{}: run {} {how}", document.root, end.run_id)?;
-    writeln!(text, "{:<28}{:>18}", "restored", count_text(end.restored))?;
-    writeln!(text, "{:<28}{:>18}", "restored before", count_text(end.already_restored))?;
-    writeln!(text, "{:<28}{:>18}", "refused", count_text(end.refused))?;
+fn render(table: &mut Table, root: &Path, end: &RollbackEnd) {
+    let how = if end.stopped { "stopped, to be resumed" } else { "rolled back" };
+    table.line(format_args!("{}: run {} {how}", root.display(), end.run_id));
+    table.count("restored", end.restored);
+    table.count("restored before", end.already_restored);
+    table.count("refused", end.refused);
     if end.inverses_checked > 0 {
-        writeln!(text, "{:<28}{:>18}", "inverses checked", count_text(end.inverses_checked))?;
+        table.count("inverses checked", end.inverses_checked);
     }
-    write_findings(text, &end.findings)
+    write_findings(table, &end.findings);
 }

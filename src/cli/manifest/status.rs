@@ -1,20 +1,19 @@
-//! `haul manifest status`: where a tree stands.
+//! `haul manifest status`: the state of a tree. Changes nothing, also while a run is active.
 //!
-//! The JSON document is a [`Status`] and `root`.
+//! The JSON document is a [`Status`] with `root` and `exit_code`.
 
-use std::fmt::Write;
+use std::path::Path;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::RootArgs;
 use super::text::write_counts;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::journal::journal_text;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::output::journal_text;
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::manifest::status::{LastRun, Status, status};
-use crate::migration::exit;
 
 /// `haul manifest status`
 #[derive(Args)]
@@ -25,40 +24,33 @@ pub struct StatusCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    root: String,
-    #[serde(flatten)]
-    status: &'a Status,
-}
-
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let status = status(&RealDisk, &self.root.root)?;
-        let document = Document { root: self.root.root.display().to_string(), status: &status };
-        output::print(self.output.json, &document, || output::text_of(|text| render(text, &document)))?;
-        Ok(exit::OK)
+        let root = &self.root.root;
+        let status = status(&RealDisk, root)?;
+        Answer::new(&status).path("root", root).print(self.output, |table| render(table, root, &status))
     }
 }
 
-fn render(text: &mut String, document: &Document<'_>) -> std::fmt::Result {
-    let status = document.status;
-    if let Some(holder) = &status.lock_holder {
-        writeln!(text, "{}: a run is active: {holder}", document.root)?;
+fn render(table: &mut Table, root: &Path, status: &Status) {
+    table.row("root", root.display());
+    if let Some(owner) = &status.lock_holder {
+        table.row("active run", owner);
     }
     match (&status.run, &status.checkpoint_problem) {
-        (Some(run), _) => render_run(text, &document.root, run)?,
-        (None, Some(problem)) => writeln!(text, "{}: the last run is unknown: {problem}", document.root)?,
-        (None, None) => writeln!(text, "{}: no run so far", document.root)?,
+        (Some(run), _) => render_run(table, run),
+        (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
+        (None, None) => table.row("last run", "none"),
     }
-    status.journal.iter().try_for_each(|entry| writeln!(text, "{}", journal_text(entry)))?;
-    writeln!(text, "next    {}", status.next)
+    for entry in &status.journal {
+        table.row("journal", journal_text(entry));
+    }
+    table.row("next", &status.next);
 }
 
-fn render_run(text: &mut String, root: &str, run: &LastRun) -> std::fmt::Result {
-    let how = if run.is_finished { "finished" } else { "not finished; the same command goes on" };
-    writeln!(text, "{root}: {how}")?;
-    writeln!(text, "run     {}", run.run_id)?;
-    writeln!(text, "{:<28}{:>18}", "target version", run.target_version)?;
-    write_counts(text, run.records, &run.counts)
+fn render_run(table: &mut Table, run: &LastRun) {
+    let how = if run.is_finished { "finished" } else { "not finished; the same command resumes it" };
+    table.row("last run", format_args!("{}, {how}", run.run_id));
+    table.row("target version", &run.target_version);
+    write_counts(table, run.records, &run.counts);
 }

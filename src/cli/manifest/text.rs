@@ -1,20 +1,17 @@
-//! What became of a tree, as people read it.
+//! What the commands of a tree of manifests print alike.
 
-use std::fmt::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::cli::output;
+use crate::cli::table::Table;
 use crate::manifest::outcome::Counts;
-use crate::migration::units::count_text;
 use crate::migration::{Finding, FirstFindings, Severity};
 
-/// Findings that the text shows; the document and the report have more.
-const FINDINGS_SHOWN_MAX: usize = 20;
-
-/// A finding as the JSON documents have it.
+/// A finding in the JSON documents.
 #[derive(Serialize)]
-pub struct FileFinding<'a> {
+struct FileFinding<'a> {
     severity: Severity,
     code: &'a str,
     path: &'a str,
@@ -34,47 +31,32 @@ impl<'a> From<&'a Finding> for FileFinding<'a> {
     }
 }
 
-/// The first findings as the JSON documents have them.
-pub fn documents(findings: &FirstFindings) -> Vec<FileFinding<'_>> {
-    findings.first.iter().map(FileFinding::from).collect()
-}
-
-/// What a verb did to a tree, as its JSON document has it.
+/// The result of a command on a tree, with its first findings, for the JSON document.
 #[derive(Serialize)]
-pub struct TreeDocument<'a, E> {
-    /// The application's root.
-    pub root: String,
-    /// What it came to.
+pub struct TreeEnd<'a, E> {
+    root: String,
     #[serde(flatten)]
-    pub end: &'a E,
+    end: &'a E,
     findings: Vec<FileFinding<'a>>,
-    exit_code: u8,
 }
 
-impl<'a, E> TreeDocument<'a, E> {
-    /// Of the tree at `root`.
-    pub fn new(root: &Path, end: &'a E, findings: &'a FirstFindings, exit_code: u8) -> Self {
-        Self { root: root.display().to_string(), end, findings: documents(findings), exit_code }
+impl<'a, E> TreeEnd<'a, E> {
+    /// Adds the root and the findings to `end`.
+    pub fn new(root: &Path, end: &'a E, findings: &'a FirstFindings) -> Self {
+        let findings = findings.first.iter().map(FileFinding::from).collect();
+        Self { root: root.display().to_string(), end, findings }
     }
 }
 
-/// Everything found, by outcome.
-pub fn write_counts(text: &mut String, records: u64, counts: &Counts) -> fmt::Result {
-    writeln!(text, "{:<28}{:>18}", "found", count_text(records))?;
-    counts.to_string().lines().try_for_each(|line| writeln!(text, "  {line}"))
+/// Writes everything found, by outcome.
+pub fn write_counts(table: &mut Table, records: u64, counts: &Counts) {
+    table.count("found", records);
+    table.outcomes(counts);
 }
 
-/// The first findings, refusals before notes, a line each.
-pub fn write_findings(text: &mut String, findings: &FirstFindings) -> fmt::Result {
-    let mut first: Vec<_> = findings.first.iter().collect();
-    first.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    for finding in first.iter().take(FINDINGS_SHOWN_MAX) {
-        let FileFinding { severity, code, path, reason, .. } = FileFinding::from(*finding);
-        writeln!(text, "{severity}: {path}: {code}: {reason}")?;
-    }
-    let more = findings.count.sum().saturating_sub(FINDINGS_SHOWN_MAX as u64);
-    if more > 0 {
-        writeln!(text, "… and {} more", count_text(more))?;
-    }
-    Ok(())
+/// Writes the first findings.
+pub fn write_findings(table: &mut Table, findings: &FirstFindings) {
+    output::write_findings(table, &findings.count, &findings.first, |finding| {
+        format!("{}: {}", finding.file, finding.id.as_deref().unwrap_or_default())
+    });
 }

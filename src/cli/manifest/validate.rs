@@ -1,8 +1,7 @@
-//! `haul manifest validate`: holds manifests against the schema of the version that each says it is of.
+//! `haul manifest validate`: checks manifests against the schemas of the versions that they name.
 //!
-//! The JSON document is `files`, in the order of the arguments, each with its code where it is refused, and `exit_code`.
+//! The JSON document has `files`, in the order of the arguments, each with a code if it is refused, and `exit_code`.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use serde::Serialize;
 
 use super::arguments::StepsArgs;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::table::Table;
 use crate::durable::{Disk, DiskError, RealDisk, parent_of};
 use crate::manifest::{MANIFEST_BYTES_MAX, Notice, Refusal, Registry, prove, validate};
 use crate::migration::exit;
@@ -29,9 +29,8 @@ pub struct ValidateCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct ValidateEnd {
     files: Vec<Checked>,
-    exit_code: u8,
 }
 
 #[derive(Serialize)]
@@ -51,7 +50,7 @@ struct Refused {
     column: Option<u64>,
 }
 
-/// What is worth saying of a manifest that is not refused.
+/// A remark about a manifest that is not refused.
 #[derive(Serialize)]
 pub struct Warning {
     code: &'static str,
@@ -76,11 +75,10 @@ impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let registry = prove(Arc::new(self.steps.registry()?))?;
         let files = self.files.iter().map(|file| check(&registry, file)).collect::<Result<Vec<_>, _>>()?;
-        let is_fine = files.iter().all(|file| file.refused.is_none());
-        let exit_code = if is_fine { exit::OK } else { exit::BAD_DATA };
-        let document = Document { files, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit_code)
+        let end = ValidateEnd { files };
+        let is_any_refused = end.files.iter().any(|file| file.refused.is_some());
+        let answer = Answer::new(&end).exit_if(is_any_refused, exit::BAD_DATA);
+        answer.print(self.output, |table| end.files.iter().for_each(|file| render(table, file)))
     }
 }
 
@@ -103,7 +101,7 @@ fn check(registry: &Registry, file: &Path) -> Result<Checked, DiskError> {
     })
 }
 
-/// A file whole, under the name that the user gave it.
+/// Reads a file. Errors have the name that the user gave it.
 pub fn read(file: &Path) -> Result<Vec<u8>, DiskError> {
     let mut bytes = Vec::new();
     let name = Path::new(file.file_name().unwrap_or_default());
@@ -113,23 +111,14 @@ pub fn read(file: &Path) -> Result<Vec<u8>, DiskError> {
     Ok(bytes)
 }
 
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    for file in &document.files {
-        match (&file.refused, &file.version) {
-            (Some(refused), _) => {
-                let place = match (refused.line, refused.column) {
-                    (Some(line), Some(column)) => format!(":{line}:{column}"),
-                    _ => String::new(),
-                };
-                writeln!(text, "{}{place}: {}: {}", file.file, refused.code, refused.text)
-            }
-            (None, version) => writeln!(text, "{}: valid {}", file.file, version.as_deref().unwrap_or_default()),
+fn render(table: &mut Table, checked: &Checked) {
+    let Checked { file, version, refused, warnings } = checked;
+    match refused {
+        Some(Refused { code, text, line: Some(line), column: Some(column), .. }) => {
+            table.line(format_args!("{file}:{line}:{column}: {code}: {text}"));
         }
-        .expect("a string takes any text");
-        for warning in &file.warnings {
-            writeln!(text, "{}: {}: {}", file.file, warning.code, warning.text).expect("a string takes any text");
-        }
+        Some(Refused { code, text, .. }) => table.line(format_args!("{file}: {code}: {text}")),
+        None => table.line(format_args!("{file}: valid {}", version.as_deref().unwrap_or_default())),
     }
-    text
+    warnings.iter().for_each(|Warning { code, text }| table.line(format_args!("{file}: {code}: {text}")));
 }

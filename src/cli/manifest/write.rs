@@ -1,8 +1,8 @@
-//! `haul manifest write`: a manifest from standard input into its place, after it was checked.
+//! `haul manifest write`: checks a manifest from standard input and puts it in its place.
 //!
 //! It must fit the schema of its version, and keep what must not change of the file that it replaces. Otherwise the file
-//! stays as it is, and the exit code is 65; 75 if a run is at work in its tree. The JSON document is `file`, `version` and
-//! `warnings`.
+//! stays as it is, and the exit code is 65, or 75 if a run is active in its tree. The JSON document has `file`, `version`,
+//! `warnings` and `exit_code`.
 
 use std::io::{Read, stdin};
 use std::path::PathBuf;
@@ -15,17 +15,15 @@ use serde::Serialize;
 use super::arguments::StepsArgs;
 use super::validate::Warning;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::durable::RealDisk;
 use crate::manifest::document::json::LEN_MAX_BYTES;
 use crate::manifest::{prove, write_manifest};
-use crate::migration::exit;
-use crate::observe::Console;
 
 /// `haul manifest write`
 #[derive(Args)]
 pub struct WriteCommand {
-    /// Where it goes; a file that is there is replaced
+    /// Where to put it; an existing file is replaced
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -35,7 +33,7 @@ pub struct WriteCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct WriteEnd {
     file: String,
     version: String,
     warnings: Vec<Warning>,
@@ -49,13 +47,11 @@ impl WriteCommand {
         limited.read_to_end(&mut bytes).context("cannot read standard input")?;
         let (version, notices) = write_manifest(&RealDisk, &registry, &self.file, &bytes)?;
         let file = self.file.display().to_string();
-        if self.output.progress.is_spoken() && !self.output.json {
-            let console = Console::new();
-            notices.iter().for_each(|notice| console.line(&format!("{}: {}", notice.code, notice.text)));
+        if !self.output.json {
+            notices.iter().for_each(|notice| self.output.say(format_args!("{}: {}", notice.code, notice.text)));
         }
         let warnings = notices.into_iter().map(Warning::from).collect();
-        let document = Document { file, version: version.to_string(), warnings };
-        output::print(self.output.json, &document, || format!("{} written at {version}\n", document.file))?;
-        Ok(exit::OK)
+        let end = WriteEnd { file, version: version.to_string(), warnings };
+        Answer::new(&end).print(self.output, |table| table.line(format_args!("{} written at {version}", end.file)))
     }
 }

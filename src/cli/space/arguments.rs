@@ -1,4 +1,4 @@
-//! Arguments that the verbs of a space share.
+//! Arguments that the commands of a space share.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,10 @@ use crate::space::policy::{
     Collisions, Corruption, Deletes, Duplicates, OutOfRange, Policies, TornTail, Undecodable, Updates,
 };
 
-/// What one record of a space is called.
+/// The name of the records of a space.
 pub const RECORDS_NOUN: &str = "nodes";
 
-/// Which space, by position or by name.
+/// The space, by position or by name.
 #[derive(Args)]
 pub struct SpaceArgs {
     /// Name of the space, or path of its directory
@@ -30,7 +30,7 @@ pub struct SpaceArgs {
     data: DataArgs,
 }
 
-/// Which space, where the position belongs to something else.
+/// The space, by name only, for commands with another positional argument.
 #[derive(Args)]
 pub struct NamedSpaceArgs {
     /// Name of the space, or path of its directory
@@ -40,10 +40,10 @@ pub struct NamedSpaceArgs {
     data: DataArgs,
 }
 
-/// Where spaces lie.
+/// The directory of the spaces.
 #[derive(Args)]
 struct DataArgs {
-    /// Directory that holds the spaces
+    /// Directory of the spaces
     #[arg(long, value_name = "DIR", env = "ENGRAM_DATA_DIR", hide_env_values = true, default_value = "./engram-data")]
     data_dir: PathBuf,
 }
@@ -63,7 +63,7 @@ impl NamedSpaceArgs {
     }
 }
 
-/// The rules for what is damaged, ambiguous or lossy. They decide the result.
+/// The rules for damaged, ambiguous and lossy records. They decide the result.
 #[derive(Args)]
 #[command(next_help_heading = "Policies")]
 pub struct PolicyArgs {
@@ -79,7 +79,7 @@ pub struct PolicyArgs {
     /// Records with a value that Engram refuses
     #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<OutOfRange>(OutOfRange::ALL))]
     out_of_range: OutOfRange,
-    /// Which of several stores of one id wins
+    /// Which record wins if an id was stored several times
     #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Duplicates>(Duplicates::ALL))]
     duplicates: Duplicates,
     /// Records of deletions
@@ -88,13 +88,13 @@ pub struct PolicyArgs {
     /// Records of updated memories
     #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Updates>(Updates::ALL))]
     updates: Updates,
-    /// Different ids that give the same node id
+    /// Different ids that map to the same node id
     #[arg(long, value_name = "RULE", default_value_t, value_parser = one_of::<Collisions>(Collisions::ALL))]
     collisions: Collisions,
 }
 
 impl PolicyArgs {
-    /// The rules.
+    /// Returns the rules.
     pub fn policies(&self) -> Policies {
         Policies {
             corruption: self.corruption,
@@ -109,23 +109,31 @@ impl PolicyArgs {
     }
 }
 
-/// How the log is read.
+/// How to read the log.
 #[derive(Args)]
-#[command(next_help_heading = "Course")]
+#[command(next_help_heading = "Tuning")]
 pub struct ReaderArgs {
-    /// How the source is read; auto maps files of local file systems
-    #[arg(long, value_name = "HOW", default_value_t, value_parser = one_of::<ReaderKind>(&["auto", "mmap", "pread"]))]
+    /// How to read the source; auto maps files on local file systems
+    #[arg(long, value_name = "HOW", default_value_t = ReaderKind::Auto, value_parser = one_of::<ReaderKind>(&["auto", "mmap", "pread"]))]
     pub reader: ReaderKind,
 }
 
-/// Settings of a verb that takes the rules; the size of batches stays at its default.
-pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderArgs) -> MigrateOptions {
-    MigrateOptions { policies: policies.policies(), reader: reader.reader, ..course(resources) }
+impl ReaderArgs {
+    /// Returns the settings of a command whose rules are fixed or do not matter.
+    pub fn options(&self, resources: &ResourceArgs) -> MigrateOptions {
+        MigrateOptions { reader: self.reader, ..resource_options(resources) }
+    }
 }
 
-/// Settings of a verb whose rules are fixed or do not matter.
-pub fn course(resources: &ResourceArgs) -> MigrateOptions {
+/// Returns the settings of a command that takes the rules. The size of batches stays at its default.
+pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderArgs) -> MigrateOptions {
+    MigrateOptions { policies: policies.policies(), ..reader.options(resources) }
+}
+
+/// Returns the settings of a command that has no options for the rules or the reader.
+pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
     MigrateOptions {
+        reader: ReaderKind::Auto,
         memory_budget_bytes: resources.memory_budget_bytes(),
         backpressure_threshold: resources.backpressure_threshold,
         rate_limit: resources.rate_limit,
@@ -134,7 +142,7 @@ pub fn course(resources: &ResourceArgs) -> MigrateOptions {
     }
 }
 
-/// What the view of a run on a source of unknown size needs to know.
+/// Returns what the view of a run needs to know, if the size of the source is unknown.
 pub fn scope(options: &MigrateOptions) -> Scope {
-    Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: options.memory_budget_bytes }
+    Scope { budget_bytes: options.memory_budget_bytes, ..Scope::of(RECORDS_NOUN) }
 }

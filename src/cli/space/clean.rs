@@ -1,17 +1,16 @@
 //! `haul space clean`: removes what no run and no reader needs any more.
 //!
-//! The JSON document has `space` (path), `removed` (a list of [`CleanItem`](crate::space::clean::CleanItem)) and
-//! `bytes`.
+//! The JSON document has `space` (path), `removed` (a list of [`CleanItem`](crate::space::clean::CleanItem)), `bytes` and
+//! `exit_code`.
 
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::arguments::SpaceArgs;
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::clean::clean_and_print;
 use crate::durable::RealDisk;
-use crate::migration::exit;
 use crate::space::clean::{CleanKind, clean, clean_plan};
 
 /// `haul space clean`
@@ -19,9 +18,8 @@ use crate::space::clean::{CleanKind, clean, clean_plan};
 pub struct CleanCommand {
     #[command(flatten)]
     space: SpaceArgs,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -31,15 +29,14 @@ impl CleanCommand {
         let paths = self.space.locate()?;
         let items = clean_plan(Arc::new(RealDisk), &paths)?;
         let remove = || clean(Arc::new(RealDisk), &paths, &items);
-        clean_and_print(("space", paths.root()), &items, kind_text, (self.yes, self.output.json), remove)?;
-        Ok(exit::OK)
+        clean_and_print(("space", paths.root()), &items, kind_text, &self.consent, self.output, remove)
     }
 }
 
 fn kind_text(kind: &CleanKind) -> &'static str {
     match kind {
         CleanKind::Scratch => "scratch files of an index",
-        CleanKind::Verification => "the place of a stopped verification",
+        CleanKind::Verification => "the progress of a stopped verification",
         CleanKind::Staging => "a store that is not finished",
         CleanKind::Store => "a store that is not live",
         CleanKind::Temporary => "a leftover of an interrupted write",

@@ -1,19 +1,18 @@
 //! `haul space estimate`: what a migration needs, and how long it takes on this machine.
 //!
-//! The JSON document is an [`Estimate`].
+//! The JSON document is an [`Estimate`] with `exit_code`.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::arguments::{PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::estimate_text::{needed_text, time_text};
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
-use crate::observe::{Console, duration_text};
 use crate::space::migrate::estimate::{Estimate, estimate};
 
 /// `haul space estimate`
@@ -34,36 +33,28 @@ pub struct EstimateCommand {
 impl EstimateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
-        if self.output.progress.is_spoken() {
-            Console::new().line(&format!("measuring the disks of {}", paths.root().display()));
-        }
+        self.output.say(format_args!("measuring the disks of {}", paths.root().display()));
         let options = options(&self.policies, &self.resources, &self.reader);
         let estimate = estimate(Arc::new(RealDisk), &paths, &options)?;
-        output::print(self.output.json, &estimate, || output::text_of(|text| render(text, &estimate)))?;
-        Ok(exit::OK)
+        Answer::new(&estimate).print(self.output, |table| render(table, &estimate))
     }
 }
 
-fn render(text: &mut String, estimate: &Estimate) -> std::fmt::Result {
+fn render(table: &mut Table, estimate: &Estimate) {
     let plan = &estimate.plan;
     let rate = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), |bytes| format!("{}/s", bytes_text(bytes)));
-    let mut line = |name: &str, value: String| writeln!(text, "{name:<14} {value}");
-    line("records", format!("about {} in {}", count_text(plan.records_estimated), bytes_text(plan.source_bytes)))?;
+    let (records, bytes) = (count_text(plan.records_estimated), bytes_text(plan.source_bytes));
+    table.row("records", format_args!("about {records} in {bytes}"));
     let sample = bytes_text(estimate.sample_bytes);
-    line("reading", format!("{}, from {sample}", rate(estimate.read_bytes_per_second)))?;
+    table.row("reading", format_args!("{}, from {sample}", rate(estimate.read_bytes_per_second)));
     match &estimate.write_problem {
-        Some(problem) => line("writing", format!("not measured: {problem}"))?,
-        None => line("writing", format!("{}, from the same", rate(estimate.write_bytes_per_second)))?,
+        Some(problem) => table.row("writing", format_args!("not measured: {problem}")),
+        None => table.row("writing", format_args!("{}, from the same sample", rate(estimate.write_bytes_per_second))),
     }
-    match estimate.seconds_expected.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok()) {
-        Some(time) => line("time", format!("about {}", duration_text(time)))?,
-        None => line("time", "unknown".into())?,
-    }
+    table.row("time", time_text(estimate.seconds_expected));
     if let Some(nodes) = estimate.nodes_per_second {
-        line("rate", format!("about {} {RECORDS_NOUN}/s", count_text(nodes)))?;
+        table.row("rate", format_args!("about {} {RECORDS_NOUN}/s", count_text(nodes)));
     }
-    let (needed, free) = (bytes_text(estimate.space_needed_bytes), bytes_text(estimate.free_bytes));
-    let verdict = if estimate.fits { "" } else { ": not enough" };
-    line("disk", format!("{needed} needed, {free} free{verdict}"))?;
-    line("memory", format!("{} for what is in flight", bytes_text(estimate.memory_bytes)))
+    table.row("disk", needed_text(estimate.space_needed_bytes, Some(estimate.free_bytes), bytes_text));
+    table.row("memory", format_args!("{} for data in flight", bytes_text(estimate.memory_bytes)));
 }

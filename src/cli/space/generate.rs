@@ -1,6 +1,6 @@
-//! `haul space generate`: a space in the real log format, made up.
+//! `haul space generate`: generates a space in the real log format.
 //!
-//! The JSON document is a [`GeneratedSpace`].
+//! The JSON document is a [`GeneratedSpace`] with `exit_code`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use clap::Args;
 use super::arguments::RECORDS_NOUN;
 use super::plan::files_text;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
+use crate::migration::Error;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, exit};
 use crate::observe::Scope;
 use crate::space::generate::GenerateOptions;
 use crate::space::generate::write::{GeneratedSpace, generate_space};
@@ -22,16 +22,16 @@ use crate::space::generate::write::{GeneratedSpace, generate_space};
 /// `haul space generate`
 #[derive(Args)]
 pub struct GenerateCommand {
-    /// Directory of the new space; what follows the last slash is its name
+    /// Directory of the new space; its last component is the name
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Nodes in all files together
+    /// Number of nodes in all files together
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 62))]
     nodes: u64,
-    /// Chooses the contents: the same seed makes the same bytes
+    /// Seed of the contents; the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Log files to spread the nodes over
+    /// Number of log files
     #[arg(long, value_name = "F", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     files: u32,
     #[command(flatten)]
@@ -41,29 +41,24 @@ pub struct GenerateCommand {
 impl GenerateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = GenerateOptions { nodes: self.nodes, seed: self.seed, files: self.files };
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let made = generate(&watch, &self.directory, &options)?;
-        output::print(self.output.json, &made, || text(&made))?;
-        if made.stopped {
-            watch.say_stopped();
-            return Ok(exit::TEMPORARY);
-        }
-        Ok(exit::OK)
+        Answer::new(&made).stopped(made.stopped).print(self.output, |table| table.line(text(&made)))
     }
 }
 
 /// Generates with a view of the progress.
 pub fn generate(watch: &Watch, directory: &Path, options: &GenerateOptions) -> Result<GeneratedSpace, Error> {
-    watch.say(&format!("generating {} {RECORDS_NOUN} in {}", count_text(options.nodes), directory.display()));
-    let scope = Scope { records_noun: RECORDS_NOUN, source_bytes: None, budget_bytes: 0 };
+    watch.say(format_args!("generating {} {RECORDS_NOUN} in {}", count_text(options.nodes), directory.display()));
+    let scope = Scope::of(RECORDS_NOUN);
     watch.run(scope, |control| generate_space(Arc::new(RealDisk), directory, options, control))
 }
 
 fn text(made: &GeneratedSpace) -> String {
     let path = made.path.display();
     if made.stopped {
-        return format!("{path}: stopped; the logs are removed again\n");
+        return format!("{path}: stopped; the logs were removed");
     }
     let (count, bytes) = (count_text(made.records), bytes_text(made.bytes));
-    format!("{path}: {count} records, {bytes} in {}\n", files_text(made.files as usize))
+    format!("{path}: {count} records, {bytes} in {}", files_text(made.files as usize))
 }

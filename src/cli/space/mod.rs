@@ -18,30 +18,30 @@ pub mod verify;
 use super::verbs::verbs;
 
 verbs! {
-    /// What to do with a space.
+    /// The commands of a space.
     pub enum Verb;
 
-    /// Make up a space in the real log format
+    /// Generate a space in the real log format
     Generate(generate::GenerateCommand),
-    /// Show what a log consists of; reads all of it and writes nothing
+    /// Show what a log contains; reads all of it and writes nothing
     Stats(stats::StatsCommand),
     /// Show what a migration would read and need; reads only
     Plan(plan::PlanCommand),
-    /// Measure the disks for a moment and say how long a migration takes
+    /// Measure the disks briefly and estimate how long a migration takes
     Estimate(estimate::EstimateCommand),
-    /// Migrate a space; run the same command again to go on after a stop
+    /// Migrate a space; run the same command again to resume after a stop
     Migrate(migrate::MigrateCommand),
-    /// Show where a space stands; changes nothing
+    /// Show the state of a space; changes nothing
     Status(status::StatusCommand),
     /// Read a store again and compare every digest
     Verify(verify::VerifyCommand),
-    /// Make the store the live one that an earlier run left ready
+    /// Make the store of an earlier run the live one
     Publish(publish::PublishCommand),
-    /// Make the log live again, after proving that it is what was migrated
+    /// Make the log live again, after checking that it has not changed since the migration
     Rollback(rollback::RollbackCommand),
     /// Write the live nodes of a store back as a log that Engram reads
     Export(export::ExportCommand),
-    /// Remove what no run and no reader needs any more
+    /// Remove files that no run and no reader needs
     Clean(clean::CleanCommand),
     /// Show one node, from whichever format is live
     Get(get::GetCommand),

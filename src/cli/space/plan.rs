@@ -1,19 +1,19 @@
 //! `haul space plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`Plan`] and, beside its fields, `free_bytes`: what this user may still write to the file
-//! system of the space.
-
-use std::fmt::Write;
+//! The JSON document is a [`Plan`] with `free_bytes`, what this user may still write to the file system of the space, and
+//! `exit_code`.
 
 use clap::Args;
-use serde::Serialize;
 
-use super::arguments::{PolicyArgs, ReaderArgs, SpaceArgs, options};
+use super::arguments::{PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::estimate_text::needed_text;
+use crate::cli::progress::Watch;
+use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
+use crate::migration::Error;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, exit};
 use crate::space::log::source::WalSource;
 use crate::space::migrate::plan::{Plan, check_directory, plan};
 use crate::space::options::MigrateOptions;
@@ -34,21 +34,13 @@ pub struct PlanCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(flatten)]
-    plan: &'a Plan,
-    free_bytes: u64,
-}
-
 impl PlanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let plan = plan_of(&paths, &options(&self.policies, &self.resources, &self.reader))?;
         let free_bytes = RealDisk.free_bytes(paths.root()).map_err(Error::from)?;
-        let document = Document { plan: &plan, free_bytes };
-        output::print(self.output.json, &document, || text(&paths, &plan, free_bytes))?;
-        Ok(exit::OK)
+        let answer = Answer::new(&plan).with("free_bytes", free_bytes);
+        answer.print(self.output, |table| render(table, &paths, &plan, free_bytes))
     }
 }
 
@@ -58,32 +50,40 @@ pub fn plan_of(paths: &SpacePaths, options: &MigrateOptions) -> Result<Plan, Err
     plan(paths, &WalSource::open(&paths.log(), options.reader)?, options)
 }
 
-/// `3 log files`.
+/// Says totals and settings before the work begins.
+pub fn say_plan(watch: &Watch, plan: &Plan, options: &MigrateOptions) {
+    let (records, bytes) = (count_text(plan.records_estimated), bytes_text(plan.source_bytes));
+    watch.say(format_args!("total    about {records} {RECORDS_NOUN}, {bytes} in {}", files_text(plan.files.len())));
+    watch.say(format_args!(
+        "batch size {} | memory budget {} | rate limit {} | workers {}",
+        count_text(options.batch_records),
+        bytes_text(options.memory_budget_bytes),
+        options.rate_limit.map_or("none".to_owned(), |rate| format!("{}/s", count_text(rate.get().into()))),
+        options.parallel_workers
+    ));
+}
+
+/// `3 log files`
 pub fn files_text(count: usize) -> String {
     if count == 1 { "1 log file".to_owned() } else { format!("{} log files", count_text(count as u64)) }
 }
 
-fn text(paths: &SpacePaths, plan: &Plan, free_bytes: u64) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        writeln!(text, "{name:<15} {value}").expect("a string takes any text");
-    };
-    line("space", paths.root().display().to_string());
+fn render(table: &mut Table, paths: &SpacePaths, plan: &Plan, free_bytes: u64) {
+    table.row("space", paths.root().display());
     if !plan.valid_space_name {
-        line("", "note: Engram takes no directory of this name for a space".into());
+        table.row("", "note: Engram takes no directory of this name for a space");
     }
-    line("source", format!("{}, {}", files_text(plan.files.len()), bytes_text(plan.source_bytes)));
+    table.row("source", format_args!("{}, {}", files_text(plan.files.len()), bytes_text(plan.source_bytes)));
     if !plan.linked.is_empty() {
-        line("", format!("note: {} of them are symbolic links", plan.linked.len()));
+        table.row("", format_args!("note: {} of them are symbolic links", plan.linked.len()));
     }
     for other in &plan.others {
-        line("not read", format!("{} ({})", other.name, bytes_text(other.len_bytes)));
+        table.row("not read", format_args!("{} ({})", other.name, bytes_text(other.len_bytes)));
     }
-    line("records", format!("about {}", count_text(plan.records_estimated)));
-    line("store", format!("about {}", bytes_text(plan.target_bytes_estimated)));
-    line("disk", format!("{} needed, {} free", bytes_text(plan.space_needed_bytes), bytes_text(free_bytes)));
-    line("memory budget", bytes_text(plan.memory_budget_bytes));
-    line("policies", plan.policies.to_string());
-    line("digest", plan.digest.clone());
-    text
+    table.row("records", format_args!("about {}", count_text(plan.records_estimated)));
+    table.row("store", format_args!("about {}", bytes_text(plan.target_bytes_estimated)));
+    table.row("disk", needed_text(plan.space_needed_bytes, Some(free_bytes), bytes_text));
+    table.row("memory budget", bytes_text(plan.memory_budget_bytes));
+    table.row("policies", plan.policies);
+    table.row("digest", &plan.digest);
 }

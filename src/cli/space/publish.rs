@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{ReaderArgs, SpaceArgs, course, scope};
+use super::arguments::{ReaderArgs, SpaceArgs, scope};
 use super::migrate::finish;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
-use crate::space::options::MigrateOptions;
 use crate::space::publish::publish;
 
 /// `haul space publish`
@@ -30,10 +29,10 @@ pub struct PublishCommand {
 impl PublishCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
-        let options = MigrateOptions { reader: self.reader.reader, ..course(&self.resources) };
-        let watch = Watch::start(self.output.progress)?;
-        watch.say(&format!("publishing {}", paths.root().display()));
+        let options = self.reader.options(&self.resources);
+        let watch = Watch::start(self.output)?;
+        watch.say(format_args!("publishing {}", paths.root().display()));
         let end = watch.run(scope(&options), |control| publish(Arc::new(RealDisk), &paths, &options, control))?;
-        finish(&watch, &paths, &end, self.output.json)
+        finish(&paths, &end, self.output)
     }
 }

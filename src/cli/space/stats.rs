@@ -1,23 +1,22 @@
-//! `haul space stats`: what a log consists of.
+//! `haul space stats`: what a log contains.
 //!
-//! The JSON document is a [`Stats`].
-
-use std::fmt::Write;
+//! The JSON document is a [`Stats`] with `exit_code`.
 
 use clap::Args;
 
 use super::arguments::{RECORDS_NOUN, ReaderArgs, SpaceArgs, scope};
 use super::plan::files_text;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::output::write_more;
 use crate::cli::progress::Watch;
-use crate::migration::exit;
+use crate::cli::table::Table;
 use crate::migration::units::{bytes_text, count_text};
 use crate::space::log::wal::EntryKind;
 use crate::space::options::MigrateOptions;
 use crate::space::stats::{LogTotals, Stats, stats};
 
-/// Regions that the text shows; the document has more.
+/// Regions that the text shows. The document has more.
 const REGIONS_SHOWN_MAX: usize = 20;
 
 /// `haul space stats`
@@ -34,76 +33,71 @@ pub struct StatsCommand {
 impl StatsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
-        let watch = Watch::start(self.output.progress)?;
-        watch.say(&format!("reading {}", paths.log().display()));
+        let watch = Watch::start(self.output)?;
+        watch.say(format_args!("reading {}", paths.log().display()));
         let scope = scope(&MigrateOptions::default());
         let stats = watch.run(scope, |control| stats(&paths, self.reader.reader, control))?;
-        output::print(self.output.json, &stats, || output::text_of(|text| render(text, &stats)))?;
-        Ok(exit::OK)
+        Answer::new(&stats).print(self.output, |table| render(table, &stats))
     }
 }
 
-fn render(text: &mut String, stats: &Stats) -> std::fmt::Result {
-    writeln!(text, "{:<14} {}", "space", stats.space)?;
+fn render(table: &mut Table, stats: &Stats) {
+    table.row("space", &stats.space);
     if !stats.valid_space_name {
-        writeln!(text, "{:<14} note: Engram takes no directory of this name for a space", "")?;
+        table.row("", "note: Engram takes no directory of this name for a space");
     }
-    writeln!(text, "{:<14} {}", "log", files_text(stats.files.len()))?;
-    render_totals(text, &stats.total)?;
+    table.row("log", files_text(stats.files.len()));
+    render_totals(table, &stats.total);
     for file in &stats.files {
         let (records, bytes) = (count_text(file.totals.records), bytes_text(file.totals.bytes.total));
         let linked = if file.linked { ", a symbolic link" } else { "" };
-        writeln!(text, "{:<14} {}: {records} records, {bytes}{linked}", "file", file.name)?;
+        table.row("file", format_args!("{}: {records} records, {bytes}{linked}", file.name));
     }
     for region in stats.regions.iter().take(REGIONS_SHOWN_MAX) {
         let kind = if region.damaged { "damaged" } else { "tail" };
         let place = format!("{} at {}, {} bytes", region.file, region.offset, region.len_bytes);
-        writeln!(text, "{kind:<14} {place}: {}", region.reason)?;
+        table.row(kind, format_args!("{place}: {}", region.reason));
     }
-    let more = stats.regions_total.saturating_sub(REGIONS_SHOWN_MAX as u64);
-    if more > 0 {
-        writeln!(text, "{:<14} … and {} more", "", count_text(more))?;
-    }
+    write_more(table, stats.regions_total, REGIONS_SHOWN_MAX);
     for other in &stats.others {
-        writeln!(text, "{:<14} {} ({})", "not read", other.name, bytes_text(other.len_bytes))?;
+        table.row("not read", format_args!("{} ({})", other.name, bytes_text(other.len_bytes)));
     }
     if let Some(bytes) = stats.warm_tier_bytes {
-        writeln!(text, "{:<14} warm_tier.dat ({})", "not a source", bytes_text(bytes))?;
+        table.row("not a source", format_args!("warm_tier.dat ({})", bytes_text(bytes)));
     }
     for name in &stats.tier_directories {
-        writeln!(text, "{:<14} {name}/", "not a source")?;
+        table.row("not a source", format_args!("{name}/"));
     }
     match &stats.store {
         Some(store) => {
             let (nodes, bytes) = (count_text(store.nodes), bytes_text(store.bytes));
-            writeln!(text, "{:<14} {}: {nodes} {RECORDS_NOUN}, {bytes}", "live store", store.name)
+            table.row("live store", format_args!("{}: {nodes} {RECORDS_NOUN}, {bytes}", store.name));
         }
-        None => writeln!(text, "{:<14} the log", "live"),
+        None => table.row("live", "the log"),
     }
 }
 
-fn render_totals(text: &mut String, total: &LogTotals) -> std::fmt::Result {
-    writeln!(text, "{:<14} {}", "records", count_text(total.records))?;
-    for (kind, count) in &total.records_by_type {
-        writeln!(text, "  {:<12} {}", kind_text(*kind), count_text(*count))?;
-    }
-    if total.checksum_failures > 0 {
-        writeln!(text, "  {:<12} {}", "bad checksum", count_text(total.checksum_failures))?;
-    }
+fn render_totals(table: &mut Table, total: &LogTotals) {
+    table.count("records", total.records);
+    table.nested(|table| {
+        table.counts(total.records_by_type.iter().map(|(kind, count)| (kind_text(*kind), *count)));
+        if total.checksum_failures > 0 {
+            table.count("bad checksum", total.checksum_failures);
+        }
+    });
     if let Some(span) = total.payload_bytes {
-        let mean = bytes_text(total.payload_bytes_mean);
-        writeln!(text, "{:<14} {} to {}, {mean} in the mean", "payload", bytes_text(span.min), bytes_text(span.max))?;
+        let [min, max, mean] = [span.min, span.max, total.payload_bytes_mean].map(bytes_text);
+        table.row("payload", format_args!("{min} to {max}, {mean} on average"));
     }
-    writeln!(text, "{:<14} {}", "bytes", bytes_text(total.bytes.total))?;
+    table.bytes("bytes", total.bytes.total);
     let parts = [
         ("torn tails", total.bytes.torn_tail),
         ("zero tails", total.bytes.zero_tail),
         ("damaged", total.bytes.damaged),
     ];
     for (name, bytes) in parts.into_iter().filter(|(_, bytes)| *bytes > 0) {
-        writeln!(text, "  {name:<12} {}", bytes_text(bytes))?;
+        table.nested(|table| table.bytes(name, bytes));
     }
-    Ok(())
 }
 
 fn kind_text(entry_type: u32) -> String {

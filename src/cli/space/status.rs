@@ -1,19 +1,17 @@
-//! `haul space status`: where a space stands. Changes nothing, also while a run is active.
+//! `haul space status`: the state of a space. Changes nothing, also while a run is active.
 //!
-//! The JSON document is a [`Status`] and, beside its fields, `records`: how many the last checkpoint holds.
+//! The JSON document is a [`Status`] with `records`, the count of the last checkpoint, and `exit_code`.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::arguments::{RECORDS_NOUN, SpaceArgs};
 use crate::cli::arguments::OutputArgs;
-use crate::cli::journal::journal_text;
-use crate::cli::output;
+use crate::cli::command::Answer;
+use crate::cli::output::journal_text;
+use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 use crate::space::status::{Status, StoreStatus, status};
 
@@ -26,55 +24,46 @@ pub struct StatusCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(flatten)]
-    status: &'a Status,
-    records: u64,
-}
-
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let status = status(Arc::new(RealDisk), &paths)?;
         let records = status.run.as_ref().map_or(0, |run| run.records);
-        output::print(self.output.json, &Document { status: &status, records }, || {
-            output::text_of(|text| render(text, &status))
-        })?;
-        Ok(exit::OK)
+        Answer::new(&status).with("records", records).print(self.output, |table| render(table, &status))
     }
 }
 
-fn render(text: &mut String, status: &Status) -> std::fmt::Result {
-    let mut line = |name: &str, value: &str| writeln!(text, "{name:<12} {value}");
-    line("space", &status.space)?;
+fn render(table: &mut Table, status: &Status) {
+    table.row("space", &status.space);
     match (&status.live, &status.pointer_problem) {
-        (Some(live), _) => line("live", live)?,
-        (None, problem) => line("live", &format!("unknown: {}", problem.as_deref().unwrap_or("no pointer")))?,
+        (Some(live), _) => table.row("live", live),
+        (None, problem) => {
+            table.row("live", format_args!("unknown: {}", problem.as_deref().unwrap_or("no pointer")));
+        }
     }
     if let Some(owner) = &status.lock_holder {
-        line("active run", owner)?;
+        table.row("active run", owner);
     }
     match (&status.run, &status.checkpoint_problem) {
         (Some(run), _) => {
-            line("last run", &format!("{}, {} records, {}", run.stage, count_text(run.records), run.store))?;
+            table.row("last run", format_args!("{}, {} records, {}", run.stage, count_text(run.records), run.store));
             if run.fatal_findings > 0 {
-                line("", &format!("{} findings under a policy fail", count_text(run.fatal_findings)))?;
+                table.row("", format_args!("{} findings under a policy fail", count_text(run.fatal_findings)));
             }
         }
-        (None, Some(problem)) => line("last run", &format!("unknown: {problem}"))?,
-        (None, None) => line("last run", "none")?,
+        (None, Some(problem)) => table.row("last run", format_args!("unknown: {problem}")),
+        (None, None) => table.row("last run", "none"),
     }
     for store in &status.stores {
-        line("store", &store_text(store))?;
+        table.row("store", store_text(store));
     }
     if status.staging_bytes > 0 {
-        line("staging", &bytes_text(status.staging_bytes))?;
+        table.row("staging", bytes_text(status.staging_bytes));
     }
     for entry in &status.journal {
-        line("journal", &journal_text(entry))?;
+        table.row("journal", journal_text(entry));
     }
-    line("next", &status.next)
+    table.row("next", &status.next);
 }
 
 fn store_text(store: &StoreStatus) -> String {

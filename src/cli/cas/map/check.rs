@@ -1,15 +1,13 @@
 //! `haul cas map check`: whether a map is whole and in order.
 //!
-//! The JSON document is a [`MapCheck`] and, beside its fields, `map` (path).
+//! The JSON document is a [`MapCheck`] with `map` (path) and `exit_code`.
 
 use clap::Args;
-use serde::Serialize;
 
-use super::MapArgs;
+use super::arguments::MapArgs;
 use crate::cas::map::MapCheck;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
-use crate::migration::exit;
+use crate::cli::command::Answer;
 use crate::migration::units::{bytes_text, count_text};
 
 /// `haul cas map check`
@@ -21,29 +19,22 @@ pub struct CheckCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document {
-    map: String,
-    #[serde(flatten)]
-    check: MapCheck,
-}
-
 impl CheckCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let map = self.map.open()?;
-        let document = Document { map: map.path().display().to_string(), check: map.check()? };
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit::OK)
+        let check = map.check()?;
+        Answer::new(&check).path("map", map.path()).print(self.output, |table| {
+            table.line(format_args!("{}: {}", map.path().display(), text(&check)));
+            table.line(format_args!("blake3 {}", check.digest));
+        })
     }
 }
 
-fn text(document: &Document) -> String {
-    let MapCheck { rows, bytes, digest, has_reverse } = &document.check;
-    let reverse = if *has_reverse {
-        "the reverse file leads to each"
+fn text(check: &MapCheck) -> String {
+    let reverse = if check.has_reverse {
+        "the reverse file covers each"
     } else {
         "there is no reverse file: new keys are found by reading the whole map"
     };
-    let (rows, bytes) = (count_text(*rows), bytes_text(*bytes));
-    format!("{}: {rows} rows in order, {bytes}; {reverse}\nblake3 {digest}\n", document.map)
+    format!("{} rows in order, {}; {reverse}", count_text(check.rows), bytes_text(check.bytes))
 }

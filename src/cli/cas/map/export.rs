@@ -1,6 +1,6 @@
-//! `haul cas map export`: all rows on standard output.
+//! `haul cas map export`: prints all rows.
 //!
-//! As tab-separated lines; with `--jsonl` as one object a line, with `--json` as one array of the same objects:
+//! As tab-separated lines; with `--jsonl` as one object per line, with `--json` as one array of the same objects:
 //!
 //! ```json
 //! {"old_key": "…", "old_algorithm": "sha256", "new_key": "…", "size": 5}
@@ -8,7 +8,7 @@
 
 use clap::Args;
 
-use super::MapArgs;
+use super::arguments::MapArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
 use crate::migration::exit;
@@ -18,7 +18,7 @@ use crate::migration::exit;
 pub struct ExportCommand {
     #[command(flatten)]
     map: MapArgs,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
     #[command(flatten)]

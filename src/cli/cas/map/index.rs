@@ -1,19 +1,17 @@
-//! `haul cas map index`: the reverse file of a map.
+//! `haul cas map index`: creates the reverse file of a map.
 //!
-//! The JSON document has `map` and `reverse` (paths), `rows`, and `exit_code`; `rows` is `null` if it was stopped.
+//! The JSON document has `map` and `reverse` (paths), `rows` (null if it was stopped) and `exit_code`.
 
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::MapArgs;
+use super::arguments::MapArgs;
 use crate::cas::map::reverse_path;
 use crate::cli::arguments::OutputArgs;
-use crate::cli::output;
+use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
-use crate::migration::exit;
 use crate::migration::units::count_text;
 use crate::observe::Scope;
 
@@ -29,36 +27,21 @@ pub struct IndexCommand {
     pub output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Document {
-    map: String,
-    reverse: String,
-    rows: Option<u64>,
-    exit_code: u8,
-}
-
 impl IndexCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let map = self.map.open()?;
-        let watch = Watch::start(self.output.progress)?;
+        let watch = Watch::start(self.output)?;
         let scratch = map.path().with_extension("reverse.scratch");
-        let scope = Scope { records_noun: "rows", source_bytes: None, budget_bytes: MEMORY_BYTES };
+        let scope = Scope { budget_bytes: MEMORY_BYTES, ..Scope::of("rows") };
         let rows =
             watch.run(scope, |control| map.write_reverse(Arc::new(RealDisk), &scratch, MEMORY_BYTES, control.stop))?;
-        let exit_code = if rows.is_some() { exit::OK } else { exit::TEMPORARY };
-        let path = |path: &std::path::Path| path.display().to_string();
-        let document = Document { map: path(map.path()), reverse: path(&reverse_path(map.path())), rows, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
-        if rows.is_none() {
-            watch.say_stopped();
-        }
-        Ok(exit_code)
-    }
-}
-
-fn text(document: &Document) -> String {
-    match document.rows {
-        Some(rows) => format!("{}: {} entries, one for each row\n", document.reverse, count_text(rows)),
-        None => format!("{}: stopped; nothing was changed\n", document.map),
+        let reverse = reverse_path(map.path());
+        let answer = Answer::new(&()).path("map", map.path()).path("reverse", &reverse).with("rows", rows);
+        answer.stopped(rows.is_none()).print(self.output, |table| match rows {
+            Some(rows) => {
+                table.line(format_args!("{}: {} entries, one for each row", reverse.display(), count_text(rows)));
+            }
+            None => table.line(format_args!("{}: stopped; nothing was changed", map.path().display())),
+        })
     }
 }

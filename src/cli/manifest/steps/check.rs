@@ -1,17 +1,17 @@
-//! `haul manifest steps check`: proves what each step does, on made-up manifests and on those that are named.
+//! `haul manifest steps check`: checks what each step does, on generated manifests and on those that are named.
 //!
-//! The JSON document is `steps`, each with its counts and `faults`, and `exit_code`: 65 if there is any fault.
+//! The JSON document has `steps`, each with its counts and `faults`, and `exit_code`: 65 if there is any fault.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::arguments::OutputArgs;
+use crate::cli::command::Answer;
 use crate::cli::manifest::arguments::StepsArgs;
 use crate::cli::manifest::validate::read;
-use crate::cli::output;
+use crate::cli::table::Table;
 use crate::durable::DiskError;
 use crate::manifest::transform::step_check::{GivenManifest, check_steps};
 use crate::migration::exit;
@@ -19,7 +19,7 @@ use crate::migration::exit;
 /// `haul manifest steps check`
 #[derive(Args)]
 pub struct CheckCommand {
-    /// Manifests to prove the steps on, beside made-up ones
+    /// Manifests to check the steps on, in addition to generated ones
     #[arg(value_name = "MANIFEST")]
     manifests: Vec<PathBuf>,
     #[command(flatten)]
@@ -29,9 +29,8 @@ pub struct CheckCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct CheckEnd {
     steps: Vec<Proved>,
-    exit_code: u8,
 }
 
 #[derive(Serialize)]
@@ -61,23 +60,16 @@ impl CheckCommand {
                 faults: proof.faults,
             })
             .collect();
-        let exit_code = if steps.iter().all(|step| step.faults.is_empty()) { exit::OK } else { exit::BAD_DATA };
-        let document = Document { steps, exit_code };
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit_code)
+        let end = CheckEnd { steps };
+        let is_any_faulty = end.steps.iter().any(|step| !step.faults.is_empty());
+        let answer = Answer::new(&end).exit_if(is_any_faulty, exit::BAD_DATA);
+        answer.print(self.output, |table| end.steps.iter().for_each(|step| render(table, step)))
     }
 }
 
-fn text(document: &Document) -> String {
-    let mut text = String::new();
-    for step in &document.steps {
-        let verdict = if step.faults.is_empty() { "holds" } else { "fails" };
-        let (manifests, refused) = (step.manifests, step.refused);
-        writeln!(text, "{} → {}: {verdict} on {manifests} manifests, {refused} refused", step.from, step.to)
-            .expect("a string takes any text");
-        for fault in &step.faults {
-            writeln!(text, "  {fault}").expect("a string takes any text");
-        }
-    }
-    text
+fn render(table: &mut Table, step: &Proved) {
+    let verdict = if step.faults.is_empty() { "holds" } else { "fails" };
+    let (manifests, refused) = (step.manifests, step.refused);
+    table.line(format_args!("{} → {}: {verdict} on {manifests} manifests, {refused} refused", step.from, step.to));
+    table.nested(|table| step.faults.iter().for_each(|fault| table.line(fault)));
 }

@@ -1,17 +1,15 @@
 //! `haul manifest steps graph`: the versions and steps in the language of Graphviz; breaking steps are dashed.
 //!
-//! The JSON document is `versions` and `edges`, pairs of versions.
-
-use std::fmt::Write;
+//! The JSON document has `versions`, `edges` (pairs of versions) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::arguments::OutputArgs;
+use crate::cli::command::Answer;
 use crate::cli::manifest::arguments::StepsArgs;
-use crate::cli::output;
+use crate::cli::table::Table;
 use crate::manifest::{Registry, Touch};
-use crate::migration::exit;
 
 /// `haul manifest steps graph`
 #[derive(Args)]
@@ -23,7 +21,7 @@ pub struct GraphCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Graph {
     versions: Vec<String>,
     edges: Vec<(String, String)>,
 }
@@ -33,20 +31,19 @@ impl GraphCommand {
         let registry = self.steps.registry()?;
         let edges = registry.steps().iter().map(|step| (step.from().to_string(), step.to().to_string()));
         let versions = registry.versions().iter().map(ToString::to_string).collect();
-        let document = Document { versions, edges: edges.collect() };
-        output::print(self.output.json, &document, || text(&registry))?;
-        Ok(exit::OK)
+        let graph = Graph { versions, edges: edges.collect() };
+        Answer::new(&graph).print(self.output, |table| render(table, &registry))
     }
 }
 
-fn text(registry: &Registry) -> String {
-    let mut text = "digraph steps {\n  rankdir = LR;\n".to_owned();
-    for version in registry.versions() {
-        writeln!(text, "  \"{version}\";").expect("a string takes any text");
-    }
-    for step in registry.steps() {
-        let style = if step.touches().iter().any(Touch::is_breaking) { " [style = dashed]" } else { "" };
-        writeln!(text, "  \"{}\" -> \"{}\"{style};", step.from(), step.to()).expect("a string takes any text");
-    }
-    text + "}\n"
+fn render(table: &mut Table, registry: &Registry) {
+    table.line("digraph steps {\n  rankdir = LR;");
+    table.nested(|table| {
+        registry.versions().iter().for_each(|version| table.line(format_args!("\"{version}\";")));
+        for step in registry.steps() {
+            let style = if step.touches().iter().any(Touch::is_breaking) { " [style = dashed]" } else { "" };
+            table.line(format_args!("\"{}\" -> \"{}\"{style};", step.from(), step.to()));
+        }
+    });
+    table.line("}");
 }

@@ -1,17 +1,15 @@
 //! `haul manifest steps list`: the steps, in the order of their registration.
 //!
-//! The JSON document is `latest`, `versions` and `steps`, each with `from`, `to`, `breaking` and `changes`.
-
-use std::fmt::Write;
+//! The JSON document has `latest`, `versions`, `steps` (each with `from`, `to`, `breaking` and `changes`) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::arguments::OutputArgs;
+use crate::cli::command::Answer;
 use crate::cli::manifest::arguments::StepsArgs;
-use crate::cli::output;
+use crate::cli::table::Table;
 use crate::manifest::{Registry, Touch};
-use crate::migration::exit;
 
 /// `haul manifest steps list`
 #[derive(Args)]
@@ -23,7 +21,7 @@ pub struct ListCommand {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct StepList {
     latest: String,
     versions: Vec<String>,
     steps: Vec<Listed>,
@@ -39,34 +37,31 @@ struct Listed {
 
 impl ListCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let document = document(&self.steps.registry()?);
-        output::print(self.output.json, &document, || text(&document))?;
-        Ok(exit::OK)
+        let list = step_list(&self.steps.registry()?);
+        Answer::new(&list).print(self.output, |table| render(table, &list))
     }
 }
 
-fn document(registry: &Registry) -> Document {
+fn step_list(registry: &Registry) -> StepList {
     let listed = registry.steps().iter().map(|step| Listed {
         from: step.from().to_string(),
         to: step.to().to_string(),
         breaking: step.touches().iter().any(Touch::is_breaking),
         changes: step.changes(),
     });
-    Document {
+    StepList {
         latest: registry.latest().to_string(),
         versions: registry.versions().iter().map(ToString::to_string).collect(),
         steps: listed.collect(),
     }
 }
 
-fn text(document: &Document) -> String {
-    let mut text = format!("versions: {}\nlatest:   {}\n", document.versions.join(", "), document.latest);
-    for step in &document.steps {
+fn render(table: &mut Table, list: &StepList) {
+    table.row("versions", list.versions.join(", "));
+    table.row("latest", &list.latest);
+    for step in &list.steps {
         let breaking = if step.breaking { " (breaking)" } else { "" };
-        writeln!(text, "\n{} → {}{breaking}", step.from, step.to).expect("a string takes any text");
-        for change in &step.changes {
-            writeln!(text, "  {change}").expect("a string takes any text");
-        }
+        table.line(format_args!("\n{} → {}{breaking}", step.from, step.to));
+        table.nested(|table| step.changes.iter().for_each(|change| table.line(change)));
     }
-    text
 }

@@ -7,13 +7,13 @@ mod list;
 use crate::cli::verbs::verbs;
 
 verbs! {
-    /// What to do with steps.
+    /// The commands of steps.
     pub enum Verb;
 
-    /// List the steps and what the history says of each
+    /// List the steps and the changes that the history records for each
     List(list::ListCommand),
-    /// Print the graph of versions, for Graphviz
+    /// Print the graph of versions for Graphviz
     Graph(graph::GraphCommand),
-    /// Prove of each step that it is deterministic, idempotent, changes what it declares, and agrees with its chain
+    /// Check that each step is deterministic and idempotent, changes what it declares, and agrees with its chain
     Check(check::CheckCommand),
 }

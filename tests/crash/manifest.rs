@@ -1,0 +1,168 @@
+//! Loses the power or kills the process at every operation of a migration of manifests and of a rollback, on the
+//! simulated disk, and lets the next run find its way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::sample::seeds;
+use haul::durable::{CrashFault, Disk, SimulatedDisk, read_file};
+use haul::manifest::Registry;
+use haul::manifest::migrate::{MigrationEnd, migrate};
+use haul::manifest::rollback::{RollbackRequest, rollback};
+use haul::manifest::run_options::{Durability, MigrateOptions};
+use haul::migration::Error;
+use haul::pipeline::{Control, Silent, StopToken};
+
+const ROOT: &str = "/app";
+const RUNS: [&str; 4] = ["a/1", "a/2", "b/1", "c/1"];
+
+type Manifests = BTreeMap<PathBuf, Vec<u8>>;
+
+fn faults() -> impl Iterator<Item = CrashFault> {
+    let scattered = seeds(1, 5).flat_map(|seed| [CrashFault::ScatteredWrites(seed), CrashFault::ScatteredNames(seed)]);
+    CrashFault::ALL.into_iter().chain(scattered)
+}
+
+fn path(run: &str) -> PathBuf {
+    Path::new(ROOT).join("artifacts").join(run).join("manifest.json")
+}
+
+fn old(run: &str) -> Vec<u8> {
+    let text = r#"{"schema_version":"1.0.0","job_id":"j","job_ref":"r","job_type":"t","status":"ok","run_id":"RUN"}"#;
+    text.replace("RUN", run).into_bytes()
+}
+
+fn scene() -> SimulatedDisk {
+    let disk = SimulatedDisk::with_directories(&[Path::new(ROOT)]);
+    RUNS.iter().for_each(|run| disk.install_file(&path(run), &old(run)));
+    disk
+}
+
+fn options(durability: Durability) -> MigrateOptions {
+    MigrateOptions {
+        durability,
+        now: Some("2026-03-01T12:34:56.789012Z".parse().unwrap()),
+        batch_records: 1,
+        checkpoint_interval_records: 2,
+        ..MigrateOptions::default()
+    }
+}
+
+fn run(disk: &SimulatedDisk, durability: Durability) -> Result<MigrationEnd, Error> {
+    let stop = StopToken::new();
+    let control = Control { stop: &stop, observer: &Silent };
+    migrate(Arc::new(disk.clone()), Path::new(ROOT), &options(durability), &control)
+}
+
+fn take_back(disk: &SimulatedDisk, run_id: &str) -> u64 {
+    let stop = StopToken::new();
+    let control = Control { stop: &stop, observer: &Silent };
+    let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
+    let end = rollback(Arc::new(disk.clone()), Path::new(ROOT), request, &control).unwrap();
+    assert_eq!(end.refused, 0, "{:?}", end.findings);
+    end.restored
+}
+
+fn manifests(disk: &SimulatedDisk) -> Manifests {
+    RUNS.iter().map(|run| (path(run), read_file(disk, &path(run), 1 << 20).unwrap())).collect()
+}
+
+/// Everything that lies beside a manifest.
+fn beside(disk: &SimulatedDisk, manifest: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let directory = manifest.parent().unwrap();
+    let names = disk.list(directory).unwrap().into_iter().map(|entry| directory.join(entry.name));
+    names.map(|path| (path.clone(), read_file(disk, &path, 1 << 20).unwrap())).collect()
+}
+
+/// Each manifest is old or new, and what is new has its original beside it.
+fn check_whole(disk: &SimulatedDisk, new: &Manifests, about: &str) {
+    for run in RUNS {
+        let (path, old) = (path(run), old(run));
+        let now = read_file(disk, &path, 1 << 20).unwrap_or_else(|e| panic!("{about}: {e}"));
+        assert!(now == old || now == new[&path], "{about}: {} is neither old nor new", path.display());
+        let has_original = beside(disk, &path).iter().any(|(_, bytes)| *bytes == old);
+        assert!(has_original, "{about}: the original of {} is lost", path.display());
+    }
+}
+
+/// The new manifests, each with its backup and nothing else.
+fn check_complete(disk: &SimulatedDisk, new: &Manifests, about: &str) {
+    assert_eq!(manifests(disk), *new, "{about}");
+    for run in RUNS {
+        let beside = beside(disk, &path(run));
+        assert_eq!(beside.len(), 2, "{about}: {beside:?}");
+        assert!(beside.iter().any(|(_, bytes)| *bytes == old(run)), "{about}");
+    }
+}
+
+fn enumerate(durability: Durability) {
+    let disk = scene();
+    let end = run(&disk, durability).unwrap();
+    assert_eq!((end.counts.migrated, end.records), (4, 4));
+    let new = manifests(&disk);
+    check_complete(&disk, &new, "no crash");
+    let mut images = 0;
+    for operations in 0..=disk.operations() {
+        for fault in faults() {
+            images += 1;
+            let about = format!("{durability}, {operations} operations, {fault:?}");
+            let image = disk.crash_image(operations, fault);
+            check_whole(&image, &new, &about);
+            run(&image, durability).unwrap_or_else(|e| panic!("{about}: {e}"));
+            check_complete(&image, &new, &about);
+        }
+    }
+    println!("a migration, --durability {durability}: {images} images");
+}
+
+#[test]
+fn a_migration_in_groups_survives_the_loss_of_power() {
+    enumerate(Durability::Batch);
+}
+
+#[test]
+fn a_migration_file_by_file_survives_the_loss_of_power() {
+    enumerate(Durability::Each);
+}
+
+#[test]
+fn a_migration_without_syncs_survives_the_end_of_the_process() {
+    let disk = scene();
+    run(&disk, Durability::None).unwrap();
+    let new = manifests(&disk);
+    println!("a migration, --durability none: {} images", disk.operations() + 1);
+    for operations in 0..=disk.operations() {
+        let about = format!("none, {operations} operations");
+        let image = disk.crash_image(operations, CrashFault::AllKept);
+        check_whole(&image, &new, &about);
+        run(&image, Durability::None).unwrap_or_else(|e| panic!("{about}: {e}"));
+        check_complete(&image, &new, &about);
+    }
+}
+
+#[test]
+fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
+    let disk = scene();
+    let run_id = run(&disk, Durability::Batch).unwrap().run_id;
+    let new = manifests(&disk);
+    let before = disk.operations();
+    assert_eq!(take_back(&disk, &run_id), 4);
+    assert_eq!(take_back(&disk, &run_id), 0);
+    let originals: Manifests = RUNS.iter().map(|run| (path(run), old(run))).collect();
+    assert_eq!(manifests(&disk), originals);
+    let mut images = 0;
+    for operations in before..=disk.operations() {
+        for fault in faults() {
+            images += 1;
+            let about = format!("{operations} operations, {fault:?}");
+            let image = disk.crash_image(operations, fault);
+            check_whole(&image, &new, &about);
+            take_back(&image, &run_id);
+            assert_eq!(manifests(&image), originals, "{about}");
+            run(&image, Durability::Batch).unwrap_or_else(|e| panic!("{about}: {e}"));
+            check_complete(&image, &new, &about);
+        }
+    }
+    println!("a rollback: {images} images");
+}

@@ -1,0 +1,12 @@
+mod bad_days;
+mod determinism;
+mod dry_run;
+mod generate;
+mod map;
+mod merge_check;
+mod references;
+mod repair;
+mod store;
+mod validate;
+mod verbs;
+mod verify;

@@ -1,0 +1,11 @@
+mod cas;
+mod cas_around;
+mod cas_generate;
+mod cas_map;
+mod cas_store;
+mod db;
+mod demo;
+mod help;
+mod manifest_compat;
+mod manifest_documents;
+mod space;

@@ -1,0 +1,5 @@
+mod cas;
+mod codec;
+mod manifest;
+mod manifest_cli;
+mod space;

@@ -1,0 +1,197 @@
+//! Backups before what destroys data, and what they are worth: they are restored as haul says.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
+use crate::support::haul::Done;
+use serde_json::Value;
+
+on_both! {
+    a_required_backup_comes_before_everything
+    a_backup_is_restored_as_it_says
+    a_harmless_migration_makes_no_backup_by_default
+    a_destructive_migration_makes_a_backup_first_on_sqlite
+    rollback_and_redo_are_preceded_by_one
+    never_is_never
+    nothing_to_do_is_nothing_to_copy
+    without_a_place_for_it_nothing_is_run
+    the_output_says_how_it_is_restored
+}
+
+/// A table with rows, and a migration that drops it.
+fn people(db: &Db) {
+    db.write("001_people.sql", "-- Up\nCREATE TABLE people (name TEXT);\n-- Down\nDROP TABLE people;\n");
+    db.run("migrate").expect(0);
+    db.execute("INSERT INTO people VALUES ('kept')");
+    db.write("002_gone.sql", "-- Up\nDROP TABLE people;\n-- Down\nCREATE TABLE people (name TEXT);\n");
+}
+
+/// Files of backups beside the database and below it.
+fn backups(db: &Db) -> Vec<PathBuf> {
+    let list = |directory: &Path| std::fs::read_dir(directory).into_iter().flatten().flatten().collect::<Vec<_>>();
+    let all = list(db.path()).into_iter().chain(list(&db.path().join("kept"))).map(|entry| entry.path());
+    let is_one = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "backup" || ending == "dump");
+    all.filter(is_one).collect()
+}
+
+/// Runs the commands that a run says restore its backup.
+fn restore(db: &Db, commands: &Value) {
+    for command in commands.as_array().expect("a list") {
+        let words: Vec<_> =
+            command.as_array().expect("words").iter().map(|word| word.as_str().expect("text")).collect();
+        let output = Command::new(words[0]).args(&words[1..]).current_dir(db.path()).output().expect("it runs");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// What a query answers in the database that a backup was restored to.
+fn restored_rows(db: &Db, sql: &str) -> Vec<String> {
+    match db.engine() {
+        Engine::Sqlite => db.rows(sql),
+        Engine::Postgres => {
+            let client = postgres::Client::connect(&format!("{}_restored", db.url()), postgres::NoTls);
+            let rows = client.expect("a session").query(sql, &[]).expect("rows");
+            rows.iter().map(|row| row.get(0)).collect()
+        }
+    }
+}
+
+fn a_required_backup_comes_before_everything(db: &Db) {
+    db.write("001_people.sql", "CREATE TABLE people (name TEXT);");
+    let end = db.json("migrate --backup required --backup-dir kept", 0);
+    let found = backups(db);
+    assert_eq!((found.len(), &end["applied"]), (1, &1.into()));
+    let bytes = std::fs::read(&found[0]).unwrap();
+    assert_eq!(end["backup"]["digest"], blake3::hash(&bytes).to_hex().to_string());
+    assert_eq!(end["backup"]["bytes"], bytes.len());
+    let log = db.json("log", 0);
+    let row = log["log"].as_array().unwrap().iter().find(|row| row["outcome"] == "backed_up").unwrap();
+    assert_eq!((&row["name"], &row["checksum"]), (&end["backup"]["file"], &end["backup"]["digest"]));
+    assert_eq!(row["direction"], "-");
+}
+
+fn a_backup_is_restored_as_it_says(db: &Db) {
+    people(db);
+    let end = db.json("migrate --yes --backup required", 0);
+    assert_eq!(db.tables(), [""; 0]);
+    restore(db, &end["backup"]["restore"]);
+    assert_eq!(restored_rows(db, "SELECT name FROM people"), ["kept"]);
+    // Its ledger is that of the time before.
+    assert_eq!(restored_rows(db, "SELECT name FROM haul_migrations"), ["001_people"]);
+    if db.engine() == Engine::Sqlite {
+        assert_eq!(db.json("migrate --yes", 0)["applied"], 1);
+    }
+}
+
+fn a_harmless_migration_makes_no_backup_by_default(db: &Db) {
+    db.write("001_people.sql", "CREATE TABLE people (name TEXT);");
+    assert_eq!(db.json("migrate", 0)["backup"], Value::Null);
+    assert_eq!(backups(db).len(), 0);
+}
+
+fn a_destructive_migration_makes_a_backup_first_on_sqlite(db: &Db) {
+    people(db);
+    let declined = db.run("migrate").expect(2).stderr;
+    let (told, count) = match db.engine() {
+        Engine::Sqlite => ("this destroys data; a backup is made first", 1),
+        Engine::Postgres => ("this destroys data; no backup is made without --backup required", 0),
+    };
+    assert!(declined.contains(told), "{declined}");
+    assert_eq!(backups(db).len(), 0);
+    db.run("migrate --yes").expect(0);
+    assert_eq!(backups(db).len(), count);
+}
+
+fn rollback_and_redo_are_preceded_by_one(db: &Db) {
+    db.write("001_people.sql", "-- Up\nCREATE TABLE people (name TEXT);\n-- Down\nDROP TABLE people;\n");
+    db.run("migrate").expect(0);
+    db.json("redo --yes --backup required", 0);
+    assert_eq!(backups(db).len(), 1);
+    db.execute("INSERT INTO people VALUES ('kept')");
+    let end = db.json("rollback --steps 1 --yes --backup required", 0);
+    assert_eq!((backups(db).len(), db.tables()), (2, vec![]));
+    restore(db, &end["backup"]["restore"]);
+    assert_eq!(restored_rows(db, "SELECT name FROM people"), ["kept"]);
+}
+
+fn never_is_never(db: &Db) {
+    people(db);
+    db.run("migrate --yes --backup never").expect(0);
+    db.run("rollback --to 0 --yes --backup never").expect(0);
+    assert_eq!((backups(db).len(), db.applied().len()), (0, 0));
+}
+
+fn nothing_to_do_is_nothing_to_copy(db: &Db) {
+    db.write("001_people.sql", "-- Up\nCREATE TABLE people (name TEXT);\n-- Down\nDROP TABLE people;\n");
+    db.run("migrate").expect(0);
+    db.run("migrate --backup required").expect(0);
+    db.run("rollback --to 1 --backup required").expect(0);
+    assert_eq!(backups(db).len(), 0);
+}
+
+fn without_a_place_for_it_nothing_is_run(db: &Db) {
+    people(db);
+    std::fs::write(db.path().join("kept"), "no directory").unwrap();
+    let told = db.run("migrate --yes --backup required --backup-dir kept").expect(1).stderr;
+    assert!(told.contains("kept"), "{told}");
+    assert_eq!((db.applied(), db.rows("SELECT name FROM people")), (vec!["001_people".into()], vec!["kept".into()]));
+}
+
+fn the_output_says_how_it_is_restored(db: &Db) {
+    people(db);
+    let told = db.run("migrate --yes --backup required").expect(0).stdout;
+    let file = backups(db)[0].file_name().unwrap().to_str().unwrap().to_owned();
+    let restore = told.lines().find(|line| line.starts_with("restore ")).expect(&told);
+    assert!(restore.contains("stop what uses the database") && restore.contains(&file), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("backup ") && line.contains("BLAKE3 ")), "{told}");
+}
+
+#[test]
+fn a_backup_of_a_log_in_use_is_whole_and_as_private_as_its_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let db = Db::sqlite();
+    people(&db);
+    let writer = rusqlite::Connection::open(db.file()).unwrap();
+    writer.execute_batch("PRAGMA journal_mode = WAL; INSERT INTO people VALUES ('in the log')").unwrap();
+    std::fs::set_permissions(db.file(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    db.run("migrate --yes").expect(0);
+    let backup = &backups(&db)[0];
+    assert_eq!(std::fs::metadata(backup).unwrap().permissions().mode() & 0o7777, 0o600);
+    let kept = rusqlite::Connection::open(backup).unwrap();
+    let count = |sql| kept.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM people"), 2);
+    assert_eq!(kept.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn without_its_dump_program_postgres_has_no_required_backup() {
+    let db = Db::postgres();
+    people(&db);
+    let run = |backup: &str| {
+        let mut command = db.command(&format!("migrate --yes --backup {backup}"));
+        Done::of(command.env("PATH", db.path()).output().expect("haul runs"))
+    };
+    let told = run("required").expect(2).stderr;
+    assert!(told.contains("there is no pg_dump on PATH") && told.contains("--backup never"), "{told}");
+    assert_eq!((db.applied().len(), db.tables()), (1, vec!["people".to_owned()]));
+    run("auto").expect(0);
+    assert_eq!(backups(&db).len(), 0);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_failed_pg_dump_is_reported_and_its_file_removed() {
+    let db = Db::postgres();
+    people(&db);
+    let program = db.path().join("pg_dump");
+    std::fs::write(&program, "#!/bin/sh\necho some bytes\necho pg_dump: it does not work >&2\nexit 3\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = db.command("migrate --yes --backup required --backup-dir kept");
+    let path = format!("{}:/bin:/usr/bin", db.path().display());
+    let told = Done::of(command.env("PATH", path).output().expect("haul runs")).expect(1).stderr;
+    assert!(told.contains("pg_dump did not make a backup; nothing was changed: it does not work"), "{told}");
+    assert_eq!((std::fs::read_dir(db.path().join("kept")).unwrap().count(), db.applied().len()), (0, 1));
+}

@@ -1,0 +1,22 @@
+//! Migrations of databases, on both engines.
+
+mod acceptance;
+mod backups;
+mod bad_days;
+mod batches;
+mod engines;
+mod estimates;
+mod failures;
+mod features;
+mod schema;
+
+use crate::support::db::Db;
+use crate::support::haul::Done;
+use crate::support::nobody::Nobody;
+
+/// Runs `haul db …` on a database as a user who may not write to everything.
+fn run_as(nobody: &Nobody, db: &Db, arguments: &str) -> Done {
+    let mut command = nobody.haul();
+    command.arg("db").args(arguments.split_whitespace()).current_dir(db.path()).env("DATABASE_URL", db.url());
+    Done::of(command.output().expect("haul runs"))
+}

@@ -1,0 +1,182 @@
+//! The schema as text: what `dump` prints, and what `drift` finds different.
+
+use crate::support::db::Db;
+use crate::support::db_contents::{Engine, on_both};
+use serde_json::Value;
+
+on_both! {
+    a_dump_is_the_same_whatever_the_order_that_made_it
+    a_dump_makes_the_schema_that_it_shows
+    a_dump_leaves_out_rows_and_own_tables
+    a_schema_that_nobody_touched_has_not_drifted
+    a_change_by_hand_is_a_drift
+    an_object_dropped_by_hand_is_a_drift
+    a_run_that_does_nothing_keeps_the_drift
+    a_failed_run_stores_the_schema_that_it_left
+    without_a_run_there_is_nothing_to_compare
+    a_look_changes_nothing
+}
+
+/// One object of each kind that the engine has.
+fn objects(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL CHECK (name <> ''), boss INT REFERENCES people);
+             CREATE UNIQUE INDEX by_name ON people (name) WHERE boss IS NULL;
+             CREATE VIEW bosses AS SELECT * FROM people WHERE boss IS NULL;
+             CREATE TRIGGER logged AFTER INSERT ON people BEGIN SELECT 1; SELECT 2; END;
+             CREATE VIRTUAL TABLE found USING fts5(text);"
+        }
+        Engine::Postgres => {
+            "CREATE SCHEMA s;
+             CREATE TYPE mood AS ENUM ('sad', 'it''s ok');
+             CREATE DOMAIN s.age AS int CHECK (VALUE >= 0);
+             CREATE TYPE pair AS (a int, b text);
+             CREATE SEQUENCE counter INCREMENT BY 5 CYCLE MAXVALUE 100;
+             CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 2 * x; $$;
+             CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NEW; END; $f$;
+             CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
+             CREATE TABLE people (id serial PRIMARY KEY, \"Full Name\" varchar(40) COLLATE \"C\" DEFAULT 'x' NOT NULL, m mood,
+                 a s.age, d int GENERATED ALWAYS AS (twice(3)) STORED, boss int REFERENCES people, CHECK (boss <> id));
+             CREATE UNLOGGED TABLE s.quick (id int GENERATED ALWAYS AS IDENTITY, p pair, n numeric(10, 2)) WITH (fillfactor = 70);
+             CREATE TABLE events (at date NOT NULL, what text) PARTITION BY RANGE (at);
+             CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+             CREATE INDEX by_name ON people (lower(\"Full Name\")) WHERE boss IS NULL;
+             CREATE INDEX by_day ON events (at);
+             CREATE VIEW bosses AS SELECT id FROM people WHERE boss IS NULL;
+             CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM people;
+             CREATE RULE none AS ON DELETE TO s.quick DO INSTEAD NOTHING;
+             CREATE TRIGGER noted BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION noted();
+             ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY own ON people FOR SELECT USING (boss IS NULL);
+             COMMENT ON TABLE people IS 'who ''they'' are';
+             COMMENT ON COLUMN people.m IS 'today';"
+        }
+    }
+}
+
+fn dump(db: &Db) -> String {
+    db.run("dump").expect(0).stdout
+}
+
+/// Applies a migration with this text.
+fn migrated<'a>(db: &'a Db, text: &str) -> &'a Db {
+    db.write("001_first.sql", text);
+    db.run("migrate").expect(0);
+    db
+}
+
+fn another(engine: Engine) -> Db {
+    match engine {
+        Engine::Sqlite => Db::sqlite(),
+        Engine::Postgres => Db::postgres(),
+    }
+}
+
+/// What `drift` says is different: kinds and objects.
+fn drift(db: &Db, code: i32) -> Vec<String> {
+    let found = db.json("drift", code);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let changes = found["changes"].as_array().expect("a list").iter();
+    changes.map(|change| format!("{} {}", text(&change["kind"]), text(&change["object"]))).collect()
+}
+
+/// How the engines call the table `name` of a migration.
+fn table(db: &Db, name: &str) -> String {
+    match db.engine() {
+        Engine::Sqlite => format!("table {name}"),
+        Engine::Postgres => format!("table public.{name}"),
+    }
+}
+
+fn a_dump_is_the_same_whatever_the_order_that_made_it(db: &Db) {
+    let statements = ["CREATE TABLE b (x INT)", "CREATE TABLE a (x INT)", "CREATE INDEX i ON a (x)"];
+    migrated(db, &statements.join(";\n"));
+    let other = another(db.engine());
+    other.execute(&format!("{};{};{}", statements[1], statements[2], statements[0]));
+    assert_eq!(dump(db), dump(&other));
+    let document = db.json("dump", 0);
+    assert_eq!(document["text"], dump(db));
+    assert_eq!(document["digest"], blake3::hash(dump(db).as_bytes()).to_hex().to_string());
+}
+
+fn a_dump_makes_the_schema_that_it_shows(db: &Db) {
+    migrated(db, objects(db.engine()));
+    let text = dump(db);
+    let other = another(db.engine());
+    other.execute(&text);
+    assert_eq!(dump(&other), text);
+    // The engine's own program agrees, which nobody here wrote.
+    assert_eq!(other.schema(), db.schema());
+}
+
+fn a_dump_leaves_out_rows_and_own_tables(db: &Db) {
+    migrated(db, "CREATE TABLE people (name TEXT); INSERT INTO people VALUES ('no row of it');");
+    let text = dump(db);
+    assert!(text.contains("people") && !text.contains("haul_") && !text.contains("no row of it"), "{text}");
+    db.execute("CREATE TABLE haul_migrations_of_mine (a INT)");
+    assert!(dump(db).contains("haul_migrations_of_mine"));
+}
+
+fn a_schema_that_nobody_touched_has_not_drifted(db: &Db) {
+    migrated(db, objects(db.engine()));
+    assert_eq!(drift(db, 0), [""; 0]);
+    db.execute("DELETE FROM people");
+    assert_eq!(drift(db, 0), [""; 0]);
+}
+
+fn a_change_by_hand_is_a_drift(db: &Db) {
+    migrated(db, "CREATE TABLE people (\n    name TEXT\n);\n");
+    db.execute("ALTER TABLE people ADD COLUMN age INT; CREATE TABLE more (a INT);");
+    let (more, people) = (table(db, "more"), table(db, "people"));
+    assert_eq!(drift(db, 65), [format!("added {more}"), format!("changed {people}")]);
+    let told = db.run("drift").expect(65).stdout;
+    assert!(told.contains(&format!("changed {people}\n")) && told.contains("2 differences"), "{told}");
+    assert!(told.lines().any(|line| line.trim_start().starts_with('+') && line.contains("age")), "{told}");
+    // Taken back, it is gone.
+    db.execute("DROP TABLE more; ALTER TABLE people DROP COLUMN age;");
+    assert_eq!(drift(db, 0), [""; 0]);
+}
+
+fn an_object_dropped_by_hand_is_a_drift(db: &Db) {
+    migrated(db, "CREATE TABLE people (name TEXT); CREATE INDEX by_name ON people (name);");
+    db.execute("DROP INDEX by_name");
+    let expected = if db.engine() == Engine::Sqlite { "removed index by_name" } else { "removed index public.by_name" };
+    assert_eq!(drift(db, 65), [expected]);
+}
+
+fn a_run_that_does_nothing_keeps_the_drift(db: &Db) {
+    migrated(db, "CREATE TABLE people (name TEXT);");
+    db.execute("CREATE TABLE more (a INT)");
+    db.run("migrate").expect(0);
+    assert_eq!(drift(db, 65), [format!("added {}", table(db, "more"))]);
+    // The next migration takes it over: from then on it is part of what was there.
+    db.write("002_next.sql", "CREATE TABLE next (a INT);");
+    db.run("migrate").expect(0);
+    assert_eq!(drift(db, 0), [""; 0]);
+}
+
+fn a_failed_run_stores_the_schema_that_it_left(db: &Db) {
+    migrated(db, "CREATE TABLE people (name TEXT);");
+    db.write("002_half.sql", "-- haul: no-transaction\nCREATE TABLE half (a INT);\nSELECT nothing;\n");
+    db.run("migrate").expect(1);
+    assert_eq!(drift(db, 0), [""; 0]);
+    assert!(dump(db).contains("half"));
+}
+
+fn without_a_run_there_is_nothing_to_compare(db: &Db) {
+    db.execute("CREATE TABLE people (name TEXT)");
+    let told = db.run("drift").expect(2).stderr;
+    assert!(told.contains("no run has kept a schema yet") && told.contains("haul db baseline"), "{told}");
+    db.write("001_people.sql", "CREATE TABLE people (name TEXT)");
+    db.run("baseline 1").expect(0);
+    assert_eq!(drift(db, 0), [""; 0]);
+}
+
+fn a_look_changes_nothing(db: &Db) {
+    migrated(db, objects(db.engine())).execute("CREATE TABLE more (a INT)");
+    let before = db.everything();
+    dump(db);
+    drift(db, 65);
+    assert!(db.everything() == before);
+}

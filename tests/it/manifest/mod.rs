@@ -1,0 +1,5 @@
+mod bad_days;
+mod documents;
+mod index;
+mod properties;
+mod verbs;

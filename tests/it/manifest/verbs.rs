@@ -1,0 +1,362 @@
+//! The verbs around a migration, through the real binary: what `verify` finds, what a rollback holds against the steps,
+//! what a dry run foretells, what stands in history and plan.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::manifest::{NOW, Root, manifests};
+use crate::support::manifest_files::manifest;
+use haul::durable::RealDisk;
+use haul::manifest::Checksum;
+use haul::manifest::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition};
+use haul::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
+use haul::migration::{CheckpointFile, Stage};
+use serde_json::{Value, json};
+
+fn findings(root: &Root, code: i32) -> Vec<String> {
+    let document = root.haul("verify", &["--json"]).expect(code).json();
+    let fatal =
+        document["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "fatal").cloned();
+    fatal.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn digest(text: &str) -> String {
+    Checksum::of_bytes(text.as_bytes()).to_string()
+}
+
+/// A run with one snapshot and a doctrine, nothing wrong with it.
+fn sound() -> (Root, Value) {
+    let root = Root::new();
+    let (brief, doctrine) = ("{}", "be kind");
+    let inputs_hash = digest(&format!("{{\"brief\":\"{}\"}}", digest(brief)));
+    let run_id = inputs_hash["sha256:".len()..][..32].to_owned();
+    let mut document: Value = serde_json::from_str(&manifest("job", &run_id, "1.1.0")).unwrap();
+    document["inputs_hash"] = json!(inputs_hash);
+    document["input_snapshots"] = json!({"brief": {"path": "inputs/brief.json", "sha256": digest(brief), "bytes": 2}});
+    document["doctrine"] = json!({"doctrine_id": "d", "version": "1", "sha256": digest(doctrine)});
+    put(&root, &document);
+    let inputs = root.artifacts().join("job/run/inputs");
+    fs::create_dir(&inputs).unwrap();
+    fs::write(inputs.join("brief.json"), brief).unwrap();
+    let resolved = json!({"doctrine_id": "d", "version": "1", "sha256": digest(doctrine), "content": doctrine});
+    fs::write(inputs.join("doctrine.resolved.json"), resolved.to_string()).unwrap();
+    (root, document)
+}
+
+fn put(root: &Root, document: &Value) {
+    root.put_bytes("job", "run", &serde_json::to_vec(document).unwrap());
+}
+
+fn changed(document: &Value, change: impl FnOnce(&mut Value)) -> Value {
+    let mut document = document.clone();
+    change(&mut document);
+    document
+}
+
+#[test]
+fn a_sound_tree_is_verified_before_and_after_and_inputs_stay() {
+    let (root, document) = sound();
+    assert_eq!(findings(&root, 0), [""; 0]);
+    let retry = format!("{}-2", document["run_id"].as_str().unwrap());
+    put(&root, &changed(&document, |document| document["run_id"] = json!(retry)));
+    assert_eq!(findings(&root, 0), [""; 0]);
+    let inputs = crate::support::manifest::files(&root.artifacts().join("job/run/inputs"));
+    root.migrate(&[]).expect(0);
+    let verified = root.haul("verify", &["--json"]).expect(0).json();
+    assert_eq!(
+        (&verified["snapshots"], &verified["checksums"], &verified["verified_runs"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    assert_eq!(crate::support::manifest::files(&root.artifacts().join("job/run/inputs")), inputs);
+}
+
+#[test]
+fn verify_finds_snapshots_ids_and_doctrine_that_do_not_agree() {
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 6] = [
+        (|document| document["input_snapshots"]["brief"]["bytes"] = json!(3), "E_SNAPSHOT"),
+        (|document| document["input_snapshots"]["brief"]["path"] = json!("inputs/gone.json"), "E_SNAPSHOT"),
+        (|document| document["input_snapshots"]["brief"]["path"] = json!("../../../index.db"), "E_SNAPSHOT"),
+        (|document| document["run_id"] = json!("0123-1"), "E_RUN_ID"),
+        (|document| document["doctrine"]["version"] = json!("2"), "E_DOCTRINE"),
+        (|document| document["doctrine"]["sha256"] = json!("0000"), "E_DOCTRINE"),
+    ];
+    for (change, code) in cases {
+        let (root, document) = sound();
+        put(&root, &changed(&document, change));
+        assert!(findings(&root, 65).iter().all(|found| found == code), "{code}: {:?}", findings(&root, 65));
+    }
+    let (root, _) = sound();
+    fs::write(root.artifacts().join("job/run/inputs/brief.json"), "[]").unwrap();
+    assert_eq!(findings(&root, 65), ["E_SNAPSHOT"]);
+    let (root, document) = sound();
+    let other = "0".repeat(64);
+    let renamed = |document: &mut Value| {
+        document["inputs_hash"] = json!(format!("sha256:{other}"));
+        document["run_id"] = json!(other[..32]);
+    };
+    put(&root, &changed(&document, renamed));
+    assert_eq!(findings(&root, 65), ["E_INPUTS_HASH"]);
+}
+
+/// Other readers of JSON refuse such a number, and would say that the doctrine is none.
+#[test]
+fn a_doctrine_may_hold_any_number_that_json_allows() {
+    let (root, _) = sound();
+    let path = root.artifacts().join("job/run/inputs/doctrine.resolved.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen('{', "{\"weight\": 1e400, ", 1)).unwrap();
+    assert_eq!(findings(&root, 0), [""; 0]);
+}
+
+#[test]
+fn manifests_from_before_snapshots_are_told_from_damaged_ones() {
+    let root = Root::new();
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    assert_eq!(root.haul("verify", &["--json"]).expect(0).json()["legacy_no_snapshots"], 1);
+    let path = root.artifacts().join("job/run/manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"ok\"", "\"bad\"")).unwrap();
+    assert_eq!(findings(&root, 65), ["E_CHECKSUM"]);
+    fs::write(&path, &text).unwrap();
+    assert_eq!(findings(&root, 0), [""; 0]);
+}
+
+#[test]
+fn a_ledger_that_was_edited_is_found() {
+    let root = Root::new();
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    let path = root.path().join("migration/ledger.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("1.0.0", "1.1.0", 1)).unwrap();
+    let done = root.haul("verify", &[]).expect(65);
+    assert!(done.stderr.contains("does not follow on the line before it"), "{}", done.stderr);
+}
+
+const BREAKING: &str = r#"
+[[step]]
+from = "1.2.0"
+to = "2.0.0"
+breaking = true
+changes = ["Rename status to state", "Bump schema_version to 2.0.0"]
+rename = [{ from = "status", to = "state" }]
+[step.inverse]
+rename = [{ from = "state", to = "status" }]
+"#;
+
+#[test]
+fn a_rollback_holds_files_against_the_inverse_of_breaking_steps() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    let steps = root.path().join("steps.toml");
+    fs::write(&steps, BREAKING).unwrap();
+    let steps_file = ["--steps-file", steps.to_str().unwrap()];
+    let original = fs::read(&path).unwrap();
+    let run = root.migrate(&steps_file).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+    let back = |steps: &[&str]| root.haul("rollback", &[&["--run", &run, "--yes", "--json"], steps].concat());
+    let other = root.path().join("other.toml");
+    fs::write(&other, BREAKING.replace("\"state\"", "\"phase\"")).unwrap();
+    let refused = back(&["--steps-file", other.to_str().unwrap()]).expect(70);
+    assert!(refused.stdout.contains("the declared inverse fails"), "{}", refused.stdout);
+    assert_ne!(fs::read(&path).unwrap(), original, "nothing was taken back");
+    let done = back(&steps_file).expect(0).json();
+    assert_eq!((&done["restored"], &done["inverses_checked"]), (&json!(1), &json!(1)));
+    assert_eq!(fs::read(&path).unwrap(), original);
+}
+
+#[test]
+fn a_run_whose_settings_are_not_understood_is_not_rolled_back() {
+    let root = Root::new();
+    root.put("job", "run");
+    let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+    let directory = root.path().join("migration");
+    let file = CheckpointFile::new(&directory, CHECKPOINT_KIND);
+    let state: RunState = file.load(&RealDisk).unwrap().unwrap();
+    let settings = state.settings.replacen("strict", "lenient", 1);
+    assert_ne!(settings, state.settings);
+    let refused = |run: &str| {
+        let before = root.files();
+        let done = root.haul("rollback", &["--run", run, "--yes"]).expect(65);
+        let reason = format!("haul {} cannot read the settings of the run: lenient", env!("CARGO_PKG_VERSION"));
+        assert!(done.stderr.contains(&reason), "{}", done.stderr);
+        assert!(done.stderr.contains("use the version of haul that began the run"), "{}", done.stderr);
+        assert_eq!(root.files(), before);
+    };
+    // As the ledger tells of a run that has ended.
+    let mut ledger = Ledger::open(&RealDisk, &directory, "other", LedgerPosition::START, |_| Ok(())).unwrap();
+    let (target, now) = (state.target.clone(), NOW.to_owned());
+    ledger.append(LedgerEntry::Began { target, now, settings: settings.clone() }).unwrap();
+    ledger.sync().unwrap();
+    refused("other");
+    // As the checkpoint tells of a run that has not.
+    let running = RunState { settings, stage: Stage::Running, ..state };
+    file.store(&RealDisk, &running).unwrap();
+    refused(&run);
+    assert_eq!(file.load::<RunState>(&RealDisk).unwrap(), Some(running));
+}
+
+#[test]
+fn a_rollback_takes_back_the_files_that_are_named_and_refuses_those_of_no_run() {
+    let root = Root::new();
+    let (chosen, other) = (root.put("job", "a"), root.put("job", "b"));
+    let originals = [fs::read(&chosen).unwrap(), fs::read(&other).unwrap()];
+    let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+    let back = |file: &str| root.haul("rollback", &["--run", &run, "--yes", "--json", file]);
+    let refused = back("artifacts/job/none/manifest.json").expect(70);
+    assert!(refused.stdout.contains("it is no file that the run wrote"), "{}", refused.stdout);
+    assert_eq!(back("artifacts/job/a/manifest.json").expect(0).json()["restored"], 1);
+    assert_eq!(fs::read(&chosen).unwrap(), originals[0]);
+    assert_ne!(fs::read(&other).unwrap(), originals[1]);
+}
+
+#[test]
+fn a_dry_run_foretells_the_run_and_writes_nothing() {
+    let root = Root::generated(120);
+    root.put_bytes("job", "broken", b"{");
+    let before = root.files();
+    let foretold = root.haul("migrate", &["--dry-run", "--json"]).expect(3).json();
+    assert_eq!(root.files(), before);
+    assert!(!root.path().join("migration").exists());
+    let done = root.migrate(&[]).expect(3).json();
+    assert_eq!(foretold["counts"], done["counts"]);
+    assert_eq!(foretold["records"], done["records"]);
+}
+
+#[test]
+fn list_versions_wins_over_a_named_file_and_changes_nothing() {
+    let root = Root::new();
+    root.put("job", "run");
+    let before = root.files();
+    let done = root.haul("migrate", &["--compat", "--list-versions", "--manifest", "artifacts/job/run/manifest.json"]);
+    assert!(done.expect(0).stdout.starts_with("Found 1 manifests\n"));
+    assert_eq!(root.files(), before);
+}
+
+#[test]
+fn history_tells_of_the_document_and_of_the_ledger() {
+    let root = Root::new();
+    let text = manifest("job", "run", "1.0.0").replace("\"ok\"", "\"ok\", \"no binary64\": 1E400");
+    root.put_bytes("job", "run", text.as_bytes());
+    root.migrate(&["--target-version", "1.1.0"]).expect(0);
+    root.migrate(&[]).expect(0);
+    let shown = root.haul("history", &["artifacts/job/run/manifest.json"]).expect(0).stdout;
+    let at = format!("{NOW}  ");
+    let steps: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix(&at)).collect();
+    assert_eq!(steps, ["1.0.0 → 1.1.0", "1.1.0 → 1.2.0"]);
+    let written = shown.lines().filter(|line| line.contains(": written, ")).count();
+    assert_eq!(written, 2, "{shown}");
+}
+
+#[test]
+fn a_missing_job_id_is_taken_from_the_directory_or_the_brief_on_request() {
+    for (how, id) in [("directory", "job"), ("brief", "from-brief")] {
+        let root = Root::new();
+        let path =
+            root.put_bytes("job", "run", manifest("job", "run", "1.0.0").replace("\"job_id\"", "\"x\"").as_bytes());
+        fs::create_dir(path.with_file_name("inputs")).unwrap();
+        fs::write(path.with_file_name("inputs").join("brief.yaml"), "title: t\njob_id: from-brief\n").unwrap();
+        assert_eq!(root.migrate(&[]).expect(3).codes(), ["E_REQUIRED_FIELD"]);
+        root.migrate(&["--derive-job-id", how]).expect(0);
+        let document: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(document["job_id"], id);
+        let first = document["migration_history"][0]["changes"][0][0].as_str().unwrap();
+        assert!(first.starts_with("Add job_id field (from "), "{first}");
+    }
+}
+
+#[test]
+fn a_plan_counts_by_version_and_status_and_reads_only() {
+    let root = Root::new();
+    root.put("job", "a");
+    root.put_bytes("job", "b", manifest("job", "b", "1.2.0").as_bytes());
+    root.put_bytes("job", "c", manifest("job", "c", "9.0.0").as_bytes());
+    root.put_bytes("job", "d", b"");
+    let before = root.files();
+    let plan = root.haul("plan", &["--json"]).expect(0).json();
+    assert_eq!(plan["by_version"], json!({"1.0.0": 1, "1.2.0": 1, "9.0.0": 1, "corrupt": 1}));
+    assert_eq!(plan["by_status"], json!({"pending": 1, "current": 1, "future": 1, "corrupt": 1}));
+    assert_eq!(root.files(), before);
+    assert_eq!(manifests(&before).len(), 4);
+    assert!(!Path::new(&root.path().join("migration")).exists());
+}
+
+#[test]
+fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
+    let root = Root::new();
+    let status = || root.haul("status", &["--json"]).expect(0).json();
+    assert_eq!(status()["next"], "run `haul manifest migrate`");
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    let sound = status();
+    assert_eq!((&sound["run"]["is_finished"], &sound["checkpoint_problem"]), (&json!(true), &Value::Null));
+    assert!(sound["next"].as_str().unwrap().contains("haul manifest rollback"), "{sound}");
+    fs::write(root.path().join("migration/checkpoint.bin"), b"rubbish").unwrap();
+    let damaged = status();
+    assert!(damaged["run"].is_null() && damaged["journal"] == sound["journal"], "{damaged}");
+    let problem = damaged["checkpoint_problem"].as_str().unwrap();
+    assert!(problem.contains("not a checkpoint"), "{problem}");
+    assert!(damaged["next"].as_str().unwrap().contains("--restart"), "{damaged}");
+    let text = root.haul("status", &[]).expect(0).stdout;
+    assert!(text.contains(problem) && text.contains("\nnext    start over"), "{text}");
+    // Manifests are replaced in place: no source is left untouched.
+    let refused = root.migrate(&[]).expect(65);
+    assert!(refused.stderr.contains("--restart") && !refused.stderr.contains("untouched"), "{}", refused.stderr);
+    root.migrate(&["--restart", "--yes"]).expect(0);
+    assert_eq!(status()["run"]["is_finished"], true);
+}
+
+#[test]
+fn a_second_run_with_nothing_to_do_keeps_the_report_of_the_first() {
+    let root = Root::generated(50);
+    root.put_bytes("job", "broken", b"{");
+    let kept = || {
+        let names = ["report.json", "plan.json", "ledger.jsonl", "checkpoint.bin"];
+        names.map(|name| fs::read(root.path().join("migration").join(name)).unwrap())
+    };
+    let migrated = |code, counted: u64| {
+        let end = root.migrate(&[]).expect(code).json();
+        assert_eq!((&end["counts"]["migrated"], &end["already_done"]), (&json!(counted), &json!(counted == 0)));
+        end
+    };
+    let first = root.migrate(&[]).expect(3).json();
+    let (before, files) = (kept(), root.files());
+    for _ in 0..2 {
+        let end = migrated(3, 0);
+        assert_eq!((&end["run_id"], &end["records"]), (&first["run_id"], &first["records"]));
+        assert_eq!((&end["findings"], &end["counts"]["refused_corrupt"]), (&first["findings"], &json!(1)));
+        assert!(kept() == before && root.files() == files, "nothing is changed");
+    }
+    // A run that died before it had written its report has done its work all the same.
+    fs::remove_file(root.path().join("migration/report.json")).unwrap();
+    migrated(3, 0);
+    let report: Value = serde_json::from_slice(&kept()[0]).unwrap();
+    assert_eq!((&report["run_id"], &report["counts"]), (&first["run_id"], &first["counts"]));
+    // What is new is migrated, and what is newly refused is reported.
+    root.put("job", "new");
+    let second = migrated(3, 1);
+    assert_ne!(second["run_id"], first["run_id"]);
+    root.put_bytes("job", "broken too", b"{");
+    let third = root.migrate(&[]).expect(3).json();
+    let report: Value = serde_json::from_slice(&kept()[0]).unwrap();
+    assert_eq!((&report["run_id"], &report["counts"]["refused_corrupt"]), (&third["run_id"], &json!(2)));
+}
+
+#[test]
+fn a_rolled_back_tree_is_migrated_again() {
+    let root = Root::generated(20);
+    let first = root.migrate(&[]).expect(0).json();
+    root.haul("rollback", &["--yes", "--run", first["run_id"].as_str().unwrap()]).expect(0);
+    let second = root.migrate(&[]).expect(0).json();
+    assert_eq!((&second["counts"], &second["already_done"]), (&first["counts"], &json!(false)));
+}
+
+#[test]
+fn a_current_tree_says_that_nothing_is_to_do() {
+    let root = Root::new();
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    let done = root.haul("migrate", &[]).expect(0);
+    assert!(done.stdout.contains(": nothing to do\n"), "{}", done.stdout);
+}

@@ -1,0 +1,9 @@
+mod bad_days;
+mod determinism;
+mod export;
+mod framing;
+mod measures;
+mod read_back;
+mod replay;
+mod store;
+mod verbs;

@@ -1,0 +1,55 @@
+//! haul as a user who owns nothing but what a test gives away: nothing keeps root out.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::haul::HAUL;
+
+const NOBODY: u32 = 65_534;
+
+/// The user who runs the tests, or `nobody` where that is root.
+pub struct Nobody {
+    binary: PathBuf,
+}
+
+impl Nobody {
+    /// Puts the binary where that user can run it: into `place`, which then belongs to them.
+    pub fn at(place: &Path) -> Self {
+        if !is_root() {
+            return Self { binary: HAUL.into() };
+        }
+        let binary = place.join("haul");
+        fs::copy(HAUL, &binary).expect("room for the binary");
+        give_away(place);
+        give_away(&binary);
+        let nobody = Self { binary };
+        let version = nobody.haul().arg("--version").output();
+        let can_run = version.is_ok_and(|output| output.status.success());
+        assert!(can_run, "nobody cannot run {}: let TMPDIR be where every user can go", nobody.binary.display());
+        nobody
+    }
+
+    /// The binary, yet to be run by that user.
+    pub fn haul(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.stdin(Stdio::null()).env("NO_COLOR", "1");
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+}
+
+/// Makes that user the owner, if the tests run as root.
+pub fn give_away(path: &Path) {
+    if is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root gives files away");
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}

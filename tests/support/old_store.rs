@@ -1,0 +1,48 @@
+//! Old content-addressed stores for tests, with room beside them for targets.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use haul::cas::paths::TargetPaths;
+
+use super::seen::{Seen, seen};
+
+/// An old store `old/` in a directory that vanishes with the test.
+pub struct OldStore {
+    directory: tempfile::TempDir,
+}
+
+impl OldStore {
+    /// A store that is yet to be laid out.
+    pub fn in_directory(directory: tempfile::TempDir) -> Self {
+        Self { directory }
+    }
+
+    /// The directory that holds the store and its targets.
+    pub fn place(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.place().join("old")
+    }
+
+    /// Paths of a target `new/` in the same directory.
+    pub fn paths(&self) -> TargetPaths {
+        TargetPaths::new(&self.place().join("new")).expect("a path that ends in a name")
+    }
+
+    /// Writes a file with this path in the store.
+    pub fn file(&self, path: &str, bytes: &[u8]) -> &Self {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().expect("below the root")).expect("a directory");
+        fs::write(path, bytes).expect("a file");
+        self
+    }
+
+    /// All that can be seen of the store, to prove that it stays.
+    pub fn seen(&self) -> BTreeMap<PathBuf, Seen> {
+        seen(&self.root())
+    }
+}
