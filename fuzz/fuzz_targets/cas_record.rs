@@ -1,4 +1,5 @@
-//! Whatever bytes a sidecar or an index holds: each line is refused, or it is a record that its own writing gives again.
+//! Whatever bytes a sidecar or an index holds: each line is refused, or it is a record that its own writing gives
+//! again.
 #![no_main]
 
 #[path = "../support/edits.rs"]

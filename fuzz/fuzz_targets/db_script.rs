@@ -1,5 +1,5 @@
-//! Migration files of arbitrary text: pieces joined are the script, whatever is wrong with a file is told and not panicked
-//! over, and SQLite's own parser finds the statements where the lexer found them.
+//! Migration files of arbitrary text: pieces joined are the script, whatever is wrong with a file is told and not
+//! panicked over, and SQLite's own parser finds the statements where the lexer found them.
 #![no_main]
 
 use haul::db::script::{Lexer, Pieces, file_name, statement_preview};
