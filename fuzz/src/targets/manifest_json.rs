@@ -1,10 +1,9 @@
-//! Compares the JSON parser with another one: both accept the same bytes, give the same values, and read what haul
-//! writes.
-#![no_main]
+//! Compares the JSON parser with another one: both accept the same bytes, give the same values, and read what haul writes.
 
-use haul::manifest::document::json::{Document, Formatting, Numbers, ReadOptions, is_equal, push_canonical, push_formatted};
+use haul::manifest::document::json::{
+    Document, Formatting, Numbers, ReadOptions, is_equal, push_canonical, push_formatted,
+};
 use haul::manifest::{ErrorCode, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
-use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use std::sync::{Arc, LazyLock};
 
@@ -17,7 +16,7 @@ static TRANSFORMER: LazyLock<Transformer> = LazyLock::new(|| {
     Transformer::new(registry, target, now, options).expect("a known version")
 });
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     // The other parser stops at 128 levels and keeps the last of several members with one name.
     let options = ReadOptions { depth_max: 127, last_member_wins: true, ..ReadOptions::default() };
     let own = Document::parse(bytes, &options);
@@ -32,10 +31,9 @@ fuzz_target!(|bytes: &[u8]| {
         check_written(own);
     }
     check_verdict(bytes);
-});
+}
 
-/// Checks that the other parser reads the same value from the written text, on disk or for a checksum, as from the
-/// input.
+/// Checks that the other parser reads the same value from the written text, on disk or for a checksum, as from the input.
 fn check_same(own: &Document<'_>, other: &Json) {
     let mut text = Vec::new();
     push_formatted(&mut text, own.root(), Formatting { numbers: Numbers::Lexemes, final_newline: true });
