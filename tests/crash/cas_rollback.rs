@@ -31,8 +31,8 @@ fn sealed(placement: Placement) -> MigrateOptions {
     MigrateOptions { publish: false, ..placed(placement) }
 }
 
-/// A source with an object of each kind: every algorithm, a duplicate, zstd, a large one, sidecars good and bad, and what
-/// is refused.
+/// A source with an object of each kind: every algorithm, a duplicate, zstd, a large one, sidecars good and bad, and
+/// what is refused.
 fn source() -> OldStore {
     let store = OldStore::new();
     let large = vec![7; (4 << 20) + 3];
@@ -52,8 +52,8 @@ fn source() -> OldStore {
     store
 }
 
-/// Puts a v2 store at the target, made from another source, with what such a store may have on it: foreign files, modes,
-/// and an index that was cut short.
+/// Puts a v2 store at the target, made from another source, with what such a store may have on it: foreign files,
+/// modes, and an index that was cut short.
 fn prepare(store: &OldStore, placement: Placement) {
     if placement == Placement::New {
         return;
