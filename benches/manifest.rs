@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use haul::manifest::document::json::{Arena, Document, Layout, Numbers, ReadOptions, push_layout};
-use haul::manifest::{Checksum, NoInputs, Registry, TransformOptions, Transformer, Verdict};
+use haul::manifest::document::json::{Arena, Document, Formatting, Numbers, ReadOptions, push_formatted};
+use haul::manifest::{Checksum, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
 
 /// A 1.0.0 manifest as its writers leave it.
 fn manifest() -> Vec<u8> {
@@ -47,7 +47,9 @@ fn manifest() -> Vec<u8> {
 fn transformer() -> Transformer {
     let registry = Arc::new(Registry::built_in());
     let now = "2026-03-01T12:34:56.789012Z".parse().expect("an instant");
-    Transformer::new(registry.clone(), registry.latest(), now, TransformOptions::default()).expect("a known version")
+    let target = registry.latest();
+    let registry = prove(registry).expect("built-in steps fit together");
+    Transformer::new(registry, target, now, TransformOptions::default()).expect("a known version")
 }
 
 fn document(c: &mut Criterion) {
@@ -65,11 +67,11 @@ fn document(c: &mut Criterion) {
     let document = Document::parse(&bytes, &options).expect("JSON");
     let mut text = Vec::new();
     group.bench_function("checksum", |b| b.iter(|| black_box(Checksum::of_value(document.root(), &mut text))));
-    let layout = Layout { numbers: Numbers::Lexemes, final_newline: true };
+    let formatting = Formatting { numbers: Numbers::Lexemes, final_newline: true };
     group.bench_function("write", |b| {
         b.iter(|| {
             text.clear();
-            push_layout(&mut text, document.root(), layout);
+            push_formatted(&mut text, document.root(), formatting);
             black_box(text.len())
         });
     });

@@ -10,7 +10,7 @@ use haul::pipeline::{Admission, Budget, Converter, Reader, SortedRuns, StopToken
 use haul::space::generate::{GenerateOptions, generate};
 use haul::space::log::bincode_reader::RangeCheck;
 use haul::space::log::episode::EpisodeView;
-use haul::space::log::framing::{Content, Frame};
+use haul::space::log::extent::{Content, Frame};
 use haul::space::log::node_id::{id_digest, node_id};
 use haul::space::log::reader::{Batch, BatchLimits, Cursor, LogReader};
 use haul::space::log::source::WalSource;

@@ -2,7 +2,7 @@
 //! over, and SQLite's own parser finds the statements where the lexer found them.
 #![no_main]
 
-use haul::db::script::{Lexer, Pieces, file_name, shown_statement};
+use haul::db::script::{Lexer, Pieces, file_name, statement_preview};
 use haul::db::{Dialect, Migrations};
 use libfuzzer_sys::fuzz_target;
 use rusqlite::fallible_iterator::FallibleIterator;
@@ -78,7 +78,7 @@ fn check(dialect: Dialect, text: &str) {
     let tokens: String = Lexer::new(dialect, text).map(|token| &text[token.start..token.end]).collect();
     let pieces: String = Pieces::new(dialect, text).map(|piece| &text[piece.range]).collect();
     assert!(tokens == text && pieces == text);
-    let _ = (file_name(text), shown_statement(dialect, text));
+    let _ = (file_name(text), statement_preview(dialect, text));
     for names in [&["1_a.sql"][..], &["1_a.up.sql", "1_a.down.sql"]] {
         let Ok(migrations) = Migrations::from_texts(dialect, names.iter().map(|name| (*name, text))) else { continue };
         for migration in &migrations {

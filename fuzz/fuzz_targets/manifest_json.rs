@@ -1,8 +1,8 @@
 //! Any bytes are JSON to haul where they are JSON to another parser, mean the same, and are read back as what is written.
 #![no_main]
 
-use haul::manifest::document::json::{Document, Layout, Numbers, ReadOptions, is_equal, push_canonical, push_layout};
-use haul::manifest::{Code, NoInputs, Registry, TransformOptions, Transformer, Verdict};
+use haul::manifest::document::json::{Document, Formatting, Numbers, ReadOptions, is_equal, push_canonical, push_formatted};
+use haul::manifest::{ErrorCode, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,9 @@ static TRANSFORMER: LazyLock<Transformer> = LazyLock::new(|| {
     let registry = Arc::new(Registry::built_in());
     let options = TransformOptions { shape_any: true, accept_incomplete: true, ..TransformOptions::default() };
     let now = "2026-03-01T12:34:56Z".parse().expect("an instant");
-    Transformer::new(registry.clone(), registry.latest(), now, options).expect("a known version")
+    let target = registry.latest();
+    let registry = prove(registry).expect("built-in steps fit together");
+    Transformer::new(registry, target, now, options).expect("a known version")
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -34,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// What is written, as it was or for a checksum, means to the other parser what it means to it as it was read.
 fn check_same(own: &Document<'_>, other: &Json) {
     let mut text = Vec::new();
-    push_layout(&mut text, own.root(), Layout { numbers: Numbers::Lexemes, final_newline: true });
+    push_formatted(&mut text, own.root(), Formatting { numbers: Numbers::Lexemes, final_newline: true });
     assert_eq!(&serde_json::from_slice::<Json>(&text).expect("the numbers are as they were"), other);
     text.clear();
     push_canonical(&mut text, own.root());
@@ -58,7 +60,7 @@ fn is_same(a: &Json, b: &Json) -> bool {
 
 fn check_written(document: &Document<'_>) {
     let mut text = Vec::new();
-    push_layout(&mut text, document.root(), Layout { numbers: Numbers::Lexemes, final_newline: true });
+    push_formatted(&mut text, document.root(), Formatting { numbers: Numbers::Lexemes, final_newline: true });
     let again = Document::parse(&text, &ReadOptions::default()).expect("what is written is read");
     assert!(is_equal(document.root(), again.root(), Numbers::Lexemes));
 }
@@ -67,6 +69,6 @@ fn check_verdict(bytes: &[u8]) {
     if let Verdict::Migrated(migrated) = TRANSFORMER.transform(bytes, &NoInputs) {
         assert!(matches!(TRANSFORMER.transform(&migrated.bytes, &NoInputs), Verdict::Current(_)));
     } else if let Verdict::Refused(refusal) = TRANSFORMER.transform(bytes, &NoInputs) {
-        assert!(![Code::Drift, Code::Compatibility].contains(&refusal.code), "{refusal:?}");
+        assert!(![ErrorCode::Drift, ErrorCode::Compatibility].contains(&refusal.code), "{refusal:?}");
     }
 }

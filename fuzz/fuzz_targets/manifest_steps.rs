@@ -5,8 +5,10 @@
 mod edits;
 
 use edits::edited;
-use haul::manifest::Registry;
-use haul::manifest::step_check::check_steps;
+use std::sync::Arc;
+
+use haul::manifest::{Registry, prove};
+use haul::manifest::transform::step_check::check_steps;
 use libfuzzer_sys::fuzz_target;
 
 const TEMPLATE: &str = r#"
@@ -41,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     assert_eq!(registry.digest(), registry.clone().digest());
-    if registry.prove().is_ok() {
+    if let Ok(registry) = prove(Arc::new(registry)) {
         for proof in check_steps(&registry, &[]).expect("steps that hold together are proved") {
             assert!(!proof.faults.iter().any(|fault| fault.contains("E_INVARIANT")), "{proof:?}");
         }

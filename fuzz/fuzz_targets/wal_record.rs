@@ -11,11 +11,12 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use haul::migration::OutcomeCounts;
-use haul::space::log::framing::{Content, Extent};
+use haul::space::log::extent::{Content, Extent};
 use haul::space::policy::{Corruption, OutOfRange, Policies, Undecodable, Updates};
 use haul::space::generate::samples;
 use haul::space::store::block_view::{AlignedBytes, Block};
-use haul::space::store::layout::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX, RegionKind};
+use haul::space::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX};
+use haul::space::log::extent::RegionKind;
 use haul::space::log::wal::{HEADER_BYTES, WalHeader, encode_record};
 use libfuzzer_sys::fuzz_target;
 use log::Log;

@@ -1,5 +1,5 @@
-//! Looks at a store of any generation and says what it is and what is in the way (spec/requiem.md A9, `doctor`; unlike
-//! the original it looks at the store).
+//! Reads a store of any generation and reports what it is and what would stop a migration (docs/source-requiem.md,
+//! "Tools around a store"). Unlike the original, it reads the store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::format::key::Key;
-use super::migrate::Generations;
+use super::migrate::AlgorithmCounts;
 use super::migrate::accounting::Destination;
 use super::migrate::object_log::Moved;
 use super::migrate::placer::{Arrival, Placing};
-use super::migrate::plan::{Layout, layout_of};
+use super::migrate::plan::{LayoutCounts, layout_counts};
 use super::migrate::read_only_pass::survey;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
@@ -27,29 +27,29 @@ use crate::pipeline::{Control, Merged, SortedRuns};
 /// What a store is.
 #[derive(Debug, Clone, Serialize)]
 pub struct DoctorEnd {
-    /// True if nothing is in the way of a migration: no blocker.
+    /// True if nothing would stop a migration: there is no blocker.
     pub ok: bool,
-    /// What a migration would leave out, or cannot begin with.
+    /// What a migration would leave out, or could not start with.
     pub blockers: Vec<String>,
-    /// What is odd and in nobody's way.
+    /// What is unusual and harmless.
     pub warnings: Vec<String>,
     /// Objects by the algorithm of their keys, found by hashing.
-    pub generations: Generations,
-    /// Objects by where they lie.
-    pub layout: Layout,
+    pub generations: AlgorithmCounts,
+    /// Objects by layout.
+    pub layout: LayoutCounts,
     /// The index; `None` if there is none.
     pub index: Option<IndexHealth>,
     /// Temporary files that some writer left.
     pub leftovers: u64,
-    /// Everything found, by outcome; `migrated` are the objects that were identified.
+    /// Everything found, by outcome; `migrated` counts the objects that were identified.
     pub found: Counts,
-    /// What was looked at, in words.
+    /// What was read, in words.
     pub covered: String,
     /// Findings by severity.
     pub findings_count: FindingsCount,
     /// The first of them.
     pub findings: Vec<Finding>,
-    /// True if it was asked to stop; the numbers then cover a part.
+    /// True if a stop was requested. Then the numbers cover a part of the store.
     pub stopped: bool,
 }
 
@@ -62,11 +62,11 @@ pub struct IndexHealth {
     pub missing: u64,
     /// Keys with a line and without an object.
     pub phantom: u64,
-    /// True if the last line is not ended.
+    /// True if the last line has no newline.
     pub torn_tail: bool,
 }
 
-/// Reads all of the store at `root` and describes it. Writes nothing in it.
+/// Reads the whole store at `root` and describes it. Writes nothing in it.
 pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<DoctorEnd, Error> {
     let source = SourceRoot::open(root)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -84,12 +84,12 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
         blockers,
         warnings,
         generations: surveyed.state.generations.into(),
-        layout: layout_of(&surveyed.sums),
+        layout: layout_counts(&surveyed.sums),
         index,
         leftovers: counts.skipped_temporary,
         found: counts,
         covered: format!(
-            "{} of {} objects hashed, {} identified; names, sidecars in part, index lines",
+            "{} of {} objects hashed, {} identified; names, sidecars as far as they are readable, index lines",
             count_text(surveyed.state.objects),
             count_text(surveyed.sums.objects),
             count_text(identified)
@@ -121,13 +121,13 @@ fn warnings(counts: &Counts, index: Option<IndexHealth>) -> Vec<String> {
             }
         }
         if index.torn_tail {
-            warnings.push("the last line of the index is not ended".into());
+            warnings.push("the last line of the index has no newline".into());
         }
     }
     warnings
 }
 
-/// The names of all objects.
+/// Collects the names of all objects.
 struct Names {
     names: SortedRuns<32>,
     findings: FirstFindings,
@@ -143,7 +143,7 @@ impl Destination for Names {
     }
 
     fn find(&mut self, finding: Finding) -> Result<(), Error> {
-        // Notes on single objects are the report's of a migration.
+        // Notes on single objects belong into the report of a migration.
         if finding.severity > Severity::Note {
             self.findings.push(finding);
         }

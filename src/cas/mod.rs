@@ -1,5 +1,5 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
-//! one to the other (spec/requiem.md, part A).
+//! one to the other (docs/source-requiem.md).
 
 pub mod clean;
 pub mod doctor;

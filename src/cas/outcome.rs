@@ -1,39 +1,39 @@
-//! What becomes of each thing that is found in a source.
+//! The outcome of each thing that is found in a source.
 
 use crate::migration::outcome::outcome_counts;
 
-/// What became of one object, or of one name that is none. Everything found ends in exactly one of these.
+/// The outcome of one object, or of one name that is not an object's. Everything found has exactly one outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Its content is in the target under its new key.
+    /// The target has its content under its new key.
     Migrated,
     /// An earlier object of the source has the same content.
     Duplicate,
-    /// The store that is merged into holds its content already.
+    /// The store that is merged into has its content already.
     InTarget,
-    /// It is no object.
+    /// It is not an object.
     Skipped(SkipReason),
-    /// It stands where an object should, and is none that could be migrated; a finding names it.
+    /// It has an object's name and cannot be migrated; a finding names it.
     Refused(RefusalReason),
 }
 
-/// Why a name is not taken for an object (spec/requiem.md A6).
+/// Why a name is not an object's (docs/source-requiem.md, "Layouts").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SkipReason {
-    /// A file that some writer left in flight: `.tmp_*`, `*.tmp`.
+    /// A temporary file of some writer: `.tmp_*`, `*.tmp`.
     Temporary,
     /// A sidecar `*.meta` without its object.
     LoneSidecar,
     /// A signature `*.sig`.
     Signature,
-    /// An index beside the objects: `index.ndjson`.
+    /// An index next to the objects: `index.ndjson`.
     Index,
     /// Any other name.
     Foreign,
 }
 
 impl SkipReason {
-    /// The reason for people.
+    /// Returns the reason for people.
     pub fn text(self) -> &'static str {
         match self {
             Self::Temporary => "a temporary file",
@@ -48,18 +48,18 @@ impl SkipReason {
 /// Why an object is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusalReason {
-    /// Its content has no digest that is its name, neither as it is stored nor decoded.
+    /// No digest of its content is its name, neither stored nor decoded.
     Unidentified,
-    /// The system does not give its bytes, or those of a directory of objects.
+    /// Its bytes, or the names in a directory of objects, cannot be read.
     Unreadable,
-    /// A link, a directory, a pipe or a device under an object's name.
+    /// A link, a directory, a pipe or a device has an object's name.
     NotAFile,
-    /// It was not the same while it was read.
+    /// It changed while it was read.
     Changed,
 }
 
 outcome_counts! {
-    /// What was found in a source, by outcome.
+    /// Everything found in a source, by outcome.
     pub struct Counts {
         passed {
             /// [`Outcome::Migrated`].
@@ -119,7 +119,7 @@ mod tests {
     use crate::migration::OutcomeCounts;
 
     #[test]
-    fn every_outcome_has_a_count_of_its_own() {
+    fn every_outcome_has_its_own_count() {
         use RefusalReason::*;
         use SkipReason::*;
         let all = [

@@ -1,4 +1,4 @@
-//! Where the parts of a target lie.
+//! Paths of a v2 store, of a target, and of the state next to it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,62 @@ pub const INDEX_NAME: &str = "index.ndjson";
 /// Name of the directory of objects in a store.
 pub const OBJECTS_NAME: &str = "objects";
 
-/// A target and what lies beside it: the state of its migration, in `<target>.migration/` on the same file system.
+/// The directory of a v2 store and its parts (docs/source-requiem.md, "The v2 store").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePaths {
+    root: PathBuf,
+}
+
+impl StorePaths {
+    /// Returns the paths of the store in this directory.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Returns the directory of the store.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns `objects`, which contains the shards.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join(OBJECTS_NAME)
+    }
+
+    /// Returns `index.ndjson`.
+    pub fn index(&self) -> PathBuf {
+        self.root.join(INDEX_NAME)
+    }
+
+    /// Returns `objects/AB/CD/<key>`.
+    pub fn blob(&self, key: Key) -> PathBuf {
+        blob_path(&self.root, key)
+    }
+
+    /// Returns `objects/AB/CD/<key>.meta`.
+    pub fn sidecar(&self, key: Key) -> PathBuf {
+        sidecar_path(&self.root, key)
+    }
+
+    /// Returns `objects/AB/CD`, the directory of the blob and the sidecar of `key`.
+    pub fn shard(&self, key: Key) -> PathBuf {
+        let mut path = self.blob(key);
+        path.pop();
+        path
+    }
+
+    /// Returns the run directory of migrations into the store. Everything in haul that writes to the store takes its
+    /// lock.
+    ///
+    /// # Errors
+    /// If the root is a path such as `..`, which has no name, and does not exist.
+    pub fn run_directory(&self) -> Result<RunDirectory, Error> {
+        Ok(TargetPaths::of_store(&self.root)?.run_directory())
+    }
+}
+
+/// A target and the state of its migration in `<target>.migration/` next to it. Both are on one file system, because a
+/// store is published by a rename.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetPaths {
     target: PathBuf,
@@ -21,12 +76,12 @@ pub struct TargetPaths {
 }
 
 impl TargetPaths {
-    /// The store that is to be at `target`. The path must end in a name.
+    /// Returns the paths of the store at `target`. The path must end in a name.
     pub fn new(target: &Path) -> Result<Self, Error> {
         let Some(name) = target.file_name() else {
             return Err(Error::Usage {
                 what: format!("{} does not end in a name", target.display()),
-                next: "give the path that the store is to have, such as ./cas/v2".into(),
+                next: "give a path for the store, such as ./cas/v2".into(),
             });
         };
         let mut state_name = OsString::from(name);
@@ -34,12 +89,20 @@ impl TargetPaths {
         Ok(Self { target: target.to_path_buf(), state: target.with_file_name(state_name) })
     }
 
-    /// The published store.
+    /// Returns the paths of the store at `root`, which may be given as `.`.
+    pub fn of_store(root: &Path) -> Result<Self, Error> {
+        match root.file_name() {
+            Some(_) => Self::new(root),
+            None => Self::new(&root.canonicalize().unwrap_or_else(|_| root.to_path_buf())),
+        }
+    }
+
+    /// Returns the path of the published store.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// The directory that holds the target and the state beside it.
+    /// Returns the directory of the target and the state next to it.
     pub fn parent(&self) -> &Path {
         match self.target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -47,74 +110,74 @@ impl TargetPaths {
         }
     }
 
-    /// State of the migration.
+    /// Returns the state of the migration.
     pub fn run_directory(&self) -> RunDirectory {
         RunDirectory::new(&self.state)
     }
 
-    /// The store that is being made.
+    /// Returns the store that is being written.
     pub fn staging(&self) -> PathBuf {
         self.state.join("staging")
     }
 
-    /// The store that a replacement took the place of.
+    /// Returns the store that was replaced by the target.
     pub fn replaced(&self) -> PathBuf {
         self.state.join("replaced")
     }
 
-    /// The store that a rollback took away from the target's place.
+    /// Returns the store that a rollback moved away from the target.
     pub fn withdrawn(&self) -> PathBuf {
         self.state.join("withdrawn")
     }
 
-    /// The index of the target before a merge.
+    /// Returns the index of the target before a merge.
     pub fn index_before(&self) -> PathBuf {
         self.state.join("index-before.ndjson")
     }
 
-    /// The index of the store before a repair, by its BLAKE3 digest.
+    /// Returns the index of the store before a repair, by its BLAKE3 digest.
     pub fn index_before_repair(&self, digest: &[u8; 32]) -> PathBuf {
         let text = Key(*digest).to_string();
         self.state.join(format!("index-before-repair-{}.ndjson", &text[..16]))
     }
 
-    /// What became of each object, in the order of the source.
+    /// Returns the log of the outcome of each object, in the order of the source.
     pub fn moved(&self) -> PathBuf {
         self.state.join("moved")
     }
 
-    /// Large blobs on their way: their keys are known only when they are copied.
+    /// Returns the directory of large blobs whose keys are not known until they are copied.
     pub fn incoming(&self) -> PathBuf {
         self.state.join("incoming")
     }
 
-    /// Sorted runs.
+    /// Returns the directory of sorted runs.
     pub fn scratch(&self) -> PathBuf {
         self.state.join("scratch")
     }
 
-    /// The map from old keys to new ones. Stays after the rest is cleaned away.
+    /// Returns the map from old keys to new ones. It stays when the rest is cleaned up.
     pub fn map(&self) -> PathBuf {
         self.state.join(MAP_NAME)
     }
 
-    /// The map of an earlier migration into the same store.
+    /// Returns the map of an earlier migration into the same store.
     pub fn earlier_map(&self, run_id: &str) -> PathBuf {
         self.state.join(earlier_map_name(run_id))
     }
 
-    /// Place of a verification.
+    /// Returns the directory of an interrupted verification.
     pub fn verification(&self) -> PathBuf {
         self.state.join("verify")
     }
 }
 
-/// Path of an object's blob in the v2 store at `root`.
+/// Returns the path of an object's blob in the v2 store at `root`.
 pub fn blob_path(root: &Path, key: Key) -> PathBuf {
     object_path(root, key, "")
 }
 
-/// Path of an object's sidecar in the v2 store at `root`.
+/// Returns the path of an object's sidecar in the v2 store at `root`.
 pub fn sidecar_path(root: &Path, key: Key) -> PathBuf {
     object_path(root, key, ".meta")
 }
@@ -122,6 +185,7 @@ pub fn sidecar_path(root: &Path, key: Key) -> PathBuf {
 fn object_path(root: &Path, key: Key, suffix: &str) -> PathBuf {
     let text = key.text();
     let text = std::str::from_utf8(&text).expect("hex digits are ASCII");
+    // One allocation. Joining the parts with `Path::join` would make four, for every object and its sidecar.
     let mut path = OsString::with_capacity(root.as_os_str().len() + 90);
     for part in [root.as_os_str(), "/objects/".as_ref(), text[..2].as_ref(), "/".as_ref(), text[2..4].as_ref()] {
         path.push(part);
@@ -132,15 +196,14 @@ fn object_path(root: &Path, key: Key, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// The bytes of an object's sidecar.
+/// Returns the bytes of an object's sidecar.
 pub fn sidecar_bytes(record: &ObjectRecord) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(320);
     record.push_json(&mut bytes);
     bytes
 }
 
-/// Fails if the source is the same directory as the target or the state beside it, or one lies in the other, whatever
-/// links lead to them.
+/// Fails if the source is the target or the state next to it, or if one is inside the other, through whatever links.
 pub fn check_apart(source: &Path, target: &TargetPaths) -> Result<(), Error> {
     let source_resolved = resolve(source)?;
     let parent = nearest_existing(target.parent())?;
@@ -151,8 +214,8 @@ pub fn check_apart(source: &Path, target: &TargetPaths) -> Result<(), Error> {
         }
         if places.iter().any(|place| place.starts_with(&source_resolved) || source_resolved.starts_with(place)) {
             return Err(Error::Usage {
-                what: format!("source {} and target {} lie in each other", source.display(), written.display()),
-                next: "give a target beside the source".into(),
+                what: format!("source {} and target {} are inside each other", source.display(), written.display()),
+                next: "give a target next to the source".into(),
             });
         }
     }
@@ -163,7 +226,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     path.canonicalize().map_err(|e| Error::Disk(crate::durable::DiskError::new("look up", path, e)))
 }
 
-/// Fails if a file system is mounted at the target: nothing beside it could be renamed to it.
+/// Fails if a file system is mounted at the target: a store that was staged next to it could not be renamed to it.
 pub fn check_not_mounted(target: &TargetPaths) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
     let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
@@ -176,7 +239,7 @@ pub fn check_not_mounted(target: &TargetPaths) -> Result<(), Error> {
     }
 }
 
-/// The path with its existing part resolved.
+/// Returns the path with its existing part resolved.
 fn nearest_existing(path: &Path) -> Result<PathBuf, Error> {
     match path.canonicalize() {
         Ok(resolved) => Ok(resolved),
@@ -197,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_lie_in_two_levels_of_shards() {
+    fn objects_are_in_two_levels_of_shards() {
         let key = Key::parse(b"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d").unwrap();
         let path = "s/objects/88/8c/888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d";
         assert_eq!(blob_path(Path::new("s"), key), Path::new(path));
@@ -205,7 +268,31 @@ mod tests {
     }
 
     #[test]
-    fn the_state_lies_beside_the_target() {
+    fn paths_are_those_of_a_v2_store() {
+        let paths = StorePaths::new("/nowhere/cas/v2");
+        let key = Key([0xA7; 32]);
+        let name = "a7".repeat(32);
+        assert_eq!(paths.index(), Path::new("/nowhere/cas/v2/index.ndjson"));
+        assert_eq!(paths.shard(key), Path::new("/nowhere/cas/v2/objects/a7/a7"));
+        assert_eq!(paths.blob(key), paths.shard(key).join(&name));
+        assert_eq!(paths.sidecar(key), paths.shard(key).join(name + ".meta"));
+        assert_eq!(paths.run_directory().unwrap().path(), Path::new("/nowhere/cas/v2.migration"));
+    }
+
+    #[test]
+    fn a_root_without_a_name_gets_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().canonicalize().unwrap().join("v2");
+        std::fs::DirBuilder::new().recursive(true).create(root.join("objects")).unwrap();
+        for name in [root.clone(), root.join("."), root.join("objects/..")] {
+            let run = StorePaths::new(&name).run_directory().unwrap();
+            assert_eq!(run.path(), root.with_file_name("v2.migration"), "{}", name.display());
+        }
+        assert!(StorePaths::new("/").run_directory().is_err());
+    }
+
+    #[test]
+    fn the_state_is_next_to_the_target() {
         let paths = TargetPaths::new(Path::new("cas/v2/")).unwrap();
         assert_eq!(paths.run_directory().path(), Path::new("cas/v2.migration"));
         assert_eq!(TargetPaths::new(Path::new("v2")).unwrap().parent(), Path::new("."));
@@ -214,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_no_mount_point() {
+    fn a_target_is_not_a_mount_point() {
         let directory = tempfile::tempdir().unwrap();
         check_not_mounted(&TargetPaths::new(&directory.path().join("new")).unwrap()).unwrap();
         let error = check_not_mounted(&TargetPaths::new(Path::new("/proc")).unwrap()).unwrap_err();
@@ -222,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn source_and_target_must_lie_apart() {
+    fn source_and_target_must_not_overlap() {
         let directory = tempfile::tempdir().unwrap();
         let at = |path: &str| directory.path().join(path);
         std::fs::create_dir_all(at("old/inner")).unwrap();

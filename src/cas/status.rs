@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::map::{earlier_maps, reverse_path};
 use super::migrate::plan::planned_source;
 use super::migrate::publish::is_live;
-use super::migrate::{Generations, placement_of};
+use super::migrate::{AlgorithmCounts, placement_of};
 use super::options::Placement;
 use super::outcome::Counts;
 use super::paths::{INDEX_NAME, TargetPaths};
@@ -81,7 +81,7 @@ pub struct RunStatus {
     /// Outcomes of everything found so far.
     pub counts: Counts,
     /// Objects by the algorithm of their old keys.
-    pub generations: Generations,
+    pub generations: AlgorithmCounts,
     /// Bytes of the source's blobs that were read.
     pub source_bytes: u64,
     /// Bytes of blobs that the target takes.

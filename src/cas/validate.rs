@@ -1,5 +1,5 @@
-//! Holds a target and its map against the source: every readable object is there with the same content, and the map
-//! says so of each and of nothing else (spec/requiem.md A9, `validate`).
+//! Compares a target and its map with the source: the target has the content of every readable object, and the map has
+//! exactly the rows of these objects (docs/source-requiem.md, "Tools around a store").
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::format::key::{Algorithm, Key};
 use super::format::record::{Encoding, parse_hint};
 use super::map::{KeyMap, MapRow};
-use super::migrate::Generations;
+use super::migrate::AlgorithmCounts;
 use super::migrate::accounting::Destination;
 use super::migrate::object_log::{Fate, Moved};
 use super::migrate::placer::{Arrival, Placing};
@@ -24,35 +24,36 @@ use crate::durable::{Disk, RealDisk, read_source_whole};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortSpace};
 use crate::pipeline::{Control, SortedRuns};
 
-/// Longer sidecars are none.
+/// Longest file that is read as a sidecar.
 const SIDECAR_BYTES_MAX: usize = 64 << 10;
 /// An old key with its algorithm.
 const OLD_KEY_BYTES: usize = 33;
 
-/// How a validation ended.
+/// The result of a validation.
 #[derive(Debug, Clone, Serialize)]
 pub struct ValidateEnd {
-    /// Objects of the source that were gone through.
+    /// Objects of the source that were compared.
     pub objects: u64,
-    /// What the source holds, by outcome; `migrated` are those that could be identified.
+    /// Everything in the source, by outcome; `migrated` counts the objects that were identified.
     pub source: Counts,
-    /// The identified ones by the algorithm of their keys.
-    pub generations: Generations,
+    /// The identified objects by the algorithm of their keys.
+    pub generations: AlgorithmCounts,
     /// Objects whose content the target has, byte for byte.
     pub equal: u64,
     /// Rows of the map.
     pub map_rows: u64,
-    /// Errors: objects missing or different in the target, rows missing, wrong or surplus in the map.
+    /// Errors: objects that are missing or different in the target; rows that are missing, wrong or unnecessary in the
+    /// map.
     pub errors: u64,
-    /// Findings by severity; what the source itself cannot give is `refused` and no error.
+    /// Findings by severity. Objects that the source itself cannot give are `refused`, and not errors.
     pub findings_count: FindingsCount,
-    /// The first of them.
+    /// The first findings.
     pub findings: Vec<Finding>,
-    /// True if it was asked to stop; the numbers then cover a part.
+    /// True if a stop was requested. Then the numbers cover a part of the source.
     pub stopped: bool,
 }
 
-/// Validates `target` and `map` against the store at `source`. Reads only.
+/// Validates `target` and `map` against the store at `source`. Only reads.
 pub fn validate(
     source: &Path,
     target: &Path,
@@ -88,7 +89,7 @@ pub fn validate(
     })
 }
 
-/// The target and the map, and how the source compares with them.
+/// The target and the map, and the result of the comparison with the source so far.
 struct Comparison<'a> {
     target: &'a Path,
     map: KeyMap,
@@ -112,7 +113,7 @@ impl Destination for Comparison<'_> {
         let (new_key, size) = (moved.record.digest, moved.record.original_size);
         let row = MapRow { old_key: old.0, old_algorithm: old.1, new_key, size };
         if !self.map.find_old(old.0)?.contains(&row) {
-            self.fault(old.0, format!("the map does not say that {} {} became {new_key}", old.1, old.0));
+            self.fault(old.0, format!("the map has no row from {} {} to {new_key}", old.1, old.0));
         }
         match self.content_fault(new_key, size)? {
             None => self.equal += 1,
@@ -134,7 +135,7 @@ impl Comparison<'_> {
         self.findings.push(Finding { severity, file, offset: 0, length: 0, reason, id, sequence: None, related: None });
     }
 
-    /// What keeps the target's object from having the content whose key and length these are.
+    /// Returns why the object in the target does not have the content with this key and length.
     fn content_fault(&mut self, key: Key, size: u64) -> Result<Option<String>, Error> {
         let path = blob_path(self.target, key);
         let mut sidecar = Vec::new();
@@ -147,13 +148,13 @@ impl Comparison<'_> {
             Err(Error::Disk(error)) => Some(format!("{error}: {}", error.source)),
             Err(error) => return Err(error),
             Ok(Err(fault)) => Some(fault.to_string()),
-            Ok(Ok(digests)) if digests.key != key => Some("its content is another".into()),
+            Ok(Ok(digests)) if digests.key != key => Some("it has other content".into()),
             Ok(Ok(digests)) if digests.original_size != size => Some("its content has another length".into()),
             Ok(Ok(_)) => None,
         })
     }
 
-    /// Rows of the map whose old keys are not in the source. Gives the number of all rows.
+    /// Finds rows of the map whose old keys are not in the source. Returns the number of all rows.
     fn find_surplus_rows(&mut self) -> Result<u64, Error> {
         let seen = std::mem::replace(&mut self.seen, SortedRuns::in_memory());
         let mut seen = seen.finish()?;
@@ -179,7 +180,7 @@ impl Comparison<'_> {
     }
 }
 
-/// In the order of the map: by key, then by the name of the algorithm.
+/// Returns the old key as bytes that sort like the map: by key, then by the name of the algorithm.
 fn old_key_bytes(old: (Key, Algorithm)) -> [u8; OLD_KEY_BYTES] {
     let mut bytes = [0; OLD_KEY_BYTES];
     bytes[..32].copy_from_slice(&old.0.0);

@@ -1,10 +1,10 @@
-//! A copy of a database, made before something runs on it that destroys data.
+//! Copies of a database, made before a run that destroys data.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Dialect;
+use super::dialect::Dialect;
 use crate::durable::{
     Disk, DiskFile, create_directory_durable, file_digest, parent_of, temporary_name, write_synced_file,
 };
@@ -13,26 +13,26 @@ use crate::migration::{Error, now_text};
 /// When a run makes a backup before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackupMode {
-    /// Not at all.
+    /// Never.
     #[default]
     Never,
-    /// Of a SQLite database, before what destroys data. That of a PostgreSQL database may be large, and is to be asked for.
+    /// Before a SQLite database loses data. A backup of a PostgreSQL database may be large, so it must be requested.
     Auto,
-    /// Before everything that changes something. If there can be none, nothing is run.
+    /// Before every change. Without a backup, nothing runs.
     Required,
 }
 
-/// When a run makes a backup, and where.
+/// When and where a run makes a backup.
 #[derive(Debug, Clone, Default)]
 pub struct BackupPolicy {
-    /// When.
+    /// When to make one.
     pub mode: BackupMode,
-    /// In which directory; else beside a SQLite database, or in the working directory.
+    /// The directory; by default that of the SQLite database, or the working directory.
     pub directory: Option<PathBuf>,
 }
 
 impl BackupPolicy {
-    /// True if a run that has something to do begins with a backup.
+    /// Returns true if a run that changes something begins with a backup.
     pub fn is_due(&self, dialect: Dialect, destroys_data: bool) -> bool {
         match self.mode {
             BackupMode::Never => false,
@@ -42,34 +42,35 @@ impl BackupPolicy {
     }
 }
 
-/// A backup that is whole and durable.
+/// A backup that is complete and durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Backup {
-    /// Where it is.
+    /// The path of the file.
     pub file: String,
-    /// How long it is.
+    /// The length of the file.
     pub bytes: u64,
-    /// BLAKE3-256 of the file, 64 hex digits.
+    /// The BLAKE3-256 digest of the file, 64 hex digits.
     pub digest: String,
-    /// Commands that put it back, each as its words, once nothing uses the database any more.
+    /// The commands that restore it, each as a list of words. Nothing may use the database while they run.
     pub restore: Vec<Vec<String>>,
 }
 
-/// The file of a backup that is being made. It has its name when it is whole and durable.
+/// The file of a backup in progress. It gets its final name when it is complete and durable.
 pub(super) struct BackupFile<'a> {
     disk: &'a dyn Disk,
     pub path: PathBuf,
 }
 
 impl<'a> BackupFile<'a> {
-    /// `STEM.20261121T150731123Z.EXTENSION` in `directory`, which is created if it is missing.
+    /// Prepares the file `STEM.20261121T150731123Z.EXTENSION` in `directory`, which is created if it is missing.
     pub fn new(disk: &'a dyn Disk, directory: &Path, stem: &str, extension: &str) -> Result<Self, Error> {
         create_directory_durable(disk, directory)?;
         let at: String = now_text().chars().filter(char::is_ascii_alphanumeric).collect();
         Ok(Self { disk, path: directory.join(format!("{stem}.{at}.{extension}")) })
     }
 
-    /// Has `write` fill the file, by its handle or by its path, and gives it its name. If that fails, nothing is left.
+    /// Lets `write` fill the file, by its handle or by its path, and gives it its final name. If that fails, nothing is
+    /// left.
     pub fn write(
         self,
         mode: u32,
@@ -79,13 +80,14 @@ impl<'a> BackupFile<'a> {
         let temporary = temporary_name(&self.path);
         let result = write_synced_file(self.disk, &temporary, Some(mode), |file| write(file, &temporary));
         let result = result.and_then(|()| {
+            // The digest is read back from the file, because SQLite writes the file itself.
             let (bytes, digest) = self.digest(&temporary)?;
             self.disk.rename_exclusive(&temporary, &self.path)?;
             self.disk.sync_directory(parent_of(&self.path))?;
             Ok(Backup { file: self.path.display().to_string(), bytes, digest, restore })
         });
         if result.is_err() {
-            // What is left of it is the lesser trouble, and has the name of something unfinished.
+            // A leftover file does no harm: it has the name of a temporary file. The first error is the one to report.
             let _ = self.disk.remove_file(&temporary);
         }
         result
@@ -97,9 +99,9 @@ impl<'a> BackupFile<'a> {
     }
 }
 
-/// The error of a backup that was asked to stop.
+/// Returns the error of a backup that was asked to stop.
 pub(super) fn stopped() -> Error {
-    Error::Stopped { next: "run the same command again, which makes the backup anew".into() }
+    Error::Stopped { next: "run the same command again to make the backup".into() }
 }
 
 #[cfg(test)]
@@ -108,7 +110,7 @@ mod tests {
     use crate::durable::SimulatedDisk;
 
     #[test]
-    fn a_backup_is_there_whole_or_not_at_all() {
+    fn a_failed_backup_leaves_no_file() {
         let disk = SimulatedDisk::new();
         let new = || BackupFile::new(&disk, Path::new("/kept/here"), "x.db", "backup").unwrap();
         let bytes = vec![7; (256 << 10) + 5];
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_says_when() {
+    fn a_policy_decides_when_a_backup_is_due() {
         let is_due = |mode, dialect, destroys| BackupPolicy { mode, directory: None }.is_due(dialect, destroys);
         for (mode, dialect, destroys, expected) in [
             (BackupMode::Never, Dialect::Sqlite, true, false),

@@ -1,24 +1,24 @@
-//! Writes the file of a new migration.
+//! Creates the file of a new migration.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::Version;
 use super::script::{file_name, migration_names};
+use super::version::Version;
 use crate::durable::{Disk, DiskError, create_directory_durable};
 use crate::migration::{Error, now_text};
 
-/// Digits of the first version in an empty directory.
+/// Number of digits of the first version in an empty directory.
 const DIGITS_FIRST: usize = 3;
-/// The longest slug.
+/// The maximum length of the name in a file name.
 const SLUG_CHARS_MAX: usize = 100;
 
-/// Creates a migration file with the next version, its header and two empty sections, and returns its path. The version has
-/// as many digits as those in the directory.
+/// Creates a migration file with the next version, a header and two empty sections, and returns its path. The version
+/// is padded to the width of the highest version in the directory.
 pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, Error> {
     let slug = slug(name).ok_or_else(|| Error::Usage {
         what: format!("`{}` has no letter and no digit", name.escape_debug()),
-        next: "name what the migration does: --name \"add user preferences\"".into(),
+        next: "say what the migration does: --name \"add user preferences\"".into(),
     })?;
     create_directory_durable(disk, directory)?;
     let label = format!("{}_{slug}", next_digits(directory)?);
@@ -27,7 +27,7 @@ pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, 
     write(disk, &path, text.as_bytes()).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Error::Conflict {
             path: path.clone(),
-            what: "another migration has this name by now; it is kept".into(),
+            what: "another migration with this name exists; it is kept".into(),
             next: "run the same command again: it takes the next version".into(),
         },
         _ => error.into(),
@@ -36,13 +36,14 @@ pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, 
 }
 
 fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    // The file must not exist: two people may create the next version at the same time.
     let file = disk.create_file(path)?;
     file.write_all_at(0, bytes)?;
     file.sync()?;
     disk.sync_directory(crate::durable::parent_of(path))
 }
 
-/// One more than the highest version, as wide as that one is written.
+/// Returns the version after the highest one, padded to the same width.
 fn next_digits(directory: &Path) -> Result<String, Error> {
     let names = migration_names(directory)?;
     let found = names.iter().filter_map(|name| file_name(name).ok().flatten());
@@ -58,7 +59,7 @@ fn first() -> Version {
     "1".parse().unwrap_or_else(|_| unreachable!("a whole number"))
 }
 
-/// `Add user preferences!` as `add_user_preferences`.
+/// Turns `Add user preferences!` into `add_user_preferences`.
 fn slug(name: &str) -> Option<String> {
     let mut slug = String::new();
     for letter in name.chars().take(SLUG_CHARS_MAX) {
@@ -78,7 +79,7 @@ mod tests {
     use crate::durable::RealDisk;
 
     #[test]
-    fn versions_go_on_as_wide_as_they_are() {
+    fn new_versions_keep_the_width_of_the_old_ones() {
         let directory = tempfile::tempdir().unwrap();
         let migrations = directory.path().join("db/migrations");
         let create = |name: &str| {

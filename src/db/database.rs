@@ -1,15 +1,15 @@
-//! What the runner needs of a database engine.
+//! The interface of a database engine that the runner uses.
 //!
-//! Two traits, so that what only looks cannot write: [`ReadDatabase`] is all that plans, statuses and dry runs get, and
-//! its connections are opened read-only; [`Database`] is what a run gets.
+//! There are two traits, so that code that only reads cannot write: plans, status and dry runs get a [`ReadDatabase`],
+//! whose connections are opened read-only; a run gets a [`Database`].
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Dialect;
 use super::backup::Backup;
+use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
@@ -24,12 +24,12 @@ pub enum Value {
 }
 
 impl Value {
-    /// The text, empty for NULL.
+    /// Returns the text, or an empty one for NULL.
     pub fn into_text(self) -> String {
         self.into_optional_text().unwrap_or_default()
     }
 
-    /// The text or NULL; a number as text.
+    /// Returns the text or NULL; a number is converted to text.
     pub fn into_optional_text(self) -> Option<String> {
         match self {
             Self::Text(text) => text,
@@ -37,7 +37,7 @@ impl Value {
         }
     }
 
-    /// The number, or nothing for NULL and for a text.
+    /// Returns the number, or `None` for NULL and for a text.
     pub fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => *number,
@@ -64,85 +64,85 @@ impl From<i64> for Value {
     }
 }
 
-/// Who holds the lock of a database.
+/// The holder of the lock of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LockHolder {
-    /// Who it is, as they say themselves.
+    /// The owner, as the holder wrote it.
     pub owner: String,
-    /// The process that holds it: of this or another host for SQLite, of the server for PostgreSQL.
+    /// The process that holds the lock: on this or another host for SQLite, on the server for PostgreSQL.
     pub pid: Option<i64>,
-    /// Since when, as RFC 3339, where it is known.
+    /// The start of the lock or session, as RFC 3339, if it is known.
     pub since: Option<String>,
-    /// Where a client of PostgreSQL connects from; `local` for a socket.
+    /// The address of the client of PostgreSQL; `local` for a socket.
     pub client: Option<String>,
 }
 
-/// Limits of a section.
+/// The limits of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For all of it, by the clock on the wall; `None` is none.
+    /// The wall-clock limit for the whole section; `None` is no limit.
     pub timeout: Option<Duration>,
-    /// For each wait for a lock; `None` is the engine's own.
+    /// The limit for each wait for a lock; `None` is the default of the engine.
     pub lock_timeout: Option<Duration>,
     /// True if SQLite enforces foreign keys.
     pub foreign_keys: bool,
-    /// True if SQLite compares what violates foreign keys before the commit with what did at the start.
+    /// True if SQLite compares the violations of foreign keys before the commit with those at the start.
     pub checks_foreign_keys: bool,
 }
 
-/// A database that is only looked at.
+/// A database that is only read.
 pub trait ReadDatabase {
-    /// Whose SQL it takes.
+    /// Returns the SQL dialect.
     fn dialect(&self) -> Dialect;
-    /// Which database it is, without any secret.
+    /// Returns the name of the database, without any secret.
     fn place(&self) -> String;
-    /// Runs a statement of haul's own and returns its rows.
+    /// Runs one of haul's own statements and returns its rows.
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError>;
-    /// The names of the columns of a table of haul's own, in their order; empty if there is no such table.
+    /// Returns the names of the columns of one of haul's own tables, in order; empty if there is no such table.
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError>;
-    /// The tables of this name, wherever statements of migrations would find them.
+    /// Returns true if there is a table of this name where statements of migrations would find it.
     fn has_table(&mut self, table: &str) -> Result<bool, EngineError>;
-    /// How statements name a table of haul's own: quoted, and with its schema.
+    /// Returns the reference to one of haul's own tables for use in statements: quoted, and with its schema.
     fn table_reference(&self, table: &str) -> String;
-    /// Who holds the lock of the runs that keep their ledger in `table`.
+    /// Returns the holder of the lock for the ledger `table`.
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error>;
 }
 
-/// A database that migrations are run on.
+/// A database that migrations run on.
 ///
-/// The order of calls is that of requiem.md B4: [`try_lock`](Self::try_lock); then for each section
-/// [`arm`](Self::arm), [`begin`](Self::begin), [`run`](Self::run) for each statement,
+/// The order of calls is that of docs/source-sql.md, "Order of one migration": [`try_lock`](Self::try_lock); then for
+/// each section [`arm`](Self::arm), [`begin`](Self::begin), [`run`](Self::run) for each statement,
 /// [`check_before_commit`](Self::check_before_commit), [`disarm`](Self::disarm), [`commit`](Self::commit). A section
 /// without a transaction leaves out `begin` and `commit`, and ends with [`reset`](Self::reset).
 pub trait Database: ReadDatabase {
-    /// Takes the lock of the runs that keep their ledger in `table`, held until [`unlock`](Self::unlock), or until the
-    /// database is dropped or the process ends. The inner error names who has it.
+    /// Takes the lock for the ledger `table`. It is held until [`unlock`](Self::unlock), or until the database is
+    /// dropped or the process ends. The inner error names the holder.
     fn try_lock(&mut self, table: &str, owner: &str) -> Result<Result<(), LockHolder>, Error>;
-    /// True if the lock that was taken is still held.
+    /// Returns true if the lock is still held.
     fn holds_lock(&mut self) -> Result<bool, EngineError>;
-    /// Gives the lock back.
+    /// Releases the lock.
     fn unlock(&mut self) -> Result<(), EngineError>;
-    /// Ends the process or session that holds the lock, as [`lock_holder`](ReadDatabase::lock_holder) has named it.
+    /// Ends the process or session that holds the lock, which [`lock_holder`](ReadDatabase::lock_holder) has returned.
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error>;
-    /// Copies the database into a file of `directory`, or of the engine's own choice, whole and durable on return. Called
-    /// outside of transactions; `stop` is looked at every now and then.
+    /// Copies the database into a file in `directory`, or in a directory that the engine chooses. The copy is complete
+    /// and durable on return. Must be called outside of transactions. `stop` is checked regularly.
     fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error>;
-    /// Begins to count the time of a section. Statements are cancelled when it is up, and when `stop` is requested.
+    /// Starts the time limit of a section. Statements are cancelled when it has passed, and when `stop` is requested.
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError>;
-    /// Stops counting. True if the limit was passed, and a statement may have been cancelled for it.
+    /// Stops the time limit. Returns true if it has passed, so that a statement may have been cancelled for it.
     fn disarm(&mut self) -> bool;
-    /// Opens the transaction that a section and its row in the ledger share.
+    /// Begins the transaction that a section shares with its row in the ledger.
     fn begin(&mut self) -> Result<(), EngineError>;
     /// Runs one statement of a migration.
     fn run(&mut self, statement: &str) -> Result<(), EngineError>;
-    /// Proves that the transaction is still the one that was begun, that what it holds may be committed, that the lock is
-    /// still held if it was taken, and that the section has left no setting behind.
+    /// Checks that the transaction is still the one that was begun, that its changes may be committed, that the lock is
+    /// still held if it was taken, and that the section has left no session setting behind.
     fn check_before_commit(&mut self) -> Result<(), EngineError>;
     /// Commits the transaction.
     fn commit(&mut self) -> Result<(), EngineError>;
-    /// Rolls back whatever transaction is open; none is no error.
+    /// Rolls back the open transaction, if there is one.
     fn rollback(&mut self) -> Result<(), EngineError>;
-    /// Takes back the settings of a section that ran without a transaction. An open transaction is an error, and rolled
-    /// back.
+    /// Resets the session settings of a section that ran without a transaction. An open transaction is rolled back and
+    /// is an error.
     fn reset(&mut self) -> Result<(), EngineError>;
 }

@@ -1,14 +1,14 @@
-//! The two languages of SQL that haul speaks.
+//! The two SQL dialects that haul supports.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Whose SQL a script is written in.
+/// The SQL dialect of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
-    /// SQLite, as the bundled library takes it.
+    /// SQLite, as the bundled library accepts it.
     Sqlite,
     /// PostgreSQL, with `standard_conforming_strings` on.
     Postgres,

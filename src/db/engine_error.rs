@@ -1,55 +1,57 @@
-//! What a database engine answers when it does not do what it was asked to.
+//! Errors of a database engine.
 
 use std::fmt;
 
 use crate::migration::{Error, redacted};
 
-/// An answer of an engine, without any secret.
+/// An error of an engine. It holds no secret.
+///
+/// It has no source on purpose: the errors of the drivers may quote a connection string or a statement with a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineError {
-    /// What kind of failure it is.
+    /// The kind of the failure.
     pub kind: EngineErrorKind,
-    /// What the engine says.
+    /// The message of the engine, without secrets.
     pub message: String,
-    /// SQLSTATE of PostgreSQL; the result code of SQLite as `SQLITE_BUSY` or a number.
+    /// The SQLSTATE of PostgreSQL; the result code of SQLite as `SQLITE_BUSY` or a number.
     pub code: Option<String>,
-    /// Where in the statement, in bytes, if the engine knows.
+    /// The position in the statement, in bytes, if the engine knows it.
     pub offset: Option<usize>,
     /// What may help.
     pub hint: Option<String>,
 }
 
-/// Kinds of failures that the runner treats differently.
+/// The kinds of failures that the runner treats differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineErrorKind {
-    /// The statement failed; the engine is as it was.
+    /// The statement failed; the engine is in the state that it had before.
     Statement,
-    /// The section was cancelled, and it is yet to be seen why.
+    /// The statement was cancelled. The runner finds out whether the time limit or a request to stop was the cause.
     Cancelled,
-    /// The run was asked to stop, and the section was cancelled for that.
+    /// The section was cancelled because the run was asked to stop.
     Stopped,
     /// Another connection holds a lock for too long.
     LockNotAvailable,
-    /// The database cannot be reached, or no longer.
+    /// The database cannot be reached, or the connection was lost.
     Disconnected,
-    /// The transaction is not the one that was begun.
+    /// The transaction is not the one that the runner began.
     TransactionLost,
-    /// The database cannot be opened as what is asked for.
+    /// The database cannot be opened in the requested way.
     Unusable,
 }
 
 impl EngineError {
-    /// An error without code and place. Secrets are taken out of the message.
+    /// Creates an error without code and position. Secrets are removed from the message.
     pub fn new(kind: EngineErrorKind, message: impl AsRef<str>) -> Self {
         Self { kind, message: redacted(message.as_ref()), code: None, offset: None, hint: None }
     }
 
-    /// With what may help.
+    /// Adds a hint.
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// As the end of a command on the database at `place`.
+    /// Converts it to the error of a command on the database `place`.
     pub fn at(self, place: &str) -> Error {
         use EngineErrorKind::*;
         let temporary = matches!(self.kind, LockNotAvailable | Disconnected);
@@ -58,8 +60,8 @@ impl EngineError {
                 LockNotAvailable => {
                     "wait for the other connection to end its transaction, then run the same command again"
                 }
-                Disconnected => "see that the database is up and can be reached, then run the same command again",
-                _ => "look at what the database says, then run the same command again",
+                Disconnected => "check that the database is up and can be reached, then run the same command again",
+                _ => "read the message of the database, then run the same command again",
             };
             step.into()
         });

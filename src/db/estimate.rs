@@ -1,45 +1,45 @@
-//! How long pending migrations may take: as long as they took elsewhere, for the rows that their tables have here.
+//! Estimates how long pending migrations will take, by the durations in other databases and the row counts here.
 
 use serde::Serialize;
 
-use super::Dialect;
 use super::database::{ReadDatabase, Value};
+use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use super::lint::tables_of;
 use super::script::Migration;
 use super::state::{AppliedRow, StateReader, Tables};
 use crate::migration::Error;
 
-/// How long one migration may take.
+/// The estimate for one migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Estimate {
-    /// Its label.
+    /// The label of the migration.
     pub name: String,
-    /// How long, if any database has applied just this file.
+    /// The estimated duration, if another database has applied the same file.
     pub duration_ms: Option<u64>,
-    /// What that is taken from.
+    /// The measurement that it is based on.
     pub measured: Option<Measured>,
-    /// Tables that it changes and has not made itself.
+    /// The tables that the migration changes and has not created itself.
     pub tables: Vec<TableRows>,
 }
 
-/// How long a migration took in another database.
+/// The duration of a migration in another database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Measured {
-    /// Which.
+    /// The database.
     pub database: String,
-    /// How long.
+    /// The measured duration.
     pub duration_ms: u64,
 }
 
-/// Rows of a table now, by what the engine knows without counting; `None` where it does not know.
+/// The row count of a table, from statistics of the engine; `None` if the engine has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableRows {
-    /// Its name.
+    /// The name of the table.
     pub table: String,
-    /// In the database that is to be migrated.
+    /// The rows in the database to be migrated.
     pub rows: Option<u64>,
-    /// In the database that the duration is taken from.
+    /// The rows in the database in which the duration was measured.
     pub rows_there: Option<u64>,
 }
 
@@ -49,8 +49,8 @@ struct History {
     applied: Vec<AppliedRow>,
 }
 
-/// Estimates each of `migrations`, by the ledgers named `tables` of databases `elsewhere`. Of several that have applied one,
-/// the longest counts. Reads only.
+/// Estimates each of `migrations` by the ledgers named `tables` in the databases `elsewhere`. If several have applied a
+/// migration, the longest duration counts. Only reads.
 pub fn estimate(
     migrations: &[&Migration],
     here: &mut dyn ReadDatabase,
@@ -63,12 +63,13 @@ pub fn estimate(
         Ok(History { database, applied })
     };
     let mut histories = elsewhere.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-    Ok(migrations.iter().map(|migration| one(migration, here, &mut histories)).collect())
+    Ok(migrations.iter().map(|migration| estimate_one(migration, here, &mut histories)).collect())
 }
 
-fn one(migration: &Migration, here: &mut dyn ReadDatabase, histories: &mut [History]) -> Estimate {
+fn estimate_one(migration: &Migration, here: &mut dyn ReadDatabase, histories: &mut [History]) -> Estimate {
     let names = tables_of(here.dialect(), &migration.up);
-    let own: Vec<_> = names.iter().map(|table| rows(here, table).ok().flatten()).collect();
+    // A missing table, or one without row ids, has no count. The estimate does without.
+    let own: Vec<_> = names.iter().map(|table| row_count(here, table).ok().flatten()).collect();
     let mut best = Estimate {
         name: migration.label(),
         duration_ms: None,
@@ -79,7 +80,7 @@ fn one(migration: &Migration, here: &mut dyn ReadDatabase, histories: &mut [Hist
     for History { database, applied } in histories {
         let is_same = |row: &&AppliedRow| row.version == migration.version && row.checksum == checksum;
         let Some(row) = applied.iter().find(is_same) else { continue };
-        let there: Vec<_> = names.iter().map(|table| rows(&mut **database, table).ok().flatten()).collect();
+        let there: Vec<_> = names.iter().map(|table| row_count(&mut **database, table).ok().flatten()).collect();
         let took_ms = u64::try_from(row.duration_ms).unwrap_or_default();
         let duration_ms = scaled(took_ms, &own, &there);
         if best.duration_ms.is_none_or(|longest| duration_ms > longest) {
@@ -97,7 +98,8 @@ fn with_rows(names: &[String], own: &[Option<u64>], there: &[Option<u64>]) -> Ve
         .collect()
 }
 
-/// A duration, longer by as much as there are more rows here; never shorter, since not all of it is rows.
+/// Scales a duration by the ratio of the row counts. The result is never shorter, because a part of the duration does
+/// not depend on rows.
 fn scaled(duration_ms: u64, own: &[Option<u64>], there: &[Option<u64>]) -> u64 {
     let known = || own.iter().zip(there).filter_map(|(own, there)| Some(((*own)?, (*there)?)));
     let (own, there) =
@@ -108,10 +110,10 @@ fn scaled(duration_ms: u64, own: &[Option<u64>], there: &[Option<u64>]) -> u64 {
     }
 }
 
-/// Rows of a table, as far as the engine knows without reading it.
-fn rows(database: &mut dyn ReadDatabase, table: &str) -> Result<Option<u64>, EngineError> {
+/// Returns the row count of a table without reading the table.
+fn row_count(database: &mut dyn ReadDatabase, table: &str) -> Result<Option<u64>, EngineError> {
     let rows = match database.dialect() {
-        // The highest row number is found at once.
+        // A count would read the whole table; the highest row number is found at once.
         Dialect::Sqlite => {
             database.query(&format!("SELECT coalesce(max(rowid), 0) FROM \"{}\"", table.replace('"', "\"\"")), &[])?
         }
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_rows_take_longer_and_fewer_do_not_take_less() {
+    fn only_more_rows_change_the_estimate() {
         assert_eq!(scaled(100, &[Some(30)], &[Some(10)]), 300);
         assert_eq!(scaled(100, &[Some(5)], &[Some(10)]), 100);
         assert_eq!(scaled(100, &[Some(5)], &[Some(0)]), 100);

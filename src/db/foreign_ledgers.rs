@@ -1,9 +1,9 @@
-//! Ledgers of other runners, which haul reports and never changes (requiem.md B3).
+//! Ledgers of other runners, which haul reports and never changes (docs/source-sql.md, "Ledger and log").
 
-use super::ReadDatabase;
+use super::database::ReadDatabase;
 use super::engine_error::EngineError;
 
-/// Tables that other runners keep their state in.
+/// Tables in which other runners keep their state.
 const TABLES: [(&str, &str); 10] = [
     ("__migrations", "the documented runner"),
     ("schema_migrations", "golang-migrate, dbmate or Rails"),
@@ -17,8 +17,8 @@ const TABLES: [(&str, &str); 10] = [
     ("_prisma_migrations", "Prisma"),
 ];
 
-/// Tables of other runners that are in the database, with whose they are.
-pub fn other_ledgers(database: &mut dyn ReadDatabase) -> Result<Vec<(&'static str, &'static str)>, EngineError> {
+/// Returns the tables of other runners that are in the database, each with the name of the runner.
+pub fn foreign_ledgers(database: &mut dyn ReadDatabase) -> Result<Vec<(&'static str, &'static str)>, EngineError> {
     let mut found = Vec::new();
     for (table, runner) in TABLES {
         if database.has_table(table)? {

@@ -1,16 +1,16 @@
-//! Versioned SQL migrations of SQLite and PostgreSQL databases (requiem.md part B).
+//! Versioned SQL migrations of SQLite and PostgreSQL databases (docs/source-sql.md).
 //!
 //! | part | holds |
 //! |---|---|
 //! | [`script`] | migration files: names, sections, statements, directives, checksums; knows no database |
-//! | [`database`] | what the runner needs of an engine, as two traits: one that looks, one that changes |
+//! | [`database`] | the interface to an engine, as two traits: one that reads, one that changes |
 //! | [`sqlite`], [`postgres`] | the two engines |
 //! | [`state`] | the ledger and the log, in the database itself |
-//! | [`schema`] | the schema of a database as text, and what is different between two |
-//! | [`lint`] | what is wrong with migration files, or may hurt when they run |
+//! | [`schema`] | the schema of a database as text, and the differences between two |
+//! | [`lint`] | faults of migration files, and statements that may do harm when they run |
 //! | [`estimate`] | how long pending migrations may take |
-//! | [`backup`] | copies made before something destroys data |
-//! | [`runner`] | plan, migrate, rollback, and what administers the ledger |
+//! | [`backup`] | copies made before a run that destroys data |
+//! | [`runner`] | plan, migrate, rollback, and the administration of the ledger |
 //!
 //! An application embeds it with migrations as text: see [`Runner`].
 
@@ -38,7 +38,7 @@ pub use create::create;
 pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;
 pub use engine_error::{EngineError, EngineErrorKind};
-pub use foreign_ledgers::other_ledgers;
+pub use foreign_ledgers::foreign_ledgers;
 pub use runner::{Runner, RunnerOptions};
 pub use schema::Schema;
 pub use script::{Migration, Migrations};

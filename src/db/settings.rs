@@ -1,4 +1,4 @@
-//! Where the database and the migrations are: `haul.toml`.
+//! The settings file `haul.toml`: which database and which migrations to use.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -9,12 +9,12 @@ use serde::Deserialize;
 use crate::durable::DiskError;
 use crate::migration::Error;
 
-/// The file that is looked for in the working directory.
+/// The name of the file, which is read from the working directory.
 pub const SETTINGS_FILE: &str = "haul.toml";
-/// The longest one that is read.
+/// The maximum length of the file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The `[db]` table of `haul.toml`. What a command line or an environment says goes before.
+/// The `[db]` table of `haul.toml`. The command line and the environment take precedence.
 ///
 /// ```toml
 /// [db]
@@ -28,15 +28,15 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct DbSettings {
     /// The database, as a URL.
     pub database: Option<String>,
-    /// The directory of the migrations; a relative one begins at the file's directory.
+    /// The directory of the migrations; a relative path starts at the directory of the file.
     pub dir: Option<PathBuf>,
     /// The name of the ledger.
     pub table: Option<String>,
-    /// The time limit of a migration, in seconds; 0 is none.
+    /// The time limit of a migration, in seconds; 0 is no limit.
     pub timeout_s: Option<u64>,
 }
 
-/// The whole file; other tables are of other nouns.
+/// The whole file. Other tables belong to other commands.
 #[derive(Deserialize)]
 struct SettingsFile {
     #[serde(default)]
@@ -44,7 +44,7 @@ struct SettingsFile {
 }
 
 impl DbSettings {
-    /// Reads the file at `path`; without one, nothing is set.
+    /// Reads the file at `path`. If there is none, nothing is set.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let wrap = |error| Error::from(DiskError::new("read settings", path, error));
         let file = match File::open(path) {
@@ -59,7 +59,7 @@ impl DbSettings {
         })
     }
 
-    /// The parser quotes the line that it does not understand, and that may hold a password: only where is told.
+    /// Parses the file. Errors name only the line, because the parser quotes the text, which may contain a password.
     fn parse(text: &str) -> Result<Self, String> {
         let file: Result<SettingsFile, toml::de::Error> = toml::from_str(text);
         file.map(|file| file.db).map_err(|error| match error.span() {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_read_and_mistakes_told_without_their_text() {
+    fn settings_are_read_and_errors_do_not_quote_them() {
         let text = "[other]\nx = 1\n[db]\ndatabase = \"sqlite:x.db\"\ntimeout_s = 5\n";
         let settings = DbSettings::parse(text).unwrap();
         assert_eq!((settings.database.as_deref(), settings.timeout_s), (Some("sqlite:x.db"), Some(5)));

@@ -1,4 +1,4 @@
-//! Which database: a URL, read and opened.
+//! Databases as URLs: parsing and opening them.
 
 use std::fmt;
 #[cfg(feature = "db-sqlite")]
@@ -12,22 +12,22 @@ use super::postgres::{Address, PostgresDatabase, PostgresReader, PostgresRehears
 use super::sqlite::{SqliteDatabase, SqliteReader};
 use crate::migration::Error;
 
-/// The database that is used unless one is named.
+/// The default database.
 pub const DEFAULT_DATABASE: &str = "sqlite:./haul.db";
 
-/// A database, by its URL. No password of it is ever shown.
+/// A database, given by its URL. Its password is never shown.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// A file.
+    /// The file of a SQLite database.
     #[cfg(feature = "db-sqlite")]
     Sqlite(PathBuf),
-    /// A database of a server.
+    /// A database of a PostgreSQL server.
     #[cfg(feature = "db-postgres")]
     Postgres(Address),
 }
 
 impl Target {
-    /// Reads `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+    /// Parses `sqlite:PATH`, `postgres://…` or `postgresql://…`.
     pub fn parse(url: &str) -> Result<Self, Error> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Self::postgres(url);
@@ -36,7 +36,7 @@ impl Target {
         match path.filter(|path| !path.is_empty() && *path != ":memory:") {
             Some(path) => Self::sqlite(path),
             None => Err(Error::Usage {
-                what: "the database is named in a way that haul does not know".into(),
+                what: "haul does not know this kind of database URL".into(),
                 next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
             }),
         }
@@ -62,7 +62,7 @@ impl Target {
         Err(left_out(Dialect::Sqlite, "db-sqlite"))
     }
 
-    /// Whose SQL it takes.
+    /// Returns the SQL dialect.
     pub fn dialect(&self) -> Dialect {
         match self {
             #[cfg(feature = "db-sqlite")]
@@ -72,7 +72,7 @@ impl Target {
         }
     }
 
-    /// Opens it to look at it.
+    /// Opens the database for reading.
     pub fn open_read_only(&self) -> Result<Box<dyn ReadDatabase>, Error> {
         Ok(match self {
             #[cfg(feature = "db-sqlite")]
@@ -82,8 +82,8 @@ impl Target {
         })
     }
 
-    /// Takes back what a writer had begun that was killed, where the engine leaves that to whoever comes next: until then
-    /// the database cannot be read.
+    /// Rolls back the transaction of a killed writer if the engine leaves that to the next connection. Until then the
+    /// database cannot be read.
     pub fn recover(&self) -> Result<(), Error> {
         match self {
             #[cfg(feature = "db-sqlite")]
@@ -93,7 +93,7 @@ impl Target {
         }
     }
 
-    /// Opens it to change it.
+    /// Opens the database for writing.
     pub fn open(&self) -> Result<Box<dyn Database>, Error> {
         Ok(match self {
             #[cfg(feature = "db-sqlite")]
@@ -103,7 +103,7 @@ impl Target {
         })
     }
 
-    /// Something that takes migrations as the database would, and keeps nothing of them.
+    /// Opens a database for a rehearsal: it accepts migrations like the original, and nothing of them is kept.
     pub fn rehearse(&self) -> Result<Box<dyn Database>, Error> {
         Ok(match self {
             #[cfg(feature = "db-sqlite")]
@@ -114,7 +114,7 @@ impl Target {
     }
 }
 
-/// The error for a database whose engine this build does not have.
+/// Returns the error for a database whose engine this build does not have.
 #[cfg(not(all(feature = "db-sqlite", feature = "db-postgres")))]
 fn left_out(dialect: Dialect, feature: &str) -> Error {
     Error::Usage {

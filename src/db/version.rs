@@ -6,27 +6,28 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// A version: `1`, `002`, `20260228120000`, or longer. Compared as numbers, so `10` comes after `9`, and `002` is `2`.
+/// A version: `1`, `002`, `20260228120000`, or longer. Versions are compared as numbers, so `10` comes after `9`, and
+/// `002` equals `2`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version(String);
 
-/// A text that is no version.
+/// The error for a text that is not a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a version is a whole number")]
 pub struct NotAVersion;
 
 impl Version {
-    /// Its digits, without zeros in front.
+    /// Returns the digits without leading zeros.
     pub fn digits(&self) -> &str {
         &self.0
     }
 
-    /// True for 0, which stands for the state before the first migration.
+    /// Returns true for 0, which stands for the state before the first migration.
     pub fn is_zero(&self) -> bool {
         self.0 == "0"
     }
 
-    /// The next whole number.
+    /// Returns the next whole number.
     pub fn next(&self) -> Self {
         let kept = self.0.trim_end_matches('9');
         let mut digits = match kept.char_indices().next_back() {
@@ -52,6 +53,7 @@ impl FromStr for Version {
 
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Leading zeros are gone, so the longer text is the larger number.
         (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
     }
 }
@@ -98,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn versions_are_what_their_numbers_are(a: u64, b: u64) {
+        fn versions_behave_like_their_numbers(a: u64, b: u64) {
             let (first, second) = (version(&a.to_string()), version(&format!("00{b}")));
             prop_assert_eq!(first.cmp(&second), a.cmp(&b));
             prop_assert_eq!(first.next().to_string(), (u128::from(a) + 1).to_string());

@@ -1,4 +1,4 @@
-//! What every [`Disk`] must do, as one test that each implementation runs.
+//! Tests what every [`Disk`] must do. Each implementation runs the same test.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -8,7 +8,7 @@ use super::{
     CopyMeans, Disk, DiskEntry, EntryKind, FileState, Ownership, ReaderKind, RootDirectory, SourceFile, SourceNameKind,
 };
 
-/// Exercises `disk` inside `root`, an existing empty directory.
+/// Tests `disk` inside `root`, an existing empty directory.
 pub(super) fn disk_contract(disk: &dyn Disk, root: &Path) {
     files(disk, &sub(disk, root, "files"));
     directories(disk, &sub(disk, root, "directories"));
@@ -132,7 +132,7 @@ fn renames_that_must_fail(disk: &dyn Disk, root: &Path) {
     assert_eq!(kind_of(disk.rename(&file, &root.join("absent/x"))), ErrorKind::NotFound);
     assert_eq!(kind_of(disk.rename(&file, &empty)), ErrorKind::IsADirectory);
     assert_eq!(kind_of(disk.rename(&empty, &file)), ErrorKind::NotADirectory);
-    // The standard leaves the choice, and XFS makes another one than most.
+    // POSIX leaves the error to the system, and XFS returns another one than most.
     let full_kind = kind_of(disk.rename(&empty, &full));
     assert!(matches!(full_kind, ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists), "{full_kind}");
     assert_eq!(kind_of(disk.rename(&full, &full.join("below"))), ErrorKind::InvalidInput);
@@ -194,7 +194,7 @@ fn new_files(disk: &dyn Disk, root: &Path) {
     assert_eq!(get(disk, &path), b"bytes and more");
 }
 
-/// Lengths around the buffer that bytes are read through, 1 MiB.
+/// Lengths around the size of the copy buffer, 1 MiB.
 const COPIED_LENGTHS: [usize; 6] = [0, 1, 4096, (1 << 20) - 1, 1 << 20, (2 << 20) + 7];
 
 fn copies(disk: &dyn Disk, root: &Path) {

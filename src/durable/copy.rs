@@ -1,4 +1,4 @@
-//! Filling a new file with the bytes of a source: shared, copied by the kernel, or read and written.
+//! Fills a new file with the bytes of a source: shared, copied by the kernel, or read and written.
 
 #![allow(clippy::disallowed_methods, reason = "this file is where the copying happens")]
 
@@ -15,28 +15,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{DiskError, SourceFile, file_systems};
 
-/// Size of the buffer between reading and writing, in bytes.
+/// The size of the buffer between reading and writing, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// The most that the kernel is asked to copy in one call, in bytes; the most it does is a little under 2 GiB.
+/// The number of bytes that one call asks the kernel to copy. Linux copies at most a little under 2 GiB in one call.
 const KERNEL_COPY_BYTES_MAX: u64 = 1 << 30;
 
-/// What may be done to copy a file.
+/// The means that may be used to copy a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CopyMeans {
-    /// The first that works of: sharing the source's storage, a copy by the kernel, reading and writing.
+    /// The first of these that works: sharing the storage of the source, a copy by the kernel, reading and writing.
     Auto,
-    /// The copy has storage of its own. A copy by the kernel only where that cannot share.
+    /// The copy has its own storage. The kernel copies only on file systems where that cannot share storage.
     NoReflink,
 }
 
-/// How a file was copied.
+/// The method by which a file was copied.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyMethod {
     /// The copy shares the source's storage until one of them is written to.
     Reflink,
-    /// The kernel copied, or had it copied; it may have shared storage on its own account.
+    /// The kernel copied, or let a device copy; the file system may have shared storage by itself.
     CopyFileRange,
     /// The bytes were read and written.
     ReadWrite,
@@ -52,7 +52,7 @@ impl fmt::Display for CopyMethod {
     }
 }
 
-/// As [`Disk::copy_new_file`](super::Disk::copy_new_file), on the real disk.
+/// Implements [`Disk::copy_new_file`](super::Disk::copy_new_file) on the real disk.
 pub(super) fn copy_new_file(source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
     let file = OpenOptions::new().write(true).create_new(true).open(target);
     let copy = Copy { source, path: target, file: &file.map_err(|e| DiskError::new("create file", target, e))? };
@@ -60,6 +60,7 @@ pub(super) fn copy_new_file(source: &SourceFile, target: &Path, means: CopyMeans
     if may_share && copy.reflink()? {
         return Ok(CopyMethod::Reflink);
     }
+    // copy_file_range may share storage by itself where the file system can.
     if (may_share || file_systems::never_shares(copy.file)) && copy.copy_in_kernel()? {
         return Ok(CopyMethod::CopyFileRange);
     }
@@ -67,20 +68,20 @@ pub(super) fn copy_new_file(source: &SourceFile, target: &Path, means: CopyMeans
     Ok(CopyMethod::ReadWrite)
 }
 
-/// As [`Disk::can_reflink`](super::Disk::can_reflink), on the real disk.
+/// Implements [`Disk::can_reflink`](super::Disk::can_reflink) on the real disk.
 pub(super) fn can_reflink(source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
     let wrap = |e: Errno| DiskError::new("create a nameless file in", directory, e.into());
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let nameless = match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
         Ok(nameless) => File::from(nameless),
-        // What a kernel or a file system without nameless files answers.
+        // The errors of a kernel or a file system without nameless files.
         Err(Errno::OPNOTSUPP | Errno::ISDIR) => return Ok(false),
         Err(e) => return Err(wrap(e)),
     };
     Copy { source, path: directory, file: &nameless }.clone_whole()
 }
 
-/// Hands all bytes of the source to `write`, front to back, each piece with its offset.
+/// Passes all bytes of the source to `write`, front to back, in pieces with their offsets.
 pub(super) fn read_through(
     source: &SourceFile,
     mut write: impl FnMut(u64, &[u8]) -> Result<(), DiskError>,
@@ -98,7 +99,7 @@ pub(super) fn read_through(
     Ok(())
 }
 
-/// A copy on its way: the new file is there and empty.
+/// A copy in progress: the new file exists and is empty.
 struct Copy<'a> {
     source: &'a SourceFile,
     path: &'a Path,
@@ -118,7 +119,8 @@ impl Copy<'_> {
         self.source.read_error(io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// False if it cannot be done here. A clone is as long as the source is now, which may not be what it was.
+    /// Clones the source. Returns false if that is not possible here. The clone is as long as the source is now: a longer
+    /// one is cut to the length at the opening, and a shorter one is an error.
     fn reflink(&self) -> Result<bool, DiskError> {
         if !self.clone_whole()? {
             return Ok(false);
@@ -142,11 +144,12 @@ impl Copy<'_> {
         }
     }
 
-    /// False if it cannot be done here, which shows at the first call.
+    /// Lets the kernel copy. Returns false if that is not possible here, which shows at the first call.
     fn copy_in_kernel(&self) -> Result<bool, DiskError> {
         let mut done = 0;
         while done < self.len_bytes() {
             match self.copy_next(done) {
+                // Some kernels copy nothing between file systems and report no error.
                 Ok(0) | Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if done == 0 => {
                     return Ok(false);
                 }
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
     use crate::durable::ReaderKind;
 
-    /// A buffer and a half.
+    /// The length of a buffer and a half.
     const LEN: usize = BUFFER_BYTES * 3 / 2;
 
     fn bytes() -> Vec<u8> {
@@ -210,7 +213,7 @@ mod tests {
         assert_eq!(copy_new_file(&source, &path("shared"), CopyMeans::Auto).unwrap(), CopyMethod::Reflink);
         assert_eq!(copy_new_file(&source, &path("own"), CopyMeans::NoReflink).unwrap(), CopyMethod::ReadWrite);
         ["shared", "own"].iter().for_each(|name| assert_copied(&path(name)));
-        // What is written to the source later is its own.
+        // A change to the source must not reach the copy.
         let writer = OpenOptions::new().write(true).open(source.path()).unwrap();
         writer.write_all_at(b"changed", 0).unwrap();
         assert_copied(&path("shared"));
@@ -248,7 +251,7 @@ mod tests {
         assert!(!can_reflink(&source, near.path()).unwrap());
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let path = near.path().join(format!("{means:?}"));
-            // Between file systems of different kinds some kernels copy and some do not.
+            // Whether the kernel copies between file systems of different kinds depends on its version.
             assert_ne!(copy_new_file(&source, &path, means).unwrap(), CopyMethod::Reflink);
             assert_copied(&path);
         }
@@ -278,7 +281,7 @@ mod tests {
         for left in [LEN as u64 - 1, 1, 0] {
             OpenOptions::new().write(true).open(source.path()).unwrap().set_len(left).unwrap();
             let by_hand = copy.read_and_write().map(|()| true);
-            // False: it left the copy to the other one.
+            // False means that the kernel left the copy to reading and writing.
             for result in [copy.copy_in_kernel(), by_hand].into_iter().filter(|result| !matches!(result, Ok(false))) {
                 let error = result.unwrap_err();
                 assert_eq!((error.kind(), &*error.path), (io::ErrorKind::UnexpectedEof, source.path()), "{left}");

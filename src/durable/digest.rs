@@ -1,4 +1,4 @@
-//! Large files read in pieces: digests, and whatever else goes through a file once.
+//! Reads large files in pieces: digests, and other work that reads a file once.
 
 use std::ops::Range;
 use std::path::Path;

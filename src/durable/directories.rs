@@ -1,11 +1,12 @@
-//! What is built from the single effects of a [`Disk`] on directories: durable creation, removal of whole trees.
+//! Operations on directories, built from the single effects of a [`Disk`]: durable creation, and removal of whole
+//! trees.
 
 use std::io;
 use std::path::Path;
 
 use super::{Disk, DiskError, EntryKind};
 
-/// The directory that holds the name: `.` for a bare name, the path itself for a root.
+/// Returns the directory that contains the name: `.` for a bare name, the path itself for a root.
 pub fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         None => path,
@@ -14,16 +15,16 @@ pub fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Creates a directory and those above it that are missing, every new name durable on return.
+/// Creates a directory and its missing parents. Every new name is durable on return.
 ///
-/// The name of an existing one is made durable too: a run that died may have created it and not come to its sync.
+/// The name of an existing directory is made durable too: a crashed run may have created it without reaching the sync.
 pub fn create_directory_durable(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     let parent = parent_of(path);
     match disk.kind(path)? {
         Some(EntryKind::File) => Err(DiskError::new("create directory", path, io::ErrorKind::NotADirectory.into())),
-        // A link to a directory is one as well; to anything else, the next operation inside says so.
+        // A link may lead to a directory. If it does not, the next operation inside reports that.
         Some(EntryKind::Directory | EntryKind::Other) => match disk.sync_directory(parent) {
-            // A directory above that may not be read is not ours, and neither is the name in it.
+            // A parent that this user may not read was not created by haul, so its names need no sync.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             result => result,
         },
@@ -35,16 +36,18 @@ pub fn create_directory_durable(disk: &dyn Disk, path: &Path) -> Result<(), Disk
     }
 }
 
-/// Removes a file, or a directory with all that is in it; the removal of its name is durable on return.
-/// A missing path is no error: a run that died may have removed it and not come to the sync. Links are not followed.
+/// Removes a file, or a directory with everything in it. The removal of its name is durable on return. A missing path
+/// is not an error: a crashed run may have removed it without reaching the sync. Links are not followed.
 pub fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     let parent = parent_of(path);
     match disk.kind(path)? {
         None if disk.kind(parent)?.is_none() => return Ok(()),
+        // An earlier removal may not be durable yet, so the parent is synced all the same.
         None => {}
         Some(EntryKind::Directory) => remove_directory_tree(disk, path)?,
         Some(_) => disk.remove_file(path)?,
     }
+    // One sync is enough: nothing below can be reached once the name of the tree is gone.
     disk.sync_directory(parent)
 }
 
@@ -59,7 +62,8 @@ fn remove_directory_tree(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> 
     disk.remove_directory(path)
 }
 
-/// The lengths of all files in a directory and below, in bytes; 0 for a missing path. Links are not followed.
+/// Returns the total length of all files in and below a directory, in bytes; 0 for a missing path. Links are not
+/// followed.
 pub fn directory_bytes(disk: &dyn Disk, path: &Path) -> Result<u64, DiskError> {
     match disk.kind(path)? {
         None | Some(EntryKind::Other) => return Ok(0),

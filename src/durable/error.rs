@@ -1,4 +1,4 @@
-//! The one error of this room: an operation, the path it was for, and what the system said.
+//! The error of this room: the operation, its path, and the error of the system.
 
 use std::fmt;
 use std::io;
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 /// A failed effect on a disk, or a failed read of one.
 #[derive(Debug)]
 pub struct DiskError {
-    /// What was tried, as a verb phrase: `"create file"`, `"sync directory"`.
+    /// The operation as a verb phrase: `"create file"`, `"sync directory"`.
     pub operation: &'static str,
-    /// The path it was tried on.
+    /// The path of the operation.
     pub path: PathBuf,
-    /// What the system answered.
+    /// The error of the system.
     pub source: io::Error,
 }
 
 impl DiskError {
-    /// Wraps `source` with what was tried and where.
+    /// Wraps the error `source` of `operation` on `path`.
     pub fn new(operation: &'static str, path: &Path, source: io::Error) -> Self {
         Self { operation, path: path.to_path_buf(), source }
     }
 
-    /// The system's error kind.
+    /// Returns the kind of the system's error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }

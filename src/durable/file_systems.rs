@@ -1,14 +1,14 @@
-//! What kind of file system a file lies on.
+//! Recognizes kinds of file systems.
 
 use std::fs::File;
 
-/// Number of `statfs(2)` for a RAM disk.
+/// The `statfs(2)` type of a RAM disk.
 const TMPFS: u32 = 0x0102_1994;
 
-/// Number for ext2, ext3 and ext4.
+/// The type of ext2, ext3 and ext4.
 const EXT: u32 = 0xEF53;
 
-/// Numbers for file systems whose pages no other computer and no user process can pull away.
+/// The types of file systems whose pages neither another computer nor a user process can take away.
 const LOCAL: [u32; 9] = [
     EXT,
     0x5846_5342, // xfs
@@ -21,17 +21,17 @@ const LOCAL: [u32; 9] = [
     0x3153_464A, // jfs
 ];
 
-/// True if mapped pages of the file can be taken away by nobody but this computer's own users.
+/// Returns true if only users of this computer can take away mapped pages of the file.
 pub(super) fn is_local(file: &File) -> bool {
     number(file).is_some_and(|number| LOCAL.contains(&number))
 }
 
-/// True if the file lies in memory.
+/// Returns true if the file is in memory.
 pub(super) fn is_ram_disk(file: &File) -> bool {
     number(file) == Some(TMPFS)
 }
 
-/// True if two files on the file system never share storage, however one was copied from the other.
+/// Returns true if files on this file system never share storage, whatever copies them.
 pub(super) fn never_shares(file: &File) -> bool {
     matches!(number(file), Some(EXT | TMPFS))
 }

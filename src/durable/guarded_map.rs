@@ -1,8 +1,8 @@
-//! Read-only mappings that survive the truncation of their file by ending the process in order.
+//! Read-only mappings that end the process in an orderly way when their file is truncated.
 //!
-//! Touching a mapped page behind the end of its file raises SIGBUS. The handler here looks the address up among the live
-//! mappings; if one holds it, the process says which file shrank and exits with [`SHRANK_EXIT_CODE`], to be resumed.
-//! Any other SIGBUS goes to whoever handled it before.
+//! An access to a mapped page beyond the end of its file raises SIGBUS. The handler here searches the live mappings for
+//! the address. If one contains it, the process reports which file shrank and exits with [`SHRANK_EXIT_CODE`], so that
+//! the run can be resumed. Any other SIGBUS is passed to the previous handler.
 
 use std::fs::File;
 use std::io;
@@ -14,9 +14,9 @@ use std::sync::{Arc, Once, OnceLock};
 
 use memmap2::{Mmap, MmapOptions};
 
-/// Exit code when a source shrank under its mapping: temporary, run again (EX_TEMPFAIL).
+/// The exit code for a source that shrank under its mapping: a temporary failure, run again (EX_TEMPFAIL).
 pub const SHRANK_EXIT_CODE: i32 = 75;
-/// Mappings that can be guarded at a time.
+/// The maximum number of guarded mappings.
 const GUARDS_MAX: usize = 1024;
 
 static GUARDS: GuardTable<GUARDS_MAX> = GuardTable::new();
@@ -24,15 +24,16 @@ static GUARDS: GuardTable<GUARDS_MAX> = GuardTable::new();
 /// A mapped range of a file, guarded for as long as it lives.
 pub(super) struct GuardedMap {
     map: Mmap,
-    /// Bytes before the wanted range that the page size made part of the mapping.
+    /// The bytes before the requested range, which are mapped because mappings start at a page.
     lead: usize,
     slot: usize,
-    /// The handler reads it through the slot.
+    /// The path, which the handler reads through the slot.
     _path: Arc<Path>,
 }
 
 impl GuardedMap {
-    /// Maps `len > 0` bytes at `offset`. `Ok(None)`: every guard is taken, read the range instead.
+    /// Maps `len > 0` bytes at `offset`. Returns `Ok(None)` if every guard is in use; then the range must be read
+    /// instead.
     pub(super) fn new(file: &File, path: &Arc<Path>, offset: u64, len: usize) -> io::Result<Option<Self>> {
         static INSTALL: Once = Once::new();
         INSTALL.call_once(install_handler);
@@ -57,7 +58,7 @@ impl Deref for GuardedMap {
 
 impl Drop for GuardedMap {
     fn drop(&mut self) {
-        // Fields drop after this body: the guard goes before the mapping and the path.
+        // Fields drop after this body, so the guard is released before the mapping and the path.
         GUARDS.release(self.slot);
     }
 }
@@ -84,7 +85,7 @@ impl Guard {
         }
     }
 
-    /// Called by the one who took the guard only.
+    /// Fills the slot. Only the caller that has claimed it may call this.
     fn set(&self, range: Range<usize>, path: *mut u8, path_len: usize) {
         self.version.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::Release);
@@ -95,7 +96,7 @@ impl Guard {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// The path of the guarded range if `address` is in it. Async-signal-safe: loads only.
+    /// Returns the path of the guarded range if `address` is in it. Async-signal-safe: only atomic loads.
     fn path_at(&self, address: usize) -> Option<(*const u8, usize)> {
         let version = self.version.load(Ordering::Acquire);
         let range = self.start.load(Ordering::Relaxed)..self.end.load(Ordering::Relaxed);
@@ -108,7 +109,7 @@ impl Guard {
 
 struct GuardTable<const N: usize> {
     guards: [Guard; N],
-    /// Where to look for a free guard first.
+    /// Where the search for a free guard starts.
     hint: AtomicUsize,
 }
 
@@ -117,7 +118,7 @@ impl<const N: usize> GuardTable<N> {
         Self { guards: [const { Guard::new() }; N], hint: AtomicUsize::new(0) }
     }
 
-    /// Guards `range`; `None` if all guards are taken. `path` must stay where it is until the release.
+    /// Guards `range`; returns `None` if all guards are in use. `path` must not move or change until the release.
     fn claim(&self, range: Range<*const u8>, path: &[u8]) -> Option<usize> {
         let first = self.hint.fetch_add(1, Ordering::Relaxed);
         let slot = (0..N).map(|i| first.wrapping_add(i) % N).find(|&slot| {
@@ -137,7 +138,7 @@ impl<const N: usize> GuardTable<N> {
     }
 }
 
-/// What handled SIGBUS before.
+/// The previous SIGBUS handler.
 static PREVIOUS_ACTION: OnceLock<libc::sigaction> = OnceLock::new();
 
 fn install_handler() {
@@ -151,7 +152,8 @@ fn install_handler() {
         let mut action: libc::sigaction = std::mem::zeroed();
         let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = on_bus_error;
         action.sa_sigaction = handler as usize;
-        // Threads of std have an alternate stack; the fault may have been met deep in the ordinary one.
+        // Threads of std have an alternate stack. The fault may occur deep in the ordinary stack, so the handler runs
+        // on the other.
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
     }

@@ -1,5 +1,5 @@
-//! Every effect on a disk: the [`Disk`] trait with a real and a simulated implementation, atomic replacement,
-//! and read-only sources. This room knows nothing of the rooms above it.
+//! Every effect on a disk: the [`Disk`] trait with a real and a simulated implementation, atomic replacement, and
+//! read-only sources. This room imports none of the others.
 
 #[cfg(test)]
 mod contract;

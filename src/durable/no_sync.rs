@@ -1,4 +1,4 @@
-//! A disk on which nothing is made durable, for those who said that they can do without.
+//! A disk that makes nothing durable, for users who have chosen to do without.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use super::{
     SourceFile,
 };
 
-/// The same disk, with every sync left out: what is written survives the end of the process, not the loss of power.
-/// The syncs that [`RootDirectory`](super::RootDirectory) offers stay: whoever asks for those means it.
+/// Wraps a disk and leaves out every sync: its files survive the end of the process, but not the loss of power. The
+/// syncs of [`RootDirectory`](super::RootDirectory) are kept, because its callers request each of them explicitly.
 pub fn without_sync(disk: Arc<dyn Disk>) -> Arc<dyn Disk> {
     Arc::new(WithoutSync(disk))
 }

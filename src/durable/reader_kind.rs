@@ -1,4 +1,4 @@
-//! The choice between mapping and reading.
+//! The choice between mapping and reading source files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReaderKind {
-    /// Large windows of files on a local file system are mapped, all else is read.
+    /// Large windows of files on a local file system are mapped; everything else is read.
     #[default]
     Auto,
     /// Every window is mapped.
@@ -28,7 +28,7 @@ impl fmt::Display for ReaderKind {
     }
 }
 
-/// A text that names no [`ReaderKind`].
+/// The error for a text that is not the name of a [`ReaderKind`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown reader '{0}', expected auto, mmap or pread")]
 pub struct UnknownReaderKind(String);

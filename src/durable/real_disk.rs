@@ -20,15 +20,15 @@ use super::{
     file_systems,
 };
 
-/// Shorter new files are left to the sync that makes them durable: telling the disk costs more than it gains.
+/// Writeback is not started early for shorter new files: the call costs more than it gains.
 const WRITEBACK_BYTES_MIN: usize = 256 << 10;
-/// Longest owner text that is read back from a lock held by another, in bytes.
+/// The maximum length of an owner text, in bytes.
 const OWNER_TEXT_BYTES_MAX: u64 = 4096;
 
-/// The disk of this computer, through the calls of Linux.
+/// The disk of this computer, with the system calls of Linux.
 ///
-/// `rename_exclusive` and `exchange` are one `renameat2` each and fail with `InvalidInput` or `Unsupported` on a file
-/// system without it: neither can be imitated in one step.
+/// `rename_exclusive` and `exchange` are one `renameat2` each. On a file system without it they fail with
+/// `InvalidInput` or `Unsupported`, because two separate renames would not be atomic.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
@@ -104,7 +104,7 @@ impl Disk for RealDisk {
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
         match fs::symlink_metadata(path) {
             Ok(metadata) => Ok(Some(entry_kind(metadata.file_type()))),
-            // A parent that is a file holds nothing either.
+            // A path below a regular file does not exist either.
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(DiskError::new("look up", path, e)),
         }
@@ -115,7 +115,7 @@ impl Disk for RealDisk {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), DiskError> {
-        // The system would follow a link; asking first is what refuses one.
+        // The system call would follow a link, so the kind is checked first.
         file_mode(path)
             .and_then(|_| fs::set_permissions(path, fs::Permissions::from_mode(mode & MODE_BITS)))
             .map_err(|e| DiskError::new("set the mode of", path, e))
@@ -136,7 +136,7 @@ impl Disk for RealDisk {
 
     fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         let status = rustix::fs::statvfs(path).map_err(|e| DiskError::new("count free inodes at", path, e.into()))?;
-        // File systems that make inodes as they need them say 0 of 0.
+        // File systems that create inodes on demand report 0 of 0.
         Ok((status.f_files > 0).then_some(status.f_favail))
     }
 
@@ -148,15 +148,15 @@ impl Disk for RealDisk {
 fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<Arc<dyn DiskFile>, DiskError> {
     let wrap = |e| DiskError::new(operation, path, e);
     let file = options.open(path).map_err(wrap)?;
-    // Opening a directory for reading succeeds; nothing here could do anything with it.
+    // A directory can be opened for reading, but no operation here could use it.
     if file.metadata().map_err(wrap)?.is_dir() {
         return Err(wrap(io::ErrorKind::IsADirectory.into()));
     }
     Ok(Arc::new(RealFile { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) }))
 }
 
-/// Three calls: open, write, close. There may be millions of such files. Of a large one the disk is told at once, so that
-/// a sync that comes later finds it written.
+/// Creates the file with three calls, open, write and close, because there may be millions of such files. Writeback of
+/// a large file is started at once, so that a later sync finds it written.
 fn write_new_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
@@ -196,8 +196,9 @@ fn entry_kind(file_type: fs::FileType) -> EntryKind {
     }
 }
 
-/// The lock is the system's (`flock`), so it ends with the process, however that ends. The text only says who has it.
+/// Takes the lock with `flock`, so that it ends with the process even after a kill. The text only names the owner.
 fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
+    // The file is not truncated here: it contains the text of the holder until the lock is taken.
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
         Ok(()) => {
@@ -218,7 +219,7 @@ fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> 
 struct RealFile {
     file: File,
     path: PathBuf,
-    /// The system reports lost bytes once and then calls the file clean; this remembers.
+    /// Remembers a failed sync. The system reports lost bytes once and treats the file as clean afterwards.
     sync_failed: AtomicBool,
 }
 
@@ -257,7 +258,7 @@ impl DiskFile for RealFile {
     }
 
     fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
-        // On a RAM disk allocating ahead only clears pages that are written next.
+        // On a RAM disk, allocation only clears pages that are written next.
         if len == 0 || file_systems::is_ram_disk(&self.file) {
             return Ok(());
         }
@@ -271,7 +272,7 @@ impl DiskFile for RealFile {
         start_writeback(&self.file, offset, len);
     }
 
-    // fdatasync: it leaves out times, never the length or the extents that reading the bytes needs.
+    // fdatasync skips times, but never the length or the extents that are needed to read the bytes.
     fn sync(&self) -> Result<(), DiskError> {
         self.refuse_after_failed_sync("sync")?;
         self.file.sync_data().map_err(|e| {
@@ -284,6 +285,7 @@ impl DiskFile for RealFile {
 fn start_writeback(file: &File, offset: u64, len: u64) {
     use std::os::fd::AsRawFd;
     let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else { return };
+    // The result is ignored: this is a hint, and the sync reports errors.
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call takes no pointer.
     unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
 }
@@ -318,7 +320,7 @@ mod tests {
     #[test]
     fn a_failed_sync_is_final_for_the_open_file() {
         let file = OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
-        // Devices without a backing store refuse fdatasync with EINVAL: a sync that fails for real.
+        // Devices without a backing store refuse fdatasync with EINVAL: a real failure of a sync.
         let file = RealFile { file, path: PathBuf::from("/dev/null"), sync_failed: AtomicBool::new(false) };
         file.write_all_at(0, b"before").unwrap();
         file.sync().unwrap_err();
@@ -344,14 +346,14 @@ mod tests {
         assert_eq!(RealDisk.kind(&link).unwrap(), Some(EntryKind::Other));
         assert_eq!(RealDisk.mode(&link).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(RealDisk.set_mode(&link, 0o600).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        // The second name is one of the link itself: what it leads to does not exist.
+        // The link itself gets a second name, so its missing target does not matter.
         RealDisk.hard_link(&link, &directory.path().join("name")).unwrap();
         assert_eq!(RealDisk.kind(&directory.path().join("name")).unwrap(), Some(EntryKind::Other));
         assert_eq!(RealDisk.list(directory.path()).unwrap()[0].kind, EntryKind::Other);
     }
 
     #[test]
-    fn what_is_free_is_known() {
+    fn free_space_is_reported() {
         assert!(RealDisk.free_bytes(&std::env::temp_dir()).unwrap() > 0);
         assert!(RealDisk.free_bytes(Path::new("/nowhere/at/all")).is_err());
         assert_ne!(RealDisk.free_inodes(&std::env::temp_dir()).unwrap(), Some(0));

@@ -11,17 +11,17 @@ use parking_lot::Mutex;
 
 use super::{DiskError, DiskFileSystem};
 
-/// The first Linux whose `syncfs(2)` reports bytes that were lost in writing back.
+/// The first version of Linux whose `syncfs(2)` reports bytes that were lost during writeback.
 const REPORTS_SINCE: (u32, u32) = (5, 8);
 
-/// True if a failed write-back of any file reaches [`DiskFileSystem::sync`]: Linux 5.8 and later.
+/// Returns true if [`DiskFileSystem::sync`] reports a failed writeback of any file: on Linux 5.8 and later.
 ///
-/// An older kernel answers that all is well. There every file has to be synced by itself.
+/// An older kernel reports success, so every file must be synced by itself there.
 pub fn sync_reports_errors() -> bool {
     reports_errors(&rustix::system::uname().release().to_string_lossy())
 }
 
-/// `release` as uname gives it: `major.minor`, then anything. A text that is not understood does not report.
+/// Parses `release` of uname: `major.minor`, then anything. An unknown format counts as an old kernel.
 fn reports_errors(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse::<u32>().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
@@ -31,10 +31,11 @@ fn reports_errors(release: &str) -> bool {
 }
 
 pub(super) struct RealFileSystem {
-    /// Open from the beginning: the system tells each open file once of what was lost since it was opened.
+    /// Opened before anything is written, because the system reports to each open file once what was lost since it was
+    /// opened.
     directory: File,
     path: PathBuf,
-    /// Held during a sync, so that the one error reaches every caller that waits.
+    /// Locked during a sync, so that the one error reaches every caller that waits.
     has_failed: Mutex<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! A tree of this computer's files, below an open directory.
+//! A tree of files on this computer, below an open directory.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,12 +19,12 @@ use super::disk::MODE_BITS;
 use super::root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
 use super::{DiskError, SourceNameKind};
 
-/// Room for the names of one call.
+/// The size of the buffer for directory entries of one call.
 const NAMES_BUFFER_BYTES: usize = 32 << 10;
-/// A read asks for one byte more than a file has, so that its end shows in the same call.
+/// A read asks for one byte more than the file has, so that the same call shows its end.
 const END_BYTES: usize = 1;
 
-/// Opens the tree below the directory that `path` leads to, links on this path followed, for reading only.
+/// Opens the tree below the directory `path` for reading only. Links on this path are followed.
 pub fn source_root(path: &Path) -> Result<Arc<dyn ReadRoot>, DiskError> {
     Ok(Arc::new(RealRoot::open(path)?))
 }
@@ -45,12 +45,13 @@ impl RealRoot {
         DiskError::new(operation, &self.path.join(relative), without_loop(source))
     }
 
-    /// Opens what lies at a relative path, in one call where the system has it.
+    /// Opens a relative path, with one call where the system supports it.
     fn open_beneath(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { check_relative(relative)? };
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         match openat2(&self.directory, relative, flags, Mode::empty(), resolve) {
+            // Old kernels do not have openat2, and the filters of some containers refuse it with EPERM.
             Err(Errno::NOSYS | Errno::PERM) => self.open_step_by_step(relative, flags),
             opened => Ok(opened?),
         }
@@ -72,7 +73,7 @@ impl RealRoot {
     }
 }
 
-/// Fails unless the path is one of plain names.
+/// Fails unless the path consists of plain names.
 fn check_relative(relative: &Path) -> io::Result<&Path> {
     let is_plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
     match relative.components().all(is_plain) {
@@ -127,7 +128,7 @@ impl DiskRoot for RealRoot {
 }
 
 const MAKE_FILES: Access = Access::WRITE_OK.union(Access::EXEC_OK);
-/// Without `NONBLOCK` a pipe would wait for its writer.
+/// Without `NONBLOCK`, opening a pipe would wait for its writer.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 
 fn read_whole(fd: OwnedFd, limit_bytes: u64, buffer: &mut Vec<u8>) -> io::Result<FileState> {
@@ -145,12 +146,13 @@ fn read_whole(fd: OwnedFd, limit_bytes: u64, buffer: &mut Vec<u8>) -> io::Result
         if rustix::io::read(file.get_ref(), rustix::buffer::spare_capacity(buffer))? == 0 {
             return Ok(state);
         }
-        // A short read at the length that the system named is the end: the state is compared again before it counts.
+        // A short read at the reported length is the end of the file. The caller compares the state again before it
+        // relies on the bytes.
         if buffer.len() as u64 == state.len_bytes {
             return Ok(state);
         }
     }
-    // It grows while it is read; what is there now is compared with `state` by whoever asked.
+    // The file grows while it is read. The caller compares `state` with the current one, so the rest is not needed.
     file.read_to_end(buffer)?;
     Ok(state)
 }
@@ -168,7 +170,7 @@ fn file_state(stat: &Stat) -> Option<FileState> {
     })
 }
 
-/// What the system says of a link where none is followed, in words for people.
+/// Replaces the system's error for a link that is not followed by a clearer one.
 fn without_loop(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::ELOOP) => io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is in the way"),
@@ -176,7 +178,7 @@ fn without_loop(error: io::Error) -> io::Error {
     }
 }
 
-/// Nothing there, or a link in the way, is no file.
+/// Treats a missing file, or a link in the path, as no file.
 fn present(found: io::Result<Option<FileState>>) -> io::Result<Option<FileState>> {
     match found {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -195,7 +197,7 @@ fn visit_names(directory: BorrowedFd<'_>, visit: &mut dyn FnMut(&OsStr, SourceNa
             continue;
         }
         let kind = match entry.file_type() {
-            // Some file systems leave it out.
+            // Some file systems do not report the type in the entry.
             FileType::Unknown => match statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => FileType::from_raw_mode(stat.st_mode),
                 Err(Errno::NOENT) => continue,
@@ -237,7 +239,7 @@ impl RealDirectory {
                 Err(e) => return Err(e.into()),
             }
         }
-        // After the owner: giving a file away takes some of its bits.
+        // The bits are set after the owner, because a change of owner clears some of them.
         if made.st_mode & MODE_BITS != ownership.mode || made.st_uid != ownership.uid {
             fchmod(&file, Mode::from_raw_mode(ownership.mode))?;
         }
@@ -286,7 +288,7 @@ impl RootDirectory for RealDirectory {
     }
 
     fn sync(&self) -> Result<(), DiskError> {
-        // The directory is held by its place alone; a sync needs it open.
+        // The directory is open as a path only; a sync needs it open for reading.
         openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .and_then(rustix::fs::fsync)
             .map_err(|e| DiskError::new("sync directory", &self.path, e.into()))

@@ -1,4 +1,5 @@
-//! What is built from the single effects of a [`Disk`] on one file: atomic replacement, reading it whole.
+//! Operations on one file, built from the single effects of a [`Disk`]: atomic replacement, copies, and reading it
+//! whole.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,17 +7,19 @@ use std::path::{Path, PathBuf};
 
 use super::{Disk, DiskError, DiskFile, for_each_chunk, parent_of};
 
-/// Puts `bytes` at `path` in one step that is durable on return: a crash leaves the old file or the new one, whole.
+/// Replaces the file at `path` by `bytes` in one step that is durable on return: a crash leaves the complete old file
+/// or the complete new one.
 ///
-/// The bytes go through the [`temporary_name`] beside it; a file that a crash left there is removed first. One writer
-/// at a time.
+/// The bytes are first written to the [`temporary_name`] in the same directory. A file that a crash left there is
+/// removed before. Only one writer at a time is allowed.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     replace_file_with(disk, path, None, |file| file.write_all_at(0, bytes))
 }
 
-/// As [`replace_file`], for bytes that `write` streams and, if `mode` is given, with these permission bits (`0o7777`).
+/// Replaces a file like [`replace_file`], with bytes that `write` streams and, if `mode` is given, with these
+/// permission bits (`0o7777`).
 ///
-/// The bits are there before the first byte. Only those of a file that stays empty may be lost with the power.
+/// The bits are set before the first byte. Only the bits of a file that stays empty may be lost with the power.
 pub fn replace_file_with<E: From<DiskError>>(
     disk: &dyn Disk,
     path: &Path,
@@ -28,12 +31,13 @@ pub fn replace_file_with<E: From<DiskError>>(
     }
     let temporary = temporary_name(path);
     write_synced_file(disk, &temporary, mode, write)?;
+    // The bytes are durable by now: a rename before their sync could leave the name of an empty file after a crash.
     disk.rename(&temporary, path)?;
     Ok(disk.sync_directory(parent_of(path))?)
 }
 
-/// Writes a file anew, in place of one that a crash left there, and syncs its bytes, but not its name: for a name that
-/// nobody reads. `mode` as for [`replace_file_with`].
+/// Creates a file, in place of one that a crash left there, and syncs its bytes, but not its name: for a name that no
+/// reader looks for. `mode` as for [`replace_file_with`].
 pub fn write_synced_file<E: From<DiskError>>(
     disk: &dyn Disk,
     path: &Path,
@@ -42,7 +46,7 @@ pub fn write_synced_file<E: From<DiskError>>(
 ) -> Result<(), E> {
     remove_file_if_present(disk, path)?;
     let file = disk.create_file(path)?;
-    // Before the bytes: a sync of the file takes along only what is older than its length.
+    // The bits come before the bytes: a sync of the file covers only bits that are older than its length.
     if let Some(mode) = mode {
         disk.set_mode(path, mode)?;
     }
@@ -50,7 +54,7 @@ pub fn write_synced_file<E: From<DiskError>>(
     Ok(file.sync()?)
 }
 
-/// `.NAME.tmp` beside `path`, where its replacement grows.
+/// Returns `.NAME.tmp` in the directory of `path`, the name of a replacement in progress.
 pub fn temporary_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -78,7 +82,7 @@ fn remove_file_if_present(disk: &dyn Disk, path: &Path) -> Result<(), DiskError>
     }
 }
 
-/// A whole file. One longer than `limit_bytes` is an `InvalidData` error and is not read.
+/// Reads a whole file. A file longer than `limit_bytes` is an `InvalidData` error and is not read.
 pub fn read_file(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> Result<Vec<u8>, DiskError> {
     let file = disk.open_for_read(path)?;
     let len = file.len()?;
@@ -115,7 +119,8 @@ mod tests {
         disk
     }
 
-    /// The first crash after which the file is neither old nor new, or not new although the replacement had returned.
+    /// Returns the first crash after which the file is neither old nor new, or not new although the replacement had
+    /// returned.
     fn first_damage(replace: Replace) -> Option<String> {
         let disk = disk_with_old();
         replace(&disk, file(), &NEW).unwrap();
@@ -138,7 +143,7 @@ mod tests {
         assert_eq!(first_damage(replace_file), None);
     }
 
-    /// In pieces, and with permission bits.
+    /// Replaces in pieces, with permission bits.
     fn stream(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         replace_file_with(disk, path, Some(0o640), |file| {
             bytes.chunks(700).zip(0..).try_for_each(|(piece, index)| file.write_all_at(700 * index, piece))
@@ -150,7 +155,7 @@ mod tests {
         assert_eq!(first_damage(stream), None);
     }
 
-    /// The first crash that leaves the old bytes with the new permission bits, or the new bytes without them.
+    /// Returns the first crash that leaves the old bytes with the new permission bits, or the new bytes without them.
     fn first_wrong_mode(replace: Replace) -> Option<String> {
         let disk = disk_with_old();
         replace(&disk, file(), &NEW).unwrap();

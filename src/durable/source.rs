@@ -1,4 +1,4 @@
-//! Source files: opened for reading only, and noticed when they change under the reader.
+//! Source files: opened for reading only, and checked for changes while they are read.
 
 #![allow(clippy::disallowed_methods, reason = "opening for reading needs flags; nothing here can write")]
 
@@ -18,18 +18,18 @@ use super::{DiskError, ReaderKind};
 /// `Auto` reads shorter windows into a buffer: setting up a mapping costs more than copying them.
 const MAPPED_WINDOW_BYTES_MIN: usize = 256 * 1024;
 
-/// What tells one state of a file from another without reading it.
+/// The identity of a state of a file, compared without reading the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SourceIdentity {
-    /// Length in bytes.
+    /// The length in bytes.
     pub len_bytes: u64,
-    /// Time of the last change of its bytes, whole seconds since 1970.
+    /// The time of the last change of the bytes, in whole seconds since 1970.
     pub modified_secs: i64,
-    /// The rest of that time, below a second.
+    /// The nanoseconds of that time.
     pub modified_nanos: u32,
-    /// Inode number, unique on its device.
+    /// The inode number, unique on its device.
     pub inode: u64,
-    /// Device number; may differ after a reboot.
+    /// The device number; may differ after a reboot.
     pub device: u64,
 }
 
@@ -44,7 +44,7 @@ impl SourceIdentity {
         }
     }
 
-    /// The first difference of `now` from `self`, in words.
+    /// Describes the first difference of `now` from `self`.
     fn difference(&self, now: &Self) -> Option<String> {
         if (self.device, self.inode) != (now.device, now.inode) {
             Some(format!("it was replaced by another file (inode {} became {})", self.inode, now.inode))
@@ -58,20 +58,20 @@ impl SourceIdentity {
     }
 }
 
-/// A source file is not what it was when it was opened.
+/// The error for a source file that changed since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("source {} changed while it was being read: {what}", path.display())]
 pub struct SourceChange {
     /// The file.
     pub path: PathBuf,
-    /// What changed, e.g. `length 4096 became 100`.
+    /// The difference, e.g. `length 4096 became 100`.
     pub what: String,
 }
 
-/// Why a range of a source could not be had.
+/// The error for a range of a source that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
-    /// The system refused, or the range goes past the end (`UnexpectedEof`).
+    /// The system refused, or the range goes beyond the end (`UnexpectedEof`).
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// The file changed since it was opened.
@@ -81,9 +81,9 @@ pub enum WindowError {
 
 /// A regular file, open for reading only. Threads may share it.
 ///
-/// Its bytes belong to someone else: every range is to be parsed as untrusted, and what was read counts only after
-/// a [`check_unchanged`](Self::check_unchanged) that follows the reading. A change of equal length within the clock tick
-/// of the last change before it was opened cannot be noticed this way.
+/// Other programs may change its bytes, so parse every range as untrusted input, and rely on what was read only after a
+/// later [`check_unchanged`](Self::check_unchanged). A change of equal length in the same clock tick as the last change
+/// before the opening cannot be detected this way.
 #[derive(Debug)]
 pub struct SourceFile {
     file: File,
@@ -93,10 +93,10 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// Opens the regular file that `path` leads to, links followed; anything else is `InvalidInput`.
+    /// Opens the regular file at `path`, following links. Anything else is an `InvalidInput` error.
     pub fn open(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
         let wrap = |e| DiskError::new("open source", path, e);
-        // Without O_NONBLOCK a pipe would wait for its writer; a regular file does not care.
+        // Without O_NONBLOCK, opening a pipe would wait for its writer. For a regular file the flag has no effect.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(wrap)?;
         let metadata = file.metadata().map_err(wrap)?;
         if !metadata.is_file() {
@@ -109,22 +109,22 @@ impl SourceFile {
         Ok(Self { file, path: path.into(), identity: SourceIdentity::of(&metadata), reader })
     }
 
-    /// The path it was opened by.
+    /// Returns the path with which it was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it was when it was opened.
+    /// Returns the identity that it had when it was opened.
     pub fn identity(&self) -> SourceIdentity {
         self.identity
     }
 
-    /// What is open, for calls that take two files.
+    /// Returns the open file, for system calls that take two files.
     pub(super) fn file(&self) -> &File {
         &self.file
     }
 
-    /// Compares the open file, and the file that its path now leads to, with what was opened.
+    /// Compares the open file, and the file that is now at its path, with the identity at the opening.
     pub fn check_unchanged(&self) -> Result<(), SourceChange> {
         let change = |what| SourceChange { path: self.path.to_path_buf(), what };
         for metadata in [self.file.metadata(), std::fs::metadata(&self.path)] {
@@ -139,7 +139,7 @@ impl SourceFile {
         Ok(())
     }
 
-    /// The `len` bytes at `offset`, mapped or read, after checking that the file is what it was.
+    /// Returns the `len` bytes at `offset`, mapped or read, after checking that the file is unchanged.
     pub fn window(&self, offset: u64, len: usize) -> Result<Window, WindowError> {
         self.check_unchanged()?;
         let end = offset.checked_add(len as u64).filter(|&end| end <= self.identity.len_bytes);
@@ -150,6 +150,7 @@ impl SourceFile {
             match GuardedMap::new(&self.file, &self.path, offset, len) {
                 Ok(Some(map)) => return Ok(Window::mapped(map)),
                 Ok(None) => {}
+                // A caller that asked for mappings gets the error; `Auto` reads instead.
                 Err(e) if self.reader == ReaderKind::Mmap => {
                     return Err(DiskError::new("map source", &self.path, e).into());
                 }
@@ -159,7 +160,7 @@ impl SourceFile {
         read_window(&self.file, offset, len).map_err(|e| self.explain(e))
     }
 
-    /// Fills `buffer` from `offset`, without checking for change unless the file ends before.
+    /// Fills `buffer` from `offset`. Checks for a change only if the file ends before.
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {
         self.file.read_exact_at(buffer, offset).map_err(|e| self.explain(e))
     }
@@ -176,7 +177,7 @@ impl SourceFile {
         DiskError::new("read source", &self.path, source)
     }
 
-    /// A read that failed because the file shrank is a change, whatever the system called it.
+    /// Reports a failed read of a shrunken file as a change, whatever the error of the system was.
     fn explain(&self, source: io::Error) -> WindowError {
         match self.check_unchanged() {
             Err(change) => change.into(),
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reader_does_what_its_name_says() {
+    fn each_reader_kind_reads_or_maps() {
         let (_directory, path) = source();
         let is_mapped = |reader, len| SourceFile::open(&path, reader).unwrap().window(0, len).unwrap().is_mapped();
         assert!(is_mapped(ReaderKind::Mmap, 1));

@@ -1,4 +1,4 @@
-//! Listing a directory of sources.
+//! Lists a directory of sources.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use super::DiskError;
 
-/// What a source entry is, links followed.
+/// The kind of a source entry, following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceEntryKind {
     /// A regular file.
     File,
     /// A directory.
     Directory,
-    /// A symbolic link that leads nowhere, or in a circle.
+    /// A symbolic link to nothing, or a circle of links.
     BrokenLink,
     /// A device, a socket or a pipe.
     Other,
@@ -23,17 +23,17 @@ pub enum SourceEntryKind {
 /// One entry of a source directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceEntry {
-    /// Name without its directory.
+    /// The name without its directory.
     pub name: OsString,
-    /// What it is, or what its link leads to.
+    /// The kind of the entry, or of the target of its link.
     pub kind: SourceEntryKind,
     /// True if the name itself is a symbolic link.
     pub is_link: bool,
-    /// Length of a regular file in bytes; 0 for all else.
+    /// The length of a regular file in bytes; 0 for everything else.
     pub len_bytes: u64,
 }
 
-/// The entries of a source directory, sorted by the bytes of their names.
+/// Returns the entries of a source directory, sorted by the bytes of their names.
 pub fn source_entries(directory: &Path) -> Result<Vec<SourceEntry>, DiskError> {
     let wrap = |e| DiskError::new("list source directory", directory, e);
     let mut entries = Vec::new();

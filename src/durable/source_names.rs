@@ -1,4 +1,4 @@
-//! Names in a source directory, one after the other, however many there are.
+//! Iterates over the names in a source directory, however many there are.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,14 +8,14 @@ use std::path::Path;
 use super::source::SourceIdentity;
 use super::{DiskError, source};
 
-/// What a name in a source directory stands for, links not followed.
+/// The kind of a name in a source directory, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceNameKind {
     /// A regular file.
     File,
     /// A directory.
     Directory,
-    /// A symbolic link, wherever it leads.
+    /// A symbolic link.
     Link,
     /// A device, a socket or a pipe.
     Other,
@@ -35,7 +35,7 @@ impl From<fs::FileType> for SourceNameKind {
     }
 }
 
-/// One name of a source directory.
+/// A name in a source directory.
 #[derive(Debug)]
 pub struct SourceName(fs::DirEntry);
 
@@ -45,7 +45,7 @@ impl SourceName {
         self.0.file_name()
     }
 
-    /// What it stands for.
+    /// Returns the kind of the entry.
     pub fn kind(&self) -> Result<SourceNameKind, DiskError> {
         match self.0.file_type() {
             Ok(file_type) => Ok(file_type.into()),
@@ -53,14 +53,14 @@ impl SourceName {
         }
     }
 
-    /// What tells its present state from another; `None` if it is gone.
+    /// Returns the identity of its present state; `None` if it no longer exists.
     pub fn identity(&self) -> Result<Option<SourceIdentity>, DiskError> {
         present(self.0.metadata(), &self.0.path())
     }
 }
 
-/// The names of a directory in the order in which the system gives them. They are streamed: a directory of ten million
-/// needs no more memory than one of ten.
+/// Iterates over the names of a directory in the order of the system. The names are streamed, so ten million of them
+/// need no more memory than ten.
 pub fn source_names(directory: &Path) -> Result<impl Iterator<Item = Result<SourceName, DiskError>>, DiskError> {
     let wrap = {
         let directory = directory.to_path_buf();
@@ -70,7 +70,7 @@ pub fn source_names(directory: &Path) -> Result<impl Iterator<Item = Result<Sour
     Ok(names.map(move |name| name.map(SourceName).map_err(&wrap)))
 }
 
-/// What tells the present state of a source path from another, links not followed; `None` if nothing is there.
+/// Returns the identity of the present state of a source path, without following links; `None` if nothing is there.
 pub fn source_identity(path: &Path) -> Result<Option<SourceIdentity>, DiskError> {
     present(fs::symlink_metadata(path), path)
 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_has_no_identity_and_no_names() {
+    fn a_missing_path_has_no_identity_and_no_names() {
         let directory = tempfile::tempdir().unwrap();
         let nowhere = directory.path().join("nowhere");
         assert_eq!(source_identity(&nowhere).unwrap(), None);

@@ -1,4 +1,4 @@
-//! Small source files, read whole.
+//! Reads small source files whole.
 
 #![allow(clippy::disallowed_methods, reason = "opening for reading needs flags; nothing here can write")]
 
@@ -9,9 +9,9 @@ use std::path::Path;
 
 use super::DiskError;
 
-/// Appends the bytes of a file to `buffer` and counts them. Where they are more than `len_bytes`, at least one more is
-/// appended, but not necessarily all: who finds another number than expected knows that the file has changed. Links are
-/// not followed (`ELOOP`), and a pipe is not waited for.
+/// Appends the bytes of a file to `buffer` and returns their number. If the file is longer than `len_bytes`, at least
+/// one more byte is appended, but not necessarily all: a caller that gets another number than expected knows that the
+/// file changed. Does not follow links (`ELOOP`), and does not wait for a pipe.
 pub fn read_source_whole(path: &Path, len_bytes: usize, buffer: &mut Vec<u8>) -> Result<usize, DiskError> {
     let wrap = |e| DiskError::new("read source", path, e);
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -25,7 +25,8 @@ fn read_to_limit(file: &File, len_bytes: usize, buffer: &mut Vec<u8>) -> io::Res
     while read_bytes <= len_bytes {
         match rustix::io::read(file, rustix::buffer::spare_capacity(buffer)) {
             Ok(0) => break,
-            // There was room for more, and no more came: a call saved for every file of the expected length.
+            // The buffer had room for more, so a short read is the end. That saves a second call for every file of the
+            // expected length.
             Ok(count) if read_bytes + count == len_bytes => return Ok(len_bytes),
             Ok(count) => read_bytes += count,
             Err(rustix::io::Errno::INTR) => {}

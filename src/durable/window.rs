@@ -1,4 +1,4 @@
-//! A range of a source in memory, and the buffers that such ranges are read into.
+//! Ranges of a source in memory, and the buffers that they are read into.
 
 use std::fmt;
 use std::fs::File;
@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 use super::guarded_map::GuardedMap;
 
-/// A range of a source: a mapping or a copy. Share it in an `Arc`; it goes when the last one does.
+/// A range of a source: a mapping or a copy. Share it in an `Arc`; it is released with the last reference.
 ///
-/// A mapped window shows the file as it is: bytes that someone changes meanwhile change here too.
+/// A mapped window shows the current file: if another program changes the bytes, they change here too.
 pub struct Window(Bytes);
 
 enum Bytes {
@@ -25,7 +25,7 @@ impl Window {
         Self(Bytes::Mapped(map))
     }
 
-    /// True if the bytes are the file's pages, false if they are a copy.
+    /// Returns true if the bytes are mapped pages of the file, false if they are a copy.
     pub fn is_mapped(&self) -> bool {
         matches!(self.0, Bytes::Mapped(_))
     }
@@ -61,7 +61,7 @@ pub(super) fn read_window(file: &File, offset: u64, len: usize) -> io::Result<Wi
     Ok(Window(Bytes::Read(buffer)))
 }
 
-/// Buffers kept for the next window: the first touch of a fresh page costs more than copying into it does.
+/// Buffers to be used again: the first access to a fresh page costs more than copying into it.
 static POOL: BufferPool = BufferPool { free: Mutex::new(Vec::new()), bytes_max: 32 << 20, buffers_max: 64 };
 
 struct BufferPool {
@@ -71,13 +71,14 @@ struct BufferPool {
 }
 
 impl BufferPool {
-    /// A buffer of at least `len` bytes, with whatever it held before; not one that is far larger than needed.
+    /// Returns a buffer of at least `len` bytes with undefined content, but none that is far larger than needed.
     fn take(&self, len: usize) -> Vec<u8> {
         let mut free = self.free.lock();
         let fits = |buffer: &Vec<u8>| buffer.len() >= len && buffer.len() / 4 <= len;
         match free.iter().position(fits) {
             Some(index) => free.swap_remove(index),
             None => {
+                // Other threads must not wait while a large buffer is zeroed.
                 drop(free);
                 vec![0; len]
             }
@@ -95,7 +96,7 @@ impl BufferPool {
 
 struct PooledBuffer {
     bytes: Vec<u8>,
-    /// How many of the bytes are the window's.
+    /// The number of bytes that belong to the window.
     len: usize,
 }
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::migrate::ledger::{Entry, Ledger, Position, Written, for_each_line};
-use super::migrate::ledger_by_file::{ByFile, Chosen, Noted};
+use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
+use super::migrate::ledger_by_file::{ChosenLines, LedgerByFile, NotedLine};
 use super::migrate::run_directory;
 use super::migrate::state::CHECKPOINT_KIND;
 use crate::durable::Disk;
@@ -38,11 +38,11 @@ struct Run {
     began_at: Option<Timestamp>,
 }
 
-/// Runs that were verified, ended, and began before an instant, and the lines whose backups no other run needs. What the
-/// ledger calls removed is removed again: a crash may have kept it.
+/// Runs that were verified, ended, and began before an instant, and the lines whose backups no other run needs. What
+/// the ledger calls removed is removed again: a crash may have kept it.
 struct Removable {
     runs: BTreeMap<String, Timestamp>,
-    lines: Chosen,
+    lines: ChosenLines,
 }
 
 // What is noted of a line: whose its backup is.
@@ -58,20 +58,20 @@ fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortSpace)
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     for_each_line(disk, directory.path(), |line| {
         match line.entry {
-            Entry::Verified => runs.entry(line.run).or_default().is_verified = true,
-            Entry::Began { .. } => runs.entry(line.run.clone()).or_default().began_at = began_at(&line.run),
+            LedgerEntry::Verified => runs.entry(line.run).or_default().is_verified = true,
+            LedgerEntry::Began { .. } => runs.entry(line.run.clone()).or_default().began_at = began_at(&line.run),
             _ => {}
         }
         Ok(())
     })?;
     let old = |run: Run| run.began_at.filter(|&at| run.is_verified && at < before);
     let runs: BTreeMap<_, _> = runs.into_iter().filter_map(|(id, run)| Some((id, old(run)?))).collect();
-    let mut by_backup = ByFile::new(sorts)?;
+    let mut by_backup = LedgerByFile::new(sorts)?;
     for_each_line(disk, directory.path(), |line| {
-        let Entry::Written(written) = line.entry else { return Ok(()) };
+        let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
         let mark = if runs.contains_key(&line.run) { OF_OLD_RUN } else { OF_KEPT_RUN };
         let backup = written.backup_path().unwrap_or_default();
-        by_backup.note(&backup, Noted { line: line.number, mark, about: 0 })
+        by_backup.note(&backup, NotedLine { line: line.number, mark, about: 0 })
     })?;
     let lines = by_backup.choose(|of_backup, chosen| {
         if of_backup.iter().all(|noted| noted.mark == OF_OLD_RUN) {
@@ -92,7 +92,7 @@ fn began_at(run_id: &str) -> Option<Timestamp> {
 struct Line {
     run: String,
     number: u64,
-    written: Written,
+    written: WrittenFile,
     /// Length of the backup; `None` if a later line names it too.
     len_bytes: Option<u64>,
 }
@@ -101,13 +101,13 @@ struct Line {
 fn for_each_backup(
     disk: &dyn Disk,
     root: &Path,
-    lines: &mut Chosen,
+    lines: &mut ChosenLines,
     mut visit: impl FnMut(Line) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let tree = disk.root(root)?;
     for_each_line(disk, run_directory(root).path(), |line| {
         let Some(mark) = lines.mark(line.number)? else { return Ok(()) };
-        let Entry::Written(written) = line.entry else { return Ok(()) };
+        let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
         let Some(state) = tree.file_state(&written.backup_path().unwrap_or_default())? else { return Ok(()) };
         let len_bytes = (mark == LAST).then_some(state.len_bytes);
         visit(Line { run: line.run, number: line.number, written, len_bytes })
@@ -132,13 +132,14 @@ pub fn clean_list(disk: &Arc<dyn Disk>, root: &Path, before: Timestamp) -> Resul
     Ok(found.into_values().collect())
 }
 
-/// Removes the backups of runs that began before `before`, and gives how many and their bytes. The ledger says so first.
+/// Removes the backups of runs that began before `before`, and gives how many and their bytes. The ledger says so
+/// first.
 pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64, u64), Error> {
     let directory = run_directory(root);
     let Some(held) = HeldRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok((0, 0)) };
     let sorts = SortSpace::temporary(&disk)?;
     let mut removable = removable(&*disk, root, before, &sorts)?;
-    let mut ledger = Ledger::open(&*disk, directory.path(), "", Position::START, |_| Ok(()))?;
+    let mut ledger = Ledger::open(&*disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     let (mut count, mut bytes, mut group) = (0, 0, Vec::new());
     for_each_backup(&*disk, root, &mut removable.lines, |line| {
         count += u64::from(line.len_bytes.is_some());
@@ -154,7 +155,7 @@ pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64
 fn remove(disk: &dyn Disk, root: &Path, ledger: &mut Ledger, group: &mut Vec<Line>) -> Result<(), Error> {
     for line in group.iter() {
         ledger.begin_run(&line.run);
-        ledger.append(Entry::Removed { file: line.written.file.clone(), line: line.number })?;
+        ledger.append(LedgerEntry::Removed { file: line.written.file.clone(), line: line.number })?;
     }
     ledger.sync()?;
     let tree = disk.root(root)?;

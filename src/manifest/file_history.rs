@@ -1,34 +1,34 @@
-//! What was done to one file: its own history, and the ledger's.
+//! The history of one file: its own records and the lines of the ledger.
 
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::document::header::HISTORY;
+use super::document::fields::HISTORY;
 use super::document::json::{Document, Kind, ReadOptions, push_compact};
 use super::migrate::crash_recovery::digest_of;
 use super::migrate::evaluate::MANIFEST_BYTES_MAX;
-use super::migrate::ledger::{Entry, Line, file_text, for_each_line};
+use super::migrate::ledger::{LedgerEntry, LedgerLine, file_text, for_each_line};
 use super::migrate::run_directory;
 use crate::durable::{Disk, read_file};
 use crate::migration::Error;
 
-/// What was done to one file.
+/// The history of one file.
 #[derive(Debug, Clone, Serialize)]
 pub struct FileHistory {
     /// The file, relative to the root.
     pub file: String,
-    /// SHA-256 of its bytes now; `None` if it is not there.
+    /// SHA-256 of its current bytes, or `None` if it does not exist.
     pub sha256: Option<String>,
-    /// Its own records, as they stand in it; empty where it has none that can be read.
+    /// The records in the file; empty if it has none that can be read.
     pub records: Vec<Value>,
-    /// The lines of the ledger that name it.
-    pub ledger: Vec<Line>,
+    /// The lines of the ledger that name the file.
+    pub ledger: Vec<LedgerLine>,
 }
 
-/// Gathers what is known of one file.
-pub fn history_of(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
+/// Collects the history of one file.
+pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
     let name = file_text(file);
     let mut ledger = Vec::new();
     for_each_line(disk, run_directory(root).path(), |line| {
@@ -45,7 +45,7 @@ pub fn history_of(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHisto
     Ok(FileHistory { file: name, sha256, records, ledger })
 }
 
-/// The records in the history of a document, whatever else is in it.
+/// Returns the history records of a document, which need not be a valid manifest.
 fn records(bytes: &[u8]) -> Vec<Value> {
     let options = ReadOptions { bom_strip: true, last_member_wins: true, ..ReadOptions::default() };
     let Ok(document) = Document::parse(bytes, &options) else { return Vec::new() };
@@ -57,10 +57,12 @@ fn records(bytes: &[u8]) -> Vec<Value> {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-fn named_in(entry: &Entry) -> Option<&str> {
+fn named_in(entry: &LedgerEntry) -> Option<&str> {
     match entry {
-        Entry::Written(written) => Some(&written.file),
-        Entry::Withdrawn { file, .. } | Entry::Restored { file, .. } | Entry::Removed { file, .. } => Some(file),
-        Entry::Began { .. } | Entry::Ended { .. } | Entry::Verified => None,
+        LedgerEntry::Written(written) => Some(&written.file),
+        LedgerEntry::Withdrawn { file, .. }
+        | LedgerEntry::Restored { file, .. }
+        | LedgerEntry::Removed { file, .. } => Some(file),
+        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => None,
     }
 }

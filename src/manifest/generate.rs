@@ -1,4 +1,4 @@
-//! A tree of manifests, made up: for benchmarks, demonstrations and tests.
+//! Generates trees of manifests for benchmarks, demonstrations and tests.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,17 @@ use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
 
 const JOB_TYPES: [&str; 3] = ["instagram_copy", "brand_score", "optimization"];
-/// Manifests of which the progress is told at once.
+/// Number of manifests between two events of progress.
 const STEP_MANIFESTS: u64 = 256;
 
-/// What is to be made up.
+/// Options for a generated tree.
 #[derive(Debug, Clone, Copy)]
 pub struct GenerateOptions {
-    /// How many manifests.
+    /// Number of manifests.
     pub manifests: u64,
-    /// Runs of a job.
+    /// Number of runs of each job.
     pub runs_per_job: u64,
-    /// Chooses contents and versions.
+    /// Decides contents and versions.
     pub seed: u64,
     /// Shares of the versions 1.0.0, 1.1.0 and 1.2.0.
     pub shares: [u64; 3],
@@ -36,20 +36,20 @@ impl Default for GenerateOptions {
     }
 }
 
-/// What was made up.
+/// A generated tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GeneratedTree {
-    /// The application's root.
+    /// The root of the application.
     pub path: PathBuf,
-    /// Manifests.
+    /// Number of manifests.
     pub manifests: u64,
-    /// Their bytes.
+    /// Sum of their lengths.
     pub bytes: u64,
-    /// True if it was asked to stop; what is made so far stays.
+    /// True if it was asked to stop. Manifests written so far stay.
     pub stopped: bool,
 }
 
-/// Makes up a tree at `root`, where nothing may be yet. The same options make the same bytes.
+/// Generates a tree at `root`, which must be empty or absent. The same options give the same bytes.
 pub fn generate(
     disk: &dyn Disk,
     root: &Path,
@@ -58,8 +58,8 @@ pub fn generate(
 ) -> Result<GeneratedTree, Error> {
     if options.shares.iter().sum::<u64>() == 0 || options.runs_per_job == 0 {
         return Err(Error::Usage {
-            what: "there is nothing to choose from".into(),
-            next: "give a version a share, and a job a run".into(),
+            what: "the shares of all versions are 0, or a job has no runs".into(),
+            next: "give at least one version a share, and each job a run".into(),
         });
     }
     create(disk, root)?;
@@ -106,8 +106,8 @@ fn create(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && is_empty(disk, directory)? => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::Conflict {
             path: directory.to_path_buf(),
-            what: "there is something already".into(),
-            next: "give a directory that is empty or not there yet".into(),
+            what: "the directory is not empty".into(),
+            next: "give a directory that is empty or does not exist".into(),
         }),
         created => Ok(created?),
     }
@@ -121,7 +121,7 @@ fn job_name(job: u64) -> String {
     format!("job-{job:06}")
 }
 
-/// The run id and the text of one manifest, of about 900 bytes.
+/// Returns the run id and the text of a manifest, which has about 900 bytes.
 fn manifest(number: u64, options: &GenerateOptions) -> (String, String) {
     let digest = |salt: &str| hex(&Sha256::digest(format!("{salt} {number} {}", options.seed)).into());
     let choice = u64::from_str_radix(&digest("version")[..12], 16).unwrap_or(0) % options.shares.iter().sum::<u64>();
@@ -154,12 +154,12 @@ fn manifest(number: u64, options: &GenerateOptions) -> (String, String) {
         document["schema_version"] = "1.2.0".into();
     }
     let run_id = document["run_id"].as_str().unwrap_or_default().to_owned();
-    let mut text = serde_json::to_string_pretty(&document).expect("a made-up manifest has string keys only");
+    let mut text = serde_json::to_string_pretty(&document).expect("a generated manifest has string keys only");
     text.push('\n');
     (run_id, text)
 }
 
-/// `inputs_hash` of a run without snapshots; each run is a retry of the same inputs.
+/// Returns the `inputs_hash` of a run without snapshots. Each run is a retry with the same inputs.
 fn inputs_hash() -> String {
     format!("sha256:{}", hex(&Sha256::digest("{}").into()))
 }

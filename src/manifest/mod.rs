@@ -1,15 +1,14 @@
-//! Trees of versioned JSON manifests: what a manifest is, how one version becomes the next, and how a tree of them is
-//! migrated in place (spec/sigilzero.md).
+//! Trees of versioned JSON manifests, and their migration in place (docs/source-sigilzero.md).
 //!
-//! The document side is a pure function of bytes and options: [`Transformer::transform`] takes the bytes of one file and
-//! says what becomes of it. It reads no clock and no disk; what a step may ask of the manifest's directory comes in
-//! through [`DocumentInputs`].
+//! The document side ([`document`], [`steps`], [`transform`]) is a pure function of bytes and options:
+//! [`Transformer::transform`] takes the bytes of a file and returns a verdict. It uses no clock and no disk. Steps read
+//! other files of the manifest's directory through [`DocumentInputs`].
 //!
-//! The tree side finds the files, reads each once, and replaces each whole: [`scan`] and what is built on it.
+//! The tree side ([`tree`], [`migrate`] and the modules that use them) finds the files, reads each of them once, and
+//! replaces each as a whole.
 
 pub mod document;
 pub mod read;
-pub mod step_check;
 pub mod steps;
 pub mod transform;
 pub mod tree;
@@ -24,11 +23,11 @@ pub mod outcome;
 pub mod rollback;
 pub mod run_options;
 pub mod status;
-pub mod survey;
 pub mod verify;
+pub mod version_survey;
 
 pub use document::checksum::Checksum;
-pub use document::error_codes::{Code, Place, Status};
+pub use document::error_codes::{DocumentStatus, ErrorCode, TextPosition};
 pub use document::inputs::{DocumentInputs, NoInputs};
 pub use document::key_path::KeyPath;
 pub use document::options::{DeriveJobId, Mode, TransformOptions};
@@ -40,4 +39,6 @@ pub use steps::inverse::check_inverse;
 pub use steps::registry::Registry;
 pub use steps::step::{Step, Touch};
 pub use transform::Transformer;
+pub use transform::proven_registry::ProvenRegistry;
+pub use transform::step_check::prove;
 pub use write::{validate, write_manifest};

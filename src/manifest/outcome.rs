@@ -1,77 +1,77 @@
-//! What becomes of each thing that is found in a tree.
+//! The outcomes of the entries of a tree.
 
-use super::document::error_codes::Status;
-use super::tree::scan::PassedOver;
+use super::document::error_codes::DocumentStatus;
+use super::tree::scan::SkipReason;
 use crate::migration::outcome::outcome_counts;
 
 outcome_counts! {
-    /// What was found in a tree, by outcome.
+    /// Number of entries of a tree by outcome.
     pub struct Counts {
         passed {
-            /// Replaced by its new version, after its backup.
+            /// Replaced by the new version, after a backup.
             migrated: "migrated",
-            /// At the target version; left as it is.
+            /// At the target version; unchanged.
             current: "already current",
-            /// At the target version, with fields missing or wrong (D8); left as it is.
+            /// At the target version, but members are missing or wrong (docs/source-sigilzero.md, D8); unchanged.
             current_incomplete: "current, needs attention",
-            /// JSON that is no manifest.
+            /// JSON that is not a manifest.
             skipped_foreign: "skipped, not a manifest",
-            /// [`PassedOver::Hidden`].
+            /// [`SkipReason::Hidden`].
             skipped_hidden: "skipped, hidden",
-            /// [`PassedOver::Inputs`].
+            /// [`SkipReason::Inputs`].
             skipped_inputs: "skipped, inputs",
-            /// [`PassedOver::Link`].
+            /// [`SkipReason::Link`].
             skipped_link: "skipped, link",
-            /// [`PassedOver::NotAFile`].
+            /// [`SkipReason::NotAFile`].
             skipped_not_a_file: "skipped, not a file",
-            /// [`PassedOver::OutsideLayout`].
+            /// [`SkipReason::OutsideLayout`].
             skipped_outside_layout: "skipped, outside the layout",
         }
         refused {
-            /// [`Status::Corrupt`].
+            /// [`DocumentStatus::Corrupt`].
             refused_corrupt: "refused, corrupt",
-            /// [`Status::NotAManifest`], named by the operator.
+            /// [`DocumentStatus::NotAManifest`], and the operator named it.
             refused_not_a_manifest: "refused, not a manifest",
-            /// [`Status::Unversioned`].
+            /// [`DocumentStatus::Unversioned`].
             refused_unversioned: "refused, unversioned",
-            /// [`Status::Unknown`].
+            /// [`DocumentStatus::Unknown`].
             refused_unknown: "refused, unknown version",
-            /// [`Status::Future`].
+            /// [`DocumentStatus::Future`].
             refused_future: "refused, future version",
-            /// [`Status::NeedsAttention`].
+            /// [`DocumentStatus::NeedsAttention`].
             refused_needs_attention: "refused, needs attention",
-            /// [`Status::Failed`].
+            /// [`DocumentStatus::Failed`].
             refused_failed: "refused, failed",
         }
     }
 }
 
 impl Counts {
-    /// Counts a name that is passed over.
-    pub fn add_passed_over(&mut self, reason: PassedOver) {
+    /// Counts a skipped name.
+    pub fn add_skipped(&mut self, reason: SkipReason) {
         *match reason {
-            PassedOver::Hidden => &mut self.skipped_hidden,
-            PassedOver::Inputs => &mut self.skipped_inputs,
-            PassedOver::Link => &mut self.skipped_link,
-            PassedOver::NotAFile => &mut self.skipped_not_a_file,
-            PassedOver::OutsideLayout => &mut self.skipped_outside_layout,
+            SkipReason::Hidden => &mut self.skipped_hidden,
+            SkipReason::Inputs => &mut self.skipped_inputs,
+            SkipReason::Link => &mut self.skipped_link,
+            SkipReason::NotAFile => &mut self.skipped_not_a_file,
+            SkipReason::OutsideLayout => &mut self.skipped_outside_layout,
         } += 1;
     }
 
-    /// Counts a file that is refused for what it is.
-    pub fn add_refused(&mut self, status: Status) {
+    /// Counts a refused file by its status.
+    pub fn add_refused(&mut self, status: DocumentStatus) {
         *match status {
-            Status::Corrupt => &mut self.refused_corrupt,
-            Status::NotAManifest => &mut self.refused_not_a_manifest,
-            Status::Unversioned => &mut self.refused_unversioned,
-            Status::Unknown => &mut self.refused_unknown,
-            Status::Future => &mut self.refused_future,
-            Status::NeedsAttention => &mut self.refused_needs_attention,
-            Status::Failed | Status::Current | Status::Pending => &mut self.refused_failed,
+            DocumentStatus::Corrupt => &mut self.refused_corrupt,
+            DocumentStatus::NotAManifest => &mut self.refused_not_a_manifest,
+            DocumentStatus::Unversioned => &mut self.refused_unversioned,
+            DocumentStatus::Unknown => &mut self.refused_unknown,
+            DocumentStatus::Future => &mut self.refused_future,
+            DocumentStatus::NeedsAttention => &mut self.refused_needs_attention,
+            DocumentStatus::Failed | DocumentStatus::Current | DocumentStatus::Pending => &mut self.refused_failed,
         } += 1;
     }
 
-    /// Files that were looked into.
+    /// Returns the number of files that were read.
     pub fn manifests(&self) -> u64 {
         use crate::migration::OutcomeCounts;
         self.migrated + self.current + self.current_incomplete + self.skipped_foreign + self.refused()

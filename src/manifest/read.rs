@@ -1,33 +1,36 @@
-//! Reading a manifest as if it were at another version (§12): writing nothing, or leaving the file so.
+//! Reads a manifest as if it were at another version, and can leave the file at that version
+//! (docs/source-sigilzero.md, "One manifest at a time").
 
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, judge};
+use super::document::verdict::{Migrated, Refusal, Verdict};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, evaluate};
 use super::migrate::migrate;
 use super::run_options::MigrateOptions;
-use super::{Migrated, Refusal, Transformer, Verdict};
+use super::transform::Transformer;
 use crate::durable::{Disk, DiskError, parent_of};
 use crate::migration::{Error, Finding, Severity};
 use crate::pipeline::Control;
 
-/// The document of the file at `path` as the target of `transformer` has it: its own bytes if it is there already.
+/// Returns the document of the file at `path` at the target version of `transformer`. A document that is at the target
+/// is returned as it is.
 ///
-/// Nothing is written. A file that cannot be taken there is [`Error::Corrupt`] with the code and the place.
+/// Nothing is written. If the file cannot be migrated, the error is [`Error::Corrupt`] with the code and the position.
 pub fn read_migrated(disk: &dyn Disk, path: &Path, transformer: &Transformer) -> Result<Vec<u8>, Error> {
-    let (bytes, verdict) = read_and_judge(disk, path, transformer)?;
+    let (bytes, verdict) = read_and_evaluate(disk, path, transformer)?;
     Ok(match verdict {
         Some(migrated) => migrated.bytes,
         None => bytes,
     })
 }
 
-/// As [`read_migrated`], and leaves the file as it is read: a migration of the one file that `options` name, under the
-/// lock of the tree at `root`, with its backup and its line of the ledger, so that it can be taken back.
+/// Migrates the one file that `options` name and returns its new document.
 ///
-/// A file that is at the target already is read only, and begins no run. `None` if the run was asked to stop.
+/// This is a run under the lock of the tree at `root`, with a backup and a line in the ledger, so it can be rolled
+/// back. A file that is at the target is only read, and no run begins. Returns `None` if the run was asked to stop.
 pub fn read_and_write_back(
     disk: Arc<dyn Disk>,
     root: &Path,
@@ -35,9 +38,9 @@ pub fn read_and_write_back(
     control: &Control<'_>,
 ) -> Result<Option<Vec<u8>>, Error> {
     let path = root.join(options.manifest.as_deref().unwrap_or(Path::new("")));
-    // What it would be is all that matters of this verdict, not when.
+    // The instant does not matter: this only decides whether the file has to be migrated.
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
-    if let (bytes, None) = read_and_judge(&*disk, &path, &transformer)? {
+    if let (bytes, None) = read_and_evaluate(&*disk, &path, &transformer)? {
         return Ok(Some(bytes));
     }
     let end = migrate(disk.clone(), root, options, control)?;
@@ -47,14 +50,14 @@ pub fn read_and_write_back(
     if let Some(refused) = end.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
         return Err(not_written(&path, refused));
     }
-    match read_and_judge(&*disk, &path, &transformer)? {
+    match read_and_evaluate(&*disk, &path, &transformer)? {
         (bytes, None) => Ok(Some(bytes)),
-        (_, Some(_)) => Err(corrupt(&path, &changed_refusal("something else wrote to it"))),
+        (_, Some(_)) => Err(corrupt(&path, &changed_refusal("another program wrote to it"))),
     }
 }
 
-/// The bytes of a file, and what they are to become if they are not at the target.
-fn read_and_judge(
+/// Returns the bytes of a file, and the new document if it is not at the target.
+fn read_and_evaluate(
     disk: &dyn Disk,
     path: &Path,
     transformer: &Transformer,
@@ -63,10 +66,10 @@ fn read_and_judge(
     let name = Path::new(path.file_name().unwrap_or_default());
     let mut bytes = Vec::new();
     let state = root.read_file(name, MANIFEST_BYTES_MAX, &mut bytes).map_err(|error| {
-        // Under the name that the caller knows.
+        // The error has the path that the caller knows, not the one relative to the opened root.
         Error::Disk(DiskError::new(error.operation, path, error.source))
     })?;
-    match judge(&*root, transformer, name, &bytes, &state) {
+    match evaluate(&*root, transformer, name, &bytes, &state) {
         Verdict::Migrated(migrated) => Ok((bytes, Some(migrated))),
         Verdict::Current(_) => Ok((bytes, None)),
         Verdict::Skipped(skip) => Err(corrupt(path, &Refusal::new(skip.code, skip.text))),
@@ -74,7 +77,7 @@ fn read_and_judge(
     }
 }
 
-/// A refusal of one file as an error.
+/// Converts the refusal of a file to an error.
 pub(super) fn corrupt(path: &Path, refusal: &Refusal) -> Error {
     let place = refusal.at.map_or(String::new(), |at| format!(" (line {}, column {})", at.line, at.column));
     let what = format!("{}: {}{place}", refusal.code, refusal.text);
@@ -87,6 +90,6 @@ fn not_written(path: &Path, finding: &Finding) -> Error {
 }
 
 fn refused(path: &Path, offset: u64, what: String) -> Error {
-    let next = "correct the document, or take the options that let it pass".into();
+    let next = "correct the document, or use the options that accept it".into();
     Error::Corrupt { path: path.to_owned(), offset, what, next }
 }

@@ -1,4 +1,5 @@
-//! A run taken back: files that are still what it wrote have their former bytes and permissions again (D10).
+//! A run taken back: files that are still what it wrote have their former bytes and permissions again
+//! (docs/source-sigilzero.md, D10).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::migrate::backup::write_temporary;
-use super::migrate::crash_recovery::{Begun, digest_of, settle};
+use super::migrate::crash_recovery::{Unsettled, digest_of, settle};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
-use super::migrate::ledger::{Entry, FILE_NAME, Ledger, Position, Written, for_each_line};
+use super::migrate::ledger::{FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
 use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState};
 use super::steps::route::Route;
@@ -51,8 +52,8 @@ pub struct RollbackRequest<'a> {
     pub run_id: &'a str,
     /// Only these files, relative to the root; all that the run wrote if there is none.
     pub files: &'a BTreeSet<PathBuf>,
-    /// Where it knows a breaking step that the run took, the inverse that the step declares must lead from a file to its
-    /// backup, or the file is refused (§12).
+    /// Where it knows a breaking step that the run took, the inverse that the step declares must lead from a file to
+    /// its backup, or the file is refused (docs/source-sigilzero.md, "Declared steps").
     pub registry: &'a Registry,
 }
 
@@ -91,7 +92,7 @@ pub fn rollback(
     control.phase(Phase::Rollback, Expected::UNKNOWN, || {
         for_each_line(&*disk, directory.path(), |line| {
             let (number, is_of_run) = (line.number, line.run == run_id);
-            let Entry::Written(written) = line.entry else { return Ok(()) };
+            let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
             let Some(path) = written.path() else { return Ok(()) };
             let is_chosen = files.is_empty() || files.contains(&path);
             if !is_of_run || !is_chosen || known.withdrawn.contains(&number) || work.end.stopped {
@@ -125,8 +126,8 @@ fn settle_unfinished(
 ) -> Result<Ledger, Error> {
     let directory = run_directory(root);
     let state = held.checkpoint.load::<RunState>(disk)?;
-    let known = state.as_ref().map_or(Position::START, |state| state.ledger);
-    let mut begun = Begun::default();
+    let known = state.as_ref().map_or(LedgerPosition::START, |state| state.ledger);
+    let mut begun = Unsettled::default();
     let mut ledger = Ledger::open(disk, directory.path(), run_id, known, |line| {
         begun.take(line);
         Ok(())
@@ -159,12 +160,12 @@ struct Known {
 }
 
 impl Known {
-    fn take(&mut self, entry: Entry, directory: &RunDirectory) -> Result<(), Error> {
+    fn take(&mut self, entry: LedgerEntry, directory: &RunDirectory) -> Result<(), Error> {
         match entry {
-            Entry::Began { settings, .. } => {
+            LedgerEntry::Began { settings, .. } => {
                 self.mode = Some(mode_of(&settings, directory.path().join(FILE_NAME))?);
             }
-            Entry::Withdrawn { line, .. } => _ = self.withdrawn.insert(line),
+            LedgerEntry::Withdrawn { line, .. } => _ = self.withdrawn.insert(line),
             _ => {}
         }
         Ok(())
@@ -191,9 +192,14 @@ struct Inverses<'a> {
 }
 
 impl Inverses<'_> {
-    /// True if the file is what a breaking step made, and its inverse leads to the backup `before`; false if no breaking
-    /// step is known to have made it.
-    fn check(&self, written: &Written, before: &[u8], after: impl FnOnce() -> Result<Vec<u8>, DiskError>) -> Checked {
+    /// True if the file is what a breaking step made, and its inverse leads to the backup `before`; false if no
+    /// breaking step is known to have made it.
+    fn check(
+        &self,
+        written: &WrittenFile,
+        before: &[u8],
+        after: impl FnOnce() -> Result<Vec<u8>, DiskError>,
+    ) -> Checked {
         let (Ok(from), Ok(to)) = (written.from.parse(), written.to.parse()) else { return Ok(Ok(false)) };
         let is_breaking = |route: Route| route.touches.iter().any(Touch::is_breaking);
         if !Route::find(self.registry, from, to).is_some_and(is_breaking) {
@@ -215,7 +221,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn take(&mut self, line: u64, path: PathBuf, written: Written) -> Result<(), Error> {
+    fn take(&mut self, line: u64, path: PathBuf, written: WrittenFile) -> Result<(), Error> {
         match self.prepare(&path, &written) {
             Ok(Prepared::Returning(state, is_checked)) => {
                 self.end.inverses_checked += u64::from(is_checked);
@@ -235,7 +241,7 @@ impl Work<'_> {
     }
 
     /// Puts the former bytes beside the file.
-    fn prepare(&self, path: &Path, written: &Written) -> Result<Prepared, DiskError> {
+    fn prepare(&self, path: &Path, written: &WrittenFile) -> Result<Prepared, DiskError> {
         let refused = |why: &str| Ok(Prepared::Refused(why.to_owned()));
         let Some(state) = self.tree.file_state(path)? else { return refused("the file is gone") };
         match digest_of(&*self.tree, path)? {
@@ -258,7 +264,7 @@ impl Work<'_> {
         };
         let directory = self.tree.open_directory(path.parent().unwrap_or(Path::new("")))?;
         let ownership = Ownership { mode: written.mode_bits(), ..Ownership::from(&kept) };
-        let temporary = file_names::temporary(path.file_name().unwrap_or_default());
+        let temporary = file_names::temporary_name(path.file_name().unwrap_or_default());
         write_temporary(&*directory, &temporary, &bytes, &ownership, false)?;
         Ok(Prepared::Returning(state, is_checked))
     }
@@ -276,7 +282,7 @@ impl Work<'_> {
         }
         self.file_system.sync()?;
         for file in &group {
-            self.ledger.append(Entry::Restored { file: file.file_text.clone(), line: file.line })?;
+            self.ledger.append(LedgerEntry::Restored { file: file.file_text.clone(), line: file.line })?;
         }
         self.ledger.sync()?;
         for file in &group {
@@ -290,7 +296,7 @@ impl Work<'_> {
     fn rename(&mut self, file: &Returning) -> Result<(), Error> {
         let name = file.path.file_name().unwrap_or_default();
         let directory = self.tree.open_directory(file.path.parent().unwrap_or(Path::new("")))?;
-        let temporary = file_names::temporary(name);
+        let temporary = file_names::temporary_name(name);
         if directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now)) {
             directory.rename(&temporary, name)?;
             self.end.restored += 1;

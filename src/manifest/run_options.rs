@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::document::options::DeriveJobId;
+use super::transform::step_check::prove;
 use super::tree::file_names;
 use super::tree::scan::Layout;
 use super::{Registry, TransformOptions, Transformer, Version};
@@ -117,7 +118,7 @@ impl MigrateOptions {
     /// What turns documents, at the instant `now`. An unknown target is a usage error.
     pub fn transformer(&self, now: Timestamp) -> Result<Transformer, Error> {
         let options = TransformOptions { named: self.manifest.is_some(), ..self.transform.clone() };
-        Transformer::new(self.registry.clone(), self.target(), now, options)
+        Transformer::new(prove(self.registry.clone())?, self.target(), now, options)
     }
 
     /// How the engine is to carry it out.

@@ -1,22 +1,26 @@
-//! Validation of documents, alone and before they are written (§12).
+//! Validates documents and writes them (docs/source-sigilzero.md, "One manifest at a time").
 
 use std::path::Path;
 
-use super::document::error_codes::Code;
+use super::document::error_codes::ErrorCode;
+use super::document::fields::HISTORY;
 use super::document::header;
-use super::document::json::{Document, Layout, NodeId, Numbers, ReadOptions, Value, is_equal, push_layout};
+use super::document::json::{Document, Formatting, NodeId, Numbers, ReadOptions, Value, is_equal, push_formatted};
+use super::document::options::TransformOptions;
+use super::document::verdict::{Notice, Refusal};
+use super::document::version::Version;
 use super::migrate::backup::write_temporary;
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal};
 use super::migrate::run_directory;
 use super::read::corrupt;
 use super::steps::invariants::IDENTITY;
+use super::steps::registry::Registry;
 use super::steps::target_schema::TargetSchema;
 use super::tree::scan::ARTIFACTS;
-use super::{Notice, Refusal, Registry, TransformOptions, Version};
 use crate::durable::{Disk, DiskError, FileState, LockGuard, Ownership, parent_of, replace_file, temporary_name};
 use crate::migration::{Error, cannot_be_written};
 
-/// Checks a document against the schema of its own version. Its version, and the warnings.
+/// Checks a document against the schema of its own version. Returns that version and the warnings.
 pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notice>), Refusal> {
     let document = parse(bytes)?;
     let version = known_version(registry, &document)?;
@@ -28,13 +32,17 @@ pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notic
     Ok((version, schema.warnings(document.root(), version)))
 }
 
-/// Puts a document at `path`, atomically and durably, in the format of §6: what was validated, and keeps what must not
-/// change of the file that it replaces. That file's permissions and owner go over to the new one. The version, and the
-/// warnings.
+/// Validates a document and writes it to `path`, atomically and durably, in the format of docs/source-sigilzero.md,
+/// "Bytes on disk". Returns its version and the warnings.
 ///
-/// A document that is refused is [`Error::Corrupt`], as is a path that stands for a link, for a file with several names,
-/// or for one that changes meanwhile; what is there stays as it is. [`Error::Locked`] if a run is at work in the tree that
-/// the file belongs to.
+/// A document that replaces a file must keep what identifies the run. It gets the permissions and the owner of that
+/// file.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`] if the document is refused, or if `path` is a link, a file with several names, or a file that
+/// changes in the meantime; the file stays unchanged. [`Error::Locked`] if a run is in progress in the tree of the
+/// file.
 pub fn write_manifest(
     disk: &dyn Disk,
     registry: &Registry,
@@ -46,7 +54,7 @@ pub fn write_manifest(
     let _lock = lock_tree(disk, path)?;
     let document = parse(bytes).map_err(refuse)?;
     let mut out = Vec::new();
-    push_layout(&mut out, document.root(), Layout { numbers: Numbers::Lexemes, final_newline: true });
+    push_formatted(&mut out, document.root(), Formatting { numbers: Numbers::Lexemes, final_newline: true });
     if disk.kind(path)?.is_none() {
         replace_file(disk, path, &out)?;
         return Ok((version, notices));
@@ -56,11 +64,13 @@ pub fn write_manifest(
     let state = disk.root(parent_of(path))?.read_file(name, MANIFEST_BYTES_MAX, &mut old)?;
     check_links(&state).and_then(|()| check_replacement(&old, &document)).map_err(refuse)?;
     let is_replaced = replace(disk, path, &state, &out)?;
-    if is_replaced { Ok((version, notices)) } else { Err(refuse(changed_refusal("something else wrote to it"))) }
+    if is_replaced { Ok((version, notices)) } else { Err(refuse(changed_refusal("another program wrote to it"))) }
 }
 
-/// Keeps runs out of the tree that the file belongs to, if there ever was one. A tree whose runs this user may not keep
-/// out is written to all the same: its files are compared once more before they are replaced, on both sides.
+/// Locks the tree of the file, if it has ever had a run.
+///
+/// If this user may not lock it, the file is written without a lock: both this function and a run compare a file once
+/// more before they replace it.
 fn lock_tree(disk: &dyn Disk, path: &Path) -> Result<Option<LockGuard>, Error> {
     let path = std::path::absolute(path).map_err(|e| DiskError::new("find the tree of", path, e))?;
     for above in path.ancestors().skip(1).filter(|above| above.file_name() == Some(ARTIFACTS.as_ref())) {
@@ -75,17 +85,18 @@ fn lock_tree(disk: &dyn Disk, path: &Path) -> Result<Option<LockGuard>, Error> {
     Ok(None)
 }
 
-/// A file that is replaced loses its other names, which would keep the old content (§9).
+/// Refuses a file with several names: the others would keep the old content (docs/source-sigilzero.md, "Finding
+/// manifests").
 fn check_links(state: &FileState) -> Result<(), Refusal> {
     let text = || format!("the file has {} names, and the others would keep the old content", state.links);
-    if state.links > 1 { Err(Refusal::new(Code::Hardlink, text())) } else { Ok(()) }
+    if state.links > 1 { Err(Refusal::new(ErrorCode::Hardlink, text())) } else { Ok(()) }
 }
 
-/// Gives a new file with the owner and permissions of the old one its name, unless that stands for something else now.
+/// Replaces a file by a new one with the same owner and permissions. Returns false if the file has changed.
 fn replace(disk: &dyn Disk, path: &Path, state: &FileState, bytes: &[u8]) -> Result<bool, DiskError> {
     let directory = disk.root(parent_of(path))?.open_directory(Path::new(""))?;
     let name = path.file_name().unwrap_or_default();
-    // Not that of a migration, which may be at work beside it.
+    // The name differs from those of a migration, which may be in progress in the same directory.
     let temporary = temporary_name(path);
     let temporary = temporary.file_name().unwrap_or_default();
     write_temporary(&*directory, temporary, bytes, &Ownership::from(state), true)?;
@@ -104,31 +115,32 @@ fn parse(bytes: &[u8]) -> Result<Document<'_>, Refusal> {
 
 fn known_version(registry: &Registry, document: &Document<'_>) -> Result<Version, Refusal> {
     let options = TransformOptions::default();
-    header::check_shape(document.root(), &options)?;
+    header::check_is_manifest(document.root(), &options)?;
     let version = header::version(document, &options)?;
     if registry.versions().contains(&version) {
         return Ok(version);
     }
-    Err(Refusal::new(Code::VersionUnknown, format!("version {version} is none that steps know")))
+    Err(Refusal::new(ErrorCode::VersionUnknown, format!("no step knows version {version}")))
 }
 
-/// What must not change is what it was, and the history only grows. A file that is no JSON keeps nobody from replacing it.
+/// Checks that the new document keeps what identifies the run, and all history records. An old file that is not JSON
+/// may be replaced by anything.
 fn check_replacement(old: &[u8], new: &Document<'_>) -> Result<(), Refusal> {
     let Ok(old) = Document::parse(old, &ReadOptions::default()) else { return Ok(()) };
     for (name, code) in IDENTITY {
         let (was, is) = (old.root().get(name), new.root().get(name));
         let is_kept = was.is_none_or(|was| is.is_some_and(|is| is_equal(was, is, Numbers::Values)));
         if !is_kept {
-            return Err(Refusal::new(code, format!("{name} is not what the file has")));
+            return Err(Refusal::new(code, format!("{name} differs from that of the file")));
         }
     }
     let records = |document: &Document<'_>| -> Vec<NodeId> {
-        document.root().get(header::HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
+        document.root().get(HISTORY).map_or(Vec::new(), |history| history.items().map(Value::id).collect())
     };
     let (was, is) = (records(&old), records(new));
     let is_same = |(&was, &is): (&NodeId, &NodeId)| is_equal(old.value(was), new.value(is), Numbers::Values);
     if was.len() > is.len() || !was.iter().zip(&is).all(is_same) {
-        return Err(Refusal::new(Code::Drift, "migration_history lacks records that the file has".into()));
+        return Err(Refusal::new(ErrorCode::Drift, "migration_history lacks records that the file has".into()));
     }
     Ok(())
 }

@@ -1,8 +1,7 @@
-//! The canonical JSON of requests and results, whose digests the reference makes (spec/requiem.md A11): compact, names in
-//! order, and strings escaped as the reference escapes them, other control characters and bytes that are not UTF-8 as
-//! they are.
+//! The canonical JSON of requests and results, of which the reference makes digests (docs/source-requiem.md, "Canonical
+//! JSON"): compact, members sorted by name, strings escaped as the reference escapes them.
 
-/// One canonical object, built member by member.
+/// A canonical object, built member by member. Members must come in the order of their names.
 #[derive(Debug, Default)]
 pub struct CanonicalObject {
     text: Vec<u8>,
@@ -10,7 +9,7 @@ pub struct CanonicalObject {
 }
 
 impl CanonicalObject {
-    /// Without a member.
+    /// Creates an object without members.
     pub fn new() -> Self {
         Self::default()
     }
@@ -36,7 +35,7 @@ impl CanonicalObject {
         self
     }
 
-    /// Adds an array of strings, in this order.
+    /// Adds an array of strings in the given order.
     pub fn strings(&mut self, name: &'static str, items: impl Iterator<Item = impl AsRef<[u8]>>) -> &mut Self {
         self.begin(name);
         self.text.push(b'[');
@@ -68,7 +67,7 @@ impl CanonicalObject {
         self
     }
 
-    /// The whole object.
+    /// Returns the text of the object.
     pub fn finish(&mut self) -> Vec<u8> {
         let mut text = std::mem::take(self).text;
         if text.is_empty() {
@@ -79,7 +78,7 @@ impl CanonicalObject {
     }
 
     fn begin(&mut self, name: &'static str) {
-        assert!(self.last_name < name, "{name} is to stand before {}", self.last_name);
+        assert!(self.last_name < name, "{name} must come before {}", self.last_name);
         self.text.push(if self.text.is_empty() { b'{' } else { b',' });
         self.last_name = name;
         push_string(&mut self.text, name.as_bytes());
@@ -104,6 +103,8 @@ fn push_string(text: &mut Vec<u8>, bytes: &[u8]) {
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
+            // Other control characters and bytes that are not UTF-8 stay as they are: the reference does not escape
+            // them, and an escape would change the digest.
             plain => {
                 text.push(*plain);
                 continue;
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a is to stand before b")]
+    #[should_panic(expected = "a must come before b")]
     fn names_are_in_order() {
         CanonicalObject::new().bool("b", true).bool("a", true);
     }

@@ -1,39 +1,39 @@
-//! Digests of what is not an object of a store (spec/requiem.md A1): BLAKE3 of a prefix and a payload, joined plainly,
-//! without a separator, a length or a key.
+//! Digests of things that are not objects of a store (docs/source-requiem.md, "Digests"): BLAKE3 of a prefix and a
+//! payload, concatenated without a separator, a length or a key.
 
 use std::fmt;
 
 use crate::cas::format::key::Key;
 
-/// What a digest is of; the prefix keeps digests of different things apart.
+/// What a digest is made of. The prefix keeps digests of different things apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Domain {
-    /// Capability fingerprint.
+    /// A capability fingerprint.
     Capability,
-    /// Content of an object: its key.
+    /// The content of an object. The digest is its key.
     Cas,
-    /// Cost receipt.
+    /// A cost receipt.
     Cost,
-    /// Link of the event chain.
+    /// A link of the event chain.
     Event,
-    /// Engine fingerprint: the text of the ABI, hash and store versions, `2|1|2`.
+    /// An engine fingerprint: the text of the ABI, hash and store versions, `2|1|2`.
     Fingerprint,
-    /// Plan hash and run id.
+    /// A plan hash or a run id.
     Plan,
-    /// Policy decision.
+    /// A policy decision.
     Policy,
-    /// Receipt.
+    /// A receipt.
     Receipt,
-    /// `request_digest`: canonical request.
+    /// A canonical request: `request_digest`.
     Request,
-    /// `result_digest`: canonical result.
+    /// A canonical result: `result_digest`.
     Result,
-    /// Snapshot.
+    /// A snapshot.
     Snapshot,
 }
 
 impl Domain {
-    /// All of them, by prefix.
+    /// All domains, sorted by prefix.
     pub const ALL: [Self; 11] = [
         Self::Capability,
         Self::Cas,
@@ -48,7 +48,7 @@ impl Domain {
         Self::Snapshot,
     ];
 
-    /// What stands before the payload, its colon included.
+    /// Returns the text before the payload, with its colon.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Capability => "cap:",
@@ -65,7 +65,7 @@ impl Domain {
         }
     }
 
-    /// The domain of that prefix, its colon included.
+    /// Returns the domain with that prefix, which includes the colon.
     pub fn from_prefix(prefix: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|domain| domain.prefix() == prefix)
     }
@@ -77,7 +77,7 @@ impl fmt::Display for Domain {
     }
 }
 
-/// The digest of `payload` in `domain`.
+/// Returns the digest of `payload` in `domain`.
 pub fn digest(domain: Domain, payload: &[u8]) -> Key {
     let mut hasher = blake3::Hasher::new();
     hasher.update(domain.prefix().as_bytes()).update(payload);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_that_of_prefix_and_payload_joined() {
+    fn a_digest_is_made_of_prefix_and_payload_joined() {
         for domain in Domain::ALL {
             let joined = format!("{domain}payload");
             assert_eq!(digest(domain, b"payload"), blake3_key(joined.as_bytes()));

@@ -1,4 +1,5 @@
-//! What this program can do for a store, in the words of the reference's `health` (spec/requiem.md A9).
+//! What this program can do for a store, under the names that the reference's `health` uses (docs/source-requiem.md,
+//! "Tools around a store").
 
 use serde::Serialize;
 
@@ -6,7 +7,7 @@ use crate::cas::format::digest::key_of;
 use crate::cas::format::key::Algorithm;
 use crate::cas::format::record::Encoding;
 
-/// Keys of content `hello`, from the specification: a primitive that is broken answers otherwise.
+/// Known keys of the content `hello` (docs/source-requiem.md, "Hash vectors"). A broken primitive gives others.
 const HELLO: [(Algorithm, &str); 4] = [
     (Algorithm::Blake2s, "19213bacc58dee6dbde3ceb9a47cbb330b3d86f8cca8997eb00be456f140ca25"),
     (Algorithm::Blake3, "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f"),
@@ -14,18 +15,18 @@ const HELLO: [(Algorithm, &str); 4] = [
     (Algorithm::Sha256, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"),
 ];
 
-/// The keys that the reference prints, and what else there is to say of this program.
+/// The members that the reference prints, and what else can be said about this program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Health {
     /// The digest of new keys.
     pub hash_primitive: &'static str,
-    /// Where its code comes from.
+    /// Where the code of the digest comes from.
     pub hash_backend: &'static str,
     /// Version of the construction.
     pub hash_version: &'static str,
-    /// True if every algorithm gives the digests of the specification.
+    /// True if every algorithm gives the known digests.
     pub hash_available: bool,
-    /// True if another digest stands in for BLAKE3; never here.
+    /// True if another digest replaces BLAKE3, which haul never does.
     pub compat_warning: bool,
     /// The layout that is written.
     pub cas_version: &'static str,
@@ -35,7 +36,7 @@ pub struct Health {
     pub key_algorithms: [&'static str; 4],
 }
 
-/// Tries every primitive and describes them.
+/// Tests every primitive and describes them.
 pub fn health() -> Health {
     let works = |(algorithm, key): &(Algorithm, &str)| key_of(*algorithm, b"hello").to_string() == *key;
     Health {

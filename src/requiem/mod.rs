@@ -1,4 +1,5 @@
-//! Tools around a Requiem store: requests, results, dual runs and hash vectors.
+//! Tools for users of a Requiem store: requests, results, dual runs and hash vectors. They use keys, digests and frames
+//! of the object stores, and nothing of their migration.
 
 pub mod canonical_json;
 pub mod dual_run;

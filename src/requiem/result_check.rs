@@ -1,7 +1,7 @@
-//! Holds the digests of result files against what the files hold (spec/requiem.md A11).
+//! Compares the digests in result files with what the files contain (docs/source-requiem.md, "Results").
 //!
-//! A digest that an older generation made stays one: it is recognised by its prefix or by what it is of, and the run is
-//! to be done again. Nothing is ever stripped or made up to look like a digest of today.
+//! A digest of an older generation is never accepted as one of today: it is recognised by its prefix or by its input,
+//! and the run must be repeated. No prefix is ever removed to make an old digest look like a new one.
 
 use std::path::{Path, PathBuf};
 
@@ -10,64 +10,64 @@ use serde::Serialize;
 use super::canonical_json::CanonicalObject;
 use super::hash_domain::{Domain, digest};
 use super::json::{Json, Reading};
-use super::small_file::{Input, reason};
+use super::small_file::{SmallFile, error_chain};
 use crate::cas::format::digest::key_of;
 use crate::cas::format::key::{Algorithm, Key};
 
-/// Digests of texts, and where the texts are.
+/// Digests of texts, and the members with the texts.
 const TEXTS: [(&str, &str); 2] = [("stderr_digest", "stderr"), ("stdout_digest", "stdout")];
-/// Digests of what is not in the file.
+/// Digests whose inputs are not in the file.
 const OTHERS: [&str; 2] = ["request_digest", "trace_digest"];
 const RESULT_DIGEST: &str = "result_digest";
 const OUTPUT_DIGESTS: &str = "output_digests";
 
-/// What there is to say of a result, from the best to the worst.
+/// The verdict on a result, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Its `result_digest` holds, and no digest in it is wrong.
+    /// `result_digest` is right, and no digest is wrong.
     Fine,
-    /// Its `result_digest` cannot be made again from the file; no digest in it is wrong.
+    /// `result_digest` cannot be made again from the file; no digest is wrong.
     Unchecked,
-    /// It has digests of an older generation.
+    /// The result has digests of an older generation.
     MustBeRerun,
-    /// A digest is not that of what it is of.
+    /// A digest does not match its input.
     Wrong,
-    /// The file cannot be read, or is no result.
+    /// The file cannot be read or is not a result.
     Unreadable,
 }
 
-/// What there is to say of a digest.
+/// What was found about a digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "snake_case")]
-pub enum Finding {
-    /// It is that of what it is of.
+pub enum DigestFinding {
+    /// It matches its input.
     Holds,
     /// It cannot be made again.
     NotChecked {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// It is written with a prefix, which no digest of today has.
     Prefixed {
-        /// Which, without its colon.
+        /// The prefix without its colon.
         prefix: String,
     },
-    /// It is that of what it is of, made as older generations made it: by this algorithm, without a domain.
+    /// It matches its input as older generations made it: by this algorithm, without a domain.
     OlderGeneration {
-        /// Which.
+        /// The algorithm.
         algorithm: Algorithm,
     },
-    /// It is not that of what it is of, which is this one.
+    /// It does not match its input.
     Wrong {
-        /// What it should be.
+        /// The digest of the input.
         expected: Key,
     },
-    /// It is no digest at all.
+    /// It is not a digest.
     NoDigest,
 }
 
-impl Finding {
+impl DigestFinding {
     fn verdict(&self) -> Verdict {
         match self {
             Self::Holds | Self::NotChecked { .. } => Verdict::Fine,
@@ -80,47 +80,47 @@ impl Finding {
 /// One digest of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name in the file.
+    /// The name of the digest in the file.
     pub digest: String,
-    /// What there is to say of it.
+    /// What was found about it.
     #[serde(flatten)]
-    pub finding: Finding,
+    pub finding: DigestFinding,
 }
 
-/// What there is to say of a file.
+/// The report on one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResultReport {
-    /// Its path.
+    /// The path of the file.
     pub file: String,
-    /// All in all.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why it could not be read.
+    /// Why the file could not be read.
     pub reason: Option<String>,
-    /// `error_code`, as it stands there; none if it is empty.
+    /// `error_code` as it is in the file; `None` if it is empty.
     pub error_code: Option<String>,
-    /// Each digest that could be held against something, or that is not as it should be.
+    /// Each digest that could be compared, or that is not as it should be.
     pub checks: Vec<Check>,
 }
 
-/// What there is to say of all files.
+/// The report on all files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResultsReport {
-    /// Each file, in the order in which they were named.
+    /// The files in the order in which they were named.
     pub files: Vec<ResultReport>,
-    /// How many are fine.
+    /// Files that are fine.
     pub fine: u64,
-    /// How many have a `result_digest` that could not be checked.
+    /// Files whose `result_digest` could not be checked.
     pub unchecked: u64,
-    /// How many are to be run again.
+    /// Files whose run must be repeated.
     pub must_be_rerun: u64,
-    /// How many have a wrong digest.
+    /// Files with a wrong digest.
     pub wrong: u64,
-    /// How many could not be read.
+    /// Files that could not be read.
     pub unreadable: u64,
 }
 
 impl ResultsReport {
-    /// The worst that there is to say.
+    /// Returns the worst verdict.
     pub fn worst(&self) -> Verdict {
         self.files.iter().map(|file| file.verdict).max().unwrap_or(Verdict::Fine)
     }
@@ -142,7 +142,7 @@ pub fn check_results(paths: &[PathBuf]) -> ResultsReport {
 
 fn check_file(path: &Path) -> ResultReport {
     let file = path.display().to_string();
-    let input = Input::read(path).map_err(|error| reason(&error));
+    let input = SmallFile::read(path).map_err(|error| error_chain(&error));
     match input.and_then(|input| check_result(&input.bytes)) {
         Ok(result) => ResultReport {
             file,
@@ -161,29 +161,30 @@ fn check_file(path: &Path) -> ResultReport {
     }
 }
 
-/// What there is to say of the text of a result.
+/// A result that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedResult {
-    /// `error_code`, as it stands there; none if it is empty.
+    /// `error_code` as it is in the text; `None` if it is empty.
     pub error_code: Option<String>,
-    /// Each digest that could be held against something, or that is not as it should be.
+    /// Each digest that could be compared, or that is not as it should be.
     pub checks: Vec<Check>,
 }
 
 impl CheckedResult {
-    /// All in all.
+    /// Returns the verdict.
     pub fn verdict(&self) -> Verdict {
         let worst = self.checks.iter().map(|check| check.finding.verdict()).max().unwrap_or(Verdict::Fine);
-        let holds = self.checks.iter().any(|check| check.digest == RESULT_DIGEST && check.finding == Finding::Holds);
+        let holds =
+            self.checks.iter().any(|check| check.digest == RESULT_DIGEST && check.finding == DigestFinding::Holds);
         if worst == Verdict::Fine && !holds { Verdict::Unchecked } else { worst }
     }
 }
 
-/// Checks the text of a result; the error says why it is none.
+/// Checks the text of a result. The error says why it is not a result.
 pub fn check_result(text: &[u8]) -> Result<CheckedResult, String> {
     let root = Json::parse(text).map_err(|error| error.to_string())?;
     let Some(result_digest) = root.get(RESULT_DIGEST) else {
-        return Err("no result_digest, as every result has".into());
+        return Err("there is no result_digest".into());
     };
     let mut checks = Vec::new();
     let mut push = |digest: &str, finding| {
@@ -192,32 +193,32 @@ pub fn check_result(text: &[u8]) -> Result<CheckedResult, String> {
         }
     };
     for name in OTHERS {
-        push(name, root.get(name).and_then(|value| unusual(&Written::read(value))));
+        push(name, root.get(name).and_then(|value| unusual(&WrittenDigest::read(value))));
     }
     for member in root.get(OUTPUT_DIGESTS).into_iter().flat_map(Json::members) {
-        push(&format!("{OUTPUT_DIGESTS}.{}", plain(member.name)), unusual(&Written::read(member.value)));
+        push(&format!("{OUTPUT_DIGESTS}.{}", plain(member.name)), unusual(&WrittenDigest::read(member.value)));
     }
     for (name, text) in TEXTS {
-        push(name, root.get(name).and_then(|value| text_finding(&Written::read(value), root.get(text))));
+        push(name, root.get(name).and_then(|value| text_finding(&WrittenDigest::read(value), root.get(text))));
     }
-    push(RESULT_DIGEST, Some(result_finding(&Written::read(result_digest), root)));
+    push(RESULT_DIGEST, Some(result_finding(&WrittenDigest::read(result_digest), root)));
     let error_code = root.get("error_code").map(plain).filter(|code| !code.is_empty());
     Ok(CheckedResult { error_code, checks })
 }
 
 /// A digest as it is written.
-enum Written {
+enum WrittenDigest {
     /// As today.
     Bare(Key),
     /// With a prefix.
     Prefixed(String),
-    /// Not at all: the run ended before there was something to make it of.
+    /// Empty: the run ended before there was an input.
     Empty,
-    /// As no generation writes one.
+    /// As no generation writes a digest.
     Other,
 }
 
-impl Written {
+impl WrittenDigest {
     fn read(value: Json<'_>) -> Self {
         let Some(text) = value.string(Reading::Standard) else { return Self::Other };
         if text.is_empty() {
@@ -241,34 +242,34 @@ fn is_hex(digits: &str) -> bool {
     digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What there is to say without looking at what the digest is of.
-fn unusual(written: &Written) -> Option<Finding> {
+/// Returns what can be said without the input of the digest.
+fn unusual(written: &WrittenDigest) -> Option<DigestFinding> {
     match written {
-        Written::Bare(_) | Written::Empty => None,
-        Written::Prefixed(prefix) => Some(Finding::Prefixed { prefix: prefix.clone() }),
-        Written::Other => Some(Finding::NoDigest),
+        WrittenDigest::Bare(_) | WrittenDigest::Empty => None,
+        WrittenDigest::Prefixed(prefix) => Some(DigestFinding::Prefixed { prefix: prefix.clone() }),
+        WrittenDigest::Other => Some(DigestFinding::NoDigest),
     }
 }
 
-fn text_finding(written: &Written, text: Option<Json<'_>>) -> Option<Finding> {
-    let Written::Bare(key) = written else { return unusual(written) };
+fn text_finding(written: &WrittenDigest, text: Option<Json<'_>>) -> Option<DigestFinding> {
+    let WrittenDigest::Bare(key) = written else { return unusual(written) };
     let Some(text) = text.and_then(|text| text.string(Reading::Standard)) else {
-        return Some(Finding::NotChecked { why: "the text is not in the file".into() });
+        return Some(DigestFinding::NotChecked { why: "the text is not in the file".into() });
     };
     let expected = key_of(Algorithm::Blake3, &text);
     Some(if *key == expected {
-        Finding::Holds
+        DigestFinding::Holds
     } else {
-        older(*key, &text, &[Algorithm::Sha256, Algorithm::Blake2s]).unwrap_or(Finding::Wrong { expected })
+        older(*key, &text, &[Algorithm::Sha256, Algorithm::Blake2s]).unwrap_or(DigestFinding::Wrong { expected })
     })
 }
 
-fn result_finding(written: &Written, root: Json<'_>) -> Finding {
-    let not_checked = |why: &str| Finding::NotChecked { why: why.to_owned() };
+fn result_finding(written: &WrittenDigest, root: Json<'_>) -> DigestFinding {
+    let not_checked = |why: &str| DigestFinding::NotChecked { why: why.to_owned() };
     let key = match written {
-        Written::Bare(key) => *key,
-        Written::Empty => return not_checked("it is empty: the run ended before there was a result"),
-        other => return unusual(other).unwrap_or(Finding::NoDigest),
+        WrittenDigest::Bare(key) => *key,
+        WrittenDigest::Empty => return not_checked("it is empty, because the run ended before it had a result"),
+        other => return unusual(other).unwrap_or(DigestFinding::NoDigest),
     };
     let canonical = match canonical(root) {
         Ok(canonical) => canonical,
@@ -276,21 +277,21 @@ fn result_finding(written: &Written, root: Json<'_>) -> Finding {
     };
     let expected = digest(Domain::Result, &canonical);
     if key == expected {
-        return Finding::Holds;
+        return DigestFinding::Holds;
     }
-    // Older generations made it of the same text, without a domain.
+    // Older generations hashed the same text without a domain.
     let algorithms = [Algorithm::Blake3, Algorithm::Sha256, Algorithm::Blake2s];
-    older(key, &canonical, &algorithms).unwrap_or(Finding::Wrong { expected })
+    older(key, &canonical, &algorithms).unwrap_or(DigestFinding::Wrong { expected })
 }
 
-fn older(key: Key, content: &[u8], algorithms: &[Algorithm]) -> Option<Finding> {
+fn older(key: Key, content: &[u8], algorithms: &[Algorithm]) -> Option<DigestFinding> {
     let algorithm = algorithms.iter().find(|algorithm| key_of(**algorithm, content) == key)?;
-    Some(Finding::OlderGeneration { algorithm: *algorithm })
+    Some(DigestFinding::OlderGeneration { algorithm: *algorithm })
 }
 
-/// The canonical result, if the file holds all of it; else what it lacks.
+/// Returns the canonical result if the file has all of it, else what is missing.
 fn canonical(root: Json<'_>) -> Result<Vec<u8>, String> {
-    let lacks = |name: &str| format!("the file has no {name} that can be read");
+    let lacks = |name: &str| format!("the file has no readable {name}");
     let string =
         |name: &str| root.get(name).and_then(|value| value.string(Reading::Standard)).ok_or_else(|| lacks(name));
     let exit_code = root.get("exit_code").and_then(Json::integer).ok_or_else(|| lacks("exit_code"))?;
@@ -299,7 +300,7 @@ fn canonical(root: Json<'_>) -> Result<Vec<u8>, String> {
         root.get(OUTPUT_DIGESTS).filter(|outputs| outputs.is_object()).ok_or_else(|| lacks(OUTPUT_DIGESTS))?;
     let read = |value: Json<'_>| value.string(Reading::Standard).unwrap_or_default().into_owned();
     Ok(CanonicalObject::new()
-        // The reference keeps a negative exit code as the number that its bits give without a sign.
+        // The reference prints the bits of a negative exit code as an unsigned number.
         .number("exit_code", exit_code as u64)
         .bool("ok", ok)
         .map(OUTPUT_DIGESTS, outputs.members().map(|member| (read(member.name), read(member.value))))
@@ -321,7 +322,7 @@ mod tests {
 
     use super::*;
 
-    /// The result of the specification's vectors, as the reference writes it but for the texts.
+    /// The result of the known vectors, as the reference writes it except for the texts.
     const RESULT: &str = concat!(
         r#"{"ok":true,"exit_code":0,"error_code":"","termination_reason":"","stderr":"","#,
         r#""request_digest":"e15c8072b04cf38c758fd30aa98319c261cb74c50e4799cc0a3384be07b8c85c","#,
@@ -332,48 +333,48 @@ mod tests {
     );
     const RESULT_KEY: &str = "e7cbecf555cea46872d7ac9eab7bfb48ce289d1e35008addbb74a36d272f41bd";
 
-    fn check(text: &str) -> (Verdict, Vec<(String, Finding)>) {
+    fn check(text: &str) -> (Verdict, Vec<(String, DigestFinding)>) {
         let result = check_result(text.as_bytes()).unwrap();
         (result.verdict(), result.checks.into_iter().map(|check| (check.digest, check.finding)).collect())
     }
 
-    fn finding(text: &str, digest: &str) -> (Verdict, Finding) {
+    fn finding(text: &str, digest: &str) -> (Verdict, DigestFinding) {
         let (verdict, checks) = check(text);
         (verdict, checks.into_iter().find(|(name, _)| name == digest).expect("a finding").1)
     }
 
-    fn not_checked(why: &str) -> Finding {
-        Finding::NotChecked { why: why.into() }
+    fn not_checked(why: &str) -> DigestFinding {
+        DigestFinding::NotChecked { why: why.into() }
     }
 
     #[test]
-    fn the_result_of_the_specification_is_fine() {
+    fn the_result_of_the_vectors_is_fine() {
         let (verdict, checks) = check(RESULT);
         assert_eq!(verdict, Verdict::Fine);
         let expected = [
-            ("stderr_digest".to_owned(), Finding::Holds),
+            ("stderr_digest".to_owned(), DigestFinding::Holds),
             ("stdout_digest".to_owned(), not_checked("the text is not in the file")),
-            ("result_digest".to_owned(), Finding::Holds),
+            ("result_digest".to_owned(), DigestFinding::Holds),
         ];
         assert_eq!(checks, expected);
     }
 
     #[test]
-    fn texts_are_held_against_their_digests() {
+    fn texts_are_compared_with_their_digests() {
         let with = |stderr: &str, digest: Key| {
             let text = RESULT.replace("\"stderr\":\"\"", &format!("\"stderr\":\"{stderr}\""));
             let empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
             finding(&text.replace(empty, &digest.to_string()), "stderr_digest").1
         };
         let said = b"a\n\"\x1b[m \xc3\xa9";
-        assert_eq!(with("a\\n\\\"\u{1b}[m é", key_of(Algorithm::Blake3, said)), Finding::Holds);
-        assert_eq!(with("a\\n\\\"\\u001b[m \\u00e9", key_of(Algorithm::Blake3, said)), Finding::Holds);
+        assert_eq!(with("a\\n\\\"\u{1b}[m é", key_of(Algorithm::Blake3, said)), DigestFinding::Holds);
+        assert_eq!(with("a\\n\\\"\\u001b[m \\u00e9", key_of(Algorithm::Blake3, said)), DigestFinding::Holds);
         for algorithm in [Algorithm::Sha256, Algorithm::Blake2s] {
-            let older = Finding::OlderGeneration { algorithm };
+            let older = DigestFinding::OlderGeneration { algorithm };
             assert_eq!(with("a\\n\\\"\u{1b}[m é", key_of(algorithm, said)), older);
         }
         let expected = key_of(Algorithm::Blake3, b"b");
-        assert_eq!(with("b", key_of(Algorithm::Blake3, said)), Finding::Wrong { expected });
+        assert_eq!(with("b", key_of(Algorithm::Blake3, said)), DigestFinding::Wrong { expected });
     }
 
     #[test]
@@ -388,9 +389,11 @@ mod tests {
             ("\"output_digests\":{}", "\"output_digests\":{\"o\":\"\"}"),
         ] {
             let (verdict, found) = finding(&RESULT.replace(from, to), RESULT_DIGEST);
-            assert!(verdict == Verdict::Wrong && matches!(found, Finding::Wrong { .. }), "{from}");
+            assert!(verdict == Verdict::Wrong && matches!(found, DigestFinding::Wrong { .. }), "{from}");
         }
-        let Finding::Wrong { expected } = finding(&RESULT.replace("e7cb", "e7cc"), RESULT_DIGEST).1 else { panic!() };
+        let DigestFinding::Wrong { expected } = finding(&RESULT.replace("e7cb", "e7cc"), RESULT_DIGEST).1 else {
+            panic!()
+        };
         assert_eq!(expected.to_string(), RESULT_KEY);
     }
 
@@ -398,30 +401,33 @@ mod tests {
     fn prefixed_digests_are_recognised_and_never_stripped() {
         for prefix in ["sha256", "blake3", "cas"] {
             let (verdict, found) = finding(&RESULT.replace("\"e7cb", &format!("\"{prefix}:e7cb")), RESULT_DIGEST);
-            assert_eq!((verdict, found), (Verdict::MustBeRerun, Finding::Prefixed { prefix: prefix.into() }));
+            assert_eq!((verdict, found), (Verdict::MustBeRerun, DigestFinding::Prefixed { prefix: prefix.into() }));
         }
         let text = RESULT.replace("\"e15c", "\"sha256:e15c");
-        assert_eq!(finding(&text, "request_digest").1, Finding::Prefixed { prefix: "sha256".into() });
+        assert_eq!(finding(&text, "request_digest").1, DigestFinding::Prefixed { prefix: "sha256".into() });
         let outputs = format!("\"output_digests\":{{\"a/b\":\"sha256:{RESULT_KEY}\"}}");
         let found = finding(&RESULT.replace("\"output_digests\":{}", &outputs), "output_digests.a/b").1;
-        assert_eq!(found, Finding::Prefixed { prefix: "sha256".into() });
+        assert_eq!(found, DigestFinding::Prefixed { prefix: "sha256".into() });
         for broken in ["\"sha256:e7c", "\":e7cb", "\"E7cb", "\"e7c", "\"sha256 :e7cb"] {
-            assert_eq!(finding(&RESULT.replace("\"e7cb", broken), RESULT_DIGEST), (Verdict::Wrong, Finding::NoDigest));
+            assert_eq!(
+                finding(&RESULT.replace("\"e7cb", broken), RESULT_DIGEST),
+                (Verdict::Wrong, DigestFinding::NoDigest)
+            );
         }
     }
 
     #[test]
-    fn digests_of_older_generations_are_recognised_by_what_they_are_of() {
+    fn digests_of_older_generations_are_recognised_by_their_inputs() {
         let canonical = canonical(Json::parse(RESULT.as_bytes()).unwrap()).unwrap();
         for algorithm in [Algorithm::Blake3, Algorithm::Sha256, Algorithm::Blake2s] {
             let text = RESULT.replace(RESULT_KEY, &key_of(algorithm, &canonical).to_string());
-            let expected = (Verdict::MustBeRerun, Finding::OlderGeneration { algorithm });
+            let expected = (Verdict::MustBeRerun, DigestFinding::OlderGeneration { algorithm });
             assert_eq!(finding(&text, RESULT_DIGEST), expected);
         }
     }
 
     #[test]
-    fn what_cannot_be_checked_is_not_called_fine() {
+    fn a_digest_that_cannot_be_checked_is_not_called_fine() {
         for name in [
             "ok",
             "exit_code",
@@ -432,15 +438,15 @@ mod tests {
             "output_digests",
         ] {
             let text = RESULT.replace(&format!("\"{name}\":"), "\"other\":");
-            let why = format!("the file has no {name} that can be read");
+            let why = format!("the file has no readable {name}");
             assert_eq!(finding(&text, RESULT_DIGEST), (Verdict::Unchecked, not_checked(&why)));
         }
         let ended = RESULT.replace(RESULT_KEY, "").replace("\"error_code\":\"\"", "\"error_code\":\"path_escape\"");
         let result = check_result(ended.as_bytes()).unwrap();
         assert_eq!((result.verdict(), result.error_code.as_deref()), (Verdict::Unchecked, Some("path_escape")));
         for (text, why) in [
-            ("{}", "no result_digest, as every result has"),
-            ("[]", "no result_digest, as every result has"),
+            ("{}", "there is no result_digest"),
+            ("[]", "there is no result_digest"),
             ("{\"result_digest\":\"\"", "expected a comma or the end of the object at offset 19"),
         ] {
             assert_eq!(check_result(text.as_bytes()), Err(why.to_owned()));

@@ -1,4 +1,4 @@
-//! Small files that are read whole: requests, results, digest vectors.
+//! Small files that are read whole: requests, results, hash vectors.
 
 use std::io;
 use std::path::Path;
@@ -7,26 +7,25 @@ use crate::durable::{DiskError, ReaderKind, SourceFile};
 use crate::migration::Error;
 use crate::migration::units::bytes_text;
 
-/// Longest file that is read.
-pub const INPUT_BYTES_MAX: u64 = 16 << 20;
+/// Longest file that is read. The files are read into memory at once, and a request of the reference has 1 MiB at most.
+pub const SMALL_FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// A file and its bytes.
-pub struct Input {
+pub struct SmallFile {
     file: SourceFile,
-    /// All of its bytes.
+    /// All bytes of the file.
     pub bytes: Vec<u8>,
 }
 
-impl Input {
-    /// Reads the regular file that `path` leads to. One that is longer than [`INPUT_BYTES_MAX`] is not read, and one
-    /// that changes meanwhile is an error.
+impl SmallFile {
+    /// Reads the regular file at `path`. A file longer than [`SMALL_FILE_BYTES_MAX`] is not read, and one that changes
+    /// while it is read is an error.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let file = SourceFile::open(path, ReaderKind::Pread)?;
         let len_bytes = file.identity().len_bytes;
-        if len_bytes > INPUT_BYTES_MAX {
-            let limit = bytes_text(INPUT_BYTES_MAX);
-            let what =
-                format!("it is {len_bytes} bytes long; of requests, results and vectors {limit} are read at most");
+        if len_bytes > SMALL_FILE_BYTES_MAX {
+            let limit = bytes_text(SMALL_FILE_BYTES_MAX);
+            let what = format!("it has {len_bytes} bytes; requests, results and vectors may have {limit} at most");
             return Err(DiskError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, what)).into());
         }
         let mut bytes = vec![0; len_bytes as usize];
@@ -41,8 +40,8 @@ impl Input {
     }
 }
 
-/// An error and what caused it, as one text.
-pub fn reason(error: &dyn std::error::Error) -> String {
+/// Returns an error and its causes as one text.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -64,20 +63,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         fs::write(&path, b"{}").unwrap();
-        let input = Input::read(&path).unwrap();
+        let input = SmallFile::read(&path).unwrap();
         assert_eq!(input.bytes, b"{}");
         input.check_unchanged().unwrap();
         fs::write(&path, b"{ }").unwrap();
         input.check_unchanged().unwrap_err();
 
         let file = File::create(&path).unwrap();
-        file.set_len(INPUT_BYTES_MAX).unwrap();
-        assert_eq!(Input::read(&path).unwrap().bytes.len() as u64, INPUT_BYTES_MAX);
-        file.set_len(INPUT_BYTES_MAX + 1).unwrap();
-        let message = reason(&Input::read(&path).err().unwrap());
-        let expected = "it is 16777217 bytes long; of requests, results and vectors 16.0 MiB are read at most";
+        file.set_len(SMALL_FILE_BYTES_MAX).unwrap();
+        assert_eq!(SmallFile::read(&path).unwrap().bytes.len() as u64, SMALL_FILE_BYTES_MAX);
+        file.set_len(SMALL_FILE_BYTES_MAX + 1).unwrap();
+        let message = error_chain(&SmallFile::read(&path).err().unwrap());
+        let expected = "it has 16777217 bytes; requests, results and vectors may have 16.0 MiB at most";
         assert!(message.starts_with("cannot read ") && message.ends_with(expected), "{message}");
-        let error = Input::read(&directory.path().join("absent")).err().unwrap();
-        assert!(reason(&error).ends_with("absent: No such file or directory (os error 2)"), "{}", reason(&error));
+        let error = SmallFile::read(&directory.path().join("absent")).err().unwrap();
+        assert!(
+            error_chain(&error).ends_with("absent: No such file or directory (os error 2)"),
+            "{}",
+            error_chain(&error)
+        );
     }
 }

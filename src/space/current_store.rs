@@ -6,12 +6,12 @@ use super::store::names::{POINTER_TO_LOG, generation};
 use crate::durable::Disk;
 use crate::migration::{CheckpointFile, Error, Stage, pointer};
 
-/// The store that readers take, `None` while they take the log.
+/// Returns the store that readers take, `None` while they take the log.
 pub(super) fn live_store(disk: &dyn Disk, paths: &SpacePaths) -> Result<Option<String>, Error> {
     Ok(pointer::read(disk, paths.root())?.filter(|value| value != POINTER_TO_LOG))
 }
 
-/// The store of this name, else the live one, else that of the last run if it is sealed.
+/// Returns the store of this name, else the live one, else that of the last run if it is sealed.
 pub(super) fn choose_store(disk: &dyn Disk, paths: &SpacePaths, named: Option<&str>) -> Result<String, Error> {
     if let Some(name) = named {
         if generation(name).is_some() && disk.kind(&paths.store(name))?.is_some() {

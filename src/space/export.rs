@@ -31,13 +31,13 @@ pub struct ExportEnd {
     pub store: String,
     /// Records in the log.
     pub records: u64,
-    /// How many of them are memories, which Engram does not apply when it reads the log.
+    /// Memories among them. Engram ignores them when it replays the log.
     pub memories: u64,
     /// Length of the log.
     pub bytes: u64,
     /// The log file.
     pub path: PathBuf,
-    /// True if it was asked to stop; then there is no log.
+    /// True if the export was asked to stop. It leaves no log then.
     pub stopped: bool,
 }
 
@@ -74,7 +74,7 @@ pub fn export(
             });
         }
         Err(error) => {
-            // What went wrong matters more than what is left of it, which the next attempt removes.
+            // The first error matters more than a failed clean-up: the next attempt removes what is left.
             let _ = target.discard();
             return Err(error);
         }
@@ -103,7 +103,7 @@ fn refuse_within_log(paths: &SpacePaths, to: &Path) -> Result<(), Error> {
 /// The directory of an export, which is empty but for what an earlier attempt left.
 struct Target {
     disk: Arc<dyn Disk>,
-    /// What to remove if there is to be no log: the uppermost directory that was created.
+    /// The uppermost directory that the export created. It is removed if the export fails.
     created: PathBuf,
     wal: PathBuf,
 }
@@ -133,7 +133,7 @@ impl Target {
     }
 }
 
-/// True for an empty directory, or one that holds no more than an export which died.
+/// Returns true for an empty directory, or one that holds only the remains of an export that was killed.
 fn is_unused(disk: &dyn Disk, to: &Path) -> Result<bool, Error> {
     if disk.kind(to)? != Some(DiskEntryKind::Directory) {
         return Ok(false);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::current_store::live_store;
 use super::log::bincode_reader::{Cursor, DecodeError, RangeCheck};
 use super::log::episode::EpisodeView;
-use super::log::framing::{Content, Frame};
+use super::log::extent::{Content, Frame};
 use super::log::memory::MemoryView;
 use super::log::node_id::{id_digest, node_id, spells_uuid, uuid_v5_of};
 use super::log::reader::Batch;
@@ -34,7 +34,8 @@ use crate::pipeline::{Control, Silent, StopToken};
 /// Memory for the windows of the log.
 const SCAN_BUDGET_BYTES: u64 = 128 << 20;
 
-/// The live node whose string id is `id_or_uuid`, else the one whose node id it spells. `None` if there is neither.
+/// Returns the live node whose string id is `id_or_uuid`, else the one whose node id it spells. `None` if there is
+/// neither.
 ///
 /// Reads the store if one is live, else the whole log, whose live records follow from `policies` as in a migration: what
 /// a policy `fail` or `skip` would leave out is not found.
@@ -132,7 +133,7 @@ impl LogSearch<'_> {
         Ok(None)
     }
 
-    /// The candidates of a group, and the groups of which a node may have been rekeyed to the wanted id.
+    /// Returns the candidates of a group, and the groups of which a node may have been rekeyed to the wanted id.
     fn collect(&self, interest: &Interest) -> Result<(Vec<Candidate>, BTreeSet<Uuid>), Error> {
         let (mut candidates, mut others) = (Vec::new(), BTreeSet::new());
         let stop = StopToken::new();
@@ -152,7 +153,7 @@ impl LogSearch<'_> {
         Ok((candidates, others))
     }
 
-    /// The live ones of all candidates of a group.
+    /// Returns the live ones of all candidates of a group.
     fn resolve(&self, mut candidates: Vec<Candidate>) -> Result<Vec<LiveRecord>, Error> {
         let policies = self.options.policies;
         candidates.sort_by_cached_key(|candidate| candidate.encode(policies.duplicates));
@@ -248,7 +249,7 @@ impl Interest {
     }
 }
 
-/// What a migration would make of a record; `None` if it has no part in the replay.
+/// Returns what a migration would make of a record; `None` if it has no part in the replay.
 fn row_kind(kind: EntryKind, policies: &Policies) -> Option<RowKind> {
     match kind {
         kind if kind.holds_episode() => Some(RowKind::Episode),

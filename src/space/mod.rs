@@ -2,10 +2,10 @@
 
 pub mod clean;
 mod current_store;
-pub mod damage;
 pub mod export;
 pub mod generate;
 pub mod get;
+pub mod limits;
 pub mod log;
 mod log_pass;
 pub mod migrate;

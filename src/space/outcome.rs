@@ -1,8 +1,8 @@
-//! What becomes of each record of a log.
+//! The outcome of each record of a log.
 
 use crate::migration::outcome::outcome_counts;
 
-/// What became of one record. Every record that is read ends in exactly one of these.
+/// The outcome of one record. Every record that is read ends in exactly one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It is in the target.
@@ -111,7 +111,7 @@ mod tests {
         Outcome::Refused(RefusalReason::OutOfRange),
     ];
 
-    /// One of the first outcome, two of the second, and so on.
+    /// Returns one of the first outcome, two of the second, and so on.
     fn staircase() -> Counts {
         let mut counts = Counts::default();
         for (index, outcome) in ALL.into_iter().enumerate() {

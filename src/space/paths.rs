@@ -7,14 +7,14 @@ use crate::migration::{Error, RunDirectory};
 /// Shortest and longest name of a space.
 const NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=64;
 
-/// A space directory and its parts. haul's own entries lie beside `wal/`, never in it.
+/// A space directory and its parts. haul's own entries lie next to `wal/`, never in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpacePaths {
     root: PathBuf,
 }
 
 impl SpacePaths {
-    /// The space in this directory.
+    /// Returns the space in this directory.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -39,12 +39,12 @@ impl SpacePaths {
         })
     }
 
-    /// The space directory.
+    /// Returns the space directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The log: the source.
+    /// Returns the log: the source.
     pub fn log(&self) -> PathBuf {
         self.root.join("wal")
     }
@@ -54,7 +54,7 @@ impl SpacePaths {
         RunDirectory::new(self.root.join("migration"))
     }
 
-    /// The store that is being made.
+    /// Returns the store that is being made.
     pub fn staging(&self) -> PathBuf {
         self.root.join("migration").join("staging")
     }
@@ -69,18 +69,19 @@ impl SpacePaths {
         self.root.join("migration").join("verify")
     }
 
-    /// A store by its name.
+    /// Returns a store by its name.
     pub fn store(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// True if Engram would take the directory's name for a space (spec §2).
+    /// Returns true if Engram would take the directory's name for a space (docs/source-engram.md, "Directory and file
+    /// names").
     pub fn has_valid_name(&self) -> bool {
         self.root.file_name().and_then(|name| name.to_str()).is_some_and(is_space_name)
     }
 }
 
-/// The rule for names of spaces.
+/// Returns the rule for names of spaces.
 pub fn is_space_name(name: &str) -> bool {
     NAME_BYTES.contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-')

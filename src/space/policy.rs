@@ -1,4 +1,4 @@
-//! What to do where the log of a space is damaged, ambiguous or lossy (spec §5).
+//! What to do where the log of a space is damaged, ambiguous or lossy (docs/source-engram.md, "Damage and policies").
 
 use std::fmt;
 use std::str::FromStr;
@@ -80,7 +80,7 @@ policy! {
     }
 }
 policy! {
-    /// Several stores of one id (spec §6).
+    /// Several stores of one id (docs/source-engram.md, "Replay order and duplicates").
     Duplicates {
         /// The first live store in canonical order wins: what Engram shows after a restart.
         #[default]
@@ -112,7 +112,7 @@ policy! {
     }
 }
 policy! {
-    /// Different id strings with one node id (spec §8.1).
+    /// Different id strings with one node id (docs/source-engram.md, "Node ids").
     Collisions {
         /// Publish nothing.
         #[default]

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::current_store::live_store;
-use super::log::framing::Content;
+use super::log::extent::Content;
 use super::log::source::WalSource;
+use super::log::source::hash_range;
 use super::log_pass::scan;
-use super::migrate::convert::hash_range;
 use super::migrate::plan::check_directory;
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::current_store::live_store;
-use super::log::framing::{Content, Extent};
+use super::log::extent::RegionKind;
+use super::log::extent::{Content, Extent};
 use super::log::reader::Batch;
 use super::log::source::WalSource;
 use super::log::wal::HEADER_BYTES;
@@ -15,7 +16,6 @@ use super::migrate::plan::{PlannedOther, check_directory};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::policy::Corruption;
-use super::store::layout::RegionKind;
 use super::store::manifest::Manifest;
 use crate::durable::{ReaderKind, RealDisk, SourceEntryKind, source_entries};
 use crate::migration::plan::escape_name;
@@ -26,7 +26,7 @@ use crate::space::outcome::Counts;
 /// Regions without a record that are listed; further ones are counted.
 pub const REGIONS_LISTED_MAX: usize = 100;
 const SCAN_BUDGET_BYTES: u64 = 128 << 20;
-/// What Engram keeps beside the log, none of it a source (spec §11).
+/// What Engram keeps next to the log. None of it is a source (docs/source-engram.md, "Files that are not a source").
 const WARM_TIER: &str = "warm_tier.dat";
 const TIER_DIRECTORIES: [&str; 3] = ["hot", "warm", "cold"];
 
@@ -41,7 +41,7 @@ pub struct Stats {
     pub total: LogTotals,
     /// Each log file, in the order in which they are read.
     pub files: Vec<FileStats>,
-    /// Stretches that are no record: the first [`REGIONS_LISTED_MAX`].
+    /// Stretches without a record: the first [`REGIONS_LISTED_MAX`].
     pub regions: Vec<RegionStats>,
     /// How many there are.
     pub regions_total: u64,
@@ -96,7 +96,7 @@ pub struct Span {
     pub max: u64,
 }
 
-/// A stretch of a log file that is no record.
+/// A stretch of a log file without a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RegionStats {
     /// The log file.
@@ -107,7 +107,7 @@ pub struct RegionStats {
     pub len_bytes: u64,
     /// True if it is damage, false for a torn or zero-filled tail.
     pub damaged: bool,
-    /// Why it is no record.
+    /// Why it is not a record.
     pub reason: String,
 }
 
@@ -122,7 +122,7 @@ pub struct StoreStats {
     pub node_rows: u64,
     /// Records of the log that it was made from.
     pub records: u64,
-    /// What became of them.
+    /// Their outcomes.
     pub counts: Counts,
     /// Bytes of its segments and indexes.
     pub bytes: u64,
@@ -186,7 +186,7 @@ impl LogTotals {
     }
 }
 
-/// Walks the whole log and counts. After damage it goes on at the next record, as policy `resync` does. Writes nothing.
+/// Walks the whole log and counts. After damage it continues at the next record, as policy `resync` does. Writes nothing.
 pub fn stats(paths: &SpacePaths, reader: ReaderKind, control: &Control<'_>) -> Result<Stats, Error> {
     check_directory(paths.root())?;
     let source = Arc::new(WalSource::open(&paths.log(), reader)?);
@@ -262,7 +262,7 @@ impl Walk<'_> {
             linked: source.linked().contains(name),
             totals,
         });
-        let beside = source_entries(paths.root())?;
+        let siblings = source_entries(paths.root())?;
         let is_tier = |name: &str| TIER_DIRECTORIES.contains(&name);
         Ok(Stats {
             space: paths.root().display().to_string(),
@@ -276,8 +276,8 @@ impl Walk<'_> {
                 .iter()
                 .map(|other| PlannedOther { name: escape_name(&other.name), len_bytes: other.len_bytes })
                 .collect(),
-            warm_tier_bytes: beside.iter().find(|entry| entry.name == WARM_TIER).map(|entry| entry.len_bytes),
-            tier_directories: beside
+            warm_tier_bytes: siblings.iter().find(|entry| entry.name == WARM_TIER).map(|entry| entry.len_bytes),
+            tier_directories: siblings
                 .iter()
                 .filter(|entry| entry.kind == SourceEntryKind::Directory)
                 .filter_map(|entry| entry.name.to_str().filter(|name| is_tier(name)).map(str::to_owned))

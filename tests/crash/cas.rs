@@ -2,8 +2,8 @@
 //! store, and lets the next run find its way. The source is real; the target lies on the simulated disk.
 //! `docs/crash-model.md` says what it proves.
 //!
-//! `cargo test --release --test cas_crash_enumeration -- --nocapture` prints how many images were tried. A debug build
-//! takes a share of those beyond the first run's.
+//! `cargo test --test crash cas:: -- --nocapture` prints how many images were tried: all of a first run's, and a sample of
+//! the others unless `HAUL_CRASH_FULL=1`.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -18,12 +18,12 @@ use crate::support::old_store::OldStore;
 use crate::support::scene::Scene;
 use crate::support::written::Written;
 use haul::cas::format::digest::key_of;
-use haul::cas::format::generation::Era;
+use haul::cas::format::generation::Generation;
 use haul::cas::options::{Compress, Durability, MigrateOptions, Placement, Start};
 use haul::cas::paths::blob_path;
 use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::cas::store::CasStore;
-use haul::cas::store::index_keys::for_each_listed;
+use haul::cas::store::index_keys::for_each_index_key;
 use haul::cas::store::put::{PutOptions, put};
 use haul::cas::{Algorithm, Key};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
@@ -126,9 +126,9 @@ fn large_objects_survive_the_loss_of_power() {
     let started = Instant::now();
     let store = OldStore::new();
     for number in 0..3 {
-        store.keep_plain(Era::V0_2, &content(number, 300, false));
+        store.keep_plain(Generation::V0_2, &content(number, 300, false));
     }
-    store.keep_plain(Era::V2, &content(7, INLINE_BYTES_MAX as usize + 1, false));
+    store.keep_plain(Generation::V2, &content(7, INLINE_BYTES_MAX as usize + 1, false));
     let options = Scene::new(Placement::New, Durability::Group).options;
     let mut scene = Scene::of(store, options);
     scene.is_sharing = false;
@@ -375,7 +375,7 @@ fn a_run_that_finds_its_work_done_leaves_no_scratch() {
 fn assert_readable(scene: &Scene, disk: &SimulatedDisk, keys: &[Key]) {
     let store = CasStore::open_on(Arc::new(disk.clone()), scene.paths().target()).unwrap();
     let mut listed = BTreeSet::new();
-    for_each_listed(disk, scene.paths().target(), |key| {
+    for_each_index_key(disk, scene.paths().target(), |key| {
         listed.insert(key);
         Ok(())
     })

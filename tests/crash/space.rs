@@ -1,8 +1,8 @@
 //! Loses the power, kills the process or fails an operation at every operation of a migration, and lets the next run
 //! find its way. The source is real; the target lies on the simulated disk. `docs/crash-model.md` says what it proves.
 //!
-//! `cargo test --release --test crash_enumeration -- --nocapture` prints how many images were tried. A debug build
-//! takes a share of them.
+//! `cargo test --test crash space:: -- --nocapture` prints how many images were tried: a sample of them unless
+//! `HAUL_CRASH_FULL=1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

@@ -5,6 +5,8 @@ use std::mem::offset_of;
 
 use haul::cas::map::{MapRow, REVERSE_MAGIC, REVERSE_VERSION, ROW_TEXT_BYTES_MAX, ReverseEntry, ReverseHeader};
 use haul::cas::{Algorithm, Key};
+use haul::space::limits::*;
+use haul::space::log::extent::RegionKind;
 use haul::space::store::layout::*;
 
 const DOCUMENT: &str = include_str!("../../docs/formats.md");
@@ -208,7 +210,7 @@ fn constants_are_those_of_the_text() {
 
 #[test]
 fn every_code_of_a_refusal_stands_in_its_table() {
-    use haul::manifest::Code::{self, *};
+    use haul::manifest::ErrorCode::{self, *};
     let all = [
         Empty,
         Bom,
@@ -242,7 +244,7 @@ fn every_code_of_a_refusal_stands_in_its_table() {
         Changed,
         Io,
     ];
-    assert_eq!(all.len(), Code::Io as usize + 1);
+    assert_eq!(all.len(), ErrorCode::Io as usize + 1);
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `E_")).map(cells);
     let documented: Vec<_> = rows.map(|cells| (cells[0].trim_matches('`'), cells[1])).collect();
     assert_eq!(documented, all.map(|code| (code.name(), code.status().name())));

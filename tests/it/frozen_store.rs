@@ -2,7 +2,7 @@
 //! that store for ever, and make the same bytes of the same log as long as the version is 1.
 //!
 //! After a change of the format under a new version, make a fixture of its own beside this one:
-//! `HAUL_WRITE_FIXTURES=1 cargo test --test frozen_store`.
+//! `HAUL_WRITE_FIXTURES=1 cargo test --test it frozen_store`.
 
 use std::collections::BTreeMap;
 use std::fs;

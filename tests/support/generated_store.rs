@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use haul::cas::generate::write::generate_store;
-use haul::cas::generate::{GenerateOptions, Generation};
+use haul::cas::generate::{GenerateOptions, GenerationMix};
 use haul::cas::paths::TargetPaths;
 use haul::durable::RealDisk;
 use haul::pipeline::{Control, Silent, StopToken};
@@ -34,8 +34,8 @@ pub fn mixed(objects: u64, size_bytes_max: u64) -> GenerateOptions {
         size_bytes_min: 32,
         size_bytes_max,
         seed: 5,
-        generation: Generation::Mixed,
-        layout: Generation::Mixed.layout(),
+        generation: GenerationMix::Mixed,
+        layout: GenerationMix::Mixed.layout(),
         zstd_share: 0.4,
         duplicate_share: 0.2,
         created_at: 1_700_000_000,

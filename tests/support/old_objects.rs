@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use haul::cas::format::digest::{CAS_PREFIX, Content, blake3_key, key_of};
 use haul::cas::format::frame::{Compressor, LEVEL_DEFAULT};
-use haul::cas::format::generation::Era;
+use haul::cas::format::generation::Generation;
 use haul::cas::format::record::{Encoding, ObjectRecord};
 use haul::cas::source::location::Shape;
 use haul::cas::{Algorithm, Key};
@@ -15,7 +15,7 @@ use super::old_store::OldStore;
 /// What an object of an era is kept as.
 #[derive(Clone, Copy)]
 pub struct Keeping {
-    pub era: Era,
+    pub era: Generation,
     pub zstd: bool,
     pub created_at: u64,
 }
@@ -69,7 +69,7 @@ impl OldStore {
     pub fn keep(&self, keeping: Keeping, content: &[u8]) -> (PathBuf, Key) {
         let prefixed = [&CAS_PREFIX, content].concat();
         let zstd = keeping.zstd.then(|| zstd(content));
-        let kept = keeping.era.keep(Content::behind_prefix(&prefixed), zstd, keeping.created_at);
+        let kept = keeping.era.encode(Content::behind_prefix(&prefixed), zstd, keeping.created_at);
         let name = kept.key.to_string();
         let relative = format!("objects/{}/{}/{name}", &name[..2], &name[2..4]);
         if let Some(sidecar) = &kept.sidecar {
@@ -80,7 +80,7 @@ impl OldStore {
     }
 
     /// As [`keep`](Self::keep), of an era and without more.
-    pub fn keep_plain(&self, era: Era, content: &[u8]) -> (PathBuf, Key) {
+    pub fn keep_plain(&self, era: Generation, content: &[u8]) -> (PathBuf, Key) {
         self.keep(Keeping { era, zstd: false, created_at: 1_700_000_000 }, content)
     }
 }

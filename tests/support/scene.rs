@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::cas::Key;
-use haul::cas::format::generation::Era;
+use haul::cas::format::generation::Generation;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Durability, MigrateOptions, Placement};
 use haul::cas::outcome::Counts;
@@ -293,18 +293,18 @@ fn keys_of(index: &[u8]) -> Vec<Key> {
 fn source() -> OldStore {
     let store = OldStore::new();
     let keeping = |era, zstd, created_at| Keeping { era, zstd, created_at };
-    store.keep(keeping(Era::V0_2, false, 0), &content(1, 40, false));
-    store.keep(keeping(Era::V2, true, 11), &content(2, 2_000, true));
-    store.keep(keeping(Era::V0_5, false, 0), &content(3, 1_500, false));
-    store.keep(keeping(Era::V0_7, true, 0), &content(4, 900, true));
+    store.keep(keeping(Generation::V0_2, false, 0), &content(1, 40, false));
+    store.keep(keeping(Generation::V2, true, 11), &content(2, 2_000, true));
+    store.keep(keeping(Generation::V0_5, false, 0), &content(3, 1_500, false));
+    store.keep(keeping(Generation::V0_7, true, 0), &content(4, 900, true));
     // One content under two keys.
-    store.keep(keeping(Era::V0_7, false, 0), &content(5, 700, true));
-    store.keep(keeping(Era::V2, true, 55), &content(5, 700, true));
+    store.keep(keeping(Generation::V0_7, false, 0), &content(5, 700, true));
+    store.keep(keeping(Generation::V2, true, 55), &content(5, 700, true));
     // Large ones: one that stays, one that is refused when it is copied.
-    store.keep(keeping(Era::V2, false, 66), &content(6, 66_000, false));
+    store.keep(keeping(Generation::V2, false, 66), &content(6, 66_000, false));
     store.file(&format!("objects/7{}", "7".repeat(63)), &content(7, 66_001, false));
     store.file(&format!("objects/88/88/{}", "8".repeat(64)), b"not what its name says");
-    let misplaced = store.keep_plain(Era::V1_3NoIndex, &content(8, 100, false)).0;
+    let misplaced = store.keep_plain(Generation::V1_3NoIndex, &content(8, 100, false)).0;
     fs::rename(&misplaced, store.root().join("objects").join(misplaced.file_name().expect("a name"))).expect("a move");
     store.file(&format!("objects/00/{}.meta", "0".repeat(64)), b"{}");
     store.file("objects/.tmp_1", b"in flight");
@@ -315,7 +315,7 @@ fn source() -> OldStore {
 fn store_before() -> Files {
     let store = OldStore::new();
     for number in CONTENTS_BEFORE {
-        store.keep(Keeping { era: Era::V2, zstd: false, created_at: number }, &content(number, 1_500, false));
+        store.keep(Keeping { era: Generation::V2, zstd: false, created_at: number }, &content(number, 1_500, false));
     }
     let disk = SimulatedDisk::with_directories(&[store.place()]);
     let stop = StopToken::new();
@@ -326,7 +326,7 @@ fn store_before() -> Files {
     let index = files.get_mut(Path::new("index.ndjson")).expect("an index");
     index.truncate(index.len() - 40);
     let (unlisted, key) =
-        store.keep(Keeping { era: Era::V2, zstd: true, created_at: 0 }, &content(CONTENT_UNLISTED, 2_000, true));
+        store.keep(Keeping { era: Generation::V2, zstd: true, created_at: 0 }, &content(CONTENT_UNLISTED, 2_000, true));
     let half = fs::read(unlisted).expect("a blob");
     files.insert(relative(&blob_path(Path::new(""), key)), half[..half.len() / 2].to_vec());
     files

@@ -1,40 +1,40 @@
-//! Digests of content, by every algorithm that ever made a key (spec/requiem.md A1): at once for content in memory,
-//! piece by piece for what is larger.
+//! Digests of content by every algorithm that ever made a key (docs/source-requiem.md, "Digests"): in one call for
+//! content in memory, piece by piece for larger content.
 
 use blake2::{Blake2s256, Digest};
 use sha2::Sha256;
 
 use super::key::{Algorithm, Key};
 
-/// What stands before the content under the digest of a v2 key.
+/// The bytes before the content in the input of a v2 key.
 pub const CAS_PREFIX: [u8; 4] = *b"cas:";
 
-/// BLAKE3 of `bytes`, without a prefix: `stored_blob_hash`, and the key of v0.7.
+/// Returns BLAKE3 of `bytes` without a prefix: `stored_blob_hash`, and the key of v0.7.
 pub fn blake3_key(bytes: &[u8]) -> Key {
     Key(*blake3::hash(bytes).as_bytes())
 }
 
-/// Content in memory, behind [`CAS_PREFIX`] in one buffer: BLAKE3 then takes both as one run of whole chunks, where a
-/// prefix of its own would shift every chunk by four bytes and cost it its parallel paths.
+/// Content in memory, after [`CAS_PREFIX`] in one buffer. BLAKE3 then hashes both as one run of whole chunks; a
+/// separate prefix would shift every chunk by four bytes and keep BLAKE3 from its parallel code.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a>(&'a [u8]);
 
 impl<'a> Content<'a> {
-    /// The content behind the prefix.
+    /// Returns the content after the prefix.
     ///
     /// # Panics
     /// If `prefixed` does not begin with [`CAS_PREFIX`].
     pub fn behind_prefix(prefixed: &'a [u8]) -> Self {
-        assert!(prefixed.starts_with(&CAS_PREFIX), "content is loaded behind its prefix");
+        assert!(prefixed.starts_with(&CAS_PREFIX), "content is loaded after its prefix");
         Self(prefixed)
     }
 
-    /// The content alone.
+    /// Returns the content without the prefix.
     pub fn bytes(self) -> &'a [u8] {
         &self.0[CAS_PREFIX.len()..]
     }
 
-    /// Its key by `algorithm`.
+    /// Returns the key by `algorithm`.
     pub fn key(self, algorithm: Algorithm) -> Key {
         match algorithm {
             Algorithm::Blake2s => Key(Blake2s256::digest(self.bytes()).into()),
@@ -45,14 +45,14 @@ impl<'a> Content<'a> {
     }
 }
 
-/// The key of `content` by `algorithm`, for content that is not behind a prefix.
+/// Returns the key of `content` by `algorithm`, for content that is not in a buffer after a prefix.
 pub fn key_of(algorithm: Algorithm, content: &[u8]) -> Key {
     let mut hasher = ContentHasher::new(&[algorithm]);
     hasher.update(content);
-    hasher.finish().get(algorithm).expect("it was asked for")
+    hasher.finish().get(algorithm).expect("it was requested")
 }
 
-/// Digests of content that comes in pieces.
+/// Hashes content that comes in pieces.
 pub struct ContentHasher {
     blake2s: Option<Blake2s256>,
     blake3: Option<blake3::Hasher>,
@@ -62,7 +62,7 @@ pub struct ContentHasher {
 }
 
 impl ContentHasher {
-    /// Hashes by these algorithms and no other.
+    /// Creates a hasher that makes keys by these algorithms and no other.
     pub fn new(algorithms: &[Algorithm]) -> Self {
         let wants = |algorithm| algorithms.contains(&algorithm);
         let mut cas = blake3::Hasher::new();
@@ -76,7 +76,7 @@ impl ContentHasher {
         }
     }
 
-    /// Takes the next piece.
+    /// Hashes the next piece.
     pub fn update(&mut self, piece: &[u8]) {
         if let Some(hasher) = &mut self.blake2s {
             hasher.update(piece);
@@ -93,7 +93,7 @@ impl ContentHasher {
         self.len_bytes += piece.len() as u64;
     }
 
-    /// The digests of all that was taken.
+    /// Returns the digests of all pieces.
     pub fn finish(self) -> Digests {
         let mut keys = [None; Algorithm::ALL.len()];
         keys[Algorithm::Blake2s as usize] = self.blake2s.map(|hasher| Key(hasher.finalize().into()));
@@ -113,12 +113,12 @@ pub struct Digests {
 }
 
 impl Digests {
-    /// The key by `algorithm`, if it was asked for.
+    /// Returns the key by `algorithm`, if the hasher was asked for it.
     pub fn get(&self, algorithm: Algorithm) -> Option<Key> {
         self.keys[algorithm as usize]
     }
 
-    /// The algorithm by which `name` is the key of this content.
+    /// Returns the algorithm by which `name` is the key of this content.
     pub fn algorithm_of(&self, name: Key) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|&algorithm| self.get(algorithm) == Some(name))
     }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn hello_has_the_keys_of_the_specification() {
+    fn hello_has_the_known_keys() {
         let content = Content::behind_prefix(b"cas:hello");
         let expected = [
             (Algorithm::Sha256, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"),
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn an_old_key_is_unique_only_with_its_algorithm() {
+    fn an_old_key_is_unique_only_together_with_its_algorithm() {
         assert_eq!(key_of(Algorithm::Blake3, b"cas:hello"), key_of(Algorithm::Cas, b"hello"));
     }
 
     proptest! {
         #[test]
-        fn pieces_give_the_digest_of_the_whole(content: Vec<u8>, cuts in proptest::collection::vec(0_usize..100, 0..5)) {
+        fn pieces_have_the_digest_of_the_whole(content: Vec<u8>, cuts in proptest::collection::vec(0_usize..100, 0..5)) {
             let mut hasher = ContentHasher::new(&Algorithm::ALL);
             let mut rest = content.as_slice();
             for cut in cuts {

@@ -1,4 +1,5 @@
-//! How the reference kept an object in each era: its key, its blob, its sidecar (spec/requiem.md A5).
+//! The generations of the reference, and how each stored an object: key, blob and sidecar (docs/source-requiem.md,
+//! "Generations").
 
 use std::fmt;
 
@@ -6,10 +7,10 @@ use super::digest::{Content, key_of};
 use super::key::{Algorithm, Key};
 use super::record::{Encoding, ObjectRecord};
 
-/// A time in which all objects were kept in one way, named by the version that began it.
+/// A format version of stores, named by the version of the reference that began it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[repr(u8)]
-pub enum Era {
+pub enum Generation {
     /// SHA-256 keys; neither sidecars nor compression.
     #[serde(rename = "v0.2")]
     V0_2,
@@ -22,27 +23,27 @@ pub enum Era {
     /// BLAKE3 `cas:` keys; sidecars without `created_at`.
     #[serde(rename = "v1.3-noindex")]
     V1_3NoIndex,
-    /// BLAKE3 `cas:` keys; sidecars with `created_at`, and a line in the index: today's.
+    /// BLAKE3 `cas:` keys; sidecars with `created_at`, and a line in the index. The generation of today.
     #[serde(rename = "v2")]
     V2,
 }
 
-/// An object as its era kept it.
+/// An object as a generation stored it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptObject {
-    /// Its name.
+pub struct EncodedObject {
+    /// The name of the object.
     pub key: Key,
-    /// The bytes of its blob.
+    /// The bytes of the blob.
     pub blob: Vec<u8>,
-    /// The bytes of its sidecar, in eras with sidecars.
+    /// The bytes of the sidecar, in generations with sidecars.
     pub sidecar: Option<Vec<u8>>,
 }
 
-impl Era {
-    /// All of them, the oldest first.
+impl Generation {
+    /// All generations, the oldest first.
     pub const ALL: [Self; 5] = [Self::V0_2, Self::V0_5, Self::V0_7, Self::V1_3NoIndex, Self::V2];
 
-    /// Its name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::V0_2 => "v0.2",
@@ -53,7 +54,7 @@ impl Era {
         }
     }
 
-    /// How keys were made.
+    /// Returns how keys were made.
     pub fn algorithm(self) -> Algorithm {
         match self {
             Self::V0_2 => Algorithm::Sha256,
@@ -63,7 +64,7 @@ impl Era {
         }
     }
 
-    /// How the `stored_blob_hash` of sidecars was made; `None` where there were no sidecars.
+    /// Returns how the `stored_blob_hash` of sidecars was made; `None` if there were no sidecars.
     pub fn blob_hash_algorithm(self) -> Option<Algorithm> {
         match self {
             Self::V0_2 => None,
@@ -72,21 +73,21 @@ impl Era {
         }
     }
 
-    /// True if blobs could be zstd.
+    /// Returns true if blobs could be zstd.
     pub fn compresses(self) -> bool {
         self != Self::V0_2
     }
 
-    /// True if each object was listed in `index.ndjson`.
+    /// Returns true if each object was listed in `index.ndjson`.
     pub fn is_indexed(self) -> bool {
         self == Self::V2
     }
 
-    /// How it kept an object: `content` itself, or `zstd` frames of it.
+    /// Returns an object as the generation stored it: `content` itself, or `zstd` frames of it.
     ///
     /// # Panics
-    /// If it is to keep zstd and had none.
-    pub fn keep(self, content: Content<'_>, zstd: Option<Vec<u8>>, created_at: u64) -> KeptObject {
+    /// If `zstd` is given and the generation had no compression.
+    pub fn encode(self, content: Content<'_>, zstd: Option<Vec<u8>>, created_at: u64) -> EncodedObject {
         assert!(zstd.is_none() || self.compresses(), "{self} had no zstd");
         let key = content.key(self.algorithm());
         let encoding = if zstd.is_some() { Encoding::Zstd } else { Encoding::Identity };
@@ -101,7 +102,7 @@ impl Era {
                 created_at,
             })
         });
-        KeptObject { key, blob, sidecar }
+        EncodedObject { key, blob, sidecar }
     }
 
     fn sidecar(self, record: &ObjectRecord) -> Vec<u8> {
@@ -115,7 +116,7 @@ impl Era {
     }
 }
 
-impl fmt::Display for Era {
+impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -125,27 +126,27 @@ impl fmt::Display for Era {
 mod tests {
     use super::*;
 
-    fn kept(era: Era) -> KeptObject {
-        era.keep(Content::behind_prefix(b"cas:hello"), None, 1_795_207_503)
+    fn kept(generation: Generation) -> EncodedObject {
+        generation.encode(Content::behind_prefix(b"cas:hello"), None, 1_795_207_503)
     }
 
     #[test]
-    fn sidecars_have_the_form_of_their_era() {
-        let text = |era| kept(era).sidecar.map(|sidecar| String::from_utf8(sidecar).expect("text"));
-        assert_eq!(text(Era::V0_2), None);
+    fn sidecars_have_the_form_of_their_generation() {
+        let text = |generation| kept(generation).sidecar.map(|sidecar| String::from_utf8(sidecar).expect("text"));
+        assert_eq!(text(Generation::V0_2), None);
         let expected = r#"{"digest":"19213bacc58dee6dbde3ceb9a47cbb330b3d86f8cca8997eb00be456f140ca25","encoding":"identity","original_size":5,"stored_size":5,"stored_blob_hash":"19213bacc58dee6dbde3ceb9a47cbb330b3d86f8cca8997eb00be456f140ca25"}"#;
-        assert_eq!(text(Era::V0_5).as_deref(), Some(expected));
+        assert_eq!(text(Generation::V0_5).as_deref(), Some(expected));
         let expected = r#"{"digest":"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d","encoding":"identity","original_size":5,"stored_size":5,"stored_blob_hash":"ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f"}"#;
-        assert_eq!(text(Era::V1_3NoIndex).as_deref(), Some(expected));
+        assert_eq!(text(Generation::V1_3NoIndex).as_deref(), Some(expected));
         let dated = format!(r#"{},"created_at":1795207503}}"#, expected.trim_end_matches('}'));
-        assert_eq!(text(Era::V2), Some(dated));
+        assert_eq!(text(Generation::V2), Some(dated));
     }
 
     #[test]
     fn blobs_are_the_content_or_its_frames() {
-        assert_eq!(kept(Era::V0_2).blob, b"hello");
-        let frames = Era::V0_7.keep(Content::behind_prefix(b"cas:hello"), Some(b"frames".to_vec()), 0);
-        assert_eq!((frames.key, &frames.blob[..]), (kept(Era::V0_7).key, &b"frames"[..]));
+        assert_eq!(kept(Generation::V0_2).blob, b"hello");
+        let frames = Generation::V0_7.encode(Content::behind_prefix(b"cas:hello"), Some(b"frames".to_vec()), 0);
+        assert_eq!((frames.key, &frames.blob[..]), (kept(Generation::V0_7).key, &b"frames"[..]));
         let sidecar: serde_json::Value = serde_json::from_slice(&frames.sidecar.expect("a sidecar")).expect("JSON");
         assert_eq!((&sidecar["original_size"], &sidecar["stored_size"]), (&5.into(), &6.into()));
         assert_eq!(sidecar["encoding"], "zstd");
@@ -153,14 +154,14 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "v0.2 had no zstd")]
-    fn the_first_era_kept_no_zstd() {
-        Era::V0_2.keep(Content::behind_prefix(b"cas:"), Some(Vec::new()), 0);
+    fn the_first_generation_had_no_zstd() {
+        Generation::V0_2.encode(Content::behind_prefix(b"cas:"), Some(Vec::new()), 0);
     }
 
     #[test]
-    fn an_era_is_displayed_as_it_is_serialized() {
-        for era in Era::ALL {
-            assert_eq!(serde_json::to_value(era).expect("plain data"), era.to_string());
+    fn a_generation_is_displayed_as_it_is_serialized() {
+        for generation in Generation::ALL {
+            assert_eq!(serde_json::to_value(generation).expect("plain data"), generation.to_string());
         }
     }
 }

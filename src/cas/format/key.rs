@@ -1,4 +1,5 @@
-//! Names of objects: digests of 32 bytes, written as 64 lowercase hex digits (spec/requiem.md A1, A2).
+//! Names of objects: digests of 32 bytes, written as 64 lower-case hex digits (docs/source-requiem.md, "Digests" and
+//! "The v2 store").
 
 use std::fmt;
 
@@ -6,16 +7,19 @@ use std::fmt;
 pub const KEY_TEXT_BYTES: usize = 64;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// A digest that names an object, or one that is compared with such a name.
+/// A digest that is the name of an object, or is compared with one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bincode::Encode, bincode::Decode)]
 pub struct Key(pub [u8; 32]);
 
 impl Key {
-    /// The key that `text` writes: exactly 64 of `[0-9a-f]`; `None` for anything else, uppercase digits included.
+    /// Returns the key that `text` writes: exactly 64 of `[0-9a-f]`; `None` for anything else, upper-case digits
+    /// included.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: &[u8; KEY_TEXT_BYTES] = text.try_into().ok()?;
         let (mut key, mut seen) = ([0; 32], 0);
         for (byte, pair) in key.iter_mut().zip(text.as_chunks::<2>().0) {
+            // No branch for each digit: keys are parsed for every name and line of a store, and a wrong digit shows in
+            // `seen`.
             let [high, low] = pair.map(|digit| VALUES[usize::from(digit)]);
             *byte = high << 4 | low;
             seen |= high | low;
@@ -23,7 +27,7 @@ impl Key {
         (seen < 16).then_some(Self(key))
     }
 
-    /// Its 64 hex digits.
+    /// Returns the 64 hex digits.
     pub fn text(&self) -> [u8; KEY_TEXT_BYTES] {
         let mut text = [0; KEY_TEXT_BYTES];
         for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
@@ -33,12 +37,12 @@ impl Key {
     }
 }
 
-/// True for the digits of keys: `[0-9a-f]`.
+/// Returns true for the digits of keys: `[0-9a-f]`.
 pub fn is_key_digit(byte: u8) -> bool {
     VALUES[usize::from(byte)] < 16
 }
 
-/// What each byte is worth as a digit; 255 for those that are none.
+/// The value of each byte as a digit; 255 for bytes that are not digits.
 const VALUES: [u8; 256] = {
     let mut values = [255; 256];
     let mut value = 0;
@@ -67,8 +71,8 @@ impl serde::Serialize for Key {
     }
 }
 
-/// How a generation of stores makes keys from content (spec/requiem.md A1, A5). The order is that of their names, which
-/// is the order of rows of equal keys in a map.
+/// How a generation of stores makes keys from content (docs/source-requiem.md, "Digests" and "Generations"). Algorithms
+/// are ordered by name, because rows of equal keys in a map are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
@@ -84,10 +88,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them, by name.
+    /// All algorithms, sorted by name.
     pub const ALL: [Self; 4] = [Self::Blake2s, Self::Blake3, Self::Cas, Self::Sha256];
 
-    /// Its name in maps and reports.
+    /// Returns the name in maps and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Blake2s => "blake2s",
@@ -97,18 +101,18 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name.
+    /// Returns the algorithm with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// The algorithm that is stored as `number`.
+    /// Returns the algorithm that is stored as `number`.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
 }
 
-/// A text that names no [`Algorithm`].
+/// A text that is not the name of an [`Algorithm`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown algorithm '{0}', expected blake2s, blake3, cas or sha256")]
 pub struct UnknownAlgorithm(String);
@@ -135,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_come_back_from_their_text(bytes: [u8; 32]) {
+        fn keys_are_read_from_their_text(bytes: [u8; 32]) {
             let key = Key(bytes);
             prop_assert_eq!(Key::parse(&key.text()), Some(key));
             let text = key.to_string();
@@ -143,7 +147,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_key_or_refused(text in "[0-9a-fA-Fg/]{60,66}") {
+        fn any_text_is_a_key_or_is_refused(text in "[0-9a-fA-Fg/]{60,66}") {
             let plain = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             prop_assert_eq!(Key::parse(text.as_bytes()).is_some(), plain);
         }

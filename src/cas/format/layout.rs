@@ -1,4 +1,4 @@
-//! Where a store has its objects (spec/requiem.md A2, A5).
+//! The directories in which stores have their objects (docs/source-requiem.md, "Layouts").
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,12 +20,12 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// All of them, in the order of their [`NAMES`](Self::NAMES).
+    /// All layouts, in the order of their [`NAMES`](Self::NAMES).
     pub const ALL: [Self; 4] = [Self::AbCd, Self::AbRest, Self::Flat, Self::BareRoot];
-    /// Their names on the command line and in reports.
+    /// The names on the command line and in reports.
     pub const NAMES: [&'static str; 4] = ["ab-cd", "ab-rest", "flat", "bare-root"];
 
-    /// The directory of an object and its name there, relative to the root of the store.
+    /// Returns the directory of an object, relative to the root of the store, and its file name.
     pub fn place(self, key: Key) -> (String, String) {
         let text = key.to_string();
         match self {
@@ -51,7 +51,7 @@ impl FromStr for Layout {
     }
 }
 
-/// A text that names no [`Layout`].
+/// A text that is not the name of a [`Layout`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown layout '{0}', expected ab-cd, ab-rest, flat or bare-root")]
 pub struct UnknownLayout(String);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_layout_has_its_place_for_a_key() {
+    fn each_layout_has_a_place_for_a_key() {
         let places = Layout::ALL.map(|layout| {
             let (directory, name) = layout.place(Key([0xA7; 32]));
             (directory, name.len())

@@ -1,4 +1,4 @@
-//! Formats of content-addressed stores: keys, digests, layouts, sidecars and frames.
+//! Formats of content-addressed stores: keys, digests, generations, layouts, records and frames.
 
 pub mod digest;
 pub mod frame;

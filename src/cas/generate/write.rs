@@ -1,4 +1,4 @@
-//! Writes made-up stores to a disk.
+//! Writes generated stores to a disk.
 
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroUsize;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
-use super::{GenerateOptions, Generation, MadeObject, ObjectMaker};
+use super::{GenerateOptions, GenerationMix, MadeObject, ObjectMaker};
 use crate::cas::format::key::Algorithm;
 use crate::cas::format::layout::Layout;
 use crate::cas::format::record::Encoding;
@@ -18,50 +18,50 @@ use crate::durable::{Disk, DiskFile, EntryKind, create_directory_durable, remove
 use crate::migration::{Error, free_space_check, serialize_path};
 use crate::pipeline::{Admission, Admitted, Budget, Control, Converter, Ended, Expected, Options, Phase, Reader, pass};
 
-/// Objects in flight take no more memory, unless one alone does.
+/// Memory of objects in flight, unless a single one needs more.
 const BUDGET_BYTES: u64 = 256 << 20;
-/// Contents of one batch, at most.
+/// Most contents in a batch.
 const BATCH_CONTENTS_MAX: u64 = 1_000;
-/// Bytes of contents in one batch, about.
+/// Bytes of contents in a batch, approximately.
 const BATCH_BYTES: u64 = 1 << 20;
-/// What an object in flight takes beside its bytes: sidecar, key and their allocations.
+/// Memory of an object in flight in addition to its bytes: sidecar, key and their allocations.
 const OBJECT_OVERHEAD_BYTES: u64 = 1 << 10;
-/// File systems give out space in pieces of this size.
+/// Size of the blocks of a file system.
 const BLOCK_BYTES: u64 = 4_096;
-/// Directories of a store, at most.
+/// Most directories in a store.
 const DIRECTORIES_MAX: u64 = 65_536 + 256 + 1;
 
-/// What was written.
+/// A store that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GeneratedStore {
     /// Root of the store.
     #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
-    /// The eras of its objects.
-    pub generation: Generation,
-    /// Where they are.
+    /// The generations of the objects.
+    pub generation: GenerationMix,
+    /// Where the objects are.
     pub layout: Layout,
-    /// Chosen contents.
+    /// The seed of the contents.
     pub seed: u64,
-    /// What it holds.
+    /// What the store contains.
     #[serde(flatten)]
     pub totals: Totals,
-    /// True if it was asked to stop; then everything is removed again.
+    /// True if a stop was requested. Then everything was removed again.
     pub stopped: bool,
 }
 
-/// What a made-up store holds.
+/// What a generated store contains.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Totals {
-    /// Objects, those of one content counted each.
+    /// Objects, also those with equal contents.
     pub objects: u64,
-    /// Of these, the second ones of their content.
+    /// Objects that are the second of their content.
     pub duplicates: u64,
-    /// Objects stored as zstd.
+    /// Objects that are zstd.
     pub zstd_objects: u64,
     /// Objects by the algorithm of their keys.
     pub algorithms: BTreeMap<Algorithm, u64>,
-    /// Bytes of all contents, each counted once an object.
+    /// Bytes of the contents of all objects.
     pub content_bytes: u64,
     /// Bytes of all blobs.
     pub stored_bytes: u64,
@@ -71,18 +71,18 @@ impl Totals {
     fn count(&mut self, object: &MadeObject) {
         self.objects += 1;
         self.zstd_objects += u64::from(object.encoding == Encoding::Zstd);
-        *self.algorithms.entry(object.era.algorithm()).or_default() += 1;
+        *self.algorithms.entry(object.generation.algorithm()).or_default() += 1;
         self.content_bytes += object.content_bytes;
-        self.stored_bytes += object.kept.blob.len() as u64;
+        self.stored_bytes += object.encoded.blob.len() as u64;
     }
 }
 
-/// Writes a made-up store to `root`, which must be empty or absent; it is durable on return. Nothing but the options
-/// changes a byte of it, the number of threads included.
+/// Writes a generated store to `root`, which must be empty or not exist; it is durable on return. Its bytes depend on
+/// nothing but the options, in particular not on the number of threads.
 ///
 /// # Errors
-/// [`Error::Usage`] for options that fit no store and for a directory that is in use; what the disk says. After an
-/// error everything that was written is removed again.
+/// [`Error::Usage`] for options that fit no store and for a directory that is not empty; errors of the disk. After an
+/// error, everything that was written is removed again.
 pub fn generate_store(
     disk: &dyn Disk,
     root: &Path,
@@ -96,7 +96,7 @@ pub fn generate_store(
         write_store(disk, root, options, parallel_workers, control)
     });
     if !matches!(written, Ok(Some(_))) {
-        // Half a store would pass for a whole one.
+        // Half a store would look like a complete one.
         let emptied = empty_directory(disk, root);
         if written.is_ok() {
             emptied?;
@@ -124,18 +124,18 @@ fn prepare(disk: &dyn Disk, root: &Path, options: &GenerateOptions) -> Result<()
     free_space_check(disk, root, bytes_expected(options))
 }
 
-/// What the store takes on the disk, about: every file ends with a piece of a block.
+/// Returns the approximate size of the store on the disk. Every file ends with a partly used block.
 fn bytes_expected(options: &GenerateOptions) -> u64 {
     let (min, max) = (options.size_bytes_min as f64, options.size_bytes_max as f64);
     let mean_bytes = if min < max { (max - min) / (max / min).ln() } else { max };
     let objects = options.objects as f64 * (1.0 + options.duplicate_share);
-    let has_sidecar = options.generation.eras().iter().any(|era| era.blob_hash_algorithm().is_some());
+    let has_sidecar = options.generation.members().iter().any(|generation| generation.blob_hash_algorithm().is_some());
     let files_of_object = if has_sidecar { 2.0 } else { 1.0 };
     let directories = options.objects.min(DIRECTORIES_MAX) as f64;
     (objects * mean_bytes + (objects * files_of_object + directories) * BLOCK_BYTES as f64) as u64
 }
 
-/// `None` if it was asked to stop.
+/// Writes the store. `None` if a stop was requested.
 fn write_store(
     disk: &dyn Disk,
     root: &Path,
@@ -173,7 +173,7 @@ fn empty_directory(disk: &dyn Disk, root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Cuts the numbers of the contents into batches.
+/// Reads the numbers of the contents in batches.
 struct Numbers<'a> {
     options: &'a GenerateOptions,
     next: u64,
@@ -190,7 +190,7 @@ impl Reader for Numbers<'_> {
         if records == 0 {
             return Ok(None);
         }
-        // The content, its frames, and the blobs of two objects.
+        // For each number: the content, its frames, and the blobs of two objects.
         let bytes_max = records * (4 * options.size_bytes_max + 2 * OBJECT_OVERHEAD_BYTES);
         let Some(permit) = admission.acquire(bytes_max) else { return Ok(None) };
         let batch = self.next..self.next + records;
@@ -199,7 +199,7 @@ impl Reader for Numbers<'_> {
     }
 }
 
-/// The objects of a batch, second ones behind the first of their content.
+/// The objects of a batch. A second object follows the first of its content.
 #[derive(Default)]
 struct Made {
     objects: Vec<MadeObject>,
@@ -226,13 +226,13 @@ impl Converter for Maker<'_> {
     }
 }
 
-/// Puts objects and their directories into the tree, and lines into the index.
+/// Writes objects and directories, and lines of the index.
 struct StoreWriter<'a> {
     disk: &'a dyn Disk,
     root: &'a Path,
     layout: Layout,
     directories: HashSet<PathBuf>,
-    /// Creating small files takes longer than making up what is in them.
+    /// Threads that create files: creating small files takes longer than generating their contents.
     creators: ThreadPool,
     index: Option<Index>,
     totals: Totals,
@@ -252,7 +252,7 @@ impl<'a> StoreWriter<'a> {
         parallel_workers: NonZeroUsize,
     ) -> Result<Self, Error> {
         let mut index = None;
-        if options.generation.eras().iter().any(|era| era.is_indexed()) {
+        if options.generation.members().iter().any(|generation| generation.is_indexed()) {
             let file = disk.create_file(&root.join("index.ndjson"))?;
             index = Some(Index { file, len_bytes: 0, lines: Vec::new() });
         }
@@ -273,7 +273,7 @@ impl<'a> StoreWriter<'a> {
     }
 
     fn place(&self, object: &MadeObject) -> (PathBuf, String) {
-        let (directory, name) = self.layout.place(object.kept.key);
+        let (directory, name) = self.layout.place(object.encoded.key);
         (self.root.join(directory), name)
     }
 
@@ -288,15 +288,15 @@ impl<'a> StoreWriter<'a> {
 
     fn create_files(&self, object: &MadeObject) -> Result<(), Error> {
         let (directory, name) = self.place(object);
-        self.disk.write_new_file(&directory.join(&name), &object.kept.blob)?;
-        if let Some(sidecar) = &object.kept.sidecar {
+        self.disk.write_new_file(&directory.join(&name), &object.encoded.blob)?;
+        if let Some(sidecar) = &object.encoded.sidecar {
             self.disk.write_new_file(&directory.join(name + ".meta"), sidecar)?;
         }
         Ok(())
     }
 
     fn list(&mut self, object: &MadeObject) {
-        let sidecar = object.kept.sidecar.as_ref().filter(|_| object.era.is_indexed());
+        let sidecar = object.encoded.sidecar.as_ref().filter(|_| object.generation.is_indexed());
         if let Some((index, sidecar)) = self.index.as_mut().zip(sidecar) {
             index.lines.extend_from_slice(sidecar);
             index.lines.push(b'\n');

@@ -1,13 +1,12 @@
-//! Reads a whole map and its reverse file, and compares them.
+//! Reads a complete map and its reverse file, and compares them.
 
-use super::reader::KeyMap;
+use super::reader::{KeyMap, NumberedRow};
 use super::reverse::{Reverse, ReverseState, reverse_path, unfit};
 use super::row::{HEADER_LINE, MapRow};
-use super::rows::NumberedRow;
 use crate::cas::format::key::Key;
 use crate::migration::Error;
 
-/// A map that is sound.
+/// A map that is intact.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct MapCheck {
     /// Rows of the map.
@@ -16,7 +15,7 @@ pub struct MapCheck {
     pub bytes: u64,
     /// BLAKE3 of the map.
     pub digest: Key,
-    /// True if there is a reverse file, which then leads to every row; false if there is none.
+    /// True if there is a reverse file, which then leads to every row.
     pub has_reverse: bool,
 }
 
@@ -24,8 +23,8 @@ impl KeyMap {
     /// Reads every line of the map and every entry of the reverse file.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for the first line that is no row or not behind the one before it, and for the first entry
-    /// that does not lead to its row; also if the reverse file does not fit the map at all.
+    /// [`Error::Corrupt`] for the first line that is not a row or not in order, for the first entry that does not lead
+    /// to its row, and for a reverse file that does not fit the map at all.
     pub fn check(&self) -> Result<MapCheck, Error> {
         let (rows, digest) = self.read_all(|_| Ok(()))?;
         match &self.reverse {
@@ -36,10 +35,10 @@ impl KeyMap {
         Ok(MapCheck { rows, bytes: self.len_bytes(), digest, has_reverse: self.has_reverse() })
     }
 
-    /// Reads every line, tells of each, and returns their number and the digest of the map.
+    /// Reads every line, passes each to `on_row`, and returns their number and the digest of the map.
     pub(super) fn read_all(
         &self,
-        mut tell: impl FnMut(&NumberedRow) -> Result<(), Error>,
+        mut on_row: impl FnMut(&NumberedRow) -> Result<(), Error>,
     ) -> Result<(u64, Key), Error> {
         let mut digest = blake3::Hasher::new();
         digest.update(HEADER_LINE);
@@ -51,18 +50,19 @@ impl KeyMap {
             if last.is_some_and(|last| last.identity() >= found.row.identity()) {
                 return Err(self.corrupt(found.offset, found.line, "it is not in order"));
             }
-            // A row has one text, so these are the bytes of the file.
+            // A row has exactly one text, so these are the bytes of the file.
             line.clear();
             found.row.push_line(&mut line);
             digest.update(&line);
-            tell(&found)?;
+            on_row(&found)?;
             last = Some(found.row);
             rows += 1;
         }
         Ok((rows, Key(*digest.finalize().as_bytes())))
     }
 
-    /// As many entries as rows, none twice, and each leads to a row with its key: so each row has its entry.
+    /// There are as many entries as rows, no entry twice, and each leads to a row with its key. So each row has its
+    /// entry, and no set of all keys is needed.
     fn check_reverse(&self, reverse: &Reverse, rows: u64, digest: Key) -> Result<(), Error> {
         if reverse.header.map_digest != digest.0 || reverse.rows() != rows {
             return Err(reverse.corrupt(0, "it belongs to another map".into()));

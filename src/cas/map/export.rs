@@ -1,4 +1,4 @@
-//! The rows of a map as text for other programs.
+//! Writes the rows of a map for other programs.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use crate::migration::Error;
 const BUFFER_BYTES: usize = 64 << 10;
 
 impl KeyMap {
-    /// Writes one JSON object a line, with the names of the four columns, and returns how many.
+    /// Writes one JSON object for each line, with the names of the four columns, and returns their number.
     pub fn export_jsonl(&self, out: &mut dyn Write) -> Result<u64, Error> {
         self.export(out, b"", |_, row, buffer| {
             push_json(row, buffer);
@@ -19,7 +19,7 @@ impl KeyMap {
         })
     }
 
-    /// Writes one JSON array of the same objects, and returns how many.
+    /// Writes one JSON array of the same objects and returns their number.
     pub fn export_json(&self, out: &mut dyn Write) -> Result<u64, Error> {
         let rows = self.export(out, b"[", |index, row, buffer| {
             buffer.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });

@@ -1,4 +1,4 @@
-//! Writes a new file front to back in large pieces.
+//! Writes a new file from start to end in large pieces.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::durable::{Disk, DiskError, DiskFile};
 /// Bytes that are collected before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// A new file and what is still to be written to it.
+/// A new file and the bytes that are not yet written to it.
 pub(super) struct FileWriter {
     file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,
@@ -16,7 +16,7 @@ pub(super) struct FileWriter {
 }
 
 impl FileWriter {
-    /// Creates the file in place of one that a crash left under its name.
+    /// Creates the file, and removes one that a crash left under its name.
     pub(super) fn create(disk: &dyn Disk, path: &Path) -> Result<Self, DiskError> {
         if disk.kind(path)?.is_some() {
             disk.remove_file(path)?;
@@ -30,12 +30,12 @@ impl FileWriter {
         if self.buffer.len() >= BUFFER_BYTES { self.write_buffer() } else { Ok(()) }
     }
 
-    /// Length of all that was appended.
+    /// Returns the length of everything that was appended.
     pub(super) fn len_bytes(&self) -> u64 {
         self.written_bytes + self.buffer.len() as u64
     }
 
-    /// Writes the rest and makes the bytes durable.
+    /// Writes the rest and makes the file durable.
     pub(super) fn finish(mut self) -> Result<(), DiskError> {
         self.write_buffer()?;
         self.file.sync()

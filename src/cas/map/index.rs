@@ -1,4 +1,4 @@
-//! Makes the reverse file of a map that came without it.
+//! Writes the reverse file of a map that has none.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::migration::Error;
 use crate::pipeline::{SortedRuns, StopToken};
 
 impl KeyMap {
-    /// Reads the whole map, and writes its reverse file in place of any that is there; durable on return. `None`: a
-    /// stop was requested before that, and nothing was changed.
+    /// Reads the whole map and writes its reverse file, durable on return. `None`: a stop was requested before that,
+    /// and nothing was changed.
     ///
-    /// Sorts within `memory_bytes`, and in the directory `scratch`, which belongs to this sort alone and is removed.
+    /// Sorts within `memory_bytes` and in the directory `scratch`, which nothing else uses and which is removed.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for the first line that is no row or not behind the one before it.
+    /// [`Error::Corrupt`] for the first line that is not a row or not in order.
     pub fn write_reverse(
         &self,
         disk: Arc<dyn Disk>,

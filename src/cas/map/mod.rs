@@ -1,6 +1,6 @@
-//! The key map: which new key became of every old one (spec/requiem.md A8).
+//! The key map: the new key of every old one (docs/source-requiem.md, "The key map").
 //!
-//! `key-map.tsv` is what people and other programs read: a header line, then one line for every object that was migrated
+//! `key-map.tsv` is for people and other programs: a header line, then one line for every object that was migrated
 //! or is a duplicate, unchanged keys included, sorted by old key and then by the name of the algorithm.
 //!
 //! ```text
@@ -9,11 +9,11 @@
 //! ```
 //!
 //! Keys are 64 lowercase hex digits, algorithms `blake2s`, `blake3`, `cas` and `sha256`, sizes decimal bytes of content
-//! without leading zeros. Lines end in one line feed, also the last. An old key is unique only with its algorithm; a pair
+//! without leading zeros. Every line ends in one line feed. An old key is unique only with its algorithm; a pair
 //! that was found twice has one line.
 //!
-//! `key-map.reverse` beside it leads from new keys to lines. It is an index and can be missing: all it says is in the
-//! map. Its layout is [`ReverseHeader`], then one [`ReverseEntry`] for each line, sorted by new key and then by offset:
+//! `key-map.reverse` next to it leads from new keys to lines. It is an index and may be missing: everything in it is in
+//! the map. Its layout is [`ReverseHeader`], then one [`ReverseEntry`] for each line, sorted by new key and offset:
 //!
 //! | offset | bytes | header | | offset | bytes | entry |
 //! |---|---|---|---|---|---|---|
@@ -24,7 +24,7 @@
 //! | 24 | 8 | rows of the map | | | | |
 //! | 32 | 32 | BLAKE3 of the map | | | | |
 //!
-//! Both are written by [`MapWriter`] and read by [`KeyMap`], neither of which ever holds a whole map.
+//! [`MapWriter`] writes both and [`KeyMap`] reads them. Neither has a whole map in memory.
 
 mod check;
 mod export;
@@ -33,7 +33,6 @@ mod index;
 mod reader;
 mod reverse;
 mod row;
-mod rows;
 mod writer;
 
 use std::ffi::OsStr;
@@ -43,10 +42,9 @@ use crate::durable::{Disk, parent_of};
 use crate::migration::Error;
 
 pub use check::MapCheck;
-pub use reader::KeyMap;
+pub use reader::{KeyMap, NumberedRow, Rows};
 pub use reverse::{REVERSE_MAGIC, REVERSE_VERSION, ReverseEntry, ReverseHeader, reverse_path};
 pub use row::{HEADER_LINE, MAP_ROW_BYTES, MalformedRow, MapRow, ROW_TEXT_BYTES_MAX};
-pub use rows::{NumberedRow, Rows};
 pub use writer::{MapSummary, MapWriter};
 
 /// Name of the map of a migration.
@@ -54,15 +52,16 @@ pub const MAP_NAME: &str = "key-map.tsv";
 const EARLIER_MAP_PREFIX: &str = "key-map-";
 const EARLIER_MAP_SUFFIX: &str = ".tsv";
 
-/// The map of the migration that made the store at `store`: `<store>.migration/key-map.tsv`. `None` if the path does
-/// not end in a name.
+/// Returns the map of the migration that made the store at `store`: `<store>.migration/key-map.tsv`; `None` if the path
+/// does not end in a name.
 pub fn map_of_store(store: &Path) -> Option<PathBuf> {
     let mut name = store.file_name()?.to_os_string();
     name.push(".migration");
     Some(store.with_file_name(name).join(MAP_NAME))
 }
 
-/// The maps of earlier migrations beside the last one, the latest first: ids of runs begin with their time.
+/// Returns the maps of earlier migrations next to the last one, the latest first. The names sort by time, because run
+/// ids begin with it.
 pub fn earlier_maps(disk: &dyn Disk, map: &Path) -> Result<Vec<PathBuf>, Error> {
     let directory = parent_of(map);
     if disk.kind(directory)?.is_none() {
@@ -72,12 +71,12 @@ pub fn earlier_maps(disk: &dyn Disk, map: &Path) -> Result<Vec<PathBuf>, Error> 
     Ok(entries.map(|entry| directory.join(entry.name)).collect())
 }
 
-/// Name of the map of an earlier migration into the same store.
+/// Returns the name of the map of an earlier migration into the same store.
 pub fn earlier_map_name(run_id: &str) -> String {
     format!("{EARLIER_MAP_PREFIX}{run_id}{EARLIER_MAP_SUFFIX}")
 }
 
-/// True if this is an [`earlier_map_name`].
+/// Returns true if this is an [`earlier_map_name`].
 pub fn is_earlier_map(name: &OsStr) -> bool {
     let name = name.to_str().unwrap_or_default();
     name.starts_with(EARLIER_MAP_PREFIX) && name.ends_with(EARLIER_MAP_SUFFIX)

@@ -1,23 +1,25 @@
-//! Looks keys up in a map that stays on disk.
+//! Looks up keys in a map that stays on disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::reverse::{Reverse, ReverseState};
 use super::row::{HEADER_LINE, MapRow, ROW_TEXT_BYTES_MAX};
-use super::rows::Rows;
 use crate::cas::format::key::Key;
 use crate::durable::{Disk, DiskFile, ReaderKind, RealDisk, SourceFile};
 use crate::migration::Error;
 
-/// What is left of a search is read whole once it is as short as this.
+/// A search reads the rest at once when it is as short as this.
 const WINDOW_BYTES: u64 = 4 << 10;
 /// Entries of the reverse file that are read together; few rows share a new key.
 const ENTRIES_AT_ONCE: u64 = 4;
-/// Rows that one lookup gives, at most: in the map of a migration one for each algorithm.
+/// Bytes that one read returns when all rows are read.
+const READ_BYTES: u64 = 256 << 10;
+/// Most rows that one lookup returns. In the map of a migration, a key has one for each algorithm; a forged map may not
+/// fill the memory.
 const ROWS_FOUND_MAX: usize = 1024;
 
-/// A map, open for reading. Threads may share it.
+/// A map that is open for reading. Threads may share it.
 pub struct KeyMap {
     pub(super) path: PathBuf,
     file: Arc<dyn DiskFile>,
@@ -31,12 +33,12 @@ impl KeyMap {
     /// # Errors
     /// [`Error::Corrupt`] if the file does not start with the header line of a map or does not end in a line feed.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        // A pipe would wait for its writer.
+        // Refuses a pipe, which would block until something writes to it.
         SourceFile::open(path, ReaderKind::Pread)?;
         Self::open_on(&RealDisk, path)
     }
 
-    /// [`open`](Self::open) on any disk.
+    /// Works like [`open`](Self::open) on any disk.
     pub fn open_on(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
         let file = disk.open_for_read(path)?;
         let len_bytes = file.len()?;
@@ -45,26 +47,26 @@ impl KeyMap {
         Ok(Self { path: path.to_path_buf(), file, len_bytes, reverse })
     }
 
-    /// Where it is.
+    /// Returns the path of the map.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
 
-    /// True if there is a reverse file that fits, so that a new key is found without reading the whole map.
+    /// Returns true if there is a reverse file that fits. Without one, the lookup of a new key reads the whole map.
     pub fn has_reverse(&self) -> bool {
         matches!(self.reverse, ReverseState::Fits(_))
     }
 
-    /// The rows of an old key, by the names of their algorithms.
+    /// Returns the rows of an old key, by the names of their algorithms.
     pub fn find_old(&self, key: Key) -> Result<Vec<MapRow>, Error> {
         let mut found: Vec<MapRow> = Vec::new();
-        let mut lines = Lines::new(self, self.lower_bound(key)?);
-        while let Some((offset, row)) = lines.next()? {
+        let mut lines = Lines::new(self, self.lower_bound(key)?, WINDOW_BYTES);
+        while let Some((offset, row)) = lines.next(|offset| self.line_number(offset))? {
             if row.old_key != key {
                 break;
             }
@@ -76,7 +78,8 @@ impl KeyMap {
         Ok(found)
     }
 
-    /// The rows of a new key, in the order of the map. Without a reverse file that fits this reads the whole map.
+    /// Returns the rows of a new key in the order of the map. Without a reverse file that fits, this reads the whole
+    /// map.
     pub fn find_new(&self, key: Key) -> Result<Vec<MapRow>, Error> {
         let mut found = Vec::new();
         let mut add = |row| {
@@ -97,9 +100,9 @@ impl KeyMap {
         Ok(found)
     }
 
-    /// All rows in order, each with its place.
+    /// Returns all rows in order, each with its position.
     pub fn rows(&self) -> Rows<'_> {
-        Rows::new(self)
+        Rows { lines: Lines::new(self, HEADER_LINE.len() as u64, READ_BYTES), line: 1, failed: false }
     }
 
     fn for_each_reversed(
@@ -118,13 +121,14 @@ impl KeyMap {
         Ok(())
     }
 
-    /// The row that entry `index` of the reverse file leads to.
+    /// Returns the row to which entry `index` of the reverse file leads.
     pub(super) fn row_of_entry(&self, reverse: &Reverse, index: u64, key: Key, offset: u64) -> Result<MapRow, Error> {
         let wrong =
             || reverse.corrupt(Reverse::offset_of(index), format!("entry {index} leads to no line with its key"));
         if offset < HEADER_LINE.len() as u64 || offset >= self.len_bytes {
             return Err(wrong());
         }
+        // The byte before the line must be a line feed: an entry of a damaged reverse file may point into a line.
         let window = self.window(offset - 1, ROW_TEXT_BYTES_MAX as u64 + 1)?;
         if window[0] != b'\n' {
             return Err(wrong());
@@ -133,7 +137,7 @@ impl KeyMap {
         if row.new_key == key { Ok(row) } else { Err(wrong()) }
     }
 
-    /// Where the first line starts whose old key is not below `key`; the end of the map if there is none.
+    /// Returns where the first line starts whose old key is not below `key`; the end of the map if there is none.
     fn lower_bound(&self, key: Key) -> Result<u64, Error> {
         // Lines that start before `low` are below the key, those that start at `high` or later are not.
         let (mut low, mut high) = (HEADER_LINE.len() as u64, self.len_bytes);
@@ -146,8 +150,8 @@ impl KeyMap {
                 high = start;
             }
         }
-        let mut lines = Lines::new(self, low);
-        while let Some((offset, row)) = lines.next()? {
+        let mut lines = Lines::new(self, low, WINDOW_BYTES);
+        while let Some((offset, row)) = lines.next(|offset| self.line_number(offset))? {
             if row.old_key >= key {
                 return Ok(offset);
             }
@@ -155,7 +159,8 @@ impl KeyMap {
         Ok(self.len_bytes)
     }
 
-    /// The first line that starts behind `offset`, with what follows it. There must be one within two lines' lengths.
+    /// Returns the first line that starts after `offset`, with the bytes after it. In a map, one starts within the
+    /// length of two lines.
     fn line_from(&self, offset: u64) -> Result<(u64, Vec<u8>), Error> {
         let mut window = self.window(offset, 2 * ROW_TEXT_BYTES_MAX as u64)?;
         let end = window[..ROW_TEXT_BYTES_MAX].iter().position(|&byte| byte == b'\n');
@@ -166,20 +171,20 @@ impl KeyMap {
         Ok((offset + end as u64 + 1, window))
     }
 
-    /// The bytes at `offset`, fewer if the map ends before.
+    /// Returns the bytes at `offset`, fewer if the map ends before.
     fn window(&self, offset: u64, bytes_max: u64) -> Result<Vec<u8>, Error> {
         let mut window = vec![0; bytes_max.min(self.len_bytes - offset) as usize];
         self.read_at(offset, &mut window)?;
         Ok(window)
     }
 
-    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
         Ok(self.file.read_exact_at(offset, buffer)?)
     }
 
-    /// The row at the start of `bytes`, which stand at `offset` of the map, and the length of its line. `line` tells
-    /// the number of the line if there is no row.
-    pub(super) fn parse(
+    /// Returns the row at the start of `bytes`, which are at `offset` of the map, and the length of its line. `line`
+    /// gives the number of the line for an error.
+    fn parse(
         &self,
         bytes: &[u8],
         offset: u64,
@@ -194,7 +199,7 @@ impl KeyMap {
         }
     }
 
-    /// The number of the line that holds `offset`.
+    /// Returns the number of the line at `offset`.
     fn line_number(&self, offset: u64) -> Result<u64, Error> {
         let (mut line, mut at) = (1, 0);
         while at < offset {
@@ -205,7 +210,7 @@ impl KeyMap {
         Ok(line)
     }
 
-    /// What is wrong with the line that holds `offset`.
+    /// Returns the error about the line at `offset`.
     fn corrupt_at(&self, offset: u64, what: &str) -> Error {
         match self.line_number(offset) {
             Ok(line) => self.corrupt(offset, line, what),
@@ -228,32 +233,86 @@ impl std::fmt::Debug for KeyMap {
     }
 }
 
-/// Lines from an offset on, read in windows; for the few that a search ends with.
+/// Lines from an offset on, read in windows.
 struct Lines<'a> {
     map: &'a KeyMap,
+    /// Where the next line starts.
     offset: u64,
+    read_bytes: u64,
     window: Vec<u8>,
+    /// Bytes of the window that lie before `offset`.
     used: usize,
 }
 
 impl<'a> Lines<'a> {
-    fn new(map: &'a KeyMap, offset: u64) -> Self {
-        Self { map, offset, window: Vec::new(), used: 0 }
+    fn new(map: &'a KeyMap, offset: u64, read_bytes: u64) -> Self {
+        Self { map, offset, read_bytes, window: Vec::new(), used: 0 }
     }
 
-    fn next(&mut self) -> Result<Option<(u64, MapRow)>, Error> {
+    /// Returns the next row and where it starts; `line` gives its number for an error.
+    fn next(&mut self, line: impl FnOnce(u64) -> Result<u64, Error>) -> Result<Option<(u64, MapRow)>, Error> {
         let offset = self.offset;
         if offset >= self.map.len_bytes {
             return Ok(None);
         }
         if self.window.len() - self.used < ROW_TEXT_BYTES_MAX {
-            self.window = self.map.window(offset, WINDOW_BYTES + ROW_TEXT_BYTES_MAX as u64)?;
-            self.used = 0;
+            self.load()?;
         }
-        let (row, line_bytes) = self.map.parse(&self.window[self.used..], offset, || self.map.line_number(offset))?;
+        let (row, line_bytes) = self.map.parse(&self.window[self.used..], offset, || line(offset))?;
         self.used += line_bytes;
         self.offset += line_bytes as u64;
         Ok(Some((offset, row)))
+    }
+
+    /// Keeps what is left of the window and reads on behind it.
+    fn load(&mut self) -> Result<(), Error> {
+        self.window.drain(..self.used);
+        self.used = 0;
+        let kept = self.window.len();
+        let at = self.offset + kept as u64;
+        let more_bytes = self.read_bytes.min(self.map.len_bytes - at);
+        self.window.resize(kept + more_bytes as usize, 0);
+        self.map.read_at(at, &mut self.window[kept..])
+    }
+}
+
+/// A row and its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumberedRow {
+    /// Number of the line; the header is line 1.
+    pub line: u64,
+    /// Where the line starts, in bytes.
+    pub offset: u64,
+    /// The row.
+    pub row: MapRow,
+}
+
+/// The rows of a map in the order of its lines. Nothing follows an error.
+pub struct Rows<'a> {
+    lines: Lines<'a>,
+    line: u64,
+    failed: bool,
+}
+
+impl Rows<'_> {
+    fn next_row(&mut self) -> Result<Option<NumberedRow>, Error> {
+        self.line += 1;
+        let line = self.line;
+        let found = self.lines.next(|_| Ok(line))?;
+        Ok(found.map(|(offset, row)| NumberedRow { line, offset, row }))
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<NumberedRow, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_row().transpose();
+        self.failed = next.as_ref().is_some_and(Result::is_err);
+        next
     }
 }
 
@@ -262,7 +321,7 @@ fn check_ends(file: &dyn DiskFile, path: &Path, len_bytes: u64) -> Result<(), Er
     let mut header = vec![0; header_bytes.min(len_bytes) as usize];
     file.read_exact_at(0, &mut header)?;
     if header != HEADER_LINE {
-        return Err(corrupt(path, 0, "line 1: it is not the header of a key map".into()));
+        return Err(corrupt(path, 0, "line 1: this is not the header of a key map".into()));
     }
     let mut last = [0];
     file.read_exact_at(len_bytes - 1, &mut last)?;
@@ -273,6 +332,6 @@ fn check_ends(file: &dyn DiskFile, path: &Path, len_bytes: u64) -> Result<(), Er
 }
 
 fn corrupt(path: &Path, offset: u64, what: String) -> Error {
-    let next = "take the map as the migration wrote it; haul cas map check reads all of it".into();
+    let next = "use the map as the migration wrote it; haul cas map check reads all of it".into();
     Error::Corrupt { path: path.to_path_buf(), offset, what, next }
 }

@@ -1,4 +1,4 @@
-//! `key-map.reverse`: from new keys to the lines of the map.
+//! `key-map.reverse`: leads from new keys to the lines of the map.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::migration::Error;
 
 /// First bytes of the file.
 pub const REVERSE_MAGIC: [u8; 8] = *b"HAULREV1";
-/// Version of its format.
+/// Version of the format.
 pub const REVERSE_VERSION: u32 = 1;
 
 /// Start of the file.
@@ -25,7 +25,7 @@ pub struct ReverseHeader {
     pub version: U32,
     /// Bytes of one entry: 40.
     pub entry_bytes: U32,
-    /// Length of the map that this belongs to.
+    /// Length of the map that the file belongs to.
     pub map_bytes: U64,
     /// Rows of that map, which is the number of entries.
     pub rows: U64,
@@ -37,15 +37,15 @@ pub struct ReverseHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct ReverseEntry {
-    /// Its new key.
+    /// The new key of the row.
     pub new_key: [u8; 32],
-    /// Where its line starts in the map.
+    /// Where the line starts in the map.
     pub offset: U64,
 }
 
 const HEADER_BYTES: u64 = size_of::<ReverseHeader>() as u64;
 const ENTRY_BYTES: u64 = size_of::<ReverseEntry>() as u64;
-/// Bytes of an entry in the order of the file.
+/// Bytes of an entry in the sort.
 pub(super) const ENTRY_KEY_BYTES: usize = 32 + 8;
 const ENTRIES_AT_ONCE: u64 = 1024;
 
@@ -61,17 +61,18 @@ impl ReverseHeader {
         }
     }
 
-    /// Why a file of `len_bytes` with this header is not the reverse of a map of `map_bytes`.
+    /// Returns why a file of `len_bytes` with this header is not the reverse file of a map of `map_bytes`. The digest
+    /// of the map is not compared here, because that would read the whole map on every lookup.
     fn misfit(&self, map_bytes: u64, len_bytes: u64) -> Option<&'static str> {
         let expected = Self::new(map_bytes, self.rows.get(), Key(self.map_digest));
         let start = |header: &Self| (header.magic, header.version, header.entry_bytes);
         let body_bytes = self.rows.get().checked_mul(ENTRY_BYTES);
         if start(self) != start(&expected) {
-            Some("it does not start as this version of it does")
+            Some("it has another magic, version or entry length")
         } else if *self != expected {
             Some("it belongs to a map of another length")
         } else if body_bytes.and_then(|body| body.checked_add(HEADER_BYTES)) != Some(len_bytes) {
-            Some("its length is not that of its entries")
+            Some("its length does not match its number of entries")
         } else {
             None
         }
@@ -83,12 +84,12 @@ impl ReverseEntry {
         Key(self.new_key)
     }
 
-    /// What entries are ordered by.
+    /// Returns the order of entries.
     pub(super) fn rank(&self) -> (Key, u64) {
         (self.key(), self.offset.get())
     }
 
-    /// The entry as bytes that sort like entries do: the offset is big-endian.
+    /// Returns the entry as bytes that sort like entries do: the offset is big-endian.
     pub(super) fn sort_key(new_key: Key, offset: u64) -> [u8; ENTRY_KEY_BYTES] {
         let mut bytes = [0; ENTRY_KEY_BYTES];
         bytes[..32].copy_from_slice(&new_key.0);
@@ -103,18 +104,18 @@ impl ReverseEntry {
     }
 }
 
-/// The path of the reverse file of a map: the same with the extension `reverse`.
+/// Returns the path of a map's reverse file: the same with the extension `reverse`.
 pub fn reverse_path(map: &Path) -> PathBuf {
     map.with_extension("reverse")
 }
 
-/// What stands where the reverse file of a map belongs.
+/// What is at the path of a map's reverse file.
 pub(super) enum ReverseState {
-    /// One that fits the map by version and lengths.
+    /// A file that fits the map by version and lengths.
     Fits(Reverse),
-    /// One that does not, and why.
+    /// A file that does not, and why.
     Unfit(&'static str),
-    /// None.
+    /// Nothing.
     Absent,
 }
 
@@ -147,7 +148,7 @@ impl Reverse {
         })
     }
 
-    /// What is wrong with it at `offset`.
+    /// Returns the error about the file at `offset`.
     pub(super) fn corrupt(&self, offset: u64, what: String) -> Error {
         unfit(self.path.clone(), offset, what)
     }
@@ -156,12 +157,12 @@ impl Reverse {
         self.header.rows.get()
     }
 
-    /// Where entry `index` starts in the file.
+    /// Returns where entry `index` starts in the file.
     pub(super) fn offset_of(index: u64) -> u64 {
         HEADER_BYTES + index * ENTRY_BYTES
     }
 
-    /// The first entry whose key is not below `key`; the number of entries if all are.
+    /// Returns the first entry whose key is not below `key`; the number of entries if all are.
     pub(super) fn lower_bound(&self, key: Key) -> Result<u64, DiskError> {
         let (mut low, mut high) = (0, self.rows());
         while low < high {
@@ -181,7 +182,7 @@ impl Reverse {
         Ok(entry)
     }
 
-    /// The entries from `index` on, with their numbers.
+    /// Returns the entries from `index` on, with their numbers.
     pub(super) fn entries_from(
         &self,
         index: u64,
@@ -202,7 +203,7 @@ impl Reverse {
         })
     }
 
-    /// All entries in order.
+    /// Returns all entries in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = Result<(u64, ReverseEntry), DiskError>> + '_ {
         self.entries_from(0, ENTRIES_AT_ONCE)
     }
@@ -214,7 +215,12 @@ impl Reverse {
     }
 }
 
-/// A reverse file that is of no use. The map is looked up without it.
+/// Returns the error about a reverse file that cannot be used. Lookups work without it.
 pub(super) fn unfit(path: PathBuf, offset: u64, what: String) -> Error {
-    Error::Corrupt { path, offset, what, next: "remove that file; the map is read whole without it".into() }
+    Error::Corrupt {
+        path,
+        offset,
+        what,
+        next: "remove that file; without it, lookups of new keys read the whole map".into(),
+    }
 }

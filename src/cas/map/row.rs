@@ -4,12 +4,12 @@ use crate::cas::format::key::{Algorithm, KEY_TEXT_BYTES, Key};
 
 /// The first line of every map, with its line feed.
 pub const HEADER_LINE: &[u8] = b"old_key\told_algorithm\tnew_key\tsize\n";
-/// Bytes of [`MapRow::to_bytes`].
+/// Length of [`MapRow::to_bytes`].
 pub const MAP_ROW_BYTES: usize = 32 + 1 + 32 + 8;
-/// The longest line, with its line feed: two keys, the longest name, 20 digits, three tabs.
+/// Length of the longest line, with its line feed: two keys, the longest name, 20 digits, three tabs.
 pub const ROW_TEXT_BYTES_MAX: usize = 2 * KEY_TEXT_BYTES + 7 + 20 + 3 + 1;
 
-/// What became of one old key. The order is that of the map.
+/// The new key of one old key. Ordered like the rows of the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct MapRow {
     /// The name of the object in the source.
@@ -25,25 +25,25 @@ pub struct MapRow {
 /// What is wrong with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedRow {
-    /// There are more or fewer tabs than three.
+    /// There are not exactly three tabs.
     #[error("there are not four columns")]
     Columns,
-    /// Not 64 lowercase hex digits.
+    /// The old key is not 64 lower-case hex digits.
     #[error("the old key is not 64 lowercase hex digits")]
     OldKey,
-    /// An unknown name.
-    #[error("the algorithm is none of blake2s, blake3, cas and sha256")]
+    /// The algorithm has an unknown name.
+    #[error("the algorithm is not one of blake2s, blake3, cas and sha256")]
     Algorithm,
-    /// Not 64 lowercase hex digits.
+    /// The new key is not 64 lower-case hex digits.
     #[error("the new key is not 64 lowercase hex digits")]
     NewKey,
-    /// Not a decimal number of 64 bits in its shortest form.
+    /// The size is not a decimal number of 64 bits in its shortest form.
     #[error("the size is not a number of bytes")]
     Size,
 }
 
 impl MapRow {
-    /// The row in fixed width. Byte strings of rows are ordered as the rows are, so the numbers in it are big-endian.
+    /// Returns the row in fixed width. Byte strings of rows are ordered like the rows, so numbers are big-endian.
     pub fn to_bytes(&self) -> [u8; MAP_ROW_BYTES] {
         let mut bytes = [0; MAP_ROW_BYTES];
         bytes[..32].copy_from_slice(&self.old_key.0);
@@ -53,7 +53,7 @@ impl MapRow {
         bytes
     }
 
-    /// The row of [`to_bytes`](Self::to_bytes); `None` if the number of the algorithm is unknown.
+    /// Returns the row of [`to_bytes`](Self::to_bytes); `None` if the number of the algorithm is unknown.
     pub fn from_bytes(bytes: &[u8; MAP_ROW_BYTES]) -> Option<Self> {
         let key = |at: usize| Key(bytes[at..at + 32].try_into().expect("32 bytes"));
         Some(Self {
@@ -64,7 +64,7 @@ impl MapRow {
         })
     }
 
-    /// Appends the row as a line, with its line feed.
+    /// Appends the row as a line with its line feed.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.old_key.text());
         out.push(b'\t');
@@ -76,8 +76,8 @@ impl MapRow {
         out.push(b'\n');
     }
 
-    /// The row that `line` writes, which is without its line feed. Only the form of [`push_line`](Self::push_line) is
-    /// taken: every row has one text.
+    /// Reads a line without its line feed. Only the form of [`push_line`](Self::push_line) is accepted: every row has
+    /// exactly one text.
     pub fn parse_line(line: &[u8]) -> Result<Self, MalformedRow> {
         let mut columns = line.split(|&byte| byte == b'\t');
         let mut column = || columns.next().ok_or(MalformedRow::Columns);
@@ -94,13 +94,13 @@ impl MapRow {
         })
     }
 
-    /// What a line is found by: no two lines of a map have the same.
+    /// Returns what identifies a line: no two lines of a map have the same identity.
     pub(super) fn identity(&self) -> (Key, Algorithm) {
         (self.old_key, self.old_algorithm)
     }
 }
 
-/// A decimal number without a sign and without leading zeros.
+/// Reads a decimal number without a sign and without leading zeros.
 fn parse_size(digits: &[u8]) -> Option<u64> {
     let is_shortest = digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits.first() != Some(&b'0'));
     std::str::from_utf8(digits).ok().filter(|_| is_shortest)?.parse().ok()
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn row() -> impl Strategy<Value = MapRow> {
-        // Few keys, so that rows share them.
+        // Few different keys, so that rows share them.
         let key = || (any::<bool>(), 0_u8..3, any::<[u8; 32]>());
         let key_of = |(is_random, byte, random)| Key(if is_random { random } else { [byte; 32] });
         (key(), 0_u8..4, key(), any::<u64>()).prop_map(move |(old, algorithm, new, size)| MapRow {
@@ -133,19 +133,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_back_from_bytes_and_from_text(row in row()) {
+        fn rows_are_read_from_bytes_and_from_text(row in row()) {
             prop_assert_eq!(MapRow::from_bytes(&row.to_bytes()), Some(row));
             prop_assert_eq!(MapRow::parse_line(&line(&row)), Ok(row));
             prop_assert!(line(&row).len() < ROW_TEXT_BYTES_MAX);
         }
 
         #[test]
-        fn bytes_are_ordered_as_rows_are(a in row(), b in row()) {
+        fn bytes_are_ordered_like_rows(a in row(), b in row()) {
             prop_assert_eq!(a.to_bytes().cmp(&b.to_bytes()), a.cmp(&b));
         }
 
         #[test]
-        fn what_is_taken_has_one_text(row in row(), at in 0_usize..160, byte: u8) {
+        fn an_accepted_row_has_one_text(row in row(), at in 0_usize..160, byte: u8) {
             let mut line = line(&row);
             let at = at % line.len();
             line[at] = byte;

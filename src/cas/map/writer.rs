@@ -1,4 +1,4 @@
-//! Writes a map and its reverse file from rows in any order, in memory that does not grow with them.
+//! Writes a map and its reverse file from rows in any order, in memory that does not grow with their number.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::durable::{Disk, create_directory_durable, parent_of, temporary_name};
 use crate::migration::Error;
 use crate::pipeline::{Merged, SortedRuns, StopToken, remove_run_files};
 
-/// Rows between two looks at the request to stop.
+/// Rows between two checks for a requested stop.
 const ROWS_BETWEEN_LOOKS: u64 = 4096;
 
-/// What was written.
+/// The map that was written.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct MapSummary {
     /// Rows of the map.
     pub rows: u64,
-    /// Rows that were left out because an equal one is there.
+    /// Rows that were left out because an equal one exists.
     pub repeated: u64,
     /// Length of the map in bytes.
     pub bytes: u64,
@@ -29,7 +29,7 @@ pub struct MapSummary {
     pub digest: Key,
 }
 
-/// Takes the rows of a map.
+/// Collects the rows of a map.
 pub struct MapWriter {
     disk: Arc<dyn Disk>,
     scratch: PathBuf,
@@ -37,8 +37,8 @@ pub struct MapWriter {
     reverse: SortedRuns<ENTRY_KEY_BYTES>,
 }
 
-/// The digest of a file that is being written, and its repeated rows.
-struct Text {
+/// A map that is being written: its digest and the number of its rows.
+struct MapText {
     digest: blake3::Hasher,
     file: FileWriter,
     rows: u64,
@@ -46,15 +46,15 @@ struct Text {
 }
 
 impl MapWriter {
-    /// Sorts within `memory_bytes`, and in the directory `scratch`, which is created if it is missing and belongs to
-    /// this map alone. What a killed process left in it is removed.
+    /// Creates a writer that sorts within `memory_bytes` and in the directory `scratch`, which is created if it is
+    /// missing and is used by nothing else. Files of a killed process in it are removed.
     pub fn new(disk: Arc<dyn Disk>, scratch: &Path, memory_bytes: u64) -> Result<Self, Error> {
         let directories = scratch_directories(scratch);
         for directory in &directories {
             create_directory_durable(&*disk, directory)?;
             remove_run_files(&*disk, directory)?;
         }
-        // Both sorts are under way while the map is written.
+        // Both sorts use memory while the map is written.
         let [rows, reverse] = directories;
         let half_bytes = memory_bytes / 2;
         Ok(Self {
@@ -65,19 +65,19 @@ impl MapWriter {
         })
     }
 
-    /// Takes one row.
+    /// Adds one row.
     pub fn push(&mut self, row: MapRow) -> Result<(), Error> {
         Ok(self.rows.push(row.to_bytes())?)
     }
 
-    /// Writes the map to `map_path` and the reverse file beside it; both are durable on return. The bytes depend on the
+    /// Writes the map to `map_path` and the reverse file next to it, both durable on return. The bytes depend on the
     /// set of rows alone.
     ///
-    /// A map that stands there is taken away first, so that a crash leaves no map or a whole one whose reverse file
-    /// belongs to it. `None`: a stop was requested before that, and nothing is left of it.
+    /// An existing map is removed first, so that a crash leaves no map, or a complete one whose reverse file belongs to
+    /// it. `None`: a stop was requested before that, and the new files are removed.
     ///
     /// # Errors
-    /// [`Error::Accounting`] if two rows say different things of one old key.
+    /// [`Error::Accounting`] if two rows contradict each other about one old key.
     pub fn finish(self, map_path: &Path, stop: &StopToken) -> Result<Option<MapSummary>, Error> {
         let Self { disk, scratch, rows, mut reverse } = self;
         let reverse_path = reverse_path(map_path);
@@ -105,7 +105,7 @@ fn scratch_directories(scratch: &Path) -> [PathBuf; 2] {
     ["rows", "reverse"].map(|name| scratch.join(name))
 }
 
-/// Gives the new files their names, the map last: where it stands, its reverse file does.
+/// Gives the new files their names, the map last: where there is a map, its reverse file exists.
 fn publish(disk: &dyn Disk, [reverse, map]: [(&Path, &Path); 2]) -> Result<(), Error> {
     let directory = parent_of(map.1);
     if disk.kind(map.1)?.is_some() {
@@ -119,7 +119,7 @@ fn publish(disk: &dyn Disk, [reverse, map]: [(&Path, &Path); 2]) -> Result<(), E
     Ok(())
 }
 
-/// Writes the lines, and collects where each begins. `None` if a stop was requested.
+/// Writes the lines and collects where each begins. `None` if a stop was requested.
 fn write_map(
     disk: &dyn Disk,
     path: &Path,
@@ -127,7 +127,8 @@ fn write_map(
     reverse: &mut SortedRuns<ENTRY_KEY_BYTES>,
     stop: &StopToken,
 ) -> Result<Option<MapSummary>, Error> {
-    let mut text = Text { digest: blake3::Hasher::new(), file: FileWriter::create(disk, path)?, rows: 0, repeated: 0 };
+    let mut text =
+        MapText { digest: blake3::Hasher::new(), file: FileWriter::create(disk, path)?, rows: 0, repeated: 0 };
     text.append(HEADER_LINE)?;
     let mut last: Option<MapRow> = None;
     let mut line = Vec::new();
@@ -151,13 +152,13 @@ fn write_map(
         text.rows += 1;
         last = Some(row);
     }
-    let Text { digest, file, rows, repeated } = text;
+    let MapText { digest, file, rows, repeated } = text;
     let summary = MapSummary { rows, repeated, bytes: file.len_bytes(), digest: Key(*digest.finalize().as_bytes()) };
     file.finish()?;
     Ok(Some(summary))
 }
 
-impl Text {
+impl MapText {
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.digest.update(bytes);
         Ok(self.file.append(bytes)?)
@@ -167,7 +168,7 @@ impl Text {
 fn contradiction(a: &MapRow, b: &MapRow) -> Error {
     let (old_key, old_algorithm) = a.identity();
     let what = format!(
-        "the {old_algorithm} key {old_key} became {} ({} bytes) and {} ({} bytes)",
+        "the {old_algorithm} key {old_key} has two new keys: {} ({} bytes) and {} ({} bytes)",
         a.new_key, a.size, b.new_key, b.size
     );
     Error::Accounting { what }

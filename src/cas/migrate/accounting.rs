@@ -1,7 +1,7 @@
 //! The books of a run: what each converted item adds to the counts, the findings and the proof of the source. A dry run
 //! keeps the same ones.
 
-use super::convert::{Converted, ConvertedItem, Verdict};
+use super::converted::{Converted, ConvertedItem, Verdict};
 use super::object_log::{Fate, Moved};
 use super::placer::{Arrival, Placing};
 use super::source_chain::chain;

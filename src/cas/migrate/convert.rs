@@ -1,98 +1,27 @@
 //! Turns objects of an old store into objects of a v2 store: reads, identifies, encodes.
 
-use std::ops::Range;
-use std::path::PathBuf;
-
-use super::large_blobs::{Bytes, Intake, ReadFault};
+use super::converted::{Blob, ConvertScratch, Converted, ConvertedItem, Verdict};
+use super::large_blobs::Intake;
 use super::source_chain::{ABSENT, Link};
-use super::transcode::{recode, recode_large};
+use super::transcode::Transcoder;
 use crate::cas::format::digest::{CAS_PREFIX, Content, blake3_key};
-use crate::cas::format::frame::Compressor;
-use crate::cas::format::key::Algorithm;
+use crate::cas::format::key::Key;
 use crate::cas::format::record::{Encoding, ObjectRecord, parse_hint};
 use crate::cas::options::Compress;
 use crate::cas::outcome::RefusalReason;
-use crate::cas::source::identify::{Answer, Identified, Scratch, identify, identify_streamed};
+use crate::cas::source::bytes::Bytes;
+use crate::cas::source::identify::{Identification, Identified, identify, identify_streamed};
 use crate::cas::source::inventory::{Entry, EntryKind};
-use crate::cas::source::read::{Unread, open_blob, read_blob, read_sidecar};
+use crate::cas::source::read::{ReadRefusal, open_blob, read_blob, read_sidecar};
 use crate::cas::source::reader::{Batch, INLINE_BYTES_MAX};
 use crate::cas::source::scan::unreadable_text;
 use crate::cas::source::{Item, Location, SourceRoot};
-use crate::durable::{CopyMethod, WindowError, source_identity};
+use crate::durable::source_identity;
 use crate::migration::Error;
-use crate::pipeline::{Buffer, BufferPool, Converter};
+use crate::pipeline::{BufferPool, Converter};
 
 /// Buffers of larger batches are given back to the system.
 const BUFFER_BYTES_KEPT_MAX: usize = 4 << 20;
-
-/// Where an object's new blob is.
-#[derive(Debug)]
-pub enum Blob {
-    /// In the bytes of the batch.
-    Bytes(Range<usize>),
-    /// In a file that is to be renamed.
-    Placed {
-        /// That file.
-        path: PathBuf,
-        /// How it was filled; `None` if it was encoded anew.
-        method: Option<CopyMethod>,
-    },
-    /// In the source, to be given a second name.
-    Linked,
-    /// Nowhere: a dry run does not keep what is large.
-    Hashed,
-}
-
-/// What an item turned out to be.
-#[derive(Debug)]
-pub enum Verdict {
-    /// An object that can be migrated.
-    Object {
-        /// How its old key was made.
-        algorithm: Algorithm,
-        /// What it is in the target.
-        record: ObjectRecord,
-        /// Its blob there.
-        blob: Blob,
-    },
-    /// An object that cannot.
-    Refused {
-        /// Why.
-        reason: RefusalReason,
-        /// The same for people.
-        text: String,
-    },
-    /// A sidecar without an object.
-    LoneSidecar,
-}
-
-impl From<Unread> for Verdict {
-    fn from(unread: Unread) -> Self {
-        Self::Refused { reason: unread.reason, text: unread.text }
-    }
-}
-
-/// An item that was gone through.
-#[derive(Debug)]
-pub struct ConvertedItem {
-    /// As the inventory has it.
-    pub item: Item,
-    /// What it contributes to the proof of the source.
-    pub link: Link,
-    /// What it turned out to be.
-    pub verdict: Verdict,
-    /// What people should know although it was migrated.
-    pub notes: Vec<String>,
-}
-
-/// A batch that was gone through.
-#[derive(Debug)]
-pub struct Converted {
-    /// The items, in order.
-    pub items: Vec<ConvertedItem>,
-    /// The bytes that [`Blob::Bytes`] points into.
-    pub bytes: Buffer,
-}
 
 /// Settings of a conversion.
 pub struct ObjectConverter<'a> {
@@ -108,20 +37,14 @@ pub struct ObjectConverter<'a> {
 }
 
 impl<'a> ObjectConverter<'a> {
-    /// Returns a converter of the objects in `root`.
+    /// Creates a converter of the objects in `root`.
     pub fn new(root: &'a SourceRoot, compress: Compress, link: bool, intake: Option<&'a Intake>) -> Self {
         Self { buffers: BufferPool::new(BUFFER_BYTES_KEPT_MAX), root, compress, link, intake }
     }
-}
 
-/// Buffers of one thread.
-#[derive(Default)]
-pub struct ConvertScratch {
-    /// For the identification.
-    pub identify: Scratch,
-    /// For zstd.
-    pub compressor: Compressor,
-    sidecar: Vec<u8>,
+    fn transcoder(&self) -> Transcoder<'_> {
+        Transcoder { compress: self.compress, intake: self.intake }
+    }
 }
 
 impl Converter for ObjectConverter<'_> {
@@ -161,9 +84,13 @@ impl Converter for ObjectConverter<'_> {
 
 /// What a sidecar says that is of use, and its digest.
 struct SidecarHint {
-    digest: crate::cas::Key,
+    digest: Key,
     encoding: Option<Encoding>,
     created_at: u64,
+}
+
+impl SidecarHint {
+    const NONE: Self = Self { digest: ABSENT, encoding: None, created_at: 0 };
 }
 
 /// The conversion of one object.
@@ -185,7 +112,7 @@ impl ObjectTask<'_> {
             let verdict = Verdict::Refused { reason: RefusalReason::NotAFile, text };
             return Ok((Link { stored: ABSENT, sidecar: ABSENT }, verdict));
         }
-        let sidecar = if has_sidecar { self.read_sidecar(location) } else { SidecarHint::none() };
+        let sidecar = if has_sidecar { self.read_sidecar(location) } else { SidecarHint::NONE };
         let (stored, verdict) = match self.converter.intake {
             Some(intake) if self.goes_through_a_file(intake) => self.through_a_file(intake, &sidecar)?,
             _ if self.entry.len_bytes > INLINE_BYTES_MAX => self.in_place(&sidecar)?,
@@ -210,7 +137,7 @@ impl ObjectTask<'_> {
         match read_sidecar(self.converter.root, location, &mut self.scratch.sidecar) {
             Err(error) => {
                 self.notes.push(format!("sidecar not used: {}", unreadable_text(&error)));
-                SidecarHint::none()
+                SidecarHint::NONE
             }
             Ok(()) => {
                 let hint = parse_hint(&self.scratch.sidecar);
@@ -229,136 +156,109 @@ impl ObjectTask<'_> {
     }
 
     /// An object that is held in memory until it is written.
-    fn in_memory(&mut self, sidecar: &SidecarHint) -> Result<(crate::cas::Key, Verdict), Error> {
+    fn in_memory(&mut self, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&CAS_PREFIX);
-        if let Err(unread) = read_blob(self.converter.root, self.entry, self.bytes) {
+        let (stored_hash, verdict) = self.convert_in_memory(sidecar)?;
+        if !matches!(verdict, Verdict::Object { blob: Blob::Bytes(_), .. }) {
             self.bytes.truncate(start);
-            return Ok((ABSENT, unread.into()));
         }
-        let stored = Content::behind_prefix(&self.bytes[start..]);
-        let answer = identify(stored, self.entry.location.key(), sidecar.encoding, &mut self.scratch.identify);
-        let identified = match answer.identified {
-            Ok(identified) => identified,
-            Err(digests) => {
-                self.bytes.truncate(start);
-                return Ok((answer.stored_hash, self.unidentified(&digests)));
-            }
-        };
-        let stays = self.stays(&identified);
-        let record = record(&identified, self.entry.len_bytes, answer.stored_hash, sidecar.created_at);
-        let content_start = start + CAS_PREFIX.len();
-        let (record, blob) = if !stays {
-            let stored = content_start..self.bytes.len();
-            recode(self.converter, self.scratch, self.bytes, stored, record, (self.number, self.memory_bytes))?
-        } else if self.converter.link {
-            self.bytes.truncate(start);
-            (record, Blob::Linked)
-        } else {
-            (record, Blob::Bytes(content_start..self.bytes.len()))
-        };
-        Ok((answer.stored_hash, Verdict::Object { algorithm: identified.algorithm, record, blob }))
-    }
-
-    /// A large object, copied first: what is hashed is the copy.
-    fn through_a_file(&mut self, intake: &Intake, sidecar: &SidecarHint) -> Result<(crate::cas::Key, Verdict), Error> {
-        let source = match open_blob(self.converter.root, self.entry) {
-            Ok(source) => source,
-            Err(unread) => return Ok((ABSENT, unread.into())),
-        };
-        let (placed, method) = match intake.copy(self.number, &source) {
-            Ok(copied) => copied,
-            Err(error) if error.path == *source.path() => return Ok((ABSENT, Unread::unreadable(&error).into())),
-            Err(error) => return Err(error.into()),
-        };
-        let (answer, verdict) = match self.identify_large(&placed.file, sidecar)? {
-            Ok(found) => found,
-            Err(verdict) => {
-                intake.discard(&placed)?;
-                return Ok((ABSENT, verdict));
-            }
-        };
-        let verdict = match verdict {
-            Ok((identified, record)) if self.stays(&identified) => {
-                let blob = Blob::Placed { path: placed.path, method: Some(method) };
-                Verdict::Object { algorithm: identified.algorithm, record, blob }
-            }
-            Ok((identified, record)) => {
-                let recoded = recode_large(self.converter, &placed.file, record, self.number)?;
-                intake.discard(&placed)?;
-                Verdict::Object { algorithm: identified.algorithm, record: recoded.0, blob: recoded.1 }
-            }
-            Err(refused) => {
-                intake.discard(&placed)?;
-                refused
-            }
-        };
-        Ok((answer, verdict))
-    }
-
-    /// A large object that is not copied: it is linked, or the run is dry.
-    fn in_place(&mut self, sidecar: &SidecarHint) -> Result<(crate::cas::Key, Verdict), Error> {
-        let source = match open_blob(self.converter.root, self.entry) {
-            Ok(source) => source,
-            Err(unread) => return Ok((ABSENT, unread.into())),
-        };
-        let (stored_hash, verdict) = match self.identify_large(&source, sidecar)? {
-            Ok(found) => found,
-            Err(verdict) => return Ok((ABSENT, verdict)),
-        };
-        if let Err(change) = source.check_unchanged() {
-            return Ok((stored_hash, Unread::changed(&change.what).into()));
-        }
-        let verdict = match verdict {
-            Err(refused) => refused,
-            Ok((identified, record)) if self.stays(&identified) => {
-                let blob = if self.converter.link { Blob::Linked } else { Blob::Hashed };
-                Verdict::Object { algorithm: identified.algorithm, record, blob }
-            }
-            Ok((identified, record)) => {
-                let (record, blob) = recode_large(self.converter, &source, record, self.number)?;
-                Verdict::Object { algorithm: identified.algorithm, record, blob }
-            }
-        };
         Ok((stored_hash, verdict))
     }
 
-    /// The hash of the stored bytes with what they are, or a refusal where they cannot be read.
-    #[expect(clippy::type_complexity, reason = "three ways to end, one of them the run's")]
-    fn identify_large(
-        &mut self,
-        bytes: &dyn Bytes,
-        sidecar: &SidecarHint,
-    ) -> Result<Result<(crate::cas::Key, Result<(Identified, ObjectRecord), Verdict>), Verdict>, Error> {
+    fn convert_in_memory(&mut self, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&CAS_PREFIX);
+        if let Err(unread) = read_blob(self.converter.root, self.entry, self.bytes) {
+            return Ok((ABSENT, unread.into()));
+        }
+        let stored = start + CAS_PREFIX.len()..self.bytes.len();
+        let content = Content::behind_prefix(&self.bytes[start..]);
         let name = self.entry.location.key();
-        let answer = identify_streamed(bytes, name, sidecar.encoding, &mut self.scratch.identify);
-        let Answer { identified, stored_hash } = match answer {
-            Ok(answer) => answer,
-            Err(ReadFault::Target(error)) => return Err(error.into()),
-            Err(ReadFault::Source(WindowError::Changed(change))) => {
-                return Ok(Err(Unread::changed(&change.what).into()));
-            }
-            Err(ReadFault::Source(WindowError::Disk(error))) => return Ok(Err(Unread::unreadable(&error).into())),
-        };
-        Ok(Ok((
-            stored_hash,
-            match identified {
-                Ok(identified) => {
-                    let record = record(&identified, self.entry.len_bytes, stored_hash, sidecar.created_at);
-                    Ok((identified, record))
-                }
-                Err(digests) => Err(self.unidentified(&digests)),
-            },
-        )))
+        let Identification { identified, stored_hash } =
+            identify(content, name, sidecar.encoding, &mut self.scratch.identify);
+        let kept = if self.converter.link { Blob::Linked } else { Blob::Bytes(stored.clone()) };
+        let verdict = self.verdict(identified, stored_hash, sidecar, kept, |task, record| {
+            let (number, memory_bytes) = (task.number, task.memory_bytes);
+            task.converter.transcoder().in_memory(task.scratch, task.bytes, stored, record, number, memory_bytes)
+        })?;
+        Ok((stored_hash, verdict))
     }
 
-    /// True if the target takes the blob as it is in the source.
-    fn stays(&self, identified: &Identified) -> bool {
-        match self.converter.compress {
-            Compress::AsStored => true,
-            Compress::Identity => identified.encoding == Encoding::Identity,
-            Compress::Zstd(_) => false,
+    /// A large object, copied first: what is hashed is the copy.
+    fn through_a_file(&mut self, intake: &Intake, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
+        let source = match open_blob(self.converter.root, self.entry) {
+            Ok(source) => source,
+            Err(unread) => return Ok((ABSENT, unread.into())),
+        };
+        let (copy, method) = match intake.copy(self.number, &source) {
+            Ok(copied) => copied,
+            Err(error) if error.path == *source.path() => return Ok((ABSENT, ReadRefusal::unreadable(&error).into())),
+            Err(error) => return Err(error.into()),
+        };
+        let kept = Blob::Placed { path: copy.path.clone(), method: Some(method) };
+        let (stored_hash, verdict) = self.convert_streamed(&copy.file, kept, sidecar)?;
+        let is_kept = matches!(&verdict, Verdict::Object { blob: Blob::Placed { path, .. }, .. } if *path == copy.path);
+        if !is_kept {
+            intake.discard(&copy)?;
         }
+        Ok((stored_hash, verdict))
+    }
+
+    /// A large object that is not copied: it is linked, or the run is dry.
+    fn in_place(&mut self, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
+        let kept = if self.converter.link { Blob::Linked } else { Blob::Hashed };
+        match open_blob(self.converter.root, self.entry) {
+            Ok(source) => self.convert_streamed(&source, kept, sidecar),
+            Err(unread) => Ok((ABSENT, unread.into())),
+        }
+    }
+
+    fn convert_streamed(
+        &mut self,
+        bytes: &dyn Bytes,
+        kept: Blob,
+        sidecar: &SidecarHint,
+    ) -> Result<(Key, Verdict), Error> {
+        let name = self.entry.location.key();
+        let answer = identify_streamed(bytes, name, sidecar.encoding, &mut self.scratch.identify);
+        let Identification { identified, stored_hash } = match answer {
+            Ok(answer) => answer,
+            Err(fault) => return Ok((ABSENT, ReadRefusal::of_source(fault)?.into())),
+        };
+        if let Err(fault) = bytes.check_unchanged() {
+            return Ok((stored_hash, ReadRefusal::of_source(fault)?.into()));
+        }
+        let verdict = self.verdict(identified, stored_hash, sidecar, kept, |task, record| {
+            task.converter.transcoder().through_a_file(bytes, record, task.number)
+        })?;
+        Ok((stored_hash, verdict))
+    }
+
+    /// The object in the target: with the blob `kept` if the target takes it as it is in the source, else as `transcode`
+    /// makes it.
+    fn verdict(
+        &mut self,
+        identified: Result<Identified, String>,
+        stored_hash: Key,
+        sidecar: &SidecarHint,
+        kept: Blob,
+        transcode: impl FnOnce(&mut Self, ObjectRecord) -> Result<(ObjectRecord, Blob), Error>,
+    ) -> Result<Verdict, Error> {
+        let identified = match identified {
+            Ok(identified) => identified,
+            Err(digests) => return Ok(self.unidentified(&digests)),
+        };
+        let record = ObjectRecord {
+            digest: identified.new_key,
+            encoding: identified.encoding,
+            original_size: identified.original_size,
+            stored_size: self.entry.len_bytes,
+            stored_blob_hash: stored_hash,
+            created_at: sidecar.created_at,
+        };
+        let stays = self.converter.transcoder().keeps(identified.encoding);
+        let (record, blob) = if stays { (record, kept) } else { transcode(self, record)? };
+        Ok(Verdict::Object { algorithm: identified.algorithm, record, blob })
     }
 
     /// The refusal of an object whose content has another name, or that is being written.
@@ -366,26 +266,9 @@ impl ObjectTask<'_> {
         let path = self.converter.root.blob(&self.entry.location);
         let now = source_identity(&path).ok().flatten();
         if now.map(|now| Entry::new(self.entry.location, EntryKind::File, Some(now))) != Some(*self.entry) {
-            return Unread::changed("its content does not match its name").into();
+            return ReadRefusal::changed("its content does not match its name").into();
         }
         let text = format!("{} bytes whose digest by no algorithm is its name: {digests}", self.entry.len_bytes);
         Verdict::Refused { reason: RefusalReason::Unidentified, text }
-    }
-}
-
-impl SidecarHint {
-    fn none() -> Self {
-        Self { digest: ABSENT, encoding: None, created_at: 0 }
-    }
-}
-
-fn record(identified: &Identified, stored_size: u64, stored_hash: crate::cas::Key, created_at: u64) -> ObjectRecord {
-    ObjectRecord {
-        digest: identified.new_key,
-        encoding: identified.encoding,
-        original_size: identified.original_size,
-        stored_size,
-        stored_blob_hash: stored_hash,
-        created_at,
     }
 }

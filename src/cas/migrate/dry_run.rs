@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Generations;
+use super::AlgorithmCounts;
 use super::accounting::{Destination, check_complete, enter};
-use super::convert::{Converted, ObjectConverter};
+use super::convert::ObjectConverter;
+use super::converted::Converted;
 use super::object_log::{Fate, Moved};
 use super::placer::{Arrival, Placing};
 use super::plan::{Plan, plan_of};
@@ -26,7 +27,7 @@ use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::reader::SourceReader;
 use crate::cas::source::walk::{Walked, walk};
 use crate::cas::state::RunState;
-use crate::cas::store::index_keys::for_each_listed;
+use crate::cas::store::index_keys::for_each_index_key;
 use crate::cas::verify::run::verify_in_memory;
 use crate::durable::{Disk, source_identity};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts};
@@ -44,7 +45,7 @@ pub struct DryRunEnd {
     /// Outcomes of everything found.
     pub counts: Counts,
     /// Objects by the algorithm of their old keys.
-    pub generations: Generations,
+    pub generations: AlgorithmCounts,
     /// Bytes of the blobs that the target would have from the run.
     pub stored_bytes: u64,
     /// Findings by severity.
@@ -154,7 +155,7 @@ impl Unwritten {
         let mut merged_into = None;
         if options.placement == Placement::Merge {
             let mut listed = HashSet::new();
-            for_each_listed(disk, paths.target(), |key| {
+            for_each_index_key(disk, paths.target(), |key| {
                 listed.insert(key);
                 Ok(())
             })?;

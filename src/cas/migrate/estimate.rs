@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::convert::{Blob, ConvertScratch, ObjectConverter, Verdict};
+use super::convert::ObjectConverter;
+use super::converted::{Blob, ConvertScratch, Verdict};
 use super::plan::{Plan, look};
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::options::MigrateOptions;
@@ -227,7 +228,7 @@ struct Times {
 }
 
 /// First part of the name of the directory that is written to for it, beside the target of that name.
-pub(crate) fn scratch_prefix(target_name: &str) -> String {
+pub(in crate::cas) fn scratch_prefix(target_name: &str) -> String {
     format!(".{target_name}.estimate-")
 }
 

@@ -2,6 +2,7 @@
 
 pub mod accounting;
 pub mod convert;
+pub mod converted;
 pub mod crash_cleanup;
 pub mod dry_run;
 pub mod estimate;
@@ -62,7 +63,7 @@ pub struct MigrationEnd {
     /// Outcomes of everything found.
     pub counts: Counts,
     /// Objects by the algorithm of their old keys.
-    pub generations: Generations,
+    pub generations: AlgorithmCounts,
     /// Bytes of the blobs that the target has from this run.
     pub stored_bytes: u64,
     /// When what was written was made durable: `group`, `object`, `none`.
@@ -77,7 +78,7 @@ pub struct MigrationEnd {
 
 /// Objects by the algorithm of their old keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Generations {
+pub struct AlgorithmCounts {
     /// BLAKE2s-256.
     pub blake2s: u64,
     /// BLAKE3 without a prefix.
@@ -88,7 +89,7 @@ pub struct Generations {
     pub sha256: u64,
 }
 
-impl From<[u64; 4]> for Generations {
+impl From<[u64; 4]> for AlgorithmCounts {
     fn from(counts: [u64; 4]) -> Self {
         let count = |algorithm: Algorithm| counts[algorithm as usize];
         Self {
@@ -372,7 +373,7 @@ impl Session<'_> {
                 "stage": state.stage,
                 "durability": state.durability,
                 "link": self.options.link,
-                "generations": Generations::from(state.generations),
+                "generations": AlgorithmCounts::from(state.generations),
                 "map": escape_name(self.paths.map().as_os_str()),
             }),
         };

@@ -4,14 +4,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::convert::Blob;
+use super::converted::Blob;
 use super::object_log::Fate;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::options::Durability;
 use crate::cas::paths::{OBJECTS_NAME, blob_path, sidecar_path};
 use crate::cas::source::inventory::Entry;
-use crate::cas::store::index_keys::Listed;
+use crate::cas::store::index_keys::IndexKeys;
 use crate::durable::{Disk, DiskError, SourceIdentity, source_identity};
 use crate::migration::Error;
 
@@ -35,7 +35,7 @@ pub struct Merged {
     /// Where it lies.
     pub store: PathBuf,
     /// What its readers see.
-    pub listed: Listed,
+    pub listed: IndexKeys,
 }
 
 impl Merged {

@@ -47,7 +47,7 @@ pub struct Plan {
     /// Names that are neither.
     pub others: u64,
     /// Objects by where their files lie.
-    pub layout: Layout,
+    pub layout: LayoutCounts,
     /// Files that the target will have at most.
     pub target_files: u64,
     /// Directories that the target will have, as expected for keys that are spread evenly.
@@ -67,7 +67,7 @@ pub struct Plan {
 
 /// Objects by the shape of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Layout {
+pub struct LayoutCounts {
     /// `<key>`
     pub flat: u64,
     /// `AB/<key>`
@@ -123,7 +123,7 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
         object_bytes: sums.object_bytes,
         sidecars: sums.sidecars,
         others: sums.others,
-        layout: layout_of(sums),
+        layout: layout_counts(sums),
         target_files: 2 * sums.objects + 1,
         target_directories,
         space_needed_bytes: blob_bytes
@@ -164,9 +164,9 @@ pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u
 }
 
 /// Objects by where they lie.
-pub fn layout_of(sums: &ScanSums) -> Layout {
+pub fn layout_counts(sums: &ScanSums) -> LayoutCounts {
     let count = |shape: Shape| sums.shapes[shape as usize];
-    Layout {
+    LayoutCounts {
         flat: count(Shape::Flat),
         one_level: count(Shape::OneLevel),
         split_name: count(Shape::SplitName),

@@ -12,6 +12,7 @@ use crate::cas::map::{MapRow, MapWriter};
 use crate::cas::options::{Durability, MigrateOptions, Placement};
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::state::{RunState, SealedIndex};
+use crate::cas::store::torn_line::copy_index;
 use crate::durable::{Disk, DiskFile, DiskFileSystem, create_directory_durable, remove_tree};
 use crate::migration::{Error, OutcomeCounts};
 use crate::pipeline::{Control, SortedRuns};
@@ -114,7 +115,7 @@ fn record_of(row: &[u8; INDEX_ROW_BYTES]) -> ObjectRecord {
 fn write_index(input: &SealInput<'_>, rows: SortedRuns<INDEX_ROW_BYTES>) -> Result<Option<SealedIndex>, Error> {
     let mut out = IndexFile::create(&**input.disk, &input.paths.staging().join(INDEX_NAME))?;
     if input.options.placement == Placement::Merge {
-        super::publish::merge::copy_index(&**input.disk, input.paths.target(), |bytes| out.push_bytes(bytes))?;
+        copy_index(&**input.disk, input.paths.target(), |bytes| out.push_bytes(bytes))?;
     }
     let mut rows = rows.finish()?;
     let mut written = 0_u64;
@@ -129,7 +130,7 @@ fn write_index(input: &SealInput<'_>, rows: SortedRuns<INDEX_ROW_BYTES>) -> Resu
 }
 
 /// An index that is being written.
-pub(crate) struct IndexFile {
+pub(in crate::cas) struct IndexFile {
     file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,
     written_bytes: u64,
@@ -137,7 +138,7 @@ pub(crate) struct IndexFile {
 }
 
 impl IndexFile {
-    pub(crate) fn create(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
+    pub(in crate::cas) fn create(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
         match disk.remove_file(path) {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
             _ => {}
@@ -146,7 +147,7 @@ impl IndexFile {
         Ok(Self { file: disk.create_file(path)?, buffer, written_bytes: 0, hasher: blake3::Hasher::new() })
     }
 
-    pub(crate) fn push(&mut self, record: &ObjectRecord) -> Result<(), Error> {
+    pub(in crate::cas) fn push(&mut self, record: &ObjectRecord) -> Result<(), Error> {
         record.push_json(&mut self.buffer);
         self.push_bytes(b"\n")
     }
@@ -164,7 +165,7 @@ impl IndexFile {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self, rows: u64) -> Result<SealedIndex, Error> {
+    pub(in crate::cas) fn finish(mut self, rows: u64) -> Result<SealedIndex, Error> {
         self.flush()?;
         Ok(SealedIndex { rows, len_bytes: self.written_bytes, digest: *self.hasher.finalize().as_bytes() })
     }

@@ -18,7 +18,7 @@ use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::{Inventory, SourceRoot};
 use crate::cas::state::RunState;
-use crate::cas::store::index_keys::Listed;
+use crate::cas::store::index_keys::IndexKeys;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
 use crate::durable::{
@@ -147,7 +147,7 @@ impl CasJob<'_> {
             return Ok(None);
         }
         let (store, scratch) = (self.paths.target().to_path_buf(), self.paths.scratch().join("listed"));
-        let listed = Listed::of(&self.disk, &store, &scratch, self.options.sort_memory_bytes())?;
+        let listed = IndexKeys::of(&self.disk, &store, &scratch, self.options.sort_memory_bytes())?;
         Ok(Some(Merged { store, listed }))
     }
 

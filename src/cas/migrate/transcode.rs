@@ -3,101 +3,115 @@
 use std::io::{Read, Write};
 use std::ops::Range;
 
-use super::convert::{Blob, ConvertScratch, ObjectConverter};
-use super::large_blobs::{Bytes, BytesReader, FileWriter, ReadFault};
+use super::converted::{Blob, ConvertScratch};
+use super::large_blobs::{FileWriter, Intake};
 use crate::cas::format::digest::{CAS_PREFIX, ContentHasher, blake3_key};
 use crate::cas::format::frame::{DecodeError, compress_stream, decode};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::format::record::{Encoding, ObjectRecord};
 use crate::cas::options::Compress;
+use crate::cas::source::bytes::{Bytes, BytesReader};
 use crate::cas::source::reader::INLINE_BYTES_MAX;
-use crate::durable::DiskError;
 use crate::migration::Error;
 
 /// What a batch may grow to beyond the memory that it was admitted with.
 const OVERDRAFT_BYTES: u64 = 8 << 20;
 
-/// Recodes an object whose stored bytes are `stored`, to the end of `bytes`. The new blob takes their place if the
-/// content is small and the batch has the memory, else it goes through a file. `place` is the object's number and the
-/// memory that its batch was admitted with.
-pub fn recode(
-    converter: &ObjectConverter<'_>,
-    scratch: &mut ConvertScratch,
-    bytes: &mut Vec<u8>,
-    stored: Range<usize>,
-    record: ObjectRecord,
-    place: (u64, u64),
-) -> Result<(ObjectRecord, Blob), Error> {
-    let (number, memory_bytes) = place;
-    if record.original_size > INLINE_BYTES_MAX - CAS_PREFIX.len() as u64 {
-        let blob = bytes.split_off(stored.start);
-        return recode_large(converter, &blob, record, number);
-    }
-    let mut blob = Vec::new();
-    let content = match record.encoding {
-        Encoding::Identity => &bytes[stored.clone()],
-        Encoding::Zstd => &scratch.identify.decoded[CAS_PREFIX.len()..],
-    };
-    let encoding = match converter.compress {
-        Compress::Zstd(level) => {
-            scratch.compressor.compress(content, level, &mut blob);
-            Encoding::Zstd
-        }
-        Compress::AsStored | Compress::Identity => {
-            blob.extend_from_slice(content);
-            Encoding::Identity
-        }
-    };
-    bytes.truncate(stored.start);
-    let record =
-        ObjectRecord { encoding, stored_size: blob.len() as u64, stored_blob_hash: blake3_key(&blob), ..record };
-    Ok((record, keep(converter, bytes, &blob, number, memory_bytes)?))
+/// Gives blobs the encoding that a run asks for.
+pub struct Transcoder<'a> {
+    /// How blobs are to be encoded.
+    pub compress: Compress,
+    /// Where large blobs go; `None` in a dry run, which only hashes them.
+    pub intake: Option<&'a Intake>,
 }
 
-/// Puts a new blob behind the others of its batch or, where they have grown beyond the memory of the batch, into a file.
-fn keep(
-    converter: &ObjectConverter<'_>,
-    bytes: &mut Vec<u8>,
-    blob: &[u8],
-    number: u64,
-    memory_bytes: u64,
-) -> Result<Blob, Error> {
-    let start = bytes.len();
-    if (start + blob.len()) as u64 <= memory_bytes + OVERDRAFT_BYTES {
-        bytes.extend_from_slice(blob);
-        return Ok(Blob::Bytes(start..bytes.len()));
+impl Transcoder<'_> {
+    /// True if a blob of that encoding stays as it is.
+    pub fn keeps(&self, encoding: Encoding) -> bool {
+        match self.compress {
+            Compress::AsStored => true,
+            Compress::Identity => encoding == Encoding::Identity,
+            Compress::Zstd(_) => false,
+        }
     }
-    let Some(intake) = converter.intake else { return Ok(Blob::Hashed) };
-    let placed = intake.create(number)?;
-    placed.file.write_all_at(0, blob)?;
-    Ok(Blob::Placed { path: placed.path, method: None })
-}
 
-/// Recodes an object through a file, from bytes of any length.
-pub fn recode_large(
-    converter: &ObjectConverter<'_>,
-    stored: &dyn Bytes,
-    record: ObjectRecord,
-    number: u64,
-) -> Result<(ObjectRecord, Blob), Error> {
-    let placed = converter.intake.map(|intake| intake.create(number)).transpose()?;
-    let mut out = Hashing {
-        hasher: ContentHasher::new(&[Algorithm::Blake3]),
-        file: placed.as_ref().map(|placed| FileWriter::new(&*placed.file)),
-    };
-    let encoding = match converter.compress {
-        Compress::Zstd(level) => {
-            compress(stored, &record, level, &mut out)?;
-            Encoding::Zstd
+    /// Transcodes an object whose stored bytes are `stored`, to the end of `bytes`. The new blob takes their place if the
+    /// content is small and the batch, which was admitted with `memory_bytes`, has the memory; else it goes through a file
+    /// that `number` names.
+    pub fn in_memory(
+        &self,
+        scratch: &mut ConvertScratch,
+        bytes: &mut Vec<u8>,
+        stored: Range<usize>,
+        record: ObjectRecord,
+        number: u64,
+        memory_bytes: u64,
+    ) -> Result<(ObjectRecord, Blob), Error> {
+        if record.original_size > INLINE_BYTES_MAX - CAS_PREFIX.len() as u64 {
+            let blob = bytes.split_off(stored.start);
+            return self.through_a_file(&blob, record, number);
         }
-        Compress::AsStored | Compress::Identity => {
-            write_content(stored, &record, &mut out)?;
-            Encoding::Identity
+        let mut blob = Vec::new();
+        let content = match record.encoding {
+            Encoding::Identity => &bytes[stored.clone()],
+            Encoding::Zstd => &scratch.identify.decoded[CAS_PREFIX.len()..],
+        };
+        let encoding = match self.compress {
+            Compress::Zstd(level) => {
+                scratch.compressor.compress(content, level, &mut blob);
+                Encoding::Zstd
+            }
+            Compress::AsStored | Compress::Identity => {
+                blob.extend_from_slice(content);
+                Encoding::Identity
+            }
+        };
+        bytes.truncate(stored.start);
+        let (stored_size, stored_blob_hash) = (blob.len() as u64, blake3_key(&blob));
+        let record = ObjectRecord { encoding, stored_size, stored_blob_hash, ..record };
+        Ok((record, self.keep(bytes, &blob, number, memory_bytes)?))
+    }
+
+    /// Puts a new blob behind the others of its batch or, where they have grown beyond the memory of the batch, into a
+    /// file.
+    fn keep(&self, bytes: &mut Vec<u8>, blob: &[u8], number: u64, memory_bytes: u64) -> Result<Blob, Error> {
+        let start = bytes.len();
+        if (start + blob.len()) as u64 <= memory_bytes + OVERDRAFT_BYTES {
+            bytes.extend_from_slice(blob);
+            return Ok(Blob::Bytes(start..bytes.len()));
         }
-    };
-    let (stored_size, stored_blob_hash) = out.finish()?;
-    let blob = placed.map_or(Blob::Hashed, |placed| Blob::Placed { path: placed.path, method: None });
-    Ok((ObjectRecord { encoding, stored_size, stored_blob_hash, ..record }, blob))
+        let Some(intake) = self.intake else { return Ok(Blob::Hashed) };
+        let placed = intake.create(number)?;
+        placed.file.write_all_at(0, blob)?;
+        Ok(Blob::Placed { path: placed.path, method: None })
+    }
+
+    /// Transcodes an object through a file, from bytes of any length.
+    pub fn through_a_file(
+        &self,
+        stored: &dyn Bytes,
+        record: ObjectRecord,
+        number: u64,
+    ) -> Result<(ObjectRecord, Blob), Error> {
+        let placed = self.intake.map(|intake| intake.create(number)).transpose()?;
+        let mut out = Hashing {
+            hasher: ContentHasher::new(&[Algorithm::Blake3]),
+            file: placed.as_ref().map(|placed| FileWriter::new(&*placed.file)),
+        };
+        let encoding = match self.compress {
+            Compress::Zstd(level) => {
+                compress(stored, &record, level, &mut out)?;
+                Encoding::Zstd
+            }
+            Compress::AsStored | Compress::Identity => {
+                write_content(stored, &record, &mut out)?;
+                Encoding::Identity
+            }
+        };
+        let (stored_size, stored_blob_hash) = out.finish()?;
+        let blob = placed.map_or(Blob::Hashed, |placed| Blob::Placed { path: placed.path, method: None });
+        Ok((ObjectRecord { encoding, stored_size, stored_blob_hash, ..record }, blob))
+    }
 }
 
 /// Hashes what goes by and writes it, if it is to be kept.
@@ -199,25 +213,4 @@ fn reader(stored: &dyn Bytes) -> Result<BytesReader<'_>, Error> {
 
 fn read_error(reader: &mut BytesReader<'_>) -> Option<Error> {
     reader.fault.take().map(Error::from)
-}
-
-/// Bytes that are in memory.
-impl Bytes for Vec<u8> {
-    fn len_bytes(&self) -> Result<u64, ReadFault> {
-        Ok(self.len() as u64)
-    }
-
-    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadFault> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        match self.get(start..start.saturating_add(buffer.len())) {
-            Some(bytes) => {
-                buffer.copy_from_slice(bytes);
-                Ok(())
-            }
-            None => {
-                let end = std::io::ErrorKind::UnexpectedEof.into();
-                Err(ReadFault::Target(DiskError::new("read", std::path::Path::new("a blob in memory"), end)))
-            }
-        }
-    }
 }

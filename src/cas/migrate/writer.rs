@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::accounting::{Destination, enter};
-use super::convert::Converted;
+use super::converted::Converted;
 use super::object_log::{Moved, MovedLog};
 use super::placer::{Arrival, Placer, Placing};
 use crate::cas::options::Durability;

@@ -1,38 +1,38 @@
-//! What happened to files and to references.
+//! Counts of files and references.
 
 use serde::Serialize;
 
 use super::resolve::Resolution;
 
-/// Files by what happened to them. Each is one of the other four.
+/// Files by outcome. `seen` is the sum of the other four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct FileCounts {
-    /// All that were come upon.
+    /// All files found.
     pub seen: u64,
-    /// Rewritten; in a dry run, would be.
+    /// Files that were rewritten; in a dry run, would be.
     pub changed: u64,
-    /// Read, with nothing to rewrite.
+    /// Files that were read and have nothing to rewrite.
     pub unchanged: u64,
-    /// Not read for references: binary, not regular, or written by haul.
+    /// Files that were not searched for references: binary, not regular, or written by haul.
     pub skipped: u64,
-    /// Left as they are because something came in the way.
+    /// Files that stay as they are because of a problem.
     pub refused: u64,
 }
 
-/// References by what happened to them. Each is one of the other five.
+/// References by outcome. `found` is the sum of the other five.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ReferenceCounts {
-    /// All that were found.
+    /// All references found.
     pub found: u64,
-    /// Rewritten; in a dry run, would be.
+    /// References that were rewritten; in a dry run, would be.
     pub replaced: u64,
-    /// Already what references become.
+    /// References that have a key of the new side already.
     pub current: u64,
-    /// In no row of the map; left as they are.
+    /// References in no row of the map; they stay as they are.
     pub unknown: u64,
-    /// Of several rows that lead to different keys; left as they are.
+    /// References whose rows lead to different keys; they stay as they are.
     pub ambiguous: u64,
-    /// To be rewritten, but in files that were refused.
+    /// References to rewrite in files that were refused.
     pub refused: u64,
 }
 
@@ -58,7 +58,7 @@ impl ReferenceCounts {
         } += 1;
     }
 
-    /// Nothing was rewritten of what these count.
+    /// Counts the references to rewrite as refused, because their file was not rewritten.
     pub(super) fn refuse(&mut self) {
         self.refused += std::mem::take(&mut self.replaced);
     }

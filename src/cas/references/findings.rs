@@ -1,4 +1,4 @@
-//! What there is to say about single references and files: the first of it in memory, all of it in a file.
+//! Findings about single references and files: the first ones in memory, all of them in a file.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::scan::Reference;
 use crate::durable::Disk;
 use crate::migration::{Error, Finding, FindingsLog, Severity};
 
-/// Findings that are kept in memory, at most.
+/// Most findings that are kept in memory.
 pub const FINDINGS_KEPT_MAX: usize = 1000;
 
 /// Findings of a run.
@@ -18,12 +18,13 @@ pub struct FindingsKept {
 }
 
 impl FindingsKept {
-    /// Keeps the first [`FINDINGS_KEPT_MAX`] in memory, and no others.
+    /// Keeps the first [`FINDINGS_KEPT_MAX`] in memory and counts the others.
     pub fn in_memory() -> Self {
         Self::default()
     }
 
-    /// As [`in_memory`](Self::in_memory), and writes all of them to a file that must not exist, one JSON object a line.
+    /// Works like [`in_memory`](Self::in_memory), and writes all findings to a file that must not exist, one JSON
+    /// object for each line.
     pub fn logged(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
         if disk.kind(path)?.is_some() {
             return Err(Error::Usage {
@@ -34,7 +35,7 @@ impl FindingsKept {
         Ok(Self { log: Some(FindingsLog::open(disk, path, 0)?), ..Self::default() })
     }
 
-    /// The first findings, and how many more there were.
+    /// Returns the first findings and the number of the others.
     pub(super) fn finish(mut self) -> Result<(Vec<Finding>, u64), Error> {
         if let Some(log) = &mut self.log {
             log.flush()?;
@@ -43,7 +44,7 @@ impl FindingsKept {
         Ok((self.first, self.left_out))
     }
 
-    /// About a reference that stays as it is.
+    /// Adds a finding about a reference that stays as it is.
     pub(super) fn reference(
         &mut self,
         severity: Severity,
@@ -59,7 +60,7 @@ impl FindingsKept {
         })
     }
 
-    /// About a whole file or directory.
+    /// Adds a finding about a whole file or directory.
     pub(super) fn file(&mut self, severity: Severity, file: &Path, reason: String) -> Result<(), Error> {
         self.add(finding(severity, file, reason))
     }

@@ -1,18 +1,19 @@
-//! References to keys in other files, and their rewriting by the map of a migration.
+//! Rewrites references to keys in other files by the map of a migration.
 //!
-//! A reference is a run of exactly 64 lowercase hex digits that no ASCII letter, digit or `_` precedes or follows,
-//! alone or behind one of the schemes `sha256:`, `blake2s:`, `blake3:` and `cas:`. The first three name the algorithm of
-//! the digest; `cas:` is the source system's word for an object of its store and says nothing of the algorithm. What the
-//! text around a reference means is not looked at: JSON and plain text are the same here.
+//! A reference is a run of exactly 64 lower-case hex digits that no ASCII letter, digit or `_` precedes or follows,
+//! alone or after one of the schemes `sha256:`, `blake2s:`, `blake3:` and `cas:`. The first three name the algorithm of
+//! the digest; `cas:` is the source system's word for an object of its store, whatever the algorithm. The meaning of
+//! the text around a reference does not matter: JSON and plain text are the same here.
 //!
 //! | | forward | in reverse |
 //! |---|---|---|
-//! | is looked up as | old key; behind a scheme of an algorithm only by that algorithm | new key |
-//! | becomes | the one new key | the one old key |
-//! | its scheme | `sha256:`, `blake2s:`, `blake3:` become `blake3:` | `blake3:` becomes that of the old key, if that has one |
-//! | is left as it is | a new key already, in no row, ambiguous | an old key already, in no row, ambiguous |
+//! | is looked up as | old key; after a scheme of an algorithm only by that algorithm | new key |
+//! | is replaced by | the one new key | the one old key |
+//! | new scheme | `blake3:` for `sha256:`, `blake2s:` and `blake3:` | for `blake3:` that of the old key, if it has one |
+//! | stays as it is | if it is a new key, in no row, or ambiguous | if it is an old key, in no row, or ambiguous |
 
 mod counts;
+mod failure;
 mod findings;
 mod original;
 mod passes;
@@ -22,14 +23,13 @@ mod rewrite;
 mod rewriter;
 mod scan;
 mod targets;
-mod trouble;
 
 pub use counts::{FileCounts, ReferenceCounts};
+pub use failure::RewriteFailure;
 pub use findings::{FINDINGS_KEPT_MAX, FindingsKept};
-pub use original::{Files, Original, RealFiles};
-pub use replace::{BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, DryRun, OnDisk, Replacement, Replacer, Write};
+pub use original::{FileSource, Original, RealFileSource};
+pub use replace::{BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, DiskReplacer, DryRun, Replacement, Replacer, Write};
 pub use resolve::{Direction, Resolution, Resolver};
 pub use rewrite::{Rewrite, RewriteEnd};
 pub use rewriter::Rewriter;
 pub use scan::{REFERENCE_TEXT_BYTES_MAX, Reference, Scanner, Scheme};
-pub use trouble::Trouble;

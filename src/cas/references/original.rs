@@ -1,4 +1,4 @@
-//! The files in which references stand, as they are before anything is rewritten.
+//! Reads the files that contain references, as they are before anything is rewritten.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,13 @@ use crate::durable::{
     Disk, DiskEntry, DiskError, EntryKind, ReaderKind, RealDisk, SourceChange, SourceFile, WindowError,
 };
 
-/// Where files are looked for and read. It cannot write.
-pub trait Files {
-    /// The entries of a directory, sorted by name.
+/// Finds and reads files. It cannot write, so that a dry run cannot either.
+pub trait FileSource {
+    /// Returns the entries of a directory, sorted by name.
     fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError>;
-    /// What stands at a path, without following links; `None` if nothing does.
+    /// Returns the kind of a file without following links; `None` if it does not exist.
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError>;
-    /// The path without links and dots, or as it is if it leads nowhere.
+    /// Returns the path without links and dots, or unchanged if it does not exist.
     fn canonical(&self, path: &Path) -> PathBuf;
     /// Opens a regular file.
     fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError>;
@@ -20,11 +20,11 @@ pub trait Files {
 
 /// A file as it was when it was opened.
 pub trait Original {
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     fn len_bytes(&self) -> u64;
     /// Fills `buffer` from `offset`.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError>;
-    /// Fails if it, or what its path leads to, is no longer what was opened.
+    /// Fails if the file, or the file at its path, is no longer the one that was opened.
     fn check_unchanged(&self) -> Result<(), SourceChange>;
 }
 
@@ -44,9 +44,9 @@ impl Original for SourceFile {
 
 /// The files of this computer.
 #[derive(Debug, Clone, Copy)]
-pub struct RealFiles;
+pub struct RealFileSource;
 
-impl Files for RealFiles {
+impl FileSource for RealFileSource {
     fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError> {
         RealDisk.list(directory)
     }

@@ -1,37 +1,37 @@
-//! The two passes over a file: one finds what is to be rewritten, the other writes it.
+//! The two passes over a file: one finds the references to rewrite, the other writes the new file.
 
+use super::failure::RewriteFailure;
 use super::original::Original;
 use super::resolve::{Resolution, Resolver};
 use super::rewriter::Rewriter;
 use super::scan::{Reference, Scanner};
-use super::trouble::Trouble;
 use crate::durable::{DiskFile, for_each_chunk};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
-/// Gives the whole file to `take`, piece by piece.
+/// Passes the whole file to `take`, piece by piece.
 pub(super) fn for_each_window(
     original: &dyn Original,
     stop: &StopToken,
-    mut take: impl FnMut(&[u8]) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    mut take: impl FnMut(&[u8]) -> Result<(), RewriteFailure>,
+) -> Result<(), RewriteFailure> {
     let read = |offset, chunk: &mut [u8]| {
         if stop.is_requested() {
-            return Err(Trouble::Stopped);
+            return Err(RewriteFailure::Stopped);
         }
         Ok(original.read_exact_at(offset, chunk)?)
     };
     for_each_chunk(0..original.len_bytes(), read, |_, chunk| take(chunk))
 }
 
-/// Tells of each reference of a file, and of what is to be done with it.
-pub(super) fn survey(
+/// Passes each reference of a file and its resolution to `on_reference`.
+pub(super) fn scan_references(
     original: &dyn Original,
     resolver: &mut Resolver<'_>,
     stop: &StopToken,
-    mut tell: impl FnMut(&Reference, Resolution) -> Result<(), Error>,
-) -> Result<(), Trouble> {
-    let mut look = |reference: Reference| tell(&reference, resolver.resolve(reference.scheme, reference.key)?);
+    mut on_reference: impl FnMut(&Reference, Resolution) -> Result<(), Error>,
+) -> Result<(), RewriteFailure> {
+    let mut look = |reference: Reference| on_reference(&reference, resolver.resolve(reference.scheme, reference.key)?);
     let mut scanner = Scanner::new();
     for_each_window(original, stop, |window| Ok(scanner.push(window, &mut look)?))?;
     scanner.finish().map_or(Ok(()), look)?;
@@ -44,14 +44,14 @@ pub(super) fn write_rewritten(
     resolver: &mut Resolver<'_>,
     stop: &StopToken,
     target: &dyn DiskFile,
-) -> Result<u64, Trouble> {
+) -> Result<u64, RewriteFailure> {
     let mut rewriter = Rewriter::new(resolver);
     let (mut rewritten, mut offset) = (Vec::new(), 0);
     let mut write = |rewritten: &mut Vec<u8>| {
         target.write_all_at(offset, rewritten)?;
         offset += rewritten.len() as u64;
         rewritten.clear();
-        Ok::<_, Trouble>(())
+        Ok::<_, RewriteFailure>(())
     };
     for_each_window(original, stop, |window| {
         rewriter.push(window, &mut rewritten)?;

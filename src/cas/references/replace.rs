@@ -1,69 +1,70 @@
-//! Puts a rewritten file in the place of its original, which is kept beside it.
+//! Replaces a file by its rewritten version and keeps the original next to it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::original::{Files, Original};
+use super::failure::RewriteFailure;
+use super::original::{FileSource, Original};
 use super::passes::for_each_window;
-use super::trouble::Trouble;
 use crate::durable::{Disk, DiskFile, EntryKind, parent_of, replace_file_with, temporary_name, write_synced_file};
 use crate::pipeline::StopToken;
 
-/// What the name of an original ends in, that is kept when references go forward.
+/// Suffix of an original that is kept when references are rewritten forward.
 pub const BACKUP_SUFFIX: &str = ".haul-backup";
-/// The same for references that go back, so that going there and back needs no third name.
+/// Suffix of an original that is kept when references are rewritten in reverse. It differs, so that both directions can
+/// be run one after the other.
 pub const BACKUP_SUFFIX_REVERSE: &str = ".haul-backup-reverse";
 
-/// A file that is to be replaced.
+/// A file to replace.
 pub struct Replacement<'a> {
-    /// Where it is.
+    /// The path of the file.
     pub path: &'a Path,
-    /// What it is.
+    /// The original.
     pub original: &'a dyn Original,
-    /// Where it is to be kept.
+    /// Where the original is kept.
     pub backup: PathBuf,
     /// True if it is kept there already.
     pub is_kept: bool,
-    /// Ends it early.
+    /// Stops the replacement early.
     pub stop: &'a StopToken,
 }
 
-/// Writes the bytes that a file is replaced by.
-pub type Write<'a> = &'a mut dyn FnMut(&dyn DiskFile) -> Result<(), Trouble>;
+/// Writes the new content of a file.
+pub type Write<'a> = &'a mut dyn FnMut(&dyn DiskFile) -> Result<(), RewriteFailure>;
 
-/// Replaces files, or says what would be done.
+/// Replaces files, or only counts what would be replaced.
 pub trait Replacer {
-    /// Keeps the original, and then puts in its place what `write` puts into a new file.
-    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<(), Trouble>;
+    /// Keeps the original, then replaces it by the file that `write` fills.
+    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<(), RewriteFailure>;
 
-    /// Makes a replacement durable that an earlier run made and may not have come to the end of.
-    fn settle(&self, path: &Path) -> Result<(), Trouble>;
+    /// Makes a replacement durable that an earlier run may not have finished.
+    fn settle(&self, path: &Path) -> Result<(), RewriteFailure>;
 }
 
-/// Says what would be done. It has nothing to write with.
+/// Replaces nothing, and has no disk that it could write to.
 #[derive(Debug, Clone, Copy)]
 pub struct DryRun;
 
 impl Replacer for DryRun {
-    fn replace(&self, _replacement: &Replacement<'_>, _write: Write<'_>) -> Result<(), Trouble> {
+    fn replace(&self, _replacement: &Replacement<'_>, _write: Write<'_>) -> Result<(), RewriteFailure> {
         Ok(())
     }
 
-    fn settle(&self, _path: &Path) -> Result<(), Trouble> {
+    fn settle(&self, _path: &Path) -> Result<(), RewriteFailure> {
         Ok(())
     }
 }
 
 /// Replaces files on a disk.
 #[derive(Clone, Copy)]
-pub struct OnDisk<'a>(pub &'a dyn Disk);
+pub struct DiskReplacer<'a>(pub &'a dyn Disk);
 
-impl Replacer for OnDisk<'_> {
-    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<(), Trouble> {
+impl Replacer for DiskReplacer<'_> {
+    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<(), RewriteFailure> {
         let (disk, path, backup) = (self.0, replacement.path, &*replacement.backup);
         let mode = disk.mode(path)?;
         if replacement.is_kept {
-            // A run that died may have named it and not come to the sync.
+            // A run that crashed may have renamed the backup and not synced its directory.
             disk.sync_directory(parent_of(backup))?;
         } else {
             keep(disk, replacement, mode)?;
@@ -76,7 +77,7 @@ impl Replacer for OnDisk<'_> {
         });
         if replaced.is_err() {
             remove_leftover(disk, &temporary_name(path));
-            // Unwritten is not renamed: the file is still its original.
+            // The new file was not complete, so it was not renamed: the path still has the original.
             if !is_written && !replacement.is_kept {
                 remove_leftover(disk, backup);
             }
@@ -84,13 +85,13 @@ impl Replacer for OnDisk<'_> {
         replaced
     }
 
-    fn settle(&self, path: &Path) -> Result<(), Trouble> {
+    fn settle(&self, path: &Path) -> Result<(), RewriteFailure> {
         Ok(self.0.sync_directory(parent_of(path))?)
     }
 }
 
-/// Copies the original to its backup, which must not exist; it appears whole and is durable on return.
-fn keep(disk: &dyn Disk, replacement: &Replacement<'_>, mode: u32) -> Result<(), Trouble> {
+/// Copies the original to its backup, which must not exist. The backup appears complete, and is durable on return.
+fn keep(disk: &dyn Disk, replacement: &Replacement<'_>, mode: u32) -> Result<(), RewriteFailure> {
     let Replacement { original, backup, stop, .. } = replacement;
     let temporary = temporary_name(backup);
     let copied = write_synced_file(disk, &temporary, Some(mode), |file| {
@@ -100,7 +101,7 @@ fn keep(disk: &dyn Disk, replacement: &Replacement<'_>, mode: u32) -> Result<(),
             offset += window.len() as u64;
             Ok(())
         })?;
-        Ok::<_, Trouble>(original.check_unchanged()?)
+        Ok::<_, RewriteFailure>(original.check_unchanged()?)
     });
     let named = copied.and_then(|()| Ok(disk.rename_exclusive(&temporary, backup)?));
     if named.is_err() {
@@ -110,42 +111,44 @@ fn keep(disk: &dyn Disk, replacement: &Replacement<'_>, mode: u32) -> Result<(),
     Ok(disk.sync_directory(parent_of(backup))?)
 }
 
-/// Tidies up after a failure, which matters more than one to tidy up.
+/// Removes a file after a failure. That failure matters more than one to remove the file.
 fn remove_leftover(disk: &dyn Disk, path: &Path) {
     let _ = disk.remove_file(path);
 }
 
-/// The path of the file's backup.
+/// Returns the path of the file's backup.
 pub(super) fn backup_path(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path.file_name().unwrap_or_default());
     name.push(suffix);
     path.with_file_name(name)
 }
 
-/// Whether `original` stands at `backup` already. Anything else that stands there refuses the file.
+/// Returns true if `backup` already has the original. If it has anything else, the file is refused.
 pub(super) fn is_kept(
-    files: &dyn Files,
+    files: &dyn FileSource,
     original: &dyn Original,
     backup: &Path,
     stop: &StopToken,
-) -> Result<bool, Trouble> {
+) -> Result<bool, RewriteFailure> {
     let other = |what: &str| {
         let backup = backup.display();
-        Err(Trouble::Refused(format!("{backup} is there and {what}; move it away, or take another --backup-suffix")))
+        Err(RewriteFailure::Refused(format!(
+            "{backup} exists and {what}; move it away, or choose another --backup-suffix"
+        )))
     };
-    match files.kind(backup).map_err(Trouble::unreadable)? {
+    match files.kind(backup).map_err(RewriteFailure::unreadable)? {
         None => return Ok(false),
         Some(EntryKind::File) => {}
-        Some(_) => return other("is no regular file"),
+        Some(_) => return other("is not a regular file"),
     }
-    let kept = files.open(backup).map_err(Trouble::unreadable)?;
+    let kept = files.open(backup).map_err(RewriteFailure::unreadable)?;
     if kept.len_bytes() != original.len_bytes() || !same_bytes(&*kept, original, stop)? {
-        return other("holds something else");
+        return other("has other content");
     }
     Ok(true)
 }
 
-fn same_bytes(a: &dyn Original, b: &dyn Original, stop: &StopToken) -> Result<bool, Trouble> {
+fn same_bytes(a: &dyn Original, b: &dyn Original, stop: &StopToken) -> Result<bool, RewriteFailure> {
     let (mut offset, mut is_same, mut other) = (0, true, Vec::new());
     for_each_window(a, stop, |window| {
         other.resize(window.len(), 0);

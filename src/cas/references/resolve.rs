@@ -1,4 +1,4 @@
-//! What becomes of a reference by a map.
+//! Looks up in a map what a reference is replaced by.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -8,16 +8,16 @@ use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::map::{KeyMap, MapRow};
 use crate::migration::Error;
 
-/// Answers that are kept; beyond that all are forgotten and asked for again.
+/// Most answers that are kept. Beyond that, all are dropped and looked up again.
 const ANSWERS_KEPT_MAX: usize = 64 << 10;
 
-/// Which way references are rewritten.
+/// The direction in which references are rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From old keys to new ones.
     Forward,
-    /// From new keys back to old ones.
+    /// From new keys to old ones.
     Reverse,
 }
 
@@ -30,17 +30,17 @@ impl fmt::Display for Direction {
     }
 }
 
-/// What is to be done with a reference.
+/// What happens to a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
-    /// It becomes this.
+    /// It is replaced.
     Replace {
-        /// The scheme before the key.
+        /// The new scheme before the key.
         scheme: Option<Scheme>,
-        /// The key.
+        /// The new key.
         key: Key,
     },
-    /// It already is what references become in this direction.
+    /// It has a key of the new side already.
     Current,
     /// It is in no row.
     Unknown,
@@ -48,7 +48,7 @@ pub enum Resolution {
     Ambiguous,
 }
 
-/// Looks references up in a map, and keeps a bounded number of answers.
+/// Looks up references in a map and keeps a bounded number of answers.
 pub struct Resolver<'a> {
     map: &'a KeyMap,
     direction: Direction,
@@ -57,10 +57,11 @@ pub struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    /// By `map` in `direction`; rows of `algorithm`, if it is given, decide where rows of several lead to different keys.
+    /// Creates a resolver by `map` in `direction`. If rows of several algorithms lead to different keys, those of
+    /// `algorithm` decide.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the map has no reverse file: each new key would then cost a pass over the whole map.
+    /// [`Error::Usage`] if the map has no reverse file: every new key would then cost a pass over the whole map.
     pub fn new(map: &'a KeyMap, direction: Direction, algorithm: Option<Algorithm>) -> Result<Self, Error> {
         if !map.has_reverse() {
             return Err(Error::Usage {
@@ -71,7 +72,7 @@ impl<'a> Resolver<'a> {
         Ok(Self { map, direction, algorithm, answers: HashMap::new() })
     }
 
-    /// What becomes of a reference with this scheme and key.
+    /// Returns what happens to a reference with this scheme and key.
     pub fn resolve(&mut self, scheme: Option<Scheme>, key: Key) -> Result<Resolution, Error> {
         if let Some(known) = self.answers.get(&(scheme, key)) {
             return Ok(*known);
@@ -122,7 +123,7 @@ impl<'a> Resolver<'a> {
         Ok(settle((scheme, key), targets.map(|(algorithm, old_key)| (old_scheme(algorithm), old_key))))
     }
 
-    /// The one thing that the rows lead to; `Err` if it is more than one, `None` if there are no rows.
+    /// Returns the one target of the rows; `Err` if there are several, `None` if there are no rows.
     fn targets<T: Ord + Copy>(&self, rows: &[MapRow], target: impl Fn(&MapRow) -> T) -> Option<Result<T, Several>> {
         let all: BTreeSet<T> = rows.iter().map(&target).collect();
         let of_algorithm = || {
@@ -135,10 +136,10 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// More than one thing.
+/// There is more than one target.
 struct Several;
 
-/// What becomes of a reference whose rows lead to `target`.
+/// Returns what happens to a reference whose rows lead to `target`.
 fn settle((scheme, key): (Option<Scheme>, Key), target: Result<(Option<Scheme>, Key), Several>) -> Resolution {
     match target {
         Ok(same) if same == (scheme, key) => Resolution::Current,
@@ -147,7 +148,7 @@ fn settle((scheme, key): (Option<Scheme>, Key), target: Result<(Option<Scheme>, 
     }
 }
 
-/// New keys are BLAKE3 digests: behind another algorithm stands none.
+/// New keys are BLAKE3 digests, so none follows the scheme of another algorithm.
 fn can_be_new(scheme: Option<Scheme>) -> bool {
     matches!(scheme, None | Some(Scheme::Store | Scheme::Digest(Algorithm::Blake3)))
 }

@@ -5,50 +5,49 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::counts::{FileCounts, ReferenceCounts};
+use super::failure::RewriteFailure;
 use super::findings::FindingsKept;
-use super::original::{Files, Original};
-use super::passes::{survey, write_rewritten};
+use super::original::{FileSource, Original};
+use super::passes::{scan_references, write_rewritten};
 use super::replace::{Replacement, Replacer, backup_path, is_kept};
 use super::resolve::{Resolution, Resolver};
 use super::targets::{Target, Walk};
-use super::trouble::Trouble;
 use crate::cas::map::HEADER_LINE;
 use crate::migration::{Error, Finding, Severity, exit};
 use crate::pipeline::{Control, Expected, Phase};
 
-/// A NUL in as many bytes at the start of a file says that it is no text.
+/// A file is binary if this many bytes at its start have a NUL.
 const BINARY_LOOK_BYTES: u64 = 8 << 10;
 
 /// What is rewritten, and how.
 pub struct Rewrite<'a> {
-    /// Where files are read.
-    pub files: &'a dyn Files,
-    /// What writes them, or does not.
+    /// Reads the files.
+    pub files: &'a dyn FileSource,
+    /// Writes the files, or only counts them.
     pub replacer: &'a dyn Replacer,
-    /// What the name of each original ends in that is kept.
+    /// Suffix of each original that is kept.
     pub backup_suffix: &'a str,
-    /// Files that are left alone wherever they stand.
+    /// Files that are never rewritten.
     pub excluded: &'a [PathBuf],
 }
 
-/// What a run did, or in a dry run would do.
+/// The result of a run; in a dry run, of what it would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RewriteEnd {
-    /// Files by what happened to them.
+    /// Files by outcome.
     pub files: FileCounts,
-    /// References by what happened to them.
+    /// References by outcome.
     pub references: ReferenceCounts,
-    /// What there is to say of single references and files; the first
-    /// [`FINDINGS_KEPT_MAX`](super::FINDINGS_KEPT_MAX) of it.
+    /// The first [`FINDINGS_KEPT_MAX`](super::FINDINGS_KEPT_MAX) findings about single references and files.
     pub findings: Vec<Finding>,
-    /// How many findings were more than that.
+    /// Number of the other findings.
     pub findings_left_out: u64,
-    /// A stop was requested: some files were not looked at.
+    /// True if a stop was requested; then some files were not read.
     pub stopped: bool,
 }
 
 impl RewriteEnd {
-    /// The exit code of a run that ends so; `strict`: references that are not in the map count as refused.
+    /// Returns the exit code of the run. With `strict`, references that are not in the map count as refused.
     pub fn exit_code(&self, strict: bool) -> u8 {
         let unknown = if strict { self.references.unknown } else { 0 };
         if self.stopped {
@@ -61,7 +60,7 @@ impl RewriteEnd {
     }
 }
 
-/// What happened to a file.
+/// The outcome of a file.
 enum Outcome {
     Changed,
     Unchanged,
@@ -70,7 +69,7 @@ enum Outcome {
     Stopped,
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run<'a, 'm> {
     how: &'a Rewrite<'a>,
     resolver: &'a mut Resolver<'m>,
@@ -83,12 +82,12 @@ struct Run<'a, 'm> {
 impl Rewrite<'_> {
     /// Rewrites the references in the named files, and in all files of the named directories.
     ///
-    /// Every file is replaced whole, after its original is durable beside it. One that cannot be is refused, and the
-    /// others go on.
+    /// Every file is replaced as a whole, after its original is durable next to it. A file for which that fails is
+    /// refused, and the others go on.
     ///
     /// # Errors
-    /// [`Error::Usage`], before anything is changed, if a name leads nowhere or a directory is, contains or lies in a v2
-    /// store; whatever the map and the disk say.
+    /// [`Error::Usage`], before anything is changed, if a name does not exist or a directory is, contains or is inside
+    /// a v2 store; errors of the map and the disk.
     pub fn run(
         &self,
         named: &[PathBuf],
@@ -118,7 +117,7 @@ impl Rewrite<'_> {
 }
 
 impl Run<'_, '_> {
-    /// Takes what the walk came upon. False once a stop was requested.
+    /// Handles a path that the walk found. Returns false once a stop was requested.
     fn take(&mut self, path: &Path, target: Target) -> Result<bool, Error> {
         let outcome = match target {
             Target::File => self.file(path)?,
@@ -147,24 +146,24 @@ impl Run<'_, '_> {
         let mut counts = ReferenceCounts::default();
         let outcome = match self.rewrite(path, &mut counts) {
             Ok(outcome) => outcome,
-            Err(Trouble::Refused(reason)) => {
+            Err(RewriteFailure::Refused(reason)) => {
                 counts.refuse();
                 Outcome::Refused(reason)
             }
-            Err(Trouble::Stopped) => return Ok(Outcome::Stopped),
-            Err(Trouble::Fatal(error)) => return Err(error),
+            Err(RewriteFailure::Stopped) => return Ok(Outcome::Stopped),
+            Err(RewriteFailure::Fatal(error)) => return Err(error),
         };
         self.references.add(&counts);
         Ok(outcome)
     }
 
-    fn rewrite(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, Trouble> {
+    fn rewrite(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
         let Self { how, resolver, control, findings, .. } = self;
-        let original = how.files.open(path).map_err(Trouble::unreadable)?;
+        let original = how.files.open(path).map_err(RewriteFailure::unreadable)?;
         if let Some(reason) = reason_not_to_read(&*original)? {
             return Ok(Outcome::Skipped(Some(reason)));
         }
-        survey(&*original, resolver, control.stop, |reference, resolution| {
+        scan_references(&*original, resolver, control.stop, |reference, resolution| {
             counts.count(resolution);
             let (severity, reason) = match resolution {
                 Resolution::Unknown => (Severity::Note, "not in the map"),
@@ -177,6 +176,7 @@ impl Run<'_, '_> {
         control.progress(records, source_bytes);
         let backup = backup_path(path, how.backup_suffix);
         if counts.replaced == 0 {
+            // An earlier run may have rewritten this file and crashed before the rename was durable.
             if counts.current > 0 && how.files.kind(&backup).is_ok_and(|found| found.is_some()) {
                 how.replacer.settle(path)?;
             }
@@ -206,8 +206,8 @@ fn miscounted(path: &Path, found: u64, written: u64) -> Error {
     Error::Accounting { what: format!("{path}: {found} references to rewrite were found, {written} were written") }
 }
 
-/// Why a file holds no references that are its own.
-fn reason_not_to_read(original: &dyn Original) -> Result<Option<&'static str>, Trouble> {
+/// Returns why the references in a file are not its own.
+fn reason_not_to_read(original: &dyn Original) -> Result<Option<&'static str>, RewriteFailure> {
     let mut start = vec![0; BINARY_LOOK_BYTES.min(original.len_bytes()) as usize];
     original.read_exact_at(0, &mut start)?;
     Ok(if start.contains(&0) {

@@ -4,7 +4,7 @@ use super::resolve::{Resolution, Resolver};
 use super::scan::{Reference, Scanner, push_reference};
 use crate::migration::Error;
 
-/// A text on its way from what it was to what it becomes. It holds back no more than one reference.
+/// A text that is being rewritten. It buffers no more than one reference.
 pub struct Rewriter<'a, 'm> {
     resolver: &'a mut Resolver<'m>,
     scanner: Scanner,
@@ -12,7 +12,7 @@ pub struct Rewriter<'a, 'm> {
     replaced: u64,
 }
 
-/// The end of what was given, not yet taken over.
+/// The end of the text so far, which is not written yet.
 #[derive(Default)]
 struct Pending {
     bytes: Vec<u8>,
@@ -22,12 +22,12 @@ struct Pending {
 }
 
 impl<'a, 'm> Rewriter<'a, 'm> {
-    /// At the start of a text.
+    /// Starts a text.
     pub fn new(resolver: &'a mut Resolver<'m>) -> Self {
         Self { resolver, scanner: Scanner::new(), pending: Pending::default(), replaced: 0 }
     }
 
-    /// Takes the next piece, cut anywhere, and appends to `out` what is settled.
+    /// Adds the next piece, which may be cut anywhere, and appends to `out` what can no longer change.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let Self { resolver, scanner, pending, replaced } = self;
         pending.append(piece);
@@ -39,7 +39,7 @@ impl<'a, 'm> Rewriter<'a, 'm> {
         Ok(())
     }
 
-    /// Appends the rest, and returns how many references were replaced.
+    /// Appends the rest and returns how many references were replaced.
     pub fn finish(self, out: &mut Vec<u8>) -> Result<u64, Error> {
         let Self { resolver, scanner, mut pending, mut replaced } = self;
         if let Some(reference) = scanner.finish() {
@@ -62,14 +62,14 @@ impl Pending {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// Appends to `out` what stands before `offset`, as it is.
+    /// Appends the text before `offset` to `out`, unchanged.
     fn take_over(&mut self, offset: u64, out: &mut Vec<u8>) {
         let end = (offset - self.offset) as usize;
         out.extend_from_slice(&self.bytes[self.used..end]);
         self.used = end;
     }
 
-    /// Appends what becomes of a reference, and what stands before it, if it becomes anything else.
+    /// Appends the replacement of a reference and the text before it. Returns false if the reference stays as it is.
     fn replace(
         &mut self,
         reference: &Reference,

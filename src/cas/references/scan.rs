@@ -2,22 +2,22 @@
 
 use crate::cas::format::key::{Algorithm, KEY_TEXT_BYTES, Key};
 
-/// The longest reference: the longest scheme, a colon, a key.
+/// Length of the longest reference: the longest scheme, a colon, a key.
 pub const REFERENCE_TEXT_BYTES_MAX: usize = "blake2s:".len() + KEY_TEXT_BYTES;
-/// No longer word is of interest, so no more of a word is kept.
+/// Bytes of a word that are kept. A longer word is neither a key nor a scheme.
 const WORD_BYTES_MAX: usize = KEY_TEXT_BYTES + 1;
 
-/// What can stand before a digest, followed by a colon.
+/// A scheme before a digest, followed by a colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// `sha256`, `blake2s` or `blake3`: how the digest was made. Never [`Algorithm::Cas`].
     Digest(Algorithm),
-    /// `cas`: the digest names an object of a store, whatever made it.
+    /// `cas`: the digest names an object of a store, whatever the algorithm.
     Store,
 }
 
 impl Scheme {
-    /// The scheme of that name.
+    /// Returns the scheme with that name.
     pub fn from_name(name: &[u8]) -> Option<Self> {
         match name {
             b"sha256" => Some(Self::Digest(Algorithm::Sha256)),
@@ -28,7 +28,7 @@ impl Scheme {
         }
     }
 
-    /// Its name, without the colon.
+    /// Returns the name without the colon.
     pub fn name(self) -> &'static str {
         match self {
             Self::Digest(algorithm) => algorithm.name(),
@@ -37,24 +37,24 @@ impl Scheme {
     }
 }
 
-/// A reference and where it stands.
+/// A reference and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
-    /// Where its scheme starts, or its key if it has none.
+    /// Where the scheme starts, or the key if there is no scheme.
     pub offset: u64,
-    /// What stands before the key.
+    /// The scheme before the key.
     pub scheme: Option<Scheme>,
     /// The key.
     pub key: Key,
 }
 
 impl Reference {
-    /// Bytes of its text.
+    /// Returns the length of the text in bytes.
     pub fn len_bytes(&self) -> u64 {
         (text_bytes(self.scheme)) as u64
     }
 
-    /// Where its text ends.
+    /// Returns where the text ends.
     pub fn end(&self) -> u64 {
         self.offset + self.len_bytes()
     }
@@ -64,7 +64,7 @@ fn text_bytes(scheme: Option<Scheme>) -> usize {
     scheme.map_or(0, |scheme| scheme.name().len() + 1) + KEY_TEXT_BYTES
 }
 
-/// Appends the text of a reference.
+/// A scheme whose colon is the last byte before the word.
 pub(super) fn push_reference(scheme: Option<Scheme>, key: Key, out: &mut Vec<u8>) {
     if let Some(scheme) = scheme {
         out.extend_from_slice(scheme.name().as_bytes());
@@ -73,11 +73,11 @@ pub(super) fn push_reference(scheme: Option<Scheme>, key: Key, out: &mut Vec<u8>
     out.extend_from_slice(&key.text());
 }
 
-/// Finds the references of a text that is given to it in pieces, cut anywhere.
+/// Finds the references of a text that is given in pieces, which may be cut anywhere.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     offset: u64,
-    /// The word that is under way: its first bytes, and how many it has.
+    /// The word at the end of the text so far: its first bytes and its length.
     word: [u8; WORD_BYTES_MAX],
     word_bytes: usize,
     /// A scheme whose colon is the last byte before the word.
@@ -85,12 +85,13 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// At the start of a text.
+    /// Starts a text.
     pub fn new() -> Self {
         Self { offset: 0, word: [0; WORD_BYTES_MAX], word_bytes: 0, scheme: None }
     }
 
-    /// Takes the next piece and tells of each reference that is known to end in it, or to have ended right before it.
+    /// Adds the next piece and passes each reference that is known to end in it, or to have ended right before it, to
+    /// `found`.
     pub fn push<E>(&mut self, piece: &[u8], mut found: impl FnMut(Reference) -> Result<(), E>) -> Result<(), E> {
         let mut rest = piece;
         loop {
@@ -105,12 +106,13 @@ impl Scanner {
         }
     }
 
-    /// The reference that the end of the text completes.
+    /// Returns the reference that the end of the text completes.
     pub fn finish(mut self) -> Option<Reference> {
         self.end_word(b'\n')
     }
 
-    /// From here on the text may belong to a reference that is not complete; everything before is settled.
+    /// Returns the offset from which on the text may belong to a reference that is not complete. Everything before is
+    /// final.
     pub fn settled_until(&self) -> u64 {
         match self.word_bytes {
             WORD_BYTES_MAX.. => self.offset,
@@ -126,11 +128,11 @@ impl Scanner {
         self.offset += bytes.len() as u64;
     }
 
-    /// Ends the word under way, before `separator`.
+    /// Ends the current word before `separator`.
     fn end_word(&mut self, separator: u8) -> Option<Reference> {
         let word = &self.word[..self.word_bytes];
         let start = self.offset - word.len() as u64;
-        // A word that was cut is longer than a key.
+        // A word of which the end was dropped is longer than a key.
         let key = Key::parse(word);
         let reference = key.map(|key| Reference { offset: start - self.scheme_bytes(), scheme: self.scheme, key });
         self.scheme = if separator == b':' { Scheme::from_name(word) } else { None };
@@ -182,7 +184,7 @@ mod tests {
         found
     }
 
-    /// What is found, as text.
+    /// Returns what is found, as text.
     fn texts(text: &str) -> Vec<&str> {
         let found = scan(&[text.as_bytes()]);
         found.iter().map(|reference| &text[reference.offset as usize..reference.end() as usize]).collect()
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_says_where_it_stands() {
+    fn a_reference_has_its_position() {
         let text = format!("ab sha256:{KEY} {KEY}");
         let key = Key::parse(KEY.as_bytes()).expect("a key");
         let expected = [
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(Scheme::from_name(b"sha1"), None);
     }
 
-    /// Text in which references, and what nearly is one, are frequent.
+    /// A text in which references and near misses are frequent.
     fn text() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             Just(KEY.to_owned()),
@@ -266,7 +268,7 @@ mod tests {
         proptest::collection::vec(part, 0..30).prop_map(|parts| parts.concat())
     }
 
-    /// The rule, said once more without a state.
+    /// The rule in another form, without state.
     fn by_definition(text: &[u8]) -> Vec<(u64, u64)> {
         let is_word = |at: usize| text.get(at).is_some_and(|&byte| is_word_byte(byte));
         let mut found = Vec::new();

@@ -1,56 +1,57 @@
-//! Which files are looked at, and which are left alone.
+//! Decides which files are searched for references and which are not.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::original::Files;
+use super::original::FileSource;
 use super::replace::BACKUP_SUFFIX;
 use crate::cas::map::{MAP_NAME, is_earlier_map};
 use crate::durable::{DiskError, EntryKind};
 use crate::migration::Error;
 
-/// What a v2 store is told by: a directory and a file.
+/// A v2 store is recognised by a directory and a file.
 const STORE_OBJECTS: &str = "objects";
 const STORE_INDEX: &str = "index.ndjson";
 
 const NOT_REGULAR: &str = "not a regular file: a link, a pipe or a device";
 
-/// What the walk came upon.
+/// What the walk found.
 pub(super) enum Target {
-    /// A file to be read for references.
+    /// A file to search for references.
     File,
     /// A file that haul itself wrote: a backup, a temporary file, a report.
     Own,
-    /// A path that is left alone, and why.
+    /// A path that is skipped, and why.
     Skipped(&'static str),
-    /// A path that cannot be looked at, and why.
+    /// A path that cannot be read, and why.
     Refused(String),
 }
 
-/// Takes what the walk came upon, and says whether it goes on.
-type Tell<'a> = &'a mut dyn FnMut(&Path, Target) -> Result<bool, Error>;
+/// Handles a path that the walk found, and returns whether the walk goes on.
+type OnTarget<'a> = &'a mut dyn FnMut(&Path, Target) -> Result<bool, Error>;
 
-/// Looks for files below the paths that were named.
+/// Finds files below the named paths.
 pub(super) struct Walk<'a> {
-    pub(super) files: &'a dyn Files,
-    /// What the names of originals end in that this run keeps.
+    pub(super) files: &'a dyn FileSource,
+    /// Suffix of originals that this run keeps.
     pub(super) backup_suffix: &'a str,
-    /// Files that are no targets wherever they stand, as canonical paths.
+    /// Files that are never targets, as canonical paths.
     pub(super) excluded: &'a [PathBuf],
 }
 
 impl Walk<'_> {
-    /// Refuses what cannot be walked: names that lead nowhere, and directories that have to do with a store.
+    /// Refuses what must not be walked: names that do not exist, and directories that are, contain or are inside a
+    /// store.
     pub(super) fn check(&self, named: &Path) -> Result<(), Error> {
         match self.files.kind(named)? {
             None => Err(Error::Usage {
                 what: format!("{} does not exist", named.display()),
-                next: "name files or directories that are there".into(),
+                next: "name files or directories that exist".into(),
             }),
             Some(EntryKind::Directory) => {
                 if let Some(store) = self.files.canonical(named).ancestors().skip(1).find(|above| self.is_store(above))
                 {
-                    return Err(store_error(named, "lies in", store));
+                    return Err(store_error(named, "is inside", store));
                 }
                 self.check_below(named, named)
             }
@@ -58,7 +59,7 @@ impl Walk<'_> {
         }
     }
 
-    /// True if the directory is a store as far as this user can see.
+    /// Returns true if the directory is a store, as far as this user can see.
     fn is_store(&self, directory: &Path) -> bool {
         let stands = |name: &str, kind| self.files.kind(&directory.join(name)).is_ok_and(|found| found == Some(kind));
         stands(STORE_OBJECTS, EntryKind::Directory) && stands(STORE_INDEX, EntryKind::File)
@@ -69,38 +70,38 @@ impl Walk<'_> {
             let how = if named == directory { "is" } else { "contains" };
             return Err(store_error(named, how, directory));
         }
-        // What cannot be listed is told of when it is walked.
+        // A directory that cannot be listed is reported when it is walked.
         let Ok(entries) = self.files.list(directory) else { return Ok(()) };
         let directories = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
         directories.map(|entry| entry.name).try_for_each(|name| self.check_below(named, &directory.join(name)))
     }
 
-    /// Tells of everything at `named` and below it, in sorted order. False if it was ended.
-    pub(super) fn each(&self, named: &Path, tell: Tell<'_>) -> Result<bool, Error> {
+    /// Passes everything at `named` and below it to `on_target`, in sorted order. Returns false if the walk was ended.
+    pub(super) fn each(&self, named: &Path, on_target: OnTarget<'_>) -> Result<bool, Error> {
         match self.files.kind(named) {
-            Ok(Some(EntryKind::Directory)) => self.each_below(named, tell),
-            Ok(Some(EntryKind::File)) => tell(named, Target::File),
-            Ok(Some(EntryKind::Other)) => tell(named, Target::Refused(NOT_REGULAR.into())),
-            Ok(None) => tell(named, Target::Refused("it was removed".into())),
-            Err(error) => tell(named, unreadable(&error)),
+            Ok(Some(EntryKind::Directory)) => self.each_below(named, on_target),
+            Ok(Some(EntryKind::File)) => on_target(named, Target::File),
+            Ok(Some(EntryKind::Other)) => on_target(named, Target::Refused(NOT_REGULAR.into())),
+            Ok(None) => on_target(named, Target::Refused("it was removed".into())),
+            Err(error) => on_target(named, unreadable(&error)),
         }
     }
 
-    fn each_below(&self, directory: &Path, tell: Tell<'_>) -> Result<bool, Error> {
+    fn each_below(&self, directory: &Path, on_target: OnTarget<'_>) -> Result<bool, Error> {
         let entries = match self.files.list(directory) {
             Ok(entries) => entries,
-            Err(error) => return tell(directory, unreadable(&error)),
+            Err(error) => return on_target(directory, unreadable(&error)),
         };
         if entries.iter().any(|entry| entry.name == MAP_NAME || is_earlier_map(&entry.name)) {
-            return tell(directory, Target::Skipped("the state of a migration"));
+            return on_target(directory, Target::Skipped("the state of a migration"));
         }
         for entry in entries {
             let path = directory.join(&entry.name);
             let goes_on = match entry.kind {
-                EntryKind::Directory => self.each_below(&path, tell)?,
-                EntryKind::Other => tell(&path, Target::Skipped(NOT_REGULAR))?,
-                EntryKind::File if self.is_own(&path, &entry.name) => tell(&path, Target::Own)?,
-                EntryKind::File => tell(&path, Target::File)?,
+                EntryKind::Directory => self.each_below(&path, on_target)?,
+                EntryKind::Other => on_target(&path, Target::Skipped(NOT_REGULAR))?,
+                EntryKind::File if self.is_own(&path, &entry.name) => on_target(&path, Target::Own)?,
+                EntryKind::File => on_target(&path, Target::File)?,
             };
             if !goes_on {
                 return Ok(false);

@@ -1,4 +1,4 @@
-//! Finds out by its content what an object is, and what its sidecar has to say.
+//! Finds out from its content what an object is, and what its sidecar should be.
 
 use crate::cas::format::key::Key;
 use crate::cas::format::record::{Encoding, Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
@@ -7,26 +7,26 @@ use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::cas::store::sorted_index::IndexedObject;
 use crate::cas::verify::{
-    Batch, BlobFault, BlobScratch, FaultKind, Joined, VerifyFault, digest_blob, line_path, object_path,
+    Batch, BlobReadFault, BlobScratch, FaultKind, Joined, VerifyFault, digest_blob, line_path, object_path,
 };
 use crate::durable::read_source_whole;
 use crate::migration::Error;
 use crate::pipeline::Converter;
 
-/// What was found of one thing.
+/// The result for one item.
 pub enum Examined {
-    /// A sound object.
+    /// An intact object.
     Sound {
-        /// What is to be said of it.
+        /// The record that it should have.
         record: ObjectRecord,
-        /// True if its sidecar does not say that.
+        /// True if its sidecar has another record.
         needs_sidecar: bool,
     },
-    /// Something that cannot be mended; if it is an object, it had so many lines in the index.
+    /// An item that cannot be repaired.
     Left {
-        /// What is the matter.
+        /// What is wrong with it.
         fault: VerifyFault,
-        /// Lines that go with it.
+        /// Lines of the index that have its key.
         lines: u64,
     },
 }
@@ -64,7 +64,7 @@ impl Examiner<'_> {
             }
             Joined::LineAlone(line) => {
                 let key = line.parsed.record.digest;
-                let text = format!("{INDEX_NAME} listed {key}, and no blob of that name is in its place");
+                let text = format!("{INDEX_NAME} listed {key}, and there is no such blob in its place");
                 left(FaultKind::BlobMissing, line_path(line.line), key, text, line.lines)
             }
             Joined::Object { entry, has_sidecar, indexed } => {
@@ -87,7 +87,7 @@ impl Examiner<'_> {
             return Err((FaultKind::NotAFile, entry.kind.text().into()));
         }
         if !entry.location.is_in_place() {
-            return Err((FaultKind::Misplaced, "it lies in another directory than its name says".into()));
+            return Err((FaultKind::Misplaced, "it is in the wrong directory".into()));
         }
         let key = entry.location.key();
         let hint = self.read_hint(entry, has_sidecar, scratch)?;
@@ -101,7 +101,7 @@ impl Examiner<'_> {
         Ok(Examined::Sound { record, needs_sidecar })
     }
 
-    /// What the sidecar says, left in the scratch as it is.
+    /// Returns the values in the sidecar. Its bytes stay in the scratch buffer.
     fn read_hint(
         &self,
         entry: &Entry,
@@ -111,18 +111,18 @@ impl Examiner<'_> {
         scratch.sidecar.clear();
         let path = self.root.sidecar(&entry.location);
         if !has_sidecar {
-            // The walk takes only files for sidecars.
+            // The walk reports files only as sidecars.
             let text = "a directory stands in place of its sidecar";
             return if path.is_dir() { Err((FaultKind::NotAFile, text.into())) } else { Ok(Hint::default()) };
         }
         match read_source_whole(&path, RECORD_BYTES_MAX, &mut scratch.sidecar) {
             Ok(_) => Ok(parse_hint(&scratch.sidecar)),
-            // It is written anew.
+            // An unreadable sidecar is replaced.
             Err(_) => Ok(Hint::default()),
         }
     }
 
-    /// The object whose key its content has: as `encoding` says, else as the other one does.
+    /// Returns the object if its content has its key: with the encoding of the sidecar, else with the other one.
     fn identify(
         &self,
         entry: &Entry,
@@ -137,8 +137,8 @@ impl Examiner<'_> {
         let mut found_key = None;
         for encoding in [encoding, other] {
             let digests = digest_blob(&path, entry, encoding, u64::MAX, scratch).map_err(|fault| match fault {
-                BlobFault::Unreadable(text) => (FaultKind::Unreadable, text),
-                BlobFault::Changed(text) => (FaultKind::ObjectChanged, format!("changed meanwhile: {text}")),
+                BlobReadFault::Unreadable(text) => (FaultKind::Unreadable, text),
+                BlobReadFault::Changed(text) => (FaultKind::ObjectChanged, format!("changed meanwhile: {text}")),
             })?;
             let Ok(content) = digests.content else { continue };
             if content.key == digest {
@@ -154,7 +154,7 @@ impl Examiner<'_> {
             found_key = found_key.or(Some(content.key));
         }
         let key = found_key.map_or_else(String::new, |key| format!("; it has the key {key}"));
-        Err((FaultKind::WrongContent, format!("its content is not what its name says, as stored or decoded{key}")))
+        Err((FaultKind::WrongContent, format!("its content does not match its name, stored or decoded{key}")))
     }
 }
 

@@ -25,8 +25,7 @@ use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, SealedIndex};
-use super::verify::run::paths_of;
-use super::verify::{FaultKind, Join, Surveyed, Tally, TaskReader, VerifyFault, VerifyRequest, look_at_root, survey};
+use super::verify::{FaultKind, Join, Scanned, Tally, TaskReader, VerifyFault, VerifyRequest, list_root, scan};
 use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, HeldRun, SortSpace};
@@ -70,8 +69,8 @@ pub fn repair_store(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<RepairEnd, Error> {
-    look_at_root(root, &mut Tally::default())?;
-    let paths = paths_of(root)?;
+    list_root(root, &mut Tally::default())?;
+    let paths = TargetPaths::of_store(root)?;
     let held = HeldRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     check_index_kind(&**disk, root)?;
     let result = repair_held(disk, &paths, root, options, control);
@@ -97,7 +96,7 @@ pub fn repair_store(
 
 /// Says what a repair would do, and writes nothing.
 pub fn repair_dry_run(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<RepairEnd, Error> {
-    look_at_root(root, &mut Tally::default())?;
+    list_root(root, &mut Tally::default())?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let sorts = SortSpace::temporary(&disk)?;
     let examined = examine(root, &sorts, DryMender::default(), options, control)?;
@@ -137,8 +136,8 @@ fn examine<M: Mender>(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Option<(M, RepairEnd)>, Error> {
-    let Some(surveyed) = survey(root, &VerifyRequest::WHOLE, sorts, options, control)? else { return Ok(None) };
-    let Surveyed { walked, index, mut tally } = surveyed;
+    let Some(scanned) = scan(root, &VerifyRequest::WHOLE, sorts, options, control)? else { return Ok(None) };
+    let Scanned { walked, index, mut tally } = scanned;
     tally.retain(outlasts_a_new_index);
     let (objects, records) = (walked.sums.objects, index.records());
     let expected = Expected { records: Some(objects), bytes: walked.share.bytes };

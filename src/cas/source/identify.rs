@@ -1,35 +1,38 @@
-//! Finds out which algorithm made an object's name, by hashing what the object holds (spec/requiem.md A6).
+//! Finds out which algorithm made an object's name, by hashing the object (docs/source-requiem.md, "Identification").
 //!
-//! The bytes are tried as they are stored, by every algorithm, then decoded if they may be zstd, again by every
-//! algorithm. The order of trials is only a matter of speed: no content has two of these digests alike.
+//! The stored bytes are tried with every algorithm, then the decoded bytes if they may be zstd. The order of the trials
+//! only matters for speed: no two of these digests of a content are equal.
 
 use std::io::Read;
 
+use super::bytes::{Bytes, BytesReader, ReadFault};
 use super::reader::INLINE_BYTES_MAX;
 use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, Digests};
 use crate::cas::format::frame::{DecodeError, decode, looks_like_zstd};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::format::record::Encoding;
-use crate::cas::migrate::large_blobs::{Bytes, BytesReader, ReadFault, WINDOW_BYTES};
 
-/// What an object turned out to be.
+/// Bytes that one read returns.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identified {
-    /// The algorithm by which its name is its content's key.
+    /// The algorithm by which the name is the key of the content.
     pub algorithm: Algorithm,
-    /// Whether the content is what is stored or what is decoded from it.
+    /// Whether the content is the stored bytes or the decoded ones.
     pub encoding: Encoding,
-    /// The content's v2 key.
+    /// The v2 key of the content.
     pub new_key: Key,
     /// Length of the content.
     pub original_size: u64,
 }
 
-/// What an identification works with, kept from object to object.
+/// Buffers of an identification, kept from object to object.
 pub struct Scratch {
-    /// The algorithm of the last object: the first to be tried for the next.
+    /// The algorithm of the last object, which is tried first for the next: most stores are of one generation.
     pub algorithm: Algorithm,
-    /// Decoded content behind the prefix of v2 keys, if it is not too large.
+    /// Decoded content after the prefix of v2 keys, unless it is too large.
     pub decoded: Vec<u8>,
     /// Buffer of the decoder.
     frame: Vec<u8>,
@@ -41,17 +44,17 @@ impl Default for Scratch {
     }
 }
 
-/// The answer: what the object is, or why nobody can say. Beside it BLAKE3 of the stored bytes.
-pub struct Answer {
-    /// What it is; otherwise the digests that were found, in words.
+/// The result of an identification.
+pub struct Identification {
+    /// What the object is, or the digests that were found, in words.
     pub identified: Result<Identified, String>,
     /// BLAKE3 of the stored bytes.
     pub stored_hash: Key,
 }
 
-/// Identifies an object that is in memory. If its content had to be decoded and is no longer than
-/// [`INLINE_BYTES_MAX`], it is left in [`Scratch::decoded`].
-pub fn identify(stored: Content<'_>, name: Key, hint: Option<Encoding>, scratch: &mut Scratch) -> Answer {
+/// Identifies an object in memory. If its content had to be decoded and is not longer than [`INLINE_BYTES_MAX`], it is
+/// left in [`Scratch::decoded`].
+pub fn identify(stored: Content<'_>, name: Key, hint: Option<Encoding>, scratch: &mut Scratch) -> Identification {
     let stored_hash = stored.key(Algorithm::Blake3);
     let key = |algorithm| if algorithm == Algorithm::Blake3 { stored_hash } else { stored.key(algorithm) };
     let as_stored = |algorithm| {
@@ -61,8 +64,10 @@ pub fn identify(stored: Content<'_>, name: Key, hint: Option<Encoding>, scratch:
     };
     let first = scratch.algorithm;
     if key(first) == name {
-        return Answer { identified: Ok(as_stored(first)), stored_hash };
+        return Identification { identified: Ok(as_stored(first)), stored_hash };
     }
+    // The first algorithm is tried on the decoded bytes before the others are tried on the stored ones: it is the
+    // likely one.
     let may_be_zstd = hint == Some(Encoding::Zstd) || looks_like_zstd(stored.bytes());
     let decoded = may_be_zstd.then(|| decode_in_memory(stored.bytes(), scratch));
     let found = decoded.as_ref().and_then(|decoded| decoded.as_ref().ok()?.identify(name, first, &scratch.decoded));
@@ -70,22 +75,24 @@ pub fn identify(stored: Content<'_>, name: Key, hint: Option<Encoding>, scratch:
     let found = found.or_else(|| others().find(|&algorithm| key(algorithm) == name).map(as_stored));
     if let Some(identified) = found {
         scratch.algorithm = identified.algorithm;
-        return Answer { identified: Ok(identified), stored_hash };
+        return Identification { identified: Ok(identified), stored_hash };
     }
     let text = unidentified_text(key, decoded.and_then(Result::err));
-    Answer { identified: Err(text), stored_hash }
+    Identification { identified: Err(text), stored_hash }
 }
 
-/// Identifies an object that is read in pieces, from front to back, several times if need be.
+/// Identifies an object that is read in pieces from start to end, several times if necessary.
 pub fn identify_streamed(
     stored: &dyn Bytes,
     name: Key,
     hint: Option<Encoding>,
     scratch: &mut Scratch,
-) -> Result<Answer, ReadFault> {
+) -> Result<Identification, ReadFault> {
+    // One pass for the hash of the stored bytes, the new key and the likely old key. The other algorithms need a second
+    // pass, for which few objects have a reason.
     let quick = [Algorithm::Blake3, Algorithm::Cas, scratch.algorithm];
     let mut digests = hash_stored(stored, &quick)?;
-    let stored_hash = digests.get(Algorithm::Blake3).expect("it was asked for");
+    let stored_hash = digests.get(Algorithm::Blake3).expect("it was requested");
     let may_be_zstd = hint == Some(Encoding::Zstd) || starts_as_zstd(stored)?;
     let mut decoded = None;
     if digests.algorithm_of(name).is_none() && may_be_zstd {
@@ -102,18 +109,18 @@ pub fn identify_streamed(
     let identified = match in_stored.or(in_decoded) {
         Some((algorithm, encoding, digests)) => {
             scratch.algorithm = algorithm;
-            let new_key = digests.get(Algorithm::Cas).expect("it was asked for");
+            let new_key = digests.get(Algorithm::Cas).expect("it was requested");
             Ok(Identified { algorithm, encoding, new_key, original_size: digests.len_bytes })
         }
         None => {
-            let key = |algorithm| digests.get(algorithm).expect("all were asked for");
+            let key = |algorithm| digests.get(algorithm).expect("all were requested");
             Err(unidentified_text(key, decoded.and_then(Result::err)))
         }
     };
-    Ok(Answer { identified, stored_hash })
+    Ok(Identification { identified, stored_hash })
 }
 
-/// The digests of what is stored, and why it does not decode.
+/// Returns the digests of the stored bytes, and why they cannot be decoded.
 fn unidentified_text(key: impl Fn(Algorithm) -> Key, fault: Option<String>) -> String {
     let keys = Algorithm::ALL.map(|algorithm| format!("{algorithm} {}", key(algorithm)));
     format!("{}{}", keys.join(", "), fault.map_or(String::new(), |what| format!("; {what}")))
@@ -137,7 +144,7 @@ impl Decoded {
                 (algorithm, new_key, content.bytes().len() as u64)
             }
             Self::Hashed(digests) => {
-                (digests.algorithm_of(name)?, digests.get(Algorithm::Cas).expect("asked for"), digests.len_bytes)
+                (digests.algorithm_of(name)?, digests.get(Algorithm::Cas).expect("it was requested"), digests.len_bytes)
             }
         };
         Some(Identified { algorithm, encoding: Encoding::Zstd, new_key, original_size })
@@ -167,15 +174,15 @@ fn decode_in_memory(stored: &[u8], scratch: &mut Scratch) -> Result<Decoded, Str
     }
 }
 
-/// The digests of bytes that are read in pieces, from front to back.
+/// Returns the digests of bytes that are read in pieces from start to end.
 pub fn hash_stored(stored: &dyn Bytes, algorithms: &[Algorithm]) -> Result<Digests, ReadFault> {
     let mut hasher = ContentHasher::new(algorithms);
     let len_bytes = stored.len_bytes()?;
     let mut buffer = vec![0; WINDOW_BYTES.min(usize::try_from(len_bytes).unwrap_or(WINDOW_BYTES))];
     let mut offset = 0;
     while offset < len_bytes {
-        // The first piece ends where the prefix of v2 keys makes a whole window of it: later ones then fall on the
-        // bounds of BLAKE3's subtrees.
+        // The first piece is shorter by the prefix of v2 keys, so that prefix and piece fill a window. Later pieces
+        // then begin at the bounds of BLAKE3's subtrees.
         let shorter = if offset == 0 { CAS_PREFIX.len() } else { 0 };
         let left = usize::try_from(len_bytes - offset).unwrap_or(usize::MAX);
         let piece = buffer.len().saturating_sub(shorter).clamp(1, left);
@@ -195,7 +202,7 @@ fn starts_as_zstd(stored: &dyn Bytes) -> Result<bool, ReadFault> {
     Ok(looks_like_zstd(&magic))
 }
 
-/// The digests of the decoded content; in the inner result, why it does not decode.
+/// Returns the digests of the decoded content; the inner error says why it cannot be decoded.
 fn hash_decoded(stored: &dyn Bytes, scratch: &mut Scratch) -> Result<Result<Digests, String>, ReadFault> {
     let mut hasher = ContentHasher::new(&Algorithm::ALL);
     let mut reader = BytesReader::new(stored)?;

@@ -1,4 +1,4 @@
-//! Everything in an old store that is an object's, in the order of its paths.
+//! The objects and sidecars of an old store in the order of their paths.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::pipeline::{Merged, SortedRuns};
 
 /// Length of a record of the sort: location, kind, length, modification time, inode.
 pub const INVENTORY_RECORD_BYTES: usize = LOCATION_BYTES + 1 + 8 + 8 + 4 + 8;
-/// Kind of the record of a sidecar. It sorts behind every kind that an object may have.
+/// Kind of a sidecar in the sort. It is greater than every kind of an object, so that a sidecar follows its object.
 const SIDECAR: u8 = 255;
 
-/// What stands under an object's name.
+/// What kind of file has an object's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum EntryKind {
@@ -27,13 +27,13 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// What stands there, for people.
+    /// Returns the kind as a text for people.
     pub fn text(self) -> &'static str {
         match self {
             Self::File => "a regular file",
-            Self::Directory => "a directory under an object's name",
-            Self::Link => "a symbolic link under an object's name; it is not followed",
-            Self::Other => "a pipe, socket or device under an object's name; it is not opened",
+            Self::Directory => "a directory with an object's name",
+            Self::Link => "a symbolic link with an object's name; it is not followed",
+            Self::Other => "a pipe, socket or device with an object's name; it is not opened",
         }
     }
 }
@@ -41,22 +41,22 @@ impl EntryKind {
 /// An object as the walk saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// Where.
+    /// The path of the object.
     pub location: Location,
-    /// What stands there.
+    /// The kind of the file.
     pub kind: EntryKind,
     /// Length in bytes.
     pub len_bytes: u64,
     /// Time of the last change, whole seconds since 1970.
     pub modified_secs: i64,
-    /// The nanoseconds above them.
+    /// The nanoseconds of that time.
     pub modified_nanos: u32,
-    /// Inode number; 0 if it was gone when it was looked at.
+    /// Inode number; 0 if the file was removed before it was examined.
     pub inode: u64,
 }
 
 impl Entry {
-    /// The object at `location`, of which the system says `identity`.
+    /// Creates the entry of the object at `location`, whose metadata is `identity`.
     pub fn new(location: Location, kind: EntryKind, identity: Option<SourceIdentity>) -> Self {
         Self {
             location,
@@ -68,7 +68,7 @@ impl Entry {
         }
     }
 
-    /// All of it as fixed-width bytes that sort as locations do.
+    /// Returns the entry as bytes of fixed width that sort like locations.
     pub fn bytes(&self) -> [u8; INVENTORY_RECORD_BYTES] {
         let mut bytes = record(&self.location, self.kind as u8);
         let fields: [&[u8]; 4] = [
@@ -114,35 +114,36 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().expect("the range is as long as the array")
 }
 
-/// One thing of an inventory.
+/// One item of an inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
     /// An object.
     Object {
-        /// As the walk saw it.
+        /// The object as the walk saw it.
         entry: Entry,
         /// True if it has a sidecar.
         has_sidecar: bool,
     },
-    /// A sidecar whose object is not there.
+    /// A sidecar without an object.
     LoneSidecar(Location),
 }
 
-/// Collects an inventory, in any order.
+/// Collects an inventory in any order.
 pub struct InventoryBuilder(SortedRuns<INVENTORY_RECORD_BYTES>);
 
 impl InventoryBuilder {
-    /// Keeps at most `memory_bytes` in memory and the rest in `scratch`, which must exist and belong to it alone.
+    /// Creates a builder that keeps at most `memory_bytes` in memory and the rest in `scratch`, a directory that must
+    /// exist and be used by nothing else.
     pub fn new(disk: Arc<dyn Disk>, scratch: PathBuf, memory_bytes: u64) -> Self {
         Self(SortedRuns::new(disk, scratch, memory_bytes))
     }
 
-    /// Collects into `runs`.
+    /// Creates a builder that collects into `runs`.
     pub fn over(runs: SortedRuns<INVENTORY_RECORD_BYTES>) -> Self {
         Self(runs)
     }
 
-    /// Keeps everything in memory: about 110 bytes an object.
+    /// Creates a builder that keeps everything in memory: about 110 bytes for each object.
     pub fn in_memory() -> Self {
         Self(SortedRuns::in_memory())
     }
@@ -157,7 +158,7 @@ impl InventoryBuilder {
         self.0.push(record(location, SIDECAR))
     }
 
-    /// Sorts it.
+    /// Sorts the inventory.
     pub fn finish(self) -> Result<Inventory, DiskError> {
         Ok(Inventory { merged: self.0.finish()?, ahead: None })
     }
@@ -170,8 +171,8 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The next thing, `None` at the end.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is asked with `?`")]
+    /// Returns the next item, `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<Item>, DiskError> {
         let Some(bytes) = self.take()? else { return Ok(None) };
         let location = location_of(&bytes);
@@ -197,5 +198,5 @@ impl Inventory {
 }
 
 fn location_of(bytes: &[u8; INVENTORY_RECORD_BYTES]) -> Location {
-    Location::from_bytes(array(bytes, 0)).expect("the sort gives back what it was given")
+    Location::from_bytes(array(bytes, 0)).expect("the sort returns what was pushed")
 }

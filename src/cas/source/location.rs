@@ -1,4 +1,4 @@
-//! Where an object lies below the directory of objects (spec/requiem.md A5, A6).
+//! The path of an object below the directory of objects (docs/source-requiem.md, "Layouts").
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -11,26 +11,27 @@ use crate::migration::plan::escape_name;
 /// Length of the longest location: two shards and a whole key.
 pub const LOCATION_BYTES: usize = 6 + KEY_TEXT_BYTES;
 
-/// Length of a name that its directory has taken two digits of.
+/// Length of a name whose first two digits are the directory's name.
 const SPLIT_NAME_BYTES: usize = KEY_TEXT_BYTES - 2;
 
-/// The name of a directory that holds a share of the objects: two hex digits.
+/// The name of a directory that has a share of the objects: two hex digits.
 pub type Shard = [u8; 2];
 
-/// The shard that a directory's name stands for: exactly two of `[0-9a-f]`.
+/// Returns the shard that a directory's name means: exactly two of `[0-9a-f]`.
 pub fn shard(name: &OsStr) -> Option<Shard> {
     let name: Shard = name.as_bytes().try_into().ok()?;
     name.iter().all(|&digit| is_key_digit(digit)).then_some(name)
 }
 
-/// Path of an object relative to the directory of objects, in any layout that a generation had: `<key>`, `AB/<key>`,
-/// `AB/<key without its first two digits>`, `AB/CD/<key>`. Ordered as the bytes of the path, which is the order in which
-/// a migration takes objects.
+/// The path of an object relative to the directory of objects, in any layout that a generation had: `<key>`,
+/// `AB/<key>`, `AB/<key without its first two digits>`, `AB/CD/<key>`. Ordered like the bytes of the path, which is the
+/// order in which a migration reads objects.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location([u8; LOCATION_BYTES]);
 
 impl Location {
-    /// The object `name` in the directory that `shards` (two at most) lead to; `None` if the name is not that of one.
+    /// Returns the location of the object `name` in the directory `shards` (two at most); `None` if the name is not
+    /// that of an object.
     pub fn new(shards: &[Shard], name: &[u8]) -> Option<Self> {
         let is_split = shards.len() == 1 && name.len() == SPLIT_NAME_BYTES;
         let is_whole = shards.len() <= 2 && name.len() == KEY_TEXT_BYTES;
@@ -48,7 +49,7 @@ impl Location {
         Some(Self(bytes))
     }
 
-    /// The location that [`Location::bytes`] gave, `None` if these bytes are none.
+    /// Returns the location whose [`Location::bytes`] these are, `None` if they are none.
     pub fn from_bytes(bytes: [u8; LOCATION_BYTES]) -> Option<Self> {
         let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(LOCATION_BYTES);
         let text = &bytes[..len];
@@ -59,35 +60,35 @@ impl Location {
         Self::new(&shards, name).filter(|parsed| parsed.0 == bytes)
     }
 
-    /// Its text, filled up with zeros.
+    /// Returns the text, padded with zeros.
     pub fn bytes(&self) -> [u8; LOCATION_BYTES] {
         self.0
     }
 
-    /// The relative path.
+    /// Returns the relative path.
     pub fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(self.text()))
     }
 
-    /// The key that the object's name says.
+    /// Returns the key in the object's name.
     pub fn key(&self) -> Key {
         Key::parse(&self.key_text()).expect("a location is that of a key")
     }
 
-    /// True if the shards are not those of the key.
+    /// Returns true if the shards are not those of the key.
     pub fn is_misplaced(&self) -> bool {
         let shards = &self.0[..self.shape().shards_bytes()];
         shards.iter().filter(|&&byte| byte != b'/').zip(self.key_text()).any(|(shard, digit)| *shard != digit)
     }
 
-    /// True if readers of a v2 store look for the object there: `AB/CD/<key>` with the digits of the key.
+    /// Returns true if readers of a v2 store look for the object there: `AB/CD/<key>` with the digits of the key.
     pub fn is_in_place(&self) -> bool {
         self.shape() == Shape::TwoLevels && !self.is_misplaced()
     }
 
-    /// The shape of the path.
+    /// Returns the shape of the path.
     pub fn shape(&self) -> Shape {
-        // Its length tells: it is filled up with zeros, and no two shapes are as long.
+        // The length alone decides: the text is padded with zeros, and each shape has a length of its own.
         let is_over_at = |len: usize| self.0[len] == 0;
         if !is_over_at(LOCATION_BYTES - 1) {
             Shape::TwoLevels
@@ -127,7 +128,7 @@ impl fmt::Debug for Location {
     }
 }
 
-/// How deep objects lie, and what of their key is in the file's name.
+/// How deep objects are, and which part of their key is in the file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -142,7 +143,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Length of the shards, each with the `/` behind it.
+    /// Returns the length of the shards, each with the `/` after it.
     fn shards_bytes(self) -> usize {
         match self {
             Self::Flat => 0,
@@ -151,7 +152,7 @@ impl Shape {
         }
     }
 
-    /// Length of the whole path.
+    /// Returns the length of the whole path.
     fn text_bytes(self) -> usize {
         let name_bytes = if self == Self::SplitName { SPLIT_NAME_BYTES } else { KEY_TEXT_BYTES };
         self.shards_bytes() + name_bytes
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_none() {
+    fn other_names_are_no_locations() {
         let uppercase = KEY.to_ascii_uppercase();
         let too_long = [KEY, b"0"].concat();
         for name in [&KEY[1..], &uppercase, &too_long, b"", b"index.ndjson"] {
@@ -204,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_location_or_refused(bytes: Vec<u8>) {
+        fn any_bytes_are_a_location_or_are_refused(bytes: Vec<u8>) {
             let mut padded = [0; LOCATION_BYTES];
             let len = bytes.len().min(LOCATION_BYTES);
             padded[..len].copy_from_slice(&bytes[..len]);

@@ -1,5 +1,6 @@
-//! Old stores: where their objects lie, and the walk that finds them.
+//! Old stores: where their objects are, the walk that finds them, and how their bytes are read and identified.
 
+pub mod bytes;
 pub mod identify;
 pub mod inventory;
 pub mod location;

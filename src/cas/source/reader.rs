@@ -1,4 +1,4 @@
-//! Hands out the objects of an old store in batches, in the order of their paths.
+//! Reads the objects of an old store in batches, in the order of their paths.
 
 use super::{Inventory, Item};
 use crate::cas::options::Compress;
@@ -6,15 +6,17 @@ use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Reader};
 
 /// Blobs up to this length are held in memory while they are moved; larger ones go through a file, whatever the budget.
+/// The limit is fixed because it decides which encoder a blob meets, and the store's bytes must not depend on the
+/// budget.
 pub const INLINE_BYTES_MAX: u64 = 4 << 20;
-/// Blobs that a batch holds, unless one alone is larger.
+/// Bytes of blobs in a batch, unless a single one is larger.
 const BATCH_BLOB_BYTES: u64 = 2 << 20;
-/// Memory that an object needs beside its blob.
+/// Memory that an object needs in addition to its blob.
 const OBJECT_OVERHEAD_BYTES: u64 = 1024;
-/// Memory of an object that goes through a file: what is read of it at once, and again for what is written.
+/// Memory of an object that goes through a file: a read buffer and a write buffer.
 const STREAMED_OBJECT_BYTES: u64 = 2 << 20;
 
-/// Objects of one source, next to each other in the order of paths.
+/// Objects of one source that follow each other in the order of paths.
 pub struct Batch {
     /// The number of the first item in the inventory.
     pub first_item: u64,
@@ -34,7 +36,7 @@ pub struct SourceReader {
 }
 
 impl SourceReader {
-    /// A reader that begins behind the first `items_done` of the inventory.
+    /// Creates a reader that skips the first `items_done` items of the inventory.
     pub fn new(
         mut inventory: Inventory,
         items_done: u64,
@@ -50,7 +52,7 @@ impl SourceReader {
         Ok(Self { inventory, next_item: items_done, records_max: batch_records.max(1), compress, ahead: None })
     }
 
-    /// Memory that an item needs while it is moved.
+    /// Returns the memory that an item needs while it is moved.
     pub fn memory_bytes(item: &Item, compress: Compress) -> u64 {
         let Item::Object { entry, .. } = item else { return OBJECT_OVERHEAD_BYTES };
         let blob_bytes = match entry.len_bytes {
@@ -61,7 +63,7 @@ impl SourceReader {
         blob_bytes + OBJECT_OVERHEAD_BYTES
     }
 
-    /// Items for one batch with the memory and the source bytes that they stand for.
+    /// Collects the items of one batch, with their memory and their source bytes.
     fn collect(&mut self) -> Result<(Vec<Item>, u64, u64), Error> {
         let (mut items, mut memory_bytes, mut source_bytes) = (Vec::new(), 0, 0);
         while (items.len() as u64) < self.records_max {

@@ -1,11 +1,11 @@
-//! The directory that an old store's objects lie in.
+//! The directory with the objects of a store.
 
 use std::path::{Path, PathBuf};
 
 use super::location::Location;
 use crate::migration::Error;
 
-/// An old store. Opened for reading only; nothing in it is created, renamed, locked or touched.
+/// A store that is opened for reading only. Nothing in it is created, renamed, locked or written.
 #[derive(Debug, Clone)]
 pub struct SourceRoot {
     root: PathBuf,
@@ -13,7 +13,8 @@ pub struct SourceRoot {
 }
 
 impl SourceRoot {
-    /// The store at `root`: its objects lie in `root/objects` where that exists, else in `root` itself (spec A6).
+    /// Opens the store at `root`. Its objects are in `root/objects` if that exists, else in `root` itself
+    /// (docs/source-requiem.md, "Layouts").
     pub fn open(root: &Path) -> Result<Self, Error> {
         if !root.is_dir() {
             return Err(Error::Usage {
@@ -26,27 +27,27 @@ impl SourceRoot {
         Ok(Self { root: root.to_path_buf(), objects })
     }
 
-    /// The v2 store at `root`: its objects lie in `root/objects` and nowhere else.
+    /// Returns the v2 store at `root`. Its objects are in `root/objects` and nowhere else.
     pub fn v2(root: &Path) -> Self {
         Self { root: root.to_path_buf(), objects: root.join("objects") }
     }
 
-    /// The path that was given.
+    /// Returns the path that was given.
     pub fn path(&self) -> &Path {
         &self.root
     }
 
-    /// The directory of objects.
+    /// Returns the directory of objects.
     pub fn objects(&self) -> &Path {
         &self.objects
     }
 
-    /// The path of an object's blob.
+    /// Returns the path of an object's blob.
     pub fn blob(&self, location: &Location) -> PathBuf {
         self.objects.join(location.path())
     }
 
-    /// The path of an object's sidecar.
+    /// Returns the path of an object's sidecar.
     pub fn sidecar(&self, location: &Location) -> PathBuf {
         let mut path = self.blob(location).into_os_string();
         path.push(".meta");

@@ -1,4 +1,4 @@
-//! The walk through a source into an inventory, as a migration and whoever proves or foretells it take it.
+//! The walk through a source into an inventory, for a migration, its dry run and its rollback.
 
 use std::path::PathBuf;
 
@@ -10,22 +10,22 @@ use crate::migration::plan::escape_name;
 use crate::migration::{Error, Finding, Severity};
 use crate::pipeline::Control;
 
-/// What a walk gave.
+/// The result of a walk.
 pub struct Walked {
     /// Sums over the source.
     pub sums: ScanSums,
-    /// Its objects.
+    /// The objects.
     pub inventory: Inventory,
     /// An object that is a file with content, if there is one.
     pub sample: Option<PathBuf>,
 }
 
-/// A name that is no object's.
+/// A name that is not an object's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other {
-    /// What becomes of it.
+pub struct OtherName {
+    /// The outcome of the name.
     pub outcome: Outcome,
-    /// What there is to say of it.
+    /// The finding about it.
     pub finding: Finding,
 }
 
@@ -36,7 +36,7 @@ pub fn walk(
     mut builder: InventoryBuilder,
     workers: usize,
     control: &Control<'_>,
-    mut on_other: impl FnMut(Other) -> Result<(), Error>,
+    mut on_other: impl FnMut(OtherName) -> Result<(), Error>,
 ) -> Result<Option<Walked>, Error> {
     let mut sample = None;
     let scanned = scan_watched(root, workers, control, |found| match found {
@@ -48,7 +48,7 @@ pub fn walk(
         }
         Found::Sidecar(location) => Ok(builder.push_sidecar(&location)?),
         Found::Skipped { path, reason } => {
-            let text = format!("no object: {}", reason.text());
+            let text = format!("not an object: {}", reason.text());
             on_other(other(Outcome::Skipped(reason), Severity::Note, path, text))
         }
         Found::Refused { path, reason, text } => {
@@ -59,8 +59,8 @@ pub fn walk(
     Ok(Some(Walked { sums, inventory: builder.finish()?, sample }))
 }
 
-fn other(outcome: Outcome, severity: Severity, path: PathBuf, reason: String) -> Other {
+fn other(outcome: Outcome, severity: Severity, path: PathBuf, reason: String) -> OtherName {
     let file = escape_name(path.as_os_str());
     let finding = Finding { severity, file, offset: 0, length: 0, reason, id: None, sequence: None, related: None };
-    Other { outcome, finding }
+    OtherName { outcome, finding }
 }

@@ -1,4 +1,4 @@
-//! One blob, read from its first byte to its last: its content, and the digests of both.
+//! Reads one blob from its first byte to its last: its content, and the digests of both.
 
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -11,24 +11,24 @@ use crate::cas::format::record::{Encoding, ObjectRecord};
 use crate::durable::{Disk, DiskError};
 use crate::migration::Error;
 
-/// Content of an identity blob that is taken at once.
+/// Content of an identity blob that one read returns.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// What a blob turned out to be.
+/// The digests and lengths of a blob and its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobDigests {
     /// Length of the blob.
     pub stored_size: u64,
-    /// BLAKE3 of the blob, without a prefix.
+    /// BLAKE3 of the blob without a prefix.
     pub stored_blob_hash: Key,
-    /// Length of its content.
+    /// Length of the content.
     pub original_size: u64,
-    /// Key of its content.
+    /// Key of the content.
     pub key: Key,
 }
 
 impl BlobDigests {
-    /// The first thing in which the blob is not what `record` says.
+    /// Returns the first difference between the blob and its `record`.
     pub fn difference(&self, record: &ObjectRecord) -> Option<String> {
         let differs = |name: &str, is: &dyn std::fmt::Display, says: &dyn std::fmt::Display| {
             Some(format!("{name} is {is}, the sidecar says {says}"))
@@ -47,10 +47,10 @@ impl BlobDigests {
     }
 }
 
-/// Why a blob has no content in the encoding that it was read by.
+/// Why a blob has no content in the given encoding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlobFault {
-    /// It is not zstd, or not whole.
+    /// The blob is not zstd, or not complete.
     #[error("zstd frame at offset {offset}: {what}")]
     Frame {
         /// Where the frame begins in the blob.
@@ -58,18 +58,19 @@ pub enum BlobFault {
         /// What is wrong with it.
         what: String,
     },
-    /// There is more content than was said.
+    /// The content is longer than expected.
     #[error("its content is longer than original_size, {original_size_max} bytes")]
     TooLong {
-        /// What was said.
+        /// The expected length.
         original_size_max: u64,
     },
 }
 
-/// Reads the blob at `path`, a regular file, and gives its content to `sink` in pieces of 256 KiB at most, unverified:
-/// the digests come at the end. Content of more than `original_size_max` bytes ends the reading. `buffer` is scratch.
+/// Reads the blob at `path`, a regular file, and gives its content to `sink` in pieces of 256 KiB at most. The content
+/// is unverified: the digests are known at the end only. Content of more than `original_size_max` bytes ends the read.
+/// `buffer` is scratch space.
 ///
-/// The outer error is the disk's or the sink's, the inner one the blob's.
+/// The outer error is one of the disk or the sink, the inner one a fault of the blob.
 pub fn read_blob(
     disk: &dyn Disk,
     path: &Path,
@@ -84,10 +85,10 @@ pub fn read_blob(
     let take = |piece: &[u8]| {
         content_bytes += piece.len() as u64;
         if content_bytes > original_size_max {
-            return Err(Stop::TooLong);
+            return Err(Interruption::TooLong);
         }
         content.update(piece);
-        sink(piece).map_err(Stop::Sink)
+        sink(piece).map_err(Interruption::Sink)
     };
     let read = match encoding {
         Encoding::Identity => copy(&mut stored, buffer, take),
@@ -96,8 +97,8 @@ pub fn read_blob(
     match read {
         Ok(()) => {}
         Err(DecodeError::Frame { offset, what }) => return Ok(Err(BlobFault::Frame { offset, what })),
-        Err(DecodeError::Sink(Stop::TooLong)) => return Ok(Err(BlobFault::TooLong { original_size_max })),
-        Err(DecodeError::Sink(Stop::Sink(error))) => return Err(error),
+        Err(DecodeError::Sink(Interruption::TooLong)) => return Ok(Err(BlobFault::TooLong { original_size_max })),
+        Err(DecodeError::Sink(Interruption::Sink(error))) => return Err(error),
         Err(DecodeError::Io(error)) => return Err(DiskError::new("read", path, error).into()),
     }
     let content = content.finish();
@@ -105,12 +106,12 @@ pub fn read_blob(
         stored_size: stored.len_bytes,
         stored_blob_hash: Key(*stored.hasher.finalize().as_bytes()),
         original_size: content.len_bytes,
-        key: content.get(Algorithm::Cas).expect("it was asked for"),
+        key: content.get(Algorithm::Cas).expect("it was requested"),
     }))
 }
 
-/// Why content is not taken any further.
-enum Stop {
+/// Why no more content is read.
+enum Interruption {
     TooLong,
     Sink(Error),
 }
@@ -118,8 +119,8 @@ enum Stop {
 fn copy(
     stored: &mut impl Read,
     buffer: &mut Vec<u8>,
-    mut take: impl FnMut(&[u8]) -> Result<(), Stop>,
-) -> Result<(), DecodeError<Stop>> {
+    mut take: impl FnMut(&[u8]) -> Result<(), Interruption>,
+) -> Result<(), DecodeError<Interruption>> {
     buffer.resize(PIECE_BYTES, 0);
     loop {
         match stored.read(buffer) {
@@ -131,7 +132,7 @@ fn copy(
     }
 }
 
-/// Hashes what is read through it.
+/// Hashes everything that is read through it.
 struct Hashed<R> {
     bytes: R,
     hasher: blake3::Hasher,

@@ -1,4 +1,4 @@
-//! The bytes of a file from its first to its last, for whoever reads streams.
+//! The bytes of a file as a stream.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::durable::{Disk, DiskError, DiskFile};
 
-/// A file of a [`Disk`] as a stream. It ends where the file ended when it was opened; one that is shorter by then is
-/// an `UnexpectedEof` error.
+/// A file of a [`Disk`] as a stream. It ends where the file ended when it was opened; if the file is shorter by then,
+/// reading fails with `UnexpectedEof`.
 pub struct FileBytes {
     file: Arc<dyn DiskFile>,
     offset: u64,
@@ -22,7 +22,7 @@ impl FileBytes {
         Ok(Self { file, offset: 0, len_bytes })
     }
 
-    /// Length of the file, in bytes.
+    /// Returns the length of the file in bytes.
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
@@ -46,7 +46,7 @@ mod tests {
     use crate::durable::SimulatedDisk;
 
     #[test]
-    fn a_file_is_read_to_its_end_in_any_steps() {
+    fn a_file_is_read_to_its_end_in_steps_of_any_size() {
         let disk = SimulatedDisk::new();
         let path = Path::new("/store/blob");
         disk.install_file(path, b"some bytes");

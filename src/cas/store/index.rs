@@ -1,5 +1,5 @@
-//! `index.ndjson`, line by line: one line an object in the order of writing, and whatever else lies in it
-//! (spec/requiem.md A2, A4).
+//! Reads `index.ndjson` line by line: one line for each object in the order of writing, and anything else that a file
+//! may have (docs/source-requiem.md, "Index" and "What a verification must find").
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
@@ -10,40 +10,41 @@ use crate::durable::{Disk, DiskError};
 
 const READ_BYTES: usize = 256 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// What is kept of a line: a record, a byte order mark, a carriage return, and one byte more to see that it is longer.
+/// Bytes of a line that are kept: a record, a byte order mark, a carriage return, and one more byte to see that the
+/// line is longer.
 const LINE_BYTES_KEPT: usize = RECORD_BYTES_MAX + BYTE_ORDER_MARK.len() + 2;
 
 /// One line of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexLine {
-    /// Its number, from 1.
+    /// Number of the line, from 1.
     pub number: u64,
-    /// Where it begins, in bytes.
+    /// Where the line begins, in bytes.
     pub offset: u64,
-    /// Its length in bytes, with all that ends it.
+    /// Length of the line in bytes, with its end.
     pub len_bytes: u64,
-    /// What it holds, its marks and ends aside.
+    /// The content without byte order mark and line end.
     pub content: LineContent,
-    /// True for a first line behind a byte order mark: the reference does not see its object.
+    /// True for a first line after a byte order mark: the reference does not see its object.
     pub has_byte_order_mark: bool,
-    /// True if a carriage return stands at its end.
+    /// True if the line ends with a carriage return.
     pub has_carriage_return: bool,
-    /// True for a last line without a newline: the next append of the reference is glued to it, and lost.
+    /// True for a last line without a newline: the next line that the reference appends is glued to it, and lost.
     pub is_torn: bool,
 }
 
-/// What a line of the index holds.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineContent {
-    /// An object.
+    /// The record of an object.
     Record(Parsed),
-    /// Nothing, or blanks.
+    /// Nothing, or white space.
     Blank,
-    /// Something else. The reference skips it without a word.
+    /// Something else. The reference skips it silently.
     Bad(RecordFault),
 }
 
-/// Reads the lines of an index in memory that no line can enlarge.
+/// Reads the lines of an index. Its memory is bounded, however long a line is.
 pub struct IndexReader<R> {
     bytes: BufReader<R>,
     line: Vec<u8>,
@@ -59,13 +60,13 @@ impl IndexReader<FileBytes> {
 }
 
 impl<R: Read> IndexReader<R> {
-    /// Reads an index from its first byte on.
+    /// Creates a reader of an index from its first byte.
     pub fn new(bytes: R) -> Self {
         Self { bytes: BufReader::with_capacity(READ_BYTES, bytes), line: Vec::new(), number: 0, offset: 0 }
     }
 
-    /// The next line, `None` after the last.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is asked with `?`")]
+    /// Returns the next line, `None` after the last.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> io::Result<Option<IndexLine>> {
         let (line_bytes, is_torn) = self.read_line()?;
         let len_bytes = line_bytes + u64::from(!is_torn);
@@ -90,7 +91,7 @@ impl<R: Read> IndexReader<R> {
         }))
     }
 
-    /// Reads up to the next newline, keeps the beginning, and gives the line's length and whether the newline is
+    /// Reads to the next newline and keeps the beginning. Returns the length of the line, and whether the newline is
     /// missing.
     fn read_line(&mut self) -> io::Result<(u64, bool)> {
         self.line.clear();
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_lies_in_an_index_is_told_apart() {
+    fn lines_that_are_no_records_are_distinguished() {
         let bytes =
             format!("\u{feff}{}\r\n\n \r\n{{\"digest\":1}}\nforeign\n\u{feff}{}\n{}", text(1), text(2), text(3));
         let found = lines(bytes.as_bytes());

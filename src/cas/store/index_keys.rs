@@ -1,13 +1,13 @@
-//! The keys that the index of a store lists: what readers see of it, whatever else lies in its shards (spec/requiem.md
-//! A3).
+//! The keys that the index of a store lists. Readers see these objects and no other (docs/source-requiem.md, "How the
+//! reference reads").
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::index::{IndexReader, LineContent};
+use super::torn_line::torn_record;
 use crate::cas::format::key::Key;
-use crate::cas::migrate::publish::merge::torn_record;
 use crate::cas::paths::INDEX_NAME;
 use crate::durable::{Disk, DiskError, DiskFile, create_directory_durable};
 use crate::migration::Error;
@@ -18,9 +18,9 @@ const KEY_BYTES: u64 = 32;
 /// Keys that one write takes.
 const KEYS_PER_STEP: usize = 8192;
 
-/// Visits the keys of the lines that a merge keeps, in their order: those of whole lines, and that of a torn last one
-/// which is made whole.
-pub fn for_each_listed(
+/// Visits the keys of the lines that a merge keeps, in their order: those of complete lines, and that of a torn last
+/// line that will be completed.
+pub fn for_each_index_key(
     disk: &dyn Disk,
     store: &Path,
     mut visit: impl FnMut(Key) -> Result<(), Error>,
@@ -37,20 +37,20 @@ pub fn for_each_listed(
     torn_record(disk, store)?.map_or(Ok(()), |record| visit(record.digest))
 }
 
-/// The keys of an index, asked for in any order, in memory that does not grow with them.
-pub struct Listed {
+/// The keys of an index, which can be looked up in any order. Memory does not grow with their number.
+pub struct IndexKeys {
     keys: Arc<dyn DiskFile>,
     count: u64,
 }
 
-impl Listed {
-    /// The keys of the store at `store` as they are now, sorted within `memory_bytes` into the directory `scratch`, which
-    /// must not exist yet.
+impl IndexKeys {
+    /// Sorts the keys of the store at `store`, as they are now, within `memory_bytes` into the directory `scratch`,
+    /// which must not exist yet.
     pub fn of(disk: &Arc<dyn Disk>, store: &Path, scratch: &Path, memory_bytes: u64) -> Result<Self, Error> {
         let runs = scratch.join("runs");
         create_directory_durable(&**disk, &runs)?;
         let mut sort = SortedRuns::<{ KEY_BYTES as usize }>::new(disk.clone(), runs, memory_bytes);
-        for_each_listed(&**disk, store, |key| Ok(sort.push(key.0)?))?;
+        for_each_index_key(&**disk, store, |key| Ok(sort.push(key.0)?))?;
         let (mut sorted, keys) = (sort.finish()?, disk.create_file(&scratch.join("keys"))?);
         let (mut buffer, mut count) = (Vec::new(), 0);
         while let Some(key) = sorted.next()? {
@@ -63,11 +63,12 @@ impl Listed {
         Ok(Self { keys, count })
     }
 
-    /// True if the index lists the key.
+    /// Returns true if the index lists the key.
     pub fn has(&self, key: Key) -> Result<bool, DiskError> {
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
+            // A binary search on the file: the keys of a large store would not fit the memory budget.
             let mut found = Key([0; KEY_BYTES as usize]);
             self.keys.read_exact_at(middle * KEY_BYTES, &mut found.0)?;
             match found.cmp(&key) {
@@ -80,7 +81,7 @@ impl Listed {
     }
 }
 
-/// Writes the keys behind the first `count` and gives how many there are then.
+/// Writes the keys after the first `count` and returns the new count.
 fn append(file: &dyn DiskFile, count: u64, keys: &mut Vec<[u8; KEY_BYTES as usize]>) -> Result<u64, DiskError> {
     file.write_all_at(count * KEY_BYTES, keys.as_flattened())?;
     let count = count + keys.len() as u64;
@@ -109,9 +110,9 @@ mod tests {
         [&sidecar_bytes(&record(number))[..], b"\n"].concat()
     }
 
-    fn listed(disk: &SimulatedDisk, memory_bytes: u64) -> Listed {
+    fn listed(disk: &SimulatedDisk, memory_bytes: u64) -> IndexKeys {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-        Listed::of(&disk, Path::new("/store"), Path::new("/scratch"), memory_bytes).unwrap()
+        IndexKeys::of(&disk, Path::new("/store"), Path::new("/scratch"), memory_bytes).unwrap()
     }
 
     fn disk(index: &[u8]) -> SimulatedDisk {
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_found_and_no_other() {
+    fn every_listed_key_is_found_and_no_other() {
         let mut index: Vec<u8> = (0..300).flat_map(line).collect();
         index.extend(b"foreign\n\n");
         index.extend(line(7));

@@ -1,18 +1,18 @@
-//! The v2 store on disk (spec/requiem.md A2, A3): its index, its objects, and the writing of one more.
+//! The v2 store on disk (docs/source-requiem.md, "The v2 store" and "How the reference reads"): its index, its objects,
+//! and how one object is added.
 
 mod blob;
 pub mod file_bytes;
 pub mod index;
 pub mod index_keys;
 mod objects;
-mod paths;
 pub mod put;
 mod reader;
 mod sidecar;
 pub mod sorted_index;
+pub mod torn_line;
 
 pub use blob::{BlobDigests, BlobFault, read_blob};
 pub use objects::{Objects, StoredObject};
-pub use paths::StorePaths;
 pub use reader::CasStore;
 pub use sidecar::{Sidecar, read_sidecar};

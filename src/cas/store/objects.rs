@@ -4,21 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::vec;
 
-use super::paths::StorePaths;
 use crate::cas::format::key::Key;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, EntryKind};
 
 /// A blob of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredObject {
-    /// Its name.
+    /// The name of the blob.
     pub key: Key,
-    /// Length of the blob, in bytes.
+    /// Length of the blob in bytes.
     pub stored_size: u64,
 }
 
-/// The blobs that lie where readers look for them, by key, whether the index knows them or not. Links, temporary and
-/// foreign files, and objects in the wrong shard are passed over. Holds the names of one directory at a time.
+/// The blobs at the paths where readers look for them, by key, whether the index lists them or not. Links, temporary
+/// and foreign files, and objects in the wrong shard are skipped. Has the names of one directory in memory at a time.
 pub struct Objects {
     disk: Arc<dyn Disk>,
     paths: StorePaths,
@@ -35,8 +35,8 @@ impl Objects {
         Ok(Self { disk, paths, first: String::new(), firsts, seconds, keys })
     }
 
-    /// The next object, `None` after the last.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is asked with `?`")]
+    /// Returns the next object, `None` after the last.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<StoredObject>, DiskError> {
         loop {
             if let Some(key) = self.keys.next() {
@@ -56,14 +56,14 @@ impl Objects {
     }
 }
 
-/// Directories with names of two hex digits.
+/// Returns the directories with names of two hex digits.
 fn shards(disk: &dyn Disk, directory: &Path) -> Result<Vec<String>, DiskError> {
     let is_hex = |name: &str| name.len() == 2 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let entries = disk.list(directory)?.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
     Ok(entries.filter_map(|entry| entry.name.into_string().ok()).filter(|name| is_hex(name)).collect())
 }
 
-/// Files named by a key that belongs into this directory.
+/// Returns the files whose names are keys that belong into this directory.
 fn keys(disk: &dyn Disk, first_path: &Path, first: &str, second: &str) -> Result<Vec<Key>, DiskError> {
     let entries = disk.list(&first_path.join(second))?.into_iter().filter(|entry| entry.kind == EntryKind::File);
     let names = entries.filter_map(|entry| entry.name.into_string().ok());

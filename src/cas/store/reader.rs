@@ -1,4 +1,5 @@
-//! Reads a v2 store, and gives no content that is not what its name says (spec/requiem.md A3).
+//! Reads a v2 store, and returns no content that does not match its name (docs/source-requiem.md, "How the reference
+//! reads").
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,14 +9,14 @@ use super::blob::read_blob;
 use super::file_bytes::FileBytes;
 use super::index::{IndexReader, LineContent};
 use super::objects::Objects;
-use super::paths::StorePaths;
 use super::sidecar::{Sidecar, read_sidecar};
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, EntryKind, RealDisk, replace_file_with, temporary_name};
 use crate::migration::Error;
 
-/// A v2 store, open for reading. Nothing in it is ever written or locked.
+/// A v2 store that is open for reading. It is never written or locked.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), haul::migration::Error> {
@@ -44,7 +45,7 @@ impl CasStore {
     ///
     /// # Errors
     /// [`Error::Usage`] if there is no such directory or it has no `objects`, [`Error::Verification`] if it has no
-    /// `index.ndjson`: without it no reader sees an object.
+    /// `index.ndjson`: without an index, readers see no object.
     pub fn open(root: &Path) -> Result<Self, Error> {
         Self::open_on(Arc::new(RealDisk), root)
     }
@@ -56,32 +57,32 @@ impl CasStore {
             return Err(no_store(format!("there is no {}", root.display())));
         }
         if matches!(disk.kind(&paths.objects())?, None | Some(EntryKind::File)) {
-            return Err(no_store(format!("{} is no v2 store: it has no objects directory", root.display())));
+            return Err(no_store(format!("{} is not a v2 store: it has no objects directory", root.display())));
         }
         let index = paths.index();
         match disk.kind(&index)? {
             Some(EntryKind::File) => Ok(Self { disk, paths }),
-            None => Err(no_index(&index, "it is missing, and without it no reader sees an object")),
+            None => Err(no_index(&index, "it is missing, and without it readers see no object")),
             Some(EntryKind::Directory | EntryKind::Other) => Err(no_index(&index, "it is not a regular file")),
         }
     }
 
-    /// Where its parts lie.
+    /// Returns the paths of the store.
     pub fn paths(&self) -> &StorePaths {
         &self.paths
     }
 
-    /// The disk it lies on.
+    /// Returns the disk of the store.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
 
-    /// The lines of its index.
+    /// Returns a reader of the index.
     pub fn index(&self) -> Result<IndexReader<FileBytes>, Error> {
         Ok(IndexReader::open(&*self.disk, &self.paths.index())?)
     }
 
-    /// What the index says of the object: its last line with that key. Reads the index to its end.
+    /// Returns the record of an object in the index: the last line with that key. Reads the index to its end.
     pub fn info(&self, key: Key) -> Result<Option<ObjectRecord>, Error> {
         let path = self.paths.index();
         let mut index = self.index()?;
@@ -96,22 +97,22 @@ impl CasStore {
         Ok(found)
     }
 
-    /// True if the index knows the object. Reads the index to its end.
+    /// Returns true if the index lists the object. Reads the index to its end.
     pub fn contains(&self, key: Key) -> Result<bool, Error> {
         Ok(self.info(key)?.is_some())
     }
 
-    /// All objects in the order of their keys.
+    /// Returns all objects in the order of their keys.
     pub fn objects(&self) -> Result<Objects, Error> {
         Ok(Objects::walk(self.disk.clone(), self.paths.clone())?)
     }
 
-    /// Writes the content of the object to `sink` and returns its sidecar, `None` if the store does not know it. The
-    /// blob is read twice: `sink` gets nothing before all of it was verified.
+    /// Writes the content of the object to `sink` and returns its sidecar; `None` if the store does not have it. The
+    /// blob is read twice: `sink` gets nothing before the whole blob was verified.
     ///
     /// # Errors
-    /// [`Error::Verification`] if the object is damaged or the index does not know it, [`Error::Disk`] if `sink` does
-    /// not take the content. Only if the blob changes in between was something written by then.
+    /// [`Error::Verification`] if the object is damaged or the index does not list it, [`Error::Disk`] if `sink` fails.
+    /// Something was written by then only if the blob changed between the two reads.
     pub fn get(&self, key: Key, sink: &mut dyn Write) -> Result<Option<ObjectRecord>, Error> {
         let Some(record) = self.verify(key)? else { return Ok(None) };
         let wrap = |e: io::Error| DiskError::new("write content to", Path::new("the output"), e);
@@ -120,10 +121,10 @@ impl CasStore {
         Ok(Some(record))
     }
 
-    /// As [`get`](Self::get), into a file: it has its name, whole and durable, when this returns, and none before.
+    /// Works like [`get`](Self::get), but writes a file. The file gets its name when it is complete and durable.
     ///
     /// # Errors
-    /// As of `get`, and [`Error::Usage`] if something stands at `path` that is not a regular file.
+    /// Those of `get`, and [`Error::Usage`] if `path` exists and is not a regular file.
     pub fn get_to_file(&self, key: Key, path: &Path) -> Result<Option<ObjectRecord>, Error> {
         if matches!(self.disk.kind(path)?, Some(EntryKind::Directory | EntryKind::Other)) {
             let next = "name a file that does not exist yet".into();
@@ -139,28 +140,28 @@ impl CasStore {
             })
         });
         if written.is_err() {
-            // Why there is no content matters more than what is left of it.
+            // The reason for the failure matters more than the temporary file that may be left.
             let _ = self.disk.remove_file(&temporary_name(path));
         }
         written.map(|()| Some(record))
     }
 
-    /// Reads the object and checks all that the reference checks, and the sizes: blob, index, sidecar, digest of the
-    /// blob, its decoding, key of the content. `None` if the store does not know it.
+    /// Reads the object and checks everything that the reference checks, and the sizes: blob, index, sidecar, digest of
+    /// the blob, decoding, key of the content. `None` if the store does not have the object.
     pub fn verify(&self, key: Key) -> Result<Option<ObjectRecord>, Error> {
         let Some(record) = self.locate(key)? else { return Ok(None) };
         self.content(&record, |_| Ok(()))?;
         Ok(Some(record))
     }
 
-    /// The sidecar of an object that has a blob and is in the index.
+    /// Returns the sidecar of an object that has a blob and is in the index.
     fn locate(&self, key: Key) -> Result<Option<ObjectRecord>, Error> {
         let blob = self.paths.blob(key);
         match (self.disk.kind(&blob)?, self.contains(key)?) {
             (None, false) => Ok(None),
-            (None, true) => Err(damaged(&blob, "it is missing, although the index knows it")),
+            (None, true) => Err(damaged(&blob, "it is missing, although the index lists it")),
             (Some(EntryKind::Directory | EntryKind::Other), _) => Err(damaged(&blob, "it is not a regular file")),
-            (Some(EntryKind::File), false) => Err(damaged(&blob, "the index does not know it")),
+            (Some(EntryKind::File), false) => Err(damaged(&blob, "the index does not list it")),
             (Some(EntryKind::File), true) => self.sidecar(key).map(Some),
         }
     }
@@ -176,7 +177,7 @@ impl CasStore {
         }
     }
 
-    /// Gives the content to `sink` and checks it on the way; only at the end is it known to be what it should.
+    /// Gives the content to `sink` while it is checked. Only the end shows whether it was right.
     fn content(&self, record: &ObjectRecord, sink: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
         let path = self.paths.blob(record.digest);
         let mut buffer = Vec::new();
@@ -194,11 +195,11 @@ fn no_store(what: String) -> Error {
 }
 
 fn no_index(path: &Path, what: &str) -> Error {
-    let next = "rebuild it from the objects with haul cas verify --repair; a store of an older generation is migrated";
+    let next = "rebuild it from the objects with haul cas verify --repair; migrate a store of an older generation";
     Error::Verification { what: format!("{}: {what}", path.display()), next: next.into() }
 }
 
 fn damaged(path: &Path, what: &str) -> Error {
-    let next = "see what else is damaged with haul cas verify, and put the object in again from its source";
+    let next = "see what else is damaged with haul cas verify, and put the object again from its source";
     Error::Verification { what: format!("{}: {what}", path.display()), next: next.into() }
 }

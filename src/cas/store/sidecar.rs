@@ -1,4 +1,4 @@
-//! The sidecar of an object as it lies on the disk.
+//! Reads the sidecar of an object from the disk.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,14 +7,14 @@ use super::file_bytes::FileBytes;
 use crate::cas::format::record::{Parsed, RECORD_BYTES_MAX, RecordFault, parse};
 use crate::durable::{Disk, DiskError, EntryKind};
 
-/// What stands where a sidecar belongs.
+/// What is at the path of a sidecar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sidecar {
-    /// A record, though perhaps of another object.
+    /// A record, perhaps that of another object.
     Parsed(Parsed),
-    /// A file that is no record.
+    /// A file that is not a record.
     Faulty {
-        /// Why not.
+        /// What is wrong with it.
         fault: RecordFault,
         /// Its first [`RECORD_BYTES_MAX`] bytes and one more.
         bytes: Vec<u8>,
@@ -25,7 +25,7 @@ pub enum Sidecar {
     NotAFile,
 }
 
-/// Reads the sidecar at `path`, links not followed.
+/// Reads the sidecar at `path` without following links.
 pub fn read_sidecar(disk: &dyn Disk, path: &Path) -> Result<Sidecar, DiskError> {
     match disk.kind(path)? {
         None => return Ok(Sidecar::Missing),

@@ -1,4 +1,4 @@
-//! The index sorted by key, in bounded memory: each key once, with the record that its last line gives.
+//! Sorts the index by key in bounded memory: each key once, with the record of its last line.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::durable::DiskError;
 use crate::migration::Error;
 use crate::pipeline::{Merged, SortedRuns};
 
-/// Length of a line in the sort. Numbers are big-endian where the order needs it, and everywhere else too:
+/// Length of a line in the sort. Numbers are big-endian, because byte order must be the order of the sort:
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
@@ -26,37 +26,37 @@ use crate::pipeline::{Merged, SortedRuns};
 /// | 106 | 1 | 1 if the line is canonical |
 pub const INDEX_ENTRY_BYTES: usize = 107;
 
-/// Something about a line of an index that is not as it is written.
+/// A line of an index that is not as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexFinding {
     /// Number of the line, from 1.
     pub line: u64,
-    /// Where it begins, in bytes.
+    /// Where the line begins, in bytes.
     pub offset: u64,
-    /// What is the matter.
+    /// What is wrong with the line.
     pub kind: IndexFindingKind,
 }
 
-/// What can be the matter with a line.
+/// What can be wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexFindingKind {
-    /// It holds nothing.
+    /// The line is empty.
     #[error("an empty line")]
     Blank,
-    /// It is no record.
-    #[error("no record: {0}")]
+    /// The line is not a record.
+    #[error("not a record: {0}")]
     Bad(RecordFault),
-    /// It is the last and has no newline.
+    /// The last line has no newline.
     #[error("no newline at the end: the next append would be lost")]
     Torn,
-    /// It begins with a byte order mark.
-    #[error("a byte order mark, behind which other readers see no record")]
+    /// The line begins with a byte order mark.
+    #[error("a byte order mark, after which other readers see no record")]
     ByteOrderMark,
-    /// It ends with a carriage return.
+    /// The line ends with a carriage return.
     #[error("a carriage return at its end")]
     CarriageReturn,
-    /// Its key stands in a later line as well, which is the one that counts.
-    #[error("the key {key} again: {lines} lines, of which this one counts")]
+    /// The key occurs in several lines, of which the last one counts.
+    #[error("the key {key} again: {lines} lines have it, and this one counts")]
     Repeated {
         /// The key.
         key: Key,
@@ -64,7 +64,7 @@ pub enum IndexFindingKind {
         lines: u64,
     },
     /// A record in another form than the one that is written.
-    #[error("not in the form that is written")]
+    #[error("not in canonical form")]
     NotCanonical,
     /// A record without `created_at`, as before the end of February 2026.
     #[error("no created_at")]
@@ -74,11 +74,11 @@ pub enum IndexFindingKind {
 /// A key of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexedObject {
-    /// What its last line says.
+    /// The record in its last line.
     pub parsed: Parsed,
     /// Number of that line, from 1.
     pub line: u64,
-    /// Where it begins, in bytes.
+    /// Where that line begins, in bytes.
     pub offset: u64,
     /// How many lines have the key.
     pub lines: u64,
@@ -92,7 +92,7 @@ pub struct SortedIndex {
 }
 
 impl SortedIndex {
-    /// Reads `index` to its end into `runs`, which bound the memory. `path` is for errors; `on_finding` is told of all
+    /// Reads `index` to its end into `runs`, which bound the memory. `path` is for errors; `on_finding` gets everything
     /// that a single line shows, in the order of the lines.
     pub fn read<R: Read>(
         index: &mut IndexReader<R>,
@@ -116,7 +116,7 @@ impl SortedIndex {
         Ok(Self { entries, head, lines })
     }
 
-    /// The next key in order, `None` after the last. `on_finding` is told of keys that stand in several lines.
+    /// Returns the next key in order, `None` after the last. `on_finding` gets the keys that occur in several lines.
     pub fn next(
         &mut self,
         mut on_finding: impl FnMut(IndexFinding) -> Result<(), Error>,
@@ -141,12 +141,12 @@ impl SortedIndex {
         Ok(Some(object))
     }
 
-    /// Lines of the index in all.
+    /// Returns the number of lines.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Lines that are records, those of repeated keys included.
+    /// Returns the number of lines that are records, repeated keys included.
     pub fn records(&self) -> u64 {
         self.entries.records()
     }
@@ -231,7 +231,7 @@ mod tests {
         String::from_utf8(text).unwrap()
     }
 
-    /// All keys in order, and every finding.
+    /// Returns all keys in order, and every finding.
     fn sorted(bytes: &[u8], runs: SortedRuns<INDEX_ENTRY_BYTES>) -> (Vec<IndexedObject>, Vec<IndexFinding>) {
         let mut findings = Vec::new();
         let mut objects = Vec::new();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_comes_once_with_its_last_line() {
+    fn each_key_is_given_once_with_its_last_line() {
         let bytes = [record(7, 1), record(3, 2), record(7, 4), record(5, 3), record(7, 5)].map(|r| line(&r)).concat();
         let (objects, findings) = sorted(bytes.as_bytes(), SortedRuns::in_memory());
         let found: Vec<_> = objects.iter().map(|o| (o.parsed.record, o.line, o.lines)).collect();
@@ -273,11 +273,11 @@ mod tests {
         assert_eq!((objects[2].parsed.created_at_present, objects[2].parsed.is_canonical), (true, false));
         let found: Vec<_> = findings.iter().map(|finding| (finding.line, finding.kind.to_string())).collect();
         let expected = [
-            (1, "a byte order mark, behind which other readers see no record"),
+            (1, "a byte order mark, after which other readers see no record"),
             (2, "no created_at"),
             (3, "an empty line"),
-            (4, "no record: it is not a JSON object: expected ident at offset 1"),
-            (5, "not in the form that is written"),
+            (4, "not a record: it is not a JSON object: expected ident at offset 1"),
+            (5, "not in canonical form"),
             (6, "a carriage return at its end"),
             (7, "no newline at the end: the next append would be lost"),
         ];
@@ -294,7 +294,7 @@ mod tests {
     }
 
     proptest! {
-        /// Spilled or not, the sort is what a map that later lines overwrite would hold.
+        /// Spilled or not, the sort gives what a map would have in which later lines overwrite earlier ones.
         #[test]
         fn it_is_a_map_in_which_later_lines_win(keys in proptest::collection::vec((0_u8..20, 0_u64..9), 0..120)) {
             let bytes: String = keys.iter().map(|&(key, size)| line(&record(key, size))).collect();

@@ -1,4 +1,4 @@
-//! The digests of one blob and of its content, read once, in memory that does not grow with either.
+//! Reads one blob once and makes the digests of the blob and its content, in bounded memory.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -7,74 +7,74 @@ use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, blake3_key}
 use crate::cas::format::frame::{DecodeError, decode};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::format::record::Encoding;
-use crate::cas::migrate::large_blobs::{BytesReader, ReadFault};
+use crate::cas::source::bytes::{BytesReader, ReadFault};
 use crate::cas::source::inventory::Entry;
 use crate::cas::source::scan::unreadable_text;
 use crate::durable::{ReaderKind, SourceFile, WindowError, read_source_whole};
 
-/// Blobs up to this length are read whole; larger ones in windows of it.
+/// Blobs up to this length are read in one call; larger ones in windows of it.
 const WINDOW_BYTES: usize = 256 << 10;
 const PREFIX_BYTES: usize = CAS_PREFIX.len();
 
 /// Buffers of one thread.
 #[derive(Default)]
 pub struct BlobScratch {
-    /// The prefix of keys and, behind it, stored bytes.
+    /// The prefix of keys and the stored bytes after it.
     buffer: Vec<u8>,
     frame: Vec<u8>,
 }
 
-/// What was found in a blob.
+/// A blob that was read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobDigests {
+pub struct CheckedBlob {
     /// BLAKE3 of the stored bytes.
     pub stored_hash: Key,
-    /// The content, if the stored bytes are as the encoding says.
+    /// The content, if the stored bytes have the given encoding.
     pub content: Result<ContentDigest, ContentFault>,
 }
 
 /// The content of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentDigest {
-    /// Its key.
+    /// The key.
     pub key: Key,
-    /// Its length.
+    /// The length.
     pub len_bytes: u64,
 }
 
 /// Why there is no content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentFault {
-    /// The stored bytes do not decode.
+    /// The stored bytes cannot be decoded.
     Undecodable(String),
-    /// They decode to more than they may.
+    /// The content is longer than it may be.
     Longer,
 }
 
 /// Why a blob could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BlobFault {
-    /// The system does not give it.
+pub enum BlobReadFault {
+    /// The system returned an error.
     Unreadable(String),
-    /// It is not what the walk saw.
+    /// The blob is no longer what the walk saw.
     Changed(String),
 }
 
-/// Reads the blob at `path`, which the walk saw as `entry`. What is zstd decodes to `content_bytes_max` at most, whatever
-/// a frame claims.
+/// Reads the blob at `path`, which the walk saw as `entry`. A zstd blob is decoded to `content_bytes_max` bytes at
+/// most, whatever its frames claim.
 pub fn digest_blob(
     path: &Path,
     entry: &Entry,
     encoding: Encoding,
     content_bytes_max: u64,
     scratch: &mut BlobScratch,
-) -> Result<BlobDigests, BlobFault> {
+) -> Result<CheckedBlob, BlobReadFault> {
     scratch.buffer.clear();
     scratch.buffer.extend_from_slice(&CAS_PREFIX);
     match usize::try_from(entry.len_bytes) {
         Ok(len_bytes) if len_bytes <= WINDOW_BYTES => {
             match read_source_whole(path, len_bytes, &mut scratch.buffer) {
-                Err(error) => return Err(BlobFault::Unreadable(unreadable_text(&error))),
+                Err(error) => return Err(BlobReadFault::Unreadable(unreadable_text(&error))),
                 Ok(read) if read != len_bytes => return Err(length_changed(entry.len_bytes, read as u64)),
                 Ok(_) => {}
             }
@@ -82,7 +82,7 @@ pub fn digest_blob(
         }
         _ => {
             let open = SourceFile::open(path, ReaderKind::Pread);
-            let file = open.map_err(|error| BlobFault::Unreadable(unreadable_text(&error)))?;
+            let file = open.map_err(|error| BlobReadFault::Unreadable(unreadable_text(&error)))?;
             if file.identity().len_bytes != entry.len_bytes {
                 return Err(length_changed(entry.len_bytes, file.identity().len_bytes));
             }
@@ -91,20 +91,20 @@ pub fn digest_blob(
                 Encoding::Zstd => digest_decoded(&file, content_bytes_max, scratch),
             };
             digests.map_err(|fault| match fault {
-                ReadFault::Source(WindowError::Changed(change)) => BlobFault::Changed(change.what),
+                ReadFault::Source(WindowError::Changed(change)) => BlobReadFault::Changed(change.what),
                 ReadFault::Source(WindowError::Disk(error)) | ReadFault::Target(error) => {
-                    BlobFault::Unreadable(unreadable_text(&error))
+                    BlobReadFault::Unreadable(unreadable_text(&error))
                 }
             })
         }
     }
 }
 
-fn length_changed(before: u64, now: u64) -> BlobFault {
-    BlobFault::Changed(format!("length {before} became {now} or more"))
+fn length_changed(before: u64, now: u64) -> BlobReadFault {
+    BlobReadFault::Changed(format!("length {before} became {now} or more"))
 }
 
-fn digest_in_memory(encoding: Encoding, content_bytes_max: u64, scratch: &mut BlobScratch) -> BlobDigests {
+fn digest_in_memory(encoding: Encoding, content_bytes_max: u64, scratch: &mut BlobScratch) -> CheckedBlob {
     let stored = Content::behind_prefix(&scratch.buffer);
     let stored_hash = blake3_key(stored.bytes());
     let content = match encoding {
@@ -113,12 +113,12 @@ fn digest_in_memory(encoding: Encoding, content_bytes_max: u64, scratch: &mut Bl
         }
         Encoding::Zstd => decoded_digest(stored.bytes(), content_bytes_max, &mut scratch.frame),
     };
-    BlobDigests { stored_hash, content }
+    CheckedBlob { stored_hash, content }
 }
 
-/// Hashes stored bytes and content, which are the same but for the prefix, in one pass. Each window goes to both hashes
-/// at bounds that suit them: what the prefix pushes out of a window is the beginning of the next.
-fn digest_windows(file: &SourceFile, scratch: &mut BlobScratch) -> Result<BlobDigests, ReadFault> {
+/// Hashes stored bytes and content, which differ in the prefix only, in one pass. Each hash gets the windows at its own
+/// block bounds: the bytes that the prefix pushes out of a window begin the next one.
+fn digest_windows(file: &SourceFile, scratch: &mut BlobScratch) -> Result<CheckedBlob, ReadFault> {
     let len_bytes = file.identity().len_bytes;
     let (mut stored, mut keyed) = (blake3::Hasher::new(), blake3::Hasher::new());
     let buffer = &mut scratch.buffer;
@@ -134,26 +134,26 @@ fn digest_windows(file: &SourceFile, scratch: &mut BlobScratch) -> Result<BlobDi
     }
     keyed.update(&buffer[..PREFIX_BYTES]);
     let key = |hasher: &blake3::Hasher| Key(*hasher.finalize().as_bytes());
-    Ok(BlobDigests { stored_hash: key(&stored), content: Ok(ContentDigest { key: key(&keyed), len_bytes }) })
+    Ok(CheckedBlob { stored_hash: key(&stored), content: Ok(ContentDigest { key: key(&keyed), len_bytes }) })
 }
 
-/// Hashes stored bytes while they are decoded, and what the decoder leaves of them behind it.
+/// Hashes the stored bytes while they are decoded, and then those that the decoder left.
 fn digest_decoded(
     file: &SourceFile,
     content_bytes_max: u64,
     scratch: &mut BlobScratch,
-) -> Result<BlobDigests, ReadFault> {
+) -> Result<CheckedBlob, ReadFault> {
     let mut hashing = Hashing { bytes: BytesReader::new(file)?, hasher: blake3::Hasher::new() };
     let content = decoded_digest(&mut hashing, content_bytes_max, &mut scratch.frame);
-    // What went wrong here is in `fault`.
+    // An error of this read is in `fault`.
     let _ = io::copy(&mut hashing, &mut io::sink());
     match hashing.bytes.fault {
         Some(fault) => Err(fault),
-        None => Ok(BlobDigests { stored_hash: Key(*hashing.hasher.finalize().as_bytes()), content }),
+        None => Ok(CheckedBlob { stored_hash: Key(*hashing.hasher.finalize().as_bytes()), content }),
     }
 }
 
-/// Hashes what is read.
+/// Hashes everything that is read through it.
 struct Hashing<'a> {
     bytes: BytesReader<'a>,
     hasher: blake3::Hasher,
@@ -184,7 +184,7 @@ fn decoded_digest(
     });
     match decoded {
         Ok(_) => {
-            let key = hasher.finish().get(Algorithm::Cas).expect("it was asked for");
+            let key = hasher.finish().get(Algorithm::Cas).expect("it was requested");
             Ok(ContentDigest { key, len_bytes })
         }
         Err(DecodeError::Sink(TooLong)) => Err(ContentFault::Longer),
@@ -221,7 +221,7 @@ mod tests {
             Self { directory, entry }
         }
 
-        fn digests(&self, encoding: Encoding, content_bytes_max: u64) -> Result<BlobDigests, BlobFault> {
+        fn digests(&self, encoding: Encoding, content_bytes_max: u64) -> Result<CheckedBlob, BlobReadFault> {
             let path = self.directory.path().join("blob");
             digest_blob(&path, &self.entry, encoding, content_bytes_max, &mut BlobScratch::default())
         }
@@ -231,7 +231,7 @@ mod tests {
         (0..len).map(|at| (at % 251) as u8 ^ (at >> 12) as u8).collect()
     }
 
-    /// Lengths around the windows, and around the shift that the prefix makes.
+    /// Lengths around the windows, and around the shift by the prefix.
     const LENGTHS: [usize; 12] = [
         0,
         1,
@@ -254,21 +254,21 @@ mod tests {
             let key = key_of(Algorithm::Cas, &content);
             let expected = ContentDigest { key, len_bytes: len as u64 };
             let digests = Blob::new(&content).digests(Encoding::Identity, 0).unwrap();
-            assert_eq!(digests, BlobDigests { stored_hash: blake3_key(&content), content: Ok(expected) }, "{len}");
+            assert_eq!(digests, CheckedBlob { stored_hash: blake3_key(&content), content: Ok(expected) }, "{len}");
 
             let mut stored = Vec::new();
             Compressor::new().compress(&content, 1, &mut stored);
-            // Skippable frames make it long without a word of content.
+            // A skippable frame makes the blob long without adding content.
             stored.extend([0x50, 0x2A, 0x4D, 0x18]);
             stored.extend(u32::try_from(len).unwrap().to_le_bytes());
             stored.extend(bytes(len));
             let digests = Blob::new(&stored).digests(Encoding::Zstd, len as u64).unwrap();
-            assert_eq!(digests, BlobDigests { stored_hash: blake3_key(&stored), content: Ok(expected) }, "{len}");
+            assert_eq!(digests, CheckedBlob { stored_hash: blake3_key(&stored), content: Ok(expected) }, "{len}");
         }
     }
 
     #[test]
-    fn content_is_bounded_by_what_it_may_be() {
+    fn content_is_decoded_up_to_its_limit() {
         let mut bomb = Vec::new();
         Compressor::new().compress(&vec![0; 1 << 20], 3, &mut bomb);
         for filler in [0, WINDOW_BYTES as u32] {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_decode_says_where() {
+    fn an_undecodable_blob_has_the_offset_of_the_fault() {
         for len in [100, 2 * WINDOW_BYTES] {
             let stored = bytes(len);
             let digests = Blob::new(&stored).digests(Encoding::Zstd, u64::MAX).unwrap();
@@ -299,11 +299,11 @@ mod tests {
             for wrong in [len - 1, len + 1] {
                 let mut blob = Blob::new(&bytes(len as usize));
                 blob.entry.len_bytes = wrong;
-                assert!(matches!(blob.digests(Encoding::Identity, 0), Err(BlobFault::Changed(_))), "{len} {wrong}");
+                assert!(matches!(blob.digests(Encoding::Identity, 0), Err(BlobReadFault::Changed(_))), "{len} {wrong}");
             }
         }
         let blob = Blob::new(b"x");
         std::fs::remove_file(blob.directory.path().join("blob")).unwrap();
-        assert!(matches!(blob.digests(Encoding::Identity, 0), Err(BlobFault::Unreadable(_))));
+        assert!(matches!(blob.digests(Encoding::Identity, 0), Err(BlobReadFault::Unreadable(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! How a verification ended.
+//! The result of a verification.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::request::Sample;
 use crate::migration::Subset;
 use crate::migration::units::count_text;
 
-/// How a verification ended that saw what it was asked to look at. Errors are among its faults.
+/// The result of a verification that saw everything it was asked to read. Errors in the store are among its faults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyEnd {
     /// Names of objects in the store.
@@ -26,33 +26,33 @@ pub struct VerifyEnd {
     pub content_bytes: u64,
     /// Lines of the index.
     pub index_lines: u64,
-    /// What a reader suffers from.
+    /// Faults that a reader suffers from.
     pub errors: u64,
-    /// What is not as a store is written, and harmless.
+    /// Faults that are harmless.
     pub warnings: u64,
     /// Faults by name.
     pub faults_count: BTreeMap<&'static str, u64>,
-    /// The first of them, [`FAULTS_KEPT_MAX`](super::FAULTS_KEPT_MAX) at most: errors first, each by path.
+    /// The first faults, [`FAULTS_KEPT_MAX`](super::FAULTS_KEPT_MAX) at most: errors first, each by path.
     pub faults: Vec<VerifyFault>,
-    /// The share that was asked for.
+    /// The share that was requested.
     pub subset: Subset,
-    /// The sample that was asked for.
+    /// The sample that was requested.
     pub sample: Option<Sample>,
     /// What was covered, in words.
     pub covered: String,
-    /// True if it was asked to stop; the same call goes on.
+    /// True if a stop was requested; the same call continues.
     pub stopped: bool,
-    /// True if it went on where an earlier one was stopped; the numbers are of both.
+    /// True if it continued one that was stopped; the numbers are those of both.
     pub resumed: bool,
 }
 
 impl VerifyEnd {
-    /// True if all that was covered is without an error.
+    /// Returns true if everything that was covered is without an error.
     pub fn is_sound(&self) -> bool {
         !self.stopped && self.errors == 0
     }
 
-    /// What was covered, in words.
+    /// Returns what was covered, in words.
     pub(super) fn covered_text(&self) -> String {
         let share = match (self.subset, self.sample) {
             (Subset::ALL, None) => "all objects".to_owned(),

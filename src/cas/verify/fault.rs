@@ -1,25 +1,26 @@
-//! What a verification can find (spec/requiem.md A4).
+//! The faults that a verification can find (docs/source-requiem.md, "What a verification must find").
 
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use crate::cas::format::key::Key;
 
-/// The longest path or text that a fault keeps, in bytes; the rest is cut off and marked with `…`.
+/// Longest path or text of a fault, in bytes; the rest is cut off and marked with `…`. Names in a damaged store can be
+/// of any kind, and thousands of faults are kept in memory.
 pub const FAULT_TEXT_BYTES_MAX: usize = 1024;
 
-/// How much a fault matters.
+/// How serious a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultSeverity {
-    /// A reader loses an object or gets a wrong one, now or at the next append.
+    /// A reader loses an object or gets a wrong one, now or after the next append.
     Error,
-    /// Not as a store is written, and no reader is the worse for it.
+    /// The store is not as it is written, and no reader is affected.
     Warning,
 }
 
 impl FaultSeverity {
-    /// Its name in documents.
+    /// Returns the name in documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -28,25 +29,25 @@ impl FaultSeverity {
     }
 }
 
-/// One kind of fault in each line: what it is, its name in documents, how much it matters.
+/// Defines one kind of fault with each line: what it is, its name in documents, its severity.
 macro_rules! fault_kinds {
     ($($(#[$doc:meta])+ $kind:ident: $name:literal, $severity:ident;)+) => {
-        /// A kind of fault. Its name is stable: scripts may rely on it.
+        /// A kind of fault. The names are stable: scripts may rely on them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bincode::Encode, bincode::Decode)]
         pub enum FaultKind {
             $($(#[$doc])+ $kind,)+
         }
 
         impl FaultKind {
-            /// All of them.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
 
-            /// Its name in documents, in kebab case.
+            /// Returns the name in documents, in kebab case.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name,)+ }
             }
 
-            /// How much it matters.
+            /// Returns the severity.
             pub fn severity(self) -> FaultSeverity {
                 match self { $(Self::$kind => FaultSeverity::$severity,)+ }
             }
@@ -57,49 +58,49 @@ macro_rules! fault_kinds {
 fault_kinds! {
     /// There is no directory of objects.
     ObjectsMissing: "objects-missing", Error;
-    /// The system does not give a directory, a blob or a sidecar.
+    /// A directory, a blob or a sidecar cannot be read.
     Unreadable: "unreadable", Error;
-    /// A link, a directory, a pipe or a device under the name of an object, or a link in place of a directory of objects.
+    /// A link, a directory, a pipe or a device has the name of an object, or a link that of a directory of objects.
     NotAFile: "not-a-file", Error;
-    /// An object, or the sidecar of one, in another directory than its name says: no reader finds it.
+    /// An object or a sidecar is in the wrong directory: no reader finds it.
     Misplaced: "misplaced", Error;
     /// A sidecar without a blob.
     LoneSidecar: "lone-sidecar", Error;
-    /// A file that some writer left in flight.
+    /// A temporary file that some writer left.
     TemporaryFile: "temporary-file", Warning;
-    /// A name that no store has.
+    /// A name that does not belong into a store.
     ForeignName: "foreign-name", Warning;
     /// There is no index: no reader sees an object.
     IndexMissing: "index-missing", Error;
-    /// The index lists nothing, and there are objects.
+    /// The index lists nothing although there are objects.
     IndexEmpty: "index-empty", Error;
-    /// A line that is no record: readers skip it without a word.
+    /// A line that is not a record: readers skip it silently.
     IndexForeignLine: "index-foreign-line", Error;
-    /// The last line has no newline: the next append is glued to it, and lost.
+    /// The last line has no newline: the next line that is appended is glued to it, and lost.
     IndexTorn: "index-torn", Error;
     /// The index begins with a byte order mark: other readers do not see its first object.
     IndexByteOrderMark: "index-byte-order-mark", Error;
     /// A line ends with a carriage return.
     IndexCarriageReturn: "index-carriage-return", Warning;
-    /// A line holds nothing.
+    /// A line is empty.
     IndexBlankLine: "index-blank-line", Warning;
-    /// A key stands in several lines, of which the last counts.
+    /// A key occurs in several lines, of which the last one counts.
     IndexRepeatedKey: "index-repeated-key", Warning;
     /// A line is a record in another form than the one that is written.
     IndexNotCanonical: "index-not-canonical", Warning;
     /// A line has no `created_at`.
     IndexNoCreatedAt: "index-no-created-at", Warning;
-    /// A line speaks of an object that is not there.
+    /// A line lists an object that does not exist.
     BlobMissing: "blob-missing", Error;
     /// The index does not list the object: no reader sees it.
     NotIndexed: "not-indexed", Error;
-    /// The line of the object is not what its sidecar says.
+    /// The line of the object differs from its sidecar.
     IndexDiffers: "index-differs", Error;
     /// The object has no sidecar.
     SidecarMissing: "sidecar-missing", Error;
-    /// The sidecar is no record.
+    /// The sidecar is not a record.
     SidecarMalformed: "sidecar-malformed", Error;
-    /// The sidecar is that of another object.
+    /// The sidecar belongs to another object.
     SidecarOfAnother: "sidecar-of-another", Error;
     /// The sidecar is a record in another form than the one that is written.
     SidecarNotCanonical: "sidecar-not-canonical", Warning;
@@ -109,15 +110,15 @@ fault_kinds! {
     StoredSizeWrong: "stored-size-wrong", Error;
     /// The blob has another hash than the sidecar says.
     StoredHashWrong: "stored-hash-wrong", Error;
-    /// The blob is said to be zstd and does not decode.
+    /// The sidecar says zstd, and the blob cannot be decoded.
     Undecodable: "undecodable", Error;
     /// The content is longer or shorter than the sidecar says.
     OriginalSizeWrong: "original-size-wrong", Error;
     /// The content does not hash to the name of the object.
     WrongContent: "wrong-content", Error;
-    /// The blob was not the same while it was read: nothing can be said of it.
+    /// The blob changed while it was read, so nothing is known about it.
     ObjectChanged: "object-changed", Error;
-    /// The index was written to meanwhile: what came into the store was not looked at.
+    /// The index was written during the verification: new objects were not read.
     StoreChanged: "store-changed", Warning;
 }
 
@@ -130,28 +131,28 @@ impl Serialize for FaultKind {
 /// Something that is wrong in a store.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct VerifyFault {
-    /// What kind of thing.
+    /// The kind of the fault.
     pub kind: FaultKind,
     /// The path relative to the store, `index.ndjson:7` for a line of the index.
     pub path: String,
-    /// The object, where it is about one.
+    /// The object, if the fault is about one.
     pub key: Option<Key>,
-    /// What is the matter, for people.
+    /// What is wrong, for people.
     pub text: String,
 }
 
 impl VerifyFault {
-    /// A fault. Texts over [`FAULT_TEXT_BYTES_MAX`] are shortened.
+    /// Creates a fault. Texts longer than [`FAULT_TEXT_BYTES_MAX`] are shortened.
     pub fn new(kind: FaultKind, path: String, key: Option<Key>, text: impl Into<String>) -> Self {
         Self { kind, path: shortened(path), key, text: shortened(text.into()) }
     }
 
-    /// How much it matters.
+    /// Returns the severity.
     pub fn severity(&self) -> FaultSeverity {
         self.kind.severity()
     }
 
-    /// True for an error, false for a warning.
+    /// Returns true for an error, false for a warning.
     pub fn is_error(&self) -> bool {
         self.severity() == FaultSeverity::Error
     }
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_kebab_case_and_each_kind_has_its_own() {
+    fn names_are_kebab_case_and_unique() {
         let names: BTreeSet<_> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names.len(), FaultKind::ALL.len());
         assert!(names.iter().all(|name| name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())));
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_names_everything() {
+    fn a_document_has_every_field() {
         let fault = VerifyFault::new(FaultKind::NotIndexed, "objects/x".into(), Some(Key([0x11; 32])), "no line");
         let key = "11".repeat(32);
         assert_eq!(

@@ -1,12 +1,12 @@
-//! Reads the index of a store: what each line shows by itself, and all records by key.
+//! Reads the index of a store: the faults of each line, and all records by key.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::fault::{FaultKind, VerifyFault};
 use super::tally::Tally;
-use crate::cas::migrate::large_blobs::BytesReader;
 use crate::cas::paths::INDEX_NAME;
+use crate::cas::source::bytes::BytesReader;
 use crate::cas::store::index::IndexReader;
 use crate::cas::store::sorted_index::{INDEX_ENTRY_BYTES, IndexFinding, IndexFindingKind, SortedIndex};
 use crate::durable::{ReaderKind, SourceFile, SourceIdentity, SourceNameKind};
@@ -16,24 +16,24 @@ use crate::pipeline::{SortedRuns, StopToken};
 /// An index that was read to its end.
 #[derive(Default)]
 pub struct IndexRead {
-    /// Its records; `None` if there is no index.
+    /// The records; `None` if there is no index.
     pub sorted: Option<SortedIndex>,
-    /// Its lines.
+    /// Number of lines.
     pub lines: u64,
-    /// Its state before it was read.
+    /// Metadata of the index before it was read.
     pub identity: Option<SourceIdentity>,
-    /// What its lines show.
+    /// The faults of its lines.
     pub tally: Tally,
 }
 
 impl IndexRead {
-    /// Lines that are records.
+    /// Returns the number of lines that are records.
     pub fn records(&self) -> u64 {
         self.sorted.as_ref().map_or(0, SortedIndex::records)
     }
 }
 
-/// Reads the index of the store at `root`, where `kind` stands under its name. `Ok(None)`: a stop was requested.
+/// Reads the index of the store at `root`, where its name has a file of this `kind`. `Ok(None)`: a stop was requested.
 pub fn read_index(
     root: &Path,
     kind: Option<SourceNameKind>,
@@ -54,7 +54,7 @@ pub fn read_index(
             }
         },
         kind => {
-            missing(if kind.is_none() { "it is not there" } else { "it is not a regular file" }.into());
+            missing(if kind.is_none() { "it does not exist" } else { "it is not a regular file" }.into());
             return Ok(Some(read));
         }
     };
@@ -77,7 +77,7 @@ pub fn read_index(
     Ok(Some(IndexRead { lines: sorted.lines(), sorted: Some(sorted), identity: Some(identity), ..read }))
 }
 
-/// Ends with an error once a stop is requested.
+/// Fails once a stop is requested.
 struct Stoppable<'a, R> {
     bytes: R,
     stop: &'a StopToken,
@@ -106,7 +106,7 @@ fn fault(finding: &IndexFinding) -> VerifyFault {
     VerifyFault::new(kind, line_path(finding.line), None, finding.kind.to_string())
 }
 
-/// The path of a fault in a line of the index.
+/// Returns the path of a fault in a line of the index.
 pub fn line_path(line: u64) -> String {
     format!("{INDEX_NAME}:{line}")
 }

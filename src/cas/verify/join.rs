@@ -1,30 +1,30 @@
-//! Objects and index lines side by side, both streamed in the order of keys.
+//! Joins objects and index lines, both streamed in the order of keys.
 
 use crate::cas::source::inventory::Entry;
 use crate::cas::source::{Inventory, Item, Location};
 use crate::cas::store::sorted_index::{IndexedObject, SortedIndex};
 use crate::migration::Error;
 
-/// One thing of a store, as far as layout and index tell.
+/// One item of a store, as far as layout and index tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
-    /// Something stands under an object's name.
+    /// A file with an object's name.
     Object {
-        /// As the walk saw it.
+        /// The file as the walk saw it.
         entry: Entry,
         /// True if it has a sidecar.
         has_sidecar: bool,
-        /// Its line in the index; `None` too where it is not in its place, and no reader looks for it.
+        /// Its line in the index. `None` also if the file is not in its place, where no reader looks for it.
         indexed: Option<IndexedObject>,
     },
-    /// A sidecar whose object is not there.
+    /// A sidecar without an object.
     LoneSidecar(Location),
-    /// A line of the index whose object is not in its place.
+    /// A line of the index without an object in its place.
     LineAlone(IndexedObject),
 }
 
-/// Joins what was found with what the index lists. Objects in their places come in the order of their keys, which is
-/// that of the sorted index.
+/// Joins the files that were found with the lines of the index. Objects in their places come in the order of their
+/// keys, which is the order of the sorted index, so a merge join in constant memory is enough.
 pub struct Join {
     inventory: Inventory,
     index: Option<SortedIndex>,
@@ -33,7 +33,7 @@ pub struct Join {
 }
 
 impl Join {
-    /// A join; without an index, no object has a line.
+    /// Creates a join. Without an index, no object has a line.
     pub fn new(inventory: Inventory, index: Option<SortedIndex>) -> Result<Self, Error> {
         let mut join = Self { inventory, index, item: None, line: None };
         join.take_item()?;
@@ -41,8 +41,8 @@ impl Join {
         Ok(join)
     }
 
-    /// The next thing, `None` at the end.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is asked with `?`")]
+    /// Returns the next item, `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<Joined>, Error> {
         let (entry, has_sidecar) = match self.item {
             None => return Ok(self.take_line()?.map(Joined::LineAlone)),
@@ -71,7 +71,7 @@ impl Join {
         Ok(())
     }
 
-    /// The line that is next, with the one behind it in its place. Repeated keys are told by
+    /// Returns the next line and reads the one after it. Keys that occur in several lines come once, with
     /// [`IndexedObject::lines`].
     fn take_line(&mut self) -> Result<Option<IndexedObject>, Error> {
         let next = match &mut self.index {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every object, lone sidecar and line comes once; an object has its line exactly if it is in its place and the
+        /// Every object, lone sidecar and line comes once; an object has its line if and only if it is in its place and the
         /// index lists it.
         #[test]
         fn it_is_a_full_outer_join(

@@ -1,10 +1,10 @@
-//! Reads a v2 store again and says everything that is wrong with it (spec/requiem.md A4), also what readers pass over
-//! without a word: objects that are gone, lines that nobody reads, an index that is not there.
+//! Reads a v2 store and reports everything that is wrong with it (docs/source-requiem.md, "What a verification must
+//! find"), also what readers ignore silently: objects that are missing, lines that no reader reads, a missing index.
 //!
 //! The walk finds every name below the objects, the index is read line by line, and both are sorted by key within the
-//! memory budget. Side by side they give one stream of things, which goes through the engine: the converters read blobs
-//! and sidecars, the writer adds up in the order of keys and keeps the place. Nothing in the store is written, locked or
-//! touched, and a fault never ends it: the objects behind it are read all the same.
+//! memory budget. Joined, they are one stream of items for the engine: the converters read blobs and sidecars, and the
+//! writer adds up in the order of keys and stores its progress. Nothing in the store is written or locked. A fault
+//! never ends the verification: the objects after it are read all the same.
 
 mod blob;
 mod end;
@@ -15,15 +15,15 @@ mod object;
 mod reader;
 mod request;
 pub mod run;
+mod scan;
 mod state;
-mod survey;
 mod tally;
 mod walk;
 
 use std::path::Path;
 use std::sync::Arc;
 
-pub use blob::{BlobDigests, BlobFault, BlobScratch, ContentDigest, ContentFault, digest_blob};
+pub use blob::{BlobReadFault, BlobScratch, CheckedBlob, ContentDigest, ContentFault, digest_blob};
 pub use end::VerifyEnd;
 pub use fault::{FAULT_TEXT_BYTES_MAX, FaultKind, FaultSeverity, VerifyFault};
 pub use index::{IndexRead, line_path, read_index};
@@ -31,12 +31,12 @@ pub use join::{Join, Joined};
 pub use object::{Checked, ObjectChecker, Totals, object_path};
 pub use reader::{Batch, Task, TaskReader};
 pub use request::{Sample, Share, ShareBuilder, VerifyRequest};
+pub use scan::{Scanned, scan};
 pub use state::{OnSound, VERIFY_KIND};
-pub use survey::{Surveyed, survey};
 pub use tally::{FAULTS_KEPT_MAX, Tally};
-pub use walk::{Parts, Walked, look_at_root};
+pub use walk::{Parts, Walked, list_root};
 
-use self::state::{StateWriter, Subject, resumed};
+use self::state::{StateWriter, VerifySubject, resumed};
 use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
@@ -44,11 +44,11 @@ use crate::durable::{Disk, RealDisk, source_identity};
 use crate::migration::{Error, Place, SortSpace};
 use crate::pipeline::{Control, Ended, Expected, Phase, run};
 
-/// Verifies the store at `root`, which may lie where nothing can be written. A verification that is stopped begins anew;
-/// [`check_store`](self::run::check_store) keeps its place.
+/// Verifies the store at `root`, which may be on a read-only file system. A verification that is stopped starts over;
+/// [`check_store`](self::run::check_store) resumes.
 ///
 /// # Errors
-/// [`Error::Verification`] if there is no such directory. What is wrong in a store is no error of this call: see
+/// [`Error::Verification`] if there is no such directory. Faults in a store are not errors of this call: see
 /// [`VerifyEnd::errors`].
 pub fn verify_store(
     root: &Path,
@@ -61,28 +61,28 @@ pub fn verify_store(
     Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
 }
 
-/// A verification and what it works with.
+/// A verification and its settings.
 pub struct Verification<'a> {
     /// The store.
     pub root: &'a Path,
-    /// What is to be verified.
+    /// What is verified.
     pub request: &'a VerifyRequest,
-    /// Where it sorts.
+    /// The directory of its sorts.
     pub sorts: &'a SortSpace,
-    /// Where it keeps its place.
+    /// Where it stores its progress.
     pub place: Option<&'a Place>,
-    /// Settings; only those of its course matter.
+    /// Settings. Those that decide the result of a migration do not matter.
     pub options: &'a MigrateOptions,
     /// Stop and events.
     pub control: &'a Control<'a>,
 }
 
 impl Verification<'_> {
-    /// Carries it out. `on_sound` is told of every object that is sound.
+    /// Runs the verification. `on_sound` is called for every intact object.
     pub fn run(&self, on_sound: &mut OnSound<'_>) -> Result<VerifyEnd, Error> {
-        let surveyed = survey(self.root, self.request, self.sorts, self.options, self.control)?;
-        let Some(Surveyed { walked, index, tally }) = surveyed else { return Ok(self.stopped_early()) };
-        let subject = Subject::new(&walked.sums, index.identity, self.request);
+        let scanned = scan(self.root, self.request, self.sorts, self.options, self.control)?;
+        let Some(Scanned { walked, index, tally }) = scanned else { return Ok(self.stopped_early()) };
+        let subject = VerifySubject::new(&walked.sums, index.identity, self.request);
         let (state, resumed) = resumed(self.place, subject)?;
         let (objects, objects_in_share) = (walked.sums.objects, walked.share.objects);
         let (index_lines, identity) = (index.lines, index.identity);
@@ -101,7 +101,7 @@ impl Verification<'_> {
         totals.faults.merge(tally);
         let path = self.root.join(INDEX_NAME);
         if identity.is_some() && source_identity(&path)? != identity {
-            let text = "it was written to meanwhile: what came into the store was not looked at";
+            let text = "it was written during the verification: new objects were not read";
             totals.faults.add(VerifyFault::new(FaultKind::StoreChanged, INDEX_NAME.into(), None, text));
         }
         let numbers = Numbers { objects, objects_in_share, index_lines };
@@ -137,7 +137,7 @@ impl Verification<'_> {
     }
 }
 
-/// What is known before an object is read.
+/// What is known before the first object is read.
 struct Numbers {
     objects: u64,
     objects_in_share: u64,

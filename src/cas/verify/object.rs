@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::blob::{BlobDigests, BlobFault, BlobScratch, ContentFault, digest_blob};
+use super::blob::{BlobReadFault, BlobScratch, CheckedBlob, ContentFault, digest_blob};
 use super::fault::{FaultKind, VerifyFault};
 use super::index::line_path;
 use super::join::Joined;
@@ -19,7 +19,7 @@ use crate::durable::{read_source_whole, source_identity};
 use crate::migration::Error;
 use crate::pipeline::Converter;
 
-/// What the objects of a part of a store gave.
+/// The result for a part of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct Totals {
     /// Objects whose blobs were read to their end.
@@ -28,14 +28,14 @@ pub struct Totals {
     pub objects_ok: u64,
     /// Bytes of their blobs.
     pub blob_bytes: u64,
-    /// Bytes of their contents, where they could be had.
+    /// Bytes of their contents, as far as they are known.
     pub content_bytes: u64,
-    /// What is wrong.
+    /// The faults.
     pub faults: Tally,
 }
 
 impl Totals {
-    /// Adds those of another part.
+    /// Adds the result for another part.
     pub fn merge(&mut self, other: Self) {
         self.objects_read += other.objects_read;
         self.objects_ok += other.objects_ok;
@@ -45,21 +45,21 @@ impl Totals {
     }
 }
 
-/// A batch that was looked at.
+/// A batch that was checked.
 pub struct Checked {
-    /// What it gave.
+    /// The result for the batch.
     pub totals: Totals,
-    /// Objects in it that are sound, in the order of their keys, with the lengths of their contents.
+    /// The intact objects in the order of their keys, with the lengths of their contents.
     pub sound: Vec<(Key, u64)>,
-    /// The number of the first thing behind the batch.
+    /// The number of the first item after the batch.
     pub next: u64,
 }
 
-/// Compares batches.
+/// Checks batches.
 pub struct ObjectChecker<'a> {
     /// The store.
     pub root: &'a SourceRoot,
-    /// Where objects may lie that are not in the store; see
+    /// Where objects may be that are not in the store; see
     /// [`VerifyRequest::merged_into`](super::VerifyRequest::merged_into).
     pub merged_into: Option<&'a Path>,
 }
@@ -116,7 +116,7 @@ impl ObjectChecker<'_> {
         Ok(())
     }
 
-    /// A line without an object. Where a store is merged into another one, the object may lie there.
+    /// Checks a line without an object. If the store is to be merged into another one, the object may be there.
     fn check_line_alone(&self, line: &IndexedObject, faults: &mut Tally) -> Result<(), Error> {
         let record = &line.parsed.record;
         if let Some(store) = self.merged_into
@@ -125,7 +125,7 @@ impl ObjectChecker<'_> {
         {
             return Ok(());
         }
-        let text = format!("it lists {}, and no blob of that name is in its place", record.digest);
+        let text = format!("it lists {}, and there is no such blob in its place", record.digest);
         faults.add(VerifyFault::new(FaultKind::BlobMissing, line_path(line.line), Some(record.digest), text));
         if let Some(fault) = repeated(line) {
             faults.add(fault);
@@ -134,14 +134,14 @@ impl ObjectChecker<'_> {
     }
 }
 
-/// The comparison of one object.
+/// The check of one object.
 struct ObjectCheck<'a> {
     checker: &'a ObjectChecker<'a>,
     entry: &'a Entry,
     faults: Vec<VerifyFault>,
 }
 
-/// What was read of a blob: its length and, if it could be had, the length of its content.
+/// A blob that was read: the length of its content, if it could be decoded.
 struct BlobRead {
     content_bytes: Option<u64>,
 }
@@ -162,11 +162,11 @@ impl ObjectCheck<'_> {
             self.add(FaultKind::NotAFile, self.entry.kind.text());
         }
         if !self.entry.location.is_in_place() {
-            self.add(FaultKind::Misplaced, "it lies in another directory than its name says: no reader finds it");
+            self.add(FaultKind::Misplaced, "it is in the wrong directory: no reader finds it");
         }
     }
 
-    /// What the index says, as far as that is known without the sidecar.
+    /// Checks the line in the index, as far as that is possible without the sidecar.
     fn line(&mut self, indexed: Option<&IndexedObject>) {
         match indexed {
             None => self.add(FaultKind::NotIndexed, "the index does not list it: no reader sees it"),
@@ -193,17 +193,17 @@ impl ObjectCheck<'_> {
         if let (Some(line), Some(sidecar)) = (indexed, &sidecar) {
             self.compare_line(line, &sidecar.record);
         }
-        // Without a sidecar the index tells whether there is anything to be said for the content.
+        // Without a sidecar, the line in the index says what the content should be.
         let expected = sidecar.or(line.copied()).map(|parsed| parsed.record);
         let (encoding, content_bytes_max) =
             expected.map_or((Encoding::Identity, 0), |record| (record.encoding, record.original_size));
         let path = self.checker.root.blob(&self.entry.location);
         match digest_blob(&path, self.entry, encoding, content_bytes_max, &mut scratch.blob) {
-            Err(BlobFault::Unreadable(text)) => {
+            Err(BlobReadFault::Unreadable(text)) => {
                 self.add(FaultKind::Unreadable, text);
                 None
             }
-            Err(BlobFault::Changed(text)) => {
+            Err(BlobReadFault::Changed(text)) => {
                 self.add(FaultKind::ObjectChanged, format!("changed while it was verified: {text}"));
                 None
             }
@@ -215,7 +215,8 @@ impl ObjectCheck<'_> {
         }
     }
 
-    /// What the sidecar says. One that is byte for byte what the line in the index says need not be parsed.
+    /// Returns the record in the sidecar. A sidecar that has exactly the bytes of the line's record is not parsed: that
+    /// is the normal case, and parsing JSON costs more than comparing bytes.
     fn read_sidecar(&mut self, line: Option<&Parsed>, scratch: &mut CheckScratch) -> Option<Parsed> {
         let CheckScratch { sidecar, canonical, .. } = scratch;
         sidecar.clear();
@@ -242,11 +243,11 @@ impl ObjectCheck<'_> {
 
     fn check_sidecar(&mut self, parsed: &Parsed) {
         if parsed.record.digest != self.entry.location.key() {
-            let text = format!("it is that of {}", parsed.record.digest);
+            let text = format!("it belongs to {}", parsed.record.digest);
             self.add_to_sidecar(FaultKind::SidecarOfAnother, text);
         }
         if !parsed.is_canonical {
-            self.add_to_sidecar(FaultKind::SidecarNotCanonical, "it is not in the form that is written");
+            self.add_to_sidecar(FaultKind::SidecarNotCanonical, "it is not in canonical form");
         }
         if !parsed.created_at_present {
             self.add_to_sidecar(FaultKind::SidecarNoCreatedAt, "it has no created_at");
@@ -262,8 +263,8 @@ impl ObjectCheck<'_> {
         }
     }
 
-    /// A blob that is not what is said of it may be changing: then nothing of the sort is certain.
-    fn compare_blob(&mut self, path: &Path, expected: &ObjectRecord, digests: &BlobDigests) {
+    /// Compares the blob with its record. A blob that differs may be changing; then the differences are not reported.
+    fn compare_blob(&mut self, path: &Path, expected: &ObjectRecord, digests: &CheckedBlob) {
         let before = self.faults.len();
         self.compare_digests(expected, digests);
         if self.faults.len() == before {
@@ -276,7 +277,7 @@ impl ObjectCheck<'_> {
         }
     }
 
-    fn compare_digests(&mut self, expected: &ObjectRecord, digests: &BlobDigests) {
+    fn compare_digests(&mut self, expected: &ObjectRecord, digests: &CheckedBlob) {
         if expected.stored_size != self.entry.len_bytes {
             let text = format!("stored_size is {}, the blob has {} bytes", expected.stored_size, self.entry.len_bytes);
             self.add(FaultKind::StoredSizeWrong, text);
@@ -319,7 +320,7 @@ impl ObjectCheck<'_> {
     }
 }
 
-/// The path of an object relative to its store.
+/// Returns the path of an object relative to its store.
 pub fn object_path(location: &Location) -> String {
     format!("{OBJECTS_NAME}/{location}")
 }
@@ -336,7 +337,7 @@ fn is_canonical_text(record: &ObjectRecord, text: &[u8], scratch: &mut Vec<u8>) 
     scratch == text
 }
 
-/// Fields of a line that differ from the sidecar's, in words.
+/// Returns the fields of a line that differ from the sidecar's, in words.
 fn differences(line: &ObjectRecord, sidecar: &ObjectRecord) -> Vec<String> {
     if line == sidecar {
         return Vec::new();

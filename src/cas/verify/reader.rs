@@ -1,4 +1,4 @@
-//! Hands out the things of a store in batches, in the order of their paths.
+//! Reads the items of a store in batches, in the order of their paths.
 
 use super::join::{Join, Joined};
 use super::request::Share;
@@ -6,29 +6,29 @@ use crate::cas::source::inventory::EntryKind;
 use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Reader};
 
-/// Things of a batch, at most.
+/// Most items in a batch.
 const BATCH_TASKS: usize = 256;
-/// Bytes of blobs that a batch stands for, unless one alone is larger.
+/// Bytes of the blobs in a batch, unless a single one is larger.
 const BATCH_BLOB_BYTES: u64 = 4 << 20;
-/// Things that a batch passes over, at most: a small share of a large store still gets on.
+/// Most items that a batch skips. A small share of a large store must still make progress that can be stored.
 const BATCH_STEPS: u64 = 65_536;
-/// Memory that a thing needs, with what there is to say of it.
+/// Memory that an item needs, with its faults.
 const TASK_BYTES: u64 = 2048;
 
-/// One thing to be looked at.
+/// One item to check.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
-    /// As layout and index tell.
+    /// The item as layout and index tell it.
     pub found: Joined,
-    /// True if its blob and its sidecar are to be read.
+    /// True if its blob and its sidecar are read.
     pub is_read: bool,
 }
 
-/// Things next to each other.
+/// Items that follow each other.
 pub struct Batch {
-    /// Those that there may be something to say of.
+    /// The items that may have faults.
     pub tasks: Vec<Task>,
-    /// The number of the first thing behind the batch.
+    /// The number of the first item after the batch.
     pub next: u64,
 }
 
@@ -40,7 +40,7 @@ pub struct TaskReader {
 }
 
 impl TaskReader {
-    /// A reader that begins behind the first `done` things.
+    /// Creates a reader that skips the first `done` items.
     pub fn new(mut join: Join, share: Share, done: u64) -> Result<Self, Error> {
         for _ in 0..done {
             if join.next()?.is_none() {
@@ -97,7 +97,7 @@ impl Task {
         }
     }
 
-    /// True for an object of which, without reading it, there is nothing to say.
+    /// Returns true for an object that has no fault unless its files are read.
     fn is_plain(&self) -> bool {
         match &self.found {
             Joined::Object { entry, has_sidecar, indexed } => {

@@ -1,4 +1,4 @@
-//! What is to be verified: all objects, or a share of them.
+//! What is verified: all objects, or a share of them.
 
 use std::path::PathBuf;
 
@@ -13,25 +13,25 @@ use crate::pipeline::SortedRuns;
 /// Length of an object's rank in a sample.
 const RANK_BYTES: usize = 16;
 
-/// Objects drawn by lot. The same seed draws the same objects of the same store.
+/// A random sample of objects. The same seed chooses the same objects of the same store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
 pub struct Sample {
-    /// How many; all of them if there are no more.
+    /// Size of the sample; a smaller store is read completely.
     pub objects: u64,
-    /// Where the lots come from.
+    /// Seed of the random choice.
     pub seed: u64,
 }
 
-/// What is to be verified. A share says which objects are read; layout and index are compared whole in any case.
+/// What is verified. A share limits which objects are read; layout and index are always compared completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyRequest {
     /// The share of the objects: by the first eight bytes of their keys as a big-endian number, so that an object stays
-    /// in its share when others come and go.
+    /// in its share when others are added or removed.
     pub subset: Subset,
-    /// Of these, so many.
+    /// A sample of the share.
     pub sample: Option<Sample>,
-    /// Objects that the index lists and that are not here may lie in this store, which is not read: they must be there
-    /// with the length of their blob.
+    /// A store that may have objects which the index lists and which are not here. It is not read: a blob must exist
+    /// there with the right length.
     pub merged_into: Option<PathBuf>,
 }
 
@@ -40,25 +40,25 @@ impl VerifyRequest {
     pub const WHOLE: Self = Self { subset: Subset::ALL, sample: None, merged_into: None };
 }
 
-/// The objects that are to be read.
+/// The objects that are read.
 pub struct Share {
     subset: Subset,
-    /// The seed, and the last rank that is drawn.
-    lots: Option<(u64, [u8; RANK_BYTES])>,
-    /// How many objects that are.
+    /// The seed, and the greatest rank in the sample.
+    sample: Option<(u64, [u8; RANK_BYTES])>,
+    /// Number of these objects.
     pub objects: u64,
-    /// The lengths of their blobs; not known of a sample.
+    /// Bytes of their blobs; unknown for a sample.
     pub bytes: Option<u64>,
 }
 
 impl Share {
-    /// True if the object is to be read.
+    /// Returns true if the object is read.
     pub fn covers(&self, key: Key) -> bool {
-        self.subset.covers(number_of(key)) && self.lots.is_none_or(|(seed, last)| rank(seed, key) <= last)
+        self.subset.covers(number_of(key)) && self.sample.is_none_or(|(seed, last)| rank(seed, key) <= last)
     }
 }
 
-/// Takes in every object, to find out which are to be read.
+/// Collects every object to find out which are read.
 pub struct ShareBuilder {
     subset: Subset,
     sample: Option<(Sample, SortedRuns<RANK_BYTES>)>,
@@ -67,7 +67,7 @@ pub struct ShareBuilder {
 }
 
 impl ShareBuilder {
-    /// For what `request` asks.
+    /// Creates a builder for `request`.
     pub fn new(request: &VerifyRequest, sorts: &SortSpace, options: &MigrateOptions) -> Result<Self, Error> {
         let sample = match request.sample {
             None => None,
@@ -76,7 +76,7 @@ impl ShareBuilder {
         Ok(Self { subset: request.subset, sample, objects: 0, bytes: 0 })
     }
 
-    /// Takes in one object. What is no file in its place is not read in any case.
+    /// Adds an object. One that is not a file in its place is not read in any case.
     pub fn push(&mut self, entry: &Entry) -> Result<(), Error> {
         let key = entry.location.key();
         if entry.kind != EntryKind::File || !entry.location.is_in_place() || !self.subset.covers(number_of(key)) {
@@ -90,19 +90,19 @@ impl ShareBuilder {
         Ok(())
     }
 
-    /// The share.
+    /// Returns the share.
     pub fn finish(self) -> Result<Share, Error> {
-        let whole = Share { subset: self.subset, lots: None, objects: self.objects, bytes: Some(self.bytes) };
+        let whole = Share { subset: self.subset, sample: None, objects: self.objects, bytes: Some(self.bytes) };
         let Some((sample, ranks)) = self.sample.filter(|(sample, _)| sample.objects < self.objects) else {
             return Ok(whole);
         };
         let mut ranks = ranks.finish()?;
-        // Below every rank but one in 2^128: a sample of none.
+        // The sample of no objects: only one rank in 2^128 is not above it.
         let mut last = [0; RANK_BYTES];
         for _ in 0..sample.objects {
-            last = ranks.next()?.expect("there are more objects than are drawn");
+            last = ranks.next()?.expect("the sample is smaller than the store");
         }
-        Ok(Share { lots: Some((sample.seed, last)), objects: sample.objects, bytes: None, ..whole })
+        Ok(Share { sample: Some((sample.seed, last)), objects: sample.objects, bytes: None, ..whole })
     }
 }
 
@@ -110,7 +110,8 @@ fn number_of(key: Key) -> u64 {
     u64::from_be_bytes(*key.0.first_chunk().expect("a key has eight bytes"))
 }
 
-/// The place of an object among the lots.
+/// Returns the rank of an object. The objects with the lowest ranks are the sample, so it does not depend on the order
+/// in which they are found.
 fn rank(seed: u64, key: Key) -> [u8; RANK_BYTES] {
     let mut bytes = [0; 8 + 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_has_the_size_that_was_asked_for_and_depends_on_the_seed() {
+    fn a_sample_has_the_requested_size_and_depends_on_the_seed() {
         let sample = |objects, seed| {
             let request = VerifyRequest { sample: Some(Sample { objects, seed }), ..VerifyRequest::WHOLE };
             covered(&request, 100)
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_in_its_place_is_not_counted() {
+    fn a_name_without_a_file_in_its_place_is_not_counted() {
         let sorts = SortSpace::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
         let mut builder = ShareBuilder::new(&VerifyRequest::WHOLE, &sorts, &MigrateOptions::default()).unwrap();
         builder.push(&Entry { kind: EntryKind::Link, ..entry(1) }).unwrap();

@@ -1,11 +1,11 @@
 //! Verifies a store on request, resumably.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyRequest, look_at_root};
+use super::{Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyRequest, list_root};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::CHECKPOINT_KIND;
@@ -27,8 +27,8 @@ pub fn check_store(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
-    look_at_root(root, &mut Tally::default())?;
-    let paths = paths_of(root)?;
+    list_root(root, &mut Tally::default())?;
+    let paths = TargetPaths::of_store(root)?;
     let run_directory = paths.run_directory();
     let is_new = disk.kind(run_directory.path())?.is_none();
     let Some(held) = HeldRun::create_if_writable(disk, &run_directory, CHECKPOINT_KIND)? else {
@@ -43,15 +43,6 @@ pub fn check_store(
         note(&held, request, &result)?;
     }
     result
-}
-
-/// The paths beside a store. One that is given as `.` has the name of its directory.
-pub fn paths_of(root: &Path) -> Result<TargetPaths, Error> {
-    let resolved: Option<PathBuf> = match root.file_name() {
-        Some(_) => None,
-        None => root.canonicalize().ok(),
-    };
-    TargetPaths::new(resolved.as_deref().unwrap_or(root))
 }
 
 /// Verifies the store at `root` while the lock of `paths` is held, and keeps the place there.

@@ -1,4 +1,4 @@
-//! Where a verification stands, and the writer that takes it further.
+//! The progress of a verification, and the writer that advances it.
 
 use super::object::{Checked, Totals};
 use super::request::{Sample, VerifyRequest};
@@ -11,9 +11,9 @@ use crate::pipeline::{Commit, Writer};
 /// Kind tag of the checkpoint of a verification.
 pub const VERIFY_KIND: [u8; 8] = *b"casverif";
 
-/// What a verification is about: one that is resumed must be about the same.
+/// What a verification reads. One is resumed only if this is the same.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
-pub struct Subject {
+pub struct VerifySubject {
     objects: [u8; 32],
     index: Option<IndexState>,
     subset: Subset,
@@ -24,8 +24,8 @@ pub struct Subject {
 /// Length, time of the last change and inode of an index.
 type IndexState = (u64, i64, u32, u64);
 
-impl Subject {
-    /// A request about a store as it is now.
+impl VerifySubject {
+    /// Returns the subject of a request for a store as it is now.
     pub fn new(sums: &ScanSums, index: Option<SourceIdentity>, request: &VerifyRequest) -> Self {
         Self {
             objects: sums.digest(),
@@ -37,19 +37,19 @@ impl Subject {
     }
 }
 
-/// A verification under way.
+/// A verification in progress.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct VerifyState {
-    /// What it is about.
-    pub subject: Subject,
-    /// Things that are done.
+    /// What it reads.
+    pub subject: VerifySubject,
+    /// Number of items that are done.
     pub next: u64,
-    /// What they gave.
+    /// The result for them.
     pub totals: Totals,
 }
 
-/// The state that was kept at `place` of a verification of the same subject, else one that begins. The flag says which.
-pub fn resumed(place: Option<&Place>, subject: Subject) -> Result<(VerifyState, bool), Error> {
+/// Returns the state stored at `place` by a verification of the same subject, else a new state. The flag says which.
+pub fn resumed(place: Option<&Place>, subject: VerifySubject) -> Result<(VerifyState, bool), Error> {
     let saved = match place {
         Some(place) => place.load::<VerifyState>()?,
         None => None,
@@ -60,16 +60,16 @@ pub fn resumed(place: Option<&Place>, subject: Subject) -> Result<(VerifyState, 
     }
 }
 
-/// Is told of every object that is sound, in the order of keys: its key and the length of its content.
+/// Called for every intact object, in the order of keys: with its key and the length of its content.
 pub type OnSound<'a> = dyn FnMut(Key, u64) -> Result<(), Error> + Send + 'a;
 
-/// Adds up, and keeps the place.
+/// Adds up the results and stores the progress.
 pub struct StateWriter<'a> {
-    /// Where it stands.
+    /// The progress.
     pub state: VerifyState,
-    /// Where that is kept.
+    /// Where it is stored.
     pub place: Option<&'a Place>,
-    /// Who is told of sound objects.
+    /// Called for intact objects.
     pub on_sound: &'a mut OnSound<'a>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Writer for StateWriter<'a> {
     }
 }
 
-/// Keeps the place durably.
+/// Stores the progress durably.
 pub struct KeepPlace<'a>(Option<(&'a Place, VerifyState)>);
 
 impl Commit for KeepPlace<'_> {

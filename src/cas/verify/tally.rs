@@ -1,13 +1,13 @@
-//! Faults counted by kind, the first of them kept whole.
+//! Counts faults by kind and keeps the first ones.
 
 use std::collections::BTreeMap;
 
 use super::fault::{FaultKind, FaultSeverity, VerifyFault};
 
-/// Errors that are kept whole, and as many warnings; further ones are counted.
+/// Most errors that are kept, and most warnings; further ones are only counted.
 pub const FAULTS_KEPT_MAX: usize = 10_000;
 
-/// Faults by kind. Memory is bounded however many there are.
+/// Faults by kind. Memory is bounded, however many there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct Tally {
     counts: BTreeMap<FaultKind, u64>,
@@ -16,7 +16,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a fault, and keeps it if there is room.
+    /// Counts a fault and keeps it if there is room.
     pub fn add(&mut self, fault: VerifyFault) {
         *self.counts.entry(fault.kind).or_default() += 1;
         self.keep(fault);
@@ -30,34 +30,34 @@ impl Tally {
         other.errors.into_iter().chain(other.warnings).for_each(|fault| self.keep(fault));
     }
 
-    /// Forgets all faults but those of some kinds.
+    /// Drops all faults except those of some kinds.
     pub fn retain(&mut self, is_kept: impl Fn(FaultKind) -> bool) {
         self.counts.retain(|kind, _| is_kept(*kind));
         self.errors.retain(|fault| is_kept(fault.kind));
         self.warnings.retain(|fault| is_kept(fault.kind));
     }
 
-    /// Errors in all.
+    /// Returns the number of errors.
     pub fn errors(&self) -> u64 {
         self.count_of(FaultSeverity::Error)
     }
 
-    /// Warnings in all.
+    /// Returns the number of warnings.
     pub fn warnings(&self) -> u64 {
         self.count_of(FaultSeverity::Warning)
     }
 
-    /// Faults of one kind.
+    /// Returns the number of faults of one kind.
     pub fn count(&self, kind: FaultKind) -> u64 {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
-    /// Faults by name.
+    /// Returns the faults by name.
     pub fn by_name(&self) -> BTreeMap<&'static str, u64> {
         self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect()
     }
 
-    /// The faults that were kept, [`FAULTS_KEPT_MAX`] at most: errors first, each by path.
+    /// Returns the faults that were kept, [`FAULTS_KEPT_MAX`] at most: errors first, each by path.
     pub fn into_kept(self) -> Vec<VerifyFault> {
         let mut kept: Vec<_> = self.errors.into_iter().chain(self.warnings).collect();
         kept.sort_by(|a, b| (a.severity(), &a.path, a.kind).cmp(&(b.severity(), &b.path, b.kind)));

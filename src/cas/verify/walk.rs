@@ -20,27 +20,27 @@ use crate::migration::Error;
 use crate::migration::plan::escape_name;
 use crate::pipeline::Control;
 
-/// What stands in the directory of a store under the names that it needs.
+/// The parts of a store that its directory has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts {
     /// True if there is a directory of objects.
     pub has_objects: bool,
-    /// What stands under the name of the index.
+    /// What kind of file has the name of the index.
     pub index: Option<SourceNameKind>,
 }
 
-/// What the walk gave.
+/// The result of the walk.
 pub struct Walked {
     /// Sums over the objects.
     pub sums: ScanSums,
     /// The objects in the order of their paths.
     pub inventory: Inventory,
-    /// Those that are to be read.
+    /// Those that are read.
     pub share: Share,
 }
 
-/// Looks at the names in the directory of a store. Fails, and has created nothing, where there is no such directory.
-pub fn look_at_root(root: &Path, tally: &mut Tally) -> Result<Parts, Error> {
+/// Reads the names in the directory of a store. Fails if there is no such directory, and creates nothing.
+pub fn list_root(root: &Path, tally: &mut Tally) -> Result<Parts, Error> {
     let names = source_names(root).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => no_store(root),
         _ => error.into(),
@@ -50,7 +50,7 @@ pub fn look_at_root(root: &Path, tally: &mut Tally) -> Result<Parts, Error> {
         let name = name?;
         let (text, kind) = (name.name(), name.kind()?);
         if text == OBJECTS_NAME {
-            // A link to the directory is read through, as by the reference.
+            // A link to the directory is followed, as the reference does.
             parts.has_objects = kind == SourceNameKind::Directory || root.join(&text).is_dir();
         } else if text == INDEX_NAME {
             parts.index = Some(kind);
@@ -67,7 +67,7 @@ pub fn look_at_root(root: &Path, tally: &mut Tally) -> Result<Parts, Error> {
 
 fn no_store(root: &Path) -> Error {
     Error::Verification {
-        what: format!("{} is not a directory; nothing was looked at", root.display()),
+        what: format!("{} is not a directory; nothing was verified", root.display()),
         next: "give the root of a v2 store: the directory that holds objects/ and index.ndjson".into(),
     }
 }
@@ -110,7 +110,7 @@ fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
     path.strip_prefix(root).unwrap_or(path)
 }
 
-/// The fault that a name is which no store has.
+/// Returns the fault of a name that does not belong into a store.
 fn skipped(path: &Path, reason: SkipReason) -> VerifyFault {
     let kind = match reason {
         SkipReason::Temporary => FaultKind::TemporaryFile,
@@ -119,7 +119,7 @@ fn skipped(path: &Path, reason: SkipReason) -> VerifyFault {
         }
     };
     let text = if is_key_in_uppercase(path.file_name().unwrap_or_default()) {
-        "a key in uppercase, which no reader takes"
+        "a key in upper case, which no reader accepts"
     } else {
         reason.text()
     };

@@ -8,7 +8,6 @@ use crate::cas::Key;
 use crate::cas::options::{Compress, Durability, MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::CasStore;
-use crate::cas::verify::run::paths_of;
 use crate::cli::arguments::ResourceArgs;
 use crate::migration::Error;
 use crate::observe::Scope;
@@ -74,7 +73,7 @@ pub struct TargetArgs {
 impl TargetArgs {
     /// Returns the paths of the store and its state.
     pub fn paths(&self) -> Result<TargetPaths, Error> {
-        paths_of(&self.target)
+        TargetPaths::of_store(&self.target)
     }
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use super::arguments::RECORDS_NOUN;
 use crate::cas::format::layout::Layout;
 use crate::cas::generate::write::{GeneratedStore, generate_store};
-use crate::cas::generate::{CONTENT_BYTES_MAX, CONTENT_BYTES_MIN, GenerateOptions, Generation};
+use crate::cas::generate::{CONTENT_BYTES_MAX, CONTENT_BYTES_MIN, GenerateOptions, GenerationMix};
 use crate::cli::arguments::{OutputArgs, one_of};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -29,8 +29,8 @@ pub struct GenerateCommand {
     #[arg(long, value_name = "N")]
     objects: u64,
     /// The writer: a version, the flat layout of the documents, or all versions in one tree
-    #[arg(long, value_name = "G", default_value = "v0.2", value_parser = one_of::<Generation>(&Generation::NAMES))]
-    generation: Generation,
+    #[arg(long, value_name = "G", default_value = "v0.2", value_parser = one_of::<GenerationMix>(&GenerationMix::NAMES))]
+    generation: GenerationMix,
     /// Where to store objects [default: flat for generation flat, else ab-cd]
     #[arg(long, value_name = "WHERE", value_parser = one_of::<Layout>(&Layout::NAMES))]
     layout: Option<Layout>,

@@ -1,10 +1,10 @@
 //! The algorithms that made the keys of a store.
 
-use crate::cas::migrate::Generations;
+use crate::cas::migrate::AlgorithmCounts;
 use crate::cli::table::Table;
 
 /// Writes a count for each algorithm that made a key.
-pub fn write_generations(table: &mut Table, generations: &Generations) {
+pub fn write_generations(table: &mut Table, generations: &AlgorithmCounts) {
     let counts = [
         ("keys by SHA-256", generations.sha256),
         ("keys by BLAKE2s-256", generations.blake2s),

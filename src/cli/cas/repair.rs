@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::arguments::scope;
 use super::faults::write_faults;
 use crate::cas::options::MigrateOptions;
+use crate::cas::paths::TargetPaths;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
-use crate::cas::verify::run::paths_of;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
@@ -33,7 +33,7 @@ pub struct RepairRequest<'a> {
 pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, output: OutputArgs) -> anyhow::Result<u8> {
     let store = request.store;
     if !request.dry_run && store.is_dir() {
-        let kept = paths_of(store)?;
+        let kept = TargetPaths::of_store(store)?;
         let what = format!(
             "this rewrites the index of {}, and sidecars that are missing or wrong; the index as it is now is kept in {}",
             store.display(),

@@ -10,8 +10,8 @@ use clap::Args;
 use crate::cas::Algorithm;
 use crate::cas::map::KeyMap;
 use crate::cas::references::{
-    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DryRun, FindingsKept, OnDisk, RealFiles, Replacer, Resolver,
-    Rewrite, RewriteEnd,
+    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FindingsKept, RealFileSource, Replacer,
+    Resolver, Rewrite, RewriteEnd,
 };
 use crate::cli::arguments::{ConsentArgs, OutputArgs, one_of};
 use crate::cli::command::Answer;
@@ -98,7 +98,7 @@ impl RewriteRefsCommand {
 
     fn rewrite(&self, watch: &Watch, resolver: &mut Resolver<'_>, backup_suffix: &str) -> Result<RewriteEnd, Error> {
         let disk = RealDisk;
-        let on_disk = OnDisk(&disk);
+        let on_disk = DiskReplacer(&disk);
         let replacer: &dyn Replacer = if self.dry_run { &DryRun } else { &on_disk };
         let findings = match &self.report {
             Some(path) => FindingsKept::logged(&disk, path)?,
@@ -106,7 +106,7 @@ impl RewriteRefsCommand {
         };
         // The report may be in a directory that is searched, and it quotes references itself.
         let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        let rewrite = Rewrite { files: &RealFiles, replacer, backup_suffix, excluded: &excluded };
+        let rewrite = Rewrite { files: &RealFileSource, replacer, backup_suffix, excluded: &excluded };
         let scope = Scope::of("references");
         watch.run(scope, |control| rewrite.run(&self.paths, resolver, findings, control))
     }

@@ -1,7 +1,7 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
 //! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only`
-//! (labels), `rehearsal` (a [`RunEnd`], or null if nothing was executed) and `exit_code`.
+//! (labels), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
 
 use serde::Serialize;
 
@@ -11,8 +11,8 @@ use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunEnd};
-use crate::db::{Runner, script::shown_statement};
+use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunSummary};
+use crate::db::{Runner, script::statement_preview};
 use crate::migration::exit;
 
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ struct DryRunEnd {
     would_apply: Vec<Shown>,
     not_exercised: Vec<String>,
     first_pages_only: Vec<String>,
-    rehearsal: Option<RunEnd>,
+    rehearsal: Option<RunSummary>,
 }
 
 #[derive(Serialize)]
@@ -70,7 +70,7 @@ fn shown(work: &Work, pending: &PendingMigration) -> Shown {
     let statements = migration.into_iter().flat_map(|migration| migration.up.statements());
     let dialect = work.migrations.dialect();
     let statement_texts =
-        statements.map(|(line, text)| format!("{line}: {}", shown_statement(dialect, text))).collect();
+        statements.map(|(line, text)| format!("{line}: {}", statement_preview(dialect, text))).collect();
     Shown { migration: pending.clone(), statement_texts }
 }
 

@@ -12,8 +12,8 @@ use crate::cli::table::Table;
 use crate::db::Target;
 use crate::db::estimate::{Estimate, estimate};
 use crate::db::runner::{MigrateRequest, Plan};
-use crate::migration::{Error, exit};
 use crate::migration::units::count_text;
+use crate::migration::{Error, exit};
 
 #[derive(Serialize)]
 struct EstimateEnd {

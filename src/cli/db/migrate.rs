@@ -1,6 +1,6 @@
 //! `haul db migrate`: applies what is pending.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd) with `database` and `exit_code`; that of a dry run is
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) with `database` and `exit_code`; that of a dry run is
 //! described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
 
 use clap::{Args, ValueEnum};

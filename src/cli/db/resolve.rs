@@ -9,7 +9,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::db::Version;
-use crate::db::runner::Settlement;
+use crate::db::runner::Resolution;
 
 /// `haul db resolve`
 #[derive(Args)]
@@ -36,9 +36,9 @@ impl ResolveCommand {
         let work = self.migrations.work()?;
         let database = work.place.target.to_string();
         let (how, settled) = match (self.from_statement, self.not_begun) {
-            (Some(number), _) => (Settlement::FromStatement(number), "from_statement"),
-            (None, true) => (Settlement::NotBegun, "not_begun"),
-            (None, false) => (Settlement::Done, "done"),
+            (Some(number), _) => (Resolution::FromStatement(number), "from_statement"),
+            (None, true) => (Resolution::NotBegun, "not_begun"),
+            (None, false) => (Resolution::Done, "done"),
         };
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner(&self.limits)?;

@@ -1,6 +1,6 @@
 //! `haul db rollback`: rolls migrations back, newest first.
 //!
-//! The JSON document is a [`RunEnd`](crate::db::runner::RunEnd), in which `applied` counts what was rolled back, with
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary), in which `applied` counts what was rolled back, with
 //! `database` and `exit_code`.
 
 use clap::{ArgGroup, Args};

@@ -5,13 +5,13 @@ use crate::cli::command::Answer;
 use crate::cli::command_line::quoted;
 use crate::cli::error_output::say_error;
 use crate::cli::table::Table;
-use crate::db::runner::{PagesDone, RunEnd};
+use crate::db::runner::{PagesDone, RunSummary};
 use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::Console;
 
 /// Prints the end of a run and returns its exit code. `verb` is what was done to a migration, as in `applied`.
-pub fn finish(output: OutputArgs, database: &str, verb: &str, end: &RunEnd) -> anyhow::Result<u8> {
+pub fn finish(output: OutputArgs, database: &str, verb: &str, end: &RunSummary) -> anyhow::Result<u8> {
     let answer = Answer::new(end).with("database", database);
     // What went wrong decides. A run whose database was in use must be run again, like one that was stopped.
     let answer = match &end.failure {
@@ -29,7 +29,7 @@ pub fn finish(output: OutputArgs, database: &str, verb: &str, end: &RunEnd) -> a
     Ok(code)
 }
 
-fn render(table: &mut Table, database: &str, verb: &str, end: &RunEnd) {
+fn render(table: &mut Table, database: &str, verb: &str, end: &RunSummary) {
     for detail in &end.details {
         table.item(&detail.status, &detail.name, format_args!("{:>8} ms", detail.duration_ms));
         if let Some(PagesDone { rows, pages, longest_page_us }) = &detail.pages {

@@ -10,7 +10,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::db::database::LockHolder;
-use crate::db::other_ledgers;
+use crate::db::foreign_ledgers;
 use crate::db::runner::Plan;
 use crate::migration::exit;
 
@@ -45,7 +45,7 @@ impl StatusCommand {
         let place = work.place.target.to_string();
         let mut database = work.place.target.open_read_only()?;
         let lock = database.lock_holder(work.place.tables.ledger())?;
-        let other_ledgers = other_ledgers(&mut *database).map_err(|error| error.at(&place))?;
+        let other_ledgers = foreign_ledgers(&mut *database).map_err(|error| error.at(&place))?;
         let status = Status { database: place, plan, lock, other_ledgers };
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
         answer.print(self.output, |table| render(table, &status, self.verbose))

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::cli::table::Table;
 use crate::manifest::migrate::stage_file::NamedFile;
 use crate::manifest::outcome::Counts;
-use crate::manifest::survey::Survey;
 use crate::manifest::tree::scan::ARTIFACTS;
+use crate::manifest::version_survey::VersionSurvey;
 use crate::migration::plan::unescape_name;
 use crate::migration::{Finding, FirstFindings, OutcomeCounts, Severity, exit};
 
@@ -100,7 +100,7 @@ impl Summary<'_> {
 }
 
 /// Writes the distribution of versions.
-pub fn write_versions(table: &mut Table, survey: &Survey) {
+pub fn write_versions(table: &mut Table, survey: &VersionSurvey) {
     if survey.manifests == 0 {
         return table.line("No manifests found.");
     }

@@ -12,8 +12,8 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::manifest::file_history::{FileHistory, history_of};
-use crate::manifest::migrate::ledger::{Entry, Line};
+use crate::manifest::file_history::{FileHistory, file_history};
+use crate::manifest::migrate::ledger::{LedgerEntry, LedgerLine};
 
 /// `haul manifest history`
 #[derive(Args)]
@@ -30,7 +30,7 @@ pub struct HistoryCommand {
 impl HistoryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let file = below(&self.root.root, &self.file)?;
-        let history = history_of(&RealDisk, &self.root.root, &file)?;
+        let history = file_history(&RealDisk, &self.root.root, &file)?;
         Answer::new(&history).print(self.output, |table| render(table, &history))
     }
 }
@@ -53,15 +53,15 @@ fn render(table: &mut Table, history: &FileHistory) {
 }
 
 /// Describes an entry of the ledger that is about a file.
-fn entry_text(line: &Line) -> Option<String> {
+fn entry_text(line: &LedgerLine) -> Option<String> {
     match &line.entry {
-        Entry::Written(written) => {
+        LedgerEntry::Written(written) => {
             let (from, to, backup) = (&written.from, &written.to, &written.backup);
             Some(format!("written, {from} → {to}, backup {backup}"))
         }
-        Entry::Withdrawn { line, .. } => Some(format!("line {line} was not carried out")),
-        Entry::Restored { line, .. } => Some(format!("line {line} rolled back")),
-        Entry::Removed { line, .. } => Some(format!("backup of line {line} removed")),
-        Entry::Began { .. } | Entry::Ended { .. } | Entry::Verified => None,
+        LedgerEntry::Withdrawn { line, .. } => Some(format!("line {line} was not carried out")),
+        LedgerEntry::Restored { line, .. } => Some(format!("line {line} rolled back")),
+        LedgerEntry::Removed { line, .. } => Some(format!("backup of line {line} removed")),
+        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => None,
     }
 }

@@ -1,6 +1,6 @@
 //! `haul manifest migrate --list-versions`: how many manifests there are of each version.
 //!
-//! The JSON document is a [`Survey`] with `root`.
+//! The JSON document is a [`VersionSurvey`] with `root`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::source_root;
 use crate::manifest::run_options::MigrateOptions;
-use crate::manifest::survey::{Survey, survey};
+use crate::manifest::version_survey::{VersionSurvey, survey_versions};
 use crate::migration::units::count_text;
 use crate::observe::Scope;
 
@@ -25,7 +25,7 @@ pub fn run(
     (compat, output): (bool, OutputArgs),
 ) -> anyhow::Result<u8> {
     let tree = source_root(root)?;
-    let survey = watch.run(scope, |control| survey(tree, options, control))?;
+    let survey = watch.run(scope, |control| survey_versions(tree, options, control))?;
     if survey.stopped {
         return Ok(say_stopped());
     }
@@ -33,7 +33,7 @@ pub fn run(
     Answer::new(&survey).path("root", root).print(output, |table| render(table, &survey))
 }
 
-fn render(table: &mut Table, survey: &Survey) {
+fn render(table: &mut Table, survey: &VersionSurvey) {
     table.count("manifests", survey.manifests);
     table.nested(|table| {
         for (version, &count) in &survey.by_version {

@@ -23,8 +23,8 @@ use crate::cli::table::Table;
 use crate::durable::{DiskError, RealDisk};
 use crate::manifest::migrate::{MigrationEnd, migrate, run_directory};
 use crate::manifest::run_options::{MigrateOptions, Start};
-use crate::manifest::survey::version_of;
 use crate::manifest::tree::scan::ARTIFACTS;
+use crate::manifest::version_survey::version_of;
 use crate::migration::{Error, OutcomeCounts, exit};
 
 /// `haul manifest migrate`

@@ -1,6 +1,6 @@
 //! `haul manifest plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`Survey`] with `root` and `findings` (the first of them).
+//! The JSON document is a [`VersionSurvey`] with `root` and `findings` (the first of them).
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::cli::command::{Answer, say_stopped};
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::source_root;
-use crate::manifest::survey::{Survey, survey};
+use crate::manifest::version_survey::{VersionSurvey, survey_versions};
 
 /// `haul manifest plan`
 #[derive(Args)]
@@ -34,7 +34,7 @@ impl PlanCommand {
         let options = self.result.options(root, &self.resources)?;
         let tree = source_root(root)?;
         let watch = Watch::start(self.output)?;
-        let survey = watch.run(scope(&self.resources), |control| survey(tree, &options, control))?;
+        let survey = watch.run(scope(&self.resources), |control| survey_versions(tree, &options, control))?;
         if survey.stopped {
             return Ok(say_stopped());
         }
@@ -43,7 +43,7 @@ impl PlanCommand {
     }
 }
 
-fn render(table: &mut Table, root: &Path, survey: &Survey) {
+fn render(table: &mut Table, root: &Path, survey: &VersionSurvey) {
     table.line(format_args!("{}: to {}", root.display(), survey.target_version));
     table.count("manifests", survey.manifests);
     let by_status = survey.by_status.iter().map(|(status, &count)| (status.replace('_', " "), count));

@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
-use crate::manifest::index::Row;
-use crate::manifest::index::sqlite::{Query, failed, query};
+use crate::manifest::index::IndexRow;
+use crate::manifest::index::sqlite::{IndexQuery, index_error, query};
 use crate::manifest::index::text::write_line;
 use crate::migration::{Error, exit};
 
@@ -36,8 +36,9 @@ pub struct QueryCommand {
 
 impl QueryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let database = Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-        let asked = Query { job: self.job, version: self.version, status: self.status };
+        let database =
+            Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(index_error)?;
+        let asked = IndexQuery { job: self.job, version: self.version, status: self.status };
         output::stream(|out| match self.output.json {
             true => write_document(out, &database, &asked),
             false => query(&database, &asked, |row| write_line(out, &text(&row))),
@@ -47,7 +48,7 @@ impl QueryCommand {
 }
 
 /// Writes row by row, because an index may be larger than memory.
-fn write_document(out: &mut dyn Write, database: &Connection, asked: &Query) -> Result<(), Error> {
+fn write_document(out: &mut dyn Write, database: &Connection, asked: &IndexQuery) -> Result<(), Error> {
     write_line(out, "{\"rows\": [")?;
     let mut last: Option<String> = None;
     query(database, asked, |row| {
@@ -58,7 +59,7 @@ fn write_document(out: &mut dyn Write, database: &Connection, asked: &Query) -> 
     write_line(out, "]}")
 }
 
-fn text(row: &Row) -> String {
+fn text(row: &IndexRow) -> String {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let (version, status) = (or_dash(&row.schema_version), or_dash(&row.status));
     format!("{}\t{}\t{version}\t{status}\t{}", row.job_id, row.run_id, row.artifact_dir)

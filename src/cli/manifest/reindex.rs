@@ -20,7 +20,7 @@ use crate::durable::{Disk, ReadRoot, RealDisk, source_root};
 use crate::manifest::index::export::Export;
 use crate::manifest::index::rows::ReindexEnd;
 #[cfg(feature = "db-sqlite")]
-use crate::manifest::index::sqlite::{failed, reindex};
+use crate::manifest::index::sqlite::{index_error, reindex};
 use crate::manifest::index::text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
 #[cfg(feature = "db-sqlite")]
 use crate::manifest::run_options::MigrateOptions;
@@ -103,7 +103,7 @@ impl ReindexCommand {
         control: &Control<'_>,
     ) -> Result<ReindexEnd, Error> {
         let path = self.sqlite.as_ref().expect("clap requires a sink");
-        let mut database = rusqlite::Connection::open(path).map_err(failed)?;
+        let mut database = rusqlite::Connection::open(path).map_err(index_error)?;
         reindex(tree, &mut database, options, control)
     }
 }

@@ -3,6 +3,7 @@
 //! The JSON document has `files`, in the order of the arguments, each with a code if it is refused, and `exit_code`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::durable::{Disk, DiskError, RealDisk, parent_of};
-use crate::manifest::{MANIFEST_BYTES_MAX, Notice, Refusal, Registry, validate};
+use crate::manifest::{MANIFEST_BYTES_MAX, Notice, Refusal, Registry, prove, validate};
 use crate::migration::exit;
 
 /// `haul manifest validate`
@@ -72,8 +73,7 @@ impl From<Refusal> for Refused {
 
 impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let registry = self.steps.registry()?;
-        registry.prove()?;
+        let registry = prove(Arc::new(self.steps.registry()?))?;
         let files = self.files.iter().map(|file| check(&registry, file)).collect::<Result<Vec<_>, _>>()?;
         let end = ValidateEnd { files };
         let is_any_refused = end.files.iter().any(|file| file.refused.is_some());

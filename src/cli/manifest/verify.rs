@@ -14,7 +14,8 @@ use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::manifest::verify::{VerifyEnd, verify};
+use crate::manifest::verify::report::VerifyEnd;
+use crate::manifest::verify::verify;
 use crate::migration::exit;
 
 /// `haul manifest verify`

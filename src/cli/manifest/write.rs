@@ -6,6 +6,7 @@
 
 use std::io::{Read, stdin};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -17,7 +18,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::durable::RealDisk;
 use crate::manifest::document::json::LEN_MAX_BYTES;
-use crate::manifest::write_manifest;
+use crate::manifest::{prove, write_manifest};
 
 /// `haul manifest write`
 #[derive(Args)]
@@ -40,8 +41,7 @@ struct WriteEnd {
 
 impl WriteCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let registry = self.steps.registry()?;
-        registry.prove()?;
+        let registry = prove(Arc::new(self.steps.registry()?))?;
         let mut bytes = Vec::new();
         // One byte more than is allowed, so that a manifest that is too long is refused and not cut.
         let limited = &mut stdin().lock().take(LEN_MAX_BYTES as u64 + 1);

@@ -1,20 +1,20 @@
-//! What lint finds, and how much it matters.
+//! The findings of lint and their severity.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::db::Version;
+use crate::db::version::Version;
 
-/// How much a finding matters.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LintSeverity {
     /// Worth knowing.
     Note,
-    /// It works, and may hurt: data is gone, or others wait.
+    /// It works but may do harm: data is lost, or other sessions must wait.
     Warning,
-    /// It does not work, or not on a database with rows in it.
+    /// It fails, at least on a table that has rows.
     Error,
 }
 
@@ -28,33 +28,33 @@ impl fmt::Display for LintSeverity {
     }
 }
 
-/// Something that lint looks for.
+/// A rule of lint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// Its name, in lower case with hyphens.
+    /// The name, in lower case with hyphens.
     pub name: &'static str,
-    /// How much it matters.
+    /// The severity.
     pub severity: LintSeverity,
-    /// What is the case where it finds something.
+    /// The description of the problem.
     pub what: &'static str,
     /// What to do about it.
     pub next: &'static str,
 }
 
-/// Something that a rule has found.
+/// A finding of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LintFinding {
     /// The file.
     pub file: String,
-    /// The line, counted from 1; 0 where the whole file is meant.
+    /// The line, counted from 1; 0 for the whole file.
     pub line: u64,
-    /// The migration's version, if its file could be read.
+    /// The version of the migration, if its file is valid.
     pub version: Option<Version>,
     /// The name of the rule.
     pub rule: &'static str,
-    /// How much it matters.
+    /// The severity.
     pub severity: LintSeverity,
-    /// What is the case.
+    /// The description of the problem.
     pub message: String,
     /// What to do about it.
     pub next: &'static str,

@@ -1,7 +1,7 @@
-//! What is wrong with migration files, or may hurt when they run: found by reading them, without a database.
+//! Finds faults of migration files, and statements that may do harm, by reading the files without a database.
 //!
-//! The rules look at words, not at a parsed statement, and know nothing of what a database holds. A table that a section
-//! has made itself is empty and unknown to others, so what would lock or rewrite it is no finding.
+//! The rules look at words, not at parsed statements, and do not know the contents of a database. A table that the
+//! section itself has created is empty and unused, so statements that would lock or rewrite it are not reported.
 
 mod clauses;
 mod finding;
@@ -16,16 +16,17 @@ use std::collections::BTreeSet;
 
 use self::rules::{MISSING_DOWN, STATEMENTS, Subject, VERSION_GAP};
 use self::statement::Words;
+use super::dialect::Dialect;
 use super::script::{Direction, Examined, Migration, ScriptError, Section};
-use super::{Dialect, Version};
+use super::version::Version;
 
-/// The rule that a file breaks which cannot be read is named after the fault; these are all others.
+/// Returns the rules, except those about invalid files, which are named after the fault.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     STATEMENTS.iter().map(|found| &found.rule).chain([&MISSING_DOWN, &VERSION_GAP])
 }
 
-/// Everything that the rules find in migrations from version `from` on, and what is wrong with the files that cannot be
-/// read; by file and line.
+/// Returns the findings of the rules in migrations from version `from` on, and the faults of invalid files, ordered by
+/// file and line.
 pub fn lint(examined: &Examined, from: Option<&Version>) -> Vec<LintFinding> {
     let migrations = &examined.migrations;
     let mut found: Vec<_> = examined.faults.iter().map(of_fault).collect();
@@ -91,7 +92,7 @@ fn of_section(
     }
 }
 
-/// Tables that a section changes and has not made itself, by name.
+/// Returns the names of the tables that a section changes and has not created itself.
 pub(super) fn tables_of(dialect: Dialect, section: &Section) -> Vec<String> {
     let (mut own, mut others) = (BTreeSet::new(), BTreeSet::new());
     for (_, statement) in section.statements() {

@@ -1,4 +1,4 @@
-//! The rules: each a name, how much it matters, and the statements that it is about.
+//! The rules: name, severity, and a function that recognizes the statements.
 
 use super::clauses::{
     adds_constraint, changes_type, drops_column, has_default, is_computed, is_not_constant, is_serial, rewrites,
@@ -6,17 +6,17 @@ use super::clauses::{
 };
 use super::finding::{LintSeverity, Rule};
 use super::statement::Words;
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::db::script::Direction;
 
-/// A statement, and what a rule has to know of the section around it.
+/// A statement, and what the rules need to know about its section.
 pub(super) struct Subject<'a> {
     pub dialect: Dialect,
     pub direction: Direction,
     pub words: &'a Words,
-    /// The parts of an `ALTER TABLE`.
+    /// The clauses of an `ALTER TABLE`.
     pub clauses: &'a [Words],
-    /// True if the section itself has made the table: it has no rows and no readers.
+    /// True if the section has created the table, so that it has no rows and no readers.
     pub is_own_table: bool,
     pub is_in_batch: bool,
     pub no_transaction: bool,
@@ -24,7 +24,7 @@ pub(super) struct Subject<'a> {
     pub is_alone: bool,
 }
 
-/// A rule about statements, and whether it finds something.
+/// A rule about statements, and the function that recognizes them.
 pub(super) struct StatementRule {
     pub rule: Rule,
     pub finds: fn(&Subject<'_>) -> bool,
@@ -35,16 +35,16 @@ impl Subject<'_> {
         self.dialect == dialect
     }
 
-    fn goes_up(&self) -> bool {
+    fn is_up(&self) -> bool {
         self.direction == Direction::Up
     }
 
-    /// True if a part of an `ALTER TABLE` does this to a table that was there before.
+    /// Returns true if a clause of an `ALTER TABLE` on an older table fulfils `found`.
     fn has_clause(&self, found: impl Fn(&Words) -> bool) -> bool {
         !self.is_own_table && self.clauses.iter().any(found)
     }
 
-    /// True if a part of an `ALTER TABLE` adds a column of which this holds.
+    /// Returns true if a clause of an `ALTER TABLE` adds a column that fulfils `found`.
     fn adds_column(&self, found: impl Fn(&Words) -> bool) -> bool {
         self.has_clause(|clause| clause.at(0) == "ADD" && !adds_constraint(clause) && found(clause))
     }
@@ -56,47 +56,51 @@ const fn rule(name: &'static str, severity: LintSeverity, what: &'static str, ne
 
 use LintSeverity::{Error, Note, Warning};
 
-/// Nothing takes the migration back.
-pub(super) const MISSING_DOWN: Rule =
-    rule("missing-down", Warning, "nothing takes it back", "write a `-- Down` section, or plan to restore a backup");
+/// The migration has no Down section.
+pub(super) const MISSING_DOWN: Rule = rule(
+    "missing-down",
+    Warning,
+    "it has no Down section and cannot be rolled back",
+    "write a `-- Down` section, or plan to restore a backup",
+);
 
-/// Counted versions that are not there.
+/// Counted versions are missing.
 pub(super) const VERSION_GAP: Rule = rule(
     "version-gap",
     Note,
     "versions before it are missing",
-    "see that no file was left behind; a version that is added later is out of order",
+    "check that no file is missing; a version that is added later is out of order",
 );
 
-const BACKUP: &str = "see that nothing uses it any more; `haul db migrate --backup required` keeps a copy";
+const BACKUP: &str = "check that nothing uses it any more; `haul db migrate --backup required` keeps a copy";
 const INDEX: &str = "CREATE INDEX CONCURRENTLY, in a file of its own with `-- haul: no-transaction`";
 
 /// The rules about statements.
 pub(super) const STATEMENTS: [StatementRule; 23] = [
     StatementRule {
-        rule: rule("drop-table", Warning, "drops a table with its rows", BACKUP),
+        rule: rule("drop-table", Warning, "drops a table and its rows", BACKUP),
         finds: |s| {
             let drops = s.words.begins(&["DROP", "TABLE"]) || s.words.begins(&["DROP", "FOREIGN", "TABLE"]);
-            drops && s.goes_up() && !s.is_own_table
+            drops && s.is_up() && !s.is_own_table
         },
     },
     StatementRule {
-        rule: rule("drop-schema", Warning, "drops a schema with what is in it", BACKUP),
-        finds: |s| s.goes_up() && (s.words.begins(&["DROP", "SCHEMA"]) || s.words.begins(&["DROP", "DATABASE"])),
+        rule: rule("drop-schema", Warning, "drops a schema and everything in it", BACKUP),
+        finds: |s| s.is_up() && (s.words.begins(&["DROP", "SCHEMA"]) || s.words.begins(&["DROP", "DATABASE"])),
     },
     StatementRule {
-        rule: rule("drop-column", Warning, "drops a column with what is in it", BACKUP),
-        finds: |s| s.goes_up() && s.has_clause(drops_column),
+        rule: rule("drop-column", Warning, "drops a column and its data", BACKUP),
+        finds: |s| s.is_up() && s.has_clause(drops_column),
     },
     StatementRule {
         rule: rule("truncate", Warning, "empties a table", BACKUP),
-        finds: |s| s.goes_up() && s.words.begins(&["TRUNCATE"]) && !s.is_own_table,
+        finds: |s| s.is_up() && s.words.begins(&["TRUNCATE"]) && !s.is_own_table,
     },
     StatementRule {
         rule: rule(
             "type-change",
             Warning,
-            "changes the type of a column: the table may be written anew, and nobody can use it meanwhile",
+            "changes the type of a column: the table may be rewritten, and nobody can use it until that is done",
             "add a column of the new type, fill it in batches, and drop the old one in a later release",
         ),
         finds: |s| s.has_clause(changes_type),
@@ -131,21 +135,21 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "rename",
             Warning,
-            "renames what running programs know by its old name",
+            "renames an object that running programs use by its old name",
             "release programs that know both names first, or leave a view under the old name",
         ),
-        finds: |s| s.goes_up() && s.has_clause(|clause| clause.at(0) == "RENAME" && clause.at(1) != "CONSTRAINT"),
+        finds: |s| s.is_up() && s.has_clause(|clause| clause.at(0) == "RENAME" && clause.at(1) != "CONSTRAINT"),
     },
     StatementRule {
         rule: rule(
             "if-not-exists",
             Note,
-            "does nothing if there is something of that name already, whatever that is",
+            "does nothing if an object of that name exists, even a different one",
             "leave IF NOT EXISTS out: haul applies a migration once",
         ),
         finds: |s| {
             let creates = s.words.at(0) == "CREATE" && s.words.has(&["IF", "NOT", "EXISTS"]);
-            s.goes_up() && creates && !s.no_transaction
+            s.is_up() && creates && !s.no_transaction
         },
     },
     StatementRule {
@@ -159,7 +163,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "index-may-be-invalid",
             Warning,
-            "a build that failed before has left an invalid index of that name, which IF NOT EXISTS takes for done",
+            "a failed build leaves an invalid index of that name, and IF NOT EXISTS then skips the new build",
             "write DROP INDEX CONCURRENTLY IF EXISTS before it, and leave IF NOT EXISTS out",
         ),
         finds: |s| s.words.creates_index() && s.words.has(&["CONCURRENTLY", "IF", "NOT", "EXISTS"]),
@@ -207,7 +211,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "column-rewrites-table",
             Warning,
-            "adds a column whose value differs from row to row: the table is written anew, and nobody can use it meanwhile",
+            "adds a column whose value differs from row to row: the table is rewritten, and nobody can use it until that is done",
             "add it without a default, fill it in batches, and set the default then",
         ),
         finds: |s| s.is(Dialect::Postgres) && s.adds_column(|clause| is_serial(clause) || is_computed(clause)),
@@ -216,8 +220,8 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "rewrites-table",
             Warning,
-            "writes whole tables anew while nobody can use them",
-            "leave it out, or take a maintenance window",
+            "rewrites whole tables while nobody can use them",
+            "leave it out, or plan a maintenance window",
         ),
         finds: |s| match s.dialect {
             Dialect::Sqlite => s.words.begins(&["VACUUM"]) && !s.words.has(&["INTO"]),
@@ -241,7 +245,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
             "refresh-blocks-readers",
             Warning,
             "fills a materialized view while nobody can read it",
-            "REFRESH MATERIALIZED VIEW CONCURRENTLY, which takes a unique index on it",
+            "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index on the view",
         ),
         finds: |s| s.words.begins(&["REFRESH", "MATERIALIZED", "VIEW"]) && s.words.at(3) != "CONCURRENTLY",
     },
@@ -249,8 +253,8 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "enum-value-in-transaction",
             Warning,
-            "adds a value to a type, which nothing can use before the transaction ends (55P04)",
-            "put it into a migration of its own, before the one that uses it",
+            "adds a value to a type, which cannot be used before the transaction ends (55P04)",
+            "move it to a migration of its own, before the one that uses it",
         ),
         finds: |s| {
             let adds = s.words.begins(&["ALTER", "TYPE"]) && s.words.has(&["ADD", "VALUE"]);
@@ -261,8 +265,8 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "session-setting",
             Note,
-            "changes a setting of the session, which haul takes back after the migration",
-            "write SET LOCAL if it is meant for this migration, and ALTER ROLE or ALTER DATABASE if it is to stay",
+            "changes a setting of the session, which haul resets after the migration",
+            "write SET LOCAL if it is for this migration only, and ALTER ROLE or ALTER DATABASE if it must last",
         ),
         finds: |s| {
             let sets = s.words.at(0) == "SET" && !["LOCAL", "CONSTRAINTS", "TRANSACTION"].contains(&s.words.at(1));
@@ -274,7 +278,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
             "column-refused",
             Error,
             "adds a column in a way that SQLite refuses: UNIQUE, or PRIMARY KEY",
-            "add the column alone, then create a unique index; or make a new table and copy the rows",
+            "add the column alone, then create a unique index; or create a new table and copy the rows",
         ),
         finds: |s| {
             let refused = |clause: &Words| clause.has(&["UNIQUE"]) || clause.has(&["PRIMARY"]);
@@ -285,7 +289,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "default-not-constant",
             Error,
-            "adds a column with a default that is no constant: SQLite refuses it on a table with rows",
+            "adds a column with a default that is not constant: SQLite refuses it on a table with rows",
             "give it a constant default, and fill it with an UPDATE or in batches",
         ),
         finds: |s| s.is(Dialect::Sqlite) && s.adds_column(|clause| has_default(clause, is_not_constant)),
@@ -294,7 +298,7 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
         rule: rule(
             "or-rollback",
             Error,
-            "a conflict ends the transaction of the migration: what came before is gone, what follows stays",
+            "a conflict ends the transaction of the migration: the statements before it are undone, those after it are kept",
             "write OR ABORT, or leave the conflict clause out",
         ),
         finds: |s| s.is(Dialect::Sqlite) && !s.no_transaction && rolls_back(s.words),

@@ -1,28 +1,28 @@
-//! A statement as the rules see it: the words outside of parentheses.
+//! A statement for the rules: the words outside of parentheses.
 
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::db::script::{Lexer, TokenKind};
 
-/// Words that are looked at; what matters stands at the head.
+/// The maximum number of words that are read. The words that matter are at the start.
 const WORDS_MAX: usize = 4096;
-/// Words between a statement's keyword and the table that it is about.
+/// Words that may occur between the keyword of a statement and its table.
 const BEFORE_TABLE: [&str; 10] =
     ["IF", "NOT", "EXISTS", "ONLY", "OR", "ABORT", "FAIL", "IGNORE", "REPLACE", "ROLLBACK"];
 
 /// A word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Word {
-    /// In capitals; empty for a quoted name, which is never a keyword.
+    /// The word in capitals; empty for a quoted name, which is never a keyword.
     keyword: String,
-    /// As a name: without its quotes, or in lower case.
+    /// The word as a name: without quotes, or in lower case.
     name: String,
-    /// True behind a dot: part of the name before it.
+    /// True after a dot: part of a qualified name.
     is_part: bool,
     /// True if a parenthesis follows.
     has_arguments: bool,
 }
 
-/// The words of a statement that stand in no parentheses.
+/// The words of a statement outside of parentheses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(Vec<Word>);
 
@@ -42,7 +42,7 @@ impl Words {
                 }
                 TokenKind::Close => depth = depth.saturating_sub(1),
                 TokenKind::Word | TokenKind::QuotedName if depth == 0 => words.push(word(token.kind, text, after_dot)),
-                // Values are no keywords, and keep their place.
+                // Values are kept as words, so that the position of the other words stays right.
                 TokenKind::Literal | TokenKind::Other if depth == 0 && text != "." => {
                     words.push(word(token.kind, text, false));
                 }
@@ -56,7 +56,7 @@ impl Words {
         Self(words)
     }
 
-    /// What an `ALTER TABLE` does one after the other, without its head.
+    /// Returns the clauses of an `ALTER TABLE`.
     pub fn clauses(&self) -> Vec<Self> {
         match self.table_at().filter(|_| self.begins(&["ALTER", "TABLE"])) {
             Some(index) => {
@@ -66,43 +66,43 @@ impl Words {
         }
     }
 
-    /// The keyword at `index`, in capitals; empty if there is none.
+    /// Returns the keyword at `index`, in capitals; empty if there is none.
     pub fn at(&self, index: usize) -> &str {
         self.0.get(index).map_or("", |word| &word.keyword)
     }
 
-    /// True if the keywords stand somewhere, one after the other.
+    /// Returns true if these keywords occur one after the other.
     pub fn has(&self, keywords: &[&str]) -> bool {
         self.find(keywords).is_some()
     }
 
-    /// Where these keywords stand first, one after the other.
+    /// Returns the position at which these keywords first occur one after the other.
     pub fn find(&self, keywords: &[&str]) -> Option<usize> {
         let fits = |words: &[Word]| words.iter().zip(keywords).all(|(word, keyword)| word.keyword == *keyword);
         self.0.windows(keywords.len()).position(fits)
     }
 
-    /// True if the statement begins with these keywords.
+    /// Returns true if the statement starts with these keywords.
     pub fn begins(&self, keywords: &[&str]) -> bool {
         keywords.iter().enumerate().all(|(index, keyword)| self.at(index) == *keyword)
     }
 
-    /// True if a parenthesis follows upon the word at `index`.
+    /// Returns true if a parenthesis follows the word at `index`.
     pub fn has_arguments(&self, index: usize) -> bool {
         self.0.get(index).is_some_and(|word| word.has_arguments)
     }
 
-    /// True for `CREATE [UNIQUE] INDEX`.
+    /// Returns true for `CREATE [UNIQUE] INDEX`.
     pub fn creates_index(&self) -> bool {
         self.begins(&["CREATE", "INDEX"]) || self.begins(&["CREATE", "UNIQUE", "INDEX"])
     }
 
-    /// True for `CREATE … TABLE`, whatever stands between.
+    /// Returns true for `CREATE … TABLE`, with other words in between.
     pub fn creates_table(&self) -> bool {
         self.at(0) == "CREATE" && (1..4).any(|index| self.at(index) == "TABLE")
     }
 
-    /// The name of the table that the statement is about, without its schema.
+    /// Returns the name of the table of the statement, without its schema.
     pub fn table(&self) -> Option<&str> {
         self.table_at().map(|index| self.0[index].name.as_str())
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_parentheses_is_passed_by() {
+    fn words_in_parentheses_are_ignored() {
         let words = Words::of(Dialect::Postgres, "ALTER TABLE s.t ADD a int DEFAULT random(), ADD CHECK (a NOT NULL)");
         let clauses = words.clauses();
         assert!(clauses[0].begins(&["ADD", "A", "INT"]) && clauses[1].begins(&["ADD", "CHECK"]) && clauses.len() == 2);

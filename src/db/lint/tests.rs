@@ -1,10 +1,10 @@
-//! Each rule: where it finds something, where it does not, on both engines.
+//! Tests each rule on both engines: statements that it reports and statements that it does not.
 
 use Dialect::{Postgres, Sqlite};
 
 use super::*;
 
-/// Names of the rules that find something in an Up section with these statements.
+/// Returns the names of the rules that report an Up section with these statements.
 fn found(dialect: Dialect, statements: &str) -> Vec<&'static str> {
     in_file(dialect, &format!("-- Up\n{statements}\n-- Down\nSELECT 1;\n"))
 }
@@ -14,7 +14,7 @@ fn in_file(dialect: Dialect, text: &str) -> Vec<&'static str> {
     lint(&examined, None).into_iter().map(|finding| finding.rule).collect()
 }
 
-/// A statement, and the rules that find something in it on each engine.
+/// A statement, and the rules that report it on each engine.
 type Case = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const DATA: &[Case] = &[
@@ -83,7 +83,7 @@ const LOCKS: &[Case] = &[
 ];
 
 #[test]
-fn each_rule_finds_what_it_is_about_and_nothing_else() {
+fn each_rule_reports_only_its_own_statements() {
     let mut wrong = Vec::new();
     for (statements, sqlite, postgres) in DATA.iter().chain(COLUMNS).chain(LOCKS) {
         for (dialect, expected) in [(Sqlite, sqlite), (Postgres, postgres)] {
@@ -98,7 +98,7 @@ fn each_rule_finds_what_it_is_about_and_nothing_else() {
 }
 
 #[test]
-fn what_runs_without_a_transaction_has_rules_of_its_own() {
+fn sections_without_a_transaction_have_other_rules() {
     let alone = |dialect, statement: &str| {
         in_file(dialect, &format!("-- haul: no-transaction\n-- Up\n{statement}\n-- Down\nSELECT 1;\n"))
     };
@@ -111,7 +111,7 @@ fn what_runs_without_a_transaction_has_rules_of_its_own() {
 }
 
 #[test]
-fn every_rule_is_shown_by_a_case() {
+fn every_rule_has_a_case() {
     let cases = DATA.iter().chain(COLUMNS).chain(LOCKS);
     let mut shown: BTreeSet<_> = cases.flat_map(|case| case.1.iter().chain(case.2)).copied().collect();
     shown.extend(["refresh-blocks-readers", "index-may-be-invalid", "missing-down", "version-gap"]);
@@ -119,14 +119,14 @@ fn every_rule_is_shown_by_a_case() {
 }
 
 #[test]
-fn what_takes_back_is_held_against_the_rules_about_locks_alone() {
+fn down_sections_are_checked_by_the_rules_about_locks_only() {
     let text = "-- Up\nCREATE TABLE t (a int);\n-- Down\nDROP TABLE t;\nCREATE INDEX i ON u (a);\n";
     assert_eq!(in_file(Postgres, text), ["index-locks-writes"]);
     assert_eq!(in_file(Postgres, "SELECT 1;"), ["missing-down"]);
 }
 
 #[test]
-fn files_that_cannot_be_read_are_findings_beside_those_of_the_others() {
+fn invalid_files_are_reported_with_the_findings_of_the_others() {
     let files = [
         ("1_a.sql", "SELECT 1;\nVACUUM;"),
         ("2_b.sql", "SELECT 1;\n\nDROP TABLE t;"),

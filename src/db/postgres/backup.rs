@@ -12,18 +12,18 @@ use crate::migration::{Error, redacted};
 use crate::pipeline::StopToken;
 
 const PROGRAM: &str = "pg_dump";
-/// Nobody but the user that runs haul.
+/// Only the user that runs haul may read the backup.
 const MODE: u32 = 0o600;
 const LOCK_WAIT_MS: u32 = 10_000;
 const BUFFER_BYTES: usize = 256 << 10;
-/// What is kept of what the program says.
-const SAID_BYTES_MAX: u64 = 16 << 10;
+/// The maximum length of the messages of pg_dump that are kept.
+const OUTPUT_BYTES_MAX: u64 = 16 << 10;
 
 /// Dumps the database into `directory`, or into the working directory.
 pub fn back_up(address: &Address, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
     let mut command = Command::new(PROGRAM);
     command.args(["--format=custom", "--no-password", &format!("--lock-wait-timeout={LOCK_WAIT_MS}")]);
-    // Words of a command line can be seen by everyone on the machine.
+    // The address is passed in environment variables, because every user of the machine can read a command line.
     command.envs(address.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started(&error))?;
     let disk = RealDisk;
@@ -32,20 +32,20 @@ pub fn back_up(address: &Address, directory: Option<&Path>, stop: &StopToken) ->
         let restore = restore(address, &file.path);
         file.write(MODE, restore, |file, path| receive(&mut child, file, path, stop))
     });
-    // After a success it has ended, and this does nothing.
+    // After a success the process has ended, and this does nothing.
     let _ = child.kill();
     let _ = child.wait();
     result
 }
 
-/// Writes what the program gives out, and waits for its end.
+/// Writes the output of pg_dump to the file, and waits for its end.
 fn receive(child: &mut Child, file: &dyn DiskFile, path: &Path, stop: &StopToken) -> Result<(), Error> {
     let read_error = |error| Error::from(DiskError::new("read from pg_dump into", path, error));
     let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).expect("both are pipes");
-    // It would wait for someone to read what it says.
-    let said = thread::spawn(move || {
+    // pg_dump would block on a full pipe if nothing read its messages.
+    let output = thread::spawn(move || {
         let mut text = Vec::new();
-        let mut stderr = stderr.take(SAID_BYTES_MAX);
+        let mut stderr = stderr.take(OUTPUT_BYTES_MAX);
         let _ = stderr.read_to_end(&mut text);
         let _ = std::io::copy(&mut stderr.into_inner(), &mut std::io::sink());
         String::from_utf8_lossy(&text).into_owned()
@@ -66,12 +66,12 @@ fn receive(child: &mut Child, file: &dyn DiskFile, path: &Path, stop: &StopToken
         }
     }
     let status = child.wait().map_err(read_error)?;
-    let said = said.join().unwrap_or_default();
+    let output = output.join().unwrap_or_default();
     match status.success() {
         true => Ok(()),
-        // An interrupt at a terminal reaches it as well.
+        // An interrupt at the terminal is sent to pg_dump too.
         false if stop.is_requested() => Err(stopped()),
-        false => Err(failed(&said)),
+        false => Err(failed(&output)),
     }
 }
 
@@ -85,16 +85,16 @@ fn not_started(error: &std::io::Error) -> Error {
     Error::Usage { what, next: next.into() }
 }
 
-fn failed(said: &str) -> Error {
-    let said: Vec<_> = said.lines().map(|line| line.trim_start_matches("pg_dump: ")).collect();
+fn failed(output: &str) -> Error {
+    let output: Vec<_> = output.lines().map(|line| line.trim_start_matches("pg_dump: ")).collect();
     Error::Program {
-        what: format!("pg_dump did not make a backup; nothing was changed: {}", redacted(&said.join("; "))),
-        next: "see to what it says; or make a backup by other means and run with --backup never".into(),
+        what: format!("pg_dump did not make a backup; nothing was changed: {}", redacted(&output.join("; "))),
+        next: "follow its message; or make a backup by other means and run with --backup never".into(),
         temporary: false,
     }
 }
 
-/// Into a database of its own: what was made since then is no part of the backup, and would stay.
+/// Restores into a database of its own: in the original, objects that were created after the backup would remain.
 fn restore(address: &Address, backup: &Path) -> Vec<Vec<String>> {
     let name = format!("{}_restored", address.database());
     let words = |program: &str, arguments: &[&str]| {

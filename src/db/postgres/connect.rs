@@ -1,4 +1,4 @@
-//! Where a database of PostgreSQL is, and connections to it.
+//! Addresses of PostgreSQL databases, and connections to them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,17 +12,17 @@ use postgres::{Client, Config, NoTls};
 use super::errors::engine_error;
 use crate::migration::Error;
 
-/// How long a server may take to answer at first, unless the URL says otherwise.
+/// The time to wait for a connection, unless the URL sets one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Where Debian's servers have their sockets.
+/// The directory of server sockets on Debian.
 const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
-/// The lexer reads literals as the standard has them.
+/// The lexer assumes literals as in the SQL standard.
 const OPTIONS: &str = "-c standard_conforming_strings=on -c client_encoding=UTF8";
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
-/// PostgreSQL cuts names off after that.
+/// PostgreSQL truncates names after this length.
 const NAME_BYTES_MAX: usize = 63;
 
-/// A database of a server. Its password is never shown.
+/// The address of a database. Its password is never shown.
 #[derive(Clone)]
 pub struct Address {
     config: Box<Config>,
@@ -36,13 +36,14 @@ impl fmt::Debug for Address {
 }
 
 impl Address {
-    /// Reads `postgres://user:password@host:port/database?…`.
+    /// Parses `postgres://user:password@host:port/database?…`.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        // What the parser says may quote a part of the URL, and that part may be one of the password.
+        // The message of the parser may quote a part of the URL, and that part may contain the password.
         let mut config: Config = url.parse().map_err(|_| Error::Usage {
             what: "the URL of the database cannot be read".into(),
-            next: "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for signs that have a meaning in URLs"
-                .into(),
+            next:
+                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for characters that have a meaning in URLs"
+                    .into(),
         })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             if Path::new(SOCKET_DIRECTORY).is_dir() {
@@ -58,17 +59,17 @@ impl Address {
         Ok(Self { config: Box::new(config), place })
     }
 
-    /// Which database it is, without the password.
+    /// Returns the name of the database in messages, without the password.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// Name of the database.
+    /// Returns the name of the database on the server.
     pub(super) fn database(&self) -> String {
         self.config.get_dbname().or(self.config.get_user()).unwrap_or("postgres").to_owned()
     }
 
-    /// Variables that lead programs of PostgreSQL to the database.
+    /// Returns the environment variables that point the programs of PostgreSQL to the database.
     pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
         let mut found = vec![("PGDATABASE", self.database().into())];
         let texts = [("PGHOST", self.hosts()), ("PGPORT", self.ports()), ("PGUSER", self.user())];
@@ -83,7 +84,7 @@ impl Address {
         found
     }
 
-    /// Words that lead them there, without the password.
+    /// Returns the arguments that point these programs to the server, without the password.
     pub(super) fn client_arguments(&self) -> Vec<String> {
         let words = [("--host", self.hosts()), ("--port", self.ports()), ("--username", self.user())];
         words.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", text?))).collect()
@@ -105,12 +106,12 @@ impl Address {
         self.config.get_user().map(str::to_owned)
     }
 
-    /// A connection whose transactions are read-only.
+    /// Opens a connection whose transactions are read-only.
     pub(super) fn connect_read_only(&self) -> Result<Client, Error> {
         self.connect(READ_ONLY)
     }
 
-    /// A connection that may write.
+    /// Opens a connection that may write.
     pub(super) fn connect_for_write(&self) -> Result<Client, Error> {
         self.connect("")
     }
@@ -120,19 +121,19 @@ impl Address {
         let given = config.get_options().unwrap_or_default();
         config.options(&format!("{given} {OPTIONS} {more_options}"));
         config.application_name(&application_name());
-        // What a server notes about statements that do nothing is of no use here.
+        // The notices of a server about statements without effect are of no use here.
         config.notice_callback(|_| {});
         config.connect(NoTls).map_err(|error| engine_error(&error).at(&self.place))
     }
 }
 
-/// Several hosts or ports, as the programs take them.
+/// Joins several hosts or ports in the form that the programs expect.
 fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
     let texts: Vec<_> = texts.collect();
     (!texts.is_empty()).then(|| texts.join(","))
 }
 
-/// `postgres://user@host:port/database`, of what the driver has understood.
+/// Returns `postgres://user@host:port/database`, from the fields that the driver has parsed.
 fn place(config: &Config) -> String {
     let host = match (config.get_hosts().first(), config.get_hostaddrs().first()) {
         (Some(Host::Tcp(host)), _) => host.clone(),
@@ -145,7 +146,7 @@ fn place(config: &Config) -> String {
     format!("postgres://{user}{host}{port}/{database}")
 }
 
-/// `haul 0.1.0 pid 123 on host`: what the server shows of the session, and what `locks` shows of its holder.
+/// Returns `haul 0.1.0 pid 123 on host`, which the server shows for the session and `locks` shows for the holder.
 fn application_name() -> String {
     let uname = rustix::system::uname();
     let host = uname.nodename().to_string_lossy();
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_told_without_the_password() {
+    fn the_error_for_an_unreachable_server_has_no_password() {
         let address = Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2").unwrap();
         let Err(error) = address.connect_for_write() else { panic!("nothing listens there") };
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);

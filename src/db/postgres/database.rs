@@ -1,4 +1,4 @@
-//! A database of PostgreSQL that migrations are run on.
+//! A PostgreSQL database that migrations run on.
 
 use std::path::Path;
 
@@ -10,18 +10,18 @@ use super::connect::Address;
 use super::deadline::Deadline;
 use super::errors::engine_error;
 use super::lock;
-use super::reader::{columns, current_schema, has_table, query, table_reference};
-use crate::db::Dialect;
+use super::query::{columns, current_schema, has_table, query, table_reference};
 use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
-/// Takes back whatever a section may have set in its session, and leaves the lock of the run alone.
+/// Resets the session settings that a section may have changed. `DISCARD ALL` would release the lock of the run too.
 pub(super) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
-/// The number of the transaction under way, which this gives it.
+/// Returns the id of the current transaction, and assigns one if it has none.
 const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 
 /// A session that may write.
@@ -29,17 +29,17 @@ pub struct PostgresDatabase {
     client: Client,
     address: Address,
     schema: String,
-    /// The lock that was taken.
+    /// The key of the lock, if it was taken.
     lock: Option<i32>,
-    /// The setting of the section's limits that the session does not have yet.
+    /// The statement that sets the lock timeout, until it was run.
     lock_timeout: Option<String>,
     deadline: Option<Deadline>,
-    /// The number of the transaction that was begun.
+    /// The id of the transaction that was begun.
     transaction: Option<String>,
 }
 
 impl PostgresDatabase {
-    /// Connects.
+    /// Connects to the database.
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut client = address.connect_for_write()?;
         let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
@@ -47,12 +47,12 @@ impl PostgresDatabase {
         Ok(Self { client, address, schema, lock: None, lock_timeout: None, deadline: None, transaction: None })
     }
 
-    /// Runs statements of haul's own.
+    /// Runs haul's own statements.
     pub(super) fn batch(&mut self, sql: &str) -> Result<(), EngineError> {
         self.client.batch_execute(sql).map_err(|error| engine_error(&error))
     }
 
-    /// Runs statements of haul's own in one message, and returns the only row that they have.
+    /// Runs haul's own statements in one message, and returns their only row.
     fn row_of(&mut self, sql: &str) -> Result<Vec<String>, EngineError> {
         let messages = self.client.simple_query(sql).map_err(|error| engine_error(&error))?;
         let row = messages.iter().find_map(|message| match message {
@@ -107,7 +107,7 @@ impl Database for PostgresDatabase {
                 self.lock = Some(key);
                 return Ok(Ok(()));
             }
-            // A holder that is gone by now leaves the lock to be taken.
+            // The holder may have ended in between; then the lock is free.
             if let Some(holder) = lock::holder(&mut self.client, key).map_err(|error| error.at(&place))? {
                 return Ok(Err(holder));
             }
@@ -123,7 +123,7 @@ impl Database for PostgresDatabase {
 
     fn unlock(&mut self) -> Result<(), EngineError> {
         match self.lock.take() {
-            Some(key) => lock::give_back(&mut self.client, key),
+            Some(key) => lock::release(&mut self.client, key),
             None => Ok(()),
         }
     }
@@ -139,6 +139,7 @@ impl Database for PostgresDatabase {
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
+        // The setting is sent together with the next statement, which saves a round trip for each migration.
         self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
         self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
@@ -164,7 +165,8 @@ impl Database for PostgresDatabase {
         if let Some(setting) = self.lock_timeout.take() {
             self.batch(&setting)?;
         }
-        // By itself in its message, so that the server refuses what the lexer took for one statement and is more.
+        // Each statement is sent in a message of its own, so that the server refuses a text that the lexer took for one
+        // statement and that is several.
         let mut run = || {
             let mut rows = self.client.query_typed_raw(statement, Vec::<(&str, Type)>::new())?;
             while rows.next()?.is_some() {}
@@ -177,15 +179,15 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::held(key)));
+        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
         let row = self.row_of(&format!("{RESET}; SELECT {TRANSACTION_NUMBER}, {is_held}"))?;
         if row.first() != self.transaction.as_ref() {
-            let what = "the section has ended the transaction that it ran in: what came before stays";
+            let what = "the section has ended the transaction that it ran in: the statements before are kept";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
         }
         if row.get(1).is_some_and(|count| count == "0") {
             let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
-            return Err(error.with_hint("see that no migration gives locks back"));
+            return Err(error.with_hint("check that no migration releases locks"));
         }
         Ok(())
     }
@@ -197,7 +199,7 @@ impl Database for PostgresDatabase {
 
     fn rollback(&mut self) -> Result<(), EngineError> {
         self.transaction = None;
-        // A request to cancel that comes late may hit this one.
+        // A late request to cancel may reach this statement instead of the one that it was meant for.
         match self.batch("ROLLBACK") {
             Err(error) if error.kind == EngineErrorKind::Cancelled => self.batch("ROLLBACK")?,
             result => result?,
@@ -206,7 +208,7 @@ impl Database for PostgresDatabase {
     }
 
     fn reset(&mut self) -> Result<(), EngineError> {
-        // Outside of a transaction this is a warning.
+        // Outside of a transaction, this is only a warning.
         self.batch("ROLLBACK")?;
         self.batch(RESET)
     }

@@ -1,7 +1,7 @@
-//! The time limit of a section: a thread that cancels whatever statement runs when the time is up, or the run is asked to
-//! stop.
+//! The time limit of a section: a thread that cancels the running statement when the time has passed or the run is
+//! asked to stop.
 //!
-//! `statement_timeout` counts for each statement, and a section may have many (requiem.md B4).
+//! `statement_timeout` applies to each statement, and a section may have many (docs/source-sql.md, "Time limits").
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -12,12 +12,12 @@ use postgres::{CancelToken, NoTls};
 
 use crate::pipeline::StopToken;
 
-/// A request to cancel may come between two statements, where it does nothing, so it is made again.
+/// A request to cancel that arrives between two statements has no effect, so it is repeated.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
-/// Time between two looks at the request to stop.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// The time between two checks of the stop token.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Cancels statements from a moment on, until it is dropped.
+/// Cancels statements from a point in time on, until it is dropped.
 pub struct Deadline {
     shared: Arc<Shared>,
     watcher: Option<JoinHandle<()>>,
@@ -31,7 +31,8 @@ struct Shared {
 }
 
 impl Deadline {
-    /// Cancels the statements of a session when `timeout` is over, or `stop` is requested. `None` if no thread can be had.
+    /// Starts to watch a session: its statements are cancelled when `timeout` has passed or `stop` is requested.
+    /// Returns `None` if no thread can be started.
     pub fn arm(token: CancelToken, timeout: Option<Duration>, stop: &StopToken) -> Option<Self> {
         let due = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let shared = Arc::new(Shared::default());
@@ -41,12 +42,12 @@ impl Deadline {
         Some(Self { shared, watcher: Some(watcher), due })
     }
 
-    /// True if the time is up, whether or not anything was cancelled.
+    /// Returns true if the time has passed, whether or not anything was cancelled.
     pub fn is_due(&self) -> bool {
         is_past(self.due)
     }
 
-    /// Stops watching. True if the time is up; no request to cancel is on its way after this.
+    /// Stops watching. Returns true if the time has passed. No request to cancel is on its way after this.
     pub fn disarm(mut self) -> bool {
         self.end();
         self.is_due()
@@ -76,11 +77,11 @@ fn watch(shared: &Shared, due: Option<Instant>, stop: &StopToken, token: &Cancel
     let mut is_over = shared.is_over.lock();
     while !*is_over {
         if !is_past(due) && !stop.is_requested() {
-            let look = Instant::now() + LOOK_INTERVAL;
+            let look = Instant::now() + CHECK_INTERVAL;
             shared.changed.wait_until(&mut is_over, due.map_or(look, |due| due.min(look)));
             continue;
         }
-        // That the server cannot be asked is found out by the statement that runs.
+        // If the server cannot be reached, the running statement reports that itself.
         let _ = parking_lot::MutexGuard::unlocked(&mut is_over, || token.cancel_query(NoTls));
         if !*is_over {
             shared.changed.wait_for(&mut is_over, REPEAT_INTERVAL);

@@ -1,11 +1,11 @@
-//! Errors of PostgreSQL as the runner knows them.
+//! Converts errors of PostgreSQL.
 
 use postgres::Error;
 use postgres::error::{ErrorPosition, SqlState};
 
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 
-/// What the server says, with its SQLSTATE.
+/// Converts the error of the server, with its SQLSTATE.
 pub fn engine_error(error: &Error) -> EngineError {
     let Some(answer) = error.as_db_error() else {
         return EngineError::new(kind_without_code(error), chain(error));
@@ -17,7 +17,7 @@ pub fn engine_error(error: &Error) -> EngineError {
     let mut found = EngineError::new(kind(answer.code()), message);
     found.code = Some(format!("SQLSTATE {}", answer.code().code()));
     found.offset = match answer.position() {
-        // The server counts characters from 1; what is shown with it is a line, so bytes do as well.
+        // The server counts characters from 1. Only the line is shown, so treating them as bytes is close enough.
         Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok().and_then(|at| at.checked_sub(1)),
         _ => None,
     };
@@ -25,7 +25,7 @@ pub fn engine_error(error: &Error) -> EngineError {
     found
 }
 
-/// Nothing came from the server: it could not be reached, or went away.
+/// Classifies an error that did not come from the server: it could not be reached, or the connection was lost.
 fn kind_without_code(error: &Error) -> EngineErrorKind {
     let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let is_io = causes.any(|cause| cause.is::<std::io::Error>());
@@ -57,7 +57,7 @@ fn kind(code: &SqlState) -> EngineErrorKind {
 
 fn hint(code: &SqlState) -> Option<&'static str> {
     Some(match code.code() {
-        "25001" => "put it into a file of its own with the line `-- haul: no-transaction` on top",
+        "25001" => "move it to a file of its own with the line `-- haul: no-transaction` at the top",
         "55P04" => "a value added to an enum can be used only after its transaction: split the migration in two",
         "55P03" => {
             "another session holds a lock on that table: run again when it is done, or raise `-- haul: lock-timeout`"

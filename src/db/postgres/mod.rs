@@ -1,7 +1,7 @@
-//! PostgreSQL, through a connection of its own for each use.
+//! PostgreSQL. Each use opens its own connection.
 //!
-//! Connect directly or through a pooler in session mode: the lock of a run belongs to its session. Connections are not
-//! encrypted; use a socket, a private network or a tunnel.
+//! Connect directly or through a pooler in session mode, because the lock of a run belongs to its session. Connections
+//! are not encrypted; use a socket, a private network or a tunnel.
 
 mod backup;
 mod connect;
@@ -9,6 +9,7 @@ mod database;
 mod deadline;
 mod errors;
 mod lock;
+mod query;
 mod reader;
 mod rehearsal;
 

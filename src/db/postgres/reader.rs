@@ -1,14 +1,13 @@
-//! A database of PostgreSQL that is only looked at.
+//! A PostgreSQL database that is only read.
 
-use postgres::types::{ToSql, Type};
-use postgres::{Client, Row};
+use postgres::Client;
 
 use super::connect::Address;
-use super::errors::engine_error;
 use super::lock;
-use crate::db::Dialect;
+use super::query::{columns, current_schema, has_table, query, table_reference};
 use crate::db::database::{LockHolder, ReadDatabase, Value};
-use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::dialect::Dialect;
+use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 
 /// A session whose transactions are read-only.
@@ -19,7 +18,7 @@ pub struct PostgresReader {
 }
 
 impl PostgresReader {
-    /// Connects.
+    /// Connects to the database.
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut client = address.connect_read_only()?;
         let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
@@ -55,55 +54,4 @@ impl ReadDatabase for PostgresReader {
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
         lock::holder(&mut self.client, lock::key(&self.schema, table)).map_err(|error| error.at(self.address.place()))
     }
-}
-
-/// The schema that new tables go to, which is where haul's own are. A migration may change the search path; they stay.
-pub(super) fn current_schema(client: &mut Client) -> Result<String, EngineError> {
-    let rows = query(client, "SELECT pg_catalog.current_schema()::text", &[])?;
-    let schema = rows.into_iter().flatten().next().and_then(Value::into_optional_text);
-    schema.ok_or_else(|| {
-        EngineError::new(EngineErrorKind::Unusable, "there is no schema on the search path of this role")
-            .with_hint("create the schema, or set the role's search_path")
-    })
-}
-
-pub(super) fn table_reference(schema: &str, table: &str) -> String {
-    format!("\"{}\".\"{table}\"", schema.replace('"', "\"\""))
-}
-
-pub(super) fn columns(client: &mut Client, schema: &str, table: &str) -> Result<Vec<String>, EngineError> {
-    let sql = "SELECT a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN \
-               pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 \
-               AND NOT a.attisdropped ORDER BY a.attnum";
-    let rows = query(client, sql, &[schema.into(), table.into()])?;
-    Ok(rows.into_iter().flatten().map(Value::into_text).collect())
-}
-
-pub(super) fn has_table(client: &mut Client, table: &str) -> Result<bool, EngineError> {
-    let sql = "SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relname = $1 AND c.relkind IN ('r', 'p') AND \
-               pg_catalog.pg_table_is_visible(c.oid)";
-    let rows = query(client, sql, &[table.into()])?;
-    Ok(rows.into_iter().flatten().next().and_then(|count| count.integer()).is_some_and(|count| count > 0))
-}
-
-/// Runs one statement whose columns are all `bigint` or `text`.
-pub(super) fn query(client: &mut Client, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
-    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = values.iter().map(parameter).collect();
-    let rows = client.query_typed(sql, &parameters).map_err(|error| engine_error(&error))?;
-    rows.iter().map(|row| values_of(row).map_err(|error| engine_error(&error))).collect()
-}
-
-fn parameter(value: &Value) -> (&(dyn ToSql + Sync), Type) {
-    match value {
-        Value::Integer(number) => (number, Type::INT8),
-        Value::Text(text) => (text, Type::TEXT),
-    }
-}
-
-fn values_of(row: &Row) -> Result<Vec<Value>, postgres::Error> {
-    let value = |(index, column): (usize, &postgres::Column)| match *column.type_() {
-        Type::INT8 => row.try_get(index).map(Value::Integer),
-        _ => row.try_get(index).map(Value::Text),
-    };
-    row.columns().iter().enumerate().map(value).collect()
 }

@@ -1,24 +1,25 @@
 //! A run on PostgreSQL that never commits: everything happens in one transaction, which is rolled back.
 //!
-//! What would be the transaction of a migration is a savepoint. Nobody else sees anything of it, but tables that are
-//! changed stay locked until the end, and sequences that are drawn from go on: PostgreSQL does not take that back.
+//! A savepoint takes the place of the transaction of each migration. No other session sees the changes, but changed
+//! tables stay locked until the end, and sequences keep the values that they have reached: PostgreSQL does not roll
+//! those back.
 
 use std::path::Path;
 
 use super::connect::Address;
 use super::database::PostgresDatabase;
-use crate::db::Dialect;
 use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
-/// A session inside of a transaction that only ends by being rolled back: by the server, when the session ends.
+/// A session inside a transaction that never commits. The server rolls it back when the session ends.
 pub struct PostgresRehearsal(PostgresDatabase);
 
 impl PostgresRehearsal {
-    /// Connects and opens the transaction.
+    /// Connects and begins the transaction.
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut database = PostgresDatabase::connect(address)?;
         database.batch("BEGIN").map_err(|error| error.at(address.place()))?;
@@ -93,7 +94,7 @@ impl Database for PostgresRehearsal {
         self.0.run(statement)
     }
 
-    /// What is deferred to the commit is checked now, since there will be none.
+    /// Checks deferred constraints now, because there will be no commit that does.
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
         self.0.batch("SAVEPOINT haul_check; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT haul_check")?;
         self.0.batch(super::database::RESET)

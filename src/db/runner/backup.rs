@@ -10,7 +10,7 @@ use crate::migration::{Error, now_text};
 use crate::pipeline::{Control, Expected, Phase};
 
 impl Runner {
-    /// Makes a backup, if one is due before these migrations.
+    /// Makes a backup if one is due before these migrations.
     pub(super) fn back_up_before(
         &mut self,
         wanted: &[&PendingMigration],
@@ -20,7 +20,7 @@ impl Runner {
         if wanted.is_empty() { Ok(None) } else { self.back_up(destroys_data, control) }
     }
 
-    /// Makes a backup, if one is due before what destroys data, or does not. The log says where it is.
+    /// Makes a backup if the policy asks for one. The log records its path.
     pub(super) fn back_up(&mut self, destroys_data: bool, control: &Control<'_>) -> Result<Option<Backup>, Error> {
         let policy = self.options.backup.clone();
         if !policy.is_due(self.database.dialect(), destroys_data) {

@@ -1,14 +1,14 @@
-//! A section with batches: what stands before the first one in one transaction, then each page in one.
+//! Runs a section with batches: the statements before the first batch in one transaction, then each page in one.
 //!
-//! Each of these transactions also moves the cursor, so a process that dies between two of them, or in one, leaves nothing
-//! unknown: the next run goes on behind the cursor.
+//! Each of these transactions also moves the cursor. A process that dies between or inside them therefore leaves
+//! nothing unknown: the next run continues after the cursor.
 
 use std::time::{Duration, Instant};
 
 use super::Runner;
-use super::end::{Failure, Kept, PagesDone};
 use super::pages::{Page, Pages};
-use super::task::{Attempt, Task, TaskEnd};
+use super::run_summary::{Failure, Kept, PagesDone};
+use super::task::{Attempt, Task, TaskResult};
 use crate::db::database::Limits;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Batch;
@@ -16,7 +16,7 @@ use crate::db::state::{Cursor, LogEntry, Outcome};
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase, RateLimit};
 
-/// How far a section has come in this attempt.
+/// The progress of a section in this attempt.
 struct Progress {
     cursor: Cursor,
     /// True once something is committed that the next run builds on.
@@ -24,42 +24,42 @@ struct Progress {
     done: PagesDone,
 }
 
-/// Where a section stopped, and why. `index` is that of a statement.
-struct Stop {
+/// The error at which a section stopped. `index` is that of a statement.
+struct SectionError {
     index: Option<usize>,
     error: EngineError,
 }
 
-impl From<EngineError> for Stop {
+impl From<EngineError> for SectionError {
     fn from(error: EngineError) -> Self {
         Self { index: None, error }
     }
 }
 
-/// How much of each batch is run.
+/// How much of each batch runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     All,
-    /// Where nothing stays, one page shows as much as all of them.
+    /// For a rehearsal: nothing is kept, and one page shows as much as all of them.
     FirstPage,
 }
 
 impl Runner {
-    /// Runs a section with batches, from where an earlier attempt has left it.
-    pub(super) fn in_batches(
+    /// Runs a section with batches, starting where an earlier attempt stopped.
+    pub(super) fn run_in_batches(
         &mut self,
         task: Task<'_>,
         earlier: Option<&Cursor>,
         extent: Extent,
         control: &Control<'_>,
-    ) -> Result<TaskEnd, Error> {
+    ) -> Result<TaskResult, Error> {
         let cursor = resume_at(task, earlier)?;
         let mut progress = Progress { cursor, is_begun: earlier.is_some(), done: PagesDone::default() };
         self.state(|state| state.create_cursors())?;
         let started = self.start(task)?;
         let attempt = Attempt::new(started.id, started.at);
         let result = control
-            .phase(Phase::Backfill, Expected::UNKNOWN, || self.all_batches(task, extent, &mut progress, control));
+            .phase(Phase::Backfill, Expected::UNKNOWN, || self.run_batches(task, extent, &mut progress, control));
         let result = result.and_then(|is_whole| {
             if is_whole {
                 self.finish_batches(task, &attempt)?;
@@ -68,22 +68,24 @@ impl Runner {
         });
         Ok(match result {
             Ok(true) => task.done(&attempt).with_pages(progress.done),
-            Ok(false) => self.pause(task, &attempt, &progress),
-            Err(stop) if stop.error.kind == EngineErrorKind::Stopped => self.pause(task, &attempt, &progress),
-            Err(stop) => self.break_off(task, &attempt, &progress, stop),
+            Ok(false) => self.stop_between_pages(task, &attempt, &progress),
+            Err(stop) if stop.error.kind == EngineErrorKind::Stopped => {
+                self.stop_between_pages(task, &attempt, &progress)
+            }
+            Err(stop) => self.fail_batches(task, &attempt, &progress, stop),
         })
     }
 
-    /// False if it was asked to stop before the end.
-    fn all_batches(
+    /// Returns false if it was asked to stop before the end.
+    fn run_batches(
         &mut self,
         task: Task<'_>,
         extent: Extent,
         progress: &mut Progress,
         control: &Control<'_>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, SectionError> {
         if !progress.is_begun {
-            self.before_batches(task, progress)?;
+            self.run_before_batches(task, progress)?;
         }
         let rate = RateLimit::new(self.options.rows_per_second);
         for (index, batch) in task.section.batches().iter().enumerate().skip(progress.cursor.batch) {
@@ -93,7 +95,7 @@ impl Runner {
             }
             let mut pages = Pages::open(&mut *self.database, &batch.query, task.section.batch_rows())
                 .map_err(|error| in_query(batch, error))?;
-            let is_whole = self.all_pages(task, batch, &mut pages, extent, progress, (&rate, control))?;
+            let is_whole = self.run_pages(task, batch, &mut pages, extent, progress, (&rate, control))?;
             pages.close(&mut *self.database)?;
             if !is_whole {
                 return Ok(false);
@@ -102,7 +104,7 @@ impl Runner {
         Ok(true)
     }
 
-    fn all_pages(
+    fn run_pages(
         &mut self,
         task: Task<'_>,
         batch: &Batch,
@@ -110,12 +112,12 @@ impl Runner {
         extent: Extent,
         progress: &mut Progress,
         (rate, control): (&RateLimit, &Control<'_>),
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, SectionError> {
         loop {
             if control.stop.is_requested() {
                 return Ok(false);
             }
-            let Some(page) = self.page(task, batch, pages, progress)? else { return Ok(true) };
+            let Some(page) = self.run_page(task, batch, pages, progress)? else { return Ok(true) };
             control.progress(page.rows, 0);
             if pages.is_last(&page) || extent == Extent::FirstPage {
                 return Ok(true);
@@ -126,23 +128,23 @@ impl Runner {
         }
     }
 
-    /// One page: its keys, the statements and the cursor in one transaction. `None` if no keys are left.
-    fn page(
+    /// Runs one page: its keys, the statements and the cursor in one transaction. Returns `None` if no keys are left.
+    fn run_page(
         &mut self,
         task: Task<'_>,
         batch: &Batch,
         pages: &mut Pages<'_>,
         progress: &mut Progress,
-    ) -> Result<Option<Page>, Stop> {
+    ) -> Result<Option<Page>, SectionError> {
         let began = Instant::now();
         let limits = task.page_limits(self.options.timeout);
         let mut next = progress.cursor.clone();
-        let page = self.limited(task, &limits, |runner| {
+        let page = self.in_limited_transaction(task, &limits, |runner| {
             let page =
                 pages.fill(&mut *runner.database, next.key.as_deref()).map_err(|error| in_query(batch, error))?;
             let Some(page) = page else { return Ok(None) };
             for index in batch.statements.clone() {
-                runner.statement(task, index)?;
+                runner.run_statement(task, index)?;
             }
             next.key = Some(page.last.clone());
             (next.rows, next.pages) = (next.rows + page.rows, next.pages + 1);
@@ -157,13 +159,13 @@ impl Runner {
         Ok(page)
     }
 
-    /// The statements before the first batch.
-    fn before_batches(&mut self, task: Task<'_>, progress: &mut Progress) -> Result<(), Stop> {
+    /// Runs the statements before the first batch.
+    fn run_before_batches(&mut self, task: Task<'_>, progress: &mut Progress) -> Result<(), SectionError> {
         let end = task.section.batches().first().map_or(task.section.len(), |batch| batch.statements.start);
         if end > 0 {
             let limits = task.limits(self.options.timeout);
-            self.limited(task, &limits, |runner| {
-                (0..end).try_for_each(|index| runner.statement(task, index))?;
+            self.in_limited_transaction(task, &limits, |runner| {
+                (0..end).try_for_each(|index| runner.run_statement(task, index))?;
                 runner.keep_cursor(task, &progress.cursor)
             })?;
             progress.is_begun = true;
@@ -171,15 +173,15 @@ impl Runner {
         Ok(())
     }
 
-    /// A transaction within limits, rolled back if it does not come about.
-    fn limited<T>(
+    /// Runs a transaction within limits, and rolls it back if anything fails.
+    fn in_limited_transaction<T>(
         &mut self,
         task: Task<'_>,
         limits: &Limits,
-        work: impl FnOnce(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
+        work: impl FnOnce(&mut Self) -> Result<T, SectionError>,
+    ) -> Result<T, SectionError> {
         self.database.arm(limits, &self.stop)?;
-        let result = self.database.begin().map_err(Stop::from).and_then(|()| work(self));
+        let result = self.database.begin().map_err(SectionError::from).and_then(|()| work(self));
         let is_late = self.database.disarm();
         let result = result.and_then(|value| {
             if is_late {
@@ -189,24 +191,24 @@ impl Runner {
             Ok(value)
         });
         result.map_err(|stop| {
-            // A lost connection is rolled back by the server.
+            // The server rolls back after a lost connection, so an error of this call changes nothing.
             let _ = self.database.rollback();
-            Stop { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
+            SectionError { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
         })
     }
 
-    fn statement(&mut self, task: Task<'_>, index: usize) -> Result<(), Stop> {
+    fn run_statement(&mut self, task: Task<'_>, index: usize) -> Result<(), SectionError> {
         let (_, statement) = task.section.statement(index);
-        self.database.run(statement).map_err(|error| Stop { index: Some(index), error })
+        self.database.run(statement).map_err(|error| SectionError { index: Some(index), error })
     }
 
-    /// The last step of each transaction.
-    fn keep_cursor(&mut self, task: Task<'_>, cursor: &Cursor) -> Result<(), Stop> {
+    /// Stores the cursor, as the last step of each transaction.
+    fn keep_cursor(&mut self, task: Task<'_>, cursor: &Cursor) -> Result<(), SectionError> {
         self.database.check_before_commit()?;
         Ok(self.try_state(|state| state.set_cursor(&task.migration.version, task.direction, cursor))?)
     }
 
-    fn finish_batches(&mut self, task: Task<'_>, attempt: &Attempt) -> Result<(), Stop> {
+    fn finish_batches(&mut self, task: Task<'_>, attempt: &Attempt) -> Result<(), SectionError> {
         let owner = self.options.owner.clone();
         Ok(self.state_transaction(|state| {
             state.delete_cursor(&task.migration.version, task.direction)?;
@@ -214,21 +216,27 @@ impl Runner {
         })?)
     }
 
-    /// Says in the log that the attempt was asked to stop.
-    fn pause(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> TaskEnd {
-        let reason = format!("stopped on request after {} rows; the next run goes on there", progress.cursor.rows);
+    /// Logs that the attempt was asked to stop.
+    fn stop_between_pages(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> TaskResult {
+        let reason = format!("stopped on request after {} rows; the next run continues there", progress.cursor.rows);
         let entry = LogEntry { error: Some(reason), ..task.row(attempt, Outcome::Stopped) };
-        // The cursor is what the next run goes by.
+        // The log is for people. The next run uses the cursor, so a failed write here loses nothing.
         let _ = self.try_state(|state| state.append(&entry));
         task.stopped(attempt).with_pages(progress.done)
     }
 
-    fn break_off(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress, stop: Stop) -> TaskEnd {
+    fn fail_batches(
+        &mut self,
+        task: Task<'_>,
+        attempt: &Attempt,
+        progress: &Progress,
+        stop: SectionError,
+    ) -> TaskResult {
         let kept = if progress.is_begun { Kept::PagesBefore } else { Kept::Nothing };
         let failure = Failure::new(&task.place(self.database.dialect(), stop.index), &stop.error, kept);
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
         let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
-        // A lost connection leaves "started" in the log; the cursor is what the next run goes by.
+        // A lost connection leaves "started" in the log. The next run uses the cursor.
         let _ = self.try_state(|state| state.append(&entry));
         task.failed(attempt, failure).with_pages(progress.done)
     }
@@ -246,7 +254,7 @@ impl PagesDone {
     }
 }
 
-/// The cursor to go on with.
+/// Returns the cursor to continue with.
 fn resume_at(task: Task<'_>, earlier: Option<&Cursor>) -> Result<Cursor, Error> {
     let Some(earlier) = earlier else {
         let checksum = task.section.digest_through_batch(0);
@@ -258,12 +266,12 @@ fn resume_at(task: Task<'_>, earlier: Option<&Cursor>) -> Result<Cursor, Error> 
     let version = &task.migration.version;
     Err(Error::Verification {
         what: format!(
-            "{}: it was changed in the middle of its batches, after {} rows",
+            "{}: it was changed while its batches were unfinished, after {} rows",
             task.migration.label(),
             earlier.rows
         ),
         next: format!(
-            "put the file back as it was; or take its rows back by hand, and `haul db resolve --version {version} \
+            "restore the file; or undo its rows by hand, and `haul db resolve --version {version} \
              --not-begun` starts it over"
         ),
     })

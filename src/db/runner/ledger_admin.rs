@@ -1,39 +1,40 @@
-//! What changes the ledger without running a migration: baseline, repair, resolve. Each leaves rows in the log.
+//! Changes the ledger without running a migration: baseline, repair, resolve. Each leaves rows in the log.
 
 use serde::Serialize;
 
 use super::Runner;
 use super::plan::Plan;
-use crate::db::Version;
 use crate::db::script::{Direction, Migration};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
+use crate::db::version::Version;
 use crate::migration::{Error, now_text};
 use crate::pipeline::Control;
 
-/// A row of the ledger that was given another checksum.
+/// A row of the ledger whose checksum was replaced.
 #[derive(Debug, Clone, Serialize)]
 pub struct Repaired {
-    /// The migration's label.
+    /// The label of the migration.
     pub name: String,
-    /// The checksum before.
+    /// The old checksum.
     pub from: String,
-    /// The checksum now.
+    /// The new checksum.
     pub to: String,
 }
 
-/// How a section without a transaction stands, by the word of an operator.
+/// The state of a section that ran without a transaction, as an operator has found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
-    /// All of it is done.
+pub enum Resolution {
+    /// The whole section took effect.
     Done,
-    /// Nothing of it is.
+    /// Nothing of it took effect.
     NotBegun,
-    /// The next run goes on with this statement, counted from 1.
+    /// The next run continues with this statement, counted from 1.
     FromStatement(u64),
 }
 
 impl Runner {
-    /// Declares every migration up to `version` applied, without running it. Returns the labels of those that were not.
+    /// Marks every migration up to `version` as applied without running it. Returns the labels of those that were not
+    /// applied.
     pub fn baseline(&mut self, version: &Version, control: &Control<'_>) -> Result<Vec<String>, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
@@ -57,7 +58,7 @@ impl Runner {
         })
     }
 
-    /// Gives the rows of the ledger whose files were changed the checksums that the files have now.
+    /// Replaces the checksums in the ledger by those of the changed files.
     pub fn repair(&mut self, control: &Control<'_>) -> Result<Vec<Repaired>, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
@@ -84,28 +85,29 @@ impl Runner {
         })
     }
 
-    /// Says how a section without a transaction stands that failed or did not end.
-    pub fn resolve(&mut self, version: &Version, how: Settlement, control: &Control<'_>) -> Result<String, Error> {
+    /// Records the state of a section that failed or did not end, as the operator has found it. Returns the label of
+    /// the migration.
+    pub fn resolve(&mut self, version: &Version, how: Resolution, control: &Control<'_>) -> Result<String, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
             let migration = migrations.get(version).ok_or_else(|| no_migration(version))?;
             let plan = runner.plan()?;
-            let direction = unsettled(version, &plan)?;
-            if matches!(how, Settlement::FromStatement(_)) && plan.cursor(version, direction).is_some() {
-                return Err(goes_on_by_itself(version));
+            let direction = unresolved_section(version, &plan)?;
+            if matches!(how, Resolution::FromStatement(_)) && plan.cursor(version, direction).is_some() {
+                return Err(is_between_pages(version));
             }
             let section = match direction {
                 Direction::Up => &migration.up,
-                Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_settle(version))?,
+                Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_resolve(version))?,
             };
             let mut entry = row(migration, Outcome::Settled, direction);
             entry.error = Some(match how {
-                Settlement::Done => "counts as done".into(),
-                Settlement::NotBegun => "counts as not begun".into(),
-                Settlement::FromStatement(number) => format!("goes on with statement {number}"),
+                Resolution::Done => "counts as done".into(),
+                Resolution::NotBegun => "counts as not begun".into(),
+                Resolution::FromStatement(number) => format!("continues with statement {number}"),
             });
             entry.checksum = None;
-            if let Settlement::FromStatement(number) = how {
+            if let Resolution::FromStatement(number) = how {
                 let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
                 let index = index.filter(|index| *index <= section.len()).ok_or_else(|| no_statement(section.len()))?;
                 entry.statement = i64::try_from(number).ok();
@@ -114,8 +116,8 @@ impl Runner {
             let owner = runner.options.owner.clone();
             let settle = runner.state_transaction(|state| {
                 match (how, direction) {
-                    (Settlement::Done, Direction::Up) => state.insert_applied(&applied_row(migration, &owner))?,
-                    (Settlement::Done, Direction::Down) => state.delete_applied(version)?,
+                    (Resolution::Done, Direction::Up) => state.insert_applied(&applied_row(migration, &owner))?,
+                    (Resolution::Done, Direction::Down) => state.delete_applied(version)?,
                     _ => {}
                 }
                 state.delete_cursor(version, direction)?;
@@ -127,29 +129,29 @@ impl Runner {
     }
 }
 
-/// Which section of a version stands half done.
-fn unsettled(version: &Version, plan: &Plan) -> Result<Direction, Error> {
+/// Returns the section of a version that was left unfinished.
+fn unresolved_section(version: &Version, plan: &Plan) -> Result<Direction, Error> {
     let both = [Direction::Up, Direction::Down];
     if let Some(direction) = both.into_iter().find(|direction| plan.cursor(version, *direction).is_some()) {
         return Ok(direction);
     }
-    let row = plan.newest.get(version.digits()).ok_or_else(|| nothing_to_settle(version))?;
-    let is_stepwise = row.statement.is_some() && row.checksum.is_some();
+    let row = plan.newest.get(version.digits()).ok_or_else(|| nothing_to_resolve(version))?;
+    let has_progress = row.statement.is_some() && row.checksum.is_some();
     match (row.known_outcome(), &*row.direction) {
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "up") if is_stepwise => {
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "up") if has_progress => {
             Ok(Direction::Up)
         }
-        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "down") if is_stepwise => {
+        (Some(Outcome::Running | Outcome::Failed | Outcome::Stopped | Outcome::Settled), "down") if has_progress => {
             Ok(Direction::Down)
         }
-        _ => Err(nothing_to_settle(version)),
+        _ => Err(nothing_to_resolve(version)),
     }
 }
 
-fn nothing_to_settle(version: &Version) -> Error {
+fn nothing_to_resolve(version: &Version) -> Error {
     Error::Usage {
-        what: format!("version {version} is not half done: there is nothing to settle"),
-        next: "`haul db status` and `haul db log` say how it stands".into(),
+        what: format!("version {version} has no unfinished section: there is nothing to resolve"),
+        next: "`haul db status` and `haul db log` show its state".into(),
     }
 }
 
@@ -160,10 +162,10 @@ fn no_migration(version: &Version) -> Error {
     }
 }
 
-fn goes_on_by_itself(version: &Version) -> Error {
+fn is_between_pages(version: &Version) -> Error {
     Error::Usage {
         what: format!("version {version} is in the middle of its batches, not at a statement"),
-        next: "`haul db migrate` goes on there; --not-begun starts it over, and without either it counts as done"
+        next: "`haul db migrate` continues there; --not-begun starts it over, and without either it counts as done"
             .into(),
     }
 }

@@ -1,29 +1,30 @@
-//! Applies what is pending, lowest version first, and stops at the first failure.
+//! Applies the pending migrations, lowest version first, and stops at the first failure.
 
 use std::sync::Arc;
 
 use super::Runner;
 use super::batched::Extent;
-use super::end::RunEnd;
 use super::plan::Plan;
-use super::task::{Task, TaskEnd};
-use crate::db::Version;
+use super::run_summary::RunSummary;
+use super::task::{Task, TaskResult};
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::Outcome;
+use crate::db::version::Version;
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
 
-/// What is to be applied.
+/// What to apply.
 #[derive(Debug, Clone, Default)]
 pub struct MigrateRequest {
-    /// The highest version; `None` is all.
+    /// The highest version; `None` for all.
     pub to: Option<Version>,
-    /// True if versions below the highest applied one are applied too.
+    /// True to apply versions below the highest applied one too.
     pub allow_out_of_order: bool,
 }
 
 impl MigrateRequest {
-    /// The plan's share of this request, once it fits: versions that exist, in order, with nothing changed or missing.
+    /// Checks that the plan allows this request: the version exists, no applied file was changed or is missing, and the
+    /// order is kept.
     pub fn check(&self, plan: &Plan, migrations: &Migrations) -> Result<(), Error> {
         if let Some(to) = self.to.as_ref().filter(|to| migrations.get(to).is_none()) {
             return Err(Error::Usage {
@@ -35,22 +36,22 @@ impl MigrateRequest {
         if self.allow_out_of_order { Ok(()) } else { plan.require_order(self.to.as_ref()) }
     }
 
-    /// True if this version is asked for.
+    /// Returns true if the request includes this version.
     pub fn takes(&self, version: &Version) -> bool {
         self.to.as_ref().is_none_or(|to| version <= to)
     }
 }
 
 impl Runner {
-    /// Applies what is pending. A migration that fails is no error of this call: it is in the end of the run.
-    pub fn migrate(&mut self, request: &MigrateRequest, control: &Control<'_>) -> Result<RunEnd, Error> {
+    /// Applies the pending migrations. A migration that fails is not an error of this call; the summary reports it.
+    pub fn migrate(&mut self, request: &MigrateRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
             let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
             let backup = runner.back_up_before(&wanted, control)?;
-            Ok(RunEnd { backup, ..runner.apply(&plan, &migrations, request, control)? })
+            Ok(RunSummary { backup, ..runner.apply(&plan, &migrations, request, control)? })
         })
     }
 
@@ -60,12 +61,12 @@ impl Runner {
         migrations: &Arc<Migrations>,
         request: &MigrateRequest,
         control: &Control<'_>,
-    ) -> Result<RunEnd, Error> {
+    ) -> Result<RunSummary, Error> {
         let (wanted, later): (Vec<_>, Vec<_>) =
             plan.pending.iter().partition(|pending| request.takes(&pending.version));
         let tasks: Vec<_> =
             wanted.iter().filter_map(|pending| migrations.get(&pending.version)).map(Task::up).collect();
-        let mut end = RunEnd::new(plan.applied.len());
+        let mut end = RunSummary::new(plan.applied.len());
         control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
             self.apply_all(plan, &tasks, control, &mut end)
         })?;
@@ -80,25 +81,25 @@ impl Runner {
         plan: &Plan,
         tasks: &[Task<'_>],
         control: &Control<'_>,
-        end: &mut RunEnd,
+        end: &mut RunSummary,
     ) -> Result<(), Error> {
         let mut started = None;
         for (index, task) in tasks.iter().copied().enumerate() {
             if control.stop.is_requested() {
                 end.stopped = true;
-                return started.map_or(Ok(()), |started| self.call_off(task, started));
+                return started.map_or(Ok(()), |started| self.cancel_started(task, started));
             }
             self.require_lock(task)?;
             let earlier = plan.newest.get(task.migration.version.digits());
             note_earlier(task.migration, plan, control);
-            let task_end = if task.needs_no_transaction() {
-                self.without_transaction(task, earlier)?
+            let task_end = if task.runs_without_transaction() {
+                self.run_without_transaction(task, earlier)?
             } else if task.has_batches() {
                 let cursor = plan.cursor(&task.migration.version, Direction::Up);
-                self.in_batches(task, cursor, Extent::All, control)?
+                self.run_in_batches(task, cursor, Extent::All, control)?
             } else {
                 let next = tasks.get(index + 1).copied().filter(Task::is_one_transaction);
-                let (task_end, next) = self.in_transaction(task, started.take(), next)?;
+                let (task_end, next) = self.run_in_transaction(task, started.take(), next)?;
                 started = next;
                 task_end
             };
@@ -110,7 +111,7 @@ impl Runner {
     }
 }
 
-impl RunEnd {
+impl RunSummary {
     pub(super) fn new(skipped: usize) -> Self {
         Self {
             applied: 0,
@@ -124,22 +125,22 @@ impl RunEnd {
         }
     }
 
-    /// Counts a migration; false if the run ends with it.
-    pub(super) fn add(&mut self, end: TaskEnd, control: &Control<'_>) -> bool {
+    /// Counts a migration. Returns false if the run ends with it.
+    pub(super) fn add(&mut self, end: TaskResult, control: &Control<'_>) -> bool {
         match end {
-            TaskEnd::Done(detail) => {
+            TaskResult::Done(detail) => {
                 self.applied += 1;
                 self.details.push(detail);
                 control.progress(1, 0);
                 true
             }
-            TaskEnd::Failed(detail, failure) => {
+            TaskResult::Failed(detail, failure) => {
                 self.failed += 1;
                 self.details.push(detail);
                 self.failure = Some(failure);
                 false
             }
-            TaskEnd::Stopped(detail) => {
+            TaskResult::Stopped(detail) => {
                 self.stopped = true;
                 self.details.push(detail);
                 false
@@ -148,7 +149,7 @@ impl RunEnd {
     }
 }
 
-/// Says of an attempt that did not end that this is another one.
+/// Reports that an earlier attempt did not end and that this is another one.
 fn note_earlier(migration: &Migration, plan: &Plan, control: &Control<'_>) {
     let row = plan.newest.get(migration.version.digits());
     if row.and_then(|row| row.known_outcome()) == Some(Outcome::Started) {

@@ -1,14 +1,13 @@
-//! Runs migrations: one life for each, whatever the engine (requiem.md B4).
+//! Runs migrations in one order, whatever the engine (docs/source-sql.md, "Order of one migration").
 //!
-//! take the lock → compare all checksums → write "started" to the log → `BEGIN` → run the section → write the row of the
-//! ledger and the outcome → `COMMIT`. What a process was killed in is rolled back by the engine; the next run finds
-//! "started" without an outcome, says so, and tries again. A section without a transaction is run statement by statement,
-//! and the log knows which one was reached. A section with batches is run page by page, each in a transaction that also moves
-//! a cursor.
+//! take the lock → compare all checksums → write "started" to the log → `BEGIN` → run the section → write the ledger
+//! row and the outcome → `COMMIT`. If the process is killed, the engine rolls the transaction back; the next run finds
+//! "started" without an outcome, reports it, and tries again. A section without a transaction runs statement by
+//! statement, and the log records each one before it runs. A section with batches runs page by page, each in a
+//! transaction that also moves a cursor.
 
 mod backup;
 mod batched;
-mod end;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
@@ -16,6 +15,7 @@ mod pages;
 mod plan;
 mod rehearse;
 mod rollback;
+mod run_summary;
 mod task;
 mod transaction;
 mod unlock;
@@ -25,17 +25,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use end::{Detail, Failure, Kept, PagesDone, RunEnd};
-pub use ledger_admin::{Repaired, Settlement};
+pub use ledger_admin::{Repaired, Resolution};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, DestructiveStatement, PendingMigration, Plan};
-pub use rehearse::RehearsalEnd;
+pub use rehearse::RehearsalSummary;
 pub use rollback::{RollbackRequest, RollbackTo};
+pub use run_summary::{Detail, Failure, Kept, PagesDone, RunSummary};
 use task::Task;
 pub use unlock::unlock;
 
-use super::Database;
 use super::backup::BackupPolicy;
+use super::database::Database;
 use super::engine_error::EngineError;
 use super::schema::Schema;
 use super::script::Migrations;
@@ -43,31 +43,29 @@ use super::state::{LogEntry, StateReader, StateWriter, Tables};
 use crate::migration::{Error, owner_text};
 use crate::pipeline::{Control, Event, StopToken};
 
-/// The time limit of a migration that sets none.
+/// The default time limit of a migration.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-/// The longest wait for a lock of the database, unless the limit of the section is shorter.
-const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How migrations are run.
+/// Options of a runner.
 #[derive(Debug, Clone)]
 pub struct RunnerOptions {
-    /// Where the state is kept.
+    /// The tables that hold the state.
     pub tables: Tables,
-    /// The time limit of a section that sets none; `None` is none.
+    /// The time limit of a section that sets none; `None` is no limit.
     pub timeout: Option<Duration>,
     /// How long to wait for another run to end.
     pub lock_wait: Duration,
-    /// The most keys of batches a second; `None` is no limit.
+    /// The maximum number of batch keys per second; `None` is no limit.
     pub rows_per_second: Option<NonZeroU32>,
-    /// When a backup is made before a run.
+    /// When to make a backup before a run.
     pub backup: BackupPolicy,
-    /// Who runs them, for the lock and the log.
+    /// The name of this run in the lock and in the log.
     pub owner: String,
 }
 
 impl Default for RunnerOptions {
-    /// 30 s for a migration, no wait for another run, no backup, and this process as the owner.
+    /// Returns 30 s for a migration, no wait for another run, no backup, and this process as the owner.
     fn default() -> Self {
         Self {
             tables: Tables::default(),
@@ -80,7 +78,7 @@ impl Default for RunnerOptions {
     }
 }
 
-/// Migrations and the database that they are run on.
+/// Runs migrations on a database.
 ///
 /// ```
 /// use haul::db::runner::MigrateRequest;
@@ -105,12 +103,12 @@ pub struct Runner {
     database: Box<dyn Database>,
     migrations: Arc<Migrations>,
     options: RunnerOptions,
-    /// That of the call under way.
+    /// The stop token of the current call.
     stop: StopToken,
 }
 
 impl Runner {
-    /// A runner; migrations in another SQL than the database's are an error.
+    /// Creates a runner. It is an error if the migrations are in another SQL dialect than the database.
     pub fn new(database: Box<dyn Database>, migrations: Migrations, options: RunnerOptions) -> Result<Self, Error> {
         if database.dialect() != migrations.dialect() {
             return Err(Error::Usage {
@@ -119,19 +117,19 @@ impl Runner {
                     migrations.dialect(),
                     database.dialect()
                 ),
-                next: "read them as what the database is".into(),
+                next: "read them in the dialect of the database".into(),
             });
         }
         Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
     }
 
-    /// How the migrations stand to the database. Reads only.
+    /// Compares the migrations with the ledger. Only reads.
     pub fn plan(&mut self) -> Result<Plan, Error> {
         let plan = Plan::make(&mut *self.database, &self.options.tables, &self.migrations);
         plan.map_err(|error| self.error(error))
     }
 
-    /// Does something while no other run does.
+    /// Does `work` while no other run works on the database.
     fn locked<T>(
         &mut self,
         control: &Control<'_>,
@@ -139,15 +137,16 @@ impl Runner {
     ) -> Result<T, Error> {
         self.stop = control.stop.clone();
         self.take_lock(control.stop)?;
+        // The tables are created under the lock: two first runs at once must not both create them.
         let result = self.state(|state| state.create()).and_then(|()| work(self));
+        // The schema is stored after a failure too, because a section without a transaction keeps what it did.
         self.keep_schema(control);
-        // A lock that cannot be given back is gone with its session.
+        // A lock that cannot be released ends with its session.
         let _ = self.database.unlock();
         result
     }
 
-    /// Keeps the schema as it is now, if migrations were run since it was last kept. It is not worth failing for: what
-    /// holds the schema against an older one says so.
+    /// Stores the current schema if migrations ran since it was last stored.
     fn keep_schema(&mut self, control: &Control<'_>) {
         let mut keep = || {
             let mut reader = StateReader::new(&mut *self.database, &self.options.tables);
@@ -159,6 +158,7 @@ impl Runner {
             self.try_state(|state| state.create_schemas())?;
             self.state_transaction(|state| state.keep_schema(log_id, &schema))
         };
+        // The migrations are applied by now, and a missing schema only weakens `drift`, which reports it.
         if let Err(error) = keep() {
             let text = format!("the schema after this run was not kept: {error}");
             control.observer.observe(&Event::Note { text });
@@ -175,12 +175,13 @@ impl Runner {
             if stop.is_requested() || Instant::now() >= deadline {
                 return Err(Error::Locked { owner: holder.owner });
             }
+            // The lock is polled, because a blocking wait could neither name the holder nor see a request to stop.
             thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// An error unless the lock is still held: a script can give it back, and a server can end the session. What runs in
-    /// one transaction proves it before its commit.
+    /// Fails unless the lock is still held: a script can release it, and a server can end the session. A section in one
+    /// transaction is checked before its commit instead.
     fn require_lock(&mut self, task: Task<'_>) -> Result<(), Error> {
         if task.is_one_transaction() {
             return Ok(());
@@ -189,7 +190,7 @@ impl Runner {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::Database {
                 what: format!("{}: the lock of this run is gone", self.database.place()),
-                next: "see that no migration gives locks back, then run the same command again".into(),
+                next: "check that no migration releases locks, then run the same command again".into(),
                 temporary: false,
             }),
             Err(error) => Err(self.error(error)),
@@ -218,7 +219,7 @@ impl Runner {
         let result = self.try_state(work);
         let result = result.and_then(|value| self.database.commit().map(|()| value));
         if result.is_err() {
-            // What fails here is the connection, and the engine rolls back by itself.
+            // The connection failed, so the engine rolls back by itself.
             let _ = self.database.rollback();
         }
         result

@@ -1,11 +1,11 @@
-//! The keys of a batch, page by page, in the temporary table that its statements refer to.
+//! Fills the temporary table that the statements of a batch refer to with its keys, page by page.
 
-use crate::db::database::{Database, Value};
+use crate::db::database::{Database, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{BATCH_TABLE, Lexer, TokenKind};
-use crate::db::{Dialect, ReadDatabase};
 
-/// A batch's query that is walked through.
+/// The query of a batch, read page by page.
 pub(super) struct Pages<'a> {
     dialect: Dialect,
     query: &'a str,
@@ -16,21 +16,21 @@ pub(super) struct Pages<'a> {
 
 /// A column of the query.
 struct Key {
-    /// Its name in quotes.
+    /// The quoted name.
     name: String,
-    /// Its type, where a literal needs one.
+    /// The type, if a literal needs a cast.
     kind: Option<String>,
 }
 
-/// A page that is in the table.
+/// A page in the table.
 pub(super) struct Page {
     pub rows: u64,
-    /// Its last key, as literals.
+    /// The last key, as literals.
     pub last: Vec<String>,
 }
 
 impl<'a> Pages<'a> {
-    /// Creates the table and looks at the key. Pages have `rows` keys each.
+    /// Creates the table and reads the columns of the key. A page has `rows` keys.
     pub fn open(database: &mut dyn Database, query: &'a str, rows: u32) -> Result<Self, EngineError> {
         let dialect = database.dialect();
         let mut pages = Self { dialect, query, rows, keys: Vec::new(), is_first: true };
@@ -48,18 +48,19 @@ impl<'a> Pages<'a> {
         Ok(pages)
     }
 
-    /// Removes the table.
+    /// Drops the table.
     pub fn close(&self, database: &mut dyn Database) -> Result<(), EngineError> {
         database.query(&format!("DROP TABLE IF EXISTS {}", self.table()), &[]).map(drop)
     }
 
-    /// Fills the table with the keys behind `after`, within the transaction that is open. `None` if there are none.
+    /// Fills the table with the keys after `after`, within the open transaction. Returns `None` if there are none.
     pub fn fill(&mut self, database: &mut dyn Database, after: Option<&[String]>) -> Result<Option<Page>, EngineError> {
         let (table, names, source) = (self.table(), self.names(), self.source());
         let behind = match after {
             Some(key) => format!("WHERE ({names}) > ({})", self.literals(key)?),
             None => String::new(),
         };
+        // On SQLite the rows of the page before are still there; PostgreSQL deletes them at each commit.
         database.query(&format!("DELETE FROM {table}"), &[])?;
         let rows = self.rows;
         database.query(
@@ -71,7 +72,7 @@ impl<'a> Pages<'a> {
             return Ok(None);
         }
         if std::mem::take(&mut self.is_first) && self.dialect == Dialect::Postgres {
-            // A table that was never analysed counts as a large one, and whole tables would be read to join it.
+            // The planner takes a table without statistics for a large one, and would read whole tables to join it.
             database.query(&format!("ANALYZE {table}"), &[])?;
         }
         let last = self.last(database)?;
@@ -79,7 +80,7 @@ impl<'a> Pages<'a> {
         Ok(Some(Page { rows, last }))
     }
 
-    /// True if a page of so many keys is the last one.
+    /// Returns true if the page is not full, so that no other follows.
     pub fn is_last(&self, page: &Page) -> bool {
         page.rows < u64::from(self.rows)
     }
@@ -91,7 +92,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The query as a table. It may end in a comment.
+    /// Returns the query as a table. The line ends are needed because the query may end in a comment.
     fn source(&self) -> String {
         format!("(\n{}\n) AS haul_page", self.query)
     }
@@ -101,7 +102,7 @@ impl<'a> Pages<'a> {
         names.join(", ")
     }
 
-    /// The last key in the order that the table was filled in.
+    /// Returns the last key in the order of the query.
     fn last(&self, database: &mut dyn Database) -> Result<Vec<String>, EngineError> {
         let texts = self.keys.iter().map(|key| match self.dialect {
             Dialect::Sqlite => format!("quote({})", key.name),
@@ -118,7 +119,8 @@ impl<'a> Pages<'a> {
         Ok(rows.into_iter().flatten().map(Value::into_text).collect())
     }
 
-    /// What the state has is put into SQL only if it is what [`last`](Self::last) gives.
+    /// Returns the key as literals with casts. The key comes from the database, so a text that is not a literal is
+    /// refused.
     fn literals(&self, key: &[String]) -> Result<String, EngineError> {
         if key.len() != self.keys.len() || !key.iter().all(|text| is_literal(self.dialect, text)) {
             let what = "the cursor of the batch does not fit the query of the batch";
@@ -138,11 +140,11 @@ impl<'a> Pages<'a> {
             format!("SELECT count(*) FROM (SELECT 1 AS one FROM {source} WHERE {conditions} LIMIT 1) AS haul_null");
         match number(database, &sql)? {
             0 => Ok(()),
-            _ => Err(unfit("a key of the batch is NULL: rows without a key cannot be walked through")),
+            _ => Err(unsuitable_key("a key of the batch is NULL: rows without a key cannot be paged")),
         }
     }
 
-    /// Rows with the key of the page's last one would be handed out twice or left out.
+    /// Checks that no two rows have the last key of the page: one of them would be skipped or visited twice.
     fn require_unique(&self, database: &mut dyn Database, last: &[String]) -> Result<(), EngineError> {
         let (source, names, literals) = (self.source(), self.names(), self.literals(last)?);
         let sql = format!(
@@ -150,13 +152,13 @@ impl<'a> Pages<'a> {
         );
         match number(database, &sql)? {
             1 => Ok(()),
-            0 => Err(unfit("a key of the batch is not equal to itself when it is read back")),
-            _ => Err(unfit("the keys of the batch are not unique: two rows have one key")),
+            0 => Err(unsuitable_key("a key of the batch is not equal to itself when it is read back")),
+            _ => Err(unsuitable_key("the keys of the batch are not unique: two rows have one key")),
         }
     }
 }
 
-fn unfit(what: &str) -> EngineError {
+fn unsuitable_key(what: &str) -> EngineError {
     EngineError::new(EngineErrorKind::Statement, what)
         .with_hint("select the columns of a primary key, or of another key that is unique and not NULL")
 }
@@ -167,7 +169,7 @@ fn number(database: &mut dyn Database, sql: &str) -> Result<u64, EngineError> {
     Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default())
 }
 
-/// The columns of the table.
+/// Returns the columns of the table.
 fn keys(database: &mut dyn ReadDatabase) -> Result<Vec<Key>, EngineError> {
     let sql = match database.dialect() {
         Dialect::Sqlite => format!("SELECT name, NULL FROM pragma_table_info('{BATCH_TABLE}', 'temp') ORDER BY cid"),
@@ -185,7 +187,7 @@ fn keys(database: &mut dyn ReadDatabase) -> Result<Vec<Key>, EngineError> {
     Ok(database.query(&sql, &[])?.into_iter().map(key).collect())
 }
 
-/// True for `'text'`, `X'00'`, `E'\\'`, `-1.5e+10`: nothing that could be more than a value.
+/// Returns true for `'text'`, `X'00'`, `E'\\'`, `-1.5e+10`, and for nothing that could be more than a value.
 fn is_literal(dialect: Dialect, text: &str) -> bool {
     let is_part = |kind: TokenKind, part: &str| match kind {
         TokenKind::Literal | TokenKind::Blank => true,
@@ -201,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_values_come_back_from_the_state() {
+    fn only_literals_are_accepted_as_keys() {
         for text in ["5", "-1.5e+10", "'it''s'", "X'00ff'", "9.0e+999"] {
             assert!(is_literal(Dialect::Sqlite, text), "{text}");
         }

@@ -1,34 +1,34 @@
-//! What is applied, what is pending, and what does not fit: the one planner, for every verb.
+//! Compares the migrations with the ledger. Every command uses this one planner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::db::Version;
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
-use crate::db::script::classify::{Destruction, Words};
+use crate::db::script::classify::{Destruction, Keywords};
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
+use crate::db::version::Version;
 use crate::migration::Error;
 
-/// How the migrations stand to the ledger.
+/// The state of the migrations in a database.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
-    /// What is applied, in the order of application.
+    /// The applied migrations, in the order of application.
     pub applied: Vec<AppliedRow>,
-    /// What is not, lowest version first.
+    /// The pending migrations, lowest version first.
     pub pending: Vec<PendingMigration>,
-    /// Applied, and its text is not what it was.
+    /// The applied migrations whose files were changed.
     pub changed: Vec<ChangedMigration>,
-    /// Applied, and its file is not there.
+    /// The applied migrations whose files are missing.
     pub missing: Vec<AppliedRow>,
-    /// Neighbours between which counted versions are missing.
+    /// Pairs of neighbours between which counted versions are missing.
     pub gaps: Vec<(Version, Version)>,
-    /// What the log says last of each version that an attempt was made at.
+    /// The newest log row about each version.
     #[serde(skip)]
     pub newest: BTreeMap<String, LogRow>,
-    /// Batches that are not at their end.
+    /// The cursors of batches that are not finished.
     #[serde(skip)]
     pub cursors: Vec<CursorRow>,
 }
@@ -36,27 +36,27 @@ pub struct Plan {
 /// A migration that is not applied.
 #[derive(Debug, Clone, Serialize)]
 pub struct PendingMigration {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its label.
+    /// The label.
     pub name: String,
-    /// The checksum of its text.
+    /// The checksum of the text.
     pub checksum: String,
-    /// The file with its Up section.
+    /// The file with the Up section.
     pub file: String,
-    /// Statements of its Up section.
+    /// The number of statements in the Up section.
     pub statements: usize,
     /// True if it runs without a transaction.
     pub no_transaction: bool,
-    /// Batches of its Up section.
+    /// The number of batches in the Up section.
     pub batches: usize,
-    /// True if it can be taken back.
+    /// True if it can be rolled back.
     pub reversible: bool,
     /// True if a higher version is applied.
     pub out_of_order: bool,
-    /// The comments on top of its file.
+    /// The comments at the top of the file.
     pub header: Vec<String>,
-    /// Statements that destroy data.
+    /// The statements that destroy data.
     pub destructive: Vec<DestructiveStatement>,
     /// How an earlier attempt ended, if it did not succeed.
     pub earlier_attempt: Option<String>,
@@ -65,29 +65,29 @@ pub struct PendingMigration {
 /// A statement that destroys data.
 #[derive(Debug, Clone, Serialize)]
 pub struct DestructiveStatement {
-    /// Its line in the file.
+    /// The line in the file.
     pub line: u64,
-    /// What it does.
+    /// What the statement destroys.
     pub what: Destruction,
 }
 
-/// An applied migration whose text has another checksum now.
+/// An applied migration whose file has another checksum now.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChangedMigration {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its label now.
+    /// The current label.
     pub name: String,
-    /// The file with its Up section.
+    /// The file with the Up section.
     pub file: String,
     /// The checksum in the ledger.
     pub applied_checksum: String,
-    /// The checksum now.
+    /// The checksum of the file.
     pub checksum: String,
 }
 
 impl Plan {
-    /// Compares the migrations with the state of a database. Reads only.
+    /// Compares the migrations with the state of a database. Only reads.
     pub fn make(
         database: &mut dyn ReadDatabase,
         tables: &Tables,
@@ -117,7 +117,7 @@ impl Plan {
                 let mut pending =
                     PendingMigration::of(migration, is_late, newest.get(migration.version.digits()), migrations);
                 if let Some(cursor) = cursor(&cursors, &migration.version, Direction::Up) {
-                    pending.earlier_attempt = Some(half_done(cursor));
+                    pending.earlier_attempt = Some(batches_under_way(cursor));
                 }
                 pending
             })
@@ -128,7 +128,7 @@ impl Plan {
         Self { pending, changed, missing, gaps: migrations.gaps(), newest, cursors, applied }
     }
 
-    /// An error if what is applied is not what the files say (requiem.md B4).
+    /// Fails if the file of an applied migration was changed or is missing (docs/source-sql.md, "Checksum").
     pub fn require_unchanged(&self) -> Result<(), Error> {
         let what = match (self.changed.first(), self.missing.first()) {
             (Some(changed), _) => format!(
@@ -140,12 +140,11 @@ impl Plan {
         };
         let more = self.changed.len() + self.missing.len() - 1;
         let what = if more > 0 { format!("{what} (and {more} more: `haul db verify` lists them)") } else { what };
-        let next =
-            "put the file back as it was; if its text is right as it is, `haul db repair` takes its checksum over";
+        let next = "restore the file; if the new text is right, `haul db repair` stores its checksum";
         Err(Error::Verification { what, next: next.into() })
     }
 
-    /// An error if a pending version is below an applied one.
+    /// Fails if a pending version is below an applied one.
     pub fn require_order(&self, upto: Option<&Version>) -> Result<(), Error> {
         let mut wanted = self.pending.iter().filter(|pending| upto.is_none_or(|upto| pending.version <= *upto));
         match wanted.find(|pending| pending.out_of_order) {
@@ -157,12 +156,12 @@ impl Plan {
         }
     }
 
-    /// How far the batches of a section have come that are not at their end.
+    /// Returns the cursor of the batches of a section, if they are not finished.
     pub fn cursor(&self, version: &Version, direction: Direction) -> Option<&Cursor> {
         cursor(&self.cursors, version, direction)
     }
 
-    /// The row of the ledger with this version.
+    /// Returns the ledger row of this version.
     pub fn applied_row(&self, version: &Version) -> Option<&AppliedRow> {
         self.applied.iter().find(|row| row.version == *version)
     }
@@ -171,7 +170,7 @@ impl Plan {
 impl PendingMigration {
     fn of(migration: &Migration, out_of_order: bool, newest: Option<&LogRow>, migrations: &Migrations) -> Self {
         let destruction = |(line, statement): (u64, &str)| {
-            let what = Words::of(migrations.dialect(), statement).destruction()?;
+            let what = Keywords::of(migrations.dialect(), statement).destruction()?;
             Some(DestructiveStatement { line, what })
         };
         Self {
@@ -196,17 +195,17 @@ fn cursor<'a>(cursors: &'a [CursorRow], version: &Version, direction: Direction)
     cursors.iter().find(is_meant).map(|row| &row.cursor)
 }
 
-fn half_done(cursor: &Cursor) -> String {
-    format!("batch {} is under way, {} rows are done; the next run goes on there", cursor.batch + 1, cursor.rows)
+fn batches_under_way(cursor: &Cursor) -> String {
+    format!("batch {} is under way, {} rows are done; the next run continues there", cursor.batch + 1, cursor.rows)
 }
 
-/// How an attempt ended that did not succeed.
+/// Describes an attempt that did not succeed.
 fn earlier_attempt(row: &LogRow) -> Option<String> {
     let (at, owner) = (&row.started_at, &row.owner);
     match row.known_outcome()? {
         Outcome::Failed => Some(format!("failed at {at}: {}", row.error.as_deref().unwrap_or("no reason is known"))),
         Outcome::Stopped => row.error.clone(),
-        Outcome::Started => Some(format!("an attempt of {owner} at {at} did not end; nothing of it stayed")),
+        Outcome::Started => Some(format!("an attempt of {owner} at {at} did not end; it was rolled back")),
         Outcome::Running => {
             let statement = row.statement.unwrap_or_default();
             Some(format!(

@@ -1,36 +1,36 @@
-//! Takes migrations back, newest first, and stops at the first failure.
+//! Rolls migrations back, newest first, and stops at the first failure.
 
 use super::Runner;
 use super::batched::Extent;
-use super::end::{Detail, RunEnd};
 use super::plan::Plan;
-use super::task::{Task, TaskEnd};
-use crate::db::Version;
+use super::run_summary::{Detail, RunSummary};
+use super::task::{Task, TaskResult};
 use crate::db::script::{Direction, Migrations};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
+use crate::db::version::Version;
 use crate::migration::{Error, now_text};
 use crate::pipeline::{Control, Expected, Phase};
 
-/// How far back.
+/// How far to roll back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollbackTo {
-    /// Afterwards this version is the newest applied one; 0 is none.
+    /// Until this version is the newest applied one; 0 for all.
     Version(Version),
-    /// So many, by order of application.
+    /// This many migrations, by order of application.
     Steps(u64),
 }
 
-/// What is to be taken back.
+/// What to roll back.
 #[derive(Debug, Clone)]
 pub struct RollbackRequest {
     /// How far.
     pub to: RollbackTo,
-    /// True if changed files do not matter, and a migration without a Down section is forgotten.
+    /// True to ignore changed files, and to only remove the ledger row of a migration without a Down section.
     pub force: bool,
 }
 
 impl RollbackRequest {
-    /// What it takes back, newest first; an error if it does not fit, before anything runs.
+    /// Returns the rows to roll back, newest first. Fails before anything runs if the plan does not allow it.
     pub fn select<'a>(&self, plan: &'a Plan, migrations: &Migrations) -> Result<Vec<&'a AppliedRow>, Error> {
         if !self.force {
             plan.require_unchanged()?;
@@ -46,8 +46,8 @@ impl RollbackRequest {
         let has_down = |row: &&&AppliedRow| migrations.get(&row.version).is_some_and(|found| found.down.is_some());
         match rows.iter().find(|row| !has_down(row)) {
             Some(row) if !self.force => Err(Error::Usage {
-                what: format!("{} has no Down section: it cannot be taken back", row.name),
-                next: "take it back by hand and add --force, which removes its row from the ledger".into(),
+                what: format!("{} has no Down section: it cannot be rolled back", row.name),
+                next: "undo it by hand and add --force, which removes its row from the ledger".into(),
             }),
             _ => Ok(rows),
         }
@@ -57,13 +57,13 @@ impl RollbackRequest {
 fn position(plan: &Plan, version: &Version) -> Result<usize, Error> {
     plan.applied.iter().position(|row| row.version == *version).ok_or_else(|| Error::Usage {
         what: format!("version {version} is not applied"),
-        next: "`haul db status` lists what is; `--to 0` takes everything back".into(),
+        next: "`haul db status` lists the applied ones; `--to 0` rolls all of them back".into(),
     })
 }
 
 impl Runner {
-    /// Takes migrations back, each in its own transaction.
-    pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunEnd, Error> {
+    /// Rolls migrations back, each in its own transaction.
+    pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let plan = runner.plan()?;
             let rows = request.select(&plan, &runner.migrations)?;
@@ -71,12 +71,12 @@ impl Runner {
             let end = control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
                 runner.revert_all(&plan, &rows, control)
             })?;
-            Ok(RunEnd { backup, ..end })
+            Ok(RunSummary { backup, ..end })
         })
     }
 
-    /// Takes the newest migration back and applies it again. Nothing applied is nothing to do.
-    pub fn redo(&mut self, control: &Control<'_>) -> Result<RunEnd, Error> {
+    /// Rolls the newest migration back and applies it again. Does nothing if no migration is applied.
+    pub fn redo(&mut self, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
@@ -94,8 +94,8 @@ impl Runner {
         })
     }
 
-    fn revert_all(&mut self, plan: &Plan, rows: &[&AppliedRow], control: &Control<'_>) -> Result<RunEnd, Error> {
-        let mut end = RunEnd::new(0);
+    fn revert_all(&mut self, plan: &Plan, rows: &[&AppliedRow], control: &Control<'_>) -> Result<RunSummary, Error> {
+        let mut end = RunSummary::new(0);
         let mut left = rows.iter();
         for row in left.by_ref() {
             if control.stop.is_requested() {
@@ -113,7 +113,7 @@ impl Runner {
         Ok(end)
     }
 
-    fn revert(&mut self, plan: &Plan, row: &AppliedRow, control: &Control<'_>) -> Result<TaskEnd, Error> {
+    fn revert(&mut self, plan: &Plan, row: &AppliedRow, control: &Control<'_>) -> Result<TaskResult, Error> {
         let migrations = self.migrations.clone();
         let found = migrations.get(&row.version);
         let Some((migration, section)) = found.and_then(|found| Some((found, found.down.as_ref()?))) else {
@@ -121,17 +121,17 @@ impl Runner {
         };
         let task = Task { migration, section, direction: Direction::Down };
         self.require_lock(task)?;
-        if task.needs_no_transaction() {
-            return self.without_transaction(task, plan.newest.get(row.version.digits()));
+        if task.runs_without_transaction() {
+            return self.run_without_transaction(task, plan.newest.get(row.version.digits()));
         }
         if task.has_batches() {
-            return self.in_batches(task, plan.cursor(&row.version, Direction::Down), Extent::All, control);
+            return self.run_in_batches(task, plan.cursor(&row.version, Direction::Down), Extent::All, control);
         }
-        self.in_transaction(task, None, None).map(|(end, _)| end)
+        self.run_in_transaction(task, None, None).map(|(end, _)| end)
     }
 
-    /// Removes the row of a migration that nothing takes back.
-    fn forget(&mut self, row: &AppliedRow) -> Result<TaskEnd, Error> {
+    /// Removes the ledger row of a migration without a Down section.
+    fn forget(&mut self, row: &AppliedRow) -> Result<TaskResult, Error> {
         let now = now_text();
         let entry = LogEntry {
             attempt: None,
@@ -151,7 +151,7 @@ impl Runner {
             state.append(&entry)
         });
         forget.map_err(|error| self.error(error))?;
-        Ok(TaskEnd::Done(Detail {
+        Ok(TaskResult::Done(Detail {
             name: row.name.clone(),
             status: "forgotten",
             duration_ms: 0,

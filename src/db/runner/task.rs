@@ -1,18 +1,20 @@
-//! One section that is to be run, and what every way of running it shares.
+//! A section to run, and what the three ways of running it share.
 
 use std::time::{Duration, Instant};
 
-use super::LOCK_TIMEOUT_MAX;
-use super::end::{Detail, Failure, PagesDone};
-use crate::db::Dialect;
+use super::run_summary::{Detail, Failure, PagesDone};
 use crate::db::database::Limits;
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::{Direction, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
 use crate::pipeline::StopToken;
 
-/// A section of a migration that is to be run.
+/// The longest wait for a lock of the database, unless the limit of the section is shorter.
+const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+
+/// A section of a migration to run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Task<'a> {
     pub migration: &'a Migration,
@@ -20,15 +22,15 @@ pub(super) struct Task<'a> {
     pub direction: Direction,
 }
 
-/// How it went.
-pub(super) enum TaskEnd {
+/// The result of a section.
+pub(super) enum TaskResult {
     Done(Detail),
     Failed(Detail, Failure),
-    /// On request: between two pages of a batch or two statements without a transaction, or rolled back.
+    /// Stopped on request: between two pages of a batch or two statements without a transaction, or rolled back.
     Stopped(Detail),
 }
 
-/// When an attempt began, and its row in the log.
+/// The start of an attempt, and its row in the log.
 pub(super) struct Attempt {
     pub id: i64,
     pub started_at: String,
@@ -45,8 +47,8 @@ impl Attempt {
     }
 }
 
-impl TaskEnd {
-    /// With what its batches came to.
+impl TaskResult {
+    /// Adds the pages of the batches.
     pub fn with_pages(mut self, pages: PagesDone) -> Self {
         let (Self::Done(detail) | Self::Failed(detail, _) | Self::Stopped(detail)) = &mut self;
         detail.pages = Some(pages);
@@ -59,7 +61,7 @@ impl<'a> Task<'a> {
         Self { migration, section: &migration.up, direction: Direction::Up }
     }
 
-    /// What a success is called.
+    /// Returns the outcome of a success.
     pub fn success(&self) -> Outcome {
         match self.direction {
             Direction::Up => Outcome::Applied,
@@ -67,7 +69,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    pub fn needs_no_transaction(&self) -> bool {
+    pub fn runs_without_transaction(&self) -> bool {
         self.section.settings.no_transaction
     }
 
@@ -75,13 +77,13 @@ impl<'a> Task<'a> {
         !self.section.batches().is_empty()
     }
 
-    /// True if its log row "started" may be written along with the end of the one before: what takes transactions of its
-    /// own writes it itself.
+    /// Returns true if the log row "started" can be written in the transaction of the section before. A section with
+    /// transactions of its own writes that row itself.
     pub fn is_one_transaction(&self) -> bool {
-        !self.needs_no_transaction() && !self.has_batches()
+        !self.runs_without_transaction() && !self.has_batches()
     }
 
-    /// The limits of the section: its own, or `timeout`, and a shorter one for locks.
+    /// Returns the limits of the section: its own or `timeout`, and a shorter one for locks.
     pub fn limits(&self, timeout: Option<Duration>) -> Limits {
         let settings = self.section.settings;
         let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
@@ -95,14 +97,14 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The limits of one page of a batch. Whole tables would be read again and again to see which rows violate a key, so
-    /// they are enforced instead.
+    /// Returns the limits of one page of a batch. Foreign keys are enforced in a page, because comparing the violations
+    /// before and after would read whole tables for each page.
     pub fn page_limits(&self, timeout: Option<Duration>) -> Limits {
         let foreign_keys = self.section.settings.foreign_keys.unwrap_or(true);
         Limits { foreign_keys, checks_foreign_keys: false, ..self.limits(timeout) }
     }
 
-    /// A row of the log that begins an attempt.
+    /// Returns the log row that begins an attempt.
     pub fn started(&self) -> LogEntry {
         LogEntry {
             attempt: None,
@@ -119,7 +121,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// A row of the log that ends one, or says where it is.
+    /// Returns a log row that ends an attempt or records its progress.
     pub fn row(&self, attempt: &Attempt, outcome: Outcome) -> LogEntry {
         let duration_ms = i64::try_from(attempt.duration_ms()).unwrap_or(i64::MAX);
         LogEntry {
@@ -133,7 +135,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The row of the ledger, and the row of the log that ends the attempt.
+    /// Writes the ledger row, and the log row that ends the attempt.
     pub fn record_success(
         &self,
         state: &mut StateWriter<'_>,
@@ -158,24 +160,24 @@ impl<'a> Task<'a> {
         state.append(&LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row }).map(drop)
     }
 
-    pub fn done(&self, attempt: &Attempt) -> TaskEnd {
+    pub fn done(&self, attempt: &Attempt) -> TaskResult {
         let status = if self.direction == Direction::Up { "applied" } else { "reverted" };
-        TaskEnd::Done(self.detail(attempt, status, None))
+        TaskResult::Done(self.detail(attempt, status, None))
     }
 
-    pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskEnd {
-        TaskEnd::Failed(self.detail(attempt, "failed", Some(failure.what())), failure)
+    pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskResult {
+        TaskResult::Failed(self.detail(attempt, "failed", Some(failure.what())), failure)
     }
 
-    pub fn stopped(&self, attempt: &Attempt) -> TaskEnd {
-        TaskEnd::Stopped(self.detail(attempt, "stopped", None))
+    pub fn stopped(&self, attempt: &Attempt) -> TaskResult {
+        TaskResult::Stopped(self.detail(attempt, "stopped", None))
     }
 
     fn detail(&self, attempt: &Attempt, status: &'static str, error: Option<String>) -> Detail {
         Detail { name: self.migration.label(), status, duration_ms: attempt.duration_ms(), pages: None, error }
     }
 
-    /// Says of a cancelled statement why it was.
+    /// Adds to the error of a cancelled statement why it was cancelled.
     pub fn explain(
         &self,
         error: EngineError,
@@ -195,8 +197,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::end::FailedAt<'a> {
-        super::end::FailedAt { dialect, migration: self.migration, section: self.section, index }
+    pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::run_summary::FailedAt<'a> {
+        super::run_summary::FailedAt { dialect, migration: self.migration, section: self.section, index }
     }
 }
 

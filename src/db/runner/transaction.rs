@@ -1,85 +1,92 @@
-//! A section in one transaction with its row of the ledger.
+//! Runs a section in one transaction together with its ledger row.
 
 use super::Runner;
-use super::end::{Failure, Kept};
-use super::task::{Attempt, Task, TaskEnd};
+use super::run_summary::{Failure, Kept};
+use super::task::{Attempt, Task, TaskResult};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::state::{LogEntry, Outcome};
 use crate::migration::Error;
 
-/// A row "started" that is in the log already.
+/// A row "started" that is already in the log.
 pub(super) struct Started {
     pub id: i64,
     pub at: String,
 }
 
-/// Where a section stopped, and why.
-struct Stop {
+/// The error at which a section stopped.
+struct SectionError {
     index: Option<usize>,
     error: EngineError,
     is_in_commit: bool,
-    /// True if the limit was passed when nothing ran that could be cancelled.
+    /// True if the time limit passed while no statement ran that could be cancelled.
     is_late: bool,
 }
 
-impl Stop {
-    /// At no statement.
+impl SectionError {
+    /// Creates an error outside of the statements.
     fn outside(error: EngineError) -> Self {
         Self { index: None, error, is_in_commit: false, is_late: false }
     }
 }
 
 impl Runner {
-    /// Runs a section in a transaction. The row that begins the attempt at `next` is written along with it, so that a
+    /// Runs a section in a transaction. The log row that starts `next` is written in the same transaction, so that a
     /// series of migrations costs one commit each.
-    pub(super) fn in_transaction(
+    pub(super) fn run_in_transaction(
         &mut self,
         task: Task<'_>,
         started: Option<Started>,
         next: Option<Task<'_>>,
-    ) -> Result<(TaskEnd, Option<Started>), Error> {
+    ) -> Result<(TaskResult, Option<Started>), Error> {
         let started = match started {
             Some(started) => started,
             None => self.start(task)?,
         };
         let attempt = Attempt::new(started.id, started.at);
         let limits = task.limits(self.options.timeout);
-        let result = self.database.arm(&limits, &self.stop).map_err(Stop::outside);
-        let result = result.and_then(|()| self.section(task, &attempt, next));
+        let result = self.database.arm(&limits, &self.stop).map_err(SectionError::outside);
+        let result = result.and_then(|()| self.run_section(task, &attempt, next));
         let is_late = self.database.disarm();
         match result {
             Ok(next) => Ok((task.done(&attempt), next)),
             Err(stop) => {
                 let error = task.explain(stop.error, is_late || stop.is_late, limits.timeout, &self.stop);
-                let stop = Stop { error, ..stop };
+                let stop = SectionError { error, ..stop };
                 let end = match stop.error.kind {
-                    EngineErrorKind::Stopped => self.withdraw(task, &attempt, stop.index)?,
-                    _ => self.undo(task, &attempt, stop),
+                    EngineErrorKind::Stopped => self.roll_back_on_request(task, &attempt, stop.index)?,
+                    _ => self.roll_back_after_failure(task, &attempt, stop),
                 };
                 Ok((end, None))
             }
         }
     }
 
-    /// Writes the row that begins an attempt.
+    /// Writes the log row that starts an attempt.
     pub(super) fn start(&mut self, task: Task<'_>) -> Result<Started, Error> {
         let entry = task.started();
         Ok(Started { id: self.append(&entry)?, at: entry.started_at })
     }
 
-    fn section(&mut self, task: Task<'_>, attempt: &Attempt, next: Option<Task<'_>>) -> Result<Option<Started>, Stop> {
-        self.database.begin().map_err(Stop::outside)?;
+    fn run_section(
+        &mut self,
+        task: Task<'_>,
+        attempt: &Attempt,
+        next: Option<Task<'_>>,
+    ) -> Result<Option<Started>, SectionError> {
+        self.database.begin().map_err(SectionError::outside)?;
         for (index, (_, statement)) in task.section.statements().enumerate() {
-            let at = |error| Stop { index: Some(index), ..Stop::outside(error) };
+            let at = |error| SectionError { index: Some(index), ..SectionError::outside(error) };
+            // The engine cancels only a running statement, so a request between two of them is checked here.
             if self.stop.is_requested() {
                 return Err(at(EngineError::new(EngineErrorKind::Stopped, "stopped on request")));
             }
             self.database.run(statement).map_err(at)?;
         }
-        self.database.check_before_commit().map_err(Stop::outside)?;
+        self.database.check_before_commit().map_err(SectionError::outside)?;
+        // The time limit ends before haul's own statements, which a late cancellation would otherwise hit.
         if self.database.disarm() {
             let error = EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit");
-            return Err(Stop { is_late: true, ..Stop::outside(error) });
+            return Err(SectionError { is_late: true, ..SectionError::outside(error) });
         }
         let owner = self.options.owner.clone();
         let next = self.try_state(|state| {
@@ -88,35 +95,40 @@ impl Runner {
             let id = entry.as_ref().map(|entry| state.append(entry)).transpose()?;
             Ok(id.zip(entry).map(|(id, entry)| Started { id, at: entry.started_at }))
         });
-        let next = next.map_err(Stop::outside)?;
-        self.database.commit().map_err(|error| Stop { is_in_commit: true, ..Stop::outside(error) })?;
+        let next = next.map_err(SectionError::outside)?;
+        self.database.commit().map_err(|error| SectionError { is_in_commit: true, ..SectionError::outside(error) })?;
         Ok(next)
     }
 
-    /// Rolls back and writes down what happened, as far as the connection still lets it.
-    fn undo(&mut self, task: Task<'_>, attempt: &Attempt, stop: Stop) -> TaskEnd {
+    /// Rolls back and logs the failure, as far as the connection still allows it.
+    fn roll_back_after_failure(&mut self, task: Task<'_>, attempt: &Attempt, stop: SectionError) -> TaskResult {
         let is_unknown = stop.error.kind == EngineErrorKind::TransactionLost
             || (stop.is_in_commit && stop.error.kind == EngineErrorKind::Disconnected);
         let kept = if is_unknown { Kept::Unknown } else { Kept::Nothing };
         let failure = Failure::new(&task.place(self.database.dialect(), stop.index), &stop.error, kept);
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
         let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
-        // A lost connection leaves "started" in the log, which the next run explains.
+        // A lost connection leaves "started" in the log, which the next run reports.
         let _ = self.database.rollback().and_then(|()| self.try_state(|state| state.append(&entry)));
         task.failed(attempt, failure)
     }
 
-    /// Rolls back on request.
-    fn withdraw(&mut self, task: Task<'_>, attempt: &Attempt, index: Option<usize>) -> Result<TaskEnd, Error> {
+    /// Rolls back because the run was asked to stop.
+    fn roll_back_on_request(
+        &mut self,
+        task: Task<'_>,
+        attempt: &Attempt,
+        index: Option<usize>,
+    ) -> Result<TaskResult, Error> {
         self.database.rollback().map_err(|error| self.error(error))?;
         let statement = index.and_then(|index| i64::try_from(index + 1).ok());
-        let error = Some("stopped on request; nothing of it stayed".to_owned());
+        let error = Some("stopped on request; it was rolled back".to_owned());
         self.append(&LogEntry { statement, error, ..task.row(attempt, Outcome::Stopped) })?;
         Ok(task.stopped(attempt))
     }
 
-    /// Ends an attempt that began and is not made: the run was asked to stop.
-    pub(super) fn call_off(&mut self, task: Task<'_>, started: Started) -> Result<(), Error> {
+    /// Ends a started attempt before its first statement, because the run was asked to stop.
+    pub(super) fn cancel_started(&mut self, task: Task<'_>, started: Started) -> Result<(), Error> {
         let attempt = Attempt::new(started.id, started.at);
         let error = Some("stopped on request before its first statement".to_owned());
         self.append(&LogEntry { error, ..task.row(&attempt, Outcome::Stopped) }).map(drop)

@@ -1,11 +1,11 @@
 //! Ends a run that holds the lock.
 
-use crate::db::Database;
-use crate::db::database::LockHolder;
+use crate::db::database::{Database, LockHolder};
+use crate::db::engine_error::EngineError;
 use crate::db::state::{LogEntry, Outcome, StateReader, StateWriter, Tables};
 use crate::migration::{Error, now_text};
 
-/// Ends the run that `shown` names, if it is still that one which holds the lock, and writes so to the log.
+/// Ends the run `shown` if it still holds the lock, and records that in the log.
 pub fn unlock(database: &mut dyn Database, tables: &Tables, owner: &str, shown: &LockHolder) -> Result<(), Error> {
     let now = database.lock_holder(tables.ledger())?;
     if now.as_ref() != Some(shown) {
@@ -22,7 +22,7 @@ pub fn unlock(database: &mut dyn Database, tables: &Tables, owner: &str, shown: 
         }
         StateWriter::new(database, tables, owner).append(&entry(shown)).map(drop)
     };
-    log().map_err(|error: crate::db::EngineError| error.at(&place))
+    log().map_err(|error: EngineError| error.at(&place))
 }
 
 fn entry(shown: &LockHolder) -> LogEntry {

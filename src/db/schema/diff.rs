@@ -1,24 +1,24 @@
-//! What is different between two schemas, object by object and line by line.
+//! The differences between two schemas, by object and by line.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Cells of the table that lines are compared with; larger objects are shown whole, before and after.
+/// The maximum number of cells in the table that compares lines. Larger objects are shown in full, before and after.
 const CELLS_MAX: usize = 1 << 22;
 
-/// One object that is different.
+/// An object that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Which: `table public.users`.
+    /// The kind and name of the object: `table public.users`.
     pub object: String,
     /// `added`, `removed` or `changed`.
     pub kind: &'static str,
-    /// Its lines: `+` now, `-` before, a blank both.
+    /// The lines of the object, with a prefix: `+` for new, `-` for old, a blank for both.
     pub lines: Vec<String>,
 }
 
-/// What is different in `after`, in the order of `after`, then what is no longer there.
+/// Returns the objects that differ, in the order of `after`, then those that exist only in `before`.
 pub fn changes(before: &str, after: &str) -> Vec<Change> {
     let (old, new) = (blocks(before), blocks(after));
     fn by_title<'a>(blocks: &[Block<'a>]) -> BTreeMap<&'a str, &'a str> {
@@ -43,7 +43,8 @@ struct Block<'a> {
     body: &'a str,
 }
 
-/// The blocks of a schema's text. A body may hold what looks like the start of a block; it is then cut there on both sides.
+/// Splits the text of a schema into blocks. A body may contain a text that looks like the start of a block; it is then
+/// split in both schemas, so the comparison stays correct.
 fn blocks(text: &str) -> Vec<Block<'_>> {
     let parts = text.split("\n\n-- ").filter(|part| !part.trim().is_empty());
     fn block(part: &str) -> Block<'_> {
@@ -70,7 +71,7 @@ fn lines(before: &str, after: &str) -> Vec<String> {
     shown
 }
 
-/// Lines that both have in the longest common order, and the others with their signs.
+/// Appends the lines of the longest common subsequence, and the other lines with their prefixes.
 fn between(old: &[&str], new: &[&str], shown: &mut Vec<String>) {
     let width = new.len() + 1;
     let cells = (old.len() + 1).saturating_mul(width);
@@ -79,7 +80,7 @@ fn between(old: &[&str], new: &[&str], shown: &mut Vec<String>) {
         shown.extend(new.iter().map(|line| format!("+{line}")));
         return;
     }
-    // common[i * width + j]: how many lines old[i..] and new[j..] have in common.
+    // common[i * width + j] is the length of the longest common subsequence of old[i..] and new[j..].
     let mut common = vec![0_u32; cells];
     for i in (0..old.len()).rev() {
         for j in (0..new.len()).rev() {
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_are_told_apart_and_lines_shown() {
+    fn added_removed_and_changed_objects_are_shown() {
         let before = "-- table a\nCREATE TABLE a (\n x,\n y\n);\n\n-- index i\nCREATE INDEX i;\n";
         let after = "-- table a\nCREATE TABLE a (\n x,\n z,\n y\n);\n\n-- view v\nCREATE VIEW v;\n";
         let found = changes(before, after);
@@ -128,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_give_both_sides_back(before in "[ab\n]{0,12}", after in "[ab\n]{0,12}") {
+        fn shown_lines_contain_both_sides(before in "[ab\n]{0,12}", after in "[ab\n]{0,12}") {
             let shown = lines(&before, &after);
             let side = |sign: char| -> Vec<String> {
                 let own = shown.iter().filter(|line| line.starts_with(sign) || line.starts_with(' '));

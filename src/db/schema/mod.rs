@@ -1,12 +1,13 @@
-//! The schema of a database as text: the same for the same schema, whenever and wherever it was made.
+//! The schema of a database as text. Equal schemas have equal texts, wherever and whenever they were made.
 //!
-//! Each object is one block: a comment that says what it is, then the SQL that makes it. Blocks stand in an order in which
-//! they can be run, as far as names give one: kinds of objects in the order of their use, within a kind by name. Owners and
-//! privileges are left out, since they differ from place to place, and so are haul's own tables and what extensions bring. Of
-//! PostgreSQL these kinds are not looked at: foreign servers and their tables, publications, subscriptions, event triggers,
-//! range types, operators, casts, extended statistics and text search.
+//! Each object is one block: a comment with its kind and name, then the SQL that creates it. Blocks are ordered so that
+//! they can run, as far as names alone allow: kinds of objects in the order of their use, and objects of one kind by
+//! name. Owners and privileges are left out because they differ between installations; haul's own tables and the
+//! objects of extensions are left out too. These kinds of PostgreSQL are not read: foreign servers and their tables,
+//! publications, subscriptions, event triggers, range types, operators, casts, extended statistics and text search.
 
 mod diff;
+mod object;
 mod postgres;
 mod sqlite;
 
@@ -14,31 +15,22 @@ pub use diff::{Change, changes};
 
 use serde::Serialize;
 
-use super::Dialect;
 use super::database::ReadDatabase;
+use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use super::state::Tables;
 
 /// A schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Schema {
-    /// BLAKE3-256 of the text, 64 hex digits.
+    /// The BLAKE3-256 digest of the text, 64 hex digits.
     pub digest: String,
-    /// All blocks, an empty line between two.
+    /// All blocks, separated by empty lines.
     pub text: String,
 }
 
-/// One object of a schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Object {
-    /// `table public.users`
-    pub title: String,
-    /// What makes it.
-    pub sql: String,
-}
-
 impl Schema {
-    /// Reads the schema of a database, without the tables that haul keeps in it.
+    /// Reads the schema of a database, without haul's own tables.
     pub fn read(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Self, EngineError> {
         let objects = match database.dialect() {
             Dialect::Sqlite => sqlite::objects(database, tables)?,
@@ -51,7 +43,7 @@ impl Schema {
         Ok(Self::of_text(blocks.join("\n")))
     }
 
-    /// A schema that was read before.
+    /// Wraps the text of a schema that was read before.
     pub fn of_text(text: String) -> Self {
         Self { digest: blake3::hash(text.as_bytes()).to_hex().to_string(), text }
     }

@@ -1,17 +1,18 @@
-//! The schema of a PostgreSQL database, from its catalogs.
+//! Reads the schema of a PostgreSQL database from its catalogs.
 
-use super::Object;
+use super::object::Object;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::db::state::Tables;
 
-/// With nothing on it, every name that a catalog function gives carries its schema.
+/// With an empty search path, the catalog functions write every name with its schema.
 const NO_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', false)";
 const OWN_SEARCH_PATH: &str = "RESET search_path";
 
 pub fn objects(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, EngineError> {
     database.query(NO_SEARCH_PATH, &[])?;
     let found = all(database, tables);
+    // The search path is reset after an error too, because the connection is used further.
     let reset = database.query(OWN_SEARCH_PATH, &[]);
     found.and_then(|found| reset.map(|_| found))
 }
@@ -31,12 +32,13 @@ fn all(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, 
     Ok(objects)
 }
 
-/// True for a namespace `n` that is not the server's.
+/// The condition that a namespace `n` is not one of the server's own.
 const SCHEMAS: &str = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'";
-/// What the object with `oid` in `catalog` depends on, if an extension brought it.
+/// Selects the dependency of an object on an extension; an object id follows.
 const EXTENSION: &str = "FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND d.objid =";
 
-/// Each kind of object, and a query for the name and the SQL of those that there are. All text is sorted bytewise.
+/// The kinds of objects, each with a query for name and SQL. Texts are sorted by bytes, so that the locale of the
+/// server does not matter.
 const KINDS: [(&str, &str); 19] = [
     (
         "extension",

@@ -1,11 +1,11 @@
-//! The schema of a SQLite database: what it keeps as text itself.
+//! Reads the schema of a SQLite database, which stores the SQL of its objects.
 
-use super::Object;
+use super::object::Object;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::db::state::Tables;
 
-/// Tables before what refers to them. The tables behind virtual ones come with these.
+/// Orders tables before the objects that refer to them. Shadow tables are left out: their virtual table creates them.
 const OBJECTS: &str = "SELECT type, name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' \
                        ESCAPE '\\' AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = \
                        'shadow') AND tbl_name NOT IN (SELECT value FROM json_each(?1)) ORDER BY CASE type WHEN 'table' THEN \

@@ -1,4 +1,4 @@
-//! Batches: changes of many rows, page by page.
+//! Batches: changes to many rows, page by page.
 //!
 //! ```sql
 //! -- Up
@@ -8,42 +8,41 @@
 //! UPDATE users SET display_name = lower(name) WHERE id IN (SELECT id FROM haul_batch);
 //! ```
 //!
-//! A line that is nothing but `-- Batch:` and a query opens a batch, which reaches to the next such line or to the end of
-//! its section. What stands before the first one runs once, in a transaction of its own.
+//! A line with nothing but `-- Batch:` and a query starts a batch, which ends at the next such line or at the end of
+//! the section. The statements before the first batch run once, in a transaction of their own.
 //!
-//! The columns of the query are the key: together they are unique and none is NULL. haul walks through the key in its
-//! order, fills the temporary table `haul_batch` with the next `batch-rows` keys (999 unless the section says otherwise,
-//! fewer than 1,000), and runs the statements of the batch, which refer to that table. Keys, statements and the place that
-//! is reached are one transaction: whatever happens in between, no key is handed out twice and none is left out. Rows that
-//! appear behind the place that is reached, with a smaller key, are not looked for.
+//! The columns of the query are the key: together they are unique, and none is NULL. haul reads the keys in their
+//! order, fills the temporary table `haul_batch` with the next `batch-rows` keys (999 by default), and runs the
+//! statements of the batch, which refer to that table. Keys, statements and the cursor are one transaction, so an
+//! interruption neither skips nor repeats a key. Rows that are added with a key before the cursor are not visited.
 //!
-//! The limits of the section hold for each of these transactions. SQLite enforces foreign keys in them, unless
-//! `foreign-keys=off`.
+//! The limits of the section apply to each of these transactions. SQLite enforces foreign keys in them, unless
+//! `foreign-keys=off` is set.
 
-use super::classify::Words;
+use super::classify::Keywords;
 use super::error::ScriptFault;
 use super::lexer::{Lexer, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
 /// The temporary table with the keys of a page.
 pub const BATCH_TABLE: &str = "haul_batch";
-/// Keys of a page, unless the section says otherwise.
+/// The default number of keys in a page.
 pub const BATCH_ROWS_DEFAULT: u32 = 999;
-/// The most keys of a page.
+/// The maximum number of keys in a page.
 pub const BATCH_ROWS_MAX: u32 = 100_000;
 
 /// Statements that run once for each page of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The query that gives the keys.
+    /// The query that returns the keys.
     pub query: String,
-    /// The line that it stands on.
+    /// The line of the query.
     pub line: u64,
-    /// Which of the section's statements are its own.
+    /// The statements of the section that belong to the batch.
     pub statements: std::ops::Range<usize>,
 }
 
-/// The query of a marker `Batch: SELECT …`. Other comments that begin so are comments.
+/// Returns the query of a marker `Batch: SELECT …`, or `None` for any other comment that starts like it.
 pub fn batch_query(comment: &str) -> Option<&str> {
     const NAME: &str = "batch:";
     let head = comment.get(..NAME.len()).filter(|head| head.eq_ignore_ascii_case(NAME))?;
@@ -52,7 +51,7 @@ pub fn batch_query(comment: &str) -> Option<&str> {
     (word.eq_ignore_ascii_case("select") || word.eq_ignore_ascii_case("with")).then_some(query)
 }
 
-/// The query without its semicolon; an error if it is not one statement that can be walked through.
+/// Returns the query without its semicolon. Fails unless it is one statement that can be paged.
 pub fn checked_query(dialect: Dialect, query: &str) -> Result<String, ScriptFault> {
     let query = query.strip_suffix(';').unwrap_or(query).trim_end();
     for token in Lexer::new(dialect, query) {
@@ -62,13 +61,13 @@ pub fn checked_query(dialect: Dialect, query: &str) -> Result<String, ScriptFaul
             _ => {}
         }
     }
-    match Words::of(dialect, query).cuts_off_rows() {
+    match Keywords::of(dialect, query).cuts_off_rows() {
         true => Err(ScriptFault::BatchQuery("a query without LIMIT, OFFSET, FETCH and FOR")),
         false => Ok(query.to_owned()),
     }
 }
 
-/// True if a statement refers to the table with the keys.
+/// Returns true if a statement refers to the table with the keys.
 pub fn mentions_batch_table(dialect: Dialect, statement: &str) -> bool {
     let is_name = |text: &str| text.trim_matches(['"', '`', '[', ']']).eq_ignore_ascii_case(BATCH_TABLE);
     Lexer::new(dialect, statement).any(|token| {
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_reach_to_the_next_marker() {
+    fn a_batch_ends_at_the_next_marker() {
         let all = read(FILE).unwrap();
         let up = &all.iter().next().unwrap().up;
         let found: Vec<_> =
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_sections_has_batches_too() {
+    fn a_file_without_sections_can_have_batches() {
         let all = read("-- Batch: SELECT a FROM t\nDELETE FROM t WHERE a IN (SELECT a FROM \"haul_batch\")").unwrap();
         assert_eq!(all.iter().next().unwrap().up.batches()[0].statements, 0..1);
     }
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_walked_through_is_refused() {
+    fn queries_that_cannot_be_paged_are_refused() {
         let with = |query: &str, statement: &str| fault(&format!("-- Up\n-- Batch: {query}\n{statement}"));
         let one = ScriptFault::BatchQuery("one statement");
         assert_eq!(with("SELECT 1; SELECT 2", "SELECT 1 FROM haul_batch"), (one, 2));

@@ -1,13 +1,13 @@
-//! What is refused of a section before anything of it runs (requiem.md B2, B4).
+//! Checks a section before any of it runs (docs/source-sql.md, "Statements" and "Engine rules").
 
-use super::classify::Words;
+use super::classify::Keywords;
 use super::error::{ScriptError, ScriptFault};
 use super::lexer::{Lexer, TokenKind};
-use super::migration::Section;
-use crate::db::Dialect;
+use super::section::Section;
+use crate::db::dialect::Dialect;
 
-/// Refuses commands of shells, data for the client, and in a section with a transaction whatever would end it or does not
-/// work in it.
+/// Refuses commands of shells and data for the client. In a section with a transaction, also refuses statements that
+/// would end the transaction or do not work in one.
 pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
     if let Some(fault) = limits_fault(section).filter(|_| !section.is_empty()) {
         return Err(section.error_at(0, fault));
@@ -19,7 +19,7 @@ pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
     Ok(())
 }
 
-/// Waiting for one lock may not use up the limit for the whole.
+/// Returns a fault if waiting for one lock could use up the limit for the whole section.
 fn limits_fault(section: &Section) -> Option<ScriptFault> {
     let (whole, lock) = section.settings.timeout.zip(section.settings.lock_timeout)?;
     (!whole.is_zero() && lock >= whole).then_some(ScriptFault::LockTimeout { lock, whole })
@@ -29,7 +29,7 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     if let Some(fault) = shell_command(dialect, statement) {
         return Some(fault);
     }
-    let words = Words::of(dialect, statement);
+    let words = Keywords::of(dialect, statement);
     if words.is_client_copy(dialect) {
         return Some(ScriptFault::ClientCopy);
     }
@@ -39,10 +39,10 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     if words.transaction_control(dialect).is_some() {
         return Some(ScriptFault::TransactionControl(head(statement)));
     }
-    words.needs_no_transaction(dialect).map(ScriptFault::NeedsNoTransaction)
+    words.refused_in_transaction(dialect).map(ScriptFault::RefusedInTransaction)
 }
 
-/// psql's commands begin with a backslash, those of sqlite3 with a dot.
+/// Finds commands of psql, which start with a backslash, and of sqlite3, which start with a dot.
 fn shell_command(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
     let backslash = Lexer::new(dialect, statement).find(|token| token.kind == TokenKind::Backslash);
     if let Some(token) = backslash {
@@ -52,7 +52,7 @@ fn shell_command(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
     is_dot.then(|| ScriptFault::ShellCommand(head(statement), "sqlite3"))
 }
 
-/// The first word, as it is written.
+/// Returns the first word as it is written.
 fn head(statement: &str) -> String {
     const CHARS_MAX: usize = 40;
     statement
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_the_transaction_away_is_refused_unless_there_is_none() {
+    fn transaction_control_is_refused_inside_a_transaction() {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             for statement in ["BEGIN;", "commit;", "END;", "ROLLBACK;", "SAVEPOINT a;", "RELEASE a;"] {
                 assert!(
@@ -84,7 +84,7 @@ mod tests {
             }
         }
         let index = "CREATE INDEX CONCURRENTLY i ON t (a);";
-        let needs = Some(ScriptFault::NeedsNoTransaction("CREATE INDEX CONCURRENTLY"));
+        let needs = Some(ScriptFault::RefusedInTransaction("CREATE INDEX CONCURRENTLY"));
         assert_eq!((fault_of(Dialect::Postgres, index), fault(Dialect::Postgres, index, true)), (needs, None));
     }
 

@@ -1,8 +1,8 @@
-//! The checksum of a migration (requiem.md B2): BLAKE3-256 of its text, never of its path.
+//! The checksum of a migration (docs/source-sql.md, "Checksum"): BLAKE3-256 of its text, never of its path.
 //!
-//! The text is what the file holds without a byte order mark and with LF for CR LF, so a checkout with other line ends is
-//! the same migration. A pair of files has the checksum of the text `up HEX\ndown HEX\n`, in which HEX are the checksums of
-//! its halves; a half alone has its own.
+//! The text is the content of the file without a byte order mark and with LF for CR LF, so a checkout with other line
+//! ends is the same migration. A pair of files has the checksum of the text `up HEX\ndown HEX\n` with the checksums of
+//! its halves; an Up file alone has its own.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use serde::{Serialize, Serializer};
 pub struct Checksum(blake3::Hash);
 
 impl Checksum {
-    /// Of a text as [`normalized`](super::text::normalized) makes it.
+    /// Returns the checksum of a text that [`normalized`](super::text::normalized) has returned.
     pub fn of(text: &str) -> Self {
         Self(blake3::hash(text.as_bytes()))
     }
 
-    /// Of a pair of halves.
+    /// Returns the checksum of a pair.
     pub fn of_pair(up: Self, down: Self) -> Self {
         Self::of(&format!("up {up}\ndown {down}\n"))
     }

@@ -1,23 +1,23 @@
-//! What a statement does, as far as its words tell: whether it ends transactions, cannot run in one, or destroys data.
+//! Classifies statements by their words: whether they end transactions, cannot run in one, or destroy data.
 
 use std::fmt;
 
 use serde::Serialize;
 
 use super::lexer::{Lexer, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
-/// Words of a statement that are looked at; what matters stands at its head.
+/// The maximum number of words that are read. The words that matter are at the start.
 const WORDS_MAX: usize = 4096;
 
-/// How a statement changes the transaction that it runs in.
+/// The effect of a statement on its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionControl {
-    /// It opens one.
+    /// It begins a transaction.
     Opens,
-    /// It ends one, for good or not.
+    /// It commits a transaction or rolls it back.
     Ends,
-    /// It works inside of one: savepoints.
+    /// It works inside a transaction: savepoints.
     Within,
 }
 
@@ -50,12 +50,12 @@ impl fmt::Display for Destruction {
     }
 }
 
-/// The words of a statement, in capitals; other signs are left out, and so is what stands in parentheses.
+/// The words of a statement in capitals, without the contents of parentheses and without other tokens.
 #[derive(Debug)]
-pub struct Words(Vec<String>);
+pub struct Keywords(Vec<String>);
 
-impl Words {
-    /// The words of `statement`.
+impl Keywords {
+    /// Reads the words of `statement`.
     pub fn of(dialect: Dialect, statement: &str) -> Self {
         let mut depth = 0_u64;
         let mut words = Vec::new();
@@ -64,7 +64,7 @@ impl Words {
                 TokenKind::Open => depth += 1,
                 TokenKind::Close => depth = depth.saturating_sub(1),
                 TokenKind::Word if depth == 0 => words.push(statement[token.start..token.end].to_ascii_uppercase()),
-                // A quoted name is a name whatever it says.
+                // A quoted name is never a keyword, so its text is dropped.
                 TokenKind::QuotedName if depth == 0 => words.push("\"".into()),
                 _ => {}
             }
@@ -83,7 +83,7 @@ impl Words {
         self.0.iter().any(|other| other == word)
     }
 
-    /// How the statement changes its transaction, if it does.
+    /// Returns the effect on the transaction, if there is one.
     pub fn transaction_control(&self, dialect: Dialect) -> Option<TransactionControl> {
         use TransactionControl::*;
         match (self.at(0), self.at(1)) {
@@ -97,16 +97,16 @@ impl Words {
         }
     }
 
-    /// The name of the statement, if the engine does not run it inside a transaction, or runs it there without effect.
-    pub fn needs_no_transaction(&self, dialect: Dialect) -> Option<&'static str> {
+    /// Returns the name of the statement if the engine refuses or ignores it inside a transaction.
+    pub fn refused_in_transaction(&self, dialect: Dialect) -> Option<&'static str> {
         match dialect {
-            Dialect::Sqlite => self.sqlite_needs_no_transaction(),
-            Dialect::Postgres => self.postgres_needs_no_transaction(),
+            Dialect::Sqlite => self.sqlite_refuses_in_transaction(),
+            Dialect::Postgres => self.postgres_refuses_in_transaction(),
         }
     }
 
-    fn sqlite_needs_no_transaction(&self) -> Option<&'static str> {
-        // `PRAGMA main.journal_mode` has the schema first.
+    fn sqlite_refuses_in_transaction(&self) -> Option<&'static str> {
+        // `PRAGMA main.journal_mode` starts with the schema.
         let is_pragma = |name: &str| self.at(0) == "PRAGMA" && [self.at(1), self.at(2)].contains(&name);
         match self.at(0) {
             "VACUUM" => Some("VACUUM"),
@@ -118,7 +118,7 @@ impl Words {
         }
     }
 
-    fn postgres_needs_no_transaction(&self) -> Option<&'static str> {
+    fn postgres_refuses_in_transaction(&self) -> Option<&'static str> {
         let is_concurrent = self.0.iter().take(5).any(|word| word == "CONCURRENTLY");
         match (self.at(0), self.at(1)) {
             ("VACUUM", _) => Some("VACUUM"),
@@ -135,17 +135,18 @@ impl Words {
         }
     }
 
-    /// True for a query whose rows are not all that there are, or are locked.
+    /// Returns true for a query that limits or locks its rows, which cannot be paged.
     pub fn cuts_off_rows(&self) -> bool {
         ["LIMIT", "OFFSET", "FETCH", "FOR"].iter().any(|word| self.has(word))
     }
 
-    /// True for a transfer of data through the client, which no migration file holds: `COPY … FROM STDIN`.
+    /// Returns true for a transfer of data through the client, `COPY … FROM STDIN`: the client's data cannot be in a
+    /// migration file.
     pub fn is_client_copy(&self, dialect: Dialect) -> bool {
         dialect == Dialect::Postgres && self.at(0) == "COPY" && (self.has("STDIN") || self.has("STDOUT"))
     }
 
-    /// How the statement destroys data, if it does.
+    /// Returns how the statement destroys data, if it does.
     pub fn destruction(&self) -> Option<Destruction> {
         match (self.at(0), self.at(1)) {
             ("TRUNCATE", _) => Some(Destruction::Truncate),
@@ -158,7 +159,7 @@ impl Words {
         }
     }
 
-    /// `DROP x` is `DROP COLUMN x`, unless it drops something that holds no data.
+    /// Returns true for `DROP COLUMN x` and `DROP x`, unless it drops something that holds no data.
     fn drops_column(&self) -> bool {
         const WITHOUT_DATA: [&str; 6] = ["CONSTRAINT", "DEFAULT", "NOT", "EXPRESSION", "IDENTITY", ""];
         let pairs = self.0.windows(2).filter(|pair| pair[0] == "DROP");
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn transaction_control_is_known_in_each_dialect() {
         use TransactionControl::*;
-        let control = |dialect, text| Words::of(dialect, text).transaction_control(dialect);
+        let control = |dialect, text| Keywords::of(dialect, text).transaction_control(dialect);
         for text in ["begin;", "BEGIN /* x */ IMMEDIATE"] {
             assert_eq!((control(Sqlite, text), control(Postgres, text)), (Some(Opens), Some(Opens)));
         }
@@ -199,20 +200,20 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_run_in_a_transaction_is_known() {
-        let needs = |dialect, text| Words::of(dialect, text).needs_no_transaction(dialect);
+    fn statements_refused_in_a_transaction_are_known() {
+        let needs = |dialect, text| Keywords::of(dialect, text).refused_in_transaction(dialect);
         assert_eq!(needs(Postgres, "create unique index concurrently i on t (a)"), Some("CREATE INDEX CONCURRENTLY"));
         assert_eq!(needs(Postgres, "VACUUM t"), Some("VACUUM"));
         assert_eq!(needs(Postgres, "CREATE INDEX i ON t (a)"), None);
         assert_eq!(needs(Sqlite, "PRAGMA main.journal_mode = WAL"), Some("PRAGMA journal_mode"));
         assert_eq!(needs(Sqlite, "pragma foreign_keys=off"), Some("PRAGMA foreign_keys"));
         assert_eq!(needs(Sqlite, "PRAGMA user_version = 3"), None);
-        assert!(Words::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
-        assert!(!Words::of(Postgres, "COPY t FROM '/stdin'").is_client_copy(Postgres));
+        assert!(Keywords::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
+        assert!(!Keywords::of(Postgres, "COPY t FROM '/stdin'").is_client_copy(Postgres));
     }
 
     #[test]
-    fn destruction_is_told_from_change() {
+    fn destructive_statements_are_recognized() {
         use Destruction::*;
         let cases = [
             ("DROP TABLE IF EXISTS t", Some(DropTable)),
@@ -230,7 +231,7 @@ mod tests {
             ("CREATE TABLE t (truncate text)", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(Words::of(Postgres, text).destruction(), expected, "{text}");
+            assert_eq!(Keywords::of(Postgres, text).destruction(), expected, "{text}");
         }
     }
 }

@@ -1,16 +1,17 @@
-//! Directives: comments that tell haul how to run a section (requiem.md B2).
+//! Directives: comments that tell haul how to run a section (docs/source-sql.md, "Directives").
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `-- haul: no-transaction` | outside of a transaction, one statement at a time |
-//! | `-- haul: timeout=120s` | time limit of the section: `ms`, `s`, `min`; 0 is none |
-//! | `-- haul: lock-timeout=5s` | longest wait for a lock of the database |
-//! | `-- haul: foreign-keys=on` | SQLite: enforces foreign keys while the section runs, instead of checking them at its end |
-//! | `-- haul: foreign-keys=off` | does not enforce them in batches either |
-//! | `-- haul: batch-rows=500` | keys of a page of a batch |
+//! | `-- haul: no-transaction` | run outside a transaction, one statement at a time |
+//! | `-- haul: timeout=120s` | the time limit of the section: `ms`, `s`, `min`; 0 is no limit |
+//! | `-- haul: lock-timeout=5s` | the longest wait for a lock of the database |
+//! | `-- haul: foreign-keys=on` | SQLite: enforce foreign keys while the section runs, instead of checking them at its
+//! end |
+//! | `-- haul: foreign-keys=off` | SQLite: do not enforce them in batches either |
+//! | `-- haul: batch-rows=500` | the number of keys in a page of a batch |
 //!
-//! A line may hold several, with commas between. In a file's header they hold for both sections, at the head of a section
-//! for that one.
+//! A line may contain several directives, separated by commas. In the header of a file they apply to both sections, at
+//! the head of a section only to that one.
 
 use std::time::Duration;
 
@@ -19,23 +20,23 @@ use serde::Serialize;
 use super::batch::BATCH_ROWS_MAX;
 use super::error::ScriptFault;
 
-/// How a section is run.
+/// The options of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Settings {
-    /// True if it runs outside of a transaction.
+    /// True if it runs outside a transaction.
     pub no_transaction: bool,
-    /// Its time limit, where it sets one; zero is none.
+    /// The time limit, if one is set; zero is no limit.
     pub timeout: Option<Duration>,
-    /// Its limit for waiting on locks, where it sets one.
+    /// The limit for each wait for a lock, if one is set.
     pub lock_timeout: Option<Duration>,
-    /// True if SQLite is to enforce foreign keys meanwhile; where nothing is set, only in batches.
+    /// True if SQLite enforces foreign keys while the section runs. By default it does only in batches.
     pub foreign_keys: Option<bool>,
-    /// Keys of a page of a batch, where it sets them.
+    /// The number of keys in a page of a batch, if it is set.
     pub batch_rows: Option<u32>,
 }
 
 impl Settings {
-    /// Takes the directives of one comment, from behind `haul:` on.
+    /// Reads the directives of a comment, the text after `haul:`.
     pub fn read(&mut self, directives: &str) -> Result<(), ScriptFault> {
         directives.split(',').try_for_each(|directive| self.read_one(directive.trim()))
     }
@@ -61,13 +62,13 @@ impl Settings {
     }
 }
 
-/// From 1 to [`BATCH_ROWS_MAX`].
+/// Parses a number from 1 to [`BATCH_ROWS_MAX`].
 fn batch_rows(text: &str) -> Result<u32, ScriptFault> {
     let rows = text.parse().ok().filter(|rows| (1..=BATCH_ROWS_MAX).contains(rows));
     rows.ok_or(ScriptFault::DirectiveValue { name: "batch-rows", what: "expected a whole number from 1 to 100000" })
 }
 
-/// `250ms`, `30s`, `2min`, `0`.
+/// Parses `250ms`, `30s`, `2min` or `0`.
 fn duration(name: &'static str, text: &str) -> Result<Duration, ScriptFault> {
     let fault = ScriptFault::DirectiveValue { name, what: "expected a whole number and ms, s or min" };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directives_add_up() {
+    fn directives_are_combined() {
         let mut settings = Settings::default();
         settings.read(" no-transaction, timeout = 2min").unwrap();
         settings.read("lock-timeout=250ms,foreign-keys=on, batch-rows=7").unwrap();
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directive_is_an_error() {
+    fn unknown_directives_and_values_are_errors() {
         for text in ["", "no-transactions", "no-transaction=1", "timeout", "retry=3"] {
             let fault = Settings::default().read(text).unwrap_err();
             assert_eq!(fault, ScriptFault::UnknownDirective(text.into()));

@@ -1,4 +1,4 @@
-//! A directory of migration files. Read only; files are added by [`create`](crate::db::create).
+//! Reads a directory of migration files. [`create`](crate::db::create) adds files to it.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,50 +6,50 @@ use std::path::Path;
 
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::file_name;
-use super::migrations::{Examined, Migrations, Reading, whole_file};
-use crate::db::Dialect;
+use super::migrations::{Examined, MigrationCollector, Migrations, whole_file};
+use crate::db::dialect::Dialect;
 use crate::durable::{DiskError, source_names};
 use crate::migration::Error;
 
-/// The longest file that is read. Scripts are written by people; data is not.
+/// The maximum length of a file. Scripts are written by hand; larger files contain data.
 const FILE_BYTES_MAX: u64 = 64 << 20;
-/// The most files that are read.
+/// The maximum number of files.
 const FILES_MAX: usize = 100_000;
 
-/// Reads the migrations in a directory. Files of another ending than `.sql`, hidden ones and directories are passed by;
-/// links are followed. A file that cannot be read as a migration is an error.
+/// Reads the migrations in a directory. Ignores hidden files, directories, and files whose names do not end in `.sql`;
+/// follows links. A file that is not a valid migration is an error.
 pub fn read_directory(dialect: Dialect, directory: &Path) -> Result<Migrations, Error> {
-    Ok(examine_directory(dialect, directory)?.whole()?)
+    Ok(examine_directory(dialect, directory)?.into_migrations()?)
 }
 
-/// As [`read_directory`], with the files that can be read and what is wrong with the others.
+/// Reads the migrations like [`read_directory`], but returns faults in addition to the valid migrations.
 pub fn examine_directory(dialect: Dialect, directory: &Path) -> Result<Examined, Error> {
-    let mut reading = Reading::new(dialect);
+    let mut collector = MigrationCollector::new(dialect);
     let mut names = names(directory, |fault| {
-        reading.fault(fault);
+        collector.fault(fault);
         Ok(())
     })?;
     names.sort();
     for name in names {
         let path = directory.join(&name);
         match read_file(&path)? {
-            Some(bytes) => reading.add(&path, &name, &bytes),
-            None => reading.fault(whole_file(path, ScriptFault::TooLong(FILE_BYTES_MAX))),
+            Some(bytes) => collector.add(&path, &name, &bytes),
+            None => collector.fault(whole_file(path, ScriptFault::TooLong(FILE_BYTES_MAX))),
         }
     }
-    Ok(reading.finish())
+    Ok(collector.finish())
 }
 
-/// Names in a directory that are migrations by their form.
-pub(crate) fn migration_names(directory: &Path) -> Result<Vec<String>, Error> {
+/// Returns the names in a directory that are names of migrations.
+pub(in crate::db) fn migration_names(directory: &Path) -> Result<Vec<String>, Error> {
     names(directory, |fault| Err(fault.into()))
 }
 
-/// The same, with the faults of other names given to `on_fault`.
+/// Returns these names, and passes the faults of other names to `on_fault`.
 fn names(directory: &Path, mut on_fault: impl FnMut(ScriptError) -> Result<(), Error>) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for name in source_names(directory).map_err(|error| no_directory(directory, error))? {
-        // A name that is no text has no version, and an ending that is no text is another one.
+        // A lossy name is good enough: one that is not UTF-8 keeps its ending, and its version if it has one.
         let name = name?.name().to_string_lossy().into_owned();
         let path = directory.join(&name);
         match file_name(&name) {
@@ -76,7 +76,7 @@ fn no_directory(directory: &Path, error: DiskError) -> Error {
     }
 }
 
-/// `None` for a file that is too long.
+/// Reads a file. Returns `None` if it is too long.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let wrap = |error| DiskError::new("read migration", path, error);
     let mut bytes = Vec::new();

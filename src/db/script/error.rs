@@ -1,4 +1,4 @@
-//! What is wrong with a migration file, and where.
+//! Faults of migration files, and where they are.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::lexer::Unclosed;
 use crate::migration::Error;
 
-/// A file that cannot be read as a migration.
+/// A file that is not a valid migration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {fault}", at(file, *line))]
 pub struct ScriptError {
-    /// Name of the file.
+    /// The path of the file.
     pub file: PathBuf,
-    /// The line, counted from 1; 0 where the whole file is meant.
+    /// The line, counted from 1; 0 for the whole file.
     pub line: u64,
-    /// Where in the file, in bytes of its text without a byte order mark and with LF for CR LF.
+    /// The offset in the text, in bytes, without a byte order mark and with LF for CR LF.
     pub offset: u64,
-    /// What is wrong there.
+    /// The fault.
     pub fault: ScriptFault,
 }
 
@@ -24,7 +24,7 @@ fn at(file: &Path, line: u64) -> String {
     if line == 0 { file.display().to_string() } else { format!("{}:{line}", file.display()) }
 }
 
-/// What can be wrong with a migration file (requiem.md B1, B2).
+/// A fault of a migration file (docs/source-sql.md, "File names" and "Sections").
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptFault {
@@ -34,7 +34,7 @@ pub enum ScriptFault {
     /// The version is not one whole number.
     #[error("the version `{0}` is not a whole number")]
     VersionNotWhole(String),
-    /// Two files have one version.
+    /// Two files have the same version.
     #[error("version {version} is also that of {}", other.display())]
     DuplicateVersion {
         /// The version.
@@ -42,98 +42,98 @@ pub enum ScriptFault {
         /// The other file.
         other: PathBuf,
     },
-    /// A file that takes back has none that it takes back.
-    #[error("there is no file that it takes back")]
+    /// A Down file has no Up file.
+    #[error("there is no Up file for this Down file")]
     DownWithoutUp,
-    /// It is longer than haul reads.
+    /// The file is too long.
     #[error("the file is longer than {0} bytes")]
     TooLong(u64),
-    /// There are more files than haul reads.
+    /// There are too many files.
     #[error("there are more than {0} migration files")]
     TooMany(usize),
-    /// Not text.
+    /// The file is not text.
     #[error("the file is not UTF-8")]
     NotUtf8,
-    /// SQLite would end the script there.
-    #[error("the file holds a zero byte")]
+    /// The file contains a zero byte, at which SQLite would stop reading.
+    #[error("the file contains a zero byte")]
     ZeroByte,
-    /// Nothing to do.
+    /// The Up section has no statement.
     #[error("the {0} section has no statement")]
     EmptySection(&'static str),
-    /// Down without Up.
+    /// A Down section has no Up section before it.
     #[error("a Down section without an Up section before it")]
     DownBeforeUp,
-    /// A marker that came before.
+    /// A marker occurs twice.
     #[error("the {0} marker is repeated")]
     RepeatedMarker(&'static str),
-    /// Markers of different tools.
+    /// The file has markers of several tools.
     #[error("markers of different kinds in one file")]
     MixedMarkers,
-    /// A marker where the file's name says what it is.
-    #[error("a section marker in a file that is one section by its name")]
+    /// A marker in a file whose name says which section it is.
+    #[error("a section marker in a file whose name already says the section")]
     MarkerInPair,
-    /// SQL that is in no section.
+    /// A statement is in no section.
     #[error("a statement before the Up marker")]
     StatementBeforeUp,
-    /// A `StatementBegin` without an end or the other way round.
+    /// A `StatementBegin` without an end, or an end without a beginning.
     #[error("StatementBegin and StatementEnd do not match")]
     UnmatchedStatementMarkers,
-    /// An annotation that is not known.
+    /// The annotation is unknown.
     #[error("unknown annotation `{0}`")]
     UnknownAnnotation(String),
-    /// A directive that is not known.
+    /// The directive is unknown.
     #[error("unknown directive `{0}`")]
     UnknownDirective(String),
-    /// A directive's value that is not of its kind.
+    /// The value of a directive is invalid.
     #[error("directive `{name}`: {what}")]
     DirectiveValue {
         /// The directive.
         name: &'static str,
-        /// What is wrong with the value.
+        /// The expected value.
         what: &'static str,
     },
-    /// A directive that would have no effect.
+    /// A directive after the first statement, which would have no effect.
     #[error("a directive after the first statement")]
     LateDirective,
-    /// The end is missing.
+    /// A literal, name or comment has no end.
     #[error("{} is not closed", match .0 { Unclosed::Literal => "a string literal", Unclosed::Name => "a quoted name", Unclosed::Comment => "a comment" })]
     Unclosed(Unclosed),
-    /// A command of a shell.
+    /// A command of a shell instead of SQL.
     #[error("`{0}` is a command of the {1} shell, not SQL")]
     ShellCommand(String, &'static str),
     /// A transfer of data through the client.
-    #[error("COPY through the client has no data in a migration")]
+    #[error("COPY through the client does not work: a migration has no data for it")]
     ClientCopy,
-    /// It would end or nest the runner's transaction.
-    #[error("{0} would take the transaction out of haul's hands")]
+    /// A statement that would end or nest the runner's transaction.
+    #[error("{0} would end or nest the transaction of haul")]
     TransactionControl(String),
-    /// The engine does not run it in a transaction.
+    /// A statement that the engine refuses in a transaction.
     #[error("{0} does not work inside a transaction")]
-    NeedsNoTransaction(&'static str),
-    /// The query of a batch that cannot be walked through.
+    RefusedInTransaction(&'static str),
+    /// A query of a batch that cannot be paged.
     #[error("a batch needs {0}")]
     BatchQuery(&'static str),
-    /// A batch that does nothing.
+    /// A batch without statements.
     #[error("the batch has no statement")]
     EmptyBatch,
-    /// A batch whose statements do the same for each page.
+    /// A batch whose statements do not refer to its keys.
     #[error("no statement of the batch refers to haul_batch")]
     BatchUnused,
     /// A batch in a section without a transaction.
     #[error("a batch in a section without a transaction")]
     BatchWithoutTransaction,
-    /// A limit for locks that is not below the limit for the whole.
+    /// The limit for locks is not below the limit for the section.
     #[error("the lock timeout of {} ms is not below the timeout of {} ms", lock.as_millis(), whole.as_millis())]
     LockTimeout {
-        /// For waiting on a lock.
+        /// The limit for each wait for a lock.
         lock: Duration,
-        /// For the whole section.
+        /// The limit for the whole section.
         whole: Duration,
     },
 }
 
 impl ScriptFault {
-    /// The rule that it breaks, as lint calls it.
+    /// Returns the name of the lint rule that the fault breaks.
     pub fn rule(&self) -> &'static str {
         match self {
             Self::NoVersion | Self::VersionNotWhole(_) | Self::DuplicateVersion { .. } => "version",
@@ -153,19 +153,19 @@ impl ScriptFault {
             | Self::LockTimeout { .. } => "directive",
             Self::ShellCommand(..) | Self::ClientCopy => "not-sql",
             Self::TransactionControl(_) => "transaction-control",
-            Self::NeedsNoTransaction(_) => "non-transactional-statement",
+            Self::RefusedInTransaction(_) => "non-transactional-statement",
             Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn next(&self) -> &'static str {
         match self {
             Self::NoVersion | Self::VersionNotWhole(_) => {
                 "name it VERSION_name.sql with a whole number in front, or move it out of the directory"
             }
             Self::DuplicateVersion { .. } => "give one of the two files another version",
-            Self::DownWithoutUp => "add the file that it takes back, or remove this one",
+            Self::DownWithoutUp => "add the Up file, or remove this one",
             Self::TooLong(_) | Self::TooMany(_) => "load data with the database's own tools, and split the rest",
             Self::NotUtf8 | Self::ZeroByte => "save the file as UTF-8 text",
             Self::EmptySection(_) => "write its statements, or remove the file",
@@ -174,24 +174,24 @@ impl ScriptFault {
             }
             Self::MarkerInPair => "remove the marker, or give the file a name without `.up`, `.down`, `V` or `U`",
             Self::UnmatchedStatementMarkers => "close each StatementBegin with a StatementEnd",
-            Self::UnknownAnnotation(_) => "remove it; haul does not do what it asks for",
+            Self::UnknownAnnotation(_) => "remove it; haul does not support it",
             Self::UnknownDirective(_) | Self::DirectiveValue { .. } => {
                 "directives are: no-transaction, timeout=30s, lock-timeout=5s, foreign-keys=on, batch-rows=500"
             }
             Self::LateDirective => "move it above the first statement of its section",
-            Self::Unclosed(_) => "close it; everything after it is taken for a part of it",
+            Self::Unclosed(_) => "close it; the rest of the file counts as a part of it",
             Self::ShellCommand(..) => "write what it does as SQL, or run it in that shell",
             Self::ClientCopy => "write INSERT statements, or load the data with psql",
             Self::TransactionControl(_) => {
-                "remove it: haul runs the section in one transaction; if it must do without, add `-- haul: no-transaction`"
+                "remove it: haul runs the section in one transaction; to run it without one, add `-- haul: no-transaction`"
             }
-            Self::NeedsNoTransaction(_) => {
-                "put it into a file of its own with the line `-- haul: no-transaction` on top"
+            Self::RefusedInTransaction(_) => {
+                "move it to a file of its own with the line `-- haul: no-transaction` at the top"
             }
             Self::BatchQuery(_) => {
-                "write one SELECT of the key columns behind `-- Batch:`; haul orders and limits it, page by page"
+                "write one SELECT of the key columns after `-- Batch:`; haul adds the order and the limit of each page"
             }
-            Self::EmptyBatch => "write what is to be done for each page, or remove the marker",
+            Self::EmptyBatch => "write the statements for each page, or remove the marker",
             Self::BatchUnused => {
                 "restrict it to the page, as in WHERE id IN (SELECT id FROM haul_batch); it runs once for each page"
             }

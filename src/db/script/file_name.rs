@@ -1,24 +1,24 @@
-//! What the name of a migration file says: version, name, and whether it is half of a pair.
+//! Parses the names of migration files: version, name, and whether the file is half of a pair.
 
 use super::error::ScriptFault;
 use super::marker::Direction;
-use crate::db::Version;
+use crate::db::version::Version;
 
-/// A name, taken apart.
+/// A parsed file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// The version as it is written, with its zeros.
+    /// The version as it is written, with leading zeros.
     pub digits: String,
-    /// What follows it, without the ending: `add_users`. May be empty.
+    /// The name after the version, without the ending: `add_users`. May be empty.
     pub name: String,
-    /// Which half of a pair it is, if the name says so.
+    /// The half of a pair, if the name says so.
     pub half: Option<Direction>,
 }
 
-/// Reads a file name: `001_x.sql`, `001_x.up.sql`, `001_x.down.sql`, `V1__x.sql`, `U1__x.sql`. `None` for what is no
-/// migration by its name: another ending, or hidden.
+/// Parses a file name: `001_x.sql`, `001_x.up.sql`, `001_x.down.sql`, `V1__x.sql`, `U1__x.sql`. Returns `None` for a
+/// hidden file or one with another ending.
 pub fn file_name(name: &str) -> Result<Option<FileName>, ScriptFault> {
     let Some(stem) = name.strip_suffix(".sql").filter(|_| !name.starts_with('.')) else { return Ok(None) };
     if let Some((prefix, half)) = flyway(stem) {
@@ -33,7 +33,7 @@ pub fn file_name(name: &str) -> Result<Option<FileName>, ScriptFault> {
     .map(Some)
 }
 
-/// `V…__…` and `U…__…`, as Flyway names what goes forth and what takes back.
+/// Recognizes `V…__…` and `U…__…`, the names of Flyway for Up and Down.
 fn flyway(stem: &str) -> Option<(usize, Direction)> {
     let half = match stem.bytes().next()? {
         b'V' => Direction::Up,
@@ -48,7 +48,7 @@ fn split(stem: &str, half: Option<Direction>) -> Result<FileName, ScriptFault> {
     let digits = stem.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, rest) = stem.split_at(digits);
     let version: Version = digits.parse().map_err(|_| ScriptFault::NoVersion)?;
-    // `1.1__x` and `1_1__x` are versions of several parts.
+    // Flyway takes `1.1__x` and `1_1__x` for versions of several parts, so reading them as version 1 would be wrong.
     let before_name = rest.split_once("__").map(|(before, _)| before).filter(|_| half.is_some());
     let parts = before_name.filter(|before| !before.is_empty()).or(rest.strip_prefix('.').map(|_| rest));
     if let Some(parts) = parts.filter(|parts| parts.bytes().any(|byte| byte.is_ascii_digit())) {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_name_is_read() {
+    fn every_form_of_name_is_parsed() {
         use Direction::*;
         for (text, version, name, half) in [
             ("001_initial_schema.sql", "1", "initial_schema", None),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_migration_is_passed_by_or_refused() {
+    fn other_files_are_ignored_or_refused() {
         for text in ["README.md", ".001_x.sql", "001_x.SQL.bak", "schema", ".sql"] {
             assert_eq!(file_name(text).unwrap(), None, "{text}");
         }

@@ -1,8 +1,8 @@
-//! Comments that mean something: section markers of haul, dbmate and goose, batches, and directives.
+//! Comments with a meaning: section markers of haul, dbmate and goose, batches, and directives.
 
 use super::batch::batch_query;
 
-/// Whose markers a file has.
+/// The tool whose markers a file uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkerKind {
     /// `-- Up`
@@ -13,17 +13,17 @@ pub enum MarkerKind {
     Goose,
 }
 
-/// Which section begins.
+/// The section of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// The one that goes forth.
+    /// The section that applies the migration.
     Up,
-    /// The one that takes back.
+    /// The section that rolls it back.
     Down,
 }
 
 impl Direction {
-    /// `Up` or `Down`.
+    /// Returns `Up` or `Down`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Up => "Up",
@@ -32,36 +32,36 @@ impl Direction {
     }
 }
 
-/// What a line comment means.
+/// The meaning of a line comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comment<'a> {
-    /// Nothing to haul.
+    /// No meaning to haul.
     Text(&'a str),
-    /// A section begins on the next line.
+    /// A section starts on the next line.
     Marker {
-        /// Whose marker it is.
+        /// The tool whose marker it is.
         kind: MarkerKind,
-        /// Which section.
+        /// The section.
         direction: Direction,
-        /// True if the section is to run without a transaction.
+        /// True if the section runs without a transaction.
         no_transaction: bool,
     },
-    /// A batch begins on the next line: its query.
+    /// A batch starts on the next line; this is its query.
     Batch(&'a str),
-    /// Directives, from behind `haul:` on.
+    /// Directives: the text after `haul:`.
     Directives(&'a str),
-    /// goose's `NO TRANSACTION`, which holds for the whole file.
+    /// goose's `NO TRANSACTION`, which applies to the whole file.
     NoTransaction,
     /// goose's `StatementBegin`, which the lexer does not need.
     StatementBegin,
     /// goose's `StatementEnd`.
     StatementEnd,
-    /// Something that another tool would obey and haul does not know.
+    /// An annotation that another tool would follow and haul does not know.
     Unknown(&'a str),
 }
 
 impl<'a> Comment<'a> {
-    /// Reads a line comment. It is a marker only if it `is_alone` on its line.
+    /// Parses a line comment. It is a marker only if it `is_alone` on its line.
     pub fn read(comment: &'a str, is_alone: bool) -> Self {
         let text = comment.strip_prefix("--").unwrap_or(comment).trim();
         if let Some(directives) = text.strip_prefix("haul:") {

@@ -1,50 +1,40 @@
-//! A migration: a version, what goes forth, and what takes it back.
+//! A migration: a version, an Up section, and an optional Down section.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::batch::{BATCH_ROWS_DEFAULT, Batch, checked_query, mentions_batch_table};
+use super::batch::{Batch, checked_query, mentions_batch_table};
+use super::check::check;
 use super::checksum::Checksum;
-use super::directives::Settings;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::FileName;
-use super::sections::{BatchMark, FaultAt, SectionPart, sections};
+use super::section::Section;
+use super::sections::{BatchMark, FaultAt, SectionPart, Sections, sections};
 use super::statement::{Statement, statements};
 use super::text::normalized;
-use crate::db::{Dialect, Version};
+use crate::db::dialect::Dialect;
+use crate::db::version::Version;
 
-/// A migration, read and checked as far as that goes without a database.
+/// A migration, read and checked as far as that is possible without a database.
 #[derive(Debug, Clone)]
 pub struct Migration {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// The version as the file has it, with its zeros.
+    /// The version as it is written, with leading zeros.
     pub digits: String,
-    /// Its name, without the version: `add_users`.
+    /// The name without the version: `add_users`.
     pub name: String,
-    /// The comments on top of the file, carried into the status.
+    /// The comments at the top of the file, which `status` shows.
     pub header: Vec<String>,
-    /// The checksum of its text.
+    /// The checksum of the text.
     pub checksum: Checksum,
-    /// What goes forth.
+    /// The section that applies the migration.
     pub up: Section,
-    /// What takes it back; `None` if nothing does.
+    /// The section that rolls it back, if there is one.
     pub down: Option<Section>,
 }
 
-/// Statements that run together.
-#[derive(Debug, Clone)]
-pub struct Section {
-    /// The file that holds it.
-    pub file: PathBuf,
-    /// How it is to be run.
-    pub settings: Settings,
-    text: Arc<str>,
-    statements: Vec<Statement>,
-    batches: Vec<Batch>,
-}
-
-/// A file, before its other half is known.
+/// A file whose other half is not known yet.
 pub(super) struct ScriptFile {
     pub path: PathBuf,
     pub name: FileName,
@@ -52,23 +42,23 @@ pub(super) struct ScriptFile {
 }
 
 impl Migration {
-    /// `002_add_users`, as it is called everywhere.
+    /// Returns the label, `002_add_users`, which names the migration in all messages.
     pub fn label(&self) -> String {
         if self.name.is_empty() { self.digits.clone() } else { format!("{}_{}", self.digits, self.name) }
     }
 
-    /// One file that may hold both sections.
+    /// Reads a migration from one file, which may contain both sections.
     pub(super) fn of_one(dialect: Dialect, file: &ScriptFile) -> Result<Self, ScriptError> {
         Self::of(dialect, file, None)
     }
 
-    /// Two files with one section each.
+    /// Reads a migration from two files with one section each.
     pub(super) fn of_pair(dialect: Dialect, up: &ScriptFile, down: &ScriptFile) -> Result<Self, ScriptError> {
         Self::of(dialect, up, Some(down))
     }
 
     fn of(dialect: Dialect, file: &ScriptFile, down_file: Option<&ScriptFile>) -> Result<Self, ScriptError> {
-        let parts = file.cut(dialect)?;
+        let parts = file.sections(dialect)?;
         let up = file.section(dialect, &parts.up).and_then(|up| match up.statements.is_empty() {
             true => Err(file.error(ScriptFault::EmptySection("Up"), parts.up.line, parts.up.range.start)),
             false => Ok(up),
@@ -76,87 +66,16 @@ impl Migration {
         let own = Checksum::of(&file.text);
         let (down, checksum) = match (down_file, &parts.down) {
             (Some(down), _) => {
-                let part = down.cut(dialect)?.up;
+                let part = down.sections(dialect)?.up;
                 (Some(down.section(dialect, &part)?), Checksum::of_pair(own, Checksum::of(&down.text)))
             }
             (None, Some(part)) => (Some(file.section(dialect, part)?), own),
             (None, None) => (None, own),
         };
-        // What `create` writes has a marker and nothing behind it: nothing takes it back.
+        // `create` writes a Down marker without statements. It must not count as a section that rolls back.
         let down = down.filter(|down| !down.statements.is_empty());
         let FileName { version, digits, name, .. } = file.name.clone();
         Ok(Self { version, digits, name, header: parts.header, checksum, up, down })
-    }
-}
-
-impl Section {
-    /// How many statements it has.
-    pub fn len(&self) -> usize {
-        self.statements.len()
-    }
-
-    /// True if it has none.
-    pub fn is_empty(&self) -> bool {
-        self.statements.is_empty()
-    }
-
-    /// Its statements in order: the line of each, and its text with its semicolon.
-    pub fn statements(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
-        self.statements.iter().map(|statement| (statement.line, &self.text[statement.range.clone()]))
-    }
-
-    /// One statement.
-    pub fn statement(&self, index: usize) -> (u64, &str) {
-        let statement = &self.statements[index];
-        (statement.line, &self.text[statement.range.clone()])
-    }
-
-    /// Its batches in order. The statements before the first one run once.
-    pub fn batches(&self) -> &[Batch] {
-        &self.batches
-    }
-
-    /// Keys of a page of its batches.
-    pub fn batch_rows(&self) -> u32 {
-        self.settings.batch_rows.unwrap_or(BATCH_ROWS_DEFAULT)
-    }
-
-    /// Tells what runs up to the end of the batch at `index` from anything else.
-    pub fn digest_through_batch(&self, index: usize) -> String {
-        let mut digest = StatementsDigest::default();
-        let end = self.batches.get(index).map_or(self.len(), |batch| batch.statements.end);
-        self.batches.iter().take(index + 1).for_each(|batch| digest.push(&batch.query));
-        self.statements().take(end).for_each(|(_, statement)| digest.push(statement));
-        digest.text()
-    }
-
-    /// Tells what runs before the statement at `index` from anything else.
-    pub fn digest_before(&self, index: usize) -> String {
-        let mut digest = StatementsDigest::default();
-        self.statements().take(index).for_each(|(_, statement)| digest.push(statement));
-        digest.text()
-    }
-
-    /// An error at one of its statements.
-    pub(super) fn error_at(&self, index: usize, fault: ScriptFault) -> ScriptError {
-        let Statement { range, line } = &self.statements[index];
-        ScriptError { file: self.file.clone(), line: *line, offset: range.start as u64, fault }
-    }
-}
-
-/// A digest of statements in their order, which can be asked for after each.
-#[derive(Debug, Clone, Default)]
-pub struct StatementsDigest(blake3::Hasher);
-
-impl StatementsDigest {
-    /// Takes the next statement.
-    pub fn push(&mut self, statement: &str) {
-        self.0.update(&(statement.len() as u64).to_le_bytes()).update(statement.as_bytes());
-    }
-
-    /// The digest of those so far, as 64 hex digits.
-    pub fn text(&self) -> String {
-        self.0.finalize().to_hex().to_string()
     }
 }
 
@@ -175,7 +94,7 @@ impl ScriptFile {
         ScriptError { file: self.path.clone(), line, offset: offset as u64, fault }
     }
 
-    fn cut(&self, dialect: Dialect) -> Result<super::sections::Sections, ScriptError> {
+    fn sections(&self, dialect: Dialect) -> Result<Sections, ScriptError> {
         let wrap = |(fault, line, offset): FaultAt| self.error(fault, line, offset);
         sections(dialect, &self.text, self.name.half.is_some()).map_err(wrap)
     }
@@ -196,11 +115,11 @@ impl ScriptFile {
         }
         let (file, text) = (self.path.clone(), self.text.clone());
         let section = Section { file, settings: part.settings, text, statements, batches };
-        super::check::check(dialect, &section)?;
+        check(dialect, &section)?;
         Ok(section)
     }
 
-    /// The statements in a part of the text that begins on `line`.
+    /// Returns the statements in a part of the text that starts on `line`.
     fn statements(&self, dialect: Dialect, range: std::ops::Range<usize>, line: u64) -> Vec<Statement> {
         let shifted = |statement: Statement| Statement {
             line: statement.line + line - 1,

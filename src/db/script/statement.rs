@@ -1,29 +1,29 @@
-//! Where statements end: at a semicolon, unless it stands inside the body of a trigger or function.
+//! Finds the ends of statements: semicolons outside the bodies of triggers and functions.
 
 use std::ops::Range;
 
 use super::lexer::{Lexer, Token, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
-/// One statement of a text.
+/// A statement in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// From its first word to its semicolon, in bytes of the text.
+    /// The range from the first word to the semicolon, in bytes of the text.
     pub range: Range<usize>,
-    /// The line of its first word, counted from 1.
+    /// The line of the first word, counted from 1.
     pub line: u64,
 }
 
-/// A part of a text between two ends of statements. Parts joined are the text; the last one may be without a statement.
+/// A part of a text up to the end of a statement. All pieces joined are the text; the last one may have no statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// All of it, with the blanks and comments before the statement, in bytes.
+    /// The range of the piece, with the blanks and comments before the statement, in bytes.
     pub range: Range<usize>,
-    /// The statement in it.
+    /// The statement in the piece.
     pub statement: Option<Statement>,
 }
 
-/// The pieces of a text.
+/// Splits a text into pieces.
 #[derive(Debug)]
 pub struct Pieces<'a> {
     text: &'a str,
@@ -34,7 +34,7 @@ pub struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// From the start of `text`.
+    /// Starts at the beginning of `text`.
     pub fn new(dialect: Dialect, text: &'a str) -> Self {
         Self { text, tokens: Lexer::new(dialect, text), boundary: Boundary::new(dialect), end: 0, line: 1 }
     }
@@ -57,45 +57,46 @@ impl Iterator for Pieces<'_> {
             }
         }
         let end = self.end;
-        // A lone semicolon is no statement.
+        // A lone semicolon is not a statement for either engine.
         let first = first.filter(|(at, _)| &self.text[*at..end] != ";");
         let statement = first.map(|(at, line)| Statement { range: at..end, line });
         (end > start).then_some(Piece { range: start..end, statement })
     }
 }
 
-/// The statements of a text.
+/// Returns the statements of a text.
 pub fn statements(dialect: Dialect, text: &str) -> Vec<Statement> {
     Pieces::new(dialect, text).filter_map(|piece| piece.statement).collect()
 }
 
-/// How many lines end in a text.
+/// Returns the number of line ends in a text.
 pub fn line_ends(text: &str) -> u64 {
     memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64
 }
 
-/// Follows the tokens of a text and says which semicolon ends a statement.
+/// Decides which semicolon ends a statement, token by token.
 #[derive(Debug, Clone)]
 pub struct Boundary {
     dialect: Dialect,
     head: Head,
-    /// Words and signs since the last one: whether the end of a trigger is near, or `BEGIN` waits for `ATOMIC`.
+    /// The words before the current token that matter: whether the end of a trigger is near, or `BEGIN` may be followed
+    /// by `ATOMIC`.
     near: Near,
-    /// Open parentheses; PostgreSQL has rules with statements inside.
+    /// The number of open parentheses. PostgreSQL has rules with statements inside them.
     parentheses: u64,
-    /// Open `BEGIN ATOMIC` and `CASE` of a function's body.
+    /// The number of open `BEGIN ATOMIC` and `CASE` in the body of a function.
     body_depth: u64,
 }
 
-/// What a statement is, as far as its first words tell.
+/// The kind of a statement, as far as its first words show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Head {
     Start,
     Explain,
     Create,
-    /// A trigger of SQLite: its body holds statements, up to `; END`.
+    /// A trigger of SQLite, whose body contains statements up to `; END`.
     Trigger,
-    /// A function or procedure of PostgreSQL: it may have a body of statements.
+    /// A function or procedure of PostgreSQL, which may have a body of statements.
     Function,
     Plain,
 }
@@ -109,17 +110,17 @@ enum Near {
 }
 
 impl Boundary {
-    /// At the start of a text.
+    /// Starts at the beginning of a text.
     pub fn new(dialect: Dialect) -> Self {
         Self { dialect, head: Head::Start, near: Near::Nothing, parentheses: 0, body_depth: 0 }
     }
 
-    /// Forgets the statement under way.
+    /// Forgets the current statement.
     pub fn restart(&mut self) {
         *self = Self::new(self.dialect);
     }
 
-    /// True inside the body of a trigger or function, where a comment belongs to the body.
+    /// Returns true inside the body of a trigger or function, where a comment is part of the body.
     pub fn is_inside_body(&self) -> bool {
         match self.head {
             Head::Trigger => self.body_depth > 0 && self.near != Near::EndAfterSemicolon,
@@ -128,7 +129,7 @@ impl Boundary {
         }
     }
 
-    /// Takes the next token of `text`; true if it ends the statement.
+    /// Reads the next token of `text`. Returns true if it ends the statement.
     pub fn push(&mut self, token: Token, text: &str) -> bool {
         match token.kind {
             kind if kind.is_trivia() => return false,
@@ -185,7 +186,7 @@ impl Boundary {
         self.near = if is("BEGIN") { Near::Begin } else { Near::Nothing };
     }
 
-    /// A sign that is no word ends the words that a statement begins with.
+    /// Ends the leading keywords at a token that is not a word.
     fn settle_head(&mut self) {
         if matches!(self.head, Head::Start | Head::Explain | Head::Create) {
             self.head = Head::Plain;

@@ -1,13 +1,13 @@
-//! The bytes of a file as text.
+//! Decodes the bytes of a migration file.
 
 use super::error::ScriptFault;
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// The text of a file: without a byte order mark, with LF for CR LF. What is run, shown and digested is this text, so the
-/// same migration does the same wherever it was checked out.
+/// Returns the text of a file without a byte order mark and with LF for CR LF. This text is run, shown and digested, so
+/// a migration is the same however it was checked out.
 ///
-/// The offset of an error counts the bytes as they are.
+/// The offset of an error counts the original bytes.
 pub fn normalized(bytes: &[u8]) -> Result<String, (ScriptFault, usize)> {
     let text = std::str::from_utf8(bytes).map_err(|error| (ScriptFault::NotUtf8, error.valid_up_to()))?;
     if let Some(at) = memchr::memchr(0, bytes) {
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_where_it_is() {
+    fn the_error_names_the_offset_of_the_invalid_byte() {
         assert_eq!(normalized(b"ab\xff"), Err((ScriptFault::NotUtf8, 2)));
         assert_eq!(normalized(b"ab\0c"), Err((ScriptFault::ZeroByte, 2)));
     }

@@ -1,4 +1,4 @@
-//! Backups of a database file, by SQLite's online backup: a snapshot, page by page, while others go on reading.
+//! Backups of a database file by SQLite's online backup: a snapshot, page by page, while others can read.
 
 use std::path::Path;
 use std::thread;
@@ -17,10 +17,10 @@ use crate::pipeline::StopToken;
 
 const PAGES_PER_STEP: i32 = 1000;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
-/// What SQLite may leave beside a database, and would take for a part of whatever comes in its place.
-const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
+/// Files that SQLite may leave next to a database, and would apply to the file that replaces it.
+const COMPANION_ENDINGS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// Copies the database at `path`, which `source` has open, into `directory` or beside it.
+/// Copies the database at `path`, which `source` has open, into `directory` or into its own directory.
 pub fn back_up(source: &Connection, path: &Path, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
     let disk = RealDisk;
     let directory = directory.unwrap_or_else(|| parent_of(path));
@@ -31,7 +31,7 @@ pub fn back_up(source: &Connection, path: &Path, directory: Option<&Path>, stop:
         directory,
         len_bytes(source).map_err(|error| engine_error(error).at(&connect::place(path)))?,
     )?;
-    // Who may not read the database may not read its backup.
+    // A user who may not read the database must not be able to read its backup.
     let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let mode = disk.mode(&real)?;
     let restore = restore(path, &file.path);
@@ -43,7 +43,7 @@ fn len_bytes(source: &Connection) -> Result<u64, rusqlite::Error> {
     Ok(u64::from(number("page_count")?) * u64::from(number("page_size")?))
 }
 
-/// One read transaction around all steps: else each write of another connection would begin the copy anew.
+/// Copies all pages inside one read transaction: otherwise each write of another connection would restart the copy.
 fn copy(source: &Connection, path: &Path, target: &Path, stop: &StopToken) -> Result<(), Error> {
     let wrap = |error| engine_error(error).at(&connect::place(path));
     source.execute_batch("BEGIN").map_err(wrap)?;
@@ -68,6 +68,6 @@ fn copy(source: &Connection, path: &Path, target: &Path, stop: &StopToken) -> Re
 fn restore(path: &Path, backup: &Path) -> Vec<Vec<String>> {
     let (path, backup) = (path.display().to_string(), backup.display().to_string());
     let mut remove = vec!["rm".to_owned(), "-f".to_owned()];
-    remove.extend(BESIDE.iter().map(|ending| format!("{path}{ending}")));
+    remove.extend(COMPANION_ENDINGS.iter().map(|ending| format!("{path}{ending}")));
     vec![remove, vec!["cp".to_owned(), backup, path]]
 }

@@ -1,4 +1,4 @@
-//! Opens a database file, and says what is wrong with one that is none.
+//! Opens database files, and reports files that are not databases.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -15,28 +15,29 @@ use crate::migration::Error;
 
 /// The first bytes of every database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// Where the header has the versions of the format for writing and for reading: 1 with a journal, 2 with a log.
+/// The position in the header of the format versions for writing and reading: 1 with a rollback journal, 2 with a
+/// write-ahead log.
 const FORMAT_VERSIONS: std::ops::Range<usize> = 18..20;
 const FORMAT_VERSION_MAX: u8 = 2;
-/// How long a statement waits for another connection, unless its section says otherwise.
+/// How long a statement waits for another connection, unless its section sets a limit.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What stands at the path of a database.
+/// The kind of file at the path of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
-    /// Nothing.
+pub enum FileKind {
+    /// There is no file.
     Nothing,
-    /// A file without a byte.
+    /// A file of zero bytes.
     Empty,
-    /// A database, by its header.
+    /// A file with the header of a database.
     Database,
 }
 
-/// Looks at the header.
-pub fn look(path: &Path) -> Result<Found, Error> {
+/// Reads the header of the file.
+pub fn inspect(path: &Path) -> Result<FileKind, Error> {
     let wrap = |error| Error::from(DiskError::new("open database", path, error));
     let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(FileKind::Nothing),
         file => file.map_err(wrap)?,
     };
     if !file.metadata().map_err(wrap)?.is_file() {
@@ -45,45 +46,46 @@ pub fn look(path: &Path) -> Result<Found, Error> {
     let mut header = Vec::new();
     file.take(FORMAT_VERSIONS.end as u64).read_to_end(&mut header).map_err(wrap)?;
     match header.get(FORMAT_VERSIONS) {
-        _ if header.is_empty() => Ok(Found::Empty),
+        _ if header.is_empty() => Ok(FileKind::Empty),
         Some(versions) if header.starts_with(MAGIC) => {
             if versions.iter().any(|&version| version > FORMAT_VERSION_MAX) {
                 let next = "use a version of haul with a newer SQLite";
                 return Err(unusable(path, "its format is newer than the SQLite in this haul", next));
             }
-            Ok(Found::Database)
+            Ok(FileKind::Database)
         }
         _ => Err(unusable(path, "it is not a SQLite database", "check the path; an encrypted database cannot be read")),
     }
 }
 
-/// The error for a file that a failed copy leaves, as well as a program that opened a database and wrote nothing.
+/// Returns the error for an empty file. A failed copy leaves one, and so does a program that opened a database and
+/// wrote nothing.
 pub fn empty_file(path: &Path) -> Error {
-    let next = "restore the database from a backup, or remove the file to begin with a new one";
-    unusable(path, "the file is empty, which is no database that anything was ever written to", next)
+    let next = "restore the database from a backup, or remove the file to start with a new one";
+    unusable(path, "the file is empty: it is not a database that was ever written to", next)
 }
 
 fn unusable(path: &Path, what: &str, next: &str) -> Error {
     EngineError::new(EngineErrorKind::Unusable, what).with_hint(next).at(&place(path))
 }
 
-/// Where SQLite keeps what a transaction has overwritten.
+/// Returns the path of the rollback journal.
 pub fn journal_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-journal");
     name.into()
 }
 
-/// How a database is called.
+/// Returns the name of the database in messages.
 pub fn place(path: &Path) -> String {
     format!("sqlite:{}", path.display())
 }
 
-/// Opens a file for writing, which is created if it is not there.
+/// Opens a file for writing, and creates it if it is missing.
 pub fn open_for_write(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
-    // SQLite opens what it may not write for reading, and says so only when something is to be written.
+    // SQLite opens a file that it may not write for reading, and reports that only at the first write.
     if connection.is_readonly("main").map_err(|error| engine_error(error).at(&place(path)))? {
         return Err(unusable(path, "the file is read-only for this user", "let this user write to it"));
     }
@@ -95,13 +97,13 @@ pub fn open_for_read(path: &Path) -> Result<Connection, Error> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-/// A database of SQLite's own in a temporary file, gone with its connection.
+/// Opens a private temporary database, which is deleted with its connection.
 pub fn open_temporary() -> Result<Connection, Error> {
     open(Path::new(""), OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
-    // A name such as `:memory:` or `file:x` is a path here, like any other.
+    // A name such as `:memory:` or `file:x` has a meaning to SQLite; as a relative path it is a file like any other.
     let mut name = PathBuf::from(path);
     if path.is_relative() && !path.as_os_str().is_empty() {
         name = Path::new(".").join(path);
@@ -109,7 +111,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let connect = || {
         let connection = Connection::open_with_flags(&name, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        // A name in double quotes that is none is an error, not a text.
+        // By default SQLite takes an unknown name in double quotes for a text, which hides spelling mistakes.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         Ok(connection)

@@ -1,4 +1,4 @@
-//! A database of SQLite that migrations are run on.
+//! A SQLite database that migrations run on.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,54 +11,55 @@ use rusqlite::limits::Limit;
 use rusqlite::{Batch, Connection};
 
 use super::backup;
-use super::connect::{self, BUSY_TIMEOUT, Found};
+use super::connect::{self, BUSY_TIMEOUT, FileKind};
 use super::errors::engine_error;
 use super::foreign_keys::{Violations, violations};
 use super::lock;
 use super::reader::{self, SqliteReader};
-use crate::db::Dialect;
 use crate::db::backup::Backup;
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::durable::LockGuard;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
-/// Steps of SQLite's machine between two looks at the clock.
-const STEPS_BETWEEN_LOOKS: i32 = 1000;
+/// Steps of SQLite's virtual machine between two checks of the clock.
+const STEPS_BETWEEN_CHECKS: i32 = 1000;
 
 /// A database file that is open for writing, or a copy of one for a rehearsal.
 pub struct SqliteDatabase {
     connection: Connection,
     path: PathBuf,
     lock: Option<LockGuard>,
-    /// True for a copy, which nobody else has.
+    /// True for a copy, which no other process can use.
     is_copy: bool,
-    /// Set by the progress handler when the time is up.
+    /// True once the progress handler has seen the time limit pass.
     is_late: Arc<AtomicBool>,
     /// True between the runner's own BEGIN and its end.
     is_in_transaction: bool,
-    /// True if what violates keys is compared before the commit.
+    /// True if violations of foreign keys are compared before the commit.
     checks_foreign_keys: bool,
-    /// What violated keys when the last transaction ended.
+    /// The violations at the end of the last transaction.
     violations: Option<Violations>,
 }
 
 impl SqliteDatabase {
     /// Opens the file at `path`, or creates it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        match connect::look(path)? {
-            Found::Empty if !lock::is_beginning(path) => return Err(connect::empty_file(path)),
-            // Whoever finds the file empty, because this process was killed, finds the lock file beside it.
-            Found::Nothing => drop(lock::take(path, "")?),
-            Found::Empty | Found::Database => {}
+        match connect::inspect(path)? {
+            FileKind::Empty if !lock::has_lock_file(path) => return Err(connect::empty_file(path)),
+            // If this process is killed before its first transaction, the file is empty. The lock file next to it then
+            // shows the next run that haul created it.
+            FileKind::Nothing => drop(lock::take(path, "")?),
+            FileKind::Empty | FileKind::Database => {}
         }
         Ok(Self::new(connect::open_for_write(path)?, path, false))
     }
 
-    /// Takes back what a writer had begun that was killed, if there is any; only a connection that may write can.
+    /// Rolls back the transaction of a killed writer, if there is one. Only a connection that may write can do that.
     pub fn recover(path: &Path) -> Result<(), Error> {
-        if !connect::journal_path(path).exists() || connect::look(path)? != Found::Database {
+        if !connect::journal_path(path).exists() || connect::inspect(path)? != FileKind::Database {
             return Ok(());
         }
         let connection = connect::open_for_write(path)?;
@@ -66,8 +67,8 @@ impl SqliteDatabase {
         read.map(drop).map_err(|error| error.at(&connect::place(path)))
     }
 
-    /// A copy of the database at `path` in a temporary file: whatever is done to it, that database stays as it is. Neither
-    /// that one nor any other can be reached from it.
+    /// Copies the database at `path` into a temporary file. Changes to the copy do not reach that database or any
+    /// other.
     pub fn copy(path: &Path) -> Result<Self, Error> {
         const PAGES_PER_STEP: i32 = 1000;
         let source = SqliteReader::open(path)?;
@@ -76,6 +77,7 @@ impl SqliteDatabase {
             let copying = Copy::new(source.connection(), &mut copy)?;
             copying.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
             drop(copying);
+            // Without ATTACH, a migration cannot reach another database from the copy.
             copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
         };
         run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
@@ -100,7 +102,7 @@ impl SqliteDatabase {
         self.connection.execute_batch(sql).map_err(engine_error)
     }
 
-    /// Lets go of the databases that a section has attached.
+    /// Detaches the databases that a section has attached.
     fn detach_all(&self) -> Result<(), EngineError> {
         let names = reader::query(&self.connection, "SELECT name FROM pragma_database_list WHERE seq > 1", &[])?;
         for name in names.into_iter().flatten().map(Value::into_text) {
@@ -109,7 +111,7 @@ impl SqliteDatabase {
         Ok(())
     }
 
-    /// Every statement that SQLite's own parser finds in one of the lexer's; that is one, if both agree.
+    /// Runs every statement that SQLite's own parser finds in one statement of the lexer. That is one, if both agree.
     fn run_all(&self, text: &str) -> Result<(), rusqlite::Error> {
         let mut batch = Batch::new(&self.connection, text);
         while let Some(mut statement) = batch.next()? {
@@ -176,7 +178,7 @@ impl Database for SqliteDatabase {
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
-        // Inside a transaction it would be ignored.
+        // SQLite ignores this pragma inside a transaction, so it is set before BEGIN.
         self.batch(if limits.foreign_keys { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })?;
         self.checks_foreign_keys = limits.checks_foreign_keys;
         self.is_late = Arc::default();
@@ -187,18 +189,20 @@ impl Database for SqliteDatabase {
             is_late.fetch_or(late, Ordering::Relaxed);
             late || stop.is_requested()
         };
-        self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(handler)).map_err(engine_error)?;
+        self.connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(handler)).map_err(engine_error)?;
         self.connection.busy_timeout(limits.lock_timeout.unwrap_or(BUSY_TIMEOUT)).map_err(engine_error)
     }
 
     fn disarm(&mut self) -> bool {
-        // Both only take settings back that were just made.
+        // Both only reset settings that were made before, and a failure would hide the result of the section.
         let _ = self.connection.progress_handler(0, None::<fn() -> bool>);
         let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
         self.is_late.load(Ordering::Relaxed)
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
+        // IMMEDIATE takes the write lock now, with the busy timeout. A deferred transaction would fail at its first
+        // write.
         self.batch("BEGIN IMMEDIATE")?;
         self.is_in_transaction = true;
         if self.violations.is_none() && self.checks_foreign_keys {
@@ -210,6 +214,8 @@ impl Database for SqliteDatabase {
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {
         let result = self.run_all(statement).map_err(engine_error);
         match result {
+            // A conflict clause such as OR ROLLBACK ends the transaction, and later statements would then commit one by
+            // one.
             Ok(()) if self.is_in_transaction && self.connection.is_autocommit() => Err(transaction_ended()),
             result => result,
         }
@@ -224,6 +230,7 @@ impl Database for SqliteDatabase {
             return Ok(());
         }
         let now = violations(&self.connection);
+        // An interrupted check looks like one that cannot be made, so the limit is checked first.
         if self.is_late.load(Ordering::Relaxed) {
             return Err(EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit"));
         }
@@ -257,6 +264,6 @@ impl Database for SqliteDatabase {
 }
 
 fn transaction_ended() -> EngineError {
-    let what = "the section has ended the transaction that it ran in: what came before stays";
+    let what = "the section has ended the transaction that it ran in: the statements before are kept";
     EngineError::new(EngineErrorKind::TransactionLost, what)
 }

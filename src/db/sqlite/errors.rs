@@ -1,10 +1,10 @@
-//! Errors of SQLite as the runner knows them.
+//! Converts errors of SQLite.
 
 use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 
-/// What SQLite says, with the name of its result code.
+/// Converts the error, with the name of its result code.
 pub fn engine_error(error: Error) -> EngineError {
     let (offset, code) = match &error {
         Error::SqlInputError { offset, error, .. } => (usize::try_from(*offset).ok(), Some(*error)),
@@ -32,7 +32,7 @@ fn kind(code: Option<ffi::Error>) -> EngineErrorKind {
     }
 }
 
-/// The names that people search for; other codes are shown as numbers.
+/// Returns the name that people search for; other codes are shown as numbers.
 fn code_name(extended: i32) -> String {
     let name = match extended & 0xff {
         ffi::SQLITE_ERROR => "SQLITE_ERROR",
@@ -55,12 +55,14 @@ fn code_name(extended: i32) -> String {
 fn hint(code: Option<ffi::Error>) -> Option<String> {
     let code = code?;
     let hint = match code.code {
-        // A database whose writer was killed needs a connection that may write, to take back what that writer began.
+        // A database whose writer was killed can only be read after a connection that may write has rolled back.
         ErrorCode::ReadOnly => {
             "let this user write to the database and to its directory; if a writer was killed, \
-                                `haul db migrate` takes back what it had begun"
+                                `haul db migrate` rolls back what it had begun"
         }
-        ErrorCode::DatabaseBusy => "wait until whoever writes to the database is done, then run the same command again",
+        ErrorCode::DatabaseBusy => {
+            "wait until the other writer of the database is done, then run the same command again"
+        }
         ErrorCode::DiskFull => "free space on that file system, then run the same command again",
         ErrorCode::DatabaseCorrupt => "check it with `PRAGMA integrity_check`, and restore it from a backup",
         _ => return None,

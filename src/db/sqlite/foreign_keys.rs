@@ -1,7 +1,7 @@
 //! Foreign keys of SQLite, checked at the end of a section.
 //!
-//! A section runs with enforcement off, as rebuilding a table needs it, and what it did is checked before it is committed.
-//! Rows that violated a key before are not its doing: only what became worse is an error.
+//! A section runs with enforcement off, because rebuilding a table needs that, and its effect is checked before the
+//! commit. Rows that violated a key before do not count: only additional violations are an error.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use rusqlite::Connection;
 
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 
-/// How many rows violate a key, by the table and the table that it refers to. `None` where a key cannot be checked, since
-/// what it refers to is not there.
+/// The number of rows that violate a key, by table and referenced table. `None` if a key cannot be checked because the
+/// table or column that it refers to does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations(Option<BTreeMap<(String, String), u64>>);
 
@@ -29,17 +29,19 @@ pub fn violations(connection: &Connection) -> Violations {
 }
 
 impl Violations {
-    /// An error if there are more of them than `before`.
+    /// Fails if there are more violations than `before`.
     pub fn compare(&self, before: &Self) -> Result<(), EngineError> {
         let (now, before) = match (&self.0, &before.0) {
             (Some(now), Some(before)) => (now, before),
-            (None, Some(_)) => return Err(error("a foreign key refers to a table or column that is not there".into())),
+            (None, Some(_)) => {
+                return Err(error("a foreign key refers to a table or column that does not exist".into()));
+            }
             (_, None) => return Ok(()),
         };
         let worse = now.iter().find(|(key, count)| **count > before.get(key).copied().unwrap_or(0));
         match worse {
             Some(((table, parent), count)) => Err(error(format!(
-                "foreign key violated: {count} rows of {table} refer to rows of {parent} that are not there"
+                "foreign key violated: {count} rows of {table} refer to rows of {parent} that do not exist"
             ))),
             None => Ok(()),
         }
@@ -48,5 +50,5 @@ impl Violations {
 
 fn error(what: String) -> EngineError {
     EngineError::new(EngineErrorKind::Statement, what)
-        .with_hint("put the rows right in the migration; `PRAGMA foreign_key_check` lists them")
+        .with_hint("correct the rows in the migration; `PRAGMA foreign_key_check` lists them")
 }

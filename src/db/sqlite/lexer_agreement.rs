@@ -1,13 +1,14 @@
-//! The lexer finds the statements of a script where SQLite's own parser finds them.
+//! Tests that the lexer finds the same statements as SQLite's own parser.
 
 use proptest::prelude::*;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection};
 
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::db::script::Pieces;
 
-/// Statements that SQLite finds before the first one that it does not understand, and whether it understood all.
+/// Returns the number of statements before the first one that SQLite does not understand, and whether it understood
+/// all.
 fn count(connection: &Connection, text: &str) -> (usize, bool) {
     let mut batch = Batch::new(connection, text);
     let mut found = 0;
@@ -38,7 +39,7 @@ fn agree(text: &str) -> usize {
 }
 
 #[test]
-fn scripts_with_everything_in_them_are_cut_alike() {
+fn the_lexer_splits_scripts_as_sqlite_does() {
     let trigger =
         "CREATE TRIGGER t AFTER INSERT ON x BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; /* ; */ UPDATE x SET a = ';'; END";
     for (text, statements) in [
@@ -91,7 +92,7 @@ fn part() -> impl Strategy<Value = &'static str> {
 
 proptest! {
     #[test]
-    fn scripts_made_of_parts_are_cut_alike(parts in prop::collection::vec(part(), 0..12)) {
+    fn the_lexer_splits_random_scripts_as_sqlite_does(parts in prop::collection::vec(part(), 0..12)) {
         agree(&parts.concat());
     }
 }

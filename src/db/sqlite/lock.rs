@@ -1,7 +1,7 @@
-//! The lock of a database file: an OS lock on a file beside it, with its owner inside.
+//! The lock of a database file: an OS lock on a file next to it, which contains the owner.
 //!
-//! It ends with the process that holds it, however that ends. SQLite's own locks keep writers apart within a transaction;
-//! this one keeps runs apart from their first look at the ledger to their last row in it.
+//! The lock ends with the process that holds it, even if that is killed. SQLite's own locks protect single
+//! transactions; this lock protects a run from its first read of the ledger to its last write.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -16,13 +16,13 @@ use crate::db::database::LockHolder;
 use crate::durable::{Disk, LockGuard, RealDisk};
 use crate::migration::Error;
 
-/// The longest owner text that is read.
+/// The maximum length of the owner text.
 const OWNER_BYTES_MAX: u64 = 4096;
-/// How long a process that was asked to end may take before it is killed.
+/// How long to wait after each signal.
 const GRACE: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The lock file of a database: beside the file itself, also when a link leads to it.
+/// Returns the path of the lock file: next to the database file, also if `path` is a link to it.
 pub fn lock_path(path: &Path) -> PathBuf {
     let file = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let mut name = OsString::from(file.file_name().unwrap_or_default());
@@ -30,17 +30,18 @@ pub fn lock_path(path: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// True if a run has begun with this database: an empty file is then one whose first transaction did not come about.
-pub fn is_beginning(path: &Path) -> bool {
+/// Returns true if a run has begun on this database. An empty file is then one whose first transaction was not
+/// committed.
+pub fn has_lock_file(path: &Path) -> bool {
     lock_path(path).exists()
 }
 
-/// Takes the lock; the inner error names who has it.
+/// Takes the lock. The inner error names the holder.
 pub fn take(path: &Path, owner: &str) -> Result<Result<LockGuard, LockHolder>, Error> {
     Ok(RealDisk.try_lock(&lock_path(path), owner)?.map_err(|owner| holder_of(&owner)))
 }
 
-/// Who holds the lock. Asks for a shared one, which no run shares, and gives it back at once.
+/// Returns the holder of the lock. Tries a shared lock, which conflicts with that of a run, and releases it at once.
 pub fn holder(path: &Path) -> Option<LockHolder> {
     let file = File::open(lock_path(path)).ok()?;
     match file.try_lock_shared() {
@@ -53,7 +54,7 @@ pub fn holder(path: &Path) -> Option<LockHolder> {
     }
 }
 
-/// `pid 123 on host since 2026-11-21T01:18:00.000Z`, taken apart.
+/// Parses `pid 123 on host since 2026-11-21T01:18:00.000Z`.
 fn holder_of(owner: &str) -> LockHolder {
     let words: Vec<_> = owner.split(' ').collect();
     let after = |name: &str| words.iter().skip_while(|word| **word != name).nth(1).map(|word| (*word).to_owned());
@@ -65,8 +66,8 @@ fn holder_of(owner: &str) -> LockHolder {
     }
 }
 
-/// Asks the holder to end, and kills it if it does not: what it has not committed is rolled back by whoever opens the
-/// database next.
+/// Asks the holder to end, and kills it if it does not. The next connection to the database rolls back what the holder
+/// has not committed.
 pub fn end_holder(path: &Path, holder: &LockHolder) -> Result<(), Error> {
     let pid = own_process(path, holder)?;
     for (signal, wait) in [(Signal::TERM, GRACE), (Signal::KILL, GRACE)] {
@@ -92,7 +93,8 @@ fn wait_for_end(path: &Path, holder: &LockHolder, wait: Duration) {
     }
 }
 
-/// The process, if it is one of this host and has the lock file open: a number in a file alone is no proof.
+/// Returns the process if it runs on this host and has the lock file open. The number in the file alone is not enough:
+/// another process may have it by now.
 fn own_process(path: &Path, holder: &LockHolder) -> Result<Pid, Error> {
     let pid = holder.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
     let Some(pid) = pid.and_then(Pid::from_raw) else {
@@ -101,7 +103,11 @@ fn own_process(path: &Path, holder: &LockHolder) -> Result<Pid, Error> {
     let lock = lock_path(path).canonicalize().ok();
     let descriptors = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).into_iter().flatten().flatten();
     let has_it_open = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|file| Some(file) == lock);
-    if has_it_open { Ok(pid) } else { Err(cannot_end(holder, "it is no process of this host that this user may end")) }
+    if has_it_open {
+        Ok(pid)
+    } else {
+        Err(cannot_end(holder, "it is not a process of this host that this user may end"))
+    }
 }
 
 fn cannot_end(holder: &LockHolder, why: &str) -> Error {
@@ -117,10 +123,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_is_known_while_it_holds() {
+    fn the_holder_is_known_as_long_as_it_has_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.db");
-        assert_eq!((holder(&path), is_beginning(&path)), (None, false));
+        assert_eq!((holder(&path), has_lock_file(&path)), (None, false));
         let guard = take(&path, "pid 12 on host since 2026-11-21T01:18:00.000Z").unwrap().unwrap();
         let found = holder(&path).unwrap();
         assert_eq!((found.pid, found.since.as_deref()), (Some(12), Some("2026-11-21T01:18:00.000Z")));
@@ -128,11 +134,11 @@ mod tests {
         // Process 12 is not the one that has the file open.
         assert!(end_holder(&path, &found).is_err());
         drop(guard);
-        assert_eq!((holder(&path), is_beginning(&path)), (None, true));
+        assert_eq!((holder(&path), has_lock_file(&path)), (None, true));
     }
 
     #[test]
-    fn a_link_to_a_database_has_its_lock() {
+    fn a_link_to_a_database_has_the_same_lock() {
         let directory = tempfile::tempdir().unwrap();
         let (path, link) = (directory.path().join("x.db"), directory.path().join("link.db"));
         #[allow(clippy::disallowed_methods, reason = "tests lay out files")]

@@ -1,8 +1,8 @@
 //! SQLite, through the bundled library.
 //!
-//! The database file, its journal and its write-ahead log are the engine's files: SQLite writes them itself, outside of
-//! [`Disk`](crate::durable::Disk), by its own rules of durability. What is haul's own is the lock file beside the database,
-//! `NAME.haul-lock`, which goes through the disk like everything else that haul writes.
+//! The database file, its journal and its write-ahead log belong to the engine: SQLite writes them itself, not through
+//! [`Disk`](crate::durable::Disk), by its own rules of durability. haul's own file is the lock file `NAME.haul-lock`
+//! next to the database, which is written through the disk like all other files of haul.
 
 mod backup;
 mod connect;

@@ -1,19 +1,20 @@
-//! A database of SQLite that is only looked at.
+//! A SQLite database that is only read.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 
-use super::connect::{self, Found};
+use super::connect::{self, FileKind};
 use super::errors::engine_error;
 use super::lock;
-use crate::db::Dialect;
 use crate::db::database::{LockHolder, ReadDatabase, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 
-/// A database that is open for reading only. One that does not exist yet reads as an empty one, and is not created.
+/// A database that is open for reading only. A database that does not exist yet reads as an empty one, and is not
+/// created.
 pub struct SqliteReader {
     connection: Connection,
     path: PathBuf,
@@ -22,15 +23,15 @@ pub struct SqliteReader {
 impl SqliteReader {
     /// Opens the file at `path`.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = match connect::look(path)? {
-            Found::Database => connect::open_for_read(path)?,
-            Found::Empty if !lock::is_beginning(path) => return Err(connect::empty_file(path)),
-            Found::Nothing | Found::Empty => connect::open_temporary()?,
+        let connection = match connect::inspect(path)? {
+            FileKind::Database => connect::open_for_read(path)?,
+            FileKind::Empty if !lock::has_lock_file(path) => return Err(connect::empty_file(path)),
+            FileKind::Nothing | FileKind::Empty => connect::open_temporary()?,
         };
         Ok(Self { connection, path: path.to_path_buf() })
     }
 
-    /// The connection, for a copy of what it reads.
+    /// Returns the connection, for a copy of the database.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }

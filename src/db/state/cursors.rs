@@ -1,59 +1,59 @@
-//! The table of cursors: how far the batches of a section have come. A row is there from the first page of a section to
-//! its end, and changes in the transaction of each page.
+//! The table of cursors: the progress of sections with batches. A row exists from the first page of a section to its
+//! end, and changes in the transaction of each page.
 //!
 //! | column | |
 //! |---|---|
 //! | `version`, `direction` | the section |
-//! | `batch` | the batch that is under way, from 1 |
-//! | `key` | the last key that is done, as a JSON list of literals; NULL before the first |
-//! | `row_count` | keys that are done, in all batches |
-//! | `page_count` | transactions that took |
-//! | `checksum` | of everything up to that batch |
+//! | `batch` | the current batch, from 1 |
+//! | `key` | the last finished key, as a JSON list of literals; NULL before the first |
+//! | `row_count` | the number of finished keys, in all batches |
+//! | `page_count` | the number of transactions for them |
+//! | `checksum` | of everything up to the end of that batch |
 //! | `updated_at` | RFC 3339, UTC |
 
 use super::entries::direction_text;
-use super::store::StateWriter;
 use super::tables::{Tables, mark};
-use crate::db::Version;
+use super::writer::StateWriter;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Direction;
+use crate::db::version::Version;
 use crate::migration::now_text;
 
-/// How far the batches of a section have come.
+/// The progress of the batches of a section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The batch under way, by its index.
+    /// The index of the current batch.
     pub batch: usize,
-    /// The last key that is done, as literals of the engine; `None` before the first.
+    /// The last finished key, as literals of the engine; `None` before the first.
     pub key: Option<Vec<String>>,
-    /// Keys that are done, in all batches.
+    /// The number of finished keys, in all batches.
     pub rows: u64,
-    /// Transactions that took.
+    /// The number of transactions for them.
     pub pages: u64,
-    /// Of everything up to that batch.
+    /// The checksum of everything up to the end of that batch. It shows whether the file was changed since.
     pub checksum: String,
 }
 
-/// A cursor, and whose it is.
+/// A cursor and its section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorRow {
-    /// The migration's version, as its digits.
+    /// The digits of the migration's version.
     pub version: String,
-    /// Which section: `up` or `down`.
+    /// The section: `up` or `down`.
     pub direction: String,
-    /// How far it has come.
+    /// The cursor.
     pub cursor: Cursor,
 }
 
 impl CursorRow {
-    /// True if it is that of this section.
+    /// Returns true if the cursor is that of this section.
     pub fn is_of(&self, direction: Direction) -> bool {
         self.direction == direction_text(Some(direction))
     }
 }
 
-/// The cursors that are there.
+/// Returns all cursors.
 pub(super) fn read(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<CursorRow>, EngineError> {
     if !tables.have_cursors(database)? {
         return Ok(Vec::new());
@@ -76,17 +76,17 @@ fn row(values: Vec<Value>) -> Result<CursorRow, EngineError> {
             Ok(CursorRow { version, direction, cursor: Cursor { batch, key, rows, pages, checksum } })
         }
         _ => Err(EngineError::new(EngineErrorKind::Unusable, "the cursor of a batch cannot be read")
-            .with_hint("restore that row of the table of cursors, or settle the version with `haul db resolve`")),
+            .with_hint("restore that row of the table of cursors, or use `haul db resolve` for the version")),
     }
 }
 
 impl StateWriter<'_> {
-    /// Creates the table of cursors, unless it is there.
+    /// Creates the table of cursors if it does not exist.
     pub fn create_cursors(&mut self) -> Result<(), EngineError> {
         self.tables.create_cursors(self.database)
     }
 
-    /// Puts the cursor of a section in place of the one that was there.
+    /// Inserts or replaces the cursor of a section.
     pub fn set_cursor(&mut self, version: &Version, direction: Direction, cursor: &Cursor) -> Result<(), EngineError> {
         let table = self.database.table_reference(self.tables.cursors());
         let marks: Vec<_> = (1..=8).map(|number| mark(self.database.dialect(), number)).collect();
@@ -111,7 +111,7 @@ impl StateWriter<'_> {
         self.database.query(&sql, &values).map(drop)
     }
 
-    /// Removes the cursor of a section, if it has one.
+    /// Removes the cursor of a section, if there is one.
     pub fn delete_cursor(&mut self, version: &Version, direction: Direction) -> Result<(), EngineError> {
         if !self.tables.have_cursors(self.database)? {
             return Ok(());

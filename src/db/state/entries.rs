@@ -5,59 +5,59 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::db::Version;
 use crate::db::script::Direction;
+use crate::db::version::Version;
 
-/// A migration that is applied, as the ledger has it.
+/// A row of the ledger: an applied migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AppliedRow {
-    /// Its place in the order of application.
+    /// The position in the order of application.
     #[serde(skip)]
     pub position: i64,
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its name at that time.
+    /// The label at the time of application.
     pub name: String,
-    /// The checksum of its text at that time, 64 hex digits.
+    /// The checksum of the text at that time, 64 hex digits.
     pub checksum: String,
-    /// When, as RFC 3339 in UTC.
+    /// The time of application, RFC 3339 in UTC.
     pub applied_at: String,
-    /// How long it took.
+    /// The duration.
     pub duration_ms: i64,
-    /// Who ran it.
+    /// The user, process and host that applied it.
     pub applied_by: String,
-    /// What it was run with.
+    /// The version of haul that applied it.
     pub haul_version: String,
 }
 
-/// What a row of the log says happened.
+/// The event that a log row records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// An attempt began. Without a later row it did not end.
+    /// An attempt started. Without a later row, it did not end.
     Started,
-    /// A section without a transaction reached a statement. Those before it are done.
+    /// A section without a transaction reached a statement. The statements before it are done.
     Running,
-    /// The migration is applied.
+    /// The migration was applied.
     Applied,
-    /// The migration is taken back.
+    /// The migration was rolled back.
     Reverted,
     /// The attempt was asked to stop: between two pages of a batch, or before `statement` of a section without a
-    /// transaction. Of another section nothing stayed.
+    /// transaction. Any other section was rolled back.
     Stopped,
-    /// The attempt failed. `statement` is where a section without a transaction goes on; else nothing of it stayed.
+    /// The attempt failed. A section without a transaction continues at `statement`; any other section was rolled back.
     Failed,
-    /// An operator said how a section without a transaction stands.
+    /// An operator recorded the state of a section without a transaction.
     Settled,
-    /// The migration was declared applied without being run.
+    /// The migration was marked as applied without running.
     Baseline,
-    /// The checksum in the ledger was changed.
+    /// The checksum in the ledger was replaced.
     Repaired,
-    /// The row in the ledger was removed without anything being run.
+    /// The ledger row was removed without running anything.
     Forgotten,
     /// A run that held the lock was ended.
     Unlocked,
-    /// A backup was made. `name` is its file, `checksum` the BLAKE3-256 of it.
+    /// A backup was made. `name` is its file, `checksum` its BLAKE3-256 digest.
     BackedUp,
 }
 
@@ -91,74 +91,74 @@ impl FromStr for Outcome {
     }
 }
 
-/// A row that is to be added to the log.
+/// A row to append to the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
-    /// The row that began the attempt; `None` for a row that begins one.
+    /// The row that started the attempt; `None` for a row that starts one.
     pub attempt: Option<i64>,
-    /// The migration's version; empty where none is meant.
+    /// The version of the migration; empty if the event is about none.
     pub version: String,
-    /// The migration's label.
+    /// The label of the migration.
     pub name: String,
-    /// Which section; `None` where none is meant.
+    /// The section; `None` if the event is about none.
     pub direction: Option<Direction>,
-    /// What happened.
+    /// The event.
     pub outcome: Outcome,
-    /// When it began.
+    /// The start.
     pub started_at: String,
-    /// When it ended.
+    /// The end.
     pub finished_at: Option<String>,
-    /// How long it took.
+    /// The duration.
     pub duration_ms: Option<i64>,
     /// The statement that was reached, from 1.
     pub statement: Option<i64>,
-    /// Of the file, or of the statements before `statement`.
+    /// The checksum of the file, or of the statements before `statement`.
     pub checksum: Option<String>,
-    /// What went wrong, or what was changed.
+    /// The error, or a description of the change.
     pub error: Option<String>,
 }
 
 /// A row of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogRow {
-    /// Its place in the order of events.
+    /// The position in the order of events.
     pub id: i64,
-    /// The row that began the attempt.
+    /// The row that started the attempt.
     pub attempt: i64,
-    /// The migration's version; empty where none is meant.
+    /// The version of the migration; empty if the event is about none.
     pub version: String,
-    /// The migration's label.
+    /// The label of the migration.
     pub name: String,
     /// `up`, `down` or `-`.
     pub direction: String,
-    /// What happened, as [`Outcome`] names it; a later version of haul may have more names.
+    /// The event, by its name in [`Outcome`]; later versions of haul may add names.
     pub outcome: String,
-    /// When it began.
+    /// The start.
     pub started_at: String,
-    /// When it ended.
+    /// The end.
     pub finished_at: Option<String>,
-    /// How long it took.
+    /// The duration.
     pub duration_ms: Option<i64>,
     /// The statement that was reached, from 1.
     pub statement: Option<i64>,
-    /// Of the file, or of the statements before `statement`.
+    /// The checksum of the file, or of the statements before `statement`.
     pub checksum: Option<String>,
-    /// What went wrong, or what was changed.
+    /// The error, or a description of the change.
     pub error: Option<String>,
-    /// Who did it.
+    /// The user, process and host that wrote the row.
     pub owner: String,
-    /// With what.
+    /// The version of haul that wrote the row.
     pub haul_version: String,
 }
 
 impl LogRow {
-    /// What happened, if this version of haul knows it.
+    /// Returns the event, if this version of haul knows it.
     pub fn known_outcome(&self) -> Option<Outcome> {
         self.outcome.parse().ok()
     }
 }
 
-/// How the log names a section.
+/// Returns the name of a section in the log.
 pub(super) fn direction_text(direction: Option<Direction>) -> &'static str {
     match direction {
         Some(Direction::Up) => "up",

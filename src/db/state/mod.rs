@@ -1,13 +1,15 @@
-//! The state that haul keeps in the database (requiem.md B4).
+//! The state that haul keeps in the database (docs/source-sql.md, "Ledger and log").
 
 mod cursors;
 mod entries;
+mod reader;
 mod schemas;
-mod store;
 mod tables;
+mod writer;
 
 pub use cursors::{Cursor, CursorRow};
 pub use entries::{AppliedRow, LogEntry, LogRow, Outcome};
+pub use reader::StateReader;
 pub use schemas::KeptSchema;
-pub use store::{StateReader, StateWriter};
 pub use tables::{LEDGER_NAME, Tables};
+pub use writer::StateWriter;

@@ -1,16 +1,17 @@
-//! The table with the schema after the last run, which a later one is held against. It has one row.
+//! The table with the schema after the last run, for the detection of drift. It has one row.
 //!
 //! | column | |
 //! |---|---|
-//! | `log_id` | the newest row of the log about a migration at that time |
+//! | `log_id` | the id of the newest log row about a migration at that time |
 //! | `taken_at` | RFC 3339, UTC |
 //! | `digest` | BLAKE3-256 of the text, 64 hex digits |
-//! | `text` | a [`Schema`](crate::db::Schema) |
+//! | `text` | the text of a [`Schema`](crate::db::schema::Schema) |
 
 use serde::Serialize;
 
-use super::store::{StateReader, StateWriter};
+use super::reader::StateReader;
 use super::tables::mark;
+use super::writer::StateWriter;
 use crate::db::database::Value;
 use crate::db::engine_error::EngineError;
 use crate::db::schema::Schema;
@@ -19,18 +20,18 @@ use crate::migration::now_text;
 /// The schema after the last run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptSchema {
-    /// The newest row of the log about a migration at that time.
+    /// The id of the newest log row about a migration at that time.
     #[serde(skip)]
     pub log_id: i64,
-    /// When it was taken.
+    /// The time at which it was read.
     pub taken_at: String,
-    /// What it was.
+    /// The schema.
     #[serde(flatten)]
     pub schema: Schema,
 }
 
 impl StateReader<'_> {
-    /// The schema after the last run, if one was kept.
+    /// Returns the schema after the last run, if one is stored.
     pub fn kept_schema(&mut self) -> Result<Option<KeptSchema>, EngineError> {
         if !self.tables.have_schemas(self.database)? {
             return Ok(None);
@@ -48,7 +49,7 @@ impl StateReader<'_> {
         }))
     }
 
-    /// The newest row of the log about a migration; 0 if there is none.
+    /// Returns the id of the newest log row about a migration; 0 if there is none.
     pub fn newest_log_id(&mut self) -> Result<i64, EngineError> {
         if !self.exists()? {
             return Ok(0);
@@ -60,12 +61,12 @@ impl StateReader<'_> {
 }
 
 impl StateWriter<'_> {
-    /// Creates the table of the schema, unless it is there.
+    /// Creates the table of the schema if it does not exist.
     pub fn create_schemas(&mut self) -> Result<(), EngineError> {
         self.tables.create_schemas(self.database)
     }
 
-    /// Keeps a schema in place of the one that was there.
+    /// Replaces the stored schema.
     pub fn keep_schema(&mut self, log_id: i64, schema: &Schema) -> Result<(), EngineError> {
         let table = self.database.table_reference(self.tables.schemas());
         self.database.query(&format!("DELETE FROM {table}"), &[])?;

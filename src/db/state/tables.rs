@@ -1,30 +1,30 @@
-//! The tables that haul keeps in a database: the ledger of what is applied, the log of every attempt, and where there are
-//! batches their [cursors](super::cursors), and the [schema](super::schemas) after the last run.
+//! The tables that haul keeps in a database: the ledger of applied migrations, the log of every attempt, the
+//! [cursors](super::cursors) of batches, and the [schema](super::schemas) after the last run.
 //!
 //! | ledger | | log | |
 //! |---|---|---|---|
 //! | `position` | order of application, from 1 | `id` | order of events, from 1 |
-//! | `version` | digits without zeros in front | `attempt` | id of the row that began the attempt |
+//! | `version` | digits without leading zeros | `attempt` | id of the row that started the attempt |
 //! | `name` | label of the migration | `version`, `name` | of the migration |
 //! | `checksum` | 64 hex digits | `direction` | `up`, `down` or `-` |
-//! | `applied_at` | RFC 3339, UTC | `outcome` | what happened, see [`Outcome`](super::Outcome) |
-//! | `duration_ms` | | `started_at`, `finished_at` | RFC 3339, UTC; no end where something only began |
-//! | `applied_by` | who ran it | `duration_ms` | |
-//! | `haul_version` | what it was run with | `statement` | the statement that was reached, from 1 |
+//! | `applied_at` | RFC 3339, UTC | `outcome` | the event, see [`Outcome`](super::Outcome) |
+//! | `duration_ms` | | `started_at`, `finished_at` | RFC 3339, UTC; no end if something only started |
+//! | `applied_by` | user, process and host | `duration_ms` | |
+//! | `haul_version` | the version that applied it | `statement` | the statement that was reached, from 1 |
 //! | | | `checksum` | of the file, or of the statements before that one |
 //! | | | `error` | with file, line and code |
-//! | | | `owner`, `haul_version` | who, and with what |
+//! | | | `owner`, `haul_version` | user, process and host; the version |
 //!
-//! Rows of the log are added, never changed and never removed.
+//! Rows of the log are only appended, never changed and never removed.
 
-use crate::db::database::ReadDatabase;
+use crate::db::database::{Database, ReadDatabase};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::{Database, Dialect};
 use crate::migration::Error;
 
-/// Name of the ledger unless another one is asked for.
+/// The default name of the ledger.
 pub const LEDGER_NAME: &str = "haul_migrations";
-/// PostgreSQL cuts names off after 63 bytes; the names of the other tables are longer by their endings.
+/// PostgreSQL truncates names after 63 bytes, and the names of the other tables have a suffix.
 const NAME_BYTES_MAX: usize = 55;
 
 const LEDGER_COLUMNS: [(&str, &str); 8] = [
@@ -73,7 +73,7 @@ const SCHEMA_COLUMNS: [(&str, &str); 4] = [
     ("text", "TEXT NOT NULL"),
 ];
 
-/// The names of the tables.
+/// The names of haul's own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
     ledger: String,
@@ -89,7 +89,7 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// With a ledger of this name: letters, digits and underscores, no digit in front.
+    /// Returns the tables for a ledger of this name: letters, digits and underscores, not starting with a digit.
     pub fn named(ledger: &str) -> Result<Self, Error> {
         let is_name = ledger.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && !ledger.is_empty()
@@ -98,7 +98,9 @@ impl Tables {
         if !is_name || ledger.len() > NAME_BYTES_MAX {
             return Err(Error::Usage {
                 what: format!("`{}` cannot be the name of the ledger", ledger.escape_debug()),
-                next: format!("take letters, digits and underscores, at most {NAME_BYTES_MAX}, and no digit in front"),
+                next: format!(
+                    "use letters, digits and underscores, at most {NAME_BYTES_MAX}, and do not start with a digit"
+                ),
             });
         }
         Ok(Self::of_name(ledger))
@@ -109,39 +111,39 @@ impl Tables {
         Self { ledger: ledger.to_owned(), log: with("log"), cursors: with("cursors"), schemas: with("schema") }
     }
 
-    /// The ledger's name.
+    /// Returns the name of the ledger.
     pub fn ledger(&self) -> &str {
         &self.ledger
     }
 
-    /// The log's name.
+    /// Returns the name of the log.
     pub fn log(&self) -> &str {
         &self.log
     }
 
-    /// The name of the table of cursors.
+    /// Returns the name of the table of cursors.
     pub fn cursors(&self) -> &str {
         &self.cursors
     }
 
-    /// The name of the table with the schema after the last run.
+    /// Returns the name of the table with the schema after the last run.
     pub fn schemas(&self) -> &str {
         &self.schemas
     }
 
-    /// The names of all tables that haul makes.
+    /// Returns the names of all tables.
     pub fn all(&self) -> [&str; 4] {
         [&self.ledger, &self.log, &self.cursors, &self.schemas]
     }
 
-    /// True if the tables are there; an error if what has their names is something else.
+    /// Returns true if ledger and log exist. A table of the same name with other columns is an error.
     pub(super) fn exist(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
         let ledger = check_columns(database, &self.ledger, &LEDGER_COLUMNS)?;
         let log = check_columns(database, &self.log, &LOG_COLUMNS)?;
         Ok(ledger && log)
     }
 
-    /// Creates them, unless they are there.
+    /// Creates ledger and log if they do not exist.
     pub(super) fn create(&self, database: &mut dyn Database) -> Result<(), EngineError> {
         for (table, columns) in [(&self.ledger, &LEDGER_COLUMNS[..]), (&self.log, &LOG_COLUMNS[..])] {
             create(database, table, columns, "")?;
@@ -149,12 +151,12 @@ impl Tables {
         Ok(())
     }
 
-    /// True if there is a table of cursors.
+    /// Returns true if there is a table of cursors.
     pub(super) fn have_cursors(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
         check_columns(database, &self.cursors, &CURSOR_COLUMNS)
     }
 
-    /// Creates the table of cursors, unless it is there.
+    /// Creates the table of cursors if it does not exist.
     pub(super) fn create_cursors(&self, database: &mut dyn Database) -> Result<(), EngineError> {
         if self.have_cursors(database)? {
             return Ok(());
@@ -162,12 +164,12 @@ impl Tables {
         create(database, &self.cursors, &CURSOR_COLUMNS, "PRIMARY KEY (version, direction)")
     }
 
-    /// True if there is a table of the schema.
+    /// Returns true if there is a table of the schema.
     pub(super) fn have_schemas(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
         check_columns(database, &self.schemas, &SCHEMA_COLUMNS)
     }
 
-    /// Creates the table of the schema, unless it is there.
+    /// Creates the table of the schema if it does not exist.
     pub(super) fn create_schemas(&self, database: &mut dyn Database) -> Result<(), EngineError> {
         if self.have_schemas(database)? {
             return Ok(());
@@ -175,12 +177,13 @@ impl Tables {
         create(database, &self.schemas, &SCHEMA_COLUMNS, "")
     }
 
-    /// `INSERT` of a row of the ledger, behind all others. Parameters are its columns but the first, which is returned.
+    /// Returns the `INSERT` that appends a row to the ledger. The parameters are its columns except the first, which is
+    /// returned.
     pub(super) fn insert_into_ledger(&self, database: &dyn ReadDatabase) -> String {
         insert(database, &self.ledger, "position", parameters(database, 1..LEDGER_COLUMNS.len()))
     }
 
-    /// `INSERT` of a row of the log, as for the ledger. A row without an attempt begins one.
+    /// Returns the `INSERT` that appends a row to the log, as for the ledger. A row without an attempt starts one.
     pub(super) fn insert_into_log(&self, database: &dyn ReadDatabase) -> String {
         let first = mark(database.dialect(), 1);
         let attempt = format!("COALESCE({first}, COALESCE(MAX(id), 0) + 1)");
@@ -195,7 +198,7 @@ fn create(
     columns: &[(&str, &str)],
     constraint: &str,
 ) -> Result<(), EngineError> {
-    // A key of SQLite that is called INTEGER is the number of the row itself, and needs no index beside its table.
+    // In SQLite, an INTEGER key is the row id itself and needs no separate index.
     let kind = |kind: &str| match database.dialect() {
         Dialect::Sqlite => kind.replace("BIGINT", "INTEGER"),
         Dialect::Postgres => kind.to_owned(),
@@ -210,13 +213,14 @@ fn parameters(database: &dyn ReadDatabase, numbers: std::ops::Range<usize>) -> V
     numbers.map(|number| mark(database.dialect(), number)).collect()
 }
 
-/// A row whose first column is one more than the highest so far: runs hold a lock, so nobody else counts meanwhile.
+/// Returns an `INSERT` whose first column is the highest number so far plus one. Runs hold the lock, so no other run
+/// counts at the same time.
 fn insert(database: &dyn ReadDatabase, table: &str, first: &str, rest: Vec<String>) -> String {
     let (table, rest) = (database.table_reference(table), rest.join(", "));
     format!("INSERT INTO {table} SELECT COALESCE(MAX({first}), 0) + 1, {rest} FROM {table} RETURNING {first}")
 }
 
-/// A parameter in a statement.
+/// Returns a parameter in a statement.
 pub(super) fn mark(dialect: Dialect, number: usize) -> String {
     match dialect {
         Dialect::Sqlite => format!("?{number}"),

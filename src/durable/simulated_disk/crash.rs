@@ -1,4 +1,4 @@
-//! What a crash leaves of a simulated file system.
+//! Computes what a crash leaves of a simulated file system.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -7,32 +7,32 @@ use std::sync::Arc;
 use super::file_node::{Change, FileNode, write_at};
 use super::tree::{NameEdit, Names, Node, NodeId, ROOT, Tree};
 
-/// The unit that a disk writes whole, in bytes.
+/// The unit that a disk writes atomically, in bytes.
 const SECTOR_BYTES: usize = 512;
 
-/// What becomes of everything that was not synced when the power went.
+/// What happens to unsynced changes when the power fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashFault {
-    /// It survives: the process died, not the computer.
+    /// They survive: the process died, not the computer.
     AllKept,
-    /// It is lost: bytes, names and permission bits are those of their last sync.
+    /// They are lost: bytes, names and permission bits are those of their last sync.
     UnsyncedDropped,
-    /// It survives, but for the second half of the last write, cut at a multiple of 512 bytes.
+    /// They survive, except for the second half of the last write, cut at a multiple of 512 bytes.
     LastWriteTorn,
     /// Bytes and permission bits survive, changes of names are lost; files whose names were never synced are gone.
     RenamesLost,
-    /// Changes of names survive, bytes and permission bits are lost: a new name may stand for an empty file.
+    /// Changes of names survive, bytes and permission bits are lost: a new name may belong to an empty file.
     RenamesEarly,
-    /// Of each write any 512-byte sectors survive, of the names of each directory any first changes, of a file's
-    /// permission bits any that were set, by this seed.
+    /// A random choice by this seed survives: of each write any 512-byte sectors, of the names of each directory any
+    /// first changes, of the permission bits of a file any that were set.
     ScatteredWrites(u64),
-    /// As [`ScatteredWrites`](Self::ScatteredWrites), but of the names any changes survive that build on none that is
-    /// lost, in whatever order they were made: a file system without a journal.
+    /// As [`ScatteredWrites`](Self::ScatteredWrites), but of the names any changes survive that do not depend on a lost
+    /// one, in whatever order they were made: a file system without a journal.
     ScatteredNames(u64),
 }
 
 impl CrashFault {
-    /// Every fault that needs no seed.
+    /// All faults that need no seed.
     pub const ALL: [Self; 5] =
         [Self::AllKept, Self::UnsyncedDropped, Self::LastWriteTorn, Self::RenamesLost, Self::RenamesEarly];
 
@@ -41,7 +41,7 @@ impl CrashFault {
     }
 }
 
-/// The tree as it is found after a crash: all of it durable, only what can be reached.
+/// Returns the tree after a crash: all of it durable, with only what can be reached.
 pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
     let mut random = Random(match fault {
         CrashFault::ScatteredWrites(seed) | CrashFault::ScatteredNames(seed) => seed,
@@ -50,10 +50,10 @@ pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
     let names = surviving_names(tree, fault, &mut random);
     let torn = last_write(tree);
     let mut settled = Tree::new();
-    // A file has one fate, however many of its names survive.
+    // All names of a file show the same bytes, so each file is computed once.
     let mut settled_files: HashMap<NodeId, NodeId> = HashMap::new();
-    // Ends: no directory has two names, since a change that moves one away goes with the older one that brought it
-    // there.
+    // This ends: no directory has two names, because a change that moves one away is lost together with the older one
+    // that brought it there.
     let mut open: Vec<(NodeId, NodeId)> = vec![(ROOT, ROOT)];
     while let Some((old_directory, new_directory)) = open.pop() {
         for (name, &old) in &names[old_directory] {
@@ -74,7 +74,7 @@ pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
     settled
 }
 
-/// The names of each directory, by node; nothing for files.
+/// The names of each directory, by node; empty for files.
 fn surviving_names(tree: &Tree, fault: CrashFault, random: &mut Random) -> Vec<Names> {
     let of_node = |node: &Node| match node {
         Node::File(_) => Names::new(),
@@ -90,7 +90,8 @@ fn surviving_names(tree: &Tree, fault: CrashFault, random: &mut Random) -> Vec<N
     names
 }
 
-/// Keeps the first changes of each directory, any number of them. A change of two directories ends the row of both.
+/// Keeps a random number of first changes in each directory. A lost change of two directories ends the kept changes of
+/// both.
 fn keep_first_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
     let mut ended = HashSet::new();
     for change in &tree.pending {
@@ -105,7 +106,7 @@ fn keep_first_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
     }
 }
 
-/// Keeps any changes. One that is lost takes with it what was done to the same names later.
+/// Keeps any changes. A lost change also loses the later changes of the same names.
 fn keep_any_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
     let mut lost = HashSet::new();
     for change in &tree.pending {
@@ -119,7 +120,7 @@ fn keep_any_changes(tree: &Tree, names: &mut [Names], random: &mut Random) {
     }
 }
 
-/// The place in the order of changes of the last write that is not synced.
+/// Returns the position of the last unsynced write in the order of changes.
 fn last_write(tree: &Tree) -> Option<u64> {
     let of_node = |node: &Node| match node {
         Node::File(file) => {
@@ -134,7 +135,7 @@ fn surviving_file(file: &FileNode, fault: CrashFault, torn: Option<u64>, random:
     FileNode::settled(surviving_bytes(file, fault, torn, random), surviving_mode(file, fault, random))
 }
 
-/// Of scattered changes any is the last that survived.
+/// Decides for each change of the bits whether it is the last that survived.
 fn surviving_mode(file: &FileNode, fault: CrashFault, random: &mut Random) -> u32 {
     match fault {
         CrashFault::AllKept | CrashFault::RenamesLost | CrashFault::LastWriteTorn => file.cached_mode,
@@ -163,7 +164,7 @@ fn surviving_bytes(file: &FileNode, fault: CrashFault, torn: Option<u64>, random
     }
 }
 
-/// All changes, but of the torn write only what lies before the 512-byte boundary next to its middle.
+/// Applies all changes, but of the torn write only the part before the 512-byte boundary next to its middle.
 fn tear(file: &FileNode, torn: Option<u64>) -> Vec<u8> {
     let mut content = Vec::clone(&file.durable);
     for (place, change) in &file.unsynced {
@@ -179,7 +180,7 @@ fn tear(file: &FileNode, torn: Option<u64>) -> Vec<u8> {
     content
 }
 
-/// Any of the sectors of each write; the length may be the new one even where the bytes are not (zeros then).
+/// Applies any sectors of each write. The length may be the new one even where the bytes are not (zeros then).
 fn scatter(file: &FileNode, random: &mut Random) -> Vec<u8> {
     let mut content = Vec::clone(&file.durable);
     for (_, change) in &file.unsynced {
@@ -208,7 +209,7 @@ fn scatter_write(content: &mut Vec<u8>, offset: usize, bytes: &[u8], random: &mu
     }
 }
 
-/// SplitMix64: small, and the same everywhere.
+/// SplitMix64: small, and with the same results on every platform.
 struct Random(u64);
 
 impl Random {

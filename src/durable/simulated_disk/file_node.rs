@@ -1,8 +1,8 @@
-//! One file of the simulated disk: what is in the cache, what is durable, and what lies between.
+//! A file of the simulated disk: its cached state, its durable state, and the changes between them.
 
 use std::sync::Arc;
 
-/// The permission bits of a file that is new.
+/// The permission bits of a new file.
 pub(super) const NEW_FILE_MODE: u32 = 0o644;
 
 /// A change of a file.
@@ -40,19 +40,19 @@ pub(super) struct FileNode {
     pub(super) durable_mode: u32,
     pub(super) cached: Arc<Vec<u8>>,
     pub(super) cached_mode: u32,
-    /// What leads from durable to cached, each with its place in the order of all changes of the tree.
+    /// The changes from durable to cached, each with its position in the order of all changes of the tree.
     pub(super) unsynced: Vec<(u64, Change)>,
-    /// The last of the tree's losses that took something of this file.
+    /// The last loss of the tree that affected this file.
     pub(super) last_loss: u64,
 }
 
 impl FileNode {
-    /// An empty file of which nothing was changed yet.
+    /// Creates an empty file without changes.
     pub(super) fn new() -> Self {
         Self::settled(Arc::default(), NEW_FILE_MODE)
     }
 
-    /// A file of which everything is durable.
+    /// Creates a file of which everything is durable.
     pub(super) fn settled(content: Arc<Vec<u8>>, mode: u32) -> Self {
         Self {
             durable: content.clone(),
@@ -72,12 +72,14 @@ impl FileNode {
         self.unsynced.push((place, change.clone()));
     }
 
-    /// As `fdatasync(2)`: permission bits are written only along with a length that was changed after them.
+    /// Makes the file durable like `fdatasync(2)`: permission bits only together with a length that was changed after
+    /// them.
     pub(super) fn sync(&mut self) {
         if self.unsynced.is_empty() {
             return;
         }
-        // Not a copy of `cached`: a file that grows and is synced often would be copied as often.
+        // The changes are replayed instead of copying `cached`: a growing file that is synced often would be copied
+        // each time.
         let durable = Arc::make_mut(&mut self.durable);
         let mut waiting_modes = Vec::new();
         for (place, change) in self.unsynced.drain(..) {

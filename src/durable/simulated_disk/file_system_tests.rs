@@ -52,7 +52,7 @@ fn a_sync_of_the_file_system_makes_everything_durable() {
 }
 
 #[test]
-fn what_is_written_after_the_sync_waits_for_the_next() {
+fn later_writes_wait_for_the_next_sync() {
     let disk = busy_disk();
     let file_system = disk.file_system(path("/")).unwrap();
     file_system.sync().unwrap();
@@ -106,7 +106,7 @@ fn a_sync_that_fails_without_a_loss_is_final_too() {
 }
 
 #[test]
-fn the_loss_of_one_file_is_told_to_whoever_had_asked_before() {
+fn the_loss_of_one_file_fails_every_earlier_handle_of_the_file_system() {
     let disk = SimulatedDisk::new();
     let asked_before = disk.file_system(path("/")).unwrap();
     let file = disk.create_file(path("/file")).unwrap();

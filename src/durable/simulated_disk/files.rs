@@ -1,4 +1,4 @@
-//! What a simulated disk hands out: open files and locks.
+//! Open files and locks of a simulated disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) struct SimulatedFile {
     node: NodeId,
     path: PathBuf,
     is_writable: bool,
-    /// Losses of the disk when the file was opened.
+    /// The number of losses of the disk when the file was opened.
     losses_before: u64,
     sync_failed: AtomicBool,
 }
@@ -95,11 +95,11 @@ impl DiskFile for SimulatedFile {
     }
 }
 
-/// The whole disk: it has one file system.
+/// The whole disk, which has one file system.
 pub(super) struct SimulatedFileSystem {
     state: Arc<Mutex<State>>,
     path: PathBuf,
-    /// Losses of the disk when the file system was asked for.
+    /// The number of losses of the disk when the file system was requested.
     losses_before: u64,
     sync_failed: AtomicBool,
 }

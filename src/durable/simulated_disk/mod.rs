@@ -1,15 +1,15 @@
-//! A disk in memory that records what is done to it and can show what a crash would have left.
+//! A disk in memory that records every change and can show what a crash would have left.
 //!
-//! A file has the bytes of its last sync and the changes since. A directory has the names of its last sync; changes of
-//! names since then wait, in order, for a sync of the directory they were made in: a rename between two directories for
-//! the target's, an exchange for both. Syncing a file makes its bytes durable, never its name. A file with two names is
-//! one file: its bytes are the same under both, and each name waits for its own directory. Permission bits are durable
-//! by a sync of the file system, or by one of the file if its length changed after them, as with `fdatasync`. Syncing
-//! the file system makes all of this durable at once. That is less than most file systems give, and nothing may rely on
-//! more.
+//! A file has the bytes of its last sync and the changes since. A directory has the names of its last sync; later
+//! changes of names wait, in order, for a sync of the directory in which they were made: a rename between two
+//! directories waits for the target's, an exchange for both. A sync of a file makes its bytes durable, never its name.
+//! A file with two names is one file: its bytes are the same under both, and each name waits for its own directory.
+//! Permission bits become durable with a sync of the file system, or with one of the file if its length changed after
+//! them, as with `fdatasync`. A sync of the file system makes everything durable at once. Most file systems guarantee
+//! more than that, but haul must not rely on more.
 //!
-//! A failed sync takes what it should have made durable. Whoever had such a file open, or had asked for the file system,
-//! is told by the next sync: none of theirs succeeds any more.
+//! A failed sync loses everything that it should have made durable. Every open handle of such a file, and every file
+//! system that was requested before, fails at its next sync and at all later ones.
 
 mod crash;
 mod file_node;
@@ -52,12 +52,12 @@ pub struct SimulatedDisk {
 }
 
 impl SimulatedDisk {
-    /// A disk with an empty root directory.
+    /// Creates a disk with an empty root directory.
     pub fn new() -> Self {
         Self::from_tree(Tree::new())
     }
 
-    /// A disk with these directories and those above them, all durable.
+    /// Creates a disk with these directories and their parents, all durable.
     pub fn with_directories(paths: &[&Path]) -> Self {
         let disk = Self::new();
         paths.iter().for_each(|path| _ = disk.state.lock().install_directories(path));
@@ -68,26 +68,27 @@ impl SimulatedDisk {
         Self { state: Arc::new(Mutex::new(State::new(tree))) }
     }
 
-    /// Puts a durable file in place, and the directories above it, without recording it.
+    /// Adds a durable file and its parent directories without recording that.
     ///
     /// # Panics
-    /// After the first operation, and if something stands at the path: it sets the scene, it is not part of the play.
+    ///
+    /// After the first operation, and if something exists at the path, because it is meant for the initial state only.
     pub fn install_file(&self, path: &Path, bytes: &[u8]) {
         self.state.lock().install_file(path, bytes);
     }
 
-    /// How many operations that change the disk were recorded.
+    /// Returns the number of recorded operations that changed the disk.
     pub fn operations(&self) -> usize {
         self.state.lock().log.len()
     }
 
-    /// What operation `index` was, counted from 0, for messages.
+    /// Describes operation `index`, counted from 0, for messages.
     pub fn operation_label(&self, index: usize) -> String {
         self.state.lock().log.get(index).map_or_else(|| "no operation".into(), |operation| operation.label.clone())
     }
 
-    /// The disk as it is found after a crash right behind the first `after_operations` recorded operations: a new disk,
-    /// all of it durable, with nothing recorded, no lock held and no fault to come.
+    /// Returns the disk as it is found after a crash directly after the first `after_operations` recorded operations: a
+    /// new disk, all of it durable, with nothing recorded, no lock held and no fault pending.
     pub fn crash_image(&self, after_operations: usize, fault: CrashFault) -> Self {
         let state = self.state.lock();
         let mut tree = state.initial.clone();
@@ -95,7 +96,8 @@ impl SimulatedDisk {
         Self::from_tree(settle(&tree, fault))
     }
 
-    /// [`crash_image`](Self::crash_image) at every boundary, from no operation to all, for the price of one replay.
+    /// Returns the [`crash_image`](Self::crash_image) at every boundary, from no operation to all, with only one
+    /// replay.
     pub fn crash_images(&self, fault: CrashFault) -> impl Iterator<Item = Self> + use<> {
         let state = self.state.lock();
         let mut tree = state.initial.clone();
@@ -107,8 +109,9 @@ impl SimulatedDisk {
         }))
     }
 
-    /// The disk as it is found after the process was killed right behind the first `after_operations` recorded
-    /// operations: all of it there and nothing more of it durable, so that a loss of power later can still take it.
+    /// Returns the disk as it is found after the process was killed directly after the first `after_operations`
+    /// recorded operations: everything is there, but nothing more is durable, so a later loss of power can still take
+    /// it.
     pub fn kill_image(&self, after_operations: usize) -> Self {
         let state = self.state.lock();
         let mut tree = state.initial.clone();
@@ -121,17 +124,17 @@ impl SimulatedDisk {
         self.state.lock().fault = Some((n, kind));
     }
 
-    /// True while a fault asked for with [`fail_operation`](Self::fail_operation) has not yet happened.
+    /// Returns true while a fault requested with [`fail_operation`](Self::fail_operation) is still pending.
     pub fn fault_is_pending(&self) -> bool {
         self.state.lock().fault.is_some()
     }
 
-    /// Lets all files together hold this many bytes; more is `StorageFull`.
+    /// Limits the total bytes of all files; a write beyond that is a `StorageFull` error.
     pub fn set_capacity(&self, bytes: u64) {
         self.state.lock().capacity_bytes = Some(bytes);
     }
 
-    /// All files that can be seen, with their bytes.
+    /// Returns all files that are visible, with their bytes.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state.lock();
         let bytes = |file| Vec::clone(&state.tree.file(file).cached);

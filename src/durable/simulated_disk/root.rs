@@ -88,7 +88,8 @@ impl ReadRoot for SimulatedRoot {
     }
 }
 
-/// A file's node is its inode, and its bytes stand for the time at which they were written.
+/// The node number serves as the inode. The bytes are hashed into the time, so that a change of the bytes changes the
+/// time.
 fn file_state(state: &State, path: &Path) -> io::Result<Option<FileState>> {
     if state.kind(path)? != Some(EntryKind::File) {
         return Ok(None);

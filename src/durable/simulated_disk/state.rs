@@ -1,4 +1,4 @@
-//! A simulated disk in use: checks what an operation may do, lets it fail if asked to, records it and carries it out.
+//! The state of a simulated disk: checks each operation, lets it fail if requested, records it and applies it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -11,28 +11,28 @@ use super::tree::{Effect, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
 use crate::durable::disk::MODE_BITS;
 use crate::durable::{DiskEntry, EntryKind};
 
-/// How an operation is made to fail. One that a fault does not fit fails as `Eio`.
+/// How an operation fails. An operation that the fault does not fit fails with `Eio`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InjectedFault {
-    /// Nothing happens, with an input/output error.
+    /// An input/output error without effect.
     Eio,
-    /// Nothing happens, with `StorageFull`.
+    /// A `StorageFull` error without effect.
     Enospc,
-    /// Half of a write's bytes are written, then `StorageFull`.
+    /// Half of the bytes of a write are written, then `StorageFull`.
     ShortWrite,
-    /// A sync of a file loses what of it was not synced, one of the file system what of any file was not, with an
-    /// input/output error.
+    /// An input/output error of a sync with the loss of everything unsynced: of the file, or of all files for a sync of
+    /// the file system.
     FailedSync,
-    /// Nothing happens, with `InvalidInput`: what file systems answer that have no such operation.
+    /// An `InvalidInput` error without effect, as file systems return it for operations that they do not have.
     Missing,
 }
 
 impl InjectedFault {
-    /// Every fault of a disk that has all operations.
+    /// All faults of a disk that has every operation.
     pub const ALL: [Self; 4] = [Self::Eio, Self::Enospc, Self::ShortWrite, Self::FailedSync];
 }
 
-/// An operation that was carried out.
+/// An operation that was applied.
 pub(super) struct Operation {
     pub(super) label: String,
     pub(super) effect: Effect,
@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) initial: Tree,
     pub(super) log: Vec<Operation>,
     pub(super) locked: HashSet<NodeId>,
-    /// The fault that waits, and how many operations go before it.
+    /// The pending fault, and the number of operations before it.
     pub(super) fault: Option<(usize, InjectedFault)>,
     pub(super) capacity_bytes: Option<u64>,
 }
@@ -76,7 +76,7 @@ impl State {
         self.initial = self.tree.clone();
     }
 
-    /// The one way to change the tree: fails if it is this operation's turn to.
+    /// Applies an effect. Every change of the tree goes through here, so each operation can be made to fail.
     fn perform(&mut self, label: String, effect: Effect) -> io::Result<()> {
         match &mut self.fault {
             Some((0, kind)) => {
@@ -126,7 +126,7 @@ impl State {
         if self.tree.is_directory(node) { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(node) }
     }
 
-    /// The directory and name for something new; `AlreadyExists` if the name is taken.
+    /// Returns directory and name for a new entry; `AlreadyExists` if the name is taken.
     fn find_place<'a>(&self, path: &'a Path) -> io::Result<(NodeId, &'a OsStr)> {
         let (parent, name) = self.tree.find_parent(path)?;
         if self.tree.names(parent)?.contains_key(name) {
@@ -141,7 +141,7 @@ impl State {
         self.tree.find(path)
     }
 
-    /// Two operations, or one for no bytes: a crash may come between them.
+    /// Records two operations, or one if there are no bytes, because a crash may come between them.
     pub(super) fn write_new_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = self.create_file(path)?;
         if bytes.is_empty() {
@@ -150,7 +150,7 @@ impl State {
         self.change(path, file, Change::Write { offset: 0, bytes: bytes.into() })
     }
 
-    /// Looks in the order in which Linux does, so that the same mistake gets the same answer.
+    /// Checks in the same order as Linux, so that the same mistake gets the same error.
     pub(super) fn hard_link(&mut self, source: &Path, target: &Path) -> io::Result<()> {
         let node = self.tree.find(source)?;
         let (parent, name) = self.find_place(target)?;
@@ -207,7 +207,7 @@ impl State {
         self.perform(format!("preallocate {len} bytes at {offset} of {}", path.display()), Effect::Nothing)
     }
 
-    /// Whether the file may grow to `end`.
+    /// Checks whether the file may grow to `end`.
     fn check_capacity(&self, file: NodeId, end: u64) -> io::Result<()> {
         let Some(capacity_bytes) = self.capacity_bytes else { return Ok(()) };
         let growth = end.saturating_sub(self.tree.file(file).cached.len() as u64);
@@ -227,7 +227,7 @@ impl State {
         Ok(self.capacity_bytes.map_or(1 << 40, |capacity_bytes| capacity_bytes.saturating_sub(self.used_bytes())))
     }
 
-    /// Looks in the order in which Linux does, so that the same mistake gets the same answer.
+    /// Checks in the same order as Linux, so that the same mistake gets the same error.
     pub(super) fn rename(&mut self, from: &Path, to: &Path, may_replace: bool) -> io::Result<()> {
         let (source, source_name) = self.tree.find_parent(from)?;
         let (target, target_name) = self.tree.find_parent(to)?;

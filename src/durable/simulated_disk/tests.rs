@@ -244,7 +244,7 @@ fn a_failed_sync_loses_the_bytes_for_good() {
 }
 
 #[test]
-fn a_killed_process_leaves_what_only_a_loss_of_power_takes() {
+fn a_kill_keeps_what_a_loss_of_power_can_still_lose() {
     let disk = SimulatedDisk::new();
     let file = put(&disk, "/file", b"synced");
     file.sync().unwrap();
@@ -259,7 +259,7 @@ fn a_killed_process_leaves_what_only_a_loss_of_power_takes() {
 }
 
 #[test]
-fn scattered_names_survive_in_any_order_but_never_without_what_they_build_on() {
+fn scattered_names_survive_in_any_order_but_not_without_their_prerequisites() {
     let disk = SimulatedDisk::new();
     for (name, text) in [("/a", "a"), ("/b", "b")] {
         put(&disk, name, text.as_bytes()).sync().unwrap();

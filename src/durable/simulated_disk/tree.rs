@@ -1,4 +1,4 @@
-//! The simulated file system itself: its files, its names, and which of them are durable.
+//! The simulated file system: its files, its names, and which of them are durable.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,44 +7,44 @@ use std::path::{Component, Path, PathBuf};
 
 use super::file_node::{Change, FileNode};
 
-/// Index of a node in its tree; the root is 0. Never used again for another node.
+/// The index of a node in its tree; the root is 0. An index is never used again for another node.
 pub(super) type NodeId = usize;
 /// The names of a directory.
 pub(super) type Names = BTreeMap<OsString, NodeId>;
 
 pub(super) const ROOT: NodeId = 0;
 
-/// One effect as it is logged and replayed. Replaying the same effects on the same tree gives the same node numbers.
+/// An effect as it is logged and replayed. A replay of the same effects on the same tree gives the same node numbers.
 #[derive(Clone)]
 pub(super) enum Effect {
     /// A write, a new length or new permission bits.
     Change(NodeId, Change),
-    /// The file's bytes and length become durable, and permission bits that are older than its length.
+    /// The bytes and the length of the file become durable, with the permission bits that are older than its length.
     Sync(NodeId),
-    /// What a failed sync leaves: the file is that of the last sync.
+    /// A failed sync: the file is that of the last sync.
     LoseUnsynced(NodeId),
     CreateFile(NodeId, OsString),
     CreateDirectory(NodeId, OsString),
     Names(NameChange),
-    /// The directory's names become durable.
+    /// The names in the directory become durable.
     SyncDirectory(NodeId),
     /// Everything becomes durable.
     SyncAll,
-    /// What a failed sync of the file system leaves: every file is that of its last sync, names wait as before.
+    /// A failed sync of the file system: every file is that of its last sync; names wait as before.
     LoseAllUnsynced,
-    /// Something that leaves no trace, but that can fail.
+    /// An operation without effect on the tree that can fail.
     Nothing,
 }
 
-/// Names that change in one step: all edits survive a crash or none does.
+/// Changes of names in one step: all edits survive a crash or none does.
 #[derive(Clone)]
 pub(super) struct NameChange {
     pub(super) edits: Vec<NameEdit>,
-    /// The directories that are still to be synced before the change is durable.
+    /// The directories that must be synced before the change is durable.
     pub(super) waits_on: Vec<NodeId>,
 }
 
-/// From now on `name` in `directory` stands for `node`, or for nothing.
+/// Binds `name` in `directory` to `node`, or removes it.
 #[derive(Clone)]
 pub(super) struct NameEdit {
     pub(super) directory: NodeId,
@@ -77,15 +77,15 @@ pub(super) struct DirectoryNode {
 #[derive(Clone)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
-    /// Changes of names that are not durable, oldest first.
+    /// The changes of names that are not durable, oldest first.
     pub(super) pending: Vec<NameChange>,
     changes: u64,
-    /// How many failed syncs took bytes with them.
+    /// The number of failed syncs that lost bytes.
     pub(super) losses: u64,
 }
 
 impl Tree {
-    /// An empty root directory.
+    /// Creates an empty root directory.
     pub(super) fn new() -> Self {
         Self { nodes: vec![Node::Directory(DirectoryNode::default())], pending: Vec::new(), changes: 0, losses: 0 }
     }
@@ -98,7 +98,7 @@ impl Tree {
         id
     }
 
-    /// Adds a durable name for a node that is there.
+    /// Adds a durable name for an existing node.
     pub(super) fn install_link(&mut self, directory: NodeId, name: &OsStr, node: NodeId) {
         let parent = self.directory_mut(directory);
         parent.durable.insert(name.into(), node);
@@ -110,7 +110,7 @@ impl Tree {
         self.install(parent, name, Node::Directory(DirectoryNode::default()))
     }
 
-    /// Carries out an effect whose preconditions the caller has checked.
+    /// Applies an effect whose preconditions the caller has checked.
     pub(super) fn apply(&mut self, effect: &Effect) {
         match effect {
             Effect::Change(file, change) => {
@@ -154,8 +154,8 @@ impl Tree {
         self.pending.push(change);
     }
 
-    /// Changes that waited on this directory alone become durable, and with each all older ones of the same names: no
-    /// disk brings back an older meaning of a name after a newer one.
+    /// Makes the changes durable that waited for this directory alone, and with each all older changes of the same
+    /// names: no disk restores an older meaning of a name after a newer one.
     fn sync_directory(&mut self, directory: NodeId) {
         for change in &mut self.pending {
             change.waits_on.retain(|&waited| waited != directory);
@@ -188,7 +188,7 @@ impl Tree {
         }
     }
 
-    /// Those too that no name leads to any more.
+    /// Includes the files that have no name any more.
     fn all_files(&mut self) -> impl Iterator<Item = &mut FileNode> {
         self.nodes.iter_mut().filter_map(|node| match node {
             Node::File(file) => Some(file),
@@ -196,7 +196,7 @@ impl Tree {
         })
     }
 
-    /// What stands at an absolute path, in the cache.
+    /// Returns the node at an absolute path, in the cache.
     pub(super) fn find(&self, path: &Path) -> io::Result<NodeId> {
         let mut node = ROOT;
         let mut components = path.components();
@@ -212,7 +212,7 @@ impl Tree {
         Ok(node)
     }
 
-    /// The directory that holds or would hold the path's name, and that name.
+    /// Returns the directory of a path and the last name of the path.
     pub(super) fn find_parent<'a>(&self, path: &'a Path) -> io::Result<(NodeId, &'a OsStr)> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -222,7 +222,7 @@ impl Tree {
         Ok((parent, name))
     }
 
-    /// The cached names of a directory; a file is `NotADirectory`.
+    /// Returns the cached names of a directory; a file is a `NotADirectory` error.
     pub(super) fn names(&self, directory: NodeId) -> io::Result<&Names> {
         match &self.nodes[directory] {
             Node::Directory(directory) => Ok(&directory.cached),
@@ -234,7 +234,7 @@ impl Tree {
         matches!(self.nodes[node], Node::Directory(_))
     }
 
-    /// The node must be a file.
+    /// Returns the file of a node. The node must be a file.
     pub(super) fn file(&self, file: NodeId) -> &FileNode {
         match &self.nodes[file] {
             Node::File(file) => file,
@@ -256,7 +256,7 @@ impl Tree {
         }
     }
 
-    /// Every name of a file that can be reached in the cache, with the file it stands for.
+    /// Returns every name of a file that can be reached in the cache, with its file.
     pub(super) fn file_names(&self) -> Vec<(PathBuf, NodeId)> {
         let mut names = Vec::new();
         self.collect_file_names(ROOT, Path::new("/"), &mut names);

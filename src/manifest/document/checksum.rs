@@ -1,4 +1,4 @@
-//! Checksums of documents, as the history records them (§5).
+//! Checksums of documents in history records (docs/source-sigilzero.md, "Canonical text and checksums").
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use sha2::{Digest, Sha256};
 
 use super::json::{Value, push_canonical};
 
-/// A SHA-256 digest; its text is `sha256:` and 64 lower-case hexadecimal digits.
+/// A SHA-256 digest. Its text is `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Checksum(pub [u8; 32]);
 
 impl Checksum {
-    /// Of any bytes.
+    /// Returns the digest of `bytes`.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Of the canonical text of a value, which goes through `buffer`.
+    /// Returns the digest of the canonical text of `value`. The text is written to `buffer`, whose memory is reused.
     pub fn of_value(value: Value<'_>, buffer: &mut Vec<u8>) -> Self {
         buffer.clear();
         push_canonical(buffer, value);
         Self::of_bytes(buffer)
     }
 
-    /// Appends its text.
+    /// Appends the text of the checksum.
     pub fn push_text(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"sha256:");
         out.extend(

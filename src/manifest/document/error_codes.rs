@@ -1,51 +1,53 @@
-//! Why a document is not migrated: stable codes, and where in the bytes (§10).
+//! The codes of refusals, which reports and scripts rely on, and positions in a document (docs/source-sigilzero.md,
+//! "Order of checks").
 
 use std::fmt;
 
-/// A code of reports and of `--json`. The checks run in this order; the first that fails names the code.
+/// The reason why a document is refused, as reports and `--json` name it. The checks run in this order; the first check
+/// that fails decides the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
-    /// No bytes, or nothing but blanks.
+pub enum ErrorCode {
+    /// The file is empty or blank.
     Empty,
-    /// A byte order mark.
+    /// The file begins with a byte order mark.
     Bom,
-    /// Not UTF-8.
+    /// The file is not UTF-8.
     Encoding,
-    /// Not JSON, or more than 2 GiB of it.
+    /// The file is not JSON, or longer than 2 GiB.
     Json,
-    /// Arrays and objects nested too deep.
+    /// Arrays and objects are nested too deep.
     Depth,
-    /// One object names a member twice.
+    /// An object has two members of one name.
     DuplicateKey,
-    /// `NaN`, `Infinity`, or in compat a number that no binary64 holds.
+    /// A number is `NaN` or `Infinity`, or (compat mode) does not fit into a binary64.
     Nonfinite,
-    /// Half of a surrogate pair: no UTF-8 text holds it.
+    /// A string has half of a surrogate pair, which UTF-8 cannot express.
     Surrogate,
-    /// Compat only: an integer that the original's readers cannot read back.
+    /// Compat mode only: the readers of the original cannot read an integer.
     Number,
-    /// The root is no object.
+    /// The root is not an object.
     Root,
-    /// Without the fields that make a manifest.
+    /// The members that every manifest has are missing.
     NotAManifest,
-    /// No `schema_version`.
+    /// `schema_version` is missing.
     Unversioned,
-    /// `schema_version` is no string.
+    /// `schema_version` is not a string.
     VersionType,
-    /// `schema_version` is none that steps know, or none from which they lead to the target.
+    /// No steps lead from `schema_version` to the target.
     VersionUnknown,
-    /// A version above all that are known.
+    /// The version is above all known versions.
     VersionFuture,
-    /// A version above the target.
+    /// The version is above the target.
     Downgrade,
-    /// `migration_history` is no array.
+    /// `migration_history` is not an array.
     HistoryType,
-    /// A field has a type that its version does not allow.
+    /// A member has a type that its version does not allow.
     FieldType,
-    /// A field is missing that the target requires.
+    /// A member that the target requires is missing.
     RequiredField,
-    /// Snapshot files that a step derives from are missing or are not what the manifest says.
+    /// A snapshot file that a step derives a value from is missing, or differs from what the manifest says.
     Snapshot,
-    /// The JSON Schema of the target's steps does not allow the result.
+    /// The JSON Schema of the target version does not allow the result.
     Schema,
     /// `input_snapshots` changed.
     InputSnapshots,
@@ -55,22 +57,22 @@ pub enum Code {
     JobId,
     /// `doctrine` changed.
     Doctrine,
-    /// The files would not rule over the index.
+    /// The index would decide instead of the files.
     Authority,
-    /// A key changed that no step declares.
+    /// A member changed that no step declares.
     Drift,
-    /// The output does not read as the input did.
+    /// The output, with the steps undone, is not the input.
     Compatibility,
-    /// The file has more than one name.
+    /// The file has several names (hard links).
     Hardlink,
-    /// The file changed since it was read.
+    /// The file changed after it was read.
     Changed,
-    /// The disk did not do it.
+    /// An operation on the disk failed.
     Io,
 }
 
-impl Code {
-    /// `E_…`, as reports show it.
+impl ErrorCode {
+    /// Returns the code as reports show it: `E_…`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Empty => "E_EMPTY",
@@ -107,8 +109,8 @@ impl Code {
         }
     }
 
-    /// What a document with this code is, in reports.
-    pub const fn status(self) -> Status {
+    /// Returns the status of a document that is refused with this code.
+    pub const fn status(self) -> DocumentStatus {
         match self {
             Self::Empty
             | Self::Bom
@@ -118,13 +120,13 @@ impl Code {
             | Self::DuplicateKey
             | Self::Nonfinite
             | Self::Surrogate
-            | Self::Number => Status::Corrupt,
-            Self::Root | Self::NotAManifest => Status::NotAManifest,
-            Self::Unversioned => Status::Unversioned,
-            Self::VersionType | Self::VersionUnknown => Status::Unknown,
-            Self::VersionFuture | Self::Downgrade => Status::Future,
+            | Self::Number => DocumentStatus::Corrupt,
+            Self::Root | Self::NotAManifest => DocumentStatus::NotAManifest,
+            Self::Unversioned => DocumentStatus::Unversioned,
+            Self::VersionType | Self::VersionUnknown => DocumentStatus::Unknown,
+            Self::VersionFuture | Self::Downgrade => DocumentStatus::Future,
             Self::HistoryType | Self::FieldType | Self::RequiredField | Self::Snapshot | Self::Schema => {
-                Status::NeedsAttention
+                DocumentStatus::NeedsAttention
             }
             Self::InputSnapshots
             | Self::RunId
@@ -135,42 +137,42 @@ impl Code {
             | Self::Compatibility
             | Self::Hardlink
             | Self::Changed
-            | Self::Io => Status::Failed,
+            | Self::Io => DocumentStatus::Failed,
         }
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// What a document is, seen from the target version.
+/// The status of a document with regard to the target version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    /// At the target.
+pub enum DocumentStatus {
+    /// The document is at the target version.
     Current,
-    /// A path leads from it to the target.
+    /// Steps lead from its version to the target.
     Pending,
-    /// Its fields are not what its version or the target asks for.
+    /// Its members do not fit its version or the target.
     NeedsAttention,
-    /// It names no version.
+    /// It has no version.
     Unversioned,
-    /// Its version is none that is known.
+    /// Its version is unknown.
     Unknown,
     /// Its version is above the target.
     Future,
-    /// It is JSON and no manifest.
+    /// It is JSON, but not a manifest.
     NotAManifest,
-    /// It is no JSON.
+    /// It is not JSON.
     Corrupt,
-    /// The migration of this file failed.
+    /// Its migration failed.
     Failed,
 }
 
-impl Status {
-    /// As reports show it.
+impl DocumentStatus {
+    /// Returns the status as reports show it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Current => "current",
@@ -186,19 +188,19 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for DocumentStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// Where in the bytes of a document.
+/// A position in the text of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Bytes before it.
+pub struct TextPosition {
+    /// Number of bytes before the position.
     pub offset: u64,
-    /// From 1; lines end with LF.
+    /// Line, from 1. Lines end with LF.
     pub line: u64,
-    /// From 1, in characters; bytes that are no UTF-8 count one each.
+    /// Column in characters, from 1. A byte that is not part of UTF-8 counts as one.
     pub column: u64,
 }

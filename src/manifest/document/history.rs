@@ -1,15 +1,18 @@
-//! The record of a migration in the document itself (§7), and how its checksums are checked (§5).
+//! History records in a document: writing one, and checking the checksum of the last (docs/source-sigilzero.md,
+//! "History records" and "Canonical text and checksums").
 
-use super::error_codes::Code;
-use super::header::HISTORY;
+use super::checksum::Checksum;
+use super::error_codes::ErrorCode;
+use super::fields::HISTORY;
 use super::json::{Document, Kind, NodeId, Value, push_string};
-use super::verdict::Refusal;
-use crate::manifest::{Checksum, Mode, Version};
+use super::options::Mode;
+use super::verdict::{Notice, Refusal};
+use super::version::Version;
 use crate::migration::Error;
 
-/// What a record holds.
+/// The content of a history record.
 #[derive(Debug)]
-pub(crate) struct Record<'r> {
+pub(in crate::manifest) struct HistoryRecord<'r> {
     pub applied_at: &'r str,
     pub changes: &'r [Vec<String>],
     pub checksum_before: Checksum,
@@ -18,8 +21,8 @@ pub(crate) struct Record<'r> {
     pub to: Version,
 }
 
-impl Record<'_> {
-    /// Appends its JSON, members sorted.
+impl HistoryRecord<'_> {
+    /// Appends the record as JSON with sorted members.
     pub fn push_json(&self, out: &mut Vec<u8>) {
         let list = |out: &mut Vec<u8>, part: &mut dyn FnMut(&mut Vec<u8>)| {
             out.push(b'[');
@@ -30,8 +33,8 @@ impl Record<'_> {
         push_string(out, self.applied_at);
         out.extend_from_slice(b",\"changes\":");
         list(out, &mut |out| {
-            separated(out, self.changes, |out, texts| {
-                list(out, &mut |out| separated(out, texts, |out, text| push_string(out, text)));
+            push_separated(out, self.changes, |out, texts| {
+                list(out, &mut |out| push_separated(out, texts, |out, text| push_string(out, text)));
             });
         });
         out.extend_from_slice(b",\"checksum_after\":\"");
@@ -43,7 +46,7 @@ impl Record<'_> {
     }
 }
 
-fn separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
+fn push_separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
     for (at, part) in parts.iter().enumerate() {
         if at > 0 {
             out.push(b',');
@@ -52,55 +55,64 @@ fn separated<T>(out: &mut Vec<u8>, parts: &[T], push: impl Fn(&mut Vec<u8>, &T))
     }
 }
 
-/// `root` with one more record, which `json` describes, in its history.
-pub(crate) fn append(document: &mut Document<'_>, root: NodeId, json: &str) -> Result<NodeId, Refusal> {
-    let record = document.graft(json)?;
+/// Adds the record `json` to the history of `root` and returns the new root.
+pub(in crate::manifest) fn append_record(
+    document: &mut Document<'_>,
+    root: NodeId,
+    json: &str,
+) -> Result<NodeId, Refusal> {
+    let record = document.parse_fragment(json)?;
     let history = match document.value(root).get(HISTORY).map(Value::id) {
         Some(history) => history,
-        None => document.graft("[]")?,
+        None => document.parse_fragment("[]")?,
     };
     let longer = document.with_item(history, record);
     let root = document.with(root, &[HISTORY.to_owned()], longer)?;
-    root.ok_or_else(|| Refusal::new(Code::Root, "the document is no object".into()))
+    root.ok_or_else(|| Refusal::new(ErrorCode::Root, "the document is not an object".into()))
 }
 
-/// The text of an instant in a record: UTC, six fraction digits; none in compat when they are zero.
-pub(crate) fn instant_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
+/// Returns the text of an instant in a record: UTC with six digits of fraction.
+///
+/// In compat mode a fraction of zero is left out, as the original does.
+pub(in crate::manifest) fn timestamp_text(now: jiff::Timestamp, mode: Mode) -> Result<String, Error> {
     let micros = now.as_microsecond();
+    // The form has four digits for the year.
     let is_written = jiff::Timestamp::from_microsecond(micros).is_ok() && now.as_second() >= -62_135_596_800;
     if !is_written {
         return Err(Error::Usage {
             what: format!("{now} is before the year 1"),
-            next: "give --now an instant that a history can hold".into(),
+            next: "give --now an instant in the year 1 or later".into(),
         });
     }
     let has_fraction = mode == Mode::Strict || micros % 1_000_000 != 0;
     Ok(now.strftime(if has_fraction { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" }).to_string())
 }
 
-/// Which form of a document the last record's `checksum_after` is of (§5).
+/// The form of a document that the `checksum_after` of its last record belongs to.
+///
+/// An empty history and no history are different texts, but the record does not tell which one the document had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChecksumForm {
-    /// With the history as it was before the record.
+    /// The document with the history before that record.
     WithHistory,
-    /// Without the member `migration_history`: the record was the first, and the document had none.
+    /// The document without the member `migration_history`: the record was the first.
     WithoutHistory,
 }
 
-/// What the last record of a document's history says of the document.
+/// The result of comparing a document with its last history record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryCheck {
-    /// There is no history, or none that has records.
+    /// The document has no history record.
     NoRecord,
     /// The last record has no `checksum_after`.
     NoChecksum,
-    /// The document is what the last record was made for.
+    /// The document is unchanged since the last record.
     Matches(ChecksumForm),
-    /// It was changed since.
+    /// The document has changed since.
     Differs,
 }
 
-/// Recomputes the `checksum_after` of the last record of `document`.
+/// Computes the `checksum_after` of the last record again and compares it.
 pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Refusal> {
     let root = document.root();
     let Some(history) = root.get(HISTORY).filter(|history| history.kind() == Kind::Array) else {
@@ -123,4 +135,16 @@ pub fn check_last_record(document: &mut Document<'_>) -> Result<HistoryCheck, Re
     let before = document.with(root_id, &path, shorter)?.unwrap_or(root_id);
     let is_match = matches(document.value(before));
     Ok(if is_match { HistoryCheck::Matches(ChecksumForm::WithHistory) } else { HistoryCheck::Differs })
+}
+
+/// Returns the warning `W_HISTORY` if the last record does not lead to the version of the document.
+pub(in crate::manifest) fn history_notice(root: Value<'_>, version: Version) -> Option<Notice> {
+    let last = root.get(HISTORY)?.items().next_back()?;
+    let reached = last.get("to_version").and_then(Value::as_str);
+    let text = match &reached {
+        Some(reached) if **reached == *version.to_string() => return None,
+        Some(reached) => format!("the last record of migration_history leads to {reached}, the document is {version}"),
+        None => "the last record of migration_history names no to_version".to_owned(),
+    };
+    Some(Notice { code: "W_HISTORY", text })
 }

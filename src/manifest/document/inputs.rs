@@ -1,19 +1,22 @@
-//! What a step may ask of the directory that a manifest is in.
+//! Access to the files in the directory of a manifest, for steps that derive values from them.
 
-/// Files beside one manifest, for the few steps and options that derive from them. All paths are relative to the
-/// manifest's directory and use `/`; one that leaves it is an error. Errors are lower-case fragments for people.
+/// Reads files in the directory of a manifest.
+///
+/// A few steps and options derive values from such files. Paths are relative to that directory and use `/`; a path that
+/// leaves the directory is an error. Errors are lower-case text fragments for operators.
 pub trait DocumentInputs {
-    /// The SHA-256 digest and the length in bytes of the file at `path`; `None` if it is absent.
+    /// Returns the SHA-256 digest and the length in bytes of the file at `path`, or `None` if it is absent.
     fn digest(&self, path: &str) -> Result<Option<([u8; 32], u64)>, String>;
 
-    /// The bytes of the file at `path`, which is refused if it is longer than `len_max_bytes`; `None` if it is absent.
+    /// Returns the bytes of the file at `path`, or `None` if it is absent. A file that is longer than `len_max_bytes`
+    /// is an error.
     fn read(&self, path: &str, len_max_bytes: u64) -> Result<Option<Vec<u8>>, String>;
 
-    /// The job's directory in `artifacts/<job>/<run>/manifest.json`; `None` where a manifest is elsewhere.
+    /// Returns the `<job>` of `artifacts/<job>/<run>/manifest.json`, or `None` if the manifest is in another place.
     fn job_directory(&self) -> Option<String>;
 }
 
-/// A document that comes from nowhere: no files beside it.
+/// The inputs of a document that has no directory: every file is absent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoInputs;
 

@@ -1,20 +1,23 @@
-//! A `job_id` for manifests that have none (D6).
+//! Derives the `job_id` of manifests that have none (docs/source-sigilzero.md, D6).
 
-use super::error_codes::Code;
+use super::error_codes::ErrorCode;
 use super::inputs::DocumentInputs;
 use super::json::{Document, ReadOptions};
 use super::options::DeriveJobId;
 use super::verdict::Refusal;
 
-/// The member.
-pub(crate) const JOB_ID: &str = "job_id";
+/// The name of the member.
+pub(in crate::manifest) const JOB_ID: &str = "job_id";
 
 const RESOLVED_BRIEF: &str = "inputs/brief.resolved.json";
 const BRIEF: &str = "inputs/brief.yaml";
 const BRIEF_LEN_MAX_BYTES: u64 = 4 << 20;
 
-/// The id, and the text that says where it comes from; `None` if it cannot be derived.
-pub(crate) fn derived(how: DeriveJobId, inputs: &dyn DocumentInputs) -> Result<Option<(String, String)>, Refusal> {
+/// Returns the id and the text of the history record that names its origin, or `None` if it cannot be derived.
+pub(in crate::manifest) fn derive(
+    how: DeriveJobId,
+    inputs: &dyn DocumentInputs,
+) -> Result<Option<(String, String)>, Refusal> {
     let said = |id: String, source: &str| (id, format!("Add job_id field (from {source})"));
     match how {
         DeriveJobId::Directory => Ok(inputs.job_directory().map(|id| said(id, "the job's directory"))),
@@ -29,7 +32,7 @@ pub(crate) fn derived(how: DeriveJobId, inputs: &dyn DocumentInputs) -> Result<O
 }
 
 fn read(inputs: &dyn DocumentInputs, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
-    let refuse = |what| Refusal::new(Code::Io, format!("{path} cannot be read for job_id: {what}"));
+    let refuse = |what| Refusal::new(ErrorCode::Io, format!("{path} cannot be read for job_id: {what}"));
     inputs.read(path, BRIEF_LEN_MAX_BYTES).map_err(refuse)
 }
 
@@ -39,7 +42,9 @@ fn of_json(bytes: &[u8]) -> Option<String> {
     (!id.is_empty()).then(|| id.into_owned())
 }
 
-/// The plain or quoted scalar of a line `job_id: …` without indentation. Anything that needs more of YAML is no id.
+/// Returns the plain or quoted scalar of a line `job_id: …` without indentation, or `None`.
+// No YAML reader: ids of jobs are single words in practice, and anything that needs more of YAML is better refused than
+// guessed.
 fn of_yaml(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix("job_id:"))?;

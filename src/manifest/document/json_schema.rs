@@ -1,37 +1,38 @@
-//! JSON Schemas that users give to versions (§12).
+//! JSON Schemas that users assign to versions (docs/source-sigilzero.md, "Declared steps").
 
 use jsonschema::Validator;
 use serde_json::{Map, Number, Value as Json};
 
 use super::json::{Kind, Value};
 
-/// Arrays and objects in each other that a schema is checked against, at most.
+/// The deepest nesting of arrays and objects that is checked. The checker recurses, and its stack is limited.
 const DEPTH_MAX: usize = 100;
 
-/// A schema, ready to check documents.
-pub(crate) struct JsonSchema {
+/// A compiled schema.
+pub(in crate::manifest) struct JsonSchema {
     name: String,
     text: String,
     validator: Validator,
 }
 
 impl JsonSchema {
-    /// Of the file `name`, which holds `bytes`. It may not refer to other files or hosts.
+    /// Compiles the schema in `bytes`, the content of the file `name`. It may not refer to other files or hosts.
     pub fn new(name: &str, bytes: &[u8]) -> Result<Self, String> {
         let schema: Json = serde_json::from_slice(bytes).map_err(|error| format!("schema {name}: {error}"))?;
         let validator = jsonschema::validator_for(&schema).map_err(|error| format!("schema {name}: {error}"))?;
         Ok(Self { name: name.to_owned(), text: String::from_utf8_lossy(bytes).into_owned(), validator })
     }
 
-    /// Its text.
+    /// Returns the text of the schema.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Checks a document. Numbers beyond 64 bits are checked as the nearest binary64, the document keeps its own.
+    /// Checks a document. A number beyond 64 bits is checked as the nearest binary64; the document is not changed.
     pub fn check(&self, document: Value<'_>) -> Result<(), String> {
-        let json = as_serde(document, DEPTH_MAX)
-            .ok_or_else(|| format!("nested more than {DEPTH_MAX} deep: schema {} cannot be checked", self.name))?;
+        let json = as_serde(document, DEPTH_MAX).ok_or_else(|| {
+            format!("schema {} cannot be checked: the document is nested more than {DEPTH_MAX} deep", self.name)
+        })?;
         self.validator.validate(&json).map_err(|error| {
             let place = error.instance_path().to_string();
             format!("schema {}: {error} at {}", self.name, if place.is_empty() { "the root" } else { &place })
@@ -39,7 +40,7 @@ impl JsonSchema {
     }
 }
 
-/// `None` below `depth` levels.
+/// Converts a value. Returns `None` if it has more than `depth` levels.
 fn as_serde(value: Value<'_>, depth: usize) -> Option<Json> {
     Some(match value.kind() {
         Kind::Null => Json::Null,

@@ -1,19 +1,19 @@
-//! Where in a document: the names of members, from the root on.
+//! Paths of members in a document.
 
 use std::fmt;
 use std::ops::Deref;
 
 use serde::Deserialize;
 
-/// Names in a path, at most.
+/// The largest number of names in a path.
 const NAMES_MAX: usize = 32;
 
-/// A path of object keys; never empty.
+/// The names of members from the root to a value. A path is never empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct KeyPath(Vec<String>);
 
-/// A path in a step file: names with dots between them, or a list where a name holds a dot.
+/// A path in a step file: names separated by dots, or a list of names if one of them contains a dot.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -37,23 +37,23 @@ impl TryFrom<Written> for KeyPath {
 }
 
 impl KeyPath {
-    /// The path that `text` names: names with dots between them.
+    /// Parses names that are separated by dots.
     pub fn new(text: &str) -> Result<Self, String> {
         Self::try_from(Written::Dotted(text.to_owned()))
     }
 
-    /// The path of a member of the root.
+    /// Returns the path of a member of the root.
     pub fn of_root(name: &str) -> Self {
         Self(vec![name.to_owned()])
     }
 
-    /// The path of the object that this is in; `None` for a member of the root.
+    /// Returns the path of the parent object, or `None` for a member of the root.
     pub fn parent(&self) -> Option<Self> {
         let [parents @ .., _] = &self.0[..] else { return None };
         (!parents.is_empty()).then(|| Self(parents.to_vec()))
     }
 
-    /// Whether this path is `other` or leads into it.
+    /// Returns true if this path is equal to `other` or begins with it.
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }

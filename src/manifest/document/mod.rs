@@ -1,16 +1,16 @@
-//! One manifest: its JSON, its fields, its history and its checksum.
+//! A single manifest: its JSON, its members, its history, its checksum, and the result of migrating it.
 
 pub mod checksum;
 pub mod edit;
 pub mod error_codes;
 pub mod fields;
-pub(crate) mod header;
+pub(super) mod header;
 pub mod history;
 pub mod inputs;
 pub mod inputs_hash;
-pub(crate) mod job_id;
+pub(super) mod job_id;
 pub mod json;
-pub(crate) mod json_schema;
+pub(super) mod json_schema;
 pub mod key_path;
 pub mod options;
 pub mod value_types;

@@ -1,19 +1,20 @@
-//! How documents are read, checked and written.
+//! Options for reading, checking and writing documents.
 
-use crate::manifest::Version;
+use crate::manifest::document::version::Version;
 
-/// Whose rules hold where the original and haul differ (§11).
+/// Decides between the rules of the original and those of haul where they differ (docs/source-sigilzero.md, "Two
+/// modes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Every defect of the original is fixed; numbers keep their lexemes.
+    /// Fixes every defect of the original. Numbers keep their text.
     #[default]
     Strict,
-    /// Byte-identical to the original wherever the original is right.
+    /// Writes the bytes of the original wherever the original is right.
     Compat,
 }
 
 impl Mode {
-    /// As settings begin with it.
+    /// Returns the name of the mode, which is the first word of the settings of a run.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Strict => "strict",
@@ -28,37 +29,38 @@ impl Mode {
     }
 }
 
-/// Where a missing `job_id` comes from (D6).
+/// The origin of a missing `job_id` (docs/source-sigilzero.md, D6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeriveJobId {
     /// From `inputs/brief.resolved.json`, else `inputs/brief.yaml`.
     Brief,
-    /// The name of the job's directory.
+    /// From the name of the job's directory.
     Directory,
 }
 
-/// What the operator may choose for each document.
+/// The options for each document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransformOptions {
-    /// Whose rules hold.
+    /// The rules of the original or those of haul.
     pub mode: Mode,
-    /// Take objects without the fields of a manifest for manifests (`--shape any`).
+    /// Accept objects that lack the members of a manifest (`--shape any`).
     pub shape_any: bool,
-    /// Write what the target schema does not allow, and say so (`--accept-incomplete`).
+    /// Accept results that do not fit the target schema, with a warning (`--accept-incomplete`).
     pub accept_incomplete: bool,
-    /// The version of documents that name none; in compat it is 1.0.0 if this is `None`.
+    /// The version of documents that have none. If this is `None`, it is 1.0.0 in compat mode.
     pub assume_version: Option<Version>,
-    /// Take a document that begins with a byte order mark, without it (`--bom strip`).
+    /// Accept a byte order mark at the beginning and drop it (`--bom strip`).
     pub bom_strip: bool,
-    /// Arrays and objects in each other, at most.
+    /// The deepest nesting of arrays and objects.
     pub depth_max: usize,
-    /// Whether the output ends in a newline; `None` is the mode's own rule.
+    /// Whether the output ends with a newline. `None` leaves it to the mode.
     pub final_newline: Option<bool>,
-    /// Give current documents the fields that the steps up to their version would have added (D8).
+    /// Add members to documents at the target that the steps to their version would have added
+    /// (docs/source-sigilzero.md, D8).
     pub repair: bool,
-    /// The file was named by the operator: one that is no manifest is refused, not skipped.
+    /// The operator named the file: if it is not a manifest, it is refused instead of skipped.
     pub named: bool,
-    /// Where a missing `job_id` comes from.
+    /// The origin of a missing `job_id`; `None` if it stays missing.
     pub derive_job_id: Option<DeriveJobId>,
 }
 

@@ -1,18 +1,17 @@
-//! What a value may be.
+//! The types of values in the schema of manifests.
 
 use super::json::{Kind, Value};
 
-/// What a value may be.
+/// The type of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shape {
-    /// Anything.
+pub enum ValueType {
+    /// Any value.
     Any,
-    /// One of these kinds, named as TOML and JSON Schema name them; where `one_of` is not empty, one of these values,
-    /// each in its canonical text.
+    /// A type that a step file declares.
     Declared {
-        /// `string`, `integer`, `number`, `boolean`, `object`, `array`, `null`; empty for any.
+        /// The types that are allowed, or an empty list for any.
         types: Vec<TypeName>,
-        /// Canonical texts (§5).
+        /// The values that are allowed, as canonical texts, or an empty list for any.
         one_of: Vec<String>,
     },
     /// A string.
@@ -29,28 +28,28 @@ pub enum Shape {
     Object,
     /// An array.
     Array,
-    /// An array of values of one shape.
-    List(&'static Shape),
-    /// An object with any keys and values of one shape.
-    Map(&'static Shape),
-    /// An object with these members and any others.
-    Record(&'static [Part]),
-    /// The same, or null.
-    RecordOrNull(&'static [Part]),
+    /// An array of values of one type.
+    List(&'static ValueType),
+    /// An object with any names and values of one type.
+    Map(&'static ValueType),
+    /// An object with these members and possibly others.
+    Record(&'static [MemberType]),
+    /// A record or null.
+    RecordOrNull(&'static [MemberType]),
 }
 
-/// A member that a shape knows.
+/// A member that a record type knows.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Its name.
+pub struct MemberType {
+    /// The name of the member.
     pub name: &'static str,
-    /// What it may be.
-    pub shape: Shape,
-    /// Whether it must be there.
+    /// Its type.
+    pub value_type: ValueType,
+    /// Whether the record must have it.
     pub is_required: bool,
 }
 
-/// A type that a declared step may name.
+/// A type that a step file may name. The names are those of JSON Schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TypeName {
@@ -96,36 +95,36 @@ impl TypeName {
     }
 }
 
-/// A value that is not of its shape.
+/// A value that does not have its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Names and indices below the value that was checked, each with its dot; empty for itself.
+    /// The path from the checked value to the wrong one, each name or index after a dot; empty for the checked value.
     pub below: String,
-    /// What it should be.
+    /// The name of the expected type.
     pub expected: String,
-    /// Where it is in the input, if it is a scalar there.
+    /// Offset in the input, if the value is a scalar of the input.
     pub offset: Option<usize>,
 }
 
-impl Shape {
-    /// Checks `value`; the first part that does not fit is named.
+impl ValueType {
+    /// Checks `value` and reports the first part of it that does not fit.
     pub fn check(&self, value: Value<'_>) -> Result<(), Mismatch> {
         let kind = value.kind();
         match self {
-            Self::List(shape) if kind == Kind::Array => {
+            Self::List(value_type) if kind == Kind::Array => {
                 let mut items = value.items().enumerate();
-                items.try_for_each(|(at, item)| shape.check(item).map_err(|fault| fault.within(&at.to_string())))
+                items.try_for_each(|(at, item)| value_type.check(item).map_err(|fault| fault.within(&at.to_string())))
             }
-            Self::Map(shape) if kind == Kind::Object => value.members().try_for_each(|(key, value)| {
-                shape.check(value).map_err(|fault| fault.within(&key.as_str().unwrap_or_default()))
+            Self::Map(value_type) if kind == Kind::Object => value.members().try_for_each(|(key, value)| {
+                value_type.check(value).map_err(|fault| fault.within(&key.as_str().unwrap_or_default()))
             }),
-            Self::Record(parts) | Self::RecordOrNull(parts) if kind == Kind::Object => check_parts(parts, value),
+            Self::Record(parts) | Self::RecordOrNull(parts) if kind == Kind::Object => check_members(parts, value),
             _ if self.takes(value, kind) => Ok(()),
             _ => Err(Mismatch { below: String::new(), expected: self.name(), offset: value.offset() }),
         }
     }
 
-    /// Of values that are not looked into.
+    /// Checks a value without its members or items.
     fn takes(&self, value: Value<'_>, kind: Kind) -> bool {
         match self {
             Self::Any => true,
@@ -145,7 +144,7 @@ impl Shape {
         }
     }
 
-    /// For people, after "is not".
+    /// Returns the name of the type for messages, where it follows "is not".
     pub fn name(&self) -> String {
         match self {
             Self::Any => "a value".into(),
@@ -165,11 +164,11 @@ impl Shape {
     }
 }
 
-fn check_parts(parts: &[Part], value: Value<'_>) -> Result<(), Mismatch> {
+fn check_members(parts: &[MemberType], value: Value<'_>) -> Result<(), Mismatch> {
     parts.iter().try_for_each(|part| match value.get(part.name) {
-        Some(value) => part.shape.check(value).map_err(|fault| fault.within(part.name)),
+        Some(value) => part.value_type.check(value).map_err(|fault| fault.within(part.name)),
         None if part.is_required => {
-            let expected = part.shape.name();
+            let expected = part.value_type.name();
             Err(Mismatch { below: String::new(), expected, offset: None }.within(part.name))
         }
         None => Ok(()),
@@ -182,15 +181,15 @@ impl Mismatch {
     }
 }
 
-/// The canonical text of a value (§5).
-pub(crate) fn canonical_text(value: Value<'_>) -> String {
+/// Returns the canonical text of a value (docs/source-sigilzero.md, "Canonical text and checksums").
+pub(in crate::manifest) fn canonical_text(value: Value<'_>) -> String {
     let mut text = Vec::new();
     super::json::push_canonical(&mut text, value);
     String::from_utf8(text).expect("canonical text is ASCII")
 }
 
-/// `sha256:` and 64 lower-case hexadecimal digits.
-pub(crate) fn is_digest(text: &str) -> bool {
+/// Returns true for `sha256:` and 64 lower-case hexadecimal digits.
+pub(in crate::manifest) fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:")
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }

@@ -1,42 +1,43 @@
-//! What becomes of one document.
+//! The result of evaluating one document.
 
 use std::sync::Arc;
 
-use super::error_codes::{Code, Place, Status};
+use super::error_codes::{DocumentStatus, ErrorCode, TextPosition};
 use super::json::JsonFault;
-use crate::manifest::{Checksum, Version};
+use crate::manifest::document::checksum::Checksum;
+use crate::manifest::document::version::Version;
 
-/// What becomes of one document. Exactly one of these, for any bytes.
+/// The result of evaluating one document. Any bytes get exactly one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is to be replaced by other bytes.
+    /// The document is to be replaced by other bytes.
     Migrated(Migrated),
-    /// It is at the target; nothing is to be written.
+    /// The document is at the target. Nothing is to be written.
     Current(Current),
-    /// It is no manifest, and nobody named it.
+    /// The document is not a manifest, and the operator did not name it.
     Skipped(Skip),
-    /// It stays as it is.
+    /// The document stays unchanged because something is wrong with it.
     Refused(Refusal),
 }
 
-/// The new bytes of a document, and what its history record says of them.
+/// The new bytes of a document and the content of its new history record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrated {
-    /// The whole file.
+    /// The whole new file.
     pub bytes: Vec<u8>,
-    /// Version before; equal to `to` if a current document was repaired (`--repair`).
+    /// Version before. It is equal to `to` if a document at the target was repaired (`--repair`).
     pub from: Version,
     /// Version after.
     pub to: Version,
-    /// The steps in their order: `1.0.0 → 1.2.0`.
+    /// The steps in their order, such as `1.0.0 → 1.2.0`.
     pub applied: Arc<[String]>,
-    /// What each step did, as the history record has it.
+    /// The changes of each step, as in the history record.
     pub changes: Vec<Vec<String>>,
-    /// Of the document before (§5).
+    /// Checksum of the document before.
     pub checksum_before: Checksum,
-    /// Of the document after, without its new history record.
+    /// Checksum of the document after, without its new history record.
     pub checksum_after: Checksum,
-    /// `W_HISTORY`, and what `--accept-incomplete` let pass.
+    /// `W_HISTORY`, and the faults that `--accept-incomplete` accepts.
     pub notices: Vec<Notice>,
 }
 
@@ -45,85 +46,87 @@ pub struct Migrated {
 pub struct Current {
     /// Its version.
     pub version: Version,
-    /// Shape findings (D8): `E_REQUIRED_FIELD`, `E_FIELD_TYPE`, `W_SHAPE`, `W_HISTORY`.
+    /// Members that are missing or wrong: `E_REQUIRED_FIELD`, `E_FIELD_TYPE`, `W_SHAPE`, `W_HISTORY`
+    /// (docs/source-sigilzero.md, D8).
     pub findings: Vec<Notice>,
 }
 
 impl Current {
-    /// [`Status::NeedsAttention`] if a required field is missing or wrong, else [`Status::Current`].
-    pub fn status(&self) -> Status {
+    /// Returns [`DocumentStatus::NeedsAttention`] if a required member is missing or wrong, else
+    /// [`DocumentStatus::Current`].
+    pub fn status(&self) -> DocumentStatus {
         if self.findings.iter().any(|finding| finding.code.starts_with("E_")) {
-            Status::NeedsAttention
+            DocumentStatus::NeedsAttention
         } else {
-            Status::Current
+            DocumentStatus::Current
         }
     }
 }
 
-/// Something worth saying of a document that is not refused.
+/// A warning about a document that is not refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// `W_HISTORY`, `W_SHAPE`, or the code that would have refused it.
+    /// `W_HISTORY`, `W_SHAPE`, or the code of a refusal that an option prevented.
     pub code: &'static str,
-    /// What and where.
+    /// What is wrong, and where.
     pub text: String,
 }
 
-/// A document that is none of ours.
+/// A document that is not a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skip {
-    /// What it lacks: [`Code::Root`] or [`Code::NotAManifest`].
-    pub code: Code,
-    /// The same for people.
+    /// [`ErrorCode::Root`] or [`ErrorCode::NotAManifest`].
+    pub code: ErrorCode,
+    /// The reason in words.
     pub text: String,
 }
 
-/// Why a document stays as it is.
+/// The reason why a document stays unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The first check that failed.
-    pub code: Code,
-    /// What and why, a lower-case fragment without the file's name.
+    pub code: ErrorCode,
+    /// What is wrong, as a lower-case text fragment without the name of the file.
     pub text: String,
-    /// Where, if it is at one place.
-    pub at: Option<Place>,
-    /// The version before, where it is known.
+    /// Its position, if it has one.
+    pub at: Option<TextPosition>,
+    /// The version of the document, if it is known.
     pub from: Option<Version>,
 }
 
 impl Refusal {
-    /// Without a place.
-    pub fn new(code: Code, text: String) -> Self {
+    /// Makes a refusal without a position.
+    pub fn new(code: ErrorCode, text: String) -> Self {
         Self { code, text, at: None, from: None }
     }
 
-    /// What is wrong with `bytes`, the whole file.
-    pub(crate) fn of_fault(fault: &JsonFault, bytes: &[u8]) -> Self {
-        Self { at: Some(fault.place(bytes)), ..Self::from(*fault) }
+    /// Makes a refusal from a fault in `bytes`, the whole file.
+    pub(in crate::manifest) fn of_fault(fault: &JsonFault, bytes: &[u8]) -> Self {
+        Self { at: Some(fault.position(bytes)), ..Self::from(*fault) }
     }
 
-    /// What the document is, in reports.
-    pub fn status(&self) -> Status {
+    /// Returns the status of the document in reports.
+    pub fn status(&self) -> DocumentStatus {
         self.code.status()
     }
 }
 
-/// Without a place: the fault is in a text that the document does not have, or no longer.
+/// Drops the offset: it belongs to a text that is not the input, such as a value that a step sets.
 impl From<JsonFault> for Refusal {
     fn from(fault: JsonFault) -> Self {
         Self::new(fault.code, fault.what.into())
     }
 }
 
-/// What one look at a document tells.
+/// The status of a document, found without migrating it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
-    /// What it is, seen from the target.
-    pub status: Status,
-    /// Its version, or the one it is taken for (compat, `--assume-version`).
+    /// The status with regard to the target.
+    pub status: DocumentStatus,
+    /// Its version, or the version that is assumed (compat mode, `--assume-version`).
     pub version: Option<Version>,
-    /// The text of a `schema_version` that is no version.
+    /// The text of a `schema_version` that is not a version.
     pub version_text: Option<String>,
-    /// Why it would be refused or skipped, as far as the first look tells.
+    /// The reason why it would be refused or skipped, as far as it can be told without migrating it.
     pub refusal: Option<Refusal>,
 }

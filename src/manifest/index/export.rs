@@ -1,28 +1,29 @@
-//! Gives out the rows of the index without a database, for the sinks that are text.
+//! Exports the rows of the index as text, without a database.
 
 use std::sync::Arc;
 
-use super::Row;
+use super::IndexRow;
 use super::rows::{ReindexEnd, read_rows};
 use crate::durable::{Disk, DiskFile, ReadRoot};
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::{Error, SortSpace};
 use crate::pipeline::{Control, Merged, SortedRuns};
 
-/// Digest of the key, whether the manifest is legacy, and the place of the row in the scratch file.
+/// Length of a candidate: the digest of the key, a byte that is 1 for a legacy manifest, and the place of the row in
+/// the scratch file.
 const CANDIDATE_BYTES: usize = DIGEST_BYTES + 1 + PLACE_BYTES;
 const DIGEST_BYTES: usize = 32;
-/// Offset and length.
+/// Length of a place: offset and length of the row.
 const PLACE_BYTES: usize = 16;
-/// Shares of the memory budget: two sorts are in use at once, and the engine needs the rest.
+/// The part of the memory budget that a sort may use. Two sorts are in use at once, and the engine needs the rest.
 const SORT_SHARE: u64 = 4;
 
-/// The rows of a tree, each key once.
+/// The rows of a tree, one for each key.
 ///
-/// Which of two manifests of one run wins is known only after all of them were read. So the rows go to a scratch file
-/// first: reading the tree a second time could find other manifests.
+/// Only after all manifests were read is it known which of two manifests of one run wins. Therefore the rows are
+/// written to a scratch file first. A second scan of the tree would not do, because it could find different manifests.
 pub struct Export {
-    /// What the rows were made from.
+    /// The counts of the rows and of what was left out.
     pub end: ReindexEnd,
     scratch: Scratch,
     winners: Merged<PLACE_BYTES>,
@@ -54,8 +55,8 @@ impl Export {
         Ok(Self { end, scratch, winners, _directory: directory })
     }
 
-    /// Gives the rows to `visit`, in the order of their paths.
-    pub fn for_each(&mut self, mut visit: impl FnMut(Row) -> Result<(), Error>) -> Result<(), Error> {
+    /// Passes the rows to `visit`, in the order of their paths.
+    pub fn for_each(&mut self, mut visit: impl FnMut(IndexRow) -> Result<(), Error>) -> Result<(), Error> {
         while let Some(place) = self.winners.next()? {
             visit(self.scratch.read(place)?)?;
         }
@@ -63,10 +64,11 @@ impl Export {
     }
 }
 
-/// Sorts by key, then the canonical manifest before the legacy one, then the lower path, which was written first.
-fn candidate(row: &Row, place: [u8; PLACE_BYTES]) -> [u8; CANDIDATE_BYTES] {
+/// Returns the candidate of a row. Candidates sort by key, then canonical manifests before legacy ones, then by path,
+/// because rows are written in the order of their paths.
+fn candidate(row: &IndexRow, place: [u8; PLACE_BYTES]) -> [u8; CANDIDATE_BYTES] {
     let mut hasher = blake3::Hasher::new();
-    // The length keeps two keys apart whose parts are one text when joined.
+    // The length distinguishes keys whose joined parts are the same text.
     hasher.update(&(row.job_id.len() as u64).to_le_bytes()).update(row.job_id.as_bytes()).update(row.run_id.as_bytes());
     let mut candidate = [0; CANDIDATE_BYTES];
     candidate[..DIGEST_BYTES].copy_from_slice(hasher.finalize().as_bytes());
@@ -75,7 +77,7 @@ fn candidate(row: &Row, place: [u8; PLACE_BYTES]) -> [u8; CANDIDATE_BYTES] {
     candidate
 }
 
-/// Puts the place of the first candidate of each key into `winners`.
+/// Adds the place of the first candidate of each key to `winners`.
 fn keep_winners(candidates: SortedRuns<CANDIDATE_BYTES>, winners: &mut SortedRuns<PLACE_BYTES>) -> Result<(), Error> {
     let mut merged = candidates.finish()?;
     let mut last = None;
@@ -88,7 +90,7 @@ fn keep_winners(candidates: SortedRuns<CANDIDATE_BYTES>, winners: &mut SortedRun
     Ok(())
 }
 
-/// Rows as JSON texts, one after the other.
+/// A temporary file of rows as JSON texts.
 struct Scratch {
     file: Arc<dyn DiskFile>,
     len_bytes: u64,
@@ -97,13 +99,13 @@ struct Scratch {
 impl Scratch {
     fn create(disk: &Arc<dyn Disk>, sorts: &SortSpace) -> Result<Self, Error> {
         let directory = sorts.path().ok_or_else(|| Error::Usage {
-            what: "the rows need a temporary file, and the directory for temporary files cannot be written".into(),
-            next: "set TMPDIR to a directory that can be written".into(),
+            what: "the rows need a temporary file, but the directory for temporary files is not writable".into(),
+            next: "set TMPDIR to a writable directory".into(),
         })?;
         Ok(Self { file: disk.create_file(&directory.join("rows"))?, len_bytes: 0 })
     }
 
-    fn append(&mut self, row: &Row) -> Result<[u8; PLACE_BYTES], Error> {
+    fn append(&mut self, row: &IndexRow) -> Result<[u8; PLACE_BYTES], Error> {
         let text = serde_json::to_vec(row).expect("a row has string keys only");
         let (offset, len) = (self.len_bytes, text.len() as u64);
         self.file.write_all_at(offset, &text)?;
@@ -115,7 +117,7 @@ impl Scratch {
         Ok(place)
     }
 
-    fn read(&self, place: [u8; PLACE_BYTES]) -> Result<Row, Error> {
+    fn read(&self, place: [u8; PLACE_BYTES]) -> Result<IndexRow, Error> {
         let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("eight bytes"));
         let (offset, len) = (number(&place[..8]), number(&place[8..]));
         let mut text = vec![0; usize::try_from(len).expect("a manifest fits in memory")];

@@ -1,4 +1,4 @@
-//! The index of a tree: one row a run, in a SQLite file, as JSON lines or as SQL for PostgreSQL.
+//! The index of a tree, with one row for each run: in a SQLite file, as JSON lines, or as SQL for PostgreSQL.
 
 pub mod export;
 pub mod rows;
@@ -8,16 +8,16 @@ pub mod text;
 
 use serde::{Deserialize, Serialize};
 
-/// Columns, in the order of every sink.
+/// The columns, in the order of all outputs.
 pub const COLUMNS: [&str; 9] =
     ["job_id", "run_id", "job_ref", "job_type", "status", "inputs_hash", "artifact_dir", "manifest_json", "indexed_at"];
 
-/// One row.
+/// A row of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// Key, first part.
+pub struct IndexRow {
+    /// The first part of the key.
     pub job_id: String,
-    /// Key, second part.
+    /// The second part of the key.
     pub run_id: String,
     /// As the manifest has it.
     pub job_ref: Option<String>,
@@ -27,11 +27,11 @@ pub struct Row {
     pub status: Option<String>,
     /// As the manifest has it.
     pub inputs_hash: Option<String>,
-    /// Directory of the manifest, relative to the root.
+    /// The directory of the manifest, relative to the root.
     pub artifact_dir: String,
-    /// The manifest.
+    /// The text of the manifest.
     pub manifest_json: String,
-    /// When the manifest was last written.
+    /// The modification time of the manifest.
     pub indexed_at: String,
     /// As the manifest has it.
     pub schema_version: Option<String>,

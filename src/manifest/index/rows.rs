@@ -1,4 +1,5 @@
-//! Reads the rows of the index from the manifests of a tree. Nothing is ever decided by reading the index.
+//! Reads the rows of the index from the manifests of a tree. haul never reads the index to decide anything
+//! (docs/source-sigilzero.md, invariant 5).
 
 use std::fs::metadata;
 use std::path::{Path, PathBuf};
@@ -7,51 +8,52 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Row;
+use super::IndexRow;
 use crate::durable::{FileState, ReadRoot};
 use crate::manifest::document::json::{Document, ReadOptions, Value};
 use crate::manifest::migrate::evaluate::MANIFEST_BYTES_MAX;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
-use crate::manifest::tree::scan::{Entry, Found, PassedOver};
+use crate::manifest::tree::scan::{Found, ScanEntry, SkipReason};
 use crate::migration::Error;
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
-/// Links to runs from before jobs had directories lie here.
+/// The directory of runs from before jobs had directories of their own.
 const LEGACY: &str = "artifacts/runs/";
 const BYTE_ORDER_MARK: char = '\u{feff}';
-/// Whatever some version of a migration takes is in the index too: it is no place to refuse anything.
+/// The most generous options of a migration: what a migration can accept belongs into the index.
 const READ: ReadOptions =
     ReadOptions { depth_max: 1000, bom_strip: true, last_member_wins: true, compat_numbers: false };
 
-/// What the index was made from.
+/// The result of building an index.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ReindexEnd {
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
-    /// Manifests that are not in the index: no JSON, without the two parts of the key, or with a NUL in a column.
+    /// Number of manifests that are not in the index: they are not JSON, lack a part of the key, or have a NUL in a
+    /// column.
     pub left_out: u64,
-    /// Links in the tree, whose targets are indexed where they lie; none is removed.
+    /// Number of links in the tree. Their targets are indexed under their own paths.
     pub links: u64,
-    /// Those of them that lead nowhere.
+    /// Number of links whose target does not exist.
     pub dangling_links: u64,
-    /// True if it was asked to stop; the index is what it was.
+    /// True if it was asked to stop. The index is unchanged then.
     pub stopped: bool,
-    /// The first of the manifests that are left out.
+    /// The paths of the first manifests that are left out.
     pub left_out_paths: Vec<PathBuf>,
-    /// The first of the links that lead nowhere.
+    /// The paths of the first links whose target does not exist.
     pub dangling_paths: Vec<PathBuf>,
 }
 
-/// Paths that are shown of each kind.
+/// The largest number of paths of each kind in the result.
 const PATHS_SHOWN: usize = 100;
 
-/// Reads every manifest of the tree and gives the rows to `take`, in the order of their paths.
+/// Reads every manifest of the tree and passes the rows to `take`, in the order of their paths.
 pub(super) fn read_rows(
     root: &Arc<dyn ReadRoot>,
     options: &MigrateOptions,
     control: &Control<'_>,
-    mut take: impl FnMut(Row) -> Result<(), Error> + Send,
+    mut take: impl FnMut(IndexRow) -> Result<(), Error> + Send,
 ) -> Result<ReindexEnd, Error> {
     let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.batch_records)?;
     let mut end = ReindexEnd::default();
@@ -65,8 +67,9 @@ pub(super) fn read_rows(
     Ok(end)
 }
 
-impl Row {
-    /// True for a manifest of the layout from before jobs had directories: of two manifests of one run the other wins.
+impl IndexRow {
+    /// Returns true if the manifest is in the directory for runs of no job. Of two manifests of one run, the other one
+    /// wins.
     pub(super) fn is_legacy(&self) -> bool {
         self.artifact_dir.starts_with(LEGACY)
     }
@@ -88,28 +91,28 @@ struct RowMaker<'a> {
 
 #[derive(Default)]
 struct Rows {
-    rows: Vec<Row>,
+    rows: Vec<IndexRow>,
     left_out: Vec<PathBuf>,
     links: u64,
     dangling: Vec<PathBuf>,
 }
 
 impl Converter for RowMaker<'_> {
-    type Batch = Vec<Entry>;
+    type Batch = Vec<ScanEntry>;
     type Output = Rows;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<Rows, Error> {
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<Rows, Error> {
         let mut made = Rows::default();
-        for Entry { path, found } in entries {
+        for ScanEntry { path, found } in entries {
             match found {
-                Found::PassedOver(PassedOver::Link) => {
+                Found::Skipped(SkipReason::Link) => {
                     made.links += 1;
                     let leads_nowhere = metadata(self.root.path().join(&path)).is_err();
                     made.dangling.extend(leads_nowhere.then_some(path));
                 }
-                Found::PassedOver(_) | Found::Leftover => {}
+                Found::Skipped(_) | Found::Leftover => {}
                 Found::Unreadable(_) => made.left_out.push(path),
                 Found::Manifest => match self.row(&path, scratch) {
                     Some(row) => made.rows.push(row),
@@ -122,12 +125,12 @@ impl Converter for RowMaker<'_> {
 }
 
 impl RowMaker<'_> {
-    fn row(&self, path: &Path, bytes: &mut Vec<u8>) -> Option<Row> {
+    fn row(&self, path: &Path, bytes: &mut Vec<u8>) -> Option<IndexRow> {
         let state = self.root.read_file(path, MANIFEST_BYTES_MAX, bytes).ok()?;
         let document = Document::parse(bytes, &READ).ok()?;
         let field = |key: &str| document.root().get(key).and_then(Value::as_str).map(|text| text.into_owned());
         let text = std::str::from_utf8(bytes).ok()?;
-        let row = Row {
+        let row = IndexRow {
             job_id: field("job_id")?,
             run_id: field("run_id")?,
             job_ref: field("job_ref"),
@@ -143,8 +146,9 @@ impl RowMaker<'_> {
     }
 }
 
-/// No text of PostgreSQL holds a NUL, and one row would fail them all.
-fn has_nul(row: &Row) -> bool {
+/// Returns true if a column has a NUL. PostgreSQL does not accept it, and one such row would fail the whole
+/// transaction.
+fn has_nul(row: &IndexRow) -> bool {
     let optional = [&row.job_ref, &row.job_type, &row.status, &row.inputs_hash, &row.schema_version];
     let texts = [&row.job_id, &row.run_id, &row.artifact_dir].into_iter();
     texts.chain(optional.into_iter().flatten()).any(|text| text.contains('\0'))

@@ -1,4 +1,4 @@
-//! The index as a SQLite file: makes it from the manifests and reads rows from it.
+//! The index in a SQLite file: builds it from the manifests, and queries it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::rows::{ReindexEnd, read_rows};
-use super::{COLUMNS, Row};
+use super::{COLUMNS, IndexRow};
 use crate::durable::ReadRoot;
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::Error;
@@ -17,35 +17,35 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS artifacts (job_id TEXT NOT NULL
     indexed_at TEXT NOT NULL, schema_version TEXT, is_legacy INTEGER NOT NULL, PRIMARY KEY (job_id, run_id)); \
     CREATE INDEX IF NOT EXISTS artifacts_by_version ON artifacts (schema_version); \
     CREATE INDEX IF NOT EXISTS artifacts_by_status ON artifacts (status); DELETE FROM artifacts";
-/// Of two manifests of one run the canonical one wins over the legacy one, then the lower path, which comes first.
+/// Of two manifests of one run, one outside `artifacts/runs/` wins, then the lower path, which comes first in the scan.
 const INSERT: &str = "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
     ON CONFLICT (job_id, run_id) DO UPDATE SET job_ref = excluded.job_ref, job_type = excluded.job_type, \
     status = excluded.status, inputs_hash = excluded.inputs_hash, artifact_dir = excluded.artifact_dir, \
     manifest_json = excluded.manifest_json, indexed_at = excluded.indexed_at, \
     schema_version = excluded.schema_version, is_legacy = excluded.is_legacy WHERE excluded.is_legacy < is_legacy";
 
-/// Replaces the index in `database`, in one transaction: readers see the old one or the new one.
+/// Replaces the index in `database` in one transaction, so readers see the old one or the new one.
 pub fn reindex(
     root: &Arc<dyn ReadRoot>,
     database: &mut Connection,
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<ReindexEnd, Error> {
-    database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(failed)?;
-    // A connection may move to the thread that writes, but threads may not share it: hence the exclusive borrow.
+    database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(index_error)?;
+    // A connection can move to another thread but cannot be shared by threads, so the closure borrows it exclusively.
     let writer = &mut *database;
-    let mut end = read_rows(root, options, control, |row| insert(writer, &row).map_err(failed))?;
+    let mut end = read_rows(root, options, control, |row| insert(writer, &row).map_err(index_error))?;
     if end.stopped {
-        database.execute_batch("ROLLBACK").map_err(failed)?;
+        database.execute_batch("ROLLBACK").map_err(index_error)?;
         return Ok(end);
     }
-    let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(failed)?;
+    let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(index_error)?;
     end.rows = u64::try_from(rows).unwrap_or(0);
-    database.execute_batch("COMMIT").map_err(failed)?;
+    database.execute_batch("COMMIT").map_err(index_error)?;
     Ok(end)
 }
 
-fn insert(database: &mut Connection, row: &Row) -> rusqlite::Result<()> {
+fn insert(database: &mut Connection, row: &IndexRow) -> rusqlite::Result<()> {
     let values = params![
         row.job_id,
         row.run_id,
@@ -62,9 +62,9 @@ fn insert(database: &mut Connection, row: &Row) -> rusqlite::Result<()> {
     database.prepare_cached(INSERT)?.execute(values).map(|_| ())
 }
 
-/// What rows a query asks for; what is `None` is not asked.
+/// The conditions of a query. A condition that is `None` does not apply.
 #[derive(Debug, Clone, Default)]
-pub struct Query {
+pub struct IndexQuery {
     /// `job_id`.
     pub job: Option<String>,
     /// `schema_version`.
@@ -73,28 +73,28 @@ pub struct Query {
     pub status: Option<String>,
 }
 
-/// Shows `visit` the rows that a query asks for, by key.
+/// Passes the rows that match a query to `visit`, in the order of the key.
 pub fn query(
     database: &Connection,
-    query: &Query,
-    mut visit: impl FnMut(Row) -> Result<(), Error>,
+    query: &IndexQuery,
+    mut visit: impl FnMut(IndexRow) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let asked = [("job_id", &query.job), ("schema_version", &query.version), ("status", &query.status)];
     let asked: Vec<_> = asked.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))).collect();
     let conditions: String = asked.iter().map(|(column, _)| format!(" AND {column} = ?")).collect();
     let columns = COLUMNS.join(", ");
     let text = format!("SELECT {columns}, schema_version FROM artifacts WHERE 1{conditions} ORDER BY job_id, run_id");
-    let mut statement = database.prepare(&text).map_err(failed)?;
+    let mut statement = database.prepare(&text).map_err(index_error)?;
     let values = asked.into_iter().map(|(_, value)| Sql::Text(value));
-    let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        visit(read_row(row).map_err(failed)?)?;
+    let mut rows = statement.query(params_from_iter(values)).map_err(index_error)?;
+    while let Some(row) = rows.next().map_err(index_error)? {
+        visit(read_row(row).map_err(index_error)?)?;
     }
     Ok(())
 }
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IndexRow> {
+    Ok(IndexRow {
         job_id: row.get(0)?,
         run_id: row.get(1)?,
         job_ref: row.get(2)?,
@@ -108,11 +108,11 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-/// What SQLite says.
-pub fn failed(error: rusqlite::Error) -> Error {
+/// Converts an error of SQLite.
+pub fn index_error(error: rusqlite::Error) -> Error {
     Error::Program {
         what: format!("the index cannot be used: {error}"),
-        next: "give the path of an index, or of a file that is not there yet".into(),
+        next: "give the path of an index, or of a file that does not exist".into(),
         temporary: matches!(
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)

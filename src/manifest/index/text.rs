@@ -1,25 +1,27 @@
-//! Rows of the index as text: lines of JSON, and SQL for PostgreSQL.
+//! The index as SQL for PostgreSQL, and the output of lines.
 
 use std::io::Write;
 use std::path::Path;
 
-use super::{COLUMNS, Row};
+use super::{COLUMNS, IndexRow};
 use crate::durable::DiskError;
 use crate::migration::Error;
 
-/// Begins the transaction that makes the index anew in PostgreSQL. `json` keeps the text of a manifest as it is, numbers
-/// that no `jsonb` holds included; a table that is there already may have either.
+/// The beginning of the transaction that replaces the index in PostgreSQL.
+// `json` and not `jsonb`: it keeps the text of a manifest, including numbers that `jsonb` cannot store. An existing
+// table may have either.
 pub const POSTGRES_BEGIN: &str = "BEGIN;
 SET LOCAL standard_conforming_strings = on;
 CREATE TABLE IF NOT EXISTS artifacts (job_id text NOT NULL, run_id text NOT NULL, job_ref text, job_type text,
     status text, inputs_hash text, artifact_dir text NOT NULL, manifest_json json NOT NULL,
     indexed_at timestamptz NOT NULL, PRIMARY KEY (job_id, run_id));
 DELETE FROM artifacts;";
-/// Ends it. What is cut off before, or fails, changes nothing.
+/// The end of the transaction. If the text is cut off before it, nothing changes.
 pub const POSTGRES_END: &str = "COMMIT;";
 
-/// An upsert of the row for PostgreSQL. The values have the types of the columns that they meet.
-pub fn upsert_text(row: &Row) -> String {
+/// Returns a statement for PostgreSQL that inserts or updates a row. The literals have no types, so they take those of
+/// the columns.
+pub fn upsert_text(row: &IndexRow) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let or_null = |text: &Option<String>| text.as_deref().map_or_else(|| "NULL".to_owned(), quoted);
     let values = [
@@ -42,7 +44,7 @@ pub fn upsert_text(row: &Row) -> String {
     )
 }
 
-/// Writes a line, and says where it went wrong if it did.
+/// Writes a line to standard output. An error names standard output.
 pub fn write_line(out: &mut dyn Write, line: &str) -> Result<(), Error> {
     writeln!(out, "{line}").map_err(|e| DiskError::new("write to", Path::new("standard output"), e).into())
 }

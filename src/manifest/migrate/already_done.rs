@@ -1,6 +1,6 @@
-//! The scan of a tree whose last run has finished. A tree has no index that tells whether it is still as that run left it,
-//! so every file is read again; but a run that would change nothing must not begin, for its plan and its report would
-//! take the place of those of the run that did the work.
+//! The scan of a tree whose last run has finished. A tree has no index that tells whether it is still as that run left
+//! it, so every file is read again; but a run that would change nothing must not begin, for its plan and its report
+//! would take the place of those of the run that did the work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use super::state::RunState;
 use crate::durable::DiskRoot;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
-use crate::manifest::tree::scan::Entry;
+use crate::manifest::tree::scan::ScanEntry;
 use crate::migration::{Error, OutcomeCounts};
 use crate::pipeline::{Admission, Admitted, Control, Phase, Reader};
 
-/// Reads the tree that the run of `finished` has migrated. `None`: there is something to do, or something to report that
-/// the run has not reported.
+/// Reads the tree that the run of `finished` has migrated. `None`: there is something to do, or something to report
+/// that the run has not reported.
 pub(super) fn scan_finished(
     root: &Arc<dyn DiskRoot>,
     finished: &RunState,
@@ -25,7 +25,7 @@ pub(super) fn scan_finished(
     let places = (options.layout, options.manifest.as_deref());
     // What a rollback that died has left is removed here as in a run.
     let entries = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?
-        .after_dead_run(Vec::new(), root.clone());
+        .after_crash(Vec::new(), root.clone());
     let transformer = options.transformer(finished.now())?;
     let reader = |has_work| UntilWork { entries, has_work };
     let scanned = go_through(&**root, transformer, reader, options, (Phase::Scan, control))?;
@@ -40,10 +40,10 @@ struct UntilWork {
 }
 
 impl Reader for UntilWork {
-    type Batch = Vec<Entry>;
+    type Batch = Vec<ScanEntry>;
     type Error = Error;
 
-    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<Entry>>>, Error> {
+    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Vec<ScanEntry>>>, Error> {
         if self.has_work.load(Ordering::Relaxed) {
             return Ok(None);
         }

@@ -1,19 +1,21 @@
-//! The backup of one file: the very bytes that were parsed, under a name that nothing had before (§8).
+//! The backup of a file: the bytes that were parsed, under a name that did not exist before (docs/source-sigilzero.md,
+//! "Backups").
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 
 use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
+use crate::manifest::document::options::Mode;
+use crate::manifest::document::version::Version;
 use crate::manifest::tree::file_names;
-use crate::manifest::{Mode, Version};
 
-/// What a backup is made of.
+/// The file that is backed up.
 pub struct Original<'a> {
     /// Its name.
     pub name: &'a OsStr,
-    /// The bytes.
+    /// Its content.
     pub bytes: &'a [u8],
-    /// The file that they were read from.
+    /// Its state when it was read.
     pub state: &'a FileState,
     /// Its version.
     pub version: Version,
@@ -21,41 +23,46 @@ pub struct Original<'a> {
     pub digest: [u8; 32],
 }
 
-/// Why there is no backup.
+/// The reason why a backup could not be made.
 #[derive(Debug)]
-pub enum NoBackup {
-    /// Every name that it may have stands for something else.
-    Taken(OsString),
-    /// The disk did not make it.
+pub enum BackupError {
+    /// Each name that the backup may have belongs to another file.
+    NameTaken(OsString),
+    /// An operation on the disk failed.
     Disk(DiskError),
 }
 
-impl From<DiskError> for NoBackup {
+impl From<DiskError> for BackupError {
     fn from(error: DiskError) -> Self {
         Self::Disk(error)
     }
 }
 
-/// Makes the backup, or finds that one with the same content is there, and gives its name.
+/// Makes the backup, unless one with the same content exists, and returns its name.
 ///
-/// The original's own inode becomes the backup: a second name now, its only name once the new file has taken the first.
-/// Where its bytes may be changed through a third name, or the file system has no second names, the bytes are copied.
-pub fn make_backup(directory: &dyn RootDirectory, original: &Original<'_>, mode: Mode) -> Result<OsString, NoBackup> {
-    let by_content = file_names::backup(original.name, original.version, &original.digest);
+/// The backup is a hard link: a second name of the original, and its only one once the new file has taken the first.
+/// This costs neither time nor space. The bytes are copied if the file has other names, through which they might
+/// change, or if the file system has no hard links.
+pub fn make_backup(
+    directory: &dyn RootDirectory,
+    original: &Original<'_>,
+    mode: Mode,
+) -> Result<OsString, BackupError> {
+    let by_content = file_names::backup_name(original.name, original.version, &original.digest);
     let candidates = match mode {
-        Mode::Compat => vec![file_names::compat_backup(original.name), by_content],
+        Mode::Compat => vec![file_names::compat_backup_name(original.name), by_content],
         Mode::Strict => vec![by_content],
     };
     for name in &candidates {
-        if put(directory, original, name)? {
+        if make_backup_named(directory, original, name)? {
             return Ok(name.clone());
         }
     }
-    Err(NoBackup::Taken(candidates.into_iter().next_back().unwrap_or_default()))
+    Err(BackupError::NameTaken(candidates.into_iter().next_back().unwrap_or_default()))
 }
 
-/// True if the name stands for the backup now.
-fn put(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<bool, DiskError> {
+/// Makes the backup under `name`. Returns false if the name belongs to another file.
+fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<bool, DiskError> {
     let made = match original.state.links {
         1 => match directory.hard_link(original.name, name) {
             Err(error) if cannot_link(&error) => copy(directory, original, name),
@@ -65,14 +72,15 @@ fn put(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> 
     };
     match made {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => holds(directory, name, original.bytes),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => has_bytes(directory, name, original.bytes),
         Err(error) => Err(error),
     }
 }
 
-/// The copy gets its name only once its bytes are durable: a torn one would stand in the way of every later run.
+/// Copies the original. The copy gets its name after its bytes are durable: a torn copy under the final name would
+/// block every later run.
 fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<(), DiskError> {
-    let temporary = file_names::temporary(name);
+    let temporary = file_names::temporary_name(name);
     write_temporary(directory, &temporary, original.bytes, &Ownership::from(original.state), true)?;
     let named = directory.rename_exclusive(&temporary, name);
     if named.is_err() {
@@ -81,7 +89,7 @@ fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) ->
     named
 }
 
-/// Writes a temporary file anew, in place of one that a crash left there. What a failure leaves of it is removed.
+/// Writes a temporary file, and replaces one that a crash left there. After a failure it is removed.
 pub fn write_temporary(
     directory: &dyn RootDirectory,
     temporary: &OsStr,
@@ -107,8 +115,8 @@ fn cannot_link(error: &DiskError) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
 }
 
-/// True if the name stands for a regular file with these bytes.
-fn holds(directory: &dyn RootDirectory, name: &OsStr, bytes: &[u8]) -> Result<bool, DiskError> {
+/// Returns true if the name belongs to a regular file with these bytes.
+fn has_bytes(directory: &dyn RootDirectory, name: &OsStr, bytes: &[u8]) -> Result<bool, DiskError> {
     let mut found = Vec::new();
     match directory.read_file(name, bytes.len() as u64, &mut found) {
         Ok(_) => Ok(found == bytes),
@@ -117,14 +125,14 @@ fn holds(directory: &dyn RootDirectory, name: &OsStr, bytes: &[u8]) -> Result<bo
     }
 }
 
-/// True if one of the names that a backup of the file may have stands for the file itself: what a run left that died
-/// between the backup and the replacement.
+/// Returns true if the file already has a backup that is a hard link to it. A run that crashes between the backup and
+/// the replacement leaves this behind.
 pub fn has_own_backup(
     original: &Original<'_>,
     look_up: impl Fn(&OsStr) -> Result<Option<FileState>, DiskError>,
 ) -> Result<bool, DiskError> {
-    let by_content = file_names::backup(original.name, original.version, &original.digest);
-    for name in [by_content, file_names::compat_backup(original.name)] {
+    let by_content = file_names::backup_name(original.name, original.version, &original.digest);
+    for name in [by_content, file_names::compat_backup_name(original.name)] {
         if look_up(&name)?.is_some_and(|state| state.inode == original.state.inode) {
             return Ok(true);
         }

@@ -1,4 +1,5 @@
-//! What a run that died had begun to replace: finished where its new file is whole, withdrawn where it is not (D2).
+//! Recovery after a crash. A replacement that the crashed run had begun is finished if its new file is complete, and
+//! withdrawn if it is not (docs/source-sigilzero.md, D2).
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -7,42 +8,42 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::evaluate::MANIFEST_BYTES_MAX;
-use super::ledger::{Entry, Ledger, Line, Written};
+use super::ledger::{Ledger, LedgerEntry, LedgerLine, WrittenFile};
 use crate::durable::{DiskError, DiskRoot, ReadRoot};
-use crate::manifest::tree::file_names::{hex, temporary};
+use crate::manifest::tree::file_names::{hex, temporary_name};
 use crate::migration::Error;
 
-/// Replacements that the ledger names and no checkpoint does, by line.
+/// Replacements that are in the ledger but not in the checkpoint, by number of line.
 #[derive(Debug, Default)]
-pub struct Begun(BTreeMap<u64, Written>);
+pub struct Unsettled(BTreeMap<u64, WrittenFile>);
 
-impl Begun {
-    /// Takes a line behind the checkpoint.
-    pub fn take(&mut self, line: Line) {
+impl Unsettled {
+    /// Adds a line that comes after the checkpoint.
+    pub fn take(&mut self, line: LedgerLine) {
         match line.entry {
-            Entry::Written(written) => _ = self.0.insert(line.number, written),
-            Entry::Withdrawn { line, .. } | Entry::Restored { line, .. } => _ = self.0.remove(&line),
-            Entry::Began { .. } => self.0.clear(),
-            Entry::Removed { .. } | Entry::Ended { .. } | Entry::Verified => {}
+            LedgerEntry::Written(written) => _ = self.0.insert(line.number, written),
+            LedgerEntry::Withdrawn { line, .. } | LedgerEntry::Restored { line, .. } => _ = self.0.remove(&line),
+            LedgerEntry::Began { .. } => self.0.clear(),
+            LedgerEntry::Removed { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => {}
         }
     }
 }
 
-/// What a dead run has replaced after all.
+/// The files that a crashed run has replaced.
 #[derive(Debug, Default)]
 pub struct Settled {
     /// The files, sorted.
     pub files: Vec<PathBuf>,
-    /// Their length before and after.
+    /// Sum of their lengths, as an estimate of what was read.
     pub source_bytes: u64,
-    /// Their length after.
+    /// Sum of their lengths.
     pub written_bytes: u64,
 }
 
-/// Brings every replacement that was begun to an end. Nothing of it is durable yet.
-pub fn settle(root: &dyn DiskRoot, begun: &Begun, ledger: &mut Ledger) -> Result<Settled, Error> {
+/// Finishes or withdraws each replacement that was begun. The caller makes the result durable.
+pub fn settle(root: &dyn DiskRoot, unsettled: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
     let mut settled = Settled::default();
-    for (&line, written) in &begun.0 {
+    for (&line, written) in &unsettled.0 {
         let path = written.path().unwrap_or_default();
         match finish(root, &path, written)? {
             Some(len_bytes) => {
@@ -50,24 +51,25 @@ pub fn settle(root: &dyn DiskRoot, begun: &Begun, ledger: &mut Ledger) -> Result
                 settled.source_bytes += len_bytes;
                 settled.files.push(path);
             }
-            None => _ = ledger.append(Entry::Withdrawn { file: written.file.clone(), line })?,
+            None => _ = ledger.append(LedgerEntry::Withdrawn { file: written.file.clone(), line })?,
         }
     }
     settled.files.sort_unstable();
     Ok(settled)
 }
 
-/// The length of the file if it has its new bytes now.
-fn finish(root: &dyn DiskRoot, path: &Path, written: &Written) -> Result<Option<u64>, DiskError> {
+/// Finishes a replacement. Returns the length of the file if it has its new bytes now.
+fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Option<u64>, DiskError> {
     let Some(name) = path.file_name() else { return Ok(None) };
     let Some((digest, len_bytes)) = digest_of(root, path)? else { return Ok(None) };
     if digest == written.after {
         return Ok(Some(len_bytes));
     }
+    // Another program has written to the file since: its bytes win.
     if digest != written.before {
         return Ok(None);
     }
-    let temporary = temporary(name);
+    let temporary = temporary_name(name);
     match digest_of(root, &path.with_file_name(&temporary))? {
         Some((digest, len_bytes)) if digest == written.after => {
             root.open_directory(path.parent().unwrap_or(Path::new("")))?.rename(&temporary, name)?;
@@ -77,7 +79,7 @@ fn finish(root: &dyn DiskRoot, path: &Path, written: &Written) -> Result<Option<
     }
 }
 
-/// SHA-256 and length of a file; `None` if no regular file is there.
+/// Returns the SHA-256 and the length of a file, or `None` if there is no regular file.
 pub fn digest_of(root: &(impl ReadRoot + ?Sized), path: &Path) -> Result<Option<(String, u64)>, DiskError> {
     let mut bytes = Vec::new();
     match root.read_file(path, MANIFEST_BYTES_MAX, &mut bytes) {

@@ -10,14 +10,14 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::backup::Original;
-use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, judge};
+use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
 use crate::durable::{DiskError, FileState, ReadRoot};
-use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
-use crate::manifest::tree::scan::{Entry, Found};
+use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::manifest::{Refusal, Transformer};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, Reader, pass};
@@ -58,7 +58,7 @@ pub fn dry_run(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Cont
 }
 
 /// Judges what a reader gives. The reader is made with a flag that is set once a file is found which is to be migrated.
-pub(super) fn go_through<R: Reader<Batch = Vec<Entry>, Error = Error>>(
+pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
     root: &dyn ReadRoot,
     transformer: Transformer,
     reader: impl FnOnce(Arc<AtomicBool>) -> R,
@@ -66,12 +66,12 @@ pub(super) fn go_through<R: Reader<Batch = Vec<Entry>, Error = Error>>(
     (phase, control): (Phase, &Control<'_>),
 ) -> Result<DryRunEnd, Error> {
     let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
-    let judge = Judge { root, transformer, break_links: options.break_links, named, has_work: Arc::default() };
-    let reader = reader(judge.has_work.clone());
+    let evaluator = Evaluator { root, transformer, break_links: options.break_links, named, has_work: Arc::default() };
+    let reader = reader(evaluator.has_work.clone());
     let mut sums = Sums::default();
     let ended = control.phase(phase, Expected::UNKNOWN, || {
-        pass(reader, &judge, &options.engine(), control, |judged| {
-            sums.take(judged);
+        pass(reader, &evaluator, &options.engine(), control, |evaluated| {
+            sums.take(evaluated);
             Ok(())
         })
     })?;
@@ -86,11 +86,11 @@ pub(super) fn go_through<R: Reader<Batch = Vec<Entry>, Error = Error>>(
         space_available_bytes: root.free_bytes()?,
         stopped: ended == Ended::Stopped,
         findings: sums.findings,
-        named: judge.named.map(Mutex::into_inner),
+        named: evaluator.named.map(Mutex::into_inner),
     })
 }
 
-struct Judge<'a> {
+struct Evaluator<'a> {
     root: &'a dyn ReadRoot,
     transformer: Transformer,
     break_links: bool,
@@ -99,49 +99,49 @@ struct Judge<'a> {
 }
 
 #[derive(Default)]
-struct Judged {
+struct EvaluatedBatch {
     tally: Tally,
     records: u64,
     space_needed_bytes: u64,
 }
 
-impl Converter for Judge<'_> {
-    type Batch = Vec<Entry>;
-    type Output = Judged;
+impl Converter for Evaluator<'_> {
+    type Batch = Vec<ScanEntry>;
+    type Output = EvaluatedBatch;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<Judged, Error> {
-        let mut judged = Judged { records: entries.len() as u64, ..Judged::default() };
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<EvaluatedBatch, Error> {
+        let mut evaluated = EvaluatedBatch { records: entries.len() as u64, ..EvaluatedBatch::default() };
         for entry in entries {
             match entry.found {
-                Found::PassedOver(reason) => judged.tally.counts.add_passed_over(reason),
-                Found::Unreadable(error) => judged.tally.refuse(&entry.path, &disk_refusal(&error)),
-                Found::Manifest | Found::Leftover => match self.look_at(&entry.path, scratch, &mut judged) {
+                Found::Skipped(reason) => evaluated.tally.counts.add_skipped(reason),
+                Found::Unreadable(error) => evaluated.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Manifest | Found::Leftover => match self.evaluate_file(&entry.path, scratch, &mut evaluated) {
                     Err(error) if concerns_one_file(&error) => {
-                        judged.tally.refuse(&entry.path, &disk_refusal(&error));
+                        evaluated.tally.refuse(&entry.path, &disk_refusal(&error));
                     }
                     looked => looked?,
                 },
             }
         }
-        Ok(judged)
+        Ok(evaluated)
     }
 }
 
-impl Judge<'_> {
-    fn look_at(&self, file: &Path, bytes: &mut Vec<u8>, judged: &mut Judged) -> Result<(), DiskError> {
+impl Evaluator<'_> {
+    fn evaluate_file(&self, file: &Path, bytes: &mut Vec<u8>, evaluated: &mut EvaluatedBatch) -> Result<(), DiskError> {
         let state = self.root.read_file(file, MANIFEST_BYTES_MAX, bytes)?;
-        judged.tally.source_bytes += bytes.len() as u64;
-        let verdict = judge(self.root, &self.transformer, file, bytes, &state);
-        let Some(migrated) = judged.tally.settle(file, verdict) else { return Ok(()) };
+        evaluated.tally.source_bytes += bytes.len() as u64;
+        let verdict = evaluate(self.root, &self.transformer, file, bytes, &state);
+        let Some(migrated) = evaluated.tally.record(file, verdict) else { return Ok(()) };
         if let Some(refusal) = self.obstacle(file, bytes, &state, migrated.from)? {
-            judged.tally.refuse(file, &refusal);
+            evaluated.tally.refuse(file, &refusal);
             return Ok(());
         }
-        judged.tally.counts.migrated += 1;
+        evaluated.tally.counts.migrated += 1;
         self.has_work.store(true, Ordering::Relaxed);
-        judged.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
+        evaluated.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
         if let Some(named) = &self.named {
             let from = Some(migrated.from.to_string());
             *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };
@@ -169,7 +169,7 @@ impl Judge<'_> {
             return Ok(None);
         }
         let text = "its directory cannot be written to".to_owned();
-        Ok(Some(Refusal { code: Code::Io, text, at: None, from: Some(version) }))
+        Ok(Some(Refusal { code: ErrorCode::Io, text, at: None, from: Some(version) }))
     }
 }
 
@@ -182,11 +182,11 @@ struct Sums {
 }
 
 impl Sums {
-    fn take(&mut self, judged: Judged) {
-        self.tally.counts.merge(&judged.tally.counts);
-        self.tally.source_bytes += judged.tally.source_bytes;
-        judged.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
-        self.records += judged.records;
-        self.space_needed_bytes += judged.space_needed_bytes;
+    fn take(&mut self, evaluated: EvaluatedBatch) {
+        self.tally.counts.merge(&evaluated.tally.counts);
+        self.tally.source_bytes += evaluated.tally.source_bytes;
+        evaluated.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
+        self.records += evaluated.records;
+        self.space_needed_bytes += evaluated.space_needed_bytes;
     }
 }

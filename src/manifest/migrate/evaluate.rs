@@ -1,34 +1,35 @@
-//! One file, read once and judged: what a dry run and a run have in common.
+//! The evaluation of one file, which a run and a dry run share.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::durable::{DiskError, FileState, ReadRoot};
-use crate::manifest::document::error_codes::{Code, Status};
+use crate::manifest::document::error_codes::{DocumentStatus, ErrorCode};
+use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
-use crate::manifest::tree::siblings::Beside;
-use crate::manifest::{Notice, Refusal, Transformer, Verdict};
+use crate::manifest::transform::Transformer;
+use crate::manifest::tree::siblings::SiblingFiles;
 use crate::migration::plan::escape_name;
 use crate::migration::{Finding, Severity};
 
 /// The longest file that is read.
 pub const MANIFEST_BYTES_MAX: u64 = 256 << 20;
-/// Space on the disk comes in such pieces.
+/// The unit in which file systems allocate space, for estimates.
 pub const BLOCK_BYTES: u64 = 4096;
 
-/// Outcomes and findings of some of the files.
+/// The outcomes and findings of a batch of files.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Outcomes.
+    /// Number of files by outcome.
     pub counts: Counts,
-    /// What there is to say.
+    /// Refusals and warnings.
     pub findings: Vec<Finding>,
-    /// Bytes read.
+    /// Number of bytes read.
     pub source_bytes: u64,
 }
 
 impl Tally {
-    /// Counts and names a file that stays as it is for what is wrong with it.
+    /// Counts a refused file and adds a finding.
     pub fn refuse(&mut self, file: &Path, refusal: &Refusal) {
         self.counts.add_refused(refusal.status());
         let place = refusal.at.map_or(String::new(), |at| format!(" at line {}, column {}", at.line, at.column));
@@ -37,14 +38,15 @@ impl Tally {
         self.findings.push(Finding { offset, ..finding(Severity::Refused, file, refusal.code.name(), reason) });
     }
 
-    /// Names what is worth saying of a file that is not refused.
+    /// Adds the warnings about a file that is not refused.
     pub fn notice(&mut self, file: &Path, notices: &[Notice]) {
         let note = |notice: &Notice| finding(Severity::Note, file, notice.code, notice.text.clone());
         self.findings.extend(notices.iter().map(note));
     }
 
-    /// Counts what needs no new bytes; gives back what does.
-    pub fn settle(&mut self, file: &Path, verdict: Verdict) -> Option<crate::manifest::Migrated> {
+    /// Counts a file that stays unchanged. Returns the new document of a file that is to be replaced, which is counted
+    /// once it has been.
+    pub fn record(&mut self, file: &Path, verdict: Verdict) -> Option<crate::manifest::document::verdict::Migrated> {
         match verdict {
             Verdict::Migrated(migrated) => {
                 self.notice(file, &migrated.notices);
@@ -52,7 +54,7 @@ impl Tally {
             }
             Verdict::Current(current) => {
                 match current.status() {
-                    Status::NeedsAttention => self.counts.current_incomplete += 1,
+                    DocumentStatus::NeedsAttention => self.counts.current_incomplete += 1,
                     _ => self.counts.current += 1,
                 }
                 self.notice(file, &current.findings);
@@ -67,7 +69,7 @@ impl Tally {
     }
 }
 
-/// A finding of which the code stands for its identity.
+/// Returns a finding that is identified by a code.
 pub fn finding(severity: Severity, file: &Path, code: &str, reason: String) -> Finding {
     Finding {
         severity,
@@ -81,26 +83,37 @@ pub fn finding(severity: Severity, file: &Path, code: &str, reason: String) -> F
     }
 }
 
-/// A refusal for what the disk says.
+/// Returns the refusal of a file for an error of the disk.
 pub fn disk_refusal(error: &DiskError) -> Refusal {
-    Refusal { code: Code::Io, text: format!("cannot {}: {}", error.operation, error.source), at: None, from: None }
+    Refusal { code: ErrorCode::Io, text: format!("cannot {}: {}", error.operation, error.source), at: None, from: None }
 }
 
-/// A refusal for what happened to the file meanwhile.
+/// Returns the refusal of a file that changed in the meantime.
 pub fn changed_refusal(what: &str) -> Refusal {
-    Refusal { code: Code::Changed, text: format!("the file changed since it was read: {what}"), at: None, from: None }
+    Refusal {
+        code: ErrorCode::Changed,
+        text: format!("the file changed since it was read: {what}"),
+        at: None,
+        from: None,
+    }
 }
 
-/// True if the error is about this file or its directory alone, and other files may fare better.
+/// Returns true if the error concerns this file or its directory only, so that the run can go on with other files.
 pub fn concerns_one_file(error: &DiskError) -> bool {
     use ErrorKind::{InvalidData, InvalidInput, NotADirectory, NotFound, PermissionDenied};
     matches!(error.kind(), InvalidData | InvalidInput | NotADirectory | NotFound | PermissionDenied)
 }
 
-/// Judges what `bytes`, just read from `file`, hold.
-pub fn judge(root: &dyn ReadRoot, transformer: &Transformer, file: &Path, bytes: &[u8], state: &FileState) -> Verdict {
+/// Evaluates `bytes`, which were just read from `file`.
+pub fn evaluate(
+    root: &dyn ReadRoot,
+    transformer: &Transformer,
+    file: &Path,
+    bytes: &[u8],
+    state: &FileState,
+) -> Verdict {
     if bytes.len() as u64 != state.len_bytes {
-        return Verdict::Refused(changed_refusal("its length is another one"));
+        return Verdict::Refused(changed_refusal("its length differs"));
     }
-    transformer.transform(bytes, &Beside { root, manifest: file })
+    transformer.transform(bytes, &SiblingFiles { root, manifest: file })
 }

@@ -1,7 +1,8 @@
-//! The ledger: what was done to which file, one JSON line each, every line bound to the one before it (D9).
+//! The ledger: a JSON line for each change of a file. Each line has the digest of the line before it
+//! (docs/source-sigilzero.md, D9).
 //!
-//! `migration/ledger.jsonl` is only ever appended to and spans all runs. A line is written before the file is replaced,
-//! so that no replaced file is without one; a line whose replacement did not come about is withdrawn by a later line.
+//! `migration/ledger.jsonl` spans all runs and is only appended to. A line is durable before the file is replaced, so
+//! each replaced file has one. If the replacement does not happen, a later line withdraws it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,124 +16,124 @@ use crate::manifest::tree::file_names::hex;
 use crate::migration::Error;
 use crate::migration::plan::{escape_name, unescape_name};
 
-/// Name of the ledger in the run directory.
+/// The name of the ledger in the run directory.
 pub const FILE_NAME: &str = "ledger.jsonl";
-/// The longest line: a path of the longest kind with every byte escaped, and the rest.
+/// The longest line. The longest path, with each byte escaped, fits into it.
 const LINE_BYTES_MAX: usize = 64 << 10;
 const BUFFER_BYTES: usize = 256 << 10;
-/// Where lines go that a crash tore.
+/// The name of the file that keeps lines torn by a crash.
 const TORN_NAME: &str = "ledger.torn";
-/// The most that is kept of them.
+/// The largest number of bytes of torn lines that are kept.
 const TORN_BYTES_MAX: u64 = 64 << 20;
 
-/// One line.
+/// A line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// From 1.
+pub struct LedgerLine {
+    /// The number of the line, from 1.
     pub number: u64,
-    /// SHA-256 of the line before, without its end, in hex; zeros in the first.
+    /// The SHA-256 of the line before without its line end, in hexadecimal. Zeros in the first line.
     pub previous: String,
-    /// Which run, or which rollback or clean-up of a run.
+    /// The run that was carried out, rolled back or cleaned up.
     pub run: String,
     /// What was done.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: LedgerEntry,
 }
 
-/// What was done.
+/// The event that a line records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Entry {
+pub enum LedgerEntry {
     /// A run began.
     Began {
-        /// The version that files were taken to.
+        /// The version that files are migrated to.
         target: String,
         /// The instant of its history records.
         now: String,
-        /// The settings.
+        /// The settings of the run.
         settings: String,
     },
-    /// A file is replaced.
-    Written(Written),
-    /// A file was not replaced after all: it had changed, or the run died before.
+    /// A file is about to be replaced.
+    Written(WrittenFile),
+    /// A file was not replaced: it had changed, or the run crashed before.
     Withdrawn {
-        /// The file, as [`escape_name`] writes it.
+        /// The file, escaped by [`escape_name`].
         file: String,
-        /// The line that is withdrawn.
+        /// The number of the line that is withdrawn.
         line: u64,
     },
     /// A file has its former bytes again.
     Restored {
         /// The file.
         file: String,
-        /// The line that is undone.
+        /// The number of the line that is undone.
         line: u64,
     },
     /// A backup was removed by a clean-up.
     Removed {
         /// The file whose backup it was.
         file: String,
-        /// The line that names it.
+        /// The number of the line that names the backup.
         line: u64,
     },
-    /// A run reached its end.
+    /// A run ended.
     Ended {
-        /// Files that it replaced.
+        /// Number of files that it replaced.
         migrated: u64,
     },
-    /// A verification found nothing wrong with the files of the run.
+    /// A verification found no fault in the files of the run.
     Verified,
 }
 
 /// The replacement of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// The file, relative to the root, as [`escape_name`] writes it.
+pub struct WrittenFile {
+    /// The file, relative to the root, escaped by [`escape_name`].
     pub file: String,
     /// Version before.
     pub from: String,
     /// Version after.
     pub to: String,
-    /// SHA-256 of the bytes before, in hex.
+    /// SHA-256 of the bytes before, in hexadecimal.
     pub before: String,
-    /// SHA-256 of the bytes after, in hex.
+    /// SHA-256 of the bytes after, in hexadecimal.
     pub after: String,
-    /// Name of the backup beside the file, as [`escape_name`] writes it.
+    /// Name of the backup in the directory of the file, escaped by [`escape_name`].
     pub backup: String,
-    /// Permission bits before and after, octal.
+    /// The permission bits before and after, in octal.
     pub mode: String,
 }
 
-impl Written {
-    /// The file.
+impl WrittenFile {
+    /// Returns the path of the file.
     pub fn path(&self) -> Option<PathBuf> {
         unescape_name(&self.file).map(PathBuf::from)
     }
 
-    /// Its backup.
+    /// Returns the path of the backup.
     pub fn backup_path(&self) -> Option<PathBuf> {
         Some(self.path()?.with_file_name(unescape_name(&self.backup)?))
     }
 
-    /// The permission bits.
+    /// Returns the permission bits.
     pub fn mode_bits(&self) -> u32 {
         u32::from_str_radix(&self.mode, 8).unwrap_or(0o600)
     }
 }
 
-/// How far a ledger goes: what the next line follows on.
+/// The end of a ledger, at which the next line continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
-pub struct Position {
+pub struct LedgerPosition {
     /// Length in bytes.
     pub len_bytes: u64,
-    /// Lines.
+    /// Number of lines.
     pub lines: u64,
     /// SHA-256 of the last line.
     pub digest: [u8; 32],
 }
 
-impl Position {
-    /// That of an empty ledger.
+impl LedgerPosition {
+    /// The position of an empty ledger.
     pub const START: Self = Self { len_bytes: 0, lines: 0, digest: [0; 32] };
 
     fn advance(&mut self, line: &[u8]) {
@@ -146,23 +147,24 @@ impl Position {
 pub struct Ledger {
     file: Arc<dyn DiskFile>,
     run: String,
-    position: Position,
+    position: LedgerPosition,
     written_bytes: u64,
     buffer: Vec<u8>,
 }
 
 impl Ledger {
-    /// Opens the ledger of the run directory, for lines of `run`. Every line behind `known` is shown to `visit`, after
-    /// the chain was checked.
+    /// Opens the ledger of the run directory for lines of `run`. Checks the chain of the lines after `known` and passes
+    /// each of them to `visit`.
     ///
-    /// A crash may tear lines that were not synced: nothing was done for those yet. They are put aside in
-    /// `ledger.torn` and cut off. Without a known position they are no crash's doing if files were written before.
+    /// A crash may tear lines that were not synced. No file was replaced for them yet, so they are copied to
+    /// `ledger.torn` and cut off. If `known` is the start and files were written before, a torn line is refused
+    /// instead: a run that replaces files has a checkpoint, so a crash does not explain the damage.
     pub fn open(
         disk: &dyn Disk,
         directory: &Path,
         run: &str,
-        known: Position,
-        mut visit: impl FnMut(Line) -> Result<(), Error>,
+        known: LedgerPosition,
+        mut visit: impl FnMut(LedgerLine) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let path = directory.join(FILE_NAME);
         let file = match disk.kind(&path)? {
@@ -172,11 +174,11 @@ impl Ledger {
         disk.sync_directory(parent_of(&path))?;
         let mut is_in_use = false;
         let Read { position, torn } = read_lines(&*file, &path, known, |line| {
-            is_in_use |= matches!(line.entry, Entry::Written(_));
+            is_in_use |= matches!(line.entry, LedgerEntry::Written(_));
             visit(line)
         })?;
         if let Some(what) = torn {
-            if known == Position::START && is_in_use {
+            if known == LedgerPosition::START && is_in_use {
                 return Err(damaged(&path, position.len_bytes, what));
             }
             put_aside(disk, &*file, &path, position.len_bytes)?;
@@ -186,15 +188,15 @@ impl Ledger {
         Ok(Self { file, run: run.to_owned(), position, written_bytes, buffer: Vec::new() })
     }
 
-    /// Lines that follow are those of `run`.
+    /// Makes `run` the run of the lines that follow.
     pub fn begin_run(&mut self, run: &str) {
         run.clone_into(&mut self.run);
     }
 
-    /// Adds a line and gives its number. It is in memory until [`sync`](Self::sync).
-    pub fn append(&mut self, entry: Entry) -> Result<u64, Error> {
+    /// Adds a line in memory and returns its number. [`sync`](Self::sync) makes it durable.
+    pub fn append(&mut self, entry: LedgerEntry) -> Result<u64, Error> {
         let number = self.position.lines + 1;
-        let line = Line { number, previous: hex(&self.position.digest), run: self.run.clone(), entry };
+        let line = LedgerLine { number, previous: hex(&self.position.digest), run: self.run.clone(), entry };
         let start = self.buffer.len();
         serde_json::to_writer(&mut self.buffer, &line).expect("a line has string keys only");
         self.position.advance(&self.buffer[start..]);
@@ -212,8 +214,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Makes every line durable and says how far they go.
-    pub fn sync(&mut self) -> Result<Position, Error> {
+    /// Makes all lines durable and returns the position after the last one.
+    pub fn sync(&mut self) -> Result<LedgerPosition, Error> {
         if !self.buffer.is_empty() {
             self.flush()?;
             self.file.sync()?;
@@ -222,24 +224,24 @@ impl Ledger {
     }
 }
 
-/// Shows `visit` every line of a ledger, in order. An absent ledger has none.
+/// Passes each line of a ledger to `visit`, in order. An absent ledger has no lines.
 pub fn for_each_line(
     disk: &dyn Disk,
     directory: &Path,
-    visit: impl FnMut(Line) -> Result<(), Error>,
-) -> Result<Position, Error> {
+    visit: impl FnMut(LedgerLine) -> Result<(), Error>,
+) -> Result<LedgerPosition, Error> {
     let path = directory.join(FILE_NAME);
     match disk.open_for_read(&path) {
-        Ok(file) => match read_lines(&*file, &path, Position::START, visit)? {
+        Ok(file) => match read_lines(&*file, &path, LedgerPosition::START, visit)? {
             Read { position, torn: None } => Ok(position),
             Read { position, torn: Some(what) } => Err(damaged(&path, position.len_bytes, what)),
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Position::START),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(LedgerPosition::START),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Keeps what is about to be cut off.
+/// Copies the bytes that are about to be cut off.
 fn put_aside(disk: &dyn Disk, file: &dyn DiskFile, path: &Path, from_bytes: u64) -> Result<(), Error> {
     let len_bytes = file.len()?.saturating_sub(from_bytes).min(TORN_BYTES_MAX);
     let mut bytes = vec![0; len_bytes as usize];
@@ -247,19 +249,19 @@ fn put_aside(disk: &dyn Disk, file: &dyn DiskFile, path: &Path, from_bytes: u64)
     Ok(replace_file(disk, &path.with_file_name(TORN_NAME), &bytes)?)
 }
 
-/// The whole lines of a ledger.
+/// The result of reading a ledger.
 struct Read {
-    position: Position,
-    /// Why the line behind them is none, if it has an end.
+    position: LedgerPosition,
+    /// What is wrong with the line after `position`, if that line has an end.
     torn: Option<String>,
 }
 
-/// Reads on from `known`, and gives the position behind the last line that follows on those before it.
+/// Reads the lines after `known`. Returns the position after the last line that continues the chain.
 fn read_lines(
     file: &dyn DiskFile,
     path: &Path,
-    known: Position,
-    mut visit: impl FnMut(Line) -> Result<(), Error>,
+    known: LedgerPosition,
+    mut visit: impl FnMut(LedgerLine) -> Result<(), Error>,
 ) -> Result<Read, Error> {
     let len_bytes = file.len()?;
     if len_bytes < known.len_bytes {
@@ -288,16 +290,16 @@ fn read_lines(
         }
         pending.drain(..whole);
         if pending.len() > LINE_BYTES_MAX {
-            return Ok(Read { position, torn: Some("no line ends".into()) });
+            return Ok(Read { position, torn: Some("a line is too long".into()) });
         }
     }
     Ok(Read { position, torn: None })
 }
 
-fn checked_line(text: &[u8], position: &Position) -> Result<Line, String> {
-    let line: Line = serde_json::from_slice(text).map_err(|e| format!("no line of a ledger: {e}"))?;
+fn checked_line(text: &[u8], position: &LedgerPosition) -> Result<LedgerLine, String> {
+    let line: LedgerLine = serde_json::from_slice(text).map_err(|e| format!("not a line of a ledger: {e}"))?;
     if line.number != position.lines + 1 {
-        return Err(format!("line {} where line {} is due", line.number, position.lines + 1));
+        return Err(format!("line {} where line {} is expected", line.number, position.lines + 1));
     }
     if line.previous != hex(&position.digest) {
         return Err(format!("line {} does not follow on the line before it", line.number));
@@ -314,7 +316,7 @@ fn damaged(path: &Path, offset: u64, what: String) -> Error {
     }
 }
 
-/// A path as lines hold it.
+/// Returns a path as lines record it.
 pub fn file_text(path: &Path) -> String {
     escape_name(path.as_os_str())
 }
@@ -324,13 +326,13 @@ mod tests {
     use super::*;
     use crate::durable::{SimulatedDisk, read_file};
 
-    fn withdrawn(line: u64) -> Entry {
-        Entry::Withdrawn { file: format!("f{line}"), line }
+    fn withdrawn(line: u64) -> LedgerEntry {
+        LedgerEntry::Withdrawn { file: format!("f{line}"), line }
     }
 
-    fn open(disk: &SimulatedDisk, known: Position) -> (Ledger, Vec<u64>) {
+    fn open(disk: &SimulatedDisk, known: LedgerPosition) -> (Ledger, Vec<u64>) {
         let mut seen = Vec::new();
-        let visit = |line: Line| {
+        let visit = |line: LedgerLine| {
             seen.push(line.number);
             Ok(())
         };
@@ -339,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_follow_on_each_other_across_openings() {
+    fn a_reopened_ledger_continues_the_chain() {
         let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
-        let (mut ledger, seen) = open(&disk, Position::START);
+        let (mut ledger, seen) = open(&disk, LedgerPosition::START);
         assert!(seen.is_empty());
         ledger.append(withdrawn(1)).unwrap();
         let first = ledger.sync().unwrap();
@@ -350,20 +352,20 @@ mod tests {
         assert_eq!(ledger.append(withdrawn(2)).unwrap(), 2);
         ledger.sync().unwrap();
         assert_eq!(open(&disk, first).1, [2]);
-        assert_eq!(open(&disk, Position::START).1, [1, 2]);
+        assert_eq!(open(&disk, LedgerPosition::START).1, [1, 2]);
     }
 
     #[test]
     fn a_torn_line_is_cut_off_and_a_changed_one_is_refused() {
         let path = Path::new("/run").join(FILE_NAME);
         let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
-        let (mut ledger, _) = open(&disk, Position::START);
+        let (mut ledger, _) = open(&disk, LedgerPosition::START);
         for line in 1..4 {
             ledger.append(withdrawn(line)).unwrap();
         }
         let end = ledger.sync().unwrap();
         disk.open_file(&path).unwrap().write_all_at(end.len_bytes, b"{\"number\":4").unwrap();
-        assert_eq!(open(&disk, Position::START).1, [1, 2, 3]);
+        assert_eq!(open(&disk, LedgerPosition::START).1, [1, 2, 3]);
         let bytes = read_file(&disk, &path, 9999).unwrap();
         assert_eq!(bytes.len() as u64, end.len_bytes);
         let at = bytes.windows(2).position(|pair| pair == b"f2").unwrap() as u64;

@@ -21,11 +21,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::already_done::scan_finished;
-use self::crash_recovery::{Begun, Settled, settle};
+use self::crash_recovery::{Settled, Unsettled, settle};
 use self::dry_run::DryRunEnd;
-use self::group_commit::{Books, GroupWriter, Replacer};
-use self::ledger::{Entry, Ledger, Position};
-use self::stage_file::{NamedFile, Preparer};
+use self::group_commit::{GroupWriter, Replacer, RunAccounting};
+use self::ledger::{Ledger, LedgerEntry, LedgerPosition};
+use self::stage_file::{FileStager, NamedFile};
 use self::state::{CHECKPOINT_KIND, RunState};
 use super::Transformer;
 use super::outcome::Counts;
@@ -93,7 +93,7 @@ pub fn migrate(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
-    // Before any file is opened: an unknown target is one error, not one a file (D16).
+    // Before any file is opened: an unknown target is one error, not one a file (docs/source-sigilzero.md, D16).
     options.transformer(Timestamp::UNIX_EPOCH)?;
     let disk = match options.durability {
         Durability::None => without_sync(disk),
@@ -169,8 +169,8 @@ impl Session<'_> {
             Start::Restart => self.held.readable_state::<RunState>(&*self.disk)?,
             Start::Auto | Start::Resume => self.held.checkpoint.load::<RunState>(&*self.disk)?,
         };
-        let known = earlier.as_ref().map_or(Position::START, |state| state.ledger);
-        let mut begun = Begun::default();
+        let known = earlier.as_ref().map_or(LedgerPosition::START, |state| state.ledger);
+        let mut begun = Unsettled::default();
         let mut ledger = Ledger::open(&*self.disk, self.directory().path(), "", known, |line| {
             begun.take(line);
             Ok(())
@@ -261,7 +261,7 @@ impl Session<'_> {
         let text = serde_json::to_vec_pretty(&plan).expect("plain data always serialises");
         replace_file(&*self.disk, &self.directory().plan_path(), &text)?;
         ledger.begin_run(&run_id);
-        ledger.append(Entry::Began {
+        ledger.append(LedgerEntry::Began {
             target: self.options.target().to_string(),
             now: now.to_string(),
             settings: self.options.text(),
@@ -305,8 +305,8 @@ impl Session<'_> {
             state.place.clone(),
             self.options.batch_records,
         )?
-        .after_dead_run(settled.files, self.tree.clone());
-        let preparer = Preparer {
+        .after_crash(settled.files, self.tree.clone());
+        let preparer = FileStager {
             root: self.tree.clone(),
             transformer,
             mode: self.options.transform.mode,
@@ -314,28 +314,28 @@ impl Session<'_> {
             synced: durability == Durability::Each,
             named,
         };
-        let books = Books { state, findings, ledger, checkpoint: self.held.checkpoint.clone() };
+        let accounting = RunAccounting { state, findings, ledger, checkpoint: self.held.checkpoint.clone() };
         let places = (self.tree.clone(), self.file_system.clone());
         let pending_max = self.options.checkpoint_interval_records;
-        let replacer = Arc::new(Replacer::new(self.disk.clone(), places, durability, books, pending_max));
+        let replacer = Arc::new(Replacer::new(self.disk.clone(), places, durability, accounting, pending_max));
         let observer = self.control.observer;
         observer.observe(&Event::PhaseStarted { phase: Phase::Run, records_expected: None, bytes_expected: None });
         let mut writer = GroupWriter::new(replacer.clone());
         let mut result = run(reader, &preparer, &mut writer, &self.options.engine(), self.control);
         observer.observe(&Event::PhaseEnded { phase: Phase::Run });
-        let mut books = replacer.books.lock();
+        let mut accounting = replacer.accounting.lock();
         if let Ok(Ended::Complete) = result {
-            result = self.complete(&mut books).map(|()| Ended::Complete);
+            result = self.complete(&mut accounting).map(|()| Ended::Complete);
         }
-        Ok((result, books.state.clone()))
+        Ok((result, accounting.state.clone()))
     }
 
-    fn complete(&self, books: &mut Books) -> Result<(), Error> {
-        books.state.counts.check_sum(books.state.records)?;
-        books.ledger.append(Entry::Ended { migrated: books.state.counts.migrated })?;
-        books.state.ledger = books.ledger.sync()?;
-        books.state.stage = Stage::Published;
-        books.checkpoint.store(&*self.disk, &books.state)
+    fn complete(&self, accounting: &mut RunAccounting) -> Result<(), Error> {
+        accounting.state.counts.check_sum(accounting.state.records)?;
+        accounting.ledger.append(LedgerEntry::Ended { migrated: accounting.state.counts.migrated })?;
+        accounting.state.ledger = accounting.ledger.sync()?;
+        accounting.state.stage = Stage::Published;
+        accounting.checkpoint.store(&*self.disk, &accounting.state)
     }
 
     fn findings(&self, state: &RunState) -> Findings {

@@ -1,5 +1,5 @@
-//! One file on its way: read, transformed, its new bytes and its backup on the disk under names of their own. Nothing is
-//! replaced yet.
+//! Stages one file: reads it, transforms it, and writes its new bytes and its backup next to it. Nothing is replaced
+//! yet.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -9,22 +9,25 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use super::backup::{NoBackup, Original, has_own_backup, make_backup, write_temporary};
-use super::evaluate::{MANIFEST_BYTES_MAX, Tally, changed_refusal, concerns_one_file, disk_refusal, judge};
+use super::backup::{BackupError, Original, has_own_backup, make_backup, write_temporary};
+use super::evaluate::{MANIFEST_BYTES_MAX, Tally, changed_refusal, concerns_one_file, disk_refusal, evaluate};
 use crate::durable::{DiskError, DiskRoot, FileState, Ownership, RootDirectory};
-use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::error_codes::ErrorCode;
+use crate::manifest::document::options::Mode;
+use crate::manifest::document::verdict::{Migrated, Refusal};
+use crate::manifest::document::version::Version;
+use crate::manifest::transform::Transformer;
 use crate::manifest::tree::file_names;
-use crate::manifest::tree::scan::{Entry, Found};
-use crate::manifest::{Migrated, Mode, Refusal, Transformer, Version};
+use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::migration::Error;
 use crate::pipeline::Converter;
 
-/// A file whose replacement waits for its name.
+/// A file whose replacement is complete on disk under its temporary name.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct StagedFile {
     /// The file, relative to the root.
     pub file: PathBuf,
-    /// What it was when it was read.
+    /// Its state when it was read.
     pub state: FileState,
     /// Version before.
     pub from: Version,
@@ -34,83 +37,83 @@ pub struct Prepared {
     pub before: [u8; 32],
     /// SHA-256 of the bytes after.
     pub after: [u8; 32],
-    /// Length after.
+    /// Length of the bytes after.
     pub len_bytes: u64,
     /// Name of the backup.
     pub backup: OsString,
 }
 
-/// A batch of files, prepared.
+/// A batch of staged files.
 #[derive(Debug, Default)]
-pub struct PreparedBatch {
-    /// Files to be replaced, in the order of the walk.
-    pub files: Vec<Prepared>,
-    /// Outcomes of all others.
+pub struct StagedBatch {
+    /// The files to be replaced, in the order of the scan.
+    pub files: Vec<StagedFile>,
+    /// The outcomes of all other files.
     pub tally: Tally,
-    /// Everything in the batch.
+    /// Number of entries in the batch.
     pub records: u64,
-    /// The last place of it.
+    /// The place of the last entry.
     pub place: Vec<u8>,
 }
 
-/// What was done to the one file that the operator named.
+/// The migration of the one file that the operator named.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct NamedFile {
-    /// Version before, if it was migrated.
+    /// The version before, if the file was migrated.
     pub from: Option<String>,
-    /// The steps.
+    /// The steps that were applied.
     pub applied: Vec<String>,
     /// Its backup, relative to the root.
     pub backup: Option<PathBuf>,
 }
 
-/// Prepares files on the disk.
-pub struct Preparer {
+/// Stages files on the disk.
+pub struct FileStager {
     /// The tree.
     pub root: Arc<dyn DiskRoot>,
-    /// What turns documents.
+    /// Migrates documents.
     pub transformer: Transformer,
-    /// How backups are named.
+    /// Decides how backups are named.
     pub mode: Mode,
-    /// Take files that have more than one name.
+    /// Whether files with several names are accepted.
     pub break_links: bool,
-    /// Make each file durable by itself.
+    /// Whether each file is synced alone.
     pub synced: bool,
-    /// Filled where the operator named the file.
+    /// The migration of the file that the operator named, if any.
     pub named: Option<Arc<Mutex<NamedFile>>>,
 }
 
-/// Why a file is not prepared.
-enum Stop {
-    /// It stays as it is.
+/// The reason why a file is not staged.
+enum NotStaged {
+    /// The file is refused.
     Refused(Refusal),
-    /// The run cannot go on.
+    /// The run cannot continue.
     Failed(DiskError),
 }
 
-impl From<DiskError> for Stop {
+impl From<DiskError> for NotStaged {
     fn from(error: DiskError) -> Self {
         if concerns_one_file(&error) { Self::Refused(disk_refusal(&error)) } else { Self::Failed(error) }
     }
 }
 
-impl Converter for Preparer {
-    type Batch = Vec<Entry>;
-    type Output = PreparedBatch;
+impl Converter for FileStager {
+    type Batch = Vec<ScanEntry>;
+    type Output = StagedBatch;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<PreparedBatch, Error> {
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<StagedBatch, Error> {
         let place = entries.last().map_or(Vec::new(), |entry| entry.place().to_vec());
-        let mut batch = PreparedBatch { records: entries.len() as u64, place, ..PreparedBatch::default() };
+        let mut batch = StagedBatch { records: entries.len() as u64, place, ..StagedBatch::default() };
         for entry in entries {
             match entry.found {
-                Found::PassedOver(reason) => batch.tally.counts.add_passed_over(reason),
+                Found::Skipped(reason) => batch.tally.counts.add_skipped(reason),
                 Found::Unreadable(error) => batch.tally.refuse(&entry.path, &disk_refusal(&error)),
-                Found::Manifest | Found::Leftover => match self.prepare(&entry.path, scratch, &mut batch.tally) {
-                    Ok(prepared) => batch.files.extend(prepared),
-                    Err(Stop::Refused(refusal)) => batch.tally.refuse(&entry.path, &refusal),
-                    Err(Stop::Failed(error)) => return Err(error.into()),
+                Found::Manifest | Found::Leftover => match self.stage_file(&entry.path, scratch, &mut batch.tally) {
+                    Ok(staged) => batch.files.extend(staged),
+                    Err(NotStaged::Refused(refusal)) => batch.tally.refuse(&entry.path, &refusal),
+                    Err(NotStaged::Failed(error)) => return Err(error.into()),
                 },
             }
         }
@@ -118,17 +121,17 @@ impl Converter for Preparer {
     }
 }
 
-impl Preparer {
-    fn prepare(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<Prepared>, Stop> {
+impl FileStager {
+    fn stage_file(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<StagedFile>, NotStaged> {
         let name = file.file_name().unwrap_or_default();
         let directory = self.root.open_directory(file.parent().unwrap_or(Path::new("")))?;
         let state = directory.read_file(name, MANIFEST_BYTES_MAX, bytes)?;
         tally.source_bytes += bytes.len() as u64;
-        let verdict = judge(self.root.as_ref(), &self.transformer, file, bytes, &state);
-        let Some(migrated) = tally.settle(file, verdict) else { return Ok(None) };
+        let verdict = evaluate(self.root.as_ref(), &self.transformer, file, bytes, &state);
+        let Some(migrated) = tally.record(file, verdict) else { return Ok(None) };
         let digest = Sha256::digest(&bytes[..]).into();
         let original = Original { name, bytes, state: &state, version: migrated.from, digest };
-        let backup = self.put_beside(&*directory, &original, &migrated)?;
+        let backup = self.stage(&*directory, &original, &migrated)?;
         if let Some(named) = &self.named {
             *named.lock() = NamedFile {
                 from: Some(migrated.from.to_string()),
@@ -136,7 +139,7 @@ impl Preparer {
                 backup: Some(file.with_file_name(&backup)),
             };
         }
-        Ok(Some(Prepared {
+        Ok(Some(StagedFile {
             file: file.to_path_buf(),
             state,
             from: migrated.from,
@@ -148,18 +151,18 @@ impl Preparer {
         }))
     }
 
-    /// Puts the new bytes and the backup beside the file.
-    fn put_beside(
+    /// Writes the new bytes and the backup next to the file.
+    fn stage(
         &self,
         directory: &dyn RootDirectory,
         original: &Original<'_>,
         migrated: &Migrated,
-    ) -> Result<OsString, Stop> {
+    ) -> Result<OsString, NotStaged> {
         let links = other_links(original, |name| directory.file_state(name))?;
         if links > 1 && !self.break_links {
-            return Err(Stop::Refused(hardlink_refusal(links)));
+            return Err(NotStaged::Refused(hardlink_refusal(links)));
         }
-        let temporary = file_names::temporary(original.name);
+        let temporary = file_names::temporary_name(original.name);
         let ownership = Ownership::from(original.state);
         write_temporary(directory, &temporary, &migrated.bytes, &ownership, self.synced)?;
         let state = FileState { links, ..*original.state };
@@ -175,7 +178,7 @@ impl Preparer {
     }
 }
 
-/// How many names a file has, apart from a backup that a dead run gave it.
+/// Returns the number of names of a file. A backup that a crashed run made of it does not count.
 pub fn other_links(
     original: &Original<'_>,
     look_up: impl Fn(&OsStr) -> Result<Option<FileState>, DiskError>,
@@ -186,22 +189,23 @@ pub fn other_links(
     }
 }
 
-/// A refusal of a file that has several names.
+/// Returns the refusal of a file with several names.
 pub fn hardlink_refusal(links: u64) -> Refusal {
-    let text = format!("the file has {links} names, and the others would keep the old content (--break-links)");
-    Refusal { code: Code::Hardlink, text, at: None, from: None }
+    let text =
+        format!("the file has {links} names, and the others would keep the old content; --break-links accepts it");
+    Refusal { code: ErrorCode::Hardlink, text, at: None, from: None }
 }
 
-fn no_backup(error: NoBackup, name: &OsStr) -> Stop {
+fn no_backup(error: BackupError, name: &OsStr) -> NotStaged {
     match error {
-        // What was read a moment ago is gone.
-        NoBackup::Disk(error) if error.kind() == ErrorKind::NotFound => {
-            Stop::Refused(changed_refusal(&format!("{} is gone", name.display())))
+        // The file was removed after it was read.
+        BackupError::Disk(error) if error.kind() == ErrorKind::NotFound => {
+            NotStaged::Refused(changed_refusal(&format!("{} is gone", name.display())))
         }
-        NoBackup::Disk(error) => error.into(),
-        NoBackup::Taken(backup) => {
-            let text = format!("the name of its backup, {}, stands for something else", backup.display());
-            Stop::Refused(Refusal { code: Code::Io, text, at: None, from: None })
+        BackupError::Disk(error) => error.into(),
+        BackupError::NameTaken(backup) => {
+            let text = format!("the name of its backup, {}, belongs to another file", backup.display());
+            NotStaged::Refused(Refusal { code: ErrorCode::Io, text, at: None, from: None })
         }
     }
 }

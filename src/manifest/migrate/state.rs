@@ -1,6 +1,6 @@
 //! What the checkpoint of a migration holds.
 
-use super::ledger::Position;
+use super::ledger::LedgerPosition;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::Stage;
@@ -34,7 +34,7 @@ pub struct RunState {
     /// Length of the findings file.
     pub findings_bytes: u64,
     /// How far the ledger goes.
-    pub ledger: Position,
+    pub ledger: LedgerPosition,
     /// Bytes of manifests that were read.
     pub source_bytes: u64,
     /// Bytes of manifests that were written.
@@ -48,7 +48,7 @@ impl RunState {
         run_id: String,
         now: jiff::Timestamp,
         options: &MigrateOptions,
-        ledger: Position,
+        ledger: LedgerPosition,
     ) -> Self {
         Self {
             plan_digest,

@@ -1,4 +1,4 @@
-//! The three steps of the original (§2).
+//! The three built-in steps, which are those of the original (docs/source-sigilzero.md, "Steps").
 
 use std::sync::LazyLock;
 
@@ -6,49 +6,50 @@ use super::step::Touch;
 use crate::manifest::document::edit::Edit;
 use crate::manifest::document::fields::{CHAIN_METADATA, INPUT_SNAPSHOTS};
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::document::value_types::Shape;
+use crate::manifest::document::value_types::ValueType;
 use crate::manifest::document::verdict::Refusal;
-use crate::manifest::{Step, Version};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::step::Step;
 
-/// A step of the original.
-pub(crate) struct BuiltIn {
+/// A built-in step.
+pub(super) struct BuiltIn {
     from: Version,
     to: Version,
 }
 
-/// In the order in which the original registers them.
-pub(crate) const STEPS: [BuiltIn; 3] = [
+/// The steps in the order in which the original registers them, which decides between paths of equal length.
+pub(super) const STEPS: [BuiltIn; 3] = [
     BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 1, 0) },
     BuiltIn { from: Version::new(1, 1, 0), to: Version::new(1, 2, 0) },
     BuiltIn { from: Version::new(1, 0, 0), to: Version::new(1, 2, 0) },
 ];
 
-/// A field that a step of the original adds.
+/// A member that a built-in step adds.
 struct Added {
     path: KeyPath,
     json: &'static str,
-    shape: Shape,
+    value_type: ValueType,
     change: &'static str,
     since: Version,
 }
 
 static ADDED: LazyLock<[Added; 4]> = LazyLock::new(|| {
-    let added = |path: &str, json, shape, change, since| {
+    let added = |path: &str, json, value_type, change, since| {
         let path = KeyPath::new(path).expect("names that are not empty");
-        Added { path, json, shape, change, since }
+        Added { path, json, value_type, change, since }
     };
     let (v1_1, v1_2) = (Version::new(1, 1, 0), Version::new(1, 2, 0));
     [
         added("input_snapshots", "{}", INPUT_SNAPSHOTS, "Add input_snapshots field (empty dict)", v1_1),
-        added("inputs_hash", "null", Shape::DigestOrNull, "Add inputs_hash field (null)", v1_1),
+        added("inputs_hash", "null", ValueType::DigestOrNull, "Add inputs_hash field (null)", v1_1),
         added(
             "chain_metadata.is_chainable_stage",
             "false",
-            Shape::Flag,
+            ValueType::Flag,
             "Add chain_metadata.is_chainable_stage (false)",
             v1_2,
         ),
-        added("chain_metadata.prior_stages", "[]", Shape::Array, "Add chain_metadata.prior_stages ([])", v1_2),
+        added("chain_metadata.prior_stages", "[]", ValueType::Array, "Add chain_metadata.prior_stages ([])", v1_2),
     ]
 });
 
@@ -75,14 +76,17 @@ impl Step for BuiltIn {
     }
 
     fn touches(&self) -> Vec<Touch> {
-        self.added().map(|added| Touch::Add { path: added.path.clone(), shape: added.shape.clone() }).collect()
+        self.added()
+            .map(|added| Touch::Add { path: added.path.clone(), value_type: added.value_type.clone() })
+            .collect()
     }
 
     fn apply(&self, edit: &mut Edit<'_, '_>) -> Result<(), Refusal> {
         if self.to >= Version::new(1, 2, 0) {
-            // The whole field at once: a list of prior stages that holds something else is no such list.
-            edit.expect(&CHAIN_METADATA_PATH, &CHAIN_METADATA)?;
+            // The step adds two members of this object and checks these only. The object is checked as a whole because
+            // its list of prior stages may have items of a wrong type.
+            edit.check_type(&CHAIN_METADATA_PATH, &CHAIN_METADATA)?;
         }
-        self.added().try_for_each(|added| edit.add(&added.path, added.json, &added.shape))
+        self.added().try_for_each(|added| edit.add(&added.path, added.json, &added.value_type))
     }
 }

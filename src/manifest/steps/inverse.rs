@@ -1,17 +1,21 @@
-//! Whether a migrated document can be taken back: what a rollback checks before it restores a backup (§12).
+//! The check of a rollback that the declared inverse of breaking steps leads from the file to its backup
+//! (docs/source-sigilzero.md, "Declared steps").
 
 use super::invariants;
 use super::route::Route;
 use super::step::Touch;
+use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::job_id::JOB_ID;
 use crate::manifest::document::json::{Document, Numbers, ReadOptions};
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::document::value_types::Shape;
+use crate::manifest::document::options::Mode;
+use crate::manifest::document::value_types::ValueType;
 use crate::manifest::document::verdict::Refusal;
-use crate::manifest::{Code, Mode, Registry, Version};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::registry::Registry;
 
-/// Checks that the inverse of the steps from `from` to `to`, applied to the document `after`, gives the document
-/// `before`, its backup. A `job_id` that an option added goes as well.
+/// Checks that the inverse of the steps from `from` to `to` leads from the document `after` to its backup `before`. A
+/// `job_id` that an option added is removed as well.
 pub fn check_inverse(
     registry: &Registry,
     from: Version,
@@ -20,16 +24,16 @@ pub fn check_inverse(
     after: &[u8],
     mode: Mode,
 ) -> Result<(), Refusal> {
-    let no_path = || Refusal::new(Code::VersionUnknown, format!("no steps lead from {from} to {to}"));
+    let no_path = || Refusal::new(ErrorCode::VersionUnknown, format!("no steps lead from {from} to {to}"));
     let mut touches = Route::find(registry, from, to).ok_or_else(no_path)?.touches;
     let is_compat = mode == Mode::Compat;
-    // Both were read before: what is deep or begins with a mark was let in on purpose.
+    // The migration has accepted both documents under its own options, which may be more generous than the defaults.
     let options =
         ReadOptions { depth_max: usize::MAX, bom_strip: true, last_member_wins: is_compat, compat_numbers: false };
     let mut before = parse(before, &options)?;
     let mut after = parse(after, &options)?;
     if before.root().get(JOB_ID).is_none() && after.root().get(JOB_ID).is_some() {
-        touches.push(Touch::Add { path: KeyPath::of_root(JOB_ID), shape: Shape::Text });
+        touches.push(Touch::Add { path: KeyPath::of_root(JOB_ID), value_type: ValueType::Text });
     }
     let root = before.root().id();
     let numbers = if is_compat { Numbers::Values } else { Numbers::Lexemes };

@@ -1,4 +1,4 @@
-//! The graph of versions (§3).
+//! The known steps, which form a graph of versions (docs/source-sigilzero.md, "Versions and paths").
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -7,50 +7,30 @@ use std::io::Read;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use super::step::Step;
 use super::{built_in, declarative};
-use crate::manifest::step_check::first_unequal_chain;
-use crate::manifest::{Step, Version};
+use crate::manifest::document::version::Version;
 use crate::migration::Error;
 
-/// All known steps, in the order of their registration.
+/// The known steps in the order of their registration.
 #[derive(Clone)]
 pub struct Registry {
     steps: Vec<Arc<dyn Step>>,
 }
 
 impl Registry {
-    /// The three steps of the original: 1.0.0 → 1.1.0, 1.1.0 → 1.2.0, 1.0.0 → 1.2.0.
+    /// Returns a registry of the built-in steps: 1.0.0 → 1.1.0, 1.1.0 → 1.2.0 and 1.0.0 → 1.2.0.
     pub fn built_in() -> Self {
         Self { steps: built_in::STEPS.into_iter().map(|step| Arc::new(step) as Arc<dyn Step>).collect() }
     }
 
-    /// No steps.
+    /// Returns a registry without steps.
     pub fn empty() -> Self {
         Self { steps: Vec::new() }
     }
 
-    /// Looks at the steps as a whole: every version must be reachable from the lowest, and a direct step must give what
-    /// its chain gives, on made-up manifests. Anything else is a usage error.
-    pub fn prove(&self) -> Result<(), Error> {
-        let versions = self.versions();
-        let lowest = versions.first().copied().unwrap_or(Version::FIRST);
-        if let Some(version) = versions.iter().find(|version| self.path(lowest, **version).is_none()) {
-            return Err(Error::Usage {
-                what: format!("no steps lead from {lowest} to {version}"),
-                next: "declare a step that leads there".into(),
-            });
-        }
-        match first_unequal_chain(self)? {
-            None => Ok(()),
-            Some(what) => Err(Error::Usage {
-                what,
-                next: "make both ways give the same; `haul manifest steps check` shows where they differ".into(),
-            }),
-        }
-    }
-
-    /// Adds `step` as the last. A step that does not lead upwards, or a second one between the same versions, is a
-    /// usage error.
+    /// Adds `step` at the end. A step that does not lead to a higher version, or a second step between the same
+    /// versions, is a usage error.
     pub fn add(&mut self, step: Arc<dyn Step>) -> Result<(), Error> {
         let (from, to) = (step.from(), step.to());
         if from >= to {
@@ -62,30 +42,34 @@ impl Registry {
         if self.steps.iter().any(|known| (known.from(), known.to()) == (from, to)) {
             return Err(Error::Usage {
                 what: format!("two steps lead from {from} to {to}"),
-                next: "keep one of them, or give one another version".into(),
+                next: "keep one of them, or change the version of the other".into(),
             });
         }
         self.steps.push(step);
         Ok(())
     }
 
-    /// Adds the steps of a step file with this `text` (§12), which may name no JSON Schemas; `name` is for errors.
+    /// Adds the steps of a step file (docs/source-sigilzero.md, "Declared steps"). The `text` must not name JSON
+    /// Schemas; `name` is used in errors.
     pub fn add_file(&mut self, text: &str, name: &str) -> Result<(), Error> {
-        self.add_declared(text, name, &|schema| Err(format!("schema {schema} cannot be found from a text alone")))
+        self.add_declared(text, name, &|schema| {
+            Err(format!("schema {schema} cannot be read: the step file has no directory"))
+        })
     }
 
-    /// Adds the steps of the step file at `path`; the JSON Schemas that it names are beside it.
+    /// Adds the steps of the step file at `path`. The JSON Schemas that it names must be in the same directory or
+    /// below.
     pub fn add_path(&mut self, path: &Path) -> Result<(), Error> {
         let name = path.display().to_string();
-        let text = read(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
-        let text = text.map_err(|what| unusable(&name, &what))?;
+        let text = read_file(path).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()));
+        let text = text.map_err(|what| step_file_error(&name, &what))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         self.add_declared(&text, &name, &|schema| {
-            let is_beside = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
-            if !is_beside {
-                return Err(format!("schema {schema} is not beside the step file"));
+            let is_below = Path::new(schema).components().all(|part| matches!(part, Component::Normal(_)));
+            if !is_below {
+                return Err(format!("schema {schema} is outside the directory of the step file"));
             }
-            read(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
+            read_file(&directory.join(schema)).map_err(|what| format!("schema {schema}: {what}"))
         })
     }
 
@@ -95,16 +79,16 @@ impl Registry {
         name: &str,
         read_schema: &dyn Fn(&str) -> Result<Vec<u8>, String>,
     ) -> Result<(), Error> {
-        let steps = declarative::compile(text, read_schema).map_err(|what| unusable(name, &what))?;
+        let steps = declarative::compile(text, read_schema).map_err(|what| step_file_error(name, &what))?;
         steps.into_iter().try_for_each(|step| self.add(step))
     }
 
-    /// All steps, in the order of their registration.
+    /// Returns the steps in the order of their registration.
     pub fn steps(&self) -> &[Arc<dyn Step>] {
         &self.steps
     }
 
-    /// All versions that steps take or make, sorted.
+    /// Returns all versions that steps lead from or to, sorted.
     pub fn versions(&self) -> Vec<Version> {
         let mut versions: Vec<_> = self.steps.iter().flat_map(|step| [step.from(), step.to()]).collect();
         versions.sort_unstable();
@@ -112,19 +96,21 @@ impl Registry {
         versions
     }
 
-    /// The highest version.
+    /// Returns the highest version.
     pub fn latest(&self) -> Version {
         self.versions().last().copied().unwrap_or(Version::FIRST)
     }
 
-    /// The steps that lead from one version to another, none if they are equal: the direct one if there is one, else the
-    /// fewest, and of equally many those that were registered first. `None` if none lead there.
+    /// Returns the steps that lead from one version to another, or `None` if none do.
+    ///
+    /// A direct step is preferred, else the path with the fewest steps, else the steps that were registered first.
+    /// Equal versions need no steps.
     pub fn path(&self, from: Version, to: Version) -> Option<Vec<Arc<dyn Step>>> {
         let mut reached_by: BTreeMap<Version, &Arc<dyn Step>> = BTreeMap::new();
         let mut queue = VecDeque::from([from]);
         while let Some(version) = queue.pop_front() {
             if version == to {
-                return Some(Self::back_to(from, to, &reached_by));
+                return Some(Self::trace_back(from, to, &reached_by));
             }
             for step in self.steps.iter().filter(|step| step.from() == version && step.to() <= to) {
                 if let Entry::Vacant(unreached) = reached_by.entry(step.to()) {
@@ -136,7 +122,7 @@ impl Registry {
         None
     }
 
-    fn back_to(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
+    fn trace_back(from: Version, to: Version, reached_by: &BTreeMap<Version, &Arc<dyn Step>>) -> Vec<Arc<dyn Step>> {
         let mut path = Vec::new();
         let mut version = to;
         while version != from {
@@ -148,13 +134,14 @@ impl Registry {
         path
     }
 
-    /// The steps that lead to `version` from the lowest version that can reach it; none if nothing leads there.
+    /// Returns the steps that lead to `version` from the lowest version that can reach it. The list is empty if no
+    /// steps lead there.
     pub fn path_to(&self, version: Version) -> Vec<Arc<dyn Step>> {
         self.versions().into_iter().find_map(|first| self.path(first, version)).unwrap_or_default()
     }
 
-    /// A digest of all that decides what the steps do: versions, declared operations, schemas. A run does not resume
-    /// under other steps.
+    /// Returns a digest of everything that decides what the steps do: versions, operations, schemas. It is part of the
+    /// plan, so a run does not resume under other steps.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         for step in &self.steps {
@@ -166,19 +153,19 @@ impl Registry {
     }
 }
 
-/// Bytes of a step file or schema, at most.
+/// The longest step file or schema.
 const FILE_LEN_MAX_BYTES: u64 = 16 << 20;
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(FILE_LEN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > FILE_LEN_MAX_BYTES { Err("longer than 16 MiB".into()) } else { Ok(bytes) }
 }
 
-fn unusable(name: &str, what: &str) -> Error {
+fn step_file_error(name: &str, what: &str) -> Error {
     Error::Usage {
         what: format!("step file {name} cannot be used: {what}"),
-        next: "correct the file; `haul manifest steps check` proves its steps".into(),
+        next: "correct the file, then check its steps with `haul manifest steps check`".into(),
     }
 }

@@ -1,24 +1,28 @@
-//! The way from one version to the target.
+//! The steps from one version to the target, and the texts that they leave in the history.
 
 use std::sync::Arc;
 
+use super::registry::Registry;
+use super::step::Step;
 use super::step::Touch;
+use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::{Registry, Step, Version};
+use crate::manifest::document::verdict::Refusal;
+use crate::manifest::document::version::Version;
 
-/// The steps from one version to another, and all that they may change.
+/// The steps from one version to another, and everything that they may change.
 #[derive(Clone)]
 pub struct Route {
-    /// In their order; none if the versions are equal.
+    /// The steps in their order; empty if the versions are equal.
     pub steps: Vec<Arc<dyn Step>>,
-    /// What each may change, in their order.
+    /// What the steps may change, in their order.
     pub touches: Vec<Touch>,
-    /// Each by its versions, as people are shown it.
+    /// Each step as messages show it: `1.0.0 → 1.1.0`.
     pub applied: Arc<[String]>,
 }
 
 impl Route {
-    /// The route that `registry` chooses (§3); `None` if none leads there.
+    /// Returns the route that `registry` chooses, or `None` if no steps lead there.
     pub fn find(registry: &Registry, from: Version, to: Version) -> Option<Self> {
         let steps = registry.path(from, to)?;
         let touches = steps.iter().flat_map(|step| step.touches()).collect();
@@ -27,17 +31,39 @@ impl Route {
     }
 }
 
-/// The texts that the history record has for a step that found `kept` already there (§7).
-pub(crate) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
+/// Checks that steps lead from `version` to `target` (second part of check 4 of docs/source-sigilzero.md, "Order of
+/// checks"). The caller knows whether they do; this finds the reason if they do not.
+pub(in crate::manifest) fn check_reachable(
+    registry: &Registry,
+    version: Version,
+    target: Version,
+    is_reachable: bool,
+) -> Result<(), Refusal> {
+    let path = format!("no migration path from {version} to {target}");
+    let (code, text) = if is_reachable {
+        return Ok(());
+    } else if version > registry.latest() {
+        (ErrorCode::VersionFuture, format!("{path}: the latest version is {}", registry.latest()))
+    } else if version > target && registry.versions().contains(&version) {
+        (ErrorCode::Downgrade, format!("{path}: to go back, use `haul manifest rollback`"))
+    } else {
+        (ErrorCode::VersionUnknown, path)
+    };
+    Err(Refusal::new(code, text))
+}
+
+/// Returns the texts of the history record for a step that found the values at `kept` already there
+/// (docs/source-sigilzero.md, "Steps").
+pub(in crate::manifest) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Vec<String> {
     let texts = step.changes();
     if kept.is_empty() {
         return texts;
     }
-    let whole = whole_parents(step, kept);
-    let mut unnamed: Vec<_> = whole.iter().chain(kept.iter().filter(|path| !is_in(path, &whole))).collect();
+    let whole = fully_kept_parents(step, kept);
+    let mut unnamed: Vec<_> = whole.iter().chain(kept.iter().filter(|path| !is_within_any(path, &whole))).collect();
     let mut written = Vec::with_capacity(texts.len());
     for text in texts {
-        let Some(path) = kept.iter().find(|path| speaks_of(&text, path)) else {
+        let Some(path) = kept.iter().find(|path| is_about(&text, path)) else {
             written.push(text);
             continue;
         };
@@ -56,17 +82,18 @@ fn keep_text(path: &KeyPath) -> String {
     format!("Keep existing {path}")
 }
 
-fn is_in(path: &KeyPath, parents: &[KeyPath]) -> bool {
+fn is_within_any(path: &KeyPath, parents: &[KeyPath]) -> bool {
     parents.iter().any(|parent| path.is_within(parent))
 }
 
-fn speaks_of(text: &str, path: &KeyPath) -> bool {
+fn is_about(text: &str, path: &KeyPath) -> bool {
     let rest = text.strip_prefix("Add ").and_then(|rest| rest.strip_prefix(path.to_string().as_str()));
     rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '_' | '.' | '-')))
 }
 
-/// The objects of which a step adds several members that all were there: the field as a whole was kept.
-fn whole_parents(step: &dyn Step, kept: &[KeyPath]) -> Vec<KeyPath> {
+/// Returns the objects in which a step adds several members that were all there. The record says of each that it was
+/// kept as a whole.
+fn fully_kept_parents(step: &dyn Step, kept: &[KeyPath]) -> Vec<KeyPath> {
     let touches = step.touches();
     let added: Vec<_> = touches.iter().flat_map(Touch::paths).collect();
     let mut parents: Vec<_> = kept.iter().filter_map(KeyPath::parent).collect();

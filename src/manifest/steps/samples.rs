@@ -1,17 +1,19 @@
-//! Made-up manifests, for proving what steps do.
+//! Generated sample manifests, on which steps are proved.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::step::Touch;
+use crate::manifest::document::checksum::Checksum;
 use crate::manifest::document::inputs::DocumentInputs;
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::document::value_types::{Shape, TypeName};
-use crate::manifest::{Checksum, Registry, Version};
+use crate::manifest::document::value_types::{TypeName, ValueType};
+use crate::manifest::document::version::Version;
+use crate::manifest::steps::registry::Registry;
 
 const SNAPSHOT: &[u8] = b"{}";
 
-/// The one file beside a made-up manifest.
-pub(crate) struct SampleInputs;
+/// The directory of a sample manifest, which contains one snapshot file.
+pub(in crate::manifest) struct SampleInputs;
 
 impl DocumentInputs for SampleInputs {
     fn digest(&self, path: &str) -> Result<Option<([u8; 32], u64)>, String> {
@@ -28,8 +30,9 @@ impl DocumentInputs for SampleInputs {
     }
 }
 
-/// Manifests of `version`, with what the steps of `registry` require of documents from it on.
-pub(crate) fn manifests(registry: &Registry, version: Version) -> Vec<Vec<u8>> {
+/// Returns sample manifests at `version`: a minimal one, one with unusual values, and one that has snapshots as well.
+/// They have what the steps of `registry` require.
+pub(in crate::manifest) fn sample_manifests(registry: &Registry, version: Version) -> Vec<Vec<u8>> {
     let minimal = json!({
         "schema_version": version.to_string(), "job_id": "job-1", "run_id": "0123456789abcdef0123456789abcdef",
         "job_ref": "jobs/one/brief.yaml", "job_type": "copy", "status": "succeeded",
@@ -47,14 +50,14 @@ pub(crate) fn manifests(registry: &Registry, version: Version) -> Vec<Vec<u8>> {
     full["error"] = Json::Null;
     let required = required(registry);
     let ready = |mut sample: Json| {
-        required.iter().for_each(|(path, shape)| put(&mut sample, path, value_of(shape)));
+        required.iter().for_each(|(path, value_type)| put(&mut sample, path, value_of(value_type)));
         serde_json::to_vec(&sample).expect("a tree of plain values")
     };
     [minimal, odd, full].into_iter().map(ready).collect()
 }
 
-/// Required paths that no step makes.
-fn required(registry: &Registry) -> Vec<(KeyPath, Shape)> {
+/// Returns the required paths that no step adds.
+fn required(registry: &Registry) -> Vec<(KeyPath, ValueType)> {
     let touches: Vec<_> = registry.steps().iter().flat_map(|step| step.touches()).collect();
     let is_made = |path: &KeyPath| {
         touches.iter().any(|touch| match touch {
@@ -80,9 +83,9 @@ fn put(sample: &mut Json, path: &KeyPath, value: Json) {
     }
 }
 
-fn value_of(shape: &Shape) -> Json {
-    let first = match shape {
-        Shape::Declared { types, .. } => types.first(),
+fn value_of(value_type: &ValueType) -> Json {
+    let first = match value_type {
+        ValueType::Declared { types, .. } => types.first(),
         _ => None,
     };
     match first {

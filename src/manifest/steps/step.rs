@@ -1,45 +1,49 @@
-//! One step from a version to the next.
+//! The trait of a step from one version to another.
 
-use crate::manifest::Version;
 use crate::manifest::document::edit::Edit;
 use crate::manifest::document::json::Value;
 use crate::manifest::document::key_path::KeyPath;
-use crate::manifest::document::value_types::Shape;
+use crate::manifest::document::value_types::ValueType;
 use crate::manifest::document::verdict::Refusal;
+use crate::manifest::document::version::Version;
 
-/// One edge of the graph of versions. Built-in and declared steps implement it, and whoever uses the library may.
+/// A step from one version to another. Built-in and declared steps implement it, and programs can add steps of their
+/// own.
 ///
-/// A step is a pure function of the document and of the files beside it. `schema_version` and `migration_history` are
-/// not its business. What it changes beyond its [`Touch`]es is refused when the output is read back (§11, invariant 6).
+/// A step is a pure function of the document and the files in its directory. It does not set `schema_version` and
+/// `migration_history`. If it changes more than its [`Touch`]es declare, the document is refused
+/// (docs/source-sigilzero.md, invariant 6).
 pub trait Step: Send + Sync {
-    /// The version that it takes.
+    /// Returns the version that it leads from.
     fn from(&self) -> Version;
 
-    /// The version that it makes; above `from`.
+    /// Returns the version that it leads to, which is above `from`.
     fn to(&self) -> Version;
 
-    /// The texts of its history record when it adds all that it can add, the bump last. A text that begins with `Add `
-    /// and a path speaks of that path: `Keep existing …` stands in its place where the path was there already (§7).
+    /// Returns the texts of the history record for a document to which it adds everything. The text about
+    /// `schema_version` comes last. A text that begins with `Add ` and a path is replaced by `Keep existing …` if the
+    /// path was there already (docs/source-sigilzero.md, "Steps").
     fn changes(&self) -> Vec<String>;
 
-    /// All that it may change.
+    /// Returns everything that it may change.
     fn touches(&self) -> Vec<Touch>;
 
-    /// Paths without which it refuses a document, and what must be there.
-    fn requires(&self) -> Vec<(KeyPath, Shape)> {
+    /// Returns the paths that it requires, with their types.
+    fn requires(&self) -> Vec<(KeyPath, ValueType)> {
         Vec::new()
     }
 
     /// Changes the document.
     fn apply(&self, edit: &mut Edit<'_, '_>) -> Result<(), Refusal>;
 
-    /// Checks the document that it made, or one that is at its version. The text says what is wrong.
+    /// Checks a document that it has changed, or one that is at its version. The error says what is wrong.
     fn check(&self, document: Value<'_>) -> Result<(), String> {
         let _ = document;
         Ok(())
     }
 
-    /// All that decides what it does, as a text: a run does not resume under a registry with other definitions.
+    /// Returns a text of everything that decides what it does. It goes into
+    /// [`Registry::digest`](super::registry::Registry), so a run does not resume under other steps.
     fn definition(&self) -> String {
         format!("{} {} {:?} {:?}", self.from(), self.to(), self.changes(), self.touches())
     }
@@ -48,35 +52,36 @@ pub trait Step: Send + Sync {
 /// A change that a step may make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touch {
-    /// Sets what is absent; what is there is kept if it has this shape and refused otherwise (D1).
+    /// Sets a value if it is absent. A value that is there is kept if it has this type, else the document is refused
+    /// (docs/source-sigilzero.md, D1).
     Add {
-        /// Where.
+        /// The path of the value.
         path: KeyPath,
-        /// What may be there.
-        shape: Shape,
+        /// Its type.
+        value_type: ValueType,
     },
-    /// Sets what is absent or null; anything else is kept.
+    /// Sets a value if it is absent or null. Any other value is kept.
     Fill(KeyPath),
-    /// Takes away what is there. Breaking.
+    /// Removes a value. Breaking.
     Remove(KeyPath),
-    /// Sets what is there or absent. Breaking.
+    /// Sets a value, whether there is one or not. Breaking.
     Overwrite(KeyPath),
-    /// Moves what is at the first path to the second. Breaking.
+    /// Moves a value from one path to another. Breaking.
     Rename {
-        /// Where it was.
+        /// The old path.
         from: KeyPath,
-        /// Where it goes; nothing may be there.
+        /// The new path, where no value may be.
         to: KeyPath,
     },
 }
 
 impl Touch {
-    /// Whether old readers cannot read the result: such a step raises the major version.
+    /// Returns true if old readers cannot read the result. Such a step raises the major version.
     pub fn is_breaking(&self) -> bool {
         !matches!(self, Self::Add { .. } | Self::Fill(_))
     }
 
-    /// The paths that it changes.
+    /// Returns the paths that it changes.
     pub fn paths(&self) -> Vec<&KeyPath> {
         match self {
             Self::Add { path, .. } | Self::Fill(path) | Self::Remove(path) | Self::Overwrite(path) => vec![path],

@@ -1,23 +1,23 @@
-//! Step files: TOML text to steps (§12).
+//! The format of step files, in TOML (docs/source-sigilzero.md, "Declared steps").
 
 use serde::Deserialize;
 
-use crate::manifest::Version;
 use crate::manifest::document::key_path::KeyPath;
 use crate::manifest::document::value_types::TypeName;
+use crate::manifest::document::version::Version;
 
-/// A file of steps.
+/// A step file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StepFile {
+pub(super) struct StepFile {
     #[serde(default)]
-    pub step: Vec<DeclaredStep>,
+    pub step: Vec<StepTable>,
 }
 
-/// One `[[step]]`. Operations are applied in the order of these fields.
+/// A `[[step]]`. Operations are applied in the order of these fields.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct DeclaredStep {
+pub(super) struct StepTable {
     #[serde(deserialize_with = "version")]
     pub from: Version,
     #[serde(deserialize_with = "version")]
@@ -25,17 +25,17 @@ pub(crate) struct DeclaredStep {
     pub changes: Vec<String>,
     #[serde(default)]
     pub breaking: bool,
-    /// A JSON Schema file beside the step file, for documents at `to`.
+    /// Name of a JSON Schema file for documents at `to`, relative to the directory of the step file.
     pub schema: Option<String>,
     #[serde(default)]
     pub require: Vec<KeyPath>,
     #[serde(default)]
-    pub rename: Vec<Move>,
+    pub rename: Vec<Rename>,
     #[serde(default)]
     pub add: Vec<Add>,
     #[serde(default)]
     pub copy: Vec<Copy>,
-    /// Where the hash over the snapshot files goes.
+    /// Path that is set to the hash of the snapshot files.
     pub inputs_hash: Option<KeyPath>,
     #[serde(default)]
     pub overwrite: Vec<Overwrite>,
@@ -45,31 +45,31 @@ pub(crate) struct DeclaredStep {
     pub inverse: Inverse,
 }
 
-/// What takes the breaking operations of a step back; a rollback checks it.
+/// The inverse of the breaking operations of a step. A rollback checks it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Inverse {
-    /// Each renaming the other way round.
+pub(super) struct Inverse {
+    /// Each renaming in the other direction.
     #[serde(default)]
-    pub rename: Vec<Move>,
-    /// Paths that come back from the backup: those removed or overwritten.
+    pub rename: Vec<Rename>,
+    /// Paths that are restored from the backup: those that the step removes or overwrites.
     #[serde(default)]
     pub restore: Vec<KeyPath>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Move {
+pub(super) struct Rename {
     pub from: KeyPath,
     pub to: KeyPath,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Add {
+pub(super) struct Add {
     pub path: KeyPath,
     pub value: Option<toml::Value>,
-    /// For what TOML cannot say: null, or numbers beyond its own.
+    /// The value as JSON, for what TOML cannot express: null, and large numbers.
     pub json: Option<String>,
     #[serde(rename = "type")]
     pub types: Types,
@@ -79,7 +79,7 @@ pub(crate) struct Add {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Copy {
+pub(super) struct Copy {
     pub from: KeyPath,
     pub to: KeyPath,
     #[serde(rename = "type")]
@@ -88,7 +88,7 @@ pub(crate) struct Copy {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Overwrite {
+pub(super) struct Overwrite {
     pub path: KeyPath,
     pub value: Option<toml::Value>,
     pub json: Option<String>,
@@ -97,7 +97,7 @@ pub(crate) struct Overwrite {
 /// One type or several.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Types {
+pub(super) enum Types {
     One(TypeName),
     Several(Vec<TypeName>),
 }
@@ -116,8 +116,8 @@ fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version,
     text.parse().map_err(|error| serde::de::Error::custom(format!("{text:?} is {error}")))
 }
 
-/// The JSON text of a value of a step file, or of what it says in JSON itself.
-pub(crate) fn json_text(value: Option<&toml::Value>, json: Option<&str>) -> Result<String, String> {
+/// Returns the JSON text of a value that a step file has as `value` or as `json`.
+pub(super) fn json_text(value: Option<&toml::Value>, json: Option<&str>) -> Result<String, String> {
     match (value, json) {
         (Some(value), None) => {
             let mut out = String::new();
@@ -129,7 +129,7 @@ pub(crate) fn json_text(value: Option<&toml::Value>, json: Option<&str>) -> Resu
     }
 }
 
-/// The reader of TOML bounds how deep its values are.
+/// Appends a value as JSON. Recursion is safe because the TOML reader limits the depth of values.
 fn push_value(out: &mut String, value: &toml::Value) -> Result<(), String> {
     let string = |out: &mut String, text: &str| {
         let mut json = Vec::new();
@@ -144,7 +144,7 @@ fn push_value(out: &mut String, value: &toml::Value) -> Result<(), String> {
             crate::manifest::document::json::push_float(&mut json, *number);
             out.push_str(&String::from_utf8_lossy(&json));
         }
-        toml::Value::Float(_) => return Err("a float that is no JSON number".into()),
+        toml::Value::Float(_) => return Err("a float that JSON cannot express".into()),
         toml::Value::Boolean(flag) => out.push_str(if *flag { "true" } else { "false" }),
         toml::Value::Datetime(_) => return Err("a date; write it as a string".into()),
         toml::Value::Array(items) => {

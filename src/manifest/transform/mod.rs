@@ -1,6 +1,9 @@
-//! From the bytes of a file to the verdict on it (§4, §10).
+//! The migration of one document: from the bytes of a file to a verdict (docs/source-sigilzero.md, "How one file is
+//! migrated" and "Order of checks"). It has no disk and no clock.
 
 mod apply;
+pub mod proven_registry;
+pub mod step_check;
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -9,21 +12,29 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::document::header::{self, VERSION};
-use super::document::history::{self, Record};
-use super::document::json::{Arena, Document, Layout, NodeId, Numbers, ReadOptions, push_layout};
+use self::apply::{apply_repair, apply_steps, repair_touches};
+use self::proven_registry::ProvenRegistry;
+use super::document::checksum::Checksum;
+use super::document::error_codes::{DocumentStatus, ErrorCode};
+use super::document::fields::VERSION;
+use super::document::header;
+use super::document::history::{self, HistoryRecord};
+use super::document::inputs::DocumentInputs;
+use super::document::json::{Arena, Document, Formatting, NodeId, Numbers, ReadOptions, push_formatted};
+use super::document::options::{Mode, TransformOptions};
 use super::document::verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
+use super::document::version::Version;
 use super::steps::invariants;
-use super::steps::route::Route;
+use super::steps::registry::Registry;
+use super::steps::route::{Route, check_reachable};
 use super::steps::step::Touch;
 use super::steps::target_schema::TargetSchema;
-use super::{Checksum, Code, DocumentInputs, Mode, Registry, Status, TransformOptions, Version};
 use crate::migration::Error;
 
-/// Levels that a history record adds to a document, from its root on.
+/// Levels of nesting that a history record needs, counted from the root.
 const RECORD_DEPTH: usize = 5;
 
-/// Takes documents to one version, all at one instant. Threads share it.
+/// Migrates documents to one version. All history records have the same instant. Threads share it.
 pub struct Transformer {
     registry: Arc<Registry>,
     target: Version,
@@ -33,7 +44,7 @@ pub struct Transformer {
     schema: TargetSchema,
 }
 
-/// Memory that a thread uses for one document after the other.
+/// Memory that a thread uses again for each document instead of allocating it.
 #[derive(Default)]
 struct Scratch {
     before: Arena,
@@ -46,19 +57,20 @@ thread_local! {
 }
 
 impl Transformer {
-    /// To `target`, which the registry must know, else it is a usage error before any file is opened (D16), as is a
-    /// registry that does not hold together ([`Registry::prove`]). `now` is the instant of every history record.
+    /// Creates a transformer for the version `target`. `now` is the instant of every history record.
+    ///
+    /// A version that the registry does not know is a usage error: one error before any file is opened, instead of one
+    /// for each file (docs/source-sigilzero.md, D16).
     pub fn new(
-        registry: Arc<Registry>,
+        registry: ProvenRegistry,
         target: Version,
         now: Timestamp,
         options: TransformOptions,
     ) -> Result<Self, Error> {
-        registry.prove()?;
-        Self::unproved(registry, target, now, options)
+        Self::unproved(registry.into_registry(), target, now, options)
     }
 
-    /// The same without a look at the steps as a whole.
+    /// Creates a transformer of steps that are not proved, which the proof itself needs.
     pub(super) fn unproved(
         registry: Arc<Registry>,
         target: Version,
@@ -69,28 +81,28 @@ impl Transformer {
         if !versions.contains(&target) {
             return Err(Error::Usage {
                 what: format!("no step leads to version {target}"),
-                next: format!("take --target-version {}, or give the steps with --steps-file", registry.latest()),
+                next: format!("use --target-version {}, or add the steps with --steps-file", registry.latest()),
             });
         }
         let routes = versions.into_iter().filter_map(|from| Some((from, Route::find(&registry, from, target)?)));
         Ok(Self {
             routes: routes.collect(),
             schema: TargetSchema::new(&registry, target),
-            applied_at: history::instant_text(now, options.mode)?,
+            applied_at: history::timestamp_text(now, options.mode)?,
             registry,
             target,
             options,
         })
     }
 
-    /// What becomes of a file that holds `bytes`. Any bytes get a verdict; nothing is read but what `inputs` gives.
+    /// Evaluates a file with the content `bytes`. Any bytes get a verdict. Other files are read through `inputs` only.
     pub fn transform(&self, bytes: &[u8], inputs: &dyn DocumentInputs) -> Verdict {
         let mut scratch = SCRATCH.take();
         let arena = std::mem::take(&mut scratch.before);
         let verdict = match Document::parse_in(arena, bytes, &self.read_options()) {
             Err(fault) => Verdict::Refused(Refusal::of_fault(&fault, bytes)),
             Ok(mut document) => {
-                let verdict = self.judge(&mut document, inputs, &mut scratch);
+                let verdict = self.evaluate(&mut document, inputs, &mut scratch);
                 scratch.before = document.into_arena();
                 verdict.unwrap_or_else(|refusal| self.skip_or_refuse(refusal))
             }
@@ -99,14 +111,14 @@ impl Transformer {
         verdict
     }
 
-    /// What the file is, without the work of a migration.
+    /// Returns the status of a file without migrating it.
     pub fn inspect(&self, bytes: &[u8]) -> Inspection {
         let mut scratch = SCRATCH.take();
         let arena = std::mem::take(&mut scratch.before);
         let inspection = match Document::parse_in(arena, bytes, &self.read_options()) {
             Err(fault) => inspection_of(None, None, Some(Refusal::of_fault(&fault, bytes)), self.target),
             Ok(document) => {
-                let inspection = self.look(&document);
+                let inspection = self.classify(&document);
                 scratch.before = document.into_arena();
                 inspection
             }
@@ -115,17 +127,17 @@ impl Transformer {
         inspection
     }
 
-    /// The version that documents are taken to.
+    /// Returns the version that documents are migrated to.
     pub fn target(&self) -> Version {
         self.target
     }
 
-    /// The steps.
+    /// Returns the steps.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// How documents are read.
+    /// Returns the options for parsing documents.
     pub fn read_options(&self) -> ReadOptions {
         let is_compat = self.options.mode == Mode::Compat;
         ReadOptions {
@@ -140,50 +152,50 @@ impl Transformer {
         if self.options.mode == Mode::Compat { Numbers::Values } else { Numbers::Lexemes }
     }
 
-    fn look(&self, document: &Document<'_>) -> Inspection {
-        let shape = header::check_shape(document.root(), &self.options);
-        let found = shape.and_then(|()| header::version(document, &self.options));
+    fn classify(&self, document: &Document<'_>) -> Inspection {
+        let checked = header::check_is_manifest(document.root(), &self.options);
+        let found = checked.and_then(|()| header::version(document, &self.options));
         let text = document.root().get(VERSION).and_then(|value| value.as_str());
         match found {
             Err(refusal) => {
                 let version_text =
-                    (refusal.code == Code::VersionUnknown).then(|| text.unwrap_or_default().into_owned());
+                    (refusal.code == ErrorCode::VersionUnknown).then(|| text.unwrap_or_default().into_owned());
                 inspection_of(None, version_text, Some(refusal), self.target)
             }
             Ok(version) => {
                 let is_reachable = self.routes.contains_key(&version);
-                let reachable = header::check_reachable(&self.registry, version, self.target, is_reachable);
+                let reachable = check_reachable(&self.registry, version, self.target, is_reachable);
                 inspection_of(Some(version), None, reachable.err(), self.target)
             }
         }
     }
 
     fn skip_or_refuse(&self, refusal: Refusal) -> Verdict {
-        let is_foreign = refusal.code.status() == Status::NotAManifest && self.options.mode == Mode::Strict;
+        let is_foreign = refusal.code.status() == DocumentStatus::NotAManifest && self.options.mode == Mode::Strict;
         if is_foreign && !self.options.named {
             return Verdict::Skipped(Skip { code: refusal.code, text: refusal.text });
         }
         Verdict::Refused(refusal)
     }
 
-    fn judge(
+    fn evaluate(
         &self,
         document: &mut Document<'_>,
         inputs: &dyn DocumentInputs,
         scratch: &mut Scratch,
     ) -> Result<Verdict, Refusal> {
-        header::check_shape(document.root(), &self.options)?;
+        header::check_is_manifest(document.root(), &self.options)?;
         let version = header::version(document, &self.options)?;
         let from = |refusal: Refusal| Refusal { from: Some(version), ..refusal };
         let is_reachable = self.routes.contains_key(&version);
-        header::check_reachable(&self.registry, version, self.target, is_reachable).map_err(from)?;
+        check_reachable(&self.registry, version, self.target, is_reachable).map_err(from)?;
         if version == self.target && !self.options.repair {
             return Ok(Verdict::Current(self.current(document, version)));
         }
         self.migrated(document, version, inputs, scratch).map_err(from)
     }
 
-    /// A document at the target, as it is.
+    /// Evaluates a document that is at the target.
     fn current(&self, document: &Document<'_>, version: Version) -> Current {
         let mut findings = Vec::new();
         if self.options.mode == Mode::Strict {
@@ -207,16 +219,16 @@ impl Transformer {
         let before = document.root().id();
         let is_repair = version == self.target;
         let changed = if is_repair {
-            self.repaired(document, inputs)?
+            apply_repair(document, &self.registry.path_to(self.target), self.options.derive_job_id, inputs)?
         } else {
-            self.stepped(document, &self.routes[&version], inputs)?
+            apply_steps(document, &self.routes[&version], self.options.derive_job_id, inputs)?
         };
         if is_repair && !changed.is_changed {
             return Ok(Verdict::Current(self.current(document, version)));
         }
-        let mut notices: Vec<_> = header::history_notice(document.root(), version).into_iter().collect();
+        let mut notices: Vec<_> = history::history_notice(document.root(), version).into_iter().collect();
         self.check_schema(document, changed.root, &mut notices)?;
-        let record = Record {
+        let record = HistoryRecord {
             applied_at: &self.applied_at,
             changes: &changed.texts,
             checksum_before: Checksum::of_value(document.value(before), &mut scratch.text),
@@ -227,10 +239,13 @@ impl Transformer {
         scratch.text.clear();
         record.push_json(&mut scratch.text);
         let json = std::str::from_utf8(&scratch.text).expect("a record is UTF-8");
-        let root = history::append(document, changed.root, json)?;
+        let root = history::append_record(document, changed.root, json)?;
         let bytes = self.output(document, root);
-        let declared =
-            if is_repair { Cow::Owned(self.repairs()) } else { Cow::Borrowed(&self.routes[&version].touches) };
+        let declared = if is_repair {
+            Cow::Owned(repair_touches(&self.registry.path_to(self.target)))
+        } else {
+            Cow::Borrowed(&self.routes[&version].touches)
+        };
         let touches: Vec<&Touch> = changed.derived.iter().chain(&*declared).collect();
         self.check_output(document, before, &bytes, &touches, &mut scratch.after)?;
         Ok(Verdict::Migrated(Migrated {
@@ -248,11 +263,11 @@ impl Transformer {
     fn output(&self, document: &Document<'_>, root: NodeId) -> Vec<u8> {
         let final_newline = self.options.final_newline.unwrap_or(self.options.mode == Mode::Strict);
         let mut bytes = Vec::new();
-        push_layout(&mut bytes, document.value(root), Layout { numbers: self.numbers(), final_newline });
+        push_formatted(&mut bytes, document.value(root), Formatting { numbers: self.numbers(), final_newline });
         bytes
     }
 
-    /// Check 7 of §10.
+    /// Checks the result against the schema of the target (check 7 of docs/source-sigilzero.md, "Order of checks").
     fn check_schema(&self, document: &Document<'_>, root: NodeId, notices: &mut Vec<Notice>) -> Result<(), Refusal> {
         if self.options.mode == Mode::Compat {
             return Ok(());
@@ -265,7 +280,7 @@ impl Transformer {
         Ok(())
     }
 
-    /// Check 8 of §10: the output, read back, against the input.
+    /// Parses the output and compares it with the input (check 8 of docs/source-sigilzero.md, "Order of checks").
     fn check_output(
         &self,
         document: &mut Document<'_>,
@@ -274,10 +289,11 @@ impl Transformer {
         touches: &[&Touch],
         arena: &mut Arena,
     ) -> Result<(), Refusal> {
+        // The new record may be deeper than the document.
         let depth_max = self.options.depth_max.max(RECORD_DEPTH);
         let options = ReadOptions { depth_max, ..ReadOptions::default() };
         let mut after = Document::parse_in(std::mem::take(arena), bytes, &options)
-            .map_err(|fault| Refusal::new(Code::Compatibility, format!("the output cannot be read back: {fault}")))?;
+            .map_err(|fault| Refusal::new(ErrorCode::Compatibility, format!("the output cannot be parsed: {fault}")))?;
         let checked = invariants::check(document, before, &mut after, touches, self.numbers());
         *arena = after.into_arena();
         checked
@@ -292,8 +308,8 @@ fn inspection_of(
 ) -> Inspection {
     let status = match &refusal {
         Some(refusal) => refusal.status(),
-        None if version == Some(target) => Status::Current,
-        None => Status::Pending,
+        None if version == Some(target) => DocumentStatus::Current,
+        None => DocumentStatus::Pending,
     };
     Inspection { status, version, version_text, refusal }
 }

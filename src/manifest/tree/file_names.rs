@@ -1,41 +1,44 @@
-//! The names of files beside a manifest: its backups, and what it is replaced by on its way (§8).
+//! The names of the files next to a manifest: its backups and its temporary files (docs/source-sigilzero.md,
+//! "Backups").
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::manifest::Version;
+use crate::manifest::document::version::Version;
 
-/// The name of a manifest that is found by scanning.
+/// The name of the manifests that a scan finds.
 pub const MANIFEST: &str = "manifest.json";
 
 const TEMPORARY_END: &[u8] = b".haul-tmp";
 const BACKUP_END: &str = ".backup";
-/// Digits of a content's SHA-256 in the name of its backup.
+/// Number of digits of the SHA-256 in the name of a backup. They keep the backups of different contents of one version
+/// apart.
 const CONTENT_DIGITS: usize = 12;
 
-/// `.NAME.haul-tmp`: where the replacement of a file grows.
-pub fn temporary(name: &OsStr) -> OsString {
+/// Returns the name of the temporary file that replaces a file: `.NAME.haul-tmp`.
+pub fn temporary_name(name: &OsStr) -> OsString {
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(OsStr::from_bytes(TEMPORARY_END));
     temporary
 }
 
-/// True if a run makes temporary files of such names.
+/// Returns true if the name is that of a temporary file of a run.
 pub fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.starts_with(b".") && name.ends_with(TEMPORARY_END)
 }
 
-/// `NAME.v1.0.0.0123456789ab.backup`: the backup of a file of that version with that content, by its SHA-256.
-pub fn backup(name: &OsStr, version: Version, content: &[u8; 32]) -> OsString {
+/// Returns the name of the backup of a file by its version and the SHA-256 of its content, such as
+/// `NAME.v1.0.0.0123456789ab.backup`.
+pub fn backup_name(name: &OsStr, version: Version, content: &[u8; 32]) -> OsString {
     let mut backup = name.to_owned();
     backup.push(format!(".v{version}.{}{BACKUP_END}", &hex(content)[..CONTENT_DIGITS]));
     backup
 }
 
-/// The name that the original gives to a backup: the suffix makes way for `.json.backup`.
-pub fn compat_backup(name: &OsStr) -> OsString {
+/// Returns the name that the original gives to a backup: the suffix is replaced by `.json.backup`.
+pub fn compat_backup_name(name: &OsStr) -> OsString {
     let bytes = name.as_bytes();
     let stem = match bytes.iter().rposition(|&byte| byte == b'.') {
         Some(at) if at > 0 && at + 1 < bytes.len() => &bytes[..at],
@@ -47,13 +50,13 @@ pub fn compat_backup(name: &OsStr) -> OsString {
     backup
 }
 
-/// Lower-case hex digits of a digest.
+/// Returns a digest as lower-case hexadecimal digits.
 pub fn hex(digest: &[u8; 32]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| DIGITS[usize::from(nibble)] as char).collect()
 }
 
-/// The digest that [`hex`] writes so.
+/// Parses a digest that [`hex`] has written.
 pub fn unhex(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     let is_plain = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -69,7 +72,7 @@ mod tests {
 
     #[test]
     fn backups_are_named_by_version_and_content() {
-        let name = backup("manifest.json".as_ref(), Version::FIRST, &[0xab; 32]);
+        let name = backup_name("manifest.json".as_ref(), Version::FIRST, &[0xab; 32]);
         assert_eq!(name, "manifest.json.v1.0.0.abababababab.backup");
     }
 
@@ -84,13 +87,13 @@ mod tests {
             ("m.", "m..json.backup"),
         ];
         for (name, backup) in expected {
-            assert_eq!(compat_backup(name.as_ref()), backup);
+            assert_eq!(compat_backup_name(name.as_ref()), backup);
         }
     }
 
     #[test]
-    fn temporary_names_are_told_from_others() {
-        let name = temporary("manifest.json".as_ref());
+    fn temporary_names_are_distinguished_from_others() {
+        let name = temporary_name("manifest.json".as_ref());
         assert!(is_temporary(&name) && !is_temporary("manifest.json".as_ref()));
         assert!(!is_temporary(".manifest.json.tmp".as_ref()));
     }

@@ -1,6 +1,6 @@
-//! A tree of manifests: finds the files and reads each of them once.
+//! A tree of manifests on disk: the scan that finds the files, and the reader that feeds the pipeline.
 
 pub mod file_names;
-pub(crate) mod reader;
+pub(super) mod reader;
 pub mod scan;
-pub(crate) mod siblings;
+pub(super) mod siblings;

@@ -1,4 +1,4 @@
-//! What lies in the directory of a manifest, for the steps that ask for it.
+//! The files in the directory of a manifest, for steps that derive values from them.
 
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -8,20 +8,20 @@ use sha2::{Digest, Sha256};
 
 use super::scan::ARTIFACTS;
 use crate::durable::{DiskError, ReadRoot};
-use crate::manifest::DocumentInputs;
+use crate::manifest::document::inputs::DocumentInputs;
 
-/// The longest file that is read for its digest.
+/// The longest file whose digest is computed.
 const DIGESTED_BYTES_MAX: u64 = 1 << 30;
 
-/// The files beside one manifest.
-pub struct Beside<'a> {
+/// The files in the directory of one manifest.
+pub struct SiblingFiles<'a> {
     /// The tree.
     pub root: &'a dyn ReadRoot,
     /// The manifest, relative to the root.
     pub manifest: &'a Path,
 }
 
-impl DocumentInputs for Beside<'_> {
+impl DocumentInputs for SiblingFiles<'_> {
     fn digest(&self, path: &str) -> Result<Option<([u8; 32], u64)>, String> {
         let bytes = self.read(path, DIGESTED_BYTES_MAX)?;
         Ok(bytes.map(|bytes| (Sha256::digest(&bytes).into(), bytes.len() as u64)))
@@ -62,20 +62,20 @@ mod tests {
     use crate::durable::{Disk, SimulatedDisk};
 
     #[test]
-    fn only_what_lies_beside_it_is_read() {
+    fn only_files_in_its_directory_are_read() {
         let disk = SimulatedDisk::new();
         disk.install_file(Path::new("/app/artifacts/job/run/inputs/a"), b"abc");
         disk.install_file(Path::new("/app/secret"), b"x");
         let root = disk.root(Path::new("/app")).unwrap();
         let manifest = Path::new("artifacts/job/run/manifest.json");
-        let beside = Beside { root: &*root, manifest };
-        assert_eq!(beside.read("inputs/a", 3), Ok(Some(b"abc".to_vec())));
-        assert_eq!(beside.digest("inputs/a").unwrap().unwrap().1, 3);
-        assert_eq!(beside.read("inputs/b", 3), Ok(None));
-        assert!(beside.read("inputs/a", 2).is_err());
-        assert!(beside.read("../../../secret", 3).is_err() && beside.read("/app/secret", 3).is_err());
-        assert_eq!(beside.job_directory().as_deref(), Some("job"));
-        let elsewhere = Beside { root: &*root, manifest: Path::new("artifacts/manifest.json") };
+        let siblings = SiblingFiles { root: &*root, manifest };
+        assert_eq!(siblings.read("inputs/a", 3), Ok(Some(b"abc".to_vec())));
+        assert_eq!(siblings.digest("inputs/a").unwrap().unwrap().1, 3);
+        assert_eq!(siblings.read("inputs/b", 3), Ok(None));
+        assert!(siblings.read("inputs/a", 2).is_err());
+        assert!(siblings.read("../../../secret", 3).is_err() && siblings.read("/app/secret", 3).is_err());
+        assert_eq!(siblings.job_directory().as_deref(), Some("job"));
+        let elsewhere = SiblingFiles { root: &*root, manifest: Path::new("artifacts/manifest.json") };
         assert_eq!(elsewhere.job_directory(), None);
     }
 }

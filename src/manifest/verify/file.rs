@@ -1,37 +1,45 @@
-//! One manifest held against what it says of itself and of the files beside it.
+//! Verification of one manifest: its checksum, its snapshots, its run id and its doctrine.
 
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Examined;
+use super::report::VerifiedFiles;
 use crate::manifest::document::history::{HistoryCheck, check_last_record};
-use crate::manifest::document::inputs_hash::recorded;
+use crate::manifest::document::inputs::DocumentInputs;
+use crate::manifest::document::inputs_hash::recorded_hash;
 use crate::manifest::document::json::{Document, Kind, ReadOptions, Value};
+use crate::manifest::document::version::Version;
 use crate::manifest::migrate::evaluate::finding;
+use crate::manifest::steps::registry::Registry;
 use crate::manifest::steps::target_schema::TargetSchema;
 use crate::manifest::tree::file_names::hex;
-use crate::manifest::{DocumentInputs, Registry, Version};
 use crate::migration::Severity;
 
-/// Containers in each other, at most.
+/// The deepest nesting of arrays and objects.
 const DEPTH_MAX: usize = 1000;
 /// The longest resolved doctrine that is read.
 const DOCTRINE_BYTES_MAX: u64 = 64 << 20;
 const DOCTRINE: &str = "inputs/doctrine.resolved.json";
 
-/// Checks a manifest and adds what is wrong with it to `examined`.
-pub fn examine(bytes: &[u8], file: &Path, inputs: &dyn DocumentInputs, registry: &Registry, examined: &mut Examined) {
+/// Verifies a manifest and adds the result to `verified`.
+pub fn verify_file(
+    bytes: &[u8],
+    file: &Path,
+    inputs: &dyn DocumentInputs,
+    registry: &Registry,
+    verified: &mut VerifiedFiles,
+) {
     let options = ReadOptions { depth_max: DEPTH_MAX, bom_strip: true, last_member_wins: false, compat_numbers: false };
     let mut document = match Document::parse(bytes, &options) {
         Ok(document) => document,
         Err(fault) => {
             let text = format!("{} at offset {}", fault.what, fault.offset);
-            examined.findings.push(finding(Severity::Fatal, file, fault.code.name(), text));
+            verified.findings.push(finding(Severity::Fatal, file, fault.code.name(), text));
             return;
         }
     };
-    let mut check = Check { file, inputs, examined };
+    let mut check = Check { file, inputs, verified };
     check.schema(&document, registry);
     let root = document.root();
     check.snapshots(root);
@@ -43,54 +51,56 @@ pub fn examine(bytes: &[u8], file: &Path, inputs: &dyn DocumentInputs, registry:
 struct Check<'a> {
     file: &'a Path,
     inputs: &'a dyn DocumentInputs,
-    examined: &'a mut Examined,
+    verified: &'a mut VerifiedFiles,
 }
 
 impl Check<'_> {
     fn fatal(&mut self, code: &str, text: String) {
-        self.examined.findings.push(finding(Severity::Fatal, self.file, code, text));
+        self.verified.findings.push(finding(Severity::Fatal, self.file, code, text));
     }
 
     fn schema(&mut self, document: &Document<'_>, registry: &Registry) {
         let version = document.root().get("schema_version").and_then(Value::as_str);
         let Some(version) = version.and_then(|text| text.parse::<Version>().ok()) else { return };
         for fault in TargetSchema::new(registry, version).faults(document, document.root().id()) {
-            self.examined.findings.push(finding(Severity::Note, self.file, fault.code.name(), fault.text));
+            self.verified.findings.push(finding(Severity::Note, self.file, fault.code.name(), fault.text));
         }
     }
 
     fn history(&mut self, document: &mut Document<'_>) {
         match check_last_record(document) {
-            Ok(HistoryCheck::Matches(_)) => self.examined.checksums += 1,
+            Ok(HistoryCheck::Matches(_)) => self.verified.checksums += 1,
             Ok(HistoryCheck::NoRecord | HistoryCheck::NoChecksum) => {}
             Ok(HistoryCheck::Differs) => {
-                self.fatal("E_CHECKSUM", "checksum_after of its last history record is of another value".into());
+                self.fatal(
+                    "E_CHECKSUM",
+                    "checksum_after of its last history record does not match the document".into(),
+                );
             }
             Err(refusal) => self.fatal(refusal.code.name(), refusal.text),
         }
     }
 
-    /// Re-hashes every file that is listed, and derives `inputs_hash` from the list.
+    /// Hashes every listed snapshot file and derives `inputs_hash` from the list.
     fn snapshots(&mut self, root: Value<'_>) {
         let listed = root.get("input_snapshots").filter(|snapshots| snapshots.kind() == Kind::Object);
-        let recorded_hash = root.get("inputs_hash").and_then(Value::as_str);
-        let Some(snapshots) = listed.filter(|snapshots| snapshots.members().len() > 0 || recorded_hash.is_some())
-        else {
-            self.examined.legacy_no_snapshots += 1;
+        let claimed = root.get("inputs_hash").and_then(Value::as_str);
+        let Some(snapshots) = listed.filter(|snapshots| snapshots.members().len() > 0 || claimed.is_some()) else {
+            self.verified.legacy_no_snapshots += 1;
             return;
         };
         for (name, snapshot) in snapshots.members() {
             let name = name.as_str().unwrap_or_default();
-            self.examined.snapshots += 1;
+            self.verified.snapshots += 1;
             if let Err(text) = self.snapshot(snapshot) {
                 self.fatal("E_SNAPSHOT", format!("input snapshot {name}: {text}"));
             }
         }
-        let derived = recorded(snapshots).map(|checksum| checksum.to_string());
-        if let (Some(recorded), Some(derived)) = (recorded_hash, derived)
+        let derived = recorded_hash(snapshots).map(|checksum| checksum.to_string());
+        if let (Some(recorded), Some(derived)) = (claimed, derived)
             && *recorded != derived
         {
-            self.fatal("E_INPUTS_HASH", format!("inputs_hash is {recorded}, its snapshots give {derived}"));
+            self.fatal("E_INPUTS_HASH", format!("inputs_hash is {recorded}, but its snapshots give {derived}"));
         }
     }
 
@@ -99,7 +109,7 @@ impl Check<'_> {
         let (digest, len_bytes) = self.inputs.digest(&path)?.ok_or_else(|| format!("{path} is missing"))?;
         let sha256 = snapshot.get("sha256").and_then(Value::as_str).unwrap_or_default();
         if sha256.trim_start_matches("sha256:") != hex(&digest) {
-            return Err(format!("{path} has other bytes than its sha256 says"));
+            return Err(format!("the bytes of {path} do not match its sha256"));
         }
         match snapshot.get("bytes").map(|bytes| bytes.lexeme().to_owned()) {
             Some(bytes) if bytes != len_bytes.to_string() => Err(format!("{path} is not {bytes} bytes long")),
@@ -107,7 +117,7 @@ impl Check<'_> {
         }
     }
 
-    /// `run_id` is the beginning of `inputs_hash`, or that and `-N` for a retry.
+    /// Checks that `run_id` is the beginning of `inputs_hash`, with `-N` at the end for a retry.
     fn run_id(&mut self, root: Value<'_>) {
         let text = |key: &str| root.get(key).and_then(Value::as_str);
         let (Some(hash), Some(run_id)) = (text("inputs_hash"), text("run_id")) else { return };
@@ -118,11 +128,11 @@ impl Check<'_> {
         };
         let is_derived = run_id.strip_prefix(base).is_some_and(|rest| rest.is_empty() || is_retry(rest));
         if !is_derived {
-            self.fatal("E_RUN_ID", format!("run_id {run_id} does not derive from inputs_hash {hash}"));
+            self.fatal("E_RUN_ID", format!("run_id {run_id} is not derived from inputs_hash {hash}"));
         }
     }
 
-    /// The resolved doctrine beside the manifest is the one that the manifest names.
+    /// Checks that the resolved doctrine in the directory of the manifest is the one that the manifest names.
     fn doctrine(&mut self, root: Value<'_>) {
         let Some(doctrine) = root.get("doctrine").filter(|doctrine| doctrine.kind() == Kind::Object) else { return };
         let bytes = match self.inputs.read(DOCTRINE, DOCTRINE_BYTES_MAX) {
@@ -139,14 +149,17 @@ impl Check<'_> {
             if let (Some(named), Some(found)) = (named, resolved(key))
                 && *named != *found
             {
-                self.fatal("E_DOCTRINE", format!("{key} is {named}, {DOCTRINE} says {found}"));
+                self.fatal("E_DOCTRINE", format!("{key} is {named}, but {DOCTRINE} has {found}"));
             }
         }
         let sha256 = doctrine.get("sha256").and_then(Value::as_str);
         if let (Some(sha256), Some(content)) = (sha256, resolved("content")) {
             let digest = hex(&Sha256::digest(content.as_bytes()).into());
             if sha256.trim_start_matches("sha256:") != digest {
-                self.fatal("E_DOCTRINE", format!("sha256 is {sha256}, the content of {DOCTRINE} has {digest}"));
+                self.fatal(
+                    "E_DOCTRINE",
+                    format!("sha256 is {sha256}, but that of the content of {DOCTRINE} is {digest}"),
+                );
             }
         }
     }

@@ -1,20 +1,21 @@
-//! The ledger held against the files: what was written is there, and so is its backup, unless a later line says otherwise
-//! (§11).
+//! Compares the ledger with the files: each file and its backup must have the recorded bytes, unless a later line
+//! explains the difference (docs/source-sigilzero.md, "Verification and index").
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::VerifyEnd;
+use super::report::VerifyEnd;
 use crate::durable::{Disk, ReadRoot};
 use crate::manifest::migrate::crash_recovery::digest_of;
 use crate::manifest::migrate::evaluate::finding;
-use crate::manifest::migrate::ledger::{Entry, Written, for_each_line};
-use crate::manifest::migrate::ledger_by_file::{ByFile, Noted};
+use crate::manifest::migrate::ledger::{LedgerEntry, WrittenFile, for_each_line};
+use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
 use crate::migration::{Error, Severity, SortSpace};
 
-/// Holds every line of the ledger against the files. Gives the runs that ended and are not marked as verified.
+/// Compares every line of the ledger with the files. Returns the runs that have ended and are not marked as verified.
+// Two passes: whether a line still counts depends on later lines of the same file.
 pub fn verify_ledger(
     disk: &Arc<dyn Disk>,
     root: &Path,
@@ -24,40 +25,40 @@ pub fn verify_ledger(
     let directory = run_directory(root);
     let sorts = SortSpace::temporary(disk)?;
     let mut runs = BTreeSet::new();
-    let mut by_file = ByFile::new(&sorts)?;
+    let mut by_file = LedgerByFile::new(&sorts)?;
     for_each_line(&**disk, directory.path(), |line| {
         sums.ledger_lines += 1;
         let number = line.number;
         let (file, mark, about) = match line.entry {
-            Entry::Written(written) => (written.file, WRITTEN, 0),
-            Entry::Withdrawn { file, line } | Entry::Restored { file, line } => (file, UNDONE, line),
-            Entry::Removed { file, line } => (file, BACKUP_REMOVED, line),
-            Entry::Ended { .. } => return Ok(_ = runs.insert(line.run)),
-            Entry::Verified => return Ok(_ = runs.remove(&line.run)),
-            Entry::Began { .. } => return Ok(()),
+            LedgerEntry::Written(written) => (written.file, WRITTEN, 0),
+            LedgerEntry::Withdrawn { file, line } | LedgerEntry::Restored { file, line } => (file, UNDONE, line),
+            LedgerEntry::Removed { file, line } => (file, BACKUP_REMOVED, line),
+            LedgerEntry::Ended { .. } => return Ok(_ = runs.insert(line.run)),
+            LedgerEntry::Verified => return Ok(_ = runs.remove(&line.run)),
+            LedgerEntry::Began { .. } => return Ok(()),
         };
-        by_file.note(Path::new(&file), Noted { line: number, mark, about })
+        by_file.note(Path::new(&file), NotedLine { line: number, mark, about })
     })?;
     let mut in_force = by_file.choose(choose_in_force)?;
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
-        let Entry::Written(written) = line.entry else { return Ok(()) };
+        let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
         verify_written(tree, &written, line.number, mark, sums)
     })?;
     Ok(runs)
 }
 
-// What is noted of a line.
+// Marks of the first pass: what a line says about its file.
 const WRITTEN: u8 = 0;
 const UNDONE: u8 = 1;
 const BACKUP_REMOVED: u8 = 2;
 
-// What the files must be for a line that was not undone.
+// Marks of the second pass: what must exist for a line that was not undone.
 const HAS_BACKUP: u8 = 1;
-/// No later line wrote the file.
+/// No later line has written the file.
 const IS_LAST: u8 = 2;
 
-fn choose_in_force(of_file: &[Noted], chosen: &mut Vec<(u64, u8)>) {
+fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
     let is = |mark, line| of_file.iter().any(|noted| noted.mark == mark && noted.about == line);
     let mut is_last = IS_LAST;
     for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is(UNDONE, noted.line)) {
@@ -69,7 +70,7 @@ fn choose_in_force(of_file: &[Noted], chosen: &mut Vec<(u64, u8)>) {
 
 fn verify_written(
     tree: &dyn ReadRoot,
-    written: &Written,
+    written: &WrittenFile,
     line: u64,
     mark: u8,
     sums: &mut VerifyEnd,
@@ -79,7 +80,8 @@ fn verify_written(
         if is_content(tree, &path, &written.after)? {
             sums.ledger_files += 1;
         } else if mark & HAS_BACKUP > 0 {
-            let text = format!("its bytes are not those of line {line} of the ledger: it was written to since");
+            let text =
+                format!("its bytes differ from line {line} of the ledger: another program has written to it since");
             sums.findings.push(finding(Severity::Note, &path, "W_CHANGED", text));
         }
     }
@@ -88,7 +90,7 @@ fn verify_written(
         if is_content(tree, &backup, &written.before)? {
             sums.backups += 1;
         } else {
-            let text = format!("this backup of line {line} of the ledger is missing or has other bytes");
+            let text = format!("this backup of line {line} of the ledger is missing or has different bytes");
             sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
         }
     }

@@ -1,7 +1,7 @@
-//! Runs one request with two programs and compares what they answer (spec/requiem.md A9, "Dual run").
+//! Runs one request with two programs and compares the results (docs/source-requiem.md, "Dual run").
 //!
-//! Every generation from v0.2 on knows `exec run --request R --out O`; the result that it writes is all that is
-//! compared. Digests differ between generations by design: what counts is the exit code and the two outputs.
+//! Every generation since v0.2 supports `exec run --request R --out O`; only the result that it writes is compared.
+//! Digests differ between generations by design. What counts is the exit code and the two outputs.
 
 mod outcome;
 mod process;
@@ -14,9 +14,9 @@ use std::time::Duration;
 use serde::Serialize;
 use uuid::Uuid;
 
-use self::outcome::Outcome;
-use self::process::{Failure, Limits, run_to_its_end};
-use super::small_file::Input;
+use self::outcome::RunResult;
+use self::process::{Limits, RunFailure, run_to_end};
+use super::small_file::SmallFile;
 use crate::durable::{Disk, DiskError, EntryKind, parent_of, remove_tree, replace_file};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
@@ -26,54 +26,54 @@ use crate::pipeline::StopToken;
 pub struct DualRunOptions {
     /// The request.
     pub request: PathBuf,
-    /// The program whose answer is the measure; looked for in `PATH` if it is a bare name.
+    /// The program whose result is the reference; looked up in `PATH` if it is a bare name.
     pub old_bin: PathBuf,
-    /// The program whose answer is compared with it.
+    /// The program whose result is compared with it.
     pub new_bin: PathBuf,
-    /// The directory below which each program gets an empty one of its own.
+    /// The directory in which each program gets an empty directory of its own.
     pub work_dir: PathBuf,
-    /// How long each program may take.
+    /// How long each program may run.
     pub timeout: Duration,
 }
 
-/// What the two answered. The first six keys are those of the reference's documentation.
+/// How the two results compare. The first six members are those of the reference's documentation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DualRun {
-    /// `result_digest`, as the old program wrote it.
+    /// `result_digest` as the old program wrote it.
     pub old_digest: String,
-    /// `result_digest`, as the new program wrote it.
+    /// `result_digest` as the new program wrote it.
     pub new_digest: String,
     /// True if both are the same and not empty.
     #[serde(rename = "match")]
     pub digests_match: bool,
-    /// True if the command ended with the same exit code, and both programs call that end `ok`, or neither does.
+    /// True if the command had the same exit code, and both programs or neither call the run `ok`.
     pub exit_codes_match: bool,
     /// True if the command wrote the same to its standard output.
     pub stdout_match: bool,
     /// True if the command wrote the same to its standard error.
     pub stderr_match: bool,
-    /// True if both made the same `request_digest`, and it is not empty.
+    /// True if both made the same `request_digest` and it is not empty.
     pub request_digests_match: bool,
-    /// True if an output was cut by a program, and only what it kept was compared.
+    /// True if a program truncated an output. Then only what it kept was compared.
     pub truncated: bool,
-    /// What differs, of the first six: `digest_mismatch`, `exit_code_mismatch`, `stdout_mismatch`, `stderr_mismatch`.
+    /// Which of the first six differ: `digest_mismatch`, `exit_code_mismatch`, `stdout_mismatch`, `stderr_mismatch`.
     pub mismatches: Vec<&'static str>,
 }
 
 /// The document that is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DualRunDocument {
-    /// What the two answered.
+    /// How the two results compare.
     pub dual_run: DualRun,
 }
 
 impl DualRun {
-    /// True if exit code and outputs are the same.
+    /// Returns true if exit code and outputs are the same.
     pub fn behaves_alike(&self) -> bool {
         self.exit_codes_match && self.stdout_match && self.stderr_match
     }
 
-    fn compare(old: Outcome, new: Outcome) -> Self {
+    fn compare(old: RunResult, new: RunResult) -> Self {
         let same_digest = |old: &str, new: &str| old == new && !old.is_empty();
         let digests_match = same_digest(&old.result_digest, &new.result_digest);
         let exit_codes_match = (old.ok, old.exit_code) == (new.ok, new.exit_code);
@@ -99,13 +99,14 @@ impl DualRun {
     }
 }
 
-/// Runs the old program, then the new one. Their directories are gone on return, also with an error.
+/// Runs the old program, then the new one. Their directories are removed on return, also after an error.
 ///
-/// A program that cannot be started, answers nothing or nothing readable is [`Error::Program`], as is one that takes
-/// too long or that a stop was requested for; those two are temporary.
+/// # Errors
+/// [`Error::Program`] if a program cannot be started or writes no readable result. It is temporary if the program was
+/// killed, because it ran too long or because a stop was requested.
 pub fn dual_run(disk: &dyn Disk, options: &DualRunOptions, stop: &StopToken) -> Result<DualRun, Error> {
-    // Only to find early what is not there: each program reads the request for itself.
-    Input::read(&options.request)?;
+    // Only to find a missing request early: each program reads it again.
+    SmallFile::read(&options.request)?;
     let place = real_path(&options.work_dir)?.join(format!("haul-dual-run-{}", Uuid::new_v4()));
     disk.create_directory(&place)?;
     let done = run_both(disk, options, &place, stop);
@@ -115,14 +116,14 @@ pub fn dual_run(disk: &dyn Disk, options: &DualRunOptions, stop: &StopToken) -> 
     Ok(done)
 }
 
-/// Writes the document to `out`, in one step.
+/// Writes the document to `out` in one step.
 pub fn write_document(disk: &dyn Disk, out: &Path, document: &DualRunDocument) -> Result<(), Error> {
     let mut bytes = serde_json::to_vec(document).expect("plain data");
     bytes.push(b'\n');
     Ok(replace_file(disk, out, &bytes)?)
 }
 
-/// Fails if `out` cannot be written for a reason that shows before anything is run.
+/// Fails if `out` cannot be written for a reason that is known before anything runs.
 pub fn check_out(disk: &dyn Disk, out: &Path) -> Result<(), Error> {
     let usage = |what| Error::Usage { what, next: "name a file in an existing directory with --out".into() };
     let parent = parent_of(out);
@@ -146,7 +147,7 @@ fn run_one(
     options: &DualRunOptions,
     place: &Path,
     stop: &StopToken,
-) -> Result<Outcome, Error> {
+) -> Result<RunResult, Error> {
     let (directory, result) = (place.join(which), place.join(format!("{which}.result.json")));
     disk.create_directory(&directory)?;
     let mut command = Command::new(program_path(program)?);
@@ -157,32 +158,32 @@ fn run_one(
         let what = format!("the {which} program {}: {what}", program.display());
         Err(Error::Program { what, next: next.into(), temporary })
     };
-    let ended = match run_to_its_end(command, &limits) {
+    let ended = match run_to_end(command, &limits) {
         Ok(ended) => ended,
-        Err(Failure::Start(error)) => {
+        Err(RunFailure::Start(error)) => {
             return failed(format!("cannot be started: {error}"), "check its path and that it may be executed", false);
         }
-        Err(Failure::TimedOut) => {
-            let what = format!("took longer than {} ms and was ended", options.timeout.as_millis());
+        Err(RunFailure::TimedOut) => {
+            let what = format!("took longer than {} ms and was killed", options.timeout.as_millis());
             return failed(what, "give it more time with --timeout-ms", true);
         }
-        Err(Failure::Stopped) => return failed("was ended: a stop was requested".into(), "run again", true),
-        Err(Failure::Wait(error)) => return failed(format!("cannot be waited for: {error}"), "run again", false),
+        Err(RunFailure::Stopped) => return failed("was killed because a stop was requested".into(), "run again", true),
+        Err(RunFailure::Wait(error)) => return failed(format!("cannot be waited for: {error}"), "run again", false),
     };
     let next = "run it by hand: PROGRAM exec run --request FILE --out FILE";
     if disk.kind(&result)?.is_none() {
-        return failed(format!("wrote no result ({}){}", ended.status, ended.said()), next, false);
+        return failed(format!("wrote no result ({}){}", ended.status, ended.quoted_output()), next, false);
     }
-    let bytes = Input::read(&result)?.bytes;
-    Outcome::read(&bytes).or_else(|what| failed(format!("wrote a result that {what}"), next, false))
+    let bytes = SmallFile::read(&result)?.bytes;
+    RunResult::read(&bytes).or_else(|what| failed(format!("wrote a result that {what}"), next, false))
 }
 
-/// A path that holds in another working directory.
+/// Returns a path that is valid in another working directory.
 fn real_path(path: &Path) -> Result<PathBuf, Error> {
     Ok(absolute(path).map_err(|error| DiskError::new("locate", path, error))?)
 }
 
-/// A bare name stays one, to be looked for in `PATH`.
+/// Keeps a bare name as it is, so that it is looked up in `PATH`.
 fn program_path(program: &Path) -> Result<PathBuf, Error> {
     let is_bare = program.parent().is_some_and(|parent| parent.as_os_str().is_empty());
     if is_bare { Ok(program.to_path_buf()) } else { real_path(program) }
@@ -192,8 +193,8 @@ fn program_path(program: &Path) -> Result<PathBuf, Error> {
 mod tests {
     use super::*;
 
-    fn outcome() -> Outcome {
-        Outcome {
+    fn outcome() -> RunResult {
+        RunResult {
             ok: true,
             exit_code: 0,
             stdout: b"out".to_vec(),
@@ -205,12 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_has_its_name() {
+    fn every_difference_has_a_name() {
         let same = DualRun::compare(outcome(), outcome());
         assert!(same.behaves_alike() && same.digests_match && same.request_digests_match && !same.truncated);
         assert_eq!(same.mismatches, [] as [&str; 0]);
 
-        type Change = fn(&mut Outcome);
+        type Change = fn(&mut RunResult);
         let changes: [(Change, &[&str], bool); 7] = [
             (|outcome| outcome.result_digest = "s".into(), &["digest_mismatch"], true),
             (|outcome| outcome.exit_code = 1, &["exit_code_mismatch"], false),
@@ -233,8 +234,8 @@ mod tests {
     }
 
     #[test]
-    fn no_digest_is_like_no_other() {
-        let without = || Outcome { result_digest: String::new(), request_digest: String::new(), ..outcome() };
+    fn a_missing_digest_never_matches() {
+        let without = || RunResult { result_digest: String::new(), request_digest: String::new(), ..outcome() };
         let both = DualRun::compare(without(), without());
         assert!(!both.digests_match && !both.request_digests_match && both.behaves_alike());
     }

@@ -1,20 +1,19 @@
-//! Ends a process with all that it started.
+//! Kills a process and everything that it started.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use rustix::process::{Pid, RawPid, Signal, kill_process, kill_process_group};
 
-/// Looks at the processes, at most: each finds what was started between the look before and the stop after it.
+/// Most scans of the process table. Each scan finds what was started between the one before and the stop after it.
 const LOOKS_MAX: usize = 32;
 
-/// Kills the process group of `root` and every process below `root`, its own groups and sessions included: the
-/// reference gives its commands a session of their own. A process that left both, by the death of the one between, is not
-/// found.
+/// Kills the process group of `root` and every process below `root`, in any group or session: the reference gives its
+/// commands a session of their own. A process whose parent died and that left the group is not found.
 ///
 /// `root` leads its group and is not reaped.
-pub(crate) fn kill_tree(root: Pid) {
-    // Stopped first, so that nothing is started that was not seen. Who is gone already needs no signal.
+pub(super) fn kill_tree(root: Pid) {
+    // Processes are stopped first, so that none can start another one unseen. A signal to a process that is gone fails, which is fine.
     let _ = kill_process_group(root, Signal::STOP);
     let mut found = BTreeSet::new();
     for _ in 0..LOOKS_MAX {
@@ -38,7 +37,7 @@ fn signal(pid: RawPid, signal: Signal) {
     }
 }
 
-/// All processes that descend from `root`.
+/// Returns all descendants of `root`.
 fn below(root: RawPid) -> Vec<RawPid> {
     let mut children: BTreeMap<RawPid, Vec<RawPid>> = BTreeMap::new();
     for pid in all_processes() {
@@ -65,7 +64,8 @@ fn parent(pid: RawPid) -> Option<RawPid> {
     parent_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The parent in a line of `stat`: the second field behind the name, which is in parentheses and may hold any byte.
+/// Returns the parent in a line of `stat`: the second field after the name, which is in parentheses and may have any
+/// byte.
 fn parent_in(stat: &[u8]) -> Option<RawPid> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = str::from_utf8(&stat[name_end + 1..]).ok()?;
@@ -73,14 +73,14 @@ fn parent_in(stat: &[u8]) -> Option<RawPid> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(super) mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
     use super::*;
 
-    /// True once the process is gone or only waits to be reaped.
+    /// Returns true once the process is gone or only waits to be reaped.
     pub(in crate::requiem::dual_run) fn is_gone(pid: &str) -> bool {
         let is_there = || {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -93,7 +93,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_parent_is_found_behind_any_name() {
+    fn the_parent_is_found_after_any_name() {
         assert_eq!(parent_in(b"12 (a) R) S) S 7 12 12 0"), Some(7));
         assert_eq!(parent_in(b"12 (\xff\n) Z 1"), Some(1));
         assert_eq!((parent_in(b""), parent_in(b"12 (a) S"), parent_in(b"12 (a) S x")), (None, None, None));
@@ -101,7 +101,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn children_in_sessions_of_their_own_are_ended_too() {
+    fn children_in_sessions_of_their_own_are_killed_too() {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "setsid sh -c 'echo $$; sleep 600 & echo $!; wait' & wait"]).process_group(0);
         let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();

@@ -1,10 +1,10 @@
-//! The published file of vectors: one JSON object of lists. What is not known in it is an error, for nobody would hold
-//! it against the digests.
+//! The published file of vectors: one JSON object of lists. An unknown member is an error, because its digests would
+//! silently not be checked.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Function, Input, Vector};
+use super::vector::{Function, Input, Vector};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::migration::Error;
 use crate::requiem::hash_domain::Domain;
@@ -15,17 +15,17 @@ pub const PATTERN_LEN_BYTES_MAX: u32 = 16 << 20;
 /// How a file must describe the pattern whose lengths it gives.
 const PATTERN: &str = "byte i of the input is i mod 251";
 
-/// What is wrong with the file, and where in it.
-struct Misfit {
+/// What is wrong with the file, and where.
+struct VectorFault {
     offset: usize,
     what: String,
 }
 
-fn misfit<T>(json: Json<'_>, what: impl Into<String>) -> Result<T, Misfit> {
-    Err(Misfit { offset: json.offset(), what: what.into() })
+fn vector_fault<T>(json: Json<'_>, what: impl Into<String>) -> Result<T, VectorFault> {
+    Err(VectorFault { offset: json.offset(), what: what.into() })
 }
 
-/// The vectors in `text`, the bytes of `path`.
+/// Returns the vectors in `text`, the bytes of `path`.
 pub fn read_vectors(path: &Path, text: &[u8]) -> Result<Vec<Vector>, Error> {
     let corrupt = |offset, what| Error::Corrupt {
         path: path.to_path_buf(),
@@ -34,14 +34,14 @@ pub fn read_vectors(path: &Path, text: &[u8]) -> Result<Vec<Vector>, Error> {
         next: "give a file of the shape of hash-vectors.json".into(),
     };
     let root = Json::parse(text).map_err(|error| corrupt(error.offset, error.what.to_owned()))?;
-    let vectors = vectors_of(root).map_err(|misfit| corrupt(misfit.offset as u64, misfit.what))?;
+    let vectors = vectors_of(root).map_err(|vector_fault| corrupt(vector_fault.offset as u64, vector_fault.what))?;
     if vectors.is_empty() {
         return Err(corrupt(root.offset() as u64, "no vectors".into()));
     }
     Ok(vectors)
 }
 
-fn vectors_of(root: Json<'_>) -> Result<Vec<Vector>, Misfit> {
+fn vectors_of(root: Json<'_>) -> Result<Vec<Vector>, VectorFault> {
     let mut vectors = Vec::new();
     for Member { name, value } in members(root)? {
         match &*text(name)? {
@@ -50,7 +50,9 @@ fn vectors_of(root: Json<'_>) -> Result<Vec<Vector>, Misfit> {
             "domains" => each(value, check_domain)?,
             "pattern" => check_pattern(value)?,
             "vectors" => each(value, |item| text_vector(item, &mut vectors))?,
-            "pattern_vectors" if root.get("pattern").is_none() => return misfit(name, "lengths without a \"pattern\""),
+            "pattern_vectors" if root.get("pattern").is_none() => {
+                return vector_fault(name, "lengths without a \"pattern\"");
+            }
             "pattern_vectors" => each(value, |item| pattern_vector(item, &mut vectors))?,
             "stored_blob_vectors" => each(value, |item| stored_blob(item, &mut vectors))?,
             "request_vectors" => each(value, |item| canonical(item, Domain::Request, &mut vectors))?,
@@ -61,10 +63,10 @@ fn vectors_of(root: Json<'_>) -> Result<Vec<Vector>, Misfit> {
     Ok(vectors)
 }
 
-fn check_domain(domain: Json<'_>) -> Result<(), Misfit> {
+fn check_domain(domain: Json<'_>) -> Result<(), VectorFault> {
     for Member { name, value } in members(domain)? {
         match &*text(name)? {
-            "prefix" if Domain::from_prefix(&text(value)?).is_none() => return misfit(value, "unknown prefix"),
+            "prefix" if Domain::from_prefix(&text(value)?).is_none() => return vector_fault(value, "unknown prefix"),
             "prefix" => {}
             "use" => drop(text(value)?),
             _ => return unknown(name),
@@ -73,45 +75,45 @@ fn check_domain(domain: Json<'_>) -> Result<(), Misfit> {
     Ok(())
 }
 
-fn check_pattern(pattern: Json<'_>) -> Result<(), Misfit> {
-    if text(pattern)?.starts_with(PATTERN) { Ok(()) } else { misfit(pattern, "unknown pattern") }
+fn check_pattern(pattern: Json<'_>) -> Result<(), VectorFault> {
+    if text(pattern)?.starts_with(PATTERN) { Ok(()) } else { vector_fault(pattern, "unknown pattern") }
 }
 
-/// A text, also in hex, and its digests.
-fn text_vector(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), Misfit> {
+/// Reads a text, which may also be given in hex, and its digests.
+fn text_vector(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), VectorFault> {
     let mut input: Option<Vec<u8>> = None;
     for (name, is_hex) in [("input_utf8", false), ("input_hex", true)] {
         let Some(value) = item.get(name) else { continue };
         let bytes = if is_hex { hex(value)? } else { text(value)?.into_bytes() };
         if input.is_some_and(|other| other != bytes) {
-            return misfit(value, "input_hex is not input_utf8");
+            return vector_fault(value, "input_hex is not input_utf8");
         }
         input = Some(bytes);
     }
-    let Some(input) = input else { return misfit(item, "neither input_utf8 nor input_hex") };
+    let Some(input) = input else { return vector_fault(item, "neither input_utf8 nor input_hex") };
     let name = format!("text {:?}", String::from_utf8_lossy(&input));
     digests(item, &["input_utf8", "input_hex"], &name, &Input::Bytes(input.into()), vectors)
 }
 
-/// The length of a pattern, and its digests.
-fn pattern_vector(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), Misfit> {
+/// Reads the length of a pattern and its digests.
+fn pattern_vector(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), VectorFault> {
     let length = required(item, "length")?;
     let fits = |len: i64| u32::try_from(len).ok().filter(|len| *len <= PATTERN_LEN_BYTES_MAX);
     let Some(len_bytes) = length.integer().and_then(fits) else {
-        return misfit(length, format!("expected a length of at most {PATTERN_LEN_BYTES_MAX}"));
+        return vector_fault(length, format!("expected a length of at most {PATTERN_LEN_BYTES_MAX}"));
     };
     let name = format!("pattern of {len_bytes} bytes");
     digests(item, &["length"], &name, &Input::Pattern { len_bytes }, vectors)
 }
 
-/// All members but those that say what is hashed are digests, by their names.
+/// Reads the digests of an item: all members but `others`, which describe the input.
 fn digests(
     item: Json<'_>,
     others: &[&str],
     what: &str,
     input: &Input,
     vectors: &mut Vec<Vector>,
-) -> Result<(), Misfit> {
+) -> Result<(), VectorFault> {
     let before = vectors.len();
     for Member { name, value } in members(item)? {
         let column = text(name)?;
@@ -121,7 +123,7 @@ fn digests(
         let Some(function) = function_of(&column) else { return unknown(name) };
         vectors.push(Vector { name: what.to_owned(), input: input.clone(), function, expected: key(value)? });
     }
-    if vectors.len() > before { Ok(()) } else { misfit(item, "no digest") }
+    if vectors.len() > before { Ok(()) } else { vector_fault(item, "no digest") }
 }
 
 fn function_of(column: &str) -> Option<Function> {
@@ -133,13 +135,13 @@ fn function_of(column: &str) -> Option<Function> {
     }
 }
 
-/// A blob as it is stored, and the content that it stands for.
-fn stored_blob(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), Misfit> {
+/// Reads a blob as it is stored, and its content.
+fn stored_blob(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), VectorFault> {
     only(item, &["description", "original_hex", "stored_hex", "stored_size", "stored_blob_hash", "digest"])?;
     let about = item.get("description").map(text).transpose()?.unwrap_or_else(|| "stored blob".into());
     let (stored, size) = (hex(required(item, "stored_hex")?)?, required(item, "stored_size")?);
     if size.integer() != Some(stored.len() as i64) {
-        return misfit(size, format!("stored_size of a blob of {} bytes", stored.len()));
+        return vector_fault(size, format!("stored_size of a blob of {} bytes", stored.len()));
     }
     let original = hex(required(item, "original_hex")?)?;
     for (column, part, bytes, algorithm) in
@@ -152,8 +154,8 @@ fn stored_blob(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), Misfit> 
     Ok(())
 }
 
-/// A canonical request or result and its digest.
-fn canonical(item: Json<'_>, domain: Domain, vectors: &mut Vec<Vector>) -> Result<(), Misfit> {
+/// Reads a canonical request or result and its digest.
+fn canonical(item: Json<'_>, domain: Domain, vectors: &mut Vec<Vector>) -> Result<(), VectorFault> {
     let column = if domain == Domain::Request { "request_digest" } else { "result_digest" };
     only(item, &["canonical", column])?;
     let input: Arc<[u8]> = text(required(item, "canonical")?)?.into_bytes().into();
@@ -162,50 +164,50 @@ fn canonical(item: Json<'_>, domain: Domain, vectors: &mut Vec<Vector>) -> Resul
     Ok(())
 }
 
-fn unknown<T>(name: Json<'_>) -> Result<T, Misfit> {
-    misfit(name, format!("unknown member {:?}", text(name)?))
+fn unknown<T>(name: Json<'_>) -> Result<T, VectorFault> {
+    vector_fault(name, format!("unknown member {:?}", text(name)?))
 }
 
-fn only(item: Json<'_>, names: &[&str]) -> Result<(), Misfit> {
+fn only(item: Json<'_>, names: &[&str]) -> Result<(), VectorFault> {
     let mut members = members(item)?;
     let stray = members.find(|member| !text(member.name).is_ok_and(|name| names.contains(&&*name)));
     stray.map_or(Ok(()), |member| unknown(member.name))
 }
 
-fn required<'a>(item: Json<'a>, name: &str) -> Result<Json<'a>, Misfit> {
-    item.get(name).map_or_else(|| misfit(item, format!("no {name:?}")), Ok)
+fn required<'a>(item: Json<'a>, name: &str) -> Result<Json<'a>, VectorFault> {
+    item.get(name).map_or_else(|| vector_fault(item, format!("no {name:?}")), Ok)
 }
 
-fn members<'a>(json: Json<'a>) -> Result<impl Iterator<Item = Member<'a>>, Misfit> {
-    if json.is_object() { Ok(json.members()) } else { misfit(json, "expected an object") }
+fn members<'a>(json: Json<'a>) -> Result<impl Iterator<Item = Member<'a>>, VectorFault> {
+    if json.is_object() { Ok(json.members()) } else { vector_fault(json, "expected an object") }
 }
 
-fn each(json: Json<'_>, mut read: impl FnMut(Json<'_>) -> Result<(), Misfit>) -> Result<(), Misfit> {
+fn each(json: Json<'_>, mut read: impl FnMut(Json<'_>) -> Result<(), VectorFault>) -> Result<(), VectorFault> {
     if !json.is_array() {
-        return misfit(json, "expected an array");
+        return vector_fault(json, "expected an array");
     }
     json.items().try_for_each(&mut read)
 }
 
-fn text(json: Json<'_>) -> Result<String, Misfit> {
+fn text(json: Json<'_>) -> Result<String, VectorFault> {
     let bytes = json.string(Reading::Standard).map(|bytes| String::from_utf8(bytes.into_owned()));
     match bytes {
-        None => misfit(json, "expected a string"),
-        Some(Err(_)) => misfit(json, "a string that is not UTF-8"),
+        None => vector_fault(json, "expected a string"),
+        Some(Err(_)) => vector_fault(json, "a string that is not UTF-8"),
         Some(Ok(text)) => Ok(text),
     }
 }
 
-fn key(json: Json<'_>) -> Result<Key, Misfit> {
-    Key::parse(text(json)?.as_bytes()).map_or_else(|| misfit(json, "expected 64 of 0-9 and a-f"), Ok)
+fn key(json: Json<'_>) -> Result<Key, VectorFault> {
+    Key::parse(text(json)?.as_bytes()).map_or_else(|| vector_fault(json, "expected 64 of 0-9 and a-f"), Ok)
 }
 
-fn hex(json: Json<'_>) -> Result<Vec<u8>, Misfit> {
+fn hex(json: Json<'_>) -> Result<Vec<u8>, VectorFault> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let text = text(json)?;
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let bytes = pairs.iter().map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect::<Option<_>>();
-    bytes.filter(|_| rest.is_empty()).map_or_else(|| misfit(json, "expected pairs of hex digits"), Ok)
+    bytes.filter(|_| rest.is_empty()).map_or_else(|| vector_fault(json, "expected pairs of hex digits"), Ok)
 }
 
 #[cfg(test)]
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_an_error_with_its_place() {
+    fn an_unknown_member_is_an_error_with_its_offset() {
         for (from, to, at, what) in [
             ("\"use\"", "\"purpose\"", "\"purpose\"", "unknown member \"purpose\""),
             ("\"req:\"", "\"rex:\"", "\"rex:\"", "unknown prefix"),

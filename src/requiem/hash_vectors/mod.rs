@@ -1,82 +1,11 @@
-//! Digests that must come out, through every path that makes digests here (spec/requiem.md A1, A9).
+//! Known digests that every path of this program must produce (docs/source-requiem.md, "Hash vectors").
 
 mod built_in;
 mod file;
 mod run;
-
-use std::fmt;
-use std::sync::Arc;
+mod vector;
 
 pub use built_in::built_in;
 pub use file::{PATTERN_LEN_BYTES_MAX, read_vectors};
 pub use run::{DigestsByPath, HashReport, Mismatch, run};
-
-use super::hash_domain::Domain;
-use crate::cas::format::key::{Algorithm, Key};
-
-/// One digest that must come out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vector {
-    /// What it is of, for people.
-    pub name: String,
-    /// What is hashed, without a prefix.
-    pub input: Input,
-    /// How.
-    pub function: Function,
-    /// What must come out.
-    pub expected: Key,
-}
-
-/// What is hashed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// These bytes.
-    Bytes(Arc<[u8]>),
-    /// So many bytes, of which byte `i` is `i mod 251`.
-    Pattern {
-        /// How many.
-        len_bytes: u32,
-    },
-}
-
-impl Input {
-    /// Appends the bytes.
-    pub fn push_to(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Bytes(input) => bytes.extend_from_slice(input),
-            Self::Pattern { len_bytes } => bytes.extend((0..*len_bytes).map(|index| (index % 251) as u8)),
-        }
-    }
-}
-
-/// How a digest is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Function {
-    /// As the key of an object.
-    Key(Algorithm),
-    /// In a domain; never [`Domain::Cas`], which is the key by [`Algorithm::Cas`].
-    Domain(Domain),
-}
-
-impl From<Algorithm> for Function {
-    fn from(algorithm: Algorithm) -> Self {
-        Self::Key(algorithm)
-    }
-}
-
-impl From<Domain> for Function {
-    fn from(domain: Domain) -> Self {
-        if domain == Domain::Cas { Self::Key(Algorithm::Cas) } else { Self::Domain(domain) }
-    }
-}
-
-impl fmt::Display for Function {
-    /// The name of an algorithm without a prefix, else the prefix.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(Algorithm::Cas) => Domain::Cas.fmt(f),
-            Self::Key(algorithm) => algorithm.fmt(f),
-            Self::Domain(domain) => domain.fmt(f),
-        }
-    }
-}
+pub use vector::{Function, Input, Vector};

@@ -4,61 +4,62 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Function, Vector};
+use super::vector::{Function, Vector};
 use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::requiem::hash_domain::digest;
 
-/// Lengths of pieces: below, at and beside the block of 64 bytes and the chunk of 1024.
+/// Lengths of pieces: below, at and above the 64-byte block and the 1,024-byte chunk of BLAKE3. A streaming hasher
+/// fails at these borders if at all.
 const PIECES_BYTES: [usize; 6] = [3, 61, 64, 1021, 1025, 4099];
 /// Threads that hash at the same time.
 const THREADS: usize = 4;
 
-/// What was hashed, and what came out wrong.
+/// What was hashed, and which digests are wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HashReport {
-    /// How many digests were given.
+    /// Number of vectors.
     pub vectors: u64,
-    /// How many were made.
+    /// Number of digests that were made.
     pub digests: DigestsByPath,
-    /// Vectors by how the digest is made: an algorithm without a prefix, or a prefix.
+    /// Vectors by the function: an algorithm without a prefix, or a prefix.
     pub functions: BTreeMap<String, u64>,
-    /// What came out otherwise than given.
+    /// Digests that differ from the expected ones.
     pub mismatches: Vec<Mismatch>,
 }
 
-/// Digests by how the bytes came to the hash.
+/// Digests by the way in which the bytes reached the hash.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DigestsByPath {
     /// In one buffer.
     pub one_shot: u64,
-    /// In pieces, for each of several lengths of them.
+    /// In pieces, once for each of several lengths.
     pub streaming: u64,
     /// Both, on several threads at the same time.
     pub parallel: u64,
 }
 
-/// A digest that came out otherwise than given.
+/// A digest that differs from the expected one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// Which vector.
+    /// The name of the vector.
     pub vector: String,
     /// How the digest is made.
     pub function: String,
-    /// What was given.
+    /// The expected digest.
     pub expected: Key,
-    /// What came out.
+    /// The digest that was made.
     pub found: Key,
-    /// By which paths it came out.
+    /// The paths that made it.
     pub paths: Vec<String>,
 }
 
-/// Wrong digests: of which vector, what came out, and a bit for each path by which it did.
+/// Wrong digests: index of the vector and the digest that was made, with a bit for each path that made it.
 type Wrong = BTreeMap<(usize, Key), u16>;
 
-/// The bit of the first path by pieces; before it stands that in one buffer.
+/// The bit of the first streaming path. The bit before it is the path in one buffer.
 const STREAMING_BIT: usize = 1;
-/// The bit of the first path on several threads; they are the same as on one.
+/// The bit of the first path on several threads. The paths are the same as on one thread.
 const PARALLEL_BIT: usize = STREAMING_BIT + PIECES_BYTES.len();
 
 /// Makes every digest by every path.
@@ -78,7 +79,8 @@ pub fn run(vectors: &[Vector]) -> HashReport {
     HashReport { vectors: one_shot, digests, functions, mismatches: wrong.into_iter().map(mismatch).collect() }
 }
 
-/// Every thread makes every digest; they begin at different ones, so that different lengths meet.
+/// Makes every digest on every thread. The threads begin at different vectors, so that different lengths are hashed at
+/// the same time.
 fn on_threads(vectors: &[Vector]) -> Wrong {
     let mut wrong = Wrong::new();
     std::thread::scope(|scope| {
@@ -93,7 +95,7 @@ fn on_threads(vectors: &[Vector]) -> Wrong {
     wrong
 }
 
-/// Makes every digest, beginning with that of the vector at `start`.
+/// Makes every digest, beginning with the vector at `start`.
 fn wrong_from(vectors: &[Vector], start: usize) -> Wrong {
     let mut wrong = Wrong::new();
     let mut prefixed = Vec::new();
@@ -148,7 +150,7 @@ fn streamed(function: Function, content: Content<'_>, piece_bytes: usize) -> Key
     let mut hasher = ContentHasher::new(&[algorithm]);
     hasher.update(prefix.as_bytes());
     content.bytes().chunks(piece_bytes).for_each(|piece| hasher.update(piece));
-    hasher.finish().get(algorithm).expect("it was asked for")
+    hasher.finish().get(algorithm).expect("it was requested")
 }
 
 #[cfg(test)]
@@ -157,11 +159,11 @@ mod tests {
     use crate::requiem::hash_vectors::built_in;
 
     #[test]
-    fn every_built_in_vector_comes_out_by_every_path() {
+    fn every_path_makes_every_built_in_digest() {
         let vectors = built_in();
         let report = run(&vectors);
         assert_eq!(report.mismatches, []);
-        // 3 texts by 14, 32 patterns by 4, 2 blobs by 2, 2 requests, 1 result.
+        // 3 texts by 14 functions, 32 patterns by 4, 2 blobs by 2, 2 requests, 1 result.
         assert_eq!(report.vectors, 3 * 14 + 32 * 4 + 2 * 2 + 3);
         let expected = DigestsByPath { one_shot: 177, streaming: 177 * 6, parallel: 177 * 7 * 4 };
         assert_eq!(report.digests, expected);

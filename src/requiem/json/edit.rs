@@ -1,9 +1,9 @@
-//! Edits that leave every byte outside of a member as it is.
+//! Edits of one member that leave every byte outside of it as it is.
 
-use super::{Json, Member};
+use super::value::{Json, Member};
 
-/// The document with one member more at the end of `object`, laid out as the one before it. `name` and `value` are
-/// texts that need no escape and a JSON text.
+/// Returns the document with one more member at the end of `object`, laid out like the member before it. `name` needs
+/// no escape, and `value` is a JSON text.
 ///
 /// # Panics
 /// If `object` is not an object.
@@ -21,10 +21,11 @@ pub fn append_member(object: Json<'_>, name: &str, value: &str) -> Vec<u8> {
     }
 }
 
-/// The document without the member of `object` that has the name, its comma and its blanks; the same document if there
-/// is none.
+/// Returns the document without the member `name` of `object`, its comma and its white space; the same document if
+/// `object` has no such member.
 pub fn remove_member(object: Json<'_>, name: &str) -> Vec<u8> {
     let members: Vec<_> = object.members().collect();
+    // The member is found by the position of its value, because its name may be written in several ways.
     let value = object.get(name).map(|value| value.start);
     let Some(index) = members.iter().position(|member| Some(member.value.start) == value) else {
         return object.text.to_vec();
@@ -41,7 +42,7 @@ fn splice(text: &[u8], range: std::ops::Range<usize>, with: &str) -> Vec<u8> {
     [&text[..range.start], with.as_bytes(), &text[range.end..]].concat()
 }
 
-/// Blanks and colons are ASCII.
+/// White space and colons are ASCII.
 fn lossless(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).expect("blanks and a colon")
 }

@@ -1,14 +1,24 @@
-//! The grammar: what is a JSON document and what is not.
+//! The grammar of JSON documents.
 
 use std::collections::HashSet;
 
-use super::{JsonError, Reading, read_string};
+use super::string::{Reading, read_string};
 
-/// Arrays and objects in each other, at most.
+/// Greatest depth of nested arrays and objects. The scanner is recursive, so a deeper text could exhaust the stack.
 const DEPTH_MAX: usize = 128;
 
+/// Why a text is not a JSON document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at offset {offset}")]
+pub struct JsonError {
+    /// Where that shows, in bytes.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
 /// Checks `text` as a whole and returns where its value begins and ends.
-pub(crate) fn document(text: &[u8]) -> Result<(usize, usize), JsonError> {
+pub(super) fn document(text: &[u8]) -> Result<(usize, usize), JsonError> {
     let mut scanner = Scanner { text, at: 0 };
     scanner.skip_blanks();
     let start = scanner.at;
@@ -53,7 +63,7 @@ impl Scanner<'_> {
             Some(b'f') => self.word(b"false"),
             Some(b'n') => self.word(b"null"),
             Some(_) => self.fail("no value begins here"),
-            None => self.fail("the text ends where a value is due"),
+            None => self.fail("the text ends where a value is expected"),
         }
     }
 
@@ -76,7 +86,7 @@ impl Scanner<'_> {
             let is_new = if reference == standard {
                 names.insert(standard)
             } else {
-                // One reader's name must not be another member's name to the other reader.
+                // A name in one reading must not be another member's name in the other reading.
                 names.insert(standard) & names.insert(reference)
             };
             if !is_new {
@@ -119,7 +129,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Takes control characters as they are: the reference writes most of them so.
+    /// Accepts control characters as they are: the reference writes most of them so.
     fn string(&mut self) -> Result<(), JsonError> {
         self.at += 1;
         loop {
@@ -183,14 +193,14 @@ impl Scanner<'_> {
     }
 }
 
-/// Where the first byte from `at` on stands that is no blank.
-pub(crate) fn after_blanks(text: &[u8], at: usize) -> usize {
+/// Returns the offset of the first byte from `at` on that is not white space.
+pub(super) fn after_blanks(text: &[u8], at: usize) -> usize {
     let blanks = text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     at + blanks.count()
 }
 
-/// Where the value that begins at `at` ends, in a text that was checked.
-pub(crate) fn value_end(text: &[u8], at: usize) -> usize {
+/// Returns where the value that begins at `at` ends, in a text that was checked.
+pub(super) fn value_end(text: &[u8], at: usize) -> usize {
     match text[at] {
         b'"' => string_end(text, at),
         b'{' | b'[' => container_end(text, at),

@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-use super::edit::{append_member, remove_member};
 use super::*;
 
 fn error(text: &[u8]) -> (u64, &'static str) {
@@ -10,9 +9,9 @@ fn error(text: &[u8]) -> (u64, &'static str) {
 }
 
 #[test]
-fn what_is_no_document_is_refused_where_it_shows() {
+fn a_text_that_is_no_document_is_refused_with_its_offset() {
     for (text, offset, what) in [
-        (&b""[..], 0, "the text ends where a value is due"),
+        (&b""[..], 0, "the text ends where a value is expected"),
         (b" {", 2, "expected the name of a member"),
         (b"{}{}", 2, "more text after the value"),
         (b"\xef\xbb\xbf{}", 0, "no value begins here"),

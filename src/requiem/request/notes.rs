@@ -1,82 +1,83 @@
-//! What a request does not do, although it looks as if it did, and what it depends on besides its digest
-//! (spec/requiem.md A11).
+//! Notes on a request: settings that have no effect although they seem to have one, and inputs that its digest does not
+//! cover (docs/source-requiem.md, "Requests").
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{OUTPUTS_MAX, REQUEST_BYTES_MAX, Request, SCHEDULER_MODE, string_members, string_of, strings_in};
+use super::parse::{OUTPUTS_MAX, REQUEST_BYTES_MAX, Request, SCHEDULER_MODE, string_members, string_of, strings_in};
 use crate::requiem::json::Json;
 
-/// The keys of a policy that the reference reads.
+/// The members of a policy that the reference reads.
 const POLICY_KEYS: [&str; 5] = ["mode", "scheduler_mode", "time_mode", "deterministic", "allow_outside_workspace"];
-/// Names that it does not pass on.
+/// Names that the reference never passes on.
 const DENIED: [&str; 6] = ["RANDOM", "TZ", "HOSTNAME", "PWD", "OLDPWD", "SHLVL"];
-/// How names end that it takes for secrets.
+/// Endings of names that the reference treats as secrets.
 const SECRET_ENDINGS: [&str; 5] = ["_TOKEN", "_SECRET", "_KEY", "_PASSWORD", "_CREDENTIAL"];
-/// How names begin that it takes for secrets.
+/// Beginnings of names that the reference treats as secrets.
 const SECRET_BEGINNINGS: [&str; 6] = ["AUTH", "COOKIE", "AWS_SECRET", "GH_TOKEN", "GITHUB_TOKEN", "NPM_TOKEN"];
 const SECRET_NAME: &str = "REACH_ENCRYPTION_KEY";
-/// The name that it sets to 0 where the request does not have it.
+/// The name that the reference sets to 0 if the request does not have it.
 const HASH_SEED: &str = "PYTHONHASHSEED";
 
-/// Something to know of a request. Values are never told: they may be secrets.
+/// A note on a request. It never has a value of the environment, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// What there is to know.
+    /// What the note says.
     pub kind: NoteKind,
-    /// What it is about: a key or a name in the environment.
+    /// What it is about: a member or a name in the environment.
     pub name: String,
 }
 
-/// What there is to know.
+/// What a note says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoteKind {
-    /// `scheduler_mode` beside the policy: the reference takes no notice of it.
+    /// `scheduler_mode` outside of the policy: the reference ignores it.
     TopLevelSchedulerMode,
-    /// A key of the policy that the reference does not read.
+    /// A member of the policy that the reference does not read.
     PolicyKeyWithoutEffect,
-    /// A name in the environment that it never passes on.
+    /// A name in the environment that the reference never passes on.
     EnvDenied,
-    /// A name in the environment that it takes for a secret, and drops.
+    /// A name in the environment that the reference treats as a secret and drops.
     EnvDroppedAsSecret,
-    /// A string with `\u`, of which it reads the digits as they stand.
+    /// A string with `\u`, of which the reference reads the digits as they are.
     ReadOtherwise,
-    /// More than it takes: it answers `quota_exceeded`.
+    /// More than the reference accepts: it answers `quota_exceeded`.
     OverQuota,
-    /// Something that the command sees and the digest does not hold.
+    /// An input of the command that the digest does not cover.
     OutsideOfDigest,
-    /// What it adds to the environment, because the request does not have it.
+    /// A name that the reference adds to the environment because the request does not have it.
     AddedToEnv,
-    /// A path that is taken from where the reference is started.
+    /// A path that is relative to the directory in which the reference is started.
     RelativeToStart,
 }
 
 impl NoteKind {
-    /// What it says, to follow the name.
+    /// Returns the note as a text that follows the name.
     pub fn text(self) -> &'static str {
         match self {
-            Self::TopLevelSchedulerMode => "stands beside the policy, where the reference takes no notice of it",
+            Self::TopLevelSchedulerMode => "is outside of the policy, where the reference ignores it",
             Self::PolicyKeyWithoutEffect => "has no effect in a policy",
-            Self::EnvDenied => "is denied: the command does not see it",
-            Self::EnvDroppedAsSecret => "is dropped as a secret: the command does not see it",
-            Self::ReadOtherwise => "is read as the digits behind it, not as the character",
-            Self::OverQuota => "is more than the reference takes; it answers quota_exceeded",
-            Self::OutsideOfDigest => "is seen by the run and not held in request_digest",
-            Self::AddedToEnv => "is set to 0 by the reference, as the request does not have it",
-            Self::RelativeToStart => "is taken from the directory in which the reference is started",
+            Self::EnvDenied => "is dropped by the reference: the command does not get it",
+            Self::EnvDroppedAsSecret => "is dropped as a secret: the command does not get it",
+            Self::ReadOtherwise => "is read as its digits, not as the character",
+            Self::OverQuota => "is more than the reference accepts; it answers quota_exceeded",
+            Self::OutsideOfDigest => "is an input of the run that request_digest does not cover",
+            Self::AddedToEnv => "is set to 0 by the reference, because the request does not have it",
+            Self::RelativeToStart => "is relative to the directory in which the reference is started",
         }
     }
 
-    /// True if something in the request is not what it looks like; false for what it only depends on.
+    /// Returns true if something in the request has another effect than it seems to have; false for inputs that the
+    /// digest does not cover.
     pub fn is_warning(self) -> bool {
         self < Self::OutsideOfDigest
     }
 }
 
 impl Request<'_> {
-    /// What there is to know of it, warnings first.
+    /// Returns the notes on the request, warnings first.
     pub fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut note = |kind, name: &str| notes.push(Note { kind, name: name.to_owned() });
@@ -146,7 +147,7 @@ fn plain(name: Cow<'_, [u8]>) -> String {
     String::from_utf8_lossy(&name).into_owned()
 }
 
-/// The first `\u` with its digits. Backslashes stand in strings only.
+/// Returns the first `\u` with its digits. Backslashes occur in strings only.
 fn first_unicode_escape(text: &[u8]) -> Option<String> {
     let mut rest = text;
     loop {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_the_command_does_not_see_are_told() {
+    fn names_that_the_command_does_not_get_are_noted() {
         let kind_of = |name: &str| notes(&format!(",\"env\":{{\"PYTHONHASHSEED\":\"0\",\"{name}\":\"v\"}}"))[0].0;
         for name in ["RANDOM", "TZ", "HOSTNAME", "PWD", "OLDPWD", "SHLVL"] {
             assert_eq!(kind_of(name), NoteKind::EnvDenied, "{name}");
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_effect_are_told() {
+    fn members_without_effect_are_noted() {
         let found = notes(
             r#","scheduler_mode":"repro","policy":{"mode":"strict","scheduler_mode":"turbo","time_mode":"x",
                "deterministic":true,"allow_outside_workspace":false,"env_allowlist":[],"env_denylist":[],"required_env":{}}"#,
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_of_the_digest_is_told() {
+    fn inputs_outside_of_the_digest_are_noted() {
         let text = br#"{"command":"a","workspace_root":"w","timeout_ms":1,"tenant_id":"t","env":{"A":"b"}}"#;
         let notes = Request::parse(text).unwrap().notes();
         let names: Vec<_> = notes.iter().map(|note| note.name.as_str()).collect();
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_and_quotas_are_told() {
+    fn escapes_and_quotas_are_noted() {
         assert_eq!(notes(r#","cwd":"a\\u00e9\n""#).len(), 1);
         assert_eq!(notes(r#","cwd":"\\\u00e9\u0041""#)[0], (NoteKind::ReadOtherwise, "\\u00e9".into()));
         let outputs = |count: usize| format!(",\"outputs\":[{}]", vec!["\"o\""; count].join(","));

@@ -1,4 +1,4 @@
-//! Where upgraded requests go: nowhere, over the old ones, or into a directory of their own.
+//! Where upgraded requests go: nowhere, over the originals, or into a directory of their own.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -6,110 +6,111 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::Upgrade;
+use super::upgrade::Upgrade;
 use crate::durable::{
     Disk, DiskError, EntryKind, create_directory_durable, parent_of, read_file, replace_file_with, temporary_name,
     write_synced_file,
 };
 use crate::migration::Error;
-use crate::requiem::small_file::{INPUT_BYTES_MAX, Input, reason};
+use crate::requiem::small_file::{SMALL_FILE_BYTES_MAX, SmallFile, error_chain};
 
-/// What stands behind the name of a file that holds what a request was.
+/// Suffix of the file that keeps the original request.
 const BACKUP_SUFFIX: &str = ".haul-backup";
 
 /// What was done with an upgraded request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Put {
-    /// Nothing.
+pub enum PutResult {
+    /// Nothing was written.
     Nothing,
-    /// It was written.
+    /// The request was written.
     Written {
-        /// Where it is now.
+        /// The file with the upgraded request.
         file: PathBuf,
-        /// Where what it was is now.
+        /// The file with the original request.
         backup: Option<PathBuf>,
     },
-    /// It was not, because of what is there.
+    /// The request was not written, because of what is there.
     Refused(String),
 }
 
-/// Takes upgraded requests.
+/// Stores upgraded requests.
 pub trait Destination {
-    /// Takes the upgrade of `source`, which was read as `input`.
-    fn put(&self, source: &Path, input: &Input, upgrade: &Upgrade) -> Result<Put, Error>;
+    /// Stores the upgrade of `source`, which was read as `input`.
+    fn put(&self, source: &Path, input: &SmallFile, upgrade: &Upgrade) -> Result<PutResult, Error>;
 }
 
-/// Writes nothing: it has no disk.
+/// Writes nothing, and has no disk that it could write to.
 pub struct DryRun;
 
 impl Destination for DryRun {
-    fn put(&self, _source: &Path, _input: &Input, _upgrade: &Upgrade) -> Result<Put, Error> {
-        Ok(Put::Nothing)
+    fn put(&self, _source: &Path, _input: &SmallFile, _upgrade: &Upgrade) -> Result<PutResult, Error> {
+        Ok(PutResult::Nothing)
     }
 }
 
-/// Replaces the files that change, after their old bytes are kept beside them. Permission bits stay; owner and links do
-/// not.
+/// Replaces the files that change, after their original bytes are durable next to them. Permission bits are kept; owner
+/// and links are not.
 pub struct InPlace<'a>(pub &'a dyn Disk);
 
 impl Destination for InPlace<'_> {
-    fn put(&self, source: &Path, input: &Input, upgrade: &Upgrade) -> Result<Put, Error> {
+    fn put(&self, source: &Path, input: &SmallFile, upgrade: &Upgrade) -> Result<PutResult, Error> {
         if upgrade.changes.is_empty() {
-            return Ok(Put::Nothing);
+            return Ok(PutResult::Nothing);
         }
         if self.0.kind(source)? != Some(EntryKind::File) {
-            return Ok(Put::Refused("it is a link; name the file itself".into()));
+            return Ok(PutResult::Refused("it is a link; name the file itself".into()));
         }
         if let Err(changed) = input.check_unchanged() {
-            return Ok(Put::Refused(reason(&changed)));
+            return Ok(PutResult::Refused(error_chain(&changed)));
         }
         replace_with_backup(self.0, source, &input.bytes, &upgrade.text)
     }
 }
 
-/// The file that keeps what `path` held.
+/// Returns the path of the file that keeps the original of `path`.
 pub fn backup_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(BACKUP_SUFFIX);
     name.into()
 }
 
-/// Puts `new` in place of `old`, which is durable under the name of the backup before. Done again after a crash, it ends
-/// the same.
-fn replace_with_backup(disk: &dyn Disk, path: &Path, old: &[u8], new: &[u8]) -> Result<Put, Error> {
+/// Replaces `old` by `new` once the backup of `old` is durable. It can be repeated after a crash at any point.
+fn replace_with_backup(disk: &dyn Disk, path: &Path, old: &[u8], new: &[u8]) -> Result<PutResult, Error> {
     let backup = backup_path(path);
     let mode = Some(disk.mode(path)?);
     if disk.kind(&backup)?.is_none() {
         let temporary = temporary_name(&backup);
         write_synced_file(disk, &temporary, mode, |file| file.write_all_at(0, old))?;
+        // Another run may have created the backup in between. Its content is compared below.
         match disk.rename_exclusive(&temporary, &backup) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             result => result?,
         }
     }
-    if !holds(disk, &backup, old)? {
-        return Ok(Put::Refused(format!("{} is there and holds something else; move it away", backup.display())));
+    if !has_content(disk, &backup, old)? {
+        return Ok(PutResult::Refused(format!("{} exists and has other content; move it away", backup.display())));
     }
-    // A run that died may have made the name and not come to its sync.
+    // A run that crashed may have created the name and not synced it.
     disk.sync_directory(parent_of(path))?;
     replace_file_with::<DiskError>(disk, path, mode, |file| file.write_all_at(0, new))?;
-    Ok(Put::Written { file: path.to_path_buf(), backup: Some(backup) })
+    Ok(PutResult::Written { file: path.to_path_buf(), backup: Some(backup) })
 }
 
-/// Writes every request that can be upgraded into one directory, under its own name. Nothing in there is replaced.
+/// Writes every request that can be upgraded into one directory, under its own name. Nothing in that directory is
+/// replaced.
 pub struct OutDir<'a> {
     disk: &'a dyn Disk,
     directory: PathBuf,
 }
 
 impl<'a> OutDir<'a> {
-    /// Makes the directory if it is not there.
+    /// Creates the directory if it does not exist.
     pub fn new(disk: &'a dyn Disk, directory: &Path) -> Result<Self, Error> {
         create_directory_durable(disk, directory)?;
         Ok(Self { disk, directory: directory.to_path_buf() })
     }
 
-    /// Fails if two sources have one name: they would become one file.
+    /// Fails if two sources have the same name, because they would become one file.
     pub fn check_names(directory: &Path, sources: &[PathBuf]) -> Result<(), Error> {
         let mut names = BTreeSet::new();
         let Some(twice) = sources.iter().find(|source| !names.insert(source.file_name())) else { return Ok(()) };
@@ -121,10 +122,10 @@ impl<'a> OutDir<'a> {
 }
 
 impl Destination for OutDir<'_> {
-    fn put(&self, source: &Path, input: &Input, upgrade: &Upgrade) -> Result<Put, Error> {
+    fn put(&self, source: &Path, input: &SmallFile, upgrade: &Upgrade) -> Result<PutResult, Error> {
         let file = target(&self.directory, source);
         if let Err(changed) = input.check_unchanged() {
-            return Ok(Put::Refused(reason(&changed)));
+            return Ok(PutResult::Refused(error_chain(&changed)));
         }
         match self.disk.kind(&file)? {
             None => {
@@ -132,10 +133,10 @@ impl Destination for OutDir<'_> {
                 let mode = Some(self.disk.mode(&original)?);
                 replace_file_with::<DiskError>(self.disk, &file, mode, |file| file.write_all_at(0, &upgrade.text))?;
             }
-            Some(_) if holds(self.disk, &file, &upgrade.text)? => {}
-            Some(_) => return Ok(Put::Refused(format!("{} is there and holds something else", file.display()))),
+            Some(_) if has_content(self.disk, &file, &upgrade.text)? => {}
+            Some(_) => return Ok(PutResult::Refused(format!("{} exists and has other content", file.display()))),
         }
-        Ok(Put::Written { file, backup: None })
+        Ok(PutResult::Written { file, backup: None })
     }
 }
 
@@ -143,9 +144,9 @@ fn target(directory: &Path, source: &Path) -> PathBuf {
     directory.join(source.file_name().unwrap_or_default())
 }
 
-fn holds(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+fn has_content(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<bool, Error> {
     match disk.kind(path)? {
-        Some(EntryKind::File) => match read_file(disk, path, INPUT_BYTES_MAX * 2) {
+        Some(EntryKind::File) => match read_file(disk, path, SMALL_FILE_BYTES_MAX * 2) {
             Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false),
             found => Ok(found? == bytes),
         },
@@ -182,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn after_any_crash_the_old_request_is_there_and_the_upgrade_can_be_done_again() {
+    fn after_any_crash_the_old_request_exists_and_the_upgrade_can_be_repeated() {
         let whole = disk();
         let put = replace_with_backup(&whole, path(), OLD, NEW).unwrap();
-        assert_eq!(put, Put::Written { file: path().into(), backup: Some(backup_path(path())) });
+        assert_eq!(put, PutResult::Written { file: path().into(), backup: Some(backup_path(path())) });
         assert_done(&whole);
         for fault in CrashFault::ALL.into_iter().chain((0..30).map(CrashFault::ScatteredWrites)) {
             for operations in 0..=whole.operations() {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_replacement_leaves_the_request_and_can_be_done_again() {
+    fn a_failed_replacement_leaves_the_request_and_can_be_repeated() {
         for kind in InjectedFault::ALL {
             let mut failures = 0;
             loop {
@@ -224,10 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_of_something_else_is_kept() {
+    fn a_backup_with_other_content_is_kept() {
         let disk = disk();
         disk.install_file(&backup_path(path()), b"older");
-        assert!(matches!(replace_with_backup(&disk, path(), OLD, NEW).unwrap(), Put::Refused(_)));
+        assert!(matches!(replace_with_backup(&disk, path(), OLD, NEW).unwrap(), PutResult::Refused(_)));
         assert_eq!(read(&disk, path()).as_deref(), Some(OLD));
         assert_eq!(read(&disk, &backup_path(path())).as_deref(), Some(&b"older"[..]));
     }

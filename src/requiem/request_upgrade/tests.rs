@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::durable::RealDisk;
-use crate::requiem::request::NoteKind;
+use crate::requiem::request::{NoteKind, SchedulerMode};
 
 const PLAIN: UpgradeOptions = UpgradeOptions { move_scheduler_mode: false };
 const MOVING: UpgradeOptions = UpgradeOptions { move_scheduler_mode: true };
@@ -128,7 +128,7 @@ fn files_are_replaced_once_and_keep_their_mode() {
     let files = Files::new();
     let path = files.write("a.json", OLD);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    for (outcome, upgraded_files) in [(Outcome::Upgraded, 1), (Outcome::Unchanged, 0)] {
+    for (outcome, upgraded_files) in [(FileOutcome::Upgraded, 1), (FileOutcome::Unchanged, 0)] {
         let report = upgrade_files(std::slice::from_ref(&path), PLAIN, &InPlace(&RealDisk)).unwrap();
         assert_eq!((report.files[0].outcome, report.upgraded), (outcome, upgraded_files));
         assert_eq!((files.read("a.json").as_str(), files.read("a.json.haul-backup").as_str()), (NEW, OLD));
@@ -140,7 +140,7 @@ fn files_are_replaced_once_and_keep_their_mode() {
     // An older backup is never lost.
     files.write("a.json", "{\"command\":\"b\"}");
     let report = upgrade_files(&[path], PLAIN, &InPlace(&RealDisk)).unwrap();
-    assert!(report.files[0].reason.as_ref().unwrap().ends_with("holds something else; move it away"));
+    assert!(report.files[0].reason.as_ref().unwrap().ends_with("has other content; move it away"));
     assert_eq!(
         (files.read("a.json").as_str(), files.read("a.json.haul-backup").as_str()),
         ("{\"command\":\"b\"}", OLD)
@@ -189,13 +189,13 @@ fn a_dry_run_and_another_directory_leave_the_files() {
 fn a_file_that_changes_meanwhile_is_left_alone() {
     let files = Files::new();
     let path = files.write("a.json", OLD);
-    let input = Input::read(&path).unwrap();
+    let input = SmallFile::read(&path).unwrap();
     let upgrade = upgrade(&input.bytes, PLAIN).unwrap();
     files.write("a.json", "{\"command\":\"another\"}");
     let out = OutDir::new(&RealDisk, files.0.path()).unwrap();
     for destination in [&InPlace(&RealDisk) as &dyn Destination, &out] {
         let put = destination.put(&path, &input, &upgrade).unwrap();
-        assert!(matches!(&put, Put::Refused(why) if why.contains("source changed")), "{put:?}");
+        assert!(matches!(&put, PutResult::Refused(why) if why.contains("source changed")), "{put:?}");
     }
     assert_eq!(files.names(), 1);
 }

@@ -1,4 +1,4 @@
-//! Spaces made up for tests and measurements: logs in the real format, the same for the same options everywhere.
+//! Generates spaces for tests and benchmarks: logs in the real format, the same for the same options on every machine.
 //!
 //! Every record depends on the seed and its own number alone, so a part of a space can be made without the rest.
 
@@ -43,17 +43,17 @@ pub struct Generated {
 }
 
 impl GenerateOptions {
-    /// How many files there are.
+    /// Returns how many files there are.
     pub fn file_count(&self) -> u32 {
         self.files.max(1)
     }
 
-    /// The name of a file, from 0; names ascend with the number.
+    /// Returns the name of a file, from 0; names ascend with the number.
     pub fn file_name(&self, file: u32) -> String {
         wal_file_name(self.first_second() + 60 * u64::from(file))
     }
 
-    /// The numbers of the episodes in a file.
+    /// Returns the numbers of the episodes in a file.
     pub fn episodes_of(&self, file: u32) -> Range<u64> {
         let bound = |file: u32| {
             let share = u128::from(self.nodes) * u128::from(file) / u128::from(self.file_count());
@@ -114,7 +114,7 @@ pub fn generate<E>(options: &GenerateOptions, sink: &mut Sink<'_, E>) -> Result<
     Ok(made)
 }
 
-/// One episode of a generated space, by its number. Its id is unlike that of any other number below 2^62.
+/// Returns one episode of a generated space, by its number. Its id is unlike that of any other number below 2^62.
 pub fn generated_episode(seed: u64, index: u64) -> Episode {
     let rng = &mut Rng::of(seed, index);
     let when = rng.time();
@@ -152,7 +152,7 @@ fn id(rng: &mut Rng, seed: u64, index: u64) -> String {
     }
 }
 
-/// A version 4 UUID whose last 62 bits differ from index to index.
+/// Returns a version 4 UUID whose last 62 bits differ from index to index.
 fn uuid(rng: &mut Rng, seed: u64, index: u64) -> Uuid {
     const MASK: u64 = (1 << INDEX_BITS) - 1;
     // Multiplication by an odd number and a shifted xor can both be undone, so no two indexes meet.
@@ -254,7 +254,7 @@ impl Rng {
         mix(self.0)
     }
 
-    /// A number below `end`, which is small enough that the slight preference for small ones does not matter.
+    /// Returns a number below `end`, which is small enough that the slight preference for small ones does not matter.
     fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }

@@ -7,7 +7,7 @@ use crate::space::log::memory::Memory;
 const WHEN: &str = "2024-01-02T03:04:05.123456Z";
 const RECALL: &str = "2024-01-03T00:00:00.500Z";
 
-/// A plain episode of this id, with the defaults of Engram's own constructor and an embedding of its own.
+/// Returns a plain episode of this id, with the defaults of Engram's own constructor and an embedding of its own.
 pub fn episode(id: &str) -> Episode {
     let confidence = 0.75_f32.to_bits();
     Episode {
@@ -29,7 +29,7 @@ pub fn episode(id: &str) -> Episode {
     }
 }
 
-/// A plain memory of this id, with the defaults of Engram's own constructor and an embedding of its own.
+/// Returns a plain memory of this id, with the defaults of Engram's own constructor and an embedding of its own.
 pub fn memory(id: &str) -> Memory {
     Memory {
         id: id.to_owned(),

@@ -1,4 +1,4 @@
-//! Writes made-up logs to a disk.
+//! Writes generated logs to a disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::migration::{Error, free_space_check};
 use crate::pipeline::{Control, Expected, Phase};
 use crate::space::log::wal::is_wal_name;
 
-/// A record of a made-up log has about this many bytes.
+/// A record of a generated log has about this many bytes.
 const RECORD_BYTES_EXPECTED: u64 = 3_600;
 
 /// What was written.
@@ -27,11 +27,11 @@ pub struct GeneratedSpace {
     pub bytes: u64,
     /// Chosen contents.
     pub seed: u64,
-    /// True if it was asked to stop; then the logs are removed again.
+    /// True if the generator was asked to stop. It removes the logs then.
     pub stopped: bool,
 }
 
-/// Writes the logs of a made-up space to `<directory>/wal/`. Refuses a directory that has log files.
+/// Writes the logs of a generated space to `<directory>/wal/`. Refuses a directory that has log files.
 pub fn generate_space(
     disk: Arc<dyn Disk>,
     directory: &Path,
@@ -81,7 +81,7 @@ struct LogFiles<'a> {
     open: Option<OpenLog>,
     /// Files created so far.
     names: u32,
-    /// Records that were told to the observer: an estimate until the end.
+    /// Records reported to the observer: an estimate until the end.
     reported: u64,
 }
 

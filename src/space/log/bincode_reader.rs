@@ -1,7 +1,8 @@
 //! A checked cursor over a payload in the encoding of bincode 1.3 with its default functions.
 //!
-//! Fixed-width little-endian integers, `u64` lengths and counts, one byte for an option, `u32` for an enum variant (spec
-//! §4). Nothing here allocates, and every length is compared with the bytes that are left before it is used.
+//! Fixed-width little-endian integers, `u64` lengths and counts, one byte for an option, `u32` for an enum variant
+//! (docs/source-engram.md, "Payload encoding"). Nothing here allocates, and every length is compared with the bytes
+//! that are left before it is used.
 
 use thiserror::Error;
 
@@ -24,7 +25,7 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// Whether the payload is sound in structure and only a value is one that Engram refuses: the policy
+    /// Returns whether the payload is sound in structure and only a value is one that Engram refuses: the policy
     /// `out-of-range` applies, not `undecodable`.
     pub const fn is_out_of_range(&self) -> bool {
         matches!(self.what, DecodeProblem::OutOfRange(_))
@@ -62,7 +63,8 @@ pub enum DecodeProblem {
     OutOfRange(OutOfRange),
 }
 
-/// A value that Engram refuses to read although it is well-formed (spec §4.2, §4.5).
+/// A value that Engram refuses to read although it is well-formed (docs/source-engram.md, "Provenance" and "Value
+/// ranges").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum OutOfRange {
     /// A confidence that is NaN or outside of [0, 1].
@@ -101,25 +103,25 @@ impl<'a> Cursor<'a> {
         Self { bytes, position: 0 }
     }
 
-    /// Bytes read so far.
+    /// Returns the bytes read so far.
     #[inline]
     pub const fn position(&self) -> usize {
         self.position
     }
 
-    /// Bytes that are left.
+    /// Returns the bytes that are left.
     #[inline]
     pub const fn left(&self) -> usize {
         self.bytes.len() - self.position
     }
 
-    /// The bytes from `start`, a position passed earlier, to here.
+    /// Returns the bytes from `start`, a position passed earlier, to here.
     #[inline]
     pub fn since(&self, start: usize) -> &'a [u8] {
         &self.bytes[start..self.position]
     }
 
-    /// An error about the field that starts at `offset`.
+    /// Returns an error about the field that starts at `offset`.
     #[cold]
     pub fn error(offset: usize, what: DecodeProblem) -> DecodeError {
         DecodeError { offset: offset as u64, what }
@@ -141,25 +143,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// One byte.
+    /// Returns one byte.
     #[inline]
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
         self.array::<1>().map(|byte| byte[0])
     }
 
-    /// A `u32`, an enum's variant, or the bits of an f32.
+    /// Returns a `u32`, an enum's variant, or the bits of an f32.
     #[inline]
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(|bytes| u32::from_le_bytes(*bytes))
     }
 
-    /// A `u64`.
+    /// Returns a `u64`.
     #[inline]
     pub fn u64(&mut self) -> Result<u64, DecodeError> {
         self.array().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// A count of items that take `item_bytes_min` bytes each at least; refused when they cannot fit what is left.
+    /// Returns a count of items that take `item_bytes_min` bytes each at least; refused when they cannot fit what is
+    /// left.
     #[inline]
     pub fn count(&mut self, item_bytes_min: u64) -> Result<u64, DecodeError> {
         let count = self.u64()?;
@@ -169,7 +172,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string: its length in bytes, then UTF-8.
+    /// Returns a string: its length in bytes, then UTF-8.
     #[inline]
     pub fn str(&mut self) -> Result<&'a str, DecodeError> {
         let start = self.position;
@@ -180,7 +183,7 @@ impl<'a> Cursor<'a> {
         Ok(text)
     }
 
-    /// Whether an optional value follows.
+    /// Returns whether an optional value follows.
     #[inline]
     pub fn option(&mut self) -> Result<bool, DecodeError> {
         let at = self.position;
@@ -191,19 +194,20 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An optional string.
+    /// Returns an optional string.
     #[inline]
     pub fn option_str(&mut self) -> Result<Option<&'a str>, DecodeError> {
         if self.option()? { self.str().map(Some) } else { Ok(None) }
     }
 
-    /// An optional `u32`, or the bits of an optional f32.
+    /// Returns an optional `u32`, or the bits of an optional f32.
     #[inline]
     pub fn option_u32(&mut self) -> Result<Option<u32>, DecodeError> {
         if self.option()? { self.u32().map(Some) } else { Ok(None) }
     }
 
-    /// An embedding: the count 768, then its bytes, borrowed. They lie at `position() - EMBEDDING_BYTES` afterwards.
+    /// Returns an embedding: the count 768, then its bytes, borrowed. They lie at `position() - EMBEDDING_BYTES`
+    /// afterwards.
     #[inline]
     pub fn embedding(&mut self) -> Result<&'a [u8; EMBEDDING_BYTES], DecodeError> {
         let at = self.position;
@@ -257,7 +261,7 @@ pub(crate) mod put {
     }
 }
 
-/// Whether an embedding holds a NaN or an infinity.
+/// Returns whether an embedding holds a NaN or an infinity.
 #[inline]
 pub fn has_non_finite(embedding: &[u8; EMBEDDING_BYTES]) -> bool {
     const EXPONENT: u32 = 0x7F80_0000;
@@ -265,7 +269,7 @@ pub fn has_non_finite(embedding: &[u8; EMBEDDING_BYTES]) -> bool {
     values.iter().fold(false, |found, value| found | (u32::from_le_bytes(*value) & EXPONENT == EXPONENT))
 }
 
-/// The values of an embedding, bit by bit.
+/// Returns the values of an embedding, bit by bit.
 pub fn embedding_values(bytes: &[u8; EMBEDDING_BYTES]) -> Box<[f32; EMBEDDING_VALUES]> {
     let mut values = Box::new([0.0; EMBEDDING_VALUES]);
     for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
@@ -274,7 +278,7 @@ pub fn embedding_values(bytes: &[u8; EMBEDDING_BYTES]) -> Box<[f32; EMBEDDING_VA
     values
 }
 
-/// The bytes of an embedding, bit by bit.
+/// Returns the bytes of an embedding, bit by bit.
 pub fn embedding_bytes(values: &[f32; EMBEDDING_VALUES]) -> Box<[u8; EMBEDDING_BYTES]> {
     let mut bytes = Box::new([0; EMBEDDING_BYTES]);
     for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {

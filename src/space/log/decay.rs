@@ -2,7 +2,8 @@
 
 use super::bincode_reader::{Cursor, DecodeError, DecodeProblem, put};
 
-/// A decay function with its parameters (spec §4.3). Floating-point parameters are bit patterns of f32, any of them.
+/// A decay function with its parameters (docs/source-engram.md, "Decay function"). Floating-point parameters are bit
+/// patterns of f32, any of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecayFunction {
     /// Variant 0.

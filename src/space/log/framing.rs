@@ -1,74 +1,15 @@
-//! Cuts the bytes of a log file into extents: runs of complete records, and regions that are none.
+//! Cuts the bytes of a log file into extents: runs of complete records, and regions without a record.
 //!
 //! Where an extent ends depends on the file and the policy alone, and cutting can begin again at the end of any
 //! extent with the same result: a resumed run makes the same blocks.
 
+use super::damage::{self, Damage};
+use super::extent::{Content, Extent, Frame};
 use super::wal::{HEADER_BYTES, HeaderError, WalHeader};
 use crate::durable::SourceFile;
 use crate::migration::Error;
-use crate::space::damage::{self, Damage};
+use crate::space::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX};
 use crate::space::policy::Corruption;
-use crate::space::store::layout::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX, RegionKind};
-
-/// A complete record: its header and where it stands in its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame {
-    /// Offset of the header in the file.
-    pub offset: u64,
-    /// The header, its checksum verified. The payload's is not.
-    pub header: WalHeader,
-}
-
-impl Frame {
-    /// Bytes of header and payload.
-    pub fn total_bytes(&self) -> u64 {
-        HEADER_BYTES as u64 + u64::from(self.header.payload_len_bytes)
-    }
-}
-
-/// Bytes that belong to no complete record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Region {
-    /// What they are.
-    pub kind: RegionKind,
-    /// Why they are no record.
-    pub reason: &'static str,
-}
-
-/// What an extent consists of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// Records that follow each other without a gap; at least one.
-    Frames(Vec<Frame>),
-    /// No record.
-    Region(Region),
-}
-
-/// A stretch of one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extent {
-    /// Offset of its first byte.
-    pub start: u64,
-    /// Its length; never 0.
-    pub len_bytes: u64,
-    /// What it consists of.
-    pub content: Content,
-}
-
-impl Extent {
-    /// Offset just after its last byte.
-    pub fn end(&self) -> u64 {
-        self.start + self.len_bytes
-    }
-
-    /// How many records it holds.
-    pub fn records(&self) -> u64 {
-        match &self.content {
-            Content::Frames(frames) => frames.len() as u64,
-            Content::Region(_) => 0,
-        }
-    }
-}
 
 /// Result of one cut.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,14 +32,14 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The bytes from `offset` on, if the view holds `len` of them.
+    /// Returns the bytes from `offset` on, if the view holds `len` of them.
     pub fn get(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
         let start = usize::try_from(offset.checked_sub(self.base)?).ok()?;
         self.bytes.get(start..start.checked_add(usize::try_from(len).ok()?)?)
     }
 }
 
-/// What stands at an offset.
+/// What the bytes at an offset are.
 enum Look {
     End,
     Record(WalHeader),
@@ -165,6 +106,8 @@ fn close_at_damage(
     damage: Damage,
     policy: Corruption,
 ) -> Result<Cut, Error> {
+    // A wrong length in the last header makes good bytes after it look like damage. Only its payload's checksum tells
+    // whether the damage starts at `at` or already in that record.
     let Some(last) = frames.last().copied() else {
         return Ok(Cut::Extent(damage::region(file, at, at + 1, damage, policy)?));
     };
@@ -179,8 +122,8 @@ fn close_at_damage(
     Ok(framed(start, last.offset, frames))
 }
 
-/// True if a record whose payload fails its checksum ends at `at` nonetheless: a valid header follows, or the tail of
-/// the file does and the payload swallowed no complete record.
+/// Returns true if a record whose payload fails its checksum ends at `at` nonetheless: a valid header follows, or the
+/// tail of the file does and the payload swallowed no complete record.
 fn length_is_trusted(file: &SourceFile, last: &Frame, at: u64, damage: Damage) -> Result<bool, Error> {
     if damage == Damage::PayloadBeyondEnd {
         return Ok(true);

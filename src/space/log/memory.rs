@@ -5,7 +5,7 @@ use super::episode::{confidence, judge, same_provenance, time};
 use super::provenance::{Provenance, ProvenanceView};
 use super::timestamp::TimeView;
 
-/// A memory read where it lies in its payload (spec §4.4). Every f32 is a bit pattern.
+/// A memory read where it lies in its payload (docs/source-engram.md, "Memory"). Every f32 is a bit pattern.
 ///
 /// Engram's live activation is not part of the encoding: after decoding it is 0, whatever `activation_value_bits` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,23 +73,23 @@ impl<'a> MemoryView<'a> {
         })
     }
 
-    /// Whether the provenance's metadata has a key twice; Engram reads the last value.
+    /// Returns whether the provenance's metadata has a key twice; Engram reads the last value.
     pub fn has_repeated_key(&self) -> bool {
         self.provenance.is_some_and(|provenance| provenance.metadata.has_repeated_key())
     }
 
-    /// Whether the embedding holds a NaN or an infinity.
+    /// Returns whether the embedding holds a NaN or an infinity.
     #[inline]
     pub fn has_non_finite_embedding(&self) -> bool {
         has_non_finite(self.embedding)
     }
 
-    /// Whether a timestamp is not in the form that Engram writes.
+    /// Returns whether a timestamp is not in the form that Engram writes.
     pub fn has_foreign_timestamp(&self) -> bool {
         !(self.last_access.writer_form && self.created_at.writer_form)
     }
 
-    /// An owned copy, without the bytes that follow the decoded value.
+    /// Returns an owned copy, without the bytes that follow the decoded value.
     pub fn to_owned(&self) -> Memory {
         Memory {
             id: self.id.to_owned(),
@@ -106,7 +106,7 @@ impl<'a> MemoryView<'a> {
     }
 }
 
-/// Whether Engram decodes two memories to equal fields; compared as episodes are.
+/// Returns whether Engram decodes two memories to equal fields; compared as episodes are.
 pub fn same_fields(one: &MemoryView<'_>, other: &MemoryView<'_>) -> bool {
     one.id == other.id
         && one.embedding == other.embedding
@@ -146,7 +146,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The payload of a record, exact to the bit. Nothing is checked: a value that Engram refuses is written too.
+    /// Returns the payload of a record, exact to the bit. Nothing is checked: a value that Engram refuses is written
+    /// too.
     pub fn encode(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(EMBEDDING_BYTES + 512);
         self.encode_into(&mut payload);

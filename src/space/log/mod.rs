@@ -1,8 +1,10 @@
 //! The Engram log: files, records, episodes and what they hold.
 
 pub mod bincode_reader;
+mod damage;
 pub mod decay;
 pub mod episode;
+pub mod extent;
 pub mod framing;
 pub mod memory;
 pub mod node_id;

@@ -1,12 +1,12 @@
 //! From the string id of an Engram record to the id of its node.
 //!
 //! The rule is spelt out here instead of left to a library, so that the ids of migrated nodes never change with an
-//! update (spec §8.1).
+//! update (docs/source-engram.md, "Node ids").
 
 use uuid::Uuid;
 
-/// The node id of a record's id, taken exactly as it is: the UUID that it spells in one of four forms, else the name-based
-/// UUID of its bytes.
+/// Returns the node id of a record's id, taken exactly as it is: the UUID that it spells in one of four forms, else the
+/// name-based UUID of its bytes.
 ///
 /// The forms are 8-4-4-4-12 hexadecimal digits, 32 digits without hyphens, the hyphenated form in braces, and the
 /// hyphenated form after `urn:uuid:`; digits and prefix in any case, of any version.
@@ -15,17 +15,17 @@ pub fn node_id(id: &str) -> Uuid {
     spelt_uuid(id.as_bytes()).unwrap_or_else(|| uuid_v5_of(id))
 }
 
-/// The version 5 UUID of the id's UTF-8 bytes in the OID namespace, whatever the id looks like.
+/// Returns the version 5 UUID of the id's UTF-8 bytes in the OID namespace, whatever the id looks like.
 pub fn uuid_v5_of(id: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes())
 }
 
-/// Whether the id spells a UUID itself, so that [`node_id`] does not depend on a name-based one.
+/// Returns whether the id spells a UUID itself, so that [`node_id`] does not depend on a name-based one.
 pub fn spells_uuid(id: &str) -> bool {
     spelt_uuid(id.as_bytes()).is_some()
 }
 
-/// The first 16 bytes of the BLAKE3 digest of the id's exact bytes: tells apart ids that share a node id.
+/// Returns the first 16 bytes of the BLAKE3 digest of the id's exact bytes: tells apart ids that share a node id.
 #[inline]
 pub fn id_digest(id: &str) -> [u8; 16] {
     let mut digest = [0; 16];

@@ -23,24 +23,24 @@ impl<'a> StrList<'a> {
         Ok(Self { count, items: cursor.since(start) })
     }
 
-    /// Strings in the list.
+    /// Returns the strings in the list.
     pub const fn len(&self) -> u64 {
         self.count
     }
 
-    /// Whether the list is empty.
+    /// Returns whether the list is empty.
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The strings, in their order.
+    /// Returns the strings, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let mut cursor = Cursor::new(self.items);
         // All of them were checked by `parse`, so the end of the bytes is the end of the list.
         std::iter::from_fn(move || cursor.str().ok())
     }
 
-    /// An owned copy.
+    /// Returns an owned copy.
     pub fn to_vec(&self) -> Vec<String> {
         self.iter().map(str::to_owned).collect()
     }
@@ -80,38 +80,38 @@ impl<'a> PairList<'a> {
         Ok(list)
     }
 
-    /// Pairs in the list, repeated keys included.
+    /// Returns the pairs in the list, repeated keys included.
     pub const fn len(&self) -> u64 {
         self.count
     }
 
-    /// Whether the list is empty.
+    /// Returns whether the list is empty.
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether a key stands more than once.
+    /// Returns whether a key stands more than once.
     pub const fn has_repeated_key(&self) -> bool {
         self.repeated_key
     }
 
-    /// The pairs, in their order.
+    /// Returns the pairs, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut cursor = Cursor::new(self.pairs);
         std::iter::from_fn(move || Some((cursor.str().ok()?, cursor.str().ok()?)))
     }
 
-    /// The value of `key`: the last one if the key repeats, as Engram decodes it.
+    /// Returns the value of `key`: the last one if the key repeats, as Engram decodes it.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         self.iter().filter(|pair| pair.0 == key).last().map(|pair| pair.1)
     }
 
-    /// An owned copy with every pair.
+    /// Returns an owned copy with every pair.
     pub fn to_vec(&self) -> Vec<(String, String)> {
         self.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
-    /// Whether both decode to the same map: order does not count, and of a repeated key only the last value.
+    /// Returns whether both decode to the same map: order does not count, and of a repeated key only the last value.
     pub fn same_map(&self, other: &Self) -> bool {
         self.pairs == other.pairs || self.latest() == other.latest()
     }

@@ -3,7 +3,7 @@
 use super::bincode_reader::{Cursor, DecodeError, DecodeProblem, OutOfRange, put};
 use super::payload_lists::PairList;
 
-/// A provenance inside a payload (spec §4.2).
+/// A provenance inside a payload (docs/source-engram.md, "Provenance").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProvenanceView<'a> {
     /// Name of the model.
@@ -66,7 +66,7 @@ impl<'a> ProvenanceView<'a> {
         Ok(Some(Self { model_name, model_version, dimension, language, created_at_secs, quality_score_bits, metadata }))
     }
 
-    /// An owned copy.
+    /// Returns an owned copy.
     pub fn to_owned(&self) -> Provenance {
         Provenance {
             model_name: self.model_name.to_owned(),
@@ -79,7 +79,7 @@ impl<'a> ProvenanceView<'a> {
         }
     }
 
-    /// Whether both decode to equal fields; see [`PairList::same_map`] for the metadata.
+    /// Returns whether both decode to equal fields; see [`PairList::same_map`] for the metadata.
     pub fn same_fields(&self, other: &Self) -> bool {
         let Self { model_name, model_version, dimension, language, created_at_secs, quality_score_bits, metadata } =
             self;

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::framing::{Content, Cut, Extent, View, cut};
+use super::extent::{Content, Extent};
+use super::framing::{Cut, View, cut};
 use super::source::WalSource;
 use super::wal::HEADER_BYTES;
 use crate::durable::{SourceFile, Window};
 use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Permit, Reader};
+use crate::space::limits::BLOCK_SOURCE_BYTES_MAX;
 use crate::space::policy::Corruption;
-use crate::space::store::layout::{BLOCK_ALIGN_BYTES, BLOCK_HEADER_BYTES, BLOCK_SOURCE_BYTES_MAX, ROW_BYTES};
+use crate::space::store::layout::{BLOCK_ALIGN_BYTES, BLOCK_HEADER_BYTES, ROW_BYTES};
 
 /// A window always reaches past the largest ordinary extent and the header after it.
 const WINDOW_BYTES_MIN: u64 = BLOCK_SOURCE_BYTES_MAX + 64 * 1024;
@@ -18,9 +20,9 @@ const WINDOW_BYTES_MAX: u64 = 16 << 20;
 const RECORD_BYTES_EXPECTED: u64 = 3_600;
 /// Window that rows, padding and digests of one block may need beyond twice the source bytes.
 const BLOCK_OVERHEAD_BYTES: u64 =
-    (BLOCK_HEADER_BYTES + crate::space::store::layout::BLOCK_RECORDS_MAX * ROW_BYTES) as u64 + 2 * BLOCK_ALIGN_BYTES;
+    (BLOCK_HEADER_BYTES + crate::space::limits::BLOCK_RECORDS_MAX * ROW_BYTES) as u64 + 2 * BLOCK_ALIGN_BYTES;
 
-/// Where to go on: everything before it is in extents already handed out.
+/// Where to continue: everything before it is in extents already handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
 pub struct Cursor {
     /// Number of the file in name order.
@@ -48,7 +50,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The bytes of an extent with records.
+    /// Returns the bytes of an extent with records.
     pub fn bytes_of(&self, extent: &Extent) -> &[u8] {
         let start = (extent.start - self.window_offset) as usize;
         &self.window[start..start + extent.len_bytes as usize]
@@ -86,7 +88,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// A reader that begins at `cursor`.
+    /// Returns a reader that begins at `cursor`.
     pub fn new(source: Arc<WalSource>, cursor: Cursor, corruption: Corruption, limits: BatchLimits) -> Self {
         Self { source, cursor, corruption, limits }
     }
@@ -118,11 +120,13 @@ impl LogReader {
                 Cut::NeedsBytes(bytes) if extents.is_empty() => return Ok(Err(bytes)),
                 Cut::NeedsBytes(_) => break,
             };
+            // The block of an extent is about as long as its source, and both are in memory until it is written.
             let held = match extent.content {
                 Content::Frames(_) => 2 * extent.len_bytes + BLOCK_OVERHEAD_BYTES,
                 Content::Region(_) => 0,
             };
             let over = records + extent.records() > self.limits.records_max || held_bytes + held > permit_bytes;
+            // An extent that is larger than every limit still has to go: it travels alone.
             if over && !extents.is_empty() {
                 break;
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::wal::is_wal_name;
-use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, source_entries};
+use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, for_each_chunk, source_entries};
 use crate::migration::Error;
 
 /// An entry of `wal/` that is not part of the log.
@@ -27,8 +27,8 @@ pub struct WalSource {
 }
 
 impl WalSource {
-    /// Opens every file that Engram would read (spec §2). A selected name that is no regular file is an error, as is a
-    /// missing directory.
+    /// Opens every file that Engram would read (docs/source-engram.md, "Directory and file names"). A selected name
+    /// that is not a regular file is an error, as is a missing directory.
     pub fn open(wal_directory: &Path, reader: ReaderKind) -> Result<Self, Error> {
         let mut source = Self {
             directory: wal_directory.to_path_buf(),
@@ -53,7 +53,8 @@ impl WalSource {
             return Err(Error::Corrupt {
                 path,
                 offset: 0,
-                what: "has the name of a log file but is no regular file; Engram fails such a space too,".into(),
+                what: "has the name of a log file but is not a regular file; Engram cannot open such a space either,"
+                    .into(),
                 next: "move it out of the wal directory".into(),
             });
         }
@@ -66,12 +67,12 @@ impl WalSource {
         Ok(())
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The log files.
+    /// Returns the log files.
     pub fn files(&self) -> &[Arc<SourceFile>] {
         &self.files
     }
@@ -86,17 +87,18 @@ impl WalSource {
         &self.others
     }
 
-    /// Names of log files that are symbolic links.
+    /// Returns the names of log files that are symbolic links.
     pub fn linked(&self) -> &[String] {
         &self.linked
     }
 
-    /// Bytes of all log files.
+    /// Returns the bytes of all log files.
     pub fn total_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.identity().len_bytes).sum()
     }
 
-    /// Checks that no log file changed, appeared or disappeared since this was opened (spec §12).
+    /// Checks that no log file changed, appeared or disappeared since this was opened (docs/source-engram.md, "A log
+    /// that changes").
     pub fn check_unchanged(&self) -> Result<(), Error> {
         for file in &self.files {
             file.check_unchanged()?;
@@ -118,4 +120,18 @@ impl WalSource {
         };
         Err(Error::SourceChanged { path: self.directory.clone(), what })
     }
+}
+
+/// Returns the BLAKE3 digest of a range of a source file, read in chunks.
+pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; 32], Error> {
+    let mut hasher = blake3::Hasher::new();
+    for_each_chunk(
+        start..start + len_bytes,
+        |offset, chunk| file.read_exact_at(offset, chunk),
+        |_, chunk| {
+            hasher.update(chunk);
+            Ok(())
+        },
+    )?;
+    Ok(*hasher.finalize().as_bytes())
 }

@@ -1,8 +1,8 @@
 //! Points in time as Engram writes them, and the wider range of texts that it reads.
 //!
 //! Engram writes one form, RFC 3339 in UTC with the shortest of 0, 3, 6 or 9 fraction digits. It reads many more: other
-//! offsets, blanks around the parts, numbers without padding (spec §4.6). Years run from −262143 to 262142, further than
-//! many time libraries go, so this file does its own reckoning.
+//! offsets, blanks around the parts, numbers without padding (docs/source-engram.md, "Timestamps"). Years run from
+//! −262143 to 262142, further than many time libraries go, so this file does its own reckoning.
 
 use std::fmt;
 
@@ -72,12 +72,12 @@ impl Timestamp {
         TimeView::parse(text).map(|view| view.time)
     }
 
-    /// The text that Engram writes for this point in time, shown without an allocation.
+    /// Returns the text that Engram writes for this point in time, shown without an allocation.
     pub const fn writer_form(&self) -> WriterForm {
         WriterForm(*self)
     }
 
-    /// The text that Engram writes for this point in time.
+    /// Returns the text that Engram writes for this point in time.
     pub fn to_writer_form(&self) -> String {
         self.writer_form().to_string()
     }
@@ -95,7 +95,7 @@ impl Timestamp {
     }
 }
 
-/// Whether `text` is a timestamp in the one form that Engram writes.
+/// Returns whether `text` is a timestamp in the one form that Engram writes.
 pub fn writer_form(text: &str) -> bool {
     TimeView::parse(text).is_ok_and(|view| view.writer_form)
 }
@@ -199,7 +199,8 @@ impl Fields {
     }
 }
 
-/// The fast path: the writer's form with a year of four digits. `None` says nothing about the slow path's answer.
+/// Parses the writer's form, the fast path, with a year of four digits. `None` says nothing about the slow path's
+/// answer.
 #[inline]
 fn parse_writer_form(text: &[u8]) -> Option<Timestamp> {
     fn digits<const N: usize>(text: &[u8], at: usize) -> Option<i64> {
@@ -240,7 +241,7 @@ fn parse_writer_form(text: &[u8]) -> Option<Timestamp> {
     .timestamp()
 }
 
-/// The slow path: everything that Engram's reader accepts.
+/// Parses everything that Engram's reader accepts, the slow path.
 #[cold]
 fn parse_relaxed(text: &str) -> Result<Timestamp, TimestampError> {
     let mut scan = Scanner(text);
@@ -313,7 +314,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// A point and digits, of which nine count; nothing is zero.
+    /// Reads a point and digits, of which nine count. Without a point the fraction is zero.
     fn fraction(&mut self) -> Result<u32, TimestampError> {
         if self.take_if(|c| c == '.').is_none() {
             return Ok(0);

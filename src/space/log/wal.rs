@@ -17,7 +17,8 @@ pub const MAGIC: u32 = 0xDEAD_BEEF;
 /// [`MAGIC`] as it lies on disk, for searching.
 pub const MAGIC_BYTES: [u8; 4] = MAGIC.to_le_bytes();
 
-/// A decoded record header (spec §3). All integers are little-endian on disk, without gaps between the fields.
+/// A decoded record header (docs/source-engram.md, "Record header"). All integers are little-endian on disk, without
+/// gaps between the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalHeader {
     /// Number that the writer gave the record; not unique and not chronological across files.
@@ -80,7 +81,7 @@ impl EntryKind {
         }
     }
 
-    /// The raw entry type.
+    /// Returns the raw entry type.
     pub const fn entry_type(self) -> u32 {
         match self {
             Self::Store => 1,
@@ -93,12 +94,12 @@ impl EntryKind {
         }
     }
 
-    /// Whether the payload is to be decoded as an episode: a store, or a type that Engram does not know.
+    /// Returns whether the payload is to be decoded as an episode: a store, or a type that Engram does not know.
     pub const fn holds_episode(self) -> bool {
         matches!(self, Self::Store | Self::Unknown(_))
     }
 
-    /// Whether the record only steers the log and holds nothing to migrate: types 4, 5 and 6.
+    /// Returns whether the record only steers the log and holds nothing to migrate: types 4, 5 and 6.
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Consolidation | Self::Checkpoint | Self::Compaction)
     }
@@ -130,7 +131,7 @@ impl WalHeader {
         })
     }
 
-    /// The header as it lies on disk, with its checksum.
+    /// Returns the header as it lies on disk, with its checksum.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..4].copy_from_slice(&MAGIC_BYTES);
@@ -146,24 +147,24 @@ impl WalHeader {
         bytes
     }
 
-    /// What the record is.
+    /// Returns what the record is.
     pub const fn kind(&self) -> EntryKind {
         EntryKind::from_number(self.entry_type)
     }
 
-    /// Whether the reserved or the pad bytes hold anything but zeros, which is accepted and noted.
+    /// Returns whether the reserved or the pad bytes hold anything but zeros, which is accepted and noted.
     pub fn has_extra_bytes(&self) -> bool {
         self.reserved != [0; 20] || self.pad != [0; 8]
     }
 
-    /// Whether `payload` has the checksum that the header states.
+    /// Returns whether `payload` has the checksum that the header states.
     #[inline]
     pub fn payload_matches(&self, payload: &[u8]) -> bool {
         crc32c::crc32c(payload) == self.payload_crc
     }
 }
 
-/// The checksum over the fields before the checksum itself and the reserved bytes after it.
+/// Returns the checksum over the fields before the checksum itself and the reserved bytes after it.
 fn header_crc(bytes: &[u8; HEADER_BYTES]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[..32]), &bytes[36..56])
 }
@@ -213,7 +214,7 @@ pub fn append_record(log: &mut Vec<u8>, sequence: u64, timestamp_ns: u64, entry_
     append_record_with(log, sequence, timestamp_ns, entry_type, |out| out.extend_from_slice(payload));
 }
 
-/// One whole record, header and payload.
+/// Returns one whole record, header and payload.
 ///
 /// # Panics
 ///
@@ -224,13 +225,13 @@ pub fn encode_record(sequence: u64, timestamp_ns: u64, entry_type: u32, payload:
     record
 }
 
-/// The name that Engram gives a log opened `secs` seconds after the Unix epoch.
+/// Returns the name that Engram gives a log opened `secs` seconds after the Unix epoch.
 pub fn wal_file_name(secs: u64) -> String {
     format!("wal-{secs:016x}.log")
 }
 
-/// Whether Engram reads a file of this name (spec §2): valid UTF-8 that starts with `wal-` and has the extension `log`,
-/// in exactly this case. The digits between are not looked at.
+/// Returns whether Engram reads a file of this name (docs/source-engram.md, "Directory and file names"): valid UTF-8
+/// that starts with `wal-` and has the extension `log`, in exactly this case. The digits between are not looked at.
 pub fn is_wal_name(name: &OsStr) -> bool {
     name.to_str().is_some_and(|text| text.starts_with("wal-"))
         && Path::new(name).extension().is_some_and(|extension| extension == "log")

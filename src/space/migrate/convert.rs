@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
-use crate::durable::{SourceFile, for_each_chunk};
+use crate::durable::SourceFile;
 use crate::migration::{Error, Finding, Severity, SourceBytes};
 use crate::pipeline::{Buffer, BufferPool, Converter};
 use crate::space::log::bincode_reader::DecodeError;
 use crate::space::log::episode::{EpisodeView, RangeCheck};
-use crate::space::log::framing::{Content, Extent, Frame, Region};
+use crate::space::log::extent::{Content, Extent, Frame, Region, RegionKind};
 use crate::space::log::memory::MemoryView;
 use crate::space::log::node_id::{id_digest, node_id};
 use crate::space::log::reader::{Batch, Cursor};
+use crate::space::log::source::hash_range;
 use crate::space::log::wal::{EntryKind, HEADER_BYTES};
 use crate::space::outcome::{Counts, Outcome, RefusalReason, SkipReason};
 use crate::space::policy::{Corruption, OutOfRange, Policies, TornTail, Undecodable, Updates};
 use crate::space::store::block::{Entry, Origin, block_bytes_max, encode_block};
 use crate::space::store::layout::{
     BLOCK_REBUILDS_SOURCE, DIGEST_BYTES, NO_CONTENT, NO_SEGMENT, NODE_TYPE_EPISODE, NOTE_HEADER_BYTES, NOTE_NON_FINITE,
-    NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE, RegionKind, Row,
-    RowKind, TableEntry,
+    NOTE_OUT_OF_RANGE, NOTE_REPEATED_KEY, NOTE_TIME_FORM, NOTE_TRAILING_BYTES, NOTE_UNKNOWN_TYPE, Row, RowKind,
+    TableEntry,
 };
 use crate::space::store::node::clamp_unit;
 
@@ -50,7 +51,7 @@ pub struct EncodedBatch {
     pub records: u64,
     /// Source bytes by kind.
     pub source: SourceBytes,
-    /// Where the source goes on.
+    /// Where the source continues.
     pub after: Cursor,
 }
 
@@ -62,7 +63,7 @@ pub struct LogConverter {
 }
 
 impl LogConverter {
-    /// A converter under these policies; `names` are those of the source files.
+    /// Returns a converter under these policies; `names` are those of the source files.
     pub fn new(policies: Policies, names: Arc<Vec<String>>) -> Self {
         Self { policies, names, pool: BufferPool::new(usize::MAX) }
     }
@@ -230,7 +231,7 @@ impl BatchConversion<'_> {
         Ok(())
     }
 
-    /// The row of a record, or `None` if it is refused.
+    /// Returns the row of a record, or `None` if it is refused.
     fn record(&mut self, frame: &Frame, payload: &[u8]) -> Option<Row> {
         if crc32c::crc32c(payload) != frame.header.payload_crc {
             let fatal = self.policies.corruption == Corruption::Fail;
@@ -343,7 +344,7 @@ impl BatchConversion<'_> {
         Some(row)
     }
 
-    /// The note bits of a record that decodes; `None` if a value is out of range and that is refused.
+    /// Returns the note bits of a record that decodes; `None` if a value is out of range and that is refused.
     fn judge(&mut self, frame: &Frame, id: &str, oddities: &Oddities) -> Option<u32> {
         let mut notes = 0;
         if let Some(violation) = &oddities.out_of_range {
@@ -414,7 +415,7 @@ fn encoded_bytes_max(extent: &Extent) -> usize {
     }
 }
 
-/// What to say if `next` does not follow `previous`.
+/// Returns the finding for a `next` that does not follow `previous`.
 pub fn sequence_gap(previous: u64, next: u64) -> Option<String> {
     (previous.checked_add(1) != Some(next)).then(|| format!("sequence goes from {previous} to {next}"))
 }
@@ -461,21 +462,7 @@ fn flag(condition: bool, bit: u32) -> u32 {
     if condition { bit } else { 0 }
 }
 
-/// Offset of `part`, a slice of `whole`, in it.
+/// Returns the offset of `part`, a slice of `whole`, in it.
 fn offset_within(whole: &[u8], part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
-}
-
-/// BLAKE3 of a range of a source file, read in pieces.
-pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; DIGEST_BYTES], Error> {
-    let mut hasher = blake3::Hasher::new();
-    for_each_chunk(
-        start..start + len_bytes,
-        |offset, chunk| file.read_exact_at(offset, chunk),
-        |_, chunk| {
-            hasher.update(chunk);
-            Ok(())
-        },
-    )?;
-    Ok(*hasher.finalize().as_bytes())
 }

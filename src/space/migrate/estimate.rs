@@ -1,4 +1,4 @@
-//! What a migration would need: the plan, and how fast this machine reads its log and writes beside it.
+//! Estimates what a migration needs: the plan, and how fast this machine reads the log and writes next to it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::space::paths::SpacePaths;
 
 /// Bytes that are read and written to find out how fast that is.
 pub const SAMPLE_BYTES_MAX: u64 = 64 << 20;
-/// First part of the name of the file that is written for it, beside the log.
+/// First part of the name of the file that is written for it, next to the log.
 pub(crate) const SCRATCH_PREFIX: &str = ".estimate-";
 const WINDOW_BYTES: u64 = 4 << 20;
 
@@ -27,13 +27,13 @@ pub struct Estimate {
     pub plan: Plan,
     /// Bytes of the log that were read and hashed.
     pub sample_bytes: u64,
-    /// How fast that was. What the system has in memory already is read faster than what it has not.
+    /// How fast that was. Data in the page cache reads faster than data on the device.
     pub read_bytes_per_second: Option<u64>,
-    /// How fast the same bytes were written and synced beside the log.
+    /// How fast the same bytes were written and synced next to the log.
     pub write_bytes_per_second: Option<u64>,
     /// Why writing could not be measured.
     pub write_problem: Option<String>,
-    /// Seconds that moving the records and verifying the store will take; `None` if it cannot be told.
+    /// Seconds that moving the records and verifying the store will take; `None` if it is unknown.
     pub seconds_expected: Option<f64>,
     /// Nodes a second that this is.
     pub nodes_per_second: Option<u64>,

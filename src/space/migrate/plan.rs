@@ -5,12 +5,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::migration::{Error, PlannedFile, plan_digest};
+use crate::space::limits::BLOCK_RECORDS_MAX;
 use crate::space::log::source::WalSource;
 use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 use crate::space::options::MigrateOptions;
 use crate::space::policy::Policies;
 use crate::space::state::CHECKPOINT_KIND;
-use crate::space::store::layout::{BLOCK_RECORDS_MAX, FORMAT_VERSION, ID_ENTRY_BYTES};
+use crate::space::store::layout::{FORMAT_VERSION, ID_ENTRY_BYTES};
 
 /// Records that a plan looks at to estimate the mean size.
 const SAMPLE_RECORDS: u64 = 1_000;
@@ -133,13 +134,13 @@ fn estimate_records(source: &WalSource) -> Result<u64, Error> {
     Ok(0)
 }
 
-/// Refuses a directory that is no space.
+/// Refuses a directory that is not a space.
 pub fn check_directory(root: &Path) -> Result<(), Error> {
     if root.join("wal").is_dir() {
         return Ok(());
     }
     Err(Error::Usage {
-        what: format!("{} has no wal directory, so it is no Engram space", root.display()),
+        what: format!("{} has no wal directory, so it is not an Engram space", root.display()),
         next: "name a space directory: the one that holds wal/".into(),
     })
 }

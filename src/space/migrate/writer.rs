@@ -47,7 +47,7 @@ pub struct StoreWriter {
 }
 
 impl StoreWriter {
-    /// A writer into a staging directory that holds what `state` says, and perhaps more, which is cut off.
+    /// Returns a writer into a staging directory that holds what `state` says, and perhaps more, which is cut off.
     pub fn open(
         disk: Arc<dyn Disk>,
         paths: StagingPaths,
@@ -92,6 +92,7 @@ impl StoreWriter {
         let mut pending = 0..0;
         for extent in &batch.extents {
             let block_bytes = extent.entry.block_bytes.get();
+            // Blocks that follow each other in the batch are written with one call: the range grows until a segment ends.
             if self.must_roll(self.state.segment_bytes + pending.len() as u64, block_bytes) {
                 self.append(&batch.bytes[pending.clone()])?;
                 pending = extent.at..extent.at;
@@ -103,8 +104,8 @@ impl StoreWriter {
         self.append(&batch.bytes[pending])
     }
 
-    /// True if a block does not fit behind `filled_bytes` of a segment, unless it is the segment's first: it depends on
-    /// the blocks alone, not on how they are batched.
+    /// Returns true if a block does not fit behind `filled_bytes` of a segment, unless it is the segment's first: it
+    /// depends on the blocks alone, not on how they are batched.
     fn must_roll(&self, filled_bytes: u64, block_bytes: u64) -> bool {
         filled_bytes > SEGMENT_HEADER_BYTES && filled_bytes + block_bytes > self.segment_bytes_max
     }
@@ -118,13 +119,14 @@ impl StoreWriter {
             self.preallocate(start, PREALLOCATE_BYTES.max(len))?;
         }
         self.segment.write_all_at(start, bytes)?;
+        // The device works while the next blocks are converted, so the sync of a checkpoint has little left to wait for.
         self.segment.start_writeback(start, len);
         self.state.segment_bytes += len;
         Ok(())
     }
 
-    /// Allocates ahead. Where there is no room for that, there may still be enough for what is written: then the rest of
-    /// the segment does without.
+    /// Allocates space ahead. If the disk has no room for that, it may still have enough for the data itself: the rest of
+    /// the segment is then written without.
     fn preallocate(&mut self, start: u64, ahead_bytes: u64) -> Result<(), Error> {
         match self.segment.preallocate(start, ahead_bytes) {
             Ok(()) => self.preallocated_bytes = start + ahead_bytes,
@@ -167,7 +169,7 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Notes where the sequence does not go on from one extent to the next of the same file.
+    /// Records a finding where the sequence does not continue from one extent to the next of the same file.
     fn note_sequence(&mut self, batch: &EncodedBatch) -> Result<(), Error> {
         for extent in &batch.extents {
             let file = extent.entry.source_file.get();

@@ -36,7 +36,7 @@ impl AlignedBytes {
         self.len = len;
     }
 
-    /// The bytes, for filling.
+    /// Returns the bytes, for filling.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         &mut self.lines.as_mut_bytes()[..self.len]
     }
@@ -140,37 +140,37 @@ impl Block {
         self.bytes
     }
 
-    /// The header.
+    /// Returns the header.
     pub fn header(&self) -> &BlockHeader {
         &self.header
     }
 
-    /// The digest that ends the block.
+    /// Returns the digest that ends the block.
     pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         self.bytes[self.bytes.len() - DIGEST_BYTES..].try_into().expect("a slice of digest length")
     }
 
-    /// True if the block's bytes have the digest that ends it.
+    /// Returns true if the block's bytes have the digest that ends it.
     pub fn digest_matches(&self) -> bool {
         let body = &self.bytes[..self.bytes.len() - DIGEST_BYTES];
         *blake3::hash(body).as_bytes() == self.digest()
     }
 
-    /// All rows: nodes first, then the others, each in source order.
+    /// Returns all rows: nodes first, then the others, each in source order.
     pub fn rows(&self) -> &[Row] {
         let count = (self.header.node_rows.get() + self.header.other_rows.get()) as usize;
         let bytes = &self.bytes[BLOCK_HEADER_BYTES..BLOCK_HEADER_BYTES + count * ROW_BYTES];
         <[Row]>::ref_from_bytes(bytes).expect("whole rows")
     }
 
-    /// The embeddings of the node rows: `node_rows × 768` f32, 64-byte aligned.
+    /// Returns the embeddings of the node rows: `node_rows × 768` f32, 64-byte aligned.
     pub fn embeddings(&self) -> &[[f32; DIMENSIONS]] {
         let start = self.header.matrix_offset.get() as usize;
         let bytes = &self.bytes[start..self.header.heap_offset.get() as usize];
         <[[f32; DIMENSIONS]]>::ref_from_bytes(bytes).expect("an aligned matrix of whole rows")
     }
 
-    /// A node row. `None` if there is none with this number.
+    /// Returns a node row. `None` if there is none with this number.
     pub fn node(&self, row: u32) -> Option<NodeRef<'_>> {
         (row < self.header.node_rows.get()).then(|| NodeRef {
             block: self,
@@ -179,7 +179,7 @@ impl Block {
         })
     }
 
-    /// The node rows.
+    /// Returns the node rows.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeRef<'_>> {
         self.rows()[..self.header.node_rows.get() as usize].iter().enumerate().map(|(number, row)| NodeRef {
             block: self,
@@ -212,7 +212,7 @@ impl Block {
         }
     }
 
-    /// True if [`Block::append_source`] gives back all source bytes of the block.
+    /// Returns true if [`Block::append_source`] gives back all source bytes of the block.
     pub fn rebuilds_source(&self) -> bool {
         self.header.flags.get() & BLOCK_REBUILDS_SOURCE != 0
     }
@@ -241,7 +241,7 @@ impl Block {
     }
 }
 
-/// The id string starts behind its length, except in a deletion, which is the id alone.
+/// Finds the id string: it starts behind its length, except in a deletion, which is the id alone.
 fn id_offset(kind: RowKind) -> u32 {
     if kind == RowKind::Delete { 0 } else { 8 }
 }
@@ -260,7 +260,7 @@ pub struct NodeRef<'a> {
 }
 
 impl<'a> NodeRef<'a> {
-    /// Node id by spec §8.1, before rekeying.
+    /// Node id by docs/source-engram.md, "Node ids", before rekeying.
     pub fn uuid(&self) -> uuid::Uuid {
         uuid::Uuid::from_bytes(self.row.uuid)
     }
@@ -270,23 +270,23 @@ impl<'a> NodeRef<'a> {
         self.number
     }
 
-    /// The fixed-width fields.
+    /// Returns the fixed-width fields.
     pub fn row(&self) -> &'a Row {
         self.row
     }
 
-    /// What the node was made from.
+    /// Returns what the node was made from.
     pub fn kind(&self) -> RowKind {
         RowKind::from_number(self.row.kind.get()).expect("checked when the block was parsed")
     }
 
-    /// The original string id.
+    /// Returns the original string id.
     pub fn episode_id(&self) -> &'a str {
         text(self.block.heap(self.row), id_offset(self.kind()), self.row.id_bytes.get())
             .expect("checked when the block was parsed")
     }
 
-    /// The content text.
+    /// Returns the content text.
     pub fn content(&self) -> Option<&'a str> {
         if self.row.content_bytes.get() == NO_CONTENT {
             return None;
@@ -294,7 +294,7 @@ impl<'a> NodeRef<'a> {
         text(self.block.heap(self.row), self.row.content_offset.get(), self.row.content_bytes.get())
     }
 
-    /// The embedding, borrowed from the matrix.
+    /// Returns the embedding, borrowed from the matrix.
     pub fn embedding(&self) -> &'a [f32; DIMENSIONS] {
         &self.block.embeddings()[self.number as usize]
     }
@@ -304,19 +304,19 @@ impl<'a> NodeRef<'a> {
         Timestamp { seconds: self.row.created_at_seconds.get(), nanos: self.row.created_at_nanos.get() }
     }
 
-    /// Time of the last access.
+    /// Returns the time of the last access.
     pub fn last_access(&self) -> Timestamp {
         Timestamp { seconds: self.row.last_access_seconds.get(), nanos: self.row.last_access_nanos.get() }
     }
 
-    /// The original payload, byte for byte.
+    /// Returns the original payload, byte for byte.
     pub fn payload(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(self.row.payload_bytes.get() as usize);
         self.block.append_payload(self.number, &mut payload);
         payload
     }
 
-    /// The node under the id `id`, which differs from [`NodeRef::uuid`] only after rekeying.
+    /// Returns the node under the id `id`, which differs from [`NodeRef::uuid`] only after rekeying.
     pub fn to_node(&self, id: uuid::Uuid) -> DualMemoryNode {
         DualMemoryNode {
             id,
@@ -333,7 +333,8 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// The memory as Engram's own conversion gives it back (spec §8.4).
+    /// Returns the memory as Engram's own conversion gives it back (docs/source-engram.md, "Conversion back to
+    /// Engram").
     pub fn to_memory(&self) -> LiveMemory {
         self.to_node(self.uuid()).to_memory()
     }
@@ -347,7 +348,7 @@ mod tests {
     use super::super::block::{Entry, Origin, encode_block};
     use super::*;
 
-    /// A block of deletions with these ids, its rows changed before it gets its digest.
+    /// Returns a block of deletions with these ids, its rows changed before it gets its digest.
     fn block_of(ids: &[&str], change: impl Fn(&mut [Row])) -> Result<Block, Error> {
         let row = |id: &str| {
             let mut row = Row::new_zeroed();

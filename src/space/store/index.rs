@@ -40,7 +40,7 @@ pub struct IndexInput<'a> {
     pub records: &'a RecordLookup<'a>,
     /// Ends the phase early.
     pub stop: &'a StopToken,
-    /// Is told how far it is.
+    /// Receives the progress.
     pub observer: &'a dyn Observer,
 }
 
@@ -90,6 +90,7 @@ fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Er
         let (_, file) = segment.as_ref().expect("opened above");
         let row_count = entry.node_rows.get() + entry.other_rows.get();
         rows.resize(row_count as usize * ROW_BYTES, 0);
+        // Only the rows are read: the embeddings, nine tenths of a block, decide nothing here.
         file.read_exact_at(entry.block_offset.get() + BLOCK_HEADER_BYTES as u64, &mut rows)?;
         let parsed = <[Row]>::ref_from_bytes(&rows).expect("the length is a multiple of a row's");
         for (row_number, row) in parsed.iter().enumerate() {
@@ -211,7 +212,7 @@ fn id_entry(candidate: &Candidate, uuid: [u8; 16], rekeyed: u32) -> IdEntry {
     IdEntry { uuid, block: U64::new(candidate.block), row: U32::new(candidate.row), rekeyed: U32::new(rekeyed) }
 }
 
-/// The sort key of a mark: block, row, kind, all big-endian.
+/// Returns the sort key of a mark: block, row, kind, all big-endian.
 fn encode_mark(candidate: &Candidate, kind: MarkKind, uuid: &[u8; 16]) -> [u8; MARK_ENTRY_BYTES] {
     let mut key = [0; MARK_ENTRY_BYTES];
     key[..8].copy_from_slice(&candidate.block.to_be_bytes());
@@ -231,7 +232,7 @@ fn decode_mark(key: &[u8; MARK_ENTRY_BYTES]) -> MarkEntry {
     }
 }
 
-/// The sort key of a rekeyed node: its new id, then its candidate.
+/// Returns the sort key of a rekeyed node: its new id, then its candidate.
 fn encode_rekeyed(uuid: &[u8; 16], candidate: &Candidate) -> [u8; REKEYED_BYTES] {
     let mut key = [0; REKEYED_BYTES];
     key[..16].copy_from_slice(uuid);
@@ -239,7 +240,7 @@ fn encode_rekeyed(uuid: &[u8; 16], candidate: &Candidate) -> [u8; REKEYED_BYTES]
     key
 }
 
-/// The new id and the candidate.
+/// Returns the new id and the candidate.
 fn decode_rekeyed(key: &[u8; REKEYED_BYTES]) -> ([u8; 16], Candidate) {
     let uuid = key[..16].try_into().expect("16 bytes");
     (uuid, Candidate::decode(key[16..].try_into().expect("the rest is a candidate")))

@@ -32,11 +32,6 @@ pub const IDS_MAGIC: [u8; 8] = *b"HAULIDS1";
 /// First bytes of `marks.index`.
 pub const MARKS_MAGIC: [u8; 8] = *b"HAULMRK1";
 
-/// A block covers at most this many records…
-pub const BLOCK_RECORDS_MAX: usize = 250;
-/// … and at most this many source bytes, unless a single record is larger.
-pub const BLOCK_SOURCE_BYTES_MAX: u64 = 1 << 20;
-
 /// Start of a segment; the rest of its 4,096 bytes is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -49,7 +44,7 @@ pub struct SegmentHeader {
     pub segment: U32,
 }
 
-/// The first [`SEGMENT_HEADER_BYTES`] of a segment.
+/// Returns the first [`SEGMENT_HEADER_BYTES`] of a segment.
 pub fn segment_header(segment: u32) -> [u8; SEGMENT_HEADER_BYTES as usize] {
     let header = SegmentHeader { magic: SEGMENT_MAGIC, version: U32::new(FORMAT_VERSION), segment: U32::new(segment) };
     let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
@@ -105,7 +100,8 @@ pub const BLOCK_HEADER_BYTES: usize = size_of::<BlockHeader>();
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Row {
-    /// Node id by spec §8.1, before any rekeying. For a deletion the id that its target would have.
+    /// Node id by docs/source-engram.md, "Node ids", before any rekeying. For a deletion the id that its target would
+    /// have.
     pub uuid: [u8; 16],
     /// First 16 bytes of the BLAKE3 of the exact id string.
     pub id_digest: [u8; 16],
@@ -186,7 +182,7 @@ pub enum RowKind {
 }
 
 impl RowKind {
-    /// The kind with this number.
+    /// Returns the kind with this number.
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::Episode),
@@ -198,7 +194,7 @@ impl RowKind {
         }
     }
 
-    /// True if the row has an embedding and can be a node.
+    /// Returns true if the row has an embedding and can be a node.
     pub fn is_node(self) -> bool {
         matches!(self, Self::Episode | Self::Memory)
     }
@@ -237,7 +233,7 @@ pub struct IndexHeader {
 pub const INDEX_HEADER_BYTES: u64 = size_of::<IndexHeader>() as u64;
 
 impl IndexHeader {
-    /// A header for entries of this size.
+    /// Returns a header for entries of this size.
     pub fn new(magic: [u8; 8], entry_bytes: usize) -> Self {
         Self { magic, version: U32::new(FORMAT_VERSION), entry_bytes: U32::new(entry_bytes as u32), reserved: [0; 48] }
     }
@@ -276,30 +272,6 @@ pub struct TableEntry {
 
 /// Bytes of [`TableEntry`].
 pub const TABLE_ENTRY_BYTES: usize = size_of::<TableEntry>();
-
-/// Source bytes that belong to no complete record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum RegionKind {
-    /// A record cut by the end of its file.
-    TornTail = 1,
-    /// Zeros up to the end of the file.
-    ZeroTail = 2,
-    /// Anything else that is no record.
-    Damaged = 3,
-}
-
-impl RegionKind {
-    /// The kind with this number.
-    pub fn from_number(number: u32) -> Option<Self> {
-        match number {
-            1 => Some(Self::TornTail),
-            2 => Some(Self::ZeroTail),
-            3 => Some(Self::Damaged),
-            _ => None,
-        }
-    }
-}
 
 /// Entry of `ids.index`, sorted by node id: the live nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -352,7 +324,7 @@ pub enum MarkKind {
 }
 
 impl MarkKind {
-    /// The kind with this number.
+    /// Returns the kind with this number.
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::DuplicateIdentical),

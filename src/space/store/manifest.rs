@@ -61,7 +61,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
         let mut text = serde_json::to_string_pretty(self).expect("plain data always serialises");
         text.push('\n');
@@ -87,7 +87,7 @@ impl Manifest {
             return Err(corrupt(path, body_end as u64, "the seal does not match"));
         }
         let manifest: Self =
-            serde_json::from_str(body).map_err(|e| corrupt(path, 0, format!("is no manifest: {e}")))?;
+            serde_json::from_str(body).map_err(|e| corrupt(path, 0, format!("is not a manifest: {e}")))?;
         if manifest.format != FORMAT_NAME {
             return Err(corrupt(path, 0, format!("describes a {:?}", manifest.format)));
         }
@@ -103,7 +103,7 @@ impl Manifest {
     }
 }
 
-/// A digest as hexadecimal text.
+/// Returns a digest as hexadecimal text.
 pub fn hex(digest: &[u8; 32]) -> String {
     blake3::Hash::from_bytes(*digest).to_hex().to_string()
 }

@@ -20,7 +20,7 @@ impl MerkleTree {
         self.peaks.push(node);
     }
 
-    /// The root; of no leaves the BLAKE3 of nothing.
+    /// Returns the root; of no leaves the BLAKE3 of nothing.
     pub fn root(mut self) -> [u8; 32] {
         let Some((_, mut root)) = self.peaks.pop() else { return *blake3::hash(b"").as_bytes() };
         while let Some((_, left)) = self.peaks.pop() {
@@ -30,6 +30,7 @@ impl MerkleTree {
     }
 }
 
+// Without the tag an inner node could be passed off as a leaf with the same bytes.
 fn tagged(tag: u8, parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[tag]);

@@ -17,7 +17,7 @@ pub const POINTER_TO_LOG: &str = "wal";
 /// First part of a store's directory name.
 pub const STORE_PREFIX: &str = "dual-";
 
-/// Path of a segment.
+/// Returns the path of a segment.
 pub fn segment_path(store: &Path, segment: u32) -> PathBuf {
     store.join(segment_name(segment))
 }
@@ -27,7 +27,7 @@ pub fn segment_name(segment: u32) -> String {
     format!("segment-{segment:06}.dual")
 }
 
-/// The number in a segment's name.
+/// Returns the number in a segment's name.
 pub fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix("segment-")?.strip_suffix(".dual")?.parse().ok()?;
     (segment_name(number) == name).then_some(number)
@@ -38,7 +38,7 @@ pub fn store_name(generation: u32) -> String {
     format!("{STORE_PREFIX}{generation:06}")
 }
 
-/// The generation of a store's name.
+/// Returns the generation of a store's name.
 pub fn generation(name: &str) -> Option<u32> {
     let digits = name.strip_prefix(STORE_PREFIX)?;
     (digits.len() == 6).then(|| digits.parse().ok()).flatten()

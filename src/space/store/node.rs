@@ -13,7 +13,7 @@ use crate::space::log::timestamp::Timestamp;
 /// Decay per hour of every memory that Engram makes itself: 0.1 as bits.
 const MEMORY_DECAY_RATE: u32 = 0x3DCC_CCCD;
 
-/// A node of the dual-memory store, with the fields of Engram's own (spec §7).
+/// A node of the dual-memory store, with the fields of Engram's own (docs/source-engram.md, "Node types").
 ///
 /// Equality is by bits: a NaN equals itself and −0.0 differs from 0.0.
 #[derive(Debug, Clone)]
@@ -80,13 +80,13 @@ pub const fn clamp_unit(value: f32) -> f32 {
 }
 
 impl DualMemoryNode {
-    /// The node of a stored episode (spec §8.2): strength and activation are the clamped encoding confidence, the times
-    /// are the episode's own.
+    /// Returns the node of a stored episode (docs/source-engram.md, "Field mapping"): strength and activation are the
+    /// clamped encoding confidence, the times are the episode's own.
     pub fn from_episode(episode: &EpisodeView<'_>) -> Self {
         Self::from_episode_with_strength(episode, clamp_unit(f32::from_bits(episode.encoding_confidence_bits)))
     }
 
-    /// The node of a stored episode with another strength, taken as it is.
+    /// Returns the node of a stored episode with another strength, taken as it is.
     pub fn from_episode_with_strength(episode: &EpisodeView<'_>, strength: f32) -> Self {
         Self {
             id: node_id(episode.id),
@@ -99,13 +99,13 @@ impl DualMemoryNode {
         }
     }
 
-    /// The node of a memory update that is imported (spec §8.2). It is an episode without strength, as for Engram after
-    /// decoding the record.
+    /// Returns the node of a memory update that is imported (docs/source-engram.md, "Field mapping"). It is an episode
+    /// without strength, as for Engram after decoding the record.
     pub fn from_memory(memory: &MemoryView<'_>) -> Self {
         Self::from_memory_with_activation(memory, 0.0)
     }
 
-    /// The node of a memory whose live activation is known, taken as it is.
+    /// Returns the node of a memory whose live activation is known, taken as it is.
     pub fn from_memory_with_activation(memory: &MemoryView<'_>, activation: f32) -> Self {
         Self {
             id: node_id(memory.id),
@@ -118,8 +118,8 @@ impl DualMemoryNode {
         }
     }
 
-    /// The memory that Engram makes of the node alone (spec §8.4): id, embedding, confidence, times and clamped
-    /// activation; everything else has its default.
+    /// Returns the memory that Engram makes of the node alone (docs/source-engram.md, "Conversion back to Engram"): id,
+    /// embedding, confidence, times and clamped activation; everything else has its default.
     pub fn to_memory(&self) -> LiveMemory {
         let id = match &self.node_type {
             MemoryNodeType::Episode { episode_id, .. } => episode_id.clone(),
@@ -141,7 +141,8 @@ impl DualMemoryNode {
     }
 }
 
-/// The memory that Engram holds after it has replayed a stored episode (spec §8.4).
+/// Returns the memory that Engram holds after it has replayed a stored episode (docs/source-engram.md, "Conversion back
+/// to Engram").
 pub fn memory_after_replay(episode: &EpisodeView<'_>) -> LiveMemory {
     let memory = Memory {
         id: episode.id.to_owned(),
@@ -186,7 +187,7 @@ impl MemoryNodeType {
         })
     }
 
-    /// Engram's encoding of the type (spec §7): the variant, then its fields.
+    /// Engram's encoding of the type (docs/source-engram.md, "Node types"): the variant, then its fields.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {

@@ -13,7 +13,7 @@ use crate::space::log::timestamp::{TimeView, Timestamp};
 /// Values of the embedding that are shown.
 const EMBEDDING_VALUES_SHOWN: usize = 8;
 
-/// An f32 as a number, null if it is none, and as its exact bits.
+/// An f32 as a number, null if it is not finite, and as its exact bits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FloatDocument {
     /// The value; JSON has no NaN and no infinity.
@@ -135,7 +135,7 @@ pub struct NodeDocument {
     pub access_count: u64,
     /// Decay rate of the record.
     pub decay_rate: FloatDocument,
-    /// What only an episode has; as JSON its fields stand beside the others.
+    /// What only an episode has; in JSON its fields are on the same level as the others.
     #[serde(flatten)]
     pub episode: Option<EpisodeDocument>,
     /// The stored activation of a memory, which is not the live one.
@@ -169,7 +169,7 @@ pub struct EpisodeDocument {
 }
 
 impl NodeDocument {
-    /// The document of a node made from an episode.
+    /// Returns the document of a node made from an episode.
     pub fn of_episode(
         format: String,
         node: &DualMemoryNode,
@@ -198,7 +198,7 @@ impl NodeDocument {
         })
     }
 
-    /// The document of a node made from a memory.
+    /// Returns the document of a node made from a memory.
     pub fn of_memory(
         format: String,
         node: &DualMemoryNode,

@@ -51,7 +51,7 @@ pub struct FoundNode {
 }
 
 impl FoundNode {
-    /// The node, borrowed from its block.
+    /// Returns the node, borrowed from its block.
     ///
     /// # Panics
     /// Never: the row was checked when the node was found.
@@ -59,7 +59,7 @@ impl FoundNode {
         self.block.node(self.row).expect("checked when the node was found")
     }
 
-    /// The block that holds the node.
+    /// Returns the block that holds the node.
     pub fn block(&self) -> &Arc<Block> {
         &self.block
     }
@@ -83,22 +83,22 @@ impl DualSpace {
         Ok(Self { disk, directory: directory.to_path_buf(), manifest, table, ids, marks })
     }
 
-    /// The manifest.
+    /// Returns the manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The directory of the store.
+    /// Returns the directory of the store.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The disk it lies on.
+    /// Returns the disk it lies on.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
 
-    /// The table of extents and blocks.
+    /// Returns the table of extents and blocks.
     pub fn table(&self) -> &TableReader {
         &self.table
     }
@@ -108,12 +108,12 @@ impl DualSpace {
         self.ids.count
     }
 
-    /// True if no node is live.
+    /// Returns true if no node is live.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The live node with this id.
+    /// Returns the live node with this id.
     pub fn get(&self, id: &uuid::Uuid) -> Result<Option<FoundNode>, Error> {
         let (mut low, mut high) = (0, self.ids.count);
         while low < high {
@@ -128,7 +128,7 @@ impl DualSpace {
         Ok(None)
     }
 
-    /// The live node that was made from this string id.
+    /// Returns the live node that was made from this string id.
     pub fn get_by_episode_id(&self, id: &str) -> Result<Option<FoundNode>, Error> {
         for candidate in [node_id(id), uuid_v5_of(id)] {
             if let Some(found) = self.get(&candidate)?
@@ -178,7 +178,7 @@ impl DualSpace {
         Block::parse(buffer, &path, offset).map(Some)
     }
 
-    /// All live nodes in source order, a block at a time.
+    /// Returns all live nodes in source order, a block at a time.
     pub fn iter(&self) -> LiveNodes<'_> {
         LiveNodes { store: self, next_block: 0, next_mark: 0, current: Vec::new().into_iter() }
     }
@@ -188,7 +188,7 @@ impl DualSpace {
         self.marks.count
     }
 
-    /// The mark of a row, if it has one.
+    /// Returns the mark of a row, if it has one.
     pub fn mark_of(&self, block: u64, row: u32) -> Result<Option<MarkEntry>, Error> {
         let (mut low, mut high) = (0, self.marks.count);
         while low < high {
@@ -220,7 +220,7 @@ pub struct LiveNodes<'a> {
 }
 
 impl LiveNodes<'_> {
-    /// The live nodes of the next block; `None` after the last.
+    /// Returns the live nodes of the next block; `None` after the last.
     fn load(&mut self) -> Result<Option<Vec<FoundNode>>, Error> {
         let number = self.next_block;
         if number == self.store.table.len() {

@@ -20,17 +20,17 @@ impl<'a> RecordLookup<'a> {
         Self { source }
     }
 
-    /// The name of a source file.
+    /// Returns the name of a source file.
     pub fn file_name(&self, file: u32) -> &str {
         &self.source.names()[file as usize]
     }
 
-    /// Bytes of header and payload.
+    /// Returns the bytes of header and payload.
     pub fn total_bytes(&self, record: &Candidate) -> Result<u64, Error> {
         Ok(HEADER_BYTES as u64 + u64::from(self.header(record)?.payload_len_bytes))
     }
 
-    /// The id string of a record.
+    /// Returns the id string of a record.
     pub fn id_of(&self, record: &Candidate) -> Result<String, Error> {
         let payload = self.payload(record)?;
         let id = match record.kind {
@@ -41,7 +41,7 @@ impl<'a> RecordLookup<'a> {
         id.ok_or_else(|| self.changed(record))
     }
 
-    /// True if two episodes have equal fields, maps compared by key.
+    /// Returns true if two episodes have equal fields, maps compared by key.
     pub fn same_fields(&self, a: &Candidate, b: &Candidate) -> Result<bool, Error> {
         let (a_bytes, b_bytes) = (self.payload(a)?, self.payload(b)?);
         if a_bytes == b_bytes {
@@ -52,7 +52,7 @@ impl<'a> RecordLookup<'a> {
         Ok(same_fields(&a_view, &b_view))
     }
 
-    /// The payload of a record.
+    /// Returns the payload of a record.
     pub fn payload(&self, record: &Candidate) -> Result<Vec<u8>, Error> {
         let header = self.header(record)?;
         let file = &self.source.files()[record.file as usize];

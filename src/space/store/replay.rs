@@ -1,4 +1,5 @@
-//! Decides which records are live: duplicates, deletions, imports and colliding node ids (spec §6, §8.1, §8.2).
+//! Decides which records are live: duplicates, deletions, imports and colliding node ids (docs/source-engram.md,
+//! "Replay order and duplicates" and "Node ids" and "Field mapping").
 //!
 //! The rule is local to an id, so one pass over the candidates sorted by id decides everything in constant memory.
 
@@ -34,7 +35,7 @@ pub struct Replay<'a, S> {
 }
 
 impl<'a, S: ReplaySink> Replay<'a, S> {
-    /// A pass under these policies.
+    /// Returns a pass under these policies.
     pub fn new(policies: Policies, records: &'a RecordLookup<'a>, sink: &'a mut S) -> Self {
         Self { policies, records, sink, counts: Counts::default(), live: None, previous: None, claimants: Vec::new() }
     }

@@ -9,7 +9,7 @@ pub const CANDIDATE_BYTES: usize = 74;
 /// A record that may become a live node, or a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// Node id by spec §8.1.
+    /// Node id by docs/source-engram.md, "Node ids".
     pub uuid: [u8; 16],
     /// Digest of the exact id string.
     pub id_digest: [u8; 16],
@@ -28,7 +28,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The candidate of a row; `None` for rows that the replay ignores.
+    /// Returns the candidate of a row; `None` for rows that the replay ignores.
     pub fn from_row(row: &Row, file: u32, block: u64, row_number: u32) -> Option<Self> {
         let kind = RowKind::from_number(row.kind.get())?;
         matches!(kind, RowKind::Episode | RowKind::Memory | RowKind::Delete).then(|| Self {
@@ -43,13 +43,13 @@ impl Candidate {
         })
     }
 
-    /// Canonical order: sequence, file name, offset (spec §6).
+    /// Canonical order: sequence, file name, offset (docs/source-engram.md, "Replay order and duplicates").
     pub fn canonical_order(&self) -> (u64, u32, u64) {
         (self.sequence, self.file, self.offset)
     }
 
-    /// The key: node id, id string, imports last, then the order that the policy prescribes. Big-endian, so that keys
-    /// compare as bytes.
+    /// Returns the key: node id, id string, imports last, then the order that the policy prescribes. Big-endian, so
+    /// that keys compare as bytes.
     pub fn encode(&self, duplicates: Duplicates) -> [u8; CANDIDATE_BYTES] {
         let order = if duplicates == Duplicates::Latest && self.kind != RowKind::Memory { 0 } else { self.sequence };
         let mut key = [0; CANDIDATE_BYTES];
@@ -66,7 +66,7 @@ impl Candidate {
         key
     }
 
-    /// What [`Candidate::encode`] made.
+    /// Returns what [`Candidate::encode`] made.
     ///
     /// # Panics
     /// If the key was not made by it.

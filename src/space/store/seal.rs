@@ -75,6 +75,7 @@ fn add_segment(segments: &mut Vec<blake3::Hasher>, entry: &TableEntry) -> Option
     if number as usize == segments.len() {
         segments.push(blake3::Hasher::new());
     }
+    // The writer fills one segment after the other, so an entry in an earlier one means that the table is wrong.
     (number as usize + 1 == segments.len()).then(|| {
         segments.last_mut().expect("just counted").update(&entry.block_digest);
     })
@@ -123,7 +124,7 @@ pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Ma
     Ok(manifest)
 }
 
-/// Both identities of spec §5: outcomes against records, bytes against file lengths.
+/// Both identities of docs/source-engram.md, "Outcomes and sums": outcomes against records, bytes against file lengths.
 fn check_identities(manifest: &Manifest) -> Result<(), Error> {
     manifest.counts.check_sum(manifest.records)?;
     let bytes: &SourceBytes = &manifest.source_bytes;

@@ -43,7 +43,7 @@ impl IndexFile {
     }
 }
 
-/// An error about a file of a store.
+/// Returns an error about a file of a store.
 pub(super) fn corrupt(path: &Path, offset: u64, what: impl Into<String>) -> Error {
     Error::Corrupt {
         path: path.to_path_buf(),
@@ -67,24 +67,24 @@ impl TableReader {
         self.0.count
     }
 
-    /// True if the table has no entry.
+    /// Returns true if the table has no entry.
     pub fn is_empty(&self) -> bool {
         self.0.count == 0
     }
 
-    /// One entry.
+    /// Returns one entry.
     pub fn entry(&self, number: u64) -> Result<TableEntry, Error> {
         let mut bytes = [0; TABLE_ENTRY_BYTES];
         self.0.file.read_exact_at(INDEX_HEADER_BYTES + number * TABLE_ENTRY_BYTES as u64, &mut bytes)?;
         Ok(TableEntry::read_from_bytes(&bytes).expect("the sizes are equal"))
     }
 
-    /// All entries, read in pieces.
+    /// Returns all entries, read in pieces.
     pub fn entries(&self) -> impl Iterator<Item = Result<TableEntry, Error>> + '_ {
         self.entries_from(0)
     }
 
-    /// The entries from `first` on, read in pieces.
+    /// Returns the entries from `first` on, read in pieces.
     pub fn entries_from(&self, first: u64) -> impl Iterator<Item = Result<TableEntry, Error>> + '_ {
         let mut piece: std::vec::IntoIter<TableEntry> = Vec::new().into_iter();
         let mut next = first;
@@ -115,7 +115,7 @@ impl TableReader {
         Ok(<[TableEntry]>::ref_from_bytes(&bytes).expect("whole entries").to_vec())
     }
 
-    /// Path of the table's file.
+    /// Returns the path of the table's file.
     pub fn path(&self) -> &Path {
         &self.0.path
     }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::mem::offset_of;
 use std::sync::Arc;
 
-use super::wrong;
+use super::fault::wrong;
 use crate::durable::DiskFile;
 use crate::migration::Error;
 use crate::space::store::layout::{BLOCK_HEADER_BYTES, MarkKind, ROW_BYTES, Row};
@@ -14,7 +14,7 @@ use crate::space::store::reader::DualSpace;
 
 /// Every id is in order and points to a row that is live under it, and there are as many ids as live rows: so each live
 /// row is found under its id.
-pub(crate) fn check_ids(store: &DualSpace) -> Result<(), Error> {
+pub(super) fn check_ids(store: &DualSpace) -> Result<(), Error> {
     let path = store.directory().join(IDS);
     let mut rows = RowIds::new(store);
     let mut previous: Option<[u8; 16]> = None;
@@ -52,7 +52,7 @@ impl<'a> RowIds<'a> {
         Self { store, segments: HashMap::new() }
     }
 
-    /// The id under which a row is live; `None` if it is not, or if there is no such row.
+    /// Returns the id under which a row is live; `None` if it is not, or if there is no such row.
     fn live_id(&mut self, block: u64, row: u32) -> Result<Option<[u8; 16]>, Error> {
         if block >= self.store.table().len() {
             return Ok(None);

@@ -2,15 +2,16 @@
 //!
 //! The work goes through the engine, so it is parallel, limited, resumable and can be stopped.
 
-pub(crate) mod ids;
+mod fault;
+mod ids;
 pub mod run;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::fault::wrong;
 use self::ids::check_ids;
 use super::log::source::WalSource;
-use super::migrate::convert::hash_range;
+use super::log::source::hash_range;
 use super::store::block_view::{AlignedBytes, Block};
 use super::store::layout::{DIGEST_BYTES, NO_SEGMENT, SEGMENT_HEADER_BYTES, TableEntry, segment_header};
 use super::store::manifest::hex;
@@ -78,7 +79,7 @@ struct VerifyState {
     coverage: Coverage,
 }
 
-/// Verifies a store. With a `place` a stopped verification goes on where it was; the place is forgotten at the end.
+/// Verifies a store. With a `place` a stopped verification continues where it was; the place is removed at the end.
 /// `Ok(None)`: stopped.
 pub fn verify_store(
     store: Arc<DualSpace>,
@@ -179,7 +180,7 @@ fn quick(store: &DualSpace) -> Result<(), Error> {
     Ok(())
 }
 
-/// The table has the root that the manifest says, and its extents cover the source files.
+/// Checks that the table has the root in the manifest and that its extents cover the source files.
 fn check_table(store: &DualSpace, table: &TableReader) -> Result<TableDigests, Error> {
     let manifest = store.manifest();
     let sources: Vec<_> = manifest.sources.iter().map(|file| (file.name.clone(), file.bytes)).collect();
@@ -191,13 +192,6 @@ fn check_table(store: &DualSpace, table: &TableReader) -> Result<TableDigests, E
         return Err(wrong(table.path().to_path_buf(), "its root is not that of the manifest"));
     }
     Ok(digests)
-}
-
-pub(super) fn wrong(path: PathBuf, what: &str) -> Error {
-    Error::Verification {
-        what: format!("{}: {what}", path.display()),
-        next: "the log is untouched: run `haul space rollback`, then migrate again with --restart".into(),
-    }
 }
 
 fn resumed(place: Option<&Place>, fresh: VerifyState) -> Result<VerifyState, Error> {

@@ -1,4 +1,4 @@
-//! Bad days of a content-addressed store: a source in use, places that lie in each other, full and foreign disks, what
+//! Bad days of a content-addressed store: a source in use, places that are inside each other, full and foreign disks, what
 //! cannot be read and what is no file. Each ends in a clear answer, leaves the source alone and goes on afterwards.
 
 use std::ffi::{OsStr, OsString};
@@ -218,8 +218,8 @@ fn places_that_lie_in_each_other_are_refused_before_anything_is_touched() {
             let mut command = haul();
             command.args(verb.split(' ')).args(["--source", source, "--target", target]).current_dir(place);
             let done = run(command).expect(2);
-            assert!(done.stderr.contains("lie in each other"), "{verb} {source} {target}: {}", done.stderr);
-            assert!(done.stderr.contains("next: give a target beside the source"), "{}", done.stderr);
+            assert!(done.stderr.contains("are inside each other"), "{verb} {source} {target}: {}", done.stderr);
+            assert!(done.stderr.contains("next: give a target next to the source"), "{}", done.stderr);
             assert!(seen(place) == before, "{verb} {source} {target}");
         }
     }
@@ -236,7 +236,7 @@ fn a_source_is_not_where_the_state_of_its_run_would_be() {
         let mut command = haul();
         command.args(["migrate", "--source", source, "--target", "x"]).current_dir(place);
         let done = run(command).expect(2);
-        assert!(done.stderr.contains("lie in each other"), "{}", done.stderr);
+        assert!(done.stderr.contains("are inside each other"), "{}", done.stderr);
         assert!(seen(place) == before);
     }
 }
@@ -398,7 +398,7 @@ fn spoil(store: &OldStore) -> Vec<(String, &'static str)> {
         ("2", "a pipe, socket or device under an object's name"),
         ("3", "a symbolic link under an object's name"),
         ("4", "a symbolic link under an object's name"),
-        ("5", "a directory under an object's name"),
+        ("5", "a directory with an object's name"),
         ("6", "22 bytes whose digest by no algorithm is its name"),
         ("7", "0 bytes whose digest by no algorithm is its name"),
     ];

@@ -13,7 +13,7 @@ use crate::support::generated_store::{Made, assert_same, generated, made, mixed}
 use crate::support::old_objects::{Keeping, content};
 use crate::support::old_store::OldStore;
 use crate::support::sharing::Sharing;
-use haul::cas::format::generation::Era;
+use haul::cas::format::generation::Generation;
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{Compress, Durability, MigrateOptions, Start};
 use haul::cas::paths::TargetPaths;
@@ -32,15 +32,17 @@ fn source() -> OldStore {
     let inline = INLINE_BYTES_MAX as usize;
     // What is held in memory and what goes through a file, in each of the ways that decide it.
     for (number, len) in [inline - 4, inline - 3, inline + 1].into_iter().enumerate() {
-        store.keep_plain(Era::V2, &content(number as u64, len, true));
+        store.keep_plain(Generation::V2, &content(number as u64, len, true));
     }
-    let large = Keeping { era: Era::V0_7, zstd: true, created_at: 0 };
+    let large = Keeping { era: Generation::V0_7, zstd: true, created_at: 0 };
     store.keep(large, &content(7, inline + 5, true));
     store.keep(large, &content(8, 200_000, true));
-    store.keep_plain(Era::V0_5, &content(9, 150_000, true));
+    store.keep_plain(Generation::V0_5, &content(9, 150_000, true));
     // One content under keys of every algorithm, each with a time and an encoding of its own.
     for number in 100..104 {
-        for (at, era) in [Era::V0_2, Era::V0_5, Era::V0_7, Era::V1_3NoIndex].into_iter().enumerate() {
+        for (at, era) in
+            [Generation::V0_2, Generation::V0_5, Generation::V0_7, Generation::V1_3NoIndex].into_iter().enumerate()
+        {
             let keeping = Keeping {
                 era,
                 zstd: era.compresses() && (number + at) % 2 == 0,
@@ -48,7 +50,7 @@ fn source() -> OldStore {
             };
             store.keep(keeping, &content(number as u64, 3_000, true));
         }
-        let keeping = Keeping { era: Era::V2, zstd: number % 3 == 0, created_at: number as u64 };
+        let keeping = Keeping { era: Generation::V2, zstd: number % 3 == 0, created_at: number as u64 };
         store.keep(keeping, &content(number as u64, 3_000, true));
     }
     spoil(&store);
@@ -198,7 +200,7 @@ fn the_frame_of_an_object_does_not_depend_on_the_file_system() {
     let store = OldStore::new();
     for (number, len) in [300_000, 700_000, 1_500_000].into_iter().enumerate() {
         let content = content(number as u64, 40_000, false).repeat(len / 40_000);
-        store.keep(Keeping { era: Era::V2, zstd: number == 1, created_at: 0 }, &content);
+        store.keep(Keeping { era: Generation::V2, zstd: number == 1, created_at: 0 }, &content);
     }
     let run = |disk: Arc<dyn Disk>, name: &str| {
         let stop = StopToken::new();

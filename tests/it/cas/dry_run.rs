@@ -205,7 +205,7 @@ fn source_and_target_must_lie_apart() {
         let paths = haul::cas::paths::TargetPaths::new(&store.place().join(target)).unwrap();
         let options = MigrateOptions::default();
         let error = with(|control| dry_run(&ReadOnly, &store.root(), &paths, &options, control)).unwrap_err();
-        assert!(error.to_string().contains("lie in each other"), "{error}");
+        assert!(error.to_string().contains("are inside each other"), "{error}");
     }
     let gone = store.place().join("gone");
     let error = with(|control| dry_run(&ReadOnly, &gone, &store.paths(), &MigrateOptions::default(), control));

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::support::conformance::conformance;
 use crate::support::files::tree;
 use haul::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, Digests};
-use haul::cas::format::generation::Era;
+use haul::cas::format::generation::Generation;
 use haul::cas::format::layout::Layout;
 use haul::cas::generate::write::{GeneratedStore, generate_store};
-use haul::cas::generate::{GenerateOptions, Generation};
+use haul::cas::generate::{GenerateOptions, GenerationMix};
 use haul::cas::{Algorithm, Key};
 use haul::durable::{CrashFault, Disk, EntryKind, InjectedFault, RealDisk, SimulatedDisk};
 use haul::migration::Error;
@@ -22,8 +22,8 @@ use serde_json::Value;
 const INDEX: &str = "index.ndjson";
 
 fn options(generation: &str) -> GenerateOptions {
-    let generation: Generation = generation.parse().expect("a generation");
-    let has_zstd = generation.eras().iter().any(|era| era.compresses());
+    let generation: GenerationMix = generation.parse().expect("a generation");
+    let has_zstd = generation.members().iter().any(|era| era.compresses());
     GenerateOptions {
         objects: 300,
         size_bytes_min: 64,
@@ -32,7 +32,7 @@ fn options(generation: &str) -> GenerateOptions {
         generation,
         layout: generation.layout(),
         zstd_share: if has_zstd { 0.3 } else { 0.0 },
-        duplicate_share: if generation == Generation::Mixed { 0.1 } else { 0.0 },
+        duplicate_share: if generation == GenerationMix::Mixed { 0.1 } else { 0.0 },
         created_at: 1_700_000_000,
     }
 }
@@ -133,7 +133,7 @@ impl Found {
         let content = if is_zstd { zstd::decode_all(blob).expect("frames") } else { blob.to_vec() };
         let algorithm = digests(&content).algorithm_of(key).expect("a key of the content");
         let blob_hash = if algorithm == Algorithm::Blake2s { Algorithm::Blake2s } else { Algorithm::Blake3 };
-        let blob_hash = digests(blob).get(blob_hash).expect("it was asked for");
+        let blob_hash = digests(blob).get(blob_hash).expect("it was requested");
         let mut expected = format!(
             r#"{{"digest":"{key}","encoding":"{}","original_size":{},"stored_size":{},"stored_blob_hash":"{blob_hash}""#,
             if is_zstd { "zstd" } else { "identity" },
@@ -362,11 +362,11 @@ mod conformance {
     fn each_era_keeps_objects_as_its_own_code_did() {
         let requiem = conformance("requiem");
         let stores = [
-            ("cas-sha256-sharded", Era::V0_2),
-            ("cas-blake2s", Era::V0_5),
-            ("cas-blake3-unprefixed", Era::V0_7),
-            ("cas-v2-noindex", Era::V1_3NoIndex),
-            ("cas-v2", Era::V2),
+            ("cas-sha256-sharded", Generation::V0_2),
+            ("cas-blake2s", Generation::V0_5),
+            ("cas-blake3-unprefixed", Generation::V0_7),
+            ("cas-v2-noindex", Generation::V1_3NoIndex),
+            ("cas-v2", Generation::V2),
         ];
         for (name, era) in stores {
             let files = tree(&requiem.join(name).join("objects"));
@@ -379,7 +379,7 @@ mod conformance {
                 let content = if is_zstd { zstd::decode_all(&blob[..]).expect("frames") } else { blob.clone() };
                 let prefixed = [&CAS_PREFIX[..], &content].concat();
                 let created_at = text_of("created_at").map_or(0, |age| age.as_u64().expect("seconds"));
-                let kept = era.keep(Content::behind_prefix(&prefixed), is_zstd.then(|| blob.clone()), created_at);
+                let kept = era.encode(Content::behind_prefix(&prefixed), is_zstd.then(|| blob.clone()), created_at);
                 assert_eq!(Path::new("objects").join(path), Path::new(&place(Layout::AbCd, kept.key)), "{name}");
                 assert_eq!((&kept.blob, kept.sidecar.as_ref()), (blob, sidecar), "{name}, {}", path.display());
                 objects += 1;

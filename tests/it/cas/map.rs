@@ -320,10 +320,10 @@ fn damage_is_named_with_its_line_and_offset() {
     assert_eq!(complaint(&cut), format!("the last line has no end: the file was cut at offset {}", cut.len()));
     let headers: [&[u8]; 4] = [b"", b"old_key\n", b"old_key\told_algorithm\tnew_key\tsize", b"\xef\xbb\xbfold_key\n"];
     for header in headers {
-        assert_eq!(complaint(header), "line 1: it is not the header of a key map at offset 0");
+        assert_eq!(complaint(header), "line 1: this is not the header of a key map at offset 0");
     }
     let crlf = String::from_utf8(with(&good[1])).expect("text").replace('\n', "\r\n");
-    assert_eq!(complaint(crlf.as_bytes()), "line 1: it is not the header of a key map at offset 0");
+    assert_eq!(complaint(crlf.as_bytes()), "line 1: this is not the header of a key map at offset 0");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::support::read_only::ReadOnly;
 use haul::cas::format::digest::key_of;
 use haul::cas::map::{KeyMap, MAP_NAME, MapRow, MapWriter, reverse_path};
 use haul::cas::references::{
-    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DryRun, Files, FindingsKept, OnDisk, Original, RealFiles,
-    Reference, Replacer, Resolver, Rewrite, RewriteEnd, Rewriter, Scanner, Scheme,
+    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FileSource, FindingsKept, Original,
+    RealFileSource, Reference, Replacer, Resolver, Rewrite, RewriteEnd, Rewriter, Scanner, Scheme,
 };
 use haul::cas::{Algorithm, Key};
 use haul::durable::{
@@ -80,11 +80,11 @@ fn run(
     replacer: &dyn Replacer,
     suffix: &str,
 ) -> Result<RewriteEnd, Error> {
-    run_in(&RealFiles, named, resolver, replacer, suffix, &StopToken::new())
+    run_in(&RealFileSource, named, resolver, replacer, suffix, &StopToken::new())
 }
 
 fn run_in(
-    files: &dyn Files,
+    files: &dyn FileSource,
     named: &[&Path],
     resolver: &mut Resolver<'_>,
     replacer: &dyn Replacer,
@@ -97,7 +97,8 @@ fn run_in(
 }
 
 fn forward(named: &[&Path], map: &KeyMap) -> RewriteEnd {
-    run(named, &mut resolver(map, Direction::Forward), &OnDisk(&RealDisk), BACKUP_SUFFIX).expect("it goes through")
+    run(named, &mut resolver(map, Direction::Forward), &DiskReplacer(&RealDisk), BACKUP_SUFFIX)
+        .expect("it goes through")
 }
 
 /// What the findings say, with paths relative to `root`.
@@ -226,7 +227,7 @@ fn ten_thousand_references_go_there_and_back() {
     assert_eq!((again.files.changed, again.references.current), (0, 10_000));
 
     let mut back = resolver(&map, Direction::Reverse);
-    let end = run(&[root], &mut back, &OnDisk(&RealDisk), BACKUP_SUFFIX_REVERSE).expect("it goes through");
+    let end = run(&[root], &mut back, &DiskReplacer(&RealDisk), BACKUP_SUFFIX_REVERSE).expect("it goes through");
     assert_eq!((end.files.changed, end.references.replaced), (77, 10_000));
     assert_eq!(live_files(root), originals);
 }
@@ -311,7 +312,7 @@ fn what_is_no_text_of_its_own_is_left_alone() {
     symlink(".", root.join("loop")).expect("a link");
     rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
 
-    let end = run(&[root], &mut resolver(&map, Direction::Forward), &OnDisk(&RealDisk), ".kept").expect("done");
+    let end = run(&[root], &mut resolver(&map, Direction::Forward), &DiskReplacer(&RealDisk), ".kept").expect("done");
     assert_eq!((end.files.seen, end.files.changed, end.files.skipped, end.exit_code(true)), (11, 2, 9, 0));
     let not_regular = "not a regular file: a link, a pipe or a device";
     let expected = [
@@ -368,7 +369,8 @@ fn findings_are_bounded_in_memory_and_whole_in_the_report() {
     let map = map_of(&generation(Algorithm::Sha256, 1));
     let findings = FindingsKept::logged(&RealDisk, &report).expect("a report");
     let excluded = [report.canonicalize().expect("it is there")];
-    let rewrite = Rewrite { files: &RealFiles, replacer: &DryRun, backup_suffix: BACKUP_SUFFIX, excluded: &excluded };
+    let rewrite =
+        Rewrite { files: &RealFileSource, replacer: &DryRun, backup_suffix: BACKUP_SUFFIX, excluded: &excluded };
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
     let named = [directory.path().to_path_buf()];
@@ -402,9 +404,9 @@ fn a_directory_that_has_to_do_with_a_store_is_refused() {
     // Of several names the last one is enough to refuse all, before anything is changed.
     let named = [&root.join("data/refs.json") as &Path, &root.join("data/store")];
     let mut to_new = resolver(&map, Direction::Forward);
-    run(&named, &mut to_new, &OnDisk(&RealDisk), BACKUP_SUFFIX).expect_err("a store");
+    run(&named, &mut to_new, &DiskReplacer(&RealDisk), BACKUP_SUFFIX).expect_err("a store");
     let missing = [&root.join("data/refs.json") as &Path, &root.join("absent")];
-    let error = run(&missing, &mut to_new, &OnDisk(&RealDisk), BACKUP_SUFFIX).expect_err("nothing is there");
+    let error = run(&missing, &mut to_new, &DiskReplacer(&RealDisk), BACKUP_SUFFIX).expect_err("nothing is there");
     assert_eq!(error.exit_code(), 2);
     assert_eq!(tree(root), before);
     // A directory beside it is none of it, and a file that is named is taken.
@@ -427,14 +429,11 @@ fn a_backup_that_holds_something_else_refuses_its_file() {
     *other.last_mut().expect("a byte") ^= 1;
     for bytes in [b"shorter".to_vec(), other] {
         fs::write(&backup, &bytes).expect("written");
-        for replacer in [&DryRun as &dyn Replacer, &OnDisk(&RealDisk)] {
+        for replacer in [&DryRun as &dyn Replacer, &DiskReplacer(&RealDisk)] {
             let end = run(&[&file], &mut resolver(&map, Direction::Forward), replacer, BACKUP_SUFFIX).expect("done");
             assert_eq!((end.files.refused, end.references.refused, end.exit_code(false)), (1, 1, 3));
             let reason = &end.findings[0].reason;
-            assert!(
-                reason.ends_with("holds something else; move it away, or take another --backup-suffix"),
-                "{reason}"
-            );
+            assert!(reason.ends_with("has other content; move it away, or choose another --backup-suffix"), "{reason}");
         }
         assert_eq!(fs::read(&file).expect("a file"), originals[Path::new("1/1/refs.json")]);
         assert_eq!(fs::read(&backup).expect("a backup"), bytes);
@@ -470,7 +469,7 @@ fn a_stop_ends_it_between_files() {
     let (map, stop) = (map_of(&generation(Algorithm::Sha256, 3)), StopToken::new());
     stop.request();
     let mut to_new = resolver(&map, Direction::Forward);
-    let end = run_in(&RealFiles, &[directory.path()], &mut to_new, &OnDisk(&RealDisk), BACKUP_SUFFIX, &stop);
+    let end = run_in(&RealFileSource, &[directory.path()], &mut to_new, &DiskReplacer(&RealDisk), BACKUP_SUFFIX, &stop);
     let end = end.expect("no error");
     assert_eq!((end.stopped, end.exit_code(false), end.files.seen), (true, 75, 0));
     assert_eq!(tree(directory.path()), before);
@@ -527,7 +526,7 @@ impl SimulatedFiles {
     }
 }
 
-impl Files for SimulatedFiles {
+impl FileSource for SimulatedFiles {
     fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError> {
         self.check_access(directory)?;
         self.disk.list(directory)
@@ -586,7 +585,7 @@ fn simulated_tree() -> SimulatedDisk {
 fn rewrite_simulated(disk: &SimulatedDisk, map: &KeyMap) -> Result<RewriteEnd, Error> {
     let files = SimulatedFiles::of(disk);
     let mut to_new = resolver(map, Direction::Forward);
-    run_in(&files, &[Path::new(TREE)], &mut to_new, &OnDisk(disk), BACKUP_SUFFIX, &StopToken::new())
+    run_in(&files, &[Path::new(TREE)], &mut to_new, &DiskReplacer(disk), BACKUP_SUFFIX, &StopToken::new())
 }
 
 fn faults() -> impl Iterator<Item = CrashFault> {
@@ -677,7 +676,8 @@ fn a_file_that_changes_meanwhile_is_refused_and_nothing_is_left_of_it() {
         let files = SimulatedFiles { asks: Some(asks), ..SimulatedFiles::of(&disk) };
         let mut to_new = resolver(&map, Direction::Forward);
         let stop = StopToken::new();
-        let end = run_in(&files, &[Path::new(TREE)], &mut to_new, &OnDisk(&disk), BACKUP_SUFFIX, &stop).expect("done");
+        let end =
+            run_in(&files, &[Path::new(TREE)], &mut to_new, &DiskReplacer(&disk), BACKUP_SUFFIX, &stop).expect("done");
         let unread = u64::from(asks == 0);
         assert_eq!((end.files.refused, end.files.unchanged, end.exit_code(false)), (2 + unread, 1 - unread, 3));
         assert_eq!((end.references.replaced, end.references.refused), (0, 40));
@@ -693,7 +693,8 @@ fn what_may_not_be_read_is_refused_and_the_others_go_on() {
         let files = SimulatedFiles { locked: vec![locked.into()], ..SimulatedFiles::of(&disk) };
         let mut to_new = resolver(&map, Direction::Forward);
         let stop = StopToken::new();
-        let end = run_in(&files, &[Path::new(TREE)], &mut to_new, &OnDisk(&disk), BACKUP_SUFFIX, &stop).expect("done");
+        let end =
+            run_in(&files, &[Path::new(TREE)], &mut to_new, &DiskReplacer(&disk), BACKUP_SUFFIX, &stop).expect("done");
         assert_eq!((end.files.changed, end.files.refused, end.exit_code(false)), (changed, 1, 3), "{locked}");
         let refused: Vec<_> = end.findings.iter().map(|finding| (finding.severity, finding.file.as_str())).collect();
         assert_eq!(refused, [(Severity::Refused, locked)]);
@@ -707,7 +708,8 @@ fn a_dry_run_needs_no_disk_that_can_be_written_to() {
     grow_tree(directory.path(), Algorithm::Sha256, 3);
     let map = map_of(&generation(Algorithm::Sha256, 3));
     let mut to_new = resolver(&map, Direction::Forward);
-    run(&[directory.path()], &mut to_new, &OnDisk(&ReadOnly), BACKUP_SUFFIX).expect_err("it cannot be written to");
+    run(&[directory.path()], &mut to_new, &DiskReplacer(&ReadOnly), BACKUP_SUFFIX)
+        .expect_err("it cannot be written to");
     let end = run(&[directory.path()], &mut to_new, &DryRun, BACKUP_SUFFIX).expect("nothing is written");
     assert_eq!(end.files.changed, 3);
 }

@@ -12,9 +12,8 @@ use crate::support::space_runs::disk;
 use crate::support::v2_store::{OBJECTS, V2Store};
 use haul::cas::format::record::parse;
 use haul::cas::options::MigrateOptions;
-use haul::cas::paths::{blob_path, sidecar_path};
+use haul::cas::paths::{TargetPaths, blob_path, sidecar_path};
 use haul::cas::repair::{RepairEnd, repair_dry_run, repair_store};
-use haul::cas::verify::run::paths_of;
 use haul::cas::verify::{VerifyEnd, VerifyRequest, verify_store};
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{Error, exit};
@@ -284,7 +283,7 @@ fn what_cannot_be_repaired_at_all_is_refused() {
     let nowhere = store.directory().join("nowhere");
     assert_eq!(repair_on(&disk(), &nowhere).unwrap_err().exit_code(), exit::BAD_DATA);
     assert!(!store.directory().join("nowhere.migration").exists());
-    let lock = paths_of(&store.root()).unwrap().run_directory().lock(&*disk()).unwrap();
+    let lock = TargetPaths::of_store(&store.root()).unwrap().run_directory().lock(&*disk()).unwrap();
     assert_eq!(repair_on(&disk(), &store.root()).unwrap_err().exit_code(), exit::TEMPORARY);
     drop(lock);
 }
@@ -347,7 +346,7 @@ fn a_crash_at_any_operation_leaves_whole_files_and_the_same_repair_completes() {
     repair_on(&as_disk(&simulated), &store.root()).unwrap();
     let after = files(&simulated, &store);
     assert_ne!(before, after);
-    let backup = paths_of(&store.root())
+    let backup = TargetPaths::of_store(&store.root())
         .unwrap()
         .index_before_repair(blake3::hash(&before[Path::new("index.ndjson")]).as_bytes());
     let mut images = 0;

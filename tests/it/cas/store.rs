@@ -11,8 +11,9 @@ use haul::cas::format::digest::key_of;
 use haul::cas::format::frame::compress_stream;
 use haul::cas::format::record::{Encoding, ObjectRecord, parse};
 use haul::cas::options::Compress;
+use haul::cas::paths::StorePaths;
+use haul::cas::store::CasStore;
 use haul::cas::store::put::{PutEnd, PutOptions, put};
-use haul::cas::store::{CasStore, StorePaths};
 use haul::cas::{Algorithm, Key};
 use haul::durable::RealDisk;
 use haul::migration::{Error, exit};
@@ -153,7 +154,7 @@ fn a_damaged_blob_delivers_nothing() {
 
     let deleted = store();
     fs::remove_file(deleted.paths().blob(hello)).unwrap();
-    assert!(deleted.damage(hello).contains("it is missing, although the index knows it"));
+    assert!(deleted.damage(hello).contains("it is missing, although the index lists it"));
 
     let linked = store();
     let elsewhere = linked.root().join("elsewhere");
@@ -170,7 +171,7 @@ fn a_damaged_blob_delivers_nothing() {
 
     let unlisted = store();
     fs::write(unlisted.paths().index(), "").unwrap();
-    assert!(unlisted.damage(hello).contains("the index does not know it"));
+    assert!(unlisted.damage(hello).contains("the index does not list it"));
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn a_damaged_sidecar_delivers_nothing() {
         (hello, "\"original_size\":5", "\"original_size\":4", "longer than original_size, 4 bytes"),
         (hello, "\"original_size\":5", "\"original_size\":6", "original_size is 5, the sidecar says 6"),
         (hello, "\"stored_size\":5", "\"stored_size\":6", "stored_size is 5, the sidecar says 6"),
-        (hello, "{", "{\"digest\":\"\",", "stands twice"),
+        (hello, "{", "{\"digest\":\"\",", "occurs twice"),
         (zstd_key, "zstd", "identity", "the sidecar says 5000"),
         (zstd_key, "\"original_size\":5000", "\"original_size\":4999", "longer than original_size"),
         (zstd_key, "\"original_size\":5000", "\"original_size\":1000000000000000000", "original_size is 5000"),

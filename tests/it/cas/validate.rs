@@ -92,7 +92,7 @@ fn an_object_that_is_missing_or_different_in_the_target_is_an_error() {
     fs::write(scene.blob(b"the same"), b"the Same").unwrap();
     let end = scene.validate();
     assert_eq!((end.equal, end.errors), (4, 4), "each object of that content");
-    assert!(first_reason(&end).ends_with("its content is another"), "{}", first_reason(&end));
+    assert!(first_reason(&end).ends_with("it has other content"), "{}", first_reason(&end));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_row_that_is_missing_wrong_or_surplus_is_an_error() {
         lines
     });
     assert_eq!(missing.errors, 1);
-    assert!(first_reason(&missing).starts_with("the map does not say that"), "{}", first_reason(&missing));
+    assert!(first_reason(&missing).starts_with("the map has no row from"), "{}", first_reason(&missing));
     let wrong = edit(|mut lines| {
         let size_start = lines[3].rfind('\t').unwrap() + 1;
         lines[3].replace_range(size_start.., "7777");

@@ -518,7 +518,7 @@ fn what_cannot_be_seen_is_an_error_and_nothing_is_created() {
 #[test]
 fn a_store_that_is_worked_on_is_not_verified_and_the_journal_of_one_that_was_migrated_knows() {
     let store = V2Store::new();
-    let run_directory = haul::cas::verify::run::paths_of(&store.root()).unwrap().run_directory();
+    let run_directory = haul::cas::paths::TargetPaths::of_store(&store.root()).unwrap().run_directory();
     run_directory.create(&*disk()).unwrap();
     let lock = run_directory.lock(&*disk()).unwrap();
     let error = check_with(&disk(), &store.root(), &VerifyRequest::WHOLE, &MigrateOptions::default()).unwrap_err();

@@ -137,9 +137,9 @@ fn a_program_that_does_not_answer_is_an_error_that_leaves_nothing() {
         (
             "echo '{' > \"$6\"",
             1,
-            "./new: wrote a result that is no JSON document: expected the name of a member at offset 2\n",
+            "./new: wrote a result that is not a JSON document: expected the name of a member at offset 2\n",
         ),
-        ("echo '{\"ok\":true}' > \"$6\"", 1, "./new: wrote a result that has no \"exit_code\" that can be read\n"),
+        ("echo '{\"ok\":true}' > \"$6\"", 1, "./new: wrote a result that has no readable \"exit_code\"\n"),
     ] {
         let dual = Dual::new(&good, new);
         let done = dual.run(&[]).expect(code);
@@ -200,7 +200,7 @@ fn a_stop_ends_a_program_with_its_children() {
     let kill = format!("kill -INT {}", haul.id());
     assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
     let done = crate::support::haul::Done::of(haul.wait_with_output().unwrap()).expect(75);
-    assert_eq!(done.json()["error"]["message"], "the old program ./old: was ended: a stop was requested");
+    assert_eq!(done.json()["error"]["message"], "the old program ./old: was killed because a stop was requested");
     assert_gone(&pid_file);
     assert_eq!(fs::read_dir(dual.place.path().join("work")).unwrap().count(), 0);
 }

@@ -65,7 +65,7 @@ fn failures_are_explained() {
 }
 
 #[test]
-fn a_new_file_has_the_next_version_and_its_sections() {
+fn a_new_file_has_the_next_version_and_both_sections() {
     let db = db();
     let done = db.run("create --name Ages").expect(0);
     assert_eq!(done.stdout, "./migrations/003_ages.sql\n");
@@ -109,7 +109,7 @@ fn every_document_parses_and_nothing_else_is_on_stdout() {
 }
 
 #[test]
-fn what_lint_finds_is_shown_with_its_place() {
+fn lint_findings_are_shown_with_file_and_line() {
     let db = db();
     db.write("003_email.sql", "-- Up\nALTER TABLE people ADD COLUMN email TEXT NOT NULL;\nUPDATE people SET email = '';\n\n-- Down\nALTER TABLE people DROP COLUMN email;\n");
     db.write("005_index.sql", "-- Up\nCREATE INDEX by_email ON people (email);\nVACUUM;\n");

@@ -238,7 +238,7 @@ fn steps_that_change_the_identity_of_a_run_are_refused_with_the_reason() {
     ] {
         let step = format!("[[step]]\nfrom = \"1.2.0\"\nto = \"1.3.0\"\nchanges = [\"x\"]\n{operation}\n");
         fs::write(place.path().join("steps.toml"), step).unwrap();
-        let said = format!("step 1.2.0 → 1.3.0: {name} is not for steps to change: it says which run this is");
+        let said = format!("step 1.2.0 → 1.3.0: no step may change {name}: it identifies the run");
         for verb in [&["steps", "check"][..], &["steps", "list"], &["read", "manifest.json"]] {
             let refused = place.run(&[&["manifest"], verb, &["--steps-file", "steps.toml"]].concat()).expect(2);
             assert!(refused.stderr.contains(&said), "{}", refused.stderr);

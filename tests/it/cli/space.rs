@@ -109,7 +109,7 @@ fn a_space_that_is_not_there_is_a_usage_error() {
     insta::assert_snapshot!(done.stdout, @r#"
     {
       "error": {
-        "message": "data/empty has no wal directory, so it is no Engram space",
+        "message": "data/empty has no wal directory, so it is not an Engram space",
         "exit_code": 2,
         "next": "name a space directory: the one that holds wal/"
       }

@@ -9,7 +9,9 @@ use haul::manifest::document::history::{HistoryCheck, check_last_record};
 use haul::manifest::document::json::{
     Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical, push_float,
 };
-use haul::manifest::{Checksum, Migrated, Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict, Version};
+use haul::manifest::{
+    Checksum, Migrated, Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict, Version, prove,
+};
 use serde_json::Value as Json;
 
 const MODES: [&str; 3] = ["compat", "strict", "strict_relaxed"];
@@ -34,7 +36,7 @@ fn transformer(case: &Json, mode: &str, clock: &str) -> Option<Transformer> {
         Some(text) => text.parse().ok()?,
     };
     let error = |error: haul::migration::Error| assert_eq!(error.exit_code(), haul::migration::exit::USAGE);
-    Transformer::new(registry, target, clock.parse().unwrap(), options(mode)).map_err(error).ok()
+    Transformer::new(prove(registry).unwrap(), target, clock.parse().unwrap(), options(mode)).map_err(error).ok()
 }
 
 fn parse(bytes: &[u8]) -> Document<'_> {

@@ -27,10 +27,10 @@ on_both! {
     no_transaction_goes_on_where_it_stopped
     no_transaction_that_did_not_end_waits_for_an_operator
     a_baseline_and_a_repair_leave_rows_in_the_log
-    redo_takes_back_and_applies_again
-    a_forced_rollback_forgets_what_has_no_down
+    redo_rolls_back_and_applies_again
+    a_forced_rollback_removes_the_row_of_a_migration_without_down
     verify_tells_equal_from_changed_and_missing
-    status_shows_what_stands_how
+    status_shows_the_state_of_each_migration
     another_ledger_is_reported_and_left_alone
     the_ledger_can_have_another_name
     a_stopped_run_goes_on
@@ -433,7 +433,7 @@ fn no_transaction_that_did_not_end_waits_for_an_operator(db: &Db) {
         (db.tables(), db.rows("SELECT a FROM later")),
         (vec!["a".into(), "c".into(), "later".into()], vec!["1".into()])
     );
-    assert!(db.run("resolve --version 1").expect(2).stderr.contains("nothing to settle"));
+    assert!(db.run("resolve --version 1").expect(2).stderr.contains("nothing to resolve"));
 }
 
 fn a_baseline_and_a_repair_leave_rows_in_the_log(db: &Db) {
@@ -454,7 +454,7 @@ fn a_baseline_and_a_repair_leave_rows_in_the_log(db: &Db) {
     assert_eq!((log["log"].as_array().unwrap().len(), &log["log"][0]["outcome"]), (1, &"repaired".into()));
 }
 
-fn redo_takes_back_and_applies_again(db: &Db) {
+fn redo_rolls_back_and_applies_again(db: &Db) {
     tables(db, 2);
     db.run("migrate").expect(0);
     db.execute("INSERT INTO t2 VALUES (1)");
@@ -466,7 +466,7 @@ fn redo_takes_back_and_applies_again(db: &Db) {
     assert_eq!((db.rows("SELECT count(*) FROM t2"), db.applied().len()), (vec!["0".into()], 2));
 }
 
-fn a_forced_rollback_forgets_what_has_no_down(db: &Db) {
+fn a_forced_rollback_removes_the_row_of_a_migration_without_down(db: &Db) {
     tables(db, 2);
     db.write("003_x.sql", "CREATE TABLE x (a INT);").run("migrate").expect(0);
     assert!(db.run("rollback --to 0 --yes").expect(2).stderr.contains("003_x has no Down section"));
@@ -491,7 +491,7 @@ fn verify_tells_equal_from_changed_and_missing(db: &Db) {
     assert_eq!((states, &found["differences"]), (vec!["equal", "changed", "missing"], &2.into()));
 }
 
-fn status_shows_what_stands_how(db: &Db) {
+fn status_shows_the_state_of_each_migration(db: &Db) {
     tables(db, 2);
     db.write("005_x.sql", "-- for the figures\n-- Up\nCREATE TABLE x (a INT);");
     let fresh = db.json("status", 0);

@@ -11,8 +11,8 @@ use serde_json::Value;
 on_both! {
     a_required_backup_comes_before_everything
     a_backup_is_restored_as_it_says
-    what_destroys_nothing_has_no_backup_by_itself
-    what_destroys_data_is_preceded_by_a_backup_where_the_engine_has_one
+    a_harmless_migration_makes_no_backup_by_default
+    a_destructive_migration_makes_a_backup_first_on_sqlite
     rollback_and_redo_are_preceded_by_one
     never_is_never
     nothing_to_do_is_nothing_to_copy
@@ -85,13 +85,13 @@ fn a_backup_is_restored_as_it_says(db: &Db) {
     }
 }
 
-fn what_destroys_nothing_has_no_backup_by_itself(db: &Db) {
+fn a_harmless_migration_makes_no_backup_by_default(db: &Db) {
     db.write("001_people.sql", "CREATE TABLE people (name TEXT);");
     assert_eq!(db.json("migrate", 0)["backup"], Value::Null);
     assert_eq!(backups(db).len(), 0);
 }
 
-fn what_destroys_data_is_preceded_by_a_backup_where_the_engine_has_one(db: &Db) {
+fn a_destructive_migration_makes_a_backup_first_on_sqlite(db: &Db) {
     people(db);
     let declined = db.run("migrate").expect(2).stderr;
     let (told, count) = match db.engine() {
@@ -183,7 +183,7 @@ fn without_its_dump_program_postgres_has_no_required_backup() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn what_the_dump_program_of_postgres_says_is_shown_and_its_output_removed() {
+fn a_failed_pg_dump_is_reported_and_its_file_removed() {
     let db = Db::postgres();
     people(&db);
     let program = db.path().join("pg_dump");

@@ -25,7 +25,7 @@ on_both! {
     a_checkout_with_other_line_ends_is_the_same
     two_versions_alike_stop_before_the_database_is_opened
     a_ledger_of_a_newer_haul_is_left_alone
-    a_read_only_database_is_told
+    a_read_only_database_is_reported
     a_ledger_that_others_lock_is_temporary
     no_password_is_left_anywhere
 }
@@ -92,7 +92,7 @@ fn a_signal_rolls_the_migration_back(db: &Db) {
     }
     assert_eq!(db.json("locks", 0)["lock"], serde_json::Value::Null);
     let earlier = &db.json("status", 0)["pending"][0]["earlier_attempt"];
-    assert_eq!(earlier, "stopped on request; nothing of it stayed");
+    assert_eq!(earlier, "stopped on request; it was rolled back");
     db.write("2_b.sql", SECOND);
     assert_eq!(db.json("migrate", 0)["applied"], 2);
     assert_eq!(db.tables(), ["a", "b", "d"]);
@@ -256,7 +256,7 @@ fn a_ledger_of_a_newer_haul_is_left_alone(db: &Db) {
     assert_eq!(db.everything(), before);
 }
 
-fn a_read_only_database_is_told(db: &Db) {
+fn a_read_only_database_is_reported(db: &Db) {
     two_applied(db);
     if db.engine() == Engine::Sqlite {
         let nobody = Nobody::at(db.path());
@@ -399,7 +399,7 @@ fn a_postgres_server_that_is_killed_is_temporary_and_the_next_run_knows_where_it
         (vec!["a".into()], vec!["1_a".into()], "2_b started".into())
     );
     let earlier = db.json("status", 0)["pending"][0]["earlier_attempt"].to_string();
-    assert!(earlier.contains("did not end; nothing of it stayed"), "{earlier}");
+    assert!(earlier.contains("did not end; it was rolled back"), "{earlier}");
     let told = db.write("2_b.sql", SECOND).run("migrate").expect(0);
     assert!(told.stderr.contains("trying again"), "{}", told.stderr);
 

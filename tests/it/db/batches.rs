@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::db::Db;
 use crate::support::db_contents::{Engine, on_both};
 use crate::support::haul::Done;
-use haul::db::runner::{MigrateRequest, RunEnd};
+use haul::db::runner::{MigrateRequest, RunSummary};
 use haul::pipeline::{Control, Event, Observer, StopToken};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -16,11 +16,11 @@ on_both! {
     keys_of_every_type_are_walked_through
     a_stopped_backfill_goes_on_behind_its_cursor
     a_page_that_fails_leaves_the_pages_before_it
-    what_stands_before_the_batches_runs_once
+    statements_before_the_batches_run_once
     several_batches_and_a_down_section_run
     a_query_that_is_no_key_is_refused
     a_file_that_was_changed_half_way_is_refused
-    resolve_settles_what_is_half_done
+    resolve_restarts_or_completes_unfinished_batches
     a_page_over_its_limit_is_rolled_back
     a_rehearsal_runs_the_first_page_and_changes_nothing
     rows_that_a_page_adds_behind_the_cursor_are_taken_once
@@ -50,7 +50,7 @@ fn cursors(db: &Db) -> Vec<String> {
 }
 
 /// Runs through the library until `pages` pages were written, then asks for a stop.
-fn migrate_until(db: &Db, pages: u64) -> RunEnd {
+fn migrate_until(db: &Db, pages: u64) -> RunSummary {
     struct StopAfter(StopToken, u64, std::sync::atomic::AtomicU64);
     impl Observer for StopAfter {
         fn observe(&self, event: &Event) {
@@ -140,7 +140,7 @@ fn a_stopped_backfill_goes_on_behind_its_cursor(db: &Db) {
     assert_eq!(cursors(db), ["2 30 3"]);
     assert_eq!(db.outcomes().last().unwrap(), "002_seen stopped");
     let pending = &db.json("status", 0)["pending"][0];
-    assert_eq!(pending["earlier_attempt"], "batch 1 is under way, 30 rows are done; the next run goes on there");
+    assert_eq!(pending["earlier_attempt"], "batch 1 is under way, 30 rows are done; the next run continues there");
     // Rows behind the cursor are taken, rows before it are not looked for.
     db.execute("INSERT INTO people (id, name) VALUES (1000, 'late'), (-1, 'early')");
     assert_eq!(db.json("migrate", 0)["details"][0]["pages"]["rows"], 66);
@@ -160,7 +160,7 @@ fn a_page_that_fails_leaves_the_pages_before_it(db: &Db) {
     assert_eq!(db.rows("SELECT count(*), count(DISTINCT id) FROM seen"), ["50|50"]);
 }
 
-fn what_stands_before_the_batches_runs_once(db: &Db) {
+fn statements_before_the_batches_run_once(db: &Db) {
     people(db, 20);
     let bad = BACKFILL.replace("SELECT id FROM people\n", "SELECT id FROM elsewhere\n");
     db.write("002_seen.sql", &bad);
@@ -171,7 +171,7 @@ fn what_stands_before_the_batches_runs_once(db: &Db) {
     // The column is there, and the next run does not add it again.
     assert_eq!(db.rows("SELECT count(seen) FROM people"), ["20"]);
     db.write("002_seen.sql", BACKFILL);
-    assert!(db.run("migrate").expect(65).stderr.contains("changed in the middle of its batches"));
+    assert!(db.run("migrate").expect(65).stderr.contains("changed while its batches were unfinished"));
     db.write("002_seen.sql", &bad).execute("CREATE TABLE elsewhere (id BIGINT PRIMARY KEY)");
     db.run("migrate").expect(0);
 }
@@ -215,21 +215,24 @@ fn a_file_that_was_changed_half_way_is_refused(db: &Db) {
     migrate_until(db, 2);
     db.write("002_seen.sql", &BACKFILL.replace("seen + 1", "seen + 2"));
     let told = db.run("migrate").expect(65).stderr;
-    assert!(told.contains("changed in the middle of its batches, after 20 rows") && told.contains("resolve"), "{told}");
+    assert!(
+        told.contains("changed while its batches were unfinished, after 20 rows") && told.contains("resolve"),
+        "{told}"
+    );
     // Another page size is no change of what is done.
     db.write("002_seen.sql", &BACKFILL.replace("batch-rows=10", "batch-rows=30"));
     db.run("migrate").expect(0);
     assert_eq!(db.rows("SELECT seen, count(*) FROM people GROUP BY seen"), ["1|50"]);
 }
 
-fn resolve_settles_what_is_half_done(db: &Db) {
+fn resolve_restarts_or_completes_unfinished_batches(db: &Db) {
     people(db, 50);
     db.write("002_seen.sql", BACKFILL);
     migrate_until(db, 2);
     db.run("resolve --version 2 --from-statement 2").expect(2);
     db.run("resolve --version 2 --not-begun").expect(0);
     assert_eq!(cursors(db), [""; 0]);
-    // It begins anew, and finds the column.
+    // It starts over, and finds the column that is already there.
     assert!(db.run("migrate").expect(1).stderr.contains("seen"));
     db.execute("ALTER TABLE people DROP COLUMN seen");
     migrate_until(db, 2);

@@ -12,7 +12,7 @@ mod on_sqlite {
     use crate::support::nobody::Nobody;
 
     #[test]
-    fn files_that_are_no_database_are_told_apart() {
+    fn files_that_are_not_databases_are_reported_by_kind() {
         let db = Db::sqlite();
         db.write("1_a.sql", "CREATE TABLE a (a INT);");
         let newer = [&b"SQLite format 3\0\x10\0"[..], &[9, 9], &[0; 80]].concat();
@@ -45,7 +45,7 @@ mod on_sqlite {
     }
 
     #[test]
-    fn what_a_killed_writer_had_begun_is_taken_back() {
+    fn the_transaction_of_a_killed_writer_is_rolled_back() {
         let db = Db::sqlite();
         db.write("1_a.sql", "CREATE TABLE a (x TEXT);").run("migrate").expect(0);
         db.execute("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 2000) INSERT INTO a SELECT hex(randomblob(200)) FROM c");
@@ -58,7 +58,7 @@ mod on_sqlite {
             fs::write(db.path().join(format!("x.db{end}")), bytes).unwrap();
         }
         let told = db.run("status").expect(1);
-        assert!(told.stderr.contains("`haul db migrate` takes back what it had begun"), "{}", told.stderr);
+        assert!(told.stderr.contains("`haul db migrate` rolls back what it had begun"), "{}", told.stderr);
         assert_eq!(fs::read(db.file()).unwrap(), copies[0].1);
         db.write("2_b.sql", "CREATE TABLE b (a INT);").run("migrate").expect(0);
         assert_eq!(db.rows("SELECT count(*) FROM a WHERE x LIKE '%y'"), ["0"]);
@@ -66,7 +66,7 @@ mod on_sqlite {
     }
 
     #[test]
-    fn a_database_that_cannot_be_written_is_told() {
+    fn a_database_that_cannot_be_written_is_reported() {
         let db = Db::sqlite();
         db.write("1_a.sql", "CREATE TABLE a (a INT);").run("migrate").expect(0);
         db.write("2_b.sql", "CREATE TABLE b (a INT);");
@@ -129,7 +129,7 @@ mod on_sqlite {
     }
 
     #[test]
-    fn what_does_nothing_in_a_transaction_is_refused() {
+    fn statements_without_effect_in_a_transaction_are_refused() {
         let db = Db::sqlite();
         for statement in ["PRAGMA foreign_keys = OFF", "PRAGMA journal_mode = WAL", "VACUUM", "ATTACH 'y.db' AS y"] {
             db.write("1_a.sql", &format!("CREATE TABLE a (a INT);\n{statement};"));
@@ -161,7 +161,7 @@ mod on_sqlite {
 
     #[test]
     #[ignore = "needs the program sqlite3"]
-    fn sqlite_shell_reads_what_was_made() {
+    fn sqlite3_reads_the_result() {
         let db = Db::sqlite();
         db.write("1_a.sql", "CREATE TABLE a (x TEXT);\nINSERT INTO a VALUES ('a;b'), ('c');").run("migrate").expect(0);
         let answer = db.shell("PRAGMA integrity_check; SELECT x FROM a; SELECT name FROM haul_migrations;");
@@ -257,7 +257,7 @@ mod on_postgres {
 
     #[test]
     #[ignore = "needs PostgreSQL"]
-    fn what_cannot_run_in_a_transaction_is_told_beforehand() {
+    fn statements_refused_in_a_transaction_are_reported_beforehand() {
         let db = Db::postgres();
         db.write("1_a.sql", "CREATE TABLE a (a INT);");
         for statement in ["CREATE INDEX CONCURRENTLY i ON a (a)", "VACUUM a", "CREATE DATABASE x"] {
@@ -319,7 +319,7 @@ mod on_postgres {
         assert_eq!(done.json()["failure"]["statement"], 2);
         assert_eq!(db.tables(), ["a"]);
         let earlier = &db.json("status", 0)["pending"][0]["earlier_attempt"];
-        assert!(earlier.as_str().unwrap().contains("did not end; nothing of it stayed"), "{earlier}");
+        assert!(earlier.as_str().unwrap().contains("did not end; it was rolled back"), "{earlier}");
         db.write("2_b.sql", "CREATE TABLE b (a INT);").run("migrate").expect(0);
     }
 
@@ -345,7 +345,7 @@ mod on_postgres {
 
     #[test]
     #[ignore = "needs PostgreSQL"]
-    fn a_rehearsal_checks_what_is_deferred_to_the_commit() {
+    fn a_rehearsal_checks_deferred_constraints() {
         let db = Db::postgres();
         let tables =
             "CREATE TABLE p (id INT PRIMARY KEY);\nCREATE TABLE c (p INT REFERENCES p DEFERRABLE INITIALLY DEFERRED);";
@@ -360,7 +360,7 @@ mod on_postgres {
 
     #[test]
     #[ignore = "needs PostgreSQL"]
-    fn a_role_that_may_only_read_is_told() {
+    fn a_read_only_role_is_reported() {
         let db = Db::postgres();
         db.write("1_a.sql", "CREATE TABLE a (a INT);").run("migrate").expect(0);
         db.execute("CREATE ROLE only_reads LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO only_reads");
@@ -375,7 +375,7 @@ mod on_postgres {
 
     #[test]
     #[ignore = "needs PostgreSQL"]
-    fn psql_reads_what_was_made() {
+    fn psql_reads_the_result() {
         let db = Db::postgres();
         db.write("1_a.sql", "CREATE TABLE a (x TEXT);\nINSERT INTO a VALUES ('a;b'), (E'c\\'d');")
             .run("migrate")

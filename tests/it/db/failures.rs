@@ -8,7 +8,7 @@ on_both! {
     a_failure_ends_the_run
     the_checksum_is_of_the_content_and_is_compared
     there_is_a_lock
-    a_rollback_takes_back_what_was_applied_only
+    a_rollback_undoes_only_applied_migrations
     a_rollback_stops_at_its_first_failure
     table_names_are_not_pasted_into_sql
     failed_attempts_are_in_the_log
@@ -16,7 +16,7 @@ on_both! {
     versions_are_numbers_and_unique
     scripts_that_end_the_transaction_are_refused_before_anything_runs
     a_script_does_not_record_itself
-    a_killed_attempt_is_told_and_made_again
+    a_killed_attempt_is_reported_and_repeated
     no_password_is_shown_or_stored
 }
 
@@ -56,7 +56,7 @@ fn there_is_a_lock(db: &Db) {
     db.run("migrate").expect(0);
 }
 
-fn a_rollback_takes_back_what_was_applied_only(db: &Db) {
+fn a_rollback_undoes_only_applied_migrations(db: &Db) {
     db.write("1_a.sql", "-- Up\nCREATE TABLE a (a INT);\n-- Down\nDROP TABLE a;");
     db.write("2_b.sql", "-- Up\nCREATE TABLE b (a INT);\n-- Down\nDROP TABLE b;");
     db.run("migrate --to 1").expect(0);
@@ -130,7 +130,11 @@ fn scripts_that_end_the_transaction_are_refused_before_anything_runs(db: &Db) {
         let text = if control == "commit work" && db.engine() == Engine::Sqlite { "COMMIT" } else { control };
         db.write("2_b.sql", &format!("CREATE TABLE b (a INT);\n{text};\nINSERT INTO nowhere VALUES (1);"));
         let done = db.run("migrate").expect(2);
-        assert!(done.stderr.contains("2_b.sql:2: ") && done.stderr.contains("out of haul's hands"), "{}", done.stderr);
+        assert!(
+            done.stderr.contains("2_b.sql:2: ") && done.stderr.contains("end or nest the transaction of haul"),
+            "{}",
+            done.stderr
+        );
     }
     let (psql, line) = match db.engine() {
         Engine::Sqlite => (".read other.sql\nSELECT 1;", "`.read` is a command of the sqlite3 shell"),
@@ -166,7 +170,7 @@ fn a_script_does_not_record_itself(db: &Db) {
     assert_eq!(db.rows("SELECT count(*) FROM a"), ["1"]);
 }
 
-fn a_killed_attempt_is_told_and_made_again(db: &Db) {
+fn a_killed_attempt_is_reported_and_repeated(db: &Db) {
     db.write("1_a.sql", "CREATE TABLE a (a INT);").run("migrate").expect(0);
     db.write("2_b.sql", "CREATE TABLE b (a INT);").run("migrate").expect(0);
     // What a process leaves that was killed in the second: the row that began it.
@@ -174,7 +178,7 @@ fn a_killed_attempt_is_told_and_made_again(db: &Db) {
     db.execute("DELETE FROM haul_migrations_log WHERE version = '2' AND outcome = 'applied'");
     db.execute("DROP TABLE b");
     let status = db.json("status", 0);
-    assert!(status["pending"][0]["earlier_attempt"].as_str().unwrap().contains("did not end; nothing of it stayed"));
+    assert!(status["pending"][0]["earlier_attempt"].as_str().unwrap().contains("did not end; it was rolled back"));
     let done = db.run("migrate").expect(0);
     assert!(
         done.stderr.contains("note: 2_b: an attempt of pid ") && done.stderr.contains("trying again"),

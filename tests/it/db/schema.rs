@@ -7,12 +7,12 @@ use serde_json::Value;
 on_both! {
     a_dump_is_the_same_whatever_the_order_that_made_it
     a_dump_makes_the_schema_that_it_shows
-    what_a_dump_leaves_out
+    a_dump_leaves_out_rows_and_own_tables
     a_schema_that_nobody_touched_has_not_drifted
     a_change_by_hand_is_a_drift
-    what_was_taken_away_by_hand_is_a_drift
+    an_object_dropped_by_hand_is_a_drift
     a_run_that_does_nothing_keeps_the_drift
-    a_failed_run_keeps_what_it_left
+    a_failed_run_stores_the_schema_that_it_left
     without_a_run_there_is_nothing_to_compare
     a_look_changes_nothing
 }
@@ -110,7 +110,7 @@ fn a_dump_makes_the_schema_that_it_shows(db: &Db) {
     assert_eq!(other.schema(), db.schema());
 }
 
-fn what_a_dump_leaves_out(db: &Db) {
+fn a_dump_leaves_out_rows_and_own_tables(db: &Db) {
     migrated(db, "CREATE TABLE people (name TEXT); INSERT INTO people VALUES ('no row of it');");
     let text = dump(db);
     assert!(text.contains("people") && !text.contains("haul_") && !text.contains("no row of it"), "{text}");
@@ -138,7 +138,7 @@ fn a_change_by_hand_is_a_drift(db: &Db) {
     assert_eq!(drift(db, 0), [""; 0]);
 }
 
-fn what_was_taken_away_by_hand_is_a_drift(db: &Db) {
+fn an_object_dropped_by_hand_is_a_drift(db: &Db) {
     migrated(db, "CREATE TABLE people (name TEXT); CREATE INDEX by_name ON people (name);");
     db.execute("DROP INDEX by_name");
     let expected = if db.engine() == Engine::Sqlite { "removed index by_name" } else { "removed index public.by_name" };
@@ -156,7 +156,7 @@ fn a_run_that_does_nothing_keeps_the_drift(db: &Db) {
     assert_eq!(drift(db, 0), [""; 0]);
 }
 
-fn a_failed_run_keeps_what_it_left(db: &Db) {
+fn a_failed_run_stores_the_schema_that_it_left(db: &Db) {
     migrated(db, "CREATE TABLE people (name TEXT);");
     db.write("002_half.sql", "-- haul: no-transaction\nCREATE TABLE half (a INT);\nSELECT nothing;\n");
     db.run("migrate").expect(1);

@@ -1,5 +1,5 @@
 //! What a migration of manifests meets on bad days, through the real binary, and its library where a disk must fail.
-//! `kill -9` at any moment has a file of its own, `manifest_kill.rs`.
+//! `kill -9` at any moment has a file of its own, `tests/kill/manifest.rs`.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,14 +1,14 @@
-//! Properties of documents and steps, on made-up manifests: what is added, kept, refused and proved.
+//! Properties of documents and steps, on sample manifests: what is added, kept, refused and proved.
 
 use std::sync::Arc;
 
 use haul::manifest::document::edit::Edit;
 use haul::manifest::document::json::{Document, Numbers, ReadOptions, first_difference, is_equal, push_canonical};
-use haul::manifest::document::value_types::Shape;
-use haul::manifest::step_check::check_steps;
+use haul::manifest::document::value_types::ValueType;
+use haul::manifest::transform::step_check::check_steps;
 use haul::manifest::{
-    Checksum, Code, DeriveJobId, DocumentInputs, KeyPath, Migrated, Mode, NoInputs, Refusal, Registry, Step, Touch,
-    TransformOptions, Transformer, Verdict, Version, check_inverse,
+    Checksum, DeriveJobId, DocumentInputs, ErrorCode, KeyPath, Migrated, Mode, NoInputs, Refusal, Registry, Step,
+    Touch, TransformOptions, Transformer, Verdict, Version, check_inverse, prove,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -20,13 +20,13 @@ fn registry(declared: &str) -> Result<Registry, String> {
     if !declared.is_empty() {
         registry.add_file(declared, "steps.toml").map_err(|error| error.to_string())?;
     }
-    registry.prove().map_err(|error| error.to_string())?;
-    Ok(registry)
+    let proven = prove(Arc::new(registry.clone())).map_err(|error| error.to_string());
+    proven.map(|_| registry)
 }
 
 fn transformer(registry: Registry, options: TransformOptions) -> Transformer {
     let target = registry.latest();
-    Transformer::new(Arc::new(registry), target, NOW.parse().unwrap(), options).unwrap()
+    Transformer::new(prove(Arc::new(registry)).unwrap(), target, NOW.parse().unwrap(), options).unwrap()
 }
 
 fn built_in() -> Transformer {
@@ -102,7 +102,7 @@ fn fields_of_the_wrong_type_are_refused_with_their_place() {
         ("error", json!(7)),
     ] {
         let refusal = refused(&built_in(), &with(manifest(), name, value));
-        assert_eq!(refusal.code, Code::FieldType, "{name}: {refusal:?}");
+        assert_eq!(refusal.code, ErrorCode::FieldType, "{name}: {refusal:?}");
         assert!(refusal.at.is_some() && refusal.text.starts_with(name), "{refusal:?}");
         assert_eq!(refusal.from, Some(Version::FIRST));
     }
@@ -112,7 +112,7 @@ fn fields_of_the_wrong_type_are_refused_with_their_place() {
 fn what_is_incomplete_is_refused_or_said() {
     let incomplete = json!({"schema_version": "1.0.0", "run_id": "r", "job_ref": "b"});
     let refusal = refused(&built_in(), &incomplete);
-    assert_eq!((refusal.code, refusal.text.as_str()), (Code::RequiredField, "required field job_id is missing"));
+    assert_eq!((refusal.code, refusal.text.as_str()), (ErrorCode::RequiredField, "required field job_id is missing"));
     let options = TransformOptions { accept_incomplete: true, ..TransformOptions::default() };
     let (accepted, _) = migrated(&transformer(Registry::built_in(), options), &incomplete);
     assert_eq!(accepted.notices.iter().filter(|notice| notice.code == "E_REQUIRED_FIELD").count(), 3);
@@ -147,7 +147,7 @@ fn a_missing_job_id_is_derived_on_request_and_recorded() {
         let Verdict::Migrated(migrated) = deriving.transform(&bytes(&orphan), &Beside) else { panic!("{how:?}") };
         let output: Json = serde_json::from_slice(&migrated.bytes).unwrap();
         assert_eq!((output["job_id"].as_str(), migrated.changes[0][0].as_str()), (Some(id), text));
-        assert_eq!(refused(&deriving, &orphan).code, Code::RequiredField, "nothing beside it");
+        assert_eq!(refused(&deriving, &orphan).code, ErrorCode::RequiredField, "nothing beside it");
         assert_eq!(migrated_job_id(&deriving), "j", "an id that is there stays");
     }
 }
@@ -180,6 +180,7 @@ fn instants_have_six_digits_or_in_compat_none_where_they_are_zero() {
         let options = TransformOptions { mode, ..TransformOptions::default() };
         let registry = Arc::new(Registry::built_in());
         let target = registry.latest();
+        let registry = prove(registry).unwrap();
         let (_, output) =
             migrated(&Transformer::new(registry, target, now.parse().unwrap(), options).unwrap(), &manifest());
         assert_eq!(output["migration_history"][0]["applied_at"], text);
@@ -223,11 +224,11 @@ impl Step for Careless {
     }
 
     fn touches(&self) -> Vec<Touch> {
-        vec![Touch::Add { path: path("declared"), shape: Shape::Any }]
+        vec![Touch::Add { path: path("declared"), value_type: ValueType::Any }]
     }
 
     fn apply(&self, edit: &mut Edit<'_, '_>) -> Result<(), Refusal> {
-        edit.add(&path("declared"), "1", &Shape::Any)?;
+        edit.add(&path("declared"), "1", &ValueType::Any)?;
         (self.0)(edit)
     }
 }
@@ -239,15 +240,15 @@ fn path(text: &str) -> KeyPath {
 #[test]
 fn the_invariants_hold_against_steps_that_break_them() {
     type Break = fn(&mut Edit<'_, '_>) -> Result<(), Refusal>;
-    let cases: [(Break, Code); 8] = [
-        (|edit| edit.overwrite(&path("input_snapshots"), "{}"), Code::InputSnapshots),
-        (|edit| edit.overwrite(&path("run_id"), "\"other\""), Code::RunId),
-        (|edit| edit.remove(&path("job_id")), Code::JobId),
-        (|edit| edit.overwrite(&path("job_ref"), "\"other\""), Code::JobId),
-        (|edit| edit.add(&path("doctrine"), "null", &Shape::Any), Code::Doctrine),
-        (|edit| edit.add(&path("other"), "1", &Shape::Any), Code::Drift),
-        (|edit| edit.remove(&path("declared")), Code::Drift),
-        (|edit| edit.overwrite(&path("status"), "\"failed\""), Code::Compatibility),
+    let cases: [(Break, ErrorCode); 8] = [
+        (|edit| edit.overwrite(&path("input_snapshots"), "{}"), ErrorCode::InputSnapshots),
+        (|edit| edit.overwrite(&path("run_id"), "\"other\""), ErrorCode::RunId),
+        (|edit| edit.remove(&path("job_id")), ErrorCode::JobId),
+        (|edit| edit.overwrite(&path("job_ref"), "\"other\""), ErrorCode::JobId),
+        (|edit| edit.add(&path("doctrine"), "null", &ValueType::Any), ErrorCode::Doctrine),
+        (|edit| edit.add(&path("other"), "1", &ValueType::Any), ErrorCode::Drift),
+        (|edit| edit.remove(&path("declared")), ErrorCode::Drift),
+        (|edit| edit.overwrite(&path("status"), "\"failed\""), ErrorCode::Compatibility),
     ];
     for (careless, code) in cases {
         let mut registry = Registry::built_in();
@@ -282,7 +283,7 @@ fn a_declared_step_adds_and_keeps() {
     assert_eq!(output["priority_level"], "high");
     assert_eq!(second.changes[1], ["Keep existing priority_level", "Bump schema_version to 1.3.0"]);
     let refusal = refused(&declared, &with(manifest(), "priority_level", json!("urgent")));
-    assert_eq!(refusal.code, Code::FieldType);
+    assert_eq!(refusal.code, ErrorCode::FieldType);
 }
 
 const BREAKING: &str = r#"
@@ -358,10 +359,10 @@ fn an_inputs_hash_is_derived_from_files_that_are_what_the_manifest_says() {
     let output: Json = serde_json::from_slice(&migrated.bytes).unwrap();
     let expected = Checksum::of_bytes(format!("{{\"brief\":\"{digest}\"}}").as_bytes()).to_string();
     assert_eq!(output["inputs_hash"], expected);
-    assert_eq!(refused(&deriving, &good).code, Code::Snapshot, "the file is missing");
+    assert_eq!(refused(&deriving, &good).code, ErrorCode::Snapshot, "the file is missing");
     let bad = with(manifest(), "input_snapshots", snapshot(&digest.replace('4', "5")));
     let Verdict::Refused(refusal) = deriving.transform(&bytes(&bad), &Beside) else { panic!() };
-    assert_eq!(refusal.code, Code::Snapshot);
+    assert_eq!(refusal.code, ErrorCode::Snapshot);
 }
 
 #[test]
@@ -384,7 +385,7 @@ fn step_files_are_refused_whole() {
             "expected the name of a member at offset 1",
         ),
         (step("add = [{ path = \"a..b\", value = 1, type = \"integer\" }]"), "1 to 32 names"),
-        (step("add = [{ path = \"run_id\", value = \"x\", type = \"string\" }]"), "not for steps to change"),
+        (step("add = [{ path = \"run_id\", value = \"x\", type = \"string\" }]"), "no step may change"),
         (
             step(
                 "add = [{ path = \"a\", value = 1, type = \"integer\" }, { path = \"a.b\", value = 1, type = \"integer\" }]",
@@ -401,7 +402,7 @@ fn step_files_are_refused_whole() {
         (step("schema = \"s.json\""), "schema s.json"),
         (
             PRIORITY.to_owned() + &other("1.0.0", "1.3.0", "add = [{ path = \"x\", value = 1, type = \"integer\" }]"),
-            "give another",
+            "give a different",
         ),
     ] {
         let error = registry(&text).map(|_| ()).unwrap_err();
@@ -477,7 +478,7 @@ proptest! {
     fn a_second_migration_and_a_chain_change_nothing(manifest in odd_manifest()) {
         let (direct, _) = migrated(&built_in(), &manifest);
         prop_assert!(matches!(built_in().transform(&direct.bytes, &NoInputs), Verdict::Current(_)));
-        let registry = Arc::new(Registry::built_in());
+        let registry = prove(Arc::new(Registry::built_in())).unwrap();
         let half = Transformer::new(registry, Version::new(1, 1, 0), NOW.parse().unwrap(), TransformOptions::default());
         let chained = match half.unwrap().transform(&bytes(&manifest), &NoInputs) {
             Verdict::Migrated(half) => built_in().transform(&half.bytes, &NoInputs),

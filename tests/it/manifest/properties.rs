@@ -13,13 +13,14 @@ use haul::durable::RealDisk;
 use haul::manifest::migrate::{MigrationEnd, migrate};
 use haul::manifest::rollback::{RollbackRequest, rollback};
 use haul::manifest::run_options::{Durability, MigrateOptions};
-use haul::manifest::{Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict};
+use haul::manifest::{Mode, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
 use haul::pipeline::{Control, Silent, StopToken};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-/// The text of §5, written from its table and from nothing of haul's.
+/// The text of docs/source-sigilzero.md, "Canonical text and checksums", written from its table and from nothing of
+/// haul's.
 fn canonical(value: &Json) -> String {
     let joined = |parts: Vec<String>, open: char, close: char| format!("{open}{}{close}", parts.join(", "));
     match value {
@@ -167,7 +168,7 @@ proptest! {
         let options = TransformOptions { mode, ..TransformOptions::default() };
         let registry = Arc::new(Registry::built_in());
         let target = registry.latest();
-        let transformer = Transformer::new(registry, target, NOW.parse().unwrap(), options).unwrap();
+        let transformer = Transformer::new(prove(registry).unwrap(), target, NOW.parse().unwrap(), options).unwrap();
         let input = serde_json::to_vec(&document).unwrap();
         let Verdict::Migrated(migrated) = transformer.transform(&input, &NoInputs) else { panic!("{document}") };
         let mut output: Json = serde_json::from_slice(&migrated.bytes).unwrap();

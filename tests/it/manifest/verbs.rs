@@ -8,7 +8,7 @@ use crate::support::manifest::{NOW, Root, manifests};
 use crate::support::manifest_files::manifest;
 use haul::durable::RealDisk;
 use haul::manifest::Checksum;
-use haul::manifest::migrate::ledger::{Entry, Ledger, Position};
+use haul::manifest::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use haul::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
 use haul::migration::{CheckpointFile, Stage};
 use serde_json::{Value, json};
@@ -185,9 +185,9 @@ fn a_run_whose_settings_are_not_understood_is_not_rolled_back() {
         assert_eq!(root.files(), before);
     };
     // As the ledger tells of a run that has ended.
-    let mut ledger = Ledger::open(&RealDisk, &directory, "other", Position::START, |_| Ok(())).unwrap();
+    let mut ledger = Ledger::open(&RealDisk, &directory, "other", LedgerPosition::START, |_| Ok(())).unwrap();
     let (target, now) = (state.target.clone(), NOW.to_owned());
-    ledger.append(Entry::Began { target, now, settings: settings.clone() }).unwrap();
+    ledger.append(LedgerEntry::Began { target, now, settings: settings.clone() }).unwrap();
     ledger.sync().unwrap();
     refused("other");
     // As the checkpoint tells of a run that has not.

@@ -1,4 +1,4 @@
-//! The frame that the reference writes: content size, no checksum.
+//! Writes zstd frames as the reference writes them: with the content size, without a checksum.
 
 use std::io::{self, Read, Write};
 
@@ -9,25 +9,26 @@ use zstd::zstd_safe::{CCtx, CParameter, ErrorCode, InBuffer, OutBuffer, compress
 pub const LEVEL_DEFAULT: i32 = 3;
 const LEVEL_MAX: i32 = 22;
 
-/// Content that is handed over at once. Part of what decides the bytes that come out.
+/// Content that is handed to the library at once. It influences the bytes of the frame, so it must not change.
 const CONTENT_STEP_BYTES: usize = 128 << 10;
 const STORED_STEP_BYTES: usize = 128 << 10;
 
-/// True for the levels 1 to 22.
+/// Returns true for the levels 1 to 22.
 pub fn level_is_valid(level: i32) -> bool {
     (1..=LEVEL_MAX).contains(&level)
 }
 
-/// Compresses contents one after the other. Keep one a thread: its tables cost more than a small content does.
+/// Compresses contents one after the other. Keep one for each thread: its tables cost more than compressing a small
+/// content.
 pub struct Compressor(CCtx<'static>);
 
 impl Compressor {
-    /// A compressor without tables yet.
+    /// Creates a compressor, which has no tables yet.
     pub fn new() -> Self {
         Self(CCtx::create())
     }
 
-    /// Replaces `out` by one frame of `content`: one shot, content size in the frame, no checksum.
+    /// Replaces `out` by one frame of `content`, made in one call, with the content size and without a checksum.
     pub fn compress(&mut self, content: &[u8], level: i32, out: &mut Vec<u8>) {
         out.clear();
         out.reserve(compress_bound(content.len()));
@@ -41,8 +42,8 @@ impl Default for Compressor {
     }
 }
 
-/// Writes one frame of the `len_bytes` of `content` to `out`, content size in the frame, no checksum, and returns the
-/// frame's length. For content that memory should not hold; the bytes may differ from those of
+/// Writes one frame of the `len_bytes` of `content` to `out`, with the content size and without a checksum, and returns
+/// the length of the frame. For content that should not be held in memory. The bytes may differ from those of
 /// [`Compressor::compress`], and are always the same for the same content and level. Content that is shorter or longer
 /// is an `InvalidData` error.
 pub fn compress_stream(mut content: impl Read, len_bytes: u64, level: i32, mut out: impl Write) -> io::Result<u64> {
@@ -54,6 +55,8 @@ pub fn compress_stream(mut content: impl Read, len_bytes: u64, level: i32, mut o
     let (mut taken_bytes, mut stored_bytes) = (0, 0);
     loop {
         piece.clear();
+        // Pieces are filled completely, whatever `content` returns at once: the same content must always give the same
+        // frame.
         let wanted = (len_bytes - taken_bytes).min(CONTENT_STEP_BYTES as u64);
         content.by_ref().take(wanted).read_to_end(&mut piece)?;
         taken_bytes += piece.len() as u64;

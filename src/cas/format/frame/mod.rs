@@ -1,5 +1,5 @@
-//! zstd as blobs hold it (spec/requiem.md A7): any number of frames and skippable frames, decoded as a stream, and the
-//! one frame that the reference writes.
+//! The zstd of blobs (docs/source-requiem.md, "zstd"): decodes any number of frames and skippable frames as a stream,
+//! and writes frames as the reference does.
 
 mod compress;
 
@@ -10,29 +10,30 @@ use zstd::zstd_safe::{DCtx, ErrorCode, InBuffer, OutBuffer, get_error_name, get_
 
 pub use compress::{Compressor, LEVEL_DEFAULT, compress_stream, level_is_valid};
 
-/// What every frame of content begins with.
+/// First bytes of every frame of content.
 const FRAME_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-/// What every skippable frame begins with, but for the low half of its first byte.
+/// First bytes of every skippable frame, except for the low half of the first byte.
 const SKIPPABLE_MAGIC: [u8; 4] = [0x50, 0x2A, 0x4D, 0x18];
 
-/// No header of a frame is longer.
+/// Longest header of a frame.
 const HEADER_BYTES_MAX: usize = 18;
 
-/// Stored bytes that one step takes, at most.
+/// Stored bytes that one step reads, at most.
 const STORED_STEP_BYTES: usize = 128 << 10;
 /// Content that one step gives, at most: a block of zstd.
 const CONTENT_STEP_BYTES: usize = 128 << 10;
 
-/// True if `bytes` begin as a zstd frame or a skippable frame does. Content may begin so too.
+/// Returns true if `bytes` begin like a frame or a skippable frame. Content that is not compressed may begin like that
+/// too.
 pub fn looks_like_zstd(bytes: &[u8]) -> bool {
     let Some(&magic) = bytes.first_chunk::<4>() else { return false };
     magic == FRAME_MAGIC || [magic[0] & 0xF0, magic[1], magic[2], magic[3]] == SKIPPABLE_MAGIC
 }
 
-/// Why stored bytes did not decode.
+/// Why stored bytes could not be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError<E> {
-    /// The stored bytes are not zstd, or not whole.
+    /// The stored bytes are not zstd, or not complete.
     #[error("zstd frame at offset {offset}: {what}")]
     Frame {
         /// Where the frame begins in the stored bytes.
@@ -40,7 +41,7 @@ pub enum DecodeError<E> {
         /// What is wrong with it.
         what: String,
     },
-    /// Whoever takes the content refused it.
+    /// The sink returned an error.
     #[error(transparent)]
     Sink(E),
     /// The stored bytes could not be read.
@@ -50,10 +51,10 @@ pub enum DecodeError<E> {
 
 /// Gives the content of all frames in `stored` to `sink`, in pieces of 128 KiB at most, and returns its length.
 ///
-/// Frames of any level, with or without content size and checksum, and skippable frames follow each other in any order;
-/// skippable ones alone are empty content. Trailing garbage, a frame that ends early and no frame at all are errors.
-/// `buffer` is scratch that grows to 256 KiB. Beside it memory is bounded by zstd's default limit of 128 MiB for the
-/// window of a frame, whatever sizes the frames claim; a frame that wants more is refused.
+/// Frames of any level, with or without content size and checksum, and skippable frames may follow each other in any
+/// order. Skippable frames alone are empty content. Trailing garbage, a frame that ends early and no frame at all are
+/// errors. `buffer` is scratch space that grows to 256 KiB. Apart from it, memory is bounded by zstd's default limit of
+/// 128 MiB for the window of a frame, whatever sizes the frames claim; a frame that needs more is refused.
 pub fn decode<R: Read, E>(
     mut stored: R,
     buffer: &mut Vec<u8>,
@@ -76,21 +77,21 @@ pub fn decode<R: Read, E>(
         let stored_ended = pending.is_empty();
         let content = decoder.step(&mut pending, output)?;
         if stored_ended && content.is_empty() && decoder.in_frame {
-            return Err(decoder.fault("it ends before its end"));
+            return Err(decoder.fault("it ends early"));
         }
         content_bytes += content.len() as u64;
         sink(content).map_err(DecodeError::Sink)?;
     }
 }
 
-/// A decoder and its place in the stored bytes.
+/// A decoder and its position in the stored bytes.
 struct Decoder {
     context: DCtx<'static>,
     taken_bytes: u64,
     in_frame: bool,
     frame_offset: u64,
     frame_content_bytes: u64,
-    /// What the frame begins with, at least its header once the frame has ended.
+    /// The first bytes of the frame: at least its header once the frame has ended.
     frame_head: Vec<u8>,
 }
 
@@ -106,7 +107,7 @@ impl Decoder {
         }
     }
 
-    /// Takes some of `pending`, none beyond the end of the frame, and gives what content there is, if any.
+    /// Decodes some of `pending`, nothing beyond the end of the frame, and returns the content that it gave, if any.
     fn step<'o, E>(&mut self, pending: &mut &[u8], output: &'o mut [u8]) -> Result<&'o [u8], DecodeError<E>> {
         let mut stored = InBuffer::around(pending);
         let mut content = OutBuffer::around(&mut *output);
@@ -126,7 +127,8 @@ impl Decoder {
         Ok(&output[..given])
     }
 
-    /// Checks what the library leaves unchecked in a stream whose last block is empty: the frame's own content size.
+    /// Checks what the library does not check in a stream whose last block is empty: the content size in the frame's
+    /// header.
     fn end_frame<E>(&mut self) -> Result<(), DecodeError<E>> {
         let claimed = get_frame_content_size(&self.frame_head).unwrap_or(None);
         if let Some(claimed) = claimed.filter(|&claimed| claimed != self.frame_content_bytes) {
@@ -140,7 +142,7 @@ impl Decoder {
     }
 
     fn check_any_frame<E>(&self) -> Result<(), DecodeError<E>> {
-        if self.taken_bytes == 0 { Err(self.fault("nothing is stored, not even an empty frame")) } else { Ok(()) }
+        if self.taken_bytes == 0 { Err(self.fault("there are no bytes, not even an empty frame")) } else { Ok(()) }
     }
 
     fn fault<E>(&self, what: &str) -> DecodeError<E> {
@@ -148,13 +150,13 @@ impl Decoder {
     }
 }
 
-/// The library's error in words, where its own are not enough.
+/// Returns the library's error in words, and words of our own where the library's are not clear.
 fn describe(code: ErrorCode) -> String {
     let is = |known: ZSTD_ErrorCode| code == (known as usize).wrapping_neg();
     if is(ZSTD_ErrorCode::ZSTD_error_prefix_unknown) {
         "neither a frame nor a skippable frame begins here".into()
     } else if is(ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge) {
-        "it wants a window of more than 128 MiB".into()
+        "it needs a window of more than 128 MiB".into()
     } else {
         get_error_name(code).to_lowercase()
     }

@@ -150,13 +150,13 @@ fn faults_name_the_frame() {
     }
     for cut in 1..second.len() {
         let (offset, what) = fault(&[&first, &second[..cut]].concat());
-        assert_eq!((offset, &*what), (at, "it ends before its end"), "cut at {cut}");
+        assert_eq!((offset, &*what), (at, "it ends early"), "cut at {cut}");
     }
     let mut flipped = [&*first, &second].concat();
     *flipped.last_mut().unwrap() ^= 1;
     let (offset, what) = fault(&flipped);
     assert!(offset == at && what.contains("checksum"), "{offset} {what}");
-    assert_eq!(fault(&skippable(0, b"cut")[..9]), (0, "it ends before its end".into()));
+    assert_eq!(fault(&skippable(0, b"cut")[..9]), (0, "it ends early".into()));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn sizes_in_a_frame_allocate_nothing() {
     let claims_exabytes = [&FRAME_MAGIC[..], &[0xC0, 0x38], &(1_u64 << 60).to_le_bytes(), &[1, 0, 0]].concat();
     assert_eq!(fault(&claims_exabytes), (0, format!("it claims {} bytes of content and holds 0", 1_u64 << 60)));
     let huge_window = [&FRAME_MAGIC[..], &[0x00, (28 - 10) << 3], &[1, 0, 0]].concat();
-    assert_eq!(fault(&huge_window), (0, "it wants a window of more than 128 MiB".into()));
+    assert_eq!(fault(&huge_window), (0, "it needs a window of more than 128 MiB".into()));
     let allowed_window = [&FRAME_MAGIC[..], &[0x00, (27 - 10) << 3], &[1, 0, 0]].concat();
     assert_eq!(decoded(&*allowed_window).unwrap(), b"");
 }

@@ -1,11 +1,12 @@
-//! Why a text is no record of an object.
+//! Why a text is not the record of an object.
 
 use std::fmt;
 
-/// Longer sidecars and index lines are a fault: a written one has at most 341 bytes.
+/// Longest sidecar or index line that is read. A written record has at most 341 bytes; the limit is far above that, so
+/// that a record with unknown members is still read.
 pub const RECORD_BYTES_MAX: usize = 64 << 10;
 
-/// A key of a record's JSON object.
+/// A member of a record's JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// `digest`
@@ -26,7 +27,7 @@ impl Field {
     const ALL: [Self; 6] =
         [Self::Digest, Self::Encoding, Self::OriginalSize, Self::StoredSize, Self::StoredBlobHash, Self::CreatedAt];
 
-    /// The key as it is written.
+    /// Returns the name of the member.
     pub fn name(self) -> &'static str {
         match self {
             Self::Digest => "digest",
@@ -38,7 +39,7 @@ impl Field {
         }
     }
 
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.name() == name)
     }
 }
@@ -52,54 +53,54 @@ impl fmt::Display for Field {
 /// What [`parse`](super::parse) refuses. Offsets are bytes from the start of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
-    /// No byte, or blanks alone.
+    /// The text has no byte, or white space only.
     #[error("it is empty")]
     Empty,
-    /// Longer than [`RECORD_BYTES_MAX`].
+    /// The text is longer than [`RECORD_BYTES_MAX`].
     #[error("it is longer than {RECORD_BYTES_MAX} bytes")]
     TooLong,
-    /// Not UTF-8.
+    /// The text is not UTF-8.
     #[error("it is not UTF-8 at offset {offset}")]
     NotUtf8 {
-        /// Of the first byte that is not.
+        /// Offset of the first byte that is not.
         offset: usize,
     },
-    /// No JSON, or JSON that is no object.
+    /// The text is not JSON, or not an object.
     #[error("it is not a JSON object: {what} at offset {offset}")]
     NotAnObject {
-        /// Where the parser stood.
+        /// Where the parser was.
         offset: usize,
         /// What it found.
         what: String,
     },
-    /// Something stands after the object.
+    /// There is more text after the object.
     #[error("more follows the object at offset {offset}")]
     TrailingData {
-        /// Where the parser stood.
+        /// Where the parser was.
         offset: usize,
     },
-    /// A key stands twice, in the object or in one inside it.
-    #[error("the key {key:?} stands twice")]
+    /// A member occurs twice, in the object or in one inside it.
+    #[error("the key {key:?} occurs twice")]
     DuplicateKey {
-        /// The key, or its first 64 characters.
+        /// The name, or its first 64 characters.
         key: String,
     },
-    /// A key is not there.
+    /// A member is missing.
     #[error("the key {0} is missing")]
     MissingKey(Field),
-    /// A digest that is not 64 lowercase hex digits.
+    /// A digest that is not 64 lower-case hex digits.
     #[error("{0} is not a text of 64 lowercase hex digits")]
     NotADigest(Field),
-    /// A size or a time that is no unsigned number of 64 bits.
+    /// A size or a time that is not an unsigned number of 64 bits.
     #[error("{0} is not a whole number from 0 to 2^64-1")]
     NotANumber(Field),
-    /// An encoding of another name.
+    /// An encoding with another name.
     #[error("encoding is neither \"identity\" nor \"zstd\"")]
     UnknownEncoding,
 }
 
 impl RecordFault {
-    pub(crate) fn duplicate(key: &str) -> Self {
+    pub(super) fn duplicate(key: &str) -> Self {
         Self::DuplicateKey { key: key.chars().take(64).collect() }
     }
 }

@@ -1,4 +1,4 @@
-//! The values of a record's JSON object, each read for itself, with every key noticed that stands twice.
+//! Reads the members of a record's JSON object, each on its own, and notices every member that occurs twice.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,28 +6,28 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::Encoding;
+use super::encoding::Encoding;
 use super::fault::{Field, RECORD_BYTES_MAX, RecordFault};
 use crate::cas::format::key::Key;
 
-/// What the object holds under a key, or what is wrong with it.
-pub(crate) type Found<T> = Option<Result<T, RecordFault>>;
+/// The value of a member, or what is wrong with it; `None` if the member is missing.
+pub(super) type Found<T> = Option<Result<T, RecordFault>>;
 
-/// What the object holds under each key of a record.
+/// The values of all members of a record.
 #[derive(Default)]
-pub(crate) struct Fields {
+pub(super) struct Fields {
     pub digest: Found<Key>,
     pub encoding: Found<Encoding>,
     pub original_size: Found<u64>,
     pub stored_size: Found<u64>,
     pub stored_blob_hash: Found<Key>,
     pub created_at: Found<u64>,
-    /// The first key that stands twice, here or inside a value.
+    /// The first member that occurs twice, in the object or inside a value.
     pub duplicate: Option<RecordFault>,
 }
 
 /// Reads one JSON object and nothing after it.
-pub(crate) fn read_fields(bytes: &[u8]) -> Result<Fields, RecordFault> {
+pub(super) fn read_fields(bytes: &[u8]) -> Result<Fields, RecordFault> {
     if bytes.len() > RECORD_BYTES_MAX {
         return Err(RecordFault::TooLong);
     }
@@ -43,20 +43,21 @@ pub(crate) fn read_fields(bytes: &[u8]) -> Result<Fields, RecordFault> {
     Ok(fields)
 }
 
-/// Where in `text` the parser stood.
+/// Returns where in `text` the parser was.
 fn offset(text: &str, error: &serde_json::Error) -> usize {
     let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     let line_start: usize = lines_before.map(str::len).sum();
     (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
-/// The error without its line and column, which the offset says for a text of one line.
+/// Returns the error without its line and column. For a text of one line the offset says the same.
 fn what(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().into()
 }
 
-/// Fills the fields from an object. Only text that is no JSON is an error of its own.
+/// Fills the fields from an object. Only a text that is not JSON is an error here: faults of single members are kept in
+/// their fields, so that the others can be used.
 struct Record<'f>(&'f mut Fields);
 
 impl<'de> Visitor<'de> for Record<'_> {
@@ -97,7 +98,7 @@ impl Fields {
     }
 }
 
-/// A JSON value, as far as a record can hold it.
+/// A JSON value, as far as records use it.
 enum Value<'de> {
     Text(Cow<'de, str>),
     Number(u64),
@@ -134,7 +135,7 @@ impl<'de> Value<'de> {
     }
 }
 
-/// Reads any value, and notes a key that stands twice inside it.
+/// Reads any value, and notices a member that occurs twice inside it.
 struct Reader<'d>(&'d mut Option<RecordFault>);
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {

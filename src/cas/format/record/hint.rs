@@ -1,14 +1,17 @@
-//! Sidecars of older stores, of which every value that can be read is worth having (spec/requiem.md A5, A6).
+//! Reads sidecars of older stores, of which every readable value is useful (docs/source-requiem.md, "Generations" and
+//! "Identification").
 
+use super::encoding::Encoding;
 use super::fault::RecordFault;
 use super::fields::read_fields;
-use super::{Encoding, parse};
+use super::parse::parse;
 use crate::cas::format::key::Key;
 
-/// What the sidecar of an older store says. Each value stands alone: one that is missing or wrong takes none with it.
+/// The values in the sidecar of an older store. Each is read on its own: one that is missing or wrong does not make the
+/// others invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hint {
-    /// The object's key, by the algorithm of the store's time.
+    /// The key of the object, by the algorithm of the store's generation.
     pub digest: Option<Key>,
     /// How the blob is encoded.
     pub encoding: Option<Encoding>,
@@ -16,16 +19,16 @@ pub struct Hint {
     pub original_size: Option<u64>,
     /// Length of the blob.
     pub stored_size: Option<u64>,
-    /// Digest of the blob, by the algorithm of the store's time, without a prefix.
+    /// Digest of the blob without a prefix, by the algorithm of the store's generation.
     pub stored_blob_hash: Option<Key>,
-    /// Unix seconds; absent before the end of February 2026.
+    /// Unix time in seconds; missing before the end of February 2026.
     pub created_at: Option<u64>,
-    /// The first thing that [`parse`] refuses; a missing `created_at` is none.
+    /// The first fault that [`parse`] finds; a missing `created_at` is not one.
     pub fault: Option<RecordFault>,
 }
 
-/// Reads what there is. A text that is no whole JSON object says nothing; of a key that stands twice, neither value is
-/// taken.
+/// Reads the values that are there. A text that is not a complete JSON object has none; of a member that occurs twice,
+/// neither value is used.
 pub fn parse_hint(bytes: &[u8]) -> Hint {
     let fault = parse(bytes).err();
     let fields = read_fields(bytes).unwrap_or_default();

@@ -1,121 +1,18 @@
-//! What a store says of an object: the sidecar `<key>.meta`, and the same bytes as a line of `index.ndjson`
-//! (spec/requiem.md A2).
+//! Records of objects: the sidecar `<key>.meta`, and the same bytes as a line of `index.ndjson`
+//! (docs/source-requiem.md, "Sidecars").
 
+mod encoding;
 mod fault;
 mod fields;
 mod hint;
+mod object_record;
 mod parse;
 
-use std::fmt;
-
+pub use encoding::Encoding;
 pub use fault::{Field, RECORD_BYTES_MAX, RecordFault};
 pub use hint::{Hint, parse_hint};
+pub use object_record::ObjectRecord;
 pub use parse::{Parsed, parse};
-
-use super::key::Key;
-
-/// How the bytes of a blob stand for the content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-#[repr(u8)]
-pub enum Encoding {
-    /// They are the content.
-    Identity = 0,
-    /// They are zstd frames of it.
-    Zstd = 1,
-}
-
-impl Encoding {
-    /// Its name in sidecars.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    /// The encoding of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Identity, Self::Zstd].into_iter().find(|encoding| encoding.name() == name)
-    }
-
-    /// The encoding that is stored as `number`.
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Identity, Self::Zstd].get(usize::from(number)).copied()
-    }
-}
-
-impl fmt::Display for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// One object of a v2 store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct ObjectRecord {
-    /// Its key.
-    pub digest: Key,
-    /// How its blob is encoded.
-    pub encoding: Encoding,
-    /// Length of its content.
-    pub original_size: u64,
-    /// Length of its blob.
-    pub stored_size: u64,
-    /// BLAKE3 of its blob, without a prefix.
-    pub stored_blob_hash: Key,
-    /// Unix seconds; 0: not known.
-    pub created_at: u64,
-}
-
-impl ObjectRecord {
-    /// Appends the sidecar's bytes: keys in their fixed order, no blank, no newline at the end.
-    pub fn push_json(&self, out: &mut Vec<u8>) {
-        self.push_all_but_created_at(out);
-        out.extend_from_slice(b",\"created_at\":");
-        out.extend_from_slice(NumberText::default().digits(self.created_at));
-        out.push(b'}');
-    }
-
-    /// Appends the sidecar's bytes as they were before there was a `created_at`.
-    pub fn push_json_without_created_at(&self, out: &mut Vec<u8>) {
-        self.push_all_but_created_at(out);
-        out.push(b'}');
-    }
-
-    fn push_all_but_created_at(&self, out: &mut Vec<u8>) {
-        let mut number = NumberText::default();
-        out.extend_from_slice(b"{\"digest\":\"");
-        out.extend_from_slice(&self.digest.text());
-        out.extend_from_slice(b"\",\"encoding\":\"");
-        out.extend_from_slice(self.encoding.name().as_bytes());
-        out.extend_from_slice(b"\",\"original_size\":");
-        out.extend_from_slice(number.digits(self.original_size));
-        out.extend_from_slice(b",\"stored_size\":");
-        out.extend_from_slice(number.digits(self.stored_size));
-        out.extend_from_slice(b",\"stored_blob_hash\":\"");
-        out.extend_from_slice(&self.stored_blob_hash.text());
-        out.push(b'"');
-    }
-}
-
-/// The digits of a number, without an allocation for each.
-#[derive(Default)]
-struct NumberText([u8; 20]);
-
-impl NumberText {
-    fn digits(&mut self, mut number: u64) -> &[u8] {
-        let mut start = self.0.len();
-        loop {
-            start -= 1;
-            self.0[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return &self.0[start..];
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,14 @@
-//! Reads sidecars and index lines: what the reference accepts, and nothing that it does not (spec/requiem.md A3).
+//! Reads sidecars and index lines: accepts what the reference accepts and nothing else (docs/source-requiem.md, "How
+//! the reference reads").
 
-use super::ObjectRecord;
 use super::fault::{Field, RecordFault};
 use super::fields::{Found, read_fields};
+use super::object_record::ObjectRecord;
 
-/// A record, and how its text writes it.
+/// A record, and how its text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parsed {
-    /// What the text says; `created_at` is 0 where it says nothing of it.
+    /// The record; `created_at` is 0 if the text has none.
     pub record: ObjectRecord,
     /// True if the text has a `created_at`.
     pub created_at_present: bool,
@@ -15,8 +16,8 @@ pub struct Parsed {
     pub is_canonical: bool,
 }
 
-/// Reads one record from a sidecar, or from an index line without its newline. Blanks, keys that no record has, a
-/// newline at the end and a missing `created_at` are accepted.
+/// Reads one record from a sidecar, or from an index line without its newline. White space, unknown members, a newline
+/// at the end and a missing `created_at` are accepted.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, RecordFault> {
     let fields = read_fields(bytes)?;
     if let Some(fault) = fields.duplicate {

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
+use super::object_record::NumberText;
 use super::*;
+use crate::cas::format::key::Key;
 
 const SAMPLE: &str = r#"{"digest":"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d","encoding":"identity","original_size":5,"stored_size":5,"stored_blob_hash":"ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f","created_at":1795207503}"#;
 
@@ -100,7 +102,7 @@ fn a_key_that_stands_twice_is_a_fault_wherever_it_stands() {
     assert_eq!(fault(SAMPLE.replace('{', "{\"x\":[{\"y\":1,\"y\":1}],")), twice("y"));
     let long = "k".repeat(1000);
     assert_eq!(fault(SAMPLE.replace('{', &format!("{{\"{long}\":1,\"{long}\":1,"))), twice(&long[..64]));
-    assert_eq!(twice("a\u{1b}b").to_string(), r#"the key "a\u{1b}b" stands twice"#);
+    assert_eq!(twice("a\u{1b}b").to_string(), r#"the key "a\u{1b}b" occurs twice"#);
 }
 
 #[test]

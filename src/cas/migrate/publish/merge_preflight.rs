@@ -1,8 +1,8 @@
 //! The look at a store before anything is merged into it (spec/requiem.md A8): what is wrong there is not to be taken for
 //! the migration's doing afterwards.
 
-use super::merge::torn_record;
 use crate::cas::paths::TargetPaths;
+use crate::cas::store::torn_line::torn_record;
 use crate::cas::verify::{FaultKind, VerifyEnd};
 use crate::durable::Disk;
 use crate::migration::Error;

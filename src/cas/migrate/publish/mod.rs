@@ -8,11 +8,12 @@ pub mod unpublish;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use self::merge::{check_index, has_index_before, publish_merge, remove_merged};
+use self::merge::{has_index_before, publish_merge, remove_merged};
 use self::swap::Exchange;
 use crate::cas::options::Placement;
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::state::RunState;
+use crate::cas::store::torn_line::check_index;
 use crate::durable::{Disk, DiskFileSystem, EntryKind, file_digest_if_present};
 use crate::migration::{Error, Stage};
 use crate::pipeline::StopToken;
@@ -110,7 +111,7 @@ fn settle(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), 
 
 /// Renames without replacing, also where the file system cannot do that in one call: the run's lock keeps other runs
 /// away from the name.
-pub(crate) fn rename_to_free_name(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+pub(super) fn rename_to_free_name(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     match disk.rename_exclusive(from, to) {
         Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(disk.rename(from, to)?),
         result => Ok(result?),

@@ -1,5 +1,4 @@
-//! The walk through an old store: finds every object and every name that is none, in memory that does not grow with
-//! their number.
+//! The walk through a store: finds every object and every other name, in memory that does not grow with their number.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,56 +15,56 @@ use crate::durable::{DiskError, SourceIdentity, SourceName, SourceNameKind, sour
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase, StopToken};
 
-/// What one message between the threads of a scan holds.
+/// Names in one message between the threads of a scan.
 const FOUND_PER_MESSAGE: usize = 512;
-/// What is found between two events.
+/// Names between two events.
 const FOUND_PER_EVENT: u64 = 1024;
 
 /// Something that was found.
 #[derive(Debug)]
 pub enum Found {
-    /// A name that is an object's, whatever stands under it.
+    /// A file with an object's name, whatever kind it has.
     Object(Entry),
-    /// A sidecar of an object that may or may not be there.
+    /// A sidecar of an object that may or may not exist.
     Sidecar(Location),
-    /// A name that is no object's.
+    /// A name that is not an object's.
     Skipped {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// Why it is skipped.
         reason: SkipReason,
     },
-    /// What cannot be looked into, and may hold objects.
+    /// Something that cannot be read and may contain objects.
     Refused {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// Why it is refused.
         reason: RefusalReason,
         /// The same for people.
         text: String,
     },
 }
 
-/// Sums over a source, and what tells its present state from another.
+/// Sums over a source, and what distinguishes its state from a later one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScanSums {
     /// Names of objects.
     pub objects: u64,
-    /// The lengths of their files.
+    /// Bytes of their files.
     pub object_bytes: u64,
     /// Names of sidecars.
     pub sidecars: u64,
-    /// Names that are neither.
+    /// Other names.
     pub others: u64,
     /// Objects by the shape of their paths: flat, one level, split name, two levels.
     pub shapes: [u64; 4],
-    /// The directories that hold them, as they were when they were listed.
+    /// The directories that contain them, as they were when they were listed.
     directories: Vec<DirectoryState>,
-    /// Sum of the digests of all entries, in lanes: independent of the order in which they are found.
+    /// Sums of the digests of all entries. A sum does not depend on the order in which the threads find them.
     lanes: [u64; 4],
 }
 
-/// A directory and its state when its names were read. An entry that comes or goes changes it.
+/// The state of a directory when its names were read. It changes when an entry is added or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct DirectoryState {
     shards: Vec<Shard>,
@@ -73,7 +72,8 @@ struct DirectoryState {
 }
 
 impl ScanSums {
-    /// Digest of all objects by location, kind, length, modification time and inode, and of the number of other names.
+    /// Returns the digest of all objects by location, kind, length, modification time and inode, and of the number of
+    /// other names.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("haul content-addressed source, version 1");
         for lane in self.lanes {
@@ -85,13 +85,13 @@ impl ScanSums {
         *hasher.finalize().as_bytes()
     }
 
-    /// Fails if a name came or went in a directory since it was listed.
+    /// Fails if a name was added to or removed from a directory since it was listed.
     pub fn check_unchanged(&self, root: &SourceRoot) -> Result<(), Error> {
         for directory in &self.directories {
             let path = below(root.objects(), &directory.shards);
             let what = match source_identity(&path)? {
                 None => "it was removed",
-                Some(now) if now != directory.identity => "names in it came or went",
+                Some(now) if now != directory.identity => "names in it were added or removed",
                 Some(_) => continue,
             };
             return Err(Error::SourceChanged { path, what: what.into() });
@@ -124,7 +124,7 @@ impl ScanSums {
     }
 }
 
-/// Walks the store with `workers` threads and hands what it finds to `sink` on the calling thread, in any order.
+/// Walks the store with `workers` threads and passes everything found to `sink` on the calling thread, in any order.
 /// `Ok(None)`: a stop was requested.
 pub fn scan(
     root: &SourceRoot,
@@ -135,7 +135,7 @@ pub fn scan(
     let (sender, receiver) = bounded::<Vec<Found>>(4);
     let sums = std::thread::scope(|scope| {
         let walking = scope.spawn(|| walk_root(root, workers, stop, sender));
-        // Dropped on an error, so that the walkers end.
+        // Dropped on an error, so that the walking threads end.
         let receiver = receiver;
         for found in receiver.iter().flatten() {
             sink(found)?;
@@ -146,7 +146,7 @@ pub fn scan(
     Ok((!stop.is_requested()).then_some(sums))
 }
 
-/// As [`scan`], told to whoever watches.
+/// Works like [`scan`], and reports its progress.
 pub fn scan_watched(
     root: &SourceRoot,
     workers: usize,
@@ -173,6 +173,8 @@ fn walk_root(
     stop: &StopToken,
     sender: Sender<Vec<Found>>,
 ) -> Result<ScanSums, Error> {
+    // The threads share the first level only. It has up to 256 directories, which are about equally large because keys
+    // are evenly distributed.
     let mut walker = Walker::new(root, stop, sender.clone());
     let mut shards = Vec::new();
     walker.list(&[], |shard| shards.push(shard))?;
@@ -205,7 +207,7 @@ struct Walker<'a> {
     sender: Sender<Vec<Found>>,
     found: Vec<Found>,
     sums: ScanSums,
-    /// Nobody takes what is found any more, or a stop was requested.
+    /// True if nobody receives any more, or a stop was requested.
     is_over: bool,
 }
 
@@ -227,7 +229,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// A directory that cannot be listed is refused as a whole; the others go on.
+    /// Lists a directory. One that cannot be listed is refused as a whole, and the others go on.
     fn list_or_refuse(&mut self, shards: &[Shard], on_shard: impl FnMut(Shard)) {
         if self.is_over {
             return;
@@ -238,10 +240,10 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Takes in the names of one directory.
+    /// Reads the names of one directory.
     fn list(&mut self, shards: &[Shard], mut on_shard: impl FnMut(Shard)) -> Result<(), DiskError> {
         let directory = below(self.root.objects(), shards);
-        // Before the names are read: a change while they are read is then seen afterwards.
+        // The state is taken before the names are read, so that a change while they are read is noticed later.
         if let Some(identity) = source_identity(&directory)? {
             self.sums.directories.push(DirectoryState { shards: shards.to_vec(), identity });
         }
@@ -272,7 +274,7 @@ impl<'a> Walker<'a> {
         match kind {
             SourceNameKind::Directory if is_shard => on_shard(shard(&text).expect("it is one")),
             SourceNameKind::Link if is_shard => {
-                let text = "a symbolic link in place of a directory of objects; what it leads to is not read".into();
+                let text = "a symbolic link in place of a directory of objects; its target is not read".into();
                 self.refuse(directory.join(name.name()), RefusalReason::NotAFile, text);
             }
             _ => match text.as_bytes().strip_suffix(b".meta").and_then(|stem| Location::new(shards, stem)) {
@@ -296,7 +298,7 @@ impl<'a> Walker<'a> {
             SourceNameKind::Link => EntryKind::Link,
             SourceNameKind::Other => EntryKind::Other,
         };
-        // One that is gone by now is refused when it is read.
+        // A file that is gone by now is refused when it is read.
         let identity = name.identity()?;
         let entry = Entry::new(location, kind, identity);
         self.sums.add_entry(&entry);
@@ -323,20 +325,20 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// The directory that `shards` lead to.
+/// Returns the directory with these shards.
 fn below(objects: &Path, shards: &[Shard]) -> PathBuf {
     let mut path = objects.to_path_buf();
     path.extend(shards.iter().map(|shard| OsStr::from_bytes(shard)));
     path
 }
 
-/// What the system said, for a finding.
-pub(crate) fn unreadable_text(error: &DiskError) -> String {
+/// Returns the system's error for a finding.
+pub(in crate::cas) fn unreadable_text(error: &DiskError) -> String {
     format!("{error}: {}", error.source)
 }
 
-/// Why a name is not taken for an object.
-pub(crate) fn skip_reason(name: &OsStr) -> SkipReason {
+/// Returns why a name is not an object's.
+pub(in crate::cas) fn skip_reason(name: &OsStr) -> SkipReason {
     let name = name.as_bytes();
     if name.starts_with(b".tmp_") || name.ends_with(b".tmp") {
         SkipReason::Temporary

@@ -159,7 +159,7 @@ fn every_change_of_an_object_changes_the_digest() {
     store.file(&sharded(3), b"3");
     assert_ne!(store.scan(1).0.digest(), grown.digest());
     let error = grown.check_unchanged(&store.root()).unwrap_err();
-    assert!(error.to_string().contains("names in it came or went"), "{error}");
+    assert!(error.to_string().contains("names in it were added or removed"), "{error}");
 }
 
 #[test]

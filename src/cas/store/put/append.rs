@@ -1,4 +1,4 @@
-//! The line of an object at the end of the index.
+//! Appends the line of an object to the index.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::cas::format::record::{ObjectRecord, RECORD_BYTES_MAX};
 use crate::cas::store::index::{IndexReader, LineContent};
 use crate::durable::{Disk, DiskError};
 
-/// What the index says of an object, and how it ends.
+/// The record of an object in the index, and how the index ends.
 pub(super) struct IndexTail {
     /// The object in its last line that every reader sees.
     pub listed: Option<ObjectRecord>,
@@ -28,7 +28,7 @@ impl IndexTail {
 }
 
 /// Reads the index at `path` to its end.
-pub(super) fn look_into_index(disk: &dyn Disk, path: &Path, key: Key) -> Result<IndexTail, DiskError> {
+pub(super) fn read_index_tail(disk: &dyn Disk, path: &Path, key: Key) -> Result<IndexTail, DiskError> {
     let mut index = IndexReader::open(disk, path)?;
     let mut tail = IndexTail { listed: None, len_bytes: 0, torn: None };
     while let Some(line) = index.next().map_err(|e| DiskError::new("read", path, e))? {
@@ -49,8 +49,8 @@ pub(super) fn look_into_index(disk: &dyn Disk, path: &Path, key: Key) -> Result<
     Ok(tail)
 }
 
-/// Makes the record's line the last one of its key, unless it is that already, and ends a torn line. The index is
-/// durable on return; false if the line was there.
+/// Appends the record's line unless it is already the last one of its key, and ends a torn line. The index is durable
+/// on return. Returns false if the line existed.
 pub(super) fn append_line(
     disk: &dyn Disk,
     path: &Path,
@@ -64,7 +64,7 @@ pub(super) fn append_line(
     let (offset, bytes) = match &tail.torn {
         None if is_listed => (tail.len_bytes, vec![]),
         None => (tail.len_bytes, line),
-        // The beginning of this very line, as a crash leaves it, is completed.
+        // A crash left the beginning of this very line: it is completed.
         Some(torn) if line.starts_with(&torn.bytes) => (torn.offset, line),
         Some(_) if is_listed => (tail.len_bytes, vec![b'\n']),
         Some(_) => (tail.len_bytes, [b"\n", &*line].concat()),
@@ -73,7 +73,7 @@ pub(super) fn append_line(
     if !bytes.is_empty() {
         file.write_all_at(offset, &bytes)?;
     }
-    // Also for a line that was there: whoever wrote it may have died before.
+    // Also for a line that existed: its writer may have crashed before the sync.
     file.sync()?;
     Ok(!is_listed)
 }

@@ -1,28 +1,28 @@
-//! An object that is there already: sound, or sound but for its sidecar, or something else under its name.
+//! Finds an object that exists already: intact, intact except for its sidecar, or with other content.
 
 use std::path::Path;
 
-use super::PutOptions;
 use super::append::IndexTail;
-use super::incoming::Incoming;
+use super::incoming::ReceivedContent;
+use super::options::PutOptions;
 use crate::cas::format::record::{Encoding, ObjectRecord, parse_hint};
+use crate::cas::paths::StorePaths;
 use crate::cas::store::blob::{BlobDigests, read_blob};
-use crate::cas::store::paths::StorePaths;
 use crate::cas::store::sidecar::{Sidecar, read_sidecar};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::Error;
 
-/// An object whose blob holds the content that its name says.
+/// An object whose content matches its name.
 pub(super) struct Existing {
     pub record: ObjectRecord,
     pub sidecar_is_right: bool,
 }
 
-/// Looks for the object and reads it whole; `None` if it has no blob. Other content under its name is a conflict.
+/// Looks for the object and reads it completely; `None` if it has no blob. Other content under its name is a conflict.
 pub(super) fn existing_object(
     disk: &dyn Disk,
     paths: &StorePaths,
-    incoming: &Incoming,
+    incoming: &ReceivedContent,
     tail: &IndexTail,
     options: PutOptions,
 ) -> Result<Option<Existing>, Error> {
@@ -45,15 +45,15 @@ pub(super) fn existing_object(
         let record = right.unwrap_or_else(|| rebuilt(&digests, encoding, created_at(&sidecar, tail, options)));
         return Ok(Some(Existing { record, sidecar_is_right: right.is_some() }));
     }
-    Err(conflict(&blob, "it holds other content than its name says"))
+    Err(conflict(&blob, "its content does not match its name"))
 }
 
-/// What the blob is, if it is the incoming content in this encoding.
+/// Returns the digests of the blob, if it has the received content in this encoding.
 fn content_of_key(
     disk: &dyn Disk,
     blob: &Path,
     encoding: Encoding,
-    incoming: &Incoming,
+    incoming: &ReceivedContent,
 ) -> Result<Option<BlobDigests>, Error> {
     let read = read_blob(disk, blob, encoding, incoming.len_bytes, &mut Vec::new(), |_| Ok(()))?;
     Ok(read.ok().filter(|digests| digests.key == incoming.key))
@@ -70,7 +70,7 @@ fn rebuilt(digests: &BlobDigests, encoding: Encoding, created_at: u64) -> Object
     }
 }
 
-/// The best that is known of the object's age.
+/// Returns the best value known for the object's age.
 fn created_at(sidecar: &Sidecar, tail: &IndexTail, options: PutOptions) -> u64 {
     let of_sidecar = match sidecar {
         Sidecar::Parsed(parsed) => Some(parsed.record.created_at),
@@ -82,6 +82,6 @@ fn created_at(sidecar: &Sidecar, tail: &IndexTail, options: PutOptions) -> u64 {
 }
 
 fn conflict(path: &Path, what: &str) -> Error {
-    let next = "move that file away, then put the object in again; haul cas verify lists what else is damaged".into();
+    let next = "move that file away, then put the object again; haul cas verify lists what else is damaged".into();
     Error::Conflict { path: path.to_path_buf(), what: what.into(), next }
 }

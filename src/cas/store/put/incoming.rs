@@ -1,4 +1,4 @@
-//! Content on its way into the store: under a temporary name until its key is known.
+//! Receives content under a temporary name until its key is known.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
@@ -13,18 +13,23 @@ use crate::durable::{Disk, DiskError, DiskFile};
 use crate::migration::Error;
 
 const PIECE_BYTES: usize = 256 << 10;
-/// Content up to here is compressed in one shot, as the reference does it; more is not held in memory.
+/// Content up to this length is compressed in one call, as the reference does; longer content is not held in memory.
 const ONE_SHOT_BYTES_MAX: u64 = 8 << 20;
 
 /// Content that was received into a file.
-pub(super) struct Incoming {
+pub(super) struct ReceivedContent {
     pub key: Key,
     pub len_bytes: u64,
     blake3: Key,
 }
 
-/// Writes all of `content` into a new file at `path`, unsynced, and hashes it on the way. `name` is for errors.
-pub(super) fn receive(disk: &dyn Disk, path: &Path, content: &mut dyn Read, name: &Path) -> Result<Incoming, Error> {
+/// Writes all `content` into a new file at `path`, without a sync, and hashes it. `name` is for errors.
+pub(super) fn receive(
+    disk: &dyn Disk,
+    path: &Path,
+    content: &mut dyn Read,
+    name: &Path,
+) -> Result<ReceivedContent, Error> {
     let file = disk.create_file(path)?;
     let mut hasher = ContentHasher::new(&[Algorithm::Cas, Algorithm::Blake3]);
     let mut buffer = vec![0; PIECE_BYTES];
@@ -41,12 +46,12 @@ pub(super) fn receive(disk: &dyn Disk, path: &Path, content: &mut dyn Read, name
         offset += piece.len() as u64;
     }
     let digests = hasher.finish();
-    let key = |algorithm| digests.get(algorithm).expect("it was asked for");
-    Ok(Incoming { key: key(Algorithm::Cas), len_bytes: digests.len_bytes, blake3: key(Algorithm::Blake3) })
+    let key = |algorithm| digests.get(algorithm).expect("it was requested");
+    Ok(ReceivedContent { key: key(Algorithm::Cas), len_bytes: digests.len_bytes, blake3: key(Algorithm::Blake3) })
 }
 
-impl Incoming {
-    /// Its record if it is stored as it is.
+impl ReceivedContent {
+    /// Returns the record of the content if it is stored as it is.
     pub(super) fn identity_record(&self, created_at: u64) -> ObjectRecord {
         ObjectRecord {
             digest: self.key,
@@ -58,7 +63,7 @@ impl Incoming {
         }
     }
 
-    /// Writes one zstd frame of the file at `content` into a new file at `compressed`, unsynced.
+    /// Writes one zstd frame of the file at `content` into a new file at `compressed`, without a sync.
     pub(super) fn compress(
         &self,
         disk: &dyn Disk,

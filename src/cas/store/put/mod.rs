@@ -1,16 +1,17 @@
-//! Puts one object into a v2 store, durable on return (spec/requiem.md A2, A4).
+//! Puts one object into a v2 store, durable on return (docs/source-requiem.md, "Writing an object").
 //!
-//! In this order: the lock that everything takes which writes to the store ([`StorePaths::run_directory`]); an empty
-//! index and the directories of a store that is new; the content under a temporary name, hashed on the way; sync,
-//! rename to the blob, sync of its directory; the same for the sidecar; the line at the end of the index, sync. A crash
-//! leaves an object that the same put completes.
+//! The steps, in this order: take the lock of everything in haul that writes to the store
+//! ([`StorePaths::run_directory`]); create the empty index and the directories of a new store; write the content under
+//! a temporary name and hash it; sync it, rename it to the blob and sync its directory; do the same for the sidecar;
+//! append the line to the index and sync it. After a crash, the same put completes the object.
 //!
-//! Temporary files are `objects/.tmp_0` to `.tmp_2`: one put at a time writes, so what a dead one left has a name that
-//! the next one knows and removes.
+//! Temporary files are `objects/.tmp_0` to `.tmp_2`. Only one put writes at a time, so the next put knows the names
+//! that a crashed one left, and removes the files.
 
 mod append;
 mod existing;
 mod incoming;
+mod options;
 mod prepare;
 
 use std::io::Read;
@@ -18,46 +19,39 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use self::append::{append_line, look_into_index};
+use self::append::{append_line, read_index_tail};
 use self::existing::existing_object;
-use self::incoming::{Incoming, receive};
+use self::incoming::{ReceivedContent, receive};
 use self::prepare::{check_store, create_store};
-use super::paths::StorePaths;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::options::Compress;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, create_directory_durable, write_synced_file};
 use crate::migration::Error;
 
-/// How an object is put in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PutOptions {
-    /// How the blob of a new object is encoded; [`Compress::AsStored`] is as the content comes, which is identity.
-    pub compress: Compress,
-    /// Unix seconds for the sidecar of a new object; 0: not known.
-    pub created_at: u64,
-}
+pub use self::options::PutOptions;
 
 /// What a put found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PutEnd {
-    /// The object, as the store has it now. One that was there keeps its encoding and its time.
+    /// The object as the store has it now. An object that existed keeps its encoding and its time.
     #[serde(flatten)]
     pub record: ObjectRecord,
-    /// False if the blob was there, and sound.
+    /// False if the blob existed and is intact.
     pub blob_written: bool,
-    /// False if the sidecar was there, and right.
+    /// False if the sidecar existed and is right.
     pub sidecar_written: bool,
-    /// False if the index knew the object as it is.
+    /// False if the index listed the object as it is.
     pub index_line_written: bool,
-    /// True if the index ended without a newline and got it.
+    /// True if the index ended without a newline and was completed.
     pub index_tail_ended: bool,
 }
 
-/// Puts all of `content`, which `name` names in errors, into the store in `root`. A store that does not exist is made.
+/// Puts all `content`, which errors call `name`, into the store in `root`. A store that does not exist is created.
 ///
 /// # Errors
-/// [`Error::Conflict`] if the key stands for other content, [`Error::Usage`] if `root` is something else than a store,
-/// [`Error::Verification`] if it has objects and no index, [`Error::Locked`] if another run writes to it.
+/// [`Error::Conflict`] if the key has other content, [`Error::Usage`] if `root` is not a store, [`Error::Verification`]
+/// if it has objects and no index, [`Error::Locked`] if another run writes to it.
 pub fn put(
     disk: &dyn Disk,
     root: &Path,
@@ -66,6 +60,8 @@ pub fn put(
     options: PutOptions,
 ) -> Result<PutEnd, Error> {
     let paths = StorePaths::new(root);
+    // Checked before the lock, so that nothing is created next to a directory that is not a store, and again under the
+    // lock.
     check_store(disk, &paths)?;
     let run = paths.run_directory()?;
     run.create(disk)?;
@@ -78,14 +74,14 @@ pub fn put(
     match end {
         Ok(end) => remove_temporary_files(disk, &paths).map(|()| end).map_err(Error::from),
         Err(error) => {
-            // What went wrong matters more than what is left of it, which the next put removes.
+            // The reason for the failure matters more than the temporary files, which the next put removes.
             let _ = remove_temporary_files(disk, &paths);
             Err(error)
         }
     }
 }
 
-/// The files in which a part of the object grows.
+/// The temporary files of a put.
 #[derive(Clone, Copy)]
 enum Temporary {
     Content,
@@ -112,10 +108,10 @@ fn remove_temporary_files(disk: &dyn Disk, paths: &StorePaths) -> Result<(), Dis
 fn put_received(
     disk: &dyn Disk,
     paths: &StorePaths,
-    incoming: &Incoming,
+    incoming: &ReceivedContent,
     options: PutOptions,
 ) -> Result<PutEnd, Error> {
-    let tail = look_into_index(disk, &paths.index(), incoming.key)?;
+    let tail = read_index_tail(disk, &paths.index(), incoming.key)?;
     let (record, blob_written, sidecar_written) = match existing_object(disk, paths, incoming, &tail, options)? {
         Some(existing) => (existing.record, false, !existing.sidecar_is_right),
         None => (write_blob(disk, paths, incoming, options)?, true, true),
@@ -123,7 +119,7 @@ fn put_received(
     if sidecar_written {
         write_sidecar(disk, paths, &record)?;
     }
-    // Also of an object that was there: whoever wrote it may have died before.
+    // Also for an object that existed: its writer may have crashed before the sync.
     create_directory_durable(disk, &paths.shard(record.digest))?;
     disk.sync_directory(&paths.shard(record.digest))?;
     let index_line_written = append_line(disk, &paths.index(), &tail, &record)?;
@@ -133,7 +129,7 @@ fn put_received(
 fn write_blob(
     disk: &dyn Disk,
     paths: &StorePaths,
-    incoming: &Incoming,
+    incoming: &ReceivedContent,
     options: PutOptions,
 ) -> Result<ObjectRecord, Error> {
     let content = Temporary::Content.path(paths);

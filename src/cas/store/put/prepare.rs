@@ -1,13 +1,13 @@
-//! A directory that may be put into: a store, or the beginning of one.
+//! Checks and creates the directory of the store for a put.
 
 use std::io::ErrorKind;
 
-use crate::cas::store::paths::StorePaths;
+use crate::cas::paths::StorePaths;
 use crate::durable::{Disk, DiskError, EntryKind, create_directory_durable};
 use crate::migration::Error;
 
-/// Refuses what is no store and not empty, and a store whose index is gone: an index made anew would hide all other
-/// objects from every reader.
+/// Refuses a directory that is neither a store nor empty, and a store whose index is missing: a new index would hide
+/// all other objects from every reader.
 pub(super) fn check_store(disk: &dyn Disk, paths: &StorePaths) -> Result<(), Error> {
     let (root, objects, index) = (paths.root(), paths.objects(), paths.index());
     if disk.kind(root)? == Some(EntryKind::File) {
@@ -15,7 +15,7 @@ pub(super) fn check_store(disk: &dyn Disk, paths: &StorePaths) -> Result<(), Err
     }
     match (disk.kind(&objects)?, disk.kind(&index)?) {
         (None, None) if disk.kind(root)?.is_none() || disk.list(root)?.is_empty() => Ok(()),
-        (None, None) => Err(no_store(paths, "it is not empty and has neither objects nor index.ndjson")),
+        (None, None) => Err(no_store(paths, "it is not empty, and has neither objects nor index.ndjson")),
         (Some(EntryKind::File), _) => Err(no_store(paths, "objects is a file")),
         (Some(_), None) if is_empty_but_for_temporary_files(disk, paths)? => Ok(()),
         (Some(_), None) => Err(damaged(paths, "index.ndjson is missing, although there are objects")),
@@ -34,16 +34,16 @@ fn is_empty_but_for_temporary_files(disk: &dyn Disk, paths: &StorePaths) -> Resu
 
 fn no_store(paths: &StorePaths, what: &str) -> Error {
     let next = "name the directory of a v2 store, or one that does not exist yet".into();
-    Error::Usage { what: format!("{} is no v2 store: {what}", paths.root().display()), next }
+    Error::Usage { what: format!("{} is not a v2 store: {what}", paths.root().display()), next }
 }
 
 fn damaged(paths: &StorePaths, what: &str) -> Error {
-    let next = "repair the store with haul cas verify --repair, then put the object in".into();
+    let next = "repair the store with haul cas verify --repair, then put the object again".into();
     Error::Verification { what: format!("{}: {what}", paths.root().display()), next }
 }
 
 /// Creates what is missing: the empty index first, so that there never is an object without one. Making `objects`
-/// durable takes the name of the index along.
+/// durable also makes the name of the index durable.
 pub(super) fn create_store(disk: &dyn Disk, paths: &StorePaths) -> Result<(), DiskError> {
     create_directory_durable(disk, paths.root())?;
     match disk.create_file(&paths.index()) {

@@ -12,7 +12,7 @@ use crate::cli::output::write_more;
 use crate::cli::table::Table;
 use crate::migration::exit;
 use crate::requiem::hash_vectors::{HashReport, built_in, read_vectors, run};
-use crate::requiem::small_file::Input;
+use crate::requiem::small_file::SmallFile;
 
 /// Mismatches that the text shows. The document has all.
 const MISMATCHES_SHOWN_MAX: usize = 20;
@@ -31,7 +31,7 @@ impl HashVectorsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let mut vectors = built_in();
         if let Some(path) = &self.file {
-            vectors.extend(read_vectors(path, &Input::read(path)?.bytes)?);
+            vectors.extend(read_vectors(path, &SmallFile::read(path)?.bytes)?);
         }
         let report = run(&vectors);
         let file = self.file.map(|path| path.display().to_string());

@@ -14,7 +14,7 @@ use crate::migration::exit;
 use crate::migration::units::count_text;
 use crate::requiem::request::Note;
 use crate::requiem::request_upgrade::{
-    Change, DryRun, FileReport, InPlace, OutDir, Outcome, UpgradeOptions, UpgradeReport, upgrade_files,
+    Change, DryRun, FileOutcome, FileReport, InPlace, OutDir, UpgradeOptions, UpgradeReport, upgrade_files,
 };
 
 /// `haul cas request-upgrade`
@@ -68,10 +68,10 @@ fn sum_text(report: &UpgradeReport, dry_run: bool) -> String {
 
 fn render_file(table: &mut Table, file: &FileReport, dry_run: bool) {
     let outcome = match file.outcome {
-        Outcome::Upgraded if dry_run => "would be upgraded",
-        Outcome::Upgraded => "upgraded",
-        Outcome::Unchanged => "unchanged",
-        Outcome::Refused => "refused",
+        FileOutcome::Upgraded if dry_run => "would be upgraded",
+        FileOutcome::Upgraded => "upgraded",
+        FileOutcome::Unchanged => "unchanged",
+        FileOutcome::Refused => "refused",
     };
     let reason = file.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     table.line(format_args!("{}: {outcome}{reason}", file.file));

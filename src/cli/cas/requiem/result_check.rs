@@ -11,7 +11,7 @@ use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::migration::exit;
 use crate::migration::units::count_text;
-use crate::requiem::result_check::{Finding, ResultReport, ResultsReport, Verdict, check_results};
+use crate::requiem::result_check::{DigestFinding, ResultReport, ResultsReport, Verdict, check_results};
 
 /// `haul cas result-check`
 #[derive(Args)]
@@ -67,12 +67,12 @@ fn render_file(table: &mut Table, file: &ResultReport) {
     }
     for check in &file.checks {
         let says = match &check.finding {
-            Finding::Holds => "is right".to_owned(),
-            Finding::NotChecked { why } => format!("is not checked: {why}"),
-            Finding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no current digest has"),
-            Finding::OlderGeneration { algorithm } => format!("is one of an older generation, by {algorithm}"),
-            Finding::Wrong { expected } => format!("is wrong; it should be {expected}"),
-            Finding::NoDigest => "is not a digest".to_owned(),
+            DigestFinding::Holds => "is right".to_owned(),
+            DigestFinding::NotChecked { why } => format!("is not checked: {why}"),
+            DigestFinding::Prefixed { prefix } => format!("has the prefix {prefix}:, which no current digest has"),
+            DigestFinding::OlderGeneration { algorithm } => format!("is one of an older generation, by {algorithm}"),
+            DigestFinding::Wrong { expected } => format!("is wrong; it should be {expected}"),
+            DigestFinding::NoDigest => "is not a digest".to_owned(),
         };
         table.line(format_args!("  {} {says}", check.digest.escape_debug()));
     }

@@ -13,7 +13,7 @@ use crate::cli::manifest::arguments::StepsArgs;
 use crate::cli::manifest::validate::read;
 use crate::cli::table::Table;
 use crate::durable::DiskError;
-use crate::manifest::step_check::{GivenManifest, check_steps};
+use crate::manifest::transform::step_check::{GivenManifest, check_steps};
 use crate::migration::exit;
 
 /// `haul manifest steps check`

@@ -1,22 +1,22 @@
-//! Tokens of a script: only as fine as it takes to know where literals, comments and statements end.
+//! A lexer for scripts, only as precise as needed to find the ends of literals, comments and statements.
 //!
-//! The tokens of a text follow each other without a gap, so joined they are the text. A literal or comment that is not
-//! closed is one token to the end of the text, [`TokenKind::Unclosed`].
+//! The tokens follow each other without gaps, so joined they are the text. A literal or comment without an end is one
+//! token up to the end of the text, [`TokenKind::Unclosed`].
 
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
-/// A part of a script, in bytes of its text.
+/// A token, as a range of bytes in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// The kind.
     pub kind: TokenKind,
-    /// Its first byte.
+    /// The first byte.
     pub start: usize,
-    /// The byte after its last one.
+    /// The byte after the last one.
     pub end: usize,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// Blanks and line ends.
@@ -37,7 +37,7 @@ pub enum TokenKind {
     Open,
     /// `)`
     Close,
-    /// `\`, which no SQL has outside of literals.
+    /// `\`, which SQL does not use outside of literals.
     Backslash,
     /// Anything else.
     Other,
@@ -45,7 +45,7 @@ pub enum TokenKind {
     Unclosed(Unclosed),
 }
 
-/// What is not closed.
+/// The kind of an unclosed token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unclosed {
     /// A string literal.
@@ -57,13 +57,13 @@ pub enum Unclosed {
 }
 
 impl TokenKind {
-    /// True for blanks and comments, which mean nothing to the engine.
+    /// Returns true for blanks and comments, which mean nothing to the engine.
     pub fn is_trivia(self) -> bool {
         matches!(self, Self::Blank | Self::LineComment | Self::BlockComment)
     }
 }
 
-/// Cuts a text into tokens.
+/// Splits a text into tokens.
 #[derive(Debug, Clone)]
 pub struct Lexer<'a> {
     dialect: Dialect,
@@ -72,7 +72,7 @@ pub struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// A lexer at the start of `text`.
+    /// Creates a lexer at the start of `text`.
     pub fn new(dialect: Dialect, text: &'a str) -> Self {
         Self { dialect, text, at: 0 }
     }
@@ -81,13 +81,13 @@ impl<'a> Lexer<'a> {
         self.text.as_bytes().get(at).copied().unwrap_or(0)
     }
 
-    /// The first position from `at` on whose byte is not in `class`.
+    /// Returns the first position from `at` whose byte is not in `class`.
     fn skip(&self, at: usize, class: impl Fn(u8) -> bool) -> usize {
         let rest = &self.text.as_bytes()[at..];
         at + rest.iter().position(|&byte| !class(byte)).unwrap_or(rest.len())
     }
 
-    /// The token at `start`: its kind and its end.
+    /// Returns kind and end of the token at `start`.
     fn token(&self, start: usize) -> (TokenKind, usize) {
         let (first, second) = (self.byte(start), self.byte(start + 1));
         match first {
@@ -108,7 +108,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// What the engine itself takes for a blank.
+    /// Returns true for the bytes that the engine takes for blanks.
     fn is_blank(&self, byte: u8) -> bool {
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' => true,
@@ -132,7 +132,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The end of `$name`, `:name`, `@name`, `#name`, or of `$name::part(anything)`, in which a semicolon ends nothing.
+    /// Returns the end of `$name`, `:name`, `@name`, `#name`, or `$name::part(anything)`, in which a semicolon does not
+    /// end a statement.
     fn sqlite_variable(&self, start: usize) -> usize {
         let mut at = start + 1;
         let mut has_name = false;
@@ -163,7 +164,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// From a quote to the same quote; a doubled one is part of the content.
+    /// Reads up to the closing quote. A doubled quote is part of the content.
     fn quoted(&self, start: usize, quote: u8, kind: TokenKind, unclosed: Unclosed) -> (TokenKind, usize) {
         let mut at = start + 1;
         loop {
@@ -178,7 +179,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `E'…'` from its quote on. A backslash takes the next byte along, also in what continues the literal on another line.
+    /// Reads `E'…'` from its quote. A backslash escapes the next byte, also in a continuation of the literal on another
+    /// line.
     fn escape_literal(&self, quote: usize) -> (TokenKind, usize) {
         let mut at = quote + 1;
         loop {
@@ -194,13 +196,13 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The position after the character at `at`, whatever its length.
+    /// Returns the position after the character at `at`, whatever its length.
     fn after_char(&self, at: usize) -> usize {
         at + self.text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
     }
 
-    /// The quote that continues a literal which ended before `at`: only blanks and line comments lie between, with a line
-    /// end among them.
+    /// Returns the quote that continues a literal which ended before `at`. Only blanks and line comments may be in
+    /// between, and at least one line end.
     fn continuation(&self, at: usize) -> Option<usize> {
         let mut at = at;
         let mut has_line_end = false;
@@ -216,7 +218,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `$tag$ … $tag$`, or nothing if no such tag begins here.
+    /// Reads `$tag$ … $tag$`. Returns `None` if no tag starts here.
     fn dollar_literal(&self, start: usize) -> Option<(TokenKind, usize)> {
         let tag_end = self.skip(start + 1, is_name_byte);
         if self.byte(tag_end) != b'$' || self.byte(start + 1).is_ascii_digit() {
@@ -261,12 +263,12 @@ impl Iterator for Lexer<'_> {
     }
 }
 
-/// Bytes of names, except `$`.
+/// Returns true for the bytes of names, except `$`.
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-/// What C calls a space.
+/// Returns true for the bytes that `isspace` of C accepts, which SQLite uses here.
 fn is_c_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }

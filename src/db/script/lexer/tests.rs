@@ -55,7 +55,7 @@ fn literals_of_sqlite_end_where_the_library_says() {
 }
 
 #[test]
-fn what_is_not_closed_runs_to_the_end() {
+fn an_unclosed_token_ends_with_the_text() {
     use Unclosed::*;
     for (text, unclosed) in [
         ("a 'b;", Literal),

@@ -7,39 +7,40 @@ use super::error::{ScriptError, ScriptFault};
 use super::file_name::file_name;
 use super::marker::Direction;
 use super::migration::{Migration, ScriptFile};
-use crate::db::{Dialect, Version};
+use crate::db::dialect::Dialect;
+use crate::db::version::Version;
 
-/// Versions shorter than this are counted; longer ones are times.
+/// Versions with fewer digits are counted; longer ones are dates and have no gaps.
 const COUNTED_DIGITS_MAX: usize = 8;
-/// Gaps that are told.
+/// The maximum number of gaps that are reported.
 const GAPS_MAX: usize = 20;
 
-/// Migrations in the order of their versions, each version once.
+/// Migrations in the order of their versions. Each version occurs once.
 #[derive(Debug, Clone)]
 pub struct Migrations {
     dialect: Dialect,
     list: Vec<Migration>,
 }
 
-/// What can be read of a set of files, and what is wrong with the others.
+/// The valid migrations in a set of files, and the faults of the others.
 #[derive(Debug, Clone)]
 pub struct Examined {
-    /// The migrations that can be read.
+    /// The valid migrations.
     pub migrations: Migrations,
-    /// What keeps the others from being read.
+    /// The faults of the other files.
     pub faults: Vec<ScriptError>,
 }
 
 impl Examined {
-    /// Files that an application carries, as for [`Migrations::from_texts`].
+    /// Reads files that are part of an application, as [`Migrations::from_texts`] does.
     pub fn of_texts<'a>(dialect: Dialect, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut reading = Reading::new(dialect);
-        files.into_iter().for_each(|(name, text)| reading.add(Path::new(name), name, text.as_bytes()));
-        reading.finish()
+        let mut collector = MigrationCollector::new(dialect);
+        files.into_iter().for_each(|(name, text)| collector.add(Path::new(name), name, text.as_bytes()));
+        collector.finish()
     }
 
-    /// The migrations, if all of them can be read.
-    pub fn whole(self) -> Result<Migrations, ScriptError> {
+    /// Returns the migrations if there are no faults.
+    pub fn into_migrations(self) -> Result<Migrations, ScriptError> {
         match self.faults.into_iter().next() {
             Some(fault) => Err(fault),
             None => Ok(self.migrations),
@@ -56,41 +57,41 @@ struct Files {
 }
 
 impl Migrations {
-    /// Migrations that an application carries: file names and contents, as `include_str!` gives them.
+    /// Reads migrations that are part of an application: pairs of file name and content, as from `include_str!`.
     pub fn from_texts<'a>(
         dialect: Dialect,
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ScriptError> {
-        Examined::of_texts(dialect, files).whole()
+        Examined::of_texts(dialect, files).into_migrations()
     }
 
-    /// Whose SQL they are written in.
+    /// Returns the SQL dialect.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// All of them, lowest version first.
+    /// Iterates over the migrations, lowest version first.
     pub fn iter(&self) -> std::slice::Iter<'_, Migration> {
         self.list.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of migrations.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// True if there is none.
+    /// Returns true if there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The one with this version.
+    /// Returns the migration with this version.
     pub fn get(&self, version: &Version) -> Option<&Migration> {
         let index = self.list.binary_search_by(|migration| migration.version.cmp(version)).ok()?;
         self.list.get(index)
     }
 
-    /// Neighbours between which counted versions are missing; versions that are times have no gaps.
+    /// Returns pairs of neighbours between which counted versions are missing. Versions that are dates have no gaps.
     pub fn gaps(&self) -> Vec<(Version, Version)> {
         let is_gap = |pair: &&[Migration]| {
             let (before, after) = (&pair[0].version, &pair[1].version);
@@ -110,24 +111,24 @@ impl<'a> IntoIterator for &'a Migrations {
     }
 }
 
-/// Migrations whose files are given one after the other.
-pub(super) struct Reading {
+/// Collects the files of migrations one by one.
+pub(super) struct MigrationCollector {
     dialect: Dialect,
     files: BTreeMap<Version, Files>,
     faults: Vec<ScriptError>,
 }
 
-impl Reading {
+impl MigrationCollector {
     pub fn new(dialect: Dialect) -> Self {
         Self { dialect, files: BTreeMap::new(), faults: Vec::new() }
     }
 
-    /// Takes note of a file that cannot be read.
+    /// Records a file that cannot be read.
     pub fn fault(&mut self, fault: ScriptError) {
         self.faults.push(fault);
     }
 
-    /// Takes a file; one that is no migration by its name is passed by.
+    /// Adds a file. Ignores one whose name is not that of a migration.
     pub fn add(&mut self, path: &Path, name: &str, bytes: &[u8]) {
         if let Err(fault) = self.try_add(path, name, bytes) {
             self.fault(fault);
@@ -140,7 +141,7 @@ impl Reading {
         let (version, half) = (name.version.clone(), name.half);
         let file = ScriptFile::new(path, name, bytes)?;
         let files = self.files.entry(version).or_default();
-        // One file and half a pair do not share a version.
+        // A single file and half of a pair cannot share a version.
         let taken = match half {
             None => files.one.as_ref().or(files.up.as_ref()).or(files.down.as_ref()),
             Some(Direction::Up) => files.up.as_ref().or(files.one.as_ref()),
@@ -177,7 +178,7 @@ impl Reading {
     }
 }
 
-/// A file that was not read: its path and what is wrong with it.
+/// Returns the error for a whole file.
 pub(super) fn whole_file(path: PathBuf, fault: ScriptFault) -> ScriptError {
     ScriptError { file: path, line: 0, offset: 0, fault }
 }

@@ -51,7 +51,7 @@ fn one_version_is_one_migration() {
 }
 
 #[test]
-fn an_empty_up_is_an_error_and_an_empty_down_takes_nothing_back() {
+fn an_empty_up_section_is_an_error_and_an_empty_down_section_is_none() {
     let error = read(&[("1_a.sql", "-- x\n-- Up\n-- y\n")]).unwrap_err();
     assert_eq!((error.fault, error.line), (ScriptFault::EmptySection("Up"), 3));
     let all = read(&[("1_a.sql", "-- Up\nSELECT 1;\n-- Down\n-- nothing\n")]).unwrap();
@@ -59,18 +59,18 @@ fn an_empty_up_is_an_error_and_an_empty_down_takes_nothing_back() {
 }
 
 #[test]
-fn statements_know_their_lines_in_the_file() {
+fn statements_have_their_lines_in_the_file() {
     let all = read(&[("1_a.sql", "-- x\n-- Up\nSELECT 1;\n\nSELECT\n2;\n-- Down\nSELECT 3;")]).unwrap();
     let one = all.iter().next().unwrap();
     assert_eq!(one.up.statements().collect::<Vec<_>>(), [(3, "SELECT 1;"), (5, "SELECT\n2;")]);
     assert_eq!(one.down.as_ref().unwrap().statement(0), (8, "SELECT 3;"));
     assert_ne!(one.up.digest_before(1), one.up.digest_before(2));
     let error = read(&[("1_a.sql", "-- Up\nSELECT 1;\nCOMMIT;\n")]).unwrap_err();
-    assert_eq!(error.to_string(), "1_a.sql:3: COMMIT would take the transaction out of haul's hands");
+    assert_eq!(error.to_string(), "1_a.sql:3: COMMIT would end or nest the transaction of haul");
 }
 
 #[test]
-fn waiting_for_a_lock_may_not_use_up_the_limit() {
+fn the_lock_timeout_must_be_below_the_timeout() {
     for (directives, is_fine) in [
         ("timeout=2s, lock-timeout=1s", true),
         ("timeout=0, lock-timeout=1min", true),

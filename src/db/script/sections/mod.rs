@@ -1,8 +1,8 @@
-//! Cuts the text of a file into its sections (requiem.md B2).
+//! Splits the text of a file into its sections (docs/source-sql.md, "Sections").
 //!
-//! A marker is a line of its own outside of literals, quoted names, block comments and the bodies of triggers and
-//! functions. Everything before the first one is the header: comments. A file without markers is one Up section, and the
-//! comments on top of it are its header.
+//! A marker is a line of its own, outside of literals, quoted names, block comments and the bodies of triggers and
+//! functions. Everything before the first marker is the header, which contains only comments. A file without markers is
+//! one Up section, and the comments at its top are its header.
 
 use std::ops::Range;
 
@@ -11,81 +11,81 @@ use super::error::ScriptFault;
 use super::lexer::{Lexer, Token, TokenKind};
 use super::marker::{Comment, Direction, MarkerKind};
 use super::statement::{Boundary, line_ends};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 
-/// Lines of a header that are kept.
+/// The maximum number of header lines that are kept.
 const HEADER_LINES_MAX: usize = 100;
 
-/// A section, as a part of its file's text.
+/// A section, as a part of the text of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SectionPart {
-    /// Where it lies, in bytes.
+    /// The range in the text, in bytes.
     pub range: Range<usize>,
-    /// The line that it begins on, counted from 1.
+    /// The first line, counted from 1.
     pub line: u64,
-    /// How it is to be run.
+    /// The options.
     pub settings: Settings,
-    /// The batches in it.
+    /// The batches.
     pub batches: Vec<BatchMark>,
 }
 
-/// Where a batch begins.
+/// The start of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchMark {
-    /// The first byte of its marker.
+    /// The first byte of the marker.
     pub start: usize,
-    /// The first byte behind the marker's line.
+    /// The first byte after the line of the marker.
     pub body_start: usize,
     /// The line of the marker.
     pub line: u64,
-    /// Its query.
+    /// The query.
     pub query: String,
 }
 
-/// What a file consists of.
+/// The parts of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sections {
     /// The comments before the first section, without their dashes.
     pub header: Vec<String>,
-    /// What goes forth.
+    /// The section that applies the migration.
     pub up: SectionPart,
-    /// What takes back.
+    /// The section that rolls it back.
     pub down: Option<SectionPart>,
 }
 
-/// A fault, the line and the byte that it is found at.
+/// A fault with its line and byte offset.
 pub type FaultAt = (ScriptFault, u64, usize);
 
-/// Cuts a text into sections. If `is_whole`, it is one section by its file's name, and a marker is an error.
+/// Splits a text into sections. If `is_whole`, the name of the file says which section it is, and a marker is an error.
 pub fn sections(dialect: Dialect, text: &str, is_whole: bool) -> Result<Sections, FaultAt> {
-    let mut cutter = Cutter::new(dialect, text, is_whole);
+    let mut parser = SectionParser::new(dialect, text, is_whole);
     for token in Lexer::new(dialect, text) {
-        let line = cutter.line;
-        cutter.token(token).map_err(|fault| (fault, line, token.start))?;
-        cutter.line += line_ends(&text[token.start..token.end]);
+        let line = parser.line;
+        parser.token(token).map_err(|fault| (fault, line, token.start))?;
+        parser.line += line_ends(&text[token.start..token.end]);
     }
-    let line = cutter.line;
-    cutter.finish().map_err(|fault| (fault, line, text.len()))
+    let line = parser.line;
+    parser.finish().map_err(|fault| (fault, line, text.len()))
 }
 
-struct Cutter<'a> {
+struct SectionParser<'a> {
     text: &'a str,
     is_whole: bool,
     boundary: Boundary,
     line: u64,
     header: Vec<String>,
-    /// What the header says for every section.
+    /// The options from the header, which apply to every section.
     common: Settings,
     kind: Option<MarkerKind>,
     up: Option<SectionPart>,
     down: Option<SectionPart>,
-    /// Batches of the section under way, or of the whole file as long as no section has begun.
+    /// The batches of the current section, or of the whole file before any section has started.
     batches: Vec<BatchMark>,
     has_statement: bool,
     is_in_statement_markers: bool,
 }
 
-impl<'a> Cutter<'a> {
+impl<'a> SectionParser<'a> {
     fn new(dialect: Dialect, text: &'a str, is_whole: bool) -> Self {
         Self {
             text,
@@ -145,7 +145,7 @@ impl<'a> Cutter<'a> {
         self.settings().read(directives)
     }
 
-    /// Those of the section that the next statement belongs to, or of the header.
+    /// Returns the options of the section that the next statement belongs to, or those of the header.
     fn settings(&mut self) -> &mut Settings {
         match (&mut self.down, &mut self.up) {
             (Some(section), _) | (None, Some(section)) => &mut section.settings,
@@ -171,12 +171,12 @@ impl<'a> Cutter<'a> {
     fn batch(&mut self, query: &str, token: Token) {
         let (line, query) = (self.line, query.to_owned());
         self.batches.push(BatchMark { start: token.start, body_start: self.next_line(token), line, query });
-        // A statement without its semicolon ends with what it stands in.
+        // The last statement before a marker may have no semicolon.
         self.boundary.restart();
         self.has_statement = false;
     }
 
-    /// The first byte of the line behind a comment.
+    /// Returns the first byte of the line after a comment.
     fn next_line(&self, token: Token) -> usize {
         self.text[token.end..].find('\n').map_or(self.text.len(), |at| token.end + at + 1)
     }
@@ -216,7 +216,7 @@ impl<'a> Cutter<'a> {
         }
         self.kind = Some(kind);
         self.has_statement = false;
-        // A statement without its semicolon ends with its section.
+        // The last statement of a section may have no semicolon.
         self.boundary.restart();
         Ok(())
     }

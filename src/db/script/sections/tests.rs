@@ -31,7 +31,7 @@ fn a_file_without_markers_is_one_section() {
 }
 
 #[test]
-fn markers_inside_of_anything_are_text() {
+fn markers_inside_of_literals_and_bodies_are_text() {
     for inside in [
         "'\n-- Down\n'",
         "\"\n-- Down\n\"",
@@ -62,7 +62,7 @@ fn a_section_may_end_without_a_semicolon() {
 }
 
 #[test]
-fn markers_of_other_tools_are_read_as_they_are() {
+fn markers_of_other_tools_are_read() {
     let goose = "-- +goose NO TRANSACTION\n-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n-- +goose StatementEnd\n-- +goose Down\nSELECT 2;";
     let found = sections(Dialect::Postgres, goose, false).unwrap();
     assert!(found.up.settings.no_transaction && found.down.unwrap().settings.no_transaction);
@@ -72,7 +72,7 @@ fn markers_of_other_tools_are_read_as_they_are() {
 }
 
 #[test]
-fn directives_hold_for_the_file_or_for_their_section() {
+fn directives_apply_to_the_file_or_to_their_section() {
     let text =
         "-- haul: timeout=2s\n-- Up\n-- haul: no-transaction\nSELECT 1;\n-- Down\n-- haul: timeout=1s\nSELECT 2;";
     let found = sections(Dialect::Postgres, text, false).unwrap();
@@ -82,7 +82,7 @@ fn directives_hold_for_the_file_or_for_their_section() {
 }
 
 #[test]
-fn what_cannot_be_cut_is_told_with_its_line() {
+fn faults_are_reported_with_their_line() {
     assert_eq!(fault("-- Down\nSELECT 1;\n"), (ScriptFault::DownBeforeUp, 1));
     assert_eq!(fault("SELECT 1;\n-- Up\n"), (ScriptFault::StatementBeforeUp, 2));
     assert_eq!(fault("-- Up\n-- Up\n"), (ScriptFault::RepeatedMarker("Up"), 2));

@@ -1,101 +1,42 @@
-//! The flat tree of a document, and how it is read.
+//! A parsed document and the values in it.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::fault::place_of;
+use super::fault::position_of;
+use super::node::{Arena, Kind, Member, Node, NodeId, flag};
 use super::string;
-use crate::manifest::document::error_codes::Place;
+use crate::manifest::document::error_codes::TextPosition;
 
-/// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `false`
-    False,
-    /// `true`
-    True,
-    /// Without `.`, `e` or `E`.
-    Integer,
-    /// With one of them.
-    Float,
-    /// A text.
-    String,
-    /// A list.
-    Array,
-    /// Members by name.
-    Object,
-}
-
-/// A node of one document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeId(pub(crate) u32);
-
-/// What a string may hold; a flag that is absent is a promise.
-pub(crate) mod flag {
-    /// Escapes.
-    pub const ESCAPED: u8 = 1;
-    /// Characters outside U+0020–U+007E.
-    pub const NOT_PLAIN: u8 = 2;
-}
-
-/// For scalars the range of the lexeme in the text, strings without their quotes; for containers the range of their
-/// members or items.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Node {
-    pub start: u32,
-    pub end: u32,
-    pub kind: Kind,
-    pub flags: u8,
-}
-
-/// A member of an object.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Member {
-    pub key: NodeId,
-    pub value: NodeId,
-}
-
-/// Up to so many members are looked through one by one.
+/// The largest number of members that are searched one by one. For few members that is faster than a binary search,
+/// because most names differ in length already.
 const FEW_MEMBERS: usize = 32;
 
-/// The memory of a document, for the next one to use.
-#[derive(Debug, Default)]
-pub struct Arena {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) items: Vec<NodeId>,
-    pub(crate) pending: Vec<NodeId>,
-    pub(crate) frames: Vec<super::reader::Frame>,
-    pub(crate) added: String,
-}
-
-/// A parsed text, and what edits added to it.
+/// A parsed text together with the values that edits added to it.
 #[derive(Debug)]
 pub struct Document<'a> {
-    pub(crate) input: &'a str,
-    pub(crate) arena: Arena,
-    pub(crate) root: NodeId,
+    pub(super) input: &'a str,
+    pub(super) arena: Arena,
+    pub(super) root: NodeId,
 }
 
 impl<'a> Document<'a> {
-    /// The value that was read.
+    /// Returns the root of the text that was parsed.
     pub fn root(&self) -> Value<'_> {
         self.value(self.root)
     }
 
-    /// Line and column of an offset in the input.
-    pub fn place(&self, offset: usize) -> Place {
-        place_of(self.input.as_bytes(), offset)
+    /// Returns the line and column of an offset in the input.
+    pub fn position(&self, offset: usize) -> TextPosition {
+        position_of(self.input.as_bytes(), offset)
     }
 
-    /// The value of a node of this document.
+    /// Returns the value of a node of this document.
     pub fn value(&self, node: NodeId) -> Value<'_> {
         Value { input: self.input, arena: &self.arena, id: node }
     }
 
-    /// The memory, for the next document.
+    /// Returns the memory, for the next document.
     pub fn into_arena(self) -> Arena {
         self.arena
     }
@@ -104,63 +45,64 @@ impl<'a> Document<'a> {
 /// A value in a document.
 #[derive(Clone, Copy)]
 pub struct Value<'d> {
-    pub(crate) input: &'d str,
-    pub(crate) arena: &'d Arena,
-    pub(crate) id: NodeId,
+    pub(super) input: &'d str,
+    pub(super) arena: &'d Arena,
+    pub(super) id: NodeId,
 }
 
 impl<'d> Value<'d> {
-    pub(crate) fn node(self) -> Node {
+    pub(super) fn node(self) -> Node {
         self.arena.nodes[self.id.0 as usize]
     }
 
-    /// The same value under another node's number.
-    pub(crate) fn at(self, id: NodeId) -> Self {
+    /// Returns another value of the same document.
+    pub(super) fn at(self, id: NodeId) -> Self {
         Self { id, ..self }
     }
 
-    /// Its number in its document.
+    /// Returns the id of its node.
     pub fn id(self) -> NodeId {
         self.id
     }
 
-    /// What it is.
+    /// Returns the kind of the value.
     pub fn kind(self) -> Kind {
         self.node().kind
     }
 
-    /// A scalar as it is written, a string without its quotes; empty for containers.
+    /// Returns the text of a scalar as it is written, a string without its quotes. It is empty for arrays and objects.
     pub fn lexeme(self) -> &'d str {
         let node = self.node();
         if matches!(node.kind, Kind::Array | Kind::Object) {
             return "";
         }
         let (start, end) = (node.start as usize, node.end as usize);
+        // Offsets behind the input belong to texts that edits added.
         match start.checked_sub(self.input.len()) {
             None => &self.input[start..end],
             Some(start) => &self.arena.added[start..end - self.input.len()],
         }
     }
 
-    /// Where a scalar is in the input; `None` for containers and for what edits added.
+    /// Returns the offset of a scalar in the input, or `None` for arrays, objects and values that edits added.
     pub fn offset(self) -> Option<usize> {
         let node = self.node();
         let is_scalar = !matches!(node.kind, Kind::Array | Kind::Object);
         (is_scalar && (node.end as usize) <= self.input.len()).then_some(node.start as usize)
     }
 
-    /// The text of a string; `None` for anything else.
+    /// Returns the text of a string, or `None` for any other value.
     pub fn as_str(self) -> Option<Cow<'d, str>> {
         let node = self.node();
         (node.kind == Kind::String).then(|| string::decoded(self.lexeme(), node.flags))
     }
 
-    /// Whether it is the string `text`.
+    /// Returns true if the value is the string `text`.
     pub fn is_str(self, text: &str) -> bool {
         self.kind() == Kind::String && self.compare_str(text) == Ordering::Equal
     }
 
-    pub(crate) fn compare_str(self, text: &str) -> Ordering {
+    pub(super) fn compare_str(self, text: &str) -> Ordering {
         if self.node().flags & flag::ESCAPED == 0 {
             self.lexeme().cmp(text)
         } else {
@@ -168,17 +110,16 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// The member `key` of an object; `None` for anything else.
+    /// Returns the member `key` of an object.
     pub fn get(self, key: &str) -> Option<Self> {
         Some(self.at(self.member(key)?.value))
     }
 
-    /// Where the name of the member `key` is in the input.
+    /// Returns the offset of the name of the member `key` in the input.
     pub fn key_offset(self, key: &str) -> Option<usize> {
         self.at(self.member(key)?.key).offset()
     }
 
-    /// Among few members most are told apart by the lengths of their names.
     fn member(self, key: &str) -> Option<&'d Member> {
         let members = self.member_slice();
         if members.len() <= FEW_MEMBERS {
@@ -197,22 +138,22 @@ impl<'d> Value<'d> {
         }
     }
 
-    pub(crate) fn member_slice(self) -> &'d [Member] {
+    pub(super) fn member_slice(self) -> &'d [Member] {
         let node = self.node();
         if node.kind == Kind::Object { &self.arena.members[node.start as usize..node.end as usize] } else { &[] }
     }
 
-    pub(crate) fn item_slice(self) -> &'d [NodeId] {
+    pub(super) fn item_slice(self) -> &'d [NodeId] {
         let node = self.node();
         if node.kind == Kind::Array { &self.arena.items[node.start as usize..node.end as usize] } else { &[] }
     }
 
-    /// The members of an object, sorted by name: names and values. None for anything else.
+    /// Iterates over the names and values of an object, sorted by name. Other values have no members.
     pub fn members(self) -> impl DoubleEndedIterator<Item = (Self, Self)> + ExactSizeIterator + Clone {
         self.member_slice().iter().map(move |member| (self.at(member.key), self.at(member.value)))
     }
 
-    /// The items of an array. None for anything else.
+    /// Iterates over the items of an array. Other values have no items.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Self> + ExactSizeIterator + Clone {
         self.item_slice().iter().map(move |&item| self.at(item))
     }

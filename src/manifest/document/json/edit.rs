@@ -1,17 +1,24 @@
-//! Edits: new nodes over old ones.
+//! Edits of a document. They add nodes and never change one, so every earlier root stays valid.
 
-use super::document::{Document, Kind, Member, Node, NodeId, Value};
+use super::document::{Document, Value};
 use super::fault::JsonFault;
+use super::node::{Kind, Member, Node, NodeId};
 use super::reader::{LEN_MAX_BYTES, ReadOptions, Span, read_value};
-use crate::manifest::document::error_codes::Code;
+use super::string;
+use crate::manifest::document::error_codes::ErrorCode;
 
 impl Document<'_> {
-    /// A new value of this document that `json` describes.
-    pub fn graft(&mut self, json: &str) -> Result<NodeId, JsonFault> {
+    /// Parses `json` as a new value of this document.
+    pub fn parse_fragment(&mut self, json: &str) -> Result<NodeId, JsonFault> {
         let start = self.arena.added.len();
         let base = self.input.len() + start;
+        // Offsets have 32 bits. The input takes at most half of their range; this leaves room for what edits add.
         if base + json.len() > LEN_MAX_BYTES + LEN_MAX_BYTES / 2 {
-            return Err(JsonFault { code: Code::Json, offset: 0, what: "no room for what is added to the document" });
+            return Err(JsonFault {
+                code: ErrorCode::Json,
+                offset: 0,
+                what: "the values added to the document are too long",
+            });
         }
         self.arena.added.push_str(json);
         read_value(&mut self.arena, Span { text: json, base }, 0, &ReadOptions::default())
@@ -23,16 +30,16 @@ impl Document<'_> {
         id
     }
 
-    /// The string `text` as a new value.
+    /// Adds the string `text` as a new value.
     fn name(&mut self, text: &str) -> Result<NodeId, JsonFault> {
         let mut json = Vec::new();
-        super::push_string(&mut json, text);
-        self.graft(&String::from_utf8(json).expect("a string in quotes is UTF-8"))
+        string::push_string(&mut json, text);
+        self.parse_fragment(&String::from_utf8(json).expect("a string in quotes is UTF-8"))
     }
 
-    /// `object` with the member `key` being `value`: a new object.
+    /// Returns a new object: `object` with its member `key` set to `value`.
     fn with_member(&mut self, object: NodeId, key: &str, value: NodeId) -> Result<NodeId, JsonFault> {
-        let (at, is_there) = self.position(object, key);
+        let (at, is_there) = self.member_position(object, key);
         let name = if is_there { None } else { Some(self.name(key)?) };
         let old = self.arena.nodes[object.0 as usize];
         let start = self.arena.members.len();
@@ -45,7 +52,7 @@ impl Document<'_> {
     }
 
     fn without_member(&mut self, object: NodeId, key: &str) -> NodeId {
-        let (at, is_there) = self.position(object, key);
+        let (at, is_there) = self.member_position(object, key);
         if !is_there {
             return object;
         }
@@ -57,22 +64,22 @@ impl Document<'_> {
         self.push(Kind::Object, start, self.arena.members.len())
     }
 
-    /// Where the member `key` is or would be, and whether it is there.
-    fn position(&self, object: NodeId, key: &str) -> (usize, bool) {
+    /// Returns the index at which the member `key` is or would be inserted, and whether it exists.
+    fn member_position(&self, object: NodeId, key: &str) -> (usize, bool) {
         let object = self.value(object);
         let found = object.member_slice().binary_search_by(|member| object.at(member.key).compare_str(key));
         found.map_or_else(|at| (at, false), |at| (at, true))
     }
 
-    /// `root` with `value` at `path`, a list of member names that is not empty. Objects on the way that are absent are
-    /// made; `None` if something on the way is no object.
+    /// Returns a new root: `root` with `value` at `path`, a list of names that is not empty. Parents that are missing
+    /// are added. Returns `None` if a parent is not an object.
     pub fn with(&mut self, root: NodeId, path: &[String], value: NodeId) -> Result<Option<NodeId>, JsonFault> {
         let mut objects = Vec::with_capacity(path.len());
         let mut object = Some(root);
         for key in path {
             let id = match object {
                 Some(id) => id,
-                None => self.graft("{}")?,
+                None => self.parse_fragment("{}")?,
             };
             if self.value(id).kind() != Kind::Object {
                 return Ok(None);
@@ -87,7 +94,7 @@ impl Document<'_> {
         Ok(Some(value))
     }
 
-    /// `root` without what is at `path`; `root` itself if nothing is there.
+    /// Returns a new root: `root` without the value at `path`. Returns `root` itself if there is no such value.
     pub fn without(&mut self, root: NodeId, path: &[String]) -> Result<NodeId, JsonFault> {
         let [parents @ .., last] = path else { return Ok(root) };
         let Some(object) = self.value(root).at_path(parents).map(Value::id) else { return Ok(root) };
@@ -98,7 +105,7 @@ impl Document<'_> {
         self.with(root, parents, object).map(|changed| changed.unwrap_or(root))
     }
 
-    /// `array` and one more item at its end: a new array.
+    /// Returns a new array: `array` with one more item at the end.
     pub fn with_item(&mut self, array: NodeId, item: NodeId) -> NodeId {
         let old = self.arena.nodes[array.0 as usize];
         let start = self.arena.items.len();
@@ -107,7 +114,7 @@ impl Document<'_> {
         self.push(Kind::Array, start, self.arena.items.len())
     }
 
-    /// `array` without its last item: a new array.
+    /// Returns a new array: `array` without its last item.
     pub fn without_last_item(&mut self, array: NodeId) -> NodeId {
         let old = self.arena.nodes[array.0 as usize];
         let end = (old.end as usize).saturating_sub(1).max(old.start as usize);
@@ -116,7 +123,7 @@ impl Document<'_> {
 }
 
 impl<'d> Value<'d> {
-    /// What is at `path`, a list of member names; itself for an empty one.
+    /// Returns the value at `path`, a list of names. An empty path leads to the value itself.
     pub fn at_path(self, path: &[String]) -> Option<Self> {
         path.iter().try_fold(self, |value, key| value.get(key))
     }

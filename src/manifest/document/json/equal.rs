@@ -1,18 +1,19 @@
-//! Whether two values are the same.
+//! Comparison of values.
 
-use super::document::{Kind, Value};
+use super::document::Value;
+use super::node::Kind;
 use super::{number, string};
 
-/// When two numbers are the same, and how they are written.
+/// How numbers are compared and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {
-    /// By lexeme: `1e5` is not `100000.0`.
+    /// By their text: `1e5` is not `100000.0`.
     Lexemes,
-    /// By canonical text (§5).
+    /// By their canonical text.
     Values,
 }
 
-/// Whether two values, of one document or of two, are the same.
+/// Returns true if two values, of one document or of two, are equal.
 pub fn is_equal(a: Value<'_>, b: Value<'_>, numbers: Numbers) -> bool {
     let mut pairs = vec![(a, b)];
     while let Some((a, b)) = pairs.pop() {
@@ -54,7 +55,7 @@ fn is_same_number(a: Value<'_>, b: Value<'_>, numbers: Numbers) -> bool {
     a.lexeme() == b.lexeme() || (numbers == Numbers::Values && canonical(a) == canonical(b))
 }
 
-/// The first member, by name, that two objects do not have alike; `None` if they are the same.
+/// Returns the name of the first member in which two objects differ, or `None` if they are equal.
 pub fn first_difference(a: Value<'_>, b: Value<'_>, numbers: Numbers) -> Option<String> {
     let text = |value: Value<'_>| value.as_str().map(|text| text.into_owned());
     let (mut own, mut other) = (a.members().peekable(), b.members().peekable());

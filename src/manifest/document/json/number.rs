@@ -1,14 +1,15 @@
-//! Numbers as the original writes them: exact integers, shortest floats (§5).
+//! Numbers in the form of the original: exact integers, and floats with the fewest digits (docs/source-sigilzero.md,
+//! "Canonical text and checksums").
 
 use std::io::Write;
 
-use super::document::Kind;
+use super::node::Kind;
 
-/// Longest text of a binary64 in `{:e}`: sign, 17 digits, point, `e`, sign, three digits.
+/// Length of the longest binary64 in `{:e}`: sign, 17 digits, point, `e`, sign, three digits.
 const FLOAT_LEN_MAX: usize = 24;
 
-/// Whether no binary64 holds the float: it would be infinite.
-pub(crate) fn overflows(lexeme: &str) -> bool {
+/// Returns true if the float is too large for a binary64.
+pub(super) fn overflows(lexeme: &str) -> bool {
     value(lexeme).is_infinite()
 }
 
@@ -16,8 +17,8 @@ fn value(lexeme: &str) -> f64 {
     lexeme.parse().expect("the grammar of JSON numbers is part of Rust's")
 }
 
-/// Appends the canonical text of a number; a float beyond binary64 is its own lexeme.
-pub(crate) fn push_canonical(out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
+/// Appends the canonical text of a number. A float that is too large for a binary64 keeps its text.
+pub(super) fn push_canonical(out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
     if kind == Kind::Integer {
         return out.extend_from_slice(if lexeme == "-0" { b"0" } else { lexeme.as_bytes() });
     }
@@ -25,8 +26,9 @@ pub(crate) fn push_canonical(out: &mut Vec<u8>, kind: Kind, lexeme: &str) {
     if value.is_finite() { push_float(out, value) } else { out.extend_from_slice(lexeme.as_bytes()) }
 }
 
-/// Appends a finite binary64: the shortest digits that read back as it, in fixed notation if its decimal exponent is
-/// from −4 to 15, else as `d.ddde±XX`.
+/// Appends a finite binary64 with the fewest digits that give the same value: in fixed notation if the decimal exponent
+/// is from −4 to 15, else as `d.ddde±XX`.
+// Rust writes the same shortest digits as the original, but not the same notation.
 pub fn push_float(out: &mut Vec<u8>, value: f64) {
     let mut buffer = [0; FLOAT_LEN_MAX];
     let len = {
@@ -58,7 +60,7 @@ pub fn push_float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// `whole.fraction` with the point moved `shift` digits to the right.
+/// Appends `whole.fraction` with the point moved `shift` digits to the right.
 fn push_above_one(out: &mut Vec<u8>, whole: &str, fraction: &str, shift: usize) {
     let (moved, left) = fraction.split_at(shift.min(fraction.len()));
     out.extend_from_slice(whole.as_bytes());

@@ -1,29 +1,32 @@
-//! The grammar, without recursion: bytes to a document.
+//! The parser. It keeps open arrays and objects in a list instead of recursing, so deep nesting cannot overflow the
+//! stack.
 
-use super::document::{Arena, Document, Kind, Member, Node, NodeId};
+use super::document::Document;
 use super::fault::JsonFault;
 use super::lexer::{after_blanks, fault};
+use super::node::{Arena, Frame, Kind, Member, Node, NodeId};
 use super::{lexer, number, string};
-use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::error_codes::ErrorCode;
 
-/// A document longer than this is refused; offsets are 32 bits wide, and edits need some of them.
+/// The longest document. Offsets have 32 bits, and the texts that edits add need some of them.
 pub const LEN_MAX_BYTES: usize = 1 << 31;
 
-/// Digits of an integer that the original's readers still take (§10).
+/// The largest number of digits of an integer that the readers of the original accept (docs/source-sigilzero.md, "Two
+/// modes").
 const COMPAT_DIGITS_MAX: usize = 4300;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What is taken.
+/// Options for parsing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Arrays and objects in each other, at most.
+    /// The deepest nesting of arrays and objects.
     pub depth_max: usize,
-    /// A byte order mark is skipped instead of refused.
+    /// Skips a byte order mark instead of refusing it.
     pub bom_strip: bool,
-    /// Of members with one name the last holds, instead of a refusal.
+    /// Keeps the last of several members with one name instead of refusing them.
     pub last_member_wins: bool,
-    /// Numbers that the original cannot write or read back are refused.
+    /// Refuses numbers that the original cannot write or read.
     pub compat_numbers: bool,
 }
 
@@ -33,21 +36,13 @@ impl Default for ReadOptions {
     }
 }
 
-/// An array or object that is not closed yet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame {
-    is_object: bool,
-    /// Where its parts begin among those that wait.
-    base: usize,
-}
-
 impl<'a> Document<'a> {
-    /// Reads `bytes` whole.
+    /// Parses `bytes`.
     pub fn parse(bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
         Self::parse_in(Arena::default(), bytes, options)
     }
 
-    /// Reads `bytes` whole, into memory that another document had. It is lost if they are refused.
+    /// Parses `bytes` into the memory of an earlier document. The memory is dropped if the bytes are refused.
     pub fn parse_in(mut arena: Arena, bytes: &'a [u8], options: &ReadOptions) -> Result<Self, JsonFault> {
         let (input, start) = checked_text(bytes, options)?;
         arena.clear();
@@ -56,44 +51,37 @@ impl<'a> Document<'a> {
     }
 }
 
-impl Arena {
-    fn clear(&mut self) {
-        self.nodes.clear();
-        self.members.clear();
-        self.items.clear();
-        self.added.clear();
-    }
-}
-
-/// The first check of §10: bytes that can be a text, and where it begins.
+/// Checks that the bytes are a text, and returns it with the offset of its first value (check 1 of
+/// docs/source-sigilzero.md, "Order of checks").
 fn checked_text<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<(&'a str, usize), JsonFault> {
     let has_mark = bytes.starts_with(BYTE_ORDER_MARK);
     let start = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
     if after_blanks(bytes, start) == bytes.len() {
-        return fault(Code::Empty, bytes.len(), "no value: the file is empty or blank");
+        return fault(ErrorCode::Empty, bytes.len(), "no value: the file is empty or blank");
     }
     if has_mark && !options.bom_strip {
-        return fault(Code::Bom, 0, "a byte order mark; --bom strip takes the file without it");
+        return fault(ErrorCode::Bom, 0, "a byte order mark; --bom strip removes it");
     }
     if bytes.len() > LEN_MAX_BYTES {
-        return fault(Code::Json, LEN_MAX_BYTES, "longer than 2 GiB");
+        return fault(ErrorCode::Json, LEN_MAX_BYTES, "longer than 2 GiB");
     }
+    // The fast check does not say where the fault is, so the slower one runs only after it has failed.
     let text = simdutf8::basic::from_utf8(bytes).or_else(|_| match simdutf8::compat::from_utf8(bytes) {
         Ok(text) => Ok(text),
-        Err(error) => fault(Code::Encoding, error.valid_up_to(), "not UTF-8"),
+        Err(error) => fault(ErrorCode::Encoding, error.valid_up_to(), "not UTF-8"),
     })?;
     Ok((text, start))
 }
 
-/// A text whose offsets nodes count from `base`: that of the input is 0, what edits add follows it.
+/// A text and the offset at which nodes begin to count it: 0 for the input, and behind it for texts that edits add.
 #[derive(Clone, Copy)]
-pub(crate) struct Span<'t> {
+pub(super) struct Span<'t> {
     pub text: &'t str,
     pub base: usize,
 }
 
-/// Reads the one value of `span` from `start` on.
-pub(crate) fn read_value(
+/// Parses the value of `span` from `start` on, which must be the only one.
+pub(super) fn read_value(
     arena: &mut Arena,
     span: Span<'_>,
     start: usize,
@@ -117,7 +105,7 @@ struct Reader<'r, 't> {
 
 impl Reader<'_, '_> {
     fn fail<T>(&self, what: &'static str) -> Result<T, JsonFault> {
-        fault(Code::Json, self.at, what)
+        fault(ErrorCode::Json, self.at, what)
     }
 
     fn skip_blanks(&mut self) {
@@ -137,7 +125,8 @@ impl Reader<'_, '_> {
     fn document(&mut self) -> Result<NodeId, JsonFault> {
         loop {
             let Some(mut value) = self.open_or_scalar()? else { continue };
-            // A value is complete: it goes to what it is in, which may be complete with it.
+            // The value is complete. It belongs to the innermost open container, which may end right after it, and so
+            // on.
             loop {
                 let Some(frame) = self.arena.frames.last().copied() else { return Ok(value) };
                 self.arena.pending.push(value);
@@ -159,7 +148,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Reads a scalar or an empty container; `None` if a container was opened.
+    /// Reads a scalar or an empty container. Returns `None` if a container was opened.
     fn open_or_scalar(&mut self) -> Result<Option<NodeId>, JsonFault> {
         self.skip_blanks();
         let start = self.at;
@@ -171,19 +160,19 @@ impl Reader<'_, '_> {
             Some(b'f') => self.word("false", Kind::False).map(Some),
             Some(b'n') => self.word("null", Kind::Null).map(Some),
             Some(b'N') if self.text[start..].starts_with(b"NaN") => {
-                fault(Code::Nonfinite, start, "NaN is no JSON number")
+                fault(ErrorCode::Nonfinite, start, "NaN is not a JSON number")
             }
             Some(b'I') if self.text[start..].starts_with(b"Infinity") => {
-                fault(Code::Nonfinite, start, "Infinity is no JSON number")
+                fault(ErrorCode::Nonfinite, start, "Infinity is no JSON number")
             }
-            Some(_) => self.fail("no value begins here"),
-            None => self.fail("the text ends where a value is due"),
+            Some(_) => self.fail("expected a value"),
+            None => self.fail("the text ends where a value is expected"),
         }
     }
 
     fn open(&mut self) -> Result<Option<NodeId>, JsonFault> {
         if self.arena.frames.len() >= self.options.depth_max {
-            return fault(Code::Depth, self.at, "arrays and objects are nested too deep; see --max-depth");
+            return fault(ErrorCode::Depth, self.at, "arrays and objects are nested too deep; see --max-depth");
         }
         let is_object = self.text[self.at] == b'{';
         let frame = Frame { is_object, base: self.arena.pending.len() };
@@ -227,10 +216,10 @@ impl Reader<'_, '_> {
         if self.options.compat_numbers {
             let lexeme = &self.span.text[start..end];
             if kind == Kind::Integer && lexeme.trim_start_matches('-').len() > COMPAT_DIGITS_MAX {
-                return fault(Code::Number, start, "an integer of more than 4,300 digits");
+                return fault(ErrorCode::Number, start, "an integer of more than 4,300 digits");
             }
             if kind == Kind::Float && number::overflows(lexeme) {
-                return fault(Code::Nonfinite, start, "a number beyond binary64: it would be written as Infinity");
+                return fault(ErrorCode::Nonfinite, start, "a number beyond binary64: it would be written as Infinity");
             }
         }
         Ok(self.push_text(kind, start, end, 0))
@@ -239,13 +228,13 @@ impl Reader<'_, '_> {
     fn word(&mut self, word: &str, kind: Kind) -> Result<NodeId, JsonFault> {
         let (start, end) = (self.at, self.at + word.len());
         if self.text.get(start..end) != Some(word.as_bytes()) {
-            return self.fail("no value begins here");
+            return self.fail("expected a value");
         }
         self.at = end;
         Ok(self.push_text(kind, start, end, 0))
     }
 
-    /// The innermost container ends at its bracket.
+    /// Closes the innermost container at its bracket.
     fn close(&mut self, frame: Frame) -> Result<NodeId, JsonFault> {
         self.at += 1;
         self.arena.frames.pop();
@@ -263,7 +252,7 @@ impl Reader<'_, '_> {
         Ok(self.push(Kind::Object, start, self.arena.members.len(), 0))
     }
 
-    /// Members from `start` on by name, which must be unique.
+    /// Sorts the members from `start` on by name. Names must be unique.
     fn sort_members(&mut self, start: usize) -> Result<(), JsonFault> {
         let Self { arena: Arena { nodes, members, .. }, span, .. } = self;
         let name = |member: &Member| {
@@ -275,12 +264,13 @@ impl Reader<'_, '_> {
         if own.is_sorted_by(|a, b| name(a) < name(b)) {
             return Ok(());
         }
+        // Equal names stay in the order of the input, in which the last one counts.
         own.sort_unstable_by(|a, b| name(a).cmp(&name(b)).then(a.key.cmp(&b.key)));
         let repeated = own.windows(2).filter(|pair| name(&pair[0]) == name(&pair[1])).map(|pair| pair[1].key).min();
         let Some(key) = repeated else { return Ok(()) };
         if !self.options.last_member_wins {
             let offset = nodes[key.0 as usize].start as usize - span.base - 1;
-            return fault(Code::DuplicateKey, offset, "an object names this member twice");
+            return fault(ErrorCode::DuplicateKey, offset, "an object names this member twice");
         }
         let mut kept = start;
         for at in start..members.len() {

@@ -1,18 +1,18 @@
-//! Texts of strings: decoding, comparing, and the two ways of writing them.
+//! Strings: decoding and comparing them, and the two forms in which they are written.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::document::flag;
 use super::lexer::code_unit;
+use super::node::flag;
 
-/// The text that a lexeme stands for. The reader has checked its escapes.
-pub(crate) fn decoded(lexeme: &str, flags: u8) -> Cow<'_, str> {
+/// Returns the text that a lexeme stands for. Its escapes must have been checked.
+pub(super) fn decoded(lexeme: &str, flags: u8) -> Cow<'_, str> {
     if flags & flag::ESCAPED == 0 { Cow::Borrowed(lexeme) } else { Cow::Owned(Characters::new(lexeme).collect()) }
 }
 
-/// The characters that a lexeme stands for.
-pub(crate) struct Characters<'t> {
+/// Iterates over the characters that a lexeme stands for.
+pub(super) struct Characters<'t> {
     rest: &'t str,
 }
 
@@ -62,9 +62,9 @@ impl Iterator for Characters<'_> {
     }
 }
 
-/// The name of a member, ordered by code points.
+/// The name of a member, ordered by code point.
 #[derive(Clone, Copy)]
-pub(crate) struct Name<'t> {
+pub(super) struct Name<'t> {
     pub lexeme: &'t str,
     pub flags: u8,
 }
@@ -72,7 +72,7 @@ pub(crate) struct Name<'t> {
 impl Name<'_> {
     pub fn cmp(&self, other: &Self) -> Ordering {
         if (self.flags | other.flags) & flag::ESCAPED == 0 {
-            // The order of UTF-8 bytes is that of code points.
+            // UTF-8 bytes have the order of code points.
             self.lexeme.cmp(other.lexeme)
         } else {
             Characters::new(self.lexeme).cmp(Characters::new(other.lexeme))
@@ -92,7 +92,7 @@ impl PartialOrd for Name<'_> {
     }
 }
 
-/// Appends `text` in quotes, escaped as on disk (§6).
+/// Appends `text` as a string, with the escapes of documents on disk (docs/source-sigilzero.md, "Bytes on disk").
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut buffer = [0; 4];
@@ -104,8 +104,8 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Appends a lexeme as on disk: raw UTF-8 but for `"`, `\` and controls below U+0020.
-pub(crate) fn push_raw(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
+/// Appends a string as on disk: UTF-8, with escapes for `"`, `\` and control characters below U+0020 only.
+pub(super) fn push_raw(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
     if flags & flag::ESCAPED != 0 {
         return push_string(out, &decoded(lexeme, flags));
     }
@@ -114,8 +114,8 @@ pub(crate) fn push_raw(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
     out.push(b'"');
 }
 
-/// Appends a lexeme as checksums take it: ASCII only.
-pub(crate) fn push_ascii(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
+/// Appends a string as in the text of checksums: ASCII only.
+pub(super) fn push_ascii(out: &mut Vec<u8>, lexeme: &str, flags: u8) {
     out.push(b'"');
     if flags & flag::NOT_PLAIN == 0 {
         out.extend_from_slice(lexeme.as_bytes());
@@ -133,7 +133,7 @@ fn push_ascii_character(out: &mut Vec<u8>, character: char) {
     }
 }
 
-/// Appends the escape that both formats have for `character`, if they have one.
+/// Appends the escape that both forms have for `character`. Returns false if they have none.
 fn push_short_escape(out: &mut Vec<u8>, character: char) -> bool {
     let short: &[u8] = match character {
         '"' => b"\\\"",

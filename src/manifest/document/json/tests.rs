@@ -1,13 +1,13 @@
 use super::*;
-use crate::manifest::document::error_codes::Code;
+use crate::manifest::document::error_codes::ErrorCode;
 
 fn parse(text: &str) -> Document<'_> {
     Document::parse(text.as_bytes(), &ReadOptions::default()).unwrap()
 }
 
-fn fault(bytes: &[u8]) -> (Code, u64, u64, u64) {
+fn fault(bytes: &[u8]) -> (ErrorCode, u64, u64, u64) {
     let fault = Document::parse(bytes, &ReadOptions::default()).unwrap_err();
-    let place = fault.place(bytes);
+    let place = fault.position(bytes);
     (fault.code, place.offset, place.line, place.column)
 }
 
@@ -19,7 +19,7 @@ fn canonical(text: &str) -> String {
 
 fn laid_out(text: &str, numbers: Numbers) -> String {
     let mut out = Vec::new();
-    push_layout(&mut out, parse(text).root(), Layout { numbers, final_newline: false });
+    push_formatted(&mut out, parse(text).root(), Formatting { numbers, final_newline: false });
     String::from_utf8(out).unwrap()
 }
 
@@ -56,27 +56,27 @@ fn the_layout_is_that_of_the_original() {
 #[test]
 fn each_fault_has_its_code_and_place() {
     for (bytes, expected) in [
-        (&b""[..], (Code::Empty, 0, 1, 1)),
-        (b" \n\t", (Code::Empty, 3, 2, 2)),
-        (b"\xef\xbb\xbf{}", (Code::Bom, 0, 1, 1)),
-        (b"{\n \"a\xff\": 1}", (Code::Encoding, 5, 2, 4)),
-        (b"{\"a\": 01}", (Code::Json, 7, 1, 8)),
-        (b"{} x", (Code::Json, 3, 1, 4)),
-        (b"[1,]", (Code::Json, 3, 1, 4)),
-        (b"[\"\x01\"]", (Code::Json, 2, 1, 3)),
-        (b"[\"\\x\"]", (Code::Json, 2, 1, 3)),
-        (b"[+1]", (Code::Json, 1, 1, 2)),
-        (b"[1.]", (Code::Json, 3, 1, 4)),
-        (b"[-]", (Code::Json, 2, 1, 3)),
-        (b"[tru]", (Code::Json, 1, 1, 2)),
-        (b"{\"a\" 1}", (Code::Json, 5, 1, 6)),
-        (b"[\"abc", (Code::Json, 5, 1, 6)),
-        (b"{\"\xc3\xa9\": NaN}", (Code::Nonfinite, 7, 1, 7)),
-        (b"[-Infinity]", (Code::Nonfinite, 1, 1, 2)),
-        (b"[\"\\ud800\"]", (Code::Surrogate, 2, 1, 3)),
-        (b"[\"\\ud800\\u0041\"]", (Code::Surrogate, 2, 1, 3)),
-        (b"[\"\\udc00\"]", (Code::Surrogate, 2, 1, 3)),
-        (b"{\"a\": 1,\n\"\\u0061\": 2}", (Code::DuplicateKey, 9, 2, 1)),
+        (&b""[..], (ErrorCode::Empty, 0, 1, 1)),
+        (b" \n\t", (ErrorCode::Empty, 3, 2, 2)),
+        (b"\xef\xbb\xbf{}", (ErrorCode::Bom, 0, 1, 1)),
+        (b"{\n \"a\xff\": 1}", (ErrorCode::Encoding, 5, 2, 4)),
+        (b"{\"a\": 01}", (ErrorCode::Json, 7, 1, 8)),
+        (b"{} x", (ErrorCode::Json, 3, 1, 4)),
+        (b"[1,]", (ErrorCode::Json, 3, 1, 4)),
+        (b"[\"\x01\"]", (ErrorCode::Json, 2, 1, 3)),
+        (b"[\"\\x\"]", (ErrorCode::Json, 2, 1, 3)),
+        (b"[+1]", (ErrorCode::Json, 1, 1, 2)),
+        (b"[1.]", (ErrorCode::Json, 3, 1, 4)),
+        (b"[-]", (ErrorCode::Json, 2, 1, 3)),
+        (b"[tru]", (ErrorCode::Json, 1, 1, 2)),
+        (b"{\"a\" 1}", (ErrorCode::Json, 5, 1, 6)),
+        (b"[\"abc", (ErrorCode::Json, 5, 1, 6)),
+        (b"{\"\xc3\xa9\": NaN}", (ErrorCode::Nonfinite, 7, 1, 7)),
+        (b"[-Infinity]", (ErrorCode::Nonfinite, 1, 1, 2)),
+        (b"[\"\\ud800\"]", (ErrorCode::Surrogate, 2, 1, 3)),
+        (b"[\"\\ud800\\u0041\"]", (ErrorCode::Surrogate, 2, 1, 3)),
+        (b"[\"\\udc00\"]", (ErrorCode::Surrogate, 2, 1, 3)),
+        (b"{\"a\": 1,\n\"\\u0061\": 2}", (ErrorCode::DuplicateKey, 9, 2, 1)),
     ] {
         assert_eq!(fault(bytes), expected, "{}", bytes.escape_ascii());
     }
@@ -86,7 +86,7 @@ fn each_fault_has_its_code_and_place() {
 fn depth_is_bounded_and_not_by_the_stack() {
     let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert_eq!(canonical(&deep(1000)), deep(1000));
-    assert_eq!(fault(deep(1001).as_bytes()), (Code::Depth, 1000, 1, 1001));
+    assert_eq!(fault(deep(1001).as_bytes()), (ErrorCode::Depth, 1000, 1, 1001));
     let options = ReadOptions { depth_max: usize::MAX, ..ReadOptions::default() };
     let text = deep(1_000_000);
     let document = Document::parse(text.as_bytes(), &options).unwrap();
@@ -109,8 +109,8 @@ fn a_mark_is_stripped_and_the_last_member_wins_on_request() {
 fn compat_refuses_numbers_that_the_original_cannot_keep() {
     let options = ReadOptions { compat_numbers: true, ..ReadOptions::default() };
     let code = |text: &str| Document::parse(text.as_bytes(), &options).map(|_| ()).map_err(|fault| fault.code);
-    assert_eq!(code("[-1e309]"), Err(Code::Nonfinite));
-    assert_eq!(code(&format!("[-{}]", "1".repeat(4301))), Err(Code::Number));
+    assert_eq!(code("[-1e309]"), Err(ErrorCode::Nonfinite));
+    assert_eq!(code(&format!("[-{}]", "1".repeat(4301))), Err(ErrorCode::Number));
     assert_eq!(code(&format!("[-{}, 1e308]", "1".repeat(4300))), Ok(()));
 }
 
@@ -119,7 +119,7 @@ fn edits_leave_the_old_value_standing() {
     let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
     let mut document = parse(r#"{"a": {"x": 1}, "z": [1]}"#);
     let root = document.root().id();
-    let two = document.graft("[2, \"é\"]").unwrap();
+    let two = document.parse_fragment("[2, \"é\"]").unwrap();
     let edited = document.with(root, &path("a.b.c"), two).unwrap().unwrap();
     let edited = document.without(edited, &path("a.x")).unwrap();
     let array = document.value(edited).get("z").unwrap().id();

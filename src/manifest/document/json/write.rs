@@ -1,45 +1,49 @@
-//! The texts that a document is written as: for checksums, for the disk, and compact.
+//! The three forms in which a value is written: the canonical text of checksums, the compact text of `inputs_hash`, and
+//! the text on disk.
 
-use super::document::{Kind, Node, Value};
+use super::document::Value;
 use super::equal::Numbers;
+use super::node::{Kind, Node};
 use super::{number, string};
 
-/// How a document is written to disk (§6).
+/// The form of a document on disk (docs/source-sigilzero.md, "Bytes on disk").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
-    /// Numbers keep their lexemes or are formatted as the original formats them.
+pub struct Formatting {
+    /// Whether numbers keep their text or are written as the original writes them.
     pub numbers: Numbers,
-    /// The text ends in a newline.
+    /// Whether the text ends with a newline.
     pub final_newline: bool,
 }
 
-/// Appends the canonical text of which checksums are made (§5).
+/// Appends the canonical text that checksums are computed from (docs/source-sigilzero.md, "Canonical text and
+/// checksums").
 pub fn push_canonical(out: &mut Vec<u8>, value: Value<'_>) {
     push(out, value, &Canonical);
 }
 
-/// Appends the compact canonical JSON of which `inputs_hash` is made: sorted, no blanks, raw UTF-8 (§1).
+/// Appends the compact JSON that `inputs_hash` is computed from: sorted, without blanks, in UTF-8
+/// (docs/source-sigilzero.md, "The document").
 pub fn push_compact(out: &mut Vec<u8>, value: Value<'_>) {
     push(out, value, &Compact);
 }
 
-/// Appends the text that goes to disk: sorted, two spaces deep, raw UTF-8 (§6).
-pub fn push_layout(out: &mut Vec<u8>, value: Value<'_>, layout: Layout) {
-    push(out, value, &Indented { numbers: layout.numbers });
-    if layout.final_newline {
+/// Appends the text for the disk: sorted, indented by two spaces, in UTF-8 (docs/source-sigilzero.md, "Bytes on disk").
+pub fn push_formatted(out: &mut Vec<u8>, value: Value<'_>, formatting: Formatting) {
+    push(out, value, &Indented { numbers: formatting.numbers });
+    if formatting.final_newline {
         out.push(b'\n');
     }
 }
 
-/// What differs between the texts.
+/// The differences between the forms.
 trait Style {
     const COLON: &'static [u8];
 
-    /// Before the first part of a container.
+    /// Writes what comes before the first part of a container.
     fn begin(&self, out: &mut Vec<u8>, depth: usize);
-    /// Between two parts.
+    /// Writes what comes between two parts.
     fn between(&self, out: &mut Vec<u8>, depth: usize);
-    /// After the last part; `depth` is that of the container.
+    /// Writes what comes after the last part. `depth` is the depth of the container.
     fn end(&self, out: &mut Vec<u8>, depth: usize);
     fn string(&self, out: &mut Vec<u8>, lexeme: &str, flags: u8);
     fn number(&self, out: &mut Vec<u8>, kind: Kind, lexeme: &str);
@@ -133,7 +137,7 @@ impl Style for Indented {
     }
 }
 
-/// A container of which some parts are written.
+/// A container whose parts are being written. A list of them replaces recursion, which deep documents would exhaust.
 struct Open<'d> {
     value: Value<'d>,
     node: Node,
@@ -163,7 +167,7 @@ fn push<S: Style>(out: &mut Vec<u8>, root: Value<'_>, style: &S) {
     }
 }
 
-/// Ends the containers that have no part left.
+/// Closes the containers that have no part left.
 fn close_ended<S: Style>(out: &mut Vec<u8>, open: &mut Vec<Open<'_>>, style: &S) {
     while let Some(ended) = open.pop_if(|innermost| innermost.next == innermost.node.end) {
         style.end(out, open.len());

@@ -1,7 +1,8 @@
-//! Files replaced in groups: contents and backups durable, the ledger durable, then the names, then the checkpoint.
+//! Replaces files in groups, so that a group shares the syncs: first contents and backups are made durable, then the
+//! ledger, then the files are renamed, and then the checkpoint is stored.
 //!
-//! A crash before the names finds every file old; one among them, each old or new; one behind them, all new. The ledger
-//! tells the next run which.
+//! After a crash before the renames, all files are old; during them, each is old or new; after them, all are new. The
+//! ledger tells the next run which files to look at.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind::{InvalidInput, NotFound, Unsupported};
@@ -11,8 +12,8 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use super::evaluate::{Tally, changed_refusal};
-use super::ledger::{Entry, Ledger, Written, file_text};
-use super::stage_file::{Prepared, PreparedBatch};
+use super::ledger::{Ledger, LedgerEntry, WrittenFile, file_text};
+use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
 use crate::manifest::run_options::Durability;
@@ -21,51 +22,52 @@ use crate::migration::plan::escape_name;
 use crate::migration::{CheckpointFile, Error, FindingsLog, OutcomeCounts};
 use crate::pipeline::{Commit, Writer};
 
-/// What is known of a run, durable by the checkpoint.
-pub struct Books {
-    /// As of the last group.
+/// The records of a run, which a checkpoint makes durable together.
+pub struct RunAccounting {
+    /// The state after the last group.
     pub state: RunState,
-    /// Open for appending.
+    /// The findings, open for appending.
     pub findings: FindingsLog,
-    /// Open for appending.
+    /// The ledger, open for appending.
     pub ledger: Ledger,
-    /// Where the state goes.
+    /// The file of the state.
     pub checkpoint: Arc<CheckpointFile>,
 }
 
-/// Where groups are replaced, and how.
+/// Replaces groups of files.
 pub struct Replacer {
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The tree.
     pub root: Arc<dyn DiskRoot>,
-    /// Synced as a whole, before and after the names.
+    /// The file system of the tree. It is synced as a whole, before and after the renames: that costs less than a sync
+    /// for each file.
     pub file_system: Arc<dyn DiskFileSystem>,
-    /// Unless [`Durability::Batch`], the file system is not synced.
+    /// Decides who syncs: the file system is synced for [`Durability::Batch`] only.
     pub durability: Durability,
-    /// Held while a group is replaced.
-    pub books: Mutex<Books>,
+    /// The records of the run, locked while a group is replaced.
+    pub accounting: Mutex<RunAccounting>,
     pending_max: u64,
     replacing: Mutex<u64>,
     replaced: Condvar,
 }
 
 impl Replacer {
-    /// Replaces groups on `disk`. While one is being replaced, no more than `pending_max` files gather for the next.
+    /// Creates a replacer. While a group is being replaced, at most `pending_max` files gather for the next one.
     pub fn new(
         disk: Arc<dyn Disk>,
         (root, file_system): (Arc<dyn DiskRoot>, Arc<dyn DiskFileSystem>),
         durability: Durability,
-        books: Books,
+        accounting: RunAccounting,
         pending_max: u64,
     ) -> Self {
-        let books = Mutex::new(books);
+        let accounting = Mutex::new(accounting);
         Self {
             disk,
             root,
             file_system,
             durability,
-            books,
+            accounting,
             pending_max,
             replacing: Mutex::default(),
             replaced: Condvar::new(),
@@ -84,49 +86,50 @@ impl Replacer {
         if self.durability == Durability::Batch { self.file_system.sync() } else { Ok(()) }
     }
 
-    fn replace_group(&self, group: PreparedBatch) -> Result<(), Error> {
-        let mut books = self.books.lock();
+    fn replace_group(&self, group: StagedBatch) -> Result<(), Error> {
+        let mut accounting = self.accounting.lock();
         let mut tally = group.tally;
         if !group.files.is_empty() {
             self.sync()?;
-            let first_line = self.write_ahead(&mut books.ledger, &group.files)?;
-            for (line, prepared) in (first_line..).zip(&group.files) {
-                if self.replace(prepared)? {
+            let first_line = self.write_ahead(&mut accounting.ledger, &group.files)?;
+            for (line, staged) in (first_line..).zip(&group.files) {
+                if self.replace(staged)? {
                     tally.counts.migrated += 1;
-                    books.state.written_bytes += prepared.len_bytes;
+                    accounting.state.written_bytes += staged.len_bytes;
                 } else {
-                    let file = file_text(&prepared.file);
-                    books.ledger.append(Entry::Withdrawn { file, line })?;
-                    tally.refuse(&prepared.file, &changed_refusal("it is another file now, or has other bytes"));
+                    let file = file_text(&staged.file);
+                    accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
+                    tally.refuse(&staged.file, &changed_refusal("it is another file now, or has other bytes"));
                 }
             }
             self.sync()?;
         }
-        books.close_group(&*self.disk, &tally, group.records, group.place)
+        accounting.close_group(&*self.disk, &tally, group.records, group.place)
     }
 
-    /// Makes the ledger say what is about to be done; gives the number of its first line.
-    fn write_ahead(&self, ledger: &mut Ledger, files: &[Prepared]) -> Result<u64, Error> {
+    /// Adds a line for each file to the ledger and makes them durable. Returns the number of the first line.
+    fn write_ahead(&self, ledger: &mut Ledger, files: &[StagedFile]) -> Result<u64, Error> {
         let mut first = None;
-        for prepared in files {
-            let number = ledger.append(Entry::Written(written(prepared)))?;
+        for staged in files {
+            let number = ledger.append(LedgerEntry::Written(written(staged)))?;
             first.get_or_insert(number);
         }
         ledger.sync()?;
         Ok(first.unwrap_or_default())
     }
 
-    /// Gives the new file its name, unless the old one is not what was read.
-    fn replace(&self, prepared: &Prepared) -> Result<bool, DiskError> {
-        let name = prepared.file.file_name().unwrap_or_default();
-        let directory = self.root.open_directory(prepared.file.parent().unwrap_or(Path::new("")))?;
-        let temporary = file_names::temporary(name);
+    /// Renames the new file over the old one, unless the old one has changed since it was read.
+    fn replace(&self, staged: &StagedFile) -> Result<bool, DiskError> {
+        let name = staged.file.file_name().unwrap_or_default();
+        let directory = self.root.open_directory(staged.file.parent().unwrap_or(Path::new("")))?;
+        let temporary = file_names::temporary_name(name);
         let now = directory.file_state(name)?;
-        if now.is_none_or(|now| !prepared.state.is_unchanged(&now)) {
+        if now.is_none_or(|now| !staged.state.is_unchanged(&now)) {
             directory.remove_file(&temporary)?;
-            // A second name of a file that was written to is the backup of nothing.
-            if directory.file_state(&prepared.backup)?.is_some_and(|state| state.inode == prepared.state.inode) {
-                directory.remove_file(&prepared.backup)?;
+            // The backup is a link to the file that was just written to: its bytes are no longer those that were
+            // parsed.
+            if directory.file_state(&staged.backup)?.is_some_and(|state| state.inode == staged.state.inode) {
+                directory.remove_file(&staged.backup)?;
             }
             return Ok(false);
         }
@@ -142,8 +145,8 @@ impl Replacer {
     }
 }
 
-/// Puts the new file in the place of the old one. Where a rename takes the name of another file, ext4 writes the new file
-/// out first, each by itself, which costs a third of the run.
+/// Exchanges the new file and the old one, and removes the old one.
+// When a rename replaces a file, ext4 first writes out the new file, each one alone. That takes a third of the run.
 fn swap_in(directory: &dyn RootDirectory, temporary: &OsStr, name: &OsStr) -> Result<(), DiskError> {
     match directory.exchange(temporary, name) {
         Ok(()) => directory.remove_file(temporary),
@@ -154,9 +157,10 @@ fn swap_in(directory: &dyn RootDirectory, temporary: &OsStr, name: &OsStr) -> Re
     }
 }
 
-impl Books {
-    /// Counts what a group came to and makes it durable.
+impl RunAccounting {
+    /// Records the result of a group and makes it durable.
     fn close_group(&mut self, disk: &dyn Disk, tally: &Tally, records: u64, place: Vec<u8>) -> Result<(), Error> {
+        // The checkpoint comes last: it names lengths of the findings and the ledger that must be durable by then.
         for finding in &tally.findings {
             self.findings.append(finding)?;
         }
@@ -174,45 +178,45 @@ impl Books {
     }
 }
 
-/// The line of a file that is about to be replaced.
-fn written(prepared: &Prepared) -> Written {
-    Written {
-        file: file_text(&prepared.file),
-        from: prepared.from.to_string(),
-        to: prepared.to.to_string(),
-        before: hex(&prepared.before),
-        after: hex(&prepared.after),
-        backup: escape_name(&prepared.backup),
-        mode: format!("{:o}", prepared.state.mode),
+/// Returns the ledger line of a file that is about to be replaced.
+fn written(staged: &StagedFile) -> WrittenFile {
+    WrittenFile {
+        file: file_text(&staged.file),
+        from: staged.from.to_string(),
+        to: staged.to.to_string(),
+        before: hex(&staged.before),
+        after: hex(&staged.after),
+        backup: escape_name(&staged.backup),
+        mode: format!("{:o}", staged.state.mode),
     }
 }
 
-/// Gathers prepared files for the next group.
+/// Gathers staged files for the next group.
 pub struct GroupWriter {
     replacer: Arc<Replacer>,
-    pending: PreparedBatch,
+    pending: StagedBatch,
 }
 
 impl GroupWriter {
-    /// Hands groups to `replacer`.
+    /// Creates a writer that passes groups to `replacer`.
     pub fn new(replacer: Arc<Replacer>) -> Self {
-        Self { replacer, pending: PreparedBatch::default() }
+        Self { replacer, pending: StagedBatch::default() }
     }
 }
 
 impl Writer for GroupWriter {
-    type Output = PreparedBatch;
+    type Output = StagedBatch;
     type Error = Error;
     type Commit = GroupCommit;
 
-    fn write(&mut self, batch: PreparedBatch) -> Result<(), Error> {
+    fn write(&mut self, batch: StagedBatch) -> Result<(), Error> {
         self.pending.files.extend(batch.files);
         self.pending.tally.counts.merge(&batch.tally.counts);
         self.pending.tally.findings.extend(batch.tally.findings);
         self.pending.tally.source_bytes += batch.tally.source_bytes;
         self.pending.records += batch.records;
         self.pending.place = batch.place;
-        // The one place where memory could grow with the tree: on a slow disk, preparing waits for replacing.
+        // Only here could memory grow with the tree: if the disk is slow, staging waits for the group being replaced.
         if self.pending.records >= self.replacer.pending_max {
             self.replacer.wait();
         }
@@ -225,9 +229,9 @@ impl Writer for GroupWriter {
     }
 }
 
-/// A group to be replaced.
+/// The commit of a group.
 pub struct GroupCommit {
-    group: PreparedBatch,
+    group: StagedBatch,
     replacer: Arc<Replacer>,
 }
 

@@ -2,11 +2,11 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::durable::{InjectedFault, ReadRoot, SimulatedDisk, read_file};
-use crate::manifest::migrate::ledger::Position;
-use crate::manifest::migrate::stage_file::Preparer;
+use crate::manifest::migrate::ledger::LedgerPosition;
+use crate::manifest::migrate::stage_file::FileStager;
 use crate::manifest::migrate::state::CHECKPOINT_KIND;
 use crate::manifest::run_options::MigrateOptions;
-use crate::manifest::tree::scan::{Entry as Seen, Found};
+use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::pipeline::Converter;
 
 const MANIFEST: &str = "artifacts/job/run/manifest.json";
@@ -23,7 +23,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
     let tree = disk.root(root).unwrap();
     let options = MigrateOptions::default();
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let preparer = Preparer {
+    let preparer = FileStager {
         root: tree.clone(),
         transformer: options.transformer(now).unwrap(),
         mode: options.transform.mode,
@@ -31,22 +31,22 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
         synced: false,
         named: None,
     };
-    let entry = Seen { path: PathBuf::from(MANIFEST), found: Found::Manifest };
+    let entry = ScanEntry { path: PathBuf::from(MANIFEST), found: Found::Manifest };
     let batch = preparer.convert(&mut Vec::new(), vec![entry]).unwrap();
     assert_eq!(batch.files.len(), 1);
     meanwhile(&disk, &root.join(MANIFEST));
-    let books = Books {
-        state: RunState::new([0; 32], "r".into(), now, &options, Position::START),
+    let accounting = RunAccounting {
+        state: RunState::new([0; 32], "r".into(), now, &options, LedgerPosition::START),
         findings: FindingsLog::open(&disk, &run_directory.join("findings.jsonl"), 0).unwrap(),
-        ledger: Ledger::open(&disk, run_directory, "r", Position::START, |_| Ok(())).unwrap(),
+        ledger: Ledger::open(&disk, run_directory, "r", LedgerPosition::START, |_| Ok(())).unwrap(),
         checkpoint: Arc::new(CheckpointFile::new(run_directory, CHECKPOINT_KIND)),
     };
     let file_system = disk.file_system(root).unwrap();
-    let replacer = Arc::new(Replacer::new(Arc::new(disk.clone()), (tree, file_system), durability, books, 1));
+    let replacer = Arc::new(Replacer::new(Arc::new(disk.clone()), (tree, file_system), durability, accounting, 1));
     let mut writer = GroupWriter::new(replacer.clone());
     writer.write(batch).unwrap();
     writer.commit_point().unwrap().commit().unwrap();
-    let counts = replacer.books.lock().state.counts;
+    let counts = replacer.accounting.lock().state.counts;
     assert_eq!(counts.migrated + counts.refused_failed, 1);
     (disk, counts.migrated)
 }
@@ -60,7 +60,7 @@ fn names_beside(disk: &SimulatedDisk) -> Vec<String> {
 }
 
 #[test]
-fn what_nobody_touches_is_replaced_and_has_its_backup() {
+fn an_unchanged_file_is_replaced_and_has_its_backup() {
     for durability in DURABILITIES {
         let (disk, migrated) = replaced_after(durability, |_, _| {});
         let names = names_beside(&disk);
@@ -74,7 +74,7 @@ fn what_nobody_touches_is_replaced_and_has_its_backup() {
 }
 
 #[test]
-fn a_file_that_is_written_to_meanwhile_is_refused_and_keeps_what_was_written() {
+fn a_file_that_is_written_to_in_the_meantime_is_refused_and_keeps_its_new_bytes() {
     for durability in DURABILITIES {
         let (disk, migrated) = replaced_after(durability, |disk, path| {
             disk.open_file(path).unwrap().write_all_at(0, b"{\"later\"").unwrap();
@@ -86,7 +86,7 @@ fn a_file_that_is_written_to_meanwhile_is_refused_and_keeps_what_was_written() {
 }
 
 #[test]
-fn a_file_that_is_replaced_or_removed_meanwhile_is_refused() {
+fn a_file_that_is_replaced_or_removed_in_the_meantime_is_refused() {
     for durability in DURABILITIES {
         let (disk, migrated) = replaced_after(durability, |disk, path| {
             disk.remove_file(path).unwrap();
@@ -100,7 +100,7 @@ fn a_file_that_is_replaced_or_removed_meanwhile_is_refused() {
 }
 
 #[test]
-fn where_names_cannot_be_exchanged_the_new_file_is_renamed() {
+fn the_new_file_is_renamed_if_names_cannot_be_exchanged() {
     let disk = SimulatedDisk::with_directories(&[Path::new("/d")]);
     let path = Path::new("/d/file");
     disk.install_file(path, b"old");

@@ -1,5 +1,7 @@
-//! The walk through a tree: every manifest, and every name that might lead to one and is passed over, in the order of
-//! path bytes (§9).
+//! The scan of a tree. It finds the manifests, and the names that might lead to one but are skipped, in the order of
+//! path bytes (docs/source-sigilzero.md, "Finding manifests").
+//!
+//! The order is the same on every disk, so a checkpoint needs to keep only the path that was reached.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -10,16 +12,17 @@ use std::sync::Arc;
 use super::file_names;
 use crate::durable::{DiskError, ReadRoot, SourceNameKind};
 
-/// The directory of all manifests, below the application's root.
+/// The directory of all manifests in the root of the application.
 pub const ARTIFACTS: &str = "artifacts";
-/// Snapshots that runs were started with lie in directories of this name, and no manifests.
+/// Directories of this name contain snapshots of inputs, and no manifests.
 const INPUTS: &str = "inputs";
-/// Names of a directory that are held at once. One of more names is read again for each further page.
+/// The largest number of names of a directory in memory. A directory with more names is read again for each further
+/// page.
 const PAGE_NAMES: usize = 100_000;
 /// `artifacts/<job>/<run>`
 const CANONICAL_DEPTH: usize = 3;
 
-/// Where manifests are looked for.
+/// The places in which the scan looks for manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
     /// `artifacts/<job>/<run>/manifest.json`, jobs called `runs` included.
@@ -30,7 +33,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// As on the command line.
+    /// Returns the layout as on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Canonical => "canonical",
@@ -39,76 +42,76 @@ impl Layout {
     }
 }
 
-/// Why a name is passed over.
+/// The reason why a name is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PassedOver {
-    /// A directory or link whose name begins with a dot: runs in progress, repositories.
+pub enum SkipReason {
+    /// The name of a directory or link begins with a dot, as those of unfinished runs and repositories do.
     Hidden,
-    /// A directory of snapshots.
+    /// The directory contains snapshots of inputs.
     Inputs,
-    /// A symbolic link.
+    /// The name is a symbolic link. Links may lead out of the tree.
     Link,
-    /// Called `manifest.json`, and no regular file.
+    /// The name is `manifest.json`, but it is not a regular file.
     NotAFile,
-    /// A manifest that is not where the layout has them.
+    /// The manifest is in a place that the layout does not have.
     OutsideLayout,
 }
 
-/// What stands at a path.
+/// What the scan found at a path.
 #[derive(Debug)]
 pub enum Found {
-    /// A file to be looked at.
+    /// A manifest.
     Manifest,
-    /// Nothing that is looked at.
-    PassedOver(PassedOver),
-    /// What a run that died left behind: a file on its way to its name.
+    /// A name that is skipped.
+    Skipped(SkipReason),
+    /// A temporary file that a crashed run left behind.
     Leftover,
     /// A directory that cannot be read.
     Unreadable(DiskError),
 }
 
-/// One thing found.
+/// An entry of the scan.
 #[derive(Debug)]
-pub struct Entry {
-    /// Relative to the application's root; ends with a slash if it is a directory.
+pub struct ScanEntry {
+    /// The path relative to the root. That of a directory ends with a slash.
     pub path: PathBuf,
-    /// What it is.
+    /// What was found there.
     pub found: Found,
 }
 
-impl Entry {
-    /// The place of the entry in the order of the walk.
+impl ScanEntry {
+    /// Returns the place of the entry in the order of the scan.
     pub fn place(&self) -> &[u8] {
         self.path.as_os_str().as_bytes()
     }
 }
 
-/// A walk under way. Memory is bounded by the depth of the tree and the size of a page, however many names there are.
+/// A scan in progress. Its memory depends on the depth of the tree and the size of a page, not on the number of names.
 pub struct Scan {
     root: Arc<dyn ReadRoot>,
     layout: Layout,
-    /// Nothing up to here is given.
+    /// The place after which entries are returned.
     after: Vec<u8>,
     page_names: usize,
     open: Vec<OpenDirectory>,
 }
 
-/// A directory whose names are being gone through.
+/// A directory whose names are being read.
 struct OpenDirectory {
-    /// With a slash at its end.
+    /// Its path, which ends with a slash.
     path: Vec<u8>,
     names: std::vec::IntoIter<Name>,
-    /// There are further names behind these.
+    /// Whether the directory has names after these.
     has_more: bool,
     last: Vec<u8>,
 }
 
-/// A name in the order of the walk: those of directories have a slash at their end.
+/// A name and its kind. Names of directories end with a slash, so that they sort as their contents do.
 type Name = (Vec<u8>, SourceNameKind);
 
 impl Scan {
-    /// A walk through the tree in `root` that begins behind the place `after`; an empty one is the beginning. Fails if
-    /// there is no directory `artifacts`.
+    /// Starts a scan of the tree in `root` after the place `after`, which is empty for a whole scan. Fails if the
+    /// directory `artifacts` is missing.
     pub fn start(root: Arc<dyn ReadRoot>, layout: Layout, after: Vec<u8>) -> Result<Self, DiskError> {
         Self::with_page(root, layout, after, PAGE_NAMES)
     }
@@ -133,8 +136,8 @@ impl Scan {
         Ok(OpenDirectory { path, names: names.into_iter(), has_more, last })
     }
 
-    /// The next name of the innermost directory, with its whole path.
-    fn next_name(&mut self) -> Result<Option<(Vec<u8>, SourceNameKind)>, Entry> {
+    /// Returns the path and kind of the next name in the innermost open directory.
+    fn next_name(&mut self) -> Result<Option<(Vec<u8>, SourceNameKind)>, ScanEntry> {
         while let Some(directory) = self.open.last_mut() {
             if let Some((name, kind)) = directory.names.next() {
                 let mut path = directory.path.clone();
@@ -152,43 +155,43 @@ impl Scan {
         Ok(None)
     }
 
-    fn enter(&mut self, path: Vec<u8>) -> Option<Entry> {
+    fn enter(&mut self, path: Vec<u8>) -> Option<ScanEntry> {
         match self.read_page(path.clone(), Vec::new()) {
             Ok(page) => {
                 self.open.push(page);
                 None
             }
-            // It went away since it was listed, as runs do that are cleaned up.
+            // The directory was removed after it was listed, for example with an old run.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => Some(unreadable(path, error)),
         }
     }
 
-    fn look_at(&mut self, path: Vec<u8>, kind: SourceNameKind) -> Option<Entry> {
+    fn look_at(&mut self, path: Vec<u8>, kind: SourceNameKind) -> Option<ScanEntry> {
         let name = last_name(&path).to_owned();
         let found = match kind {
             _ if file_names::is_temporary(&name) => Found::Leftover,
             SourceNameKind::Directory | SourceNameKind::Link if name.as_bytes().starts_with(b".") => {
-                Found::PassedOver(PassedOver::Hidden)
+                Found::Skipped(SkipReason::Hidden)
             }
-            SourceNameKind::Link => Found::PassedOver(PassedOver::Link),
-            SourceNameKind::Directory if name == INPUTS => Found::PassedOver(PassedOver::Inputs),
+            SourceNameKind::Link => Found::Skipped(SkipReason::Link),
+            SourceNameKind::Directory if name == INPUTS => Found::Skipped(SkipReason::Inputs),
             SourceNameKind::Directory => {
                 if name != file_names::MANIFEST {
                     return self.enter(path);
                 }
-                Found::PassedOver(PassedOver::NotAFile)
+                Found::Skipped(SkipReason::NotAFile)
             }
-            SourceNameKind::Other => Found::PassedOver(PassedOver::NotAFile),
+            SourceNameKind::Other => Found::Skipped(SkipReason::NotAFile),
             SourceNameKind::File if self.layout == Layout::Canonical && depth(&path) != CANONICAL_DEPTH => {
-                Found::PassedOver(PassedOver::OutsideLayout)
+                Found::Skipped(SkipReason::OutsideLayout)
             }
             SourceNameKind::File => Found::Manifest,
         };
-        Some(Entry { path: OsString::from_vec(path).into(), found })
+        Some(ScanEntry { path: OsString::from_vec(path).into(), found })
     }
 
-    /// True if the walk begins behind this path and, for a directory, behind all that is in it.
+    /// Returns true if the scan begins after this path and, for a directory, after everything in it.
     fn is_behind(&self, path: &[u8], kind: SourceNameKind) -> bool {
         let may_hold_more = kind == SourceNameKind::Directory && self.after.starts_with(path) && self.after != path;
         path <= &self.after[..] && !may_hold_more
@@ -196,9 +199,9 @@ impl Scan {
 }
 
 impl Iterator for Scan {
-    type Item = Entry;
+    type Item = ScanEntry;
 
-    fn next(&mut self) -> Option<Entry> {
+    fn next(&mut self) -> Option<ScanEntry> {
         loop {
             let (path, kind) = match self.next_name() {
                 Ok(named) => named?,
@@ -214,8 +217,8 @@ impl Iterator for Scan {
     }
 }
 
-fn unreadable(path: Vec<u8>, error: DiskError) -> Entry {
-    Entry { path: OsString::from_vec(path).into(), found: Found::Unreadable(error) }
+fn unreadable(path: Vec<u8>, error: DiskError) -> ScanEntry {
+    ScanEntry { path: OsString::from_vec(path).into(), found: Found::Unreadable(error) }
 }
 
 fn last_name(path: &[u8]) -> &OsStr {
@@ -224,16 +227,17 @@ fn last_name(path: &[u8]) -> &OsStr {
     OsStr::from_bytes(&path[start..])
 }
 
-/// How many directories are above a file.
+/// Returns the number of directories above a file.
 fn depth(path: &[u8]) -> usize {
     path.iter().filter(|&&byte| byte == b'/').count()
 }
 
-/// Collects the first names of a directory in their order, in room for twice as many.
+/// Collects the first names of a directory in sorted order.
+// It sorts and cuts only when twice as many have gathered, which is cheaper than keeping them sorted.
 struct Page {
     names: Vec<Name>,
     max: usize,
-    /// Greatest name that is kept, once some were dropped.
+    /// The greatest name that is kept, if names were dropped.
     bound: Option<Vec<u8>>,
     has_more: bool,
 }

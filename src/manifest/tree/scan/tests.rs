@@ -27,7 +27,7 @@ impl Tree {
             let path = entry.path.to_str().unwrap().strip_prefix("artifacts/").unwrap().to_owned();
             match entry.found {
                 Found::Manifest => path,
-                Found::PassedOver(reason) => format!("{path} {reason:?}"),
+                Found::Skipped(reason) => format!("{path} {reason:?}"),
                 Found::Leftover => format!("{path} Leftover"),
                 Found::Unreadable(error) => format!("{path} {}", error.kind()),
             }
@@ -41,7 +41,7 @@ impl Tree {
 }
 
 #[test]
-fn manifests_are_found_where_the_layout_has_them_and_no_other_is_ignored_in_silence() {
+fn manifests_are_found_in_the_layout_and_all_others_are_reported() {
     let tree = Tree::new(&[
         "manifest.json",
         "job/manifest.json",
@@ -78,7 +78,7 @@ fn manifests_are_found_where_the_layout_has_them_and_no_other_is_ignored_in_sile
 }
 
 #[test]
-fn the_order_is_that_of_path_bytes_and_pages_and_places_do_not_change_it() {
+fn entries_come_in_the_order_of_path_bytes_for_all_pages_and_places() {
     let names = ["a", "a-b", "a.b", "a0", "b", "é", "B"];
     let files: Vec<_> =
         names.iter().flat_map(|job| names.iter().map(move |run| format!("{job}/{run}/manifest.json"))).collect();
@@ -95,7 +95,7 @@ fn the_order_is_that_of_path_bytes_and_pages_and_places_do_not_change_it() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_read_is_named() {
+fn a_directory_that_cannot_be_read_is_reported() {
     let tree = Tree::new(&["job/run/manifest.json", "job/z/manifest.json"]);
     let deny = |tree: &Tree| {
         use std::os::unix::fs::PermissionsExt;
@@ -111,7 +111,7 @@ fn a_directory_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn without_artifacts_there_is_no_walk() {
+fn a_scan_fails_if_artifacts_is_missing() {
     let root = tempfile::tempdir().unwrap();
     let start = || Scan::start(source_root(root.path()).unwrap(), Layout::Canonical, Vec::new());
     assert_eq!(start().err().unwrap().kind(), ErrorKind::NotFound);

@@ -7,7 +7,7 @@ use super::payload_lists::{PairList, StrList};
 use super::provenance::{Provenance, ProvenanceView};
 use super::timestamp::TimeView;
 
-/// An episode read where it lies in its payload (spec §4.1). Every f32 is a bit pattern.
+/// An episode read where it lies in its payload (docs/source-engram.md, "Episode"). Every f32 is a bit pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpisodeView<'a> {
     /// The record's id: any text, also empty.
@@ -98,24 +98,24 @@ impl<'a> EpisodeView<'a> {
         })
     }
 
-    /// Whether a metadata map, the record's or its provenance's, has a key twice; Engram reads the last value.
+    /// Returns whether a metadata map, the record's or its provenance's, has a key twice; Engram reads the last value.
     pub fn has_repeated_key(&self) -> bool {
         self.metadata.has_repeated_key()
             || self.provenance.is_some_and(|provenance| provenance.metadata.has_repeated_key())
     }
 
-    /// Whether the embedding holds a NaN or an infinity.
+    /// Returns whether the embedding holds a NaN or an infinity.
     #[inline]
     pub fn has_non_finite_embedding(&self) -> bool {
         has_non_finite(self.embedding)
     }
 
-    /// Whether a timestamp is not in the form that Engram writes.
+    /// Returns whether a timestamp is not in the form that Engram writes.
     pub fn has_foreign_timestamp(&self) -> bool {
         !(self.when.writer_form && self.last_recall.writer_form)
     }
 
-    /// An owned copy, without the bytes that follow the decoded value.
+    /// Returns an owned copy, without the bytes that follow the decoded value.
     pub fn to_owned(&self) -> Episode {
         Episode {
             id: self.id.to_owned(),
@@ -137,7 +137,8 @@ impl<'a> EpisodeView<'a> {
     }
 }
 
-/// Whether two episodes are identical in the sense of spec §6: Engram decodes both to equal fields.
+/// Returns whether two episodes are identical in the sense of docs/source-engram.md, "Replay order and duplicates":
+/// Engram decodes both to equal fields.
 ///
 /// Timestamps are compared as points in time, f32 by their bits and metadata as maps, in which the last value of a
 /// repeated key counts. Bytes after the decoded value are no field.
@@ -167,14 +168,14 @@ pub(crate) fn same_provenance(one: &Option<ProvenanceView<'_>>, other: &Option<P
     }
 }
 
-/// A timestamp that Engram's reader accepts.
+/// Returns a timestamp that Engram's reader accepts.
 #[inline]
 pub(crate) fn time<'a>(cursor: &mut Cursor<'a>) -> Result<TimeView<'a>, DecodeError> {
     let at = cursor.position();
     TimeView::parse(cursor.str()?).map_err(|error| Cursor::error(at, DecodeProblem::Timestamp(error)))
 }
 
-/// The bits of a confidence. One that Engram refuses is put into `refused` if that is empty.
+/// Returns the bits of a confidence. One that Engram refuses is put into `refused` if that is empty.
 #[inline]
 pub(crate) fn confidence(
     cursor: &mut Cursor<'_>,
@@ -190,7 +191,7 @@ pub(crate) fn confidence(
     Ok(bits)
 }
 
-/// What becomes of a refused value once the whole payload has proved sound.
+/// Decides about a refused value, once the whole payload has proved sound.
 #[inline]
 pub(crate) fn judge(refused: Option<DecodeError>, check: RangeCheck) -> Result<Option<DecodeError>, DecodeError> {
     match (refused, check) {
@@ -235,7 +236,8 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// The payload of a record, exact to the bit. Nothing is checked: a value that Engram refuses is written too.
+    /// Returns the payload of a record, exact to the bit. Nothing is checked: a value that Engram refuses is written
+    /// too.
     pub fn encode(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(EMBEDDING_BYTES + 512);
         self.encode_into(&mut payload);

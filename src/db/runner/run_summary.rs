@@ -1,106 +1,109 @@
-//! How a run ended.
+//! The result of a run.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::db::Dialect;
 use crate::db::backup::Backup;
-use crate::db::engine_error::EngineError;
-use crate::db::script::{Migration, Section, shown_statement};
+use crate::db::dialect::Dialect;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::{Migration, Section, statement_preview};
 
-/// What a run did. The counts and `details` are those of the runner that the guide describes (requiem.md B3).
+/// The result of a run. The counts and `details` are those of the runner that the guide describes (docs/source-sql.md,
+/// "Result of a run").
 #[derive(Debug, Clone, Serialize)]
-pub struct RunEnd {
-    /// Migrations that were applied, or taken back.
+pub struct RunSummary {
+    /// The number of migrations that were applied or rolled back.
     pub applied: u64,
-    /// Migrations that were applied before.
+    /// The number of migrations that were already applied.
     pub skipped: u64,
-    /// Migrations that failed: one at most.
+    /// The number of migrations that failed: 0 or 1.
     pub failed: u64,
-    /// Labels of those that are still pending; of a rollback, of those that were to be taken back and are not.
+    /// The labels of the pending migrations; after a rollback, of those that were not rolled back.
     pub pending: Vec<String>,
-    /// What was done to each.
+    /// The result of each migration.
     pub details: Vec<Detail>,
-    /// Why the run ended early.
+    /// The failure that ended the run.
     pub failure: Option<Failure>,
-    /// True if it was asked to stop.
+    /// True if the run was asked to stop.
     pub stopped: bool,
-    /// The backup that was made before.
+    /// The backup that was made before the run.
     pub backup: Option<Backup>,
 }
 
-/// What was done to one migration.
+/// The result of one migration.
 #[derive(Debug, Clone, Serialize)]
 pub struct Detail {
-    /// Its label.
+    /// The label.
     pub name: String,
     /// `applied`, `reverted`, `forgotten`, `stopped` or `failed`.
     pub status: &'static str,
-    /// How long it took.
+    /// The duration.
     #[serde(rename = "durationMs")]
     pub duration_ms: u64,
-    /// What the pages of its batches came to in this run.
+    /// The pages of its batches that this run committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<PagesDone>,
-    /// What went wrong.
+    /// The error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Pages of batches that were committed.
+/// The committed pages of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct PagesDone {
-    /// Keys in them.
+    /// The number of keys in them.
     pub rows: u64,
-    /// How many.
+    /// The number of pages.
     pub pages: u64,
-    /// The longest transaction among them, from its first statement to its commit: how long a row was locked at most.
+    /// The duration of the longest transaction, from its first statement to its commit: the longest time for which a
+    /// row was locked.
     pub longest_page_us: u64,
 }
 
-/// A statement that failed.
+/// A migration that failed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
-    /// The migration's label.
+    /// The label of the migration.
     pub name: String,
     /// The file.
     pub file: String,
-    /// The statement's line; `None` if no statement is to blame.
+    /// The line of the statement; `None` if no single statement caused the failure.
     pub line: Option<u64>,
-    /// The statement, counted from 1.
+    /// The number of the statement, counted from 1.
     pub statement: Option<u64>,
-    /// How many statements the section has.
+    /// The number of statements in the section.
     pub statements: u64,
-    /// How the statement begins.
+    /// The beginning of the statement.
     pub text: Option<String>,
-    /// SQLSTATE, or SQLite's result code.
+    /// The SQLSTATE, or the result code of SQLite.
     pub code: Option<String>,
-    /// What the engine says.
+    /// The message of the engine.
     pub error: String,
-    /// What is left of the section.
+    /// What the database keeps of the section.
     pub kept: Kept,
-    /// What to do.
+    /// What to do next.
     pub next: String,
-    /// True if asking again may do.
+    /// True if the same command may succeed later.
     pub temporary: bool,
 }
 
-/// What is left of a section that failed.
+/// What the database keeps of a section that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kept {
-    /// Nothing: its transaction was rolled back.
+    /// Nothing: the transaction was rolled back.
     Nothing,
-    /// What comes before the statement, since the section runs without a transaction.
+    /// The statements before the one that failed, because the section runs without a transaction.
     StatementsBefore,
-    /// The pages of its batches that were committed, and what stands before the batches.
+    /// The committed pages of its batches, and the statements before the batches.
     PagesBefore,
-    /// It is not known: the connection was lost, or the section took the transaction away.
+    /// Unknown: the connection was lost, or the section ended the transaction itself.
     Unknown,
 }
 
-/// Where a section failed: at a statement, by its index, or outside of all.
+/// The place at which a section failed. `index` is that of a statement; without one the section failed outside of its
+/// statements.
 pub(super) struct FailedAt<'a> {
     pub dialect: Dialect,
     pub migration: &'a Migration,
@@ -121,19 +124,16 @@ impl Failure {
             line: statement.map(|(line, text)| line + offset_lines(text)),
             statement: at.index.map(|index| index as u64 + 1),
             statements: at.section.len() as u64,
-            text: statement.map(|(_, text)| shown_statement(at.dialect, text)),
+            text: statement.map(|(_, text)| statement_preview(at.dialect, text)),
             code: error.code.clone(),
             error: error.message.clone(),
             kept,
             next: next(error, kept),
-            temporary: matches!(
-                error.kind,
-                crate::db::EngineErrorKind::Disconnected | crate::db::EngineErrorKind::LockNotAvailable
-            ),
+            temporary: matches!(error.kind, EngineErrorKind::Disconnected | EngineErrorKind::LockNotAvailable),
         }
     }
 
-    /// `002_x.sql:7: statement 3 of 5: no such table: t (SQLITE_ERROR)`, without the statement's text.
+    /// Returns `002_x.sql:7: statement 3 of 5: no such table: t (SQLITE_ERROR)`, without the text of the statement.
     pub fn what(&self) -> String {
         let mut text = self.file.clone();
         if let Some(line) = self.line {
@@ -157,14 +157,14 @@ fn file_name(path: &Path) -> String {
 fn next(error: &EngineError, kept: Kept) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("{hint}; ")).unwrap_or_default();
     let then = match kept {
-        Kept::Nothing => "nothing of it stayed: correct the file and run `haul db migrate` again",
+        Kept::Nothing => "nothing of it was kept: correct the file and run `haul db migrate` again",
         Kept::StatementsBefore => {
-            "the statements before it stay: correct this one and run `haul db migrate` again, which goes on there"
+            "the statements before it were kept: correct this one and run `haul db migrate` again, which continues there"
         }
         Kept::PagesBefore => {
-            "the pages before it stay: see to the cause and run the same command again, which goes on behind them"
+            "the pages before it were kept: remove the cause and run the same command again, which continues after them"
         }
-        Kept::Unknown => "see with `haul db status` how the database stands before you go on",
+        Kept::Unknown => "check the database with `haul db status` before you continue",
     };
     format!("{hint}{then}")
 }

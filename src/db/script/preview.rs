@@ -1,15 +1,15 @@
-//! A statement as it is shown: short, and without passwords.
+//! Previews of statements for messages: short, and without passwords.
 
 use super::lexer::{Lexer, TokenKind};
-use crate::db::Dialect;
+use crate::db::dialect::Dialect;
 use crate::migration::redacted;
 
-/// Characters of a statement that are shown.
+/// The maximum number of characters in a preview.
 const CHARS_MAX: usize = 80;
 
-/// How a statement begins, on one line. A literal behind the word PASSWORD is hidden, and passwords in connection strings
-/// are.
-pub fn shown_statement(dialect: Dialect, statement: &str) -> String {
+/// Returns the start of a statement on one line. Hides literals after the word PASSWORD and passwords in connection
+/// strings.
+pub fn statement_preview(dialect: Dialect, statement: &str) -> String {
     let mut shown = String::new();
     let mut is_secret = false;
     for token in Lexer::new(dialect, statement) {
@@ -25,6 +25,7 @@ pub fn shown_statement(dialect: Dialect, statement: &str) -> String {
             _ => shown.push_str(text),
         }
         is_secret = text.eq_ignore_ascii_case("PASSWORD");
+        // A character has at most four bytes, so this is enough for the preview.
         if shown.len() > 4 * CHARS_MAX {
             break;
         }
@@ -42,7 +43,7 @@ mod tests {
 
     #[test]
     fn statements_are_short_and_without_passwords() {
-        let shown = |text| shown_statement(Dialect::Postgres, text);
+        let shown = |text| statement_preview(Dialect::Postgres, text);
         assert_eq!(shown("SELECT\n  1 -- one\n;"), "SELECT 1 ;");
         assert_eq!(shown("ALTER ROLE me PASSWORD 'secret';"), "ALTER ROLE me PASSWORD '***';");
         let subscription = "CREATE SUBSCRIPTION s CONNECTION 'host=h password=secret' PUBLICATION p;";

@@ -1,4 +1,4 @@
-//! One look at every manifest of a tree: how many there are of each version, and what would become of them.
+//! A survey of a tree: the number of manifests of each version, and how many would be migrated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,66 +7,73 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::document::error_codes::Status;
+use super::document::error_codes::DocumentStatus;
+use super::document::verdict::Inspection;
 use super::migrate::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
+use super::transform::Transformer;
 use super::tree::reader::EntryReader;
-use super::tree::scan::{Entry, Found};
-use super::{Inspection, Transformer};
+use super::tree::scan::{Found, ScanEntry};
 use crate::durable::{DiskError, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
-/// Versions that are counted each by itself; what only resembles one could have any text.
+/// The largest number of versions that are counted separately. Texts that are not versions count too, so the number
+/// needs a limit.
 const VERSIONS_MAX: usize = 1000;
 const OTHER_VERSIONS: &str = "other";
 
-/// What is in a tree.
+/// The result of a survey.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Survey {
-    /// The version that files would be taken to.
+pub struct VersionSurvey {
+    /// The version that files would be migrated to.
     pub target_version: String,
     /// The highest version that the steps know.
     pub latest_version: String,
-    /// Everything found.
+    /// Number of entries found.
     pub records: u64,
-    /// Files that were looked into.
+    /// Number of files that were read.
     pub manifests: u64,
-    /// Manifests by version, and those without one by what they are.
+    /// Number of manifests by version, or by status if they have none.
     pub by_version: BTreeMap<String, u64>,
-    /// Manifests by status.
+    /// Number of manifests by status.
     pub by_status: BTreeMap<&'static str, u64>,
-    /// Names that were passed over, by reason; no manifest is counted here.
+    /// Number of skipped names by reason. Manifests are not among them.
     pub passed_over: Counts,
-    /// Bytes of manifests.
+    /// Sum of the lengths of all manifests.
     pub source_bytes: u64,
-    /// Bytes of those that would be migrated. Their backups take no further space: the old file becomes the backup.
+    /// Sum of the lengths of those that would be migrated. Backups take no additional space: the old file becomes the
+    /// backup.
     pub pending_bytes: u64,
-    /// Space for the new files, about.
+    /// The approximate space for the new files.
     pub space_needed_bytes: u64,
-    /// Space that this user has left.
+    /// The space that is available to this user.
     pub space_available_bytes: u64,
     /// True if the survey was asked to stop.
     pub stopped: bool,
-    /// What there is to say of single files.
+    /// Findings about single files.
     #[serde(skip)]
     pub findings: FirstFindings,
 }
 
-impl Survey {
-    /// Manifests with a status.
-    pub fn with_status(&self, status: Status) -> u64 {
+impl VersionSurvey {
+    /// Returns the number of manifests with a status.
+    pub fn with_status(&self, status: DocumentStatus) -> u64 {
         self.by_status.get(status.name()).copied().unwrap_or(0)
     }
 }
 
-/// Looks at every manifest of the tree.
-pub fn survey(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Control<'_>) -> Result<Survey, Error> {
+/// Reads every manifest of the tree and counts versions. Writes nothing.
+pub fn survey_versions(
+    root: Arc<dyn ReadRoot>,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VersionSurvey, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.batch_records)?;
-    let mut survey = Survey::default();
+    let mut survey = VersionSurvey::default();
     let inspector = Inspector { root: &*root, transformer };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
         pass(reader, &inspector, &options.engine(), control, |inspected| {
@@ -81,13 +88,13 @@ pub fn survey(root: Arc<dyn ReadRoot>, options: &MigrateOptions, control: &Contr
     Ok(survey)
 }
 
-/// The version of one file as people read it: that which it names, else what it is.
+/// Returns the version of one file for display, or its status if it has none.
 pub fn version_of(root: &Path, file: &Path, options: &MigrateOptions) -> Result<String, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let mut bytes = Vec::new();
     match source_root(root)?.read_file(file, MANIFEST_BYTES_MAX, &mut bytes) {
         Ok(_) => Ok(label(&transformer.inspect(&bytes))),
-        Err(_) => Ok(Status::Failed.name().to_owned()),
+        Err(_) => Ok(DocumentStatus::Failed.name().to_owned()),
     }
 }
 
@@ -102,10 +109,10 @@ struct Inspector<'a> {
     transformer: Transformer,
 }
 
-/// What was seen of one file.
+/// One file of the survey.
 struct Seen {
     label: String,
-    status: Status,
+    status: DocumentStatus,
     len_bytes: u64,
 }
 
@@ -117,16 +124,16 @@ struct Inspected {
 }
 
 impl Converter for Inspector<'_> {
-    type Batch = Vec<Entry>;
+    type Batch = Vec<ScanEntry>;
     type Output = Inspected;
     type Scratch = Vec<u8>;
     type Error = Error;
 
-    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<Entry>) -> Result<Inspected, Error> {
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<Inspected, Error> {
         let mut inspected = Inspected { records: entries.len() as u64, ..Inspected::default() };
         for entry in entries {
             match entry.found {
-                Found::PassedOver(reason) => inspected.tally.counts.add_passed_over(reason),
+                Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
                 Found::Unreadable(ref error) => inspected.refuse_unread(&entry, error),
                 Found::Manifest | Found::Leftover => {
                     match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
@@ -141,20 +148,24 @@ impl Converter for Inspector<'_> {
 }
 
 impl Inspected {
-    fn take(&mut self, entry: &Entry, inspection: Inspection, len_bytes: u64) {
+    fn take(&mut self, entry: &ScanEntry, inspection: Inspection, len_bytes: u64) {
         self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes });
         if let Some(refusal) = inspection.refusal {
             self.tally.refuse(&entry.path, &refusal);
         }
     }
 
-    fn refuse_unread(&mut self, entry: &Entry, error: &DiskError) {
-        self.seen.push(Seen { label: Status::Failed.name().into(), status: Status::Failed, len_bytes: 0 });
+    fn refuse_unread(&mut self, entry: &ScanEntry, error: &DiskError) {
+        self.seen.push(Seen {
+            label: DocumentStatus::Failed.name().into(),
+            status: DocumentStatus::Failed,
+            len_bytes: 0,
+        });
         self.tally.refuse(&entry.path, &disk_refusal(error));
     }
 }
 
-impl Survey {
+impl VersionSurvey {
     fn add(&mut self, inspected: Inspected) {
         self.records += inspected.records;
         let mut passed_over = inspected.tally.counts;
@@ -172,7 +183,7 @@ impl Survey {
             self.manifests += 1;
             self.source_bytes += len_bytes;
             *self.by_status.entry(status.name()).or_default() += 1;
-            if status == Status::Pending {
+            if status == DocumentStatus::Pending {
                 self.pending_bytes += len_bytes;
                 self.space_needed_bytes += len_bytes.next_multiple_of(BLOCK_BYTES);
             }

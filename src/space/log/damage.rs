@@ -1,15 +1,14 @@
-//! What stands in a log file where no complete record does, and where the next record begins.
+//! Classifies the bytes of a log file where no complete record starts, and searches for the next record.
 
-use super::log::framing::{Content, Extent, Region};
-use super::log::wal::{HEADER_BYTES, MAGIC, WalHeader};
-use super::policy::Corruption;
-use super::store::layout::RegionKind;
+use super::extent::{Content, Extent, Region, RegionKind};
+use super::wal::{HEADER_BYTES, MAGIC, WalHeader};
 use crate::durable::SourceFile;
 use crate::migration::Error;
+use crate::space::policy::Corruption;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Why the bytes at an offset are no complete record.
+/// Why no complete record starts at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
     /// Fewer bytes are left than a header has.
@@ -36,8 +35,8 @@ impl Damage {
     }
 }
 
-/// The extent without records that begins at `start`. After damage the next record is searched from `search_from` on,
-/// except under `skip`, which gives up the rest of the file.
+/// Returns the extent without records that begins at `start`. After damage the next record is searched from
+/// `search_from` on, except under `skip`, which gives up the rest of the file.
 pub fn region(
     file: &SourceFile,
     start: u64,
@@ -54,6 +53,7 @@ pub fn region(
         };
         return Ok(extent(start, file_end, Region { kind, reason }));
     }
+    // `fail` searches as well: its report then says where readable records start again.
     let end = match policy {
         Corruption::Skip => file_end,
         Corruption::Fail | Corruption::Resync => find_record(file, search_from)?.unwrap_or(file_end),
@@ -65,7 +65,7 @@ fn extent(start: u64, end: u64, region: Region) -> Extent {
     Extent { start, len_bytes: end - start, content: Content::Region(region) }
 }
 
-/// The kind of tail from `start` to the end of the file; `None` if the bytes are damage.
+/// Returns the kind of tail from `start` to the end of the file; `None` if the bytes are damage.
 pub fn tail_kind(file: &SourceFile, start: u64, damage: Damage) -> Result<Option<RegionKind>, Error> {
     let left = file.identity().len_bytes - start;
     Ok(match damage {
@@ -97,7 +97,8 @@ fn is_zero_to_end(file: &SourceFile, start: u64) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Offset of the first complete record at or after `from`: magic, header checksum and payload checksum all right.
+/// Returns the offset of the first complete record at or after `from`: magic, header checksum and payload checksum all
+/// right.
 pub fn find_record(file: &SourceFile, from: u64) -> Result<Option<u64>, Error> {
     let end = file.identity().len_bytes;
     let magic = MAGIC.to_le_bytes();

@@ -1,35 +1,35 @@
-//! Why a file was not rewritten, or the whole run ends.
+//! Why a file was not rewritten, or why the whole run ends.
 
 use std::io::ErrorKind;
 
 use crate::durable::{DiskError, SourceChange, WindowError};
 use crate::migration::Error;
 
-/// What came in the way of one file.
+/// Why a file was not rewritten.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum RewriteFailure {
     /// The file stays as it is; the others go on.
     Refused(String),
     /// A stop was requested; the file stays as it is.
     Stopped,
-    /// Nothing goes on.
+    /// The whole run fails.
     Fatal(Error),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for RewriteFailure {
     fn from(error: Error) -> Self {
         Self::Fatal(error)
     }
 }
 
-impl From<SourceChange> for Trouble {
+impl From<SourceChange> for RewriteFailure {
     fn from(change: SourceChange) -> Self {
         Self::Refused(format!("changed while it was being read: {}", change.what))
     }
 }
 
 /// A file that cannot be read is refused.
-impl From<WindowError> for Trouble {
+impl From<WindowError> for RewriteFailure {
     fn from(error: WindowError) -> Self {
         match error {
             WindowError::Changed(change) => change.into(),
@@ -38,8 +38,8 @@ impl From<WindowError> for Trouble {
     }
 }
 
-/// A file that may not be written is refused; a disk that fails ends the run.
-impl From<DiskError> for Trouble {
+/// A file that must not be written is refused; a disk that fails ends the run.
+impl From<DiskError> for RewriteFailure {
     fn from(error: DiskError) -> Self {
         match error.kind() {
             ErrorKind::PermissionDenied
@@ -52,8 +52,8 @@ impl From<DiskError> for Trouble {
     }
 }
 
-impl Trouble {
-    /// Refuses what an error names.
+impl RewriteFailure {
+    /// Refuses the file with the text of an error.
     pub(super) fn unreadable(error: DiskError) -> Self {
         Self::Refused(format!("{error}: {}", error.source))
     }

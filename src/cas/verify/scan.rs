@@ -1,4 +1,4 @@
-//! Layout and index of a store, before an object is read.
+//! Reads layout and index of a store before the first object is read.
 
 use std::path::Path;
 use std::thread;
@@ -7,7 +7,7 @@ use super::fault::{FaultKind, VerifyFault};
 use super::index::{IndexRead, read_index};
 use super::request::{ShareBuilder, VerifyRequest};
 use super::tally::Tally;
-use super::walk::{Parts, Walked, look_at_root, walk};
+use super::walk::{Parts, Walked, list_root, walk};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::SourceRoot;
@@ -15,26 +15,26 @@ use crate::cas::source::inventory::InventoryBuilder;
 use crate::migration::{Error, SortSpace};
 use crate::pipeline::Control;
 
-/// A store whose layout and index are known.
-pub struct Surveyed {
-    /// What lies in it.
+/// A store whose layout and index were read.
+pub struct Scanned {
+    /// The objects and other names.
     pub walked: Walked,
-    /// Its index.
+    /// The index.
     pub index: IndexRead,
-    /// What is wrong with both.
+    /// The faults of both.
     pub tally: Tally,
 }
 
-/// Walks the store at `root` and reads its index, both at once. `Ok(None)`: a stop was requested.
-pub fn survey(
+/// Walks the store at `root` and reads its index at the same time. `Ok(None)`: a stop was requested.
+pub fn scan(
     root: &Path,
     request: &VerifyRequest,
     sorts: &SortSpace,
     options: &MigrateOptions,
     control: &Control<'_>,
-) -> Result<Option<Surveyed>, Error> {
+) -> Result<Option<Scanned>, Error> {
     let mut tally = Tally::default();
-    let parts = look_at_root(root, &mut tally)?;
+    let parts = list_root(root, &mut tally)?;
     let lines = sorts.runs("index", options.sort_memory_bytes())?;
     let (walked, index) = thread::scope(|scope| {
         let reading = scope.spawn(|| read_index(root, parts.index, lines, control.stop));
@@ -44,10 +44,10 @@ pub fn survey(
     let (Some(walked), Some(mut index)) = (walked?, index?) else { return Ok(None) };
     tally.merge(std::mem::take(&mut index.tally));
     if index.sorted.is_some() && index.records() == 0 && walked.sums.objects > 0 {
-        let text = "it lists nothing, and there are objects: no reader sees them";
+        let text = "it lists nothing although there are objects: no reader sees them";
         tally.add(VerifyFault::new(FaultKind::IndexEmpty, INDEX_NAME.into(), None, text));
     }
-    Ok(Some(Surveyed { walked, index, tally }))
+    Ok(Some(Scanned { walked, index, tally }))
 }
 
 fn walk_parts(

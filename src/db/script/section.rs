@@ -1,0 +1,93 @@
+//! A section of a migration: its statements, its batches, and digests of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::batch::{BATCH_ROWS_DEFAULT, Batch};
+use super::directives::Settings;
+use super::error::{ScriptError, ScriptFault};
+use super::statement::Statement;
+
+/// The statements of one direction.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// The file that contains the section.
+    pub file: PathBuf,
+    /// The options of the section.
+    pub settings: Settings,
+    pub(super) text: Arc<str>,
+    pub(super) statements: Vec<Statement>,
+    pub(super) batches: Vec<Batch>,
+}
+
+impl Section {
+    /// Returns the number of statements.
+    pub fn len(&self) -> usize {
+        self.statements.len()
+    }
+
+    /// Returns true if there are no statements.
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty()
+    }
+
+    /// Returns the statements in order: the line of each, and its text with its semicolon.
+    pub fn statements(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
+        self.statements.iter().map(|statement| (statement.line, &self.text[statement.range.clone()]))
+    }
+
+    /// Returns one statement.
+    pub fn statement(&self, index: usize) -> (u64, &str) {
+        let statement = &self.statements[index];
+        (statement.line, &self.text[statement.range.clone()])
+    }
+
+    /// Returns the batches in order. The statements before the first one run once.
+    pub fn batches(&self) -> &[Batch] {
+        &self.batches
+    }
+
+    /// Returns the number of keys in a page of its batches.
+    pub fn batch_rows(&self) -> u32 {
+        self.settings.batch_rows.unwrap_or(BATCH_ROWS_DEFAULT)
+    }
+
+    /// Returns a digest of everything that runs up to the end of the batch at `index`. It shows whether the file was
+    /// changed since an attempt.
+    pub fn digest_through_batch(&self, index: usize) -> String {
+        let mut digest = StatementsDigest::default();
+        let end = self.batches.get(index).map_or(self.len(), |batch| batch.statements.end);
+        self.batches.iter().take(index + 1).for_each(|batch| digest.push(&batch.query));
+        self.statements().take(end).for_each(|(_, statement)| digest.push(statement));
+        digest.text()
+    }
+
+    /// Returns a digest of the statements before `index`.
+    pub fn digest_before(&self, index: usize) -> String {
+        let mut digest = StatementsDigest::default();
+        self.statements().take(index).for_each(|(_, statement)| digest.push(statement));
+        digest.text()
+    }
+
+    /// Returns an error at one of the statements.
+    pub(super) fn error_at(&self, index: usize, fault: ScriptFault) -> ScriptError {
+        let Statement { range, line } = &self.statements[index];
+        ScriptError { file: self.file.clone(), line: *line, offset: range.start as u64, fault }
+    }
+}
+
+/// A digest of statements in order, which can be read after each one.
+#[derive(Debug, Clone, Default)]
+pub struct StatementsDigest(blake3::Hasher);
+
+impl StatementsDigest {
+    /// Adds the next statement.
+    pub fn push(&mut self, statement: &str) {
+        self.0.update(&(statement.len() as u64).to_le_bytes()).update(statement.as_bytes());
+    }
+
+    /// Returns the digest of the statements so far, as 64 hex digits.
+    pub fn text(&self) -> String {
+        self.0.finalize().to_hex().to_string()
+    }
+}

@@ -1,0 +1,90 @@
+//! Changes the ledger and the log, in the SQL that both engines share.
+
+use super::entries::{AppliedRow, LogEntry, direction_text};
+use super::tables::{Tables, mark};
+use crate::db::database::{Database, Value};
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::version::Version;
+
+/// Changes the state that haul keeps in a database.
+pub struct StateWriter<'a> {
+    pub(super) database: &'a mut dyn Database,
+    pub(super) tables: &'a Tables,
+    owner: &'a str,
+}
+
+impl<'a> StateWriter<'a> {
+    /// Changes the state in `tables` in the name of `owner`.
+    pub fn new(database: &'a mut dyn Database, tables: &'a Tables, owner: &'a str) -> Self {
+        Self { database, tables, owner }
+    }
+
+    /// Creates ledger and log if they do not exist.
+    pub fn create(&mut self) -> Result<(), EngineError> {
+        if self.tables.exist(self.database)? {
+            return Ok(());
+        }
+        self.tables.create(self.database)
+    }
+
+    /// Appends a row to the ledger.
+    pub fn insert_applied(&mut self, row: &AppliedRow) -> Result<(), EngineError> {
+        let sql = self.tables.insert_into_ledger(self.database);
+        let values = [
+            row.version.digits().into(),
+            row.name.as_str().into(),
+            row.checksum.as_str().into(),
+            row.applied_at.as_str().into(),
+            row.duration_ms.into(),
+            row.applied_by.as_str().into(),
+            row.haul_version.as_str().into(),
+        ];
+        self.number(&sql, &values).map(drop)
+    }
+
+    /// Removes a row from the ledger.
+    pub fn delete_applied(&mut self, version: &Version) -> Result<(), EngineError> {
+        let ledger = self.database.table_reference(self.tables.ledger());
+        let mark = mark(self.database.dialect(), 1);
+        let sql = format!("DELETE FROM {ledger} WHERE version = {mark} RETURNING position");
+        self.number(&sql, &[version.digits().into()]).map(drop)
+    }
+
+    /// Replaces name and checksum in a row of the ledger.
+    pub fn set_checksum(&mut self, version: &Version, name: &str, checksum: &str) -> Result<(), EngineError> {
+        let ledger = self.database.table_reference(self.tables.ledger());
+        let [one, two, three] = [1, 2, 3].map(|number| mark(self.database.dialect(), number));
+        let sql =
+            format!("UPDATE {ledger} SET name = {one}, checksum = {two} WHERE version = {three} RETURNING position");
+        self.number(&sql, &[name.into(), checksum.into(), version.digits().into()]).map(drop)
+    }
+
+    /// Appends a row to the log and returns its id.
+    pub fn append(&mut self, entry: &LogEntry) -> Result<i64, EngineError> {
+        let sql = self.tables.insert_into_log(self.database);
+        let values = [
+            Value::Integer(entry.attempt),
+            entry.version.as_str().into(),
+            entry.name.as_str().into(),
+            direction_text(entry.direction).into(),
+            entry.outcome.to_string().into(),
+            entry.started_at.as_str().into(),
+            Value::Text(entry.finished_at.clone()),
+            Value::Integer(entry.duration_ms),
+            Value::Integer(entry.statement),
+            Value::Text(entry.checksum.clone()),
+            Value::Text(entry.error.clone()),
+            self.owner.into(),
+            env!("CARGO_PKG_VERSION").into(),
+        ];
+        self.number(&sql, &values)
+    }
+
+    /// Returns the number that a statement returns. Without one, a row that haul relied on is gone, which is an error.
+    fn number(&mut self, sql: &str, values: &[Value]) -> Result<i64, EngineError> {
+        let rows = self.database.query(sql, values)?;
+        let number = rows.first().and_then(|row| row.first()).and_then(Value::integer);
+        let lost = || EngineError::new(EngineErrorKind::Statement, "a row of the ledger that was there before is gone");
+        number.ok_or_else(lost)
+    }
+}

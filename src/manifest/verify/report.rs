@@ -1,0 +1,58 @@
+//! The results of a verification.
+
+use serde::Serialize;
+
+use crate::migration::{Finding, FirstFindings};
+
+/// The result of verifying a tree.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct VerifyEnd {
+    /// Number of manifests that were read.
+    pub manifests: u64,
+    /// Number of those whose last history record has the right checksum.
+    pub checksums: u64,
+    /// Number of manifests without snapshots, from before snapshots existed. That is not a fault
+    /// (docs/source-sigilzero.md, D11).
+    pub legacy_no_snapshots: u64,
+    /// Number of snapshot files that were hashed.
+    pub snapshots: u64,
+    /// Number of lines of the ledger.
+    pub ledger_lines: u64,
+    /// Number of files whose bytes are those in the ledger.
+    pub ledger_files: u64,
+    /// Number of backups whose bytes are those in the ledger.
+    pub backups: u64,
+    /// Number of runs that were marked as verified.
+    pub verified_runs: u64,
+    /// True if the verification was asked to stop.
+    pub stopped: bool,
+    /// Everything that is wrong.
+    #[serde(skip)]
+    pub findings: FirstFindings,
+}
+
+/// The result of verifying a batch of files.
+#[derive(Debug, Default)]
+pub struct VerifiedFiles {
+    /// See [`VerifyEnd::manifests`].
+    pub manifests: u64,
+    /// See [`VerifyEnd::checksums`].
+    pub checksums: u64,
+    /// See [`VerifyEnd::legacy_no_snapshots`].
+    pub legacy_no_snapshots: u64,
+    /// See [`VerifyEnd::snapshots`].
+    pub snapshots: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+impl VerifyEnd {
+    /// Adds the result of a batch of files.
+    pub(super) fn add(&mut self, verified: VerifiedFiles) {
+        self.manifests += verified.manifests;
+        self.checksums += verified.checksums;
+        self.legacy_no_snapshots += verified.legacy_no_snapshots;
+        self.snapshots += verified.snapshots;
+        verified.findings.into_iter().for_each(|finding| self.findings.push(finding));
+    }
+}
