@@ -1,7 +1,6 @@
 //! `haul cas clean`: removes what no run and no reader needs any more.
 //!
-//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)), `bytes` and
-//! `exit_code`.
+//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)) and `bytes`.
 
 use std::sync::Arc;
 
