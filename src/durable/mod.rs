@@ -17,6 +17,7 @@ mod real_file_system;
 mod real_root;
 mod replace;
 mod root;
+#[cfg(any(test, feature = "internals"))]
 mod simulated_disk;
 mod source;
 mod source_entries;
@@ -37,6 +38,7 @@ pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
 pub use replace::{copy_file, read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
 pub use root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
+#[cfg(any(test, feature = "internals"))]
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};

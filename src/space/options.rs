@@ -35,7 +35,8 @@ impl Default for MigrateOptions {
         Self {
             policies: Policies::default(),
             segment_bytes_max: SEGMENT_BYTES_MAX,
-            reader: ReaderKind::Auto,
+            // Mapped files need a handler of SIGBUS, which a library must not install behind the back of its program.
+            reader: ReaderKind::Pread,
             verify_depth: Depth::Blocks,
             publish: true,
             run: RunOptions::default(),

@@ -50,6 +50,35 @@ pub struct EndDetails {
 
 /// Migrates the store at `source`. Continues an earlier run of the same plan or begins a new one, and takes it to its
 /// goal.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use haul::{CasOptions, CasPaths, CasStore, Control, Key, KeyMap, RealDisk, Silent, StopToken, migrate_cas};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // An old store: one object, named by its SHA-256.
+/// let old_key = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+/// let directory = tempfile::tempdir()?;
+/// let source = directory.path().join("old");
+/// std::fs::create_dir_all(source.join("objects"))?;
+/// std::fs::write(source.join("objects").join(old_key), "hello")?;
+///
+/// let paths = CasPaths::new(&directory.path().join("new"))?;
+/// let stop = StopToken::new();
+/// let control = Control { stop: &stop, observer: &Silent };
+/// let end = migrate_cas(Arc::new(RealDisk), &source, &paths, &CasOptions::default(), &control)?;
+/// assert_eq!(end.counts.migrated, 1);
+///
+/// // The map leads from the old key to the new one.
+/// let map = KeyMap::open(&paths.map())?;
+/// let row = map.find_old(Key::parse(old_key.as_bytes()).expect("64 hexadecimal digits"))?.remove(0);
+/// let mut content = Vec::new();
+/// CasStore::open(paths.target())?.get(row.new_key, &mut content)?;
+/// assert_eq!(content, b"hello");
+/// # Ok(())
+/// # }
+/// ```
 pub fn migrate(
     disk: Arc<dyn Disk>,
     source: &Path,

@@ -19,8 +19,8 @@ use crate::migration::Error;
 /// A v2 store that is open for reading. It is never written or locked.
 ///
 /// ```no_run
-/// # fn main() -> Result<(), haul::migration::Error> {
-/// use haul::cas::{Key, store::CasStore};
+/// # fn main() -> Result<(), haul::Error> {
+/// use haul::{CasStore, Key};
 ///
 /// let store = CasStore::open(".requiem/cas/v2".as_ref())?;
 /// let key = Key::parse(b"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d").expect("a key");

@@ -81,10 +81,9 @@ impl Default for RunnerOptions {
 /// Runs migrations on a database.
 ///
 /// ```
-/// use haul::db::runner::MigrateRequest;
-/// use haul::db::sqlite::SqliteDatabase;
-/// use haul::db::{Dialect, Migrations, Runner, RunnerOptions};
-/// use haul::pipeline::{Control, Silent, StopToken};
+/// use haul::{
+///     Control, DbMigrateRequest, DbRunner, DbRunnerOptions, Dialect, Migrations, Silent, SqliteDatabase, StopToken,
+/// };
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let first = "-- Up\nCREATE TABLE people (name TEXT);\n-- Down\nDROP TABLE people;\n"; // or include_str!(…)
@@ -92,9 +91,9 @@ impl Default for RunnerOptions {
 ///
 /// let directory = tempfile::tempdir()?;
 /// let database = SqliteDatabase::open(&directory.path().join("app.db"))?;
-/// let mut runner = Runner::new(Box::new(database), migrations, RunnerOptions::default())?;
+/// let mut runner = DbRunner::new(Box::new(database), migrations, DbRunnerOptions::default())?;
 /// let stop = StopToken::new();
-/// let end = runner.migrate(&MigrateRequest::default(), &Control { stop: &stop, observer: &Silent })?;
+/// let end = runner.migrate(&DbMigrateRequest::default(), &Control { stop: &stop, observer: &Silent })?;
 /// assert_eq!((end.applied, end.failed), (1, 0));
 /// # Ok(())
 /// # }

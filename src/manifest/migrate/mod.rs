@@ -59,6 +59,28 @@ pub fn run_directory(root: &Path) -> RunDirectory {
 /// Migrates the tree at `root`: continues an earlier run of the same plan that has not ended, or begins one.
 ///
 /// Files are replaced one by one, each after its backup; what is refused is named in the findings and in the report.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use haul::{Control, ManifestOptions, RealDisk, Silent, StopToken, migrate_manifests};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = tempfile::tempdir()?;
+/// let run = directory.path().join("artifacts/job-1/run-1");
+/// std::fs::create_dir_all(&run)?;
+/// let manifest = r#"{"schema_version": "1.0.0", "job_id": "job-1", "run_id": "run-1", "job_ref": "ref",
+///     "job_type": "copy", "status": "ok"}"#;
+/// std::fs::write(run.join("manifest.json"), manifest)?;
+///
+/// let stop = StopToken::new();
+/// let control = Control { stop: &stop, observer: &Silent };
+/// let end = migrate_manifests(Arc::new(RealDisk), directory.path(), &ManifestOptions::default(), &control)?;
+/// assert_eq!((end.counts.migrated, end.details.target_version.as_str()), (1, "1.2.0"));
+/// assert!(std::fs::read_to_string(run.join("manifest.json"))?.contains("1.2.0"));
+/// # Ok(())
+/// # }
+/// ```
 pub fn migrate(
     disk: Arc<dyn Disk>,
     root: &Path,
