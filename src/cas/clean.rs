@@ -27,9 +27,9 @@ pub enum CleanKind {
     Verification,
     /// A store that is not published, or what was to become one.
     Staging,
-    /// What became of each object, of a run that needs it no more.
+    /// The outcome of each object, of a run that does not need it any more.
     Moved,
-    /// What a merge would be taken back by.
+    /// What a rollback of a merge needs.
     MergeLog,
     /// A store that another took the place of.
     Replaced,

@@ -21,16 +21,16 @@ pub enum Compress {
     Zstd(i32),
 }
 
-/// What a target does to what stands where it is to be.
+/// What happens to what is at the target already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, bincode::Encode, bincode::Decode)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
-    /// Nothing may stand there but an empty directory.
+    /// Nothing may be there but an empty directory.
     #[default]
     New,
-    /// The v2 store that stands there takes in the objects.
+    /// The objects are added to the v2 store that is there.
     Merge,
-    /// The store that stands there is exchanged for the new one and kept beside it.
+    /// The store that is there is exchanged for the new one and kept next to it.
     Replace,
 }
 
@@ -92,7 +92,7 @@ pub enum ReadBack {
 pub struct MigrateOptions {
     /// How blobs are encoded in the target. Decides the result.
     pub compress: Compress,
-    /// What becomes of what stands at the target. Decides the result.
+    /// What happens to what is at the target already. Decides the result.
     pub placement: Placement,
     /// Publish nothing if an object was refused. Decides the result.
     pub strict: bool,
@@ -139,7 +139,7 @@ impl MigrateOptions {
         self.run.engine_within(self.run.memory_budget_bytes.saturating_sub(self.sort_memory_bytes()).max(1))
     }
 
-    /// Returns the memory of a sort that goes on during a pass of the engine.
+    /// Returns the memory of a sort that works during a pass of the engine.
     pub fn sort_memory_bytes(&self) -> u64 {
         self.run.sort_memory_bytes(self.run.memory_budget_bytes / 4)
     }

@@ -1,4 +1,4 @@
-//! Takes a published run back, after proving that its source is what was migrated.
+//! Rolls a published run back, after proving that its source is what was migrated.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct RollbackEnd {
     pub stopped: bool,
 }
 
-/// Takes back what the run at `paths` has published, and puts back what stood there before. Changes nothing if the source
+/// Withdraws what the run at `paths` has published, and puts back what was there before. Changes nothing if the source
 /// is not what was migrated or, unless `force` is given, the target not what was published. Runs any number of times, also
 /// after a crash in itself.
 ///

@@ -31,7 +31,7 @@ pub struct Status {
     /// Where the last run stands.
     #[serde(flatten)]
     pub state: State,
-    /// What lies beside the target.
+    /// What lies next to the target.
     pub kept: Vec<Kept>,
     /// What to do next.
     pub next: String,
@@ -71,7 +71,7 @@ pub struct RunDetails {
     pub stored_bytes: u64,
 }
 
-/// Something that lies beside the target.
+/// Something that lies next to the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kept {
     /// Where.
@@ -141,7 +141,7 @@ fn holds(disk: &dyn Disk, target: &Path) -> Result<Holds, Error> {
     })
 }
 
-/// What lies beside the target, stores unmeasured: they may have millions of files.
+/// Returns what lies next to the target. Stores are not measured, because they may have millions of files.
 fn kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<Vec<Kept>, Error> {
     let parts = [
         (paths.map(), "the map from old keys to new ones"),

@@ -22,7 +22,7 @@ pub struct CleanItem<K> {
     pub kind: K,
     /// Bytes that its removal gives back.
     pub bytes: u64,
-    /// True if a run could still go on from it.
+    /// True if a run could still resume from it.
     pub loses_work: bool,
     /// True if the checkpoint describes it and goes first.
     pub with_checkpoint: bool,

@@ -29,7 +29,7 @@ pub fn rehearse<M: Migration>(
     }
 }
 
-/// Returns the last run. One that cannot be read is an error, unless it is to be discarded.
+/// Returns the last run. One that cannot be read is an error, unless the call discards it.
 pub(super) fn last_run<M: Migration>(cx: &Context<'_>) -> Result<Option<StateOf<M>>, Error> {
     match cx.options.start {
         Start::Auto | Start::Resume => cx.checkpoint.load(&**cx.disk),

@@ -47,7 +47,7 @@ impl Durability {
     }
 }
 
-/// State of a run as of a point that is durable. What is staged beyond it is removed when the run goes on.
+/// State of a run as of a point that is durable. What is staged beyond it is removed when the run resumes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct RunState<R, P, C> {
     /// Digest of the plan that the run belongs to: it is continued only under an equal one.

@@ -133,7 +133,7 @@ impl DryWriter<'_> {
     }
 }
 
-/// The store that is not made: its keys, and what there is to say.
+/// The store that is not made: its keys and the findings.
 struct Unwritten {
     merged_into: Option<(PathBuf, HashSet<Key>)>,
     new_keys: HashSet<Key>,

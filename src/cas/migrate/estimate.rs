@@ -1,4 +1,4 @@
-//! What a migration would need: the plan, and how fast this machine reads the source and makes files beside the target.
+//! What a migration would need: the plan, and how fast this machine reads the source and makes files near the target.
 
 use std::collections::BinaryHeap;
 use std::io::ErrorKind;
@@ -46,7 +46,7 @@ pub struct Estimate {
     pub read_objects_per_second: Option<u64>,
     /// How many bytes that is.
     pub read_bytes_per_second: Option<u64>,
-    /// Files that were made beside the target in a second, the sync of all of them included.
+    /// Files that were made next to the target in a second, the sync of all of them included.
     pub files_per_second: Option<u64>,
     /// Directories that were made there in a second, before that sync.
     pub directories_per_second: Option<u64>,
@@ -111,16 +111,16 @@ pub fn estimate(
     })
 }
 
-/// Draws objects by lot, in whatever order they come.
+/// Draws objects at random, independently of their order.
 struct Sampler {
     objects_max: usize,
     drawn: BinaryHeap<Drawn>,
 }
 
-/// An object with its lot: the lowest are kept.
+/// An object with a hash that is as good as random: the lowest are kept.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Drawn {
-    lot: [u8; 32],
+    rank: [u8; 32],
     entry: Entry,
 }
 
@@ -133,8 +133,8 @@ impl Sampler {
         if entry.kind != EntryKind::File || entry.len_bytes > SAMPLE_BYTES_MAX {
             return;
         }
-        let lot = blake3::Hasher::new().update(SEED).update(&entry.location.bytes()).finalize();
-        self.drawn.push(Drawn { lot: lot.into(), entry: *entry });
+        let rank = blake3::Hasher::new().update(SEED).update(&entry.location.bytes()).finalize();
+        self.drawn.push(Drawn { rank: rank.into(), entry: *entry });
         if self.drawn.len() > self.objects_max {
             self.drawn.pop();
         }
@@ -227,7 +227,7 @@ struct Times {
     files: Duration,
 }
 
-/// First part of the name of the directory that is written to for it, beside the target of that name.
+/// First part of the name of the directory that it writes to, next to the target of that name.
 pub(in crate::cas) fn scratch_prefix(target_name: &str) -> String {
     format!(".{target_name}.estimate-")
 }
@@ -286,7 +286,7 @@ fn write_sample(disk: &dyn Disk, scratch: &Path, files: &[Vec<u8>], writing: &mu
     Ok(times)
 }
 
-/// Reading and converting go on beside writing, on as many threads as there are.
+/// Reading and converting work at the same time as writing, on as many threads as there are.
 fn seconds_expected(plan: &Plan, reading: &Reading, writing: &Writing, options: &MigrateOptions) -> Option<f64> {
     if plan.objects == 0 {
         return Some(0.0);

@@ -13,9 +13,9 @@ use crate::durable::{Disk, remove_tree};
 use crate::migration::{Error, LockedRun, ResumePoint, SortDirectory};
 use crate::pipeline::Control;
 
-/// Verifies the store at `root` under the lock that its migrations take. One that is stopped goes on where it was when
-/// the same is asked of the same store again. Where nothing can be written beside the store, as on a read-only file
-/// system, it goes without both.
+/// Verifies the store at `root` under the lock that its migrations take. A verification that was stopped resumes when the
+/// same request is made for the same store again. Where nothing can be written next to the store, as on a read-only file
+/// system, there is neither a lock nor a place to resume from.
 ///
 /// # Errors
 /// [`Error::Verification`] if there is no such directory: nothing is created then. [`Error::Locked`] while something

@@ -43,7 +43,7 @@ pub struct DryRunEnd {
     pub space_available_bytes: u64,
     /// True if the run was asked to stop.
     pub stopped: bool,
-    /// What there is to say of single files.
+    /// The first findings on single files.
     #[serde(skip)]
     pub findings: FirstFindings,
     /// What would be done to the file that the operator named.
@@ -70,7 +70,7 @@ pub fn dry_run(
     go_through(&*tree, transformer, |_| reader, options, (Phase::Run, control))
 }
 
-/// Judges what a reader gives. The reader is made with a flag that is set once a file is found which is to be migrated.
+/// Judges what a reader gives. The reader is made with a flag that is set once a file is found that a run would migrate.
 pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
     root: &dyn ReadRoot,
     transformer: Transformer,

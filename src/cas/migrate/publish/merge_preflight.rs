@@ -1,5 +1,5 @@
-//! The look at a store before anything is merged into it (spec/requiem.md A8): what is wrong there is not to be taken for
-//! the migration's doing afterwards.
+//! Verifies a store before anything is merged into it (spec/requiem.md A8), so that faults that it had are not blamed on
+//! the migration.
 
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::torn_line::torn_record;
@@ -11,7 +11,7 @@ use crate::pipeline::Ended;
 /// Errors that a torn line of the index amounts to: the tear, the line itself, and its object that is not listed.
 const TORN_ERRORS_MAX: u64 = 3;
 
-/// Verifies the whole target with `verify`. A target on a simulated disk is not looked at: it is nowhere that could be read.
+/// Verifies the whole target with `verify`. A target on a simulated disk is not verified, because `verify` cannot read it.
 ///
 /// # Errors
 /// [`Error::Verification`] if anything is wrong but the end of the index, which the merge mends.

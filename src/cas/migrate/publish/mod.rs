@@ -57,7 +57,7 @@ pub fn check_target(disk: &dyn Disk, paths: &TargetPaths, placement: Placement) 
         (Placement::New, _) => Ok(()),
         (Placement::Replace, None) => refuse("is not there to be replaced", "leave out --replace"),
         (Placement::Replace, _) if disk.kind(&paths.replaced())?.is_some() => refuse(
-            "was replaced before, and the store of then is still kept beside it",
+            "was replaced before, and the store of then is still kept next to it",
             "remove that with `haul cas clean`, or take another target",
         ),
         (Placement::Replace, _) => Ok(()),

@@ -12,7 +12,7 @@ pub const MARK_NAME: &str = ".haul-run";
 /// Longer files are no marks.
 const MARK_BYTES_MAX: u64 = 64;
 
-/// An exchange of what stands at the target for what lies beside it, of which one is the store of the run.
+/// An exchange of what is at the target for what lies next to it, of which one is the store of the run.
 pub struct Exchange<'a> {
     /// The disk of both.
     pub disk: &'a dyn Disk,

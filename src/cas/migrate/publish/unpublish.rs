@@ -35,7 +35,7 @@ pub fn is_under_way(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> R
     }
 }
 
-/// A run that has published, to be taken back.
+/// A run that has published, and that a rollback withdraws.
 pub struct Withdrawal<'a> {
     /// The disk of the target.
     pub disk: &'a dyn Disk,
