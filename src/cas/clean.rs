@@ -1,4 +1,4 @@
-//! Removes what no run and no reader needs any more.
+//! Removes files that neither a run nor a reader needs.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -15,36 +15,36 @@ use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up};
 
-/// What an item is.
+/// The kinds of removable items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CleanKind {
     /// Sorted runs.
     Scratch,
-    /// Blobs on their way into a store.
+    /// Blobs that were being transferred into a store.
     Incoming,
-    /// The place of a verification that was stopped.
+    /// The resume point of a verification that was stopped.
     Verification,
-    /// A store that is not published, or what was to become one.
+    /// A store that is not published.
     Staging,
-    /// The outcome of each object, of a run that does not need it any more.
+    /// The object log of a run that no longer needs it.
     Moved,
-    /// What a rollback of a merge needs.
+    /// The object log and the old index, without which a merge cannot be rolled back.
     MergeLog,
-    /// A store that another took the place of.
+    /// A store that was replaced.
     Replaced,
-    /// A store that a rollback took away.
+    /// A store that a rollback removed from the target.
     Withdrawn,
-    /// A file or directory that was in use when its writer died.
+    /// A temporary file or directory of a process that crashed.
     Temporary,
 }
 
-/// Something that can be removed.
+/// A removable item.
 pub type CleanItem = crate::migration::CleanItem<CleanKind>;
 
-/// Lists what can be removed. The target is never among it, and neither are map, plan, journal, findings and report. The
-/// checkpoint goes with an unfinished store alone. Of a publication or a rollback that died half-way nothing is listed
-/// that completes it.
+/// Lists the removable items. The target, the map, the plan, the journal, the findings and the report are never among
+/// them. The checkpoint is removed only with an unfinished store. Files that complete an interrupted publication or
+/// rollback are not listed.
 pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanItem>, Error> {
     let disk = &*disk;
     let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
@@ -56,7 +56,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
     match &run {
         LastRun::Known(state) => add_of_run(&mut list, disk, paths, state)?,
-        // Where the run is not known, what is staged may be the store that was replaced.
+        // If the run is not known, the staged directory may be the store that was replaced.
         _ if marked_by(disk, paths.target())?.is_some() => {}
         LastRun::None => add_all(&mut list, paths, RemovalCost::default())?,
         LastRun::Unreadable => add_all(&mut list, paths, RemovalCost::UNKNOWN)?,
@@ -84,12 +84,12 @@ fn add_of_run(
     match state.stage {
         Stage::Published if is_under_way(disk, paths, state)? => Ok(()),
         Stage::Published => {
-            // Of a rollback that died before it changed anything.
+            // A rollback that crashed before it changed anything left this mark.
             if marked_by(disk, paths.target())?.as_deref() == Some(&*state.run_id) {
                 list.add(paths.target().join(MARK_NAME), CleanKind::Temporary, RemovalCost::default())?;
             }
             let log = if state.rules.placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
-            list.add(paths.moved(), log, RemovalCost::default())?;
+            list.add(paths.object_log(), log, RemovalCost::default())?;
             list.add(paths.index_before(), log, RemovalCost::default())?;
             list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default())
         }
@@ -98,23 +98,23 @@ fn add_of_run(
         _ => {
             let unfinished = RemovalCost { loses_work: true, with_checkpoint: true };
             list.add(paths.staging(), CleanKind::Staging, unfinished)?;
-            list.add(paths.moved(), CleanKind::Staging, unfinished)?;
+            list.add(paths.object_log(), CleanKind::Staging, unfinished)?;
             list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default())
         }
     }
 }
 
-/// Everything that a run leaves, of one worth.
-fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, worth: RemovalCost) -> Result<(), Error> {
-    list.add(paths.staging(), CleanKind::Staging, worth)?;
-    list.add(paths.moved(), CleanKind::Moved, worth)?;
-    list.add(paths.index_before(), CleanKind::Moved, worth)?;
-    list.add(paths.replaced(), CleanKind::Replaced, worth)?;
-    list.add(paths.withdrawn(), CleanKind::Withdrawn, worth)
+/// Adds all files that a run leaves, with the same cost.
+fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, cost: RemovalCost) -> Result<(), Error> {
+    list.add(paths.staging(), CleanKind::Staging, cost)?;
+    list.add(paths.object_log(), CleanKind::Moved, cost)?;
+    list.add(paths.index_before(), CleanKind::Moved, cost)?;
+    list.add(paths.replaced(), CleanKind::Replaced, cost)?;
+    list.add(paths.withdrawn(), CleanKind::Withdrawn, cost)
 }
 
-/// Removes these items of a [`clean_plan`], under the lock; the bytes given back. An item that is gone already is passed
-/// over; one that has come into use since is an error, before anything is removed.
+/// Removes these items of a [`clean_plan`] under the lock, and returns the number of bytes that this frees. Skips items
+/// that are gone already. Fails before it removes anything if one of them has come into use since.
 pub fn clean(disk: Arc<dyn Disk>, paths: &TargetPaths, items: &[CleanItem]) -> Result<u64, Error> {
     let place = (&paths.run_directory(), CHECKPOINT_KIND);
     let plan = || clean_plan(disk.clone(), paths);

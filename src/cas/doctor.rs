@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::algorithm_counts::AlgorithmCounts;
 use super::format::key::Key;
-use super::migrate::AlgorithmCounts;
 use super::migrate::accounting::Destination;
-use super::migrate::object_log::Moved;
-use super::migrate::placer::{Arrival, Placing};
+use super::migrate::object_log::LoggedObject;
+use super::migrate::placer::{IncomingObject, PlaceResult};
 use super::migrate::plan::{LayoutCounts, layout_counts};
-use super::migrate::read_only_pass::survey;
+use super::migrate::read_only_pass::identify_all;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::INDEX_NAME;
@@ -74,29 +74,29 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
     let memory_bytes = options.sort_memory_bytes() / 3;
     let builder = InventoryBuilder::over(sorts.runs("inventory", memory_bytes)?);
     let mut names = Names { names: sorts.runs("names", memory_bytes)?, findings: FirstFindings::default() };
-    let surveyed = survey(&source, builder, &mut names, options, control)?;
+    let pass = identify_all(&source, builder, &mut names, options, control)?;
     let index = index_health(&*disk, root, names.names, sorts.runs("index", memory_bytes)?)?;
-    let counts = surveyed.state.counts;
+    let counts = pass.state.counts;
     let (blockers, warnings) = (blockers(&counts), warnings(&counts, index));
     let identified = counts.migrated;
     Ok(DoctorEnd {
-        ok: blockers.is_empty() && !surveyed.stopped,
+        ok: blockers.is_empty() && !pass.stopped,
         blockers,
         warnings,
-        generations: surveyed.state.progress.generations.into(),
-        layout: layout_counts(&surveyed.sums),
+        generations: pass.state.progress.generations.into(),
+        layout: layout_counts(&pass.sums),
         index,
         leftovers: counts.skipped_temporary,
         found: counts,
         covered: format!(
             "{} of {} objects hashed, {} identified; names, sidecars as far as they are readable, index lines",
-            count_text(surveyed.state.progress.objects),
-            count_text(surveyed.sums.objects),
+            count_text(pass.state.progress.objects),
+            count_text(pass.sums.objects),
             count_text(identified)
         ),
         findings_count: names.findings.count,
         findings: names.findings.first,
-        stopped: surveyed.stopped,
+        stopped: pass.stopped,
     })
 }
 
@@ -134,15 +134,15 @@ struct Names {
 }
 
 impl Destination for Names {
-    fn place(&mut self, _arrival: &Arrival<'_>) -> Result<Placing, Error> {
-        Ok(Placing::Done(super::migrate::object_log::Fate::Migrated))
+    fn place(&mut self, _incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+        Ok(PlaceResult::Done(super::migrate::object_log::ObjectOutcome::Migrated))
     }
 
-    fn keep(&mut self, moved: &Moved) -> Result<(), Error> {
-        Ok(self.names.push(moved.old_key.0)?)
+    fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {
+        Ok(self.names.push(object.old_key.0)?)
     }
 
-    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+    fn add_finding(&mut self, finding: Finding) -> Result<(), Error> {
         // Notes on single objects belong into the report of a migration.
         if finding.severity > Severity::Note {
             self.findings.push(finding);

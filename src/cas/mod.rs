@@ -1,6 +1,7 @@
 //! Content-addressed stores of every Requiem generation, the v2 store with BLAKE3 `cas:` keys, and the migration from
 //! one to the other (docs/source-requiem.md).
 
+pub mod algorithm_counts;
 pub mod clean;
 pub mod doctor;
 pub mod format;

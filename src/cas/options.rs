@@ -1,4 +1,4 @@
-//! Settings of a migration: what decides its result, and what decides only its course.
+//! Options of a migration: those that decide its result, and those that decide only how it runs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,28 +9,28 @@ use super::format::frame::{LEVEL_DEFAULT, level_is_valid};
 use crate::migration::{Durability, Rules, RunOptions};
 use crate::pipeline::Options;
 
-/// How blobs are encoded in the target.
+/// How the target encodes blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
 pub enum Compress {
-    /// As they are in the source, byte for byte.
+    /// As in the source, byte for byte.
     #[default]
     AsStored,
-    /// All as their content.
+    /// Without compression.
     Identity,
-    /// All as one zstd frame of this level.
+    /// One zstd frame of this level for each blob.
     Zstd(i32),
 }
 
-/// What happens to what is at the target already.
+/// How a new store takes its place at the target path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, bincode::Encode, bincode::Decode)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
-    /// Nothing may be there but an empty directory.
+    /// The path must be free, or an empty directory.
     #[default]
     New,
-    /// The objects are added to the v2 store that is there.
+    /// The objects are added to the v2 store at the path.
     Merge,
-    /// The store that is there is exchanged for the new one and kept next to it.
+    /// The new store replaces the one at the path, which is kept in the run directory.
     Replace,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Compress {
     }
 }
 
-/// A text that names no way of encoding.
+/// A text that names no encoding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is none of as-stored, identity, zstd, zstd:1 to zstd:22")]
 pub struct UnknownCompress(String);
@@ -76,38 +76,38 @@ impl fmt::Display for Placement {
     }
 }
 
-/// How much of the staged store is read again before it may be published.
+/// How much of the staged store is read again before it is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReadBack {
-    /// The index: every line, against the counts of the run.
+    /// The index: every line, compared with the counts of the run.
     #[default]
     Index,
-    /// Every object too: layout, sidecar, stored hash, content, key.
+    /// Every object too: its layout, its sidecar, its stored hash, its content and its key.
     Full,
 }
 
-/// Settings of a migration.
+/// Options of a migration.
 #[derive(Debug, Clone)]
 pub struct MigrateOptions {
-    /// How blobs are encoded in the target. Decides the result.
+    /// How the target encodes blobs. Decides the result.
     pub compress: Compress,
-    /// What happens to what is at the target already. Decides the result.
+    /// How the new store takes its place. Decides the result.
     pub placement: Placement,
-    /// Publish nothing if an object was refused. Decides the result.
+    /// Whether the run fails before it publishes if an object was refused. Decides the result.
     pub strict: bool,
-    /// Give blobs that stay as they are a second name instead of a copy.
+    /// Whether blobs that stay as they are become hard links instead of copies.
     pub link: bool,
-    /// When what is written is made durable.
+    /// When written files are made durable.
     pub durability: Durability,
-    /// Whether a store that is merged into is verified before anything is staged. It is read past the disk of the run, as
-    /// every verification reads; only who knows that it is sound leaves that out.
+    /// Whether the store at the target is verified before a merge stages anything. Turn this off only if the store is
+    /// known to be sound.
     pub verify_merged_into: bool,
-    /// How much is read again before publishing.
+    /// How much of the staged store is read again before it is published.
     pub read_back: ReadBack,
     /// Whether to publish at the end.
     pub publish: bool,
-    /// How the run is carried out.
+    /// Batches, checkpoints, memory and workers of the run.
     pub run: RunOptions,
 }
 
@@ -122,7 +122,7 @@ impl Default for MigrateOptions {
             verify_merged_into: true,
             read_back: ReadBack::default(),
             publish: true,
-            // A checkpoint syncs the whole file system, so they are fewer than elsewhere.
+            // A checkpoint syncs the whole file system, so a run has fewer of them than other migrations.
             run: RunOptions {
                 batch_records: 500,
                 checkpoint_interval_records: 100_000,
@@ -134,37 +134,37 @@ impl Default for MigrateOptions {
 }
 
 impl MigrateOptions {
-    /// Returns the settings of one pass of the engine: its budget is what sorting leaves of the whole.
+    /// Returns the options of one pass of the engine. Its memory budget is the whole budget less that of the sort.
     pub fn engine(&self) -> Options {
         self.run.engine_within(self.run.memory_budget_bytes.saturating_sub(self.sort_memory_bytes()).max(1))
     }
 
-    /// Returns the memory of a sort that works during a pass of the engine.
+    /// Returns the memory of a sort that runs at the same time as a pass of the engine.
     pub fn sort_memory_bytes(&self) -> u64 {
         self.run.sort_memory_bytes(self.run.memory_budget_bytes / 4)
     }
 
-    /// Returns what decides the result.
+    /// Returns the options that decide the result.
     pub fn rules(&self) -> CasRules {
         CasRules { compress: self.compress, placement: self.placement, strict: self.strict }
     }
 }
 
-/// What decides the result of a run. Nothing else does.
+/// The options that decide the result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
 pub struct CasRules {
-    /// How blobs are encoded in the target.
+    /// How the target encodes blobs.
     #[serde(serialize_with = "serialize_text")]
     pub compress: Compress,
-    /// What happens to what is at the target.
+    /// How the new store takes its place.
     pub placement: Placement,
-    /// Publish nothing if an object was refused.
+    /// Whether the run fails before it publishes if an object was refused.
     pub strict: bool,
 }
 
 impl Rules for CasRules {}
 
-/// The text enters the digest of the plan.
+/// This text is part of the digest of the plan, so it must never change.
 impl fmt::Display for CasRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "compress={} placement={} strict={}", self.compress, self.placement, self.strict)
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ways_of_encoding_are_read_from_their_names() {
+    fn encodings_are_parsed_from_their_names() {
         assert_eq!("zstd".parse(), Ok(Compress::Zstd(3)));
         assert_eq!("zstd:22".parse(), Ok(Compress::Zstd(22)));
         for wrong in ["zstd:0", "zstd:23", "zstd:", "gzip", ""] {

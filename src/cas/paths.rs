@@ -142,7 +142,7 @@ impl TargetPaths {
     }
 
     /// Returns the log of the outcome of each object, in the order of the source.
-    pub fn moved(&self) -> PathBuf {
+    pub fn object_log(&self) -> PathBuf {
         self.state.join("moved")
     }
 

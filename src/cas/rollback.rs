@@ -1,4 +1,4 @@
-//! Rolls a published run back, after proving that its source is what was migrated.
+//! Rolls back a published run, after a check that its source is unchanged.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::migrate::plan::planned_source;
 use super::migrate::publish::has_begun;
-use super::migrate::publish::unpublish::{Standing, Withdrawal};
-use super::migrate::rehash_source::{Proof, prove};
+use super::migrate::publish::unpublish::{TargetState, Unpublish};
+use super::migrate::rehash_source::{SourceDigest, rehash_source};
 use super::options::{MigrateOptions, Placement};
 use super::paths::TargetPaths;
 use super::source::SourceRoot;
@@ -22,30 +22,30 @@ use crate::pipeline::Control;
 
 /// The journal's name for a rollback.
 const EVENT: &str = "rolled-back";
-/// Entries of the journal in which a rollback that was made is looked for.
+/// The number of journal entries that are searched for an earlier rollback.
 const ENTRIES_SEARCHED: usize = 100;
 
 /// How a rollback ended without an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RollbackEnd {
-    /// How the target had been placed.
+    /// How the store had taken its place.
     pub placement: Placement,
-    /// True if the run was rolled back already.
+    /// True if the run was rolled back before this call.
     pub already_rolled_back: bool,
-    /// Objects of the source that were read and are what was migrated.
+    /// Objects of the source that were read and are unchanged.
     pub source_objects: u64,
-    /// Bytes of them.
+    /// Bytes of these objects.
     pub source_bytes: u64,
-    /// True if it was asked to stop; then nothing is changed.
+    /// True if the rollback was asked to stop. Then it changed nothing.
     pub stopped: bool,
 }
 
-/// Withdraws what the run at `paths` has published, and puts back what was there before. Changes nothing if the source
-/// is not what was migrated or, unless `force` is given, the target not what was published. Runs any number of times, also
-/// after a crash in itself.
+/// Removes what the run at `paths` has published, and restores what was there before. Changes nothing if the source is
+/// not what was migrated or, unless `force` is given, if the target is not what was published. Can be called again after
+/// it has succeeded or crashed.
 ///
 /// # Errors
-/// [`Error::Usage`] if nothing was published, what stood there before is gone, or the target has changed;
+/// [`Error::Usage`] if nothing was published, what was there before is gone, or the target has changed;
 /// [`Error::Verification`] if the source is gone or is not what was migrated; [`Error::State`] if the checkpoint
 /// cannot be read.
 pub fn rollback(
@@ -58,15 +58,15 @@ pub fn rollback(
     let held = LockedRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
-    let withdrawal = Withdrawal { disk: &*disk, paths, state: &state, file_system: &*file_system };
-    Rollback { disk: &disk, held: &held, withdrawal, options, force, control }.run()
+    let unpublish = Unpublish { disk: &*disk, paths, state: &state, file_system: &*file_system };
+    Rollback { disk: &disk, held: &held, unpublish, options, force, control }.run()
 }
 
-/// A rollback, under the lock.
+/// A rollback that has the lock.
 struct Rollback<'a> {
     disk: &'a Arc<dyn Disk>,
     held: &'a LockedRun,
-    withdrawal: Withdrawal<'a>,
+    unpublish: Unpublish<'a>,
     options: &'a MigrateOptions,
     force: bool,
     control: &'a Control<'a>,
@@ -74,9 +74,9 @@ struct Rollback<'a> {
 
 impl Rollback<'_> {
     fn run(&self) -> Result<RollbackEnd, Error> {
-        let Withdrawal { paths, state, .. } = self.withdrawal;
+        let Unpublish { paths, state, .. } = self.unpublish;
         let placement = state.rules.placement;
-        let nothing_read = Proof { objects: 0, bytes: 0, chain: state.progress.source_chain };
+        let nothing_read = SourceDigest { objects: 0, bytes: 0, chain: state.progress.source_chain };
         if state.stage == Stage::RolledBack {
             self.settle(&nothing_read)?;
             return Ok(self.end(&nothing_read, true, false));
@@ -85,36 +85,36 @@ impl Rollback<'_> {
             if !has_begun(&**self.disk, paths, state)? {
                 return Err(nothing(paths));
             }
-            // The exchange was made, and the run died before it could say so.
+            // The exchange was made, but the run crashed before its checkpoint said so.
             if placement == Placement::Replace {
-                self.withdrawal.exchange().settle()?;
+                self.unpublish.swap().finish()?;
             }
         }
-        self.withdrawal.check_possible()?;
+        self.unpublish.check_possible()?;
         self.check_target()?;
-        let Some(proof) = self.prove()? else { return Ok(self.end(&nothing_read, false, true)) };
-        self.withdrawal.make()?;
+        let Some(proof) = self.rehash_source()? else { return Ok(self.end(&nothing_read, false, true)) };
+        self.unpublish.make()?;
         self.held.checkpoint.store(&**self.disk, &RunState { stage: Stage::RolledBack, ..state.clone() })?;
         self.settle(&proof)?;
         Ok(self.end(&proof, false, false))
     }
 
     fn check_target(&self) -> Result<(), Error> {
-        if self.force || self.withdrawal.standing()? != Standing::Changed {
+        if self.force || self.unpublish.target_state()? != TargetState::Changed {
             return Ok(());
         }
         Err(Error::Usage {
             what: format!(
-                "{} is not what the run published: it was written to since",
-                self.withdrawal.paths.target().display()
+                "{} is not what the run published: it was changed afterwards",
+                self.unpublish.paths.target().display()
             ),
-            next: "keep what was put there since, then add --force".into(),
+            next: "save what was added since, then add --force".into(),
         })
     }
 
-    /// What the source is now, if that is what was migrated. `Ok(None)`: stopped.
-    fn prove(&self) -> Result<Option<Proof>, Error> {
-        let Withdrawal { paths, state, .. } = self.withdrawal;
+    /// Reads the source and returns its digest if it is what was migrated. `Ok(None)`: stopped.
+    fn rehash_source(&self) -> Result<Option<SourceDigest>, Error> {
+        let Unpublish { paths, state, .. } = self.unpublish;
         let source = planned_source(&**self.disk, &paths.run_directory(), &state.plan_digest)?;
         let scratch = paths.scratch();
         let proof = self.read_source(&source, &scratch);
@@ -134,9 +134,9 @@ impl Rollback<'_> {
         ))
     }
 
-    fn read_source(&self, source: &Path, scratch: &Path) -> Result<Option<Proof>, Error> {
+    fn read_source(&self, source: &Path, scratch: &Path) -> Result<Option<SourceDigest>, Error> {
         if !source.is_dir() {
-            return Err(not_what_was_migrated(source, "it is gone"));
+            return Err(not_what_was_migrated(source, "it is missing"));
         }
         let root = SourceRoot::open(source)?;
         remove_tree(&**self.disk, scratch)?;
@@ -145,16 +145,16 @@ impl Rollback<'_> {
         let builder = InventoryBuilder::new(self.disk.clone(), sort_directory, self.options.sort_memory_bytes());
         let workers = self.options.run.parallel_workers.get();
         let Some(walked) = walk(&root, builder, workers, self.control, |_| Ok(()))? else { return Ok(None) };
-        match prove(&root, walked, self.options, self.control) {
+        match rehash_source(&root, walked, self.options, self.control) {
             Err(Error::SourceChanged { path, what }) => Err(not_what_was_migrated(&path, &what)),
             proof => proof,
         }
     }
 
-    /// Brings journal and leftovers up to the checkpoint, which calls the run rolled back.
-    fn settle(&self, proof: &Proof) -> Result<(), Error> {
-        let Withdrawal { paths, state, .. } = self.withdrawal;
-        // The attempt that stored the checkpoint may have died before it was durable.
+    /// Completes the journal and removes leftovers, after the checkpoint says that the run is rolled back.
+    fn settle(&self, proof: &SourceDigest) -> Result<(), Error> {
+        let Unpublish { paths, state, .. } = self.unpublish;
+        // The attempt that stored the checkpoint may have crashed before the file was durable.
         self.disk.sync_directory(paths.run_directory().path())?;
         let entries = journal::last(&**self.disk, paths.run_directory().path(), ENTRIES_SEARCHED)?;
         if !entries.iter().any(|entry| entry.event == EVENT && entry.run_id == state.run_id) {
@@ -166,12 +166,12 @@ impl Rollback<'_> {
             });
             self.held.note(Some(&state.run_id), EVENT, detail)?;
         }
-        self.withdrawal.discard()
+        self.unpublish.discard()
     }
 
-    fn end(&self, proof: &Proof, already_rolled_back: bool, stopped: bool) -> RollbackEnd {
+    fn end(&self, proof: &SourceDigest, already_rolled_back: bool, stopped: bool) -> RollbackEnd {
         RollbackEnd {
-            placement: self.withdrawal.state.rules.placement,
+            placement: self.unpublish.state.rules.placement,
             already_rolled_back,
             source_objects: proof.objects,
             source_bytes: proof.bytes,
@@ -190,7 +190,7 @@ fn nothing(paths: &TargetPaths) -> Error {
 fn not_what_was_migrated(path: &Path, why: &str) -> Error {
     Error::Verification {
         what: format!("{} is not what was migrated: {why}; nothing was changed", path.display()),
-        next: "find out who changed the source before choosing which store to use".into(),
+        next: "find out why the source changed before you choose which store to use".into(),
         source: None,
     }
 }

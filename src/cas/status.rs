@@ -1,12 +1,12 @@
-//! Where a target stands, without changing or creating anything.
+//! The state of a target and of its last run. Nothing is changed or created.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::algorithm_counts::AlgorithmCounts;
 use super::map::{earlier_maps, reverse_path};
-use super::migrate::AlgorithmCounts;
 use super::migrate::plan::planned_source;
 use super::migrate::publish::is_live;
 use super::options::CasRules;
@@ -17,27 +17,28 @@ use crate::durable::{Disk, EntryKind};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, RunStanding, Stage, serialize_path};
 
-/// Where a target stands.
+/// The state of a target.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// The target.
+    /// The path of the target.
     pub target: String,
-    /// What stands there.
+    /// What is at this path.
     pub holds: Holds,
-    /// True if it has the index that the run has sealed; `None` if the run has sealed none, or it cannot be told.
+    /// True if the target has the index that the run has sealed. `None` if the run has sealed none, or if the index
+    /// cannot be read.
     pub is_as_sealed: Option<bool>,
-    /// Why it cannot be told.
+    /// Why the index cannot be read.
     pub target_problem: Option<String>,
-    /// Where the last run stands.
+    /// The state of the last run.
     #[serde(flatten)]
     pub state: State,
-    /// What lies next to the target.
+    /// The files and directories of migrations next to the target.
     pub kept: Vec<Kept>,
     /// What to do next.
     pub next: String,
 }
 
-/// What stands at a target.
+/// What is at the path of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holds {
@@ -45,45 +46,45 @@ pub enum Holds {
     Nothing,
     /// An empty directory.
     EmptyDirectory,
-    /// A directory with an index: a v2 store, or what looks like one.
+    /// A directory with an index: a v2 store, or something that looks like one.
     Store,
     /// A directory without an index.
     Directory,
-    /// A file, a link or a device.
+    /// A file, a symbolic link or a device.
     NoDirectory,
 }
 
-/// Where the last run of an object store stands.
+/// The state of the last run of an object store.
 pub type State = RunStanding<CasRules, Counts, RunDetails>;
 
-/// What only the checkpoint of an object store tells.
+/// The details in the checkpoint of an object store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunDetails {
     /// The source, if the plan can be read.
     pub source: Option<String>,
-    /// Objects gone through.
+    /// Objects that were handled.
     pub objects: u64,
     /// Objects by the algorithm of their old keys.
     pub generations: AlgorithmCounts,
     /// Bytes of the source's blobs that were read.
     pub source_bytes: u64,
-    /// Bytes of blobs that the target takes.
+    /// Bytes of the blobs that the target takes.
     pub stored_bytes: u64,
 }
 
-/// Something that lies next to the target.
+/// A file or directory of a migration next to the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kept {
-    /// Where.
+    /// Its path.
     #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
-    /// What it is, for people.
+    /// A description for people.
     pub what: &'static str,
-    /// Its length, if it is a file.
+    /// Its length if it is a file.
     pub bytes: Option<u64>,
 }
 
-/// Looks at a target. What cannot be read is said and is no error.
+/// Reads the state of a target. A part that cannot be read is reported in the result and is not an error.
 ///
 /// # Errors
 /// [`Error::Usage`] if there is neither a target nor a run to it.
@@ -141,19 +142,20 @@ fn holds(disk: &dyn Disk, target: &Path) -> Result<Holds, Error> {
     })
 }
 
-/// Returns what lies next to the target. Stores are not measured, because they may have millions of files.
+/// Lists the files and directories next to the target. Stores are not measured, because they may have millions of
+/// files.
 fn kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<Vec<Kept>, Error> {
     let parts = [
         (paths.map(), "the map from old keys to new ones"),
-        (reverse_path(&paths.map()), "the index that leads back through it"),
-        (paths.staging(), "the store that is being made"),
+        (reverse_path(&paths.map()), "the index of the map by new keys"),
+        (paths.staging(), "the staged store"),
         (paths.replaced(), "the store that was replaced"),
-        (paths.withdrawn(), "the store that a rollback took away"),
-        (paths.moved(), "the log of what was moved"),
+        (paths.withdrawn(), "the store that a rollback removed"),
+        (paths.object_log(), "the log of migrated objects"),
         (paths.index_before(), "the index from before the merge"),
-        (paths.incoming(), "blobs on their way"),
+        (paths.incoming(), "blobs in transfer"),
         (paths.scratch(), "scratch files"),
-        (paths.verification(), "the place of a verification"),
+        (paths.verification(), "the resume point of a verification"),
     ];
     let earlier = earlier_maps(disk, &paths.map())?.into_iter().map(|path| (path, "the map of an earlier migration"));
     let mut found = Vec::new();
@@ -177,12 +179,12 @@ impl Status {
             (None, Holds::Store, _) => "nothing: there is a store, and no migration to it",
             (None, ..) => "run `haul cas migrate`",
             (Some(Stage::Published), _, Some(true)) => {
-                "nothing: the store is published; `haul cas rollback` goes back to what was there"
+                "nothing: the store is published; `haul cas rollback` restores what was there before"
             }
             (Some(Stage::Published), Holds::Nothing, _) => {
-                "the store is gone from the target: `haul cas migrate --restart` makes it again"
+                "the store is missing from the target: `haul cas migrate --restart` builds it again"
             }
-            (Some(Stage::Published), ..) => "nothing: the store is published, and was written to since",
+            (Some(Stage::Published), ..) => "nothing: the store is published, and was changed afterwards",
             (Some(Stage::RolledBack), ..) => "run `haul cas migrate --restart` to migrate again",
             (Some(_), ..) => "run the same `haul cas migrate` again to continue",
         };

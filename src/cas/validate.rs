@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::algorithm_counts::AlgorithmCounts;
 use super::format::key::{Algorithm, Key};
 use super::format::record::{Encoding, parse_hint};
 use super::map::{KeyMap, MapRow};
-use super::migrate::AlgorithmCounts;
 use super::migrate::accounting::Destination;
-use super::migrate::object_log::{Fate, Moved};
-use super::migrate::placer::{Arrival, Placing};
-use super::migrate::read_only_pass::survey;
+use super::migrate::object_log::{LoggedObject, ObjectOutcome};
+use super::migrate::placer::{IncomingObject, PlaceResult};
+use super::migrate::read_only_pass::identify_all;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::blob_path;
@@ -74,18 +74,18 @@ pub fn validate(
         findings: FirstFindings::default(),
         buffer: Vec::new(),
     };
-    let surveyed = survey(&root, builder, &mut comparison, options, control)?;
-    let map_rows = if surveyed.stopped { 0 } else { comparison.find_surplus_rows()? };
+    let pass = identify_all(&root, builder, &mut comparison, options, control)?;
+    let map_rows = if pass.stopped { 0 } else { comparison.find_surplus_rows()? };
     Ok(ValidateEnd {
-        objects: surveyed.state.progress.objects,
-        source: surveyed.state.counts,
-        generations: surveyed.state.progress.generations.into(),
+        objects: pass.state.progress.objects,
+        source: pass.state.counts,
+        generations: pass.state.progress.generations.into(),
         equal: comparison.equal,
         map_rows,
         errors: comparison.findings.count.fatal,
         findings_count: comparison.findings.count,
         findings: comparison.findings.first,
-        stopped: surveyed.stopped,
+        stopped: pass.stopped,
     })
 }
 
@@ -100,17 +100,17 @@ struct Comparison<'a> {
 }
 
 impl Destination for Comparison<'_> {
-    fn place(&mut self, _arrival: &Arrival<'_>) -> Result<Placing, Error> {
-        Ok(Placing::Done(Fate::Migrated))
+    fn place(&mut self, _incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+        Ok(PlaceResult::Done(ObjectOutcome::Migrated))
     }
 
-    fn keep(&mut self, moved: &Moved) -> Result<(), Error> {
-        if moved.fate == Fate::Refused {
+    fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {
+        if object.outcome == ObjectOutcome::Refused {
             return Ok(());
         }
-        let old = (moved.old_key, moved.algorithm);
+        let old = (object.old_key, object.algorithm);
         self.seen.push(old_key_bytes(old))?;
-        let (new_key, size) = (moved.record.digest, moved.record.original_size);
+        let (new_key, size) = (object.record.digest, object.record.original_size);
         let row = MapRow { old_key: old.0, old_algorithm: old.1, new_key, size };
         if !self.map.find_old(old.0)?.contains(&row) {
             self.fault(old.0, format!("the map has no row from {} {} to {new_key}", old.1, old.0));
@@ -122,7 +122,7 @@ impl Destination for Comparison<'_> {
         Ok(())
     }
 
-    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+    fn add_finding(&mut self, finding: Finding) -> Result<(), Error> {
         self.findings.push(finding);
         Ok(())
     }

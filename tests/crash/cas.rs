@@ -1,9 +1,9 @@
 //! Loses the power, kills the process or fails an operation at every operation of a migration of a content-addressed
-//! store, and lets the next run find its way. The source is real; the target lies on the simulated disk.
+//! store, and lets the next run continue. The source is real; the target is on the simulated disk.
 //! `docs/crash-model.md` says what it proves.
 //!
-//! `cargo test --test crash cas:: -- --nocapture` prints how many images were tried: all of a first run's, and a sample of
-//! the others unless `HAUL_CRASH_FULL=1`.
+//! `cargo test --test crash cas:: -- --nocapture` prints how many images were tried: all of a first run's, and a sample
+//! of the others unless `HAUL_CRASH_FULL=1`.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -367,7 +367,7 @@ fn no_more_work_is_lost_than_a_checkpoint_interval() {
 }
 
 #[test]
-fn a_run_that_finds_its_work_done_leaves_no_scratch() {
+fn a_run_without_remaining_work_leaves_no_scratch_files() {
     for placement in PLACEMENTS {
         let scene = Scene::new(placement, Durability::Group);
         let disk = recorded(&scene);
@@ -376,7 +376,7 @@ fn a_run_that_finds_its_work_done_leaves_no_scratch() {
     }
 }
 
-/// Whether readers of the target get every object that its index lists and `keys` besides.
+/// Returns true if readers of the target get every object that its index lists, and `keys` too.
 #[track_caller]
 fn assert_readable(scene: &Scene, disk: &SimulatedDisk, keys: &[Key]) {
     let store = CasStore::open_on(Arc::new(disk.clone()), scene.paths().target()).unwrap();
@@ -395,10 +395,10 @@ fn cas_key(number: u64, len: usize, is_text: bool) -> Key {
     key_of(Algorithm::Cas, &content(number, len, is_text))
 }
 
-/// A blob alone, without a sidecar and a line of the index, is what a writer leaves that dies. No reader sees an object
+/// A writer that crashes leaves a blob without a sidecar and without a line of the index. No reader sees an object
 /// in it.
 #[test]
-fn what_a_dead_writer_left_in_the_target_is_no_object_of_it() {
+fn leftovers_of_a_crashed_writer_are_not_objects_of_the_target() {
     let scene = Scene::new(Placement::Merge, Durability::Group);
     let left = cas_key(2, 2_000, true);
     assert!(scene.disk().kind(&blob_path(scene.paths().target(), left)).unwrap().is_some());
@@ -408,7 +408,7 @@ fn what_a_dead_writer_left_in_the_target_is_no_object_of_it() {
 
 /// The state of the run that published is what a rollback needs.
 #[test]
-fn a_restart_that_has_no_place_discards_nothing() {
+fn a_restart_over_a_published_store_discards_nothing() {
     for placement in [Placement::New, Placement::Replace] {
         let scene = Scene::new(placement, Durability::Group);
         let disk = recorded(&scene);
@@ -419,9 +419,9 @@ fn a_restart_that_has_no_place_discards_nothing() {
     }
 }
 
-/// A merge died with objects in the target, and someone put one of them meanwhile.
+/// A merge crashed with objects in the target, and another process put one of them meanwhile.
 #[test]
-fn a_restart_takes_no_object_away_that_was_put_meanwhile() {
+fn a_restart_removes_no_object_that_was_put_meanwhile() {
     let scene = Scene::new(Placement::Merge, Durability::Group);
     let first = recorded(&scene);
     let disk = first.crash_image(boundary(&first, "staging/index.ndjson to") - 1, CrashFault::AllKept);

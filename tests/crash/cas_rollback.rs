@@ -1,4 +1,4 @@
-//! A migration is taken back: the source proved, the target as it was before, whatever came in between.
+//! Rollbacks of a migration: the source is checked and the target is restored, whatever happened in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,8 +31,8 @@ fn sealed(placement: Placement) -> MigrateOptions {
     MigrateOptions { publish: false, ..placed(placement) }
 }
 
-/// A source with an object of each kind: every algorithm, a duplicate, zstd, a large one, sidecars good and bad, and what
-/// is refused.
+/// A source with an object of each kind: every algorithm, a duplicate, zstd, a large one, sidecars good and bad, and
+/// what is refused.
 fn source() -> OldStore {
     let store = OldStore::new();
     let large = vec![7; (4 << 20) + 3];
@@ -52,8 +52,8 @@ fn source() -> OldStore {
     store
 }
 
-/// Puts a v2 store at the target, made from another source, with what such a store may have on it: foreign files, modes,
-/// and an index that was cut short.
+/// Puts a v2 store at the target, made from another source, with what such a store may have on it: foreign files,
+/// modes, and an index that was cut short.
 fn prepare(store: &OldStore, placement: Placement) {
     if placement == Placement::New {
         return;
@@ -121,7 +121,7 @@ fn always() -> BTreeSet<String> {
 }
 
 #[test]
-fn what_was_published_goes_and_what_stood_there_comes_back() {
+fn a_rollback_restores_the_state_before_the_publication() {
     for placement in PLACEMENTS {
         let store = source();
         prepare(&store, placement);
@@ -141,7 +141,7 @@ fn what_was_published_goes_and_what_stood_there_comes_back() {
 }
 
 #[test]
-fn a_store_of_second_names_goes_without_a_trace_in_the_source() {
+fn a_rollback_of_a_linked_store_leaves_the_source_unchanged() {
     let store = source();
     let before = store.seen();
     store.migrate(&MigrateOptions { link: true, ..eager() }).unwrap();
@@ -168,7 +168,7 @@ fn a_second_rollback_changes_nothing() {
 }
 
 #[test]
-fn nothing_is_taken_back_where_nothing_was_published() {
+fn a_rollback_without_a_publication_is_an_error() {
     let store = source();
     let refused = |store: &OldStore| {
         let error = roll_back(store).unwrap_err();
@@ -193,7 +193,7 @@ fn nothing_is_taken_back_where_nothing_was_published() {
 }
 
 #[test]
-fn a_source_that_is_not_what_was_migrated_is_not_gone_back_to() {
+fn a_rollback_refuses_a_source_that_changed() {
     type Change = fn(&OldStore);
     let changes: [(&str, Change); 9] = [
         ("a byte of a blob", |store| {
@@ -291,7 +291,7 @@ fn a_run_with_unknown_rules_is_neither_rolled_back_nor_continued() {
 }
 
 #[test]
-fn a_restart_over_unknown_rules_keeps_what_stood_at_the_target() {
+fn a_restart_after_unknown_rules_keeps_the_store_at_the_target() {
     for placement in PLACEMENTS {
         let store = source();
         prepare(&store, placement);
@@ -307,7 +307,7 @@ fn a_restart_over_unknown_rules_keeps_what_stood_at_the_target() {
 }
 
 #[test]
-fn what_is_no_object_and_the_times_of_files_do_not_matter() {
+fn other_files_and_file_times_do_not_prevent_a_rollback() {
     let store = source();
     store.migrate(&eager()).unwrap();
     store.file("objects/CHANGES", b"foreign").file("objects/ab/.tmp_7", b"");
@@ -319,7 +319,7 @@ fn what_is_no_object_and_the_times_of_files_do_not_matter() {
 }
 
 #[test]
-fn a_target_that_was_written_to_is_kept_unless_forced() {
+fn a_rollback_keeps_a_changed_target_unless_forced() {
     for placement in PLACEMENTS {
         let store = source();
         prepare(&store, placement);
@@ -359,11 +359,11 @@ fn a_target_that_is_gone_is_no_obstacle() {
 }
 
 #[test]
-fn stores_that_look_alike_are_told_apart() {
+fn stores_that_look_alike_are_distinguished() {
     let store = source();
     store.migrate(&eager()).unwrap();
     fs::remove_dir_all(store.paths().run_directory().path()).unwrap();
-    // The same index, but a blob that is damaged: what is replaced in order to mend it.
+    // The same index, but a damaged blob: a store that is replaced in order to repair it.
     let blob = tree(&store.target()).into_keys().find(|path| path.as_os_str().len() > 70).unwrap();
     fs::write(store.target().join(&blob), b"damaged").unwrap();
     let damaged = tree(&store.target());
@@ -375,7 +375,7 @@ fn stores_that_look_alike_are_told_apart() {
 }
 
 #[test]
-fn what_was_cleaned_away_is_not_gone_back_to() {
+fn a_rollback_without_the_replaced_store_is_refused() {
     for (placement, names) in [
         (Placement::Replace, &["replaced"][..]),
         (Placement::Merge, &["moved"]),
@@ -396,7 +396,7 @@ fn what_was_cleaned_away_is_not_gone_back_to() {
 }
 
 #[test]
-fn a_publication_that_could_not_be_called_so_is_taken_back() {
+fn a_publication_without_its_checkpoint_can_be_rolled_back() {
     for placement in PLACEMENTS {
         let store = source();
         prepare(&store, placement);
@@ -420,7 +420,7 @@ fn a_stopped_rollback_changes_nothing() {
 }
 
 #[test]
-fn one_verb_at_a_time() {
+fn one_command_at_a_time() {
     let store = source();
     store.migrate(&eager()).unwrap();
     let _lock = store.paths().run_directory().lock(&RealDisk).unwrap();
@@ -428,7 +428,7 @@ fn one_verb_at_a_time() {
 }
 
 #[test]
-fn the_plan_says_where_the_source_is_from_anywhere() {
+fn the_plan_has_the_absolute_path_of_the_source() {
     let store = source();
     let plan = || -> serde_json::Value {
         serde_json::from_slice(&fs::read(store.paths().run_directory().plan_path()).unwrap()).unwrap()
@@ -446,7 +446,7 @@ fn the_plan_says_where_the_source_is_from_anywhere() {
 }
 
 #[test]
-fn what_was_rolled_back_is_migrated_again_on_request() {
+fn a_rolled_back_run_is_repeated_on_request() {
     for placement in PLACEMENTS {
         let store = source();
         prepare(&store, placement);
@@ -468,7 +468,7 @@ fn what_was_rolled_back_is_migrated_again_on_request() {
 }
 
 #[test]
-fn an_index_from_before_is_that_of_its_own_run() {
+fn an_old_index_is_used_only_by_its_own_run() {
     let store = source();
     prepare(&store, Placement::Merge);
     store.migrate(&placed(Placement::Merge)).unwrap();
@@ -795,7 +795,7 @@ fn a_restart_in_the_middle_of_a_publication_loses_nothing() {
 }
 
 #[test]
-fn a_restart_that_died_is_made_again() {
+fn a_restart_that_crashed_is_completed() {
     for scene in Scene::all() {
         let disk = settled(&scene.sealed);
         scene.migrate(&disk, &placed(scene.placement)).unwrap();

@@ -11,7 +11,7 @@ impl Scene {
     pub fn check_result(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         self.check_target(disk, what);
         for name in ["key-map.tsv", "key-map.reverse"] {
-            assert!(self.state_file(disk, name).as_ref() == self.beside.get(Path::new(name)), "{name}: {}", what());
+            assert!(self.state_file(disk, name).as_ref() == self.run_files.get(Path::new(name)), "{name}: {}", what());
         }
     }
 

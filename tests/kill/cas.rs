@@ -22,10 +22,10 @@ const CONTENTS: u64 = 3_000;
 /// Objects a second of a run that is to be killed: it takes three seconds.
 const RATE: u64 = 1_200;
 
-/// A source, a target beside it, and what the target is after a run that nobody disturbed.
+/// A source, a target next to it, and the target after an undisturbed run.
 struct Scene {
     store: OldStore,
-    /// `--merge` or `--replace` for a target where a store stands already.
+    /// `--merge` or `--replace` for a target where a store exists already.
     placement: Option<&'static str>,
     source: BTreeMap<PathBuf, Seen>,
     before: Made,
@@ -234,7 +234,7 @@ fn kills_about_the_publication(placement: Option<&'static str>) {
     println!("{placement:?}: {kills} kills, {rounds} runs completed");
 }
 
-/// What readers of the target find is what stood there before or what the run publishes.
+/// Readers of the target find either the earlier store or the one that the run publishes.
 #[track_caller]
 fn check_either(scene: &Scene) {
     let mut found = digests(scene.paths().target());
@@ -243,14 +243,14 @@ fn check_either(scene: &Scene) {
         let listed = |found: &Made| found.get(Path::new("index.ndjson")).cloned();
         assert!([&scene.before, &scene.after].iter().any(|store| listed(store) == listed(&found)));
         let store = if listed(&found) == listed(&scene.after) { &scene.after } else { &scene.before };
-        let objects = store.iter().filter(|(path, _)| !path.starts_with("beside it") && is_file_of_an_object(path));
+        let objects = store.iter().filter(|(path, _)| !path.starts_with("state") && is_file_of_an_object(path));
         let lost: Vec<_> = objects.filter(|(path, file)| found.get(*path) != Some(file)).collect();
         assert!(lost.is_empty(), "listed and not there: {lost:?}");
         return;
     }
     // Tells the run's own store until the exchange is over; no reader looks at it.
     found.remove(Path::new(".haul-run"));
-    let after = scene.after.iter().filter(|(path, _)| !path.starts_with("beside it"));
+    let after = scene.after.iter().filter(|(path, _)| !path.starts_with("state"));
     assert!(found == scene.before || found.iter().eq(after), "the target is neither store");
 }
 
@@ -316,7 +316,7 @@ fn a_rollback_that_is_killed_is_completed_by_the_next_one() {
 }
 
 #[test]
-fn of_two_runs_at_once_the_second_ends_and_names_the_first() {
+fn the_second_of_two_runs_at_once_ends_and_names_the_first() {
     let scene = Scene::new(400, None);
     let mut first = scene.migrate().args(["--rate-limit", "20"]).spawn().unwrap();
     let lock = scene.paths().run_directory().lock_path();

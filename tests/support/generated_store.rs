@@ -51,7 +51,7 @@ pub fn made(paths: &TargetPaths) -> Made {
     let mut found: Made = seen(paths.target()).into_iter().map(part).collect();
     for name in ["key-map.tsv", "key-map.reverse"] {
         found.extend(seen(&paths.run_directory().path().join(name)).into_values().map(|seen| {
-            let path = Path::new("beside it").join(name);
+            let path = Path::new("state").join(name);
             part((path, seen))
         }));
     }

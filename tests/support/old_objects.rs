@@ -12,10 +12,10 @@ use haul::cas::{Algorithm, Key};
 
 use super::old_store::OldStore;
 
-/// What an object of an era is kept as.
+/// How a generation encodes an object.
 #[derive(Clone, Copy)]
 pub struct Keeping {
-    pub era: Generation,
+    pub generation: Generation,
     pub zstd: bool,
     pub created_at: u64,
 }
@@ -65,11 +65,11 @@ impl OldStore {
         self.file(&format!("{}.meta", object_path(algorithm, content, layout)), &bytes)
     }
 
-    /// Keeps `content` as an era kept it, in `AB/CD/`. Returns the path of its blob and its key.
+    /// Writes `content` into `AB/CD/` as its generation did. Returns the path of its blob and its key.
     pub fn keep(&self, keeping: Keeping, content: &[u8]) -> (PathBuf, Key) {
         let prefixed = [&CAS_PREFIX, content].concat();
         let zstd = keeping.zstd.then(|| zstd(content));
-        let kept = keeping.era.encode(Content::behind_prefix(&prefixed), zstd, keeping.created_at);
+        let kept = keeping.generation.encode(Content::behind_prefix(&prefixed), zstd, keeping.created_at);
         let name = kept.key.to_string();
         let relative = format!("objects/{}/{}/{name}", &name[..2], &name[2..4]);
         if let Some(sidecar) = &kept.sidecar {
@@ -79,9 +79,9 @@ impl OldStore {
         (self.root().join(relative), kept.key)
     }
 
-    /// As [`keep`](Self::keep), of an era and without more.
-    pub fn keep_plain(&self, era: Generation, content: &[u8]) -> (PathBuf, Key) {
-        self.keep(Keeping { era, zstd: false, created_at: 1_700_000_000 }, content)
+    /// Like [`keep`](Self::keep), for a generation and without other options.
+    pub fn keep_plain(&self, generation: Generation, content: &[u8]) -> (PathBuf, Key) {
+        self.keep(Keeping { generation, zstd: false, created_at: 1_700_000_000 }, content)
     }
 }
 

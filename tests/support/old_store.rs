@@ -1,4 +1,4 @@
-//! Old content-addressed stores for tests, with room beside them for targets.
+//! Old content-addressed stores for tests, with room for targets next to them.
 
 use std::collections::BTreeMap;
 use std::fs;

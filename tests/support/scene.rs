@@ -34,31 +34,31 @@ pub struct Scene {
     /// Whether the disk says that it shares blocks: objects of 64 KiB then count as large.
     pub is_sharing: bool,
     source: BTreeMap<PathBuf, Seen>,
-    /// What stands at the target before, by names relative to it.
+    /// The files of the target before the run, by relative path.
     pub before: Files,
     /// The target afterwards.
     pub after: Files,
     /// What else there is in the run directory that no attempt may change.
-    pub beside: Files,
+    pub run_files: Files,
     counts: Counts,
     findings: Vec<u8>,
 }
 
 /// The numbers of contents that stand in the target before a merge or a replacement.
 const CONTENTS_BEFORE: [u64; 3] = [900, 901, 3];
-/// A content of which the target has a blob that no line of its index speaks of: what a writer that died leaves.
+/// A content whose blob is in the target without a line of its index, as a writer that crashed leaves it.
 const CONTENT_UNLISTED: u64 = 2;
 
 impl Scene {
     /// Objects of every generation with a duplicate, a refused and a misplaced one, one without a sidecar, a sidecar
-    /// without one, and large ones; settings that commit as often as they can. What stands at the target before depends
+    /// without one, and large ones; settings that commit as often as they can. What is at the target before depends
     /// on the placement.
     pub fn new(placement: Placement, durability: Durability) -> Self {
         let store = source();
         let options = MigrateOptions {
             placement,
             durability,
-            // The target lies on the simulated disk.
+            // The target is on the simulated disk.
             verify_merged_into: false,
             run: RunOptions {
                 batch_records: 1,
@@ -78,14 +78,14 @@ impl Scene {
     pub fn of(store: OldStore, options: MigrateOptions) -> Self {
         let before = if options.placement == Placement::New { Files::new() } else { store_before() };
         let source = store.seen();
-        let (after, beside, findings) = (Files::new(), Files::new(), Vec::new());
+        let (after, run_files, findings) = (Files::new(), Files::new(), Vec::new());
         let (is_sharing, counts) = (true, Counts::default());
-        let mut scene = Self { store, options, is_sharing, source, before, after, beside, counts, findings };
+        let mut scene = Self { store, options, is_sharing, source, before, after, run_files, counts, findings };
         let disk = scene.disk();
         let end = scene.run(&disk).expect("an uninterrupted run");
         assert_eq!((end.stage, end.resumed), (Stage::Published, false));
         (scene.after, scene.counts) = (scene.target(&disk), end.counts);
-        scene.beside = scene.beside_of(&disk);
+        scene.run_files = scene.run_files_of(&disk);
         scene.findings = scene.state_file(&disk, "findings.jsonl").expect("findings");
         scene.check_expected();
         scene
@@ -115,7 +115,7 @@ impl Scene {
         self.store.paths()
     }
 
-    /// A disk that holds what stands at the target before.
+    /// Returns a disk with the files of the target before the run.
     pub fn disk(&self) -> SimulatedDisk {
         let disk = SimulatedDisk::with_directories(&[self.store.place()]);
         for (path, bytes) in &self.before {
@@ -162,7 +162,7 @@ impl Scene {
     }
 
     /// The parts of the run directory that depend on the source alone.
-    fn beside_of(&self, disk: &SimulatedDisk) -> Files {
+    fn run_files_of(&self, disk: &SimulatedDisk) -> Files {
         let mut files = below(disk, self.paths().run_directory().path());
         let kept = ["key-map.tsv", "key-map.reverse", "moved", "index-before.ndjson"];
         files.retain(|path, _| path.starts_with("replaced") || kept.iter().any(|name| path == Path::new(name)));
@@ -204,12 +204,12 @@ impl Scene {
         }
     }
 
-    /// What must hold after a run that ended well: the target is the expected one, and nothing else lies about.
+    /// Checks the result of a run that succeeded: the target is the expected one, and no other files remain.
     pub fn check_complete(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         self.check_target(disk, what);
-        let beside = self.beside_of(disk);
-        let names = beside.keys().chain(self.beside.keys());
-        let differing: Vec<_> = names.filter(|name| beside.get(*name) != self.beside.get(*name)).collect();
+        let run_files = self.run_files_of(disk);
+        let names = run_files.keys().chain(self.run_files.keys());
+        let differing: Vec<_> = names.filter(|name| run_files.get(*name) != self.run_files.get(*name)).collect();
         assert!(differing.is_empty(), "{differing:?} differ: {}", what());
         let findings = self.state_file(disk, "findings.jsonl");
         assert!(findings.as_ref() == Some(&self.findings), "the findings differ: {}", what());
@@ -238,7 +238,7 @@ impl Scene {
         let state = ["lock", "plan.json", "checkpoint.bin", "checkpoint.prev", "journal.jsonl", "findings.jsonl"];
         let mut expected: BTreeSet<_> = state.iter().map(|name| self.state_path(name)).collect();
         expected.insert(self.state_path("report.json"));
-        expected.extend(self.beside.keys().map(|path| self.paths().run_directory().path().join(path)));
+        expected.extend(self.run_files.keys().map(|path| self.paths().run_directory().path().join(path)));
         expected.extend(self.after.keys().map(|path| self.paths().target().join(path)));
         let found = disk.snapshot();
         let is_left = |path: &PathBuf| !expected.contains(path) && !self.is_map_of_earlier_run(&found, path);
@@ -255,7 +255,7 @@ impl Scene {
         name.starts_with("key-map-")
             && found.contains_key(&path.with_extension("tsv"))
             && found.get(path)
-                == self.beside.get(&Path::new("key-map").with_extension(path.extension().unwrap_or_default()))
+                == self.run_files.get(&Path::new("key-map").with_extension(path.extension().unwrap_or_default()))
     }
 
     /// Runs until the end on what a crash left, and loses the power once more right after it.
@@ -295,7 +295,7 @@ fn keys_of(index: &[u8]) -> Vec<Key> {
 /// The old store.
 fn source() -> OldStore {
     let store = OldStore::new();
-    let keeping = |era, zstd, created_at| Keeping { era, zstd, created_at };
+    let keeping = |generation, zstd, created_at| Keeping { generation, zstd, created_at };
     store.keep(keeping(Generation::V0_2, false, 0), &content(1, 40, false));
     store.keep(keeping(Generation::V2, true, 11), &content(2, 2_000, true));
     store.keep(keeping(Generation::V0_5, false, 0), &content(3, 1_500, false));
@@ -318,7 +318,10 @@ fn source() -> OldStore {
 fn store_before() -> Files {
     let store = OldStore::new();
     for number in CONTENTS_BEFORE {
-        store.keep(Keeping { era: Generation::V2, zstd: false, created_at: number }, &content(number, 1_500, false));
+        store.keep(
+            Keeping { generation: Generation::V2, zstd: false, created_at: number },
+            &content(number, 1_500, false),
+        );
     }
     let disk = SimulatedDisk::with_directories(&[store.place()]);
     let stop = StopToken::new();
@@ -331,8 +334,10 @@ fn store_before() -> Files {
     let mut files = below(&disk, store.paths().target());
     let index = files.get_mut(Path::new("index.ndjson")).expect("an index");
     index.truncate(index.len() - 40);
-    let (unlisted, key) =
-        store.keep(Keeping { era: Generation::V2, zstd: true, created_at: 0 }, &content(CONTENT_UNLISTED, 2_000, true));
+    let (unlisted, key) = store.keep(
+        Keeping { generation: Generation::V2, zstd: true, created_at: 0 },
+        &content(CONTENT_UNLISTED, 2_000, true),
+    );
     let half = fs::read(unlisted).expect("a blob");
     files.insert(relative(&blob_path(Path::new(""), key)), half[..half.len() / 2].to_vec());
     files

@@ -1,4 +1,4 @@
-//! Whatever a step file holds: it is refused with a reason, or its steps can be proved, and break no invariant unseen.
+//! Any step file is refused with a reason, or its steps can be proved and break no invariant unnoticed.
 
 use std::sync::Arc;
 

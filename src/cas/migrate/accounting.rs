@@ -1,9 +1,9 @@
-//! The books of a run: what each converted item adds to the counts, the findings and the proof of the source. A dry run
-//! keeps the same ones.
+//! The accounting of a run: what each converted item adds to the counts, the findings and the digest of the source.
+//! Runs, dry runs and read-only passes share it, so that their numbers agree.
 
-use super::converted::{Converted, ConvertedItem, Verdict};
-use super::object_log::{Fate, Moved};
-use super::placer::{Arrival, Placing};
+use super::converted::{Converted, ConvertedItem, ItemResult};
+use super::object_log::{LoggedObject, ObjectOutcome};
+use super::placer::{IncomingObject, PlaceResult};
 use super::source_chain::chain;
 use crate::cas::outcome::{Outcome, RefusalReason, SkipReason};
 use crate::cas::source::inventory::Entry;
@@ -14,23 +14,23 @@ use crate::migration::{Error, Finding, OutcomeCounts, Severity};
 
 /// Where converted objects go.
 pub trait Destination {
-    /// Takes an object.
-    fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error>;
-    /// Keeps what became of an object. Called once for each, in the order of the source.
-    fn keep(&mut self, moved: &Moved) -> Result<(), Error>;
-    /// Takes note of a finding.
-    fn find(&mut self, finding: Finding) -> Result<(), Error>;
+    /// Stores an object.
+    fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error>;
+    /// Records the outcome of an object. Called once for each, in the order of the source.
+    fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error>;
+    /// Records a finding.
+    fn add_finding(&mut self, finding: Finding) -> Result<(), Error>;
 }
 
-/// Takes the items of a batch, in the order of the source, to `destination` and into the books, which are `state`.
-pub fn enter(
+/// Passes the items of a batch to `destination`, in the order of the source, and adds them to `state`.
+pub fn record_batch(
     state: &mut RunState,
     root: &SourceRoot,
     destination: &mut impl Destination,
     converted: &Converted,
 ) -> Result<(), Error> {
-    let mut books = Books { state, root, destination };
-    converted.items.iter().try_for_each(|item| books.take(item, &converted.bytes))
+    let mut accounting = RunAccounting { state, root, destination };
+    converted.items.iter().try_for_each(|item| accounting.record(item, &converted.bytes))
 }
 
 /// Fails unless everything that the walk found is accounted for.
@@ -39,75 +39,86 @@ pub fn check_complete(state: &RunState, sums: &ScanSums) -> Result<(), Error> {
     if state.progress.objects == sums.objects {
         return Ok(());
     }
-    let what = format!("{} objects were found, {} gone through", sums.objects, state.progress.objects);
+    let what = format!("{} objects were found, {} were processed", sums.objects, state.progress.objects);
     Err(Error::Accounting { what })
 }
 
-struct Books<'a, D> {
+struct RunAccounting<'a, D> {
     state: &'a mut RunState,
     root: &'a SourceRoot,
     destination: &'a mut D,
 }
 
-impl<D: Destination> Books<'_, D> {
-    fn take(&mut self, item: &ConvertedItem, bytes: &[u8]) -> Result<(), Error> {
+impl<D: Destination> RunAccounting<'_, D> {
+    fn record(&mut self, item: &ConvertedItem, bytes: &[u8]) -> Result<(), Error> {
         self.state.progress.items += 1;
         self.state.records += 1;
         match item.item {
             Item::LoneSidecar(location) => {
                 self.state.counts.add(Outcome::Skipped(SkipReason::LoneSidecar));
-                self.find(Severity::Note, &location, 0, "a sidecar without its object".into(), None)
+                self.add_finding(Severity::Note, &location, 0, "a sidecar without its object".into(), None)
             }
-            Item::Object { entry, .. } => self.take_object(item, &entry, bytes),
+            Item::Object { entry, .. } => self.record_object(item, &entry, bytes),
         }
     }
 
-    fn take_object(&mut self, item: &ConvertedItem, entry: &Entry, bytes: &[u8]) -> Result<(), Error> {
+    fn record_object(&mut self, item: &ConvertedItem, entry: &Entry, bytes: &[u8]) -> Result<(), Error> {
         self.state.progress.objects += 1;
         self.state.progress.source_bytes += entry.len_bytes;
         let so_far = &mut self.state.progress.source_chain;
         *so_far = chain(so_far, entry, &item.link);
         for note in &item.notes {
-            self.find(Severity::Note, &entry.location, entry.len_bytes, note.clone(), None)?;
+            self.add_finding(Severity::Note, &entry.location, entry.len_bytes, note.clone(), None)?;
         }
-        let (algorithm, record, blob) = match &item.verdict {
-            Verdict::Object { algorithm, record, blob } => (*algorithm, record, blob),
-            Verdict::Refused { reason, text } => return self.refuse(entry, *reason, text.clone()),
-            Verdict::LoneSidecar => unreachable!("an object is not a sidecar"),
+        let (algorithm, record, blob) = match &item.result {
+            ItemResult::Object { algorithm, record, blob } => (*algorithm, record, blob),
+            ItemResult::Refused { reason, text } => return self.refuse(entry, *reason, text.clone()),
+            ItemResult::LoneSidecar => unreachable!("an object is not a sidecar"),
         };
         let source = self.root.blob(&entry.location);
-        let arrival = Arrival { record, blob, bytes, source: &source, entry };
-        let fate = match self.destination.place(&arrival)? {
-            Placing::Done(fate) => fate,
-            Placing::SourceChanged => {
-                let text = "changed during the run: another file stands under its name".into();
+        let incoming = IncomingObject { record, blob, bytes, source: &source, entry };
+        let outcome = match self.destination.place(&incoming)? {
+            PlaceResult::Done(outcome) => outcome,
+            PlaceResult::SourceChanged => {
+                let text = "changed during the run: its name now belongs to another file".into();
                 return self.refuse(entry, RefusalReason::Changed, text);
             }
         };
         self.state.progress.generations[algorithm as usize] += 1;
-        match fate {
-            Fate::Migrated => {
+        match outcome {
+            ObjectOutcome::Migrated => {
                 self.state.progress.stored_bytes += record.stored_size;
                 self.state.counts.add(Outcome::Migrated);
             }
-            Fate::Duplicate => {
+            ObjectOutcome::Duplicate => {
                 self.state.counts.add(Outcome::Duplicate);
                 let text = "another object has the same content".into();
-                self.find(Severity::Note, &entry.location, entry.len_bytes, text, Some(record.digest.to_string()))?;
+                self.add_finding(
+                    Severity::Note,
+                    &entry.location,
+                    entry.len_bytes,
+                    text,
+                    Some(record.digest.to_string()),
+                )?;
             }
-            Fate::InTarget => self.state.counts.add(Outcome::InTarget),
-            Fate::Refused => unreachable!("nothing that is placed is refused"),
+            ObjectOutcome::InTarget => self.state.counts.add(Outcome::InTarget),
+            ObjectOutcome::Refused => unreachable!("an object that was placed is not refused"),
         }
-        self.destination.keep(&Moved { fate, old_key: entry.location.key(), algorithm, record: *record })
+        self.destination.log_object(&LoggedObject {
+            outcome,
+            old_key: entry.location.key(),
+            algorithm,
+            record: *record,
+        })
     }
 
     fn refuse(&mut self, entry: &Entry, reason: RefusalReason, text: String) -> Result<(), Error> {
         self.state.counts.add(Outcome::Refused(reason));
-        self.find(Severity::Refused, &entry.location, entry.len_bytes, text, None)?;
-        self.destination.keep(&Moved::refused(entry.location.key()))
+        self.add_finding(Severity::Refused, &entry.location, entry.len_bytes, text, None)?;
+        self.destination.log_object(&LoggedObject::refused(entry.location.key()))
     }
 
-    fn find(
+    fn add_finding(
         &mut self,
         severity: Severity,
         location: &Location,
@@ -117,6 +128,6 @@ impl<D: Destination> Books<'_, D> {
     ) -> Result<(), Error> {
         let id = Some(location.key().to_string());
         let file = location.to_string();
-        self.destination.find(Finding { severity, file, offset: 0, length, reason, id, sequence: None, related })
+        self.destination.add_finding(Finding { severity, file, offset: 0, length, reason, id, sequence: None, related })
     }
 }

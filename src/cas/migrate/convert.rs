@@ -1,7 +1,7 @@
-//! Turns objects of an old store into objects of a v2 store: reads, identifies, encodes.
+//! Converts objects of an old store into objects of a v2 store: reads, identifies and transcodes them.
 
-use super::converted::{Blob, ConvertScratch, Converted, ConvertedItem, Verdict};
-use super::large_blobs::Intake;
+use super::converted::{Blob, ConvertScratch, Converted, ConvertedItem, ItemResult};
+use super::large_blobs::BlobStaging;
 use super::source_chain::{ABSENT, Link};
 use super::transcode::Transcoder;
 use crate::cas::format::digest::{CAS_PREFIX, Content, blake3_key};
@@ -20,30 +20,30 @@ use crate::durable::source_identity;
 use crate::migration::Error;
 use crate::pipeline::{BufferPool, Converter};
 
-/// Buffers of larger batches are given back to the system.
+/// Buffers of larger batches are freed.
 const BUFFER_BYTES_KEPT_MAX: usize = 4 << 20;
 
-/// Settings of a conversion.
+/// Converts batches of objects.
 pub struct ObjectConverter<'a> {
     buffers: BufferPool,
     /// The source.
     pub root: &'a SourceRoot,
-    /// How blobs are to be encoded.
+    /// How blobs are encoded in the target.
     pub compress: Compress,
     /// Whether blobs that stay as they are get a second name instead of a copy.
     pub link: bool,
     /// Where large blobs go; `None` in a dry run, which only hashes them.
-    pub intake: Option<&'a Intake>,
+    pub staging: Option<&'a BlobStaging>,
 }
 
 impl<'a> ObjectConverter<'a> {
     /// Creates a converter of the objects in `root`.
-    pub fn new(root: &'a SourceRoot, compress: Compress, link: bool, intake: Option<&'a Intake>) -> Self {
-        Self { buffers: BufferPool::new(BUFFER_BYTES_KEPT_MAX), root, compress, link, intake }
+    pub fn new(root: &'a SourceRoot, compress: Compress, link: bool, staging: Option<&'a BlobStaging>) -> Self {
+        Self { buffers: BufferPool::new(BUFFER_BYTES_KEPT_MAX), root, compress, link, staging }
     }
 
     fn transcoder(&self) -> Transcoder<'_> {
-        Transcoder { compress: self.compress, intake: self.intake }
+        Transcoder { compress: self.compress, staging: self.staging }
     }
 }
 
@@ -60,7 +60,7 @@ impl Converter for ObjectConverter<'_> {
             let item = match item {
                 Item::LoneSidecar(_) => {
                     let link = Link { stored: ABSENT, sidecar: ABSENT };
-                    ConvertedItem { item: *item, link, verdict: Verdict::LoneSidecar, notes: Vec::new() }
+                    ConvertedItem { item: *item, link, result: ItemResult::LoneSidecar, notes: Vec::new() }
                 }
                 Item::Object { entry, has_sidecar } => {
                     let mut task = ObjectTask {
@@ -72,8 +72,8 @@ impl Converter for ObjectConverter<'_> {
                         entry,
                         notes: Vec::new(),
                     };
-                    let (link, verdict) = task.run(*has_sidecar)?;
-                    ConvertedItem { item: *item, link, verdict, notes: task.notes }
+                    let (link, result) = task.run(*has_sidecar)?;
+                    ConvertedItem { item: *item, link, result, notes: task.notes }
                 }
             };
             converted.items.push(item);
@@ -82,7 +82,7 @@ impl Converter for ObjectConverter<'_> {
     }
 }
 
-/// What a sidecar says that is of use, and its digest.
+/// The useful values of a sidecar, and its digest.
 struct SidecarHint {
     digest: Key,
     encoding: Option<Encoding>,
@@ -105,34 +105,35 @@ struct ObjectTask<'a> {
 }
 
 impl ObjectTask<'_> {
-    fn run(&mut self, has_sidecar: bool) -> Result<(Link, Verdict), Error> {
+    fn run(&mut self, has_sidecar: bool) -> Result<(Link, ItemResult), Error> {
         let location = &self.entry.location;
         if self.entry.kind != EntryKind::File {
             let text = self.entry.kind.text().to_owned();
-            let verdict = Verdict::Refused { reason: RefusalReason::NotAFile, text };
-            return Ok((Link { stored: ABSENT, sidecar: ABSENT }, verdict));
+            let result = ItemResult::Refused { reason: RefusalReason::NotAFile, text };
+            return Ok((Link { stored: ABSENT, sidecar: ABSENT }, result));
         }
         let sidecar = if has_sidecar { self.read_sidecar(location) } else { SidecarHint::NONE };
-        let (stored, verdict) = match self.converter.intake {
-            Some(intake) if self.goes_through_a_file(intake) => self.through_a_file(intake, &sidecar)?,
+        let (stored, result) = match self.converter.staging {
+            Some(staging) if self.goes_through_a_file(staging) => self.through_a_file(staging, &sidecar)?,
             _ if self.entry.len_bytes > INLINE_BYTES_MAX => self.in_place(&sidecar)?,
             _ => self.in_memory(&sidecar)?,
         };
-        if matches!(verdict, Verdict::Object { .. }) && location.is_misplaced() {
+        if matches!(result, ItemResult::Object { .. }) && location.is_misplaced() {
             self.notes.push("in the wrong directory; migrated by its name".into());
         }
-        Ok((Link { stored, sidecar: sidecar.digest }, verdict))
+        Ok((Link { stored, sidecar: sidecar.digest }, result))
     }
 
-    /// Which encoder a blob meets must not depend on what the file system can do: nothing is shared of a blob that is
-    /// compressed anew, and it goes through a file for its length alone.
-    fn goes_through_a_file(&self, intake: &Intake) -> bool {
+    /// Returns true for a blob that is copied before it is hashed. Which encoder a blob meets must not depend on the
+    /// file system. So a blob that is compressed goes through a file because of its length only, even where the file
+    /// system could share its blocks.
+    fn goes_through_a_file(&self, staging: &BlobStaging) -> bool {
         let len_bytes = self.entry.len_bytes;
         let may_share = !matches!(self.converter.compress, Compress::Zstd(_)) || len_bytes > INLINE_BYTES_MAX;
-        !self.converter.link && may_share && intake.takes(len_bytes)
+        !self.converter.link && may_share && staging.is_copied(len_bytes)
     }
 
-    /// A sidecar is a hint: whatever is wrong with it costs a note.
+    /// Reads a sidecar. It is only a hint: whatever is wrong with it becomes a note.
     fn read_sidecar(&mut self, location: &Location) -> SidecarHint {
         match read_sidecar(self.converter.root, location, &mut self.scratch.sidecar) {
             Err(error) => {
@@ -144,7 +145,7 @@ impl ObjectTask<'_> {
                 if let Some(fault) = &hint.fault {
                     self.notes.push(format!("sidecar used in part: {fault}"));
                 } else if hint.digest != Some(location.key()) {
-                    self.notes.push("the sidecar is that of another object".into());
+                    self.notes.push("the sidecar belongs to another object".into());
                 }
                 SidecarHint {
                     digest: blake3_key(&self.scratch.sidecar),
@@ -155,17 +156,17 @@ impl ObjectTask<'_> {
         }
     }
 
-    /// An object that is held in memory until it is written.
-    fn in_memory(&mut self, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
+    /// Converts an object that is held in memory until it is written.
+    fn in_memory(&mut self, sidecar: &SidecarHint) -> Result<(Key, ItemResult), Error> {
         let start = self.bytes.len();
-        let (stored_hash, verdict) = self.convert_in_memory(sidecar)?;
-        if !matches!(verdict, Verdict::Object { blob: Blob::Bytes(_), .. }) {
+        let (stored_hash, result) = self.convert_in_memory(sidecar)?;
+        if !matches!(result, ItemResult::Object { blob: Blob::Bytes(_), .. }) {
             self.bytes.truncate(start);
         }
-        Ok((stored_hash, verdict))
+        Ok((stored_hash, result))
     }
 
-    fn convert_in_memory(&mut self, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
+    fn convert_in_memory(&mut self, sidecar: &SidecarHint) -> Result<(Key, ItemResult), Error> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&CAS_PREFIX);
         if let Err(unread) = read_blob(self.converter.root, self.entry, self.bytes) {
@@ -177,35 +178,37 @@ impl ObjectTask<'_> {
         let Identification { identified, stored_hash } =
             identify(content, name, sidecar.encoding, &mut self.scratch.identify);
         let kept = if self.converter.link { Blob::Linked } else { Blob::Bytes(stored.clone()) };
-        let verdict = self.verdict(identified, stored_hash, sidecar, kept, |task, record| {
+        let result = self.result(identified, stored_hash, sidecar, kept, |task, record| {
             let (number, memory_bytes) = (task.number, task.memory_bytes);
             task.converter.transcoder().in_memory(task.scratch, task.bytes, stored, record, number, memory_bytes)
         })?;
-        Ok((stored_hash, verdict))
+        Ok((stored_hash, result))
     }
 
-    /// A large object, copied first: what is hashed is the copy.
-    fn through_a_file(&mut self, intake: &Intake, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
+    /// Converts a large object that is copied first. The copy is what is hashed, so a source that changes afterwards
+    /// does no harm.
+    fn through_a_file(&mut self, staging: &BlobStaging, sidecar: &SidecarHint) -> Result<(Key, ItemResult), Error> {
         let source = match open_blob(self.converter.root, self.entry) {
             Ok(source) => source,
             Err(unread) => return Ok((ABSENT, unread.into())),
         };
-        let (copy, method) = match intake.copy(self.number, &source) {
+        let (copy, method) = match staging.copy(self.number, &source) {
             Ok(copied) => copied,
             Err(error) if error.path == *source.path() => return Ok((ABSENT, ReadRefusal::unreadable(&error).into())),
             Err(error) => return Err(error.into()),
         };
-        let kept = Blob::Placed { path: copy.path.clone(), method: Some(method) };
-        let (stored_hash, verdict) = self.convert_streamed(&copy.file, kept, sidecar)?;
-        let is_kept = matches!(&verdict, Verdict::Object { blob: Blob::Placed { path, .. }, .. } if *path == copy.path);
+        let kept = Blob::Staged { path: copy.path.clone(), method: Some(method) };
+        let (stored_hash, result) = self.convert_streamed(&copy.file, kept, sidecar)?;
+        let is_kept =
+            matches!(&result, ItemResult::Object { blob: Blob::Staged { path, .. }, .. } if *path == copy.path);
         if !is_kept {
-            intake.discard(&copy)?;
+            staging.discard(&copy)?;
         }
-        Ok((stored_hash, verdict))
+        Ok((stored_hash, result))
     }
 
-    /// A large object that is not copied: it is linked, or the run is dry.
-    fn in_place(&mut self, sidecar: &SidecarHint) -> Result<(Key, Verdict), Error> {
+    /// Converts a large object that is not copied: it is linked, or the run is dry.
+    fn in_place(&mut self, sidecar: &SidecarHint) -> Result<(Key, ItemResult), Error> {
         let kept = if self.converter.link { Blob::Linked } else { Blob::Hashed };
         match open_blob(self.converter.root, self.entry) {
             Ok(source) => self.convert_streamed(&source, kept, sidecar),
@@ -218,7 +221,7 @@ impl ObjectTask<'_> {
         bytes: &dyn Bytes,
         kept: Blob,
         sidecar: &SidecarHint,
-    ) -> Result<(Key, Verdict), Error> {
+    ) -> Result<(Key, ItemResult), Error> {
         let name = self.entry.location.key();
         let answer = identify_streamed(bytes, name, sidecar.encoding, &mut self.scratch.identify);
         let Identification { identified, stored_hash } = match answer {
@@ -228,22 +231,21 @@ impl ObjectTask<'_> {
         if let Err(fault) = bytes.check_unchanged() {
             return Ok((stored_hash, ReadRefusal::of_source(fault)?.into()));
         }
-        let verdict = self.verdict(identified, stored_hash, sidecar, kept, |task, record| {
+        let result = self.result(identified, stored_hash, sidecar, kept, |task, record| {
             task.converter.transcoder().through_a_file(bytes, record, task.number)
         })?;
-        Ok((stored_hash, verdict))
+        Ok((stored_hash, result))
     }
 
-    /// The object in the target: with the blob `kept` if the target takes it as it is in the source, else as `transcode`
-    /// makes it.
-    fn verdict(
+    /// Returns the object in the target: with the blob `kept` if its encoding stays, else as `transcode` makes it.
+    fn result(
         &mut self,
         identified: Result<Identified, String>,
         stored_hash: Key,
         sidecar: &SidecarHint,
         kept: Blob,
         transcode: impl FnOnce(&mut Self, ObjectRecord) -> Result<(ObjectRecord, Blob), Error>,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ItemResult, Error> {
         let identified = match identified {
             Ok(identified) => identified,
             Err(digests) => return Ok(self.unidentified(&digests)),
@@ -258,17 +260,17 @@ impl ObjectTask<'_> {
         };
         let stays = self.converter.transcoder().keeps(identified.encoding);
         let (record, blob) = if stays { (record, kept) } else { transcode(self, record)? };
-        Ok(Verdict::Object { algorithm: identified.algorithm, record, blob })
+        Ok(ItemResult::Object { algorithm: identified.algorithm, record, blob })
     }
 
-    /// The refusal of an object whose content has another name, or that is being written.
-    fn unidentified(&self, digests: &str) -> Verdict {
+    /// Returns the refusal of an object whose content does not match its name, or that is being written.
+    fn unidentified(&self, digests: &str) -> ItemResult {
         let path = self.converter.root.blob(&self.entry.location);
         let now = source_identity(&path).ok().flatten();
         if now.map(|now| Entry::new(self.entry.location, EntryKind::File, Some(now))) != Some(*self.entry) {
             return ReadRefusal::changed("its content does not match its name").into();
         }
-        let text = format!("{} bytes whose digest by no algorithm is its name: {digests}", self.entry.len_bytes);
-        Verdict::Refused { reason: RefusalReason::Unidentified, text }
+        let text = format!("none of the digests of its {} bytes is its name: {digests}", self.entry.len_bytes);
+        ItemResult::Refused { reason: RefusalReason::Unidentified, text }
     }
 }

@@ -1,4 +1,4 @@
-//! What objects of an old store turn out to be.
+//! The results of a conversion.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -19,32 +19,32 @@ use crate::pipeline::Buffer;
 pub enum Blob {
     /// In the bytes of the batch.
     Bytes(Range<usize>),
-    /// In a file that is to be renamed.
-    Placed {
-        /// That file.
+    /// In a file that will be renamed.
+    Staged {
+        /// The file.
         path: PathBuf,
-        /// How it was filled; `None` if it was encoded anew.
+        /// How it was copied; `None` if it was transcoded.
         method: Option<CopyMethod>,
     },
     /// In the source, to be given a second name.
     Linked,
-    /// Nowhere: a dry run does not keep what is large.
+    /// Nowhere: a dry run does not keep large blobs.
     Hashed,
 }
 
-/// What an item turned out to be.
+/// The result for an item.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum ItemResult {
     /// An object that can be migrated.
     Object {
-        /// How its old key was made.
+        /// The algorithm of its old key.
         algorithm: Algorithm,
-        /// What it is in the target.
+        /// Its record in the target.
         record: ObjectRecord,
-        /// Its blob there.
+        /// Its blob.
         blob: Blob,
     },
-    /// An object that cannot.
+    /// An object that cannot be migrated.
     Refused {
         /// Why.
         reason: RefusalReason,
@@ -55,31 +55,31 @@ pub enum Verdict {
     LoneSidecar,
 }
 
-impl From<ReadRefusal> for Verdict {
+impl From<ReadRefusal> for ItemResult {
     fn from(unread: ReadRefusal) -> Self {
         Self::Refused { reason: unread.reason, text: unread.text }
     }
 }
 
-/// An item that was gone through.
+/// An item that was converted.
 #[derive(Debug)]
 pub struct ConvertedItem {
-    /// As the inventory has it.
+    /// The item of the inventory.
     pub item: Item,
-    /// What it contributes to the proof of the source.
+    /// What it contributes to the digest of the source.
     pub link: Link,
-    /// What it turned out to be.
-    pub verdict: Verdict,
-    /// What people should know although it was migrated.
+    /// The result.
+    pub result: ItemResult,
+    /// Notes about an object that was migrated all the same.
     pub notes: Vec<String>,
 }
 
-/// A batch that was gone through.
+/// A batch that was converted.
 #[derive(Debug)]
 pub struct Converted {
     /// The items, in order.
     pub items: Vec<ConvertedItem>,
-    /// The bytes that [`Blob::Bytes`] points into.
+    /// The bytes that [`Blob::Bytes`] refers to.
     pub bytes: Buffer,
 }
 

@@ -1,9 +1,9 @@
-//! What a run that died left behind its last checkpoint.
+//! Removes what a crashed run left after its last checkpoint.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::object_log::{Fate, for_each_moved};
+use super::object_log::{ObjectOutcome, for_each_logged};
 use super::placer::objects_path;
 use crate::cas::format::key::Key;
 use crate::cas::paths::TargetPaths;
@@ -12,8 +12,8 @@ use crate::durable::{Disk, EntryKind, create_directory_durable, remove_tree};
 use crate::migration::Error;
 use crate::pipeline::{Merged, SortedRuns};
 
-/// Removes from the staged store every file that the checkpoint does not speak of: it may be torn, and the run makes it
-/// again. Both sides are gone through in the order of keys, so that memory does not grow with the store.
+/// Removes every file of the staged store that the checkpoint does not cover: it may be torn, and the run writes it
+/// again. Both sides are read in the order of keys, so that memory does not grow with the store.
 pub fn remove_unfinished(
     disk: &Arc<dyn Disk>,
     paths: &TargetPaths,
@@ -24,9 +24,9 @@ pub fn remove_unfinished(
     remove_tree(&**disk, &scratch)?;
     create_directory_durable(&**disk, &scratch)?;
     let mut done = SortedRuns::<32>::new(disk.clone(), scratch.clone(), memory_bytes);
-    for_each_moved(&**disk, &paths.moved(), state.progress.objects, |moved| {
-        if moved.fate == Fate::Migrated {
-            done.push(moved.record.digest.0)?;
+    for_each_logged(&**disk, &paths.object_log(), state.progress.objects, |object| {
+        if object.outcome == ObjectOutcome::Migrated {
+            done.push(object.record.digest.0)?;
         }
         Ok(true)
     })?;
@@ -52,7 +52,7 @@ impl Done {
         Ok(())
     }
 
-    /// Asked in the order of keys.
+    /// Returns true if the key is done. Must be called in the order of keys.
     fn has(&mut self, key: Key) -> Result<bool, Error> {
         while self.current.is_some_and(|current| current < key) {
             self.advance()?;

@@ -1,8 +1,7 @@
-//! What a migration would do: every object read, identified and encoded by the stages of a real run, with a writer that
-//! has no disk.
+//! Dry runs: the stages of a real run read, identify and encode every object, but the writer has no disk.
 //!
-//! A real run sorts on the disk and finds duplicates by the names that are taken. Both are held in memory here: about
-//! 110 bytes for each object, and 40 to 75 for each new key and for each that the store holds which is merged into.
+//! A real run sorts on the disk and finds duplicates by names that exist there. A dry run does both in memory. It needs
+//! about 110 bytes for each object, and 40 to 75 bytes for each new key and for each key of a store that is merged into.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -11,14 +10,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::AlgorithmCounts;
-use super::accounting::{Destination, check_complete, enter};
+use super::accounting::{Destination, check_complete, record_batch};
 use super::convert::ObjectConverter;
 use super::converted::Converted;
-use super::object_log::{Fate, Moved};
-use super::placer::{Arrival, Placing};
+use super::object_log::{LoggedObject, ObjectOutcome};
+use super::placer::{IncomingObject, PlaceResult};
 use super::plan::Plan;
 use super::steps::CasMigration;
+use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::cas::format::key::Key;
 use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::outcome::Counts;
@@ -37,31 +36,31 @@ use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 pub struct DryRunEnd {
     /// The plan.
     pub plan: Plan,
-    /// Everything found: objects, and names that are none.
+    /// The number of entries that were found: objects and others.
     pub records: u64,
-    /// Objects gone through.
+    /// Objects that were handled.
     pub objects: u64,
-    /// Outcomes of everything found.
+    /// Outcomes of all entries.
     pub counts: Counts,
     /// Objects by the algorithm of their old keys.
     pub generations: AlgorithmCounts,
-    /// Bytes of the blobs that the target would have from the run.
+    /// Bytes of the blobs that the run would add to the target.
     pub stored_bytes: u64,
     /// Findings by severity.
     pub findings_count: FindingsCount,
-    /// The first of them.
+    /// The first findings.
     pub findings: Vec<Finding>,
-    /// True if a real run would publish nothing: an object is refused, and that is not allowed.
+    /// True if a real run would fail before it publishes, because an object is refused and the run is strict.
     pub would_fail: bool,
-    /// True if the run was asked to stop; the numbers then cover a part.
+    /// True if the run was asked to stop. Then the numbers cover only a part of the source.
     pub stopped: bool,
 }
 
-/// Makes the checks of a run, then reads, identifies and encodes every object. Writes nothing; `disk` is only looked at.
-/// An earlier run that the real one would continue is gone through from its beginning.
+/// Makes the checks of a run, then reads, identifies and encodes every object. Writes nothing. Where a real run would
+/// continue an earlier one, a dry run still covers it from its beginning.
 ///
 /// # Errors
-/// Those of a real run before it writes, and [`Error::SourceChanged`] if names came or went meanwhile.
+/// The errors of a real run before it writes, and [`Error::SourceChanged`] if names were added or removed meanwhile.
 pub fn dry_run(
     disk: &Arc<dyn Disk>,
     source: &Path,
@@ -79,12 +78,12 @@ pub fn dry_run(
     unwritten.findings = found.findings;
     let inventory = found.inventory.expect("no run has taken it");
     let mut writer = DryWriter { root: &root, state, unwritten };
-    let ended = go_through(&found.sums, inventory, &mut writer, options, control)?;
+    let ended = convert_all(&found.sums, inventory, &mut writer, options, control)?;
     Ok(end(plan, writer, options, ended))
 }
 
 /// Converts every object.
-fn go_through(
+fn convert_all(
     sums: &ScanSums,
     inventory: Inventory,
     writer: &mut DryWriter<'_>,
@@ -129,11 +128,11 @@ struct DryWriter<'a> {
 
 impl DryWriter<'_> {
     fn write(&mut self, converted: &Converted) -> Result<(), Error> {
-        enter(&mut self.state, self.root, &mut self.unwritten, converted)
+        record_batch(&mut self.state, self.root, &mut self.unwritten, converted)
     }
 }
 
-/// The store that is not made: its keys and the findings.
+/// The store that a dry run does not write: its keys and its findings.
 struct Unwritten {
     merged_into: Option<(PathBuf, HashSet<Key>)>,
     new_keys: HashSet<Key>,
@@ -160,7 +159,7 @@ impl Unwritten {
         };
         match source_identity(&blob_path(store, key)) {
             Ok(identity) => Ok(identity.is_some()),
-            // A file in place of a shard holds nothing.
+            // There is a file where the directory of a shard should be.
             Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(false),
             Err(e) => Err(e.into()),
         }
@@ -168,22 +167,22 @@ impl Unwritten {
 }
 
 impl Destination for Unwritten {
-    fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error> {
-        let key = arrival.record.digest;
-        Ok(Placing::Done(if self.is_in_target(key)? {
-            Fate::InTarget
+    fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+        let key = incoming.record.digest;
+        Ok(PlaceResult::Done(if self.is_in_target(key)? {
+            ObjectOutcome::InTarget
         } else if self.new_keys.insert(key) {
-            Fate::Migrated
+            ObjectOutcome::Migrated
         } else {
-            Fate::Duplicate
+            ObjectOutcome::Duplicate
         }))
     }
 
-    fn keep(&mut self, _moved: &Moved) -> Result<(), Error> {
+    fn log_object(&mut self, _object: &LoggedObject) -> Result<(), Error> {
         Ok(())
     }
 
-    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+    fn add_finding(&mut self, finding: Finding) -> Result<(), Error> {
         self.findings.push(finding);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a migration would need: the plan, and how fast this machine reads the source and makes files near the target.
+//! Estimates a migration: the plan, and how fast this machine reads the source and creates files next to the target.
 
 use std::collections::BinaryHeap;
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::convert::ObjectConverter;
-use super::converted::{Blob, ConvertScratch, Verdict};
+use super::converted::{Blob, ConvertScratch, ItemResult};
 use super::plan::{Plan, look};
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::options::MigrateOptions;
@@ -23,13 +23,13 @@ use crate::migration::units::per_second;
 use crate::migration::{Error, cannot_be_written, nearest_directory};
 use crate::pipeline::{Control, Converter};
 
-/// Objects that are read and written to find out how fast that is, unless another number is asked for.
+/// Default number of objects in the sample.
 pub const SAMPLE_OBJECTS: NonZeroU64 = NonZeroU64::new(1_000).unwrap();
-/// Bytes that are read for it, at most. Larger objects are left out.
+/// Most bytes of the sample. Larger objects are left out.
 const SAMPLE_BYTES_MAX: u64 = 64 << 20;
-/// Directories that are made for it.
+/// Directories that are created for the sample.
 const SAMPLE_DIRECTORIES: usize = 64;
-/// What the choice of the sample begins with: the same objects of the same source every time.
+/// Seed of the sample, so that it has the same objects of the same source every time.
 const SEED: &[u8] = b"haul estimate";
 
 /// What a migration would need.
@@ -39,38 +39,38 @@ pub struct Estimate {
     pub plan: Plan,
     /// Objects that were read.
     pub sample_objects: u64,
-    /// The lengths of their blobs.
+    /// Bytes of their blobs.
     pub sample_bytes: u64,
-    /// How many of them one thread reads, identifies and encodes in a second. What the system has in memory already is
-    /// read faster than what it has not.
+    /// How many of them one thread reads, identifies and encodes in a second. Files that the system has in memory are
+    /// read faster than others.
     pub read_objects_per_second: Option<u64>,
-    /// How many bytes that is.
+    /// The same in bytes.
     pub read_bytes_per_second: Option<u64>,
-    /// Files that were made next to the target in a second, the sync of all of them included.
+    /// Files created next to the target in a second, including the sync of all of them.
     pub files_per_second: Option<u64>,
-    /// Directories that were made there in a second, before that sync.
+    /// Directories created there in a second, before that sync.
     pub directories_per_second: Option<u64>,
     /// Why writing could not be measured.
     pub write_problem: Option<String>,
-    /// Seconds that moving the objects will take; `None` if it cannot be told. Index and map are not in it.
+    /// Seconds to move the objects; `None` if that is not known. Index and map are not included.
     pub seconds_expected: Option<f64>,
-    /// Objects a second that this is.
+    /// The same in objects per second.
     pub objects_per_second: Option<u64>,
     /// Bytes that must be free.
     pub space_needed_bytes: u64,
     /// Bytes that are free.
     pub free_bytes: u64,
-    /// Files and directories that must be free to be made.
+    /// Inodes that must be free.
     pub inodes_needed: u64,
-    /// Those that are; `None` if the file system sets no limit.
+    /// Inodes that are free; `None` if the file system has no limit.
     pub free_inodes: Option<u64>,
-    /// True if both are enough.
+    /// True if space and inodes are enough.
     pub fits: bool,
-    /// Memory that the migration will take for what is in flight.
+    /// Memory of the migration for objects in flight.
     pub memory_bytes: u64,
 }
 
-/// Makes the plan and measures, on `sample_objects` of the source. What is written for it is removed again.
+/// Makes the plan and measures on `sample_objects` of the source. Files that are written for that are removed.
 pub fn estimate(
     disk: Arc<dyn Disk>,
     source: &Path,
@@ -111,13 +111,13 @@ pub fn estimate(
     })
 }
 
-/// Draws objects at random, independently of their order.
+/// Chooses a random sample of objects, whatever the order in which they come.
 struct Sampler {
     objects_max: usize,
     drawn: BinaryHeap<Drawn>,
 }
 
-/// An object with a hash that is as good as random: the lowest are kept.
+/// An object with its random rank. The lowest ranks are the sample.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Drawn {
     rank: [u8; 32],
@@ -140,7 +140,7 @@ impl Sampler {
         }
     }
 
-    /// As many as may be read, in the order in which a migration reads them.
+    /// Returns as many objects as may be read, in the order in which a migration reads them.
     fn entries(self) -> Vec<Entry> {
         let mut bytes = 0;
         let within = |drawn: &Drawn| {
@@ -154,19 +154,19 @@ impl Sampler {
     }
 }
 
-/// What reading the sample took, and what it would be written as.
+/// The time of reading the sample, and the files that it would be written as.
 #[derive(Default)]
 struct Reading {
     objects: u64,
     bytes: u64,
     time: Duration,
-    /// Blobs, by their lengths alone where they are not held in memory, and sidecars: the first of them.
+    /// The first blobs and sidecars. A blob that is not in memory is replaced by zeros of its length.
     files: Vec<Vec<u8>>,
     file_bytes: u64,
 }
 
 impl Reading {
-    /// Keeps a blob and its sidecar to be written.
+    /// Keeps a blob and its sidecar for writing.
     fn keep(&mut self, record: &ObjectRecord, blob: &Blob, bytes: &[u8]) {
         let blob_bytes = if matches!(blob, Blob::Linked) { 0 } else { record.stored_size };
         let Some(file_bytes) = self.file_bytes.checked_add(blob_bytes).filter(|bytes| *bytes <= SAMPLE_BYTES_MAX)
@@ -176,7 +176,7 @@ impl Reading {
         self.file_bytes = file_bytes;
         self.files.push(match blob {
             Blob::Bytes(range) => bytes[range.clone()].to_vec(),
-            _ => vec![0; usize::try_from(blob_bytes).expect("it is no more than a sample")],
+            _ => vec![0; usize::try_from(blob_bytes).expect("it is not larger than a sample")],
         });
         self.files.push(sidecar_bytes(record));
     }
@@ -202,7 +202,7 @@ fn read_sample(
         reading.objects += 1;
         reading.bytes += entry.len_bytes;
         for item in &converted.items {
-            if let Verdict::Object { record, blob, .. } = &item.verdict {
+            if let ItemResult::Object { record, blob, .. } = &item.result {
                 reading.keep(record, blob, &converted.bytes);
             }
         }
@@ -210,7 +210,7 @@ fn read_sample(
     Ok(reading)
 }
 
-/// What writing the sample took.
+/// The time of writing the sample.
 #[derive(Default)]
 struct Writing {
     files: u64,
@@ -223,11 +223,11 @@ struct Writing {
 #[derive(Default)]
 struct Times {
     directories: Duration,
-    /// The sync of everything included.
+    /// Includes the sync of everything.
     files: Duration,
 }
 
-/// First part of the name of the directory that it writes to, next to the target of that name.
+/// Returns the beginning of the name of the directory that is written for an estimate, next to the target of that name.
 pub(in crate::cas) fn scratch_prefix(target_name: &str) -> String {
     format!(".{target_name}.estimate-")
 }
@@ -253,7 +253,7 @@ fn measure_writing(
         Err(error) => return Err(error),
     }
     let result = write_sample(disk, &scratch, &reading.files, &mut writing);
-    // Also what failed half-way is not left behind.
+    // Also after a failure.
     remove_tree(disk, &scratch)?;
     match result {
         Ok(times) => writing.times = Some(times),
@@ -286,7 +286,7 @@ fn write_sample(disk: &dyn Disk, scratch: &Path, files: &[Vec<u8>], writing: &mu
     Ok(times)
 }
 
-/// Reading and converting work at the same time as writing, on as many threads as there are.
+/// Reading and converting run in parallel to writing, on all worker threads, so the slower of the two decides.
 fn seconds_expected(plan: &Plan, reading: &Reading, writing: &Writing, options: &MigrateOptions) -> Option<f64> {
     if plan.objects == 0 {
         return Some(0.0);
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_is_bounded_in_bytes_and_holds_files_alone() {
+    fn the_sample_is_bounded_in_bytes_and_has_only_files() {
         let mut sampler = Sampler::new(100);
         (0..100).for_each(|number| sampler.take(&entry(number, 20 << 20)));
         sampler.take(&entry(100, SAMPLE_BYTES_MAX + 1));

@@ -1,4 +1,4 @@
-//! A whole migration: from the walk through the source to the published store, resumable at every point.
+//! A whole migration, from the walk through the source to the published store. It can be resumed at every point.
 
 pub mod accounting;
 pub mod convert;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use self::steps::CasMigration;
-use super::format::key::Algorithm;
+use super::algorithm_counts::AlgorithmCounts;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::TargetPaths;
@@ -37,43 +37,19 @@ use crate::pipeline::Control;
 /// How a migration ended without an error.
 pub type MigrationEnd = migration::MigrationEnd<Counts, EndDetails>;
 
-/// What only the end of an object store's migration tells.
+/// The details of the end of an object store's migration.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndDetails {
-    /// Objects found.
+    /// Objects that were found in the source.
     pub objects: u64,
     /// Objects by the algorithm of their old keys.
     pub generations: AlgorithmCounts,
-    /// Bytes of the blobs that the target has from this run.
+    /// Bytes of the blobs that this run added to the target.
     pub stored_bytes: u64,
 }
 
-/// Objects by the algorithm of their old keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct AlgorithmCounts {
-    /// BLAKE2s-256.
-    pub blake2s: u64,
-    /// BLAKE3 without a prefix.
-    pub blake3: u64,
-    /// BLAKE3 behind `cas:`.
-    pub cas: u64,
-    /// SHA-256.
-    pub sha256: u64,
-}
-
-impl From<[u64; 4]> for AlgorithmCounts {
-    fn from(counts: [u64; 4]) -> Self {
-        let count = |algorithm: Algorithm| counts[algorithm as usize];
-        Self {
-            blake2s: count(Algorithm::Blake2s),
-            blake3: count(Algorithm::Blake3),
-            cas: count(Algorithm::Cas),
-            sha256: count(Algorithm::Sha256),
-        }
-    }
-}
-
-/// Migrates the store at `source`: continues an earlier run of the same plan or begins one, and takes it to its goal.
+/// Migrates the store at `source`. Continues an earlier run of the same plan or begins a new one, and takes it to its
+/// goal.
 pub fn migrate(
     disk: Arc<dyn Disk>,
     source: &Path,

@@ -1,11 +1,11 @@
-//! Puts objects where the v2 layout wants them: blob, sidecar, and the directories above them.
+//! Writes objects to their paths in the v2 layout: blob, sidecar, and the directories above them.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::converted::Blob;
-use super::object_log::Fate;
+use super::object_log::ObjectOutcome;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::{OBJECTS_NAME, blob_path, sidecar_path};
@@ -14,15 +14,15 @@ use crate::cas::store::index_keys::IndexKeys;
 use crate::durable::{Disk, DiskError, SourceIdentity, source_identity};
 use crate::migration::{Durability, Error};
 
-/// Shards of one level.
+/// Directories of one level.
 const SHARDS: usize = 256;
 
-/// Places objects into a directory that is becoming a v2 store. One object has one place: the name that is taken says
-/// that its content is there already.
+/// Writes objects into a directory that becomes a v2 store. Each object has one path, so a path that exists means that
+/// the content exists already: no set of keys is needed to find duplicates.
 pub struct Placer {
     disk: Arc<dyn Disk>,
     store: PathBuf,
-    merged_into: Option<Merged>,
+    merged_into: Option<MergeTarget>,
     durability: Durability,
     outer_made: Vec<bool>,
     inner_made: Vec<bool>,
@@ -30,46 +30,46 @@ pub struct Placer {
 }
 
 /// The store that objects are merged into.
-pub struct Merged {
-    /// Where it lies.
+pub struct MergeTarget {
+    /// The path of the store.
     pub store: PathBuf,
-    /// What its readers see.
+    /// The keys that its readers see.
     pub listed: IndexKeys,
 }
 
-impl Merged {
-    /// True if a reader of the store can get the object: its index lists it, and the blob is there.
+impl MergeTarget {
+    /// Returns true if readers of the store can get the object: the index lists it, and the blob exists.
     fn has(&self, disk: &dyn Disk, key: Key) -> Result<bool, Error> {
         Ok(disk.kind(&blob_path(&self.store, key))?.is_some() && self.listed.has(key)?)
     }
 }
 
-/// A blob and where its bytes are.
-pub struct Arrival<'a> {
-    /// What it is in the target.
+/// An object that is placed.
+pub struct IncomingObject<'a> {
+    /// The record in the target.
     pub record: &'a ObjectRecord,
     /// Where the bytes are.
     pub blob: &'a Blob,
-    /// The bytes of its batch.
+    /// The bytes of the batch.
     pub bytes: &'a [u8],
-    /// Its path in the source.
+    /// The path in the source.
     pub source: &'a Path,
-    /// What the walk saw there.
+    /// The file in the source as the walk saw it.
     pub entry: &'a Entry,
 }
 
-/// What became of an object that was to be placed.
+/// The result for an object that was to be placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placing {
+pub enum PlaceResult {
     /// It is done.
-    Done(Fate),
-    /// The name in the source stands for another file by now.
+    Done(ObjectOutcome),
+    /// The name in the source now belongs to another file.
     SourceChanged,
 }
 
 impl Placer {
-    /// Places objects into `store`, which has its directory of objects. Those that `merged_into` has are left out.
-    pub fn new(disk: Arc<dyn Disk>, store: PathBuf, merged_into: Option<Merged>, durability: Durability) -> Self {
+    /// Creates a placer for `store`, whose directory of objects exists. Objects that `merged_into` has are left out.
+    pub fn new(disk: Arc<dyn Disk>, store: PathBuf, merged_into: Option<MergeTarget>, durability: Durability) -> Self {
         Self {
             disk,
             store,
@@ -81,24 +81,24 @@ impl Placer {
         }
     }
 
-    /// Places an object with its sidecar, without waiting for the disk unless each object is to be durable.
-    pub fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error> {
-        let key = arrival.record.digest;
+    /// Places an object with its sidecar. It does not wait for the disk unless each object is made durable.
+    pub fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+        let key = incoming.record.digest;
         if let Some(merged_into) = &self.merged_into
             && merged_into.has(&*self.disk, key)?
         {
-            self.drop_placed(arrival.blob)?;
-            return Ok(Placing::Done(Fate::InTarget));
+            self.drop_staged(incoming.blob)?;
+            return Ok(PlaceResult::Done(ObjectOutcome::InTarget));
         }
         self.make_shards(key)?;
         let path = blob_path(&self.store, key);
-        match self.place_blob(arrival, &path)? {
-            Placing::Done(Fate::Migrated) => {}
+        match self.place_blob(incoming, &path)? {
+            PlaceResult::Done(ObjectOutcome::Migrated) => {}
             other => return Ok(other),
         }
         let sidecar_path = sidecar_path(&self.store, key);
         self.sidecar.clear();
-        arrival.record.push_json(&mut self.sidecar);
+        incoming.record.push_json(&mut self.sidecar);
         if self.durability == Durability::Each {
             self.disk.open_file(&path)?.sync()?;
             self.sync_parent(&path)?;
@@ -108,46 +108,46 @@ impl Placer {
             self.disk.open_file(&sidecar_path)?.sync()?;
             self.sync_parent(&sidecar_path)?;
         }
-        Ok(Placing::Done(Fate::Migrated))
+        Ok(PlaceResult::Done(ObjectOutcome::Migrated))
     }
 
-    fn place_blob(&self, arrival: &Arrival<'_>, path: &Path) -> Result<Placing, Error> {
-        let written = match arrival.blob {
-            Blob::Bytes(range) => self.disk.write_new_file(path, &arrival.bytes[range.clone()]),
-            Blob::Linked => self.disk.hard_link(arrival.source, path),
-            Blob::Placed { path: placed, .. } => {
-                // The run's lock keeps others away, so that looking first is enough.
+    fn place_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
+        let written = match incoming.blob {
+            Blob::Bytes(range) => self.disk.write_new_file(path, &incoming.bytes[range.clone()]),
+            Blob::Linked => self.disk.hard_link(incoming.source, path),
+            Blob::Staged { path: staged, .. } => {
+                // The run's lock keeps others away, so nothing can create the path after this check.
                 if self.disk.kind(path)?.is_some() {
-                    self.disk.remove_file(placed)?;
-                    return Ok(Placing::Done(Fate::Duplicate));
+                    self.disk.remove_file(staged)?;
+                    return Ok(PlaceResult::Done(ObjectOutcome::Duplicate));
                 }
-                self.disk.rename(placed, path)
+                self.disk.rename(staged, path)
             }
             Blob::Hashed => {
-                return Err(Error::Accounting { what: "a blob that was only hashed was to be placed".into() });
+                return Err(Error::Accounting { what: "a blob that was only hashed cannot be placed".into() });
             }
         };
         match written {
-            Ok(()) if matches!(arrival.blob, Blob::Linked) => self.check_link(arrival, path),
-            Ok(()) => Ok(Placing::Done(Fate::Migrated)),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(Placing::Done(Fate::Duplicate)),
-            Err(e) if matches!(arrival.blob, Blob::Linked) => Err(link_error(e)),
+            Ok(()) if matches!(incoming.blob, Blob::Linked) => self.check_link(incoming, path),
+            Ok(()) => Ok(PlaceResult::Done(ObjectOutcome::Migrated)),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlaceResult::Done(ObjectOutcome::Duplicate)),
+            Err(e) if matches!(incoming.blob, Blob::Linked) => Err(link_error(e)),
             Err(e) => Err(e.into()),
         }
     }
 
-    /// The link must be to the file whose bytes were hashed.
-    fn check_link(&self, arrival: &Arrival<'_>, path: &Path) -> Result<Placing, Error> {
+    /// Fails unless the link is to the file whose bytes were hashed.
+    fn check_link(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
         let linked = source_identity(path)?;
-        if linked.is_some_and(|linked| is_same(&linked, arrival.entry)) {
-            return Ok(Placing::Done(Fate::Migrated));
+        if linked.is_some_and(|linked| is_same(&linked, incoming.entry)) {
+            return Ok(PlaceResult::Done(ObjectOutcome::Migrated));
         }
         self.disk.remove_file(path)?;
-        Ok(Placing::SourceChanged)
+        Ok(PlaceResult::SourceChanged)
     }
 
-    fn drop_placed(&self, blob: &Blob) -> Result<(), Error> {
-        if let Blob::Placed { path, .. } = blob {
+    fn drop_staged(&self, blob: &Blob) -> Result<(), Error> {
+        if let Blob::Staged { path, .. } = blob {
             self.disk.remove_file(path)?;
         }
         Ok(())
@@ -155,6 +155,7 @@ impl Placer {
 
     fn make_shards(&mut self, key: Key) -> Result<(), Error> {
         let (outer, inner) = (usize::from(key.0[0]), usize::from(u16::from_be_bytes([key.0[0], key.0[1]])));
+        // Remembered in a table, because a system call for each of millions of objects would cost more than the 64 KiB.
         if self.inner_made[inner] {
             return Ok(());
         }
@@ -184,7 +185,7 @@ impl Placer {
     }
 }
 
-/// The directory of objects of the store at `root`.
+/// Returns the directory of objects of the store at `root`.
 pub fn objects_path(root: &Path) -> PathBuf {
     root.join(OBJECTS_NAME)
 }

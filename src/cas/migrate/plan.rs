@@ -1,4 +1,4 @@
-//! What a migration would read and need.
+//! The plan of a migration: what it would read and need.
 
 use std::path::{Path, PathBuf, absolute};
 
@@ -16,17 +16,17 @@ use crate::migration::plan::{escape_name, plan_digest, unescape_name};
 use crate::migration::{Error, RunDirectory, RunPlan};
 use crate::pipeline::Control;
 
-/// Version of what the plan's digest and the checkpoint speak of.
+/// Version of the plan's digest and the checkpoint.
 const FORMAT_VERSION: u32 = 1;
-/// Space that a file takes beyond its bytes: half a block on average, and its inode.
+/// Space that a file needs in addition to its bytes: half a block on average, and its inode.
 const FILE_OVERHEAD_BYTES: u64 = 2048 + 256;
-/// Space that a directory takes.
+/// Space that a directory needs.
 const DIRECTORY_BYTES: u64 = 4096 + 256;
-/// A sidecar.
+/// Length of a sidecar.
 const SIDECAR_BYTES: u64 = 300;
-/// Rows of index, map, its reverse index and the log of what was moved.
+/// Rows of index, map, reverse file and object log.
 const ROWS_BYTES: u64 = 301 + 145 + 40 + 128;
-/// Longer plans are none.
+/// Longest file that is read as a plan.
 const PLAN_BYTES_MAX: u64 = 1 << 20;
 /// Directories of the v2 layout: two levels of 256.
 const SHARDS: f64 = 65_536.0;
@@ -34,33 +34,33 @@ const SHARDS: f64 = 65_536.0;
 /// What a migration would read and need.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
-    /// The source: its absolute path, as [`escape_name`] writes it. A rollback finds it there from any directory.
+    /// The absolute path of the source, as [`escape_name`] writes it, so that a rollback finds it from any directory.
     pub source: String,
-    /// The target, likewise.
+    /// The target in the same form.
     pub target: String,
     /// Names of objects.
     pub objects: u64,
-    /// The lengths of their blobs.
+    /// Bytes of their blobs.
     pub object_bytes: u64,
     /// Sidecars.
     pub sidecars: u64,
-    /// Names that are neither.
+    /// Other names.
     pub others: u64,
-    /// Objects by where their files lie.
+    /// Objects by layout.
     pub layout: LayoutCounts,
-    /// Files that the target will have at most.
+    /// Most files that the target will have.
     pub target_files: u64,
-    /// Directories that the target will have, as expected for keys that are spread evenly.
+    /// Directories that the target will have, as expected for evenly distributed keys.
     pub target_directories: u64,
-    /// Bytes that the file system of the target must have left.
+    /// Bytes that must be free on the file system of the target.
     pub space_needed_bytes: u64,
-    /// Inodes that it must have left.
+    /// Inodes that must be free there.
     pub inodes_needed: u64,
     /// The rules, as text.
     pub policies: String,
-    /// Digest of all of it that decides the result.
+    /// Digest of everything that decides the result.
     pub digest: String,
-    /// The same.
+    /// The same as bytes.
     #[serde(skip)]
     pub digest_bytes: [u8; 32],
 }
@@ -88,7 +88,7 @@ pub struct LayoutCounts {
     pub two_levels: u64,
 }
 
-/// Walks the source and says what a migration would read and need. Writes nothing.
+/// Walks the source and returns what a migration would read and need. Writes nothing.
 pub fn plan(
     source: &Path,
     paths: &TargetPaths,
@@ -98,7 +98,7 @@ pub fn plan(
     look(source, paths, options, control, |_| ()).map(|(_, plan)| plan)
 }
 
-/// As [`plan`], with every object shown to `on_object`, in any order.
+/// Works like [`plan`], and passes every object to `on_object`, in any order.
 pub fn look(
     source: &Path,
     paths: &TargetPaths,
@@ -119,7 +119,7 @@ pub fn look(
     Ok((root, plan))
 }
 
-/// The plan for a source that was walked.
+/// Returns the plan for a source that was walked.
 pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options: &MigrateOptions) -> Plan {
     let policies = options.rules().to_string();
     let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
@@ -146,15 +146,15 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
     }
 }
 
-/// The path as it is from any directory; the path itself where there is no current one.
+/// Returns the absolute path, or the path itself if there is no current directory.
 fn absolute_text(path: &Path) -> String {
     escape_name(absolute(path).as_deref().unwrap_or(path).as_os_str())
 }
 
-/// Where the source of the run with this plan lies.
+/// Returns the source of the run with this plan.
 ///
 /// # Errors
-/// [`Error::State`] if the plan in `run_directory` is not readable, or is that of another run.
+/// [`Error::State`] if the plan in `run_directory` is not readable, or belongs to another run.
 pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u8; 32]) -> Result<PathBuf, Error> {
     #[derive(Deserialize)]
     struct Kept {
@@ -167,14 +167,14 @@ pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u
     let kept = kept.filter(|kept| kept.digest == blake3::Hash::from_bytes(*digest).to_hex().as_str());
     kept.and_then(|kept| unescape_name(&kept.source)).map(PathBuf::from).ok_or_else(|| Error::State {
         path,
-        what: "not the plan of the run that the checkpoint speaks of".into(),
-        next: "put back the file, or keep the store that was published".into(),
+        what: "not the plan of the run in the checkpoint".into(),
+        next: "restore the file, or keep the store that was published".into(),
         damaged: true,
         source: None,
     })
 }
 
-/// Objects by where they lie.
+/// Returns the objects by layout.
 pub fn layout_counts(sums: &ScanSums) -> LayoutCounts {
     let count = |shape: Shape| sums.shapes[shape as usize];
     LayoutCounts {
@@ -185,7 +185,7 @@ pub fn layout_counts(sums: &ScanSums) -> LayoutCounts {
     }
 }
 
-/// Shards that `objects` keys fall into on average, and those above them.
+/// Returns the number of shards that `objects` keys fall into on average, and of the directories above them.
 fn directories_expected(objects: u64) -> u64 {
     let filled = |shards: f64| shards * (1.0 - (1.0 - 1.0 / shards).powf(objects as f64));
     (filled(SHARDS) + filled(SHARDS.sqrt())).ceil() as u64 + 2
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_are_those_that_keys_fall_into() {
+    fn only_directories_with_keys_are_expected() {
         assert_eq!(directories_expected(0), 2);
         assert_eq!(directories_expected(1), 4);
         let hundred_thousand = directories_expected(100_000);

@@ -1,4 +1,4 @@
-//! The checks of a migration, in their order. A run and its dry run both make them here.
+//! The checks of a migration, in their order. Both a run and its dry run make them.
 
 use super::publish::merge_preflight::check_before_merge;
 use super::publish::{check_target, is_live};
@@ -12,7 +12,7 @@ use crate::migration::{Check, Context, Error, Stage};
 use crate::pipeline::Ended;
 
 impl CasMigration<'_> {
-    /// Makes the checks of this moment.
+    /// Makes the checks that belong to this point of the run.
     pub(super) fn check(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         match check {
             Check::Places => {
@@ -28,7 +28,7 @@ impl CasMigration<'_> {
             Check::Continued(state) if state.stage == Stage::RolledBack || self.is_target_gone(cx, state)? => {
                 return Err(Error::State {
                     path: cx.checkpoint.path(),
-                    what: "that run was rolled back, and what it had made is removed".into(),
+                    what: "that run was rolled back, and the store that it had published is removed".into(),
                     next: "migrate again with --restart".into(),
                     damaged: false,
                     source: None,
@@ -39,7 +39,7 @@ impl CasMigration<'_> {
         Ok(Ended::Complete)
     }
 
-    /// Reads the store that is merged into. A dry run sorts in memory, because it writes nothing.
+    /// Verifies the store that is merged into. A dry run sorts in memory, because it must not write.
     fn verify_target(&self, cx: &Context<'_>) -> Result<VerifyEnd, Error> {
         let target = self.paths.target();
         match cx.lock {
@@ -48,8 +48,8 @@ impl CasMigration<'_> {
         }
     }
 
-    /// Returns true if nothing is left of what the run published. An index that changed is fine: a later merge or put
-    /// writes to it.
+    /// Returns true if nothing is left of the published store. An index that changed is fine, because a later merge or
+    /// put writes to it.
     fn is_target_gone(&self, cx: &Context<'_>, state: &RunState) -> Result<bool, Error> {
         Ok(state.stage == Stage::Published
             && !is_live(&**cx.disk, self.paths, state)?

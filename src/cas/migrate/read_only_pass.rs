@@ -1,6 +1,6 @@
-//! A pass over an old store that identifies every object and keeps nothing of it: what `validate` and `doctor` look with.
+//! A pass over an old store that identifies every object and keeps nothing of it: the basis of `validate` and `doctor`.
 
-use super::accounting::{Destination, check_complete, enter};
+use super::accounting::{Destination, check_complete, record_batch};
 use super::convert::ObjectConverter;
 use crate::cas::options::{Compress, MigrateOptions};
 use crate::cas::source::SourceRoot;
@@ -12,44 +12,44 @@ use crate::cas::state::RunState;
 use crate::migration::Error;
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
-/// What a pass gave beside what its destination was told.
-pub struct Surveyed {
+/// The result of a pass.
+pub struct PassEnd {
     /// Counts and generations, as a migration would have them.
     pub state: RunState,
     /// Sums of the walk.
     pub sums: ScanSums,
-    /// True if a stop was requested; the rest then covers a part.
+    /// True if a stop was requested. Then the rest covers a part.
     pub stopped: bool,
 }
 
-/// Identifies every object of the store, in the order of paths, and tells `destination`. The sort of the names is that of
-/// `builder`.
-pub fn survey(
+/// Identifies every object of the store, in the order of paths, and passes it to `destination`. `builder` sorts the
+/// names.
+pub fn identify_all(
     root: &SourceRoot,
     builder: InventoryBuilder,
     destination: &mut (impl Destination + Send),
     options: &MigrateOptions,
     control: &Control<'_>,
-) -> Result<Surveyed, Error> {
+) -> Result<PassEnd, Error> {
     let mut state = RunState::new([0; 32], String::new(), options.rules(), options.durability);
     let walked = walk(root, builder, options.run.parallel_workers.get(), control, |other| {
         state.records += 1;
         state.counts.add(other.outcome);
-        destination.find(other.finding)
+        destination.add_finding(other.finding)
     })?;
     let Some(Walked { sums, inventory, .. }) = walked else {
-        return Ok(Surveyed { state, sums: ScanSums::default(), stopped: true });
+        return Ok(PassEnd { state, sums: ScanSums::default(), stopped: true });
     };
     let converter = ObjectConverter::new(root, Compress::AsStored, false, None);
     let reader = SourceReader::new(inventory, 0, options.run.batch_records, Compress::AsStored)?;
     let ended = control.phase(Phase::Verify, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &converter, &options.engine(), control, |converted| {
-            enter(&mut state, root, destination, &converted)
+            record_batch(&mut state, root, destination, &converted)
         })
     })?;
     let stopped = ended == Ended::Stopped;
     if !stopped {
         check_complete(&state, &sums)?;
     }
-    Ok(Surveyed { state, sums, stopped })
+    Ok(PassEnd { state, sums, stopped })
 }

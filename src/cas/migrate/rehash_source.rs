@@ -1,4 +1,4 @@
-//! Reads a source again and chains what it finds, to be compared with what a migration found.
+//! Reads a source again and chains its digests, to compare it with the source of a migration.
 
 use super::source_chain::{ABSENT, CHAIN_START, Link, chain};
 use crate::cas::format::digest::blake3_key;
@@ -13,12 +13,12 @@ use crate::cas::source::{Item, SourceRoot};
 use crate::migration::Error;
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
-/// What a source is now.
+/// A source as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proof {
+pub struct SourceDigest {
     /// Objects that were read, whether they can be migrated or not.
     pub objects: u64,
-    /// The lengths of their blobs.
+    /// Bytes of their blobs.
     pub bytes: u64,
     /// The chain over them, as [`chain`] makes it.
     pub chain: [u8; 32],
@@ -27,22 +27,22 @@ pub struct Proof {
 /// Reads every object of the source that was walked. `Ok(None)`: a stop was requested.
 ///
 /// # Errors
-/// [`Error::SourceChanged`] if names came or went meanwhile.
-pub fn prove(
+/// [`Error::SourceChanged`] if names were added or removed meanwhile.
+pub fn rehash_source(
     root: &SourceRoot,
     walked: Walked,
     options: &MigrateOptions,
     control: &Control<'_>,
-) -> Result<Option<Proof>, Error> {
+) -> Result<Option<SourceDigest>, Error> {
     let Walked { sums, inventory, .. } = walked;
     let reader = SourceReader::new(inventory, 0, options.run.batch_records, Compress::AsStored)?;
-    let mut proof = Proof { objects: 0, bytes: 0, chain: CHAIN_START };
+    let mut digest = SourceDigest { objects: 0, bytes: 0, chain: CHAIN_START };
     let ended = control.phase(Phase::Rollback, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &LinkConverter { root }, &options.engine(), control, |links| {
             for (entry, link) in &links {
-                proof.objects += 1;
-                proof.bytes += entry.len_bytes;
-                proof.chain = chain(&proof.chain, entry, link);
+                digest.objects += 1;
+                digest.bytes += entry.len_bytes;
+                digest.chain = chain(&digest.chain, entry, link);
             }
             Ok(())
         })
@@ -51,10 +51,10 @@ pub fn prove(
         return Ok(None);
     }
     sums.check_unchanged(root)?;
-    Ok(Some(proof))
+    Ok(Some(digest))
 }
 
-/// Finds what each object contributes to the chain, as the conversion of a migration does.
+/// Finds what each object contributes to the chain, exactly as the conversion of a migration does.
 struct LinkConverter<'a> {
     root: &'a SourceRoot,
 }
@@ -93,7 +93,7 @@ impl LinkConverter<'_> {
         Link { stored: self.stored(&mut scratch.blob, entry).unwrap_or(ABSENT), sidecar }
     }
 
-    /// The hash of the blob, `None` if its bytes cannot be had.
+    /// Returns the hash of the blob, `None` if its bytes cannot be read.
     fn stored(&self, buffer: &mut Vec<u8>, entry: &Entry) -> Option<Key> {
         if entry.len_bytes > INLINE_BYTES_MAX {
             let blob = open_blob(self.root, entry).ok()?;

@@ -1,11 +1,11 @@
-//! Makes the index and the map from the log of what was moved, and all of it durable. Everything here is made anew when
-//! it runs again.
+//! Makes the index and the map from the log of objects, and everything durable. All files are written again if this
+//! runs again: the same log gives the same bytes.
 
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::object_log::{Fate, for_each_moved};
+use super::object_log::{ObjectOutcome, for_each_logged};
 use crate::cas::format::key::Key;
 use crate::cas::format::record::{Encoding, ObjectRecord};
 use crate::cas::map::{MapRow, MapWriter};
@@ -17,20 +17,20 @@ use crate::durable::{Disk, DiskFile, DiskFileSystem, create_directory_durable, r
 use crate::migration::{Durability, Error, OutcomeCounts};
 use crate::pipeline::{Control, SortedRuns};
 
-/// Length of a record of the index's sort: key, blob's hash, encoding, sizes, created at.
+/// Length of a record of the index's sort: key, blob hash, encoding, sizes, `created_at`.
 const INDEX_ROW_BYTES: usize = 32 + 32 + 1 + 8 + 8 + 8;
-/// Text that one write takes.
+/// Bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;
-/// Rows between two looks at the stop.
+/// Rows between two checks for a requested stop.
 const ROWS_PER_STEP: u64 = 16_384;
 
-/// What sealing needs.
+/// The input of sealing.
 pub struct SealInput<'a> {
     /// The disk of the target.
     pub disk: &'a Arc<dyn Disk>,
-    /// Where everything lies.
+    /// The paths of the target.
     pub paths: &'a TargetPaths,
-    /// The run, all of its objects moved.
+    /// The run, whose objects are all placed.
     pub state: &'a RunState,
     /// Settings.
     pub options: &'a MigrateOptions,
@@ -72,13 +72,13 @@ pub fn seal(input: &SealInput<'_>) -> Result<Option<SealedIndex>, Error> {
 
 fn collect(input: &SealInput<'_>, rows: &mut SortedRuns<INDEX_ROW_BYTES>, map: &mut MapWriter) -> Result<bool, Error> {
     let mut taken = 0_u64;
-    for_each_moved(&**input.disk, &input.paths.moved(), input.state.progress.objects, |moved| {
-        if moved.fate == Fate::Migrated {
-            rows.push(index_row(&moved.record))?;
+    for_each_logged(&**input.disk, &input.paths.object_log(), input.state.progress.objects, |object| {
+        if object.outcome == ObjectOutcome::Migrated {
+            rows.push(index_row(&object.record))?;
         }
-        if moved.fate != Fate::Refused {
-            let (new_key, size) = (moved.record.digest, moved.record.original_size);
-            map.push(MapRow { old_key: moved.old_key, old_algorithm: moved.algorithm, new_key, size })?;
+        if object.outcome != ObjectOutcome::Refused {
+            let (new_key, size) = (object.record.digest, object.record.original_size);
+            map.push(MapRow { old_key: object.old_key, old_algorithm: object.algorithm, new_key, size })?;
         }
         taken += 1;
         if taken.is_multiple_of(ROWS_PER_STEP) {
@@ -104,7 +104,7 @@ fn record_of(row: &[u8; INDEX_ROW_BYTES]) -> ObjectRecord {
     let number = |at: usize| u64::from_le_bytes(row[at..at + 8].try_into().expect("8 bytes"));
     ObjectRecord {
         digest: key(0),
-        encoding: Encoding::from_number(row[64]).expect("the sort gives back what it was given"),
+        encoding: Encoding::from_number(row[64]).expect("the sort returns what was pushed"),
         original_size: number(65),
         stored_size: number(73),
         stored_blob_hash: key(32),

@@ -1,4 +1,5 @@
-//! The proof that a source is what was migrated: a digest chained over its objects in the order of their paths.
+//! The digest of a source: a chain over its objects in the order of their paths. A rollback compares it with the
+//! source, to be sure that the data exists before it removes the target.
 
 use crate::cas::format::key::Key;
 use crate::cas::source::inventory::Entry;
@@ -9,16 +10,16 @@ pub const CHAIN_START: [u8; 32] = [0; 32];
 /// What an object contributes to the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
-    /// BLAKE3 of the blob as it is stored; zeros where it could not be read.
+    /// BLAKE3 of the stored blob; zeros if it could not be read.
     pub stored: Key,
-    /// BLAKE3 of the sidecar; zeros where there is none.
+    /// BLAKE3 of the sidecar; zeros if there is none.
     pub sidecar: Key,
 }
 
-/// Stands for bytes that are not there.
+/// The digest of bytes that do not exist.
 pub const ABSENT: Key = Key([0; 32]);
 
-/// The chain after an object: `BLAKE3(chain ‖ location ‖ kind ‖ length ‖ stored ‖ sidecar)`.
+/// Returns the chain after an object: `BLAKE3(chain ‖ location ‖ kind ‖ length ‖ stored ‖ sidecar)`.
 pub fn chain(before: &[u8; 32], entry: &Entry, link: &Link) -> [u8; 32] {
     let mut bytes = [0; 32 + 70 + 1 + 8 + 32 + 32];
     let parts: [&[u8]; 6] = [
@@ -58,7 +59,7 @@ mod tests {
             chain(&CHAIN_START, &entry, &Link { sidecar: Key([2; 32]), ..link }),
         ];
         assert!(others.iter().all(|other| *other != base));
-        // Times and inodes are no part of it: a copy of the source proves as much.
+        // Times and inodes are not part of it: a copy of the source is as good.
         assert_eq!(chain(&CHAIN_START, &Entry { modified_secs: 5, inode: 7, ..entry }, &link), base);
     }
 }

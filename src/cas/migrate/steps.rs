@@ -1,22 +1,22 @@
-//! The migration of an object store: what its life cycle needs of the store, step by step.
+//! The migration of an object store, as the life cycle calls it step by step.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::AlgorithmCounts;
 use super::accounting::check_complete;
 use super::convert::ObjectConverter;
 use super::crash_cleanup::remove_unfinished;
-use super::large_blobs::Intake;
-use super::object_log::MovedLog;
-use super::placer::{Merged, Placer, objects_path};
+use super::large_blobs::BlobStaging;
+use super::object_log::ObjectLog;
+use super::placer::{MergeTarget, Placer, objects_path};
 use super::plan::{Plan, plan_of};
-use super::publish::swap::{Exchange, marked_by};
+use super::publish::swap::{Swap, marked_by};
 use super::publish::{abandon, check_target, publish};
 use super::seal::{SealInput, seal};
-use super::writer::{ObjectWriter, Staged};
+use super::writer::{ObjectWriter, StagedStore};
+use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::cas::map::reverse_path;
 use crate::cas::options::{CasRules, MigrateOptions, Placement, ReadBack};
 use crate::cas::outcome::Counts;
@@ -46,24 +46,25 @@ pub(super) struct CasMigration<'a> {
     pub(super) root: SourceRoot,
     pub(super) paths: &'a TargetPaths,
     pub(super) options: &'a MigrateOptions,
-    /// Known once the plan is made.
+    /// What the walk found. Set when the plan is made.
     found: Option<FoundInSource>,
-    /// The file system of the target, opened before anything is written to it: from then on its sync reports lost writes.
+    /// The file system of the target. It is opened before the first write, because its sync reports lost writes only
+    /// from then on.
     file_system: Option<Arc<dyn DiskFileSystem>>,
 }
 
 /// What the walk through the source found.
 pub(super) struct FoundInSource {
     pub sums: ScanSums,
-    /// Its objects, until they are moved.
+    /// The objects, until they are moved.
     pub inventory: Option<Inventory>,
-    /// An object that is a file with content, if there is one.
+    /// The path of an object that is a file with content, if the source has one.
     sample: Option<PathBuf>,
-    /// Outcomes of what is no object.
+    /// Outcomes of the entries that are not objects.
     pub counts: Counts,
-    /// Findings of the same, as far as they are not in the log of a run that begins.
+    /// Findings about these entries, unless they are in the log of a run that begins.
     pub findings: FirstFindings,
-    /// Length of that log.
+    /// The length of that log.
     findings_bytes: u64,
 }
 
@@ -73,12 +74,12 @@ impl<'a> CasMigration<'a> {
         Ok(Self { root: SourceRoot::open(source)?, paths, options, found: None, file_system: None })
     }
 
-    /// Returns the number of objects in the source, once it was walked.
+    /// Returns the number of objects in the source, after it was walked.
     pub fn objects_found(&self) -> Option<u64> {
         self.found.as_ref().map(|found| found.sums.objects)
     }
 
-    /// Returns the source and what was found in it by [`plan`](Migration::plan).
+    /// Returns the source and what [`plan`](Migration::plan) found in it.
     pub fn into_found(self) -> (SourceRoot, FoundInSource) {
         (self.root, self.found.expect("the plan is made"))
     }
@@ -91,8 +92,8 @@ impl<'a> CasMigration<'a> {
         self.file_system.clone().expect("a run opens it before it writes")
     }
 
-    /// Walks the source. A run sorts what it finds on the disk, and puts findings into its log if it begins; a run that
-    /// is continued has them there already.
+    /// Walks through the source. A run sorts the inventory on the disk. If it begins, it writes the findings to its
+    /// log; if it continues, they are in the log already.
     fn walk(&mut self, cx: &Context<'_>, begins: bool) -> Result<Option<FoundInSource>, Error> {
         let (mut log, builder) = match cx.lock {
             None => (None, InventoryBuilder::in_memory()),
@@ -126,7 +127,7 @@ impl<'a> CasMigration<'a> {
         Ok(Some(FoundInSource { sums, inventory: Some(inventory), sample, counts, findings, findings_bytes }))
     }
 
-    /// Gives a map another name. The reverse file goes first, because it can be made again.
+    /// Renames a map. The reverse file is renamed first, because it can be built again from the map.
     fn move_map(&self, cx: &Context<'_>, map: PathBuf, to: PathBuf) -> Result<(), Error> {
         for (from, to) in [(reverse_path(&map), reverse_path(&to)), (map, to)] {
             if cx.disk.kind(&from)?.is_some() {
@@ -137,8 +138,8 @@ impl<'a> CasMigration<'a> {
         Ok(())
     }
 
-    /// Gives the map of the last run a name of its own: nothing else leads from the old keys of that run to objects of
-    /// the target. A reverse file alone belongs to no map.
+    /// Gives the map of the last run a name of its own, because only this map leads from the old keys of that run to
+    /// objects of the target. A reverse file without its map is left where it is.
     fn keep_map(&self, cx: &Context<'_>) -> Result<(), Error> {
         let map = self.paths.map();
         if cx.disk.kind(&map)?.is_none() {
@@ -174,9 +175,9 @@ impl Migration for CasMigration<'_> {
     fn end_publication(&mut self, cx: &Context<'_>, last: Option<&RunState>) -> Result<(), Error> {
         match last {
             Some(state) => abandon(&**cx.disk, self.paths, state),
-            // What lies where the store is staged may be the one that was replaced, whatever run that was.
+            // The staged directory may be the store that was replaced, no matter which run replaced it.
             None => match marked_by(&**cx.disk, self.paths.target())? {
-                Some(run_id) => Exchange { disk: &**cx.disk, paths: self.paths, run_id: &run_id }.settle(),
+                Some(run_id) => Swap { disk: &**cx.disk, paths: self.paths, run_id: &run_id }.finish(),
                 None => Ok(()),
             },
         }
@@ -189,7 +190,7 @@ impl Migration for CasMigration<'_> {
 
     fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         let paths = self.paths;
-        for path in [paths.staging(), paths.moved(), paths.incoming(), paths.index_before(), paths.withdrawn()] {
+        for path in [paths.staging(), paths.object_log(), paths.incoming(), paths.index_before(), paths.withdrawn()] {
             remove_tree(&**cx.disk, &path)?;
         }
         Ok(())
@@ -213,7 +214,7 @@ impl Migration for CasMigration<'_> {
     }
 
     fn settle(&mut self, cx: &Context<'_>, state: &mut RunState) -> Result<(), Error> {
-        // A restart that died has not discarded the run after all.
+        // If a restart crashed before it discarded the run, the map still belongs to this run.
         self.move_map(cx, self.paths.earlier_map(&state.run_id), self.paths.map())
     }
 
@@ -265,8 +266,8 @@ impl CasMigration<'_> {
         create_directory_durable(&**cx.disk, &objects_path(&staging))?;
         remove_unfinished(cx.disk, self.paths, state, self.options.sort_memory_bytes())?;
         create_directory_durable(&**cx.disk, &self.paths.incoming())?;
-        let intake = Intake::new(cx.disk.clone(), self.paths.incoming(), self.can_share_blocks(cx)?);
-        let converter = ObjectConverter::new(&self.root, self.options.compress, self.options.link, Some(&intake));
+        let blob_staging = BlobStaging::new(cx.disk.clone(), self.paths.incoming(), self.can_share_blocks(cx)?);
+        let converter = ObjectConverter::new(&self.root, self.options.compress, self.options.link, Some(&blob_staging));
         let batch_records = cx.options.batch_records;
         let reader = SourceReader::new(inventory, state.progress.items, batch_records, self.options.compress)?;
         let mut writer = self.writer(cx, state, staging)?;
@@ -285,9 +286,9 @@ impl CasMigration<'_> {
         Ok(ObjectWriter {
             disk: cx.disk.clone(),
             root: &self.root,
-            staged: Staged {
+            staged: StagedStore {
                 placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability),
-                moved: MovedLog::open(&**cx.disk, &self.paths.moved(), state.progress.objects)?,
+                log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
                 findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
             },
             state: state.clone(),
@@ -297,13 +298,13 @@ impl CasMigration<'_> {
         })
     }
 
-    fn merged_into(&self, cx: &Context<'_>) -> Result<Option<Merged>, Error> {
+    fn merged_into(&self, cx: &Context<'_>) -> Result<Option<MergeTarget>, Error> {
         if self.options.placement != Placement::Merge {
             return Ok(None);
         }
         let (store, scratch) = (self.paths.target().to_path_buf(), self.paths.scratch().join("listed"));
         let listed = IndexKeys::of(cx.disk, &store, &scratch, self.options.sort_memory_bytes())?;
-        Ok(Some(Merged { store, listed }))
+        Ok(Some(MergeTarget { store, listed }))
     }
 
     fn can_share_blocks(&self, cx: &Context<'_>) -> Result<bool, Error> {
@@ -311,12 +312,12 @@ impl CasMigration<'_> {
         let Some(sample) = sample.filter(|_| !self.options.link) else { return Ok(false) };
         match SourceFile::open(sample, ReaderKind::Pread) {
             Ok(sample) => Ok(cx.disk.can_reflink(&sample, &self.paths.incoming())?),
-            // It is refused in its turn.
+            // The object is refused when its turn comes.
             Err(_) => Ok(false),
         }
     }
 
-    /// Everything that the walk found is accounted for, and nothing was refused where that must not be.
+    /// Checks that every entry that the walk found has an outcome, and that a strict run refused none.
     fn check_complete(&self, cx: &Context<'_>, state: &RunState) -> Result<(), Error> {
         check_complete(state, &self.found().sums)?;
         let refused = state.counts.refused();
@@ -324,7 +325,7 @@ impl CasMigration<'_> {
             return Err(Error::Findings {
                 count: refused,
                 report: cx.directory.report_path(),
-                next: "read the report, mend or remove what it names, or leave out --strict".into(),
+                next: "read the report, repair or remove the objects that it names, or leave out --strict".into(),
             });
         }
         Ok(())
@@ -349,9 +350,9 @@ impl CasMigration<'_> {
         let sealed = state.progress.index.expect("a sealed run has an index");
         let path = self.paths.staging().join(INDEX_NAME);
         if file_digest_if_present(&**cx.disk, &path)? != Some(sealed.file()) {
-            return Err(not_as_sealed(format!("{} is not the index that was sealed", path.display())));
+            return Err(not_as_sealed(format!("{} is not the index that the run sealed", path.display())));
         }
-        // A simulated disk is nowhere that could be read.
+        // Readers of objects use the system's files, so they cannot read from a simulated disk.
         match self.options.read_back {
             ReadBack::Full if cx.disk.is_system() => self.read_back(cx),
             ReadBack::Full | ReadBack::Index => Ok(Step::Reached(Stage::Verified)),

@@ -1,10 +1,11 @@
-//! Gives an object's blob another encoding on its way (spec/requiem.md A7). The key stays: it is the content's.
+//! Changes the encoding of an object's blob during a migration (docs/source-requiem.md, "zstd"). The key stays the
+//! same, because it is the key of the content.
 
 use std::io::{Read, Write};
 use std::ops::Range;
 
 use super::converted::{Blob, ConvertScratch};
-use super::large_blobs::{FileWriter, Intake};
+use super::large_blobs::{BlobStaging, FileWriter};
 use crate::cas::format::digest::{CAS_PREFIX, ContentHasher, blake3_key};
 use crate::cas::format::frame::{DecodeError, compress_stream, decode};
 use crate::cas::format::key::{Algorithm, Key};
@@ -14,19 +15,20 @@ use crate::cas::source::bytes::{Bytes, BytesReader};
 use crate::cas::source::reader::INLINE_BYTES_MAX;
 use crate::migration::Error;
 
-/// What a batch may grow to beyond the memory that it was admitted with.
+/// How far a batch may grow beyond the memory that it was admitted with. Content may be longer than its frames, which
+/// the reader cannot know.
 const OVERDRAFT_BYTES: u64 = 8 << 20;
 
 /// Gives blobs the encoding that a run asks for.
 pub struct Transcoder<'a> {
-    /// How blobs are to be encoded.
+    /// How blobs are encoded in the target.
     pub compress: Compress,
     /// Where large blobs go; `None` in a dry run, which only hashes them.
-    pub intake: Option<&'a Intake>,
+    pub staging: Option<&'a BlobStaging>,
 }
 
 impl Transcoder<'_> {
-    /// True if a blob of that encoding stays as it is.
+    /// Returns true if a blob of that encoding stays as it is.
     pub fn keeps(&self, encoding: Encoding) -> bool {
         match self.compress {
             Compress::AsStored => true,
@@ -35,9 +37,8 @@ impl Transcoder<'_> {
         }
     }
 
-    /// Transcodes an object whose stored bytes are `stored`, to the end of `bytes`. The new blob takes their place if the
-    /// content is small and the batch, which was admitted with `memory_bytes`, has the memory; else it goes through a file
-    /// that `number` names.
+    /// Transcodes the blob `stored` to the end of `bytes`. The new blob takes its place if the content is small and the
+    /// batch, which was admitted with `memory_bytes`, has the memory; else it goes into the file of item `number`.
     pub fn in_memory(
         &self,
         scratch: &mut ConvertScratch,
@@ -72,31 +73,30 @@ impl Transcoder<'_> {
         Ok((record, self.keep(bytes, &blob, number, memory_bytes)?))
     }
 
-    /// Puts a new blob behind the others of its batch or, where they have grown beyond the memory of the batch, into a
-    /// file.
+    /// Puts a new blob after the others of its batch or, if the batch is beyond its memory, into a file.
     fn keep(&self, bytes: &mut Vec<u8>, blob: &[u8], number: u64, memory_bytes: u64) -> Result<Blob, Error> {
         let start = bytes.len();
         if (start + blob.len()) as u64 <= memory_bytes + OVERDRAFT_BYTES {
             bytes.extend_from_slice(blob);
             return Ok(Blob::Bytes(start..bytes.len()));
         }
-        let Some(intake) = self.intake else { return Ok(Blob::Hashed) };
-        let placed = intake.create(number)?;
-        placed.file.write_all_at(0, blob)?;
-        Ok(Blob::Placed { path: placed.path, method: None })
+        let Some(staging) = self.staging else { return Ok(Blob::Hashed) };
+        let staged = staging.create(number)?;
+        staged.file.write_all_at(0, blob)?;
+        Ok(Blob::Staged { path: staged.path, method: None })
     }
 
-    /// Transcodes an object through a file, from bytes of any length.
+    /// Transcodes a blob of any length into a file.
     pub fn through_a_file(
         &self,
         stored: &dyn Bytes,
         record: ObjectRecord,
         number: u64,
     ) -> Result<(ObjectRecord, Blob), Error> {
-        let placed = self.intake.map(|intake| intake.create(number)).transpose()?;
+        let staged = self.staging.map(|staging| staging.create(number)).transpose()?;
         let mut out = Hashing {
             hasher: ContentHasher::new(&[Algorithm::Blake3]),
-            file: placed.as_ref().map(|placed| FileWriter::new(&*placed.file)),
+            file: staged.as_ref().map(|staged| FileWriter::new(&*staged.file)),
         };
         let encoding = match self.compress {
             Compress::Zstd(level) => {
@@ -109,12 +109,12 @@ impl Transcoder<'_> {
             }
         };
         let (stored_size, stored_blob_hash) = out.finish()?;
-        let blob = placed.map_or(Blob::Hashed, |placed| Blob::Placed { path: placed.path, method: None });
+        let blob = staged.map_or(Blob::Hashed, |staged| Blob::Staged { path: staged.path, method: None });
         Ok((ObjectRecord { encoding, stored_size, stored_blob_hash, ..record }, blob))
     }
 }
 
-/// Hashes what goes by and writes it, if it is to be kept.
+/// Hashes the bytes and writes them, if they are kept.
 struct Hashing<'a> {
     hasher: ContentHasher,
     file: Option<FileWriter<'a>>,
@@ -124,14 +124,14 @@ impl Hashing<'_> {
     fn finish(mut self) -> Result<(u64, Key), Error> {
         self.flush().map_err(|_| self.error())?;
         let digests = self.hasher.finish();
-        Ok((digests.len_bytes, digests.get(Algorithm::Blake3).expect("it was asked for")))
+        Ok((digests.len_bytes, digests.get(Algorithm::Blake3).expect("it was requested")))
     }
 
-    /// Why a write failed.
+    /// Returns why a write failed.
     fn error(&mut self) -> Error {
         match self.file.as_mut().and_then(|file| file.fault.take()) {
             Some(error) => Error::Disk(error),
-            None => Error::Accounting { what: "a blob that was identified does not decode again".into() },
+            None => Error::Accounting { what: "a blob that was identified could not be decoded again".into() },
         }
     }
 }
@@ -165,7 +165,7 @@ fn compress(stored: &dyn Bytes, record: &ObjectRecord, level: i32, out: &mut Has
     let result = match record.encoding {
         Encoding::Identity => compress_stream(&mut reader, record.original_size, level, &mut *out),
         Encoding::Zstd => {
-            // No library turns the decoder inside out; two ends of a pipe in memory do.
+            // The decoder pushes its content and the encoder pulls it. A pipe in memory with a thread at each end joins them.
             let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(2);
             std::thread::scope(|scope| {
                 let decoding = scope.spawn(|| {

@@ -1,11 +1,11 @@
-//! Takes converted objects in the order of the source: places them, and keeps the log, the findings and the counts.
+//! Receives converted objects in the order of the source: places them, and keeps the log, the findings and the counts.
 
 use std::sync::Arc;
 
-use super::accounting::{Destination, enter};
+use super::accounting::{Destination, record_batch};
 use super::converted::Converted;
-use super::object_log::{Moved, MovedLog};
-use super::placer::{Arrival, Placer, Placing};
+use super::object_log::{LoggedObject, ObjectLog};
+use super::placer::{IncomingObject, PlaceResult, Placer};
 use crate::cas::source::SourceRoot;
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskFileSystem};
@@ -16,40 +16,40 @@ use crate::pipeline::{Commit, Writer};
 pub struct ObjectWriter<'a> {
     /// The disk of the target.
     pub disk: Arc<dyn Disk>,
-    /// The source, to name its paths.
+    /// The source, for the paths in findings.
     pub root: &'a SourceRoot,
-    /// Where objects and what is said of them go.
-    pub staged: Staged,
-    /// State as of what is written.
+    /// Where objects and their outcomes go.
+    pub staged: StagedStore,
+    /// State of everything that is written.
     pub state: RunState,
     /// The file system of the target.
     pub file_system: Arc<dyn DiskFileSystem>,
     /// The checkpoint.
     pub checkpoint: Arc<CheckpointFile>,
-    /// When what is written is made durable.
+    /// When objects are made durable.
     pub durability: Durability,
 }
 
-/// A store that is being made, and what is written beside it.
-pub struct Staged {
-    /// Where objects go.
+/// A store that is being written, with its log and findings.
+pub struct StagedStore {
+    /// Writes the objects.
     pub placer: Placer,
     /// What became of each.
-    pub moved: MovedLog,
-    /// What there is to say.
+    pub log: ObjectLog,
+    /// The findings.
     pub findings: FindingsLog,
 }
 
-impl Destination for Staged {
-    fn place(&mut self, arrival: &Arrival<'_>) -> Result<Placing, Error> {
-        self.placer.place(arrival)
+impl Destination for StagedStore {
+    fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+        self.placer.place(incoming)
     }
 
-    fn keep(&mut self, moved: &Moved) -> Result<(), Error> {
-        self.moved.push(moved)
+    fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {
+        self.log.push(object)
     }
 
-    fn find(&mut self, finding: Finding) -> Result<(), Error> {
+    fn add_finding(&mut self, finding: Finding) -> Result<(), Error> {
         self.findings.append(&finding)
     }
 }
@@ -60,11 +60,11 @@ impl Writer for ObjectWriter<'_> {
     type Commit = GroupCommit;
 
     fn write(&mut self, converted: Converted) -> Result<(), Error> {
-        enter(&mut self.state, self.root, &mut self.staged, &converted)
+        record_batch(&mut self.state, self.root, &mut self.staged, &converted)
     }
 
     fn commit_point(&mut self) -> Result<GroupCommit, Error> {
-        self.staged.moved.flush()?;
+        self.staged.log.flush()?;
         self.state.findings_bytes = self.staged.findings.flush()?;
         Ok(GroupCommit {
             disk: self.disk.clone(),
@@ -76,7 +76,7 @@ impl Writer for ObjectWriter<'_> {
     }
 }
 
-/// Makes everything that was written durable in one go, then the checkpoint that speaks of it.
+/// Makes everything that was written durable, then the checkpoint that covers it.
 pub struct GroupCommit {
     disk: Arc<dyn Disk>,
     file_system: Arc<dyn DiskFileSystem>,

@@ -1,16 +1,17 @@
-//! Makes the index and the sidecars of a v2 store anew from the contents of its objects.
+//! Rebuilds the index and the sidecars of a v2 store from the contents of its objects.
 //!
-//! An object whose content hashes to its name is sound, whatever is said of it elsewhere: a sidecar that is missing or
-//! wrong is written again, and the index is written whole from the objects that are sound, sorted by key. `created_at` is
-//! kept from the sidecar or else from the index, where either can be read. An object that is not sound stays where it is,
-//! with its sidecar, and is reported; the index does not list it, because a reader must not be told of what it cannot
-//! have.
+//! An object whose content hashes to its name is intact, whatever its sidecar and the index say. A sidecar that is
+//! missing or wrong is written again, and the index is written from all intact objects, sorted by key. `created_at` is
+//! taken from the sidecar, or else from the index, if either is readable. An object that is not intact stays where it
+//! is, with its sidecar, and is reported. The index does not list it: readers must not see an object that they cannot
+//! get.
 //!
-//! Sidecars are replaced first, each durably; then the old index is copied to `STORE.migration/index-before-repair-*.ndjson`
-//! and replaced in one step. A crash leaves either index whole, and the same repair completes.
+//! Sidecars are replaced first, each durably. Then the old index is copied to
+//! `STORE.migration/index-before-repair-*.ndjson` and replaced in one step. After a crash, the index is complete, the
+//! old or the new one, and the same repair completes the rest.
 
 mod examine;
-mod mend;
+mod repairer;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +21,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::examine::Examiner;
-use self::mend::{DryMender, Mender, MendingWriter, RealMender, install_index};
+use self::repairer::{DiskRepairer, DryRepairer, RepairWriter, Repairer, install_index};
 use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::source::SourceRoot;
@@ -31,37 +32,37 @@ use crate::migration::plan::escape_name;
 use crate::migration::{Error, LockedRun, SortDirectory};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
-/// How a repair ended.
+/// The result of a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepairEnd {
     /// Names of objects in the store.
     pub objects: u64,
-    /// Objects whose content is what their name says: the index lists these.
+    /// Objects whose content matches their name. The index lists these.
     pub objects_sound: u64,
-    /// Sidecars that were written; in a dry run, that would be.
+    /// Sidecars that were written; in a dry run, would be.
     pub sidecars_written: u64,
     /// True if the index was replaced; in a dry run, if it would be.
     pub index_replaced: bool,
-    /// The copy of the index that was there before, if there was one and it was replaced.
+    /// The copy of the old index, if there was one and it was replaced.
     pub index_backup: Option<String>,
-    /// Lines that the index no longer has, because no sound object goes with them.
+    /// Lines of the old index without an intact object.
     pub lines_dropped: u64,
-    /// What could not be mended, and what was lost, by name.
+    /// Faults that could not be repaired, by name.
     pub left_count: BTreeMap<&'static str, u64>,
-    /// The first of it.
+    /// The first of them.
     pub left: Vec<VerifyFault>,
-    /// Errors among it.
+    /// Number of errors among them.
     pub errors: u64,
     /// True if nothing was written.
     pub dry_run: bool,
-    /// True if it was asked to stop; the index is not replaced then, and the same call begins anew.
+    /// True if a stop was requested. Then the index is not replaced, and the same call starts over.
     pub stopped: bool,
 }
 
-/// Repairs the store at `root` under the lock that its migrations take.
+/// Repairs the store at `root` under the lock of its migrations.
 ///
 /// # Errors
-/// [`Error::Verification`] if there is no such directory, or no object in it is sound: then nothing is changed.
+/// [`Error::Verification`] if there is no such directory, or no object in it is intact: then nothing is changed.
 /// [`Error::Locked`] while something else works on the store.
 pub fn repair_store(
     disk: &Arc<dyn Disk>,
@@ -87,22 +88,22 @@ pub fn repair_store(
     };
     let cleaned = remove_tree(&**disk, &paths.verification());
     let noted = held.note(None, event, detail);
-    // Why it failed matters more than what else fails then.
+    // The reason for the failure matters more than a failure to clean up.
     let end = result?;
     cleaned?;
     noted?;
     Ok(end)
 }
 
-/// Says what a repair would do, and writes nothing.
+/// Reports what a repair would do and writes nothing.
 pub fn repair_dry_run(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<RepairEnd, Error> {
     list_root(root, &mut Tally::default())?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let sorts = SortDirectory::temporary(&disk)?;
-    let examined = examine(root, &sorts, DryMender::default(), options, control)?;
-    let Some((mender, mut end)) = examined else { return Ok(stopped()) };
+    let examined = examine(root, &sorts, DryRepairer::default(), options, control)?;
+    let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
     end.dry_run = true;
-    end.index_replaced = !mend::is_index(&*disk, root, &mender.finish())?;
+    end.index_replaced = !repairer::is_index(&*disk, root, &repairer.finish())?;
     Ok(end)
 }
 
@@ -117,10 +118,10 @@ fn repair_held(
     create_directory_durable(&**disk, &paths.verification())?;
     let sorts = SortDirectory::create(disk, paths.verification().join("sort"))?;
     let staged = paths.verification().join(INDEX_NAME);
-    let mender = RealMender::new(disk.clone(), root.to_path_buf(), &staged)?;
-    let Some((mender, mut end)) = examine(root, &sorts, mender, options, control)? else { return Ok(stopped()) };
-    let index: SealedIndex = mender.finish()?;
-    if !mend::is_index(&**disk, root, &index)? {
+    let repairer = DiskRepairer::new(disk.clone(), root.to_path_buf(), &staged)?;
+    let Some((repairer, mut end)) = examine(root, &sorts, repairer, options, control)? else { return Ok(stopped()) };
+    let index: SealedIndex = repairer.finish()?;
+    if !repairer::is_index(&**disk, root, &index)? {
         let backup = install_index(&**disk, paths, root, &staged)?;
         end.index_backup = backup.map(|path| escape_name(path.as_os_str()));
         end.index_replaced = true;
@@ -128,11 +129,11 @@ fn repair_held(
     Ok(end)
 }
 
-/// Looks at every object and hands `mender` what is sound. `Ok(None)`: a stop was requested.
-fn examine<M: Mender>(
+/// Examines every object and passes the intact ones to `repairer`. `Ok(None)`: a stop was requested.
+fn examine<M: Repairer>(
     root: &Path,
     sorts: &SortDirectory,
-    mender: M,
+    repairer: M,
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Option<(M, RepairEnd)>, Error> {
@@ -143,14 +144,14 @@ fn examine<M: Mender>(
     let expected = Expected { records: Some(objects), bytes: walked.share.bytes };
     let source = SourceRoot::v2(root);
     let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, 0)?;
-    let mut writer = MendingWriter::new(mender, tally);
+    let mut writer = RepairWriter::new(repairer, tally);
     let ended = control.phase(Phase::Verify, expected, || {
         pass(reader, &Examiner { root: &source }, &options.engine(), control, |examined| writer.write(examined))
     })?;
     if ended == Ended::Stopped {
         return Ok(None);
     }
-    let MendingWriter { mender, left, objects_sound, sidecars_written, lines_dropped } = writer;
+    let RepairWriter { repairer, left, objects_sound, sidecars_written, lines_dropped } = writer;
     if objects_sound == 0 && (objects > 0 || records > 0) {
         return Err(nothing_sound(root, objects, records));
     }
@@ -167,10 +168,10 @@ fn examine<M: Mender>(
         dry_run: false,
         stopped: false,
     };
-    Ok(Some((mender, end)))
+    Ok(Some((repairer, end)))
 }
 
-/// True for what a survey found that is not about the index.
+/// Returns true for faults of the first scan that are not about the index.
 fn outlasts_a_new_index(kind: FaultKind) -> bool {
     matches!(
         kind,
@@ -184,15 +185,15 @@ fn outlasts_a_new_index(kind: FaultKind) -> bool {
 
 fn nothing_sound(root: &Path, objects: u64, records: u64) -> Error {
     let what = match objects {
-        0 => format!("{} has no object, and an index of {records} lines; nothing was changed", root.display()),
+        0 => format!("{} has no object and an index of {records} lines; nothing was changed", root.display()),
         _ => format!(
-            "none of the {objects} objects in {} is what its name says in a v2 store; nothing was changed",
+            "none of the {objects} objects in {} matches its name in a v2 store; nothing was changed",
             root.display()
         ),
     };
     Error::Verification {
         what,
-        next: "see what they are with `haul cas doctor`; older stores are to be migrated".into(),
+        next: "see what they are with `haul cas doctor`; migrate older stores".into(),
         source: None,
     }
 }

@@ -1,4 +1,4 @@
-//! Verifies a store on request, resumably.
+//! Verifies a store on request, and resumes a verification that was stopped.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::durable::{Disk, remove_tree};
 use crate::migration::{Error, LockedRun, ResumePoint, SortDirectory};
 use crate::pipeline::Control;
 
-/// Verifies the store at `root` under the lock that its migrations take. A verification that was stopped resumes when the
-/// same request is made for the same store again. Where nothing can be written next to the store, as on a read-only file
-/// system, there is neither a lock nor a place to resume from.
+/// Verifies the store at `root` under the lock of its migrations. A verification that was stopped resumes if it is
+/// requested again for the same store. Where nothing can be written next to the store, as on a read-only file system,
+/// it takes no lock and cannot resume.
 ///
 /// # Errors
-/// [`Error::Verification`] if there is no such directory: nothing is created then. [`Error::Locked`] while something
-/// else works on the store. What is wrong in a store is no error of this call: see [`VerifyEnd::errors`].
+/// [`Error::Verification`] if there is no such directory; then nothing is created. [`Error::Locked`] while another
+/// process works on the store. Faults of the store are not errors of this call: see [`VerifyEnd::errors`].
 pub fn check_store(
     disk: &Arc<dyn Disk>,
     root: &Path,
@@ -37,7 +37,7 @@ pub fn check_store(
     };
     let result = verify_held(disk, &paths, root, request, options, control);
     if is_new && !matches!(&result, Ok(end) if end.stopped) {
-        // Nothing of a migration is here: the store's neighbours are left as they were.
+        // The run directory was created only for this verification, so it must not remain.
         remove_tree(&**disk, run_directory.path())?;
     } else {
         note(&held, request, &result)?;
@@ -45,7 +45,7 @@ pub fn check_store(
     result
 }
 
-/// Verifies the store at `root` while the lock of `paths` is held, and keeps the place there.
+/// Verifies the store at `root` while the caller has the lock of `paths`. Keeps the resume point there.
 pub fn verify_held(
     disk: &Arc<dyn Disk>,
     paths: &TargetPaths,
@@ -68,7 +68,7 @@ pub fn verify_held(
     result
 }
 
-/// Verifies the whole store at `root` and writes nothing: it takes no lock, keeps no place and sorts in memory.
+/// Verifies the whole store at `root` and writes nothing: it takes no lock, keeps no resume point and sorts in memory.
 pub fn verify_in_memory(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<VerifyEnd, Error> {
     let (request, sorts) = (&VerifyRequest::WHOLE, &SortDirectory::in_memory());
     Verification { root, request, sorts, place: None, options, control }.run(&mut |_, _| Ok(()))

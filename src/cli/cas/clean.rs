@@ -1,7 +1,6 @@
 //! `haul cas clean`: removes what no run and no reader needs any more.
 //!
-//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)), `bytes` and
-//! `exit_code`.
+//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)) and `bytes`.
 
 use std::sync::Arc;
 
@@ -40,7 +39,7 @@ fn kind_text(kind: &CleanKind) -> &'static str {
         CleanKind::Incoming => "blobs that were being copied",
         CleanKind::Verification => "the progress of a stopped verification",
         CleanKind::Staging => "a store that is not published",
-        CleanKind::Moved => "the log of what was moved",
+        CleanKind::Moved => "the log of migrated objects",
         CleanKind::MergeLog => "the log of a merge (no rollback after that)",
         CleanKind::Replaced => "the store that was replaced (no rollback after that)",
         CleanKind::Withdrawn => "a store that a rollback removed",

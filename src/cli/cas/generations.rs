@@ -1,6 +1,6 @@
 //! The algorithms that made the keys of a store.
 
-use crate::cas::migrate::AlgorithmCounts;
+use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::cli::table::Table;
 
 /// Writes a count for each algorithm that made a key.

@@ -15,7 +15,6 @@ const DIGESTED_BYTES_MAX: u64 = 1 << 30;
 
 /// The files in the directory of one manifest.
 pub struct SiblingFiles<'a> {
-    /// The tree.
     pub root: &'a dyn ReadRoot,
     /// The manifest, relative to the root.
     pub manifest: &'a Path,

@@ -170,7 +170,7 @@ fn an_object_that_is_written_to_during_a_run_is_refused_and_merged_in_later() {
     }
 }
 
-/// Whoever touches a file changes no content: it still is what its name says.
+/// A new modification time does not change the content: it still has the digest in its name.
 #[test]
 fn an_object_that_is_only_touched_during_a_run_is_migrated() {
     let store = store();
@@ -187,13 +187,13 @@ fn an_object_that_is_only_touched_during_a_run_is_migrated() {
 // Where source and target lie.
 
 #[test]
-fn places_that_lie_in_each_other_are_refused_before_anything_is_touched() {
+fn nested_paths_are_refused_before_anything_is_changed() {
     let store = store();
     let place = store.place();
-    fs::create_dir(place.join("beside")).unwrap();
+    fs::create_dir(place.join("links")).unwrap();
     symlink("old", place.join("link")).unwrap();
-    symlink("../old/objects", place.join("beside/inner")).unwrap();
-    symlink("../old", place.join("beside/state.migration")).unwrap();
+    symlink("../old/objects", place.join("links/inner")).unwrap();
+    symlink("../old", place.join("links/state.migration")).unwrap();
     let before = seen(place);
     for (source, target) in [
         ("old", "old"),
@@ -202,17 +202,17 @@ fn places_that_lie_in_each_other_are_refused_before_anything_is_touched() {
         ("old", "old/objects"),
         ("old", "old/not/there/yet"),
         ("old/objects", "old"),
-        ("old", "beside/../old"),
-        ("old", "beside/../old/new"),
-        ("beside/../old", "old/new"),
+        ("old", "links/../old"),
+        ("old", "links/../old/new"),
+        ("links/../old", "old/new"),
         ("old", "link"),
         ("old", "link/new"),
         ("link", "old/new"),
-        ("old", "beside/inner"),
-        ("old", "beside/inner/new"),
-        ("beside/inner", "old"),
-        // The state beside the target would be written into the source.
-        ("old", "beside/state"),
+        ("old", "links/inner"),
+        ("old", "links/inner/new"),
+        ("links/inner", "old"),
+        // The run directory next to the target would be inside the source.
+        ("old", "links/state"),
     ] {
         for verb in ["migrate", "migrate --dry-run", "plan", "estimate"] {
             let mut command = haul();
@@ -225,9 +225,9 @@ fn places_that_lie_in_each_other_are_refused_before_anything_is_touched() {
     }
 }
 
-/// The state of a run to `x` lies in `x.migration`: no store of that name can be its source.
+/// The state of a run to `x` is in `x.migration`, so no store of that name can be its source.
 #[test]
-fn a_source_is_not_where_the_state_of_its_run_would_be() {
+fn a_source_at_the_path_of_its_run_directory_is_refused() {
     let store = store();
     let place = store.place();
     fs::rename(store.root(), place.join("x.migration")).unwrap();
@@ -287,7 +287,7 @@ fn linked_objects_are_the_files_of_the_source() {
 // A disk that is full.
 
 #[test]
-fn a_disk_that_fills_up_ends_the_run_which_goes_on_once_there_is_room() {
+fn a_full_disk_ends_the_run_which_continues_once_there_is_space() {
     for placement in [Placement::New, Placement::Merge, Placement::Replace] {
         let scene = Scene::new(placement, Durability::Group);
         for phase in [Phase::Scan, Phase::Run, Phase::Seal, Phase::Publish] {
@@ -366,7 +366,7 @@ fn a_directory_that_may_not_be_read_is_refused_and_the_rest_migrated() {
 }
 
 #[test]
-fn a_target_that_may_not_be_written_is_an_error_that_says_so() {
+fn a_read_only_target_is_a_clear_error() {
     let store = store();
     let mut command = as_nobody(store.place());
     fs::create_dir(store.place().join("shut")).unwrap();
@@ -406,7 +406,7 @@ fn spoil(store: &OldStore) -> Vec<(String, &'static str)> {
 }
 
 #[test]
-fn what_is_no_file_under_an_object_s_name_is_refused_and_not_opened() {
+fn entries_that_are_not_files_are_refused_and_not_opened() {
     let store = store();
     let expected = spoil(&store);
     let done = run_in(&store, &format!("{MIGRATE} --json --progress none")).expect(3);
@@ -426,7 +426,7 @@ fn what_is_no_file_under_an_object_s_name_is_refused_and_not_opened() {
 }
 
 #[test]
-fn a_strict_run_publishes_nothing_and_a_later_one_without_it_does() {
+fn a_strict_run_with_refusals_publishes_nothing_and_a_later_run_without_strict_does() {
     let store = store();
     let expected = spoil(&store);
     let strict = run_in(&store, &format!("{MIGRATE} --strict")).expect(65);
@@ -438,7 +438,7 @@ fn a_strict_run_publishes_nothing_and_a_later_one_without_it_does() {
 }
 
 #[test]
-fn names_that_are_no_text_are_no_obstacle() {
+fn names_that_are_not_utf8_are_migrated() {
     let store = store();
     let not_text = |prefix: &str| OsString::from_vec([prefix.as_bytes(), b"-\xff\xfe"].concat());
     fs::write(store.root().join("objects").join(not_text("file")), b"foreign").unwrap();
@@ -499,7 +499,7 @@ fn a_restart_into_a_damaged_store_discards_nothing() {
     assert!(refused.stderr.contains("new has "), "{}", refused.stderr);
     assert!(store.paths().run_directory().checkpoint_path().exists());
     fs::write(blob_path(&store.target(), key), before).unwrap();
-    // The run that published can still be taken back.
+    // The run that published can still be rolled back.
     run_in(&store, "rollback new --yes").expect(0);
     assert!(!store.target().exists());
 }
@@ -507,7 +507,7 @@ fn a_restart_into_a_damaged_store_discards_nothing() {
 // What a verification says on the command line.
 
 #[test]
-fn what_the_reference_does_not_see_ends_a_verification_with_65() {
+fn faults_that_the_reference_misses_end_a_verification_with_65() {
     type Damage = fn(&V2Store);
     let rows: [(&str, Damage); 6] = [
         ("blob-missing", |store| fs::remove_file(store.blob(4)).unwrap()),
@@ -531,8 +531,8 @@ fn what_the_reference_does_not_see_ends_a_verification_with_65() {
     }
     let directory = tempfile::tempdir().unwrap();
     let mut command = haul();
-    command.arg("verify").arg(directory.path().join("nowhere"));
+    command.arg("verify").arg(directory.path().join("absent"));
     let done = run(command).expect(65);
-    assert!(done.stderr.contains("nowhere") && done.stderr.contains("next: "), "{}", done.stderr);
+    assert!(done.stderr.contains("absent") && done.stderr.contains("next: "), "{}", done.stderr);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is created");
 }

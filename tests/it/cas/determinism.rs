@@ -30,27 +30,27 @@ static SOURCE: LazyLock<OldStore> = LazyLock::new(source);
 fn source() -> OldStore {
     let store = generated(&mixed(40, 20_000));
     let inline = INLINE_BYTES_MAX as usize;
-    // What is held in memory and what goes through a file, in each of the ways that decide it.
+    // Objects that stay in memory and objects that go through a file, for each of the reasons.
     for (number, len) in [inline - 4, inline - 3, inline + 1].into_iter().enumerate() {
         store.keep_plain(Generation::V2, &content(number as u64, len, true));
     }
-    let large = Keeping { era: Generation::V0_7, zstd: true, created_at: 0 };
+    let large = Keeping { generation: Generation::V0_7, zstd: true, created_at: 0 };
     store.keep(large, &content(7, inline + 5, true));
     store.keep(large, &content(8, 200_000, true));
     store.keep_plain(Generation::V0_5, &content(9, 150_000, true));
     // One content under keys of every algorithm, each with a time and an encoding of its own.
     for number in 100..104 {
-        for (at, era) in
+        for (at, generation) in
             [Generation::V0_2, Generation::V0_5, Generation::V0_7, Generation::V1_3NoIndex].into_iter().enumerate()
         {
             let keeping = Keeping {
-                era,
-                zstd: era.compresses() && (number + at) % 2 == 0,
+                generation,
+                zstd: generation.compresses() && (number + at) % 2 == 0,
                 created_at: (number * 10 + at) as u64,
             };
             store.keep(keeping, &content(number as u64, 3_000, true));
         }
-        let keeping = Keeping { era: Generation::V2, zstd: number % 3 == 0, created_at: number as u64 };
+        let keeping = Keeping { generation: Generation::V2, zstd: number % 3 == 0, created_at: number as u64 };
         store.keep(keeping, &content(number as u64, 3_000, true));
     }
     spoil(&store);
@@ -224,7 +224,7 @@ fn the_frame_of_an_object_does_not_depend_on_the_file_system() {
     let store = OldStore::new();
     for (number, len) in [300_000, 700_000, 1_500_000].into_iter().enumerate() {
         let content = content(number as u64, 40_000, false).repeat(len / 40_000);
-        store.keep(Keeping { era: Generation::V2, zstd: number == 1, created_at: 0 }, &content);
+        store.keep(Keeping { generation: Generation::V2, zstd: number == 1, created_at: 0 }, &content);
     }
     let run = |disk: Arc<dyn Disk>, name: &str| {
         let stop = StopToken::new();
@@ -325,7 +325,7 @@ fn a_run_stopped_again_and_again_gives_the_same_store() {
 }
 
 #[test]
-fn nothing_in_the_store_or_the_map_is_of_the_attempt() {
+fn neither_the_store_nor_the_map_depends_on_the_attempt() {
     let target = Target::new();
     let stop = StopToken::new();
     target.migrate(Arc::new(RealDisk), &options(Compress::AsStored), &Control { stop: &stop, observer: &Silent });

@@ -102,7 +102,7 @@ fn everything() -> OldStore {
 }
 
 #[test]
-fn it_says_what_a_real_run_does() {
+fn it_predicts_what_a_real_run_does() {
     for compress in [Compress::AsStored, Compress::Identity, Compress::Zstd(3)] {
         let store = everything();
         let options = MigrateOptions { compress, ..MigrateOptions::default() };
@@ -165,7 +165,7 @@ fn the_first_of_equal_objects_in_path_order_is_the_one_that_counts() {
 }
 
 #[test]
-fn a_merge_tells_what_the_target_has() {
+fn a_merge_reports_objects_that_the_target_has() {
     let store = OldStore::new();
     (0..20_u8).for_each(|n| _ = store.object(Algorithm::Sha256, &[n], Shape::TwoLevels));
     store.migrate(&MigrateOptions::default()).unwrap();
@@ -180,7 +180,7 @@ fn a_merge_tells_what_the_target_has() {
 }
 
 #[test]
-fn what_a_strict_run_would_not_publish_is_said() {
+fn a_strict_dry_run_says_that_nothing_would_be_published() {
     let store = everything();
     let options = MigrateOptions { strict: true, ..MigrateOptions::default() };
     let dry = dry(&store, &options).unwrap();
@@ -203,7 +203,7 @@ fn refused_alike(store: &OldStore, options: &MigrateOptions) -> Error {
 }
 
 #[test]
-fn what_a_real_run_refuses_to_begin_is_refused() {
+fn a_dry_run_refuses_what_a_real_run_refuses() {
     let placed = |placement| MigrateOptions { placement, ..MigrateOptions::default() };
     let store = everything();
     let resume = MigrateOptions {
@@ -259,7 +259,7 @@ fn a_run_whose_store_is_gone_is_refused_as_by_the_run() {
 }
 
 #[test]
-fn a_full_disk_is_foreseen() {
+fn a_disk_without_enough_space_is_detected_before_the_run() {
     let store = everything();
     let disk = SimulatedDisk::with_directories(&[store.place()]);
     disk.set_capacity(1000);
@@ -375,7 +375,7 @@ mod conformance {
 
     #[test]
     #[ignore = "needs the conformance data"]
-    fn it_says_what_happens_to_stores_that_other_systems_wrote() {
+    fn it_predicts_the_migration_of_stores_that_other_systems_wrote() {
         let data = conformance("requiem");
         for name in
             ["cas-v2", "cas-v2-noindex", "cas-blake3-unprefixed", "cas-blake2s", "cas-sha256-sharded", "cas-v1-flat"]

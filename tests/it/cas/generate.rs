@@ -1,4 +1,4 @@
-//! Made-up stores: what lies on the disk, looked at without the code that put it there.
+//! Generated stores, read without the code that wrote them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ const INDEX: &str = "index.ndjson";
 
 fn options(generation: &str) -> GenerateOptions {
     let generation: GenerationMix = generation.parse().expect("a generation");
-    let has_zstd = generation.members().iter().any(|era| era.compresses());
+    let has_zstd = generation.members().iter().any(|member| member.compresses());
     GenerateOptions {
         objects: 300,
         size_bytes_min: 64,
@@ -191,7 +191,7 @@ fn every_generation_has_its_names_sidecars_and_index() {
 }
 
 #[test]
-fn every_layout_can_be_had() {
+fn every_layout_can_be_generated() {
     for layout in Layout::ALL {
         let store = Store::new(&GenerateOptions { layout, ..options("v0.5") });
         assert_eq!(objects(&store).len(), 300, "{layout}");
@@ -251,7 +251,7 @@ fn age(line: &str) -> u64 {
 }
 
 #[test]
-fn the_same_options_make_the_same_tree() {
+fn the_same_options_generate_the_same_tree() {
     let options = GenerateOptions { objects: 1_000, ..options("mixed") };
     let make = |seed: u64, count: usize| {
         let disk = SimulatedDisk::new();
@@ -267,7 +267,7 @@ fn the_same_options_make_the_same_tree() {
 }
 
 #[test]
-fn the_real_disk_gets_the_same_tree() {
+fn the_generator_writes_the_same_tree_on_a_real_disk() {
     let options = GenerateOptions { objects: 100, layout: Layout::AbRest, ..options("mixed") };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let root = directory.path().join("new/store");
@@ -340,7 +340,7 @@ fn a_failed_generation_leaves_nothing() {
 }
 
 #[test]
-fn a_store_that_does_not_fit_is_not_begun() {
+fn a_store_that_does_not_fit_is_refused_before_it_is_started() {
     let disk = SimulatedDisk::new();
     disk.set_capacity(1 << 20);
     let error = generate(&disk, Path::new("/store"), &options("v2")).unwrap_err();
@@ -356,10 +356,10 @@ fn place(layout: Layout, key: Key) -> String {
 mod conformance {
     use super::*;
 
-    /// The store that the code of an era wrote is what this code makes of the same contents.
+    /// A store that the code of a generation wrote equals the one that this code makes of the same contents.
     #[test]
     #[ignore = "needs the conformance data"]
-    fn each_era_keeps_objects_as_its_own_code_did() {
+    fn each_generation_encodes_objects_as_its_own_code_did() {
         let requiem = conformance("requiem");
         let stores = [
             ("cas-sha256-sharded", Generation::V0_2),
@@ -368,7 +368,7 @@ mod conformance {
             ("cas-v2-noindex", Generation::V1_3NoIndex),
             ("cas-v2", Generation::V2),
         ];
-        for (name, era) in stores {
+        for (name, generation) in stores {
             let files = tree(&requiem.join(name).join("objects"));
             let mut objects = 0;
             for (path, blob) in files.iter().filter(|(path, _)| !is_sidecar(path)) {
@@ -379,7 +379,8 @@ mod conformance {
                 let content = if is_zstd { zstd::decode_all(&blob[..]).expect("frames") } else { blob.clone() };
                 let prefixed = [&CAS_PREFIX[..], &content].concat();
                 let created_at = text_of("created_at").map_or(0, |age| age.as_u64().expect("seconds"));
-                let kept = era.encode(Content::behind_prefix(&prefixed), is_zstd.then(|| blob.clone()), created_at);
+                let kept =
+                    generation.encode(Content::behind_prefix(&prefixed), is_zstd.then(|| blob.clone()), created_at);
                 assert_eq!(Path::new("objects").join(path), Path::new(&place(Layout::AbCd, kept.key)), "{name}");
                 assert_eq!((&kept.blob, kept.sidecar.as_ref()), (blob, sidecar), "{name}, {}", path.display());
                 objects += 1;
@@ -403,7 +404,7 @@ mod python_blake3 {
 
     #[test]
     #[ignore = "needs the conformance data and python3 with blake3 and zstandard"]
-    fn the_independent_checker_accepts_a_store_of_today() {
+    fn the_independent_checker_accepts_a_v2_store() {
         let store = Store::new(&GenerateOptions { objects: 100, zstd_share: 0.5, ..options("v2") });
         let (accepted, texts) = check_cas(store.on_disk().path(), "--strict");
         assert!(accepted && texts.contains(r#""ok": 100"#), "{texts}");

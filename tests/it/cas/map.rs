@@ -268,7 +268,7 @@ fn a_lookup_reads_a_small_part_of_the_map() {
 }
 
 #[test]
-fn rows_are_exported_as_json_lines_and_as_they_are() {
+fn rows_are_exported_as_json_lines_and_as_raw_lines() {
     let (_directory, path) = map_of(&many(3000));
     let map = KeyMap::open(&path).expect("a map");
     let (mut jsonl, mut tsv) = (Vec::new(), Vec::new());
@@ -342,7 +342,7 @@ fn a_lookup_that_meets_damage_names_the_line() {
 }
 
 #[test]
-fn a_reverse_file_that_does_not_fit_is_not_used_and_not_accepted() {
+fn a_reverse_file_of_another_map_is_neither_used_nor_accepted() {
     let rows = many(500);
     let (_directory, path) = map_of(&rows);
     let (_other_directory, other_path) = map_of(&many(400));

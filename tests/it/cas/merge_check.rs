@@ -19,7 +19,7 @@ use haul::durable::Disk;
 use haul::migration::{Error, RunOptions, Stage, Start, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 
-/// An old store beside the store of fourteen, with two new objects and one that is there already.
+/// An old store and a v2 store of fourteen objects. The old one has two new objects and one that the v2 store has too.
 fn old_store(store: &V2Store) -> PathBuf {
     let root = store.directory().join("old");
     fs::create_dir_all(&root).unwrap();
@@ -62,7 +62,7 @@ fn a_sound_store_is_merged_into() {
 
 type Damage = fn(&V2Store);
 
-/// What no merge can mend.
+/// Damage that no merge can repair.
 const DAMAGES: [Damage; 5] = [
     |store| store.edit(&store.blob(4), |bytes| bytes[0] ^= 1),
     |store| fs::remove_file(store.sidecar(4)).unwrap(),
@@ -107,7 +107,7 @@ fn a_dry_run_refuses_a_damaged_store_as_the_run_does() {
     let end = dry_merge(&store, &old, &Silent, &StopToken::new()).unwrap();
     assert_eq!((end.counts.migrated, end.counts.duplicate_in_target), (2, 1));
     store.edit(&store.index(), |bytes| bytes.truncate(bytes.len() - 20));
-    dry_merge(&store, &old, &Silent, &StopToken::new()).expect("a run mends a torn last line");
+    dry_merge(&store, &old, &Silent, &StopToken::new()).expect("a run repairs a torn last line");
     for damage in DAMAGES {
         let store = V2Store::new();
         let old = old_store(&store);
@@ -129,7 +129,7 @@ fn a_dry_run_can_be_stopped_while_the_target_is_verified() {
 }
 
 #[test]
-fn a_torn_last_line_is_mended_by_the_merge() {
+fn a_torn_last_line_is_repaired_by_the_merge() {
     for cut in [1, 20, 100] {
         let store = V2Store::new();
         store.edit(&store.index(), |bytes| bytes.truncate(bytes.len() - cut));
@@ -151,7 +151,7 @@ impl Observer for DamageBehindSeal {
 }
 
 #[test]
-fn what_is_staged_is_read_back_in_full_on_request() {
+fn staged_objects_are_read_back_in_full_on_request() {
     for placement in [Placement::New, Placement::Merge] {
         let store = V2Store::new();
         if placement == Placement::New {

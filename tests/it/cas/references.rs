@@ -1,4 +1,4 @@
-//! References in other files: found, rewritten by a map, taken back, and never half a file.
+//! References in other files: found, rewritten by a map, restored, and never partly written.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,8 +97,7 @@ fn run_in(
 }
 
 fn forward(named: &[&Path], map: &KeyMap) -> RewriteEnd {
-    run(named, &mut resolver(map, Direction::Forward), &DiskReplacer(&RealDisk), BACKUP_SUFFIX)
-        .expect("it goes through")
+    run(named, &mut resolver(map, Direction::Forward), &DiskReplacer(&RealDisk), BACKUP_SUFFIX).expect("it succeeds")
 }
 
 /// What the findings say, with paths relative to `root`.
@@ -193,7 +192,7 @@ fn live_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn ten_thousand_references_go_there_and_back() {
+fn ten_thousand_references_are_rewritten_and_restored() {
     let (directory, rows) = (tempfile::tempdir().expect("a directory"), generation(Algorithm::Sha256, 10_000));
     let root = directory.path();
     grow_tree(root, Algorithm::Sha256, 10_000);
@@ -201,7 +200,7 @@ fn ten_thousand_references_go_there_and_back() {
     let map = map_of(&rows);
 
     let mut dry = resolver(&map, Direction::Forward);
-    let planned = run(&[root], &mut dry, &DryRun, BACKUP_SUFFIX).expect("it goes through");
+    let planned = run(&[root], &mut dry, &DryRun, BACKUP_SUFFIX).expect("it succeeds");
     assert_eq!(tree(root), originals, "a dry run changes nothing");
 
     let end = forward(&[root], &map);
@@ -227,7 +226,7 @@ fn ten_thousand_references_go_there_and_back() {
     assert_eq!((again.files.changed, again.references.current), (0, 10_000));
 
     let mut back = resolver(&map, Direction::Reverse);
-    let end = run(&[root], &mut back, &DiskReplacer(&RealDisk), BACKUP_SUFFIX_REVERSE).expect("it goes through");
+    let end = run(&[root], &mut back, &DiskReplacer(&RealDisk), BACKUP_SUFFIX_REVERSE).expect("it succeeds");
     assert_eq!((end.files.changed, end.references.replaced), (77, 10_000));
     assert_eq!(live_files(root), originals);
 }
@@ -290,7 +289,7 @@ fn files_longer_than_a_window_are_rewritten_whole() {
 }
 
 #[test]
-fn what_is_no_text_of_its_own_is_left_alone() {
+fn binary_files_backups_and_temporary_files_are_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     let (map, rows) = (map_of(&generation(Algorithm::Sha256, 1)), generation(Algorithm::Sha256, 1));
@@ -383,7 +382,7 @@ fn findings_are_bounded_in_memory_and_whole_in_the_report() {
 }
 
 #[test]
-fn a_directory_that_has_to_do_with_a_store_is_refused() {
+fn a_directory_inside_or_around_a_store_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     let key = generation(Algorithm::Sha256, 1)[0].old_key.to_string();
@@ -409,7 +408,7 @@ fn a_directory_that_has_to_do_with_a_store_is_refused() {
     let error = run(&missing, &mut to_new, &DiskReplacer(&RealDisk), BACKUP_SUFFIX).expect_err("nothing is there");
     assert_eq!(error.exit_code(), 2);
     assert_eq!(tree(root), before);
-    // A directory beside it is none of it, and a file that is named is taken.
+    // A directory next to the store is not part of it, and a named file is accepted.
     fs::create_dir(root.join("data/objects")).expect("made");
     assert_eq!(try_at("data/objects").expect("no store").files.seen, 0);
     let end = forward(&[&root.join("data/store/index.ndjson")], &map);
@@ -462,7 +461,7 @@ fn permission_bits_are_kept_by_the_file_and_its_backup() {
 }
 
 #[test]
-fn a_stop_ends_it_between_files() {
+fn a_stop_ends_the_rewrite_between_files() {
     let directory = tempfile::tempdir().expect("a directory");
     grow_tree(directory.path(), Algorithm::Sha256, 3);
     let before = tree(directory.path());
@@ -593,7 +592,7 @@ fn faults() -> impl Iterator<Item = CrashFault> {
     CrashFault::ALL.into_iter().chain(seeds)
 }
 
-/// Fails unless each file of the tree is the old or the new one, with its mode, and a new one has its old one beside it.
+/// Fails unless each file of the tree has its old or its new content, and its mode. A new file must have a backup.
 fn check_whole(found: &SimulatedDisk, old: &SimulatedDisk, new: &SimulatedDisk, place: &str) {
     let (found_files, old_files, new_files) = (found.snapshot(), old.snapshot(), new.snapshot());
     for (path, old_bytes) in &old_files {
@@ -687,7 +686,7 @@ fn a_file_that_changes_meanwhile_is_refused_and_nothing_is_left_of_it() {
 }
 
 #[test]
-fn what_may_not_be_read_is_refused_and_the_others_go_on() {
+fn unreadable_files_are_refused_and_the_others_are_rewritten() {
     let (map, disk) = (map_of(&generation(Algorithm::Sha256, 40)), simulated_tree());
     for (locked, changed) in [("/tree/a.json", 1), ("/tree/below", 0)] {
         let files = SimulatedFiles { locked: vec![locked.into()], ..SimulatedFiles::of(&disk) };

@@ -1,4 +1,4 @@
-//! What a repair of a v2 store mends, what it leaves, and what a crash of it leaves.
+//! Repairs of a v2 store: what they repair, what they leave, and what remains after a crash.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,9 +40,9 @@ fn verify(root: &Path) -> VerifyEnd {
     with(|control| verify_store(root, &VerifyRequest::WHOLE, &MigrateOptions::default(), control)).unwrap()
 }
 
-/// Damages a store, mends it, and expects it to be what it was before.
+/// Damages a store, repairs it, and expects the original store.
 #[track_caller]
-fn mended(damage: impl FnOnce(&V2Store)) {
+fn repaired(damage: impl FnOnce(&V2Store)) {
     let store = V2Store::new();
     let sound = tree(&store.root());
     damage(&store);
@@ -65,14 +65,14 @@ fn mended(damage: impl FnOnce(&V2Store)) {
 const PLAIN: usize = 4;
 const ZSTD: usize = 6;
 
-/// One test for each row of the damage table that can be mended.
-macro_rules! mended {
+/// One test for each row of the damage table that can be repaired.
+macro_rules! repaired {
     ($($name:ident: |$store:ident| $damage:expr;)+) => {
-        $(#[test] fn $name() { mended(|$store: &V2Store| { $damage; }); })+
+        $(#[test] fn $name() { repaired(|$store: &V2Store| { $damage; }); })+
     };
 }
 
-mended! {
+repaired! {
     a_missing_sidecar: |store| fs::remove_file(store.sidecar(PLAIN)).unwrap();
     a_missing_sidecar_of_a_zstd_blob: |store| fs::remove_file(store.sidecar(ZSTD)).unwrap();
     all_sidecars_missing: |store| (0..OBJECTS).for_each(|number| fs::remove_file(store.sidecar(number)).unwrap());
@@ -162,7 +162,7 @@ fn damaged_content_stays_where_it_is_and_is_not_listed() {
 }
 
 #[test]
-fn what_is_gone_is_not_listed_and_said_to_be_lost() {
+fn objects_without_blobs_are_removed_from_the_index_and_reported() {
     left(
         |store| fs::remove_file(store.blob(PLAIN)).unwrap(),
         1,
@@ -184,7 +184,7 @@ fn what_is_gone_is_not_listed_and_said_to_be_lost() {
 }
 
 #[test]
-fn what_no_reader_finds_is_left_where_it_is() {
+fn files_that_no_reader_finds_are_left_in_place() {
     let move_away = |store: &V2Store| {
         let shard = store.root().join("objects/00/00");
         fs::create_dir_all(&shard).unwrap();
@@ -201,7 +201,7 @@ fn what_no_reader_finds_is_left_where_it_is() {
 }
 
 #[test]
-fn a_link_is_not_mended_through() {
+fn a_symbolic_link_is_not_followed_by_a_repair() {
     let store = V2Store::new();
     let elsewhere = store.directory().join("elsewhere");
     fs::rename(store.blob(PLAIN), &elsewhere).unwrap();
@@ -226,7 +226,7 @@ fn a_link_is_not_mended_through() {
 }
 
 #[test]
-fn the_time_is_kept_from_whatever_still_says_it() {
+fn the_time_is_taken_from_any_file_that_has_it() {
     let created_at = |store: &V2Store| parse(&fs::read(store.sidecar(PLAIN)).unwrap()).unwrap().record.created_at;
     let expected = 1_700_000_000 + PLAIN as u64;
     let by_index = V2Store::new();
@@ -270,7 +270,7 @@ fn copied(from: &Path) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn what_cannot_be_repaired_at_all_is_refused() {
+fn a_store_beyond_repair_is_refused() {
     let store = V2Store::new();
     fs::remove_dir_all(store.root().join("objects")).unwrap();
     let index = fs::read(store.index()).unwrap();
@@ -280,9 +280,9 @@ fn what_cannot_be_repaired_at_all_is_refused() {
     fs::remove_file(store.index()).unwrap();
     fs::create_dir(store.index()).unwrap();
     assert_eq!(repair_on(&disk(), &store.root()).unwrap_err().exit_code(), exit::USAGE);
-    let nowhere = store.directory().join("nowhere");
-    assert_eq!(repair_on(&disk(), &nowhere).unwrap_err().exit_code(), exit::BAD_DATA);
-    assert!(!store.directory().join("nowhere.migration").exists());
+    let absent = store.directory().join("absent");
+    assert_eq!(repair_on(&disk(), &absent).unwrap_err().exit_code(), exit::BAD_DATA);
+    assert!(!store.directory().join("absent.migration").exists());
     let lock = TargetPaths::of_store(&store.root()).unwrap().run_directory().lock(&*disk()).unwrap();
     assert_eq!(repair_on(&disk(), &store.root()).unwrap_err().exit_code(), exit::TEMPORARY);
     drop(lock);
@@ -313,7 +313,7 @@ fn a_stopped_repair_leaves_the_index() {
     assert_eq!(verify(&store.root()).errors, 0);
 }
 
-// Crashes: the store is read where it lies, and written on a simulated disk that holds the same files.
+// Crashes: the store is read from the real disk, and written to a simulated disk with the same files.
 
 fn mirrored(store: &V2Store) -> SimulatedDisk {
     let mirror = SimulatedDisk::with_directories(&[&store.root()]);
@@ -356,7 +356,7 @@ fn a_crash_at_any_operation_leaves_whole_files_and_the_same_repair_completes() {
             let what = format!("{fault:?} after {operations}");
             let found = files(&image, &store);
             for (path, bytes) in &found {
-                // A name beside its file is that of a replacement that was under way.
+                // A temporary name next to its file belongs to an unfinished replacement.
                 let is_whole = before.get(path) == Some(bytes) || after.get(path) == Some(bytes);
                 assert!(is_whole || path.to_str().unwrap().ends_with(".tmp"), "{}: {what}", path.display());
             }
@@ -402,7 +402,7 @@ mod conformance {
 
     #[test]
     #[ignore = "needs the conformance data"]
-    fn a_store_of_another_generation_is_not_made_empty() {
+    fn a_repair_leaves_stores_of_other_generations_unchanged() {
         let data = conformance("requiem");
         for older in ["cas-blake3-unprefixed", "cas-blake2s", "cas-sha256-sharded", "cas-v1-flat"] {
             let (directory, root) = copied(&data.join(older));

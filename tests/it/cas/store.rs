@@ -24,7 +24,7 @@ struct Store {
 }
 
 impl Store {
-    /// With an identity object of each content, and nothing beside them.
+    /// Creates a store with an uncompressed object for each content, and nothing else.
     fn with(contents: &[&[u8]]) -> Self {
         let store = Self { directory: tempfile::tempdir().unwrap() };
         fs::create_dir_all(store.root()).unwrap();
@@ -87,7 +87,7 @@ fn inputs(data: &Path) -> BTreeMap<Key, Vec<u8>> {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_an_error_and_stays_so() {
+fn a_missing_store_is_an_error_and_is_not_created() {
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("v2");
     let open = || CasStore::open(&root).err().expect("an error");
@@ -103,7 +103,7 @@ fn a_store_that_is_not_there_is_an_error_and_stays_so() {
 }
 
 #[test]
-fn an_object_that_nobody_knows_is_none() {
+fn an_absent_object_is_none() {
     let store = Store::with(&[b"hello"]);
     let absent = cas_key(b"absent");
     assert_eq!(store.open().get(absent, &mut io::sink()).unwrap(), None);
@@ -211,7 +211,7 @@ fn a_damaged_sidecar_delivers_nothing() {
 }
 
 #[test]
-fn a_file_has_its_name_when_it_is_whole() {
+fn a_file_gets_its_name_only_when_it_is_complete() {
     let store = Store::with(&[b"hello"]);
     let out = store.directory.path().join("out");
     fs::write(&out, b"old").unwrap();

@@ -1,4 +1,4 @@
-//! What `validate` and `doctor` see of a store and of what became of it.
+//! What `validate` and `doctor` report about a store and about the result of its migration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,7 +125,7 @@ fn a_row_that_is_missing_wrong_or_surplus_is_an_error() {
 }
 
 #[test]
-fn what_the_source_cannot_give_is_no_error() {
+fn objects_refused_in_the_source_are_no_error() {
     let scene = Scene::new();
     scene.object(&Key([7; 32]).to_string(), b"whatever");
     let end = scene.validate();
@@ -133,7 +133,7 @@ fn what_the_source_cannot_give_is_no_error() {
 }
 
 #[test]
-fn the_doctor_names_generations_layout_and_what_is_in_the_way() {
+fn the_doctor_names_generations_layout_and_obstacles() {
     let scene = Scene::new();
     let end = scene.doctor(&scene.source());
     let generations = end.generations;
@@ -150,7 +150,7 @@ fn the_doctor_names_generations_layout_and_what_is_in_the_way() {
 }
 
 #[test]
-fn the_doctor_holds_the_index_against_the_objects() {
+fn the_doctor_compares_the_index_with_the_objects() {
     let scene = Scene::new();
     let sound = scene.doctor(&scene.target()).index.unwrap();
     assert_eq!((sound.rows, sound.missing, sound.phantom, sound.torn_tail), (5, 0, 0, false));
@@ -169,7 +169,7 @@ fn the_doctor_holds_the_index_against_the_objects() {
 }
 
 #[test]
-fn a_place_without_objects_is_no_store() {
+fn a_directory_without_objects_is_no_store() {
     let scene = Scene::new();
     let empty = scene.0.path().join("empty");
     fs::create_dir(&empty).unwrap();

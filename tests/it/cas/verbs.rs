@@ -105,7 +105,7 @@ fn stop_half_way(store: &OldStore, placement: Placement) {
 // Plan and estimate.
 
 #[test]
-fn a_plan_counts_what_there_is_and_writes_nothing() {
+fn a_plan_counts_references_and_writes_nothing() {
     let store = store(20);
     store
         .object(Algorithm::Cas, b"flat", Shape::Flat)
@@ -170,7 +170,7 @@ fn where_nothing_can_be_written_only_reading_is_measured() {
 }
 
 #[test]
-fn a_disk_that_is_too_small_is_said_and_no_error() {
+fn a_disk_that_is_too_small_is_reported_and_no_error() {
     let store = store(10);
     let simulated = SimulatedDisk::with_directories(&[store.place()]);
     simulated.set_capacity(300);
@@ -210,7 +210,7 @@ fn an_empty_source_takes_no_time() {
 // Status.
 
 #[test]
-fn there_is_no_status_of_nothing() {
+fn a_status_without_a_store_or_a_run_is_an_error() {
     let store = store(1);
     let error = status(disk(), &store.paths()).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE, "{error}");
@@ -281,7 +281,7 @@ fn the_status_follows_the_life_of_a_run() {
 }
 
 #[test]
-fn what_a_replacement_and_a_merge_keep_is_listed() {
+fn files_kept_by_a_replacement_and_a_merge_are_listed() {
     for (placement, expected) in [(Placement::Replace, "replaced"), (Placement::Merge, "index-before.ndjson")] {
         let store = store(3);
         prepare(&store);
@@ -291,7 +291,7 @@ fn what_a_replacement_and_a_merge_keep_is_listed() {
 }
 
 #[test]
-fn a_holder_of_the_lock_and_what_cannot_be_read_are_said() {
+fn the_lock_holder_and_unreadable_files_are_reported() {
     let store = store(3);
     store.migrate(&eager()).unwrap();
     let lock = store.paths().run_directory().lock(&RealDisk).unwrap();
@@ -319,7 +319,7 @@ fn a_holder_of_the_lock_and_what_cannot_be_read_are_said() {
 }
 
 #[test]
-fn the_status_of_a_run_with_unknown_rules_names_the_problem_and_clean_loses_nothing_unasked() {
+fn the_status_names_unknown_rules_and_clean_loses_nothing_by_itself() {
     #[derive(checkpoint::Encode)]
     struct NewerRules {
         compress: u32,
@@ -357,7 +357,7 @@ fn the_status_of_a_run_with_unknown_rules_names_the_problem_and_clean_loses_noth
 // Clean up.
 
 #[test]
-fn of_a_published_run_the_log_goes_and_the_rest_stays() {
+fn a_clean_up_of_a_published_run_removes_only_the_log() {
     let store = store(5);
     store.migrate(&eager()).unwrap();
     assert_eq!(items(&cleanable(&store)), [("moved".into(), CleanKind::Moved, false)]);
@@ -376,11 +376,11 @@ fn of_a_published_run_the_log_goes_and_the_rest_stays() {
     assert_eq!(entries.last().unwrap().event, "cleaned");
     assert!(store.migrate(&eager()).unwrap().already_done);
     roll_back(&store).unwrap();
-    assert!(!store.target().exists(), "a new store is taken back without the log");
+    assert!(!store.target().exists(), "a new store is rolled back without the log");
 }
 
 #[test]
-fn what_a_rollback_would_need_is_listed_as_such() {
+fn files_that_a_rollback_needs_are_marked() {
     for (placement, expected) in [
         (Placement::Replace, vec![("moved", CleanKind::Moved), ("replaced", CleanKind::Replaced)]),
         (Placement::Merge, vec![("moved", CleanKind::MergeLog), ("index-before.ndjson", CleanKind::MergeLog)]),
@@ -438,7 +438,7 @@ fn a_sealed_store_is_listed_as_work() {
 }
 
 #[test]
-fn what_has_come_into_use_since_is_kept() {
+fn files_in_use_again_are_kept() {
     let store = store(3);
     store.migrate(&eager()).unwrap();
     let list = cleanable(&store);
@@ -451,7 +451,7 @@ fn what_has_come_into_use_since_is_kept() {
         .unwrap();
     let error = clean(disk(), &store.paths(), &list).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE, "{error}");
-    assert!(store.paths().moved().exists());
+    assert!(store.paths().object_log().exists());
     for stranger in [store.target(), store.root(), store.paths().map(), store.paths().run_directory().report_path()] {
         let item = CleanItem { path: stranger.clone(), ..list[0].clone() };
         fs::create_dir_all(store.target()).unwrap();
@@ -461,7 +461,7 @@ fn what_has_come_into_use_since_is_kept() {
 }
 
 #[test]
-fn temporary_files_go_and_strangers_stay() {
+fn a_clean_up_removes_temporary_files_and_keeps_foreign_ones() {
     let store = store(3);
     store.migrate(&eager()).unwrap();
     let run = store.paths().run_directory();
@@ -539,7 +539,7 @@ fn scene(placement: Placement, begin: &MigrateOptions) -> (OldStore, SimulatedDi
     (store, settled(&simulated))
 }
 
-/// A clean-up that dies is completed by the next one, and no run is led astray by what it left.
+/// The next clean-up completes one that crashed, and the leftovers mislead no run.
 #[test]
 fn a_clean_up_survives_a_crash_at_any_operation() {
     for placement in [Placement::New, Placement::Replace, Placement::Merge] {
@@ -563,9 +563,9 @@ fn a_clean_up_survives_a_crash_at_any_operation() {
     }
 }
 
-/// Whatever a publication or a rollback has come to when it dies, a clean-up takes nothing that is still needed.
+/// At whatever point a publication or a rollback crashes, a clean-up removes nothing that is still needed.
 #[test]
-fn a_clean_up_of_what_died_half_way_loses_nothing() {
+fn a_clean_up_after_an_interrupted_run_loses_nothing() {
     for placement in [Placement::New, Placement::Replace, Placement::Merge] {
         let (store, sealed) = scene(placement, &sealed(placement));
         let publishing = settled(&sealed);

@@ -324,7 +324,7 @@ fn shares_add_up_to_the_whole() {
 }
 
 #[test]
-fn no_share_answers_that_an_index_that_is_gone_is_fine() {
+fn a_verification_of_any_share_fails_without_an_index() {
     let store = V2Store::new();
     fs::remove_file(store.index()).unwrap();
     for part in 1..=20 {
@@ -440,7 +440,7 @@ fn a_stopped_verification_goes_on_and_counts_everything_once() {
 }
 
 #[test]
-fn the_place_in_another_store_or_of_another_share_is_not_taken() {
+fn a_resume_point_of_another_store_or_share_is_not_used() {
     let store = V2Store::new();
     many_objects(&store, 3000);
     let stop_early = || {
@@ -496,7 +496,7 @@ fn a_store_is_verified_where_nothing_can_be_written() {
 }
 
 #[test]
-fn what_cannot_be_seen_is_an_error_and_nothing_is_created() {
+fn a_missing_store_is_an_error_and_nothing_is_created() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), b"").unwrap();
     for name in ["nowhere", "file", "file/below", "no/where"] {
@@ -522,7 +522,7 @@ fn what_cannot_be_seen_is_an_error_and_nothing_is_created() {
 }
 
 #[test]
-fn a_store_that_is_worked_on_is_not_verified_and_the_journal_of_one_that_was_migrated_knows() {
+fn a_locked_store_is_not_verified_and_a_verification_is_in_the_journal() {
     let store = V2Store::new();
     let run_directory = haul::cas::paths::TargetPaths::of_store(&store.root()).unwrap().run_directory();
     run_directory.create(&*disk()).unwrap();
@@ -669,7 +669,7 @@ mod conformance {
 
     #[test]
     #[ignore = "needs the conformance data"]
-    fn every_store_of_the_reference_is_judged_as_it_reads_it() {
+    fn the_reference_store_is_sound_and_older_stores_are_not() {
         let data = conformance("requiem");
         let end = check(&copied(&data.join("cas-v2")).1, &VerifyRequest::WHOLE);
         assert!(end.is_sound() && end.warnings == 0 && end.objects_ok == 14, "{:?}", end.faults);

@@ -141,7 +141,7 @@ fn faults_name_the_frame() {
     let second = piped(&noise(1000));
     let at = first.len() as u64;
     assert_eq!(fault(b"").0, 0);
-    assert!(fault(b"").1.contains("nothing is stored"));
+    assert!(fault(b"").1.contains("there are no bytes"));
     assert!(fault(b"plain content").1.contains("neither a frame"));
 
     for garbage in [&b"\0"[..], b"garbage", b"\0\0\0\0"] {

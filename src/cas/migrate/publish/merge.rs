@@ -1,69 +1,124 @@
-//! Taking objects into a v2 store that is in use (spec/requiem.md A8, "target").
+//! A merge: objects are added to a v2 store that is in use (docs/source-requiem.md, "Merging into a store").
 //!
-//! Readers see only what the index lists, so the objects are moved in first and the index is replaced after them: one
-//! step, before which they see the old store and after which the new one.
+//! Readers see only what the index lists. So the objects are moved first, and then the index is replaced in one step:
+//! before it, readers see the old store, and after it the new one. A crash in between leaves objects that no index lists,
+//! and nothing that a reader could miss. A rollback goes in reverse order: the old index first, so that no reader is led
+//! to an object that is gone.
 
 use std::path::Path;
 
+use super::publisher::{Publisher, Target, TargetState, cannot_unpublish, refuse_target};
 use crate::cas::format::key::Key;
-use crate::cas::migrate::object_log::{Fate, for_each_moved};
+use crate::cas::migrate::object_log::{ObjectOutcome, for_each_logged};
 use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
-use crate::cas::state::RunState;
-use crate::cas::store::torn_line::torn_tail_start;
+use crate::cas::store::torn_line::{check_index, torn_tail_start};
 use crate::durable::{
     Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk, remove_tree,
 };
 use crate::migration::Error;
 use crate::pipeline::{Ended, StopToken};
 
-/// Moves the staged objects into the target, then the index over its own, which is kept for a rollback. After a
-/// stop, what is moved is not visible yet, and the next attempt continues from there.
-pub fn publish_merge(
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    state: &RunState,
-    file_system: &dyn DiskFileSystem,
-    stop: &StopToken,
-) -> Result<Ended, Error> {
-    let sealed = state.progress.index.expect("a store is sealed before it is published");
-    let live_index = paths.target().join(INDEX_NAME);
-    let staged_index = paths.staging().join(INDEX_NAME);
-    if disk.kind(&staged_index)?.is_none() {
-        if file_digest_if_present(disk, &live_index)? != Some(sealed.file()) {
-            return Err(Error::State {
-                path: staged_index,
-                what: "the sealed index is gone and the target has another".into(),
-                next: "start over with --restart".into(),
-                damaged: true,
-                source: None,
-            });
+/// The v2 store at the target gets the objects.
+pub(super) struct Merge;
+
+impl Publisher for Merge {
+    fn check_target(&self, disk: &dyn Disk, paths: &TargetPaths, is_there: bool) -> Result<(), Error> {
+        if !is_there {
+            return refuse_target(paths, "does not exist and cannot be merged into", "leave out --merge");
         }
-        // The index was renamed, and the run died before it could say so, perhaps before that was durable.
+        if disk.kind(&paths.target().join(INDEX_NAME))?.is_none() {
+            return refuse_target(
+                paths,
+                "has no index.ndjson, so readers see no store there",
+                "run `haul cas verify --repair` on it, or choose another target",
+            );
+        }
+        check_index(disk, paths.target())
+    }
+
+    /// Moves the staged objects into the target, then the index over the old one, of which a copy is kept for a rollback.
+    /// After a stop, the objects that were moved are not visible yet, and the next run continues with the others.
+    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem, stop: &StopToken) -> Result<Ended, Error> {
+        let (disk, paths, state) = (target.disk, target.paths, target.state);
+        let live_index = paths.target().join(INDEX_NAME);
+        let staged_index = paths.staging().join(INDEX_NAME);
+        if !target.has(&staged_index)? {
+            if !target.is_live()? {
+                return Err(Error::State {
+                    path: staged_index,
+                    what: "the sealed index is gone and the target has another".into(),
+                    next: "start over with --restart".into(),
+                    damaged: true,
+                    source: None,
+                });
+            }
+            // The run crashed after the rename of the index, perhaps before that was durable.
+            disk.sync_directory(paths.target())?;
+            return Ok(remove_tree(disk, &paths.staging()).map(|()| Ended::Complete)?);
+        }
+        check_index_kept(disk, paths)?;
+        keep_index(disk, paths)?;
+        let complete = for_each_logged(disk, &paths.object_log(), state.progress.objects, |object| {
+            if object.outcome == ObjectOutcome::Migrated {
+                move_in(disk, paths, object.record.digest)?;
+            }
+            Ok(!stop.is_requested())
+        })?;
+        if !complete {
+            return Ok(Ended::Stopped);
+        }
+        // Objects and their directories are durable before the index lists them.
+        file_system.sync()?;
+        disk.rename(&staged_index, &live_index)?;
         disk.sync_directory(paths.target())?;
         remove_tree(disk, &paths.staging())?;
-        return Ok(Ended::Complete);
+        Ok(Ended::Complete)
     }
-    check_index_kept(disk, paths)?;
-    keep_index(disk, paths)?;
-    let complete = for_each_moved(disk, &paths.moved(), state.progress.objects, |moved| {
-        if moved.fate == Fate::Migrated {
-            move_in(disk, paths, moved.record.digest)?;
+
+    fn has_begun(&self, target: Target<'_>) -> Result<bool, Error> {
+        target.has(&target.paths.index_before())
+    }
+
+    fn settle_begun(&self, target: Target<'_>) -> Result<(), Error> {
+        let (disk, paths) = (target.disk, target.paths);
+        if !has_index_before(disk, paths)? {
+            // The index was replaced, perhaps not durably yet, or written since. It may list objects of the merge.
+            return Ok(disk.sync_directory(paths.target())?);
         }
-        Ok(!stop.is_requested())
-    })?;
-    if !complete {
-        return Ok(Ended::Stopped);
+        let file_system = disk.file_system(paths.run_directory().path())?;
+        remove_merged(target, &*file_system)
     }
-    // Objects and their directories before the line that speaks of them.
-    file_system.sync()?;
-    disk.rename(&staged_index, &live_index)?;
-    disk.sync_directory(paths.target())?;
-    remove_tree(disk, &paths.staging())?;
-    Ok(Ended::Complete)
+
+    fn is_unpublishing(&self, target: Target<'_>) -> Result<bool, Error> {
+        Ok(!target.is_live()? && has_index_before(target.disk, target.paths)?)
+    }
+
+    fn target_state(&self, target: Target<'_>) -> Result<TargetState, Error> {
+        if target.is_live()? {
+            return Ok(TargetState::Published);
+        }
+        let is_before = has_index_before(target.disk, target.paths)?;
+        Ok(if is_before { TargetState::Unpublished } else { TargetState::Changed })
+    }
+
+    fn check_can_unpublish(&self, target: Target<'_>) -> Result<(), Error> {
+        let has_log = target.state.progress.objects == 0 || target.has(&target.paths.object_log())?;
+        if has_log && target.has(&target.paths.index_before())? {
+            return Ok(());
+        }
+        let path = target.paths.target().display();
+        cannot_unpublish(format!("the files that distinguish the objects merged into {path} were removed"))
+    }
+
+    fn unpublish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
+        let (disk, paths) = (target.disk, target.paths);
+        copy_with_mode(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
+        remove_merged(target, file_system)
+    }
 }
 
-/// Fails unless the sealed index begins with the whole lines that the target's has now: what was put there since would
-/// be lost.
+/// Fails unless the sealed index begins with the complete lines that the target's index has now: lines that were added
+/// since would be lost.
 fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     let (live_path, staged_path) = (paths.target().join(INDEX_NAME), paths.staging().join(INDEX_NAME));
     let changed = || Error::State {
@@ -90,7 +145,7 @@ fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     )
 }
 
-/// Keeps the target's index as it was before the merge.
+/// Keeps a copy of the target's index from before the merge.
 fn keep_index(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     let kept = paths.index_before();
     if disk.kind(&kept)?.is_some() {
@@ -99,19 +154,18 @@ fn keep_index(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     copy_with_mode(disk, &paths.target().join(INDEX_NAME), &kept)
 }
 
-/// True if the target has the index that it had before the merge.
-pub fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
+fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
     let before = file_digest_if_present(disk, &paths.index_before())?;
     Ok(before.is_some() && before == file_digest_if_present(disk, &paths.target().join(INDEX_NAME))?)
 }
 
 /// Copies a file with its permission bits durably, in one step.
-pub fn copy_with_mode(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+fn copy_with_mode(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     Ok(copy_file(disk, from, to, Some(disk.mode(from)?))?)
 }
 
-/// Moves one object; what an attempt before moved is not missed. What the target has under its names is in no line of the
-/// index: a writer died before it came to that, and what it left is replaced.
+/// Moves one object; files that an earlier attempt has moved are fine. A file that the target has under these names is
+/// in no line of its index: a writer crashed before it came to that, and the file is replaced.
 fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> {
     let staging = paths.staging();
     for (from, to) in [
@@ -119,7 +173,7 @@ fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> 
         (sidecar_path(&staging, key), sidecar_path(paths.target(), key)),
     ] {
         if disk.kind(&from)?.is_some() {
-            create_shards(disk, paths.target(), &to)?;
+            create_shards(disk, &to)?;
             disk.rename(&from, &to)?;
         } else if disk.kind(&to)?.is_none() {
             return Err(Error::State {
@@ -134,38 +188,20 @@ fn move_in(disk: &dyn Disk, paths: &TargetPaths, key: Key) -> Result<(), Error> 
     Ok(())
 }
 
-fn create_shards(disk: &dyn Disk, store: &Path, object: &Path) -> Result<(), Error> {
-    let inner = object.parent().expect("an object lies in its shards");
+fn create_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {
+    let inner = object.parent().expect("an object is in its shards");
     if disk.kind(inner)?.is_none() {
-        debug_assert!(inner.starts_with(store));
         create_directory_durable(disk, inner)?;
     }
     Ok(())
 }
 
-/// Puts the index from before a merge back, then takes the objects of the merge out of the target again, durably. Run
-/// again after a crash at any point, it completes.
-pub fn withdraw_merge(
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    state: &RunState,
-    file_system: &dyn DiskFileSystem,
-) -> Result<(), Error> {
-    // First the index: no reader is led to an object that is gone.
-    copy_with_mode(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
-    remove_merged(disk, paths, state, file_system)
-}
-
-/// Takes the objects of a merge out of the target again, durably.
-pub fn remove_merged(
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    state: &RunState,
-    file_system: &dyn DiskFileSystem,
-) -> Result<(), Error> {
-    for_each_moved(disk, &paths.moved(), state.progress.objects, |moved| {
-        if moved.fate == Fate::Migrated {
-            let key = moved.record.digest;
+/// Removes the objects of a merge from the target, durably.
+fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
+    let (disk, paths) = (target.disk, target.paths);
+    for_each_logged(disk, &paths.object_log(), target.state.progress.objects, |object| {
+        if object.outcome == ObjectOutcome::Migrated {
+            let key = object.record.digest;
             for path in [sidecar_path(paths.target(), key), blob_path(paths.target(), key)] {
                 if disk.kind(&path)?.is_some() {
                     disk.remove_file(&path)?;

@@ -1,5 +1,5 @@
-//! Verifies a store before anything is merged into it (spec/requiem.md A8), so that faults that it had are not blamed on
-//! the migration.
+//! Verifies a store before anything is merged into it (docs/source-requiem.md, "Merging into a store"): a fault that is
+//! there already must not be blamed on the merge.
 
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::torn_line::torn_record;
@@ -8,13 +8,14 @@ use crate::durable::Disk;
 use crate::migration::Error;
 use crate::pipeline::Ended;
 
-/// Errors that a torn line of the index amounts to: the tear, the line itself, and its object that is not listed.
+/// Errors that one torn line of the index causes: the tear, the line itself, and its object that is not listed.
 const TORN_ERRORS_MAX: u64 = 3;
 
-/// Verifies the whole target with `verify`. A target on a simulated disk is not verified, because `verify` cannot read it.
+/// Verifies the whole target with `verify`. A target on a simulated disk is not
+/// verified, because a verification reads the real disk.
 ///
 /// # Errors
-/// [`Error::Verification`] if anything is wrong but the end of the index, which the merge mends.
+/// [`Error::Verification`] if anything but the end of the index is wrong. The merge repairs that.
 pub fn check_before_merge(
     disk: &dyn Disk,
     paths: &TargetPaths,
@@ -32,7 +33,7 @@ pub fn check_before_merge(
         return Err(Error::Verification {
             what: format!("{} has {} errors{first}", paths.target().display(), end.errors),
             next: format!(
-                "look at them with `haul cas verify {0}`, mend what can be mended with `haul cas verify --repair {0}`",
+                "list them with `haul cas verify {0}`, repair them as far as possible with `haul cas verify --repair {0}`",
                 paths.target().display()
             ),
             source: None,
@@ -41,7 +42,7 @@ pub fn check_before_merge(
     Ok(Ended::Complete)
 }
 
-/// True if all errors come from a last line that was cut short, and the merge can write that line whole.
+/// Returns true if all errors come from a torn last line, and the merge can complete that line.
 fn is_only_torn(end: &VerifyEnd, disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
     let torn = end.faults.iter().find(|fault| fault.kind == FaultKind::IndexTorn);
     let Some(torn) = torn.filter(|_| end.errors <= TORN_ERRORS_MAX) else { return Ok(false) };

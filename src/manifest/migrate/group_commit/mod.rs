@@ -36,9 +36,7 @@ pub struct RunAccounting {
 
 /// Replaces groups of files.
 pub struct Replacer {
-    /// The disk.
     pub disk: Arc<dyn Disk>,
-    /// The tree.
     pub root: Arc<dyn DiskRoot>,
     /// The file system of the tree. It is synced as a whole, before and after the renames: that costs less than a sync
     /// for each file.

@@ -1,11 +1,10 @@
-//! Writes what a repair writes: sidecars as they come, the index at the end.
+//! Writes the results of a repair: sidecars as they come, the index at the end.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::examine::Examined;
 use crate::cas::format::record::ObjectRecord;
-use crate::cas::migrate::publish::merge::copy_with_mode;
 use crate::cas::migrate::seal::IndexFile;
 use crate::cas::paths::{INDEX_NAME, TargetPaths, sidecar_bytes, sidecar_path};
 use crate::cas::state::SealedIndex;
@@ -13,46 +12,46 @@ use crate::cas::verify::Tally;
 use crate::durable::{Disk, EntryKind, copy_file, file_digest_if_present, replace_file_with};
 use crate::migration::Error;
 
-/// Takes what is sound, in the order of keys.
-pub trait Mender: Send {
-    /// Gives the object a sidecar, in place of what stands there.
+/// Receives the intact objects in the order of keys.
+pub trait Repairer: Send {
+    /// Writes the sidecar of an object, and replaces the one that is there.
     fn write_sidecar(&mut self, record: &ObjectRecord) -> Result<(), Error>;
-    /// Gives the object its line in the new index.
+    /// Adds the line of an object to the new index.
     fn push_line(&mut self, record: &ObjectRecord) -> Result<(), Error>;
 }
 
-/// Adds up, and passes on what is sound.
-pub struct MendingWriter<M> {
-    /// Who mends.
-    pub mender: M,
-    /// What is not mended.
+/// Counts the results and passes on the intact objects.
+pub struct RepairWriter<M> {
+    /// Receives the intact objects.
+    pub repairer: M,
+    /// Faults that are not repaired.
     pub left: Tally,
-    /// Objects that are sound.
+    /// Intact objects.
     pub objects_sound: u64,
-    /// Sidecars that were not.
+    /// Sidecars that were written.
     pub sidecars_written: u64,
-    /// Lines that no sound object goes with.
+    /// Lines of the old index without an intact object.
     pub lines_dropped: u64,
 }
 
-impl<M> MendingWriter<M> {
-    /// A writer that has seen what is `left` already.
-    pub fn new(mender: M, left: Tally) -> Self {
-        Self { mender, left, objects_sound: 0, sidecars_written: 0, lines_dropped: 0 }
+impl<M> RepairWriter<M> {
+    /// Creates a writer that starts with the faults `left`.
+    pub fn new(repairer: M, left: Tally) -> Self {
+        Self { repairer, left, objects_sound: 0, sidecars_written: 0, lines_dropped: 0 }
     }
 }
 
-impl<M: Mender> MendingWriter<M> {
-    /// Takes what was examined, in the order of keys.
+impl<M: Repairer> RepairWriter<M> {
+    /// Adds a batch, in the order of keys.
     pub fn write(&mut self, examined: Vec<Examined>) -> Result<(), Error> {
         for one in examined {
             match one {
                 Examined::Sound { record, needs_sidecar } => {
                     if needs_sidecar {
-                        self.mender.write_sidecar(&record)?;
+                        self.repairer.write_sidecar(&record)?;
                         self.sidecars_written += 1;
                     }
-                    self.mender.push_line(&record)?;
+                    self.repairer.push_line(&record)?;
                     self.objects_sound += 1;
                 }
                 Examined::Left { fault, lines } => {
@@ -65,28 +64,28 @@ impl<M: Mender> MendingWriter<M> {
     }
 }
 
-/// Mends a store.
-pub struct RealMender {
+/// Repairs a store on a disk.
+pub struct DiskRepairer {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     index: IndexFile,
     lines: u64,
 }
 
-impl RealMender {
-    /// Mends the store at `root`. Its new index grows in the file `staged`.
+impl DiskRepairer {
+    /// Creates a repairer of the store at `root`. Its new index is written to the file `staged`.
     pub fn new(disk: Arc<dyn Disk>, root: PathBuf, staged: &Path) -> Result<Self, Error> {
         let index = IndexFile::create(&*disk, staged)?;
         Ok(Self { disk, root, index, lines: 0 })
     }
 
-    /// The new index, which is not in its place yet.
+    /// Returns the new index, which is not in its place yet.
     pub fn finish(self) -> Result<SealedIndex, Error> {
         self.index.finish(self.lines)
     }
 }
 
-impl Mender for RealMender {
+impl Repairer for DiskRepairer {
     fn write_sidecar(&mut self, record: &ObjectRecord) -> Result<(), Error> {
         let path = sidecar_path(&self.root, record.digest);
         let mode = mode_of(&*self.disk, &path)?;
@@ -99,23 +98,23 @@ impl Mender for RealMender {
     }
 }
 
-/// Mends nothing: it has no disk, and knows at the end what the index would be.
+/// Repairs nothing: it has no disk, and only computes the new index.
 #[derive(Default)]
-pub struct DryMender {
+pub struct DryRepairer {
     line: Vec<u8>,
     hasher: blake3::Hasher,
     len_bytes: u64,
     rows: u64,
 }
 
-impl DryMender {
-    /// The index that would be.
+impl DryRepairer {
+    /// Returns the index that a repair would write.
     pub fn finish(self) -> SealedIndex {
         SealedIndex { rows: self.rows, len_bytes: self.len_bytes, digest: *self.hasher.finalize().as_bytes() }
     }
 }
 
-impl Mender for DryMender {
+impl Repairer for DryRepairer {
     fn write_sidecar(&mut self, _: &ObjectRecord) -> Result<(), Error> {
         Ok(())
     }
@@ -131,15 +130,15 @@ impl Mender for DryMender {
     }
 }
 
-/// True if the store has that index already.
+/// Returns true if the store has that index already.
 pub fn is_index(disk: &dyn Disk, root: &Path, index: &SealedIndex) -> Result<bool, Error> {
     let path = root.join(INDEX_NAME);
     let is_file = disk.kind(&path)? == Some(EntryKind::File);
     Ok(is_file && file_digest_if_present(disk, &path)? == Some(index.file()))
 }
 
-/// Puts the index that is staged in the place of the store's, which is kept under a name that its content gives it.
-/// Returns where.
+/// Replaces the index of the store by the staged one, after the old index was copied to a name that its content
+/// determines. Returns the path of the copy.
 pub fn install_index(
     disk: &dyn Disk,
     paths: &TargetPaths,
@@ -152,7 +151,7 @@ pub fn install_index(
         Some(index) => {
             let backup = paths.index_before_repair(&index.digest);
             if disk.kind(&backup)?.is_none() {
-                copy_with_mode(disk, &path, &backup)?;
+                copy_file(disk, &path, &backup, Some(disk.mode(&path)?))?;
             }
             Some(backup)
         }
@@ -162,7 +161,7 @@ pub fn install_index(
     Ok(backup)
 }
 
-/// The permission bits of what is replaced, if there is a file.
+/// Returns the permission bits of the file that is replaced, if there is one.
 fn mode_of(disk: &dyn Disk, path: &Path) -> Result<Option<u32>, Error> {
     match disk.kind(path)? {
         Some(EntryKind::File) => Ok(Some(disk.mode(path)?)),
