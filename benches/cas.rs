@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use haul::cas::format::digest::{CAS_PREFIX, Content, key_of};
-use haul::cas::format::record::{Encoding, ObjectRecord};
+use haul::cas::format::encoding::Encoding;
+use haul::cas::format::record::ObjectRecord;
 use haul::cas::{Algorithm, Key};
 
 const SIZES: [(&str, usize); 3] = [("1 KiB", 1 << 10), ("16 KiB", 16 << 10), ("1 MiB", 1 << 20)];

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use edits::edited;
 use haul::cas::Key;
-use haul::cas::format::record::{Encoding, ObjectRecord, Parsed, RecordFault, parse, parse_hint};
+use haul::cas::format::encoding::Encoding;
+use haul::cas::format::record::{ObjectRecord, Parsed, RecordFault, parse, parse_hint};
 use haul::cas::store::index::{IndexReader, LineContent};
 use haul::cas::store::sorted_index::{IndexFinding, SortedIndex};
 use haul::pipeline::SortedRuns;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::cas::format::digest::{blake3_key, key_of};
-use haul::cas::format::record::{Encoding, ObjectRecord, parse};
+use haul::cas::format::encoding::Encoding;
+use haul::cas::format::record::{ObjectRecord, parse};
 use haul::cas::migrate::migrate;
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::{TargetPaths, blob_path, sidecar_path};

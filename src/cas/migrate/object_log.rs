@@ -17,8 +17,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::{Encoding, ObjectRecord};
+use crate::cas::format::record::ObjectRecord;
 use crate::durable::{Disk, DiskFile};
 use crate::migration::Error;
 

@@ -96,6 +96,7 @@ impl Rewrite<'_> {
         control: &Control<'_>,
     ) -> Result<RewriteEnd, Error> {
         let walk = Walk { files: self.files, backup_suffix: self.backup_suffix, excluded: self.excluded };
+        // Every name is checked before the first file is changed.
         named.iter().try_for_each(|path| walk.check(path))?;
         let mut run = Run {
             how: self,

@@ -1,7 +1,8 @@
 //! Finds out from its content what an object is, and what its sidecar should be.
 
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
-use crate::cas::format::record::{Encoding, Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
+use crate::cas::format::record::{Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
 use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::{Entry, EntryKind};

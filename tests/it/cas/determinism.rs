@@ -13,9 +13,10 @@ use crate::support::generated_store::{Made, assert_same, generated, made, mixed}
 use crate::support::old_objects::{Keeping, content};
 use crate::support::old_store::OldStore;
 use crate::support::sharing::Sharing;
+use haul::cas::format::encoding::Compress;
 use haul::cas::format::generation::Generation;
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::{Compress, MigrateOptions};
+use haul::cas::options::MigrateOptions;
 use haul::cas::paths::TargetPaths;
 use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::durable::{Disk, RealDisk};

@@ -391,7 +391,7 @@ fn many_objects(store: &V2Store, count: usize) {
         let key = key_of(Algorithm::Cas, &content);
         let record = haul::cas::format::record::ObjectRecord {
             digest: key,
-            encoding: haul::cas::format::record::Encoding::Identity,
+            encoding: haul::cas::format::encoding::Encoding::Identity,
             original_size: content.len() as u64,
             stored_size: content.len() as u64,
             stored_blob_hash: haul::cas::format::digest::blake3_key(&content),

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cas::format::digest::{blake3_key, key_of};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::Encoding;
 use crate::cas::store::CasStore;
 use crate::cas::store::index::{IndexLine, IndexReader, LineContent};
 use crate::durable::{CrashFault, EntryKind, InjectedFault, SimulatedDisk, read_file};
