@@ -83,7 +83,7 @@ impl LoggedObject {
         bytes
     }
 
-    /// Reads a record of [`LoggedObject::to_bytes`]; `None` if it is none.
+    /// Reads a record of [`LoggedObject::to_bytes`]; `None` if it is invalid.
     pub fn from_bytes(bytes: &[u8; LOG_RECORD_BYTES]) -> Option<Self> {
         let outcome = match bytes[0] {
             0 => ObjectOutcome::Migrated,

@@ -113,7 +113,7 @@ impl Examiner<'_> {
         let path = self.root.sidecar(&entry.location);
         if !has_sidecar {
             // The walk reports files only as sidecars.
-            let text = "a directory stands in place of its sidecar";
+            let text = "there is a directory in place of its sidecar";
             return if path.is_dir() { Err((FaultKind::NotAFile, text.into())) } else { Ok(Hint::default()) };
         }
         match read_source_whole(&path, RECORD_BYTES_MAX, &mut scratch.sidecar) {

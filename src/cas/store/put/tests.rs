@@ -345,8 +345,8 @@ fn what_a_killed_put_left_is_made_durable() {
 
 /// What comes later is not there before: objects before the index, a sidecar before its blob, a line before both.
 fn check_order(disk: &SimulatedDisk, key: Key, place: &str) {
-    let stands = |path: &Path| disk.kind(path).unwrap().is_some();
-    let (blob, sidecar, index) = (stands(&paths().blob(key)), stands(&paths().sidecar(key)), stands(&paths().index()));
+    let exists = |path: &Path| disk.kind(path).unwrap().is_some();
+    let (blob, sidecar, index) = (exists(&paths().blob(key)), exists(&paths().sidecar(key)), exists(&paths().index()));
     assert!(index || !blob, "{place}");
     assert!(blob || !sidecar, "{place}");
     if index {
