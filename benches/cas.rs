@@ -1,4 +1,4 @@
-//! What a migrated object costs apart from the disk: its keys, their texts, its sidecar.
+//! The cost of a migrated object without the disk: its keys, their texts, its sidecar.
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
@@ -18,7 +18,7 @@ fn prefixed(size_bytes: usize) -> Vec<u8> {
     CAS_PREFIX.into_iter().chain(content).collect()
 }
 
-/// "cas, prefix apart" is the same digest of a content that does not stand behind its prefix.
+/// "cas, prefix apart" is the same digest of a content that is not stored behind its prefix.
 fn keys(c: &mut Criterion) {
     for (name, size_bytes) in SIZES {
         let prefixed = prefixed(size_bytes);

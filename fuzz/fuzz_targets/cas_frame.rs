@@ -1,4 +1,4 @@
-//! Whatever bytes a blob holds: decoding ends, in small steps; and what is compressed comes back.
+//! Decoding any bytes ends, in small steps, and compressed content is decoded to the same bytes.
 #![no_main]
 
 #[path = "../support/edits.rs"]
@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// No piece of content is longer.
 const PIECE_BYTES_MAX: usize = 128 << 10;
-/// A few bytes can hold zeros for minutes.
+/// A few bytes can represent zeros that take minutes to decode.
 const CONTENT_BYTES_MAX: usize = 8 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The content, unless it is refused or too much.
+/// The content, unless it is refused or too large.
 fn content_of(stored: &[u8]) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     let end = decode(stored, &mut Vec::new(), |piece| {

@@ -1,4 +1,4 @@
-//! Whatever bytes a sidecar or an index holds: each line is refused, or it is a record that its own writing gives again.
+//! Each line of a sidecar or an index is refused, or it is a record that is written as the same bytes again.
 #![no_main]
 
 #[path = "../support/edits.rs"]
@@ -74,7 +74,7 @@ fn check_text(text: &[u8]) {
     }
 }
 
-/// No edit of a sidecar goes unseen.
+/// Every edit of a sidecar is detected.
 fn check_flipped(text: &[u8], script: &[u8]) {
     let changed = edited(text, script);
     check_text(&changed);

@@ -31,7 +31,7 @@ use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{Durability, Error, RunOptions, Stage, Start, exit};
 use haul::pipeline::Silent;
 
-/// Of what there is beyond the first runs, a sample holds one in so many.
+/// Of the images beyond the first runs, a sample has one in this many.
 fn share() -> usize {
     sampled_or_full(13, 1)
 }
@@ -55,7 +55,7 @@ fn recorded(scene: &Scene) -> SimulatedDisk {
     disk
 }
 
-/// Boundaries of a migration after which something else is at stake.
+/// Boundaries between the phases of a migration.
 fn turning_points(scene: &Scene, disk: &SimulatedDisk) -> Vec<(&'static str, usize)> {
     let first = |text: &str| boundary(disk, text);
     let middle = |text: &str| {
@@ -407,7 +407,7 @@ fn leftovers_of_a_crashed_writer_are_not_objects_of_the_target() {
     assert_readable(&scene, &disk, &[left, cas_key(3, 1_500, false)]);
 }
 
-/// The state of the run that published is what a rollback needs.
+/// A rollback needs the state of the run that published.
 #[test]
 fn a_restart_over_a_published_store_discards_nothing() {
     for placement in [Placement::New, Placement::Replace] {
