@@ -21,7 +21,7 @@ pub struct OutputArgs {
     /// Print one JSON document to standard output
     #[arg(long)]
     pub json: bool,
-    /// How to show progress on standard error; auto draws a bar on a terminal and writes a few lines elsewhere
+    /// How to show progress on standard error; auto is a bar on a terminal, else a few lines
     #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = false)]
     pub progress: Progress,
 }

@@ -14,7 +14,8 @@ use crate::observe::Console;
 
 /// The result of a command. [`print`](Self::print) shows it and returns the exit code.
 ///
-/// The JSON document has the fields of `E` and those given to [`with`](Self::with), and `exit_code`.
+/// The JSON document has the fields of `E` and those given to [`with`](Self::with). It has `exit_code` if the result
+/// decides that code.
 pub struct Answer<'a, E> {
     document: Document<'a, E>,
     stopped: bool,
@@ -27,7 +28,8 @@ struct Document<'a, E> {
     fields: Fields,
     #[serde(flatten)]
     end: &'a E,
-    exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u8>,
 }
 
 /// Fields in the order in which they were added.
@@ -42,7 +44,7 @@ impl Serialize for Fields {
 impl<'a, E: Serialize> Answer<'a, E> {
     /// Makes the answer of a command that ended with `end`.
     pub fn new(end: &'a E) -> Self {
-        let document = Document { fields: Fields(Vec::new()), end, exit_code: exit::OK };
+        let document = Document { fields: Fields(Vec::new()), end, exit_code: None };
         Self { document, stopped: false, next: None }
     }
 
@@ -63,11 +65,15 @@ impl<'a, E: Serialize> Answer<'a, E> {
         self.exit_if(stopped, exit::TEMPORARY)
     }
 
-    /// Sets the exit code if the condition holds. The first code that is set wins.
-    pub fn exit_if(mut self, condition: bool, code: u8) -> Self {
-        if condition && self.document.exit_code == exit::OK {
-            self.document.exit_code = code;
-        }
+    /// Sets the exit code if the condition holds. The first code other than 0 wins.
+    pub fn exit_if(self, condition: bool, code: u8) -> Self {
+        self.exit(if condition { code } else { exit::OK })
+    }
+
+    /// Sets the exit code. The first code other than 0 wins.
+    pub fn exit(mut self, code: u8) -> Self {
+        let earlier = self.document.exit_code.filter(|&earlier| earlier != exit::OK);
+        self.document.exit_code = earlier.or(Some(code));
         self
     }
 
@@ -85,7 +91,7 @@ impl<'a, E: Serialize> Answer<'a, E> {
         } else if let Some(next) = self.next {
             output.say(format_args!("next: {next}"));
         }
-        Ok(self.document.exit_code)
+        Ok(self.document.exit_code.unwrap_or(exit::OK))
     }
 }
 
@@ -115,17 +121,23 @@ mod tests {
         records: u64,
     }
 
+    fn json(answer: &Answer<'_, End>) -> String {
+        serde_json::to_string(&answer.document).unwrap()
+    }
+
     #[test]
     fn the_document_has_the_fields_in_order_and_the_first_code() {
-        let answer = Answer::new(&End { records: 5 }).with("free", None::<u64>).path("store", Path::new("a/b"));
-        let answer = answer.exit_if(false, exit::FAILED).exit_if(true, exit::BAD_DATA).exit_if(true, exit::CONFLICT);
-        let json = serde_json::to_string(&answer.document).unwrap();
-        assert_eq!(json, r#"{"free":null,"store":"a/b","records":5,"exit_code":65}"#);
+        let end = End { records: 5 };
+        let answer = Answer::new(&end).with("free", None::<u64>).path("store", Path::new("a/b"));
+        assert_eq!(json(&answer), r#"{"free":null,"store":"a/b","records":5}"#);
+        let answer = answer.exit_if(false, exit::FAILED).exit(exit::BAD_DATA).exit(exit::CONFLICT);
+        assert_eq!(json(&answer), r#"{"free":null,"store":"a/b","records":5,"exit_code":65}"#);
     }
 
     #[test]
     fn a_run_that_was_stopped_is_run_again_whatever_it_found() {
-        let answer = Answer::new(&End { records: 0 }).stopped(true).exit_if(true, exit::BAD_DATA);
-        assert_eq!(answer.document.exit_code, exit::TEMPORARY);
+        let end = End { records: 0 };
+        let answer = Answer::new(&end).stopped(true).exit(exit::BAD_DATA);
+        assert_eq!(answer.document.exit_code, Some(exit::TEMPORARY));
     }
 }

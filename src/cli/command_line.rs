@@ -10,6 +10,7 @@ const NOT_AGAIN: [&str; 2] = ["--restart", "--yes"];
 
 /// Returns the step after a stop: the command that this process was started with, as it resumes.
 pub fn run_again() -> String {
+    // A URL among the words may have a password, and what is printed may end up in a log.
     let words = args_os().map(|word| word.to_string_lossy().into_owned());
     let kept: Vec<_> =
         words.filter(|word| !NOT_AGAIN.contains(&&**word)).map(|word| quoted(&redacted(&word))).collect();

@@ -1,7 +1,7 @@
 //! `haul demo`: generates a space, migrates it, verifies it, and shows what was done.
 //!
 //! The JSON document has `space` (path), `generated` (a [`GeneratedSpace`]), `migration` (a [`MigrationEnd`]), `verified`
-//! (a [`Coverage`]), `nodes_per_second` of the migration, `commands` (`get`, `verify` and `rollback`) and `exit_code`.
+//! (a [`Coverage`]), `nodes_per_second` of the migration, and `commands` (`get`, `verify` and `rollback`).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -103,6 +103,7 @@ fn unless_stopped(stopped: bool) -> Result<(), Error> {
 
 /// Creates the directory, or takes one that a demo made. Refuses any other that is not empty.
 fn take_directory(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
+    // A mistyped --dir must never empty a directory of the user.
     let marker = directory.join(MARKER);
     if disk.kind(directory)?.is_some() && disk.kind(&marker)?.is_none() && !disk.list(directory)?.is_empty() {
         return Err(Error::Usage {

@@ -40,6 +40,7 @@ pub fn report(error: &anyhow::Error, json: bool) -> u8 {
     let known = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
     let exit_code = known.map_or(exit::FAILED, Error::exit_code);
     let next = match known {
+        // Only the binary knows the command line that resumes the run.
         Some(Error::Stopped { .. }) => Some(run_again()),
         Some(known) => known.next_step(),
         None => None,

@@ -57,6 +57,7 @@ pub fn write_findings(
         return table.row("findings", "none");
     }
     table.row("findings", format_args!("{} fatal, {} refused, {} noted", count.fatal, count.refused, count.note));
+    // The text shows only a few, so those that cost something come first.
     let mut worst_first: Vec<_> = findings.iter().collect();
     worst_first.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     table.nested(|table| {

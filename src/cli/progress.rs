@@ -29,7 +29,7 @@ impl Observer for Notes {
 }
 
 impl Watch {
-    /// Begins to listen for signals.
+    /// Begins to listen for signals. Commands ask for consent before that, so that Ctrl-C ends the question at once.
     pub fn start(output: OutputArgs) -> anyhow::Result<Self> {
         let console = Arc::new(Console::new());
         let stop = StopToken::new();

@@ -27,6 +27,8 @@ impl StopOnSignal {
         let listen = move || {
             for signal in signals.forever() {
                 if stop.is_requested() {
+                    // Without unwinding: the run may be stuck in the very code that would unwind, and its state on disk
+                    // is as safe as after a kill.
                     signal_hook::low_level::exit(SIGNAL_EXIT_BASE + signal);
                 }
                 stop.request();

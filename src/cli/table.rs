@@ -7,7 +7,7 @@ use crate::migration::units::{bytes_text, count_text};
 
 /// Width of the column of names, the indent included. Texts begin behind it.
 const NAME_WIDTH: usize = 28;
-/// Width of the column of numbers, which are aligned to the right.
+/// Width of the column of numbers. They are aligned to the right, so that a glance compares them.
 const NUMBER_WIDTH: usize = 18;
 /// Widths of the state and of the name in a list.
 const STATE_WIDTH: usize = 10;

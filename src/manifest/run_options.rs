@@ -8,9 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::document::checksum::hex;
 use super::document::options::DeriveJobId;
 use super::transform::step_check::prove;
-use super::tree::file_names;
 use super::tree::scan::Layout;
 use super::{Mode, Registry, TransformOptions, Transformer, Version};
 use crate::migration::plan::escape_name;
@@ -89,7 +89,7 @@ impl MigrateOptions {
             final_newline: t.final_newline,
             derive_job_id: t.derive_job_id,
             depth_max: t.depth_max as u64,
-            steps: file_names::hex(&self.registry.digest())[..16].to_owned(),
+            steps: hex(&self.registry.digest())[..16].to_owned(),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::speed::Speed;
 use super::text::{Done, figures, status};
 use crate::pipeline::{Event, Observer, Phase};
 
+/// Often enough to look smooth, and seldom enough to cost nothing.
 const DRAW_HZ: u8 = 8;
 const TICK: Duration = Duration::from_millis(1000 / DRAW_HZ as u64);
 /// The bar counts to this, because a phase may count further than the bar can.

@@ -79,6 +79,8 @@ impl Figures {
 
     /// Returns the numbers at this moment.
     pub fn snapshot(&self) -> Snapshot {
+        // Relaxed loads may mix two moments. The next frame is a fraction of a second away, and every batch would pay for
+        // more.
         let frame = self.phases.lock().last().copied();
         let checkpoint_ms = self.checkpoint_ms.load(Relaxed);
         let age = || self.began.elapsed().saturating_sub(Duration::from_millis(checkpoint_ms));

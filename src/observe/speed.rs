@@ -21,6 +21,7 @@ impl Speed {
             self.samples.clear();
         }
         self.samples.push_back((elapsed, done));
+        // Two samples always stay, so that slow phases still have a speed.
         while self.samples.len() > 2 && elapsed.saturating_sub(self.samples[1].0) >= WINDOW {
             self.samples.pop_front();
         }

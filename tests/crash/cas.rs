@@ -2,8 +2,8 @@
 //! store, and lets the next run continue. The source is real; the target is on the simulated disk.
 //! `docs/crash-model.md` says what it proves.
 //!
-//! `cargo test --test crash cas:: -- --nocapture` prints how many images were tried: all of a first run's, and a sample of
-//! the others unless `HAUL_CRASH_FULL=1`.
+//! `cargo test --test crash cas:: -- --nocapture` prints how many images were tried: all of a first run's, and a sample
+//! of the others unless `HAUL_CRASH_FULL=1`.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;

@@ -52,8 +52,8 @@ fn source() -> OldStore {
     store
 }
 
-/// Puts a v2 store at the target, made from another source, with what such a store may have on it: foreign files, modes,
-/// and an index that was cut short.
+/// Puts a v2 store at the target, made from another source, with what such a store may have on it: foreign files,
+/// modes, and an index that was cut short.
 fn prepare(store: &OldStore, placement: Placement) {
     if placement == Placement::New {
         return;

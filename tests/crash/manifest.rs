@@ -1,5 +1,5 @@
-//! Loses the power or kills the process at every operation of a migration of manifests and of a rollback, on the
-//! simulated disk, and lets the next run find its way.
+//! Loses power or kills the process at every operation of a migration of manifests and of a rollback, on the simulated
+//! disk, and lets the next run recover.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ fn run(disk: &SimulatedDisk, durability: Durability) -> Result<MigrationEnd, Err
     migrate(Arc::new(disk.clone()), Path::new(ROOT), &options(durability), &control)
 }
 
-fn take_back(disk: &SimulatedDisk, run_id: &str) -> u64 {
+fn roll_back(disk: &SimulatedDisk, run_id: &str) -> u64 {
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
     let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
@@ -67,31 +67,31 @@ fn manifests(disk: &SimulatedDisk) -> Manifests {
     RUNS.iter().map(|run| (path(run), read_file(disk, &path(run), 1 << 20).unwrap())).collect()
 }
 
-/// Everything that lies beside a manifest.
-fn beside(disk: &SimulatedDisk, manifest: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// All files in the directory of a manifest.
+fn siblings(disk: &SimulatedDisk, manifest: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let directory = manifest.parent().unwrap();
     let names = disk.list(directory).unwrap().into_iter().map(|entry| directory.join(entry.name));
     names.map(|path| (path.clone(), read_file(disk, &path, 1 << 20).unwrap())).collect()
 }
 
-/// Each manifest is old or new, and what is new has its original beside it.
+/// Checks that each manifest is old or new, and that a new one has its original next to it.
 fn check_whole(disk: &SimulatedDisk, new: &Manifests, about: &str) {
     for run in RUNS {
         let (path, old) = (path(run), old(run));
         let now = read_file(disk, &path, 1 << 20).unwrap_or_else(|e| panic!("{about}: {e}"));
         assert!(now == old || now == new[&path], "{about}: {} is neither old nor new", path.display());
-        let has_original = beside(disk, &path).iter().any(|(_, bytes)| *bytes == old);
+        let has_original = siblings(disk, &path).iter().any(|(_, bytes)| *bytes == old);
         assert!(has_original, "{about}: the original of {} is lost", path.display());
     }
 }
 
-/// The new manifests, each with its backup and nothing else.
+/// Checks that all manifests are new, and that each has its backup and no other file next to it.
 fn check_complete(disk: &SimulatedDisk, new: &Manifests, about: &str) {
     assert_eq!(manifests(disk), *new, "{about}");
     for run in RUNS {
-        let beside = beside(disk, &path(run));
-        assert_eq!(beside.len(), 2, "{about}: {beside:?}");
-        assert!(beside.iter().any(|(_, bytes)| *bytes == old(run)), "{about}");
+        let siblings = siblings(disk, &path(run));
+        assert_eq!(siblings.len(), 2, "{about}: {siblings:?}");
+        assert!(siblings.iter().any(|(_, bytes)| *bytes == old(run)), "{about}");
     }
 }
 
@@ -146,8 +146,8 @@ fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
     let run_id = run(&disk, Durability::Group).unwrap().run_id;
     let new = manifests(&disk);
     let before = disk.operations();
-    assert_eq!(take_back(&disk, &run_id), 4);
-    assert_eq!(take_back(&disk, &run_id), 0);
+    assert_eq!(roll_back(&disk, &run_id), 4);
+    assert_eq!(roll_back(&disk, &run_id), 0);
     let originals: Manifests = RUNS.iter().map(|run| (path(run), old(run))).collect();
     assert_eq!(manifests(&disk), originals);
     let mut images = 0;
@@ -157,7 +157,7 @@ fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
             let about = format!("{operations} operations, {fault:?}");
             let image = disk.crash_image(operations, fault);
             check_whole(&image, &new, &about);
-            take_back(&image, &run_id);
+            roll_back(&image, &run_id);
             assert_eq!(manifests(&image), originals, "{about}");
             run(&image, Durability::Group).unwrap_or_else(|e| panic!("{about}: {e}"));
             check_complete(&image, &new, &about);

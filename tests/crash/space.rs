@@ -56,8 +56,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// A space with several files, a duplicate, a deletion, a collision, a gap in the sequence and a torn tail; settings
-    /// that commit after every batch, roll segments and spill the sort of the index.
+    /// A space with several files, a duplicate, a deletion, a collision, a gap in the sequence and a torn tail;
+    /// settings that commit after every batch, roll segments and spill the sort of the index.
     fn new() -> Self {
         let space = Space::new();
         (0..logs()).for_each(|number| _ = space.log(number, &log(number)));
@@ -456,8 +456,8 @@ fn a_restart_survives_the_loss_of_power() {
 }
 
 impl Scene {
-    /// Runs until the end on what a crash left of a restart. An earlier store may stay beside the live one, whole or not
-    /// at all.
+    /// Runs until the end on what a crash left of a restart. An earlier store may stay beside the live one, whole or
+    /// not at all.
     fn recover_restarted(&self, disk: &SimulatedDisk, options: &MigrateOptions, what: &dyn Fn() -> String) {
         self.check_found(disk, what);
         self.run_with(disk, options, &Silent).unwrap_or_else(|error| panic!("{error}: {}", what()));

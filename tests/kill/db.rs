@@ -1,5 +1,5 @@
-//! The real binary, and the server of PostgreSQL, under `kill -9` in the middle of migrations and of a backfill: whatever the
-//! moment and however often, the rerun completes, each migration is applied once and each row filled once.
+//! The real binary, and the server of PostgreSQL, under `kill -9` in the middle of migrations and of a backfill:
+//! whatever the moment and however often, the rerun completes, each migration is applied once and each row filled once.
 //! `HAUL_KILL_SEED` chooses other moments.
 
 use std::io::{BufRead, BufReader};
@@ -115,8 +115,8 @@ fn complete(db: &Db) {
     assert_eq!(db.json("migrate", 0)["applied"], 0);
 }
 
-/// Waits until the server has ended the session of a run that was killed, and with it the run's lock. It may take seconds to
-/// see that the other end of the connection is gone.
+/// Waits until the server has ended the session of a run that was killed, and with it the run's lock. It may take
+/// seconds to see that the other end of the connection is gone.
 fn wait_for_the_lock(db: &Db) {
     let deadline = Instant::now() + LOCK_TIMEOUT;
     while !db.json("locks", 0)["lock"].is_null() {
@@ -196,7 +196,8 @@ fn the_server_of_postgres_is_killed() {
             if done.code == 0 {
                 break;
             }
-            // A run that tells of a lost server was under way when it was killed, and to run again is all there is to do.
+            // A run that tells of a lost server was under way when it was killed, and to run again is all there is to
+            // do.
             let done = done.expect(75);
             assert!(done.stderr.contains("next: "), "{}", done.stderr);
             kills += 1;

@@ -1,5 +1,5 @@
-//! The real binary under `kill -9` while it replaces 5,000 manifests: none is ever half written, every original can be
-//! had again, and the rerun ends in the bytes of an uninterrupted run.
+//! Kills the real binary with `kill -9` while it replaces 5,000 manifests: no manifest is ever half written, each
+//! original can be restored, and the next run gives the bytes of an uninterrupted one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::support::manifest::{Files, NOW, Root, manifests};
 
 const MANIFESTS: u64 = 5_000;
-/// Trees that are migrated under kills, and kills of each.
+/// Number of trees, and of kills for each tree.
 const TREES: u64 = 6;
 const KILLS: u64 = 10;
-/// Slow enough for a dozen groups, so that kills fall all over a run.
+/// Arguments that make a run slow, with a dozen groups, so that kills hit all parts of it.
 const RATE: &str = "2000";
 
 fn arguments() -> [&'static str; 10] {
@@ -26,7 +26,7 @@ fn ledger_bytes(root: &Root) -> u64 {
     std::fs::metadata(root.path().join("migration/ledger.jsonl")).map_or(0, |metadata| metadata.len())
 }
 
-/// Starts a run, kills it once the ledger is so long and a moment has passed, and says whether that hit it.
+/// Starts a run and kills it `delay` after its ledger has the given length. Returns false if the run ended before.
 fn killed(root: &Root, at_bytes: u64, delay: Duration) -> bool {
     let mut child = root.command("migrate", &arguments()).stdout(Stdio::null()).spawn().unwrap();
     while ledger_bytes(root) < at_bytes && child.try_wait().unwrap().is_none() {
@@ -48,8 +48,8 @@ fn check(root: &Root, old: &Files, new: &Files, kill: u64) -> u64 {
         if now != before {
             replaced += 1;
             let directory = path.parent().unwrap_or(Path::new(""));
-            let beside = found.range(directory.to_path_buf()..).take_while(|(other, _)| other.starts_with(directory));
-            let has_backup = beside.into_iter().any(|(_, file)| file == before);
+            let siblings = found.range(directory.to_path_buf()..).take_while(|(other, _)| other.starts_with(directory));
+            let has_backup = siblings.into_iter().any(|(_, file)| file == before);
             assert!(has_backup, "kill {kill}: the original of {} is lost", path.display());
         }
     }
@@ -69,7 +69,7 @@ fn fifty_kills_never_leave_half_a_manifest_and_the_rerun_ends_the_same() {
     for tree in 0..TREES {
         let root = Root::generated(MANIFESTS);
         for kill in 0..KILLS {
-            // Over the whole run, and elsewhere in each tree.
+            // Kills are spread over the whole run, and differ from tree to tree.
             let at_bytes = whole_bytes * (kill * TREES + tree) / (KILLS * TREES);
             let delay = Duration::from_millis((tree * KILLS + kill) * 7 % 23);
             kills += u64::from(killed(&root, at_bytes, delay));
@@ -93,7 +93,7 @@ fn a_second_run_names_the_first_and_the_first_goes_on() {
     let lock = root.path().join("migration/lock");
     let owner = format!("pid {}", first.id());
     while !std::fs::read_to_string(&lock).is_ok_and(|text| text.contains(&owner)) {
-        assert!(first.try_wait().unwrap().is_none(), "the first run ended before it held the lock");
+        assert!(first.try_wait().unwrap().is_none(), "the first run ended before it had the lock");
         thread::sleep(Duration::from_millis(5));
     }
     let second = root.haul("migrate", &["--now", NOW]).expect(75);

@@ -1,4 +1,4 @@
-//! Trees of manifests for tests, and the binary run on them.
+//! Trees of manifests for tests, and runs of the binary on them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,16 +13,16 @@ pub const NOW: &str = "2026-03-01T12:34:56.789012Z";
 /// Bytes and permission bits of every file below a directory, by relative path.
 pub type Files = BTreeMap<PathBuf, (Vec<u8>, u32)>;
 
-/// An application's root.
+/// The root of an application.
 pub struct Root(tempfile::TempDir);
 
 impl Root {
-    /// With nothing in it.
+    /// Creates an empty root.
     pub fn empty() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
-    /// With this many generated manifests.
+    /// Creates a root with generated manifests.
     pub fn generated(manifests: u64) -> Self {
         let root = Self::empty();
         let count = manifests.to_string();
@@ -38,7 +38,7 @@ impl Root {
         self.path().join("artifacts")
     }
 
-    /// `haul manifest VERB ROOT …`
+    /// Returns the command `haul manifest VERB ROOT …`.
     pub fn command(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(HAUL);
         command.args(["manifest", verb]).arg(self.path()).args(arguments).args(["--progress", "none"]);
@@ -49,7 +49,7 @@ impl Root {
         Done::of(self.command(verb, arguments).output().expect("the binary runs"))
     }
 
-    /// Everything below `artifacts/`.
+    /// Returns all files below `artifacts/`.
     pub fn files(&self) -> Files {
         files(&self.artifacts())
     }
@@ -76,7 +76,7 @@ fn collect(directory: &Path, relative: &Path, found: &mut Files) {
     }
 }
 
-/// Those of the files that are manifests.
+/// Returns the files that are manifests.
 pub fn manifests(files: &Files) -> Files {
     let is_manifest = |path: &Path| path.file_name().is_some_and(|name| name == "manifest.json");
     files.iter().filter(|(path, _)| is_manifest(path)).map(|(path, file)| (path.clone(), file.clone())).collect()

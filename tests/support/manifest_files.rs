@@ -1,4 +1,4 @@
-//! Trees of manifests put together file by file.
+//! Trees of manifests that tests build file by file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,13 +26,13 @@ impl Root {
         path
     }
 
-    /// `haul manifest migrate` at [`NOW`], as JSON.
+    /// Runs `haul manifest migrate` at [`NOW`] with JSON output.
     pub fn migrate(&self, arguments: &[&str]) -> Done {
         self.haul("migrate", &[&["--now", NOW, "--json"], arguments].concat())
     }
 }
 
-/// A manifest that nothing is wrong with.
+/// Returns the text of a valid manifest.
 pub fn manifest(job: &str, run: &str, version: &str) -> String {
     let document = serde_json::json!({
         "schema_version": version, "job_id": job, "run_id": run, "job_ref": "ref", "job_type": "t", "status": "ok",
@@ -41,7 +41,7 @@ pub fn manifest(job: &str, run: &str, version: &str) -> String {
 }
 
 impl Done {
-    /// Codes of the refused files.
+    /// Returns the codes of the refused files.
     pub fn codes(&self) -> Vec<String> {
         let findings = self.json()["findings"].as_array().cloned().unwrap_or_default();
         let refused = findings.iter().filter(|finding| finding["severity"] == "refused");

@@ -1,5 +1,5 @@
-//! PostgreSQL for tests: one server for all of them, with a database for each test, and servers of their own for tests that
-//! kill it. `scripts/postgres` starts and stops them.
+//! PostgreSQL for tests: one server for all of them, with a database for each test, and servers of their own for tests
+//! that kill it. `scripts/postgres` starts and stops them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,8 @@ pub struct OwnServer {
     owner: Mutex<Child>,
 }
 
-/// Returns the server for all tests: the one whose socket is in `HAUL_TEST_POSTGRES`, or else one that this process starts.
+/// Returns the server for all tests: the one whose socket is in `HAUL_TEST_POSTGRES`, or else one that this process
+/// starts.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<&'static Server> = OnceLock::new();
     SERVER.get_or_init(|| match std::env::var_os("HAUL_TEST_POSTGRES") {

@@ -1,7 +1,6 @@
 //! `haul cas clean`: removes files that neither a run nor a reader needs.
 //!
-//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)), `bytes` and
-//! `exit_code`.
+//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)) and `bytes`.
 
 use std::sync::Arc;
 

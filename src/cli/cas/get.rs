@@ -1,8 +1,8 @@
 //! `haul cas get`: the content of one object, verified against its key.
 //!
 //! Without `--out` the content goes to standard output, after a first reading has verified it. With `--out` the file gets
-//! its name when the content is verified and durable; the JSON document is then the object's sidecar with `out` (path) and
-//! `exit_code`. An object that the store does not have is an error with exit code 1, a damaged one ends with 65.
+//! its name when the content is verified and durable; the JSON document is then the object's sidecar with `out` (path). An
+//! object that the store does not have is an error with exit code 1, a damaged one ends with 65.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! `haul cas info`: what the index says about one object. The blob is not read.
 //!
-//! The JSON document has the fields of the index line, `path` (where the blob belongs) and `exit_code`. An object that the
+//! The JSON document has the fields of the index line, and `path` (where the blob belongs). An object that the
 //! index does not have is an error with exit code 1.
 
 use clap::Args;

@@ -61,7 +61,7 @@ verbs! {
     Doctor(doctor::DoctorCommand),
     /// Show which digests and encodings this haul supports; opens no store
     Health(requiem::health::HealthCommand),
-    /// Compute the digests of the specification by every code path that computes digests
+    /// Check known digests on every path that computes digests
     HashVectors(requiem::hash_vectors::HashVectorsCommand),
     /// Run one request with two programs and compare what they answer
     DualRun(requiem::dual_run::DualRunCommand),

@@ -1,7 +1,7 @@
 //! `haul cas plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`Plan`] with `free_bytes` and `free_inodes` (null without a limit), what this user may still put
-//! on the file system of the target, and `exit_code`.
+//! The JSON document is a [`Plan`] with `free_bytes` and `free_inodes` (null without a limit): what this user may still put
+//! on the file system of the target.
 
 use std::path::Path;
 

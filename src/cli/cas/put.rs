@@ -1,6 +1,6 @@
 //! `haul cas put`: puts content into a store, durably, and prints its key.
 //!
-//! The JSON document is a [`PutEnd`] (the object's sidecar, and what was written) with `exit_code`. A key that already
+//! The JSON document is a [`PutEnd`]: the object's sidecar, and what was written. A key that already
 //! stands for other content ends with exit code 70.
 
 use std::fs::File;

@@ -84,7 +84,7 @@ impl RewriteRefsCommand {
         let answer = Answer::new(&end).path("map", &self.map).with("direction", direction.to_string());
         let answer = answer.with("dry_run", self.dry_run).with("report", report).stopped(end.stopped);
         let exit_code = end.exit_code(self.strict);
-        answer.exit_if(true, exit_code).print(self.output, |table| render(table, &end, &self))
+        answer.exit(exit_code).print(self.output, |table| render(table, &end, &self))
     }
 
     fn direction(&self) -> Direction {
@@ -104,6 +104,7 @@ impl RewriteRefsCommand {
             Some(path) => FindingsKept::logged(&disk, path)?,
             None => FindingsKept::in_memory(),
         };
+        // The report may be in a directory that is searched, and it quotes references itself.
         let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| path.canonicalize().ok()).collect();
         let rewrite = Rewrite { files: &RealFileSource, replacer, backup_suffix, excluded: &excluded };
         let scope = Scope::of("references");

@@ -1,6 +1,6 @@
 //! `haul cas status`: the state of a target. Changes nothing, also while a run is active.
 //!
-//! The JSON document is a [`Status`] with `exit_code`.
+//! The JSON document is a [`Status`].
 
 use std::sync::Arc;
 use std::time::Duration;

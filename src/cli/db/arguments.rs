@@ -95,6 +95,7 @@ impl DatabaseArgs {
     /// Returns what the arguments, the environment or the settings say; the first of them wins.
     pub fn place(&self) -> Result<Place, Error> {
         let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
+        // An empty variable is one that a script has cleared.
         let from_environment = std::env::var(DATABASE_VARIABLE).ok().filter(|url| !url.is_empty());
         let url = self.database.clone().or(from_environment).or_else(|| settings.database.clone());
         let target = Target::parse(url.as_deref().unwrap_or(DEFAULT_DATABASE))?;

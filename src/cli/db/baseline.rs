@@ -1,6 +1,6 @@
 //! `haul db baseline`: records migrations as applied without running them.
 //!
-//! The JSON document has `database`, `declared` (a list of labels) and `exit_code`.
+//! The JSON document has `database` and `declared` (a list of labels).
 
 use clap::Args;
 

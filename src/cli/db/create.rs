@@ -1,6 +1,6 @@
 //! `haul db create`: writes the file of a new migration.
 //!
-//! The JSON document has `file` (path) and `exit_code`.
+//! The JSON document has `file` (path).
 
 use clap::Args;
 

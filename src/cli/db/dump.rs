@@ -1,6 +1,6 @@
 //! `haul db dump`: the schema of a database as text. Changes nothing.
 //!
-//! The JSON document has `database`, `digest` (BLAKE3-256 of the text), `text` and `exit_code`.
+//! The JSON document has `database`, `digest` (BLAKE3-256 of the text) and `text`.
 
 use clap::Args;
 

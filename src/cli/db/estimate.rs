@@ -12,8 +12,8 @@ use crate::cli::table::Table;
 use crate::db::Target;
 use crate::db::estimate::{Estimate, estimate};
 use crate::db::runner::{MigrateRequest, Plan};
-use crate::migration::Error;
 use crate::migration::units::count_text;
+use crate::migration::{Error, exit};
 
 #[derive(Serialize)]
 struct EstimateEnd {
@@ -50,7 +50,7 @@ pub fn print_estimate(
     let unknown = migrations.iter().filter(|estimate| estimate.duration_ms.is_none()).count();
     let database = work.place.target.to_string();
     let end = EstimateEnd { database, migrations, duration_ms, unknown };
-    Answer::new(&end).print(output, |table| render(table, &end))
+    Answer::new(&end).exit(exit::OK).print(output, |table| render(table, &end))
 }
 
 fn render(table: &mut Table, end: &EstimateEnd) {

@@ -1,6 +1,6 @@
 //! `haul db locks`: who holds the lock of a database. Changes nothing.
 //!
-//! The JSON document has `database`, `lock` (a [`LockHolder`] or null) and `exit_code`.
+//! The JSON document has `database` and `lock` (a [`LockHolder`] or null).
 
 use clap::Args;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! `haul db log`: every attempt, failed ones too, oldest first.
 //!
-//! The JSON document has `database`, `log` (a list of [`LogRow`]) and `exit_code`.
+//! The JSON document has `database` and `log` (a list of [`LogRow`]).
 
 use clap::Args;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! `haul db repair`: copies the checksums of changed files into the ledger.
 //!
-//! The JSON document has `database`, `repaired` (a list of [`Repaired`]) and `exit_code`.
+//! The JSON document has `database` and `repaired` (a list of [`Repaired`]).
 
 use clap::Args;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! `haul db resolve`: records the state of a section without a transaction that failed or did not end.
 //!
-//! The JSON document has `database`, `name`, `settled` (`done`, `not_begun` or `from_statement`) and `exit_code`.
+//! The JSON document has `database`, `name` and `settled` (`done`, `not_begun` or `from_statement`).
 
 use clap::Args;
 

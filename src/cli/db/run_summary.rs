@@ -15,7 +15,7 @@ pub fn finish(output: OutputArgs, database: &str, verb: &str, end: &RunSummary) 
     let answer = Answer::new(end).with("database", database);
     // What went wrong decides. A run whose database was in use must be run again, like one that was stopped.
     let answer = match &end.failure {
-        Some(failure) => answer.exit_if(true, if failure.temporary { exit::TEMPORARY } else { exit::FAILED }),
+        Some(failure) => answer.exit(if failure.temporary { exit::TEMPORARY } else { exit::FAILED }),
         None => answer.stopped(end.stopped),
     };
     let code = answer.print(output, |table| render(table, database, verb, end))?;

@@ -1,6 +1,6 @@
 //! `haul db unlock`: ends the run that holds the lock of a database.
 //!
-//! The JSON document has `database`, `ended` (a [`LockHolder`], or null if nobody held the lock) and `exit_code`.
+//! The JSON document has `database` and `ended` (a [`LockHolder`], or null if nobody held the lock).
 
 use clap::Args;
 use serde::Serialize;

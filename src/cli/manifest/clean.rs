@@ -1,7 +1,6 @@
 //! `haul manifest clean`: removes the backups of verified runs.
 //!
-//! The JSON document has `root`, `runs` (each with `run_id`, `began_at`, `backups`, `bytes`), `removed`, `bytes` and
-//! `exit_code`.
+//! The JSON document has `root`, `runs` (each with `run_id`, `began_at`, `backups`, `bytes`), `removed` and `bytes`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The lines of the original's command line, with the facts of a run of haul.
+//! The lines of the original's command line (docs/source-sigilzero.md, "The command line of the original"), with the facts
+//! of a run of haul.
 
 use std::path::Path;
 

@@ -37,7 +37,7 @@ pub fn run(
     let summary = Summary { root, target, counts, findings, is_dry_run: true };
     let tree_end = TreeEnd::new(root, &end, findings);
     let answer = match compat {
-        Some(_) => Answer::new(&tree_end).exit_if(true, summary.exit_code()),
+        Some(_) => Answer::new(&tree_end).exit(summary.exit_code()),
         None => Answer::new(&tree_end)
             .exit_if(!fits(&end), exit::TEMPORARY)
             .exit_if(end.counts.refused() > 0, exit::REFUSED_RECORDS),

@@ -1,6 +1,6 @@
 //! `haul manifest history`: what was done to one file.
 //!
-//! The JSON document is a [`FileHistory`] with `exit_code`.
+//! The JSON document is a [`FileHistory`].
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! `haul manifest migrate --list-versions`: how many manifests there are of each version.
 //!
-//! The JSON document is a [`VersionSurvey`] with `root` and `exit_code`.
+//! The JSON document is a [`VersionSurvey`] with `root`.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! `haul manifest plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`VersionSurvey`] with `root`, `findings` (the first of them) and `exit_code`.
+//! The JSON document is a [`VersionSurvey`] with `root` and `findings` (the first of them).
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! `haul manifest reindex`: rebuilds the index of the runs.
 //!
-//! With `--sqlite` the JSON document is a [`ReindexEnd`] with `root`, `index` (path) and `exit_code`. The other sinks print
+//! With `--sqlite` the JSON document is a [`ReindexEnd`] with `root` and `index` (path). The other sinks print
 //! rows to standard output, in the order of their paths: JSON lines, or one transaction that replaces a PostgreSQL table.
 
 #[cfg(feature = "db-sqlite")]

@@ -1,6 +1,6 @@
 //! `haul manifest status`: the state of a tree. Changes nothing, also while a run is active.
 //!
-//! The JSON document is a [`Status`] with `root` and `exit_code`.
+//! The JSON document is a [`Status`] with `root`.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! `haul manifest write`: checks a manifest from standard input and puts it in its place.
 //!
 //! It must fit the schema of its version, and keep what must not change of the file that it replaces. Otherwise the file
-//! stays as it is, and the exit code is 65, or 75 if a run is active in its tree. The JSON document has `file`, `version`,
-//! `warnings` and `exit_code`.
+//! stays as it is, and the exit code is 65, or 75 if a run is active in its tree. The JSON document has `file`, `version`
+//! and `warnings`.
 
 use std::io::{Read, stdin};
 use std::path::PathBuf;
@@ -43,6 +43,7 @@ impl WriteCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let registry = prove(Arc::new(self.steps.registry()?))?;
         let mut bytes = Vec::new();
+        // One byte more than is allowed, so that a manifest that is too long is refused and not cut.
         let limited = &mut stdin().lock().take(LEN_MAX_BYTES as u64 + 1);
         limited.read_to_end(&mut bytes).context("cannot read standard input")?;
         let (version, notices) = write_manifest(&RealDisk, &registry, &self.file, &bytes)?;

@@ -1,6 +1,6 @@
 //! `haul space estimate`: what a migration needs, and how long it takes on this machine.
 //!
-//! The JSON document is an [`Estimate`] with `exit_code`.
+//! The JSON document is an [`Estimate`].
 
 use std::sync::Arc;
 

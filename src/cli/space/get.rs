@@ -1,6 +1,6 @@
 //! `haul space get`: one node, from whichever format is live.
 //!
-//! The JSON document is a [`NodeDocument`] with `exit_code`. A node that is not there is an error with exit code 1.
+//! The JSON document is a [`NodeDocument`]. A node that is not there is an error with exit code 1.
 
 use std::sync::Arc;
 

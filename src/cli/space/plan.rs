@@ -1,7 +1,6 @@
 //! `haul space plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`Plan`] with `free_bytes`, what this user may still write to the file system of the space, and
-//! `exit_code`.
+//! The JSON document is a [`Plan`] with `free_bytes`: what this user may still write to the file system of the space.
 
 use clap::Args;
 

@@ -1,6 +1,6 @@
 //! `haul space stats`: what a log contains.
 //!
-//! The JSON document is a [`Stats`] with `exit_code`.
+//! The JSON document is a [`Stats`].
 
 use clap::Args;
 

@@ -1,6 +1,6 @@
 //! `haul space status`: the state of a space. Changes nothing, also while a run is active.
 //!
-//! The JSON document is a [`Status`] with `records`, the count of the last checkpoint, and `exit_code`.
+//! The JSON document is a [`Status`] with `records`, the count of the last checkpoint.
 
 use std::sync::Arc;
 

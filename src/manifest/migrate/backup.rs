@@ -11,15 +11,11 @@ use crate::manifest::tree::file_names;
 
 /// The file that is backed up.
 pub struct Original<'a> {
-    /// Its name.
     pub name: &'a OsStr,
-    /// Its content.
     pub bytes: &'a [u8],
     /// Its state when it was read.
     pub state: &'a FileState,
-    /// Its version.
     pub version: Version,
-    /// SHA-256 of the bytes.
     pub digest: [u8; 32],
 }
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::durable::{Disk, DiskError, DiskFile, parent_of, replace_file};
 use crate::manifest::Mode;
-use crate::manifest::tree::file_names::hex;
+use crate::manifest::document::checksum::hex;
 use crate::migration::Error;
 use crate::migration::plan::{escape_name, unescape_name};
 

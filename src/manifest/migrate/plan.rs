@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::state::CHECKPOINT_KIND;
+use crate::manifest::document::checksum::hex;
 use crate::manifest::run_options::MigrateOptions;
-use crate::manifest::tree::file_names::hex;
 use crate::migration::plan::escape_name;
 use crate::migration::{RunPlan, plan_digest};
 

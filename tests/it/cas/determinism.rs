@@ -169,7 +169,7 @@ fn workers_batches_and_budgets_make_no_difference() {
                         },
                         ..options(compress)
                     };
-                    whole(&varied).assert_same(expected, &varied.text());
+                    whole(&varied).assert_same(expected, &format!("{varied:?}"));
                 }
             }
         }
@@ -200,7 +200,7 @@ fn the_other_settings_of_speed_make_no_difference() {
             MigrateOptions { durability: Durability::Group, ..base() },
         ];
         for varied in variants {
-            whole(&varied).assert_same(expected, &varied.text());
+            whole(&varied).assert_same(expected, &format!("{varied:?}"));
         }
     }
 }
@@ -215,7 +215,7 @@ fn a_file_system_that_shares_blocks_makes_no_difference() {
                 ..options(compress)
             };
             let shared = whole_on(Arc::new(Sharing(RealDisk)), &varied);
-            shared.assert_same(expected, &format!("{} on a disk that shares blocks", varied.text()));
+            shared.assert_same(expected, &format!("{varied:?} on a disk that shares blocks"));
         }
     }
 }

@@ -15,6 +15,7 @@ use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::{MigrateOptions, Placement, ReadBack};
 use haul::cas::paths::TargetPaths;
 use haul::cas::verify::{VerifyRequest, verify_store};
+use haul::durable::Disk;
 use haul::migration::{Error, RunOptions, Stage, Start, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 

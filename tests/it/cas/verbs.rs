@@ -260,7 +260,7 @@ fn the_status_follows_the_life_of_a_run() {
     assert_eq!((run.records, run.details.objects, run.counts.migrated), (31, 31, 30));
     assert_eq!((run.counts.refused_unidentified, run.details.generations.sha256), (1, 30));
     assert_eq!((run.durability, run.rules.placement), (Durability::Group, Placement::New));
-    assert_eq!(run.source.as_deref(), store.root().to_str());
+    assert_eq!(run.details.source.as_deref(), store.root().to_str());
     assert_eq!(kept_names(&published), ["key-map.tsv", "key-map.reverse", "moved"]);
     assert!(published.kept.iter().all(|kept| kept.bytes.is_some_and(|bytes| bytes > 0)));
     assert!(published.state.checkpoint_age_ms.is_some() && published.next.contains("haul cas rollback"));
@@ -452,7 +452,7 @@ fn files_in_use_again_are_kept() {
         .unwrap();
     let error = clean(disk(), &store.paths(), &list).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE, "{error}");
-    assert!(store.paths().moved().exists());
+    assert!(store.paths().object_log().exists());
     for stranger in [store.target(), store.root(), store.paths().map(), store.paths().run_directory().report_path()] {
         let item = CleanItem { path: stranger.clone(), ..list[0].clone() };
         fs::create_dir_all(store.target()).unwrap();

@@ -182,7 +182,7 @@ fn a_second_command_is_refused_while_one_runs() {
         let done = run(&store, verb).expect(75);
         assert!(done.stderr.contains("error: another run is active: pid "), "{}", done.stderr);
     }
-    assert!(run(&store, "status new").expect(0).stdout.contains("active run   pid "));
+    assert!(run(&store, "status new").expect(0).stdout.contains("active run                  pid "));
     drop(lock);
     run(&store, "rollback new --yes").expect(0);
 }

@@ -103,13 +103,13 @@ fn dual_run_compares_what_two_programs_answer() {
     let dual = Dual::new(&answering("hi", "aaa"), &answering("hi", "bbb"));
     let done = dual.run(&[]).expect(0);
     insta::assert_snapshot!(done.texts(), @"
-    exit code           same
-    standard output     same
-    standard error      same
-    request digest      same
-    result digest       different
-      old               aaa
-      new               bbb
+    exit code                   same
+    standard output             same
+    standard error              same
+    request digest              same
+    result digest               different
+      old                       aaa
+      new                       bbb
     ---
     running ./old, then ./new, for at most 60000 ms each
     ");
@@ -205,7 +205,7 @@ fn a_stop_ends_a_program_with_its_children() {
     assert_eq!(fs::read_dir(dual.place.path().join("work")).unwrap().count(), 0);
 }
 
-/// The request of the specification's digest vectors, as a person writes it.
+/// The request of the known digest vectors, as a person writes it.
 const REQUEST: &str = r#"{
   "request_id": "r1",
   "command": "/bin/sh",

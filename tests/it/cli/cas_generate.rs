@@ -40,6 +40,7 @@ fn the_document_describes_what_was_generated() {
       },
       "content_bytes": 1052819,
       "duplicates": 104,
+      "exit_code": 0,
       "generation": "mixed",
       "layout": "ab-rest",
       "objects": 304,

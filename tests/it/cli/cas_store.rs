@@ -46,12 +46,12 @@ fn an_object_goes_in_and_comes_out() {
     assert_eq!(fs::read(place.path().join("out.txt")).unwrap(), b"hello");
     let info = cas(&place, &format!("info v2 {HELLO}")).expect(0);
     insta::assert_snapshot!(info.texts(), @"
-    key        888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d
-    content    5 bytes
-    blob       5 bytes, identity
-    blob hash  ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f
-    created    2026-11-20T20:45:03Z
-    path       v2/objects/88/8c/888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d
+    key                         888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d
+    content                     5 bytes
+    blob                        5 bytes, identity
+    blob hash                   ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f
+    created                     2026-11-20T20:45:03Z
+    path                        v2/objects/88/8c/888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d
     ---
     ");
     let ls = cas(&place, "ls v2").expect(0);

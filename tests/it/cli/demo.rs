@@ -32,7 +32,7 @@ fn the_demo_leaves_foreign_directories_alone() {
     let done = place.run(&["demo", "--nodes", "10", "--dir", "mine"]).expect(2);
     insta::assert_snapshot!(done.texts(), @"
     ---
-    error: mine exists and was not made by a demo
+    error: mine exists and was not created by a demo
     next: choose another directory with --dir
     ");
     assert_eq!(std::fs::read_dir(place.path().join("mine/default")).unwrap().count(), 0);

@@ -162,6 +162,6 @@ fn online_migration_is_declined() {
     let done = Place::new().run(&["space", "migrate", "x", "--mode", "online"]).expect(2);
     insta::assert_snapshot!(done.stderr, @"
     error: online migration is not part of this version
-    next: stop whatever writes to the space, then run with --mode offline
+    next: stop all writers of the space, then run with --mode offline
     ");
 }

@@ -1,4 +1,4 @@
-//! The lines of the original, as `--compat` prints them.
+//! The lines of the original (docs/source-sigilzero.md, "The command line of the original"), as `--compat` prints them.
 
 use crate::support::manifest::Root;
 use crate::support::manifest_files::manifest;

@@ -1,4 +1,4 @@
-//! Every golden case of the original, through the library, in each mode: bytes, outcome, code, what is kept.
+//! Every golden case of the original, through the library, in each mode: bytes, outcome, code and kept values.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn options(mode: &str) -> TransformOptions {
     }
 }
 
-/// `None` if the target is a usage error.
+/// Returns `None` if the target is a usage error.
 fn transformer(case: &Json, mode: &str, clock: &str) -> Option<Transformer> {
     let registry = Arc::new(Registry::built_in());
     let target = match case["target"].as_str() {
@@ -116,7 +116,7 @@ impl Case<'_> {
         }
     }
 
-    /// Every number that the input had keeps its text.
+    /// Checks that every number of the input keeps its text.
     fn check_lexemes(&self, migrated: &Migrated) {
         let (before, after) = (parse(&self.input), parse(&migrated.bytes));
         for (name, value) in before.root().members().filter(|(name, _)| !name.is_str("schema_version")) {
@@ -173,7 +173,7 @@ fn every_case_ends_as_its_index_says() {
     }
 }
 
-/// A second migration changes nothing; a look agrees with the migration.
+/// Checks that a second migration changes nothing, and that an inspection agrees with the migration.
 fn check_second_time(case: &Case<'_>, transformer: &Transformer, verdict: &Verdict) {
     let inspection = transformer.inspect(&case.input);
     match verdict {
@@ -221,7 +221,7 @@ fn floats_are_written_as_the_original_writes_them() {
     }
 }
 
-/// `-0x1.8p+3`, as C writes binary64 values exactly.
+/// Parses an exact binary64 in the notation of C: `-0x1.8p+3`.
 fn float_of_hex(text: &str) -> f64 {
     let (sign, digits) = text.strip_prefix('-').map_or((1.0, text), |digits| (-1.0, digits));
     let (mantissa, exponent) = digits.strip_prefix("0x").unwrap().split_once('p').unwrap();

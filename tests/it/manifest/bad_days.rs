@@ -1,5 +1,5 @@
-//! What a migration of manifests meets on bad days, through the real binary, and its library where a disk must fail.
-//! `kill -9` at any moment has a file of its own, `tests/kill/manifest.rs`.
+//! Faults around a migration of manifests, through the real binary, or through the library if a disk has to fail.
+//! `tests/kill/manifest.rs` covers `kill -9` at any moment.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,7 +42,7 @@ fn an_unknown_or_lower_target_is_one_error_and_nothing_is_touched() {
 }
 
 #[test]
-fn a_tree_without_manifests_and_one_that_is_missing() {
+fn a_tree_may_have_no_manifests_but_must_exist() {
     let root = Root::new();
     assert_eq!(root.migrate(&[]).expect(0).json()["records"], 0);
     assert_eq!(root.haul("migrate", &["--compat", "--list-versions"]).expect(0).stdout, "No manifests found.\n");
@@ -53,7 +53,7 @@ fn a_tree_without_manifests_and_one_that_is_missing() {
 }
 
 #[test]
-fn a_named_file_stays_below_the_root_and_is_there() {
+fn a_named_file_must_exist_below_the_root() {
     let root = Root::new();
     for outside in ["../m.json", "/etc/passwd", "artifacts/../../x"] {
         root.haul("migrate", &["--manifest", outside]).expect(2);
@@ -90,7 +90,7 @@ fn links_are_left_alone_and_hard_links_only_broken_on_request() {
 }
 
 #[test]
-fn a_read_only_file_keeps_its_mode_there_and_back() {
+fn a_migration_and_a_rollback_keep_the_mode_of_a_read_only_file() {
     let root = Root::new();
     let path = root.put("job", "run");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
@@ -100,16 +100,16 @@ fn a_read_only_file_keeps_its_mode_there_and_back() {
     let run = run_id(&root);
     let migrated = root.files();
     root.haul("rollback", &["--run", &run, "--yes"]).expect(0);
-    assert_eq!(manifests(&root.files()), manifests(&before), "bytes and mode are back");
+    assert_eq!(manifests(&root.files()), manifests(&before), "the rollback restores bytes and mode");
     root.migrate(&[]).expect(0);
-    assert_eq!(root.files(), migrated, "migrated again, the bytes are the same, and there is no second backup");
+    assert_eq!(root.files(), migrated, "a second migration gives the same bytes and no second backup");
 }
 
 #[test]
-fn the_owner_goes_over_to_the_new_file_and_back() {
+fn a_migration_and_a_rollback_keep_the_owner() {
     let root = Root::new();
     let path = root.put("job", "run");
-    // Only a superuser may give files away.
+    // Only root may change the owner; for other users the test checks that it stays.
     let _ = chown(&path, Some(1234), Some(4321));
     let owner = |path: &Path| (fs::metadata(path).unwrap().uid(), fs::metadata(path).unwrap().gid());
     let before = owner(&path);
@@ -168,7 +168,7 @@ fn a_large_manifest_is_replaced_whole() {
 }
 
 #[test]
-fn of_two_runs_at_once_the_second_names_the_owner_of_the_lock_and_changes_nothing() {
+fn a_second_run_at_the_same_time_names_the_owner_of_the_lock_and_changes_nothing() {
     let root = Root::new();
     root.put("job", "run");
     let directory = run_directory(root.path());
@@ -229,7 +229,7 @@ fn a_lone_surrogate_is_refused_with_its_place_and_the_file_is_kept() {
 }
 
 #[test]
-fn what_was_changed_since_is_not_taken_back() {
+fn a_rollback_leaves_files_that_have_changed_since() {
     let root = Root::new();
     let (kept, changed) = (root.put("job", "a"), root.put("job", "b"));
     let original = fs::read(&kept).unwrap();
@@ -258,7 +258,7 @@ fn the_result_does_not_depend_on_workers_and_batches() {
 }
 
 #[test]
-fn backups_go_only_once_their_run_is_verified() {
+fn backups_are_removed_only_after_their_run_is_verified() {
     let root = Root::generated(20);
     root.migrate(&[]).expect(0);
     let clean = || root.haul("clean", &["--older-than", "0s", "--yes", "--json"]).expect(0).json()["removed"].clone();
@@ -268,7 +268,7 @@ fn backups_go_only_once_their_run_is_verified() {
     assert_ne!(clean(), 0);
     assert_eq!(root.files(), manifests(&root.files()));
     assert_eq!(clean(), 0);
-    // A crash may bring back what was removed last.
+    // After a crash, a backup that was just removed may exist again.
     let (path, (bytes, _)) = with_backups.iter().find(|(path, _)| path.to_str().unwrap().ends_with(".backup")).unwrap();
     fs::write(root.artifacts().join(path), bytes).unwrap();
     assert_eq!(clean(), 1);
@@ -276,7 +276,7 @@ fn backups_go_only_once_their_run_is_verified() {
     root.haul("verify", &[]).expect(0);
 }
 
-/// The lines of a run that was taken back name the backups that the next run makes again.
+/// The next run makes the backups again that a rolled back run has named.
 #[test]
 fn a_backup_that_two_runs_name_is_checked_and_removed_once() {
     let root = Root::generated(20);
@@ -334,14 +334,15 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_next_run_completes()
             run(&disk).unwrap_or_else(|e| panic!("operation {operation}, {fault:?}: {e}"));
             for number in 0..3 {
                 assert_eq!(bytes(&disk, number), bytes(&reference, number), "operation {operation}, {fault:?}");
-                let beside = disk.list(Path::new(&path(number)).parent().unwrap()).unwrap();
-                assert_eq!(beside.len(), 2, "operation {operation}, {fault:?}: {beside:?}");
+                let siblings = disk.list(Path::new(&path(number)).parent().unwrap()).unwrap();
+                assert_eq!(siblings.len(), 2, "operation {operation}, {fault:?}: {siblings:?}");
             }
         }
     }
 }
 
-/// Writes to the first manifest once it was read: with the first batch of a run that replaces all of them at its end.
+/// Writes to the first manifest after it was read, which is with the first batch; the run replaces all manifests at its
+/// end.
 struct Meddler {
     disk: SimulatedDisk,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Properties of documents and steps, on sample manifests: what is added, kept, refused and proved.
+//! Properties of documents and steps: what is added, kept, refused and proved.
 
 use std::sync::Arc;
 
@@ -81,7 +81,7 @@ fn half_of_a_field_is_kept_and_half_is_added() {
 }
 
 #[test]
-fn a_field_that_was_there_whole_is_kept_as_one() {
+fn a_complete_field_is_kept_as_a_whole() {
     let whole = with(manifest(), "chain_metadata", json!({"prior_stages": [], "is_chainable_stage": true, "x": 1}));
     let (migrated, output) = migrated(&built_in(), &whole);
     assert_eq!(output["chain_metadata"], whole["chain_metadata"]);
@@ -109,7 +109,7 @@ fn fields_of_the_wrong_type_are_refused_with_their_place() {
 }
 
 #[test]
-fn what_is_incomplete_is_refused_or_said() {
+fn an_incomplete_result_is_refused_or_reported() {
     let incomplete = json!({"schema_version": "1.0.0", "run_id": "r", "job_ref": "b"});
     let refusal = refused(&built_in(), &incomplete);
     assert_eq!((refusal.code, refusal.text.as_str()), (ErrorCode::RequiredField, "required field job_id is missing"));
@@ -147,7 +147,7 @@ fn a_missing_job_id_is_derived_on_request_and_recorded() {
         let Verdict::Migrated(migrated) = deriving.transform(&bytes(&orphan), &Beside) else { panic!("{how:?}") };
         let output: Json = serde_json::from_slice(&migrated.bytes).unwrap();
         assert_eq!((output["job_id"].as_str(), migrated.changes[0][0].as_str()), (Some(id), text));
-        assert_eq!(refused(&deriving, &orphan).code, ErrorCode::RequiredField, "nothing beside it");
+        assert_eq!(refused(&deriving, &orphan).code, ErrorCode::RequiredField, "no file to derive it from");
         assert_eq!(migrated_job_id(&deriving), "j", "an id that is there stays");
     }
 }
@@ -170,7 +170,7 @@ fn a_repair_adds_what_steps_would_have_added() {
 }
 
 #[test]
-fn instants_have_six_digits_or_in_compat_none_where_they_are_zero() {
+fn instants_have_six_digits_of_fraction_and_compat_drops_zeros() {
     for (mode, now, text) in [
         (Mode::Strict, NOW, "2026-03-01T12:34:56.000000Z"),
         (Mode::Compat, NOW, "2026-03-01T12:34:56Z"),
@@ -188,7 +188,7 @@ fn instants_have_six_digits_or_in_compat_none_where_they_are_zero() {
 }
 
 #[test]
-fn a_history_that_leads_elsewhere_is_said() {
+fn a_history_that_leads_to_another_version_is_reported() {
     let odd = with(manifest(), "migration_history", json!([{"to_version": "1.1.0"}]));
     let (migrated, output) = migrated(&built_in(), &odd);
     assert_eq!(migrated.notices[0].code, "W_HISTORY");
@@ -196,7 +196,7 @@ fn a_history_that_leads_elsewhere_is_said() {
 }
 
 #[test]
-fn files_that_are_no_manifests_are_skipped_unless_named() {
+fn files_that_are_not_manifests_are_skipped_unless_named() {
     for foreign in [json!([1]), json!({"name": "package"})] {
         assert!(matches!(built_in().transform(&bytes(&foreign), &NoInputs), Verdict::Skipped(_)));
         let named = TransformOptions { named: true, ..TransformOptions::default() };
@@ -207,7 +207,7 @@ fn files_that_are_no_manifests_are_skipped_unless_named() {
     }
 }
 
-/// A step of a careless user of the library: it changes more than it declares.
+/// A step that changes more than it declares, as a user of the library might write it by mistake.
 struct Careless(fn(&mut Edit<'_, '_>) -> Result<(), Refusal>);
 
 impl Step for Careless {
@@ -238,7 +238,7 @@ fn path(text: &str) -> KeyPath {
 }
 
 #[test]
-fn the_invariants_hold_against_steps_that_break_them() {
+fn steps_that_break_an_invariant_are_refused() {
     type Break = fn(&mut Edit<'_, '_>) -> Result<(), Refusal>;
     let cases: [(Break, ErrorCode); 8] = [
         (|edit| edit.overwrite(&path("input_snapshots"), "{}"), ErrorCode::InputSnapshots),
@@ -302,7 +302,7 @@ restore = ["error", "meta.format"]
 "#;
 
 #[test]
-fn a_breaking_step_can_be_taken_back() {
+fn a_breaking_step_can_be_undone() {
     let registry = registry(BREAKING).unwrap();
     let proofs = check_steps(&registry, &[]).unwrap();
     assert!(proofs.iter().all(|proof| proof.faults.is_empty()), "{proofs:?}");
@@ -321,7 +321,7 @@ fn a_breaking_step_can_be_taken_back() {
 }
 
 #[test]
-fn steps_that_undo_each_other_are_taken_back_in_their_order() {
+fn steps_that_undo_each_other_are_undone_in_reverse_order() {
     let step = |from: &str, to: &str, rest: &str| {
         format!("[[step]]\nfrom = \"{from}\"\nto = \"{to}\"\nchanges = [\"x\"]\nbreaking = true\n{rest}\n")
     };
@@ -348,7 +348,7 @@ fn steps_that_undo_each_other_are_taken_back_in_their_order() {
 }
 
 #[test]
-fn an_inputs_hash_is_derived_from_files_that_are_what_the_manifest_says() {
+fn an_inputs_hash_is_derived_only_from_files_that_match_the_manifest() {
     let declared = "[[step]]\nfrom = \"1.2.0\"\nto = \"1.3.0\"\nchanges = [\"Set inputs_hash\"]\n\
                     inputs_hash = \"inputs_hash\"";
     let deriving = transformer(registry(declared).unwrap(), TransformOptions::default());
@@ -366,7 +366,7 @@ fn an_inputs_hash_is_derived_from_files_that_are_what_the_manifest_says() {
 }
 
 #[test]
-fn step_files_are_refused_whole() {
+fn a_step_file_with_a_fault_is_refused_as_a_whole() {
     let step = |rest: &str| format!("[[step]]\nfrom = \"1.2.0\"\nto = \"1.3.0\"\nchanges = [\"x\"]\n{rest}");
     let other = |from: &str, to: &str, rest: &str| {
         format!("[[step]]\nfrom = \"{from}\"\nto = \"{to}\"\nchanges = [\"x\"]\n{rest}\n")
@@ -410,8 +410,16 @@ fn step_files_are_refused_whole() {
     }
 }
 
+/// The digest is part of the plan of a run and stands in the ledger. It is computed from the `Debug` text of the steps, so a
+/// renamed variant changes it unnoticed, and no run that a former haul began could be resumed.
 #[test]
-fn the_digest_of_a_registry_is_that_of_its_definitions() {
+fn the_digest_of_the_built_in_steps_is_stable() {
+    let digest = blake3::Hash::from_bytes(Registry::built_in().digest());
+    assert_eq!(digest.to_hex().as_str(), "");
+}
+
+#[test]
+fn the_digest_of_a_registry_depends_on_its_definitions() {
     let digest = |text: &str| registry(text).unwrap().digest();
     assert_eq!(digest(PRIORITY), digest(&format!("# a comment\n{PRIORITY}")));
     assert_ne!(digest(PRIORITY), digest(&PRIORITY.replace("value = \"normal\"", "value = \"low\"")));
@@ -490,7 +498,7 @@ proptest! {
     }
 
     #[test]
-    fn checksums_see_values_alone(value in json_value()) {
+    fn checksums_depend_on_values_only(value in json_value()) {
         let compact = serde_json::to_vec(&value).unwrap();
         let pretty = serde_json::to_vec_pretty(&value).unwrap();
         prop_assert_eq!(canonical(&compact), canonical(&pretty));
@@ -498,7 +506,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_parsed_is_what_another_parser_reads(value in json_value()) {
+    fn documents_are_parsed_as_by_another_parser(value in json_value()) {
         let text = serde_json::to_vec(&value).unwrap();
         let own: Json = serde_json::from_slice(&canonical(&text)).unwrap();
         prop_assert_eq!(own, value);

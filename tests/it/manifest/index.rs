@@ -1,4 +1,4 @@
-//! `haul manifest reindex` and `query`: what is in the index, that it is made anew whole, and that each sink takes it.
+//! `haul manifest reindex` and `query`: the content of the index, its replacement as a whole, and its three outputs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::manifest_files::manifest;
 use crate::support::postgres::server;
 use serde_json::{Value, json};
 
-/// What other readers of JSON stumble over: numbers that no binary64 holds, deep nesting, quotes.
+/// A manifest with what other JSON readers may reject: numbers beyond binary64, deep nesting, quotes.
 fn odd(job: &str, run: &str) -> String {
     let nested = format!("{}{}", "[".repeat(300), "]".repeat(300));
     let more = format!(", \"big\": 1E400, \"deep\": {nested}, \"text\": \"it's \\\\ \\u0000\"}}\n");
@@ -72,7 +72,7 @@ fn runs_are_found_by_job_version_and_status() {
 }
 
 #[test]
-fn the_index_is_made_anew_and_twice_the_same() {
+fn the_index_is_replaced_and_equal_each_time() {
     let root = tree();
     let index = index_path(&root);
     reindex(&root, &["--sqlite", &index]);
@@ -91,7 +91,7 @@ fn the_index_is_made_anew_and_twice_the_same() {
 }
 
 #[test]
-fn what_cannot_be_made_leaves_the_index_as_it_was() {
+fn a_failed_reindex_leaves_the_index_unchanged() {
     let root = tree();
     let index = index_path(&root);
     reindex(&root, &["--sqlite", &index]);
@@ -102,7 +102,7 @@ fn what_cannot_be_made_leaves_the_index_as_it_was() {
 }
 
 #[test]
-fn of_one_run_the_canonical_manifest_wins_and_then_the_lower_path() {
+fn of_two_manifests_of_one_run_the_canonical_one_wins_and_then_the_lower_path() {
     let root = Root::new();
     let at = |directory: &str, run: &str, status: &str| {
         let text = manifest("job", "one", "1.2.0").replace("\"ok\"", &format!("\"{status}\""));
@@ -127,7 +127,7 @@ fn of_one_run_the_canonical_manifest_wins_and_then_the_lower_path() {
 }
 
 #[test]
-fn links_that_lead_nowhere_are_named_and_left() {
+fn dangling_links_are_reported_and_left() {
     let root = tree();
     fs::create_dir(root.artifacts().join("runs")).unwrap();
     symlink("../job-a/run-1", root.artifacts().join("runs/fine")).unwrap();
@@ -150,7 +150,7 @@ fn lines_of_json_have_every_row() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn postgres_takes_the_rows_in_one_transaction_and_makes_them_anew() {
+fn postgres_replaces_the_rows_in_one_transaction() {
     let server = server();
     let (root, database) = (tree(), server.database());
     let mut client = postgres::Client::connect(&server.url(&database), postgres::NoTls).unwrap();
@@ -196,7 +196,7 @@ fn postgres_upserts_fit_a_table_of_jsonb() {
         .unwrap();
     let sql = reindex(&root, &["--rows", "postgres"]).stdout;
     client.batch_execute(&sql).unwrap();
-    // As the runbook has it.
+    // The command of the runbook.
     server.program("psql", &database, &["-v", "ON_ERROR_STOP=1"], &sql);
     let row = client.query_one("SELECT manifest_json->>'run_id' FROM artifacts", &[]).unwrap();
     assert_eq!(row.get::<_, String>(0), "run");

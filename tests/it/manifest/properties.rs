@@ -1,5 +1,5 @@
-//! Properties of whole trees and of written records, on made-up manifests: checksums by the documented formula, and a
-//! rollback that leaves nothing of a run behind.
+//! Properties of trees and history records: checksums follow the documented formula, and a rollback leaves nothing of a
+//! run behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,8 +20,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-/// The text of docs/source-sigilzero.md, "Canonical text and checksums", written from its table and from nothing of
-/// haul's.
+/// The text of docs/source-sigilzero.md, "Canonical text and checksums", written from its table without code of haul.
 fn canonical(value: &Json) -> String {
     let joined = |parts: Vec<String>, open: char, close: char| format!("{open}{}{close}", parts.join(", "));
     match value {
@@ -95,7 +94,7 @@ fn member() -> impl Strategy<Value = Json> {
     })
 }
 
-/// A manifest of either old version, with members of its own.
+/// A manifest of one of the old versions, with additional members.
 fn document() -> impl Strategy<Value = Json> {
     let extra = prop::collection::btree_map("x_[a-zé]{0,6}", member(), 0..4);
     (extra, any::<bool>(), any::<bool>()).prop_map(|(extra, is_newer, has_history)| {
@@ -111,7 +110,7 @@ fn document() -> impl Strategy<Value = Json> {
     })
 }
 
-/// What may stand in a tree: mostly manifests, some current, some none at all.
+/// The content of a file in a tree: mostly manifests, some of them current, and some other files.
 fn content() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => document().prop_map(|document| serde_json::to_vec_pretty(&document).unwrap()),
@@ -149,7 +148,7 @@ fn migrated(root: &Path, mode: Mode) -> MigrationEnd {
     migrate(Arc::new(RealDisk), root, &options, &control).unwrap()
 }
 
-fn taken_back(root: &Path, run_id: &str) -> u64 {
+fn rolled_back(root: &Path, run_id: &str) -> u64 {
     let control = Control { stop: &StopToken::new(), observer: &Silent };
     let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
     let end = rollback(Arc::new(RealDisk), root, request, &control).unwrap();
@@ -157,7 +156,7 @@ fn taken_back(root: &Path, run_id: &str) -> u64 {
     end.restored
 }
 
-/// What lies in the tree beside backups.
+/// The files of a tree except backups.
 fn without_backups(files: Files) -> Files {
     files.into_iter().filter(|(path, _)| !path.to_str().unwrap().ends_with(".backup")).collect()
 }
@@ -199,7 +198,7 @@ proptest! {
         prop_assert_eq!(first.counts.migrated, replaced);
         prop_assert_eq!(migrated(root.path(), mode).counts.migrated, 0);
         prop_assert_eq!(&root.files(), &after);
-        prop_assert_eq!(taken_back(root.path(), &first.run_id), first.counts.migrated);
+        prop_assert_eq!(rolled_back(root.path(), &first.run_id), first.counts.migrated);
         prop_assert_eq!(without_backups(root.files()), before);
         let second = migrated(root.path(), mode);
         prop_assert_eq!(second.counts.migrated, first.counts.migrated);

@@ -1,5 +1,4 @@
-//! The verbs around a migration, through the real binary: what `verify` finds, what a rollback holds against the steps,
-//! what a dry run foretells, what stands in history and plan.
+//! The verbs around a migration, through the real binary: verification, rollback, dry run, history, plan and status.
 
 use std::fs;
 use std::path::Path;
@@ -24,8 +23,8 @@ fn digest(text: &str) -> String {
     Checksum::of_bytes(text.as_bytes()).to_string()
 }
 
-/// A run with one snapshot and a doctrine, nothing wrong with it.
-fn sound() -> (Root, Value) {
+/// A valid run with a snapshot and a doctrine.
+fn valid() -> (Root, Value) {
     let root = Root::new();
     let (brief, doctrine) = ("{}", "be kind");
     let inputs_hash = digest(&format!("{{\"brief\":\"{}\"}}", digest(brief)));
@@ -54,8 +53,8 @@ fn changed(document: &Value, change: impl FnOnce(&mut Value)) -> Value {
 }
 
 #[test]
-fn a_sound_tree_is_verified_before_and_after_and_inputs_stay() {
-    let (root, document) = sound();
+fn a_valid_tree_is_verified_before_and_after_a_migration_and_inputs_stay() {
+    let (root, document) = valid();
     assert_eq!(findings(&root, 0), [""; 0]);
     let retry = format!("{}-2", document["run_id"].as_str().unwrap());
     put(&root, &changed(&document, |document| document["run_id"] = json!(retry)));
@@ -82,14 +81,14 @@ fn verify_finds_snapshots_ids_and_doctrine_that_do_not_agree() {
         (|document| document["doctrine"]["sha256"] = json!("0000"), "E_DOCTRINE"),
     ];
     for (change, code) in cases {
-        let (root, document) = sound();
+        let (root, document) = valid();
         put(&root, &changed(&document, change));
         assert!(findings(&root, 65).iter().all(|found| found == code), "{code}: {:?}", findings(&root, 65));
     }
-    let (root, _) = sound();
+    let (root, _) = valid();
     fs::write(root.artifacts().join("job/run/inputs/brief.json"), "[]").unwrap();
     assert_eq!(findings(&root, 65), ["E_SNAPSHOT"]);
-    let (root, document) = sound();
+    let (root, document) = valid();
     let other = "0".repeat(64);
     let renamed = |document: &mut Value| {
         document["inputs_hash"] = json!(format!("sha256:{other}"));
@@ -99,10 +98,10 @@ fn verify_finds_snapshots_ids_and_doctrine_that_do_not_agree() {
     assert_eq!(findings(&root, 65), ["E_INPUTS_HASH"]);
 }
 
-/// Other readers of JSON refuse such a number, and would say that the doctrine is none.
+/// Other JSON readers refuse such a number, so with them the doctrine would seem to be damaged.
 #[test]
 fn a_doctrine_may_hold_any_number_that_json_allows() {
-    let (root, _) = sound();
+    let (root, _) = valid();
     let path = root.artifacts().join("job/run/inputs/doctrine.resolved.json");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen('{', "{\"weight\": 1e400, ", 1)).unwrap();
@@ -110,7 +109,7 @@ fn a_doctrine_may_hold_any_number_that_json_allows() {
 }
 
 #[test]
-fn manifests_from_before_snapshots_are_told_from_damaged_ones() {
+fn manifests_without_snapshots_are_distinguished_from_damaged_ones() {
     let root = Root::new();
     root.put("job", "run");
     root.migrate(&[]).expect(0);
@@ -147,7 +146,7 @@ rename = [{ from = "state", to = "status" }]
 "#;
 
 #[test]
-fn a_rollback_holds_files_against_the_inverse_of_breaking_steps() {
+fn a_rollback_checks_files_with_the_inverse_of_breaking_steps() {
     let root = Root::new();
     let path = root.put("job", "run");
     let steps = root.path().join("steps.toml");
@@ -160,7 +159,7 @@ fn a_rollback_holds_files_against_the_inverse_of_breaking_steps() {
     fs::write(&other, BREAKING.replace("\"state\"", "\"phase\"")).unwrap();
     let refused = back(&["--steps-file", other.to_str().unwrap()]).expect(70);
     assert!(refused.stdout.contains("the declared inverse fails"), "{}", refused.stdout);
-    assert_ne!(fs::read(&path).unwrap(), original, "nothing was taken back");
+    assert_ne!(fs::read(&path).unwrap(), original, "nothing was restored");
     let done = back(&steps_file).expect(0).json();
     assert_eq!((&done["restored"], &done["inverses_checked"]), (&json!(1), &json!(1)));
     assert_eq!(fs::read(&path).unwrap(), original);
@@ -225,7 +224,7 @@ fn the_mode_of_a_run_that_an_older_version_began_is_the_first_word_of_its_settin
 }
 
 #[test]
-fn a_rollback_takes_back_the_files_that_are_named_and_refuses_those_of_no_run() {
+fn a_rollback_restores_named_files_and_refuses_those_of_no_run() {
     let root = Root::new();
     let (chosen, other) = (root.put("job", "a"), root.put("job", "b"));
     let originals = [fs::read(&chosen).unwrap(), fs::read(&other).unwrap()];
@@ -239,7 +238,7 @@ fn a_rollback_takes_back_the_files_that_are_named_and_refuses_those_of_no_run() 
 }
 
 #[test]
-fn a_dry_run_foretells_the_run_and_writes_nothing() {
+fn a_dry_run_predicts_the_run_and_writes_nothing() {
     let root = Root::generated(120);
     root.put_bytes("job", "broken", b"{");
     let before = root.files();
@@ -252,7 +251,7 @@ fn a_dry_run_foretells_the_run_and_writes_nothing() {
 }
 
 #[test]
-fn list_versions_wins_over_a_named_file_and_changes_nothing() {
+fn list_versions_overrides_a_named_file_and_changes_nothing() {
     let root = Root::new();
     root.put("job", "run");
     let before = root.files();
@@ -262,7 +261,7 @@ fn list_versions_wins_over_a_named_file_and_changes_nothing() {
 }
 
 #[test]
-fn history_tells_of_the_document_and_of_the_ledger() {
+fn history_shows_the_records_of_the_document_and_of_the_ledger() {
     let root = Root::new();
     let text = manifest("job", "run", "1.0.0").replace("\"ok\"", "\"ok\", \"no binary64\": 1E400");
     root.put_bytes("job", "run", text.as_bytes());
@@ -327,7 +326,7 @@ fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
     assert!(damaged["next"].as_str().unwrap().contains("--restart"), "{damaged}");
     let text = root.haul("status", &[]).expect(0).stdout;
     assert!(text.contains(problem) && text.contains("\nnext    start over"), "{text}");
-    // Manifests are replaced in place: no source is left untouched.
+    // Manifests are replaced in place, so the hint must not say that the source is untouched.
     let refused = root.migrate(&[]).expect(65);
     assert!(refused.stderr.contains("--restart") && !refused.stderr.contains("untouched"), "{}", refused.stderr);
     root.migrate(&["--restart", "--yes"]).expect(0);
@@ -355,12 +354,12 @@ fn a_second_run_with_nothing_to_do_keeps_the_report_of_the_first() {
         assert_eq!((&end["findings"], &end["counts"]["refused_corrupt"]), (&first["findings"], &json!(1)));
         assert!(kept() == before && root.files() == files, "nothing is changed");
     }
-    // A run that died before it had written its report has done its work all the same.
+    // A run that crashed before it wrote its report has done its work nevertheless.
     fs::remove_file(root.path().join("migration/report.json")).unwrap();
     migrated(3, 0);
     let report: Value = serde_json::from_slice(&kept()[0]).unwrap();
     assert_eq!((&report["run_id"], &report["counts"]), (&first["run_id"], &first["counts"]));
-    // What is new is migrated, and what is newly refused is reported.
+    // New manifests are migrated, and new refusals are reported.
     root.put("job", "new");
     let second = migrated(3, 1);
     assert_ne!(second["run_id"], first["run_id"]);
@@ -380,7 +379,7 @@ fn a_rolled_back_tree_is_migrated_again() {
 }
 
 #[test]
-fn a_current_tree_says_that_nothing_is_to_do() {
+fn a_current_tree_has_nothing_to_do() {
     let root = Root::new();
     root.put("job", "run");
     root.migrate(&[]).expect(0);

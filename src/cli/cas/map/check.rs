@@ -1,6 +1,6 @@
 //! `haul cas map check`: whether a map is whole and in order.
 //!
-//! The JSON document is a [`MapCheck`] with `map` (path) and `exit_code`.
+//! The JSON document is a [`MapCheck`] with `map` (path).
 
 use clap::Args;
 

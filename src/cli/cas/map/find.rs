@@ -1,7 +1,7 @@
 //! `haul cas map find`: the rows of one key.
 //!
 //! If a store is named, the latest of its maps that has the key answers. The JSON document has `map` (path), `key`,
-//! `exit_code`, and two lists of rows: `as_old` for the rows whose old key it is, `as_new` for those whose new key it is; a
+//! and two lists of rows: `as_old` for the rows whose old key it is, `as_new` for those whose new key it is; a
 //! direction that was not asked for is left out. A key that is in no row is an error with exit code 1.
 
 use anyhow::bail;

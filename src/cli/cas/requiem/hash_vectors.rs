@@ -1,4 +1,4 @@
-//! `haul cas hash-vectors`: computes the digests of the specification by every path that computes digests here.
+//! `haul cas hash-vectors`: checks known digests on every path that computes digests.
 //!
 //! The JSON document is a [`HashReport`] with `file` (the path, or null for the built-in vectors) and `exit_code`.
 
@@ -11,7 +11,6 @@ use crate::cli::command::Answer;
 use crate::cli::output::write_more;
 use crate::cli::table::Table;
 use crate::migration::exit;
-use crate::migration::units::count_text;
 use crate::requiem::hash_vectors::{HashReport, built_in, read_vectors, run};
 use crate::requiem::small_file::SmallFile;
 
@@ -43,13 +42,13 @@ impl HashVectorsCommand {
 }
 
 fn render(table: &mut Table, file: Option<&str>, report: &HashReport) {
-    let more = file.map_or_else(String::new, |file| format!(" and those of {file}"));
-    table.row("vectors", format_args!("{}: the built-in ones{more}", count_text(report.vectors)));
+    table.count("vectors", report.vectors);
     table.nested(|table| table.counts(report.functions.iter().map(|(function, count)| (function, *count))));
+    table.row("from", file.map_or("haul".to_owned(), |file| format!("haul and {file}")));
     let paths = report.digests;
-    for (path, count) in [("one-shot", paths.one_shot), ("streaming", paths.streaming), ("parallel", paths.parallel)] {
-        table.row(path, format_args!("{} digests", count_text(count)));
-    }
+    table.count("one-shot digests", paths.one_shot);
+    table.count("streaming digests", paths.streaming);
+    table.count("parallel digests", paths.parallel);
     table.count("mismatches", report.mismatches.len() as u64);
     table.nested(|table| {
         for mismatch in report.mismatches.iter().take(MISMATCHES_SHOWN_MAX) {

@@ -35,7 +35,7 @@ impl ResultCheckCommand {
             Verdict::Unchecked | Verdict::MustBeRerun => exit::REFUSED_RECORDS,
             Verdict::Wrong | Verdict::Unreadable => exit::BAD_DATA,
         };
-        Answer::new(&report).exit_if(true, exit_code).print(self.output, |table| render(table, &report))
+        Answer::new(&report).exit(exit_code).print(self.output, |table| render(table, &report))
     }
 }
 
@@ -44,7 +44,7 @@ fn render(table: &mut Table, report: &ResultsReport) {
     let counts = [
         (report.fine, "fine"),
         (report.unchecked, "not checked"),
-        (report.must_be_rerun, "must be run again"),
+        (report.must_be_rerun, "to run again"),
         (report.wrong, "wrong"),
         (report.unreadable, "unreadable"),
     ];

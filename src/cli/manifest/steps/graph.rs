@@ -1,6 +1,6 @@
 //! `haul manifest steps graph`: the versions and steps in the language of Graphviz; breaking steps are dashed.
 //!
-//! The JSON document has `versions`, `edges` (pairs of versions) and `exit_code`.
+//! The JSON document has `versions` and `edges` (pairs of versions).
 
 use clap::Args;
 use serde::Serialize;

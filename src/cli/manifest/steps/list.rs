@@ -1,6 +1,6 @@
 //! `haul manifest steps list`: the steps, in the order of their registration.
 //!
-//! The JSON document has `latest`, `versions`, `steps` (each with `from`, `to`, `breaking` and `changes`) and `exit_code`.
+//! The JSON document has `latest`, `versions` and `steps` (each with `from`, `to`, `breaking` and `changes`).
 
 use clap::Args;
 use serde::Serialize;

@@ -16,7 +16,8 @@ use super::ledger::{Ledger, LedgerEntry, WrittenFile, file_text};
 use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
 use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
-use crate::manifest::tree::file_names::{self, hex};
+use crate::manifest::document::checksum::hex;
+use crate::manifest::tree::file_names;
 use crate::migration::plan::escape_name;
 use crate::migration::{CheckpointFile, Durability, Error, FindingsLog, OutcomeCounts};
 use crate::pipeline::{Commit, Writer};
@@ -35,9 +36,7 @@ pub struct RunAccounting {
 
 /// Replaces groups of files.
 pub struct Replacer {
-    /// The disk.
     pub disk: Arc<dyn Disk>,
-    /// The tree.
     pub root: Arc<dyn DiskRoot>,
     /// The file system of the tree. It is synced as a whole, before and after the renames: that costs less than a sync
     /// for each file.

@@ -1,9 +1,9 @@
-//! Any bytes are JSON to haul where they are JSON to another parser, mean the same, and are read back as what is written.
-#![no_main]
+//! Compares the JSON parser with another one: both accept the same bytes, give the same values, and read what haul writes.
 
-use haul::manifest::document::json::{Document, Formatting, Numbers, ReadOptions, is_equal, push_canonical, push_formatted};
+use haul::manifest::document::json::{
+    Document, Formatting, Numbers, ReadOptions, is_equal, push_canonical, push_formatted,
+};
 use haul::manifest::{ErrorCode, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
-use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use std::sync::{Arc, LazyLock};
 
@@ -16,8 +16,8 @@ static TRANSFORMER: LazyLock<Transformer> = LazyLock::new(|| {
     Transformer::new(registry, target, now, options).expect("a known version")
 });
 
-fuzz_target!(|bytes: &[u8]| {
-    // The other parser stops at 128 levels and takes the last of members with one name.
+pub fn fuzz(bytes: &[u8]) {
+    // The other parser stops at 128 levels and keeps the last of several members with one name.
     let options = ReadOptions { depth_max: 127, last_member_wins: true, ..ReadOptions::default() };
     let own = Document::parse(bytes, &options);
     let other = serde_json::from_slice::<Json>(bytes);
@@ -31,22 +31,22 @@ fuzz_target!(|bytes: &[u8]| {
         check_written(own);
     }
     check_verdict(bytes);
-});
+}
 
-/// What is written, as it was or for a checksum, means to the other parser what it means to it as it was read.
+/// Checks that the other parser reads the same value from the written text, on disk or for a checksum, as from the input.
 fn check_same(own: &Document<'_>, other: &Json) {
     let mut text = Vec::new();
     push_formatted(&mut text, own.root(), Formatting { numbers: Numbers::Lexemes, final_newline: true });
     assert_eq!(&serde_json::from_slice::<Json>(&text).expect("the numbers are as they were"), other);
     text.clear();
     push_canonical(&mut text, own.root());
-    // A checksum is made of numbers as Python writes them: some are out of the other parser's range.
+    // The text of a checksum has numbers as Python writes them. Some are out of the range of the other parser.
     if let Ok(again) = serde_json::from_slice::<Json>(&text) {
         assert!(is_same(&again, other), "{again} is not {other}");
     }
 }
 
-/// Numbers by value: the integer `-0` is written `0`.
+/// Compares numbers by value: the integer `-0` is written as `0`.
 fn is_same(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),

@@ -1,22 +1,18 @@
 //! Each line of a sidecar or an index is refused, or it is a record that is written as the same bytes again.
-#![no_main]
-
-#[path = "../support/edits.rs"]
-mod edits;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use edits::edited;
 use haul::cas::Key;
 use haul::cas::format::encoding::Encoding;
 use haul::cas::format::record::{ObjectRecord, Parsed, RecordFault, parse, parse_hint};
 use haul::cas::store::index::{IndexReader, LineContent};
 use haul::cas::store::sorted_index::{IndexFinding, SortedIndex};
 use haul::pipeline::SortedRuns;
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+use crate::support::edits::edited;
+
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     let seed = how >> 2;
     match how & 0x03 {
@@ -25,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         2 => check_index(script),
         _ => check_index(&edited(&index(seed), script)),
     }
-});
+}
 
 fn record(seed: u8) -> ObjectRecord {
     ObjectRecord {
