@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::object_record::NumberText;
 use super::*;
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
 
 const SAMPLE: &str = r#"{"digest":"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d","encoding":"identity","original_size":5,"stored_size":5,"stored_blob_hash":"ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f","created_at":1795207503}"#;
