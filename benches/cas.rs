@@ -1,10 +1,8 @@
 //! What a migrated object costs apart from the disk: its keys, their texts, its sidecar.
-#![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
-use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use haul::cas::format::digest::{CAS_PREFIX, Content, key_of};
 use haul::cas::format::record::{Encoding, ObjectRecord};
 use haul::cas::{Algorithm, Key};
@@ -22,7 +20,7 @@ fn keys(c: &mut Criterion) {
     for (name, size_bytes) in SIZES {
         let prefixed = prefixed(size_bytes);
         let content = Content::behind_prefix(&prefixed);
-        let mut group = c.benchmark_group(format!("key of {name}"));
+        let mut group = c.benchmark_group(format!("cas/key of {name}"));
         group.throughput(Throughput::Bytes(size_bytes as u64));
         for algorithm in Algorithm::ALL {
             group.bench_function(algorithm.name(), |b| b.iter(|| black_box(black_box(content).key(algorithm))));
@@ -37,7 +35,7 @@ fn keys(c: &mut Criterion) {
 fn texts(c: &mut Criterion) {
     let key = key_of(Algorithm::Cas, b"hello");
     let text = key.text();
-    let mut group = c.benchmark_group("key text");
+    let mut group = c.benchmark_group("cas/key text");
     group.throughput(Throughput::Elements(1));
     group.bench_function("write", |b| b.iter(|| black_box(black_box(key).text())));
     group.bench_function("read", |b| b.iter(|| black_box(Key::parse(black_box(&text)).expect("a key"))));
@@ -54,7 +52,7 @@ fn sidecar(c: &mut Criterion) {
         created_at: 1_795_207_503,
     };
     let mut out = Vec::new();
-    let mut group = c.benchmark_group("sidecar");
+    let mut group = c.benchmark_group("cas/sidecar");
     group.throughput(Throughput::Elements(1));
     group.bench_function("push_json", |b| {
         b.iter(|| {
@@ -66,10 +64,4 @@ fn sidecar(c: &mut Criterion) {
     group.finish();
 }
 
-fn quick() -> Criterion {
-    let (warm_up, measurement) = (Duration::from_millis(200), Duration::from_millis(800));
-    Criterion::default().sample_size(20).warm_up_time(warm_up).measurement_time(measurement)
-}
-
-criterion_group!(name = benches; config = quick(); targets = keys, texts, sidecar);
-criterion_main!(benches);
+criterion_group!(name = benches; config = super::quick(); targets = keys, texts, sidecar);

@@ -1,10 +1,9 @@
 //! What the engine and the run state cost apart from any format: a batch's way through the stages, a checkpoint.
-#![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use haul::durable::RealDisk;
 use haul::migration::checkpoint::{CheckpointFile, decode, encode};
 use haul::migration::{Error, SourceBytes, Stage};
@@ -76,7 +75,7 @@ impl Writer for Sum {
 }
 
 fn channel_hop(c: &mut Criterion) {
-    let mut group = c.benchmark_group("channel hop");
+    let mut group = c.benchmark_group("engine/channel hop");
     group.throughput(Throughput::Elements(BATCHES)).sample_size(20);
     for workers in [1, 2, 4] {
         let options = Options {
@@ -123,7 +122,7 @@ fn checkpoint(c: &mut Criterion) {
     let state = state();
     let path = "checkpoint.bin".as_ref();
     let bytes = encode(CHECKPOINT_KIND, path, &state).expect("a short state");
-    let mut group = c.benchmark_group("checkpoint");
+    let mut group = c.benchmark_group("engine/checkpoint");
     group.throughput(Throughput::Bytes(bytes.len() as u64));
     group.bench_function("encode", |b| b.iter(|| black_box(encode(CHECKPOINT_KIND, path, &state).expect("short"))));
     group.bench_function("decode", |b| {
@@ -137,4 +136,3 @@ fn checkpoint(c: &mut Criterion) {
 }
 
 criterion_group!(benches, channel_hop, checkpoint);
-criterion_main!(benches);

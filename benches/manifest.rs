@@ -1,11 +1,9 @@
 //! What one manifest of about 900 bytes costs apart from the disk: parse, look, migrate, checksum, write.
-#![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use haul::manifest::document::json::{Arena, Document, Formatting, Numbers, ReadOptions, push_formatted};
 use haul::manifest::{Checksum, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
 
@@ -87,10 +85,4 @@ fn document(c: &mut Criterion) {
     group.finish();
 }
 
-fn quick() -> Criterion {
-    let (warm_up, measurement) = (Duration::from_millis(200), Duration::from_millis(800));
-    Criterion::default().sample_size(20).warm_up_time(warm_up).measurement_time(measurement)
-}
-
-criterion_group!(name = benches; config = quick(); targets = document);
-criterion_main!(benches);
+criterion_group!(name = benches; config = super::quick(); targets = document);

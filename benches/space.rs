@@ -1,10 +1,9 @@
 //! What a migrated record costs, step by step: decode, convert, hash, encode, sort.
-#![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use haul::durable::{ReaderKind, RealDisk};
 use haul::pipeline::{Admission, Budget, Converter, Reader, SortedRuns, StopToken};
 use haul::space::generate::{GenerateOptions, generate};
@@ -82,7 +81,7 @@ fn decode(c: &mut Criterion) {
     let log = Log::new();
     let batch = log.batch();
     let records = records(&batch);
-    let mut group = c.benchmark_group("decode");
+    let mut group = c.benchmark_group("space/decode");
     group.throughput(Throughput::Bytes((records.len() * HEADER_BYTES) as u64));
     group.bench_function("header", |b| {
         b.iter(|| {
@@ -117,7 +116,7 @@ fn ids(c: &mut Criterion) {
         .iter()
         .map(|(_, _, payload)| EpisodeView::parse(payload, RangeCheck::Enforce).expect("a sound payload").id.to_owned())
         .collect();
-    let mut group = c.benchmark_group("ids");
+    let mut group = c.benchmark_group("space/ids");
     group.throughput(Throughput::Elements(ids.len() as u64));
     group.bench_function("node_id", |b| {
         b.iter(|| {
@@ -140,7 +139,7 @@ fn convert(c: &mut Criterion) {
     let log = Log::new();
     let converter = LogConverter::new(Policies::default(), log.names.clone());
     let source_bytes: u64 = log.batch().extents.iter().map(|extent| extent.len_bytes).sum();
-    let mut group = c.benchmark_group("convert");
+    let mut group = c.benchmark_group("space/convert");
     group.throughput(Throughput::Bytes(source_bytes));
     group.bench_function("batch", |b| {
         b.iter_batched(
@@ -173,7 +172,7 @@ fn encode(c: &mut Criterion) {
         source_digest: [0; 32],
         flags: 0,
     };
-    let mut group = c.benchmark_group("encode");
+    let mut group = c.benchmark_group("space/encode");
     group.throughput(Throughput::Bytes(bytes.len() as u64));
     let mut out = Vec::new();
     group.bench_function("block", |b| {
@@ -195,7 +194,7 @@ fn encode(c: &mut Criterion) {
 /// Why blocks are hashed whole: the same bytes, in one piece and in pieces of a node each.
 fn hash(c: &mut Criterion) {
     let (bytes, entries) = first_block(&Log::new());
-    let mut group = c.benchmark_group("hash");
+    let mut group = c.benchmark_group("space/hash");
     group.throughput(Throughput::Bytes(bytes.len() as u64));
     group.bench_function("whole block", |b| b.iter(|| black_box(blake3::hash(&bytes))));
     let node_bytes = bytes.len() / entries.len();
@@ -231,7 +230,7 @@ fn candidates(count: u64) -> Vec<[u8; CANDIDATE_BYTES]> {
 
 fn sort(c: &mut Criterion) {
     let keys = candidates(300_000);
-    let mut group = c.benchmark_group("external sort");
+    let mut group = c.benchmark_group("space/external sort");
     group.throughput(Throughput::Elements(keys.len() as u64)).sample_size(10);
     for (name, memory_bytes) in [("in memory", 64 << 20), ("in 4 MiB", 4 << 20)] {
         group.bench_function(BenchmarkId::new("300k candidates", name), |b| {
@@ -256,4 +255,3 @@ fn sort(c: &mut Criterion) {
 }
 
 criterion_group!(benches, decode, ids, convert, encode, hash, sort);
-criterion_main!(benches);

@@ -47,6 +47,7 @@ pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHis
 
 /// Returns the history records of a document, which need not be a valid manifest.
 fn records(bytes: &[u8]) -> Vec<Value> {
+    // The most generous options: a file that a migration would refuse can still have a history.
     let options = ReadOptions { bom_strip: true, last_member_wins: true, ..ReadOptions::default() };
     let Ok(document) = Document::parse(bytes, &options) else { return Vec::new() };
     let Some(history) = document.root().get(HISTORY).filter(|history| history.kind() == Kind::Array) else {

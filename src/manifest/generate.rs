@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::tree::file_names::{MANIFEST, hex};
+use super::document::checksum::hex;
+use super::tree::file_names::MANIFEST;
 use super::tree::scan::ARTIFACTS;
 use crate::durable::{Disk, DiskError};
 use crate::migration::Error;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::document::checksum::hex;
 use super::migrate::backup::write_temporary;
 use super::migrate::crash_recovery::{Unsettled, digest_of, settle};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
@@ -255,7 +256,7 @@ impl Work<'_> {
             Ok(kept) => kept,
             Err(error) => return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source))),
         };
-        if file_names::hex(&Sha256::digest(&bytes).into()) != written.before {
+        if hex(&Sha256::digest(&bytes).into()) != written.before {
             return refused("its backup is not what the run made it of");
         }
         let is_checked = match self.inverses.check(written, &bytes, || self.read(path))? {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::document::checksum::hex;
 use super::document::options::DeriveJobId;
 use super::transform::step_check::prove;
-use super::tree::file_names;
 use super::tree::scan::Layout;
 use super::{Registry, TransformOptions, Transformer, Version};
 use crate::migration::Error;
@@ -153,7 +153,7 @@ impl MigrateOptions {
             DeriveJobId::Directory => "--derive-job-id directory".to_owned(),
         }));
         words.push(format!("--max-depth {}", t.depth_max));
-        words.push(format!("steps {}", &file_names::hex(&self.registry.digest())[..16]));
+        words.push(format!("steps {}", &hex(&self.registry.digest())[..16]));
         words.join(" ")
     }
 }

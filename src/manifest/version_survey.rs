@@ -135,6 +135,7 @@ impl Converter for Inspector<'_> {
             match entry.found {
                 Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
                 Found::Unreadable(ref error) => inspected.refuse_unread(&entry, error),
+                // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => {
                     match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
                         Ok(_) => inspected.take(&entry, self.transformer.inspect(scratch), scratch.len() as u64),

@@ -2,92 +2,142 @@
 
 use std::num::NonZeroU32;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use parking_lot::Mutex;
 
 use super::stop::{POLL_INTERVAL, StopToken};
 
 /// A token bucket that holds a tenth of a second of records, so that short runs are limited as well.
 #[derive(Debug)]
-pub struct RateLimit<C: Clock = DefaultClock> {
-    bucket: Option<Bucket<C>>,
+pub struct RateLimit {
+    bucket: Option<Bucket>,
+    clock: SystemClock,
 }
 
 #[derive(Debug)]
-struct Bucket<C: Clock> {
-    limiter: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
-    burst_records: NonZeroU32,
-    clock: C,
+struct Bucket {
+    records_per_second: NonZeroU32,
+    burst_records: u32,
+    /// When the bucket will be full again, since the clock's origin. One number stands for level and time of the last
+    /// request together, and no thread has to refill anything.
+    full_at: Mutex<Duration>,
+}
+
+/// What a wait reads and spends.
+trait Clock {
+    /// Returns the time since the clock's origin.
+    fn now(&self) -> Duration;
+    /// Lets `time` pass.
+    fn sleep(&self, time: Duration);
+}
+
+#[derive(Debug)]
+struct SystemClock {
+    origin: Instant,
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn sleep(&self, time: Duration) {
+        thread::sleep(time);
+    }
 }
 
 impl RateLimit {
     /// Lets `records_per_second` pass; `None` lets everything pass.
     pub fn new(records_per_second: Option<NonZeroU32>) -> Self {
-        Self::with_clock(records_per_second, DefaultClock::default())
-    }
-}
-
-impl<C: Clock + Clone> RateLimit<C> {
-    fn with_clock(records_per_second: Option<NonZeroU32>, clock: C) -> Self {
-        let bucket = records_per_second.map(|rate| {
-            let burst_records = NonZeroU32::new(rate.get() / 10).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::per_second(rate).allow_burst(burst_records);
-            Bucket { limiter: RateLimiter::direct_with_clock(quota, clock.clone()), burst_records, clock }
+        let bucket = records_per_second.map(|rate| Bucket {
+            records_per_second: rate,
+            burst_records: (rate.get() / 10).max(1),
+            full_at: Mutex::new(Duration::ZERO),
         });
-        Self { bucket }
+        Self { bucket, clock: SystemClock { origin: Instant::now() } }
     }
 
     /// Blocks until `records` may pass; false once `stop` is requested.
     pub fn wait(&self, records: u64, stop: &StopToken) -> bool {
-        self.wait_with(records, stop, thread::sleep)
+        self.wait_on(&self.clock, records, stop)
     }
 
-    fn wait_with(&self, records: u64, stop: &StopToken, mut sleep: impl FnMut(Duration)) -> bool {
+    fn wait_on(&self, clock: &impl Clock, records: u64, stop: &StopToken) -> bool {
         let Some(bucket) = &self.bucket else { return !stop.is_requested() };
         let mut records_left = records;
         while !stop.is_requested() {
             // The bucket never holds more than a burst: a larger request would wait for ever.
-            let chunk = u32::try_from(records_left).unwrap_or(u32::MAX).min(bucket.burst_records.get());
-            let Some(chunk) = NonZeroU32::new(chunk) else { return true };
-            match bucket.missing_time(chunk) {
-                None => records_left -= u64::from(chunk.get()),
-                Some(missing) => sleep(missing.min(POLL_INTERVAL)),
+            let chunk = u32::try_from(records_left).unwrap_or(u32::MAX).min(bucket.burst_records);
+            if chunk == 0 {
+                return true;
+            }
+            match bucket.missing_time(chunk, clock.now()) {
+                None => records_left -= u64::from(chunk),
+                Some(missing) => clock.sleep(missing.min(POLL_INTERVAL)),
             }
         }
         false
     }
 }
 
-impl<C: Clock> Bucket<C> {
-    /// Takes `records` out of the bucket, or says how long it must fill first.
-    fn missing_time(&self, records: NonZeroU32) -> Option<Duration> {
-        let outcome = self.limiter.check_n(records).expect("no request is larger than a burst");
-        outcome.err().map(|early| early.wait_time_from(self.clock.now()))
+impl Bucket {
+    /// Takes `records`, at most a burst, out of the bucket, or returns for how long it must fill first.
+    fn missing_time(&self, records: u32, now: Duration) -> Option<Duration> {
+        let mut full_at = self.full_at.lock();
+        let full_after = (*full_at).max(now) + self.time_of(records);
+        let missing = full_after.saturating_sub(now + self.time_of(self.burst_records));
+        if missing.is_zero() {
+            *full_at = full_after;
+            return None;
+        }
+        Some(missing)
+    }
+
+    /// Returns how long `records` take at the full rate. Rounded up: a limit is never exceeded.
+    fn time_of(&self, records: u32) -> Duration {
+        let nanos = u64::from(records) * 1_000_000_000;
+        Duration::from_nanos(nanos.div_ceil(u64::from(self.records_per_second.get())))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
+    use std::cell::Cell;
 
     use super::*;
 
-    /// How long `requests` wait together under `rate`, on a clock that only sleeping moves.
-    fn waited(rate: u32, requests: &[u64]) -> Duration {
-        let clock = FakeRelativeClock::default();
-        let limit = RateLimit::with_clock(NonZeroU32::new(rate), clock.clone());
-        let mut waited = Duration::ZERO;
-        for &records in requests {
-            assert!(limit.wait_with(records, &StopToken::new(), |time| {
-                clock.advance(time);
-                waited += time;
-            }));
+    /// A clock that only sleeping moves.
+    struct TestClock<'a> {
+        now: Cell<Duration>,
+        on_sleep: &'a dyn Fn(Duration),
+    }
+
+    impl<'a> TestClock<'a> {
+        fn new(on_sleep: &'a dyn Fn(Duration)) -> Self {
+            Self { now: Cell::default(), on_sleep }
         }
-        waited
+    }
+
+    impl Clock for TestClock<'_> {
+        fn now(&self) -> Duration {
+            self.now.get()
+        }
+
+        fn sleep(&self, time: Duration) {
+            (self.on_sleep)(time);
+            self.now.set(self.now.get() + time);
+        }
+    }
+
+    /// How long `requests` wait together under `rate`.
+    fn waited(rate: u32, requests: &[u64]) -> Duration {
+        let clock = TestClock::new(&|_| {});
+        let limit = RateLimit::new(NonZeroU32::new(rate));
+        for &records in requests {
+            assert!(limit.wait_on(&clock, records, &StopToken::new()));
+        }
+        clock.now()
     }
 
     #[test]
@@ -100,8 +150,26 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_fills_while_nothing_passes_but_not_beyond_a_burst() {
+        let clock = TestClock::new(&|_| {});
+        let limit = RateLimit::new(NonZeroU32::new(1000));
+        let passes_at_once = |records| {
+            let before = clock.now();
+            assert!(limit.wait_on(&clock, records, &StopToken::new()));
+            clock.now() == before
+        };
+        assert!(passes_at_once(100));
+        clock.sleep(Duration::from_millis(60));
+        assert!(passes_at_once(60));
+        clock.sleep(Duration::from_secs(3600));
+        assert!(passes_at_once(100));
+        assert!(!passes_at_once(1));
+    }
+
+    #[test]
     fn no_limit_never_waits() {
-        assert!(RateLimit::new(None).wait_with(u64::MAX, &StopToken::new(), |_| panic!("slept")));
+        let clock = TestClock::new(&|_| panic!("slept"));
+        assert!(RateLimit::new(None).wait_on(&clock, u64::MAX, &StopToken::new()));
         assert!(RateLimit::new(NonZeroU32::new(u32::MAX)).wait(1, &StopToken::new()));
     }
 
@@ -109,13 +177,14 @@ mod tests {
     fn a_stop_ends_a_wait_of_centuries() {
         for rate in [None, NonZeroU32::new(1)] {
             let (limit, stop) = (RateLimit::new(rate), StopToken::new());
-            let mut naps = 0;
-            let passed = limit.wait_with(u64::MAX, &stop, |time| {
+            let naps = Cell::new(0);
+            let on_sleep = |time| {
                 assert!(time <= POLL_INTERVAL);
-                naps += 1;
+                naps.set(naps.get() + 1);
                 stop.request();
-            });
-            assert_eq!((passed, naps), (rate.is_none(), u32::from(rate.is_some())));
+            };
+            let passed = limit.wait_on(&TestClock::new(&on_sleep), u64::MAX, &stop);
+            assert_eq!((passed, naps.get()), (rate.is_none(), u32::from(rate.is_some())));
         }
         let stopped = StopToken::new();
         stopped.request();

@@ -26,9 +26,7 @@ impl Checksum {
     /// Appends the text of the checksum.
     pub fn push_text(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"sha256:");
-        out.extend(
-            self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[digit as usize]),
-        );
+        out.extend(hex_digits(&self.0));
     }
 }
 
@@ -37,5 +35,27 @@ impl fmt::Display for Checksum {
         let mut text = Vec::with_capacity(71);
         self.push_text(&mut text);
         f.write_str(std::str::from_utf8(&text).expect("hexadecimal digits"))
+    }
+}
+
+/// Returns a digest as lower-case hexadecimal digits.
+pub(in crate::manifest) fn hex(digest: &[u8; 32]) -> String {
+    hex_digits(digest).map(char::from).collect()
+}
+
+fn hex_digits(digest: &[u8; 32]) -> impl Iterator<Item = u8> {
+    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[usize::from(digit)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_has_the_text_of_its_digest() {
+        let checksum = Checksum::of_bytes(b"");
+        let digits = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(hex(&checksum.0), digits);
+        assert_eq!(checksum.to_string(), format!("sha256:{digits}"));
     }
 }

@@ -72,3 +72,57 @@ fn number(lexeme: &str) -> Number {
     let nearest = lexeme.parse::<f64>().unwrap_or_default().clamp(f64::MIN, f64::MAX);
     Number::from_f64(nearest).unwrap_or_else(|| 0.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::document::json::{Document, ReadOptions};
+
+    fn checked(schema: &str, document: &str) -> Result<(), String> {
+        let schema = JsonSchema::new("s.json", schema.as_bytes()).expect("a schema");
+        let document = Document::parse(document.as_bytes(), &ReadOptions::default()).expect("JSON");
+        schema.check(document.root())
+    }
+
+    #[test]
+    fn each_draft_has_its_own_keywords() {
+        const DRAFT_7: &str = r##"{"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"n": {"type": "integer"}},
+            "properties": {"a": {"items": [{"$ref": "#/definitions/n"}], "additionalItems": false}},
+            "dependencies": {"a": ["b"]}, "if": {"required": ["c"]}, "then": {"required": ["d"]}}"##;
+        const DRAFT_2020_12: &str = r##"{"$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$defs": {"n": {"$anchor": "n", "type": "integer"}},
+            "properties": {"a": {"prefixItems": [{"$ref": "#n"}], "items": false}}, "dependentRequired": {"a": ["b"]},
+            "allOf": [{"properties": {"b": true}}], "unevaluatedProperties": false}"##;
+        for (schema, document, is_valid) in [
+            (DRAFT_7, r#"{"a": [1], "b": 0}"#, true),
+            (DRAFT_7, r#"{"a": ["1"], "b": 0}"#, false),
+            (DRAFT_7, r#"{"a": [1, 2], "b": 0}"#, false),
+            (DRAFT_7, r#"{"a": [1]}"#, false),
+            (DRAFT_7, r#"{"c": 0}"#, false),
+            (DRAFT_2020_12, r#"{"a": [1], "b": 0}"#, true),
+            (DRAFT_2020_12, r#"{"a": ["1"], "b": 0}"#, false),
+            (DRAFT_2020_12, r#"{"a": [1, 2], "b": 0}"#, false),
+            (DRAFT_2020_12, r#"{"a": [1]}"#, false),
+            (DRAFT_2020_12, r#"{"c": 0}"#, false),
+        ] {
+            assert_eq!(checked(schema, document).is_ok(), is_valid, "{schema}\n{document}");
+        }
+    }
+
+    #[test]
+    fn a_schema_is_its_file_alone() {
+        for other in ["other.json", "file:///etc/hostname", "https://example.com/schema.json"] {
+            let schema = format!(r#"{{"$ref": "{other}"}}"#);
+            assert!(JsonSchema::new("s.json", schema.as_bytes()).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_64_bits_and_deep_documents_are_checked_or_refused() {
+        assert!(checked(r#"{"maximum": 1e300}"#, "123456789012345678901234567890").is_ok());
+        assert!(checked(r#"{"maximum": 10}"#, "123456789012345678901234567890").is_err());
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(checked("true", &nested(DEPTH_MAX)).is_ok());
+        assert!(checked("true", &nested(DEPTH_MAX + 1)).unwrap_err().contains("deep"));
+    }
+}

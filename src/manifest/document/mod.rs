@@ -10,6 +10,7 @@ pub mod inputs;
 pub mod inputs_hash;
 pub(super) mod job_id;
 pub mod json;
+#[cfg_attr(not(feature = "json-schema"), path = "json_schema_absent.rs")]
 pub(super) mod json_schema;
 pub mod key_path;
 pub mod options;

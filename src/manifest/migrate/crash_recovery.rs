@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::evaluate::MANIFEST_BYTES_MAX;
 use super::ledger::{Ledger, LedgerEntry, LedgerLine, WrittenFile};
 use crate::durable::{DiskError, DiskRoot, ReadRoot};
-use crate::manifest::tree::file_names::{hex, temporary_name};
+use crate::manifest::document::checksum::hex;
+use crate::manifest::tree::file_names::temporary_name;
 use crate::migration::Error;
 
 /// Replacements that are in the ledger but not in the checkpoint, by number of line.
@@ -23,6 +24,7 @@ impl Unsettled {
         match line.entry {
             LedgerEntry::Written(written) => _ = self.0.insert(line.number, written),
             LedgerEntry::Withdrawn { line, .. } | LedgerEntry::Restored { line, .. } => _ = self.0.remove(&line),
+            // A run begins only after everything before it was settled.
             LedgerEntry::Began { .. } => self.0.clear(),
             LedgerEntry::Removed { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => {}
         }
@@ -69,6 +71,7 @@ fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Opt
     if digest != written.before {
         return Ok(None);
     }
+    // The digest tells whether the new file is complete: without syncs, a crash may lose its bytes and keep the line.
     let temporary = temporary_name(name);
     match digest_of(root, &path.with_file_name(&temporary))? {
         Some((digest, len_bytes)) if digest == written.after => {

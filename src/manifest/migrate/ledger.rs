@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::durable::{Disk, DiskError, DiskFile, parent_of, replace_file};
-use crate::manifest::tree::file_names::hex;
+use crate::manifest::document::checksum::hex;
 use crate::migration::Error;
 use crate::migration::plan::{escape_name, unescape_name};
 

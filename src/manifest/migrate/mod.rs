@@ -28,9 +28,9 @@ use self::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use self::stage_file::{FileStager, NamedFile};
 use self::state::{CHECKPOINT_KIND, RunState};
 use super::Transformer;
+use super::document::checksum::hex;
 use super::outcome::Counts;
 use super::run_options::{Durability, MigrateOptions, Start};
-use super::tree::file_names;
 use super::tree::reader::EntryReader;
 use crate::durable::{Disk, DiskFileSystem, DiskRoot, replace_file, sync_reports_errors, without_sync};
 use crate::migration::plan::escape_name;
@@ -254,8 +254,8 @@ impl Session<'_> {
             "root": escape_name(self.root.as_os_str()),
             "target_version": self.options.target().to_string(),
             "settings": self.options.text(),
-            "steps": file_names::hex(&self.options.registry.digest()),
-            "digest": file_names::hex(&self.plan_digest()),
+            "steps": hex(&self.options.registry.digest()),
+            "digest": hex(&self.plan_digest()),
             "now": now.to_string(),
         });
         let text = serde_json::to_vec_pretty(&plan).expect("plain data always serialises");

@@ -110,6 +110,7 @@ impl Converter for FileStager {
             match entry.found {
                 Found::Skipped(reason) => batch.tally.counts.add_skipped(reason),
                 Found::Unreadable(error) => batch.tally.refuse(&entry.path, &disk_refusal(&error)),
+                // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => match self.stage_file(&entry.path, scratch, &mut batch.tally) {
                     Ok(staged) => batch.files.extend(staged),
                     Err(NotStaged::Refused(refusal)) => batch.tally.refuse(&entry.path, &refusal),
@@ -162,6 +163,7 @@ impl FileStager {
         if links > 1 && !self.break_links {
             return Err(NotStaged::Refused(hardlink_refusal(links)));
         }
+        // The new bytes come first: if there is no space for them, no backup is left behind.
         let temporary = file_names::temporary_name(original.name);
         let ownership = Ownership::from(original.state);
         write_temporary(directory, &temporary, &migrated.bytes, &ownership, self.synced)?;

@@ -22,6 +22,7 @@ pub fn check(
     numbers: Numbers,
 ) -> Result<(), Refusal> {
     check_identity(before.value(before_root), after.root(), touches, numbers)?;
+    // Touches are undone from the last to the first, and each needs to know what was there before it.
     let states = states_before(before, before_root, touches)?;
     let old = before.value(before_root);
     let mut reverted = Reverted { root: after.root().id(), document: after, old, numbers };

@@ -106,6 +106,7 @@ impl Registry {
     /// A direct step is preferred, else the path with the fewest steps, else the steps that were registered first.
     /// Equal versions need no steps.
     pub fn path(&self, from: Version, to: Version) -> Option<Vec<Arc<dyn Step>>> {
+        // A breadth-first search: it finds the fewest steps, and the first registered among equals.
         let mut reached_by: BTreeMap<Version, &Arc<dyn Step>> = BTreeMap::new();
         let mut queue = VecDeque::from([from]);
         while let Some(version) = queue.pop_front() {

@@ -73,6 +73,7 @@ pub(in crate::manifest) fn change_texts(step: &dyn Step, kept: &[KeyPath]) -> Ve
             unnamed.retain(|path| *path != named);
         }
     }
+    // Texts for values that no text of the step names go before the text about the version, which stays last.
     let bump = written.iter().rposition(|text| text.starts_with("Bump schema_version ")).unwrap_or(written.len());
     written.splice(bump..bump, unnamed.into_iter().map(keep_text));
     written

@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::manifest::document::checksum::hex;
 use crate::manifest::document::version::Version;
 
 /// The name of the manifests that a scan finds.
@@ -50,22 +51,6 @@ pub fn compat_backup_name(name: &OsStr) -> OsString {
     backup
 }
 
-/// Returns a digest as lower-case hexadecimal digits.
-pub fn hex(digest: &[u8; 32]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| DIGITS[usize::from(nibble)] as char).collect()
-}
-
-/// Parses a digest that [`hex`] has written.
-pub fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    let is_plain = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)).filter(|_| is_plain) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    is_plain.then_some(digest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,14 +81,5 @@ mod tests {
         let name = temporary_name("manifest.json".as_ref());
         assert!(is_temporary(&name) && !is_temporary("manifest.json".as_ref()));
         assert!(!is_temporary(".manifest.json.tmp".as_ref()));
-    }
-
-    #[test]
-    fn digests_are_read_as_they_are_written() {
-        let digest = std::array::from_fn(|index| index as u8 * 7);
-        assert_eq!(unhex(&hex(&digest)), Some(digest));
-        for text in ["", "0", &"0".repeat(63), &"G".repeat(64), &"A".repeat(64)] {
-            assert_eq!(unhex(text), None);
-        }
     }
 }

@@ -28,6 +28,7 @@ impl DocumentInputs for SiblingFiles<'_> {
     }
 
     fn read(&self, path: &str, len_max_bytes: u64) -> Result<Option<Vec<u8>>, String> {
+        // The path comes from the manifest itself, so it is not trusted.
         let relative = Path::new(path);
         if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return Err(format!("{path} leads out of the manifest's directory"));

@@ -5,6 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::report::VerifiedFiles;
+use crate::manifest::document::checksum::hex;
 use crate::manifest::document::history::{HistoryCheck, check_last_record};
 use crate::manifest::document::inputs::DocumentInputs;
 use crate::manifest::document::inputs_hash::recorded_hash;
@@ -13,7 +14,6 @@ use crate::manifest::document::version::Version;
 use crate::manifest::migrate::evaluate::finding;
 use crate::manifest::steps::registry::Registry;
 use crate::manifest::steps::target_schema::TargetSchema;
-use crate::manifest::tree::file_names::hex;
 use crate::migration::Severity;
 
 /// The deepest nesting of arrays and objects.

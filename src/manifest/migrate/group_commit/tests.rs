@@ -51,7 +51,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
     (disk, counts.migrated)
 }
 
-fn names_beside(disk: &SimulatedDisk) -> Vec<String> {
+fn names_in_directory(disk: &SimulatedDisk) -> Vec<String> {
     let mut names = Vec::new();
     let tree = disk.root(Path::new("/app")).unwrap();
     ReadRoot::names(&*tree, Path::new("artifacts/job/run"), &mut |name, _| names.push(name.display().to_string()))
@@ -63,7 +63,7 @@ fn names_beside(disk: &SimulatedDisk) -> Vec<String> {
 fn an_unchanged_file_is_replaced_and_has_its_backup() {
     for durability in DURABILITIES {
         let (disk, migrated) = replaced_after(durability, |_, _| {});
-        let names = names_beside(&disk);
+        let names = names_in_directory(&disk);
         assert!(migrated == 1 && names.len() == 2 && names.contains(&"manifest.json".to_owned()), "{names:?}");
         let now = read_file(&disk, &Path::new("/app").join(MANIFEST), 1 << 20).unwrap();
         assert!(now != OLD, "{durability}");
@@ -81,7 +81,7 @@ fn a_file_that_is_written_to_in_the_meantime_is_refused_and_keeps_its_new_bytes(
         });
         let now = read_file(&disk, &Path::new("/app").join(MANIFEST), 1 << 20).unwrap();
         assert!(migrated == 0 && now.starts_with(b"{\"later\""));
-        assert_eq!(names_beside(&disk), ["manifest.json"], "neither a new file nor a backup that is none is left");
+        assert_eq!(names_in_directory(&disk), ["manifest.json"], "no new file and no useless backup is left");
     }
 }
 
@@ -95,7 +95,7 @@ fn a_file_that_is_replaced_or_removed_in_the_meantime_is_refused() {
         assert_eq!((migrated, read_file(&disk, &Path::new("/app").join(MANIFEST), 999).unwrap()), (0, OLD.to_vec()));
         let (disk, migrated) = replaced_after(durability, |disk, path| disk.remove_file(path).unwrap());
         assert_eq!(migrated, 0);
-        assert!(!names_beside(&disk).contains(&"manifest.json".to_owned()));
+        assert!(!names_in_directory(&disk).contains(&"manifest.json".to_owned()));
     }
 }
 

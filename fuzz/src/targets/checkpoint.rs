@@ -1,23 +1,21 @@
 //! Whatever bytes a checkpoint file holds: they are refused, or they are what encoding the value writes.
-#![no_main]
 
 use std::path::Path;
 
 use haul::migration::checkpoint::{Decode, Encode, Kind, decode, encode};
 use haul::space::outcome::Counts;
 use haul::space::state::{CHECKPOINT_KIND, RunState};
-use libfuzzer_sys::fuzz_target;
 
 const KIND: Kind = *b"fuzz\0\0\0\0";
 
 type Value = (u64, Vec<String>, Option<[u8; 32]>, Vec<(String, bool, i64)>, Counts);
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     check::<Value>(KIND, bytes);
     check::<RunState>(CHECKPOINT_KIND, bytes);
     check::<Value>(KIND, &framed(KIND, bytes));
     check::<RunState>(CHECKPOINT_KIND, &framed(CHECKPOINT_KIND, bytes));
-});
+}
 
 fn check<T: Encode + Decode<()>>(kind: Kind, bytes: &[u8]) {
     let path = Path::new("checkpoint.bin");

@@ -1,19 +1,15 @@
 //! Whatever bytes a blob holds: decoding ends, in small steps; and what is compressed comes back.
-#![no_main]
 
-#[path = "../support/edits.rs"]
-mod edits;
-
-use edits::edited;
 use haul::cas::format::frame::{Compressor, DecodeError, compress_stream, decode, level_is_valid, looks_like_zstd};
-use libfuzzer_sys::fuzz_target;
+
+use crate::support::edits::edited;
 
 /// No piece of content is longer.
 const PIECE_BYTES_MAX: usize = 128 << 10;
 /// A few bytes can hold zeros for minutes.
 const CONTENT_BYTES_MAX: usize = 8 << 20;
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, rest)) = bytes.split_first() else { return };
     let level = i32::from(how >> 2) % 22 + 1;
     assert!(level_is_valid(level));
@@ -26,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = content_of(&edited(&compressed(content, level), script));
         }
     }
-});
+}
 
 /// The content, unless it is refused or too much.
 fn content_of(stored: &[u8]) -> Option<Vec<u8>> {

@@ -1,19 +1,15 @@
 //! Whatever bytes a payload holds: it is refused, or what was read gives the same bytes again.
-#![no_main]
 
-#[path = "../support/edits.rs"]
-mod edits;
-
-use edits::edited;
-use haul::space::log::episode::{self, EpisodeView, RangeCheck};
 use haul::space::generate::generated_episode;
+use haul::space::generate::samples;
+use haul::space::log::episode::{self, EpisodeView, RangeCheck};
 use haul::space::log::memory::{self, MemoryView};
 use haul::space::log::node_id::{id_digest, node_id, spells_uuid, uuid_v5_of};
-use haul::space::generate::samples;
 use haul::space::log::timestamp::TimeView;
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+use crate::support::edits::edited;
+
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     match how & 0x07 {
         0 => check(script),
@@ -25,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         6 => check(&[&samples::episode("id").encode(), script].concat()),
         _ => check(&[&samples::memory("id").encode(), script].concat()),
     }
-});
+}
 
 /// An embedding between two parts of the input, because no fuzzer finds 3,080 right bytes.
 fn around_embedding(share: u8, script: &[u8]) -> Vec<u8> {

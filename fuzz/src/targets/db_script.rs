@@ -1,10 +1,8 @@
 //! Migration files of arbitrary text: pieces joined are the script, whatever is wrong with a file is told and not panicked
 //! over, and SQLite's own parser finds the statements where the lexer found them.
-#![no_main]
 
 use haul::db::script::{Lexer, Pieces, file_name, statement_preview};
 use haul::db::{Dialect, Migrations};
-use libfuzzer_sys::fuzz_target;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection};
 
@@ -52,13 +50,13 @@ const PARTS: [&str; 40] = [
     "-- +goose StatementBegin\n",
 ];
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     let text = text(bytes);
     for dialect in [Dialect::Sqlite, Dialect::Postgres] {
         check(dialect, &text);
     }
     agree(&text);
-});
+}
 
 /// The fuzzer's bytes: some stand for parts of scripts, others for themselves. SQLite ends a script at a zero byte, and
 /// files with one are refused before.

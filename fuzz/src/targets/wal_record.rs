@@ -1,30 +1,24 @@
 //! Whatever bytes a log file holds: its extents cover it exactly, whatever the window, and every block made from them
 //! reads back and gives the source bytes again.
-#![no_main]
-
-#[path = "../support/edits.rs"]
-mod edits;
-#[path = "../support/log.rs"]
-mod log;
 
 use std::path::Path;
 use std::sync::LazyLock;
 
 use haul::migration::OutcomeCounts;
-use haul::space::log::extent::{Content, Extent};
-use haul::space::policy::{Corruption, OutOfRange, Policies, Undecodable, Updates};
 use haul::space::generate::samples;
-use haul::space::store::block_view::{AlignedBytes, Block};
 use haul::space::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX};
-use haul::space::log::extent::RegionKind;
+use haul::space::log::extent::{Content, Extent, RegionKind};
 use haul::space::log::wal::{HEADER_BYTES, WalHeader, encode_record};
-use libfuzzer_sys::fuzz_target;
-use log::Log;
+use haul::space::policy::{Corruption, OutOfRange, Policies, Undecodable, Updates};
+use haul::space::store::block_view::{AlignedBytes, Block};
+
+use crate::support::edits::edited;
+use crate::support::log::Log;
 
 static EPISODE: LazyLock<Vec<u8>> = LazyLock::new(|| samples::episode("an-id").encode());
 static MEMORY: LazyLock<Vec<u8>> = LazyLock::new(|| samples::memory("an-id").encode());
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     let log = Log::new(if how & 1 == 0 { written(script) } else { script.to_vec() });
     if let Some(head) = log.bytes.first_chunk::<HEADER_BYTES>()
@@ -38,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
         extents.iter().for_each(|extent| check_extent(&log, extent));
         check_blocks(&log, extents, policy);
     }
-});
+}
 
 /// A log in which most records are whole: each instruction is one byte, a length of two and what it needs.
 fn written(mut script: &[u8]) -> Vec<u8> {
@@ -58,11 +52,11 @@ fn written(mut script: &[u8]) -> Vec<u8> {
             2 => log.extend_from_slice(&encode_record(sequence, 1, 2, &MEMORY)),
             3 => log.extend_from_slice(&encode_record(sequence, 1, entry_type, data)),
             4 => {
-                let payload = edits::edited(&EPISODE, data);
+                let payload = edited(&EPISODE, data);
                 log.extend_from_slice(&encode_record(sequence, 1, 1, &payload));
             }
             5 => {
-                let payload = edits::edited(&MEMORY, data);
+                let payload = edited(&MEMORY, data);
                 log.extend_from_slice(&encode_record(sequence, 1, 2, &payload));
             }
             6 => log.extend_from_slice(data),
@@ -72,7 +66,7 @@ fn written(mut script: &[u8]) -> Vec<u8> {
             10 => log.truncate(log.len() - len.min(log.len())),
             // Enough of them for a block of the most records.
             11 => (0..len % 300).for_each(|_| log.extend_from_slice(&encode_record(sequence, 1, 3, b"id"))),
-            12 => log = edits::edited(&log, data),
+            12 => log = edited(&log, data),
             // A whole record inside the payload of another.
             13 => log.extend_from_slice(&encode_record(sequence, 1, 3, &encode_record(sequence, 1, 3, data))),
             _ => log.extend_from_slice(&encode_record(u64::MAX - sequence, u64::MAX, 3, b"\xff")),

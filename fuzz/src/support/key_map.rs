@@ -1,5 +1,4 @@
 //! Key maps in memory.
-#![allow(dead_code, reason = "each target uses its share")]
 
 use std::path::Path;
 use std::sync::Arc;

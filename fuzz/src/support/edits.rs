@@ -1,5 +1,4 @@
 //! Takes the bytes of the fuzzer for a list of changes to something valid, so that most of it stays valid.
-#![allow(dead_code, reason = "each target uses its share")]
 
 /// `template` with the changes that `script` describes, eight bytes each.
 pub fn edited(template: &[u8], script: &[u8]) -> Vec<u8> {

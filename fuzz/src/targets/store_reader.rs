@@ -1,32 +1,26 @@
 //! Whatever bytes the files of a store hold: reading them gives nodes or an error, in memory that their size bounds.
-#![no_main]
-
-#[path = "../support/edits.rs"]
-mod edits;
-#[path = "../support/log.rs"]
-mod log;
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use edits::edited;
 use haul::durable::{Disk, RealDisk, SimulatedDisk};
 use haul::migration::Subset;
 use haul::pipeline::{Control, Silent, StopToken};
 use haul::space::DualSpace;
+use haul::space::generate::samples;
+use haul::space::log::wal::encode_record;
 use haul::space::migrate::migrate;
 use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
 use haul::space::policy::{Corruption, Policies};
-use haul::space::generate::samples;
 use haul::space::store::block_view::{AlignedBytes, Block, NodeRef};
 use haul::space::store::manifest::Manifest;
 use haul::space::verify::{Depth, verify_store};
-use haul::space::log::wal::encode_record;
-use libfuzzer_sys::fuzz_target;
-use log::Log;
 
-fuzz_target!(|bytes: &[u8]| {
+use crate::support::edits::edited;
+use crate::support::log::Log;
+
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     match how & 0x07 {
         0 => check_block(script),
@@ -37,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         // Verifying takes threads, so only some of the inputs get it.
         _ => check_store(usize::from(how >> 3 & 7), script, how & 0xC0 == 0xC0),
     }
-});
+}
 
 /// Records of every kind, with a duplicate and a deletion.
 fn records() -> Vec<u8> {

@@ -1,15 +1,11 @@
 //! Whatever a step file holds: it is refused with a reason, or its steps can be proved, and break no invariant unseen.
-#![no_main]
 
-#[path = "../support/edits.rs"]
-mod edits;
-
-use edits::edited;
 use std::sync::Arc;
 
-use haul::manifest::{Registry, prove};
 use haul::manifest::transform::step_check::check_steps;
-use libfuzzer_sys::fuzz_target;
+use haul::manifest::{Registry, prove};
+
+use crate::support::edits::edited;
 
 const TEMPLATE: &str = r#"
 [[step]]
@@ -34,7 +30,7 @@ rename = [{ from = "run.state", to = "status" }]
 restore = ["error", "meta.format"]
 "#;
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     let text = if how & 1 == 0 { script.to_vec() } else { edited(TEMPLATE.as_bytes(), script) };
     let Ok(text) = std::str::from_utf8(&text) else { return };
@@ -48,4 +44,4 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(!proof.faults.iter().any(|fault| fault.contains("E_INVARIANT")), "{proof:?}");
         }
     }
-});
+}

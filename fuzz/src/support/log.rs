@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use haul::durable::{ReaderKind, SourceFile};
 use haul::pipeline::Converter;
-use haul::space::migrate::convert::{EncodedBatch, LogConverter};
 use haul::space::log::extent::Extent;
 use haul::space::log::framing::{Cut, View, cut};
-use haul::space::policy::{Corruption, Policies};
 use haul::space::log::reader::{Batch, Cursor};
+use haul::space::migrate::convert::{EncodedBatch, LogConverter};
+use haul::space::policy::{Corruption, Policies};
 
 /// A source file that no directory holds.
 pub struct Log {

@@ -1,21 +1,17 @@
 //! Whatever bytes a sidecar or an index holds: each line is refused, or it is a record that its own writing gives again.
-#![no_main]
-
-#[path = "../support/edits.rs"]
-mod edits;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use edits::edited;
 use haul::cas::Key;
 use haul::cas::format::record::{Encoding, ObjectRecord, Parsed, RecordFault, parse, parse_hint};
 use haul::cas::store::index::{IndexReader, LineContent};
 use haul::cas::store::sorted_index::{IndexFinding, SortedIndex};
 use haul::pipeline::SortedRuns;
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+use crate::support::edits::edited;
+
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     let seed = how >> 2;
     match how & 0x03 {
@@ -24,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         2 => check_index(script),
         _ => check_index(&edited(&index(seed), script)),
     }
-});
+}
 
 fn record(seed: u8) -> ObjectRecord {
     ObjectRecord {

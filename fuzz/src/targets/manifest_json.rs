@@ -1,9 +1,9 @@
 //! Any bytes are JSON to haul where they are JSON to another parser, mean the same, and are read back as what is written.
-#![no_main]
 
-use haul::manifest::document::json::{Document, Formatting, Numbers, ReadOptions, is_equal, push_canonical, push_formatted};
+use haul::manifest::document::json::{
+    Document, Formatting, Numbers, ReadOptions, is_equal, push_canonical, push_formatted,
+};
 use haul::manifest::{ErrorCode, NoInputs, Registry, TransformOptions, Transformer, Verdict, prove};
-use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use std::sync::{Arc, LazyLock};
 
@@ -16,7 +16,7 @@ static TRANSFORMER: LazyLock<Transformer> = LazyLock::new(|| {
     Transformer::new(registry, target, now, options).expect("a known version")
 });
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     // The other parser stops at 128 levels and takes the last of members with one name.
     let options = ReadOptions { depth_max: 127, last_member_wins: true, ..ReadOptions::default() };
     let own = Document::parse(bytes, &options);
@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         check_written(own);
     }
     check_verdict(bytes);
-});
+}
 
 /// What is written, as it was or for a checksum, means to the other parser what it means to it as it was read.
 fn check_same(own: &Document<'_>, other: &Json) {

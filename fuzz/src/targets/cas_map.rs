@@ -1,23 +1,17 @@
 //! Whatever bytes a key map and its reverse file hold: reading them gives rows or an error. A map of any rows is found
 //! row by row in both directions, with the reverse file and without.
-#![no_main]
-
-#[path = "../support/edits.rs"]
-mod edits;
-#[path = "../support/key_map.rs"]
-mod key_map;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use edits::edited;
 use haul::cas::map::{HEADER_LINE, KeyMap, MapRow, reverse_path};
 use haul::cas::{Algorithm, Key};
 use haul::durable::{Disk, SimulatedDisk};
-use key_map::{MAP, disk, put, write};
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+use crate::support::edits::edited;
+use crate::support::key_map::{MAP, disk, put, write};
+
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     let disk = disk();
     match how & 0x07 {
@@ -34,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         _ => return find_everything(&disk, u64::from(how) * 8, &rows(script)),
     }
     read_everything(&disk);
-});
+}
 
 /// A key of few, so that rows share them.
 fn key(number: u8) -> Key {

@@ -1,9 +1,5 @@
 //! Whatever a text holds: however it is cut, the same references are found and the same text comes of it; what a map of
 //! one generation rewrites, it takes back byte for byte.
-#![no_main]
-
-#[path = "../support/key_map.rs"]
-mod key_map;
 
 use std::convert::Infallible;
 use std::sync::LazyLock;
@@ -12,13 +8,13 @@ use haul::cas::Algorithm;
 use haul::cas::format::digest::key_of;
 use haul::cas::map::{KeyMap, MapRow};
 use haul::cas::references::{Direction, Reference, Resolution, Resolver, Rewriter, Scanner};
-use key_map::{disk, write};
-use libfuzzer_sys::fuzz_target;
+
+use crate::support::key_map::{disk, write};
 
 /// Contents that the maps know; as many again are referred to that they do not.
 const CONTENTS: u8 = 8;
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     let Some((&how, script)) = bytes.split_first() else { return };
     let algorithm = Algorithm::from_number(how & 3).expect("one of four");
     let (cuts, script) = script.split_at(script.len().min(usize::from(how >> 2)));
@@ -44,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
     if algorithm == Algorithm::Cas || !whole.iter().any(is_current) {
         assert_eq!(rewritten(&mut back, &[&there]), text);
     }
-});
+}
 
 static MAPS: LazyLock<[KeyMap; 4]> = LazyLock::new(|| Algorithm::ALL.map(map_of));
 
