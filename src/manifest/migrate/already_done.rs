@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::dry_run::{DryRunEnd, go_through};
+use super::evaluation_pass::{DryRunEnd, go_through};
 use super::state::RunState;
 use crate::durable::DiskRoot;
 use crate::manifest::run_options::MigrateOptions;
