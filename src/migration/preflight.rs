@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cleanup::LastRun;
 use super::context::Context;
 use super::lifecycle::{Check, Migration, RunPlan, Standing, StateOf};
-use super::run_options::{RunOptions, Start};
+use super::run::options::{RunOptions, Start};
 use super::{Error, RunDirectory, free_space_check, nearest_directory};
 use crate::durable::Disk;
 use crate::pipeline::{Control, Ended};

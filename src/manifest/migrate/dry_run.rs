@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::end::run_directory;
 pub use super::evaluation_pass::DryRunEnd;
 use super::evaluation_pass::go_through;
-use super::end::run_directory;
 use super::steps::ManifestMigration;
 use crate::durable::{Disk, ReadRoot};
 use crate::manifest::run_options::MigrateOptions;

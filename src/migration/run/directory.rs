@@ -4,8 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Error, checkpoint, journal};
 use crate::durable::{Disk, LockGuard, create_directory_durable};
+use crate::migration::{Error, checkpoint, journal};
 
 /// The longest text that is read of a lock's holder.
 const OWNER_BYTES_MAX: u64 = 4096;

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::checkpoint::{Decode, Encode};
-use super::stage::Stage;
 use crate::durable::{Disk, sync_reports_errors};
+use crate::migration::checkpoint::{Decode, Encode};
+use crate::migration::stage::Stage;
 
 /// What decides the result of a run.
 ///
