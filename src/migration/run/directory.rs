@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_run_is_told_who_holds_the_lock() {
+    fn a_second_run_learns_who_holds_the_lock() {
         let root = tempfile::tempdir().unwrap();
         let run = RunDirectory::new(root.path().join("space/migration"));
         run.create(&RealDisk).unwrap();

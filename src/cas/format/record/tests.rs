@@ -71,7 +71,7 @@ fn what_the_reference_accepts_is_read() {
 }
 
 #[test]
-fn an_unknown_age_is_told_from_the_age_zero() {
+fn an_unknown_age_differs_from_the_age_zero() {
     let unknown = parse(&without_created_at(&sample())).unwrap();
     let zero = ObjectRecord { created_at: 0, ..sample() };
     assert_eq!(unknown, Parsed { record: zero, created_at_present: false, is_canonical: true });
