@@ -1,10 +1,11 @@
-//! What a migrated object costs apart from the disk: its keys, their texts, its sidecar.
+//! The cost of a migrated object without the disk: its keys, their texts, its sidecar.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group};
 use haul::cas::format::digest::{CAS_PREFIX, Content, key_of};
-use haul::cas::format::record::{Encoding, ObjectRecord};
+use haul::cas::format::encoding::Encoding;
+use haul::cas::format::record::ObjectRecord;
 use haul::cas::{Algorithm, Key};
 
 const SIZES: [(&str, usize); 3] = [("1 KiB", 1 << 10), ("16 KiB", 16 << 10), ("1 MiB", 1 << 20)];
@@ -15,7 +16,7 @@ fn prefixed(size_bytes: usize) -> Vec<u8> {
     CAS_PREFIX.into_iter().chain(content).collect()
 }
 
-/// "cas, prefix apart" is the same digest of a content that does not stand behind its prefix.
+/// "cas, prefix apart" is the same digest of a content that is not stored behind its prefix.
 fn keys(c: &mut Criterion) {
     for (name, size_bytes) in SIZES {
         let prefixed = prefixed(size_bytes);

@@ -13,7 +13,7 @@ use super::options::Placement;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, LastRun, LockedRun, RemovalCost, Stage, clean_up};
+use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up};
 
 /// The kinds of removable items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -116,12 +116,7 @@ fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, cost: Remov
 /// Removes these items of a [`clean_plan`] under the lock, and returns the number of bytes that this frees. Skips items
 /// that are gone already. Fails before it removes anything if one of them has come into use since.
 pub fn clean(disk: Arc<dyn Disk>, paths: &TargetPaths, items: &[CleanItem]) -> Result<u64, Error> {
-    if items.is_empty() {
-        return Ok(0);
-    }
-    let held = LockedRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
-    let now = clean_plan(disk.clone(), paths)?;
-    let state = held.readable_state::<RunState>(&*disk)?;
-    let run_id = state.as_ref().map(|state| state.run_id.as_str());
-    clean_up(&*disk, &held, (items, &now), run_id, "haul cas clean")
+    let place = (&paths.run_directory(), CHECKPOINT_KIND);
+    let plan = || clean_plan(disk.clone(), paths);
+    clean_up(&disk, place, items, plan, |state: RunState| state.run_id, "haul cas clean")
 }

@@ -1,25 +1,12 @@
 //! Options of a migration: those that decide its result, and those that decide only how it runs.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use super::format::frame::{LEVEL_DEFAULT, level_is_valid};
+use super::format::encoding::Compress;
 use crate::migration::{Durability, Rules, RunOptions};
 use crate::pipeline::Options;
-
-/// How the target encodes blobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
-pub enum Compress {
-    /// As in the source, byte for byte.
-    #[default]
-    AsStored,
-    /// Without compression.
-    Identity,
-    /// One zstd frame of this level for each blob.
-    Zstd(i32),
-}
 
 /// How a new store takes its place at the target path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, bincode::Encode, bincode::Decode)]
@@ -32,38 +19,6 @@ pub enum Placement {
     Merge,
     /// The new store replaces the one at the path, which is kept in the run directory.
     Replace,
-}
-
-impl fmt::Display for Compress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AsStored => f.write_str("as-stored"),
-            Self::Identity => f.write_str("identity"),
-            Self::Zstd(level) => write!(f, "zstd:{level}"),
-        }
-    }
-}
-
-/// A text that names no encoding.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is none of as-stored, identity, zstd, zstd:1 to zstd:22")]
-pub struct UnknownCompress(String);
-
-impl FromStr for Compress {
-    type Err = UnknownCompress;
-
-    fn from_str(text: &str) -> Result<Self, UnknownCompress> {
-        let unknown = || UnknownCompress(text.to_owned());
-        match text {
-            "as-stored" => Ok(Self::AsStored),
-            "identity" => Ok(Self::Identity),
-            "zstd" => Ok(Self::Zstd(LEVEL_DEFAULT)),
-            _ => {
-                let level = text.strip_prefix("zstd:").and_then(|level| level.parse().ok());
-                level.filter(|&level| level_is_valid(level)).map(Self::Zstd).ok_or_else(unknown)
-            }
-        }
-    }
 }
 
 impl fmt::Display for Placement {
@@ -173,18 +128,4 @@ impl fmt::Display for CasRules {
 
 fn serialize_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn encodings_are_parsed_from_their_names() {
-        assert_eq!("zstd".parse(), Ok(Compress::Zstd(3)));
-        assert_eq!("zstd:22".parse(), Ok(Compress::Zstd(22)));
-        for wrong in ["zstd:0", "zstd:23", "zstd:", "gzip", ""] {
-            assert!(wrong.parse::<Compress>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::algorithm_counts::AlgorithmCounts;
+use super::format::encoding::Encoding;
 use super::format::key::{Algorithm, Key};
-use super::format::record::{Encoding, parse_hint};
+use super::format::record::parse_hint;
 use super::map::{KeyMap, MapRow};
 use super::migrate::accounting::Destination;
 use super::migrate::object_log::{LoggedObject, ObjectOutcome};

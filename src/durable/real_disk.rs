@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_holds_against_another_process() {
+    fn a_lock_excludes_another_process() {
         let directory = tempfile::tempdir().unwrap();
         let lock = directory.path().join("lock");
         let guard = RealDisk.try_lock(&lock, "parent").unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! A run taken back: files that are still what it wrote have their former bytes and permissions again
+//! Rolls a run back: files that are still what it wrote get their former bytes and permissions
 //! (docs/source-sigilzero.md, D10).
 
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ const GROUP_FILES: usize = 4096;
 /// What a rollback came to.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RollbackEnd {
-    /// The run that was taken back.
+    /// The run that was rolled back.
     pub run_id: String,
     /// Files that have their former bytes again.
     pub restored: u64,
@@ -39,14 +39,14 @@ pub struct RollbackEnd {
     pub refused: u64,
     /// Of the files restored, those to which the declared inverse of breaking steps was held first.
     pub inverses_checked: u64,
-    /// True if it was asked to stop; the same command goes on.
+    /// True if it was asked to stop; the same command continues.
     pub stopped: bool,
     /// Each refused file.
     #[serde(skip)]
     pub findings: FirstFindings,
 }
 
-/// What is to be taken back.
+/// What to roll back.
 #[derive(Clone, Copy)]
 pub struct RollbackRequest<'a> {
     /// The run.
@@ -58,7 +58,7 @@ pub struct RollbackRequest<'a> {
     pub registry: &'a Registry,
 }
 
-/// Takes back what the run did to the named files, or to all. Run again after a crash at any point, it completes; run
+/// Undoes what the run did to the named files, or to all. Run again after a crash at any point, it completes; run
 /// again after its end, it finds nothing to do.
 pub fn rollback(
     disk: Arc<dyn Disk>,
@@ -117,7 +117,7 @@ pub fn rollback(
     Ok(end)
 }
 
-/// Ends a run that was stopped or died, so that all it has done is in the ledger and nothing goes on with it.
+/// Ends a run that was stopped or died, so that all it has done is in the ledger and nothing continues it.
 fn settle_unfinished(
     disk: &dyn Disk,
     root: &Path,
@@ -151,7 +151,7 @@ fn settle_unfinished(
     Ok(ledger)
 }
 
-/// What the ledger says of the run before any of it is taken back.
+/// What the ledger says of the run before any of it is rolled back.
 #[derive(Default)]
 struct Known {
     /// `None` if the run is not there.
@@ -248,7 +248,7 @@ impl Work<'_> {
         self.end.findings.push(finding(Severity::Refused, path, "E_CHANGED", why));
     }
 
-    /// Puts the former bytes beside the file.
+    /// Writes the former bytes next to the file.
     fn prepare(&self, path: &Path, written: &WrittenFile) -> Result<Prepared, DiskError> {
         let refused = |why: &str| Ok(Prepared::Refused(why.to_owned()));
         let Some(state) = self.tree.file_state(path)? else { return refused("the file is gone") };

@@ -2,12 +2,14 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bincode::Decode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{CheckpointFile, Error, LockedRun, serialize_path};
+use super::checkpoint::Kind;
+use super::{CheckpointFile, Error, LockedRun, RunDirectory, RunState, serialize_path};
 use crate::durable::{Disk, EntryKind, directory_bytes, remove_tree};
 
 /// Something that can be removed. `K` says what it is, in the words of its room.
@@ -20,7 +22,7 @@ pub struct CleanItem<K> {
     pub kind: K,
     /// Bytes that its removal gives back.
     pub bytes: u64,
-    /// True if a run could still go on from it.
+    /// True if a run could still resume from it.
     pub loses_work: bool,
     /// True if the checkpoint describes it and goes first.
     pub with_checkpoint: bool,
@@ -117,16 +119,37 @@ impl<'a, K> CleanList<'a, K> {
     }
 }
 
-/// Removes these `items` of an earlier list and gives the bytes that this gives back. `now` is the list as it is made
-/// under the lock: an item that is gone already is passed over; one that has come into use since is an error, before
-/// anything is removed. `run_id` is for the journal, `command` for whoever is to look again.
-pub fn clean_up<K: Copy + PartialEq>(
-    disk: &dyn Disk,
-    held: &LockedRun,
-    (items, now): (&[CleanItem<K>], &[CleanItem<K>]),
-    run_id: Option<&str>,
+/// Removes these `items` of an earlier plan, under the lock, and returns the bytes that this frees. `plan` makes the plan
+/// again: an item that is gone is skipped, and one that has come into use since is an error, before anything is removed.
+/// `command` makes and shows the plan.
+pub fn clean_up<R, P, C, K>(
+    disk: &Arc<dyn Disk>,
+    (directory, kind): (&RunDirectory, Kind),
+    items: &[CleanItem<K>],
+    plan: impl FnOnce() -> Result<Vec<CleanItem<K>>, Error>,
+    run_id: impl FnOnce(RunState<R, P, C>) -> String,
     command: &str,
-) -> Result<u64, Error> {
+) -> Result<u64, Error>
+where
+    K: Copy + PartialEq,
+    RunState<R, P, C>: Decode<()>,
+{
+    if items.is_empty() {
+        return Ok(0);
+    }
+    let lock = LockedRun::create(disk, directory, kind)?;
+    let chosen = still_removable(&**disk, items, &plan()?, command)?;
+    let run_id = lock.readable_state(&**disk)?.map(run_id);
+    remove_chosen(&**disk, &lock, &chosen, run_id.as_deref())
+}
+
+/// Returns the items that are in the plan of now too.
+fn still_removable<K: Copy + PartialEq>(
+    disk: &dyn Disk,
+    items: &[CleanItem<K>],
+    now: &[CleanItem<K>],
+    command: &str,
+) -> Result<Vec<CleanItem<K>>, Error> {
     let in_use = |path: &Path| Error::Usage {
         what: format!("{} has come into use since the clean-up was planned", path.display()),
         next: format!("run `{command}` again to see what can be removed now"),
@@ -142,18 +165,27 @@ pub fn clean_up<K: Copy + PartialEq>(
             None => return Err(in_use(&item.path)),
         }
     }
+    Ok(chosen)
+}
+
+fn remove_chosen<K>(
+    disk: &dyn Disk,
+    lock: &LockedRun,
+    chosen: &[CleanItem<K>],
+    run_id: Option<&str>,
+) -> Result<u64, Error> {
     // First the checkpoint: it must never describe what is half removed.
     if chosen.iter().any(|item| item.with_checkpoint) {
-        held.checkpoint.remove(disk)?;
+        lock.checkpoint.remove(disk)?;
     }
     let mut bytes = 0;
-    for item in &chosen {
+    for item in chosen {
         remove_tree(disk, &item.path)?;
         bytes += item.bytes;
     }
     if !chosen.is_empty() {
         let removed: Vec<_> = chosen.iter().map(|item| item.path.display().to_string()).collect();
-        held.note(run_id, "cleaned", json!({ "removed": removed, "bytes": bytes }))?;
+        lock.note(run_id, "cleaned", json!({ "removed": removed, "bytes": bytes }))?;
     }
     Ok(bytes)
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::checkpoint::{CheckpointFile, Kind};
-use super::locked_run::LockedRun;
-use super::run_dir::RunDirectory;
-use super::run_options::RunOptions;
+use super::run::directory::RunDirectory;
+use super::run::locked::LockedRun;
+use super::run::options::RunOptions;
 use crate::durable::Disk;
 use crate::pipeline::Control;
 

@@ -34,7 +34,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 pub enum ErrorKind {
     /// The call does not fit what it is about: change the arguments or the options.
     Usage,
-    /// Data are damaged, changed, or refused by the rules: look at them before you go on.
+    /// Data are damaged, changed, or refused by the rules: look at them before you continue.
     Data,
     /// A name already stands for something else, which is kept.
     Conflict,
@@ -149,7 +149,7 @@ pub enum Error {
     /// The operator asked the run to stop; it can be resumed.
     #[error("stopped on request; everything up to the last checkpoint is kept")]
     Stopped {
-        /// The command that goes on.
+        /// The command that continues.
         next: String,
     },
     /// Another program did not do what it was asked to.

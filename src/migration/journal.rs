@@ -25,7 +25,7 @@ pub struct JournalEntry {
     pub run_id: String,
     /// What happened, as a lower-case name: `started`, `sealed`, `published`.
     pub event: String,
-    /// What else there is to know.
+    /// Further facts.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub detail: serde_json::Value,
 }

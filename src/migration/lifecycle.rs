@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::checkpoint::{Decode, Encode, Kind};
 use super::context::Context;
-use super::run_state::{Durability, Rules, RunState};
+use super::run::state::{Durability, Rules, RunState};
 use super::stage::Stage;
 use super::{Error, OutcomeCounts, SourceBytes};
 use crate::pipeline::{Ended, Expected};

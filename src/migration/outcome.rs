@@ -1,4 +1,4 @@
-//! The sums that must add up: what became of each record, by the outcomes of each kind of store.
+//! The sums that must add up: the outcome of each record, by the outcomes of each kind of store.
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cleanup::LastRun;
 use super::context::Context;
 use super::lifecycle::{Check, Migration, RunPlan, Standing, StateOf};
-use super::run_options::{RunOptions, Start};
+use super::run::options::{RunOptions, Start};
 use super::{Error, RunDirectory, free_space_check, nearest_directory};
 use crate::durable::Disk;
 use crate::pipeline::{Control, Ended};
@@ -29,7 +29,7 @@ pub fn rehearse<M: Migration>(
     }
 }
 
-/// Returns the last run. One that cannot be read is an error, unless it is to be discarded.
+/// Returns the last run. One that cannot be read is an error, unless the call discards it.
 pub(super) fn last_run<M: Migration>(cx: &Context<'_>) -> Result<Option<StateOf<M>>, Error> {
     match cx.options.start {
         Start::Auto | Start::Resume => cx.checkpoint.load(&**cx.disk),

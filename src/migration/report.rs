@@ -1,4 +1,4 @@
-//! The report of a run: what was read, what became of it, and every finding.
+//! The report of a run: what was read, the outcomes, and every finding.
 
 use std::fmt::Write;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! Where a reading keeps its place, so that it goes on there after a stop.
+//! Keeps the place of a pass that only reads, so that the pass resumes there after a stop.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use super::checkpoint::Kind;
 use super::{CheckpointFile, Error, cannot_be_written};
 use crate::durable::{Disk, create_directory_durable};
 
-/// The place of something that only reads: to lose it costs time and nothing else.
+/// The place of a pass that only reads. Losing it costs only time.
 pub struct ResumePoint {
     disk: Arc<dyn Disk>,
     file: CheckpointFile,
 }
 
 impl ResumePoint {
-    /// In `directory`, which must exist and belong to it alone.
+    /// Returns a place in `directory`, which must exist and be used for nothing else.
     pub fn new(disk: Arc<dyn Disk>, directory: impl Into<PathBuf>, kind: Kind) -> Self {
         Self { disk, file: CheckpointFile::new(directory, kind) }
     }
 
-    /// In `directory`, which is made if it is absent; `None` where that cannot be written.
+    /// Returns a place in `directory`, which is created if it is absent; `None` if nothing can be written there.
     pub fn create_if_writable(disk: &Arc<dyn Disk>, directory: PathBuf, kind: Kind) -> Result<Option<Self>, Error> {
         match create_directory_durable(&**disk, &directory).map_err(Error::from) {
             Err(error) if cannot_be_written(&error) => Ok(None),
@@ -29,7 +29,7 @@ impl ResumePoint {
         }
     }
 
-    /// What was kept last. What cannot be read is taken for nothing: to begin anew is right in any case.
+    /// Returns what was kept last. If it cannot be read, the pass starts over, which is always right: `None`.
     pub fn load<T: Decode<()>>(&self) -> Result<Option<T>, Error> {
         match self.file.load(&*self.disk) {
             Err(Error::State { .. }) => Ok(None),
@@ -37,12 +37,12 @@ impl ResumePoint {
         }
     }
 
-    /// Keeps `state`, durably.
+    /// Stores `state` durably.
     pub fn store<T: Encode>(&self, state: &T) -> Result<(), Error> {
         self.file.store(&*self.disk, state)
     }
 
-    /// Keeps nothing any more.
+    /// Removes what was stored.
     pub fn forget(&self) -> Result<(), Error> {
         self.file.remove(&*self.disk)
     }

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::context::Context;
 use super::lifecycle::{Check, Migration, RunPlan, Standing, StateOf, Step, Summary};
-use super::locked_run::LockedRun;
 use super::preflight::{last_run, preflight, standing};
-use super::run_options::{RunOptions, Start};
-use super::run_state::Durability;
+use super::run::locked::LockedRun;
+use super::run::options::{RunOptions, Start};
+use super::run::state::Durability;
 use super::stage::Stage;
 use super::{Error, Findings, FindingsCount, Report, RunDirectory, report_says, write_report};
 use crate::durable::{Disk, replace_file};

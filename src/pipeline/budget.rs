@@ -38,7 +38,7 @@ pub struct Waits {
 
 impl Budget {
     /// A budget of `limit_bytes`. Reading pauses when the bytes in use exceed `backpressure_threshold` (a share of the
-    /// limit, 0 to 1) and goes on when they have fallen to it.
+    /// limit, 0 to 1) and continues when they have fallen to it.
     pub fn new(limit_bytes: u64, backpressure_threshold: f64) -> Arc<Self> {
         // A float-to-integer cast saturates and takes NaN for 0: any threshold is a usable one.
         let threshold_bytes = (limit_bytes as f64 * backpressure_threshold) as u64;
@@ -107,7 +107,7 @@ impl Budget {
     }
 }
 
-/// The door to a [`Budget`] for one run: whoever holds it asks for bytes until the run stops.
+/// Access to a [`Budget`] for one run: its owner asks for bytes until the run stops.
 #[derive(Debug, Clone)]
 pub struct Admission {
     budget: Arc<Budget>,

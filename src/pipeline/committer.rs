@@ -1,4 +1,4 @@
-//! When a run commits, and the thread that does it while the writer goes on.
+//! Decides when a run commits, and commits in a thread of its own while the writer continues.
 
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::event::Event;
 use super::failure::{Failure, guarded};
 use super::stages::{Commit, Writer};
 
-/// A commit that is to be made, and the records written before it.
+/// A commit that is due, and the records written before it.
 struct Point<C> {
     commit: C,
     records_total: u64,

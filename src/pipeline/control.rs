@@ -23,7 +23,7 @@ pub struct Options {
     pub checkpoint_interval_ms_min: u64,
 }
 
-/// Connects a run with the outside while it goes on.
+/// Connects a run with its caller while it works.
 #[derive(Clone, Copy)]
 pub struct Control<'a> {
     /// Asks the run to stop at the next batch.

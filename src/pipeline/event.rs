@@ -1,4 +1,4 @@
-//! What a run tells whoever watches it: one stream of events. The engine itself prints nothing.
+//! What a run tells its observer: one stream of events. The engine itself prints nothing.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Why a run cannot go on, as a value that travels between its threads.
+//! The reason why a run cannot continue, as a value that passes between its threads.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,7 +12,7 @@ pub(super) enum Failure<E> {
 }
 
 impl<E> Failure<E> {
-    /// The error; a panic goes on in this thread.
+    /// The error; a panic continues in this thread.
     pub(super) fn into_error(self) -> E {
         match self {
             Failure::Error(error) => error,

@@ -75,7 +75,7 @@ pub(super) fn merge_runs<const N: usize>(
     Ok(Merged { source: Source::Runs(RunMerge::open(runs.into_iter(), buffer_records)?), records })
 }
 
-/// Runs that may be merged at once, beside the buffer of the run that they are written to.
+/// Runs that may be merged at once, in addition to the buffer of the run that they are written to.
 fn fan_in(memory_bytes: u64) -> usize {
     (memory_bytes / READ_BYTES_MIN).saturating_sub(1).clamp(2, FAN_IN_MAX) as usize
 }

@@ -55,7 +55,7 @@ pub trait Writer: Send {
     /// Writes one output, without waiting for the disk.
     fn write(&mut self, output: Self::Output) -> Result<(), Self::Error>;
     /// What makes everything written so far durable and records it as done. Taken between two outputs, run on the
-    /// committer's thread while the writer goes on; commits run one at a time, in order.
+    /// committer's thread while the writer continues; commits run one at a time, in order.
     fn commit_point(&mut self) -> Result<Self::Commit, Self::Error>;
 }
 

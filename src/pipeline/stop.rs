@@ -7,7 +7,7 @@ use std::time::Duration;
 /// How long a blocked thread sleeps between two looks at the token.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A request to stop that is made once and never taken back. Clones share it.
+/// A request to stop that is made once and never withdrawn. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct StopToken {
     flag: Arc<AtomicBool>,

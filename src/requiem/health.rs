@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::cas::format::digest::key_of;
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Algorithm;
-use crate::cas::format::record::Encoding;
 
 /// Known keys of the content `hello` (docs/source-requiem.md, "Hash vectors"). A broken primitive gives others.
 const HELLO: [(Algorithm, &str); 4] = [

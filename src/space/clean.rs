@@ -10,7 +10,7 @@ use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, LastRun, LockedRun, RemovalCost, Stage, clean_up};
+use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,12 +79,7 @@ fn worth_of_store(run: &LastRun<RunState>, name: &str) -> RemovalCost {
 /// Removes these items of a [`clean_plan`], under the lock; the bytes given back. An item that is gone already is passed
 /// over; one that has come into use since is an error, before anything is removed.
 pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Result<u64, Error> {
-    if items.is_empty() {
-        return Ok(0);
-    }
-    let held = LockedRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
-    let now = clean_plan(disk.clone(), paths)?;
-    let state = held.readable_state::<RunState>(&*disk)?;
-    let run_id = state.as_ref().map(|state| state.run_id.as_str());
-    clean_up(&*disk, &held, (items, &now), run_id, "haul space clean")
+    let place = (&paths.run_directory(), CHECKPOINT_KIND);
+    let plan = || clean_plan(disk.clone(), paths);
+    clean_up(&disk, place, items, plan, |state: RunState| state.run_id, "haul space clean")
 }

@@ -135,7 +135,7 @@ fn prove(
     prove_from_manifest(&manifest, source, options, control)
 }
 
-/// Cuts the log anew: where its extents end depends on the log and the rules alone.
+/// Cuts the log again: where its extents end depends on the log and the rules alone.
 fn prove_from_manifest(
     manifest: &Manifest,
     source: &Arc<WalSource>,

@@ -19,7 +19,7 @@ pub type RunState = migration::RunState<SpaceRules, Progress, Counts>;
 pub struct Progress {
     /// Name of the store that is made: `dual-000001`.
     pub store: String,
-    /// Where the source goes on.
+    /// The place in the source from which the run continues.
     pub cursor: Cursor,
     /// Last sequence number seen in the cursor's file.
     pub last_sequence: Option<u64>,

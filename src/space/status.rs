@@ -42,7 +42,7 @@ pub type State = RunStanding<SpaceRules, Counts, RunDetails>;
 pub struct RunDetails {
     /// Name of its store.
     pub store: String,
-    /// Number of the log file where it goes on.
+    /// Number of the log file from which it continues.
     pub cursor_file: u32,
     /// Offset in it.
     pub cursor_offset: u64,
@@ -50,7 +50,7 @@ pub struct RunDetails {
     pub fatal_findings: u64,
 }
 
-/// A store beside the log.
+/// A store next to the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreStatus {
     /// Its name.

@@ -18,8 +18,9 @@ use crate::support::old_store::OldStore;
 use crate::support::scene::Scene;
 use crate::support::written::Written;
 use haul::cas::format::digest::key_of;
+use haul::cas::format::encoding::Compress;
 use haul::cas::format::generation::Generation;
-use haul::cas::options::{Compress, MigrateOptions, Placement};
+use haul::cas::options::{MigrateOptions, Placement};
 use haul::cas::paths::blob_path;
 use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::cas::store::CasStore;
@@ -30,7 +31,7 @@ use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
 use haul::migration::{Durability, Error, RunOptions, Stage, Start, exit};
 use haul::pipeline::Silent;
 
-/// Of what there is beyond the first runs, a sample holds one in so many.
+/// Of the images beyond the first runs, a sample has one in this many.
 fn share() -> usize {
     sampled_or_full(13, 1)
 }
@@ -54,7 +55,7 @@ fn recorded(scene: &Scene) -> SimulatedDisk {
     disk
 }
 
-/// Boundaries of a migration after which something else is at stake.
+/// Boundaries between the phases of a migration.
 fn turning_points(scene: &Scene, disk: &SimulatedDisk) -> Vec<(&'static str, usize)> {
     let first = |text: &str| boundary(disk, text);
     let middle = |text: &str| {
@@ -406,7 +407,7 @@ fn leftovers_of_a_crashed_writer_are_not_objects_of_the_target() {
     assert_readable(&scene, &disk, &[left, cas_key(3, 1_500, false)]);
 }
 
-/// The state of the run that published is what a rollback needs.
+/// A rollback needs the state of the run that published.
 #[test]
 fn a_restart_over_a_published_store_discards_nothing() {
     for placement in [Placement::New, Placement::Replace] {

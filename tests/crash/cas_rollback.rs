@@ -31,8 +31,8 @@ fn sealed(placement: Placement) -> MigrateOptions {
     MigrateOptions { publish: false, ..placed(placement) }
 }
 
-/// A source with an object of each kind: every algorithm, a duplicate, zstd, a large one, sidecars good and bad, and
-/// what is refused.
+/// A source with an object of each kind: every algorithm, a duplicate, zstd, a large one, good and bad sidecars, and
+/// refused objects.
 fn source() -> OldStore {
     let store = OldStore::new();
     let large = vec![7; (4 << 20) + 3];
@@ -98,7 +98,7 @@ fn events(store: &OldStore) -> Vec<String> {
     entries.into_iter().map(|entry| entry.event).collect()
 }
 
-/// Names in the state directory.
+/// The names in the run directory.
 fn kept(store: &OldStore) -> BTreeSet<String> {
     let entries = fs::read_dir(store.paths().run_directory().path()).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -157,7 +157,7 @@ fn a_second_rollback_changes_nothing() {
         prepare(&store, placement);
         store.migrate(&placed(placement)).unwrap();
         roll_back(&store).unwrap();
-        // What comes to stand there later is none of its business.
+        // Files that are created there later must not affect it.
         fs::create_dir_all(store.target()).unwrap();
         fs::write(store.target().join("new"), b"new").unwrap();
         let (target, journal) = (tree(&store.target()), events(&store));
@@ -239,7 +239,7 @@ fn a_rollback_refuses_a_source_that_changed() {
     }
 }
 
-/// Writes the checkpoint as a haul does that knows more ways to place a store.
+/// Writes the checkpoint as a version of haul with another placement would.
 fn store_newer_rules(store: &OldStore) {
     #[derive(checkpoint::Encode)]
     struct NewerRules {
@@ -507,7 +507,7 @@ fn an_index_that_was_written_to_since_it_was_read_is_not_replaced() {
 
 // Crashes: the source on the real disk, the target on the simulated one.
 
-/// Of what a release build tries, a debug build tries one in so many.
+/// Of the images that a release build tries, a debug build tries one in this many.
 fn share() -> usize {
     sampled_or_full(5, 1)
 }
@@ -519,7 +519,7 @@ fn faults() -> impl Iterator<Item = CrashFault> {
     CrashFault::ALL.into_iter().chain(scattered)
 }
 
-/// A source, the disk as it was before its migration and after, and the target on both.
+/// A source, the disk before and after its migration, and the target on both.
 struct Scene {
     store: OldStore,
     placement: Placement,
@@ -535,7 +535,7 @@ fn settled(disk: &SimulatedDisk) -> SimulatedDisk {
 }
 
 impl Scene {
-    /// `alike`: the target holds what the migration makes.
+    /// `alike`: the target has the store that the migration makes.
     fn new(placement: Placement, alike: bool) -> Self {
         let store = OldStore::new();
         for (content, created_at) in [(&b"one"[..], 1), (b"two", 2), (b"three", 3)] {
@@ -606,7 +606,7 @@ impl Scene {
         file.load::<RunState>(disk).unwrap().unwrap().stage
     }
 
-    /// What must hold however far it came: readers find a whole store, the one or the other.
+    /// Checks what must be true at every point: readers find one of the two stores, and it is complete.
     fn check_either(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         let mut found = self.target_files(disk);
         found.retain(|path, _| !path.to_str().unwrap().contains(".haul-run"));
@@ -627,7 +627,7 @@ impl Scene {
         }
     }
 
-    /// Rolls back until the end on what a crash left, and loses the power once more right after it.
+    /// Completes the rollback on the disk that a crash left, and loses the power once more right after it.
     fn recover(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         self.check_either(disk, what);
         self.roll_back(disk).unwrap_or_else(|error| panic!("{error}: {}", what()));
@@ -815,7 +815,7 @@ fn a_restart_that_crashed_is_completed() {
                 scene.check_restarted(&restarted.kill_image(again), &restart, &what);
                 let image = restarted.crash_image(again, CrashFault::UnsyncedDropped);
                 scene.check_restarted(&image, &restart, &what);
-                // Without a restart it goes on, or says that one is needed.
+                // A run without --restart continues, or says that a restart is needed.
                 let image = restarted.crash_image(again, CrashFault::AllKept);
                 match scene.migrate(&image, &placed(scene.placement)) {
                     Ok(()) => scene.check_published(&image, &what),

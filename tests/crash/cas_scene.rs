@@ -43,7 +43,7 @@ pub fn behind(disk: &SimulatedDisk, after: usize) -> String {
     after.checked_sub(1).map_or_else(|| "nothing".to_owned(), |index| disk.operation_label(index))
 }
 
-/// The boundaries behind the operations whose labels hold this text.
+/// The boundaries after the operations whose labels contain this text.
 pub fn boundaries(disk: &SimulatedDisk, text: &str) -> Vec<usize> {
     let holds = |index: &usize| disk.operation_label(*index).contains(text);
     let found: Vec<_> = (0..disk.operations()).filter(holds).map(|index| index + 1).collect();

@@ -1,5 +1,6 @@
-//! The real binary under `kill -9`, in each part of its work: whatever the moment and however often, the rerun ends in
-//! the bytes of a run that nobody disturbed, and the source stays as it was. `HAUL_KILL_SEED` chooses other moments.
+//! The real binary under `kill -9`, in each part of its work. At whatever moment and however often it is killed, the
+//! rerun gives
+//! the bytes of an undisturbed run, and the source stays unchanged. `HAUL_KILL_SEED` chooses other moments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,7 +31,7 @@ struct Scene {
     source: BTreeMap<PathBuf, Seen>,
     before: Made,
     after: Made,
-    /// Every name in the directory of the run's state afterwards.
+    /// Every name in the run directory afterwards.
     kept: BTreeSet<PathBuf>,
 }
 
@@ -77,12 +78,12 @@ impl Scene {
         command
     }
 
-    /// A run that takes its time.
+    /// A slow run.
     fn slowly(&self) -> Child {
         self.migrate().args(["--rate-limit", &RATE.to_string()]).spawn().unwrap()
     }
 
-    /// Puts the store that is to be merged into or replaced where the target is to be.
+    /// Puts the store for a merge or a replacement at the target path.
     fn prepare(&self) {
         if self.placement.is_none() {
             return;
@@ -113,7 +114,7 @@ impl Scene {
         seen(self.paths().run_directory().path()).into_keys().collect()
     }
 
-    /// Runs until the end what was killed, and looks at what came of it.
+    /// Completes the run that was killed, and checks the result.
     #[track_caller]
     fn complete(&self, what: &str) {
         // The exit code says that an object was refused.
@@ -123,7 +124,7 @@ impl Scene {
         assert!(self.store.seen() == self.source, "the source is untouched: {what}");
     }
 
-    /// Objects that the checkpoint speaks of.
+    /// Objects in the checkpoint.
     fn durable_objects(&self) -> u64 {
         let output = haul().args(["cas", "status", "--json"]).arg(self.paths().target()).output().unwrap();
         let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -143,18 +144,18 @@ fn expect(code: i32, output: Output) {
     assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What a run that moves objects is killed at.
+/// The moments at which a run that moves objects is killed.
 #[derive(Clone, Copy)]
 enum At {
-    /// The walk, the removal of what the checkpoint does not speak of, the first objects.
+    /// The walk, the removal of files that are not in the checkpoint, the first objects.
     Start,
-    /// Anything between a request to stop, upon which it commits at once, and its end.
+    /// Any moment between a request to stop, which makes it commit at once, and its end.
     Stop,
-    /// What follows upon a commit.
+    /// The steps after a commit.
     Checkpoint,
 }
 
-/// Kills a run, behind a delay. A run that is to stop is asked so after `going`. True if it was still alive.
+/// Kills a run after a delay. A run that must stop gets the request after `going`. Returns true if it was still alive.
 fn killed_at(at: At, child: Child, going: Duration, delay: Duration) -> bool {
     let (pid, started) = (Pid::from_child(&child), Instant::now());
     let mut is_asked = false;
@@ -182,8 +183,8 @@ fn killed_at_random(scene: &Scene, moments: &mut Moments) -> bool {
     killed_at(at, scene.slowly(), going, delay)
 }
 
-/// A directory in memory where there is one: what is killed does not depend on the disk, and other users of the disk
-/// need not wait for the commits of so many runs.
+/// A directory in memory if there is one: a kill does not depend on the disk, and other users of the disk
+/// do not wait for the commits of so many runs.
 fn directory_in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory")
 }
@@ -239,7 +240,7 @@ fn kills_about_the_publication(placement: Option<&'static str>) {
 fn check_either(scene: &Scene) {
     let mut found = digests(scene.paths().target());
     if scene.placement == Some("--merge") {
-        // Objects that no line of the index speaks of are seen by no reader.
+        // No reader sees an object without a line of the index.
         let listed = |found: &Made| found.get(Path::new("index.ndjson")).cloned();
         assert!([&scene.before, &scene.after].iter().any(|store| listed(store) == listed(&found)));
         let store = if listed(&found) == listed(&scene.after) { &scene.after } else { &scene.before };
@@ -248,7 +249,7 @@ fn check_either(scene: &Scene) {
         assert!(lost.is_empty(), "listed and not there: {lost:?}");
         return;
     }
-    // Tells the run's own store until the exchange is over; no reader looks at it.
+    // This file marks the run's own store until the exchange is complete. No reader uses it.
     found.remove(Path::new(".haul-run"));
     let after = scene.after.iter().filter(|(path, _)| !path.starts_with("state"));
     assert!(found == scene.before || found.iter().eq(after), "the target is neither store");
@@ -273,7 +274,7 @@ fn kills_about_a_merge() {
     kills_about_the_publication(Some("--merge"));
 }
 
-/// How long a rollback takes that nobody disturbs.
+/// The duration of an undisturbed rollback.
 fn rollback_time(scene: &Scene) -> Duration {
     expect(3, scene.migrate().output().unwrap());
     let started = Instant::now();
@@ -292,7 +293,7 @@ fn a_rollback_that_is_killed_is_completed_by_the_next_one() {
         let (mut kills, mut changed) = (0, 0);
         for round in 0..4 {
             expect(3, scene.migrate().output().unwrap());
-            // Proving the source takes a small part of the time, at the start.
+            // The check of the source takes a small part of the time, at the start.
             for share in [10, 1, 1] {
                 let delay = moments.delay_below((time_ms / share).max(1));
                 kills += u32::from(killed(scene.rollback().spawn().unwrap(), delay, |_| true));

@@ -1,4 +1,4 @@
-//! Generated old stores, and what must be the same of a target whenever it is made of them.
+//! Generated old stores, and the parts of their targets that must always be the same.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -45,7 +45,7 @@ pub fn mixed(objects: u64, size_bytes_max: u64) -> GenerateOptions {
 /// Modes and digests of the files of a target and of its maps, by name.
 pub type Made = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
-/// Names, modes and digests of a target with its map and reverse map: what must be the same whenever it is made.
+/// Names, modes and digests of a target with its map and reverse map, which must always be the same.
 pub fn made(paths: &TargetPaths) -> Made {
     let part = |(path, seen): (PathBuf, Seen)| (path, (seen.mode, seen.content));
     let mut found: Made = seen(paths.target()).into_iter().map(part).collect();

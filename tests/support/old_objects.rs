@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use haul::cas::format::digest::{CAS_PREFIX, Content, blake3_key, key_of};
+use haul::cas::format::encoding::Encoding;
 use haul::cas::format::frame::{Compressor, LEVEL_DEFAULT};
 use haul::cas::format::generation::Generation;
-use haul::cas::format::record::{Encoding, ObjectRecord};
+use haul::cas::format::record::ObjectRecord;
 use haul::cas::source::location::Shape;
 use haul::cas::{Algorithm, Key};
 

@@ -8,18 +8,18 @@ use haul::cas::paths::TargetPaths;
 
 use super::seen::{Seen, seen};
 
-/// An old store `old/` in a directory that vanishes with the test.
+/// An old store `old/` in a directory that is removed after the test.
 pub struct OldStore {
     directory: tempfile::TempDir,
 }
 
 impl OldStore {
-    /// A store that is yet to be laid out.
+    /// A store without files.
     pub fn in_directory(directory: tempfile::TempDir) -> Self {
         Self { directory }
     }
 
-    /// The directory that holds the store and its targets.
+    /// The directory of the store and its targets.
     pub fn place(&self) -> &Path {
         self.directory.path()
     }
@@ -41,7 +41,7 @@ impl OldStore {
         self
     }
 
-    /// All that can be seen of the store, to prove that it stays.
+    /// The visible state of the store, to check that it does not change.
     pub fn seen(&self) -> BTreeMap<PathBuf, Seen> {
         seen(&self.root())
     }

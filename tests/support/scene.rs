@@ -1,4 +1,4 @@
-//! A small migration to a simulated disk, and what must hold of the target however it was interrupted.
+//! A small migration to a simulated disk, and checks of its target after interruptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,27 +24,27 @@ use super::sharing::Sharing;
 /// Files by path.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// The commits of so small a migration must not wait for records or for time.
+/// The commits of such a small migration must not wait for records or for time.
 const INTERVAL_RECORDS: u64 = 4;
 
-/// A migration, the source of it real and the target on a simulated disk, and what it gives uninterrupted.
+/// A migration from a real source to a target on a simulated disk, and its result without interruptions.
 pub struct Scene {
     pub store: OldStore,
     pub options: MigrateOptions,
-    /// Whether the disk says that it shares blocks: objects of 64 KiB then count as large.
+    /// Whether the disk reports that it shares blocks. Then objects of 64 KiB count as large.
     pub is_sharing: bool,
     source: BTreeMap<PathBuf, Seen>,
     /// The files of the target before the run, by relative path.
     pub before: Files,
     /// The target afterwards.
     pub after: Files,
-    /// What else there is in the run directory that no attempt may change.
+    /// The other files of the run directory that must not depend on the attempt.
     pub run_files: Files,
     counts: Counts,
     findings: Vec<u8>,
 }
 
-/// The numbers of contents that stand in the target before a merge or a replacement.
+/// The numbers of the contents that are in the target before a merge or a replacement.
 const CONTENTS_BEFORE: [u64; 3] = [900, 901, 3];
 /// A content whose blob is in the target without a line of its index, as a writer that crashed leaves it.
 const CONTENT_UNLISTED: u64 = 2;
@@ -91,7 +91,7 @@ impl Scene {
         scene
     }
 
-    /// That what the other runs are compared with is right itself.
+    /// Checks the uninterrupted result, with which the other runs are compared.
     fn check_expected(&self) {
         let lines = |files: &Files| files.get(Path::new("index.ndjson")).map_or(0, |index| keys_of(index).len());
         let added = usize::try_from(self.counts.migrated).expect("few");
@@ -169,7 +169,7 @@ impl Scene {
         files
     }
 
-    /// What must hold on every image before anything is run on it: readers of the target see the old or the new.
+    /// Checks every image before another run: readers of the target see the old store or the new one.
     pub fn check_found(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         let found = self.target(disk);
         match self.options.placement {
@@ -179,7 +179,7 @@ impl Scene {
             }
             Placement::Replace => {
                 let mut found = found;
-                // Tells the run's own store until the exchange is over; no reader looks at it.
+                // This file marks the run's own store until the exchange is complete. No reader uses it.
                 found.remove(Path::new(".haul-run"));
                 assert!(found == self.before || found == self.after, "the target is neither store: {}", what());
                 let kept = [self.paths().staging(), self.paths().replaced()].map(|path| below(disk, &path));
@@ -190,7 +190,7 @@ impl Scene {
         }
     }
 
-    /// What the target's index lists is there; the index is the old one or the new.
+    /// Checks that the index is the old one or the new one, and that its objects exist.
     fn check_listed(&self, found: &Files, what: &dyn Fn() -> String) {
         let index = found.get(Path::new("index.ndjson"));
         let index = index.unwrap_or_else(|| panic!("the target has no index: {}", what()));
@@ -233,7 +233,7 @@ impl Scene {
         assert!(differing.is_empty(), "{differing:?} differ in the target: {}", what());
     }
 
-    /// No file but those that a migration keeps, and no directory of scratch.
+    /// Checks that only files that a migration keeps remain, and no scratch directory.
     fn check_left(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         let state = ["lock", "plan.json", "checkpoint.bin", "checkpoint.prev", "journal.jsonl", "findings.jsonl"];
         let mut expected: BTreeSet<_> = state.iter().map(|name| self.state_path(name)).collect();
@@ -249,7 +249,7 @@ impl Scene {
         }
     }
 
-    /// The same source gave it, so that it is the same.
+    /// This file depends only on the source, so it is the same.
     fn is_map_of_earlier_run(&self, found: &BTreeMap<PathBuf, Vec<u8>>, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("key-map-")
@@ -258,7 +258,7 @@ impl Scene {
                 == self.run_files.get(&Path::new("key-map").with_extension(path.extension().unwrap_or_default()))
     }
 
-    /// Runs until the end on what a crash left, and loses the power once more right after it.
+    /// Completes the run on the disk that a crash left, and loses the power once more right after it.
     pub fn recover(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         self.recover_with(disk, &self.options, what);
     }
@@ -314,7 +314,7 @@ fn source() -> OldStore {
     store
 }
 
-/// A v2 store with a torn line at the end of its index, and a blob that no line speaks of.
+/// A v2 store with a torn line at the end of its index, and a blob without a line.
 fn store_before() -> Files {
     let store = OldStore::new();
     for number in CONTENTS_BEFORE {

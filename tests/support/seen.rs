@@ -1,4 +1,4 @@
-//! What can be seen of files without a trace, to prove that they were left alone.
+//! The visible state of files, to check that they were left unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Mode, times, inode and content of what stands at a path.
+/// The mode, the times, the inode and the content of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub mode: u32,
@@ -16,7 +16,7 @@ pub struct Seen {
     pub content: Vec<u8>,
 }
 
-/// Everything below a directory, and the directory itself; links are not followed. Nothing if it is not there.
+/// Every entry below a directory, and the directory itself. Links are not followed. Empty if the directory is missing.
 pub fn seen(root: &Path) -> BTreeMap<PathBuf, Seen> {
     let mut found = BTreeMap::new();
     let mut pending: Vec<_> = root.symlink_metadata().is_ok().then(|| root.to_path_buf()).into_iter().collect();

@@ -1,4 +1,4 @@
-//! A disk that says of itself that its copies share their blocks with the source, as XFS and Btrfs do.
+//! A disk that reports that its copies share their blocks with the source, as XFS and Btrfs do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use haul::durable::{
     SourceFile,
 };
 
-/// The other disk in all else.
+/// The disk behind it.
 pub struct Sharing<D>(pub D);
 
 impl<D: Disk> Disk for Sharing<D> {

@@ -12,7 +12,7 @@ use haul::pipeline::{Control, Silent, StopToken};
 use super::old_store::OldStore;
 
 impl OldStore {
-    /// Where the new store is to be.
+    /// The path of the new store.
     pub fn target(&self) -> PathBuf {
         self.paths().target().to_path_buf()
     }
@@ -22,7 +22,7 @@ impl OldStore {
         self.migrate_on(Arc::new(RealDisk), options)
     }
 
-    /// The same with the target on another disk.
+    /// Does the same with the target on another disk.
     pub fn migrate_on(&self, disk: Arc<dyn Disk>, options: &MigrateOptions) -> Result<MigrationEnd, Error> {
         let before = self.seen();
         let end = with(|control| migrate(disk, &self.root(), &self.paths(), options, control));
@@ -33,13 +33,13 @@ impl OldStore {
     }
 }
 
-/// Does it undisturbed.
+/// Calls a function without a stop.
 pub fn with<T>(act: impl FnOnce(&Control<'_>) -> T) -> T {
     let stop = StopToken::new();
     act(&Control { stop: &stop, observer: &Silent })
 }
 
-/// Does it with a stop requested before.
+/// Calls a function after a stop was requested.
 pub fn stopped<T>(act: impl FnOnce(&Control<'_>) -> T) -> T {
     let stop = StopToken::new();
     stop.request();

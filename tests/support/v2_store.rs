@@ -1,11 +1,12 @@
-//! A v2 store of fourteen objects, migrated from an old store that is made for it, and ways to damage it.
+//! A v2 store of fourteen objects that was migrated from an old store, and ways to damage it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul::cas::format::digest::{blake3_key, key_of};
-use haul::cas::format::record::{Encoding, ObjectRecord, parse};
+use haul::cas::format::encoding::Encoding;
+use haul::cas::format::record::{ObjectRecord, parse};
 use haul::cas::migrate::migrate;
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::{TargetPaths, blob_path, sidecar_path};
@@ -19,7 +20,7 @@ use super::old_store::OldStore;
 
 /// Objects of the store.
 pub const OBJECTS: usize = 14;
-/// Those of them that are stored as zstd.
+/// The objects that are stored as zstd.
 const ZSTD: [usize; 5] = [0, 5, 6, 8, 9];
 
 /// The contents: empty, short, around a page, text, noise, a megabyte of zeros.
@@ -49,7 +50,7 @@ pub fn contents() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A store in a directory that vanishes with the test.
+/// A store in a directory that is removed after the test.
 pub struct V2Store {
     old: OldStore,
 }
@@ -103,7 +104,7 @@ impl V2Store {
         fs::write(path, bytes).expect("a file");
     }
 
-    /// Replaces a text in a file, which must hold it.
+    /// Replaces a text in a file, which must contain it.
     pub fn replace(&self, path: &Path, from: &str, to: &str) {
         self.edit(path, |bytes| {
             let text = String::from_utf8(bytes.clone()).expect("text");
@@ -131,7 +132,7 @@ impl V2Store {
         parse(self.line(number).as_bytes()).expect("a record").record
     }
 
-    /// Replaces an object's content and makes its sidecar and its line fit the blob, though not the name.
+    /// Replaces an object's content, and adapts its sidecar and its line to the blob but not to the name.
     pub fn forge(&self, number: usize, content: &[u8]) {
         let record = ObjectRecord {
             encoding: Encoding::Identity,

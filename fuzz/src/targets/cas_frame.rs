@@ -1,4 +1,4 @@
-//! Whatever bytes a blob holds: decoding ends, in small steps; and what is compressed comes back.
+//! Decoding any bytes ends, in small steps, and compressed content is decoded to the same bytes.
 
 use haul::cas::format::frame::{Compressor, DecodeError, compress_stream, decode, level_is_valid, looks_like_zstd};
 
@@ -6,7 +6,7 @@ use crate::support::edits::edited;
 
 /// No piece of content is longer.
 const PIECE_BYTES_MAX: usize = 128 << 10;
-/// A few bytes can hold zeros for minutes.
+/// A few bytes can represent zeros that take minutes to decode.
 const CONTENT_BYTES_MAX: usize = 8 << 20;
 
 pub fn fuzz(bytes: &[u8]) {
@@ -24,7 +24,7 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// The content, unless it is refused or too much.
+/// The content, unless it is refused or too large.
 fn content_of(stored: &[u8]) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     let end = decode(stored, &mut Vec::new(), |piece| {

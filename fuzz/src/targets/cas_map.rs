@@ -1,4 +1,4 @@
-//! Whatever bytes a key map and its reverse file hold: reading them gives rows or an error. A map of any rows is found
+//! Reading a key map and a reverse file of any bytes gives rows or an error. A map of any rows is found
 //! row by row in both directions, with the reverse file and without.
 
 use std::collections::BTreeMap;
@@ -30,12 +30,12 @@ pub fn fuzz(bytes: &[u8]) {
     read_everything(&disk);
 }
 
-/// A key of few, so that rows share them.
+/// One of a few keys, so that rows share them.
 fn key(number: u8) -> Key {
     Key([number; 32])
 }
 
-/// Three bytes a row; the first row of an old key holds.
+/// Three bytes for each row. The first row of an old key counts.
 fn rows(script: &[u8]) -> Vec<MapRow> {
     let mut rows = BTreeMap::new();
     for &[old, new, size] in script.as_chunks::<3>().0 {

@@ -1,10 +1,11 @@
-//! Whatever bytes a sidecar or an index holds: each line is refused, or it is a record that its own writing gives again.
+//! Each line of a sidecar or an index is refused, or it is a record that is written as the same bytes again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use haul::cas::Key;
-use haul::cas::format::record::{Encoding, ObjectRecord, Parsed, RecordFault, parse, parse_hint};
+use haul::cas::format::encoding::Encoding;
+use haul::cas::format::record::{ObjectRecord, Parsed, RecordFault, parse, parse_hint};
 use haul::cas::store::index::{IndexReader, LineContent};
 use haul::cas::store::sorted_index::{IndexFinding, SortedIndex};
 use haul::pipeline::SortedRuns;
@@ -69,7 +70,7 @@ fn check_text(text: &[u8]) {
     }
 }
 
-/// No edit of a sidecar goes unseen.
+/// Every edit of a sidecar is detected.
 fn check_flipped(text: &[u8], script: &[u8]) {
     let changed = edited(text, script);
     check_text(&changed);

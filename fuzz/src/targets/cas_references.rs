@@ -1,5 +1,5 @@
-//! Whatever a text holds: however it is cut, the same references are found and the same text comes of it; what a map of
-//! one generation rewrites, it takes back byte for byte.
+//! In any text, cut into any pieces, the same references are found and the same text results. What a map of
+//! one generation rewrites, it restores byte for byte.
 
 use std::convert::Infallible;
 use std::sync::LazyLock;
@@ -33,7 +33,7 @@ pub fn fuzz(bytes: &[u8]) {
     let mut back = Resolver::new(map, Direction::Reverse, None).expect("a resolver");
     let there = rewritten(&mut forward, &[&text]);
     assert_eq!(rewritten(&mut forward, &pieces), there);
-    // A new key that stood there before the migration would be taken for one that it made.
+    // A new key that was there before the migration would count as a key that the migration made.
     let is_current = |reference: &Reference| {
         forward.resolve(reference.scheme, reference.key).expect("a sound map") == Resolution::Current
     };
@@ -55,7 +55,7 @@ fn map_of(algorithm: Algorithm) -> KeyMap {
     write(&disk(), 1 << 20, &(0..CONTENTS).map(row).collect::<Vec<_>>())
 }
 
-/// The bytes of the fuzzer, with some of them standing for keys and schemes.
+/// The bytes of the fuzzer, in which some bytes are replaced by keys and schemes.
 fn text(algorithm: Algorithm, script: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     for &byte in script {

@@ -4,8 +4,9 @@
 use std::fmt;
 
 use super::digest::{Content, key_of};
+use super::encoding::Encoding;
 use super::key::{Algorithm, Key};
-use super::record::{Encoding, ObjectRecord};
+use super::record::ObjectRecord;
 
 /// A format version of stores, named by the version of the reference that began it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]

@@ -1,6 +1,7 @@
 //! Formats of content-addressed stores: keys, digests, generations, layouts, records and frames.
 
 pub mod digest;
+pub mod encoding;
 pub mod frame;
 pub mod generation;
 pub mod key;

@@ -9,10 +9,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::format::digest::{CAS_PREFIX, Content};
+use super::format::encoding::Encoding;
 use super::format::frame::{Compressor, LEVEL_DEFAULT};
 use super::format::generation::{EncodedObject, Generation};
 use super::format::layout::Layout;
-use super::format::record::Encoding;
 use crate::migration::Error;
 
 /// Length of the shortest content. Shorter contents could be equal by chance.

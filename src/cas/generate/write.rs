@@ -11,9 +11,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
 use super::{GenerateOptions, GenerationMix, MadeObject, ObjectMaker};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Algorithm;
 use crate::cas::format::layout::Layout;
-use crate::cas::format::record::Encoding;
 use crate::durable::{Disk, DiskFile, EntryKind, create_directory_durable, remove_tree};
 use crate::migration::{Error, free_space_check, serialize_path};
 use crate::pipeline::{Admission, Admitted, Budget, Control, Converter, Ended, Expected, Options, Phase, Reader, pass};

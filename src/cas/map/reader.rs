@@ -240,7 +240,7 @@ struct Lines<'a> {
     offset: u64,
     read_bytes: u64,
     window: Vec<u8>,
-    /// Bytes of the window that lie before `offset`.
+    /// Bytes of the window before `offset`.
     used: usize,
 }
 

@@ -28,7 +28,7 @@ pub enum Blob {
     },
     /// In the source, to be given a second name.
     Linked,
-    /// Nowhere: a dry run does not keep large blobs.
+    /// Not kept: a dry run discards large blobs.
     Hashed,
 }
 

@@ -17,8 +17,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::{Encoding, ObjectRecord};
+use crate::cas::format::record::ObjectRecord;
 use crate::durable::{Disk, DiskFile};
 use crate::migration::Error;
 
@@ -82,7 +83,7 @@ impl LoggedObject {
         bytes
     }
 
-    /// Reads a record of [`LoggedObject::to_bytes`]; `None` if it is none.
+    /// Reads a record of [`LoggedObject::to_bytes`]; `None` if it is invalid.
     pub fn from_bytes(bytes: &[u8; LOG_RECORD_BYTES]) -> Option<Self> {
         let outcome = match bytes[0] {
             0 => ObjectOutcome::Migrated,

@@ -160,8 +160,8 @@ impl Placer {
             return Ok(());
         }
         let path = blob_path(&self.store, key);
-        let inner_path = path.parent().expect("an object lies in its shards");
-        let outer_path = inner_path.parent().expect("an object lies in its shards");
+        let inner_path = path.parent().expect("an object has two shards");
+        let outer_path = inner_path.parent().expect("an object has two shards");
         if !self.outer_made[outer] {
             self.make_directory(outer_path)?;
             self.outer_made[outer] = true;
@@ -181,7 +181,7 @@ impl Placer {
     }
 
     fn sync_parent(&self, path: &Path) -> Result<(), Error> {
-        Ok(self.disk.sync_directory(path.parent().expect("it lies in the store"))?)
+        Ok(self.disk.sync_directory(path.parent().expect("it is in the store"))?)
     }
 }
 

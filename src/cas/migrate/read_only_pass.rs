@@ -2,7 +2,8 @@
 
 use super::accounting::{Destination, check_complete, record_batch};
 use super::convert::ObjectConverter;
-use crate::cas::options::{Compress, MigrateOptions};
+use crate::cas::format::encoding::Compress;
+use crate::cas::options::MigrateOptions;
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::reader::SourceReader;

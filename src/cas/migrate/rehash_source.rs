@@ -2,8 +2,9 @@
 
 use super::source_chain::{ABSENT, CHAIN_START, Link, chain};
 use crate::cas::format::digest::blake3_key;
+use crate::cas::format::encoding::Compress;
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::options::{Compress, MigrateOptions};
+use crate::cas::options::MigrateOptions;
 use crate::cas::source::identify::hash_stored;
 use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::cas::source::read::{open_blob, read_blob, read_sidecar};

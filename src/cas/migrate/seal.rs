@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::object_log::{ObjectOutcome, for_each_logged};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
-use crate::cas::format::record::{Encoding, ObjectRecord};
+use crate::cas::format::record::ObjectRecord;
 use crate::cas::map::{MapRow, MapWriter};
 use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::paths::{INDEX_NAME, TargetPaths};

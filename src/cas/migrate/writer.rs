@@ -34,7 +34,7 @@ pub struct ObjectWriter<'a> {
 pub struct StagedStore {
     /// Writes the objects.
     pub placer: Placer,
-    /// What became of each.
+    /// The outcome of each object.
     pub log: ObjectLog,
     /// The findings.
     pub findings: FindingsLog,

@@ -8,7 +8,7 @@ use crate::migration::Error;
 /// Why a file was not rewritten.
 #[derive(Debug)]
 pub enum RewriteFailure {
-    /// The file stays as it is; the others go on.
+    /// The file stays as it is, and the other files are handled.
     Refused(String),
     /// A stop was requested; the file stays as it is.
     Stopped,

@@ -83,7 +83,7 @@ impl Rewrite<'_> {
     /// Rewrites the references in the named files, and in all files of the named directories.
     ///
     /// Every file is replaced as a whole, after its original is durable next to it. A file for which that fails is
-    /// refused, and the others go on.
+    /// refused, and the other files are handled.
     ///
     /// # Errors
     /// [`Error::Usage`], before anything is changed, if a name does not exist or a directory is, contains or is inside
@@ -96,6 +96,7 @@ impl Rewrite<'_> {
         control: &Control<'_>,
     ) -> Result<RewriteEnd, Error> {
         let walk = Walk { files: self.files, backup_suffix: self.backup_suffix, excluded: self.excluded };
+        // Every name is checked before the first file is changed.
         named.iter().try_for_each(|path| walk.check(path))?;
         let mut run = Run {
             how: self,

@@ -27,7 +27,7 @@ pub(super) enum Target {
     Refused(String),
 }
 
-/// Handles a path that the walk found, and returns whether the walk goes on.
+/// Handles a path that the walk found, and returns whether the walk continues.
 type OnTarget<'a> = &'a mut dyn FnMut(&Path, Target) -> Result<bool, Error>;
 
 /// Finds files below the named paths.
@@ -61,8 +61,8 @@ impl Walk<'_> {
 
     /// Returns true if the directory is a store, as far as this user can see.
     fn is_store(&self, directory: &Path) -> bool {
-        let stands = |name: &str, kind| self.files.kind(&directory.join(name)).is_ok_and(|found| found == Some(kind));
-        stands(STORE_OBJECTS, EntryKind::Directory) && stands(STORE_INDEX, EntryKind::File)
+        let has = |name: &str, kind| self.files.kind(&directory.join(name)).is_ok_and(|found| found == Some(kind));
+        has(STORE_OBJECTS, EntryKind::Directory) && has(STORE_INDEX, EntryKind::File)
     }
 
     fn check_below(&self, named: &Path, directory: &Path) -> Result<(), Error> {

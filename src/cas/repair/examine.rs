@@ -1,7 +1,8 @@
 //! Finds out from its content what an object is, and what its sidecar should be.
 
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
-use crate::cas::format::record::{Encoding, Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
+use crate::cas::format::record::{Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
 use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::{Entry, EntryKind};
@@ -112,7 +113,7 @@ impl Examiner<'_> {
         let path = self.root.sidecar(&entry.location);
         if !has_sidecar {
             // The walk reports files only as sidecars.
-            let text = "a directory stands in place of its sidecar";
+            let text = "there is a directory in place of its sidecar";
             return if path.is_dir() { Err((FaultKind::NotAFile, text.into())) } else { Ok(Hint::default()) };
         }
         match read_source_whole(&path, RECORD_BYTES_MAX, &mut scratch.sidecar) {

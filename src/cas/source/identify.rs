@@ -8,9 +8,9 @@ use std::io::Read;
 use super::bytes::{Bytes, BytesReader, ReadFault};
 use super::reader::INLINE_BYTES_MAX;
 use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, Digests};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::frame::{DecodeError, decode, looks_like_zstd};
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::Encoding;
 
 /// Bytes that one read returns.
 const WINDOW_BYTES: usize = 1 << 20;

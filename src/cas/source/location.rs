@@ -49,7 +49,7 @@ impl Location {
         Some(Self(bytes))
     }
 
-    /// Returns the location whose [`Location::bytes`] these are, `None` if they are none.
+    /// Returns the location whose [`Location::bytes`] these are, or `None` if there is no such location.
     pub fn from_bytes(bytes: [u8; LOCATION_BYTES]) -> Option<Self> {
         let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(LOCATION_BYTES);
         let text = &bytes[..len];

@@ -1,7 +1,7 @@
 //! Reads the objects of an old store in batches, in the order of their paths.
 
 use super::{Inventory, Item};
-use crate::cas::options::Compress;
+use crate::cas::format::encoding::Compress;
 use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Reader};
 

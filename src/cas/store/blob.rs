@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::file_bytes::FileBytes;
 use crate::cas::format::digest::ContentHasher;
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::frame::{DecodeError, decode};
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::{Encoding, ObjectRecord};
+use crate::cas::format::record::ObjectRecord;
 use crate::durable::{Disk, DiskError};
 use crate::migration::Error;
 

@@ -131,8 +131,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cas::format::encoding::Encoding;
     use crate::cas::format::key::Key;
-    use crate::cas::format::record::{Encoding, ObjectRecord};
+    use crate::cas::format::record::ObjectRecord;
     use crate::durable::SimulatedDisk;
 
     fn record(number: u8) -> ObjectRecord {

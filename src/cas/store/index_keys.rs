@@ -92,7 +92,8 @@ fn append(file: &dyn DiskFile, count: u64, keys: &mut Vec<[u8; KEY_BYTES as usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cas::format::record::{Encoding, ObjectRecord};
+    use crate::cas::format::encoding::Encoding;
+    use crate::cas::format::record::ObjectRecord;
     use crate::cas::paths::{blob_path, sidecar_bytes, sidecar_path};
     use crate::durable::SimulatedDisk;
 

@@ -4,8 +4,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::index::{IndexLine, IndexReader, LineContent};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
-use crate::cas::format::record::{Encoding, ObjectRecord, Parsed, RecordFault};
+use crate::cas::format::record::{ObjectRecord, Parsed, RecordFault};
 use crate::durable::DiskError;
 use crate::migration::Error;
 use crate::pipeline::{Merged, SortedRuns};

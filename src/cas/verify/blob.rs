@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::cas::format::digest::{CAS_PREFIX, Content, ContentHasher, blake3_key};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::frame::{DecodeError, decode};
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::Encoding;
 use crate::cas::source::bytes::{BytesReader, ReadFault};
 use crate::cas::source::inventory::Entry;
 use crate::cas::source::scan::unreadable_text;

@@ -90,8 +90,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cas::format::encoding::Encoding;
     use crate::cas::format::key::Key;
-    use crate::cas::format::record::{Encoding, ObjectRecord};
+    use crate::cas::format::record::ObjectRecord;
     use crate::cas::source::inventory::{EntryKind, InventoryBuilder};
     use crate::cas::store::index::IndexReader;
     use crate::pipeline::SortedRuns;

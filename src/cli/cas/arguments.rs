@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cas::Key;
-use crate::cas::options::{Compress, MigrateOptions, Placement};
+use crate::cas::format::encoding::Compress;
+use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
 use crate::cas::store::CasStore;
 use crate::cli::arguments::ResourceArgs;

@@ -1,4 +1,4 @@
-//! `haul cas clean`: removes what no run and no reader needs any more.
+//! `haul cas clean`: removes files that neither a run nor a reader needs.
 //!
 //! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)) and `bytes`.
 

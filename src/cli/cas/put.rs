@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use crate::cas::options::Compress;
+use crate::cas::format::encoding::Compress;
 use crate::cas::store::put::{PutEnd, PutOptions, put};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;

@@ -239,7 +239,7 @@ fn a_failed_sync_loses_the_bytes_for_good() {
     file.set_len(0).unwrap_err();
     assert_eq!(left(&disk, CrashFault::AllKept), files([("/file", "kept")]));
     let again = disk.open_file(path("/file")).unwrap();
-    again.write_all_at(0, b"anew").unwrap();
+    again.write_all_at(0, b"new!").unwrap();
     again.sync().unwrap();
 }
 

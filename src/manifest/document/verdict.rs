@@ -127,6 +127,6 @@ pub struct Inspection {
     pub version: Option<Version>,
     /// The text of a `schema_version` that is not a version.
     pub version_text: Option<String>,
-    /// The reason why it would be refused or skipped, as far as it can be told without migrating it.
+    /// The reason why it would be refused or skipped, as far as it is known without migrating it.
     pub refusal: Option<Refusal>,
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::dry_run::{DryRunEnd, go_through};
+use super::evaluation_pass::{DryRunEnd, go_through};
 use super::state::RunState;
 use crate::durable::DiskRoot;
 use crate::manifest::run_options::MigrateOptions;
@@ -33,7 +33,7 @@ pub(super) fn scan_finished(
     Ok((scanned.stopped || is_as_left).then_some(scanned))
 }
 
-/// Ends early once a file is found that is to be migrated: the run reads the tree anyway.
+/// Ends early once a file is found that a run would migrate: the run reads the tree anyway.
 struct UntilWork {
     entries: EntryReader,
     has_work: Arc<AtomicBool>,

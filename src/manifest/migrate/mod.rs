@@ -4,7 +4,9 @@ mod already_done;
 pub(crate) mod backup;
 pub(crate) mod crash_recovery;
 pub mod dry_run;
+mod end;
 pub(crate) mod evaluate;
+mod evaluation_pass;
 pub(crate) mod group_commit;
 pub mod ledger;
 pub(crate) mod ledger_by_file;
@@ -16,45 +18,12 @@ mod steps;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use self::stage_file::NamedFile;
+pub use self::end::{EndDetails, MigrationEnd, STATE, run_directory};
 use self::steps::ManifestMigration;
-use super::outcome::Counts;
 use super::run_options::MigrateOptions;
 use crate::durable::{Disk, without_sync};
-use crate::migration::{self, Durability, Error, FirstFindings, RunDirectory, Stage, session};
+use crate::migration::{Durability, Error, Stage, session};
 use crate::pipeline::Control;
-
-/// The directory of the state of runs, below the application's root.
-pub const STATE: &str = "migration";
-
-/// How a migration ended without an error. If nothing had to be done, the counts are those of the tree as it is now.
-pub type MigrationEnd = migration::MigrationEnd<Counts, EndDetails>;
-
-/// What only the end of a tree's migration tells.
-#[derive(Debug, Clone, Serialize)]
-pub struct EndDetails {
-    /// The version that files were taken to.
-    pub target_version: String,
-    /// The instant of every history record.
-    pub now: String,
-    /// Files that were looked into.
-    pub manifests: u64,
-    /// Bytes of manifests that were written.
-    pub written_bytes: u64,
-    /// The first findings on single files.
-    #[serde(skip)]
-    pub findings: FirstFindings,
-    /// What was done to the file that the operator named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub named: Option<NamedFile>,
-}
-
-/// Returns the run directory of the tree at `root`.
-pub fn run_directory(root: &Path) -> RunDirectory {
-    RunDirectory::new(root.join(STATE))
-}
 
 /// Migrates the tree at `root`: continues an earlier run of the same plan that has not ended, or begins one.
 ///

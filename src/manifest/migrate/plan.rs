@@ -14,7 +14,7 @@ use crate::migration::{RunPlan, plan_digest};
 /// Version of what the digest of the plan covers.
 const FORMAT_VERSION: u32 = 1;
 
-/// What a run would do. It says nothing of single files: those are looked for while it goes on.
+/// What a run would do. It does not name single files: the run looks for them while it works.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// The tree.

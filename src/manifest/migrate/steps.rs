@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::already_done::scan_finished;
 use super::crash_recovery::{Settled, Unsettled, settle};
-use super::dry_run::DryRunEnd;
+use super::end::{EndDetails, MigrationEnd};
+use super::evaluation_pass::DryRunEnd;
 use super::group_commit::{GroupWriter, Replacer, RunAccounting};
 use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
 use super::stage_file::{FileStager, NamedFile};
 use super::state::{CHECKPOINT_KIND, Progress, RunState};
-use super::{EndDetails, MigrationEnd};
 use crate::durable::{Disk, DiskFileSystem, DiskRoot};
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};

@@ -54,6 +54,7 @@ pub fn verify(
 /// Marks the runs as verified in the ledger. Returns their number.
 fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> Result<u64, Error> {
     let directory = run_directory(root);
+    // A tree on a read-only disk can be verified too; its ledger then stays as it is.
     let Some(_held) = LockedRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
     let mut ledger = Ledger::open(&**disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     for run in runs {

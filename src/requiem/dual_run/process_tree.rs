@@ -9,7 +9,7 @@ use rustix::process::{Pid, RawPid, Signal, kill_process, kill_process_group};
 const LOOKS_MAX: usize = 32;
 
 /// Kills the process group of `root` and every process below `root`, in any group or session: the reference gives its
-/// commands a session of their own. A process whose parent died and that left the group is not found.
+/// commands a session of their own. A process whose parent exited and that left the group is not found.
 ///
 /// `root` leads its group and is not reaped.
 pub(super) fn kill_tree(root: Pid) {

@@ -1,4 +1,4 @@
-//! Where upgraded requests go: nowhere, over the originals, or into a directory of their own.
+//! The destinations of upgraded requests: none, the original files, or another directory.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -48,7 +48,7 @@ fn the_mode_is_written_where_it_is_meant() {
 }
 
 #[test]
-fn the_mode_beside_the_policy_is_moved_on_request() {
+fn the_mode_outside_the_policy_is_moved_on_request() {
     for (before, after, mode) in [
         (
             r#"{"scheduler_mode":"repro","command":"a"}"#,
@@ -211,10 +211,10 @@ fn any_request() -> impl Strategy<Value = String> {
         Just(r#""l":[ ]"#)
     ];
     (mode(), mode(), any::<bool>(), proptest::collection::vec(other, 0..2), blank(), blank(), 0..5_usize).prop_map(
-        |(inside, beside, has_policy, others, first, second, turn)| {
+        |(inside, outside, has_policy, others, first, second, turn)| {
             let mut members: Vec<String> = others.into_iter().map(str::to_owned).collect();
             members.push(format!("\"command\"{second}:{first}\"a\""));
-            if let Some(mode) = beside {
+            if let Some(mode) = outside {
                 members.push(format!("\"scheduler_mode\":{second}\"{mode}\""));
             }
             if has_policy {

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_confidence_is_told_from_a_broken_record() {
+    fn a_refused_confidence_differs_from_a_broken_record() {
         let payload = Memory { confidence_bits: f32::NAN.to_bits(), ..memory("id") }.encode();
         assert!(MemoryView::parse(&payload, RangeCheck::Enforce).unwrap_err().is_out_of_range());
         let kept = MemoryView::parse(&payload, RangeCheck::Keep).unwrap();

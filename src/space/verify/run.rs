@@ -26,12 +26,12 @@ pub struct VerifyEnd {
     pub subset: Subset,
     /// What was covered, earlier parts of a resumed verification included; nothing after a stop.
     pub coverage: Coverage,
-    /// True if it was asked to stop; the same call goes on.
+    /// True if it was asked to stop; the same call resumes.
     pub stopped: bool,
 }
 
 /// Reads a store from disk again and compares every digest: the store of the name `store`, else the live one, else that of
-/// the last run. A stopped verification goes on where it was, except on a read-only file system.
+/// the last run. A stopped verification resumes where it was, except on a read-only file system.
 pub fn verify_space(
     disk: Arc<dyn Disk>,
     paths: &SpacePaths,

@@ -1,5 +1,5 @@
-//! Bad days of a content-addressed store: a source in use, places that are inside each other, full and foreign disks, what
-//! cannot be read and what is no file. Each ends in a clear answer, leaves the source alone and goes on afterwards.
+//! Difficult conditions of an object store: a source in use, nested paths, full and foreign disks, unreadable files and
+//! entries that are not files. Each gives a clear answer, leaves the source unchanged and allows a later run.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -41,7 +41,7 @@ fn store() -> OldStore {
     store
 }
 
-/// Path of one of its objects.
+/// The path of one of its objects.
 fn object(store: &OldStore, number: u8) -> PathBuf {
     let algorithm = Algorithm::ALL[usize::from(number % 4)];
     store.root().join(object_path(algorithm, &[number; 3_000], Shape::TwoLevels))
@@ -70,7 +70,7 @@ fn run_in(store: &OldStore, arguments: &str) -> Done {
 
 const MIGRATE: &str = "migrate --source old --target new";
 
-/// What the report of the last run says of each refusal: file and reason.
+/// Each refusal in the report of the last run: file and reason.
 fn refusals(store: &OldStore) -> Vec<(String, String)> {
     let report = fs::read(store.paths().run_directory().report_path()).expect("a report");
     let report: Value = serde_json::from_slice(&report).expect("a JSON report");
@@ -136,7 +136,7 @@ fn names_that_come_or_go_during_a_run_end_it_unpublished() {
         assert!(error.to_string().contains("came or went"), "{what}: {error}");
         assert!(error.next_step().unwrap().contains("--restart"));
         assert!(!store.target().exists(), "{what}: nothing is published");
-        // What is there now is another source.
+        // The path now has another source.
         let again = run_in(&store, MIGRATE).expect(2);
         assert!(again.stderr.contains("another plan"), "{what}: {}", again.stderr);
         let refused = i32::from(["replaced", "appeared"].contains(&what)) * 3;
@@ -184,7 +184,7 @@ fn an_object_that_is_only_touched_during_a_run_is_migrated() {
     run_in(&store, "verify new").expect(0);
 }
 
-// Where source and target lie.
+// Paths of the source and the target.
 
 #[test]
 fn nested_paths_are_refused_before_anything_is_changed() {
@@ -273,12 +273,12 @@ fn linked_objects_are_the_files_of_the_source() {
     let sidecar = fs::metadata(sidecar_path(&store.target(), key_of(Algorithm::Cas, &[5; 3_000]))).unwrap();
     assert_eq!(sidecar.nlink(), 1, "only blobs are shared");
     run_in(&store, "verify new").expect(0);
-    // Written in place, as v0.5 did, the old store changes the new one; verification sees it.
+    // If the old store is written in place, as v0.5 did, the new one changes too. The verification detects it.
     fs::File::options().write(true).open(&old).unwrap().write_all(b"!").unwrap();
     assert_eq!(fs::read(&new).unwrap()[0], b'!');
     let done = run_in(&store, "verify new").expect(65);
     assert!(done.texts().contains("wrong-content"), "{}", done.texts());
-    // An object that is replaced by a rename, as later versions write, does not.
+    // An object that is replaced by a rename, as later versions do, does not change the new store.
     fs::write(old.with_extension("tmp"), [5; 3_000]).unwrap();
     fs::rename(old.with_extension("tmp"), &old).unwrap();
     assert_eq!(fs::read(&new).unwrap()[0], b'!');
@@ -329,9 +329,9 @@ fn a_disk_of_any_size_is_full_or_enough() {
     assert!(full > 10, "full in {full} of 20 cases");
 }
 
-// What cannot be read, and what is no file.
+// Unreadable files, and entries that are not files.
 
-/// `haul cas` as somebody who is kept out.
+/// `haul cas` as a user without access.
 fn as_nobody(place: &Path) -> Command {
     let mut command = Nobody::at(place).haul();
     command.arg("cas").current_dir(place);
@@ -355,7 +355,7 @@ fn a_directory_that_may_not_be_read_is_refused_and_the_rest_migrated() {
     let [(file, _)] = &refusals(&store)[..] else { panic!("one refusal") };
     assert!(denied.ends_with(Path::new(file).file_name().unwrap()), "{file}");
     run_in(&store, "verify new").expect(0);
-    // With access, what is missing is added.
+    // A run with access adds the missing objects.
     let done = run_in(&store, &format!("{MIGRATE} --merge --restart --yes --json")).expect(0);
     let counts = &done.json()["counts"];
     assert_eq!(
@@ -377,7 +377,7 @@ fn a_read_only_target_is_a_clear_error() {
     assert_eq!(fs::read_dir(store.place().join("shut")).unwrap().count(), 0);
 }
 
-/// Something of each kind that is no file, and objects that are not what their names say, each with its refusal.
+/// An entry of each kind that is not a file, and objects that do not match their names, each with its refusal.
 fn spoil(store: &OldStore) -> Vec<(String, &'static str)> {
     let directory = store.root().join("objects/ab/cd");
     fs::create_dir_all(&directory).unwrap();
@@ -468,7 +468,7 @@ fn names_that_are_not_utf8_are_migrated() {
 
 // A target that is damaged.
 
-/// Removes a blob with its sidecar from the target, as the runbook says of one that is damaged.
+/// Removes a blob and its sidecar from the target, as the runbook says for a damaged object.
 fn lose_object(store: &OldStore, number: u8) {
     let key = key_of(Algorithm::Cas, &[number; 3_000]);
     for path in [blob_path(&store.target(), key), sidecar_path(&store.target(), key)] {
@@ -504,7 +504,7 @@ fn a_restart_into_a_damaged_store_discards_nothing() {
     assert!(!store.target().exists());
 }
 
-// What a verification says on the command line.
+// The output of a verification on the command line.
 
 #[test]
 fn faults_that_the_reference_misses_end_a_verification_with_65() {

@@ -1,5 +1,5 @@
-//! The same old store gives the same new one: whatever the settings of speed, whatever the file system can do, and
-//! however often the run was stopped.
+//! The same old store gives the same new one, regardless of the options for speed, of the file system, and of the
+//! number of stops.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,9 +13,10 @@ use crate::support::generated_store::{Made, assert_same, generated, made, mixed}
 use crate::support::old_objects::{Keeping, content};
 use crate::support::old_store::OldStore;
 use crate::support::sharing::Sharing;
+use haul::cas::format::encoding::Compress;
 use haul::cas::format::generation::Generation;
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::{Compress, MigrateOptions};
+use haul::cas::options::MigrateOptions;
 use haul::cas::paths::TargetPaths;
 use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::durable::{Disk, RealDisk};
@@ -24,7 +25,7 @@ use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 
 const COMPRESS: [Compress; 3] = [Compress::AsStored, Compress::Identity, Compress::Zstd(1)];
 
-/// The source that all tests share, and never change.
+/// The source that all tests share and do not change.
 static SOURCE: LazyLock<OldStore> = LazyLock::new(source);
 
 fn source() -> OldStore {
@@ -57,7 +58,7 @@ fn source() -> OldStore {
     store
 }
 
-/// What is refused, and what is no object.
+/// Refused objects and entries that are no objects.
 fn spoil(store: &OldStore) {
     let name = |digit: &str| digit.repeat(64);
     store.file(&format!("objects/aa/aa/{}", name("a")), b"not what its name says");
@@ -73,7 +74,8 @@ fn spoil(store: &OldStore) {
     fs::write(store.root().join("objects").join(OsStr::from_bytes(b"\xff\xfe")), b"").unwrap();
 }
 
-/// Without waiting for the disk, which takes most of the time of so small a run; `durability` has its own variants.
+/// Options that do not wait for the disk, which would take most of the time of such a small run. `durability` has tests
+/// of its own.
 fn options(compress: Compress) -> MigrateOptions {
     let parallel_workers = NonZeroUsize::MIN;
     MigrateOptions {
@@ -88,7 +90,7 @@ fn workers(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
 }
 
-/// A place for a target of the shared source.
+/// A directory for a target of the shared source.
 struct Target {
     directory: tempfile::TempDir,
 }
@@ -116,7 +118,7 @@ impl Target {
     }
 }
 
-/// What must be the same; the findings in no order.
+/// The results that must be the same. The order of findings may differ.
 struct Result {
     made: Made,
     findings: Vec<String>,
@@ -146,7 +148,7 @@ fn whole(options: &MigrateOptions) -> Result {
     whole_on(Arc::new(RealDisk), options)
 }
 
-/// What every run below must give, by way of encoding.
+/// The result that every run below must give, by encoding.
 static EXPECTED: LazyLock<[Result; 3]> = LazyLock::new(|| COMPRESS.map(|compress| whole(&options(compress))));
 
 #[test]
@@ -203,7 +205,7 @@ fn the_other_settings_of_speed_make_no_difference() {
     }
 }
 
-/// On a file system that shares blocks, objects go through files that are otherwise held in memory.
+/// On a file system that shares blocks, objects go through files. On others they stay in memory.
 #[test]
 fn a_file_system_that_shares_blocks_makes_no_difference() {
     for (compress, expected) in COMPRESS.into_iter().zip(&*EXPECTED) {
@@ -218,7 +220,7 @@ fn a_file_system_that_shares_blocks_makes_no_difference() {
     }
 }
 
-/// zstd makes other frames of a stream than in one shot; which of the two it is must be the object's matter alone.
+/// zstd makes different frames in a stream and in one call. Only the object may decide which of them is used.
 #[test]
 fn the_frame_of_an_object_does_not_depend_on_the_file_system() {
     let store = OldStore::new();
@@ -276,7 +278,7 @@ fn run_in_pieces(compress: Compress, events: &mut dyn Iterator<Item = usize>) ->
     }
 }
 
-/// Asks for a stop at the n-th event from 0.
+/// Requests a stop at the n-th event, counted from 0.
 struct StopAt {
     left: AtomicUsize,
     stop: StopToken,

@@ -1,4 +1,4 @@
-//! A dry run says what a real run does, and makes no file.
+//! A dry run predicts what a real run does, and creates no file.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -12,9 +12,10 @@ use crate::support::read_only::ReadOnly;
 use crate::support::seen::seen;
 use crate::support::store_runs::{stopped, with};
 use haul::cas::Algorithm;
+use haul::cas::format::encoding::Compress;
 use haul::cas::migrate::dry_run::{DryRunEnd, dry_run};
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::{Compress, MigrateOptions, Placement};
+use haul::cas::options::{MigrateOptions, Placement};
 use haul::cas::source::location::Shape;
 use haul::durable::{Disk, RealDisk, SimulatedDisk};
 use haul::migration::{Error, Finding, Findings, RunOptions, Severity, Start, exit};
@@ -36,13 +37,13 @@ fn dry(store: &OldStore, options: &MigrateOptions) -> Result<DryRunEnd, Error> {
     end
 }
 
-/// Findings in an order that does not depend on which thread walked where.
+/// Sorts findings, because their order depends on the threads of the walk.
 fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| (finding.file.clone(), finding.reason.clone()));
     findings
 }
 
-/// Everything that the last real run found.
+/// All findings of the last real run.
 fn real_findings(store: &OldStore) -> Vec<Finding> {
     let path = store.paths().run_directory().findings_path();
     let len_bytes = fs::metadata(&path).expect("findings").len();
@@ -55,7 +56,7 @@ fn real_findings(store: &OldStore) -> Vec<Finding> {
     found
 }
 
-/// The dry run and, after it, the real one, which must agree.
+/// Makes a dry run and then a real one, which must agree.
 fn both(store: &OldStore, options: &MigrateOptions) -> (DryRunEnd, MigrationEnd) {
     let dry = dry(store, options).expect("a dry run");
     let real = store.migrate(options).expect("a migration");
@@ -70,7 +71,7 @@ fn text(len: usize) -> Vec<u8> {
     b"content that compresses well, again and again. ".iter().copied().cycle().take(len).collect()
 }
 
-/// Objects of every generation, layout and size, and everything that is none.
+/// Objects of every generation, layout and size, and every other kind of entry.
 fn everything() -> OldStore {
     let store = OldStore::new();
     let large = text(5 << 20);
@@ -190,7 +191,7 @@ fn a_strict_dry_run_says_that_nothing_would_be_published() {
     assert_eq!(store.migrate(&options).unwrap_err().exit_code(), exit::BAD_DATA);
 }
 
-/// Both runs refuse for the same reason; the dry one first.
+/// Makes a dry run and then a real one, which must fail for the same reason.
 fn refused_alike(store: &OldStore, options: &MigrateOptions) -> Error {
     let before = tree(store.place());
     let dry = with(|control| dry_run(&read_only(), &store.root(), &store.paths(), options, control)).unwrap_err();
@@ -332,7 +333,7 @@ fn a_source_that_changes_meanwhile_is_an_error() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Few contents under many names: duplicates, damage and sidecars of every kind.
+    /// A few contents under many names: duplicates, damage and sidecars of every kind.
     #[test]
     fn any_store_is_told_as_it_is_migrated(
         objects in proptest::collection::vec((0_usize..4, 0_u8..6, 0_usize..4, 0_u8..8), 0..40),
@@ -356,7 +357,7 @@ proptest! {
         let placement = if merged { Placement::Merge } else { Placement::New };
         let options = MigrateOptions { compress, placement, ..MigrateOptions::default() };
         if merged {
-            // On the real disk as well: a dry run looks there for what the target has.
+            // On the real disk too, because a dry run looks there for objects of the target.
             fs::create_dir_all(store.target()).unwrap();
             fs::write(store.target().join("index.ndjson"), b"").unwrap();
             disk.install_file(&store.target().join("index.ndjson"), b"");

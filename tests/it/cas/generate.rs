@@ -96,7 +96,7 @@ fn is_sidecar(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "meta")
 }
 
-/// The 64 digits that a path below the root stands for in this layout; `None` for a path of another layout.
+/// Returns the 64 digits of the key that a path has in this layout. `None` for a path of another layout.
 fn key_of_path(layout: Layout, path: &Path) -> Option<Key> {
     let parts: Vec<_> = path.to_str()?.split('/').collect();
     let text = match (layout, parts.as_slice()) {
@@ -114,7 +114,7 @@ fn digests(bytes: &[u8]) -> Digests {
     hasher.finish()
 }
 
-/// An object as a reader finds it that knows nothing of the generator.
+/// An object as a reader finds it that does not share code with the generator.
 struct Found {
     algorithm: Algorithm,
     content: Vec<u8>,
@@ -149,7 +149,7 @@ impl Found {
     }
 }
 
-/// Every object of a store, each path looked at and none left over.
+/// Returns every object of a store. Fails if a file belongs to none.
 fn objects(store: &Store) -> Vec<Found> {
     let mut sidecars_left = store.sidecars().count();
     let found = store.blobs().map(|(path, blob)| {
@@ -292,7 +292,7 @@ fn directories_in_use_are_refused_and_left_alone() {
     assert_eq!(disk.operations(), 0);
 }
 
-/// Asks for a stop at the first batch and keeps the events.
+/// Requests a stop at the first batch and keeps the events.
 #[derive(Default)]
 struct StopEarly {
     stop: StopToken,
@@ -394,7 +394,7 @@ mod python_blake3 {
     use super::*;
     use crate::support::conformance::run_checker;
 
-    /// Whether the independent checker accepts a store, and what it says.
+    /// Returns whether the independent checker accepts a store, and its output.
     fn check_cas(store: &Path, more: &str) -> (bool, String) {
         let checker = conformance("requiem").join("check_cas.py");
         let answer = run_checker(&checker, &[store.as_os_str(), more.as_ref()]);

@@ -1,4 +1,4 @@
-//! The key map: written from rows in any order, found in both directions, whole after every crash.
+//! The key map: it is written from rows in any order, searched in both directions, and complete after every crash.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,7 +50,7 @@ fn bytes_on(disk: &SimulatedDisk, path: &Path) -> Option<Vec<u8>> {
     disk.snapshot().remove(path)
 }
 
-/// The map of `rows` in a directory that vanishes with the guard.
+/// The map of `rows` in a directory that is removed with the guard.
 fn map_of(rows: &[MapRow]) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join(MAP_NAME);
@@ -133,10 +133,10 @@ fn faults() -> impl Iterator<Item = CrashFault> {
 }
 
 /// Every crash while `rows` become the map of a disk that `scene` prepared leaves one of `wholes` or nothing, and the
-/// next try gives the same as ever.
+/// next attempt gives the same map.
 fn crash_everywhere(scene: impl Fn() -> SimulatedDisk, rows: &[MapRow], wholes: &[&[u8]]) {
     let whole = scene();
-    // Memory for a few rows: run files are part of the play.
+    // The memory is enough for only a few rows, so that the sort writes run files.
     write_on(&whole, 800, rows).expect("no fault");
     for fault in faults() {
         for (operations, image) in whole.crash_images(fault).enumerate() {
@@ -287,7 +287,7 @@ fn rows_are_exported_as_json_lines_and_as_raw_lines() {
     assert_eq!((documents.len(), &documents[1]), (3000, &expected));
 }
 
-/// What opening the map, or else reading all of it, says of these bytes.
+/// Returns the error of opening a map of these bytes, or else of reading all of it.
 fn complaint(bytes: &[u8]) -> String {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join(MAP_NAME);
@@ -367,7 +367,7 @@ fn a_reverse_file_of_another_map_is_neither_used_nor_accepted() {
         bytes[64..144].rotate_left(40);
         bytes
     };
-    // A digest, a key, an offset, the order: nothing of it shows in lengths.
+    // A digest, a key, an offset, the order: none of these changes a length.
     for bytes in [&flipped(40), &flipped(64 + 31), &flipped(64 + 32), &swapped] {
         fs::write(&reverse, bytes).expect("written");
         let said = KeyMap::open(&path).expect("the lengths fit").check().expect_err("damage").to_string();

@@ -1,4 +1,4 @@
-//! A store is verified before anything is merged into it, and what is staged can be read back in full.
+//! A store is verified before a merge into it, and staged objects can be read back in full.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ const DAMAGES: [Damage; 5] = [
     |store| fs::remove_file(store.sidecar(4)).unwrap(),
     |store| fs::remove_file(store.blob(4)).unwrap(),
     |store| store.edit(&store.index(), |bytes| bytes.extend(b"foreign\n")),
-    // Nobody can tell whose line this was.
+    // The object of this line is unknown.
     |store| {
         let line = store.line(4);
         store.replace(&store.index(), &format!("{line}\n"), "");
@@ -139,7 +139,7 @@ fn a_torn_last_line_is_repaired_by_the_merge() {
     }
 }
 
-/// Damages a staged blob once everything is sealed.
+/// Damages a staged blob after the store is sealed.
 struct DamageBehindSeal(PathBuf);
 
 impl Observer for DamageBehindSeal {
@@ -168,7 +168,7 @@ fn staged_objects_are_read_back_in_full_on_request() {
     }
 }
 
-/// Asks for a stop when something is being verified.
+/// Requests a stop during a verification.
 struct StopAtVerification(StopToken);
 
 impl Observer for StopAtVerification {

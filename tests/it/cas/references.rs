@@ -73,7 +73,7 @@ fn references(text: &[u8]) -> Vec<Reference> {
     found
 }
 
-/// Rewrites files of this computer.
+/// Rewrites files on the real disk.
 fn run(
     named: &[&Path],
     resolver: &mut Resolver<'_>,
@@ -100,7 +100,7 @@ fn forward(named: &[&Path], map: &KeyMap) -> RewriteEnd {
     run(named, &mut resolver(map, Direction::Forward), &DiskReplacer(&RealDisk), BACKUP_SUFFIX).expect("it succeeds")
 }
 
-/// What the findings say, with paths relative to `root`.
+/// The texts of the findings, with paths relative to `root`.
 fn said(end: &RewriteEnd, root: &Path) -> Vec<(Severity, String, String)> {
     let relative = |file: &str| file.strip_prefix(&format!("{}/", root.display())).unwrap_or(file).to_owned();
     end.findings.iter().map(|finding| (finding.severity, relative(&finding.file), finding.reason.clone())).collect()
@@ -140,11 +140,11 @@ fn each_reference_becomes_what_the_rules_say() {
     reverse(format!("blake3:{new}"), format!("sha256:{old}"));
     reverse(format!("blake3:{}", b.new_key), format!("blake3:{}", b.old_key));
 
-    // Of another algorithm than the rows, in no row, or not what keys become.
+    // Keys of another algorithm, keys without a row, and new keys in an old form.
     for text in [format!("blake2s:{old}"), format!("blake3:{old}"), format!("{absent}"), format!("sha256:{new}")] {
         same_both_ways(text);
     }
-    // Already what they become.
+    // References that are new keys already.
     forward(format!("{new} cas:{new} blake3:{new}"), format!("{new} cas:{new} blake3:{new}"));
     reverse(format!("{old} cas:{old} sha256:{old}"), format!("{old} cas:{old} sha256:{old}"));
     same_both_ways(format!("{0} cas:{0} blake3:{0}", z.old_key));
@@ -159,7 +159,7 @@ fn each_reference_becomes_what_the_rules_say() {
     let of = |algorithm, key| check(Direction::Reverse, Some(algorithm), format!("blake3:{}", new_c.new_key), key);
     of(Algorithm::Sha256, format!("sha256:{}", new_c.old_key));
     of(Algorithm::Blake2s, format!("blake2s:{}", old_c.old_key));
-    // The option decides nothing where there is nothing to decide.
+    // The option has no effect on references that are not ambiguous.
     check(Direction::Forward, Some(Algorithm::Cas), format!("{old}"), format!("{new}"));
     check(Direction::Reverse, Some(Algorithm::Cas), format!("{new}"), format!("{old}"));
 }
@@ -184,7 +184,7 @@ fn grow_tree(root: &Path, algorithm: Algorithm, count: u64) {
     }
 }
 
-/// Every file that is no backup.
+/// Every file that is not a backup.
 fn live_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = tree(root);
     files.retain(|path, _| !path.to_string_lossy().contains(BACKUP_SUFFIX));
@@ -231,7 +231,8 @@ fn ten_thousand_references_are_rewritten_and_restored() {
     assert_eq!(live_files(root), originals);
 }
 
-/// Text in which references are frequent: to contents `0` to `9` by `algorithm`, to others, and what nearly is one.
+/// Text with many references to contents `0` to `9` by `algorithm`, to others, and with texts that are almost
+/// references.
 fn text_with(algorithm: Algorithm) -> impl Strategy<Value = Vec<u8>> {
     let key = (0..14_u64).prop_map(move |number| key_of(algorithm, number.to_string().as_bytes()).to_string());
     let part = prop_oneof![
@@ -326,7 +327,7 @@ fn binary_files_backups_and_temporary_files_are_left_alone() {
     assert_eq!(said(&end, root), expected);
     assert_eq!(fs::read(root.join("store.migration/journal.jsonl")).expect("a file"), key.as_bytes());
 
-    // A file that is named is taken, unless it is none.
+    // A named path is accepted only if it is a file.
     let end = forward(&[&root.join(".c.json.tmp"), &root.join("link"), &root.join("pipe")], &map);
     assert_eq!((end.files.changed, end.files.refused, end.exit_code(false)), (1, 2, 3));
     assert!(root.join("link").is_symlink());
@@ -400,7 +401,7 @@ fn a_directory_inside_or_around_a_store_is_refused() {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(&format!(" {how} a content-addressed store")), "{error}");
     }
-    // Of several names the last one is enough to refuse all, before anything is changed.
+    // One bad name, even the last, is enough to refuse all of them before anything is changed.
     let named = [&root.join("data/refs.json") as &Path, &root.join("data/store")];
     let mut to_new = resolver(&map, Direction::Forward);
     run(&named, &mut to_new, &DiskReplacer(&RealDisk), BACKUP_SUFFIX).expect_err("a store");
@@ -501,7 +502,7 @@ fn a_map_without_a_reverse_file_gets_one_first() {
 /// The files of a simulated disk.
 struct SimulatedFiles {
     disk: SimulatedDisk,
-    /// How often a file may be asked whether it is still the same, until it says no.
+    /// The number of checks after which a file is reported as changed.
     asks: Option<u32>,
     /// Paths that may not be read.
     locked: Vec<PathBuf>,

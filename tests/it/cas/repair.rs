@@ -110,7 +110,7 @@ repaired! {
     };
 }
 
-/// Damages a store, and expects these faults after a repair, and no other.
+/// Damages a store, repairs it, and expects exactly these faults.
 #[track_caller]
 fn left(
     damage: impl FnOnce(&V2Store),
@@ -170,7 +170,7 @@ fn objects_without_blobs_are_removed_from_the_index_and_reported() {
         &[("blob-missing", 1), ("lone-sidecar", 1)],
         &[("lone-sidecar", 1)],
     );
-    // Both are gone: only the repair itself can tell, and the index that it keeps.
+    // Both are missing, so only the report of the repair and the index that it keeps have the object.
     left(
         |store| {
             fs::remove_file(store.blob(PLAIN)).unwrap();
@@ -208,7 +208,7 @@ fn a_symbolic_link_is_not_followed_by_a_repair() {
     std::os::unix::fs::symlink(&elsewhere, store.blob(PLAIN)).unwrap();
     let end = repair(&store);
     assert_eq!((end.objects_sound, end.lines_dropped, end.left_count["not-a-file"]), (13, 1, 1));
-    // A sidecar that is a link is replaced, and what it led to stays.
+    // A sidecar that is a symbolic link is replaced, and the target of the link stays.
     let store = V2Store::new();
     let elsewhere = store.directory().join("elsewhere");
     fs::rename(store.sidecar(PLAIN), &elsewhere).unwrap();
@@ -217,7 +217,7 @@ fn a_symbolic_link_is_not_followed_by_a_repair() {
     assert_eq!(repair(&store).sidecars_written, 1);
     assert!(!store.sidecar(PLAIN).is_symlink() && fs::read(&elsewhere).unwrap() == bytes);
     assert_eq!(verify(&store.root()).errors, 0);
-    // A directory in its place is nobody's to remove.
+    // A directory in its place is never removed.
     let store = V2Store::new();
     fs::remove_file(store.sidecar(PLAIN)).unwrap();
     fs::create_dir(store.sidecar(PLAIN)).unwrap();
@@ -288,7 +288,7 @@ fn a_store_beyond_repair_is_refused() {
     drop(lock);
 }
 
-/// Asks for a stop when objects begin to be examined.
+/// Requests a stop when the examination of objects begins.
 struct StopAtObjects(StopToken);
 
 impl Observer for StopAtObjects {
@@ -386,7 +386,7 @@ fn a_failure_at_any_operation_fails_the_repair_and_the_next_one_completes() {
         for n in 0..operations {
             let disk = mirrored(&store);
             disk.fail_operation(n, fault);
-            // What only clears away may fail without a word.
+            // A failure to remove leftovers is not reported.
             let _ = repair_on(&as_disk(&disk), &store.root());
             let index = files(&disk, &store).remove(Path::new("index.ndjson")).unwrap();
             let is_old = index == fs::read(store.index()).unwrap();
@@ -412,7 +412,7 @@ mod conformance {
             assert!(error.next_step().unwrap().contains("migrated"));
             assert!(tree(directory.path().join("store").as_path()) == before, "{older}");
         }
-        // Today's keys without an index: all that is missing is the index.
+        // This store has the current keys and only lacks the index.
         let (_directory, root) = copied(&data.join("cas-v2-noindex"));
         assert_eq!(repair_on(&disk(), &root).unwrap().objects_sound, 14);
         assert_eq!(verify(&root).errors, 0);

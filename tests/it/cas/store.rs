@@ -1,4 +1,4 @@
-//! Reading v2 stores: those that the reference wrote, and damaged ones of which nothing may be delivered.
+//! Reads v2 stores: those that the reference wrote, and damaged ones, from which no content may be delivered.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::support::conformance::conformance;
 use crate::support::files::tree;
 use haul::cas::format::digest::key_of;
+use haul::cas::format::encoding::{Compress, Encoding};
 use haul::cas::format::frame::compress_stream;
-use haul::cas::format::record::{Encoding, ObjectRecord, parse};
-use haul::cas::options::Compress;
+use haul::cas::format::record::{ObjectRecord, parse};
 use haul::cas::paths::StorePaths;
 use haul::cas::store::CasStore;
 use haul::cas::store::put::{PutEnd, PutOptions, put};
@@ -18,7 +18,7 @@ use haul::cas::{Algorithm, Key};
 use haul::durable::RealDisk;
 use haul::migration::{Error, exit};
 
-/// A store that vanishes with the test.
+/// A store that is removed after the test.
 struct Store {
     directory: tempfile::TempDir,
 }
@@ -56,7 +56,7 @@ impl Store {
         fs::write(path, text.replace(old, new)).unwrap();
     }
 
-    /// The error of reading an object, which must deliver nothing, neither to a writer nor as a file.
+    /// Returns the error of reading an object. No bytes may be delivered, neither to a writer nor to a file.
     #[track_caller]
     fn damage(&self, key: Key) -> String {
         let store = self.open();
@@ -81,7 +81,7 @@ fn content_of(store: &CasStore, key: Key) -> Vec<u8> {
     content
 }
 
-/// The contents that every conformance store holds, by their keys.
+/// The contents of every conformance store, by key.
 fn inputs(data: &Path) -> BTreeMap<Key, Vec<u8>> {
     tree(&data.join("inputs")).into_values().map(|content| (cas_key(&content), content)).collect()
 }
@@ -262,7 +262,7 @@ fn only_objects_in_their_place_are_listed() {
     assert_eq!(found, BTreeMap::from(expected));
 }
 
-/// Content that memory should not hold goes in and comes out as a stream.
+/// Content that is too large for memory is put and read as a stream.
 #[test]
 fn content_beyond_one_shot_goes_in_and_out() {
     let len = (9 << 20) + 5;
@@ -296,7 +296,7 @@ fn zeros_without_end_are_read_in_steps() {
     store.open().get(end.record.digest, &mut steps).unwrap().unwrap();
     assert_eq!(steps.0, len);
 
-    // One that claims to hold five bytes is given up after the first step.
+    // A blob that claims to have five bytes is refused after the first step.
     let blob = store.paths().blob(cas_key(b"hello"));
     store.put(b"hello", Compress::Zstd(3));
     let mut bomb = Vec::new();
@@ -346,7 +346,8 @@ mod conformance {
         }
     }
 
-    /// Putting the same contents makes the reference's tree again, byte for byte, but for what depends on the version of
+    /// Putting the same contents gives the reference's tree, byte for byte, except for parts that depend on the version
+    /// of
     /// zstd.
     #[test]
     #[ignore = "needs the conformance data"]

@@ -1,4 +1,4 @@
-//! The verbs around a migration: plan, estimate, status, clean.
+//! The commands around a migration: plan, estimate, status, clean.
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -12,10 +12,11 @@ use crate::support::read_only::ReadOnly;
 use crate::support::store_runs::{eager, stopped, with};
 use haul::cas::Algorithm;
 use haul::cas::clean::{CleanItem, CleanKind, clean, clean_plan};
+use haul::cas::format::encoding::Compress;
 use haul::cas::migrate::estimate::{Estimate, estimate};
 use haul::cas::migrate::migrate;
 use haul::cas::migrate::plan::plan;
-use haul::cas::options::{Compress, MigrateOptions, Placement};
+use haul::cas::options::{MigrateOptions, Placement};
 use haul::cas::rollback::rollback;
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};
@@ -61,7 +62,7 @@ fn cleanable(store: &OldStore) -> Vec<CleanItem> {
     clean_plan(disk(), &store.paths()).unwrap()
 }
 
-/// Name, kind and whether work is lost, of each item.
+/// For each item its name, its kind, and whether work is lost.
 fn items(list: &[CleanItem]) -> Vec<(String, CleanKind, bool)> {
     let name = |item: &CleanItem| item.path.file_name().unwrap().to_str().unwrap().to_owned();
     list.iter().map(|item| (name(item), item.kind, item.loses_work)).collect()
@@ -90,7 +91,7 @@ impl Observer for StopAtBatch {
     }
 }
 
-/// Leaves a run that was stopped in its middle.
+/// Stops a run in its middle.
 fn stop_half_way(store: &OldStore, placement: Placement) {
     let observer = StopAtBatch(StopToken::new());
     let control = Control { stop: &observer.0, observer: &observer };
@@ -191,7 +192,7 @@ fn a_measurement_that_fails_leaves_nothing() {
             break;
         }
         assert!(matches!(result, Err(Error::Disk(_))), "{n}");
-        // A removal that failed is what a later clean-up is for.
+        // A later clean-up removes what could not be removed now.
         let left = clean_plan(Arc::new(simulated.clone()), &store.paths()).unwrap();
         assert!(left.iter().all(|item| item.kind == CleanKind::Temporary), "{left:?}");
         clean(Arc::new(simulated.clone()), &store.paths(), &left).unwrap();
@@ -451,7 +452,7 @@ fn files_in_use_again_are_kept() {
         .unwrap();
     let error = clean(disk(), &store.paths(), &list).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE, "{error}");
-    assert!(store.paths().moved().exists());
+    assert!(store.paths().object_log().exists());
     for stranger in [store.target(), store.root(), store.paths().map(), store.paths().run_directory().report_path()] {
         let item = CleanItem { path: stranger.clone(), ..list[0].clone() };
         fs::create_dir_all(store.target()).unwrap();
@@ -596,7 +597,7 @@ fn a_clean_up_after_an_interrupted_run_loses_nothing() {
             clean_on(&image, &store).unwrap();
             match roll_back(&image) {
                 Ok(_) => assert_eq!(target_files(&image, &store), target_files(&back, &store), "{placement} {after}"),
-                // Before it was begun, a clean-up may take what it would need.
+                // Before the rollback has begun, a clean-up may remove files that it would need.
                 Err(error) => assert!(!was_begun, "{placement}, rollback killed behind {after}: {error}"),
             }
             let marks =

@@ -1,4 +1,4 @@
-//! What a verification of a v2 store sees: every row of the damage table, and nothing that is not there.
+//! Verifications of a v2 store: they report every row of the damage table, and no false faults.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,7 +41,7 @@ fn counts(end: &VerifyEnd) -> Vec<(&str, u64)> {
     end.faults_count.iter().map(|(name, count)| (*name, *count)).collect()
 }
 
-/// Everything below a directory, links as what they say.
+/// Every file below a directory, and the texts of symbolic links.
 fn everything(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![directory.to_path_buf()];
@@ -80,7 +80,7 @@ fn row(damage: impl FnOnce(&V2Store), expected: &[(&str, u64)]) {
     assert!(end.objects_ok <= end.objects_read && end.objects_read <= OBJECTS as u64);
 }
 
-/// Damages a store, and expects that the checker that shares no code with haul judges it likewise.
+/// Damages a store, and expects the same result from the checker that shares no code with haul.
 #[track_caller]
 fn row_judged_independently(damage: impl FnOnce(&V2Store)) {
     let store = V2Store::new();
@@ -92,7 +92,7 @@ fn row_judged_independently(damage: impl FnOnce(&V2Store)) {
     let counts: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
     let (errors, warnings) = (counts["errors"].as_u64().unwrap(), counts["warnings"].as_u64().unwrap());
     assert_eq!(errors > 0, end.errors > 0, "the independent checker counts {errors} errors");
-    // Where there are errors, the two may name what goes with them differently.
+    // If there are errors, the two may report different warnings.
     let same_warnings = end.errors > 0 || (warnings > 0) == (end.warnings > 0);
     assert!(same_warnings, "the independent checker counts {warnings} warnings");
 }
@@ -315,7 +315,7 @@ fn shares_add_up_to_the_whole() {
         assert_eq!(sum(|end| end.content_bytes), whole.content_bytes);
         let count = |end: &VerifyEnd, name| end.faults_count.get(name).copied().unwrap_or(0);
         for (name, expected) in &whole.faults_count {
-            // What shows without reading an object is in every share.
+            // Faults that are visible without reading an object are in every share.
             let is_structural = ["not-indexed", "sidecar-missing"].contains(name);
             let found = shares.iter().map(|end| count(end, name)).sum::<u64>();
             assert_eq!(found, if is_structural { expected * of } else { *expected }, "{name} in {of} shares");
@@ -351,9 +351,9 @@ fn a_sample_reads_as_many_objects_as_were_asked_for() {
     sample(1000, 1);
 }
 
-// Stopping and going on.
+// Stops and resumptions.
 
-/// Asks for a stop when the first batch of objects is written.
+/// Requests a stop when the first batch of objects is written.
 #[derive(Default)]
 struct StopAtBatch {
     stop: StopToken,
@@ -370,7 +370,7 @@ impl Observer for StopAtBatch {
     }
 }
 
-/// Settings under which batches come one at a time, and every one is kept.
+/// Options under which batches come one at a time, and a checkpoint follows each.
 fn slow() -> MigrateOptions {
     MigrateOptions {
         run: RunOptions {
@@ -391,7 +391,7 @@ fn many_objects(store: &V2Store, count: usize) {
         let key = key_of(Algorithm::Cas, &content);
         let record = haul::cas::format::record::ObjectRecord {
             digest: key,
-            encoding: haul::cas::format::record::Encoding::Identity,
+            encoding: haul::cas::format::encoding::Encoding::Identity,
             original_size: content.len() as u64,
             stored_size: content.len() as u64,
             stored_blob_hash: haul::cas::format::digest::blake3_key(&content),
@@ -482,7 +482,7 @@ fn a_small_budget_sorts_on_disk_and_finds_the_same() {
     assert_eq!(check_with(&disk(), &store.root(), &request, &options).unwrap(), check(&store.root(), &request));
 }
 
-// Where it can look and what it leaves.
+// Read-only places, and leftovers.
 
 #[test]
 fn a_store_is_verified_where_nothing_can_be_written() {
@@ -514,7 +514,7 @@ fn a_missing_store_is_an_error_and_nothing_is_created() {
     let empty = directory.path().join("empty");
     fs::create_dir(&empty).unwrap();
     assert_eq!(counts(&check(&empty, &VerifyRequest::WHOLE)), [("index-missing", 1), ("objects-missing", 1)]);
-    // A store that has nothing in it is sound, and the answer says that nothing was read.
+    // An empty store is sound, and the result says that no object was read.
     fs::create_dir(empty.join("objects")).unwrap();
     fs::write(empty.join("index.ndjson"), b"").unwrap();
     let end = check(&empty, &VerifyRequest::WHOLE);
@@ -550,8 +550,8 @@ fn copied(from: &Path) -> (tempfile::TempDir, PathBuf) {
 
 // Random damage.
 
-/// What a reader of the store gets, by the rules of the reference: a key that the index lists, a sidecar, a blob with
-/// the hash that it says, content with the key.
+/// What a reader gets from the store by the rules of the reference: a key that the index lists, a sidecar, a blob with
+/// the hash in the sidecar, content with the key.
 fn as_readers_see(root: &Path) -> BTreeMap<Key, Vec<u8>> {
     let mut seen = BTreeMap::new();
     let Ok(index) = fs::read(root.join("index.ndjson")) else { return seen };
@@ -612,7 +612,7 @@ fn damage() -> impl Strategy<Value = (prop::sample::Index, Damage)> {
 
 fn apply(root: &Path, which: prop::sample::Index, damage: &Damage) {
     let mut files: Vec<_> = tree(root).into_keys().collect();
-    // The index matters as much as all the others.
+    // The index is chosen as often as all other files together.
     files.extend(std::iter::repeat_n(PathBuf::from("index.ndjson"), files.len()));
     let path = root.join(&files[which.index(files.len())]);
     let Ok(mut bytes) = fs::read(&path) else { return };
@@ -645,7 +645,7 @@ static SOUND: LazyLock<(V2Store, BTreeMap<Key, Vec<u8>>)> = LazyLock::new(|| {
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(debug_assertions) { 60 } else { 600 }, ..ProptestConfig::default() })]
 
-    /// A store of which no error is said gives its readers every object, byte for byte.
+    /// A store without reported errors gives its readers every object, byte for byte.
     #[test]
     fn random_damage_is_seen_or_harmless(damages in proptest::collection::vec(damage(), 1..4)) {
         let (_directory, root) = copied(&SOUND.0.root());
@@ -657,7 +657,7 @@ proptest! {
         let end = check(&root, &VerifyRequest::WHOLE);
         let seen = as_readers_see(&root);
         prop_assert!(end.errors > 0 || seen == SOUND.1, "{:?}", end.faults_count);
-        // And the other way round: what is sound is read.
+        // Conversely, readers get every object of a sound store.
         prop_assert!(seen.len() as u64 >= end.objects_ok, "{} seen, {} sound", seen.len(), end.objects_ok);
         let kinds: u64 = FaultKind::ALL.iter().map(|kind| end.faults_count.get(kind.name()).copied().unwrap_or(0)).sum();
         prop_assert_eq!(kinds, end.errors + end.warnings);

@@ -181,7 +181,7 @@ fn a_program_that_takes_too_long_is_ended_with_its_children() {
     let dual = Dual::new(&answering("hi", "aaa"), ENDLESS);
     let done = dual.run(&["--timeout-ms", "3000", "--progress", "none"]).expect(75);
     insta::assert_snapshot!(done.stderr, @"
-    error: the new program ./new: took longer than 3000 ms and was ended
+    error: the new program ./new: took longer than 3000 ms and was killed
     next: give it more time with --timeout-ms
     ");
     assert_gone(&dual.place.path().join("pid"));

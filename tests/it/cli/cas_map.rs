@@ -148,7 +148,7 @@ fn a_map_is_exported_and_checked() {
     fs::write(&path, tsv.replacen("\tsha256\t", "\tsha1\t", 1)).expect("written");
     let done = run(&place, "map check --target store --json").expect(65);
     assert_eq!(done.json()["error"]["exit_code"], 65);
-    assert!(done.stderr.contains("key-map.tsv: line 2: the algorithm is none of"), "{}", done.stderr);
+    assert!(done.stderr.contains("key-map.tsv: line 2: the algorithm is not one of"), "{}", done.stderr);
 }
 
 fn put(place: &Place, name: &str, text: &str) {

@@ -4,4 +4,6 @@ mod circles;
 mod folders;
 mod imports;
 mod layers;
+mod paths;
 mod sources;
+mod words;

@@ -70,7 +70,7 @@ pub fn compress_stream(mut content: impl Read, len_bytes: u64, level: i32, mut o
         }
     }
     if content.by_ref().take(1).read_to_end(&mut piece)? > 0 {
-        return Err(wrong_length(format!("content goes on after {len_bytes} bytes")));
+        return Err(wrong_length(format!("content continues after {len_bytes} bytes")));
     }
     Ok(stored_bytes)
 }

@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::encoding::Encoding;
 use super::fault::{Field, RECORD_BYTES_MAX, RecordFault};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
 
 /// The value of a member, or what is wrong with it; `None` if the member is missing.

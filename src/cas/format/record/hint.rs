@@ -1,10 +1,10 @@
 //! Reads sidecars of older stores, of which every readable value is useful (docs/source-requiem.md, "Generations" and
 //! "Identification").
 
-use super::encoding::Encoding;
 use super::fault::RecordFault;
 use super::fields::read_fields;
 use super::parse::parse;
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
 
 /// The values in the sidecar of an older store. Each is read on its own: one that is missing or wrong does not make the

@@ -1,14 +1,12 @@
 //! Records of objects: the sidecar `<key>.meta`, and the same bytes as a line of `index.ndjson`
 //! (docs/source-requiem.md, "Sidecars").
 
-mod encoding;
 mod fault;
 mod fields;
 mod hint;
 mod object_record;
 mod parse;
 
-pub use encoding::Encoding;
 pub use fault::{Field, RECORD_BYTES_MAX, RecordFault};
 pub use hint::{Hint, parse_hint};
 pub use object_record::ObjectRecord;

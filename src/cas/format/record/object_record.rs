@@ -1,6 +1,6 @@
 //! The record of an object and its text.
 
-use super::encoding::Encoding;
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
 
 /// The record of one object of a v2 store.

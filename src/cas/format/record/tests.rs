@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::object_record::NumberText;
 use super::*;
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
 
 const SAMPLE: &str = r#"{"digest":"888c953ef5078f3680b54066bbb320e65bfee61773f13a8813b211a8001fb12d","encoding":"identity","original_size":5,"stored_size":5,"stored_blob_hash":"ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f","created_at":1795207503}"#;
@@ -70,7 +71,7 @@ fn what_the_reference_accepts_is_read() {
 }
 
 #[test]
-fn an_unknown_age_is_told_from_the_age_zero() {
+fn an_unknown_age_differs_from_the_age_zero() {
     let unknown = parse(&without_created_at(&sample())).unwrap();
     let zero = ObjectRecord { created_at: 0, ..sample() };
     assert_eq!(unknown, Parsed { record: zero, created_at_present: false, is_canonical: true });

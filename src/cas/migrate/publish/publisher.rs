@@ -79,7 +79,7 @@ impl<'a> Target<'a> {
         Err(Error::State {
             path: self.paths.target().to_path_buf(),
             what: "the target is not the store that was sealed".into(),
-            next: "look at what is there, move it away, then start over with --restart".into(),
+            next: "examine the files that are there, move them away, then start over with --restart".into(),
             damaged: true,
             source: None,
         })

@@ -207,7 +207,7 @@ struct Walker<'a> {
     sender: Sender<Vec<Found>>,
     found: Vec<Found>,
     sums: ScanSums,
-    /// True if nobody receives any more, or a stop was requested.
+    /// True if the receiver is gone, or a stop was requested.
     is_over: bool,
 }
 
@@ -229,7 +229,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Lists a directory. One that cannot be listed is refused as a whole, and the others go on.
+    /// Lists a directory. One that cannot be listed is refused as a whole, and the walk continues.
     fn list_or_refuse(&mut self, shards: &[Shard], on_shard: impl FnMut(Shard)) {
         if self.is_over {
             return;

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cas::format::digest::ContentHasher;
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::frame::{Compressor, compress_stream};
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::{Encoding, ObjectRecord};
+use crate::cas::format::record::ObjectRecord;
 use crate::cas::store::file_bytes::FileBytes;
 use crate::durable::{Disk, DiskError, DiskFile};
 use crate::migration::Error;

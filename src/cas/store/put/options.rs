@@ -1,6 +1,6 @@
 //! Settings of a put.
 
-use crate::cas::options::Compress;
+use crate::cas::format::encoding::Compress;
 
 /// How an object is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cas::format::digest::{blake3_key, key_of};
+use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::{Algorithm, Key};
-use crate::cas::format::record::Encoding;
 use crate::cas::store::CasStore;
 use crate::cas::store::index::{IndexLine, IndexReader, LineContent};
 use crate::durable::{CrashFault, EntryKind, InjectedFault, SimulatedDisk, read_file};
@@ -345,8 +345,8 @@ fn what_a_killed_put_left_is_made_durable() {
 
 /// What comes later is not there before: objects before the index, a sidecar before its blob, a line before both.
 fn check_order(disk: &SimulatedDisk, key: Key, place: &str) {
-    let stands = |path: &Path| disk.kind(path).unwrap().is_some();
-    let (blob, sidecar, index) = (stands(&paths().blob(key)), stands(&paths().sidecar(key)), stands(&paths().index()));
+    let exists = |path: &Path| disk.kind(path).unwrap().is_some();
+    let (blob, sidecar, index) = (exists(&paths().blob(key)), exists(&paths().sidecar(key)), exists(&paths().index()));
     assert!(index || !blob, "{place}");
     assert!(blob || !sidecar, "{place}");
     if index {

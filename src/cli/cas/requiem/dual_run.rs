@@ -1,6 +1,6 @@
 //! `haul cas dual-run`: runs one request with two programs and compares what they answer.
 //!
-//! The JSON document is a [`DualRunDocument`], which is also what `--out` gets, with `exit_code`.
+//! The JSON document, which is also what `--out` gets, is a [`DualRunDocument`].
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::arguments::OutputArgs;
-use crate::cli::command::Answer;
+use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -59,8 +59,8 @@ impl DualRunCommand {
         watch.say(format_args!("running {old}, then {new}, for at most {} ms each", self.timeout_ms));
         let document = DualRunDocument { dual_run: dual_run(&RealDisk, &options, watch.stop())? };
         write_document(&RealDisk, &self.out, &document)?;
-        let answer = Answer::new(&document).exit_if(!document.dual_run.behaves_alike(), exit::FAILED);
-        answer.print(self.output, |table| render(table, &document.dual_run))
+        output::print(self.output.json, &document, || Table::render(|table| render(table, &document.dual_run)))?;
+        Ok(if document.dual_run.behaves_alike() { exit::OK } else { exit::FAILED })
     }
 }
 

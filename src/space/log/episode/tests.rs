@@ -37,7 +37,7 @@ fn every_short_payload_is_refused() {
 }
 
 #[test]
-fn structural_problems_are_told_apart() {
+fn structural_problems_are_distinguished() {
     let good = episode("id");
     let when_at = 8 + 2;
 
@@ -114,7 +114,7 @@ fn notes(payload: &[u8]) -> [bool; 3] {
 }
 
 #[test]
-fn unusual_payloads_are_told_apart() {
+fn unusual_payloads_are_distinguished() {
     let good = episode("id");
     let mut trailing = good.encode();
     let used_len_bytes = trailing.len();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bincode::Decode;
 
-use super::checkpoint::Kind;
-use super::{CheckpointFile, Error, Journal, JournalEntry, RunDirectory};
 use crate::durable::{Disk, LockGuard};
+use crate::migration::checkpoint::Kind;
+use crate::migration::{CheckpointFile, Error, Journal, JournalEntry, RunDirectory};
 
 /// Stands for the id of a run in the journal where no run is known.
 const NO_RUN: &str = "-";

@@ -4,13 +4,13 @@ use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Error, checkpoint, journal};
 use crate::durable::{Disk, LockGuard, create_directory_durable};
+use crate::migration::{Error, checkpoint, journal};
 
 /// The longest text that is read of a lock's holder.
 const OWNER_BYTES_MAX: u64 = 4096;
 
-/// `migration/` beside the target: lock, plan, checkpoint, journal, findings and report of a run.
+/// `migration/` next to the target: lock, plan, checkpoint, journal, findings and report of a run.
 #[derive(Debug, Clone)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -82,7 +82,7 @@ impl RunDirectory {
     }
 }
 
-/// Who this process is, for whoever finds a lock taken: `pid 123 on host since 2026-11-21T01:18:00.000Z`.
+/// Names this process for a user who finds the lock taken: `pid 123 on host since 2026-11-21T01:18:00.000Z`.
 pub fn owner_text() -> String {
     let uname = rustix::system::uname();
     format!("pid {} on {} since {}", std::process::id(), uname.nodename().to_string_lossy(), journal::now_text())
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_run_is_told_who_holds_the_lock() {
+    fn a_second_run_learns_who_holds_the_lock() {
         let root = tempfile::tempdir().unwrap();
         let run = RunDirectory::new(root.path().join("space/migration"));
         run.create(&RealDisk).unwrap();

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::checkpoint::{Decode, Encode};
-use super::stage::Stage;
 use crate::durable::{Disk, sync_reports_errors};
+use crate::migration::checkpoint::{Decode, Encode};
+use crate::migration::stage::Stage;
 
 /// What decides the result of a run.
 ///
@@ -47,7 +47,7 @@ impl Durability {
     }
 }
 
-/// State of a run as of a point that is durable. What is staged beyond it is removed when the run goes on.
+/// State of a run as of a point that is durable. What is staged beyond it is removed when the run resumes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct RunState<R, P, C> {
     /// Digest of the plan that the run belongs to: it is continued only under an equal one.

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::checkpoint::{CheckpointFile, Decode, Kind};
-use super::run_state::{Durability, RunState};
-use super::stage::Stage;
-use super::{Error, JournalEntry, RunDirectory, journal};
+use super::state::{Durability, RunState};
 use crate::durable::Disk;
+use crate::migration::checkpoint::{CheckpointFile, Decode, Kind};
+use crate::migration::stage::Stage;
+use crate::migration::{Error, JournalEntry, RunDirectory, journal};
 
 /// Entries of the journal that are shown.
 const JOURNAL_ENTRIES_SHOWN: usize = 10;

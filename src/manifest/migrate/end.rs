@@ -1,0 +1,39 @@
+//! The end of a migration of a tree, and where the state of its runs is.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::stage_file::NamedFile;
+use crate::manifest::outcome::Counts;
+use crate::migration::{self, FirstFindings, RunDirectory};
+
+/// The directory of the state of runs, below the application's root.
+pub const STATE: &str = "migration";
+
+/// How a migration ended without an error. If nothing had to be done, the counts are those of the tree as it is now.
+pub type MigrationEnd = migration::MigrationEnd<Counts, EndDetails>;
+
+/// What only the end of a tree's migration tells.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndDetails {
+    /// The version that files were taken to.
+    pub target_version: String,
+    /// The instant of every history record.
+    pub now: String,
+    /// Files that were looked into.
+    pub manifests: u64,
+    /// Bytes of manifests that were written.
+    pub written_bytes: u64,
+    /// The first findings on single files.
+    #[serde(skip)]
+    pub findings: FirstFindings,
+    /// What was done to the file that the operator named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub named: Option<NamedFile>,
+}
+
+/// Returns the run directory of the tree at `root`.
+pub fn run_directory(root: &Path) -> RunDirectory {
+    RunDirectory::new(root.join(STATE))
+}

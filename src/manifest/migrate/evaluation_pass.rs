@@ -1,0 +1,182 @@
+//! A pass that evaluates the files of a tree as a migration does, with a writer that has no disk.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::backup::Original;
+use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
+use super::stage_file::{NamedFile, hardlink_refusal, other_links};
+use crate::durable::{DiskError, FileState, ReadRoot};
+use crate::manifest::document::error_codes::ErrorCode;
+use crate::manifest::outcome::Counts;
+use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::scan::{Found, ScanEntry};
+use crate::manifest::{Refusal, Transformer};
+use crate::migration::{Error, FirstFindings, OutcomeCounts};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, Reader, pass};
+
+/// What a migration would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct DryRunEnd {
+    /// The version that files would be taken to.
+    pub target_version: String,
+    /// Everything found.
+    pub records: u64,
+    /// Files that were looked into.
+    pub manifests: u64,
+    /// Outcomes of everything found.
+    pub counts: Counts,
+    /// Bytes of manifests that were read.
+    pub source_bytes: u64,
+    /// Space for new files; a backup is the old file under another name and takes none.
+    pub space_needed_bytes: u64,
+    /// Space that this user has left.
+    pub space_available_bytes: u64,
+    /// True if the run was asked to stop.
+    pub stopped: bool,
+    /// The first findings on single files.
+    #[serde(skip)]
+    pub findings: FirstFindings,
+    /// What would be done to the file that the operator named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub named: Option<NamedFile>,
+}
+
+/// Judges what a reader gives. The reader is made with a flag that is set once a file is found that a run would migrate.
+pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
+    root: &dyn ReadRoot,
+    transformer: Transformer,
+    reader: impl FnOnce(Arc<AtomicBool>) -> R,
+    options: &MigrateOptions,
+    (phase, control): (Phase, &Control<'_>),
+) -> Result<DryRunEnd, Error> {
+    let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
+    let evaluator = Evaluator { root, transformer, break_links: options.break_links, named, has_work: Arc::default() };
+    let reader = reader(evaluator.has_work.clone());
+    let mut sums = Sums::default();
+    let ended = control.phase(phase, Expected::UNKNOWN, || {
+        pass(reader, &evaluator, &options.run.engine(), control, |evaluated| {
+            sums.take(evaluated);
+            Ok(())
+        })
+    })?;
+    sums.tally.counts.check_sum(sums.records)?;
+    Ok(DryRunEnd {
+        target_version: options.target().to_string(),
+        records: sums.records,
+        manifests: sums.tally.counts.manifests(),
+        counts: sums.tally.counts,
+        source_bytes: sums.tally.source_bytes,
+        space_needed_bytes: sums.space_needed_bytes,
+        space_available_bytes: root.free_bytes()?,
+        stopped: ended == Ended::Stopped,
+        findings: sums.findings,
+        named: evaluator.named.map(Mutex::into_inner),
+    })
+}
+
+struct Evaluator<'a> {
+    root: &'a dyn ReadRoot,
+    transformer: Transformer,
+    break_links: bool,
+    named: Option<Mutex<NamedFile>>,
+    has_work: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct EvaluatedBatch {
+    tally: Tally,
+    records: u64,
+    space_needed_bytes: u64,
+}
+
+impl Converter for Evaluator<'_> {
+    type Batch = Vec<ScanEntry>;
+    type Output = EvaluatedBatch;
+    type Scratch = Vec<u8>;
+    type Error = Error;
+
+    fn convert(&self, scratch: &mut Vec<u8>, entries: Vec<ScanEntry>) -> Result<EvaluatedBatch, Error> {
+        let mut evaluated = EvaluatedBatch { records: entries.len() as u64, ..EvaluatedBatch::default() };
+        for entry in entries {
+            match entry.found {
+                Found::Skipped(reason) => evaluated.tally.counts.add_skipped(reason),
+                Found::Unreadable(error) => evaluated.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Manifest | Found::Leftover => match self.evaluate_file(&entry.path, scratch, &mut evaluated) {
+                    Err(error) if concerns_one_file(&error) => {
+                        evaluated.tally.refuse(&entry.path, &disk_refusal(&error));
+                    }
+                    looked => looked?,
+                },
+            }
+        }
+        Ok(evaluated)
+    }
+}
+
+impl Evaluator<'_> {
+    fn evaluate_file(&self, file: &Path, bytes: &mut Vec<u8>, evaluated: &mut EvaluatedBatch) -> Result<(), DiskError> {
+        let state = self.root.read_file(file, MANIFEST_BYTES_MAX, bytes)?;
+        evaluated.tally.source_bytes += bytes.len() as u64;
+        let verdict = evaluate(self.root, &self.transformer, file, bytes, &state);
+        let Some(migrated) = evaluated.tally.record(file, verdict) else { return Ok(()) };
+        if let Some(refusal) = self.obstacle(file, bytes, &state, migrated.from)? {
+            evaluated.tally.refuse(file, &refusal);
+            return Ok(());
+        }
+        evaluated.tally.counts.migrated += 1;
+        self.has_work.store(true, Ordering::Relaxed);
+        evaluated.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
+        if let Some(named) = &self.named {
+            let from = Some(migrated.from.to_string());
+            *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };
+        }
+        Ok(())
+    }
+
+    /// What would keep the file from being replaced.
+    fn obstacle(
+        &self,
+        file: &Path,
+        bytes: &[u8],
+        state: &FileState,
+        version: crate::manifest::Version,
+    ) -> Result<Option<Refusal>, DiskError> {
+        if state.links > 1 && !self.break_links {
+            let name = file.file_name().unwrap_or_default();
+            let original = Original { name, bytes, state, version, digest: Sha256::digest(bytes).into() };
+            let links = other_links(&original, |name| self.root.file_state(&file.with_file_name(name)))?;
+            if links > 1 {
+                return Ok(Some(hardlink_refusal(links)));
+            }
+        }
+        if self.root.is_writable(file.parent().unwrap_or(Path::new("")))? {
+            return Ok(None);
+        }
+        let text = "its directory cannot be written to".to_owned();
+        Ok(Some(Refusal { code: ErrorCode::Io, text, at: None, from: Some(version) }))
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    tally: Tally,
+    findings: FirstFindings,
+    records: u64,
+    space_needed_bytes: u64,
+}
+
+impl Sums {
+    fn take(&mut self, evaluated: EvaluatedBatch) {
+        self.tally.counts.merge(&evaluated.tally.counts);
+        self.tally.source_bytes += evaluated.tally.source_bytes;
+        evaluated.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
+        self.records += evaluated.records;
+        self.space_needed_bytes += evaluated.space_needed_bytes;
+    }
+}
