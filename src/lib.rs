@@ -54,6 +54,8 @@
     allow(dead_code, unused_imports, unused_macros)
 )]
 #![cfg_attr(not(feature = "internals"), deny(missing_docs))]
+// Tests, benchmarks and fuzz targets use items of the rooms that no program reaches.
+#![cfg_attr(not(feature = "internals"), allow(dead_code, unused_imports))]
 
 #[cfg(all(
     feature = "cli",
@@ -228,7 +230,7 @@ pub mod engine {
     };
 }
 
-pub use durable::{Disk, DiskError, ReaderKind, RealDisk};
+pub use durable::{Disk, DiskError, DiskFile, DiskFileSystem, ReaderKind, RealDisk};
 pub use migration::{
     Error, ErrorKind, Finding, MigrationEnd, OutcomeCounts, RunOptions, Severity, Stage, Start, Subset, exit,
 };
@@ -243,16 +245,17 @@ pub use space::{
     paths::SpacePaths,
     policy::Policies as SpacePolicies,
     rollback::rollback as rollback_space,
-    store::{block_view::NodeRef, node::Node},
+    store::block_view::NodeRef,
     verify::{Depth as SpaceVerifyDepth, run::verify_space},
 };
 
 #[cfg(feature = "cas")]
 pub use cas::{
     Algorithm as KeyAlgorithm, Key,
+    format::encoding::Compress,
     map::KeyMap,
     migrate::migrate as migrate_cas,
-    options::{Compress, MigrateOptions as CasOptions, Placement},
+    options::{MigrateOptions as CasOptions, Placement},
     paths::TargetPaths as CasPaths,
     rollback::rollback as rollback_cas,
     store::CasStore,
@@ -261,8 +264,8 @@ pub use cas::{
 
 #[cfg(feature = "manifest")]
 pub use manifest::{
-    DocumentInputs, NoInputs, ProvenRegistry, Registry, Step as ManifestStep, TransformOptions, Transformer, Verdict,
-    Version as ManifestVersion,
+    DocumentInputs, NoInputs, ProvenRegistry, Registry, Step as ManifestStep, Touch, TransformOptions, Transformer,
+    Verdict, Version as ManifestVersion,
     migrate::migrate as migrate_manifests,
     prove as prove_steps, read_migrated as read_manifest,
     rollback::{RollbackRequest as RollbackManifests, rollback as rollback_manifests},
@@ -276,7 +279,8 @@ pub use db::postgres::PostgresDatabase;
 pub use db::sqlite::SqliteDatabase;
 #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
 pub use db::{
-    Database, Dialect, Migrations, Runner as DbRunner, RunnerOptions as DbRunnerOptions, Target as DbTarget,
+    Database, Dialect, Migrations, ReadDatabase, Runner as DbRunner, RunnerOptions as DbRunnerOptions,
+    Target as DbTarget,
     runner::{MigrateRequest as DbMigrateRequest, RollbackRequest as DbRollbackRequest, RunSummary as DbRunSummary},
 };
 

@@ -30,7 +30,7 @@ pub struct DiskEntry {
 }
 
 /// The disk that a migration writes to: [`RealDisk`](super::RealDisk) in use,
-/// [`SimulatedDisk`](super::SimulatedDisk) in crash tests.
+/// a simulated one in crash tests.
 ///
 /// Nothing is durable until it is synced: a file's bytes by [`DiskFile::sync`], a name by [`Disk::sync_directory`]
 /// of the directory that holds it, all of it at once by [`DiskFileSystem::sync`]. Every error names the operation and
@@ -47,7 +47,7 @@ pub trait Disk: Send + Sync {
     /// durable. A failure may leave it there, partly written.
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError>;
     /// Creates a file that must not exist, with all bytes of `source`: as many as its
-    /// [`identity`](SourceFile::identity) says. A source that ends before is an `UnexpectedEof` error that names it.
+    /// identity says. A source that ends before is an `UnexpectedEof` error that names it.
     /// Nothing of the new file is durable. A failure may leave it there, partly written.
     fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError>;
     /// Returns whether a copy of `source` in `directory` can share its storage. Tries it with a file that never gets a
@@ -107,7 +107,7 @@ pub trait DiskFileSystem: Send + Sync {
     ///
     /// A failure is final: everything that was not durable before may be lost, and every later call fails. A loss of
     /// bytes of any file since the file system was requested is a failure too. Old kernels do not report such losses;
-    /// for them [`sync_reports_errors`](super::sync_reports_errors) returns false.
+    /// for them `sync_reports_errors` returns false.
     fn sync(&self) -> Result<(), DiskError>;
 }
 

@@ -32,7 +32,7 @@ pub struct VerifyEnd {
     pub warnings: u64,
     /// Faults by name.
     pub faults_count: BTreeMap<&'static str, u64>,
-    /// The first faults, [`FAULTS_KEPT_MAX`](super::FAULTS_KEPT_MAX) at most: errors first, each by path.
+    /// The first faults, `FAULTS_KEPT_MAX` at most: errors first, each by path.
     pub faults: Vec<VerifyFault>,
     /// The share that was requested.
     pub subset: Subset,

@@ -45,7 +45,7 @@ use crate::migration::{Error, ResumePoint, SortDirectory};
 use crate::pipeline::{Control, Ended, Expected, Phase, run};
 
 /// Verifies the store at `root`, which may be on a read-only file system. A verification that is stopped starts over;
-/// [`check_store`](self::run::check_store) resumes.
+/// `haul cas verify` resumes.
 ///
 /// # Errors
 /// [`Error::Verification`] if there is no such directory. Faults in a store are not errors of this call: see
