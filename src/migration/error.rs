@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::units::bytes_text;
 use crate::durable::{DiskError, SourceChange, WindowError};
 
-/// Exit codes of the binary (design §6). Stable: scripts rely on them.
+/// Exit codes of the binary (docs/design.md, "Exit codes"). Stable: scripts rely on them.
 pub mod exit {
     /// Done, or nothing to do.
     pub const OK: u8 = 0;

@@ -1,4 +1,4 @@
-//! What requiem.md B5 asks for, each on both engines.
+//! What docs/source-sql.md, "What must hold" asks for, each on both engines.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What is peculiar to one engine (requiem.md B4, cortex.md §9).
+//! What is peculiar to one engine (docs/source-sql.md, "Engine rules").
 
 mod on_sqlite {
     use std::fs;

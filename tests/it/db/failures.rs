@@ -1,4 +1,5 @@
-//! What the runners before haul did wrong (requiem.md B3, cortex.md §10), each done right, on both engines.
+//! What the runners before haul did wrong (docs/source-sql.md, "What earlier runners do wrong"), each done right, on
+//! both engines.
 
 use crate::support::db::Db;
 use crate::support::db_contents::{Engine, on_both};
