@@ -79,7 +79,7 @@ fn render(table: &mut Table, end: &LintEnd) {
             line => format!("{}:{line}", finding.file),
         };
         table.line(format_args!("{place}: {} {}: {}", finding.severity, finding.rule, finding.message));
-        table.nested(|table| table.line(&finding.next));
+        table.nested(|table| table.line(finding.next));
     }
     let LintEnd { dialect, migrations, errors, warnings, notes, .. } = end;
     let sums = format!("{errors} errors, {warnings} warnings, {notes} notes");

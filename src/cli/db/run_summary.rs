@@ -31,7 +31,7 @@ pub fn finish(output: OutputArgs, database: &str, verb: &str, end: &RunSummary) 
 
 fn render(table: &mut Table, database: &str, verb: &str, end: &RunSummary) {
     for detail in &end.details {
-        table.item(&detail.status, &detail.name, format_args!("{:>8} ms", detail.duration_ms));
+        table.item(detail.status, &detail.name, format_args!("{:>8} ms", detail.duration_ms));
         if let Some(PagesDone { rows, pages, longest_page_us }) = &detail.pages {
             let (rows, pages, longest_ms) = (count_text(*rows), count_text(*pages), longest_page_us / 1000);
             table.item("", format_args!("{rows} rows in {pages} pages, the longest took {longest_ms} ms"), "");

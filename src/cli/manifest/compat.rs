@@ -92,9 +92,8 @@ impl Summary<'_> {
             return table.line("     Already at target version");
         }
         table.line(format_args!("     Applied: {}", named.applied.join(", ")));
-        match &named.backup {
-            Some(backup) => table.line(format_args!("     Backup: {}", self.root.join(backup).display())),
-            None => {}
+        if let Some(backup) = &named.backup {
+            table.line(format_args!("     Backup: {}", self.root.join(backup).display()));
         }
     }
 }
