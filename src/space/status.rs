@@ -116,11 +116,12 @@ fn stores(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>) -> Result<Vec
 
 impl Status {
     fn next_step(&self) -> String {
-        if let Some(next) = self.state.next_step() {
-            return next;
-        }
+        // Readers come first: without the pointer they read nothing.
         if self.pointer_problem.is_some() {
             return "put the name of the store to read, or `wal`, into CURRENT".into();
+        }
+        if let Some(next) = self.state.next_step() {
+            return next;
         }
         let live = self.live.as_deref();
         match &self.state.run {

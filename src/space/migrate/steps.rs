@@ -14,7 +14,7 @@ use crate::migration::{
 };
 use crate::pipeline::{Ended, Expected, Phase, run};
 use crate::space::current_store::live_store;
-use crate::space::log::reader::LogReader;
+use crate::space::log::reader::{Cursor, LogReader};
 use crate::space::log::source::WalSource;
 use crate::space::options::{MigrateOptions, SpaceRules};
 use crate::space::outcome::Counts;
@@ -163,6 +163,10 @@ impl Migration for SpaceMigration<'_> {
 impl SpaceMigration<'_> {
     fn move_records(&self, cx: &Context<'_>, state: &mut RunState) -> Result<Step, Error> {
         let staging = self.paths.staging();
+        if state.progress.cursor == Cursor::default() {
+            // The first checkpoint comes before the staged files, so a crash may leave any part of their headers.
+            remove_tree(&**cx.disk, &staging)?;
+        }
         create_directory_durable(&**cx.disk, &staging)?;
         let names = Arc::new(self.source.names().to_vec());
         let mut writer = StoreWriter::open(

@@ -133,7 +133,7 @@ fn names_that_come_or_go_during_a_run_end_it_unpublished() {
         let error = migrate_observed(&store, &MigrateOptions::default(), &observer).expect_err(what);
         assert!(matches!(error, Error::SourceChanged { .. }), "{what}: {error}");
         assert_eq!(error.exit_code(), exit::BAD_DATA);
-        assert!(error.to_string().contains("came or went"), "{what}: {error}");
+        assert!(error.to_string().contains("were added or removed"), "{what}: {error}");
         assert!(error.next_step().unwrap().contains("--restart"));
         assert!(!store.target().exists(), "{what}: nothing is published");
         // The path now has another source.
@@ -394,8 +394,8 @@ fn spoil(store: &OldStore) -> Vec<(String, &'static str)> {
     fs::write(named("6"), b"not what its name says").unwrap();
     fs::write(named("7"), b"").unwrap();
     let expected = [
-        ("1", "a pipe, socket or device under an object's name"),
-        ("2", "a pipe, socket or device under an object's name"),
+        ("1", "a pipe, socket or device with an object's name"),
+        ("2", "a pipe, socket or device with an object's name"),
         ("3", "a symbolic link under an object's name"),
         ("4", "a symbolic link under an object's name"),
         ("5", "a directory with an object's name"),

@@ -358,7 +358,7 @@ proptest! {
         let options = MigrateOptions { compress, placement, ..MigrateOptions::default() };
         if merged {
             // On the real disk too, because a dry run looks there for objects of the target.
-            fs::create_dir_all(store.target()).unwrap();
+            fs::create_dir_all(store.target().join("objects")).unwrap();
             fs::write(store.target().join("index.ndjson"), b"").unwrap();
             disk.install_file(&store.target().join("index.ndjson"), b"");
         }

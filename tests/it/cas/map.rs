@@ -306,7 +306,7 @@ fn damage_is_named_with_its_line_and_offset() {
     for (text, what) in [
         ("\n".to_owned(), "line 3: there are not four columns"),
         (good[1].replace("\n", "\r\n"), "line 3: the size is not a number of bytes"),
-        (good[1].replace("cas", "md5"), "line 3: the algorithm is none of"),
+        (good[1].replace("cas", "md5"), "line 3: the algorithm is not one of"),
         (good[1].replacen('a', "A", 1), "line 3: the old key is not"),
         (good[0].clone(), "line 3: it is not in order"),
         (line(&row(0, Algorithm::Cas, 3)), "line 3: it is not in order"),

@@ -395,7 +395,7 @@ fn a_directory_inside_or_around_a_store_is_refused() {
     let map = map_of(&generation(Algorithm::Sha256, 1));
     let try_at = |name: &str| run(&[&root.join(name)], &mut resolver(&map, Direction::Forward), &DryRun, BACKUP_SUFFIX);
     for (name, how) in
-        [("data/store", "is"), ("data", "contains"), ("", "contains"), ("data/store/objects/ab", "lies in")]
+        [("data/store", "is"), ("data", "contains"), ("", "contains"), ("data/store/objects/ab", "is inside")]
     {
         let error = try_at(name).expect_err("a store");
         assert_eq!(error.exit_code(), 2);

@@ -247,7 +247,7 @@ fn the_status_follows_the_life_of_a_run() {
     let run = half.state.run.as_ref().unwrap();
     assert!(run.stage == Stage::Running && run.details.objects < 31, "{run:?}");
     assert_eq!((half.holds, half.is_as_sealed), (Holds::Nothing, None));
-    assert!(kept_names(&half).contains(&"staging") && half.next.contains("again to go on"), "{half:?}");
+    assert!(kept_names(&half).contains(&"staging") && half.next.contains("again to continue"), "{half:?}");
 
     store.migrate(&sealed(Placement::New)).unwrap();
     let sealed = look(&store);
@@ -395,7 +395,7 @@ fn files_that_a_rollback_needs_are_marked() {
         clean_all(&store);
         assert_eq!(tree(&store.target()), target);
         let error = roll_back(&store).unwrap_err();
-        assert!(error.to_string().contains("was removed"), "{error}");
+        assert!(error.to_string().contains("removed"), "{error}");
         assert_eq!((tree(&store.target()), state(&store).unwrap().stage), (target, Stage::Published));
     }
 }

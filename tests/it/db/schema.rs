@@ -167,7 +167,7 @@ fn a_failed_run_stores_the_schema_that_it_left(db: &Db) {
 fn without_a_run_there_is_nothing_to_compare(db: &Db) {
     db.execute("CREATE TABLE people (name TEXT)");
     let told = db.run("drift").expect(2).stderr;
-    assert!(told.contains("no run has kept a schema yet") && told.contains("haul db baseline"), "{told}");
+    assert!(told.contains("no run has stored a schema yet") && told.contains("haul db baseline"), "{told}");
     db.write("001_people.sql", "CREATE TABLE people (name TEXT)");
     db.run("baseline 1").expect(0);
     assert_eq!(drift(db, 0), [""; 0]);

@@ -325,7 +325,7 @@ fn the_status_shows_a_damaged_checkpoint_and_what_to_do_next() {
     assert!(problem.contains("not a checkpoint"), "{problem}");
     assert!(damaged["next"].as_str().unwrap().contains("--restart"), "{damaged}");
     let text = root.haul("status", &[]).expect(0).stdout;
-    assert!(text.contains(problem) && text.contains("\nnext    start over"), "{text}");
+    assert!(text.contains(problem) && text.contains("start over with --restart"), "{text}");
     // Manifests are replaced in place, so the hint must not say that the source is untouched.
     let refused = root.migrate(&[]).expect(65);
     assert!(refused.stderr.contains("--restart") && !refused.stderr.contains("untouched"), "{}", refused.stderr);
