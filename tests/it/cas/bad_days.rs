@@ -396,10 +396,10 @@ fn spoil(store: &OldStore) -> Vec<(String, &'static str)> {
     let expected = [
         ("1", "a pipe, socket or device with an object's name"),
         ("2", "a pipe, socket or device with an object's name"),
-        ("3", "a symbolic link under an object's name"),
-        ("4", "a symbolic link under an object's name"),
+        ("3", "a symbolic link with an object's name"),
+        ("4", "a symbolic link with an object's name"),
         ("5", "a directory with an object's name"),
-        ("6", "22 bytes whose digest by no algorithm is its name"),
+        ("6", "none of the digests of its 22 bytes is its name"),
         ("7", "0 bytes whose digest by no algorithm is its name"),
     ];
     expected.map(|(digit, why)| (format!("ab/cd/abcd{}", digit.repeat(60)), why)).into()

@@ -147,7 +147,10 @@ fn a_replaced_store_is_kept_until_it_is_cleaned() {
     fs::write(store.target().join("mine"), b"mine").unwrap();
     run(&store, &format!("migrate {PLACES} --replace")).expect(0);
     let status = run(&store, "status new --json").expect(0).json();
-    assert_eq!((&status["is_as_sealed"], &status["run"]["rules"]["placement"]), (&Value::from(true), &Value::from("replace")));
+    assert_eq!(
+        (&status["is_as_sealed"], &status["run"]["rules"]["placement"]),
+        (&Value::from(true), &Value::from("replace"))
+    );
     let declined = run(&store, "clean new").expect(2);
     snapshot(&store, "cas_clean_declined", &declined);
     snapshot(&store, "cas_cleaned", &run(&store, "clean new --yes").expect(0));
