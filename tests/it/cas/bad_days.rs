@@ -400,7 +400,7 @@ fn spoil(store: &OldStore) -> Vec<(String, &'static str)> {
         ("4", "a symbolic link with an object's name"),
         ("5", "a directory with an object's name"),
         ("6", "none of the digests of its 22 bytes is its name"),
-        ("7", "0 bytes whose digest by no algorithm is its name"),
+        ("7", "none of the digests of its 0 bytes is its name"),
     ];
     expected.map(|(digit, why)| (format!("ab/cd/abcd{}", digit.repeat(60)), why)).into()
 }
