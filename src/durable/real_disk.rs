@@ -205,7 +205,7 @@ fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> 
             file.set_len(0)?;
             file.seek(SeekFrom::Start(0))?;
             file.write_all(owner.as_bytes())?;
-            Ok(Ok(LockGuard(Box::new(file))))
+            Ok(Ok(LockGuard(Box::new(LockedFile(file)))))
         }
         Err(TryLockError::WouldBlock) => {
             let mut text = Vec::new();
@@ -213,6 +213,17 @@ fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> 
             Ok(Err(String::from_utf8_lossy(&text).into_owned()))
         }
         Err(TryLockError::Error(e)) => Err(e),
+    }
+}
+
+/// A file whose lock ends when this drops.
+struct LockedFile(File);
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread has just forked still has the file open until it runs its
+        // program, and would keep the lock that long. An unlock ends it for all of them.
+        let _ = self.0.unlock();
     }
 }
 

@@ -409,7 +409,7 @@ mod conformance {
             let before = tree(&root);
             let error = repair_on(&disk(), &root).expect_err(older);
             assert_eq!(error.exit_code(), exit::BAD_DATA, "{older}: {error}");
-            assert!(error.next_step().unwrap().contains("migrated"));
+            assert!(error.next_step().unwrap().contains("migrate older stores"));
             assert!(tree(directory.path().join("store").as_path()) == before, "{older}");
         }
         // This store has the current keys and only lacks the index.

@@ -270,7 +270,7 @@ fn the_status_follows_the_life_of_a_run() {
     fs::write(&index, [fs::read(&index).unwrap(), b"\n".to_vec()].concat()).unwrap();
     let written = look(&store);
     assert_eq!(written.is_as_sealed, Some(false));
-    assert!(written.next.contains("written to since"), "{}", written.next);
+    assert!(written.next.contains("was changed afterwards"), "{}", written.next);
     fs::remove_dir_all(store.target()).unwrap();
     let gone = look(&store);
     assert!(gone.holds == Holds::Nothing && gone.next.contains("--restart"), "{}", gone.next);
