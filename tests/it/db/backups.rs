@@ -183,7 +183,7 @@ fn without_its_dump_program_postgres_has_no_required_backup() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn a_failed_pg_dump_is_reported_and_its_file_removed() {
+fn a_failed_dump_of_postgres_is_reported_and_its_file_removed() {
     let db = Db::postgres();
     people(&db);
     let program = db.path().join("pg_dump");

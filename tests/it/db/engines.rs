@@ -161,7 +161,7 @@ mod on_sqlite {
 
     #[test]
     #[ignore = "needs the program sqlite3"]
-    fn sqlite3_reads_the_result() {
+    fn the_sqlite_shell_reads_the_result() {
         let db = Db::sqlite();
         db.write("1_a.sql", "CREATE TABLE a (x TEXT);\nINSERT INTO a VALUES ('a;b'), ('c');").run("migrate").expect(0);
         let answer = db.shell("PRAGMA integrity_check; SELECT x FROM a; SELECT name FROM haul_migrations;");
