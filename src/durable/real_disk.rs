@@ -401,4 +401,17 @@ mod tests {
         assert!(answer_of_child(&lock).contains("lock answer: Ok(())"));
         assert_eq!(fs::read_to_string(&lock).unwrap(), "child");
     }
+
+    #[test]
+    fn a_lock_ends_although_a_forked_child_still_has_the_file_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        // What a child has between fork and exec: another descriptor of the same open file.
+        let inherited = file.try_clone().unwrap();
+        drop(LockedFile(file));
+        assert!(RealDisk.try_lock(&path, "next").unwrap().is_ok());
+        drop(inherited);
+    }
 }
