@@ -54,8 +54,8 @@
     allow(dead_code, unused_imports, unused_macros)
 )]
 #![cfg_attr(not(feature = "internals"), deny(missing_docs))]
-// Tests, benchmarks and fuzz targets use items of the rooms that no program reaches.
-#![cfg_attr(not(feature = "internals"), allow(dead_code, unused_imports))]
+// Rooms name items again that only tests, benchmarks and fuzz targets use.
+#![cfg_attr(not(feature = "internals"), allow(unused_imports))]
 
 #[cfg(all(
     feature = "cli",

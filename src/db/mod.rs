@@ -37,7 +37,7 @@ mod version;
 pub use create::create;
 pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;
-pub use engine_error::{EngineError, EngineErrorKind};
+pub use engine_error::EngineError;
 pub use foreign_ledgers::foreign_ledgers;
 pub use runner::{Runner, RunnerOptions};
 pub use schema::Schema;

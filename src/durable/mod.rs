@@ -30,9 +30,8 @@ pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
 pub use error::DiskError;
-pub use guarded_map::SHRANK_EXIT_CODE;
 pub use no_sync::without_sync;
-pub use reader_kind::{ReaderKind, UnknownReaderKind};
+pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;

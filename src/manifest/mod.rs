@@ -27,11 +27,11 @@ pub mod verify;
 pub mod version_survey;
 
 pub use document::checksum::Checksum;
-pub use document::error_codes::{DocumentStatus, ErrorCode, TextPosition};
+pub use document::error_codes::ErrorCode;
 pub use document::inputs::{DocumentInputs, NoInputs};
 pub use document::key_path::KeyPath;
 pub use document::options::{DeriveJobId, Mode, TransformOptions};
-pub use document::verdict::{Current, Inspection, Migrated, Notice, Refusal, Skip, Verdict};
+pub use document::verdict::{Current, Migrated, Notice, Refusal, Skip, Verdict};
 pub use document::version::Version;
 pub use migrate::evaluate::MANIFEST_BYTES_MAX;
 pub use read::{read_and_write_back, read_migrated};

@@ -57,13 +57,6 @@ pub struct VersionSurvey {
     pub findings: FirstFindings,
 }
 
-impl VersionSurvey {
-    /// Returns the number of manifests with a status.
-    pub fn with_status(&self, status: DocumentStatus) -> u64 {
-        self.by_status.get(status.name()).copied().unwrap_or(0)
-    }
-}
-
 /// Reads every manifest of the tree and counts versions. Writes nothing.
 pub fn survey_versions(
     root: Arc<dyn ReadRoot>,

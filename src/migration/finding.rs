@@ -140,6 +140,7 @@ impl FindingsLog {
     }
 
     /// The findings that are flushed.
+    #[cfg(test)]
     pub fn findings(&self) -> Findings {
         Findings { path: self.path.clone(), len_bytes: self.written_bytes }
     }

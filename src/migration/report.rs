@@ -1,12 +1,10 @@
 //! The report of a run: what was read, the outcomes, and every finding.
 
-use std::fmt::Write;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::units::{bytes_text, count_text};
 use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Disk, DiskFile, read_file, replace_file_with, temporary_name};
 
@@ -185,48 +183,6 @@ impl Appender<'_> {
     }
 }
 
-/// The report for people, without the findings themselves.
-pub fn render_text<C: OutcomeCounts>(report: &Report<C>) -> String {
-    let mut text = String::new();
-    write_text(&mut text, report).expect("a string takes any text");
-    text
-}
-
-fn write_text<C: OutcomeCounts>(text: &mut String, report: &Report<C>) -> std::fmt::Result {
-    writeln!(text, "haul {}: {}", report.noun, report.outcome)?;
-    writeln!(text, "  run     {}", report.run_id)?;
-    writeln!(text, "  source  {}", report.source)?;
-    writeln!(text, "  target  {}", report.target)?;
-    writeln!(text, "  took    {}.{:03} s", report.duration_ms / 1000, report.duration_ms % 1000)?;
-    writeln!(text, "\n{:<30}{:>16}", "records read", count_text(report.records_read))?;
-    for line in report.counts.to_string().lines() {
-        writeln!(text, "  {line}")?;
-    }
-    let bytes = &report.source_bytes;
-    writeln!(text, "\n{:<30}{:>16}  ({})", "source bytes", count_text(bytes.total), bytes_text(bytes.total))?;
-    writeln!(text, "  {:<28}{:>16}", "in records", count_text(bytes.framed))?;
-    let faults = [("torn tail", bytes.torn_tail), ("zero tail", bytes.zero_tail), ("damaged", bytes.damaged)];
-    for (name, count) in faults.into_iter().filter(|(_, count)| *count > 0) {
-        writeln!(text, "  {name:<28}{:>16}", count_text(count))?;
-    }
-    writeln!(
-        text,
-        "{:<30}{:>16}  ({})",
-        "target bytes",
-        count_text(report.target_bytes),
-        bytes_text(report.target_bytes)
-    )?;
-    let found = &report.findings_count;
-    let kinds = [("fatal", found.fatal), ("refused", found.refused), ("note", found.note)];
-    let shown: Vec<_> = kinds
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{} {name}", count_text(*count)))
-        .collect();
-    let findings = if shown.is_empty() { "none".to_string() } else { shown.join(", ") };
-    writeln!(text, "\nfindings: {findings}")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -383,52 +339,5 @@ mod tests {
         for total in [5_000_022, 5_000_024] {
             SourceBytes { total, ..report().source_bytes }.check_sum().unwrap_err();
         }
-    }
-
-    #[test]
-    fn text_for_people() {
-        insta::assert_snapshot!(render_text(&report()), @r#"
-        haul space: published
-          run     r1
-          source  memory/main/wal
-          target  memory/main/dual-000001
-          took    12.045 s
-
-        records read                         1,234,569
-          migrated                           1,234,567
-          refused, corrupt                           2
-
-        source bytes                         5,000,023  (4.7 MiB)
-          in records                         5,000,000
-          torn tail                                 20
-          damaged                                    3
-        target bytes                         4,200,000  (4.0 MiB)
-
-        findings: 2 refused, 1 note
-        "#);
-        let quiet = Report {
-            records_read: 0,
-            counts: Counts::default(),
-            source_bytes: SourceBytes::default(),
-            target_bytes: 0,
-            findings_count: FindingsCount::default(),
-            ..report()
-        };
-        insta::assert_snapshot!(render_text(&quiet), @r#"
-        haul space: published
-          run     r1
-          source  memory/main/wal
-          target  memory/main/dual-000001
-          took    12.045 s
-
-        records read                                 0
-          migrated                                   0
-
-        source bytes                                 0  (0 bytes)
-          in records                                 0
-        target bytes                                 0  (0 bytes)
-
-        findings: none
-        "#);
     }
 }

@@ -14,9 +14,8 @@ mod text;
 
 pub use bar::Bar;
 pub use console::Console;
-pub use figures::{Figures, Snapshot};
+pub use figures::Snapshot;
 pub use json_lines::JsonLines;
 pub use lines::Lines;
 pub use scope::Scope;
-pub use speed::Speed;
 pub use text::duration_text;

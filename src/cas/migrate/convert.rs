@@ -192,15 +192,14 @@ impl ObjectTask<'_> {
             Ok(source) => source,
             Err(unread) => return Ok((ABSENT, unread.into())),
         };
-        let (copy, method) = match staging.copy(self.number, &source) {
+        let copy = match staging.copy(self.number, &source) {
             Ok(copied) => copied,
             Err(error) if error.path == *source.path() => return Ok((ABSENT, ReadRefusal::unreadable(&error).into())),
             Err(error) => return Err(error.into()),
         };
-        let kept = Blob::Staged { path: copy.path.clone(), method: Some(method) };
+        let kept = Blob::Staged(copy.path.clone());
         let (stored_hash, result) = self.convert_streamed(&copy.file, kept, sidecar)?;
-        let is_kept =
-            matches!(&result, ItemResult::Object { blob: Blob::Staged { path, .. }, .. } if *path == copy.path);
+        let is_kept = matches!(&result, ItemResult::Object { blob: Blob::Staged(path), .. } if *path == copy.path);
         if !is_kept {
             staging.discard(&copy)?;
         }

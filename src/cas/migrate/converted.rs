@@ -11,7 +11,6 @@ use crate::cas::outcome::RefusalReason;
 use crate::cas::source::Item;
 use crate::cas::source::identify::Scratch;
 use crate::cas::source::read::ReadRefusal;
-use crate::durable::CopyMethod;
 use crate::pipeline::Buffer;
 
 /// Where an object's new blob is.
@@ -20,12 +19,7 @@ pub enum Blob {
     /// In the bytes of the batch.
     Bytes(Range<usize>),
     /// In a file that will be renamed.
-    Staged {
-        /// The file.
-        path: PathBuf,
-        /// How it was copied; `None` if it was transcoded.
-        method: Option<CopyMethod>,
-    },
+    Staged(PathBuf),
     /// In the source, to be given a second name.
     Linked,
     /// Not kept: a dry run discards large blobs.

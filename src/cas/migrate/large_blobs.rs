@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cas::source::reader::INLINE_BYTES_MAX;
-use crate::durable::{CopyMeans, CopyMethod, Disk, DiskError, DiskFile, SourceFile};
+use crate::durable::{CopyMeans, Disk, DiskError, DiskFile, SourceFile};
 
 /// Bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -43,12 +43,12 @@ impl BlobStaging {
     }
 
     /// Copies a whole source file.
-    pub fn copy(&self, item: u64, source: &SourceFile) -> Result<(StagedBlob, CopyMethod), DiskError> {
+    pub fn copy(&self, item: u64, source: &SourceFile) -> Result<StagedBlob, DiskError> {
         let path = self.directory.join(format!("{item}"));
         let means = if self.shares_blocks { CopyMeans::Auto } else { CopyMeans::NoReflink };
-        let method = self.disk.copy_new_file(source, &path, means)?;
+        self.disk.copy_new_file(source, &path, means)?;
         let file = self.disk.open_file(&path)?;
-        Ok((StagedBlob { path, file }, method))
+        Ok(StagedBlob { path, file })
     }
 
     /// Creates an empty file for a transcoded blob.
@@ -77,11 +77,6 @@ impl<'a> FileWriter<'a> {
     /// Creates a writer of an empty file.
     pub fn new(file: &'a dyn DiskFile) -> Self {
         Self { file, buffer: Vec::with_capacity(WRITE_BYTES), written_bytes: 0, fault: None }
-    }
-
-    /// Returns the number of bytes written so far.
-    pub fn len_bytes(&self) -> u64 {
-        self.written_bytes + self.buffer.len() as u64
     }
 }
 

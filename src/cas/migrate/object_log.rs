@@ -140,11 +140,6 @@ impl ObjectLog {
         self.buffer.clear();
         Ok(())
     }
-
-    /// Returns the file, to sync it.
-    pub fn file(&self) -> Arc<dyn DiskFile> {
-        self.file.clone()
-    }
 }
 
 /// Visits the first `records` of the log at `path` in order. Ends early, with `false`, if `visit` returns false.

@@ -115,7 +115,7 @@ impl Placer {
         let written = match incoming.blob {
             Blob::Bytes(range) => self.disk.write_new_file(path, &incoming.bytes[range.clone()]),
             Blob::Linked => self.disk.hard_link(incoming.source, path),
-            Blob::Staged { path: staged, .. } => {
+            Blob::Staged(staged) => {
                 // The run's lock keeps others away, so nothing can create the path after this check.
                 if self.disk.kind(path)?.is_some() {
                     self.disk.remove_file(staged)?;
@@ -147,7 +147,7 @@ impl Placer {
     }
 
     fn drop_staged(&self, blob: &Blob) -> Result<(), Error> {
-        if let Blob::Staged { path, .. } = blob {
+        if let Blob::Staged(path) = blob {
             self.disk.remove_file(path)?;
         }
         Ok(())

@@ -83,7 +83,7 @@ impl Transcoder<'_> {
         let Some(staging) = self.staging else { return Ok(Blob::Hashed) };
         let staged = staging.create(number)?;
         staged.file.write_all_at(0, blob)?;
-        Ok(Blob::Staged { path: staged.path, method: None })
+        Ok(Blob::Staged(staged.path))
     }
 
     /// Transcodes a blob of any length into a file.
@@ -109,7 +109,7 @@ impl Transcoder<'_> {
             }
         };
         let (stored_size, stored_blob_hash) = out.finish()?;
-        let blob = staged.map_or(Blob::Hashed, |staged| Blob::Staged { path: staged.path, method: None });
+        let blob = staged.map_or(Blob::Hashed, |staged| Blob::Staged(staged.path));
         Ok((ObjectRecord { encoding, stored_size, stored_blob_hash, ..record }, blob))
     }
 }

@@ -24,12 +24,10 @@ mod rewriter;
 mod scan;
 mod targets;
 
-pub use counts::{FileCounts, ReferenceCounts};
-pub use failure::RewriteFailure;
-pub use findings::{FINDINGS_KEPT_MAX, FindingsKept};
+pub use findings::FindingsKept;
 pub use original::{FileSource, Original, RealFileSource};
-pub use replace::{BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, DiskReplacer, DryRun, Replacement, Replacer, Write};
+pub use replace::{BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, DiskReplacer, DryRun, Replacer, Write};
 pub use resolve::{Direction, Resolution, Resolver};
 pub use rewrite::{Rewrite, RewriteEnd};
 pub use rewriter::Rewriter;
-pub use scan::{REFERENCE_TEXT_BYTES_MAX, Reference, Scanner, Scheme};
+pub use scan::{Reference, Scanner, Scheme};

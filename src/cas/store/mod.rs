@@ -12,7 +12,6 @@ mod sidecar;
 pub mod sorted_index;
 pub mod torn_line;
 
-pub use blob::{BlobDigests, BlobFault, read_blob};
-pub use objects::{Objects, StoredObject};
+pub use blob::read_blob;
+pub use objects::Objects;
 pub use reader::CasStore;
-pub use sidecar::{Sidecar, read_sidecar};

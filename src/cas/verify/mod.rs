@@ -23,18 +23,18 @@ mod walk;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use blob::{BlobReadFault, BlobScratch, CheckedBlob, ContentDigest, ContentFault, digest_blob};
+pub use blob::{BlobReadFault, BlobScratch, digest_blob};
 pub use end::VerifyEnd;
-pub use fault::{FAULT_TEXT_BYTES_MAX, FaultKind, FaultSeverity, VerifyFault};
-pub use index::{IndexRead, line_path, read_index};
+pub use fault::{FaultKind, VerifyFault};
+pub use index::line_path;
 pub use join::{Join, Joined};
-pub use object::{Checked, ObjectChecker, Totals, object_path};
-pub use reader::{Batch, Task, TaskReader};
-pub use request::{Sample, Share, ShareBuilder, VerifyRequest};
+pub use object::{ObjectChecker, Totals, object_path};
+pub use reader::{Batch, TaskReader};
+pub use request::{Sample, Share, VerifyRequest};
 pub use scan::{Scanned, scan};
 pub use state::{OnSound, VERIFY_KIND};
 pub use tally::{FAULTS_KEPT_MAX, Tally};
-pub use walk::{Parts, Walked, list_root};
+pub use walk::list_root;
 
 use self::state::{StateWriter, VerifySubject, resumed};
 use super::options::MigrateOptions;

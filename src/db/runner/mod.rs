@@ -27,10 +27,9 @@ use std::time::{Duration, Instant};
 
 pub use ledger_admin::{Repaired, Resolution};
 pub use migrate::MigrateRequest;
-pub use plan::{ChangedMigration, DestructiveStatement, PendingMigration, Plan};
-pub use rehearse::RehearsalSummary;
+pub use plan::{PendingMigration, Plan};
 pub use rollback::{RollbackRequest, RollbackTo};
-pub use run_summary::{Detail, Failure, Kept, PagesDone, RunSummary};
+pub use run_summary::{PagesDone, RunSummary};
 use task::Task;
 pub use unlock::unlock;
 

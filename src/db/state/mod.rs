@@ -11,5 +11,5 @@ pub use cursors::{Cursor, CursorRow};
 pub use entries::{AppliedRow, LogEntry, LogRow, Outcome};
 pub use reader::StateReader;
 pub use schemas::KeptSchema;
-pub use tables::{LEDGER_NAME, Tables};
+pub use tables::Tables;
 pub use writer::StateWriter;

@@ -18,7 +18,7 @@ mod steps;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::end::{EndDetails, MigrationEnd, STATE, run_directory};
+pub use self::end::{MigrationEnd, run_directory};
 use self::steps::ManifestMigration;
 use super::run_options::MigrateOptions;
 use crate::durable::{Disk, without_sync};

@@ -13,8 +13,8 @@ use super::small_file::{SmallFile, error_chain};
 use crate::cas::format::key::Key;
 use crate::migration::Error;
 
-pub use destination::{Destination, DryRun, InPlace, OutDir, PutResult, backup_path};
-pub use upgrade::{Change, Upgrade, UpgradeOptions, upgrade};
+pub use destination::{Destination, DryRun, InPlace, OutDir, PutResult};
+pub use upgrade::{Change, UpgradeOptions, upgrade};
 
 /// What was done with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -2,6 +2,8 @@
 //!
 //! Every record depends on the seed and its own number alone, so a part of a space can be made without the rest.
 
+// For tests, here and outside of the crate.
+#[cfg(any(test, feature = "internals"))]
 pub mod samples;
 pub mod write;
 

@@ -14,8 +14,9 @@ pub enum RegionKind {
     Damaged = 3,
 }
 
+#[cfg(any(test, feature = "internals"))]
 impl RegionKind {
-    /// Returns the kind with this number.
+    /// Returns the kind with this number, for tests of the format.
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::TornTail),

@@ -1,7 +1,7 @@
 //! The payload of a memory update: record type 2.
 
 use super::bincode_reader::{Cursor, DecodeError, EMBEDDING_BYTES, RangeCheck, has_non_finite, put};
-use super::episode::{confidence, judge, same_provenance, time};
+use super::episode::{confidence, judge, time};
 use super::provenance::{Provenance, ProvenanceView};
 use super::timestamp::TimeView;
 
@@ -106,20 +106,6 @@ impl<'a> MemoryView<'a> {
     }
 }
 
-/// Returns whether Engram decodes two memories to equal fields; compared as episodes are.
-pub fn same_fields(one: &MemoryView<'_>, other: &MemoryView<'_>) -> bool {
-    one.id == other.id
-        && one.embedding == other.embedding
-        && one.activation_value_bits == other.activation_value_bits
-        && one.confidence_bits == other.confidence_bits
-        && one.last_access.time == other.last_access.time
-        && one.access_count == other.access_count
-        && one.created_at.time == other.created_at.time
-        && one.decay_rate_bits == other.decay_rate_bits
-        && one.content == other.content
-        && same_provenance(&one.provenance, &other.provenance)
-}
-
 /// An owned memory: the fields of [`MemoryView`], timestamps as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
@@ -198,7 +184,6 @@ mod tests {
             let view = MemoryView::parse(&payload, RangeCheck::Keep).unwrap();
             prop_assert_eq!(view.used_len_bytes, payload.len());
             prop_assert_eq!(view.embedding, &payload[view.embedding_offset..][..EMBEDDING_BYTES]);
-            prop_assert!(same_fields(&view, &view));
             prop_assert_eq!(view.to_owned(), memory);
         }
 

@@ -95,11 +95,6 @@ impl Timestamp {
     }
 }
 
-/// Returns whether `text` is a timestamp in the one form that Engram writes.
-pub fn writer_form(text: &str) -> bool {
-    TimeView::parse(text).is_ok_and(|view| view.writer_form)
-}
-
 /// Shows a [`Timestamp`] in the form that Engram writes.
 #[derive(Debug, Clone, Copy)]
 pub struct WriterForm(Timestamp);

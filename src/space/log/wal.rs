@@ -98,11 +98,6 @@ impl EntryKind {
     pub const fn holds_episode(self) -> bool {
         matches!(self, Self::Store | Self::Unknown(_))
     }
-
-    /// Returns whether the record only steers the log and holds nothing to migrate: types 4, 5 and 6.
-    pub const fn is_control(self) -> bool {
-        matches!(self, Self::Consolidation | Self::Checkpoint | Self::Compaction)
-    }
 }
 
 impl WalHeader {
@@ -214,11 +209,12 @@ pub fn append_record(log: &mut Vec<u8>, sequence: u64, timestamp_ns: u64, entry_
     append_record_with(log, sequence, timestamp_ns, entry_type, |out| out.extend_from_slice(payload));
 }
 
-/// Returns one whole record, header and payload.
+/// Returns one whole record, header and payload, for a test that writes a log by hand.
 ///
 /// # Panics
 ///
 /// As [`append_record`].
+#[cfg(any(test, feature = "internals"))]
 pub fn encode_record(sequence: u64, timestamp_ns: u64, entry_type: u32, payload: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEADER_BYTES + payload.len());
     append_record(&mut record, sequence, timestamp_ns, entry_type, payload);
@@ -296,11 +292,7 @@ mod tests {
             assert_eq!(EntryKind::from_number(raw).entry_type(), raw);
         }
         assert!(EntryKind::from_number(0).holds_episode() && EntryKind::from_number(1).holds_episode());
-        assert!(
-            !EntryKind::from_number(2).holds_episode()
-                && !EntryKind::from_number(3).is_control()
-                && EntryKind::from_number(5).is_control()
-        );
+        assert!(!EntryKind::from_number(2).holds_episode() && !EntryKind::from_number(5).holds_episode());
     }
 
     #[test]

@@ -182,7 +182,7 @@ pub enum RowKind {
 }
 
 impl RowKind {
-    /// Returns the kind with this number.
+    /// Returns the kind with this number, for tests of the format.
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::Episode),
@@ -323,8 +323,9 @@ pub enum MarkKind {
     Rekeyed = 5,
 }
 
+#[cfg(any(test, feature = "internals"))]
 impl MarkKind {
-    /// Returns the kind with this number.
+    /// Returns the kind with this number, for tests of the format.
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::DuplicateIdentical),

@@ -143,6 +143,7 @@ impl DualMemoryNode {
 
 /// Returns the memory that Engram holds after it has replayed a stored episode (docs/source-engram.md, "Conversion back
 /// to Engram").
+#[cfg(any(test, feature = "internals"))]
 pub fn memory_after_replay(episode: &EpisodeView<'_>) -> LiveMemory {
     let memory = Memory {
         id: episode.id.to_owned(),
