@@ -36,7 +36,7 @@ pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
 pub use replace::{copy_file, read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
-pub use root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
+pub use root::{DiskRoot, FileState, FreeSpace, Obstacle, Ownership, ReadRoot, RootDirectory};
 #[cfg(any(test, feature = "internals"))]
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};

@@ -2,9 +2,11 @@
 //! outside of it is ever changed.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{DiskError, SourceNameKind};
+use super::{DiskError, DiskFileSystem, SourceNameKind};
 
 /// The state of a regular file, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct FileState {
     pub modified_secs: i64,
     /// The nanoseconds of that time.
     pub modified_nanos: u32,
+    /// The number of the file system, as long as it is mounted.
+    pub file_system: u64,
     /// The inode number.
     pub inode: u64,
     /// The number of names.
@@ -53,6 +57,45 @@ impl From<&FileState> for Ownership {
     }
 }
 
+/// The space that a user has left on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeSpace {
+    /// The bytes that an unprivileged user may still write.
+    pub bytes: u64,
+    /// The number of files that may still be created; `None` if there is no limit.
+    pub inodes: Option<u64>,
+}
+
+/// What keeps this user from replacing a file by another one under its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The directory of the file may not be written to.
+    NotWritable,
+    /// The file is on a read-only file system or mount.
+    ReadOnly,
+    /// The directory of the file is immutable, or names can only be added to it.
+    FixedDirectory,
+    /// The file is immutable, or can only be appended to.
+    FixedFile,
+    /// The directory is sticky, and file and directory belong to other users.
+    Sticky,
+    /// Another file is mounted on the name.
+    MountPoint,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotWritable => "its directory cannot be written to",
+            Self::ReadOnly => "it is on a read-only file system",
+            Self::FixedDirectory => "its directory is immutable or append-only",
+            Self::FixedFile => "it is immutable or append-only",
+            Self::Sticky => "it belongs to another user, and its directory is sticky",
+            Self::MountPoint => "something is mounted on it",
+        })
+    }
+}
+
 /// A tree below a directory, for reading only.
 ///
 /// Every path is relative and consists of plain names; an absolute path or one that goes up is an `InvalidInput` error.
@@ -69,10 +112,10 @@ pub trait ReadRoot: Send + Sync {
     /// Passes every name in a directory to `visit`, in the order of the system, without collecting them. The empty path
     /// is the root itself.
     fn names(&self, directory: &Path, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> Result<(), DiskError>;
-    /// Returns true if this user may create files in the directory.
-    fn is_writable(&self, directory: &Path) -> Result<bool, DiskError>;
-    /// Returns the bytes that an unprivileged user may still write to the file system of the root.
-    fn free_bytes(&self) -> Result<u64, DiskError>;
+    /// Returns what would keep this user from replacing the file, as far as that shows before it is tried.
+    fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError>;
+    /// Returns the space that is left on the file system that contains the directory. The empty path is the root itself.
+    fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError>;
 }
 
 /// A tree below a directory of a [`Disk`](super::Disk), returned by [`Disk::root`](super::Disk::root).
@@ -103,4 +146,11 @@ pub trait RootDirectory: Send + Sync {
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError>;
     /// Makes the names in the directory durable.
     fn sync(&self) -> Result<(), DiskError>;
+    /// Makes the bytes of a file durable.
+    fn sync_file(&self, name: &OsStr) -> Result<(), DiskError>;
+    /// Returns the number of the file system that contains the directory, as [`FileState::file_system`] has it.
+    fn file_system_number(&self) -> Result<u64, DiskError>;
+    /// Returns the file system that contains the directory, to be synced as a whole. It must be requested before
+    /// anything is written that its sync is to cover.
+    fn file_system(&self) -> Result<Arc<dyn DiskFileSystem>, DiskError>;
 }

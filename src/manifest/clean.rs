@@ -12,8 +12,9 @@ use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition, WrittenFile, f
 use super::migrate::ledger_by_file::{ChosenLines, LedgerByFile, NotedLine};
 use super::migrate::run_directory;
 use super::migrate::state::CHECKPOINT_KIND;
+use super::tree::writable::WritableTree;
 use crate::durable::Disk;
-use crate::migration::{Error, LockedRun, SortDirectory};
+use crate::migration::{Durability, Error, LockedRun, SortDirectory};
 
 /// Files whose backups are removed together.
 const GROUP_FILES: usize = 4096;
@@ -140,32 +141,33 @@ pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64
     let sorts = SortDirectory::temporary(&disk)?;
     let mut removable = removable(&*disk, root, before, &sorts)?;
     let mut ledger = Ledger::open(&*disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
+    let tree = WritableTree::open(&*disk, root, Durability::Group)?;
     let (mut count, mut bytes, mut group) = (0, 0, Vec::new());
     for_each_backup(&*disk, root, &mut removable.lines, |line| {
         count += u64::from(line.len_bytes.is_some());
         bytes += line.len_bytes.unwrap_or(0);
         group.push(line);
-        if group.len() < GROUP_FILES { Ok(()) } else { remove(&*disk, root, &mut ledger, &mut group) }
+        if group.len() < GROUP_FILES { Ok(()) } else { remove(&tree, &mut ledger, &mut group) }
     })?;
-    remove(&*disk, root, &mut ledger, &mut group)?;
+    remove(&tree, &mut ledger, &mut group)?;
     held.note(None, "cleaned", json!({ "backups": count, "bytes": bytes }))?;
     Ok((count, bytes))
 }
 
-fn remove(disk: &dyn Disk, root: &Path, ledger: &mut Ledger, group: &mut Vec<Line>) -> Result<(), Error> {
+fn remove(tree: &WritableTree, ledger: &mut Ledger, group: &mut Vec<Line>) -> Result<(), Error> {
     for line in group.iter() {
         ledger.begin_run(&line.run);
         ledger.append(LedgerEntry::Removed { file: line.written.file.clone(), line: line.number })?;
     }
     ledger.sync()?;
-    let tree = disk.root(root)?;
     for line in group.drain(..).filter(|line| line.len_bytes.is_some()) {
         let backup = line.written.backup_path().unwrap_or_default();
-        let directory = tree.open_directory(backup.parent().unwrap_or(Path::new("")))?;
+        let directory = tree.directory_of(&backup)?;
         match directory.remove_file(backup.file_name().unwrap_or_default()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             removed => removed?,
         }
+        tree.sync_names(&*directory)?;
     }
-    Ok(disk.file_system(root)?.sync()?)
+    Ok(tree.sync()?)
 }

@@ -18,9 +18,10 @@ use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState};
 use super::steps::route::Route;
 use super::tree::file_names;
+use super::tree::writable::WritableTree;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
-use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
-use crate::migration::{Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
+use crate::durable::{Disk, DiskError, FileState, Ownership, without_sync};
+use crate::migration::{Durability, Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
 use crate::pipeline::{Control, Expected, Phase};
 
 /// Files that are restored together.
@@ -56,6 +57,8 @@ pub struct RollbackRequest<'a> {
     /// Where it knows a breaking step that the run took, the inverse that the step declares must lead from a file to
     /// its backup, or the file is refused (docs/source-sigilzero.md, "Declared steps").
     pub registry: &'a Registry,
+    /// When what is restored is made durable.
+    pub durability: Durability,
 }
 
 /// Undoes what the run did to the named files, or to all. Run again after a crash at any point, it completes; run
@@ -66,16 +69,19 @@ pub fn rollback(
     request: RollbackRequest<'_>,
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
-    let RollbackRequest { run_id, files, registry } = request;
+    let RollbackRequest { run_id, files, registry, durability } = request;
+    let disk = match durability {
+        Durability::None => without_sync(disk),
+        Durability::Group | Durability::Each => disk,
+    };
     let directory = run_directory(root);
-    let tree = disk.root(root)?;
-    let file_system = disk.file_system(root)?;
+    let tree = WritableTree::open(&*disk, root, durability)?;
     let unknown = || Error::Usage {
         what: format!("{}: no run {run_id}", directory.path().display()),
         next: "take the id of a run from its report, or from the ledger".into(),
     };
     let held = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
-    let mut ledger = settle_unfinished(&*disk, root, &*tree, &held, run_id)?;
+    let mut ledger = settle_unfinished(&*disk, root, &tree, &held, run_id)?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {
         if line.run == run_id {
@@ -87,7 +93,7 @@ pub fn rollback(
     held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
     ledger.begin_run(run_id);
     let inverses = Inverses { registry, mode };
-    let mut work = Work { tree, file_system, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
+    let mut work = Work { tree, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
     let mut not_written = files.clone();
     control.phase(Phase::Rollback, Expected::UNKNOWN, || {
@@ -121,7 +127,7 @@ pub fn rollback(
 fn settle_unfinished(
     disk: &dyn Disk,
     root: &Path,
-    tree: &dyn DiskRoot,
+    tree: &WritableTree,
     held: &LockedRun,
     run_id: &str,
 ) -> Result<Ledger, Error> {
@@ -144,7 +150,6 @@ fn settle_unfinished(
         });
     }
     settle(tree, &begun, &mut ledger)?;
-    disk.file_system(root)?.sync()?;
     state.progress.ledger = ledger.sync()?;
     state.stage = Stage::RolledBack;
     held.checkpoint.store(disk, &state)?;
@@ -220,8 +225,7 @@ impl Inverses<'_> {
 type Checked = Result<Result<bool, Refusal>, DiskError>;
 
 struct Work<'a> {
-    tree: Arc<dyn DiskRoot>,
-    file_system: Arc<dyn DiskFileSystem>,
+    tree: WritableTree,
     ledger: Ledger,
     inverses: Inverses<'a>,
     group: Vec<Returning>,
@@ -251,15 +255,15 @@ impl Work<'_> {
     /// Writes the former bytes next to the file.
     fn prepare(&self, path: &Path, written: &WrittenFile) -> Result<Prepared, DiskError> {
         let refused = |why: &str| Ok(Prepared::Refused(why.to_owned()));
-        let Some(state) = self.tree.file_state(path)? else { return refused("the file is gone") };
-        match digest_of(&*self.tree, path)? {
+        let Some(state) = self.tree.root.file_state(path)? else { return refused("the file is gone") };
+        match digest_of(&*self.tree.root, path)? {
             Some((digest, _)) if digest == written.before => return Ok(Prepared::AlreadyThere),
             Some((digest, _)) if digest == written.after => {}
             _ => return refused("its bytes are not those that the run wrote"),
         }
         let backup = written.backup_path().unwrap_or_default();
         let mut bytes = Vec::new();
-        let kept = match self.tree.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
+        let kept = match self.tree.root.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
             Ok(kept) => kept,
             Err(error) => return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source))),
         };
@@ -270,16 +274,16 @@ impl Work<'_> {
             Ok(is_checked) => is_checked,
             Err(refusal) => return Ok(Prepared::Refused(format!("the declared inverse fails: {}", refusal.text))),
         };
-        let directory = self.tree.open_directory(path.parent().unwrap_or(Path::new("")))?;
+        let directory = self.tree.directory_of(path)?;
         let ownership = Ownership { mode: written.mode_bits(), ..Ownership::from(&kept) };
         let temporary = file_names::temporary_name(path.file_name().unwrap_or_default());
-        write_temporary(&*directory, &temporary, &bytes, &ownership, false)?;
+        write_temporary(&*directory, &temporary, &bytes, &ownership, self.tree.syncs_each())?;
         Ok(Prepared::Returning(state, is_checked))
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, DiskError> {
         let mut bytes = Vec::new();
-        self.tree.read_file(path, MANIFEST_BYTES_MAX, &mut bytes).map(|_| bytes)
+        self.tree.root.read_file(path, MANIFEST_BYTES_MAX, &mut bytes).map(|_| bytes)
     }
 
     /// Contents, ledger, names: the order of a migration.
@@ -288,7 +292,7 @@ impl Work<'_> {
         if group.is_empty() {
             return Ok(());
         }
-        self.file_system.sync()?;
+        self.tree.sync()?;
         for file in &group {
             self.ledger.append(LedgerEntry::Restored { file: file.file_text.clone(), line: file.line })?;
         }
@@ -296,17 +300,18 @@ impl Work<'_> {
         for file in &group {
             self.rename(file)?;
         }
-        self.file_system.sync()?;
+        self.tree.sync()?;
         control.progress(group.len() as u64, 0);
         Ok(())
     }
 
     fn rename(&mut self, file: &Returning) -> Result<(), Error> {
         let name = file.path.file_name().unwrap_or_default();
-        let directory = self.tree.open_directory(file.path.parent().unwrap_or(Path::new("")))?;
+        let directory = self.tree.directory_of(&file.path)?;
         let temporary = file_names::temporary_name(name);
         if directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now)) {
             directory.rename(&temporary, name)?;
+            self.tree.sync_names(&*directory)?;
             self.end.restored += 1;
         } else {
             directory.remove_file(&temporary)?;

@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use super::document::error_codes::DocumentStatus;
 use super::document::verdict::Inspection;
-use super::migrate::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::migrate::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
 use super::transform::Transformer;
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
-use crate::durable::{DiskError, ReadRoot, source_root};
+use crate::durable::{DiskError, FileState, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
@@ -48,8 +49,10 @@ pub struct VersionSurvey {
     pub pending_bytes: u64,
     /// The approximate space for the new files.
     pub space_needed_bytes: u64,
-    /// The space that is available to this user.
+    /// The space that is available to this user: on the file system where the least remains, if there are several.
     pub space_available_bytes: u64,
+    /// The space by file system, one for each that new files would be written to.
+    pub file_systems: Vec<FileSystemNeeds>,
     /// True if the survey was asked to stop.
     pub stopped: bool,
     /// Findings about single files.
@@ -67,16 +70,19 @@ pub fn survey_versions(
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?;
     let mut survey = VersionSurvey::default();
+    let mut space_needed = SpaceNeeded::default();
     let inspector = Inspector { root: &*root, transformer };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
         pass(reader, &inspector, &options.run.engine(), control, |inspected| {
-            survey.add(inspected);
+            space_needed.merge(survey.add(inspected));
             Ok(())
         })
     })?;
     survey.target_version = options.target().to_string();
     survey.latest_version = options.registry.latest().to_string();
-    survey.space_available_bytes = root.free_bytes()?;
+    survey.file_systems = space_needed.measure(&*root)?;
+    (survey.space_needed_bytes, survey.space_available_bytes) =
+        bytes_needed_and_available(&survey.file_systems, &*root)?;
     survey.stopped = ended == Ended::Stopped;
     Ok(survey)
 }
@@ -114,6 +120,7 @@ struct Inspected {
     seen: Vec<Seen>,
     tally: Tally,
     records: u64,
+    space_needed: SpaceNeeded,
 }
 
 impl Converter for Inspector<'_> {
@@ -131,7 +138,7 @@ impl Converter for Inspector<'_> {
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => {
                     match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
-                        Ok(_) => inspected.take(&entry, self.transformer.inspect(scratch), scratch.len() as u64),
+                        Ok(state) => inspected.take(&entry, self.transformer.inspect(scratch), &state),
                         Err(error) => inspected.refuse_unread(&entry, &error),
                     }
                 }
@@ -142,8 +149,11 @@ impl Converter for Inspector<'_> {
 }
 
 impl Inspected {
-    fn take(&mut self, entry: &ScanEntry, inspection: Inspection, len_bytes: u64) {
-        self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes });
+    fn take(&mut self, entry: &ScanEntry, inspection: Inspection, state: &FileState) {
+        if inspection.status == DocumentStatus::Pending {
+            self.space_needed.add(&entry.path, state.file_system, state.len_bytes, 1);
+        }
+        self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes: state.len_bytes });
         if let Some(refusal) = inspection.refusal {
             self.tally.refuse(&entry.path, &refusal);
         }
@@ -160,7 +170,8 @@ impl Inspected {
 }
 
 impl VersionSurvey {
-    fn add(&mut self, inspected: Inspected) {
+    /// Adds a batch. Returns the space that its new files need.
+    fn add(&mut self, inspected: Inspected) -> SpaceNeeded {
         self.records += inspected.records;
         let mut passed_over = inspected.tally.counts;
         inspected.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
@@ -179,11 +190,11 @@ impl VersionSurvey {
             *self.by_status.entry(status.name()).or_default() += 1;
             if status == DocumentStatus::Pending {
                 self.pending_bytes += len_bytes;
-                self.space_needed_bytes += len_bytes.next_multiple_of(BLOCK_BYTES);
             }
             let is_counted = self.by_version.len() < VERSIONS_MAX || self.by_version.contains_key(&label);
             let label = if is_counted { label } else { OTHER_VERSIONS.to_owned() };
             *self.by_version.entry(label).or_default() += 1;
         }
+        inspected.space_needed
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{RECORDS_NOUN, RootArgs, StepsArgs, below};
+use super::arguments::{DurabilityArg, RECORDS_NOUN, RootArgs, StepsArgs, below};
 use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
@@ -33,6 +33,9 @@ pub struct RollbackCommand {
     files: Vec<PathBuf>,
     #[command(flatten)]
     steps: StepsArgs,
+    /// When to make restored files durable
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN")]
+    durability: DurabilityArg,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -51,7 +54,7 @@ impl RollbackCommand {
         let run = &self.run;
         let what = format_args!("this gives {which} the bytes from before run {run}; files changed since stay");
         self.consent.confirm(what)?;
-        let request = RollbackRequest { run_id: run, files: &files, registry: &registry };
+        let request = RollbackRequest { run_id: run, files: &files, registry: &registry, durability: self.durability.into() };
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
         let scope = Scope::of(RECORDS_NOUN);

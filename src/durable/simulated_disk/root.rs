@@ -8,9 +8,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::file_node::{Change, NEW_FILE_MODE};
+use super::files::SimulatedFileSystem;
 use super::state::State;
-use crate::durable::root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
-use crate::durable::{DiskError, EntryKind, SourceNameKind};
+use crate::durable::root::{DiskRoot, FileState, FreeSpace, Obstacle, Ownership, ReadRoot, RootDirectory};
+use crate::durable::{DiskError, DiskFileSystem, EntryKind, SourceNameKind};
 
 pub(super) struct SimulatedRoot {
     state: Arc<Mutex<State>>,
@@ -79,12 +80,15 @@ impl ReadRoot for SimulatedRoot {
         Ok(())
     }
 
-    fn is_writable(&self, directory: &Path) -> Result<bool, DiskError> {
-        self.run("ask for access to", directory, |state, path| state.list(path).map(|_| true))
+    fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError> {
+        self.run("ask for access to", file, |state, path| state.find_file(path).map(|_| None))
     }
 
-    fn free_bytes(&self) -> Result<u64, DiskError> {
-        self.run("measure free space at", Path::new(""), |state, path| state.free_bytes(path))
+    fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError> {
+        self.run("measure free space at", directory, |state, path| {
+            state.list(path)?;
+            Ok(FreeSpace { bytes: state.free_bytes(path)?, inodes: None })
+        })
     }
 }
 
@@ -102,6 +106,7 @@ fn file_state(state: &State, path: &Path) -> io::Result<Option<FileState>> {
         len_bytes: file.cached.len() as u64,
         modified_secs: modified,
         modified_nanos: 0,
+        file_system: state.tree.file_system(node) as u64,
         inode: node as u64,
         links: state.tree.file_names().into_iter().filter(|(_, other)| *other == node).count() as u64,
         mode: file.cached_mode,
@@ -165,5 +170,23 @@ impl RootDirectory for SimulatedDirectory {
 
     fn sync(&self) -> Result<(), DiskError> {
         self.0.run("sync directory", Path::new(""), |state, path| state.sync_directory(path))
+    }
+
+    fn sync_file(&self, name: &OsStr) -> Result<(), DiskError> {
+        self.0.run("sync", name.as_ref(), |state, path| {
+            let node = state.find_file(path)?;
+            state.sync(path, node)
+        })
+    }
+
+    fn file_system_number(&self) -> Result<u64, DiskError> {
+        self.0.run("look up", Path::new(""), |state, path| {
+            let node = state.tree.find(path)?;
+            Ok(state.tree.file_system(node) as u64)
+        })
+    }
+
+    fn file_system(&self) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        Ok(Arc::new(SimulatedFileSystem::open(&self.0.state, &self.0.path)?))
     }
 }

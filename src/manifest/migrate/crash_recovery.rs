@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 
 use super::evaluate::MANIFEST_BYTES_MAX;
 use super::ledger::{Ledger, LedgerEntry, LedgerLine, WrittenFile};
-use crate::durable::{DiskError, DiskRoot, ReadRoot};
+use crate::durable::{DiskError, ReadRoot};
 use crate::manifest::document::checksum::hex;
 use crate::manifest::tree::file_names::temporary_name;
+use crate::manifest::tree::writable::WritableTree;
 use crate::migration::Error;
 
 /// Replacements that are in the ledger but not in the checkpoint, by number of line.
@@ -42,12 +43,12 @@ pub struct Settled {
     pub written_bytes: u64,
 }
 
-/// Finishes or withdraws each replacement that was begun. The caller makes the result durable.
-pub fn settle(root: &dyn DiskRoot, unsettled: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
+/// Finishes or withdraws each replacement that was begun, and makes the files durable. The caller syncs the ledger.
+pub fn settle(tree: &WritableTree, unsettled: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
     let mut settled = Settled::default();
     for (&line, written) in &unsettled.0 {
         let path = written.path().unwrap_or_default();
-        match finish(root, &path, written)? {
+        match finish(tree, &path, written)? {
             Some(len_bytes) => {
                 settled.written_bytes += len_bytes;
                 settled.source_bytes += len_bytes;
@@ -57,14 +58,18 @@ pub fn settle(root: &dyn DiskRoot, unsettled: &Unsettled, ledger: &mut Ledger) -
         }
     }
     settled.files.sort_unstable();
+    tree.sync()?;
     Ok(settled)
 }
 
 /// Finishes a replacement. Returns the length of the file if it has its new bytes now.
-fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Option<u64>, DiskError> {
+fn finish(tree: &WritableTree, path: &Path, written: &WrittenFile) -> Result<Option<u64>, DiskError> {
     let Some(name) = path.file_name() else { return Ok(None) };
-    let Some((digest, len_bytes)) = digest_of(root, path)? else { return Ok(None) };
+    let Some((digest, len_bytes)) = digest_of(&*tree.root, path)? else { return Ok(None) };
+    let directory = tree.directory_of(path)?;
     if digest == written.after {
+        tree.sync_found(&*directory, name)?;
+        tree.sync_names(&*directory)?;
         return Ok(Some(len_bytes));
     }
     // Another program has written to the file since: its bytes win.
@@ -73,9 +78,11 @@ fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Opt
     }
     // The digest tells whether the new file is complete: without syncs, a crash may lose its bytes and keep the line.
     let temporary = temporary_name(name);
-    match digest_of(root, &path.with_file_name(&temporary))? {
+    match digest_of(&*tree.root, &path.with_file_name(&temporary))? {
         Some((digest, len_bytes)) if digest == written.after => {
-            root.open_directory(path.parent().unwrap_or(Path::new("")))?.rename(&temporary, name)?;
+            tree.sync_found(&*directory, &temporary)?;
+            directory.rename(&temporary, name)?;
+            tree.sync_names(&*directory)?;
             Ok(Some(len_bytes))
         }
         _ => Ok(None),

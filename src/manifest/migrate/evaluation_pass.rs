@@ -9,7 +9,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::backup::Original;
-use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
+use super::evaluate::{MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
+use super::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
 use crate::durable::{DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::ErrorCode;
@@ -35,8 +36,10 @@ pub struct DryRunEnd {
     pub source_bytes: u64,
     /// Space for new files; a backup is the old file under another name and takes none.
     pub space_needed_bytes: u64,
-    /// Space that this user has left.
+    /// Space that this user has left: on the file system where the least remains, if there are several.
     pub space_available_bytes: u64,
+    /// The space by file system, one for each that new files are written to.
+    pub file_systems: Vec<FileSystemNeeds>,
     /// True if the run was asked to stop.
     pub stopped: bool,
     /// The first findings on single files.
@@ -66,14 +69,17 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
         })
     })?;
     sums.tally.counts.check_sum(sums.records)?;
+    let file_systems = sums.space_needed.measure(root)?;
+    let (space_needed_bytes, space_available_bytes) = bytes_needed_and_available(&file_systems, root)?;
     Ok(DryRunEnd {
         target_version: options.target().to_string(),
         records: sums.records,
         manifests: sums.tally.counts.manifests(),
         counts: sums.tally.counts,
         source_bytes: sums.tally.source_bytes,
-        space_needed_bytes: sums.space_needed_bytes,
-        space_available_bytes: root.free_bytes()?,
+        space_needed_bytes,
+        space_available_bytes,
+        file_systems,
         stopped: ended == Ended::Stopped,
         findings: sums.findings,
         named: evaluator.named.map(Mutex::into_inner),
@@ -92,7 +98,7 @@ struct Evaluator<'a> {
 struct EvaluatedBatch {
     tally: Tally,
     records: u64,
-    space_needed_bytes: u64,
+    space_needed: SpaceNeeded,
 }
 
 impl Converter for Evaluator<'_> {
@@ -131,7 +137,9 @@ impl Evaluator<'_> {
         }
         evaluated.tally.counts.migrated += 1;
         self.has_work.store(true, Ordering::Relaxed);
-        evaluated.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
+        // A backup is a second name of the old file, or a copy if the file has other names.
+        let files = if state.links > 1 { 2 } else { 1 };
+        evaluated.space_needed.add(file, state.file_system, migrated.bytes.len() as u64, files);
         if let Some(named) = &self.named {
             let from = Some(migrated.from.to_string());
             *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };
@@ -155,11 +163,8 @@ impl Evaluator<'_> {
                 return Ok(Some(hardlink_refusal(links)));
             }
         }
-        if self.root.is_writable(file.parent().unwrap_or(Path::new("")))? {
-            return Ok(None);
-        }
-        let text = "its directory cannot be written to".to_owned();
-        Ok(Some(Refusal { code: ErrorCode::Io, text, at: None, from: Some(version) }))
+        let obstacle = self.root.obstacle(file)?;
+        Ok(obstacle.map(|obstacle| Refusal { from: Some(version), ..Refusal::new(ErrorCode::Io, obstacle.to_string()) }))
     }
 }
 
@@ -168,7 +173,7 @@ struct Sums {
     tally: Tally,
     findings: FirstFindings,
     records: u64,
-    space_needed_bytes: u64,
+    space_needed: SpaceNeeded,
 }
 
 impl Sums {
@@ -177,6 +182,6 @@ impl Sums {
         self.tally.source_bytes += evaluated.tally.source_bytes;
         evaluated.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
         self.records += evaluated.records;
-        self.space_needed_bytes += evaluated.space_needed_bytes;
+        self.space_needed.merge(evaluated.space_needed);
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::backup::{BackupError, Original, has_own_backup, make_backup, write_temporary};
 use super::evaluate::{MANIFEST_BYTES_MAX, Tally, changed_refusal, concerns_one_file, disk_refusal, evaluate};
-use crate::durable::{DiskError, DiskRoot, FileState, Ownership, RootDirectory};
+use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::verdict::{Migrated, Refusal};
@@ -19,6 +19,7 @@ use crate::manifest::document::version::Version;
 use crate::manifest::transform::Transformer;
 use crate::manifest::tree::file_names;
 use crate::manifest::tree::scan::{Found, ScanEntry};
+use crate::manifest::tree::writable::WritableTree;
 use crate::migration::Error;
 use crate::pipeline::Converter;
 
@@ -70,15 +71,13 @@ pub struct NamedFile {
 /// Stages files on the disk.
 pub struct FileStager {
     /// The tree.
-    pub root: Arc<dyn DiskRoot>,
+    pub tree: Arc<WritableTree>,
     /// Migrates documents.
     pub transformer: Transformer,
     /// Decides how backups are named.
     pub mode: Mode,
     /// Whether files with several names are accepted.
     pub break_links: bool,
-    /// Whether each file is synced alone.
-    pub synced: bool,
     /// The migration of the file that the operator named, if any.
     pub named: Option<Arc<Mutex<NamedFile>>>,
 }
@@ -125,10 +124,10 @@ impl Converter for FileStager {
 impl FileStager {
     fn stage_file(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<StagedFile>, NotStaged> {
         let name = file.file_name().unwrap_or_default();
-        let directory = self.root.open_directory(file.parent().unwrap_or(Path::new("")))?;
+        let directory = self.tree.directory_of(file)?;
         let state = directory.read_file(name, MANIFEST_BYTES_MAX, bytes)?;
         tally.source_bytes += bytes.len() as u64;
-        let verdict = evaluate(self.root.as_ref(), &self.transformer, file, bytes, &state);
+        let verdict = evaluate(&*self.tree.root, &self.transformer, file, bytes, &state);
         let Some(migrated) = tally.record(file, verdict) else { return Ok(None) };
         let digest = Sha256::digest(&bytes[..]).into();
         let original = Original { name, bytes, state: &state, version: migrated.from, digest };
@@ -166,16 +165,14 @@ impl FileStager {
         // The new bytes come first: if there is no space for them, no backup is left behind.
         let temporary = file_names::temporary_name(original.name);
         let ownership = Ownership::from(original.state);
-        write_temporary(directory, &temporary, &migrated.bytes, &ownership, self.synced)?;
+        write_temporary(directory, &temporary, &migrated.bytes, &ownership, self.tree.syncs_each())?;
         let state = FileState { links, ..*original.state };
         let made = make_backup(directory, &Original { state: &state, ..*original }, self.mode);
         if made.is_err() {
             let _ = directory.remove_file(&temporary);
         }
         let backup = made.map_err(|error| no_backup(error, original.name))?;
-        if self.synced {
-            directory.sync()?;
-        }
+        self.tree.sync_names(directory)?;
         Ok(backup)
     }
 }

@@ -4,3 +4,4 @@ pub mod file_names;
 pub(super) mod reader;
 pub mod scan;
 pub(super) mod siblings;
+pub(super) mod writable;
