@@ -1,5 +1,6 @@
 mod bad_days;
 mod documents;
+mod floats;
 mod index;
 mod properties;
 mod verbs;
