@@ -12,11 +12,12 @@ use sha2::{Digest, Sha256};
 use super::document::checksum::hex;
 use super::migrate::backup::write_temporary;
 use super::migrate::crash_recovery::{Unsettled, digest_of, settle};
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
 use super::migrate::ledger::{FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
 use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState};
 use super::steps::route::Route;
+use super::tree::file_faults::concerns_one_file;
 use super::tree::file_names;
 use super::tree::writable::WritableTree;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
@@ -36,8 +37,10 @@ pub struct RollbackEnd {
     pub restored: u64,
     /// Files that had them already.
     pub already_restored: u64,
-    /// Files that stay as they are, because they are not what the run wrote.
+    /// Files that stay as they are.
     pub refused: u64,
+    /// Of the files refused, those that cannot be read or replaced; the others are not what the run wrote.
+    pub refused_by_disk: u64,
     /// Of the files restored, those to which the declared inverse of breaking steps was held first.
     pub inverses_checked: u64,
     /// True if it was asked to stop; the same command continues.
@@ -241,9 +244,20 @@ impl Work<'_> {
             }
             Ok(Prepared::AlreadyThere) => self.end.already_restored += 1,
             Ok(Prepared::Refused(why)) => self.refuse(&path, why),
-            Err(error) if concerns_one_file(&error) => self.refuse(&path, error.source.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error) => self.refuse_unread(&path, error)?,
         }
+        Ok(())
+    }
+
+    /// Refuses a file for an error of the disk. An error that is not the file's ends the rollback.
+    fn refuse_unread(&mut self, path: &Path, error: DiskError) -> Result<(), DiskError> {
+        if !concerns_one_file(&error) {
+            return Err(error);
+        }
+        let refusal = disk_refusal(&error);
+        self.end.refused += 1;
+        self.end.refused_by_disk += 1;
+        self.end.findings.push(finding(Severity::Refused, path, refusal.code.name(), refusal.text));
         Ok(())
     }
 
@@ -293,31 +307,45 @@ impl Work<'_> {
             return Ok(());
         }
         self.tree.sync()?;
+        let mut lines = Vec::new();
         for file in &group {
-            self.ledger.append(LedgerEntry::Restored { file: file.file_text.clone(), line: file.line })?;
+            lines.push(self.ledger.append(LedgerEntry::Restored { file: file.file_text.clone(), line: file.line })?);
         }
         self.ledger.sync()?;
-        for file in &group {
-            self.rename(file)?;
+        for (line, file) in lines.into_iter().zip(&group) {
+            if !self.rename(file)? {
+                self.ledger.append(LedgerEntry::Withdrawn { file: file.file_text.clone(), line })?;
+            }
         }
         self.tree.sync()?;
+        self.ledger.sync()?;
         control.progress(group.len() as u64, 0);
         Ok(())
     }
 
-    fn rename(&mut self, file: &Returning) -> Result<(), Error> {
+    /// Renames the former bytes over the file. Returns false if the file is refused.
+    fn rename(&mut self, file: &Returning) -> Result<bool, DiskError> {
         let name = file.path.file_name().unwrap_or_default();
-        let directory = self.tree.directory_of(&file.path)?;
         let temporary = file_names::temporary_name(name);
-        if directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now)) {
-            directory.rename(&temporary, name)?;
-            self.tree.sync_names(&*directory)?;
-            self.end.restored += 1;
-        } else {
-            directory.remove_file(&temporary)?;
-            self.refuse(&file.path, "the file changed since it was read".into());
+        let replaced = self.tree.directory_of(&file.path).and_then(|directory| {
+            let is_unchanged = directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now));
+            let renamed = if is_unchanged { directory.rename(&temporary, name) } else { Ok(()) };
+            if !is_unchanged || renamed.is_err() {
+                // As far as that can be done: what stays is removed by a later run.
+                let _ = directory.remove_file(&temporary);
+            }
+            renamed.map(|()| is_unchanged.then_some(directory))
+        });
+        match replaced {
+            Ok(Some(directory)) => {
+                self.tree.sync_names(&*directory)?;
+                self.end.restored += 1;
+                return Ok(true);
+            }
+            Ok(None) => self.refuse(&file.path, "the file changed since it was read".into()),
+            Err(error) => self.refuse_unread(&file.path, error)?,
         }
-        Ok(())
+        Ok(false)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::document::error_codes::DocumentStatus;
 use super::document::verdict::Inspection;
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, Tally};
 use super::migrate::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
@@ -134,12 +134,12 @@ impl Converter for Inspector<'_> {
         for entry in entries {
             match entry.found {
                 Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
-                Found::Unreadable(ref error) => inspected.refuse_unread(&entry, error),
+                Found::Unreadable(error) => inspected.refuse_unread(&entry.path, error)?,
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => {
                     match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
-                        Ok(state) => inspected.take(&entry, self.transformer.inspect(scratch), &state),
-                        Err(error) => inspected.refuse_unread(&entry, &error),
+                        Ok(state) => inspected.take(&entry.path, self.transformer.inspect(scratch), &state),
+                        Err(error) => inspected.refuse_unread(&entry.path, error)?,
                     }
                 }
             }
@@ -149,23 +149,23 @@ impl Converter for Inspector<'_> {
 }
 
 impl Inspected {
-    fn take(&mut self, entry: &ScanEntry, inspection: Inspection, state: &FileState) {
+    fn take(&mut self, file: &Path, inspection: Inspection, state: &FileState) {
         if inspection.status == DocumentStatus::Pending {
-            self.space_needed.add(&entry.path, state.file_system, state.len_bytes, 1);
+            self.space_needed.add(file, state.file_system, state.len_bytes, 1);
         }
         self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes: state.len_bytes });
         if let Some(refusal) = inspection.refusal {
-            self.tally.refuse(&entry.path, &refusal);
+            self.tally.refuse(file, &refusal);
         }
     }
 
-    fn refuse_unread(&mut self, entry: &ScanEntry, error: &DiskError) {
+    fn refuse_unread(&mut self, file: &Path, error: DiskError) -> Result<(), DiskError> {
         self.seen.push(Seen {
             label: DocumentStatus::Failed.name().into(),
             status: DocumentStatus::Failed,
             len_bytes: 0,
         });
-        self.tally.refuse(&entry.path, &disk_refusal(error));
+        self.tally.refuse_unread(file, error)
     }
 }
 

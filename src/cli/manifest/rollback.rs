@@ -60,7 +60,8 @@ impl RollbackCommand {
         let scope = Scope::of(RECORDS_NOUN);
         let end = watch.run(scope, |control| rollback(disk, root, request, control))?;
         let tree_end = TreeEnd::new(root, &end, &end.findings);
-        let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, exit::CONFLICT);
+        let code = if end.refused > end.refused_by_disk { exit::CONFLICT } else { exit::REFUSED_RECORDS };
+        let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, code);
         answer.print(self.output, |table| render(table, root, &end))
     }
 }

@@ -83,6 +83,15 @@ impl SimulatedDisk {
         self.state.lock().divide(directory);
     }
 
+    /// Makes a file immutable, or no longer so: it cannot change, and can neither get nor lose a name.
+    ///
+    /// # Panics
+    ///
+    /// If there is no file at the path.
+    pub fn set_immutable(&self, path: &Path, is_immutable: bool) {
+        self.state.lock().set_immutable(path, is_immutable);
+    }
+
     /// Adds a durable file and its parent directories without recording that.
     ///
     /// # Panics

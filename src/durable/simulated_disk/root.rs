@@ -81,7 +81,10 @@ impl ReadRoot for SimulatedRoot {
     }
 
     fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError> {
-        self.run("ask for access to", file, |state, path| state.find_file(path).map(|_| None))
+        self.run("ask for access to", file, |state, path| {
+            let file = state.find_file(path)?;
+            Ok(state.immutable.contains(&file).then_some(Obstacle::FixedFile))
+        })
     }
 
     fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError> {

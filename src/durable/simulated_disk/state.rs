@@ -25,6 +25,8 @@ pub enum InjectedFault {
     FailedSync,
     /// An `InvalidInput` error without effect, as file systems return it for operations that they do not have.
     Missing,
+    /// A `PermissionDenied` error without effect.
+    Refused,
 }
 
 impl InjectedFault {
@@ -44,6 +46,8 @@ pub(super) struct State {
     pub(super) initial: Tree,
     pub(super) log: Vec<Operation>,
     pub(super) locked: HashSet<NodeId>,
+    /// Files that neither change nor get or lose a name.
+    pub(super) immutable: HashSet<NodeId>,
     /// The pending fault, and the number of operations before it.
     pub(super) fault: Option<(usize, InjectedFault)>,
     /// The total bytes that the files of a file system may have.
@@ -53,7 +57,15 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(tree: Tree) -> Self {
         let initial = tree.clone();
-        Self { tree, initial, log: Vec::new(), locked: HashSet::new(), fault: None, capacity_bytes: BTreeMap::new() }
+        Self {
+            tree,
+            initial,
+            log: Vec::new(),
+            locked: HashSet::new(),
+            immutable: HashSet::new(),
+            fault: None,
+            capacity_bytes: BTreeMap::new(),
+        }
     }
 
     pub(super) fn install_directories(&mut self, path: &Path) -> NodeId {
@@ -115,6 +127,7 @@ impl State {
         let error = match (kind, effect) {
             (InjectedFault::Enospc, _) => libc::ENOSPC,
             (InjectedFault::Missing, _) => libc::EINVAL,
+            (InjectedFault::Refused, _) => libc::EPERM,
             (InjectedFault::ShortWrite, Effect::Change(file, Change::Write { offset, bytes })) => {
                 let bytes = bytes[..bytes.len() / 2].into();
                 self.record(format!("{label}, half of it"), Effect::Change(file, Change::Write { offset, bytes }));
@@ -162,6 +175,19 @@ impl State {
         self.change(path, file, Change::Write { offset: 0, bytes: bytes.into() })
     }
 
+    pub(super) fn set_immutable(&mut self, path: &Path, is_immutable: bool) {
+        let file = self.find_file(path).expect("a file");
+        if is_immutable {
+            self.immutable.insert(file);
+        } else {
+            self.immutable.remove(&file);
+        }
+    }
+
+    fn check_mutable(&self, node: NodeId) -> io::Result<()> {
+        if self.immutable.contains(&node) { Err(io::Error::from_raw_os_error(libc::EPERM)) } else { Ok(()) }
+    }
+
     /// Checks in the same order as Linux, so that the same mistake gets the same error.
     pub(super) fn hard_link(&mut self, source: &Path, target: &Path) -> io::Result<()> {
         let node = self.tree.find(source)?;
@@ -170,6 +196,7 @@ impl State {
         if self.tree.is_directory(node) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
+        self.check_mutable(node)?;
         let change = NameChange { edits: vec![edit(parent, name, Some(node))], waits_on: vec![parent] };
         self.perform(format!("link {} to {}", target.display(), source.display()), Effect::Names(change))
     }
@@ -215,6 +242,7 @@ impl State {
             Change::SetLen(len) => (format!("set the length of {} to {len}", path.display()), *len),
             Change::SetMode(mode) => (format!("set the mode of {} to {mode:o}", path.display()), 0),
         };
+        self.check_mutable(file)?;
         self.check_capacity(file, end)?;
         self.perform(label, Effect::Change(file, change))
     }
@@ -267,7 +295,9 @@ impl State {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
         self.check_not_mounted(source, node)?;
+        self.check_mutable(node)?;
         if let Some(replaced) = replaced {
+            self.check_mutable(replaced)?;
             self.check_replaceable(node, replaced)?;
         }
         let edits = vec![edit(source, source_name, None), edit(target, target_name, Some(node))];
@@ -294,13 +324,14 @@ impl State {
         if a.starts_with(b) || b.starts_with(a) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        self.check_mutable(node_a).and_then(|()| self.check_mutable(node_b))?;
         let edits = vec![edit(parent_a, name_a, Some(node_b)), edit(parent_b, name_b, Some(node_a))];
         let change = NameChange { edits, waits_on: vec![parent_a, parent_b] };
         self.perform(format!("exchange {} and {}", a.display(), b.display()), Effect::Names(change))
     }
 
     pub(super) fn remove_file(&mut self, path: &Path) -> io::Result<()> {
-        self.find_file(path)?;
+        self.check_mutable(self.find_file(path)?)?;
         self.remove_name(path, format!("remove file {}", path.display()))
     }
 

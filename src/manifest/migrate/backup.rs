@@ -19,6 +19,15 @@ pub struct Original<'a> {
     pub digest: [u8; 32],
 }
 
+/// A backup.
+#[derive(Debug)]
+pub struct Backup {
+    /// Its name in the directory of the file.
+    pub name: OsString,
+    /// True if it was made just now, false if it was there already.
+    pub is_new: bool,
+}
+
 /// The reason why a backup could not be made.
 #[derive(Debug)]
 pub enum BackupError {
@@ -34,31 +43,42 @@ impl From<DiskError> for BackupError {
     }
 }
 
-/// Makes the backup, unless one with the same content exists, and returns its name.
+/// Makes the backup, unless one with the same content exists.
 ///
 /// The backup is a hard link: a second name of the original, and its only one once the new file has taken the first.
 /// This costs neither time nor space. The bytes are copied if the file has other names, through which they might
-/// change, or if the file system has no hard links.
+/// change, or if it cannot get a second name: the file system has none, or the file is immutable or mounted.
 pub fn make_backup(
     directory: &dyn RootDirectory,
     original: &Original<'_>,
     mode: Mode,
-) -> Result<OsString, BackupError> {
+) -> Result<Backup, BackupError> {
     let by_content = file_names::backup_name(original.name, original.version, &original.digest);
     let candidates = match mode {
         Mode::Compat => vec![file_names::compat_backup_name(original.name), by_content],
         Mode::Strict => vec![by_content],
     };
     for name in &candidates {
-        if make_backup_named(directory, original, name)? {
-            return Ok(name.clone());
+        match make_backup_named(directory, original, name)? {
+            Made::New => return Ok(Backup { name: name.clone(), is_new: true }),
+            Made::Before => return Ok(Backup { name: name.clone(), is_new: false }),
+            Made::NameTaken => {}
         }
     }
     Err(BackupError::NameTaken(candidates.into_iter().next_back().unwrap_or_default()))
 }
 
-/// Makes the backup under `name`. Returns false if the name belongs to another file.
-fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<bool, DiskError> {
+/// What became of a name for a backup.
+enum Made {
+    New,
+    /// The backup was there.
+    Before,
+    /// The name belongs to another file.
+    NameTaken,
+}
+
+/// Makes the backup under `name`.
+fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<Made, DiskError> {
     let made = match original.state.links {
         1 => match directory.hard_link(original.name, name) {
             Err(error) if cannot_link(&error) => copy(directory, original, name),
@@ -67,8 +87,11 @@ fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, nam
         _ => copy(directory, original, name),
     };
     match made {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => has_bytes(directory, name, original.bytes),
+        Ok(()) => Ok(Made::New),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let is_backup = has_bytes(directory, name, original.bytes)?;
+            Ok(if is_backup { Made::Before } else { Made::NameTaken })
+        }
         Err(error) => Err(error),
     }
 }
@@ -108,7 +131,8 @@ pub fn write_temporary(
 }
 
 fn cannot_link(error: &DiskError) -> bool {
-    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
+    use ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
 }
 
 /// Returns true if the name belongs to a regular file with these bytes.

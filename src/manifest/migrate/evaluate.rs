@@ -1,6 +1,5 @@
 //! The evaluation of one file, which a run and a dry run share.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::durable::{DiskError, FileState, ReadRoot};
@@ -8,6 +7,7 @@ use crate::manifest::document::error_codes::{DocumentStatus, ErrorCode};
 use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
 use crate::manifest::transform::Transformer;
+use crate::manifest::tree::file_faults::concerns_one_file;
 use crate::manifest::tree::siblings::SiblingFiles;
 use crate::migration::plan::escape_name;
 use crate::migration::{Finding, Severity};
@@ -36,6 +36,17 @@ impl Tally {
         let reason = format!("{}{place}", refusal.text);
         let offset = refusal.at.map_or(0, |at| at.offset);
         self.findings.push(Finding { offset, ..finding(Severity::Refused, file, refusal.code.name(), reason) });
+    }
+
+    /// Refuses a file for an error of the disk. An error that is not the file's ends the run.
+    pub fn refuse_unread(&mut self, file: &Path, error: DiskError) -> Result<(), DiskError> {
+        match NotReplaced::from(error) {
+            NotReplaced::Refused(refusal) => {
+                self.refuse(file, &refusal);
+                Ok(())
+            }
+            NotReplaced::Failed(error) => Err(error),
+        }
     }
 
     /// Adds the warnings about a file that is not refused.
@@ -98,10 +109,19 @@ pub fn changed_refusal(what: &str) -> Refusal {
     }
 }
 
-/// Returns true if the error concerns this file or its directory only, so that the run can go on with other files.
-pub fn concerns_one_file(error: &DiskError) -> bool {
-    use ErrorKind::{InvalidData, InvalidInput, NotADirectory, NotFound, PermissionDenied};
-    matches!(error.kind(), InvalidData | InvalidInput | NotADirectory | NotFound | PermissionDenied)
+/// The reason why a file is not replaced.
+#[derive(Debug)]
+pub enum NotReplaced {
+    /// The file is refused.
+    Refused(Refusal),
+    /// The run cannot continue.
+    Failed(DiskError),
+}
+
+impl From<DiskError> for NotReplaced {
+    fn from(error: DiskError) -> Self {
+        if concerns_one_file(&error) { Self::Refused(disk_refusal(&error)) } else { Self::Failed(error) }
+    }
 }
 
 /// Evaluates `bytes`, which were just read from `file`.

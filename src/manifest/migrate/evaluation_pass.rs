@@ -9,17 +9,21 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::backup::Original;
-use super::evaluate::{MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
+use super::evaluate::{MANIFEST_BYTES_MAX, Tally, evaluate};
 use super::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
 use crate::durable::{DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::file_names::backup_name;
 use crate::manifest::tree::scan::{Found, ScanEntry};
-use crate::manifest::{Refusal, Transformer};
+use crate::manifest::{Refusal, Transformer, Version};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, Reader, pass};
+
+/// The longest name that file systems of Linux take.
+const NAME_BYTES_MAX: usize = 255;
 
 /// What a migration would do.
 #[derive(Debug, Clone, Serialize)]
@@ -112,12 +116,10 @@ impl Converter for Evaluator<'_> {
         for entry in entries {
             match entry.found {
                 Found::Skipped(reason) => evaluated.tally.counts.add_skipped(reason),
-                Found::Unreadable(error) => evaluated.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Unreadable(error) => evaluated.tally.refuse_unread(&entry.path, error)?,
                 Found::Manifest | Found::Leftover => match self.evaluate_file(&entry.path, scratch, &mut evaluated) {
-                    Err(error) if concerns_one_file(&error) => {
-                        evaluated.tally.refuse(&entry.path, &disk_refusal(&error));
-                    }
-                    looked => looked?,
+                    Ok(()) => {}
+                    Err(error) => evaluated.tally.refuse_unread(&entry.path, error)?,
                 },
             }
         }
@@ -153,7 +155,7 @@ impl Evaluator<'_> {
         file: &Path,
         bytes: &[u8],
         state: &FileState,
-        version: crate::manifest::Version,
+        version: Version,
     ) -> Result<Option<Refusal>, DiskError> {
         if state.links > 1 && !self.break_links {
             let name = file.file_name().unwrap_or_default();
@@ -163,8 +165,12 @@ impl Evaluator<'_> {
                 return Ok(Some(hardlink_refusal(links)));
             }
         }
+        let refused = |text| Refusal { from: Some(version), ..Refusal::new(ErrorCode::Io, text) };
+        if backup_name(file.file_name().unwrap_or_default(), version, &[0; 32]).len() > NAME_BYTES_MAX {
+            return Ok(Some(refused("the name of its backup would be too long".to_owned())));
+        }
         let obstacle = self.root.obstacle(file)?;
-        Ok(obstacle.map(|obstacle| Refusal { from: Some(version), ..Refusal::new(ErrorCode::Io, obstacle.to_string()) }))
+        Ok(obstacle.map(|obstacle| refused(obstacle.to_string())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stages one file: reads it, transforms it, and writes its new bytes and its backup next to it. Nothing is replaced
 //! yet.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use super::backup::{BackupError, Original, has_own_backup, make_backup, write_temporary};
-use super::evaluate::{MANIFEST_BYTES_MAX, Tally, changed_refusal, concerns_one_file, disk_refusal, evaluate};
+use super::backup::{Backup, BackupError, Original, has_own_backup, make_backup, write_temporary};
+use super::evaluate::{MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, evaluate};
 use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::options::Mode;
@@ -40,8 +40,8 @@ pub struct StagedFile {
     pub after: [u8; 32],
     /// Length of the bytes after.
     pub len_bytes: u64,
-    /// Name of the backup.
-    pub backup: OsString,
+    /// Its backup.
+    pub backup: Backup,
 }
 
 /// A batch of staged files.
@@ -82,20 +82,6 @@ pub struct FileStager {
     pub named: Option<Arc<Mutex<NamedFile>>>,
 }
 
-/// The reason why a file is not staged.
-enum NotStaged {
-    /// The file is refused.
-    Refused(Refusal),
-    /// The run cannot continue.
-    Failed(DiskError),
-}
-
-impl From<DiskError> for NotStaged {
-    fn from(error: DiskError) -> Self {
-        if concerns_one_file(&error) { Self::Refused(disk_refusal(&error)) } else { Self::Failed(error) }
-    }
-}
-
 impl Converter for FileStager {
     type Batch = Vec<ScanEntry>;
     type Output = StagedBatch;
@@ -108,12 +94,12 @@ impl Converter for FileStager {
         for entry in entries {
             match entry.found {
                 Found::Skipped(reason) => batch.tally.counts.add_skipped(reason),
-                Found::Unreadable(error) => batch.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Unreadable(error) => batch.tally.refuse_unread(&entry.path, error)?,
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => match self.stage_file(&entry.path, scratch, &mut batch.tally) {
                     Ok(staged) => batch.files.extend(staged),
-                    Err(NotStaged::Refused(refusal)) => batch.tally.refuse(&entry.path, &refusal),
-                    Err(NotStaged::Failed(error)) => return Err(error.into()),
+                    Err(NotReplaced::Refused(refusal)) => batch.tally.refuse(&entry.path, &refusal),
+                    Err(NotReplaced::Failed(error)) => return Err(error.into()),
                 },
             }
         }
@@ -122,7 +108,7 @@ impl Converter for FileStager {
 }
 
 impl FileStager {
-    fn stage_file(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<StagedFile>, NotStaged> {
+    fn stage_file(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<StagedFile>, NotReplaced> {
         let name = file.file_name().unwrap_or_default();
         let directory = self.tree.directory_of(file)?;
         let state = directory.read_file(name, MANIFEST_BYTES_MAX, bytes)?;
@@ -136,7 +122,7 @@ impl FileStager {
             *named.lock() = NamedFile {
                 from: Some(migrated.from.to_string()),
                 applied: migrated.applied.to_vec(),
-                backup: Some(file.with_file_name(&backup)),
+                backup: Some(file.with_file_name(&backup.name)),
             };
         }
         Ok(Some(StagedFile {
@@ -157,10 +143,10 @@ impl FileStager {
         directory: &dyn RootDirectory,
         original: &Original<'_>,
         migrated: &Migrated,
-    ) -> Result<OsString, NotStaged> {
+    ) -> Result<Backup, NotReplaced> {
         let links = other_links(original, |name| directory.file_state(name))?;
         if links > 1 && !self.break_links {
-            return Err(NotStaged::Refused(hardlink_refusal(links)));
+            return Err(NotReplaced::Refused(hardlink_refusal(links)));
         }
         // The new bytes come first: if there is no space for them, no backup is left behind.
         let temporary = file_names::temporary_name(original.name);
@@ -172,7 +158,8 @@ impl FileStager {
             let _ = directory.remove_file(&temporary);
         }
         let backup = made.map_err(|error| no_backup(error, original.name))?;
-        self.tree.sync_names(directory)?;
+        // A failed sync may have lost the bytes of other files too.
+        self.tree.sync_names(directory).map_err(NotReplaced::Failed)?;
         Ok(backup)
     }
 }
@@ -195,16 +182,16 @@ pub fn hardlink_refusal(links: u64) -> Refusal {
     Refusal { code: ErrorCode::Hardlink, text, at: None, from: None }
 }
 
-fn no_backup(error: BackupError, name: &OsStr) -> NotStaged {
+fn no_backup(error: BackupError, name: &OsStr) -> NotReplaced {
     match error {
         // The file was removed after it was read.
         BackupError::Disk(error) if error.kind() == ErrorKind::NotFound => {
-            NotStaged::Refused(changed_refusal(&format!("{} is gone", name.display())))
+            NotReplaced::Refused(changed_refusal(&format!("{} is gone", name.display())))
         }
         BackupError::Disk(error) => error.into(),
         BackupError::NameTaken(backup) => {
             let text = format!("the name of its backup, {}, belongs to another file", backup.display());
-            NotStaged::Refused(Refusal { code: ErrorCode::Io, text, at: None, from: None })
+            NotReplaced::Refused(Refusal { code: ErrorCode::Io, text, at: None, from: None })
         }
     }
 }

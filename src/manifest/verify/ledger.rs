@@ -12,7 +12,8 @@ use crate::manifest::migrate::evaluate::finding;
 use crate::manifest::migrate::ledger::{LedgerEntry, WrittenFile, for_each_line};
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
-use crate::migration::{Error, Severity, SortDirectory};
+use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
+use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage};
 
 /// Compares every line of the ledger with the files. Returns the runs that have ended and are not marked as verified.
 // Two passes: whether a line still counts depends on later lines of the same file.
@@ -23,6 +24,9 @@ pub fn verify_ledger(
     sums: &mut VerifyEnd,
 ) -> Result<BTreeSet<String>, Error> {
     let directory = run_directory(root);
+    let checkpoint = CheckpointFile::new(directory.path(), CHECKPOINT_KIND).load::<RunState>(&**disk)?;
+    let unfinished = checkpoint.filter(|state| state.stage == Stage::Running);
+    let begun_after = unfinished.map_or(u64::MAX, |state| state.progress.ledger.lines);
     let sorts = SortDirectory::temporary(disk)?;
     let mut runs = BTreeSet::new();
     let mut by_file = LedgerByFile::new(&sorts)?;
@@ -43,7 +47,8 @@ pub fn verify_ledger(
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
         let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
-        verify_written(tree, &written, line.number, mark, sums)
+        let is_begun = line.number > begun_after;
+        verify_written(tree, &written, (line.number, is_begun), mark, sums)
     })?;
     Ok(runs)
 }
@@ -60,18 +65,24 @@ const IS_LAST: u8 = 2;
 
 fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
     let is = |mark, line| of_file.iter().any(|noted| noted.mark == mark && noted.about == line);
+    // A line that undoes another one may itself be withdrawn, if the file could not be replaced.
+    let is_undone = |line| {
+        let mut undoing = of_file.iter().filter(|noted| noted.mark == UNDONE && noted.about == line);
+        undoing.any(|noted| !is(UNDONE, noted.line))
+    };
     let mut is_last = IS_LAST;
-    for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is(UNDONE, noted.line)) {
+    for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is_undone(noted.line)) {
         let has_backup = if is(BACKUP_REMOVED, written.line) { 0 } else { HAS_BACKUP };
         chosen.push((written.line, has_backup | is_last));
         is_last = 0;
     }
 }
 
+/// `is_begun` is true of a line whose replacement the next run finishes or withdraws.
 fn verify_written(
     tree: &dyn ReadRoot,
     written: &WrittenFile,
-    line: u64,
+    (line, is_begun): (u64, bool),
     mark: u8,
     sums: &mut VerifyEnd,
 ) -> Result<(), Error> {
@@ -79,6 +90,8 @@ fn verify_written(
     if mark & IS_LAST > 0 {
         if is_content(tree, &path, &written.after)? {
             sums.ledger_files += 1;
+        } else if is_begun && is_content(tree, &path, &written.before)? {
+            sums.ledger_waiting += 1;
         } else if mark & HAS_BACKUP > 0 {
             let text =
                 format!("its bytes differ from line {line} of the ledger: another program has written to it since");

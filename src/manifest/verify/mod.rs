@@ -18,6 +18,7 @@ use super::migrate::run_directory;
 use super::migrate::state::CHECKPOINT_KIND;
 use super::run_options::MigrateOptions;
 use super::steps::registry::Registry;
+use super::tree::file_faults::concerns_one_file;
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
 use super::tree::siblings::SiblingFiles;
@@ -92,6 +93,9 @@ impl Converter for FileVerifier<'_> {
                     Err(error) => error,
                 },
             };
+            if !concerns_one_file(&error) {
+                return Err(error.into());
+            }
             let refusal = disk_refusal(&error);
             verified.findings.push(finding(Severity::Fatal, &path, refusal.code.name(), refusal.text));
         }

@@ -20,6 +20,8 @@ pub struct VerifyEnd {
     pub ledger_lines: u64,
     /// Number of files whose bytes are those in the ledger.
     pub ledger_files: u64,
+    /// Number of files that a run which has not ended has in its ledger and has not replaced yet.
+    pub ledger_waiting: u64,
     /// Number of backups whose bytes are those in the ledger.
     pub backups: u64,
     /// Number of runs that were marked as verified.

@@ -2,5 +2,6 @@ mod bad_days;
 mod documents;
 mod floats;
 mod index;
+mod obstacles;
 mod properties;
 mod verbs;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::evaluate::{Tally, changed_refusal};
+use super::evaluate::{NotReplaced, Tally, changed_refusal};
 use super::ledger::{Ledger, LedgerEntry, WrittenFile, file_text};
 use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
@@ -73,13 +73,17 @@ impl Replacer {
             self.tree.sync()?;
             let first_line = self.write_ahead(&mut accounting.ledger, &group.files)?;
             for (line, staged) in (first_line..).zip(&group.files) {
-                if self.replace(staged)? {
-                    tally.counts.migrated += 1;
-                    accounting.state.progress.written_bytes += staged.len_bytes;
-                } else {
-                    let file = file_text(&staged.file);
-                    accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
-                    tally.refuse(&staged.file, &changed_refusal("it is another file now, or has other bytes"));
+                match self.replace(staged) {
+                    Ok(()) => {
+                        tally.counts.migrated += 1;
+                        accounting.state.progress.written_bytes += staged.len_bytes;
+                    }
+                    Err(NotReplaced::Refused(refusal)) => {
+                        let file = file_text(&staged.file);
+                        accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
+                        tally.refuse(&staged.file, &refusal);
+                    }
+                    Err(NotReplaced::Failed(error)) => return Err(error.into()),
                 }
             }
             self.tree.sync()?;
@@ -99,7 +103,7 @@ impl Replacer {
     }
 
     /// Renames the new file over the old one, unless the old one has changed since it was read.
-    fn replace(&self, staged: &StagedFile) -> Result<bool, DiskError> {
+    fn replace(&self, staged: &StagedFile) -> Result<(), NotReplaced> {
         let name = staged.file.file_name().unwrap_or_default();
         let directory = self.tree.directory_of(&staged.file)?;
         let temporary = file_names::temporary_name(name);
@@ -108,17 +112,26 @@ impl Replacer {
             directory.remove_file(&temporary)?;
             // The backup is a link to the file that was just written to: its bytes are no longer those that were
             // parsed.
-            if directory.file_state(&staged.backup)?.is_some_and(|state| state.inode == staged.state.inode) {
-                directory.remove_file(&staged.backup)?;
+            let backup = &staged.backup.name;
+            if directory.file_state(backup)?.is_some_and(|state| state.inode == staged.state.inode) {
+                directory.remove_file(backup)?;
             }
-            return Ok(false);
+            return Err(NotReplaced::Refused(changed_refusal("it is another file now, or has other bytes")));
         }
-        match self.tree.durability {
-            Durability::None => swap_in(&*directory, &temporary, name)?,
-            Durability::Group | Durability::Each => directory.rename(&temporary, name)?,
+        let renamed = match self.tree.durability {
+            Durability::None => swap_in(&*directory, &temporary, name),
+            Durability::Group | Durability::Each => directory.rename(&temporary, name),
+        };
+        if let Err(error) = renamed {
+            // As far as that can be done: what stays is removed by a later run, or is a backup that it finds.
+            let _ = directory.remove_file(&temporary);
+            if staged.backup.is_new {
+                let _ = directory.remove_file(&staged.backup.name);
+            }
+            return Err(error.into());
         }
-        self.tree.sync_names(&*directory)?;
-        Ok(true)
+        // A failed sync may have lost the bytes of other files too.
+        self.tree.sync_names(&*directory).map_err(NotReplaced::Failed)
     }
 }
 
@@ -163,7 +176,7 @@ fn written(staged: &StagedFile) -> WrittenFile {
         to: staged.to.to_string(),
         before: hex(&staged.before),
         after: hex(&staged.after),
-        backup: escape_name(&staged.backup),
+        backup: escape_name(&staged.backup.name),
         mode: format!("{:o}", staged.state.mode),
     }
 }
