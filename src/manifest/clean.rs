@@ -8,13 +8,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
+use super::migrate::ledger::{
+    FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WholeCheck, WrittenFile, damaged, for_each_line,
+};
 use super::migrate::ledger_by_file::{ChosenLines, LedgerByFile, NotedLine};
 use super::migrate::run_directory;
-use super::migrate::state::CHECKPOINT_KIND;
+use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
 use super::tree::writable::WritableTree;
 use crate::durable::Disk;
-use crate::migration::{Durability, Error, LockedRun, SortDirectory};
+use crate::migration::{CheckpointFile, Durability, Error, LastRun, LockedRun, SortDirectory};
 
 /// Files whose backups are removed together.
 const GROUP_FILES: usize = 4096;
@@ -57,7 +59,11 @@ const LAST: u8 = 1;
 fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortDirectory) -> Result<Removable, Error> {
     let directory = run_directory(root);
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
-    for_each_line(disk, directory.path(), |line| {
+    let state = LastRun::<RunState>::load(disk, &CheckpointFile::new(directory.path(), CHECKPOINT_KIND))?;
+    let known = if let LastRun::Known(state) = state { state.progress.ledger } else { LedgerPosition::START };
+    let mut whole = WholeCheck::new(known);
+    let end = for_each_line(disk, directory.path(), |line| {
+        whole.take(&line);
         match line.entry {
             LedgerEntry::Verified => runs.entry(line.run).or_default().is_verified = true,
             LedgerEntry::Began { .. } => runs.entry(line.run.clone()).or_default().began_at = began_at(&line.run),
@@ -65,6 +71,10 @@ fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortDirect
         }
         Ok(())
     })?;
+    if let Some(what) = whole.fault(&end) {
+        // The lines that are missing may need these backups.
+        return Err(damaged(&directory.path().join(FILE_NAME), end.len_bytes, what));
+    }
     let old = |run: Run| run.began_at.filter(|&at| run.is_verified && at < before);
     let runs: BTreeMap<_, _> = runs.into_iter().filter_map(|(id, run)| Some((id, old(run)?))).collect();
     let mut by_backup = LedgerByFile::new(sorts)?;
@@ -150,6 +160,7 @@ pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<(u64
         if group.len() < GROUP_FILES { Ok(()) } else { remove(&tree, &mut ledger, &mut group) }
     })?;
     remove(&tree, &mut ledger, &mut group)?;
+    name_ledger_end(&*disk, &held, ledger.sync()?)?;
     held.note(None, "cleaned", json!({ "backups": count, "bytes": bytes }))?;
     Ok((count, bytes))
 }

@@ -15,7 +15,7 @@ use super::migrate::crash_recovery::{Unsettled, digest_of, settle};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
 use super::migrate::ledger::{FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
 use super::migrate::run_directory;
-use super::migrate::state::{CHECKPOINT_KIND, RunState};
+use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
 use super::steps::route::Route;
 use super::tree::file_faults::concerns_one_file;
 use super::tree::file_names;
@@ -121,6 +121,7 @@ pub fn rollback(
     if !work.end.stopped {
         not_written.iter().for_each(|file| work.refuse(file, "it is no file that the run wrote".into()));
     }
+    name_ledger_end(&*disk, &held, work.ledger.sync()?)?;
     let end = work.end;
     held.note(Some(run_id), "rolled-back", json!({ "restored": end.restored, "refused": end.refused }))?;
     Ok(end)

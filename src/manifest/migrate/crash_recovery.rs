@@ -26,9 +26,9 @@ impl Unsettled {
         match line.entry {
             LedgerEntry::Written(written) => _ = self.0.insert(line.number, written),
             LedgerEntry::Withdrawn { line, .. } | LedgerEntry::Restored { line, .. } => _ = self.0.remove(&line),
-            // A run begins only after everything before it was settled.
-            LedgerEntry::Began { .. } => self.0.clear(),
-            LedgerEntry::Removed { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => {}
+            // A run begins only after everything before it was settled, and ends only after all of its own.
+            LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } => self.0.clear(),
+            LedgerEntry::Removed { .. } | LedgerEntry::Verified => {}
         }
     }
 }

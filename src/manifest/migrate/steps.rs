@@ -26,7 +26,7 @@ use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
     Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts,
-    RunDirectory, SourceBytes, Stage, Standing, Step, Summary,
+    RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary,
 };
 use crate::pipeline::{Ended, run};
 
@@ -76,10 +76,20 @@ impl<'a> ManifestMigration<'a> {
     fn settle_begun(&self, cx: &Context<'_>, last: Option<&RunState>) -> Result<(Ledger, Settled), Error> {
         let known = last.map_or(LedgerPosition::START, |last| last.progress.ledger);
         let mut begun = Unsettled::default();
-        let mut ledger = Ledger::open(&**cx.disk, cx.directory.path(), "", known, |line| {
+        let take = |line| {
             begun.take(line);
             Ok(())
-        })?;
+        };
+        let mut ledger = match cx.options.start {
+            Start::Auto | Start::Resume => Ledger::open(&**cx.disk, cx.directory.path(), "", known, take)?,
+            Start::Restart => {
+                let (ledger, lost) = Ledger::salvage(&**cx.disk, cx.directory.path(), known, take)?;
+                if let Some(lost) = lost {
+                    cx.control.note(&format!("{lost}; what is missing of it cannot be rolled back"));
+                }
+                ledger
+            }
+        };
         if let Some(unfinished) = last.filter(|last| last.stage == Stage::Running) {
             ledger.begin_run(&unfinished.run_id);
         }

@@ -9,7 +9,9 @@ use super::report::VerifyEnd;
 use crate::durable::{Disk, ReadRoot};
 use crate::manifest::migrate::crash_recovery::digest_of;
 use crate::manifest::migrate::evaluate::finding;
-use crate::manifest::migrate::ledger::{LedgerEntry, WrittenFile, for_each_line};
+use crate::manifest::migrate::ledger::{
+    FILE_NAME, LedgerEntry, LedgerPosition, NEXT_WITHOUT, WholeCheck, WrittenFile, for_each_line,
+};
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
 use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
@@ -24,14 +26,23 @@ pub fn verify_ledger(
     sums: &mut VerifyEnd,
 ) -> Result<BTreeSet<String>, Error> {
     let directory = run_directory(root);
-    let checkpoint = CheckpointFile::new(directory.path(), CHECKPOINT_KIND).load::<RunState>(&**disk)?;
-    let unfinished = checkpoint.filter(|state| state.stage == Stage::Running);
+    let checkpoint = match CheckpointFile::new(directory.path(), CHECKPOINT_KIND).load::<RunState>(&**disk) {
+        Err(error @ Error::State { .. }) => {
+            let next = error.next_step().unwrap_or_default();
+            sums.findings.push(finding(Severity::Fatal, root, "E_STATE", format!("{error}; {next}")));
+            None
+        }
+        loaded => loaded?,
+    };
+    let unfinished = checkpoint.as_ref().filter(|state| state.stage == Stage::Running);
     let begun_after = unfinished.map_or(u64::MAX, |state| state.progress.ledger.lines);
+    let mut whole = WholeCheck::new(checkpoint.as_ref().map_or(LedgerPosition::START, |state| state.progress.ledger));
     let sorts = SortDirectory::temporary(disk)?;
     let mut runs = BTreeSet::new();
     let mut by_file = LedgerByFile::new(&sorts)?;
-    for_each_line(&**disk, directory.path(), |line| {
+    let end = for_each_line(&**disk, directory.path(), |line| {
         sums.ledger_lines += 1;
+        whole.take(&line);
         let number = line.number;
         let (file, mark, about) = match line.entry {
             LedgerEntry::Written(written) => (written.file, WRITTEN, 0),
@@ -43,6 +54,11 @@ pub fn verify_ledger(
         };
         by_file.note(Path::new(&file), NotedLine { line: number, mark, about })
     })?;
+    if let Some(what) = whole.fault(&end) {
+        let file = directory.path().join(FILE_NAME);
+        let file = file.strip_prefix(root).unwrap_or(&file);
+        sums.findings.push(finding(Severity::Fatal, file, "E_LEDGER", format!("{what}; {NEXT_WITHOUT}")));
+    }
     let mut in_force = by_file.choose(choose_in_force)?;
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };

@@ -15,7 +15,7 @@ use self::report::{VerifiedFiles, VerifyEnd};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
 use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::migrate::run_directory;
-use super::migrate::state::CHECKPOINT_KIND;
+use super::migrate::state::{CHECKPOINT_KIND, name_ledger_end};
 use super::run_options::MigrateOptions;
 use super::steps::registry::Registry;
 use super::tree::file_faults::concerns_one_file;
@@ -56,13 +56,13 @@ pub fn verify(
 fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeSet<String>) -> Result<u64, Error> {
     let directory = run_directory(root);
     // A tree on a read-only disk can be verified too; its ledger then stays as it is.
-    let Some(_held) = LockedRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
+    let Some(held) = LockedRun::create_if_writable(disk, &directory, CHECKPOINT_KIND)? else { return Ok(0) };
     let mut ledger = Ledger::open(&**disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     for run in runs {
         ledger.begin_run(run);
         ledger.append(LedgerEntry::Verified)?;
     }
-    ledger.sync()?;
+    name_ledger_end(&**disk, &held, ledger.sync()?)?;
     Ok(runs.len() as u64)
 }
 

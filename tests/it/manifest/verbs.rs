@@ -134,6 +134,68 @@ fn a_ledger_that_was_edited_is_found() {
     assert!(done.stderr.contains("does not follow on the line before it"), "{}", done.stderr);
 }
 
+/// Whatever is lost of the ledger, verification says so, and starting over is a way on that the messages name.
+#[test]
+fn a_ledger_that_is_gone_or_cut_is_found_and_can_be_left_behind() {
+    type Damage = fn(&Path);
+    let damages: [(Damage, &str); 3] = [
+        (|ledger| fs::remove_file(ledger).unwrap(), "the ledger is gone"),
+        (|ledger| cut(ledger, 1), "the ledger was cut short"),
+        (|ledger| cut(ledger, 3), "the ledger was cut short"),
+    ];
+    for (damage, what) in damages {
+        let root = Root::new();
+        ["a", "b"].map(|run| root.put("job", run));
+        let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+        damage(&root.path().join("migration/ledger.jsonl"));
+        assert_eq!(findings(&root, 65), ["E_LEDGER"]);
+        root.put("job", "new");
+        let calls = [
+            root.migrate(&[]),
+            root.haul("rollback", &["--run", &run, "--yes"]),
+            root.haul("clean", &["--older-than", "0s", "--yes"]),
+        ];
+        for refused in calls {
+            let refused = refused.expect(65);
+            assert!(refused.stderr.contains(what) && refused.stderr.contains("--restart"), "{}", refused.stderr);
+        }
+        assert_eq!(root.migrate(&["--restart", "--yes"]).expect(0).json()["counts"]["migrated"], 1);
+        assert_eq!(findings(&root, 0), [""; 0]);
+        assert_eq!(root.migrate(&[]).expect(0).json()["already_done"], true);
+    }
+}
+
+/// Removes the last lines of a file.
+fn cut(path: &Path, lines: usize) {
+    let text = fs::read_to_string(path).unwrap();
+    let kept = text.lines().count() - lines;
+    let kept: String = text.split_inclusive('\n').take(kept).collect();
+    fs::write(path, kept).unwrap();
+}
+
+#[test]
+fn lines_of_a_rollback_and_of_a_verification_are_missed_too() {
+    for verb in ["rollback", "verify"] {
+        let root = Root::new();
+        root.put("job", "run");
+        let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+        let arguments = if verb == "rollback" { vec!["--run", &run, "--yes"] } else { Vec::new() };
+        root.haul(verb, &arguments).expect(0);
+        assert_eq!(findings(&root, 0), [""; 0]);
+        cut(&root.path().join("migration/ledger.jsonl"), 1);
+        assert_eq!(findings(&root, 65), ["E_LEDGER"], "{verb}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_a_finding_of_a_verification() {
+    let root = Root::new();
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    fs::write(root.path().join("migration/checkpoint.bin"), b"rubbish").unwrap();
+    assert_eq!(findings(&root, 65), ["E_STATE"]);
+}
+
 const BREAKING: &str = r#"
 [[step]]
 from = "1.2.0"
