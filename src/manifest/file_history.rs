@@ -63,7 +63,8 @@ fn named_in(entry: &LedgerEntry) -> Option<&str> {
         LedgerEntry::Written(written) => Some(&written.file),
         LedgerEntry::Withdrawn { file, .. }
         | LedgerEntry::Restored { file, .. }
-        | LedgerEntry::Removed { file, .. } => Some(file),
-        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => None,
+        | LedgerEntry::Removed { file, .. }
+        | LedgerEntry::Accepted { file, .. } => Some(file),
+        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified { .. } => None,
     }
 }

@@ -16,6 +16,7 @@ use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::manifest::rollback::{RollbackEnd, RollbackRequest, rollback};
+use crate::manifest::runs::last_run;
 use crate::migration::units::count_text;
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
@@ -25,7 +26,7 @@ use crate::observe::Scope;
 pub struct RollbackCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// The run to undo, by the id in its report and in the ledger
+    /// The run to undo, by the id in its report and in the ledger, or `last`
     #[arg(long, value_name = "ID")]
     run: String,
     /// Only these files, relative to the root [default: all that the run wrote]
@@ -51,7 +52,10 @@ impl RollbackCommand {
             0 => "every file that it wrote".to_owned(),
             count => format!("{} files", count_text(count as u64)),
         };
-        let run = &self.run;
+        let run = &match &*self.run {
+            "last" => last_run(&RealDisk, root)?.ok_or_else(|| no_run(root))?,
+            id => id.to_owned(),
+        };
         let what = format_args!("this gives {which} the bytes from before run {run}; files changed since stay");
         self.consent.confirm(what)?;
         let request = RollbackRequest { run_id: run, files: &files, registry: &registry, durability: self.durability.into() };
@@ -64,6 +68,11 @@ impl RollbackCommand {
         let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, code);
         answer.print(self.output, |table| render(table, root, &end))
     }
+}
+
+fn no_run(root: &Path) -> Error {
+    let next = "check the path: it is the root of the application, which contains artifacts/ and migration/".into();
+    Error::Usage { what: format!("{}: no run to undo", root.display()), next }
 }
 
 fn render(table: &mut Table, root: &Path, end: &RollbackEnd) {

@@ -61,5 +61,8 @@ fn render(table: &mut Table, root: &Path, end: &VerifyEnd) {
         table.count("files that an unfinished run has not replaced yet", end.ledger_waiting);
     }
     table.count("runs verified", end.verified_runs);
+    if end.excepted_files > 0 {
+        table.count("files excepted", end.excepted_files);
+    }
     write_findings(table, &end.findings);
 }

@@ -28,7 +28,7 @@ impl Unsettled {
             LedgerEntry::Withdrawn { line, .. } | LedgerEntry::Restored { line, .. } => _ = self.0.remove(&line),
             // A run begins only after everything before it was settled, and ends only after all of its own.
             LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } => self.0.clear(),
-            LedgerEntry::Removed { .. } | LedgerEntry::Verified => {}
+            LedgerEntry::Removed { .. } | LedgerEntry::Verified { .. } | LedgerEntry::Accepted { .. } => {}
         }
     }
 }

@@ -1,31 +1,38 @@
 //! Compares the ledger with the files: each file and its backup must have the recorded bytes, unless a later line
 //! explains the difference (docs/source-sigilzero.md, "Verification and index").
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::FaultyFiles;
 use super::report::VerifyEnd;
-use crate::durable::{Disk, ReadRoot};
+use crate::durable::{Disk, DiskError, ReadRoot};
+use crate::manifest::accept::Accepted;
 use crate::manifest::migrate::crash_recovery::digest_of;
-use crate::manifest::migrate::evaluate::finding;
+use crate::manifest::migrate::evaluate::{disk_refusal, finding};
 use crate::manifest::migrate::ledger::{
     FILE_NAME, LedgerEntry, LedgerPosition, NEXT_WITHOUT, WholeCheck, WrittenFile, for_each_line,
 };
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
 use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
+use crate::manifest::tree::file_faults::concerns_one_file;
 use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage};
 
-/// Compares every line of the ledger with the files. Returns the runs that have ended and are not marked as verified.
+/// Compares every line of the ledger with the files. Returns the runs that have ended and are to be marked as verified,
+/// each with the lines to be excepted, because something is wrong with their files.
 // Two passes: whether a line still counts depends on later lines of the same file.
 pub fn verify_ledger(
     disk: &Arc<dyn Disk>,
     root: &Path,
     tree: &dyn ReadRoot,
+    (accepted, mut faulty): (&Accepted, FaultyFiles),
     sums: &mut VerifyEnd,
-) -> Result<BTreeSet<String>, Error> {
+) -> Result<BTreeMap<String, Vec<u64>>, Error> {
     let directory = run_directory(root);
+    let faulty_before = sums.findings.count.fatal;
     let checkpoint = match CheckpointFile::new(directory.path(), CHECKPOINT_KIND).load::<RunState>(&**disk) {
         Err(error @ Error::State { .. }) => {
             let next = error.next_step().unwrap_or_default();
@@ -38,7 +45,7 @@ pub fn verify_ledger(
     let begun_after = unfinished.map_or(u64::MAX, |state| state.progress.ledger.lines);
     let mut whole = WholeCheck::new(checkpoint.as_ref().map_or(LedgerPosition::START, |state| state.progress.ledger));
     let sorts = SortDirectory::temporary(disk)?;
-    let mut runs = BTreeSet::new();
+    let mut runs = EndedRuns::default();
     let mut by_file = LedgerByFile::new(&sorts)?;
     let end = for_each_line(&**disk, directory.path(), |line| {
         sums.ledger_lines += 1;
@@ -48,13 +55,15 @@ pub fn verify_ledger(
             LedgerEntry::Written(written) => (written.file, WRITTEN, 0),
             LedgerEntry::Withdrawn { file, line } | LedgerEntry::Restored { file, line } => (file, UNDONE, line),
             LedgerEntry::Removed { file, line } => (file, BACKUP_REMOVED, line),
-            LedgerEntry::Ended { .. } => return Ok(_ = runs.insert(line.run)),
-            LedgerEntry::Verified => return Ok(_ = runs.remove(&line.run)),
-            LedgerEntry::Began { .. } => return Ok(()),
+            LedgerEntry::Ended { .. } => return Ok(_ = runs.marks.insert(line.run, None)),
+            LedgerEntry::Verified { except } => return Ok(_ = runs.marks.insert(line.run, Some(except))),
+            LedgerEntry::Began { .. } | LedgerEntry::Accepted { .. } => return Ok(()),
         };
         by_file.note(Path::new(&file), NotedLine { line: number, mark, about })
     })?;
-    if let Some(what) = whole.fault(&end) {
+    let fault = whole.fault(&end);
+    let is_whole = fault.is_none() && sums.findings.count.fatal == faulty_before;
+    if let Some(what) = fault {
         let file = directory.path().join(FILE_NAME);
         let file = file.strip_prefix(root).unwrap_or(&file);
         sums.findings.push(finding(Severity::Fatal, file, "E_LEDGER", format!("{what}; {NEXT_WITHOUT}")));
@@ -63,10 +72,44 @@ pub fn verify_ledger(
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
         let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
+        if accepted.is_after(&written.file, line.number) {
+            return Ok(());
+        }
         let is_begun = line.number > begun_after;
-        verify_written(tree, &written, (line.number, is_begun), mark, sums)
+        let is_right = verify_written(tree, &written, (line.number, is_begun), mark, sums)?;
+        if !is_right {
+            faulty.add(&written.file);
+        }
+        if faulty.files.contains(&written.file) {
+            runs.except(&line.run, line.number);
+        }
+        Ok(())
     })?;
-    Ok(runs)
+    Ok(if is_whole && !faulty.are_too_many { runs.to_be_marked() } else { BTreeMap::new() })
+}
+
+/// The runs that have ended.
+#[derive(Default)]
+struct EndedRuns {
+    /// The exceptions of the last mark, if there is one.
+    marks: BTreeMap<String, Option<Vec<u64>>>,
+    /// The exceptions that were found now.
+    except: BTreeMap<String, Vec<u64>>,
+}
+
+impl EndedRuns {
+    fn except(&mut self, run: &str, line: u64) {
+        self.except.entry(run.to_owned()).or_default().push(line);
+    }
+
+    /// Returns the runs without a mark, and those whose mark has other exceptions.
+    fn to_be_marked(mut self) -> BTreeMap<String, Vec<u64>> {
+        let new = self.marks.into_iter().filter_map(|(run, mark)| {
+            let except = self.except.remove(&run).unwrap_or_default();
+            (mark.as_ref() != Some(&except)).then_some((run, except))
+        });
+        new.collect()
+    }
 }
 
 // Marks of the first pass: what a line says about its file.
@@ -94,19 +137,36 @@ fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
     }
 }
 
-/// `is_begun` is true of a line whose replacement the next run finishes or withdraws.
+/// Returns false if the file cannot be read or its backup is not right. `is_begun` is true of a line whose replacement the next run finishes or withdraws.
 fn verify_written(
     tree: &dyn ReadRoot,
     written: &WrittenFile,
     (line, is_begun): (u64, bool),
     mark: u8,
     sums: &mut VerifyEnd,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let path = written.path().unwrap_or_default();
+    let is_gone = |path: &Path| tree.names(path.parent().unwrap_or(path), &mut |_, _| {}).is_err_and(is_absent);
+    if mark & HAS_BACKUP > 0 && is_gone(&path) {
+        let text = format!("its directory was removed after line {line} of the ledger");
+        sums.findings.push(finding(Severity::Note, &path, "W_GONE", text));
+        return Ok(true);
+    }
+    let mut is_readable = true;
+    let mut is_content = |path: &Path, digest: &str, sums: &mut VerifyEnd| match digest_of(tree, path) {
+        Ok(found) => Ok(found.is_some_and(|(found, _)| found == digest)),
+        Err(error) if concerns_one_file(&error) => {
+            is_readable = false;
+            let refusal = disk_refusal(&error);
+            sums.findings.push(finding(Severity::Fatal, path, refusal.code.name(), refusal.text));
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    };
     if mark & IS_LAST > 0 {
-        if is_content(tree, &path, &written.after)? {
+        if is_content(&path, &written.after, sums)? {
             sums.ledger_files += 1;
-        } else if is_begun && is_content(tree, &path, &written.before)? {
+        } else if is_begun && is_content(&path, &written.before, sums)? {
             sums.ledger_waiting += 1;
         } else if mark & HAS_BACKUP > 0 {
             let text =
@@ -114,18 +174,20 @@ fn verify_written(
             sums.findings.push(finding(Severity::Note, &path, "W_CHANGED", text));
         }
     }
+    let mut has_backup = true;
     if mark & HAS_BACKUP > 0 {
         let backup = written.backup_path().unwrap_or_default();
-        if is_content(tree, &backup, &written.before)? {
+        has_backup = is_content(&backup, &written.before, sums)?;
+        if has_backup {
             sums.backups += 1;
         } else {
             let text = format!("this backup of line {line} of the ledger is missing or has different bytes");
             sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
         }
     }
-    Ok(())
+    Ok(is_readable && has_backup)
 }
 
-fn is_content(tree: &dyn ReadRoot, path: &Path, digest: &str) -> Result<bool, Error> {
-    Ok(digest_of(tree, path)?.is_some_and(|(found, _)| found == digest))
+fn is_absent(error: DiskError) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

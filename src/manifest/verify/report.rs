@@ -26,6 +26,8 @@ pub struct VerifyEnd {
     pub backups: u64,
     /// Number of runs that were marked as verified.
     pub verified_runs: u64,
+    /// Number of files that are excepted from these marks, because a fault was found in them or in their backups.
+    pub excepted_files: u64,
     /// True if the verification was asked to stop.
     pub stopped: bool,
     /// Everything that is wrong.

@@ -196,6 +196,73 @@ fn a_damaged_checkpoint_is_a_finding_of_a_verification() {
     assert_eq!(findings(&root, 65), ["E_STATE"]);
 }
 
+/// Of one tree: a manifest that its application rewrites, one whose backup is gone, and a run that is removed.
+#[test]
+fn an_application_that_goes_on_does_not_keep_the_others_from_being_verified_and_cleaned_up() {
+    let root = Root::new();
+    let files = ["a", "b", "c", "d"].map(|run| root.put("job", run));
+    root.migrate(&[]).expect(0);
+    let rewrite = |text: &str| {
+        let document = fs::read_to_string(&files[1]).unwrap().replace("\"ok\"", text);
+        fs::write(&files[1], document).unwrap();
+    };
+    rewrite("\"failed\"");
+    fs::remove_dir_all(files[2].parent().unwrap()).unwrap();
+    let clean = || root.haul("clean", &["--older-than", "0s", "--yes", "--json"]).expect(0).json();
+    let unverified = clean();
+    assert_eq!(unverified["removed"], 0);
+    assert_eq!((&unverified["kept"][0]["backups"], &unverified["kept"][0]["why"]), (&json!(3), &json!("not-verified")));
+
+    let verified = root.haul("verify", &["--json"]).expect(65).json();
+    assert_eq!((&verified["verified_runs"], &verified["excepted_files"]), (&json!(1), &json!(1)));
+    assert_eq!(findings(&root, 65), ["E_CHECKSUM"], "what was removed is no fault");
+    let cleaned = clean();
+    assert_eq!((&cleaned["removed"], &cleaned["kept"][0]["why"]), (&json!(2), &json!("faulty")));
+    let text = root.haul("clean", &["--older-than", "0s", "--yes"]).expect(0).stdout;
+    assert!(text.contains("haul manifest accept"), "{text}");
+
+    root.haul("accept", &["artifacts/job/b/manifest.json"]).expect(0);
+    assert_eq!(findings(&root, 0), [""; 0]);
+    assert_eq!(clean()["removed"], 1);
+    rewrite("\"new\"");
+    let text = fs::read_to_string(&files[1]).unwrap().replace("failed", "stopped");
+    fs::write(&files[1], text).unwrap();
+    assert_eq!(findings(&root, 65), ["E_CHECKSUM"], "other bytes are not accepted with it");
+    let refused = root.haul("accept", &["artifacts/job/none/manifest.json"]).expect(2);
+    assert!(refused.stderr.contains("no run has written this file"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_file_whose_backup_is_gone_can_be_accepted() {
+    let root = Root::new();
+    ["a", "b"].map(|run| root.put("job", run));
+    root.migrate(&[]).expect(0);
+    let is_backup = |path: &&std::path::PathBuf| path.starts_with("job/a") && path.to_str().unwrap().ends_with(".backup");
+    let backup = root.files().keys().find(is_backup).unwrap().clone();
+    fs::remove_file(root.artifacts().join(backup)).unwrap();
+    assert_eq!(findings(&root, 65), ["E_BACKUP"]);
+    root.haul("accept", &["artifacts/job/a/manifest.json"]).expect(0);
+    assert_eq!(findings(&root, 0), [""; 0]);
+}
+
+#[test]
+fn runs_are_listed_and_the_last_one_is_undone_by_name() {
+    let root = Root::new();
+    root.haul("rollback", &["--run", "last", "--yes"]).expect(2);
+    root.put("job", "run");
+    let first = root.migrate(&["--target-version", "1.1.0"]).expect(0).json()["run_id"].clone();
+    let last = root.migrate(&[]).expect(0).json()["run_id"].clone();
+    root.haul("verify", &[]).expect(0);
+    let undone = root.haul("rollback", &["--run", "last", "--yes", "--json"]).expect(0).json();
+    assert_eq!((&undone["run_id"], &undone["restored"]), (&last, &json!(1)));
+    let listed = root.haul("runs", &["--json"]).expect(0).json();
+    let fields = |run: &Value| ["run_id", "target_version", "written", "restored", "verified"].map(|name| run[name].clone());
+    assert_eq!(fields(&listed["runs"][0]), [first, json!("1.1.0"), json!(1), json!(0), json!(true)]);
+    assert_eq!(fields(&listed["runs"][1]), [last, json!("1.2.0"), json!(1), json!(1), json!(true)]);
+    let text = root.haul("runs", &[]).expect(0).stdout;
+    assert_eq!(text.lines().count(), 2, "{text}");
+}
+
 const BREAKING: &str = r#"
 [[step]]
 from = "1.2.0"

@@ -19,6 +19,8 @@ use crate::migration::plan::{escape_name, unescape_name};
 
 /// The name of the ledger in the run directory.
 pub const FILE_NAME: &str = "ledger.jsonl";
+/// The largest number of files that a line excepts.
+pub const EXCEPT_MAX: usize = 2000;
 /// The longest line. The longest path, with each byte escaped, fits into it.
 const LINE_BYTES_MAX: usize = 64 << 10;
 const BUFFER_BYTES: usize = 256 << 10;
@@ -88,7 +90,18 @@ pub enum LedgerEntry {
         migrated: u64,
     },
     /// A verification found no fault in the files of the run.
-    Verified,
+    Verified {
+        /// The lines of files in which, or in whose backups, it did find one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        except: Vec<u64>,
+    },
+    /// The operator takes a file for right as it is.
+    Accepted {
+        /// The file.
+        file: String,
+        /// SHA-256 of its bytes, in hexadecimal; `None` if it does not exist.
+        sha256: Option<String>,
+    },
 }
 
 /// The replacement of one file.
