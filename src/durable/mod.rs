@@ -9,6 +9,7 @@ mod digest;
 mod directories;
 mod disk;
 mod error;
+mod fault_class;
 mod file_systems;
 mod guarded_map;
 mod no_sync;
@@ -22,6 +23,7 @@ mod root;
 mod simulated_disk;
 mod source;
 mod source_entries;
+mod source_faults;
 mod source_names;
 mod source_whole;
 mod window;
@@ -32,6 +34,7 @@ pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
 pub use error::DiskError;
+pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again};
 pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
@@ -43,6 +46,8 @@ pub use root::{DiskRoot, FileState, FreeSpace, Obstacle, Ownership, ReadRoot, Ro
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
-pub use source_names::{SourceName, SourceNameKind, source_identity, source_names};
+#[cfg(any(test, feature = "internals"))]
+pub use source_faults::{FailingSource, SourceFault, SourceOperation};
+pub use source_names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
 pub use source_whole::read_source_whole;
 pub use window::Window;
