@@ -17,7 +17,7 @@ use super::migrate::ledger::{FILE_NAME, Ledger, LedgerEntry, LedgerPosition, Wri
 use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
 use super::steps::route::Route;
-use super::tree::file_faults::concerns_one_file;
+use super::tree::file_faults::{BadSpots, concerns_one_file};
 use super::tree::file_names;
 use super::tree::writable::WritableTree;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
@@ -96,7 +96,7 @@ pub fn rollback(
     held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
     ledger.begin_run(run_id);
     let inverses = Inverses { registry, mode };
-    let mut work = Work { tree, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
+    let mut work = Work { tree, ledger, inverses, bad_spots: BadSpots::default(), group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
     let mut not_written = files.clone();
     control.phase(Phase::Rollback, Expected::UNKNOWN, || {
@@ -232,34 +232,30 @@ struct Work<'a> {
     tree: WritableTree,
     ledger: Ledger,
     inverses: Inverses<'a>,
+    bad_spots: BadSpots,
     group: Vec<Returning>,
     end: RollbackEnd,
 }
 
 impl Work<'_> {
     fn take(&mut self, line: u64, path: PathBuf, written: WrittenFile) -> Result<(), Error> {
-        match self.prepare(&path, &written) {
+        match self.bad_spots.read(|| self.prepare(&path, &written))? {
             Ok(Prepared::Returning(state, is_checked)) => {
                 self.end.inverses_checked += u64::from(is_checked);
                 self.group.push(Returning { line, path, file_text: written.file, state });
             }
             Ok(Prepared::AlreadyThere) => self.end.already_restored += 1,
             Ok(Prepared::Refused(why)) => self.refuse(&path, why),
-            Err(error) => self.refuse_unread(&path, error)?,
+            Err(error) => self.refuse_by_disk(&path, &error),
         }
         Ok(())
     }
 
-    /// Refuses a file for an error of the disk. An error that is not the file's ends the rollback.
-    fn refuse_unread(&mut self, path: &Path, error: DiskError) -> Result<(), DiskError> {
-        if !concerns_one_file(&error) {
-            return Err(error);
-        }
-        let refusal = disk_refusal(&error);
+    fn refuse_by_disk(&mut self, path: &Path, error: &DiskError) {
+        let refusal = disk_refusal(error);
         self.end.refused += 1;
         self.end.refused_by_disk += 1;
         self.end.findings.push(finding(Severity::Refused, path, refusal.code.name(), refusal.text));
-        Ok(())
     }
 
     fn refuse(&mut self, path: &Path, why: String) {
@@ -280,7 +276,10 @@ impl Work<'_> {
         let mut bytes = Vec::new();
         let kept = match self.tree.root.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
             Ok(kept) => kept,
-            Err(error) => return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source))),
+            Err(error) if concerns_one_file(&error) => {
+                return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source)));
+            }
+            Err(error) => return Err(error),
         };
         if hex(&Sha256::digest(&bytes).into()) != written.before {
             return refused("its backup is not what the run made it of");
@@ -344,7 +343,8 @@ impl Work<'_> {
                 return Ok(true);
             }
             Ok(None) => self.refuse(&file.path, "the file changed since it was read".into()),
-            Err(error) => self.refuse_unread(&file.path, error)?,
+            Err(error) if concerns_one_file(&error) => self.refuse_by_disk(&file.path, &error),
+            Err(error) => return Err(error),
         }
         Ok(false)
     }

@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::document::error_codes::DocumentStatus;
 use super::document::verdict::Inspection;
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, Tally};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal};
 use super::migrate::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
 use super::transform::Transformer;
+use super::tree::file_faults::{BadSpots, concerns_one_file};
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
 use crate::durable::{DiskError, FileState, ReadRoot, source_root};
@@ -71,7 +72,7 @@ pub fn survey_versions(
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?;
     let mut survey = VersionSurvey::default();
     let mut space_needed = SpaceNeeded::default();
-    let inspector = Inspector { root: &*root, transformer };
+    let inspector = Inspector { root: &*root, transformer, bad_spots: BadSpots::default() };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
         pass(reader, &inspector, &options.run.engine(), control, |inspected| {
             space_needed.merge(survey.add(inspected));
@@ -106,6 +107,7 @@ fn label(inspection: &Inspection) -> String {
 struct Inspector<'a> {
     root: &'a dyn ReadRoot,
     transformer: Transformer,
+    bad_spots: BadSpots,
 }
 
 /// One file of the survey.
@@ -134,12 +136,13 @@ impl Converter for Inspector<'_> {
         for entry in entries {
             match entry.found {
                 Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
-                Found::Unreadable(error) => inspected.refuse_unread(&entry.path, error)?,
+                Found::Unreadable(error) if concerns_one_file(&error) => inspected.refuse(&entry.path, &error),
+                Found::Unreadable(error) => return Err(error.into()),
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => {
-                    match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
+                    match self.bad_spots.read(|| self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch))? {
                         Ok(state) => inspected.take(&entry.path, self.transformer.inspect(scratch), &state),
-                        Err(error) => inspected.refuse_unread(&entry.path, error)?,
+                        Err(error) => inspected.refuse(&entry.path, &error),
                     }
                 }
             }
@@ -159,13 +162,13 @@ impl Inspected {
         }
     }
 
-    fn refuse_unread(&mut self, file: &Path, error: DiskError) -> Result<(), DiskError> {
+    fn refuse(&mut self, file: &Path, error: &DiskError) {
         self.seen.push(Seen {
             label: DocumentStatus::Failed.name().into(),
             status: DocumentStatus::Failed,
             len_bytes: 0,
         });
-        self.tally.refuse_unread(file, error)
+        self.tally.refuse(file, &disk_refusal(error));
     }
 }
 

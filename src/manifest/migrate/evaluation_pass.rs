@@ -9,13 +9,14 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::backup::Original;
-use super::evaluate::{MANIFEST_BYTES_MAX, Tally, evaluate};
+use super::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal, evaluate};
 use super::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
 use crate::durable::{DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::file_names::backup_name;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::manifest::{Refusal, Transformer, Version};
@@ -63,7 +64,7 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
     (phase, control): (Phase, &Control<'_>),
 ) -> Result<DryRunEnd, Error> {
     let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
-    let evaluator = Evaluator { root, transformer, break_links: options.break_links, named, has_work: Arc::default() };
+    let evaluator = Evaluator { root, transformer, break_links: options.break_links, named, has_work: Arc::default(), bad_spots: BadSpots::default() };
     let reader = reader(evaluator.has_work.clone());
     let mut sums = Sums::default();
     let ended = control.phase(phase, Expected::UNKNOWN, || {
@@ -96,6 +97,7 @@ struct Evaluator<'a> {
     break_links: bool,
     named: Option<Mutex<NamedFile>>,
     has_work: Arc<AtomicBool>,
+    bad_spots: BadSpots,
 }
 
 #[derive(Default)]
@@ -129,7 +131,13 @@ impl Converter for Evaluator<'_> {
 
 impl Evaluator<'_> {
     fn evaluate_file(&self, file: &Path, bytes: &mut Vec<u8>, evaluated: &mut EvaluatedBatch) -> Result<(), DiskError> {
-        let state = self.root.read_file(file, MANIFEST_BYTES_MAX, bytes)?;
+        let state = match self.bad_spots.read(|| self.root.read_file(file, MANIFEST_BYTES_MAX, bytes))? {
+            Ok(state) => state,
+            Err(error) => {
+                evaluated.tally.refuse(file, &disk_refusal(&error));
+                return Ok(());
+            }
+        };
         evaluated.tally.source_bytes += bytes.len() as u64;
         let verdict = evaluate(self.root, &self.transformer, file, bytes, &state);
         let Some(migrated) = evaluated.tally.record(file, verdict) else { return Ok(()) };

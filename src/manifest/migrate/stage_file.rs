@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::backup::{Backup, BackupError, Original, has_own_backup, make_backup, write_temporary};
-use super::evaluate::{MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, evaluate};
+use super::evaluate::{MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, disk_refusal, evaluate};
 use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::verdict::{Migrated, Refusal};
 use crate::manifest::document::version::Version;
 use crate::manifest::transform::Transformer;
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::file_names;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::manifest::tree::writable::WritableTree;
@@ -80,6 +81,8 @@ pub struct FileStager {
     pub break_links: bool,
     /// The migration of the file that the operator named, if any.
     pub named: Option<Arc<Mutex<NamedFile>>>,
+    /// What could not be read so far.
+    pub bad_spots: BadSpots,
 }
 
 impl Converter for FileStager {
@@ -111,7 +114,8 @@ impl FileStager {
     fn stage_file(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<StagedFile>, NotReplaced> {
         let name = file.file_name().unwrap_or_default();
         let directory = self.tree.directory_of(file)?;
-        let state = directory.read_file(name, MANIFEST_BYTES_MAX, bytes)?;
+        let read = self.bad_spots.read(|| directory.read_file(name, MANIFEST_BYTES_MAX, bytes));
+        let state = read.map_err(NotReplaced::Failed)?.map_err(|error| NotReplaced::Refused(disk_refusal(&error)))?;
         tally.source_bytes += bytes.len() as u64;
         let verdict = evaluate(&*self.tree.root, &self.transformer, file, bytes, &state);
         let Some(migrated) = tally.record(file, verdict) else { return Ok(None) };

@@ -20,6 +20,7 @@ use super::state::{CHECKPOINT_KIND, Progress, RunState};
 use crate::durable::Disk;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
@@ -284,6 +285,7 @@ impl ManifestMigration<'_> {
             mode: options.transform.mode,
             break_links: options.break_links,
             named: self.named.clone(),
+            bad_spots: BadSpots::default(),
         };
         let mut writer = GroupWriter::new(replacer.clone());
         run(reader, &stager, &mut writer, &cx.options.engine(), cx.control)

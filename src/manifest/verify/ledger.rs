@@ -18,7 +18,7 @@ use crate::manifest::migrate::ledger::{
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
 use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
-use crate::manifest::tree::file_faults::concerns_one_file;
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage};
 
 /// Compares every line of the ledger with the files. Returns the runs that have ended and are to be marked as verified,
@@ -68,6 +68,7 @@ pub fn verify_ledger(
         let file = file.strip_prefix(root).unwrap_or(&file);
         sums.findings.push(finding(Severity::Fatal, file, "E_LEDGER", format!("{what}; {NEXT_WITHOUT}")));
     }
+    let spots = BadSpots::default();
     let mut in_force = by_file.choose(choose_in_force)?;
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
@@ -76,7 +77,7 @@ pub fn verify_ledger(
             return Ok(());
         }
         let is_begun = line.number > begun_after;
-        let is_right = verify_written(tree, &written, (line.number, is_begun), mark, sums)?;
+        let is_right = verify_written((tree, &spots), &written, (line.number, is_begun), mark, sums)?;
         if !is_right {
             faulty.add(&written.file);
         }
@@ -139,7 +140,7 @@ fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
 
 /// Returns false if the file cannot be read or its backup is not right. `is_begun` is true of a line whose replacement the next run finishes or withdraws.
 fn verify_written(
-    tree: &dyn ReadRoot,
+    (tree, spots): (&dyn ReadRoot, &BadSpots),
     written: &WrittenFile,
     (line, is_begun): (u64, bool),
     mark: u8,
@@ -153,15 +154,14 @@ fn verify_written(
         return Ok(true);
     }
     let mut is_readable = true;
-    let mut is_content = |path: &Path, digest: &str, sums: &mut VerifyEnd| match digest_of(tree, path) {
+    let mut is_content = |path: &Path, digest: &str, sums: &mut VerifyEnd| match spots.read(|| digest_of(tree, path))? {
         Ok(found) => Ok(found.is_some_and(|(found, _)| found == digest)),
-        Err(error) if concerns_one_file(&error) => {
+        Err(error) => {
             is_readable = false;
             let refusal = disk_refusal(&error);
             sums.findings.push(finding(Severity::Fatal, path, refusal.code.name(), refusal.text));
-            Ok(false)
+            Ok::<_, DiskError>(false)
         }
-        Err(error) => Err(error),
     };
     if mark & IS_LAST > 0 {
         if is_content(&path, &written.after, sums)? {

@@ -22,7 +22,7 @@ use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, name_ledger_end};
 use super::run_options::MigrateOptions;
 use super::steps::registry::Registry;
-use super::tree::file_faults::concerns_one_file;
+use super::tree::file_faults::{BadSpots, concerns_one_file};
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
 use super::tree::siblings::SiblingFiles;
@@ -42,7 +42,7 @@ pub fn verify(
     let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     let mut sums = VerifyEnd::default();
     let accepted = Accepted::read(&*disk, run_directory(root).path())?;
-    let verifier = FileVerifier { root: &*tree, registry: &options.registry, accepted: &accepted };
+    let verifier = FileVerifier { root: &*tree, registry: &options.registry, accepted: &accepted, bad_spots: BadSpots::default() };
     let mut faulty = FaultyFiles::default();
     let (ended, runs) = control.phase(Phase::Verify, Expected::UNKNOWN, || {
         let ended = pass(reader, &verifier, &options.run.engine(), control, |verified| {
@@ -113,6 +113,7 @@ struct FileVerifier<'a> {
     root: &'a dyn ReadRoot,
     registry: &'a Registry,
     accepted: &'a Accepted,
+    bad_spots: BadSpots,
 }
 
 impl Converter for FileVerifier<'_> {
@@ -126,8 +127,9 @@ impl Converter for FileVerifier<'_> {
         for ScanEntry { path, found } in entries {
             let error = match found {
                 Found::Skipped(_) | Found::Leftover => continue,
-                Found::Unreadable(error) => error,
-                Found::Manifest => match self.root.read_file(&path, MANIFEST_BYTES_MAX, scratch) {
+                Found::Unreadable(error) if concerns_one_file(&error) => error,
+                Found::Unreadable(error) => return Err(error.into()),
+                Found::Manifest => match self.bad_spots.read(|| self.root.read_file(&path, MANIFEST_BYTES_MAX, scratch))? {
                     Ok(_) => {
                         self.verify(scratch, &path, &mut verified);
                         continue;
@@ -135,9 +137,6 @@ impl Converter for FileVerifier<'_> {
                     Err(error) => error,
                 },
             };
-            if !concerns_one_file(&error) {
-                return Err(error.into());
-            }
             let refusal = disk_refusal(&error);
             verified.findings.push(finding(Severity::Fatal, &path, refusal.code.name(), refusal.text));
         }

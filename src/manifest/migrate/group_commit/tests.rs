@@ -6,6 +6,7 @@ use crate::manifest::migrate::ledger::LedgerPosition;
 use crate::manifest::migrate::stage_file::FileStager;
 use crate::manifest::migrate::state::CHECKPOINT_KIND;
 use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::pipeline::Converter;
 
@@ -29,6 +30,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
         mode: options.transform.mode,
         break_links: false,
         named: None,
+        bad_spots: BadSpots::default(),
     };
     let entry = ScanEntry { path: PathBuf::from(MANIFEST), found: Found::Manifest };
     let batch = preparer.convert(&mut Vec::new(), vec![entry]).unwrap();
