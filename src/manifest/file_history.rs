@@ -1,5 +1,6 @@
 //! The history of one file: its own records and the lines of the ledger.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use super::migrate::crash_recovery::digest_of;
 use super::migrate::evaluate::MANIFEST_BYTES_MAX;
 use super::migrate::ledger::{LedgerEntry, LedgerLine, file_text, for_each_line};
 use super::migrate::run_directory;
-use crate::durable::{Disk, read_file};
+use crate::durable::{Disk, DiskError, read_file};
 use crate::migration::Error;
 
 /// The history of one file.
@@ -27,7 +28,7 @@ pub struct FileHistory {
     pub ledger: Vec<LedgerLine>,
 }
 
-/// Collects the history of one file.
+/// Collects the history of one file. A file that neither exists nor is in the ledger is an error.
 pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
     let name = file_text(file);
     let mut ledger = Vec::new();
@@ -37,7 +38,11 @@ pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHis
         }
         Ok(())
     })?;
-    let sha256 = digest_of(&*disk.root(root)?, file)?.map(|(digest, _)| digest);
+    let tree = disk.root(root)?;
+    if ledger.is_empty() && tree.file_state(file)?.is_none() {
+        return Err(DiskError::new("look up", &root.join(file), ErrorKind::NotFound.into()).into());
+    }
+    let sha256 = digest_of(&*tree, file)?.map(|(digest, _)| digest);
     let records = match sha256 {
         Some(_) => records(&read_file(disk, &root.join(file), MANIFEST_BYTES_MAX)?),
         None => Vec::new(),

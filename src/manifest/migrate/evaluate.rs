@@ -8,6 +8,7 @@ use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
 use crate::manifest::transform::Transformer;
 use crate::manifest::tree::file_faults::concerns_one_file;
+use crate::manifest::tree::scan::{SkipReason, is_place_of_manifests};
 use crate::manifest::tree::siblings::SiblingFiles;
 use crate::migration::plan::escape_name;
 use crate::migration::{Finding, Severity};
@@ -36,6 +37,16 @@ impl Tally {
         let reason = format!("{}{place}", refusal.text);
         let offset = refusal.at.map_or(0, |at| at.offset);
         self.findings.push(Finding { offset, ..finding(Severity::Refused, file, refusal.code.name(), reason) });
+    }
+
+    /// Counts a name that is skipped. A link in the place of a job, of a run or of a manifest is named: what it leads to
+    /// may look like a part of the tree.
+    pub fn skip(&mut self, path: &Path, reason: SkipReason) {
+        self.counts.add_skipped(reason);
+        if reason == SkipReason::Link && is_place_of_manifests(path) {
+            let text = "a symbolic link is not followed: what it leads to is not migrated here".to_owned();
+            self.findings.push(finding(Severity::Note, path, "W_LINK", text));
+        }
     }
 
     /// Refuses a file for an error of the disk. An error that is not the file's ends the run.

@@ -117,7 +117,7 @@ impl Converter for Evaluator<'_> {
         let mut evaluated = EvaluatedBatch { records: entries.len() as u64, ..EvaluatedBatch::default() };
         for entry in entries {
             match entry.found {
-                Found::Skipped(reason) => evaluated.tally.counts.add_skipped(reason),
+                Found::Skipped(reason) => evaluated.tally.skip(&entry.path, reason),
                 Found::Unreadable(error) => evaluated.tally.refuse_unread(&entry.path, error)?,
                 Found::Manifest | Found::Leftover => match self.evaluate_file(&entry.path, scratch, &mut evaluated) {
                     Ok(()) => {}

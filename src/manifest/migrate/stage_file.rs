@@ -96,7 +96,7 @@ impl Converter for FileStager {
         let mut batch = StagedBatch { records: entries.len() as u64, place, ..StagedBatch::default() };
         for entry in entries {
             match entry.found {
-                Found::Skipped(reason) => batch.tally.counts.add_skipped(reason),
+                Found::Skipped(reason) => batch.tally.skip(&entry.path, reason),
                 Found::Unreadable(error) => batch.tally.refuse_unread(&entry.path, error)?,
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => match self.stage_file(&entry.path, scratch, &mut batch.tally) {

@@ -263,6 +263,39 @@ fn runs_are_listed_and_the_last_one_is_undone_by_name() {
     assert_eq!(text.lines().count(), 2, "{text}");
 }
 
+/// A link could be taken for a job that was migrated; a link in the place of all jobs is no part of the tree.
+#[test]
+fn links_in_the_places_of_jobs_are_named_and_a_linked_tree_is_refused_with_a_way_on() {
+    let (root, other) = (Root::new(), Root::new());
+    let path = other.put("job", "run");
+    std::os::unix::fs::symlink(other.artifacts().join("job"), root.artifacts().join("linked")).unwrap();
+    let done = root.migrate(&[]).expect(0).json();
+    assert_eq!((&done["findings"][0]["code"], &done["findings"][0]["path"]), (&json!("W_LINK"), &json!("artifacts/linked")));
+    assert_eq!(fs::read_to_string(path).unwrap(), manifest("job", "run", "1.0.0"));
+    fs::remove_file(root.artifacts().join("linked")).unwrap();
+    fs::remove_dir(root.artifacts()).unwrap();
+    std::os::unix::fs::symlink(other.artifacts(), root.artifacts()).unwrap();
+    let refused = root.migrate(&[]).expect(1);
+    assert!(refused.stderr.contains("give the directory above the one that it leads to"), "{}", refused.stderr);
+}
+
+#[test]
+fn an_absolute_path_is_taken_with_a_relative_root_and_a_missing_file_has_no_history() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    let haul = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::haul::HAUL);
+        let output = command.args(["manifest"]).args(arguments).current_dir(root.path()).output().unwrap();
+        crate::support::haul::Done::of(output)
+    };
+    let missing = haul(&["history", ".", "artifacts/job/none/manifest.json"]).expect(1);
+    assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
+    haul(&["migrate", ".", "--manifest", path.to_str().unwrap()]).expect(0);
+    haul(&["history", ".", path.to_str().unwrap()]).expect(0);
+    fs::remove_file(&path).unwrap();
+    haul(&["history", ".", "artifacts/job/run/manifest.json"]).expect(0);
+}
+
 const BREAKING: &str = r#"
 [[step]]
 from = "1.2.0"
