@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{
-    CopyMeans, Disk, DiskEntry, EntryKind, FileState, Ownership, ReaderKind, RootDirectory, SourceFile, SourceNameKind,
+    CopyMeans, Disk, DiskEntry, EntryKind, FileState, Model, ReaderKind, RootDirectory, SourceFile, SourceNameKind,
 };
 
 /// Tests `disk` inside `root`, an existing empty directory.
@@ -338,9 +338,12 @@ fn root_directories(directory: &dyn RootDirectory, old: FileState) {
     let linked = directory.file_state(old_name).unwrap().unwrap();
     assert_eq!(directory.file_system_number().unwrap(), linked.file_system);
     assert_eq!((linked.links, old.is_unchanged(&linked)), (2, true));
-    let ownership = Ownership { mode: 0o606, ..Ownership::from(&old) };
-    directory.write_new_file(new, b"12345", &ownership, true).unwrap();
-    assert_eq!(kind_of(directory.write_new_file(new, b"", &ownership, false)), ErrorKind::AlreadyExists);
+    directory.write_new_file(new, b"", Model::of(old_name), false).unwrap();
+    assert_eq!(directory.file_state(new).unwrap().unwrap().mode, old.mode);
+    directory.remove_file(new).unwrap();
+    let model = Model { name: old_name, mode: Some(0o606) };
+    assert!(directory.write_new_file(new, b"12345", model, true).unwrap().is_empty());
+    assert_eq!(kind_of(directory.write_new_file(new, b"", model, false)), ErrorKind::AlreadyExists);
     assert_eq!(kind_of(directory.rename_exclusive(new, old_name)), ErrorKind::AlreadyExists);
     assert_eq!(kind_of(directory.exchange(new, OsStr::new("absent"))), ErrorKind::NotFound);
     directory.exchange(new, old_name).unwrap();

@@ -177,6 +177,10 @@ mod tests {
         assert_eq!(FaultClass::of(&ErrorKind::OutOfMemory.into()), FaultClass::Run);
     }
 
+    fn itself(error: &DiskError) -> Option<&DiskError> {
+        Some(error)
+    }
+
     /// Reads with these errors in turn, then successfully, and returns the number of reads and the last error.
     fn reads(codes: &[i32]) -> (usize, Option<i32>) {
         let count = Cell::new(0);
@@ -184,7 +188,7 @@ mod tests {
             count.set(count.get() + 1);
             codes.get(count.get() - 1).map_or(Ok(()), |&code| Err(error(code)))
         };
-        let result = read_again(read, Some);
+        let result = read_again(read, itself);
         (count.get(), result.err().and_then(|error| error.source.raw_os_error()))
     }
 

@@ -32,7 +32,7 @@ pub use attributes::{AttributesNotKept, copy_attributes};
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
-pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
+pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again};
 pub use no_sync::without_sync;
@@ -41,7 +41,7 @@ pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
 pub use replace::{copy_file, read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
-pub use root::{DiskRoot, FileState, FreeSpace, Obstacle, Ownership, ReadRoot, RootDirectory};
+pub use root::{DiskFileSystem, DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
 #[cfg(any(test, feature = "internals"))]
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};

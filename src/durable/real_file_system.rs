@@ -42,7 +42,9 @@ pub(super) struct RealFileSystem {
 impl RealFileSystem {
     pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
         let directory = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
-        directory.map(|directory| Self::of(directory, path)).map_err(|e| DiskError::new("open the file system of", path, e))
+        directory
+            .map(|directory| Self::of(directory, path))
+            .map_err(|e| DiskError::new("open the file system of", path, e))
     }
 
     /// Takes a directory that is open for reading.

@@ -10,17 +10,16 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    Access, AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags,
-    Uid, accessat, fchmod, fchown, fstat, fstatvfs, linkat, openat, openat2, renameat, renameat_with, statat, statx,
-    unlinkat,
+    Access, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags,
+    accessat, fchmod, fstat, fstatvfs, linkat, openat, openat2, renameat, renameat_with, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
-use super::disk::MODE_BITS;
+use super::attributes::MODE_BITS;
 use super::real_file_system::RealFileSystem;
-use super::root::{DiskRoot, FileState, FreeSpace, Obstacle, Ownership, ReadRoot, RootDirectory};
+use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
 use super::source_faults::{SourceOperation, check};
-use super::{DiskError, DiskFileSystem, SourceNameKind};
+use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, copy_attributes, file_systems};
 
 /// The size of the buffer for directory entries of one call.
 const NAMES_BUFFER_BYTES: usize = 32 << 10;
@@ -123,13 +122,13 @@ impl ReadRoot for RealRoot {
     }
 
     fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError> {
-        let status = self
+        let (status, names_take_inodes) = self
             .open_beneath(directory, OFlags::PATH | OFlags::DIRECTORY)
-            .and_then(|fd| Ok(fstatvfs(&fd)?))
+            .and_then(|fd| Ok((fstatvfs(&fd)?, file_systems::is_ram_disk(&fd))))
             .map_err(|e| self.error("measure free space at", directory, e))?;
         // File systems that create inodes on demand report 0 of 0.
         let inodes = (status.f_files > 0).then_some(status.f_favail);
-        Ok(FreeSpace { bytes: status.f_bavail.saturating_mul(status.f_frsize), inodes })
+        Ok(FreeSpace { bytes: status.f_bavail.saturating_mul(status.f_frsize), inodes, names_take_inodes })
     }
 }
 
@@ -284,29 +283,29 @@ impl RealDirectory {
         openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
     }
 
-    fn write(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> io::Result<()> {
+    fn write(&self, name: &OsStr, bytes: &[u8], model: Model<'_>, synced: bool) -> io::Result<AttributesNotKept> {
+        let from = openat(&self.fd, model.name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&self.fd, name, flags, Mode::from_raw_mode(ownership.mode))?);
-        let made = fstat(&file)?;
-        if (made.st_uid, made.st_gid) != (ownership.uid, ownership.gid) {
-            match fchown(&file, Some(Uid::from_raw(ownership.uid)), Some(Gid::from_raw(ownership.gid))) {
-                Ok(()) | Err(Errno::PERM) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        // The bits are set after the owner, because a change of owner clears some of them.
-        if made.st_mode & MODE_BITS != ownership.mode || made.st_uid != ownership.uid {
-            fchmod(&file, Mode::from_raw_mode(ownership.mode))?;
+        let mut file = File::from(openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?);
+        let not_kept = copy_attributes(from.as_fd(), file.as_fd())?;
+        // Where something is not kept, the copy has narrowed the bits.
+        if let Some(mode) = model.mode.filter(|_| not_kept.is_empty())
+            && fstat(&file)?.st_mode & MODE_BITS != mode
+        {
+            fchmod(&file, Mode::from_raw_mode(mode))?;
         }
         file.write_all(bytes)?;
-        if synced { file.sync_all() } else { Ok(()) }
+        if synced {
+            file.sync_all()?;
+        }
+        Ok(not_kept)
     }
 }
 
 impl RootDirectory for RealDirectory {
     fn read_file(&self, name: &OsStr, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
-        openat(&self.fd, name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(io::Error::from)
+        check(SourceOperation::Read, &self.path.join(name))
+            .and_then(|()| Ok(openat(&self.fd, name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?))
             .and_then(|fd| read_whole(fd, limit_bytes, buffer))
             .map_err(|e| self.error("read", name, e))
     }
@@ -316,8 +315,14 @@ impl RootDirectory for RealDirectory {
         present(stat.map(|stat| file_state(&stat))).map_err(|e| self.error("look up", name, e))
     }
 
-    fn write_new_file(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> Result<(), DiskError> {
-        self.write(name, bytes, ownership, synced).map_err(|e| self.error("write new file", name, e))
+    fn write_new_file(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        model: Model<'_>,
+        synced: bool,
+    ) -> Result<AttributesNotKept, DiskError> {
+        self.write(name, bytes, model, synced).map_err(|e| self.error("write new file", name, e))
     }
 
     fn hard_link(&self, name: &OsStr, second: &OsStr) -> Result<(), DiskError> {
@@ -410,8 +415,10 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, root.path().join("p"), Mode::RUSR).unwrap();
         let tree = RealRoot::open(root.path()).unwrap();
         let directory = tree.open_directory(Path::new("")).unwrap();
-        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        directory.write_new_file("f".as_ref(), b"", &Ownership { mode: 0o666, uid, gid }, false).unwrap();
+        fs::write(root.path().join("model"), b"").unwrap();
+        let model = Model { name: "model".as_ref(), mode: Some(0o666) };
+        directory.write_new_file("f".as_ref(), b"", model, false).unwrap();
+        fs::remove_file(root.path().join("model")).unwrap();
         assert_eq!(fs::metadata(root.path().join("f")).unwrap().permissions().mode() & 0o7777, 0o666);
         let mut names = Vec::new();
         tree.names(Path::new(""), &mut |name, kind| names.push((name.to_str().unwrap().to_owned(), kind))).unwrap();

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DiskError, DiskFileSystem, SourceNameKind};
+use super::{AttributesNotKept, DiskError, SourceNameKind};
 
 /// The state of a regular file, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,20 +40,19 @@ impl FileState {
     }
 }
 
-/// The permissions of a file to be created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ownership {
-    /// The permission bits (`0o7777`).
-    pub mode: u32,
-    /// The owner, set where this user may do that.
-    pub uid: u32,
-    /// The group, set where this user may do that.
-    pub gid: u32,
+/// The file from which a new file takes its owner, group, permission bits, access control list and extended attributes.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    /// Its name, in the same directory.
+    pub name: &'a OsStr,
+    /// Permission bits (`0o7777`) instead of those that it has now.
+    pub mode: Option<u32>,
 }
 
-impl From<&FileState> for Ownership {
-    fn from(state: &FileState) -> Self {
-        Self { mode: state.mode, uid: state.uid, gid: state.gid }
+impl<'a> Model<'a> {
+    /// Takes everything from the file.
+    pub fn of(name: &'a OsStr) -> Self {
+        Self { name, mode: None }
     }
 }
 
@@ -64,6 +63,8 @@ pub struct FreeSpace {
     pub bytes: u64,
     /// The number of files that may still be created; `None` if there is no limit.
     pub inodes: Option<u64>,
+    /// True if a further name of a file takes an inode too, as on a RAM disk.
+    pub names_take_inodes: bool,
 }
 
 /// What keeps this user from replacing a file by another one under its name.
@@ -94,6 +95,16 @@ impl fmt::Display for Obstacle {
             Self::MountPoint => "something is mounted on it",
         })
     }
+}
+
+/// A file system, returned by [`Disk::file_system`](super::Disk::file_system) and [`RootDirectory::file_system`].
+pub trait DiskFileSystem: Send + Sync {
+    /// Makes everything durable that was written to the file system before the call, bytes and names.
+    ///
+    /// A failure is final: everything that was not durable before may be lost, and every later call fails. A loss of
+    /// bytes of any file since the file system was requested is a failure too. Old kernels do not report such losses;
+    /// for them `sync_reports_errors` returns false.
+    fn sync(&self) -> Result<(), DiskError>;
 }
 
 /// A tree below a directory, for reading only.
@@ -130,9 +141,16 @@ pub trait RootDirectory: Send + Sync {
     fn read_file(&self, name: &OsStr, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError>;
     /// Returns the state of a file like [`ReadRoot::file_state`].
     fn file_state(&self, name: &OsStr) -> Result<Option<FileState>, DiskError>;
-    /// Creates a file that must not exist, with these bytes and permissions. If `synced`, its bytes are durable on
-    /// return, but not its name. A failure may leave the file there, partly written.
-    fn write_new_file(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> Result<(), DiskError>;
+    /// Creates a file that must not exist, with these bytes and what the model has besides its bytes. Returns what of
+    /// that could not be kept. If `synced`, the bytes are durable on return, but not the name. A failure may leave the
+    /// file there, partly written.
+    fn write_new_file(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        model: Model<'_>,
+        synced: bool,
+    ) -> Result<AttributesNotKept, DiskError>;
     /// Gives a file a second name, which must not exist (`AlreadyExists`).
     fn hard_link(&self, name: &OsStr, second: &OsStr) -> Result<(), DiskError>;
     /// Renames a file. Replaces a file that has the new name.

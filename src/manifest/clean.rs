@@ -21,9 +21,7 @@ use super::runs::began_at;
 use super::tree::file_faults::concerns_one_file;
 use super::tree::writable::WritableTree;
 use crate::durable::Disk;
-use crate::migration::{
-    CheckpointFile, Durability, Error, FirstFindings, LastRun, LockedRun, Severity, SortDirectory,
-};
+use crate::migration::{CheckpointFile, Durability, Error, FirstFindings, LastRun, LockedRun, Severity, SortDirectory};
 
 /// Files whose backups are removed together.
 const GROUP_FILES: usize = 4096;
@@ -239,12 +237,7 @@ pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<Clea
     Ok(end)
 }
 
-fn remove(
-    tree: &WritableTree,
-    ledger: &mut Ledger,
-    group: &mut Vec<Line>,
-    end: &mut CleanEnd,
-) -> Result<(), Error> {
+fn remove(tree: &WritableTree, ledger: &mut Ledger, group: &mut Vec<Line>, end: &mut CleanEnd) -> Result<(), Error> {
     for line in group.iter() {
         ledger.begin_run(&line.run);
         ledger.append(LedgerEntry::Removed { file: line.written.file.clone(), line: line.number })?;

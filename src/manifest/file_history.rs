@@ -1,6 +1,5 @@
 //! The history of one file: its own records and the lines of the ledger.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Serialize;
@@ -40,7 +39,7 @@ pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHis
     })?;
     let tree = disk.root(root)?;
     if ledger.is_empty() && tree.file_state(file)?.is_none() {
-        return Err(DiskError::new("look up", &root.join(file), ErrorKind::NotFound.into()).into());
+        return Err(DiskError::new("look up", &root.join(file), std::io::Error::from_raw_os_error(libc::ENOENT)).into());
     }
     let sha256 = digest_of(&*tree, file)?.map(|(digest, _)| digest);
     let records = match sha256 {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::document::checksum::hex;
 use super::migrate::backup::write_temporary;
 use super::migrate::crash_recovery::{Unsettled, digest_of, settle};
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding, not_kept_notice};
 use super::migrate::ledger::{FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
 use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
@@ -21,7 +21,7 @@ use super::tree::file_faults::{BadSpots, concerns_one_file};
 use super::tree::file_names;
 use super::tree::writable::WritableTree;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
-use crate::durable::{Disk, DiskError, FileState, Ownership, without_sync};
+use crate::durable::{AttributesNotKept, Disk, DiskError, FileState, Model, without_sync};
 use crate::migration::{Durability, Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -96,7 +96,8 @@ pub fn rollback(
     held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
     ledger.begin_run(run_id);
     let inverses = Inverses { registry, mode };
-    let mut work = Work { tree, ledger, inverses, bad_spots: BadSpots::default(), group: Vec::new(), end: RollbackEnd::default() };
+    let mut work =
+        Work { tree, ledger, inverses, bad_spots: BadSpots::default(), group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
     let mut not_written = files.clone();
     control.phase(Phase::Rollback, Expected::UNKNOWN, || {
@@ -240,7 +241,10 @@ struct Work<'a> {
 impl Work<'_> {
     fn take(&mut self, line: u64, path: PathBuf, written: WrittenFile) -> Result<(), Error> {
         match self.bad_spots.read(|| self.prepare(&path, &written))? {
-            Ok(Prepared::Returning(state, is_checked)) => {
+            Ok(Prepared::Returning(state, is_checked, not_kept)) => {
+                if let Some(notice) = not_kept_notice(&not_kept) {
+                    self.end.findings.push(finding(Severity::Note, &path, notice.code, notice.text));
+                }
                 self.end.inverses_checked += u64::from(is_checked);
                 self.group.push(Returning { line, path, file_text: written.file, state });
             }
@@ -274,13 +278,13 @@ impl Work<'_> {
         }
         let backup = written.backup_path().unwrap_or_default();
         let mut bytes = Vec::new();
-        let kept = match self.tree.root.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
-            Ok(kept) => kept,
+        match self.tree.root.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
+            Ok(_) => {}
             Err(error) if concerns_one_file(&error) => {
                 return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source)));
             }
             Err(error) => return Err(error),
-        };
+        }
         if hex(&Sha256::digest(&bytes).into()) != written.before {
             return refused("its backup is not what the run made it of");
         }
@@ -289,10 +293,10 @@ impl Work<'_> {
             Err(refusal) => return Ok(Prepared::Refused(format!("the declared inverse fails: {}", refusal.text))),
         };
         let directory = self.tree.directory_of(path)?;
-        let ownership = Ownership { mode: written.mode_bits(), ..Ownership::from(&kept) };
+        let model = Model { name: backup.file_name().unwrap_or_default(), mode: Some(written.mode_bits()) };
         let temporary = file_names::temporary_name(path.file_name().unwrap_or_default());
-        write_temporary(&*directory, &temporary, &bytes, &ownership, self.tree.syncs_each())?;
-        Ok(Prepared::Returning(state, is_checked))
+        let not_kept = write_temporary(&*directory, &temporary, &bytes, model, self.tree.syncs_each())?;
+        Ok(Prepared::Returning(state, is_checked, not_kept))
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, DiskError> {
@@ -351,8 +355,8 @@ impl Work<'_> {
 }
 
 enum Prepared {
-    /// And whether an inverse was checked.
-    Returning(FileState, bool),
+    /// And whether an inverse was checked, and what the former file had and the new one has not.
+    Returning(FileState, bool, AttributesNotKept),
     AlreadyThere,
     Refused(String),
 }

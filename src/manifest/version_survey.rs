@@ -154,7 +154,7 @@ impl Converter for Inspector<'_> {
 impl Inspected {
     fn take(&mut self, file: &Path, inspection: Inspection, state: &FileState) {
         if inspection.status == DocumentStatus::Pending {
-            self.space_needed.add(file, state.file_system, state.len_bytes, 1);
+            self.space_needed.add(file, state.file_system, state.len_bytes, false);
         }
         self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes: state.len_bytes });
         if let Some(refusal) = inspection.refusal {

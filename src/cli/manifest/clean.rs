@@ -15,8 +15,8 @@ use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{CleanEnd, CleanList, KeptBackups, KeptWhy, RunBackups, clean, clean_list};
-use crate::migration::{Error, exit};
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Error, exit};
 
 /// `haul manifest clean`
 #[derive(Args)]

@@ -87,7 +87,9 @@ impl ReindexCommand {
         }
         if end.same_key > 0 {
             let count = count_text(end.same_key);
-            watch.say(format_args!("note: manifests with the job_id and run_id of another one, not in the index: {count}"));
+            watch.say(format_args!(
+                "note: manifests with the job_id and run_id of another one, not in the index: {count}"
+            ));
         }
         for path in &end.left_out_paths {
             watch.say(format_args!("note: {} is not in the index: no job_id and run_id can be read", path.display()));

@@ -58,7 +58,8 @@ impl RollbackCommand {
         };
         let what = format_args!("this gives {which} the bytes from before run {run}; files changed since stay");
         self.consent.confirm(what)?;
-        let request = RollbackRequest { run_id: run, files: &files, registry: &registry, durability: self.durability.into() };
+        let request =
+            RollbackRequest { run_id: run, files: &files, registry: &registry, durability: self.durability.into() };
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
         let scope = Scope::of(RECORDS_NOUN);

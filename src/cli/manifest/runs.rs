@@ -41,7 +41,8 @@ impl RunsCommand {
 
 fn text(run: &Run) -> String {
     let began_at = run.began_at.as_deref().unwrap_or("-");
-    let mut text = format!("{}  {began_at}  to {}: {} written", run.run_id, run.target_version, count_text(run.written));
+    let mut text =
+        format!("{}  {began_at}  to {}: {} written", run.run_id, run.target_version, count_text(run.written));
     for (count, what) in [(run.restored, "restored"), (run.removed, "backups removed")] {
         if count > 0 {
             text += &format!(", {} {what}", count_text(count));

@@ -125,7 +125,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, DiskError> {
 }
 
 fn render(table: &mut Table, checked: &Checked) {
-    let Checked { file, version, refused, warnings } = checked;
+    let Checked { file, version, refused, warnings, .. } = checked;
     match refused {
         Some(Refused { code, text, line: Some(line), column: Some(column), .. }) => {
             table.line(format_args!("{file}:{line}:{column}: {code}: {text}"));

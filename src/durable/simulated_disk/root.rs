@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use super::file_node::{Change, NEW_FILE_MODE};
 use super::files::SimulatedFileSystem;
 use super::state::State;
-use crate::durable::root::{DiskRoot, FileState, FreeSpace, Obstacle, Ownership, ReadRoot, RootDirectory};
-use crate::durable::{DiskError, DiskFileSystem, EntryKind, SourceNameKind};
+use crate::durable::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
+use crate::durable::{AttributesNotKept, DiskError, DiskFileSystem, EntryKind, SourceNameKind};
 
 pub(super) struct SimulatedRoot {
     state: Arc<Mutex<State>>,
@@ -90,7 +90,7 @@ impl ReadRoot for SimulatedRoot {
     fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError> {
         self.run("measure free space at", directory, |state, path| {
             state.list(path)?;
-            Ok(FreeSpace { bytes: state.free_bytes(path)?, inodes: None })
+            Ok(FreeSpace { bytes: state.free_bytes(path)?, inodes: None, names_take_inodes: false })
         })
     }
 }
@@ -136,14 +136,25 @@ impl RootDirectory for SimulatedDirectory {
         self.0.file_state(name.as_ref())
     }
 
-    fn write_new_file(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> Result<(), DiskError> {
+    fn write_new_file(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        model: Model<'_>,
+        synced: bool,
+    ) -> Result<AttributesNotKept, DiskError> {
+        let model_path = self.0.path.join(model.name);
         self.0.run("write new file", name.as_ref(), |state, path| {
+            let mode = model.mode.map_or_else(|| state.mode(&model_path), Ok)?;
             let node = state.create_file(path)?;
-            if ownership.mode != NEW_FILE_MODE {
-                state.change(path, node, Change::SetMode(ownership.mode))?;
+            if mode != NEW_FILE_MODE {
+                state.change(path, node, Change::SetMode(mode))?;
             }
             state.change(path, node, Change::Write { offset: 0, bytes: bytes.into() })?;
-            if synced { state.sync(path, node) } else { Ok(()) }
+            if synced {
+                state.sync(path, node)?;
+            }
+            Ok(AttributesNotKept::default())
         })
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::file_node::{Change, FileNode, NEW_FILE_MODE};
 use super::tree::{Effect, FileSystemId, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
-use crate::durable::disk::MODE_BITS;
+use crate::durable::attributes::MODE_BITS;
 use crate::durable::{DiskEntry, EntryKind};
 
 /// How an operation fails. An operation that the fault does not fit fails with `Eio`.

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 
-use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
+use crate::durable::{AttributesNotKept, DiskError, FileState, Model, RootDirectory};
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::version::Version;
 use crate::manifest::tree::file_names;
@@ -48,11 +48,7 @@ impl From<DiskError> for BackupError {
 /// The backup is a hard link: a second name of the original, and its only one once the new file has taken the first.
 /// This costs neither time nor space. The bytes are copied if the file has other names, through which they might
 /// change, or if it cannot get a second name: the file system has none, or the file is immutable or mounted.
-pub fn make_backup(
-    directory: &dyn RootDirectory,
-    original: &Original<'_>,
-    mode: Mode,
-) -> Result<Backup, BackupError> {
+pub fn make_backup(directory: &dyn RootDirectory, original: &Original<'_>, mode: Mode) -> Result<Backup, BackupError> {
     let by_content = file_names::backup_name(original.name, original.version, &original.digest);
     let candidates = match mode {
         Mode::Compat => vec![file_names::compat_backup_name(original.name), by_content],
@@ -68,7 +64,7 @@ pub fn make_backup(
     Err(BackupError::NameTaken(candidates.into_iter().next_back().unwrap_or_default()))
 }
 
-/// What became of a name for a backup.
+/// The result for one name of a backup.
 enum Made {
     New,
     /// The backup was there.
@@ -100,7 +96,7 @@ fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, nam
 /// block every later run.
 fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<(), DiskError> {
     let temporary = file_names::temporary_name(name);
-    write_temporary(directory, &temporary, original.bytes, &Ownership::from(original.state), true)?;
+    write_temporary(directory, &temporary, original.bytes, Model::of(original.name), true)?;
     let named = directory.rename_exclusive(&temporary, name);
     if named.is_err() {
         let _ = directory.remove_file(&temporary);
@@ -108,15 +104,16 @@ fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) ->
     named
 }
 
-/// Writes a temporary file, and replaces one that a crash left there. After a failure it is removed.
+/// Writes a temporary file, and replaces one that a crash left there. After a failure it is removed. Returns what it does
+/// not have of the model.
 pub fn write_temporary(
     directory: &dyn RootDirectory,
     temporary: &OsStr,
     bytes: &[u8],
-    ownership: &Ownership,
+    model: Model<'_>,
     synced: bool,
-) -> Result<(), DiskError> {
-    let write = || directory.write_new_file(temporary, bytes, ownership, synced);
+) -> Result<AttributesNotKept, DiskError> {
+    let write = || directory.write_new_file(temporary, bytes, model, synced);
     let written = match write() {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             directory.remove_file(temporary)?;

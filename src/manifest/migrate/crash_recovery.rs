@@ -67,7 +67,7 @@ pub fn settle(tree: &WritableTree, unsettled: &Unsettled, ledger: &mut Ledger) -
     Ok(settled)
 }
 
-/// What became of a replacement that was begun.
+/// The state of a replacement that was begun.
 enum Finished {
     /// The file has its new bytes. This is their length.
     New(u64),

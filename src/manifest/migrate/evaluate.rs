@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::durable::{DiskError, FileState, ReadRoot};
+use crate::durable::{AttributesNotKept, DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::{DocumentStatus, ErrorCode};
 use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
@@ -108,6 +108,12 @@ pub fn finding(severity: Severity, file: &Path, code: &str, reason: String) -> F
 /// Returns the refusal of a file for an error of the disk.
 pub fn disk_refusal(error: &DiskError) -> Refusal {
     Refusal { code: ErrorCode::Io, text: format!("cannot {}: {}", error.operation, error.source), at: None, from: None }
+}
+
+/// Returns the note on a file that has not everything that the replaced one had.
+pub fn not_kept_notice(not_kept: &AttributesNotKept) -> Option<Notice> {
+    let text = || format!("not kept when the file was replaced, because this user may not set it: {not_kept}");
+    (!not_kept.is_empty()).then(|| Notice { code: "W_ATTRIBUTES", text: text() })
 }
 
 /// Returns the refusal of a file that changed in the meantime.

@@ -64,7 +64,14 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
     (phase, control): (Phase, &Control<'_>),
 ) -> Result<DryRunEnd, Error> {
     let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
-    let evaluator = Evaluator { root, transformer, break_links: options.break_links, named, has_work: Arc::default(), bad_spots: BadSpots::default() };
+    let evaluator = Evaluator {
+        root,
+        transformer,
+        break_links: options.break_links,
+        named,
+        has_work: Arc::default(),
+        bad_spots: BadSpots::default(),
+    };
     let reader = reader(evaluator.has_work.clone());
     let mut sums = Sums::default();
     let ended = control.phase(phase, Expected::UNKNOWN, || {
@@ -147,9 +154,7 @@ impl Evaluator<'_> {
         }
         evaluated.tally.counts.migrated += 1;
         self.has_work.store(true, Ordering::Relaxed);
-        // A backup is a second name of the old file, or a copy if the file has other names.
-        let files = if state.links > 1 { 2 } else { 1 };
-        evaluated.space_needed.add(file, state.file_system, migrated.bytes.len() as u64, files);
+        evaluated.space_needed.add(file, state.file_system, migrated.bytes.len() as u64, state.links > 1);
         if let Some(named) = &self.named {
             let from = Some(migrated.from.to_string());
             *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };

@@ -46,30 +46,37 @@ struct Needed {
     directory: PathBuf,
     bytes: u64,
     inodes: u64,
+    /// Files that get a second name.
+    links: u64,
 }
 
 impl SpaceNeeded {
-    /// Adds new files next to `file`, which is on the given file system, each of this length.
-    pub fn add(&mut self, file: &Path, file_system: u64, len_bytes: u64, files: u64) {
+    /// Adds what the replacement of `file`, which is on the given file system, needs: a new file of this length, and a
+    /// backup, which is a second name of the old file unless it is a copy.
+    pub fn add(&mut self, file: &Path, file_system: u64, len_bytes: u64, copies: bool) {
+        let files = if copies { 2 } else { 1 };
         let directory = || file.parent().unwrap_or(Path::new("")).to_path_buf();
-        let needed = self.0.entry(file_system).or_insert_with(|| Needed { directory: directory(), ..Needed::default() });
+        let needed =
+            self.0.entry(file_system).or_insert_with(|| Needed { directory: directory(), ..Needed::default() });
         needed.bytes += len_bytes.next_multiple_of(BLOCK_BYTES) * files;
         needed.inodes += files;
+        needed.links += u64::from(!copies);
     }
 
     /// Adds the sums of other files.
     pub fn merge(&mut self, other: Self) {
-        for (file_system, Needed { directory, bytes, inodes }) in other.0 {
+        for (file_system, Needed { directory, bytes, inodes, links }) in other.0 {
             let needed = self.0.entry(file_system).or_insert_with(|| Needed { directory, ..Needed::default() });
             needed.bytes += bytes;
             needed.inodes += inodes;
+            needed.links += links;
         }
     }
 
     /// Measures what each file system has left.
     pub fn measure(&self, root: &dyn ReadRoot) -> Result<Vec<FileSystemNeeds>, DiskError> {
         let measure = |needed: &Needed| {
-            let FreeSpace { bytes, inodes } = match root.free_space(&needed.directory) {
+            let FreeSpace { bytes, inodes, names_take_inodes } = match root.free_space(&needed.directory) {
                 // The directory was removed after it was read, for example with an old run.
                 Err(error) if error.kind() == ErrorKind::NotFound => root.free_space(Path::new(""))?,
                 measured => measured?,
@@ -78,7 +85,7 @@ impl SpaceNeeded {
                 directory: escape_name(needed.directory.as_os_str()),
                 bytes_needed: needed.bytes,
                 bytes_available: bytes,
-                inodes_needed: needed.inodes,
+                inodes_needed: needed.inodes + if names_take_inodes { needed.links } else { 0 },
                 inodes_available: inodes,
             })
         };
@@ -116,11 +123,11 @@ mod tests {
         disk.set_capacity_at(Path::new("/app/artifacts/b"), 9000);
         let root = disk.root(Path::new("/app")).unwrap();
         let mut needed = SpaceNeeded::default();
-        for (job, len_bytes, files) in [("a", 1, 1), ("b", 5000, 1), ("b", 1, 2)] {
+        for (job, len_bytes, copies) in [("a", 1, false), ("b", 5000, false), ("b", 1, true)] {
             let file = PathBuf::from(format!("artifacts/{job}/1/manifest.json"));
             let state = root.file_state(&file).unwrap().unwrap();
             let mut of_batch = SpaceNeeded::default();
-            of_batch.add(&file, state.file_system, len_bytes, files);
+            of_batch.add(&file, state.file_system, len_bytes, copies);
             needed.merge(of_batch);
         }
         let measured = needed.measure(&*root).unwrap();

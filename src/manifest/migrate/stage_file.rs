@@ -10,8 +10,10 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::backup::{Backup, BackupError, Original, has_own_backup, make_backup, write_temporary};
-use super::evaluate::{MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, disk_refusal, evaluate};
-use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
+use super::evaluate::{
+    MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, disk_refusal, evaluate, not_kept_notice,
+};
+use crate::durable::{AttributesNotKept, DiskError, FileState, Model, RootDirectory};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::verdict::{Migrated, Refusal};
@@ -111,7 +113,12 @@ impl Converter for FileStager {
 }
 
 impl FileStager {
-    fn stage_file(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<StagedFile>, NotReplaced> {
+    fn stage_file(
+        &self,
+        file: &Path,
+        bytes: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) -> Result<Option<StagedFile>, NotReplaced> {
         let name = file.file_name().unwrap_or_default();
         let directory = self.tree.directory_of(file)?;
         let read = self.bad_spots.read(|| directory.read_file(name, MANIFEST_BYTES_MAX, bytes));
@@ -121,7 +128,8 @@ impl FileStager {
         let Some(migrated) = tally.record(file, verdict) else { return Ok(None) };
         let digest = Sha256::digest(&bytes[..]).into();
         let original = Original { name, bytes, state: &state, version: migrated.from, digest };
-        let backup = self.stage(&*directory, &original, &migrated)?;
+        let (backup, not_kept) = self.stage(&*directory, &original, &migrated)?;
+        tally.notice(file, not_kept_notice(&not_kept).as_slice());
         if let Some(named) = &self.named {
             *named.lock() = NamedFile {
                 from: Some(migrated.from.to_string()),
@@ -147,15 +155,15 @@ impl FileStager {
         directory: &dyn RootDirectory,
         original: &Original<'_>,
         migrated: &Migrated,
-    ) -> Result<Backup, NotReplaced> {
+    ) -> Result<(Backup, AttributesNotKept), NotReplaced> {
         let links = other_links(original, |name| directory.file_state(name))?;
         if links > 1 && !self.break_links {
             return Err(NotReplaced::Refused(hardlink_refusal(links)));
         }
         // The new bytes come first: if there is no space for them, no backup is left behind.
         let temporary = file_names::temporary_name(original.name);
-        let ownership = Ownership::from(original.state);
-        write_temporary(directory, &temporary, &migrated.bytes, &ownership, self.tree.syncs_each())?;
+        let model = Model::of(original.name);
+        let not_kept = write_temporary(directory, &temporary, &migrated.bytes, model, self.tree.syncs_each())?;
         let state = FileState { links, ..*original.state };
         let made = make_backup(directory, &Original { state: &state, ..*original }, self.mode);
         if made.is_err() {
@@ -164,7 +172,7 @@ impl FileStager {
         let backup = made.map_err(|error| no_backup(error, original.name))?;
         // A failed sync may have lost the bytes of other files too.
         self.tree.sync_names(directory).map_err(NotReplaced::Failed)?;
-        Ok(backup)
+        Ok((backup, not_kept))
     }
 }
 

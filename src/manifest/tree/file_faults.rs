@@ -19,11 +19,8 @@ pub struct BadSpots {
 
 impl BadSpots {
     /// Reads a file, again after an error of the medium. The inner error is the file's: others can be read all the same.
-    pub fn read<T>(
-        &self,
-        read: impl FnMut() -> Result<T, DiskError>,
-    ) -> Result<Result<T, DiskError>, DiskError> {
-        match read_again(read, Some) {
+    pub fn read<T>(&self, read: impl FnMut() -> Result<T, DiskError>) -> Result<Result<T, DiskError>, DiskError> {
+        match read_again(read, itself) {
             Ok(value) => {
                 self.read.fetch_add(1, Ordering::Relaxed);
                 self.in_a_row.store(0, Ordering::Relaxed);
@@ -45,6 +42,10 @@ impl BadSpots {
         let seen = self.read.load(Ordering::Relaxed) + found;
         in_a_row <= IN_A_ROW_MAX && found <= MediumFaults::max_of(seen)
     }
+}
+
+fn itself(error: &DiskError) -> Option<&DiskError> {
+    Some(error)
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::FaultyFiles;
-use super::report::VerifyEnd;
+use super::report::{FaultyFiles, VerifyEnd};
 use crate::durable::{Disk, DiskError, ReadRoot};
 use crate::manifest::accept::Accepted;
 use crate::manifest::migrate::crash_recovery::digest_of;
@@ -68,7 +67,7 @@ pub fn verify_ledger(
         let file = file.strip_prefix(root).unwrap_or(&file);
         sums.findings.push(finding(Severity::Fatal, file, "E_LEDGER", format!("{what}; {NEXT_WITHOUT}")));
     }
-    let spots = BadSpots::default();
+    let mut check = WrittenCheck { tree, spots: BadSpots::default(), sums };
     let mut in_force = by_file.choose(choose_in_force)?;
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
@@ -77,8 +76,7 @@ pub fn verify_ledger(
             return Ok(());
         }
         let is_begun = line.number > begun_after;
-        let is_right = verify_written((tree, &spots), &written, (line.number, is_begun), mark, sums)?;
-        if !is_right {
+        if !check.verify(&written, line.number, mark, is_begun)? {
             faulty.add(&written.file);
         }
         if faulty.files.contains(&written.file) {
@@ -138,56 +136,75 @@ fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
     }
 }
 
-/// Returns false if the file cannot be read or its backup is not right. `is_begun` is true of a line whose replacement the next run finishes or withdraws.
-fn verify_written(
-    (tree, spots): (&dyn ReadRoot, &BadSpots),
-    written: &WrittenFile,
-    (line, is_begun): (u64, bool),
-    mark: u8,
-    sums: &mut VerifyEnd,
-) -> Result<bool, Error> {
-    let path = written.path().unwrap_or_default();
-    let is_gone = |path: &Path| tree.names(path.parent().unwrap_or(path), &mut |_, _| {}).is_err_and(is_absent);
-    if mark & HAS_BACKUP > 0 && is_gone(&path) {
-        let text = format!("its directory was removed after line {line} of the ledger");
-        sums.findings.push(finding(Severity::Note, &path, "W_GONE", text));
-        return Ok(true);
-    }
-    let mut is_readable = true;
-    let mut is_content = |path: &Path, digest: &str, sums: &mut VerifyEnd| match spots.read(|| digest_of(tree, path))? {
-        Ok(found) => Ok(found.is_some_and(|(found, _)| found == digest)),
-        Err(error) => {
-            is_readable = false;
-            let refusal = disk_refusal(&error);
-            sums.findings.push(finding(Severity::Fatal, path, refusal.code.name(), refusal.text));
-            Ok::<_, DiskError>(false)
-        }
-    };
-    if mark & IS_LAST > 0 {
-        if is_content(&path, &written.after, sums)? {
-            sums.ledger_files += 1;
-        } else if is_begun && is_content(&path, &written.before, sums)? {
-            sums.ledger_waiting += 1;
-        } else if mark & HAS_BACKUP > 0 {
-            let text =
-                format!("its bytes differ from line {line} of the ledger: another program has written to it since");
-            sums.findings.push(finding(Severity::Note, &path, "W_CHANGED", text));
-        }
-    }
-    let mut has_backup = true;
-    if mark & HAS_BACKUP > 0 {
-        let backup = written.backup_path().unwrap_or_default();
-        has_backup = is_content(&backup, &written.before, sums)?;
-        if has_backup {
-            sums.backups += 1;
-        } else {
-            let text = format!("this backup of line {line} of the ledger is missing or has different bytes");
-            sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
-        }
-    }
-    Ok(is_readable && has_backup)
+/// Compares files with lines of the ledger.
+struct WrittenCheck<'a> {
+    tree: &'a dyn ReadRoot,
+    spots: BadSpots,
+    sums: &'a mut VerifyEnd,
 }
 
-fn is_absent(error: DiskError) -> bool {
+impl WrittenCheck<'_> {
+    /// Returns false if the file or its backup cannot be read, or if the backup is not right. `is_begun` is true of a
+    /// line whose replacement the next run finishes or withdraws.
+    fn verify(&mut self, written: &WrittenFile, line: u64, mark: u8, is_begun: bool) -> Result<bool, Error> {
+        let path = written.path().unwrap_or_default();
+        let needs_backup = mark & HAS_BACKUP > 0;
+        if needs_backup && self.is_gone(&path) {
+            self.note(&path, "W_GONE", format!("its directory was removed after line {line} of the ledger"));
+            return Ok(true);
+        }
+        let mut is_right = true;
+        if mark & IS_LAST > 0 {
+            match self.digest(&path)? {
+                Err(()) => is_right = false,
+                Ok(found) if found.as_ref() == Some(&written.after) => self.sums.ledger_files += 1,
+                Ok(found) if is_begun && found.as_ref() == Some(&written.before) => self.sums.ledger_waiting += 1,
+                Ok(_) if needs_backup => {
+                    let differs = format!("its bytes differ from line {line} of the ledger");
+                    self.note(&path, "W_CHANGED", format!("{differs}: another program has written to it since"));
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(is_right && (!needs_backup || self.verify_backup(written, line)?))
+    }
+
+    fn verify_backup(&mut self, written: &WrittenFile, line: u64) -> Result<bool, Error> {
+        let backup = written.backup_path().unwrap_or_default();
+        let Ok(found) = self.digest(&backup)? else { return Ok(false) };
+        if found.as_ref() == Some(&written.before) {
+            self.sums.backups += 1;
+            return Ok(true);
+        }
+        let text = format!("this backup of line {line} of the ledger is missing or has different bytes");
+        self.sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
+        Ok(false)
+    }
+
+    fn note(&mut self, path: &Path, code: &str, text: String) {
+        self.sums.findings.push(finding(Severity::Note, path, code, text));
+    }
+
+    /// Returns the digest of a file, or `None` if there is none. A file that cannot be read is a finding.
+    fn digest(&mut self, path: &Path) -> Result<Result<Option<String>, ()>, Error> {
+        match self.spots.read(|| digest_of(self.tree, path))? {
+            Ok(found) => Ok(Ok(found.map(|(digest, _)| digest))),
+            Err(error) => {
+                let refusal = disk_refusal(&error);
+                self.sums.findings.push(finding(Severity::Fatal, path, refusal.code.name(), refusal.text));
+                Ok(Err(()))
+            }
+        }
+    }
+
+    /// Returns true if a file is gone with its directory. The directory is looked for only if the file is absent.
+    fn is_gone(&self, path: &Path) -> bool {
+        let is_there = self.tree.file_state(path).is_ok_and(|state| state.is_some());
+        let directory = path.parent().unwrap_or(path);
+        !is_there && self.tree.names(directory, &mut |_, _| {}).is_err_and(|error| is_absent(&error))
+    }
+}
+
+fn is_absent(error: &DiskError) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

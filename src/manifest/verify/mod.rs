@@ -5,7 +5,7 @@ mod file;
 mod ledger;
 pub mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 
 use self::file::verify_file;
 use self::ledger::verify_ledger;
-use self::report::{VerifiedFiles, VerifyEnd};
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
+use self::report::{FaultyFiles, VerifiedFiles, VerifyEnd};
 use super::accept::Accepted;
 use super::document::checksum::hex;
-use super::migrate::ledger::{EXCEPT_MAX, Ledger, LedgerEntry, LedgerPosition};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding};
+use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, name_ledger_end};
 use super::run_options::MigrateOptions;
@@ -27,7 +27,7 @@ use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
 use super::tree::siblings::SiblingFiles;
 use crate::durable::{Disk, ReadRoot};
-use crate::migration::{Error, Finding, LockedRun, Severity};
+use crate::migration::{Error, LockedRun, Severity};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// Verifies the tree at `root`. The runs that have ended are marked as verified in the ledger, except for the files in
@@ -42,7 +42,8 @@ pub fn verify(
     let reader = EntryReader::new(tree.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     let mut sums = VerifyEnd::default();
     let accepted = Accepted::read(&*disk, run_directory(root).path())?;
-    let verifier = FileVerifier { root: &*tree, registry: &options.registry, accepted: &accepted, bad_spots: BadSpots::default() };
+    let verifier =
+        FileVerifier { root: &*tree, registry: &options.registry, accepted: &accepted, bad_spots: BadSpots::default() };
     let mut faulty = FaultyFiles::default();
     let (ended, runs) = control.phase(Phase::Verify, Expected::UNKNOWN, || {
         let ended = pass(reader, &verifier, &options.run.engine(), control, |verified| {
@@ -72,28 +73,6 @@ fn mark_verified(disk: &Arc<dyn Disk>, root: &Path, runs: &BTreeMap<String, Vec<
     }
     name_ledger_end(&**disk, &held, ledger.sync()?)?;
     Ok(true)
-}
-
-/// The files in which something is wrong, as lines of the ledger name them.
-#[derive(Default)]
-struct FaultyFiles {
-    files: BTreeSet<String>,
-    /// True if there are so many that they are not collected.
-    are_too_many: bool,
-}
-
-impl FaultyFiles {
-    fn take(&mut self, findings: &[Finding]) {
-        let fatal = findings.iter().filter(|finding| finding.severity == Severity::Fatal);
-        fatal.for_each(|finding| self.add(&finding.file));
-    }
-
-    fn add(&mut self, file: &str) {
-        self.are_too_many |= self.files.len() >= EXCEPT_MAX;
-        if !self.are_too_many {
-            self.files.insert(file.to_owned());
-        }
-    }
 }
 
 impl FileVerifier<'_> {
@@ -129,13 +108,15 @@ impl Converter for FileVerifier<'_> {
                 Found::Skipped(_) | Found::Leftover => continue,
                 Found::Unreadable(error) if concerns_one_file(&error) => error,
                 Found::Unreadable(error) => return Err(error.into()),
-                Found::Manifest => match self.bad_spots.read(|| self.root.read_file(&path, MANIFEST_BYTES_MAX, scratch))? {
-                    Ok(_) => {
-                        self.verify(scratch, &path, &mut verified);
-                        continue;
+                Found::Manifest => {
+                    match self.bad_spots.read(|| self.root.read_file(&path, MANIFEST_BYTES_MAX, scratch))? {
+                        Ok(_) => {
+                            self.verify(scratch, &path, &mut verified);
+                            continue;
+                        }
+                        Err(error) => error,
                     }
-                    Err(error) => error,
-                },
+                }
             };
             let refusal = disk_refusal(&error);
             verified.findings.push(finding(Severity::Fatal, &path, refusal.code.name(), refusal.text));

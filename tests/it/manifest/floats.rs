@@ -45,16 +45,11 @@ for line in sys.stdin:
     #[test]
     #[ignore = "needs python3"]
     fn floats_are_written_as_python_writes_them() {
-        let number = |name: &str, default: u64| {
-            std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-        };
+        let number =
+            |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
         let (count, seed) = (number("HAUL_FLOATS", 20_000), number("HAUL_CRASH_SEED", 0));
-        let mut python = Command::new("python3")
-            .args(["-c", PROGRAM])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut python =
+            Command::new("python3").args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = python.stdin.take().unwrap();
         let writer = std::thread::spawn(move || {
             let mut random = Random(seed);

@@ -1,3 +1,4 @@
+mod attributes;
 mod bad_days;
 mod documents;
 mod floats;

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::support::manifest_files::manifest;
-use haul::durable::{Disk, InjectedFault, SimulatedDisk, read_file};
+use haul::durable::{
+    Disk, FailingSource, InjectedFault, RealDisk, SimulatedDisk, SourceFault, SourceOperation, read_file,
+};
+use haul::manifest::Registry;
 use haul::manifest::migrate::dry_run::{DryRunEnd, dry_run};
 use haul::manifest::migrate::{MigrationEnd, migrate};
 use haul::manifest::rollback::{RollbackEnd, RollbackRequest, rollback};
@@ -15,7 +18,6 @@ use haul::manifest::run_options::MigrateOptions;
 use haul::manifest::status::status;
 use haul::manifest::verify::report::VerifyEnd;
 use haul::manifest::verify::verify;
-use haul::manifest::Registry;
 use haul::migration::{Durability, FirstFindings, RunOptions, Start};
 use haul::pipeline::{Control, Silent, StopToken};
 
@@ -40,7 +42,8 @@ fn siblings(disk: &SimulatedDisk, run: u32) -> usize {
 }
 
 fn scene() -> SimulatedDisk {
-    let disk = SimulatedDisk::with_directories(&[Path::new(APP)]);
+    // A verification sorts in the directory for temporary files.
+    let disk = SimulatedDisk::with_directories(&[Path::new(APP), &std::env::temp_dir()]);
     (0..FILES).for_each(|run| disk.install_file(&path(run), &old(run)));
     disk
 }
@@ -115,7 +118,11 @@ fn an_immutable_manifest_is_refused_on_the_way_back_and_can_be_restored_later() 
     assert_eq!((codes(&end.findings), siblings(&disk, FIXED)), (vec!["E_IO"], 2));
     assert_eq!(bytes(&disk, FIXED), new);
     let checked = verified(&disk);
-    assert_eq!((checked.ledger_files, checked.backups, checked.findings.first.len()), (1, 1, 0), "its line is in force");
+    assert_eq!(
+        (checked.ledger_files, checked.backups, checked.findings.first.len()),
+        (1, 1, 0),
+        "its line is in force"
+    );
     disk.set_immutable(&path(FIXED), false);
     let end = back(&disk, &run_id);
     assert_eq!((end.restored, end.already_restored, end.refused), (1, 3, 0));
@@ -166,6 +173,30 @@ fn an_operation_that_is_refused_once_costs_one_file_at_most() {
             assert_eq!(bytes(&disk, number), bytes(&reference, number), "{operation}");
             assert_eq!(siblings(&disk, number), 2, "{operation}");
         }
+    }
+}
+
+/// Migrates a tree of which some reads fail. Returns how many files were migrated and refused; `None` if the run ended.
+fn migrated_with_failing_reads(failing: u64, code: i32) -> Option<(u64, u64)> {
+    let root = crate::support::manifest::Root::new();
+    (0..8).for_each(|run| _ = root.put("job", &run.to_string()));
+    let fault = SourceFault { operation: SourceOperation::Read, after: 2, failing, code };
+    let source = FailingSource::new(root.path(), fault);
+    let options = options(Durability::Group, Start::Auto);
+    let end = with_control(|control| migrate(Arc::new(RealDisk), root.path(), &options, control));
+    assert!(source.has_failed());
+    end.ok().map(|end| (end.counts.migrated, end.counts.refused_failed))
+}
+
+#[test]
+fn one_bad_sector_costs_one_file_and_a_failing_disk_ends_the_run() {
+    // Each file is read twice.
+    assert_eq!(migrated_with_failing_reads(1, libc::EIO), Some((8, 0)));
+    assert_eq!(migrated_with_failing_reads(2, libc::EIO), Some((7, 1)));
+    assert_eq!(migrated_with_failing_reads(4, libc::EIO), Some((6, 2)));
+    assert_eq!(migrated_with_failing_reads(6, libc::EIO), None);
+    for code in [libc::EMFILE, libc::ENOMEM, libc::ESTALE, libc::ENODEV] {
+        assert_eq!(migrated_with_failing_reads(1, code), None);
     }
 }
 

@@ -237,7 +237,8 @@ fn a_file_whose_backup_is_gone_can_be_accepted() {
     let root = Root::new();
     ["a", "b"].map(|run| root.put("job", run));
     root.migrate(&[]).expect(0);
-    let is_backup = |path: &&std::path::PathBuf| path.starts_with("job/a") && path.to_str().unwrap().ends_with(".backup");
+    let is_backup =
+        |path: &&std::path::PathBuf| path.starts_with("job/a") && path.to_str().unwrap().ends_with(".backup");
     let backup = root.files().keys().find(is_backup).unwrap().clone();
     fs::remove_file(root.artifacts().join(backup)).unwrap();
     assert_eq!(findings(&root, 65), ["E_BACKUP"]);
@@ -256,7 +257,8 @@ fn runs_are_listed_and_the_last_one_is_undone_by_name() {
     let undone = root.haul("rollback", &["--run", "last", "--yes", "--json"]).expect(0).json();
     assert_eq!((&undone["run_id"], &undone["restored"]), (&last, &json!(1)));
     let listed = root.haul("runs", &["--json"]).expect(0).json();
-    let fields = |run: &Value| ["run_id", "target_version", "written", "restored", "verified"].map(|name| run[name].clone());
+    let fields =
+        |run: &Value| ["run_id", "target_version", "written", "restored", "verified"].map(|name| run[name].clone());
     assert_eq!(fields(&listed["runs"][0]), [first, json!("1.1.0"), json!(1), json!(0), json!(true)]);
     assert_eq!(fields(&listed["runs"][1]), [last, json!("1.2.0"), json!(1), json!(1), json!(true)]);
     let text = root.haul("runs", &[]).expect(0).stdout;
@@ -270,7 +272,10 @@ fn links_in_the_places_of_jobs_are_named_and_a_linked_tree_is_refused_with_a_way
     let path = other.put("job", "run");
     std::os::unix::fs::symlink(other.artifacts().join("job"), root.artifacts().join("linked")).unwrap();
     let done = root.migrate(&[]).expect(0).json();
-    assert_eq!((&done["findings"][0]["code"], &done["findings"][0]["path"]), (&json!("W_LINK"), &json!("artifacts/linked")));
+    assert_eq!(
+        (&done["findings"][0]["code"], &done["findings"][0]["path"]),
+        (&json!("W_LINK"), &json!("artifacts/linked"))
+    );
     assert_eq!(fs::read_to_string(path).unwrap(), manifest("job", "run", "1.0.0"));
     fs::remove_file(root.artifacts().join("linked")).unwrap();
     fs::remove_dir(root.artifacts()).unwrap();

@@ -48,12 +48,7 @@ pub struct Replacer {
 
 impl Replacer {
     /// Creates a replacer. While a group is being replaced, at most `pending_max` files gather for the next one.
-    pub fn new(
-        disk: Arc<dyn Disk>,
-        tree: Arc<WritableTree>,
-        accounting: RunAccounting,
-        pending_max: u64,
-    ) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, tree: Arc<WritableTree>, accounting: RunAccounting, pending_max: u64) -> Self {
         let accounting = Mutex::new(accounting);
         Self { disk, tree, accounting, pending_max, replacing: Mutex::default(), replaced: Condvar::new() }
     }

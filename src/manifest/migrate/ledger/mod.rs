@@ -417,13 +417,7 @@ pub const NEXT_WITHOUT: &str = "restore the ledger from a copy; without one, `ha
 
 /// Returns the error of a ledger that is damaged or gone.
 pub fn damaged(path: &Path, offset: u64, what: String) -> Error {
-    Error::Corrupt {
-        path: path.to_path_buf(),
-        offset,
-        what,
-        next: NEXT_WITHOUT.into(),
-        source: None,
-    }
+    Error::Corrupt { path: path.to_path_buf(), offset, what, next: NEXT_WITHOUT.into(), source: None }
 }
 
 /// Returns a path as lines record it.
