@@ -1,4 +1,4 @@
-//! `haul manifest accept`: takes files for right as they are.
+//! `haul manifest accept`: accepts files as they are.
 //!
 //! The JSON document has `root` and `files`, each with `file` and `sha256` (null if there is no such file).
 

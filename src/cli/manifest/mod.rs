@@ -39,7 +39,7 @@ verbs! {
     Status(status::StatusCommand),
     /// Read every manifest, snapshot and backup again and report everything that is wrong
     Verify(verify::VerifyCommand),
-    /// Take files for right as they are, after an application has changed or removed them
+    /// Accept files as they are, after an application has changed or removed them
     Accept(accept::AcceptCommand),
     /// List the runs of a tree
     Runs(runs::RunsCommand),

@@ -13,9 +13,8 @@ const ACCESS_LIST: &str = "system.posix_acl_access";
 
 /// Owner rw, user 23456 r, group nothing, mask r, others nothing.
 fn list() -> Vec<u8> {
-    let entry = |tag: u16, bits: u16, id: u32| {
-        [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat()
-    };
+    let entry =
+        |tag: u16, bits: u16, id: u32| [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat();
     let none = u32::MAX;
     let entries =
         [entry(1, 6, none), entry(2, 4, 23_456), entry(4, 0, none), entry(0x10, 4, none), entry(0x20, 0, none)];

@@ -95,7 +95,7 @@ pub enum LedgerEntry {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         except: Vec<u64>,
     },
-    /// The operator takes a file for right as it is.
+    /// The operator accepts a file as it is.
     Accepted {
         /// The file.
         file: String,
