@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{
-    CopyMeans, Disk, DiskEntry, EntryKind, FileState, Ownership, ReaderKind, RootDirectory, SourceFile, SourceNameKind,
+    CopyMeans, Disk, DiskEntry, EntryKind, FileState, Model, ReaderKind, RootDirectory, SourceFile, SourceNameKind,
 };
 
 /// Tests `disk` inside `root`, an existing empty directory.
@@ -323,7 +323,9 @@ fn roots(disk: &dyn Disk, root: &Path) {
     let mut names = Vec::new();
     tree.names(Path::new("a"), &mut |name, kind| names.push((name.to_owned(), kind))).unwrap();
     assert_eq!(names, [("old".into(), SourceNameKind::File)]);
-    assert!(tree.is_writable(Path::new("a")).unwrap());
+    assert_eq!(tree.obstacle(Path::new("a/old")).unwrap(), None);
+    assert!(tree.free_space(Path::new("")).unwrap().bytes > 0 && tree.free_space(Path::new("a")).unwrap().bytes > 0);
+    assert_eq!(kind_of(tree.free_space(Path::new("none"))), ErrorKind::NotFound);
     assert_eq!(kind_of(tree.open_directory(Path::new("../roots"))), ErrorKind::InvalidInput);
     root_directories(&*tree.open_directory(Path::new("a")).unwrap(), state);
     assert_eq!(get(disk, &root.join("a/old")), b"12345");
@@ -334,10 +336,14 @@ fn root_directories(directory: &dyn RootDirectory, old: FileState) {
     directory.hard_link(old_name, second).unwrap();
     assert_eq!(kind_of(directory.hard_link(old_name, second)), ErrorKind::AlreadyExists);
     let linked = directory.file_state(old_name).unwrap().unwrap();
+    assert_eq!(directory.file_system_number().unwrap(), linked.file_system);
     assert_eq!((linked.links, old.is_unchanged(&linked)), (2, true));
-    let ownership = Ownership { mode: 0o606, ..Ownership::from(&old) };
-    directory.write_new_file(new, b"12345", &ownership, true).unwrap();
-    assert_eq!(kind_of(directory.write_new_file(new, b"", &ownership, false)), ErrorKind::AlreadyExists);
+    directory.write_new_file(new, b"", Model::of(old_name), false).unwrap();
+    assert_eq!(directory.file_state(new).unwrap().unwrap().mode, old.mode);
+    directory.remove_file(new).unwrap();
+    let model = Model { name: old_name, mode: Some(0o606) };
+    assert!(directory.write_new_file(new, b"12345", model, true).unwrap().is_empty());
+    assert_eq!(kind_of(directory.write_new_file(new, b"", model, false)), ErrorKind::AlreadyExists);
     assert_eq!(kind_of(directory.rename_exclusive(new, old_name)), ErrorKind::AlreadyExists);
     assert_eq!(kind_of(directory.exchange(new, OsStr::new("absent"))), ErrorKind::NotFound);
     directory.exchange(new, old_name).unwrap();
@@ -350,6 +356,9 @@ fn root_directories(directory: &dyn RootDirectory, old: FileState) {
     assert_eq!((&buffer[..], state.mode, old.is_unchanged(&state)), (&b"12345"[..], 0o606, false));
     assert_eq!(directory.file_state(second).unwrap().unwrap().inode, old.inode);
     directory.remove_file(second).unwrap();
+    directory.sync_file(old_name).unwrap();
+    assert_eq!(kind_of(directory.sync_file(second)), ErrorKind::NotFound);
+    directory.file_system().unwrap().sync().unwrap();
     directory.sync().unwrap();
     assert_eq!(kind_of(directory.read_file(second, 5, &mut buffer)), ErrorKind::NotFound);
 }

@@ -4,10 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CopyMeans, CopyMethod, DiskError, DiskRoot, SourceFile};
-
-/// The permission bits of a file mode.
-pub(super) const MODE_BITS: u32 = 0o7777;
+use super::{CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile};
 
 /// The kind of a directory entry, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,16 +96,6 @@ pub trait Disk: Send + Sync {
     /// Takes the exclusive lock on the file at `path`, which is created if needed, and writes `owner` into it. The lock
     /// is held until the guard drops or the process ends. The inner error is the owner text of the holder.
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError>;
-}
-
-/// A file system of a [`Disk`], returned by [`Disk::file_system`].
-pub trait DiskFileSystem: Send + Sync {
-    /// Makes everything durable that was written to the file system before the call, bytes and names.
-    ///
-    /// A failure is final: everything that was not durable before may be lost, and every later call fails. A loss of
-    /// bytes of any file since the file system was requested is a failure too. Old kernels do not report such losses;
-    /// for them `sync_reports_errors` returns false.
-    fn sync(&self) -> Result<(), DiskError>;
 }
 
 /// A lock taken by [`Disk::try_lock`]. Dropping it releases the lock.

@@ -1,6 +1,7 @@
 //! Recognizes kinds of file systems.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 
 /// The `statfs(2)` type of a RAM disk.
 const TMPFS: u32 = 0x0102_1994;
@@ -26,8 +27,8 @@ pub(super) fn is_local(file: &File) -> bool {
     number(file).is_some_and(|number| LOCAL.contains(&number))
 }
 
-/// Returns true if the file is in memory.
-pub(super) fn is_ram_disk(file: &File) -> bool {
+/// Returns true if the file or directory is in memory.
+pub(super) fn is_ram_disk(file: impl AsFd) -> bool {
     number(file) == Some(TMPFS)
 }
 
@@ -36,7 +37,7 @@ pub(super) fn never_shares(file: &File) -> bool {
     matches!(number(file), Some(EXT | TMPFS))
 }
 
-fn number(file: &File) -> Option<u32> {
+fn number(file: impl AsFd) -> Option<u32> {
     // The width and sign of the field differ between platforms; the numbers fit 32 bits.
     rustix::fs::fstatfs(file).ok().map(|status| status.f_type as u32)
 }

@@ -1,6 +1,7 @@
 //! Every effect on a disk: the [`Disk`] trait with a real and a simulated implementation, atomic replacement, and
 //! read-only sources. This room imports none of the others.
 
+mod attributes;
 #[cfg(test)]
 mod contract;
 mod copy;
@@ -8,6 +9,7 @@ mod digest;
 mod directories;
 mod disk;
 mod error;
+mod fault_class;
 mod file_systems;
 mod guarded_map;
 mod no_sync;
@@ -21,26 +23,31 @@ mod root;
 mod simulated_disk;
 mod source;
 mod source_entries;
+mod source_faults;
 mod source_names;
 mod source_whole;
 mod window;
 
+pub use attributes::{AttributesNotKept, copy_attributes};
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
-pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
+pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
+pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again};
 pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
 pub use replace::{copy_file, read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
-pub use root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
+pub use root::{DiskFileSystem, DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
 #[cfg(any(test, feature = "internals"))]
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
-pub use source_names::{SourceName, SourceNameKind, source_identity, source_names};
+#[cfg(any(test, feature = "internals"))]
+pub use source_faults::{FailingSource, SourceFault, SourceOperation};
+pub use source_names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
 pub use source_whole::read_source_whole;
 pub use window::Window;

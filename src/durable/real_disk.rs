@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::disk::{DiskFileSystem, MODE_BITS};
+use super::attributes::MODE_BITS;
 use super::real_file_system::RealFileSystem;
 use super::real_root::RealRoot;
 use super::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskRoot, EntryKind, LockGuard, SourceFile, copy,
-    file_systems,
+    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
+    SourceFile, copy, file_systems,
 };
 
 /// Writeback is not started early for shorter new files: the call costs more than it gains.

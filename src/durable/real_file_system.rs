@@ -42,8 +42,14 @@ pub(super) struct RealFileSystem {
 impl RealFileSystem {
     pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
         let directory = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
-        let directory = directory.map_err(|e| DiskError::new("open the file system of", path, e))?;
-        Ok(Self { directory, path: path.to_path_buf(), has_failed: Mutex::new(false) })
+        directory
+            .map(|directory| Self::of(directory, path))
+            .map_err(|e| DiskError::new("open the file system of", path, e))
+    }
+
+    /// Takes a directory that is open for reading.
+    pub(super) fn of(directory: File, path: &Path) -> Self {
+        Self { directory, path: path.to_path_buf(), has_failed: Mutex::new(false) }
     }
 
     fn sync_once(&self, has_failed: &mut bool) -> io::Result<()> {

@@ -10,14 +10,16 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    Access, AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Uid, accessat, fchmod,
-    fchown, fstat, linkat, openat, openat2, renameat, renameat_with, statat, unlinkat,
+    Access, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags,
+    accessat, fchmod, fstat, fstatvfs, linkat, openat, openat2, renameat, renameat_with, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
-use super::disk::MODE_BITS;
-use super::root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
-use super::{DiskError, SourceNameKind};
+use super::attributes::MODE_BITS;
+use super::real_file_system::RealFileSystem;
+use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
+use super::source_faults::{SourceOperation, check};
+use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, copy_attributes, file_systems};
 
 /// The size of the buffer for directory entries of one call.
 const NAMES_BUFFER_BYTES: usize = 32 << 10;
@@ -39,6 +41,11 @@ impl RealRoot {
         let directory = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let directory = directory.map_err(|e| DiskError::new("open directory", path, e.into()))?;
         Ok(Self { directory, path: path.to_path_buf() })
+    }
+
+    /// Fails in a test of a source that fails.
+    fn check(&self, operation: SourceOperation, relative: &Path) -> io::Result<()> {
+        check(operation, &self.path.join(relative))
     }
 
     fn error(&self, operation: &'static str, relative: &Path, source: io::Error) -> DiskError {
@@ -88,34 +95,40 @@ impl ReadRoot for RealRoot {
     }
 
     fn read_file(&self, file: &Path, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
-        self.open_beneath(file, READ)
+        self.check(SourceOperation::Open, file)
+            .and_then(|()| self.open_beneath(file, READ))
+            .and_then(|fd| self.check(SourceOperation::Read, file).map(|()| fd))
             .and_then(|fd| read_whole(fd, limit_bytes, buffer))
             .map_err(|e| self.error("read", file, e))
     }
 
     fn file_state(&self, file: &Path) -> Result<Option<FileState>, DiskError> {
-        let state = self.open_beneath(file, OFlags::PATH).and_then(|fd| Ok(fstat(&fd)?));
+        let opened = self.check(SourceOperation::Stat, file).and_then(|()| self.open_beneath(file, OFlags::PATH));
+        let state = opened.and_then(|fd| Ok(fstat(&fd)?));
         present(state.map(|stat| file_state(&stat))).map_err(|e| self.error("look up", file, e))
     }
 
     fn names(&self, directory: &Path, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> Result<(), DiskError> {
-        self.open_beneath(directory, OFlags::RDONLY | OFlags::DIRECTORY)
+        self.check(SourceOperation::List, directory)
+            .and_then(|()| self.open_beneath(directory, OFlags::RDONLY | OFlags::DIRECTORY))
             .and_then(|fd| visit_names(fd.as_fd(), visit))
             .map_err(|e| self.error("list", directory, e))
     }
 
-    fn is_writable(&self, directory: &Path) -> Result<bool, DiskError> {
-        let ask = |path: &Path| match accessat(&self.directory, path, MAKE_FILES, AtFlags::EACCESS) {
-            Err(Errno::ACCESS | Errno::ROFS) => Ok(false),
-            answer => Ok(answer.map(|()| true)?),
-        };
-        check_relative(directory).and_then(ask).map_err(|e| self.error("ask for access to", directory, e))
+    fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError> {
+        self.open_beneath(file.parent().unwrap_or(Path::new("")), OFlags::PATH | OFlags::DIRECTORY)
+            .and_then(|directory| Ok(find_obstacle(directory.as_fd(), file.file_name().unwrap_or_default())?))
+            .map_err(|e| self.error("ask for access to", file, e))
     }
 
-    fn free_bytes(&self) -> Result<u64, DiskError> {
-        let status = rustix::fs::fstatvfs(&self.directory);
-        let status = status.map_err(|e| DiskError::new("measure free space at", &self.path, e.into()))?;
-        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError> {
+        let (status, names_take_inodes) = self
+            .open_beneath(directory, OFlags::PATH | OFlags::DIRECTORY)
+            .and_then(|fd| Ok((fstatvfs(&fd)?, file_systems::is_ram_disk(&fd))))
+            .map_err(|e| self.error("measure free space at", directory, e))?;
+        // File systems that create inodes on demand report 0 of 0.
+        let inodes = (status.f_files > 0).then_some(status.f_favail);
+        Ok(FreeSpace { bytes: status.f_bavail.saturating_mul(status.f_frsize), inodes, names_take_inodes })
     }
 }
 
@@ -125,6 +138,41 @@ impl DiskRoot for RealRoot {
         let fd = opened.map_err(|e| self.error("open directory", directory, e))?;
         Ok(Box::new(RealDirectory { fd, path: self.path.join(directory) }))
     }
+}
+
+/// Looks at what a rename over the file would run into.
+fn find_obstacle(directory: BorrowedFd<'_>, name: &OsStr) -> Result<Option<Obstacle>, Errno> {
+    match accessat(directory, ".", MAKE_FILES, AtFlags::EACCESS) {
+        Ok(()) => {}
+        Err(Errno::ACCESS) => return Ok(Some(Obstacle::NotWritable)),
+        Err(Errno::ROFS) => return Ok(Some(Obstacle::ReadOnly)),
+        // Not even root may write to an immutable directory.
+        Err(Errno::PERM) => return Ok(Some(Obstacle::FixedDirectory)),
+        Err(e) => return Err(e),
+    }
+    let wanted = StatxFlags::MODE | StatxFlags::UID;
+    let look = |name: &OsStr, flags| match statx(directory, name, flags, wanted) {
+        // Old kernels do not have the call, and the filters of some containers refuse it.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(None),
+        looked => looked.map(Some),
+    };
+    let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    let above = look(OsStr::new(""), AtFlags::EMPTY_PATH)?;
+    let Some((above, file)) = above.zip(look(name, AtFlags::SYMLINK_NOFOLLOW)?) else { return Ok(None) };
+    let user = rustix::process::geteuid();
+    let is_foreign = |uid| !user.is_root() && uid != user.as_raw();
+    let is_sticky = u32::from(above.stx_mode) & Mode::SVTX.as_raw_mode() != 0;
+    Ok(if above.stx_attributes.intersects(fixed) {
+        Some(Obstacle::FixedDirectory)
+    } else if file.stx_attributes.intersects(fixed) {
+        Some(Obstacle::FixedFile)
+    } else if file.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        Some(Obstacle::MountPoint)
+    } else if is_sticky && is_foreign(above.stx_uid) && is_foreign(file.stx_uid) {
+        Some(Obstacle::Sticky)
+    } else {
+        None
+    })
 }
 
 const MAKE_FILES: Access = Access::WRITE_OK.union(Access::EXEC_OK);
@@ -162,6 +210,7 @@ fn file_state(stat: &Stat) -> Option<FileState> {
         len_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         modified_secs: stat.st_mtime,
         modified_nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        file_system: stat.st_dev,
         inode: stat.st_ino,
         links: stat.st_nlink,
         mode: stat.st_mode & MODE_BITS,
@@ -229,29 +278,34 @@ impl RealDirectory {
         DiskError::new(operation, &self.path.join(name), without_loop(source.into()))
     }
 
-    fn write(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> io::Result<()> {
+    /// Opens the directory for reading, as a sync needs it; otherwise it is open as a path only.
+    fn open_for_read(&self) -> Result<OwnedFd, Errno> {
+        openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    fn write(&self, name: &OsStr, bytes: &[u8], model: Model<'_>, synced: bool) -> io::Result<AttributesNotKept> {
+        let from = openat(&self.fd, model.name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&self.fd, name, flags, Mode::from_raw_mode(ownership.mode))?);
-        let made = fstat(&file)?;
-        if (made.st_uid, made.st_gid) != (ownership.uid, ownership.gid) {
-            match fchown(&file, Some(Uid::from_raw(ownership.uid)), Some(Gid::from_raw(ownership.gid))) {
-                Ok(()) | Err(Errno::PERM) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        // The bits are set after the owner, because a change of owner clears some of them.
-        if made.st_mode & MODE_BITS != ownership.mode || made.st_uid != ownership.uid {
-            fchmod(&file, Mode::from_raw_mode(ownership.mode))?;
+        let mut file = File::from(openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?);
+        let not_kept = copy_attributes(from.as_fd(), file.as_fd())?;
+        // Where something is not kept, the copy has narrowed the bits.
+        if let Some(mode) = model.mode.filter(|_| not_kept.is_empty())
+            && fstat(&file)?.st_mode & MODE_BITS != mode
+        {
+            fchmod(&file, Mode::from_raw_mode(mode))?;
         }
         file.write_all(bytes)?;
-        if synced { file.sync_all() } else { Ok(()) }
+        if synced {
+            file.sync_all()?;
+        }
+        Ok(not_kept)
     }
 }
 
 impl RootDirectory for RealDirectory {
     fn read_file(&self, name: &OsStr, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
-        openat(&self.fd, name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(io::Error::from)
+        check(SourceOperation::Read, &self.path.join(name))
+            .and_then(|()| Ok(openat(&self.fd, name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?))
             .and_then(|fd| read_whole(fd, limit_bytes, buffer))
             .map_err(|e| self.error("read", name, e))
     }
@@ -261,8 +315,14 @@ impl RootDirectory for RealDirectory {
         present(stat.map(|stat| file_state(&stat))).map_err(|e| self.error("look up", name, e))
     }
 
-    fn write_new_file(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> Result<(), DiskError> {
-        self.write(name, bytes, ownership, synced).map_err(|e| self.error("write new file", name, e))
+    fn write_new_file(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        model: Model<'_>,
+        synced: bool,
+    ) -> Result<AttributesNotKept, DiskError> {
+        self.write(name, bytes, model, synced).map_err(|e| self.error("write new file", name, e))
     }
 
     fn hard_link(&self, name: &OsStr, second: &OsStr) -> Result<(), DiskError> {
@@ -288,10 +348,26 @@ impl RootDirectory for RealDirectory {
     }
 
     fn sync(&self) -> Result<(), DiskError> {
-        // The directory is open as a path only; a sync needs it open for reading.
-        openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        self.open_for_read()
             .and_then(rustix::fs::fsync)
             .map_err(|e| DiskError::new("sync directory", &self.path, e.into()))
+    }
+
+    fn sync_file(&self, name: &OsStr) -> Result<(), DiskError> {
+        openat(&self.fd, name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .and_then(rustix::fs::fsync)
+            .map_err(|e| self.error("sync", name, e))
+    }
+
+    fn file_system_number(&self) -> Result<u64, DiskError> {
+        let stat = fstat(&self.fd).map_err(|e| DiskError::new("look up", &self.path, e.into()))?;
+        Ok(stat.st_dev)
+    }
+
+    fn file_system(&self) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        let directory = self.open_for_read();
+        let directory = directory.map_err(|e| DiskError::new("open the file system of", &self.path, e.into()))?;
+        Ok(Arc::new(RealFileSystem::of(directory.into(), &self.path)))
     }
 }
 
@@ -339,8 +415,10 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, root.path().join("p"), Mode::RUSR).unwrap();
         let tree = RealRoot::open(root.path()).unwrap();
         let directory = tree.open_directory(Path::new("")).unwrap();
-        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        directory.write_new_file("f".as_ref(), b"", &Ownership { mode: 0o666, uid, gid }, false).unwrap();
+        fs::write(root.path().join("model"), b"").unwrap();
+        let model = Model { name: "model".as_ref(), mode: Some(0o666) };
+        directory.write_new_file("f".as_ref(), b"", model, false).unwrap();
+        fs::remove_file(root.path().join("model")).unwrap();
         assert_eq!(fs::metadata(root.path().join("f")).unwrap().permissions().mode() & 0o7777, 0o666);
         let mut names = Vec::new();
         tree.names(Path::new(""), &mut |name, kind| names.push((name.to_str().unwrap().to_owned(), kind))).unwrap();

@@ -2,9 +2,11 @@
 //! outside of it is ever changed.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{DiskError, SourceNameKind};
+use super::{AttributesNotKept, DiskError, SourceNameKind};
 
 /// The state of a regular file, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct FileState {
     pub modified_secs: i64,
     /// The nanoseconds of that time.
     pub modified_nanos: u32,
+    /// The number of the file system, as long as it is mounted.
+    pub file_system: u64,
     /// The inode number.
     pub inode: u64,
     /// The number of names.
@@ -36,21 +40,71 @@ impl FileState {
     }
 }
 
-/// The permissions of a file to be created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ownership {
-    /// The permission bits (`0o7777`).
-    pub mode: u32,
-    /// The owner, set where this user may do that.
-    pub uid: u32,
-    /// The group, set where this user may do that.
-    pub gid: u32,
+/// The file from which a new file takes its owner, group, permission bits, access control list and extended attributes.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    /// Its name, in the same directory.
+    pub name: &'a OsStr,
+    /// Permission bits (`0o7777`) instead of those that it has now.
+    pub mode: Option<u32>,
 }
 
-impl From<&FileState> for Ownership {
-    fn from(state: &FileState) -> Self {
-        Self { mode: state.mode, uid: state.uid, gid: state.gid }
+impl<'a> Model<'a> {
+    /// Takes everything from the file.
+    pub fn of(name: &'a OsStr) -> Self {
+        Self { name, mode: None }
     }
+}
+
+/// The space that a user has left on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeSpace {
+    /// The bytes that an unprivileged user may still write.
+    pub bytes: u64,
+    /// The number of files that may still be created; `None` if there is no limit.
+    pub inodes: Option<u64>,
+    /// True if a further name of a file takes an inode too, as on a RAM disk.
+    pub names_take_inodes: bool,
+}
+
+/// What keeps this user from replacing a file by another one under its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The directory of the file may not be written to.
+    NotWritable,
+    /// The file is on a read-only file system or mount.
+    ReadOnly,
+    /// The directory of the file is immutable, or names can only be added to it.
+    FixedDirectory,
+    /// The file is immutable, or can only be appended to.
+    FixedFile,
+    /// The directory is sticky, and file and directory belong to other users.
+    Sticky,
+    /// Another file is mounted on the name.
+    MountPoint,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotWritable => "its directory cannot be written to",
+            Self::ReadOnly => "it is on a read-only file system",
+            Self::FixedDirectory => "its directory is immutable or append-only",
+            Self::FixedFile => "it is immutable or append-only",
+            Self::Sticky => "it belongs to another user, and its directory is sticky",
+            Self::MountPoint => "something is mounted on it",
+        })
+    }
+}
+
+/// A file system, returned by [`Disk::file_system`](super::Disk::file_system) and [`RootDirectory::file_system`].
+pub trait DiskFileSystem: Send + Sync {
+    /// Makes everything durable that was written to the file system before the call, bytes and names.
+    ///
+    /// A failure is final: everything that was not durable before may be lost, and every later call fails. A loss of
+    /// bytes of any file since the file system was requested is a failure too. Old kernels do not report such losses;
+    /// for them `sync_reports_errors` returns false.
+    fn sync(&self) -> Result<(), DiskError>;
 }
 
 /// A tree below a directory, for reading only.
@@ -69,10 +123,10 @@ pub trait ReadRoot: Send + Sync {
     /// Passes every name in a directory to `visit`, in the order of the system, without collecting them. The empty path
     /// is the root itself.
     fn names(&self, directory: &Path, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> Result<(), DiskError>;
-    /// Returns true if this user may create files in the directory.
-    fn is_writable(&self, directory: &Path) -> Result<bool, DiskError>;
-    /// Returns the bytes that an unprivileged user may still write to the file system of the root.
-    fn free_bytes(&self) -> Result<u64, DiskError>;
+    /// Returns what would keep this user from replacing the file, as far as that shows before it is tried.
+    fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError>;
+    /// Returns the space that is left on the file system that contains the directory. The empty path is the root itself.
+    fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError>;
 }
 
 /// A tree below a directory of a [`Disk`](super::Disk), returned by [`Disk::root`](super::Disk::root).
@@ -87,9 +141,16 @@ pub trait RootDirectory: Send + Sync {
     fn read_file(&self, name: &OsStr, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError>;
     /// Returns the state of a file like [`ReadRoot::file_state`].
     fn file_state(&self, name: &OsStr) -> Result<Option<FileState>, DiskError>;
-    /// Creates a file that must not exist, with these bytes and permissions. If `synced`, its bytes are durable on
-    /// return, but not its name. A failure may leave the file there, partly written.
-    fn write_new_file(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> Result<(), DiskError>;
+    /// Creates a file that must not exist, with these bytes and what the model has besides its bytes. Returns what of
+    /// that could not be kept. If `synced`, the bytes are durable on return, but not the name. A failure may leave the
+    /// file there, partly written.
+    fn write_new_file(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        model: Model<'_>,
+        synced: bool,
+    ) -> Result<AttributesNotKept, DiskError>;
     /// Gives a file a second name, which must not exist (`AlreadyExists`).
     fn hard_link(&self, name: &OsStr, second: &OsStr) -> Result<(), DiskError>;
     /// Renames a file. Replaces a file that has the new name.
@@ -103,4 +164,11 @@ pub trait RootDirectory: Send + Sync {
     fn remove_file(&self, name: &OsStr) -> Result<(), DiskError>;
     /// Makes the names in the directory durable.
     fn sync(&self) -> Result<(), DiskError>;
+    /// Makes the bytes of a file durable.
+    fn sync_file(&self, name: &OsStr) -> Result<(), DiskError>;
+    /// Returns the number of the file system that contains the directory, as [`FileState::file_system`] has it.
+    fn file_system_number(&self) -> Result<u64, DiskError>;
+    /// Returns the file system that contains the directory, to be synced as a whole. It must be requested before
+    /// anything is written that its sync is to cover.
+    fn file_system(&self) -> Result<Arc<dyn DiskFileSystem>, DiskError>;
 }

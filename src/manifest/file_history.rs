@@ -11,7 +11,7 @@ use super::migrate::crash_recovery::digest_of;
 use super::migrate::evaluate::MANIFEST_BYTES_MAX;
 use super::migrate::ledger::{LedgerEntry, LedgerLine, file_text, for_each_line};
 use super::migrate::run_directory;
-use crate::durable::{Disk, read_file};
+use crate::durable::{Disk, DiskError, read_file};
 use crate::migration::Error;
 
 /// The history of one file.
@@ -27,7 +27,7 @@ pub struct FileHistory {
     pub ledger: Vec<LedgerLine>,
 }
 
-/// Collects the history of one file.
+/// Collects the history of one file. A file that neither exists nor is in the ledger is an error.
 pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHistory, Error> {
     let name = file_text(file);
     let mut ledger = Vec::new();
@@ -37,7 +37,11 @@ pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHis
         }
         Ok(())
     })?;
-    let sha256 = digest_of(&*disk.root(root)?, file)?.map(|(digest, _)| digest);
+    let tree = disk.root(root)?;
+    if ledger.is_empty() && tree.file_state(file)?.is_none() {
+        return Err(DiskError::new("look up", &root.join(file), std::io::Error::from_raw_os_error(libc::ENOENT)).into());
+    }
+    let sha256 = digest_of(&*tree, file)?.map(|(digest, _)| digest);
     let records = match sha256 {
         Some(_) => records(&read_file(disk, &root.join(file), MANIFEST_BYTES_MAX)?),
         None => Vec::new(),
@@ -63,7 +67,8 @@ fn named_in(entry: &LedgerEntry) -> Option<&str> {
         LedgerEntry::Written(written) => Some(&written.file),
         LedgerEntry::Withdrawn { file, .. }
         | LedgerEntry::Restored { file, .. }
-        | LedgerEntry::Removed { file, .. } => Some(file),
-        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => None,
+        | LedgerEntry::Removed { file, .. }
+        | LedgerEntry::Accepted { file, .. } => Some(file),
+        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified { .. } => None,
     }
 }

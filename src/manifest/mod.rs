@@ -14,6 +14,7 @@ pub mod transform;
 pub mod tree;
 pub mod write;
 
+pub mod accept;
 pub mod clean;
 pub mod file_history;
 pub mod generate;
@@ -22,6 +23,7 @@ pub mod migrate;
 pub mod outcome;
 pub mod rollback;
 pub mod run_options;
+pub mod runs;
 pub mod status;
 pub mod verify;
 pub mod version_survey;

@@ -12,15 +12,17 @@ use sha2::{Digest, Sha256};
 use super::document::checksum::hex;
 use super::migrate::backup::write_temporary;
 use super::migrate::crash_recovery::{Unsettled, digest_of, settle};
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, concerns_one_file, finding};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding, not_kept_notice};
 use super::migrate::ledger::{FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
 use super::migrate::run_directory;
-use super::migrate::state::{CHECKPOINT_KIND, RunState};
+use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
 use super::steps::route::Route;
+use super::tree::file_faults::{BadSpots, concerns_one_file};
 use super::tree::file_names;
+use super::tree::writable::WritableTree;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
-use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, FileState, Ownership};
-use crate::migration::{Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
+use crate::durable::{AttributesNotKept, Disk, DiskError, FileState, Model, without_sync};
+use crate::migration::{Durability, Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
 use crate::pipeline::{Control, Expected, Phase};
 
 /// Files that are restored together.
@@ -35,8 +37,10 @@ pub struct RollbackEnd {
     pub restored: u64,
     /// Files that had them already.
     pub already_restored: u64,
-    /// Files that stay as they are, because they are not what the run wrote.
+    /// Files that stay as they are.
     pub refused: u64,
+    /// Of the files refused, those that cannot be read or replaced; the others are not what the run wrote.
+    pub refused_by_disk: u64,
     /// Of the files restored, those to which the declared inverse of breaking steps was held first.
     pub inverses_checked: u64,
     /// True if it was asked to stop; the same command continues.
@@ -56,6 +60,8 @@ pub struct RollbackRequest<'a> {
     /// Where it knows a breaking step that the run took, the inverse that the step declares must lead from a file to
     /// its backup, or the file is refused (docs/source-sigilzero.md, "Declared steps").
     pub registry: &'a Registry,
+    /// When what is restored is made durable.
+    pub durability: Durability,
 }
 
 /// Undoes what the run did to the named files, or to all. Run again after a crash at any point, it completes; run
@@ -66,16 +72,19 @@ pub fn rollback(
     request: RollbackRequest<'_>,
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
-    let RollbackRequest { run_id, files, registry } = request;
+    let RollbackRequest { run_id, files, registry, durability } = request;
+    let disk = match durability {
+        Durability::None => without_sync(disk),
+        Durability::Group | Durability::Each => disk,
+    };
     let directory = run_directory(root);
-    let tree = disk.root(root)?;
-    let file_system = disk.file_system(root)?;
+    let tree = WritableTree::open(&*disk, root, durability)?;
     let unknown = || Error::Usage {
         what: format!("{}: no run {run_id}", directory.path().display()),
         next: "take the id of a run from its report, or from the ledger".into(),
     };
     let held = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
-    let mut ledger = settle_unfinished(&*disk, root, &*tree, &held, run_id)?;
+    let mut ledger = settle_unfinished(&*disk, root, &tree, &held, run_id)?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {
         if line.run == run_id {
@@ -87,7 +96,8 @@ pub fn rollback(
     held.note(Some(run_id), "rolling-back", json!({ "files": files.len() }))?;
     ledger.begin_run(run_id);
     let inverses = Inverses { registry, mode };
-    let mut work = Work { tree, file_system, ledger, inverses, group: Vec::new(), end: RollbackEnd::default() };
+    let mut work =
+        Work { tree, ledger, inverses, bad_spots: BadSpots::default(), group: Vec::new(), end: RollbackEnd::default() };
     work.end.run_id = run_id.to_owned();
     let mut not_written = files.clone();
     control.phase(Phase::Rollback, Expected::UNKNOWN, || {
@@ -112,6 +122,7 @@ pub fn rollback(
     if !work.end.stopped {
         not_written.iter().for_each(|file| work.refuse(file, "it is no file that the run wrote".into()));
     }
+    name_ledger_end(&*disk, &held, work.ledger.sync()?)?;
     let end = work.end;
     held.note(Some(run_id), "rolled-back", json!({ "restored": end.restored, "refused": end.refused }))?;
     Ok(end)
@@ -121,7 +132,7 @@ pub fn rollback(
 fn settle_unfinished(
     disk: &dyn Disk,
     root: &Path,
-    tree: &dyn DiskRoot,
+    tree: &WritableTree,
     held: &LockedRun,
     run_id: &str,
 ) -> Result<Ledger, Error> {
@@ -144,7 +155,6 @@ fn settle_unfinished(
         });
     }
     settle(tree, &begun, &mut ledger)?;
-    disk.file_system(root)?.sync()?;
     state.progress.ledger = ledger.sync()?;
     state.stage = Stage::RolledBack;
     held.checkpoint.store(disk, &state)?;
@@ -220,27 +230,36 @@ impl Inverses<'_> {
 type Checked = Result<Result<bool, Refusal>, DiskError>;
 
 struct Work<'a> {
-    tree: Arc<dyn DiskRoot>,
-    file_system: Arc<dyn DiskFileSystem>,
+    tree: WritableTree,
     ledger: Ledger,
     inverses: Inverses<'a>,
+    bad_spots: BadSpots,
     group: Vec<Returning>,
     end: RollbackEnd,
 }
 
 impl Work<'_> {
     fn take(&mut self, line: u64, path: PathBuf, written: WrittenFile) -> Result<(), Error> {
-        match self.prepare(&path, &written) {
-            Ok(Prepared::Returning(state, is_checked)) => {
+        match self.bad_spots.read(|| self.prepare(&path, &written))? {
+            Ok(Prepared::Returning(state, is_checked, not_kept)) => {
+                if let Some(notice) = not_kept_notice(&not_kept) {
+                    self.end.findings.push(finding(Severity::Note, &path, notice.code, notice.text));
+                }
                 self.end.inverses_checked += u64::from(is_checked);
                 self.group.push(Returning { line, path, file_text: written.file, state });
             }
             Ok(Prepared::AlreadyThere) => self.end.already_restored += 1,
             Ok(Prepared::Refused(why)) => self.refuse(&path, why),
-            Err(error) if concerns_one_file(&error) => self.refuse(&path, error.source.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error) => self.refuse_by_disk(&path, &error),
         }
         Ok(())
+    }
+
+    fn refuse_by_disk(&mut self, path: &Path, error: &DiskError) {
+        let refusal = disk_refusal(error);
+        self.end.refused += 1;
+        self.end.refused_by_disk += 1;
+        self.end.findings.push(finding(Severity::Refused, path, refusal.code.name(), refusal.text));
     }
 
     fn refuse(&mut self, path: &Path, why: String) {
@@ -251,18 +270,21 @@ impl Work<'_> {
     /// Writes the former bytes next to the file.
     fn prepare(&self, path: &Path, written: &WrittenFile) -> Result<Prepared, DiskError> {
         let refused = |why: &str| Ok(Prepared::Refused(why.to_owned()));
-        let Some(state) = self.tree.file_state(path)? else { return refused("the file is gone") };
-        match digest_of(&*self.tree, path)? {
+        let Some(state) = self.tree.root.file_state(path)? else { return refused("the file is gone") };
+        match digest_of(&*self.tree.root, path)? {
             Some((digest, _)) if digest == written.before => return Ok(Prepared::AlreadyThere),
             Some((digest, _)) if digest == written.after => {}
             _ => return refused("its bytes are not those that the run wrote"),
         }
         let backup = written.backup_path().unwrap_or_default();
         let mut bytes = Vec::new();
-        let kept = match self.tree.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
-            Ok(kept) => kept,
-            Err(error) => return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source))),
-        };
+        match self.tree.root.read_file(&backup, MANIFEST_BYTES_MAX, &mut bytes) {
+            Ok(_) => {}
+            Err(error) if concerns_one_file(&error) => {
+                return Ok(Prepared::Refused(format!("its backup cannot be read: {}", error.source)));
+            }
+            Err(error) => return Err(error),
+        }
         if hex(&Sha256::digest(&bytes).into()) != written.before {
             return refused("its backup is not what the run made it of");
         }
@@ -270,16 +292,16 @@ impl Work<'_> {
             Ok(is_checked) => is_checked,
             Err(refusal) => return Ok(Prepared::Refused(format!("the declared inverse fails: {}", refusal.text))),
         };
-        let directory = self.tree.open_directory(path.parent().unwrap_or(Path::new("")))?;
-        let ownership = Ownership { mode: written.mode_bits(), ..Ownership::from(&kept) };
+        let directory = self.tree.directory_of(path)?;
+        let model = Model { name: backup.file_name().unwrap_or_default(), mode: Some(written.mode_bits()) };
         let temporary = file_names::temporary_name(path.file_name().unwrap_or_default());
-        write_temporary(&*directory, &temporary, &bytes, &ownership, false)?;
-        Ok(Prepared::Returning(state, is_checked))
+        let not_kept = write_temporary(&*directory, &temporary, &bytes, model, self.tree.syncs_each())?;
+        Ok(Prepared::Returning(state, is_checked, not_kept))
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, DiskError> {
         let mut bytes = Vec::new();
-        self.tree.read_file(path, MANIFEST_BYTES_MAX, &mut bytes).map(|_| bytes)
+        self.tree.root.read_file(path, MANIFEST_BYTES_MAX, &mut bytes).map(|_| bytes)
     }
 
     /// Contents, ledger, names: the order of a migration.
@@ -288,37 +310,53 @@ impl Work<'_> {
         if group.is_empty() {
             return Ok(());
         }
-        self.file_system.sync()?;
+        self.tree.sync()?;
+        let mut lines = Vec::new();
         for file in &group {
-            self.ledger.append(LedgerEntry::Restored { file: file.file_text.clone(), line: file.line })?;
+            lines.push(self.ledger.append(LedgerEntry::Restored { file: file.file_text.clone(), line: file.line })?);
         }
         self.ledger.sync()?;
-        for file in &group {
-            self.rename(file)?;
+        for (line, file) in lines.into_iter().zip(&group) {
+            if !self.rename(file)? {
+                self.ledger.append(LedgerEntry::Withdrawn { file: file.file_text.clone(), line })?;
+            }
         }
-        self.file_system.sync()?;
+        self.tree.sync()?;
+        self.ledger.sync()?;
         control.progress(group.len() as u64, 0);
         Ok(())
     }
 
-    fn rename(&mut self, file: &Returning) -> Result<(), Error> {
+    /// Renames the former bytes over the file. Returns false if the file is refused.
+    fn rename(&mut self, file: &Returning) -> Result<bool, DiskError> {
         let name = file.path.file_name().unwrap_or_default();
-        let directory = self.tree.open_directory(file.path.parent().unwrap_or(Path::new("")))?;
         let temporary = file_names::temporary_name(name);
-        if directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now)) {
-            directory.rename(&temporary, name)?;
-            self.end.restored += 1;
-        } else {
-            directory.remove_file(&temporary)?;
-            self.refuse(&file.path, "the file changed since it was read".into());
+        let replaced = self.tree.directory_of(&file.path).and_then(|directory| {
+            let is_unchanged = directory.file_state(name)?.is_some_and(|now| file.state.is_unchanged(&now));
+            let renamed = if is_unchanged { directory.rename(&temporary, name) } else { Ok(()) };
+            if !is_unchanged || renamed.is_err() {
+                // As far as that can be done: what stays is removed by a later run.
+                let _ = directory.remove_file(&temporary);
+            }
+            renamed.map(|()| is_unchanged.then_some(directory))
+        });
+        match replaced {
+            Ok(Some(directory)) => {
+                self.tree.sync_names(&*directory)?;
+                self.end.restored += 1;
+                return Ok(true);
+            }
+            Ok(None) => self.refuse(&file.path, "the file changed since it was read".into()),
+            Err(error) if concerns_one_file(&error) => self.refuse_by_disk(&file.path, &error),
+            Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(false)
     }
 }
 
 enum Prepared {
-    /// And whether an inverse was checked.
-    Returning(FileState, bool),
+    /// And whether an inverse was checked, and what the former file had and the new one has not.
+    Returning(FileState, bool, AttributesNotKept),
     AlreadyThere,
     Refused(String),
 }

@@ -9,13 +9,15 @@ use serde::Serialize;
 
 use super::document::error_codes::DocumentStatus;
 use super::document::verdict::Inspection;
-use super::migrate::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::migrate::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
 use super::transform::Transformer;
+use super::tree::file_faults::{BadSpots, concerns_one_file};
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
-use crate::durable::{DiskError, ReadRoot, source_root};
+use crate::durable::{DiskError, FileState, ReadRoot, source_root};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
@@ -48,8 +50,10 @@ pub struct VersionSurvey {
     pub pending_bytes: u64,
     /// The approximate space for the new files.
     pub space_needed_bytes: u64,
-    /// The space that is available to this user.
+    /// The space that is available to this user: on the file system where the least remains, if there are several.
     pub space_available_bytes: u64,
+    /// The space by file system, one for each that new files would be written to.
+    pub file_systems: Vec<FileSystemNeeds>,
     /// True if the survey was asked to stop.
     pub stopped: bool,
     /// Findings about single files.
@@ -67,16 +71,19 @@ pub fn survey_versions(
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?;
     let mut survey = VersionSurvey::default();
-    let inspector = Inspector { root: &*root, transformer };
+    let mut space_needed = SpaceNeeded::default();
+    let inspector = Inspector { root: &*root, transformer, bad_spots: BadSpots::default() };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
         pass(reader, &inspector, &options.run.engine(), control, |inspected| {
-            survey.add(inspected);
+            space_needed.merge(survey.add(inspected));
             Ok(())
         })
     })?;
     survey.target_version = options.target().to_string();
     survey.latest_version = options.registry.latest().to_string();
-    survey.space_available_bytes = root.free_bytes()?;
+    survey.file_systems = space_needed.measure(&*root)?;
+    (survey.space_needed_bytes, survey.space_available_bytes) =
+        bytes_needed_and_available(&survey.file_systems, &*root)?;
     survey.stopped = ended == Ended::Stopped;
     Ok(survey)
 }
@@ -100,6 +107,7 @@ fn label(inspection: &Inspection) -> String {
 struct Inspector<'a> {
     root: &'a dyn ReadRoot,
     transformer: Transformer,
+    bad_spots: BadSpots,
 }
 
 /// One file of the survey.
@@ -114,6 +122,7 @@ struct Inspected {
     seen: Vec<Seen>,
     tally: Tally,
     records: u64,
+    space_needed: SpaceNeeded,
 }
 
 impl Converter for Inspector<'_> {
@@ -127,12 +136,13 @@ impl Converter for Inspector<'_> {
         for entry in entries {
             match entry.found {
                 Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
-                Found::Unreadable(ref error) => inspected.refuse_unread(&entry, error),
+                Found::Unreadable(error) if concerns_one_file(&error) => inspected.refuse(&entry.path, &error),
+                Found::Unreadable(error) => return Err(error.into()),
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => {
-                    match self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch) {
-                        Ok(_) => inspected.take(&entry, self.transformer.inspect(scratch), scratch.len() as u64),
-                        Err(error) => inspected.refuse_unread(&entry, &error),
+                    match self.bad_spots.read(|| self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch))? {
+                        Ok(state) => inspected.take(&entry.path, self.transformer.inspect(scratch), &state),
+                        Err(error) => inspected.refuse(&entry.path, &error),
                     }
                 }
             }
@@ -142,25 +152,29 @@ impl Converter for Inspector<'_> {
 }
 
 impl Inspected {
-    fn take(&mut self, entry: &ScanEntry, inspection: Inspection, len_bytes: u64) {
-        self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes });
+    fn take(&mut self, file: &Path, inspection: Inspection, state: &FileState) {
+        if inspection.status == DocumentStatus::Pending {
+            self.space_needed.add(file, state.file_system, state.len_bytes, false);
+        }
+        self.seen.push(Seen { label: label(&inspection), status: inspection.status, len_bytes: state.len_bytes });
         if let Some(refusal) = inspection.refusal {
-            self.tally.refuse(&entry.path, &refusal);
+            self.tally.refuse(file, &refusal);
         }
     }
 
-    fn refuse_unread(&mut self, entry: &ScanEntry, error: &DiskError) {
+    fn refuse(&mut self, file: &Path, error: &DiskError) {
         self.seen.push(Seen {
             label: DocumentStatus::Failed.name().into(),
             status: DocumentStatus::Failed,
             len_bytes: 0,
         });
-        self.tally.refuse(&entry.path, &disk_refusal(error));
+        self.tally.refuse(file, &disk_refusal(error));
     }
 }
 
 impl VersionSurvey {
-    fn add(&mut self, inspected: Inspected) {
+    /// Adds a batch. Returns the space that its new files need.
+    fn add(&mut self, inspected: Inspected) -> SpaceNeeded {
         self.records += inspected.records;
         let mut passed_over = inspected.tally.counts;
         inspected.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
@@ -179,11 +193,11 @@ impl VersionSurvey {
             *self.by_status.entry(status.name()).or_default() += 1;
             if status == DocumentStatus::Pending {
                 self.pending_bytes += len_bytes;
-                self.space_needed_bytes += len_bytes.next_multiple_of(BLOCK_BYTES);
             }
             let is_counted = self.by_version.len() < VERSIONS_MAX || self.by_version.contains_key(&label);
             let label = if is_counted { label } else { OTHER_VERSIONS.to_owned() };
             *self.by_version.entry(label).or_default() += 1;
         }
+        inspected.space_needed
     }
 }

@@ -10,14 +10,16 @@ use super::document::options::TransformOptions;
 use super::document::verdict::{Notice, Refusal};
 use super::document::version::Version;
 use super::migrate::backup::write_temporary;
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal};
+use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, not_kept_notice};
 use super::migrate::run_directory;
 use super::read::corrupt;
 use super::steps::invariants::IDENTITY;
 use super::steps::registry::Registry;
 use super::steps::target_schema::TargetSchema;
 use super::tree::scan::ARTIFACTS;
-use crate::durable::{Disk, DiskError, FileState, LockGuard, Ownership, parent_of, replace_file, temporary_name};
+use crate::durable::{
+    AttributesNotKept, Disk, DiskError, FileState, LockGuard, Model, parent_of, replace_file, temporary_name,
+};
 use crate::migration::{Error, cannot_be_written};
 
 /// Checks a document against the schema of its own version. Returns that version and the warnings.
@@ -35,8 +37,8 @@ pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notic
 /// Validates a document and writes it to `path`, atomically and durably, in the format of docs/source-sigilzero.md,
 /// "Bytes on disk". Returns its version and the warnings.
 ///
-/// A document that replaces a file must keep what identifies the run. It gets the permissions and the owner of that
-/// file.
+/// A document that replaces a file must keep what identifies the run. It gets the permissions, the owner and
+/// the attributes of that file.
 ///
 /// # Errors
 ///
@@ -63,8 +65,10 @@ pub fn write_manifest(
     let name = Path::new(path.file_name().unwrap_or_default());
     let state = disk.root(parent_of(path))?.read_file(name, MANIFEST_BYTES_MAX, &mut old)?;
     check_links(&state).and_then(|()| check_replacement(&old, &document)).map_err(refuse)?;
-    let is_replaced = replace(disk, path, &state, &out)?;
-    if is_replaced { Ok((version, notices)) } else { Err(refuse(changed_refusal("another program wrote to it"))) }
+    match replace(disk, path, &state, &out)? {
+        Some(not_kept) => Ok((version, notices.into_iter().chain(not_kept_notice(&not_kept)).collect())),
+        None => Err(refuse(changed_refusal("another program wrote to it"))),
+    }
 }
 
 /// Locks the tree of the file, if it has ever had a run.
@@ -92,21 +96,27 @@ fn check_links(state: &FileState) -> Result<(), Refusal> {
     if state.links > 1 { Err(Refusal::new(ErrorCode::Hardlink, text())) } else { Ok(()) }
 }
 
-/// Replaces a file by a new one with the same owner and permissions. Returns false if the file has changed.
-fn replace(disk: &dyn Disk, path: &Path, state: &FileState, bytes: &[u8]) -> Result<bool, DiskError> {
+/// Replaces a file by a new one with the same owner, permissions and attributes. Returns what of that could not be kept,
+/// or `None` if the file has changed.
+fn replace(
+    disk: &dyn Disk,
+    path: &Path,
+    state: &FileState,
+    bytes: &[u8],
+) -> Result<Option<AttributesNotKept>, DiskError> {
     let directory = disk.root(parent_of(path))?.open_directory(Path::new(""))?;
     let name = path.file_name().unwrap_or_default();
     // The name differs from those of a migration, which may be in progress in the same directory.
     let temporary = temporary_name(path);
     let temporary = temporary.file_name().unwrap_or_default();
-    write_temporary(&*directory, temporary, bytes, &Ownership::from(state), true)?;
+    let not_kept = write_temporary(&*directory, temporary, bytes, Model::of(name), true)?;
     if directory.file_state(name)?.is_none_or(|now| !state.is_unchanged(&now)) {
         directory.remove_file(temporary)?;
-        return Ok(false);
+        return Ok(None);
     }
     directory.rename(temporary, name)?;
     directory.sync()?;
-    Ok(true)
+    Ok(Some(not_kept))
 }
 
 fn parse(bytes: &[u8]) -> Result<Document<'_>, Refusal> {

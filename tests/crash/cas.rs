@@ -319,7 +319,7 @@ fn check_failure(error: &Error, kind: InjectedFault, what: &dyn Fn() -> String) 
     let expected: &[u8] = match kind {
         InjectedFault::Enospc => &[exit::TEMPORARY],
         InjectedFault::ShortWrite => &[exit::TEMPORARY, exit::FAILED],
-        InjectedFault::Eio | InjectedFault::FailedSync | InjectedFault::Missing => &[exit::FAILED],
+        _ => &[exit::FAILED],
     };
     assert!(matches!(error, Error::Disk(_)), "{error}: {}", what());
     assert!(expected.contains(&error.exit_code()), "exit {}: {}", error.exit_code(), what());

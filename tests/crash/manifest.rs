@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::sample::seeds;
+use crate::sample::{sampled_or_full, seeds, thinned};
 use haul::durable::{CrashFault, Disk, SimulatedDisk, read_file};
 use haul::manifest::Registry;
 use haul::manifest::migrate::{MigrationEnd, migrate};
@@ -39,6 +39,16 @@ fn scene() -> SimulatedDisk {
     disk
 }
 
+/// `artifacts/` and one of its jobs are mounts.
+fn divided_scene() -> SimulatedDisk {
+    let disk = scene();
+    disk.mount(&Path::new(ROOT).join("artifacts"));
+    disk.mount(&Path::new(ROOT).join("artifacts/b"));
+    disk
+}
+
+const SCENES: [fn() -> SimulatedDisk; 2] = [scene, divided_scene];
+
 fn options(durability: Durability) -> MigrateOptions {
     MigrateOptions {
         durability,
@@ -54,10 +64,10 @@ fn run(disk: &SimulatedDisk, durability: Durability) -> Result<MigrationEnd, Err
     migrate(Arc::new(disk.clone()), Path::new(ROOT), &options(durability), &control)
 }
 
-fn roll_back(disk: &SimulatedDisk, run_id: &str) -> u64 {
+fn roll_back(disk: &SimulatedDisk, run_id: &str, durability: Durability) -> u64 {
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
-    let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
+    let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in(), durability };
     let end = rollback(Arc::new(disk.clone()), Path::new(ROOT), request, &control).unwrap();
     assert_eq!(end.refused, 0, "{:?}", end.findings);
     end.restored
@@ -95,7 +105,7 @@ fn check_complete(disk: &SimulatedDisk, new: &Manifests, about: &str) {
     }
 }
 
-fn enumerate(durability: Durability) {
+fn enumerate(scene: fn() -> SimulatedDisk, durability: Durability) {
     let disk = scene();
     let end = run(&disk, durability).unwrap();
     assert_eq!((end.counts.migrated, end.records), (4, 4));
@@ -108,6 +118,9 @@ fn enumerate(durability: Durability) {
             let about = format!("{durability}, {operations} operations, {fault:?}");
             let image = disk.crash_image(operations, fault);
             check_whole(&image, &new, &about);
+            if operations == disk.operations() {
+                check_complete(&image, &new, &about);
+            }
             run(&image, durability).unwrap_or_else(|e| panic!("{about}: {e}"));
             check_complete(&image, &new, &about);
         }
@@ -117,12 +130,12 @@ fn enumerate(durability: Durability) {
 
 #[test]
 fn a_migration_in_groups_survives_the_loss_of_power() {
-    enumerate(Durability::Group);
+    SCENES.into_iter().for_each(|scene| enumerate(scene, Durability::Group));
 }
 
 #[test]
 fn a_migration_file_by_file_survives_the_loss_of_power() {
-    enumerate(Durability::Each);
+    SCENES.into_iter().for_each(|scene| enumerate(scene, Durability::Each));
 }
 
 #[test]
@@ -140,28 +153,73 @@ fn a_migration_without_syncs_survives_the_end_of_the_process() {
     }
 }
 
+/// The run that continues one which was killed finishes what that had begun, on whatever file system.
+#[test]
+fn a_migration_resumed_after_a_kill_survives_the_loss_of_power() {
+    let mut images = 0;
+    for first_durability in [Durability::None, Durability::Group] {
+        let first = divided_scene();
+        run(&first, first_durability).unwrap();
+        let new = manifests(&first);
+        for killed_after in thinned(0..=first.operations(), sampled_or_full(3, 1)) {
+            let disk = first.kill_image(killed_after);
+            for durability in [Durability::Group, Durability::Each] {
+                let resumed = disk.kill_image(0);
+                run(&resumed, durability).unwrap();
+                let end = resumed.operations();
+                for fault in faults() {
+                    let about = format!("{first_durability} until {killed_after}, then {durability}, {fault:?}");
+                    // A temporary file that was removed may come back: the next run removes it again.
+                    let image = resumed.crash_image(end, fault);
+                    check_whole(&image, &new, &about);
+                    assert_eq!(manifests(&image), new, "{about}");
+                    for operations in thinned(0..end, sampled_or_full(7, 1)) {
+                        images += 1;
+                        let image = resumed.crash_image(operations, fault);
+                        // What a run without syncs has replaced may be lost until the next run has synced it.
+                        if first_durability == Durability::Group {
+                            check_whole(&image, &new, &format!("{about}, {operations} operations"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!("a migration resumed after a kill: {images} images");
+}
+
 #[test]
 fn a_rollback_survives_the_loss_of_power_and_can_be_migrated_again() {
-    let disk = scene();
+    for scene in SCENES {
+        for durability in [Durability::Group, Durability::Each] {
+            crash_rollback(scene(), durability);
+        }
+    }
+}
+
+fn crash_rollback(disk: SimulatedDisk, durability: Durability) {
     let run_id = run(&disk, Durability::Group).unwrap().run_id;
     let new = manifests(&disk);
     let before = disk.operations();
-    assert_eq!(roll_back(&disk, &run_id), 4);
-    assert_eq!(roll_back(&disk, &run_id), 0);
+    assert_eq!(roll_back(&disk, &run_id, durability), 4);
+    assert_eq!(roll_back(&disk, &run_id, durability), 0);
     let originals: Manifests = RUNS.iter().map(|run| (path(run), old(run))).collect();
     assert_eq!(manifests(&disk), originals);
     let mut images = 0;
     for operations in before..=disk.operations() {
         for fault in faults() {
             images += 1;
-            let about = format!("{operations} operations, {fault:?}");
+            let about = format!("{durability}, {operations} operations, {fault:?}");
             let image = disk.crash_image(operations, fault);
             check_whole(&image, &new, &about);
-            roll_back(&image, &run_id);
+            if operations == disk.operations() {
+                assert_eq!(manifests(&image), originals, "{about}: what is done is durable");
+            }
+            roll_back(&image, &run_id, durability);
             assert_eq!(manifests(&image), originals, "{about}");
             run(&image, Durability::Group).unwrap_or_else(|e| panic!("{about}: {e}"));
             check_complete(&image, &new, &about);
         }
     }
-    println!("a rollback: {images} images");
+    println!("a rollback, --durability {durability}: {images} images");
 }

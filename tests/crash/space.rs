@@ -496,7 +496,7 @@ fn a_failing_operation_ends_a_run_that_can_be_resumed() {
                     let expected: &[u8] = match kind {
                         InjectedFault::Enospc => &[exit::TEMPORARY],
                         InjectedFault::ShortWrite => &[exit::TEMPORARY, exit::FAILED],
-                        InjectedFault::Eio | InjectedFault::FailedSync | InjectedFault::Missing => &[exit::FAILED],
+                        _ => &[exit::FAILED],
                     };
                     assert!(matches!(error, Error::Disk(_)), "{error}: {}", what());
                     assert!(expected.contains(&error.exit_code()), "exit {}: {}", error.exit_code(), what());

@@ -235,7 +235,13 @@ pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
         what: format!("{} is outside {}", path.display(), root.display()),
         next: "give a path below the root of the application, as in artifacts/JOB/RUN/manifest.json".into(),
     };
-    let relative = if path.is_absolute() { path.strip_prefix(root).map_err(|_| outside())? } else { path };
+    // An absolute path may be given with a root that is relative, or that is spelt through a link.
+    let roots = [std::path::absolute(root).ok(), std::fs::canonicalize(root).ok()];
+    let roots = std::iter::once(root).chain(roots.iter().flatten().map(PathBuf::as_path));
+    let relative = match path.is_absolute() {
+        true => roots.filter_map(|root| path.strip_prefix(root).ok()).next().ok_or_else(outside)?,
+        false => path,
+    };
     let mut plain = PathBuf::new();
     for part in relative.components() {
         match part {
@@ -263,6 +269,8 @@ mod tests {
         let fine = |path: &str| below(root, Path::new(path)).unwrap();
         assert_eq!(fine("artifacts/./a/../m.json"), Path::new("artifacts/m.json"));
         assert_eq!(fine("/app/artifacts/m.json"), Path::new("artifacts/m.json"));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(below(Path::new("."), &here.join("artifacts/m.json")).unwrap(), Path::new("artifacts/m.json"));
         for path in ["../m.json", "a/../../m.json", "/etc/passwd", "", "a/..", "/app"] {
             assert!(below(root, Path::new(path)).is_err(), "{path}");
         }

@@ -1,6 +1,7 @@
 //! `haul manifest clean`: removes the backups of verified runs.
 //!
-//! The JSON document has `root`, `runs` (each with `run_id`, `began_at`, `backups`, `bytes`), `removed` and `bytes`.
+//! The JSON document has `root`, `runs` (each with `run_id`, `began_at`, `backups`, `bytes`), `kept` (each with `run_id`,
+//! `backups`, `why`), `removed`, `bytes`, `findings` (backups that cannot be removed) and `exit_code`.
 
 use std::sync::Arc;
 
@@ -9,12 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::arguments::RootArgs;
+use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
-use crate::manifest::clean::{RunBackups, clean, clean_list};
-use crate::migration::Error;
+use crate::manifest::clean::{CleanEnd, CleanList, KeptBackups, KeptWhy, RunBackups, clean, clean_list};
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Error, exit};
 
 /// `haul manifest clean`
 #[derive(Args)]
@@ -32,7 +34,8 @@ pub struct CleanCommand {
 
 #[derive(Serialize)]
 struct Removed<'a> {
-    runs: &'a [RunBackups],
+    #[serde(flatten)]
+    list: &'a CleanList,
     removed: u64,
     bytes: u64,
 }
@@ -45,22 +48,37 @@ impl CleanCommand {
             next: "give a shorter age".into(),
         })?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let runs = clean_list(&disk, root, before)?;
-        let (mut removed, mut bytes) = (0, 0);
-        if !runs.is_empty() {
-            let lines: String = runs.iter().map(run_text).collect();
+        let list = clean_list(&disk, root, before)?;
+        let mut end = CleanEnd::default();
+        if !list.runs.is_empty() {
+            let lines: String = list.runs.iter().map(run_text).collect();
             let what = "this removes the backups of verified runs, which can then not be rolled back";
             self.consent.confirm(format_args!("{what}:{lines}"))?;
-            (removed, bytes) = clean(disk, root, before)?;
+            end = clean(disk, root, before)?;
         }
-        Answer::new(&Removed { runs: &runs, removed, bytes }).path("root", root).print(self.output, |table| {
-            let what = match removed {
+        let removed = Removed { list: &list, removed: end.backups, bytes: end.bytes };
+        let answer = TreeEnd::new(root, &removed, &end.findings);
+        let answer = Answer::new(&answer).exit_if(!end.findings.first.is_empty(), exit::REFUSED_RECORDS);
+        answer.print(self.output, |table| {
+            let what = match end.backups {
                 0 => "nothing to remove".to_owned(),
-                removed => format!("{} backups removed, {} freed", count_text(removed), bytes_text(bytes)),
+                removed => format!("{} backups removed, {} freed", count_text(removed), bytes_text(end.bytes)),
             };
             table.line(format_args!("{}: {what}", root.display()));
+            list.kept.iter().for_each(|kept| table.line(kept_text(kept)));
+            write_findings(table, &end.findings);
         })
     }
+}
+
+fn kept_text(kept: &KeptBackups) -> String {
+    let why = match kept.why {
+        KeptWhy::NotVerified => "the run is not verified; `haul manifest verify` does that",
+        KeptWhy::TooYoung => "the run is younger than --older-than",
+        KeptWhy::Faulty => "verification found faults in their files; `haul manifest accept` takes a file as it is",
+        KeptWhy::Shared => "another run needs them too",
+    };
+    format!("run {}: {} backups kept: {why}", kept.run_id, count_text(kept.backups))
 }
 
 fn age(text: &str) -> Result<SignedDuration, String> {

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::compat::Summary;
-use super::text::{TreeEnd, write_counts, write_findings};
+use super::text::{TreeEnd, write_counts, write_findings, write_lacks};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::{Answer, say_stopped};
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk, source_root};
 use crate::manifest::migrate::dry_run::{DryRunEnd, dry_run};
+use crate::manifest::migrate::space_needed::FileSystemNeeds;
 use crate::manifest::run_options::MigrateOptions;
-use crate::migration::units::bytes_text;
 use crate::migration::{OutcomeCounts, exit};
 use crate::observe::Scope;
 
@@ -50,7 +50,7 @@ pub fn run(
 }
 
 fn fits(end: &DryRunEnd) -> bool {
-    end.space_needed_bytes <= end.space_available_bytes
+    end.file_systems.iter().all(FileSystemNeeds::fits)
 }
 
 fn render(table: &mut Table, root: &Path, end: &DryRunEnd) {
@@ -58,8 +58,6 @@ fn render(table: &mut Table, root: &Path, end: &DryRunEnd) {
     table.row("target version", &end.target_version);
     write_counts(table, end.records, &end.counts);
     table.bytes("space needed", end.space_needed_bytes);
-    if !fits(end) {
-        table.line(format_args!("not enough space: {} available", bytes_text(end.space_available_bytes)));
-    }
+    write_lacks(table, &end.file_systems);
     write_findings(table, &end.findings);
 }

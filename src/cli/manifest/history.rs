@@ -62,6 +62,7 @@ fn entry_text(line: &LedgerLine) -> Option<String> {
         LedgerEntry::Withdrawn { line, .. } => Some(format!("line {line} was not carried out")),
         LedgerEntry::Restored { line, .. } => Some(format!("line {line} rolled back")),
         LedgerEntry::Removed { line, .. } => Some(format!("backup of line {line} removed")),
-        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => None,
+        LedgerEntry::Accepted { .. } => Some("accepted as it was".to_owned()),
+        LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified { .. } => None,
     }
 }

@@ -1,5 +1,6 @@
 //! `haul manifest`: trees of versioned JSON manifests.
 
+mod accept;
 mod arguments;
 mod clean;
 mod compat;
@@ -14,6 +15,7 @@ mod query;
 mod read;
 mod reindex;
 mod rollback;
+mod runs;
 mod status;
 mod steps;
 mod text;
@@ -37,6 +39,10 @@ verbs! {
     Status(status::StatusCommand),
     /// Read every manifest, snapshot and backup again and report everything that is wrong
     Verify(verify::VerifyCommand),
+    /// Accept files as they are, after an application has changed or removed them
+    Accept(accept::AcceptCommand),
+    /// List the runs of a tree
+    Runs(runs::RunsCommand),
     /// Undo a run: restore the files that are still as it wrote them
     Rollback(rollback::RollbackCommand),
     /// Show what was done to one file

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::arguments::{ResultArgs, RootArgs, scope};
-use super::text::{TreeEnd, write_findings};
+use super::text::{TreeEnd, write_findings, write_lacks};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command::{Answer, say_stopped};
 use crate::cli::progress::Watch;
@@ -55,5 +55,6 @@ fn render(table: &mut Table, root: &Path, survey: &VersionSurvey) {
     table.bytes("to be migrated", survey.pending_bytes);
     table.bytes("space needed", survey.space_needed_bytes);
     table.bytes("space available", survey.space_available_bytes);
+    write_lacks(table, &survey.file_systems);
     write_findings(table, &survey.findings);
 }

@@ -24,7 +24,6 @@ use crate::manifest::index::sqlite::{index_error, reindex};
 use crate::manifest::index::text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
 #[cfg(feature = "db-sqlite")]
 use crate::manifest::run_options::MigrateOptions;
-#[cfg(feature = "db-sqlite")]
 use crate::migration::units::count_text;
 use crate::migration::{Error, exit};
 #[cfg(feature = "db-sqlite")]
@@ -85,6 +84,12 @@ impl ReindexCommand {
         if let Some(index) = &self.sqlite {
             let answer = Answer::new(&end).path("root", root).path("index", index);
             answer.print(self.output, |table| table.line(text(index, &end)))?;
+        }
+        if end.same_key > 0 {
+            let count = count_text(end.same_key);
+            watch.say(format_args!(
+                "note: manifests with the job_id and run_id of another one, not in the index: {count}"
+            ));
         }
         for path in &end.left_out_paths {
             watch.say(format_args!("note: {} is not in the index: no job_id and run_id can be read", path.display()));

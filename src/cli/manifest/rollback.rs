@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{RECORDS_NOUN, RootArgs, StepsArgs, below};
+use super::arguments::{DurabilityArg, RECORDS_NOUN, RootArgs, StepsArgs, below};
 use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
@@ -16,6 +16,7 @@ use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::manifest::rollback::{RollbackEnd, RollbackRequest, rollback};
+use crate::manifest::runs::last_run;
 use crate::migration::units::count_text;
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
@@ -25,7 +26,7 @@ use crate::observe::Scope;
 pub struct RollbackCommand {
     #[command(flatten)]
     root: RootArgs,
-    /// The run to undo, by the id in its report and in the ledger
+    /// The run to undo, by the id in its report and in the ledger, or `last`
     #[arg(long, value_name = "ID")]
     run: String,
     /// Only these files, relative to the root [default: all that the run wrote]
@@ -33,6 +34,9 @@ pub struct RollbackCommand {
     files: Vec<PathBuf>,
     #[command(flatten)]
     steps: StepsArgs,
+    /// When to make restored files durable
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN")]
+    durability: DurabilityArg,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -48,18 +52,28 @@ impl RollbackCommand {
             0 => "every file that it wrote".to_owned(),
             count => format!("{} files", count_text(count as u64)),
         };
-        let run = &self.run;
+        let run = &match &*self.run {
+            "last" => last_run(&RealDisk, root)?.ok_or_else(|| no_run(root))?,
+            id => id.to_owned(),
+        };
         let what = format_args!("this gives {which} the bytes from before run {run}; files changed since stay");
         self.consent.confirm(what)?;
-        let request = RollbackRequest { run_id: run, files: &files, registry: &registry };
+        let request =
+            RollbackRequest { run_id: run, files: &files, registry: &registry, durability: self.durability.into() };
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
         let scope = Scope::of(RECORDS_NOUN);
         let end = watch.run(scope, |control| rollback(disk, root, request, control))?;
         let tree_end = TreeEnd::new(root, &end, &end.findings);
-        let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, exit::CONFLICT);
+        let code = if end.refused > end.refused_by_disk { exit::CONFLICT } else { exit::REFUSED_RECORDS };
+        let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, code);
         answer.print(self.output, |table| render(table, root, &end))
     }
+}
+
+fn no_run(root: &Path) -> Error {
+    let next = "check the path: it is the root of the application, which contains artifacts/ and migration/".into();
+    Error::Usage { what: format!("{}: no run to undo", root.display()), next }
 }
 
 fn render(table: &mut Table, root: &Path, end: &RollbackEnd) {

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::cli::output;
 use crate::cli::table::Table;
+use crate::manifest::migrate::space_needed::FileSystemNeeds;
 use crate::manifest::outcome::Counts;
+use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Finding, FirstFindings, Severity};
 
 /// A finding in the JSON documents.
@@ -52,6 +54,21 @@ impl<'a, E> TreeEnd<'a, E> {
 pub fn write_counts(table: &mut Table, records: u64, counts: &Counts) {
     table.count("found", records);
     table.outcomes(counts);
+}
+
+/// Writes a line for each file system that has not enough bytes or inodes for the new files.
+pub fn write_lacks(table: &mut Table, file_systems: &[FileSystemNeeds]) {
+    for needs in file_systems.iter().filter(|needs| !needs.fits()) {
+        let FileSystemNeeds { directory, bytes_needed, bytes_available, inodes_needed, .. } = needs;
+        if bytes_needed > bytes_available {
+            let (needed, available) = (bytes_text(*bytes_needed), bytes_text(*bytes_available));
+            table.line(format_args!("not enough space at {directory}: {needed} needed, {available} available"));
+        }
+        if let Some(available) = needs.inodes_available.filter(|_| !needs.has_inodes()) {
+            let (needed, available) = (count_text(*inodes_needed), count_text(available));
+            table.line(format_args!("not enough inodes at {directory}: {needed} needed, {available} available"));
+        }
+    }
 }
 
 /// Writes the first findings.

@@ -1,6 +1,7 @@
 //! `haul manifest validate`: checks manifests against the schemas of the versions that they name.
 //!
-//! The JSON document has `files`, in the order of the arguments, each with a code if it is refused, and `exit_code`.
+//! The JSON document has `files`, in the order of the arguments, each with a code if it is refused or
+//! cannot be read, and `exit_code`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::durable::{Disk, DiskError, RealDisk, parent_of};
+use crate::manifest::migrate::evaluate::disk_refusal;
 use crate::manifest::{MANIFEST_BYTES_MAX, Notice, Refusal, Registry, prove, validate};
 use crate::migration::exit;
 
@@ -39,6 +41,9 @@ struct Checked {
     version: Option<String>,
     refused: Option<Refused>,
     warnings: Vec<Warning>,
+    /// True if the file cannot be read.
+    #[serde(skip)]
+    is_unread: bool,
 }
 
 #[derive(Serialize)]
@@ -74,31 +79,39 @@ impl From<Refusal> for Refused {
 impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let registry = prove(Arc::new(self.steps.registry()?))?;
-        let files = self.files.iter().map(|file| check(&registry, file)).collect::<Result<Vec<_>, _>>()?;
+        let files = self.files.iter().map(|file| check(&registry, file)).collect();
         let end = ValidateEnd { files };
-        let is_any_refused = end.files.iter().any(|file| file.refused.is_some());
-        let answer = Answer::new(&end).exit_if(is_any_refused, exit::BAD_DATA);
+        let is_any = |is_unread| end.files.iter().any(|file| file.refused.is_some() && file.is_unread == is_unread);
+        let answer = Answer::new(&end).exit_if(is_any(true), exit::FAILED).exit_if(is_any(false), exit::BAD_DATA);
         answer.print(self.output, |table| end.files.iter().for_each(|file| render(table, file)))
     }
 }
 
-fn check(registry: &Registry, file: &Path) -> Result<Checked, DiskError> {
+fn check(registry: &Registry, file: &Path) -> Checked {
     let name = file.display().to_string();
-    let bytes = read(file)?;
-    Ok(match validate(registry, &bytes) {
+    let bytes = match read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let refused = Some(disk_refusal(&error).into());
+            return Checked { file: name, version: None, refused, warnings: Vec::new(), is_unread: true };
+        }
+    };
+    match validate(registry, &bytes) {
         Ok((version, notices)) => Checked {
             file: name,
             version: Some(version.to_string()),
             refused: None,
             warnings: notices.into_iter().map(Warning::from).collect(),
+            is_unread: false,
         },
         Err(refusal) => Checked {
             file: name,
             version: refusal.from.map(|version| version.to_string()),
             refused: Some(refusal.into()),
             warnings: Vec::new(),
+            is_unread: false,
         },
-    })
+    }
 }
 
 /// Reads a file. Errors have the name that the user gave it.
@@ -112,7 +125,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, DiskError> {
 }
 
 fn render(table: &mut Table, checked: &Checked) {
-    let Checked { file, version, refused, warnings } = checked;
+    let Checked { file, version, refused, warnings, .. } = checked;
     match refused {
         Some(Refused { code, text, line: Some(line), column: Some(column), .. }) => {
             table.line(format_args!("{file}:{line}:{column}: {code}: {text}"));

@@ -57,6 +57,12 @@ fn render(table: &mut Table, root: &Path, end: &VerifyEnd) {
     table.count("snapshot files", end.snapshots);
     table.count("lines of the ledger", end.ledger_lines);
     table.nested(|table| table.counts([("files as written", end.ledger_files), ("backups as made", end.backups)]));
+    if end.ledger_waiting > 0 {
+        table.count("files that an unfinished run has not replaced yet", end.ledger_waiting);
+    }
     table.count("runs verified", end.verified_runs);
+    if end.excepted_files > 0 {
+        table.count("files excepted", end.excepted_files);
+    }
     write_findings(table, &end.findings);
 }

@@ -66,7 +66,7 @@ pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
                     }
                 },
                 Node::Directory(_) => {
-                    open.push((old, settled.install_directory(new_directory, name)));
+                    open.push((old, settled.install_mounted(new_directory, name, tree.file_system(old))));
                 }
             }
         }

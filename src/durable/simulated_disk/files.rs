@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::file_node::Change;
 use super::state::State;
-use super::tree::NodeId;
+use super::tree::{FileSystemId, NodeId};
 use crate::durable::{DiskError, DiskFile, DiskFileSystem};
 
 pub(super) struct SimulatedFile {
@@ -95,9 +95,10 @@ impl DiskFile for SimulatedFile {
     }
 }
 
-/// The whole disk, which has one file system.
+/// One file system of the disk.
 pub(super) struct SimulatedFileSystem {
     state: Arc<Mutex<State>>,
+    id: FileSystemId,
     path: PathBuf,
     /// The number of losses of the disk when the file system was requested.
     losses_before: u64,
@@ -105,19 +106,26 @@ pub(super) struct SimulatedFileSystem {
 }
 
 impl SimulatedFileSystem {
-    pub(super) fn new(state: Arc<Mutex<State>>, path: &Path) -> Self {
-        let losses_before = state.lock().tree.losses;
-        Self { state, path: path.to_path_buf(), losses_before, sync_failed: AtomicBool::new(false) }
+    /// Opens the file system that contains the directory `path`.
+    pub(super) fn open(state: &Arc<Mutex<State>>, path: &Path) -> Result<Self, DiskError> {
+        let (id, losses_before) = {
+            let state = state.lock();
+            let find = || state.tree.find(path).and_then(|node| state.tree.names(node).map(|_| node));
+            let node = find().map_err(|e| DiskError::new("open the file system of", path, e))?;
+            (state.tree.file_system(node), state.tree.losses)
+        };
+        let path = path.to_path_buf();
+        Ok(Self { state: state.clone(), id, path, losses_before, sync_failed: AtomicBool::new(false) })
     }
 
     fn sync_all(&self, state: &mut State) -> io::Result<()> {
         if self.sync_failed.load(Ordering::Acquire) {
             return Err(io::Error::other("an earlier sync of this file system failed, bytes on it may be lost"));
         }
-        if state.tree.losses > self.losses_before {
+        if state.tree.last_loss(self.id) > self.losses_before {
             return Err(io::Error::from_raw_os_error(libc::EIO));
         }
-        state.sync_all()
+        state.sync_all(self.id)
     }
 }
 

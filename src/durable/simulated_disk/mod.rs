@@ -5,11 +5,14 @@
 //! directories waits for the target's, an exchange for both. A sync of a file makes its bytes durable, never its name.
 //! A file with two names is one file: its bytes are the same under both, and each name waits for its own directory.
 //! Permission bits become durable with a sync of the file system, or with one of the file if its length changed after
-//! them, as with `fdatasync`. A sync of the file system makes everything durable at once. Most file systems guarantee
-//! more than that, but haul must not rely on more.
+//! them, as with `fdatasync`. A sync of a file system makes everything on it durable at once, and nothing on another one.
+//! Most file systems guarantee more than that, but haul must not rely on more.
 //!
-//! A failed sync loses everything that it should have made durable. Every open handle of such a file, and every file
-//! system that was requested before, fails at its next sync and at all later ones.
+//! A failed sync loses everything that it should have made durable. Every open handle of such a file, and every handle
+//! of its file system that was requested before, fails at its next sync and at all later ones.
+//!
+//! A disk has one file system, unless directories are declared to be the roots of others. No name can be moved from one
+//! to another, and no file has names on two.
 
 mod crash;
 mod file_node;
@@ -20,6 +23,8 @@ mod files;
 mod link_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod mount_tests;
 mod root;
 mod state;
 #[cfg(test)]
@@ -66,6 +71,25 @@ impl SimulatedDisk {
 
     fn from_tree(tree: Tree) -> Self {
         Self { state: Arc::new(Mutex::new(State::new(tree))) }
+    }
+
+    /// Makes a directory the root of another file system, as if that were mounted there. The directory is created if it
+    /// is absent; what is already in it is on the new file system.
+    ///
+    /// # Panics
+    ///
+    /// After the first operation.
+    pub fn mount(&self, directory: &Path) {
+        self.state.lock().divide(directory);
+    }
+
+    /// Makes a file immutable, or no longer so: it cannot change, and can neither get nor lose a name.
+    ///
+    /// # Panics
+    ///
+    /// If there is no file at the path.
+    pub fn set_immutable(&self, path: &Path, is_immutable: bool) {
+        self.state.lock().set_immutable(path, is_immutable);
     }
 
     /// Adds a durable file and its parent directories without recording that.
@@ -129,9 +153,18 @@ impl SimulatedDisk {
         self.state.lock().fault.is_some()
     }
 
-    /// Limits the total bytes of all files; a write beyond that is a `StorageFull` error.
+    /// Limits the total bytes of all files on the root's file system; a write beyond that is a `StorageFull` error.
     pub fn set_capacity(&self, bytes: u64) {
-        self.state.lock().capacity_bytes = Some(bytes);
+        self.set_capacity_at(Path::new("/"), bytes);
+    }
+
+    /// Limits the total bytes of all files on the file system that contains `path`.
+    ///
+    /// # Panics
+    ///
+    /// If there is nothing at the path.
+    pub fn set_capacity_at(&self, path: &Path, bytes: u64) {
+        self.state.lock().set_capacity(path, bytes);
     }
 
     /// Returns all files that are visible, with their bytes.
@@ -234,8 +267,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
-        self.state.lock().list(path).map_err(|e| DiskError::new("open the file system of", path, e))?;
-        Ok(Arc::new(SimulatedFileSystem::new(self.state.clone(), path)))
+        Ok(Arc::new(SimulatedFileSystem::open(&self.state, path)?))
     }
 
     fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {

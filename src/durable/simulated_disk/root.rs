@@ -8,9 +8,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::file_node::{Change, NEW_FILE_MODE};
+use super::files::SimulatedFileSystem;
 use super::state::State;
-use crate::durable::root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
-use crate::durable::{DiskError, EntryKind, SourceNameKind};
+use crate::durable::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
+use crate::durable::{AttributesNotKept, DiskError, DiskFileSystem, EntryKind, SourceNameKind};
 
 pub(super) struct SimulatedRoot {
     state: Arc<Mutex<State>>,
@@ -79,12 +80,18 @@ impl ReadRoot for SimulatedRoot {
         Ok(())
     }
 
-    fn is_writable(&self, directory: &Path) -> Result<bool, DiskError> {
-        self.run("ask for access to", directory, |state, path| state.list(path).map(|_| true))
+    fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError> {
+        self.run("ask for access to", file, |state, path| {
+            let file = state.find_file(path)?;
+            Ok(state.immutable.contains(&file).then_some(Obstacle::FixedFile))
+        })
     }
 
-    fn free_bytes(&self) -> Result<u64, DiskError> {
-        self.run("measure free space at", Path::new(""), |state, path| state.free_bytes(path))
+    fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError> {
+        self.run("measure free space at", directory, |state, path| {
+            state.list(path)?;
+            Ok(FreeSpace { bytes: state.free_bytes(path)?, inodes: None, names_take_inodes: false })
+        })
     }
 }
 
@@ -102,6 +109,7 @@ fn file_state(state: &State, path: &Path) -> io::Result<Option<FileState>> {
         len_bytes: file.cached.len() as u64,
         modified_secs: modified,
         modified_nanos: 0,
+        file_system: state.tree.file_system(node) as u64,
         inode: node as u64,
         links: state.tree.file_names().into_iter().filter(|(_, other)| *other == node).count() as u64,
         mode: file.cached_mode,
@@ -128,14 +136,25 @@ impl RootDirectory for SimulatedDirectory {
         self.0.file_state(name.as_ref())
     }
 
-    fn write_new_file(&self, name: &OsStr, bytes: &[u8], ownership: &Ownership, synced: bool) -> Result<(), DiskError> {
+    fn write_new_file(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        model: Model<'_>,
+        synced: bool,
+    ) -> Result<AttributesNotKept, DiskError> {
+        let model_path = self.0.path.join(model.name);
         self.0.run("write new file", name.as_ref(), |state, path| {
+            let mode = model.mode.map_or_else(|| state.mode(&model_path), Ok)?;
             let node = state.create_file(path)?;
-            if ownership.mode != NEW_FILE_MODE {
-                state.change(path, node, Change::SetMode(ownership.mode))?;
+            if mode != NEW_FILE_MODE {
+                state.change(path, node, Change::SetMode(mode))?;
             }
             state.change(path, node, Change::Write { offset: 0, bytes: bytes.into() })?;
-            if synced { state.sync(path, node) } else { Ok(()) }
+            if synced {
+                state.sync(path, node)?;
+            }
+            Ok(AttributesNotKept::default())
         })
     }
 
@@ -165,5 +184,23 @@ impl RootDirectory for SimulatedDirectory {
 
     fn sync(&self) -> Result<(), DiskError> {
         self.0.run("sync directory", Path::new(""), |state, path| state.sync_directory(path))
+    }
+
+    fn sync_file(&self, name: &OsStr) -> Result<(), DiskError> {
+        self.0.run("sync", name.as_ref(), |state, path| {
+            let node = state.find_file(path)?;
+            state.sync(path, node)
+        })
+    }
+
+    fn file_system_number(&self) -> Result<u64, DiskError> {
+        self.0.run("look up", Path::new(""), |state, path| {
+            let node = state.tree.find(path)?;
+            Ok(state.tree.file_system(node) as u64)
+        })
+    }
+
+    fn file_system(&self) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
+        Ok(Arc::new(SimulatedFileSystem::open(&self.0.state, &self.0.path)?))
     }
 }

@@ -1,14 +1,14 @@
 //! The state of a simulated disk: checks each operation, lets it fail if requested, records it and applies it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::file_node::{Change, FileNode, NEW_FILE_MODE};
-use super::tree::{Effect, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
-use crate::durable::disk::MODE_BITS;
+use super::tree::{Effect, FileSystemId, NameChange, NameEdit, Node, NodeId, ROOT, Tree};
+use crate::durable::attributes::MODE_BITS;
 use crate::durable::{DiskEntry, EntryKind};
 
 /// How an operation fails. An operation that the fault does not fit fails with `Eio`.
@@ -25,6 +25,8 @@ pub enum InjectedFault {
     FailedSync,
     /// An `InvalidInput` error without effect, as file systems return it for operations that they do not have.
     Missing,
+    /// A `PermissionDenied` error without effect.
+    Refused,
 }
 
 impl InjectedFault {
@@ -44,15 +46,26 @@ pub(super) struct State {
     pub(super) initial: Tree,
     pub(super) log: Vec<Operation>,
     pub(super) locked: HashSet<NodeId>,
+    /// Files that neither change nor get or lose a name.
+    pub(super) immutable: HashSet<NodeId>,
     /// The pending fault, and the number of operations before it.
     pub(super) fault: Option<(usize, InjectedFault)>,
-    pub(super) capacity_bytes: Option<u64>,
+    /// The total bytes that the files of a file system may have.
+    pub(super) capacity_bytes: BTreeMap<FileSystemId, u64>,
 }
 
 impl State {
     pub(super) fn new(tree: Tree) -> Self {
         let initial = tree.clone();
-        Self { tree, initial, log: Vec::new(), locked: HashSet::new(), fault: None, capacity_bytes: None }
+        Self {
+            tree,
+            initial,
+            log: Vec::new(),
+            locked: HashSet::new(),
+            immutable: HashSet::new(),
+            fault: None,
+            capacity_bytes: BTreeMap::new(),
+        }
     }
 
     pub(super) fn install_directories(&mut self, path: &Path) -> NodeId {
@@ -74,6 +87,17 @@ impl State {
         assert!(self.tree.find(path).is_err(), "{} is there already", path.display());
         self.tree.install(parent, name, Node::File(FileNode::settled(Arc::new(bytes.to_vec()), NEW_FILE_MODE)));
         self.initial = self.tree.clone();
+    }
+
+    pub(super) fn divide(&mut self, directory: &Path) {
+        let directory = self.install_directories(directory);
+        self.tree.divide(directory);
+        self.initial = self.tree.clone();
+    }
+
+    pub(super) fn set_capacity(&mut self, path: &Path, bytes: u64) {
+        let node = self.tree.find(path).expect("a path of the file system");
+        self.capacity_bytes.insert(self.tree.file_system(node), bytes);
     }
 
     /// Applies an effect. Every change of the tree goes through here, so each operation can be made to fail.
@@ -103,6 +127,7 @@ impl State {
         let error = match (kind, effect) {
             (InjectedFault::Enospc, _) => libc::ENOSPC,
             (InjectedFault::Missing, _) => libc::EINVAL,
+            (InjectedFault::Refused, _) => libc::EPERM,
             (InjectedFault::ShortWrite, Effect::Change(file, Change::Write { offset, bytes })) => {
                 let bytes = bytes[..bytes.len() / 2].into();
                 self.record(format!("{label}, half of it"), Effect::Change(file, Change::Write { offset, bytes }));
@@ -112,8 +137,8 @@ impl State {
                 self.record(format!("{label}, failing"), Effect::LoseUnsynced(file));
                 libc::EIO
             }
-            (InjectedFault::FailedSync, Effect::SyncAll) => {
-                self.record(format!("{label}, failing"), Effect::LoseAllUnsynced);
+            (InjectedFault::FailedSync, Effect::SyncAll(file_system)) => {
+                self.record(format!("{label}, failing"), Effect::LoseAllUnsynced(file_system));
                 libc::EIO
             }
             _ => libc::EIO,
@@ -150,13 +175,28 @@ impl State {
         self.change(path, file, Change::Write { offset: 0, bytes: bytes.into() })
     }
 
+    pub(super) fn set_immutable(&mut self, path: &Path, is_immutable: bool) {
+        let file = self.find_file(path).expect("a file");
+        if is_immutable {
+            self.immutable.insert(file);
+        } else {
+            self.immutable.remove(&file);
+        }
+    }
+
+    fn check_mutable(&self, node: NodeId) -> io::Result<()> {
+        if self.immutable.contains(&node) { Err(io::Error::from_raw_os_error(libc::EPERM)) } else { Ok(()) }
+    }
+
     /// Checks in the same order as Linux, so that the same mistake gets the same error.
     pub(super) fn hard_link(&mut self, source: &Path, target: &Path) -> io::Result<()> {
         let node = self.tree.find(source)?;
         let (parent, name) = self.find_place(target)?;
+        self.check_same_file_system(parent, node)?;
         if self.tree.is_directory(node) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
+        self.check_mutable(node)?;
         let change = NameChange { edits: vec![edit(parent, name, Some(node))], waits_on: vec![parent] };
         self.perform(format!("link {} to {}", target.display(), source.display()), Effect::Names(change))
     }
@@ -170,8 +210,12 @@ impl State {
         self.change(path, file, Change::SetMode(mode & MODE_BITS))
     }
 
-    pub(super) fn sync_all(&mut self) -> io::Result<()> {
-        self.perform("sync the file system".into(), Effect::SyncAll)
+    pub(super) fn sync_all(&mut self, file_system: FileSystemId) -> io::Result<()> {
+        let label = match file_system {
+            0 => "sync the file system".to_owned(),
+            other => format!("sync file system {other}"),
+        };
+        self.perform(label, Effect::SyncAll(file_system))
     }
 
     pub(super) fn create_directory(&mut self, path: &Path) -> io::Result<()> {
@@ -198,6 +242,7 @@ impl State {
             Change::SetLen(len) => (format!("set the length of {} to {len}", path.display()), *len),
             Change::SetMode(mode) => (format!("set the mode of {} to {mode:o}", path.display()), 0),
         };
+        self.check_mutable(file)?;
         self.check_capacity(file, end)?;
         self.perform(label, Effect::Change(file, change))
     }
@@ -209,28 +254,32 @@ impl State {
 
     /// Checks whether the file may grow to `end`.
     fn check_capacity(&self, file: NodeId, end: u64) -> io::Result<()> {
-        let Some(capacity_bytes) = self.capacity_bytes else { return Ok(()) };
+        let file_system = self.tree.file_system(file);
+        let Some(&capacity_bytes) = self.capacity_bytes.get(&file_system) else { return Ok(()) };
         let growth = end.saturating_sub(self.tree.file(file).cached.len() as u64);
-        if growth > 0 && self.used_bytes().saturating_add(growth) > capacity_bytes {
+        if growth > 0 && self.used_bytes(file_system).saturating_add(growth) > capacity_bytes {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         Ok(())
     }
 
-    fn used_bytes(&self) -> u64 {
+    fn used_bytes(&self, file_system: FileSystemId) -> u64 {
         let files: BTreeSet<NodeId> = self.tree.file_names().into_iter().map(|(_, file)| file).collect();
-        files.into_iter().map(|file| self.tree.file(file).cached.len() as u64).sum()
+        let on_it = files.into_iter().filter(|&file| self.tree.file_system(file) == file_system);
+        on_it.map(|file| self.tree.file(file).cached.len() as u64).sum()
     }
 
     pub(super) fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        self.tree.find(path)?;
-        Ok(self.capacity_bytes.map_or(1 << 40, |capacity_bytes| capacity_bytes.saturating_sub(self.used_bytes())))
+        let file_system = self.tree.file_system(self.tree.find(path)?);
+        let capacity_bytes = self.capacity_bytes.get(&file_system);
+        Ok(capacity_bytes.map_or(1 << 40, |bytes| bytes.saturating_sub(self.used_bytes(file_system))))
     }
 
     /// Checks in the same order as Linux, so that the same mistake gets the same error.
     pub(super) fn rename(&mut self, from: &Path, to: &Path, may_replace: bool) -> io::Result<()> {
         let (source, source_name) = self.tree.find_parent(from)?;
         let (target, target_name) = self.tree.find_parent(to)?;
+        self.check_same_file_system(source, target)?;
         let node = self.tree.find(from)?;
         let replaced = self.tree.names(target)?.get(target_name).copied();
         if replaced.is_some() && !may_replace {
@@ -245,7 +294,10 @@ impl State {
         if from.starts_with(to) {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
+        self.check_not_mounted(source, node)?;
+        self.check_mutable(node)?;
         if let Some(replaced) = replaced {
+            self.check_mutable(replaced)?;
             self.check_replaceable(node, replaced)?;
         }
         let edits = vec![edit(source, source_name, None), edit(target, target_name, Some(node))];
@@ -264,6 +316,7 @@ impl State {
 
     pub(super) fn exchange(&mut self, a: &Path, b: &Path) -> io::Result<()> {
         let ((parent_a, name_a), (parent_b, name_b)) = (self.tree.find_parent(a)?, self.tree.find_parent(b)?);
+        self.check_same_file_system(parent_a, parent_b)?;
         let (node_a, node_b) = (self.tree.find(a)?, self.tree.find(b)?);
         if node_a == node_b {
             return Ok(());
@@ -271,13 +324,14 @@ impl State {
         if a.starts_with(b) || b.starts_with(a) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        self.check_mutable(node_a).and_then(|()| self.check_mutable(node_b))?;
         let edits = vec![edit(parent_a, name_a, Some(node_b)), edit(parent_b, name_b, Some(node_a))];
         let change = NameChange { edits, waits_on: vec![parent_a, parent_b] };
         self.perform(format!("exchange {} and {}", a.display(), b.display()), Effect::Names(change))
     }
 
     pub(super) fn remove_file(&mut self, path: &Path) -> io::Result<()> {
-        self.find_file(path)?;
+        self.check_mutable(self.find_file(path)?)?;
         self.remove_name(path, format!("remove file {}", path.display()))
     }
 
@@ -286,7 +340,18 @@ impl State {
         if !self.tree.names(node)?.is_empty() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
+        self.check_not_mounted(self.tree.find_parent(path)?.0, node)?;
         self.remove_name(path, format!("remove directory {}", path.display()))
+    }
+
+    fn check_same_file_system(&self, a: NodeId, b: NodeId) -> io::Result<()> {
+        let is_same = self.tree.file_system(a) == self.tree.file_system(b);
+        if is_same { Ok(()) } else { Err(io::ErrorKind::CrossesDevices.into()) }
+    }
+
+    /// A directory that is the root of a file system keeps its name.
+    fn check_not_mounted(&self, directory: NodeId, node: NodeId) -> io::Result<()> {
+        self.check_same_file_system(directory, node).map_err(|_| io::ErrorKind::ResourceBusy.into())
     }
 
     fn remove_name(&mut self, path: &Path, label: String) -> io::Result<()> {

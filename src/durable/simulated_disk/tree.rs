@@ -9,6 +9,8 @@ use super::file_node::{Change, FileNode};
 
 /// The index of a node in its tree; the root is 0. An index is never used again for another node.
 pub(super) type NodeId = usize;
+/// The index of a file system; that of the root is 0.
+pub(super) type FileSystemId = usize;
 /// The names of a directory.
 pub(super) type Names = BTreeMap<OsString, NodeId>;
 
@@ -28,10 +30,10 @@ pub(super) enum Effect {
     Names(NameChange),
     /// The names in the directory become durable.
     SyncDirectory(NodeId),
-    /// Everything becomes durable.
-    SyncAll,
-    /// A failed sync of the file system: every file is that of its last sync; names wait as before.
-    LoseAllUnsynced,
+    /// Everything on the file system becomes durable.
+    SyncAll(FileSystemId),
+    /// A failed sync of the file system: every file on it is that of its last sync; names wait as before.
+    LoseAllUnsynced(FileSystemId),
     /// An operation without effect on the tree that can fail.
     Nothing,
 }
@@ -73,29 +75,75 @@ pub(super) struct DirectoryNode {
     pub(super) cached: Names,
 }
 
-/// A file system. Cloning shares the bytes of files.
+/// All file systems of the disk. Cloning shares the bytes of files.
 #[derive(Clone)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
+    /// The file system of each node.
+    file_systems: Vec<FileSystemId>,
     /// The changes of names that are not durable, oldest first.
     pub(super) pending: Vec<NameChange>,
     changes: u64,
     /// The number of failed syncs that lost bytes.
     pub(super) losses: u64,
+    /// The last of these on each file system.
+    last_losses: BTreeMap<FileSystemId, u64>,
 }
 
 impl Tree {
     /// Creates an empty root directory.
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Node::Directory(DirectoryNode::default())], pending: Vec::new(), changes: 0, losses: 0 }
+        Self {
+            nodes: vec![Node::Directory(DirectoryNode::default())],
+            file_systems: vec![0],
+            pending: Vec::new(),
+            changes: 0,
+            losses: 0,
+            last_losses: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the file system of a node.
+    pub(super) fn file_system(&self, node: NodeId) -> FileSystemId {
+        self.file_systems[node]
+    }
+
+    /// Makes a directory the root of a file system, with all that is below it on the same one.
+    pub(super) fn divide(&mut self, directory: NodeId) {
+        let id = self.file_systems.iter().max().map_or(0, |last| last + 1);
+        let divided = self.file_systems[directory];
+        let mut open = vec![directory];
+        while let Some(node) = open.pop() {
+            if self.file_systems[node] == divided {
+                self.file_systems[node] = id;
+                open.extend(self.names(node).into_iter().flat_map(|names| names.values().copied()));
+            }
+        }
+    }
+
+    /// Returns the last loss on a file system, or 0.
+    pub(super) fn last_loss(&self, file_system: FileSystemId) -> u64 {
+        self.last_losses.get(&file_system).copied().unwrap_or(0)
+    }
+
+    fn count_loss(&mut self, file_system: FileSystemId) -> u64 {
+        self.losses += 1;
+        self.last_losses.insert(file_system, self.losses);
+        self.losses
     }
 
     /// Adds a node under a name, both durable.
     pub(super) fn install(&mut self, directory: NodeId, name: &OsStr, node: Node) -> NodeId {
-        let id = self.nodes.len();
-        self.nodes.push(node);
+        let id = self.push(directory, node);
         self.install_link(directory, name, id);
         id
+    }
+
+    /// Adds a node to the file system of a directory.
+    fn push(&mut self, directory: NodeId, node: Node) -> NodeId {
+        self.nodes.push(node);
+        self.file_systems.push(self.file_systems[directory]);
+        self.nodes.len() - 1
     }
 
     /// Adds a durable name for an existing node.
@@ -110,6 +158,13 @@ impl Tree {
         self.install(parent, name, Node::Directory(DirectoryNode::default()))
     }
 
+    /// Adds an empty directory like [`install_directory`](Self::install_directory), on the given file system.
+    pub(super) fn install_mounted(&mut self, parent: NodeId, name: &OsStr, file_system: FileSystemId) -> NodeId {
+        let id = self.install_directory(parent, name);
+        self.file_systems[id] = file_system;
+        id
+    }
+
     /// Applies an effect whose preconditions the caller has checked.
     pub(super) fn apply(&mut self, effect: &Effect) {
         match effect {
@@ -120,8 +175,7 @@ impl Tree {
             }
             Effect::Sync(file) => self.file_mut(*file).sync(),
             Effect::LoseUnsynced(file) => {
-                self.losses += 1;
-                let loss = self.losses;
+                let loss = self.count_loss(self.file_systems[*file]);
                 self.file_mut(*file).lose_unsynced(loss);
             }
             Effect::CreateFile(directory, name) => self.create(*directory, name, Node::File(FileNode::new())),
@@ -130,19 +184,17 @@ impl Tree {
             }
             Effect::Names(change) => self.change_names(change.clone()),
             Effect::SyncDirectory(directory) => self.sync_directory(*directory),
-            Effect::SyncAll => self.sync_all(),
-            Effect::LoseAllUnsynced => {
-                self.losses += 1;
-                let loss = self.losses;
-                self.all_files().for_each(|file| file.lose_unsynced(loss));
+            Effect::SyncAll(file_system) => self.sync_all(*file_system),
+            Effect::LoseAllUnsynced(file_system) => {
+                let loss = self.count_loss(*file_system);
+                self.all_files(*file_system).for_each(|file| file.lose_unsynced(loss));
             }
             Effect::Nothing => {}
         }
     }
 
     fn create(&mut self, directory: NodeId, name: &OsStr, node: Node) {
-        let id = self.nodes.len();
-        self.nodes.push(node);
+        let id = self.push(directory, node);
         let edit = NameEdit { directory, name: name.into(), node: Some(id) };
         self.change_names(NameChange { edits: vec![edit], waits_on: vec![directory] });
     }
@@ -181,18 +233,23 @@ impl Tree {
         }
     }
 
-    fn sync_all(&mut self) {
-        self.all_files().for_each(FileNode::sync_all);
-        for edit in std::mem::take(&mut self.pending).iter().flat_map(|change| &change.edits) {
+    fn sync_all(&mut self, file_system: FileSystemId) {
+        self.all_files(file_system).for_each(FileNode::sync_all);
+        let pending = std::mem::take(&mut self.pending);
+        // All edits of one change are on one file system.
+        let is_on_it = |change: &NameChange| self.file_systems[change.edits[0].directory] == file_system;
+        let (synced, waiting): (Vec<_>, Vec<_>) = pending.into_iter().partition(is_on_it);
+        self.pending = waiting;
+        for edit in synced.iter().flat_map(|change| &change.edits) {
             edit.apply(&mut self.directory_mut(edit.directory).durable);
         }
     }
 
     /// Includes the files that have no name any more.
-    fn all_files(&mut self) -> impl Iterator<Item = &mut FileNode> {
-        self.nodes.iter_mut().filter_map(|node| match node {
-            Node::File(file) => Some(file),
-            Node::Directory(_) => None,
+    fn all_files(&mut self, file_system: FileSystemId) -> impl Iterator<Item = &mut FileNode> {
+        self.nodes.iter_mut().zip(&self.file_systems).filter_map(move |(node, &its)| match node {
+            Node::File(file) if its == file_system => Some(file),
+            _ => None,
         })
     }
 

@@ -51,7 +51,9 @@ impl Export {
             keep_winners(candidates, &mut winners)?;
         }
         let winners = winners.finish()?;
-        end.rows = winners.records();
+        if !end.stopped {
+            end.set_rows(winners.records());
+        }
         Ok(Self { end, scratch, winners, _directory: directory })
     }
 

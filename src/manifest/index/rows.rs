@@ -30,9 +30,14 @@ const READ: ReadOptions =
 pub struct ReindexEnd {
     /// Number of rows.
     pub rows: u64,
-    /// Number of manifests that are not in the index: they are not JSON, lack a part of the key, or have a NUL in a
-    /// column.
+    /// Number of manifests that are not in the index: they are not JSON, lack a part of the key, have a NUL in a column,
+    /// or have the same key as another one.
     pub left_out: u64,
+    /// Of these, those with the key of another one.
+    pub same_key: u64,
+    /// Number of manifests that could be in the index.
+    #[serde(skip)]
+    candidates: u64,
     /// Number of links in the tree. Their targets are indexed under their own paths.
     pub links: u64,
     /// Number of links whose target does not exist.
@@ -76,7 +81,15 @@ impl IndexRow {
 }
 
 impl ReindexEnd {
+    /// Sets the number of rows that are left of all candidates.
+    pub(super) fn set_rows(&mut self, rows: u64) {
+        self.rows = rows;
+        self.same_key = self.candidates.saturating_sub(rows);
+        self.left_out += self.same_key;
+    }
+
     fn add(&mut self, rows: &Rows) {
+        self.candidates += rows.rows.len() as u64;
         self.links += rows.links;
         self.left_out += rows.left_out.len() as u64;
         self.dangling_links += rows.dangling.len() as u64;

@@ -40,7 +40,7 @@ pub fn reindex(
         return Ok(end);
     }
     let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(index_error)?;
-    end.rows = u64::try_from(rows).unwrap_or(0);
+    end.set_rows(u64::try_from(rows).unwrap_or(0));
     database.execute_batch("COMMIT").map_err(index_error)?;
     Ok(end)
 }

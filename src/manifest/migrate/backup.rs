@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 
-use crate::durable::{DiskError, FileState, Ownership, RootDirectory};
+use crate::durable::{AttributesNotKept, DiskError, FileState, Model, RootDirectory};
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::version::Version;
 use crate::manifest::tree::file_names;
@@ -17,6 +17,15 @@ pub struct Original<'a> {
     pub state: &'a FileState,
     pub version: Version,
     pub digest: [u8; 32],
+}
+
+/// A backup.
+#[derive(Debug)]
+pub struct Backup {
+    /// Its name in the directory of the file.
+    pub name: OsString,
+    /// True if it was made just now, false if it was there already.
+    pub is_new: bool,
 }
 
 /// The reason why a backup could not be made.
@@ -34,31 +43,38 @@ impl From<DiskError> for BackupError {
     }
 }
 
-/// Makes the backup, unless one with the same content exists, and returns its name.
+/// Makes the backup, unless one with the same content exists.
 ///
 /// The backup is a hard link: a second name of the original, and its only one once the new file has taken the first.
 /// This costs neither time nor space. The bytes are copied if the file has other names, through which they might
-/// change, or if the file system has no hard links.
-pub fn make_backup(
-    directory: &dyn RootDirectory,
-    original: &Original<'_>,
-    mode: Mode,
-) -> Result<OsString, BackupError> {
+/// change, or if it cannot get a second name: the file system has none, or the file is immutable or mounted.
+pub fn make_backup(directory: &dyn RootDirectory, original: &Original<'_>, mode: Mode) -> Result<Backup, BackupError> {
     let by_content = file_names::backup_name(original.name, original.version, &original.digest);
     let candidates = match mode {
         Mode::Compat => vec![file_names::compat_backup_name(original.name), by_content],
         Mode::Strict => vec![by_content],
     };
     for name in &candidates {
-        if make_backup_named(directory, original, name)? {
-            return Ok(name.clone());
+        match make_backup_named(directory, original, name)? {
+            Made::New => return Ok(Backup { name: name.clone(), is_new: true }),
+            Made::Before => return Ok(Backup { name: name.clone(), is_new: false }),
+            Made::NameTaken => {}
         }
     }
     Err(BackupError::NameTaken(candidates.into_iter().next_back().unwrap_or_default()))
 }
 
-/// Makes the backup under `name`. Returns false if the name belongs to another file.
-fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<bool, DiskError> {
+/// The result for one name of a backup.
+enum Made {
+    New,
+    /// The backup was there.
+    Before,
+    /// The name belongs to another file.
+    NameTaken,
+}
+
+/// Makes the backup under `name`.
+fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<Made, DiskError> {
     let made = match original.state.links {
         1 => match directory.hard_link(original.name, name) {
             Err(error) if cannot_link(&error) => copy(directory, original, name),
@@ -67,8 +83,11 @@ fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, nam
         _ => copy(directory, original, name),
     };
     match made {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => has_bytes(directory, name, original.bytes),
+        Ok(()) => Ok(Made::New),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let is_backup = has_bytes(directory, name, original.bytes)?;
+            Ok(if is_backup { Made::Before } else { Made::NameTaken })
+        }
         Err(error) => Err(error),
     }
 }
@@ -77,7 +96,7 @@ fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, nam
 /// block every later run.
 fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<(), DiskError> {
     let temporary = file_names::temporary_name(name);
-    write_temporary(directory, &temporary, original.bytes, &Ownership::from(original.state), true)?;
+    write_temporary(directory, &temporary, original.bytes, Model::of(original.name), true)?;
     let named = directory.rename_exclusive(&temporary, name);
     if named.is_err() {
         let _ = directory.remove_file(&temporary);
@@ -85,15 +104,16 @@ fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) ->
     named
 }
 
-/// Writes a temporary file, and replaces one that a crash left there. After a failure it is removed.
+/// Writes a temporary file, and replaces one that a crash left there. After a failure it is removed. Returns what it does
+/// not have of the model.
 pub fn write_temporary(
     directory: &dyn RootDirectory,
     temporary: &OsStr,
     bytes: &[u8],
-    ownership: &Ownership,
+    model: Model<'_>,
     synced: bool,
-) -> Result<(), DiskError> {
-    let write = || directory.write_new_file(temporary, bytes, ownership, synced);
+) -> Result<AttributesNotKept, DiskError> {
+    let write = || directory.write_new_file(temporary, bytes, model, synced);
     let written = match write() {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             directory.remove_file(temporary)?;
@@ -108,7 +128,8 @@ pub fn write_temporary(
 }
 
 fn cannot_link(error: &DiskError) -> bool {
-    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
+    use ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
 }
 
 /// Returns true if the name belongs to a regular file with these bytes.

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::evaluate::MANIFEST_BYTES_MAX;
+use super::evaluate::{MANIFEST_BYTES_MAX, NotReplaced};
 use super::ledger::{Ledger, LedgerEntry, LedgerLine, WrittenFile};
-use crate::durable::{DiskError, DiskRoot, ReadRoot};
+use crate::durable::{DiskError, ReadRoot};
 use crate::manifest::document::checksum::hex;
+use crate::manifest::tree::file_faults::concerns_one_file;
 use crate::manifest::tree::file_names::temporary_name;
+use crate::manifest::tree::writable::WritableTree;
 use crate::migration::Error;
 
 /// Replacements that are in the ledger but not in the checkpoint, by number of line.
@@ -24,9 +26,9 @@ impl Unsettled {
         match line.entry {
             LedgerEntry::Written(written) => _ = self.0.insert(line.number, written),
             LedgerEntry::Withdrawn { line, .. } | LedgerEntry::Restored { line, .. } => _ = self.0.remove(&line),
-            // A run begins only after everything before it was settled.
-            LedgerEntry::Began { .. } => self.0.clear(),
-            LedgerEntry::Removed { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified => {}
+            // A run begins only after everything before it was settled, and ends only after all of its own.
+            LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } => self.0.clear(),
+            LedgerEntry::Removed { .. } | LedgerEntry::Verified { .. } | LedgerEntry::Accepted { .. } => {}
         }
     }
 }
@@ -42,40 +44,76 @@ pub struct Settled {
     pub written_bytes: u64,
 }
 
-/// Finishes or withdraws each replacement that was begun. The caller makes the result durable.
-pub fn settle(root: &dyn DiskRoot, unsettled: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
+/// Finishes or withdraws each replacement that was begun, and makes the files durable. The caller syncs the ledger.
+///
+/// A file that cannot be read now keeps its line: the line names its backup, whatever the file is. One that cannot be
+/// replaced now stays as it is. The run comes to both again and refuses them.
+pub fn settle(tree: &WritableTree, unsettled: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
     let mut settled = Settled::default();
     for (&line, written) in &unsettled.0 {
         let path = written.path().unwrap_or_default();
-        match finish(root, &path, written)? {
-            Some(len_bytes) => {
+        match finish(tree, &path, written)? {
+            Finished::New(len_bytes) => {
                 settled.written_bytes += len_bytes;
                 settled.source_bytes += len_bytes;
                 settled.files.push(path);
             }
-            None => _ = ledger.append(LedgerEntry::Withdrawn { file: written.file.clone(), line })?,
+            Finished::Old => _ = ledger.append(LedgerEntry::Withdrawn { file: written.file.clone(), line })?,
+            Finished::Unknown => {}
         }
     }
     settled.files.sort_unstable();
+    tree.sync()?;
     Ok(settled)
 }
 
-/// Finishes a replacement. Returns the length of the file if it has its new bytes now.
-fn finish(root: &dyn DiskRoot, path: &Path, written: &WrittenFile) -> Result<Option<u64>, DiskError> {
-    let Some(name) = path.file_name() else { return Ok(None) };
-    let Some((digest, len_bytes)) = digest_of(root, path)? else { return Ok(None) };
+/// The state of a replacement that was begun.
+enum Finished {
+    /// The file has its new bytes. This is their length.
+    New(u64),
+    /// The file does not have them.
+    Old,
+    /// The file cannot be read.
+    Unknown,
+}
+
+fn finish(tree: &WritableTree, path: &Path, written: &WrittenFile) -> Result<Finished, DiskError> {
+    let Some(name) = path.file_name() else { return Ok(Finished::Old) };
+    let (digest, len_bytes) = match digest_of(&*tree.root, path) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(Finished::Old),
+        Err(error) if concerns_one_file(&error) => return Ok(Finished::Unknown),
+        Err(error) => return Err(error),
+    };
     if digest == written.after {
-        return Ok(Some(len_bytes));
+        let directory = tree.directory_of(path)?;
+        tree.sync_found(&*directory, name)?;
+        tree.sync_names(&*directory)?;
+        return Ok(Finished::New(len_bytes));
     }
     // Another program has written to the file since: its bytes win.
     if digest != written.before {
-        return Ok(None);
+        return Ok(Finished::Old);
     }
+    match rename_new(tree, path, written) {
+        Ok(Some(len_bytes)) => Ok(Finished::New(len_bytes)),
+        Ok(None) => Ok(Finished::Old),
+        Err(NotReplaced::Refused(_)) => Ok(Finished::Old),
+        Err(NotReplaced::Failed(error)) => Err(error),
+    }
+}
+
+/// Renames the new file over the old one, if it is complete. Returns its length.
+fn rename_new(tree: &WritableTree, path: &Path, written: &WrittenFile) -> Result<Option<u64>, NotReplaced> {
+    let name = path.file_name().unwrap_or_default();
+    let directory = tree.directory_of(path)?;
     // The digest tells whether the new file is complete: without syncs, a crash may lose its bytes and keep the line.
     let temporary = temporary_name(name);
-    match digest_of(root, &path.with_file_name(&temporary))? {
+    match digest_of(&*tree.root, &path.with_file_name(&temporary))? {
         Some((digest, len_bytes)) if digest == written.after => {
-            root.open_directory(path.parent().unwrap_or(Path::new("")))?.rename(&temporary, name)?;
+            tree.sync_found(&*directory, &temporary).map_err(NotReplaced::Failed)?;
+            directory.rename(&temporary, name)?;
+            tree.sync_names(&*directory).map_err(NotReplaced::Failed)?;
             Ok(Some(len_bytes))
         }
         _ => Ok(None),

@@ -1,13 +1,14 @@
 //! The evaluation of one file, which a run and a dry run share.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::durable::{DiskError, FileState, ReadRoot};
+use crate::durable::{AttributesNotKept, DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::{DocumentStatus, ErrorCode};
 use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
 use crate::manifest::transform::Transformer;
+use crate::manifest::tree::file_faults::concerns_one_file;
+use crate::manifest::tree::scan::{SkipReason, is_place_of_manifests};
 use crate::manifest::tree::siblings::SiblingFiles;
 use crate::migration::plan::escape_name;
 use crate::migration::{Finding, Severity};
@@ -36,6 +37,27 @@ impl Tally {
         let reason = format!("{}{place}", refusal.text);
         let offset = refusal.at.map_or(0, |at| at.offset);
         self.findings.push(Finding { offset, ..finding(Severity::Refused, file, refusal.code.name(), reason) });
+    }
+
+    /// Counts a name that is skipped. A link in the place of a job, of a run or of a manifest is named: what it leads to
+    /// may look like a part of the tree.
+    pub fn skip(&mut self, path: &Path, reason: SkipReason) {
+        self.counts.add_skipped(reason);
+        if reason == SkipReason::Link && is_place_of_manifests(path) {
+            let text = "a symbolic link is not followed: what it leads to is not migrated here".to_owned();
+            self.findings.push(finding(Severity::Note, path, "W_LINK", text));
+        }
+    }
+
+    /// Refuses a file for an error of the disk. An error that is not the file's ends the run.
+    pub fn refuse_unread(&mut self, file: &Path, error: DiskError) -> Result<(), DiskError> {
+        match NotReplaced::from(error) {
+            NotReplaced::Refused(refusal) => {
+                self.refuse(file, &refusal);
+                Ok(())
+            }
+            NotReplaced::Failed(error) => Err(error),
+        }
     }
 
     /// Adds the warnings about a file that is not refused.
@@ -88,6 +110,12 @@ pub fn disk_refusal(error: &DiskError) -> Refusal {
     Refusal { code: ErrorCode::Io, text: format!("cannot {}: {}", error.operation, error.source), at: None, from: None }
 }
 
+/// Returns the note on a file that has not everything that the replaced one had.
+pub fn not_kept_notice(not_kept: &AttributesNotKept) -> Option<Notice> {
+    let text = || format!("not kept when the file was replaced, because this user may not set it: {not_kept}");
+    (!not_kept.is_empty()).then(|| Notice { code: "W_ATTRIBUTES", text: text() })
+}
+
 /// Returns the refusal of a file that changed in the meantime.
 pub fn changed_refusal(what: &str) -> Refusal {
     Refusal {
@@ -98,10 +126,19 @@ pub fn changed_refusal(what: &str) -> Refusal {
     }
 }
 
-/// Returns true if the error concerns this file or its directory only, so that the run can go on with other files.
-pub fn concerns_one_file(error: &DiskError) -> bool {
-    use ErrorKind::{InvalidData, InvalidInput, NotADirectory, NotFound, PermissionDenied};
-    matches!(error.kind(), InvalidData | InvalidInput | NotADirectory | NotFound | PermissionDenied)
+/// The reason why a file is not replaced.
+#[derive(Debug)]
+pub enum NotReplaced {
+    /// The file is refused.
+    Refused(Refusal),
+    /// The run cannot continue.
+    Failed(DiskError),
+}
+
+impl From<DiskError> for NotReplaced {
+    fn from(error: DiskError) -> Self {
+        if concerns_one_file(&error) { Self::Refused(disk_refusal(&error)) } else { Self::Failed(error) }
+    }
 }
 
 /// Evaluates `bytes`, which were just read from `file`.

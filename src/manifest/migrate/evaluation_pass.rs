@@ -9,16 +9,22 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::backup::Original;
-use super::evaluate::{BLOCK_BYTES, MANIFEST_BYTES_MAX, Tally, concerns_one_file, disk_refusal, evaluate};
+use super::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal, evaluate};
+use super::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
 use crate::durable::{DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::file_faults::BadSpots;
+use crate::manifest::tree::file_names::backup_name;
 use crate::manifest::tree::scan::{Found, ScanEntry};
-use crate::manifest::{Refusal, Transformer};
+use crate::manifest::{Refusal, Transformer, Version};
 use crate::migration::{Error, FirstFindings, OutcomeCounts};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, Reader, pass};
+
+/// The longest name that file systems of Linux take.
+const NAME_BYTES_MAX: usize = 255;
 
 /// What a migration would do.
 #[derive(Debug, Clone, Serialize)]
@@ -35,8 +41,10 @@ pub struct DryRunEnd {
     pub source_bytes: u64,
     /// Space for new files; a backup is the old file under another name and takes none.
     pub space_needed_bytes: u64,
-    /// Space that this user has left.
+    /// Space that this user has left: on the file system where the least remains, if there are several.
     pub space_available_bytes: u64,
+    /// The space by file system, one for each that new files are written to.
+    pub file_systems: Vec<FileSystemNeeds>,
     /// True if the run was asked to stop.
     pub stopped: bool,
     /// The first findings on single files.
@@ -56,7 +64,14 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
     (phase, control): (Phase, &Control<'_>),
 ) -> Result<DryRunEnd, Error> {
     let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
-    let evaluator = Evaluator { root, transformer, break_links: options.break_links, named, has_work: Arc::default() };
+    let evaluator = Evaluator {
+        root,
+        transformer,
+        break_links: options.break_links,
+        named,
+        has_work: Arc::default(),
+        bad_spots: BadSpots::default(),
+    };
     let reader = reader(evaluator.has_work.clone());
     let mut sums = Sums::default();
     let ended = control.phase(phase, Expected::UNKNOWN, || {
@@ -66,14 +81,17 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
         })
     })?;
     sums.tally.counts.check_sum(sums.records)?;
+    let file_systems = sums.space_needed.measure(root)?;
+    let (space_needed_bytes, space_available_bytes) = bytes_needed_and_available(&file_systems, root)?;
     Ok(DryRunEnd {
         target_version: options.target().to_string(),
         records: sums.records,
         manifests: sums.tally.counts.manifests(),
         counts: sums.tally.counts,
         source_bytes: sums.tally.source_bytes,
-        space_needed_bytes: sums.space_needed_bytes,
-        space_available_bytes: root.free_bytes()?,
+        space_needed_bytes,
+        space_available_bytes,
+        file_systems,
         stopped: ended == Ended::Stopped,
         findings: sums.findings,
         named: evaluator.named.map(Mutex::into_inner),
@@ -86,13 +104,14 @@ struct Evaluator<'a> {
     break_links: bool,
     named: Option<Mutex<NamedFile>>,
     has_work: Arc<AtomicBool>,
+    bad_spots: BadSpots,
 }
 
 #[derive(Default)]
 struct EvaluatedBatch {
     tally: Tally,
     records: u64,
-    space_needed_bytes: u64,
+    space_needed: SpaceNeeded,
 }
 
 impl Converter for Evaluator<'_> {
@@ -105,13 +124,11 @@ impl Converter for Evaluator<'_> {
         let mut evaluated = EvaluatedBatch { records: entries.len() as u64, ..EvaluatedBatch::default() };
         for entry in entries {
             match entry.found {
-                Found::Skipped(reason) => evaluated.tally.counts.add_skipped(reason),
-                Found::Unreadable(error) => evaluated.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Skipped(reason) => evaluated.tally.skip(&entry.path, reason),
+                Found::Unreadable(error) => evaluated.tally.refuse_unread(&entry.path, error)?,
                 Found::Manifest | Found::Leftover => match self.evaluate_file(&entry.path, scratch, &mut evaluated) {
-                    Err(error) if concerns_one_file(&error) => {
-                        evaluated.tally.refuse(&entry.path, &disk_refusal(&error));
-                    }
-                    looked => looked?,
+                    Ok(()) => {}
+                    Err(error) => evaluated.tally.refuse_unread(&entry.path, error)?,
                 },
             }
         }
@@ -121,7 +138,13 @@ impl Converter for Evaluator<'_> {
 
 impl Evaluator<'_> {
     fn evaluate_file(&self, file: &Path, bytes: &mut Vec<u8>, evaluated: &mut EvaluatedBatch) -> Result<(), DiskError> {
-        let state = self.root.read_file(file, MANIFEST_BYTES_MAX, bytes)?;
+        let state = match self.bad_spots.read(|| self.root.read_file(file, MANIFEST_BYTES_MAX, bytes))? {
+            Ok(state) => state,
+            Err(error) => {
+                evaluated.tally.refuse(file, &disk_refusal(&error));
+                return Ok(());
+            }
+        };
         evaluated.tally.source_bytes += bytes.len() as u64;
         let verdict = evaluate(self.root, &self.transformer, file, bytes, &state);
         let Some(migrated) = evaluated.tally.record(file, verdict) else { return Ok(()) };
@@ -131,7 +154,7 @@ impl Evaluator<'_> {
         }
         evaluated.tally.counts.migrated += 1;
         self.has_work.store(true, Ordering::Relaxed);
-        evaluated.space_needed_bytes += (migrated.bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
+        evaluated.space_needed.add(file, state.file_system, migrated.bytes.len() as u64, state.links > 1);
         if let Some(named) = &self.named {
             let from = Some(migrated.from.to_string());
             *named.lock() = NamedFile { from, applied: migrated.applied.to_vec(), backup: None };
@@ -145,7 +168,7 @@ impl Evaluator<'_> {
         file: &Path,
         bytes: &[u8],
         state: &FileState,
-        version: crate::manifest::Version,
+        version: Version,
     ) -> Result<Option<Refusal>, DiskError> {
         if state.links > 1 && !self.break_links {
             let name = file.file_name().unwrap_or_default();
@@ -155,11 +178,12 @@ impl Evaluator<'_> {
                 return Ok(Some(hardlink_refusal(links)));
             }
         }
-        if self.root.is_writable(file.parent().unwrap_or(Path::new("")))? {
-            return Ok(None);
+        let refused = |text| Refusal { from: Some(version), ..Refusal::new(ErrorCode::Io, text) };
+        if backup_name(file.file_name().unwrap_or_default(), version, &[0; 32]).len() > NAME_BYTES_MAX {
+            return Ok(Some(refused("the name of its backup would be too long".to_owned())));
         }
-        let text = "its directory cannot be written to".to_owned();
-        Ok(Some(Refusal { code: ErrorCode::Io, text, at: None, from: Some(version) }))
+        let obstacle = self.root.obstacle(file)?;
+        Ok(obstacle.map(|obstacle| refused(obstacle.to_string())))
     }
 }
 
@@ -168,7 +192,7 @@ struct Sums {
     tally: Tally,
     findings: FirstFindings,
     records: u64,
-    space_needed_bytes: u64,
+    space_needed: SpaceNeeded,
 }
 
 impl Sums {
@@ -177,6 +201,6 @@ impl Sums {
         self.tally.source_bytes += evaluated.tally.source_bytes;
         evaluated.tally.findings.into_iter().for_each(|finding| self.findings.push(finding));
         self.records += evaluated.records;
-        self.space_needed_bytes += evaluated.space_needed_bytes;
+        self.space_needed.merge(evaluated.space_needed);
     }
 }

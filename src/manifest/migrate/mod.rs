@@ -11,6 +11,7 @@ pub(crate) mod group_commit;
 pub mod ledger;
 pub(crate) mod ledger_by_file;
 mod plan;
+pub mod space_needed;
 pub mod stage_file;
 pub mod state;
 mod steps;

@@ -1,7 +1,7 @@
 //! Stages one file: reads it, transforms it, and writes its new bytes and its backup next to it. Nothing is replaced
 //! yet.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,16 +9,20 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use super::backup::{BackupError, Original, has_own_backup, make_backup, write_temporary};
-use super::evaluate::{MANIFEST_BYTES_MAX, Tally, changed_refusal, concerns_one_file, disk_refusal, evaluate};
-use crate::durable::{DiskError, DiskRoot, FileState, Ownership, RootDirectory};
+use super::backup::{Backup, BackupError, Original, has_own_backup, make_backup, write_temporary};
+use super::evaluate::{
+    MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, disk_refusal, evaluate, not_kept_notice,
+};
+use crate::durable::{AttributesNotKept, DiskError, FileState, Model, RootDirectory};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::verdict::{Migrated, Refusal};
 use crate::manifest::document::version::Version;
 use crate::manifest::transform::Transformer;
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::file_names;
 use crate::manifest::tree::scan::{Found, ScanEntry};
+use crate::manifest::tree::writable::WritableTree;
 use crate::migration::Error;
 use crate::pipeline::Converter;
 
@@ -39,8 +43,8 @@ pub struct StagedFile {
     pub after: [u8; 32],
     /// Length of the bytes after.
     pub len_bytes: u64,
-    /// Name of the backup.
-    pub backup: OsString,
+    /// Its backup.
+    pub backup: Backup,
 }
 
 /// A batch of staged files.
@@ -70,31 +74,17 @@ pub struct NamedFile {
 /// Stages files on the disk.
 pub struct FileStager {
     /// The tree.
-    pub root: Arc<dyn DiskRoot>,
+    pub tree: Arc<WritableTree>,
     /// Migrates documents.
     pub transformer: Transformer,
     /// Decides how backups are named.
     pub mode: Mode,
     /// Whether files with several names are accepted.
     pub break_links: bool,
-    /// Whether each file is synced alone.
-    pub synced: bool,
     /// The migration of the file that the operator named, if any.
     pub named: Option<Arc<Mutex<NamedFile>>>,
-}
-
-/// The reason why a file is not staged.
-enum NotStaged {
-    /// The file is refused.
-    Refused(Refusal),
-    /// The run cannot continue.
-    Failed(DiskError),
-}
-
-impl From<DiskError> for NotStaged {
-    fn from(error: DiskError) -> Self {
-        if concerns_one_file(&error) { Self::Refused(disk_refusal(&error)) } else { Self::Failed(error) }
-    }
+    /// What could not be read so far.
+    pub bad_spots: BadSpots,
 }
 
 impl Converter for FileStager {
@@ -108,13 +98,13 @@ impl Converter for FileStager {
         let mut batch = StagedBatch { records: entries.len() as u64, place, ..StagedBatch::default() };
         for entry in entries {
             match entry.found {
-                Found::Skipped(reason) => batch.tally.counts.add_skipped(reason),
-                Found::Unreadable(error) => batch.tally.refuse(&entry.path, &disk_refusal(&error)),
+                Found::Skipped(reason) => batch.tally.skip(&entry.path, reason),
+                Found::Unreadable(error) => batch.tally.refuse_unread(&entry.path, error)?,
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => match self.stage_file(&entry.path, scratch, &mut batch.tally) {
                     Ok(staged) => batch.files.extend(staged),
-                    Err(NotStaged::Refused(refusal)) => batch.tally.refuse(&entry.path, &refusal),
-                    Err(NotStaged::Failed(error)) => return Err(error.into()),
+                    Err(NotReplaced::Refused(refusal)) => batch.tally.refuse(&entry.path, &refusal),
+                    Err(NotReplaced::Failed(error)) => return Err(error.into()),
                 },
             }
         }
@@ -123,21 +113,28 @@ impl Converter for FileStager {
 }
 
 impl FileStager {
-    fn stage_file(&self, file: &Path, bytes: &mut Vec<u8>, tally: &mut Tally) -> Result<Option<StagedFile>, NotStaged> {
+    fn stage_file(
+        &self,
+        file: &Path,
+        bytes: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) -> Result<Option<StagedFile>, NotReplaced> {
         let name = file.file_name().unwrap_or_default();
-        let directory = self.root.open_directory(file.parent().unwrap_or(Path::new("")))?;
-        let state = directory.read_file(name, MANIFEST_BYTES_MAX, bytes)?;
+        let directory = self.tree.directory_of(file)?;
+        let read = self.bad_spots.read(|| directory.read_file(name, MANIFEST_BYTES_MAX, bytes));
+        let state = read.map_err(NotReplaced::Failed)?.map_err(|error| NotReplaced::Refused(disk_refusal(&error)))?;
         tally.source_bytes += bytes.len() as u64;
-        let verdict = evaluate(self.root.as_ref(), &self.transformer, file, bytes, &state);
+        let verdict = evaluate(&*self.tree.root, &self.transformer, file, bytes, &state);
         let Some(migrated) = tally.record(file, verdict) else { return Ok(None) };
         let digest = Sha256::digest(&bytes[..]).into();
         let original = Original { name, bytes, state: &state, version: migrated.from, digest };
-        let backup = self.stage(&*directory, &original, &migrated)?;
+        let (backup, not_kept) = self.stage(&*directory, &original, &migrated)?;
+        tally.notice(file, not_kept_notice(&not_kept).as_slice());
         if let Some(named) = &self.named {
             *named.lock() = NamedFile {
                 from: Some(migrated.from.to_string()),
                 applied: migrated.applied.to_vec(),
-                backup: Some(file.with_file_name(&backup)),
+                backup: Some(file.with_file_name(&backup.name)),
             };
         }
         Ok(Some(StagedFile {
@@ -158,25 +155,24 @@ impl FileStager {
         directory: &dyn RootDirectory,
         original: &Original<'_>,
         migrated: &Migrated,
-    ) -> Result<OsString, NotStaged> {
+    ) -> Result<(Backup, AttributesNotKept), NotReplaced> {
         let links = other_links(original, |name| directory.file_state(name))?;
         if links > 1 && !self.break_links {
-            return Err(NotStaged::Refused(hardlink_refusal(links)));
+            return Err(NotReplaced::Refused(hardlink_refusal(links)));
         }
         // The new bytes come first: if there is no space for them, no backup is left behind.
         let temporary = file_names::temporary_name(original.name);
-        let ownership = Ownership::from(original.state);
-        write_temporary(directory, &temporary, &migrated.bytes, &ownership, self.synced)?;
+        let model = Model::of(original.name);
+        let not_kept = write_temporary(directory, &temporary, &migrated.bytes, model, self.tree.syncs_each())?;
         let state = FileState { links, ..*original.state };
         let made = make_backup(directory, &Original { state: &state, ..*original }, self.mode);
         if made.is_err() {
             let _ = directory.remove_file(&temporary);
         }
         let backup = made.map_err(|error| no_backup(error, original.name))?;
-        if self.synced {
-            directory.sync()?;
-        }
-        Ok(backup)
+        // A failed sync may have lost the bytes of other files too.
+        self.tree.sync_names(directory).map_err(NotReplaced::Failed)?;
+        Ok((backup, not_kept))
     }
 }
 
@@ -198,16 +194,16 @@ pub fn hardlink_refusal(links: u64) -> Refusal {
     Refusal { code: ErrorCode::Hardlink, text, at: None, from: None }
 }
 
-fn no_backup(error: BackupError, name: &OsStr) -> NotStaged {
+fn no_backup(error: BackupError, name: &OsStr) -> NotReplaced {
     match error {
         // The file was removed after it was read.
         BackupError::Disk(error) if error.kind() == ErrorKind::NotFound => {
-            NotStaged::Refused(changed_refusal(&format!("{} is gone", name.display())))
+            NotReplaced::Refused(changed_refusal(&format!("{} is gone", name.display())))
         }
         BackupError::Disk(error) => error.into(),
         BackupError::NameTaken(backup) => {
             let text = format!("the name of its backup, {}, belongs to another file", backup.display());
-            NotStaged::Refused(Refusal { code: ErrorCode::Io, text, at: None, from: None })
+            NotReplaced::Refused(Refusal { code: ErrorCode::Io, text, at: None, from: None })
         }
     }
 }

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::ledger::LedgerPosition;
+use crate::durable::Disk;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::ManifestRules;
-use crate::migration;
 use crate::migration::checkpoint::Kind;
+use crate::migration::{self, Error, LockedRun, Stage};
 
 /// Tag of the checkpoint file.
 pub const CHECKPOINT_KIND: Kind = Kind {
@@ -16,6 +17,18 @@ pub const CHECKPOINT_KIND: Kind = Kind {
 
 /// State of a run, as of a point that is durable.
 pub type RunState = migration::RunState<ManifestRules, Progress, Counts>;
+
+/// Names the end of the ledger in the checkpoint, so that a verification misses lines that are lost later.
+pub fn name_ledger_end(disk: &dyn Disk, held: &LockedRun, end: LedgerPosition) -> Result<(), Error> {
+    // The lines behind the checkpoint of an unfinished run tell the next run what to look at.
+    match held.readable_state::<RunState>(disk)?.filter(|state| state.stage != Stage::Running) {
+        Some(mut state) => {
+            state.progress.ledger = end;
+            held.checkpoint.store(disk, &state)
+        }
+        None => Ok(()),
+    }
+}
 
 /// How far a run has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]

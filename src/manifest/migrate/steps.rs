@@ -17,15 +17,17 @@ use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
 use super::stage_file::{FileStager, NamedFile};
 use super::state::{CHECKPOINT_KIND, Progress, RunState};
-use crate::durable::{Disk, DiskFileSystem, DiskRoot};
+use crate::durable::Disk;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::reader::EntryReader;
+use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
     Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts,
-    RunDirectory, SourceBytes, Stage, Standing, Step, Summary,
+    RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary,
 };
 use crate::pipeline::{Ended, run};
 
@@ -36,7 +38,7 @@ pub(super) struct ManifestMigration<'a> {
     /// The instant of the history records of a run that begins.
     now: Timestamp,
     /// What a run writes through; a dry run has none.
-    tree: Option<Tree>,
+    tree: Option<Arc<WritableTree>>,
     /// Open for appending, once the run has begun or is continued.
     ledger: Option<Ledger>,
     /// Files that a run which died has replaced and not counted.
@@ -44,13 +46,6 @@ pub(super) struct ManifestMigration<'a> {
     /// The tree as it is now, if the last run has finished.
     scanned: Option<DryRunEnd>,
     named: Option<Arc<Mutex<NamedFile>>>,
-}
-
-/// A tree that is open for writing.
-struct Tree {
-    files: Arc<dyn DiskRoot>,
-    /// Opened before anything is written to it: from then on its sync reports lost writes.
-    file_system: Arc<dyn DiskFileSystem>,
 }
 
 impl<'a> ManifestMigration<'a> {
@@ -70,11 +65,11 @@ impl<'a> ManifestMigration<'a> {
 
     /// Opens the tree for writing.
     pub fn open(disk: &Arc<dyn Disk>, root: &'a Path, options: &'a MigrateOptions) -> Result<Self, Error> {
-        let tree = Tree { files: disk.root(root)?, file_system: disk.file_system(root)? };
-        Ok(Self { tree: Some(tree), ..Self::new(root, options) })
+        let tree = WritableTree::open(&**disk, root, options.durability)?;
+        Ok(Self { tree: Some(Arc::new(tree)), ..Self::new(root, options) })
     }
 
-    fn tree(&self) -> &Tree {
+    fn tree(&self) -> &Arc<WritableTree> {
         self.tree.as_ref().expect("a run opens the tree")
     }
 
@@ -82,15 +77,24 @@ impl<'a> ManifestMigration<'a> {
     fn settle_begun(&self, cx: &Context<'_>, last: Option<&RunState>) -> Result<(Ledger, Settled), Error> {
         let known = last.map_or(LedgerPosition::START, |last| last.progress.ledger);
         let mut begun = Unsettled::default();
-        let mut ledger = Ledger::open(&**cx.disk, cx.directory.path(), "", known, |line| {
+        let take = |line| {
             begun.take(line);
             Ok(())
-        })?;
+        };
+        let mut ledger = match cx.options.start {
+            Start::Auto | Start::Resume => Ledger::open(&**cx.disk, cx.directory.path(), "", known, take)?,
+            Start::Restart => {
+                let (ledger, lost) = Ledger::salvage(&**cx.disk, cx.directory.path(), known, take)?;
+                if let Some(lost) = lost {
+                    cx.control.note(&format!("{lost}; what is missing of it cannot be rolled back"));
+                }
+                ledger
+            }
+        };
         if let Some(unfinished) = last.filter(|last| last.stage == Stage::Running) {
             ledger.begin_run(&unfinished.run_id);
         }
-        let settled = settle(&*self.tree().files, &begun, &mut ledger)?;
-        self.tree().file_system.sync()?;
+        let settled = settle(self.tree(), &begun, &mut ledger)?;
         Ok((ledger, settled))
     }
 
@@ -171,7 +175,7 @@ impl Migration for ManifestMigration<'_> {
         let may_be_done = state.stage == Stage::Published && state.plan_digest == digest(self.options);
         // A dry run reads the tree anyway.
         let Some(tree) = self.tree.as_ref().filter(|_| may_be_done) else { return Ok(Standing::Over) };
-        let Some(scanned) = scan_finished(&tree.files, state, self.options, cx.control)? else {
+        let Some(scanned) = scan_finished(&tree.root, state, self.options, cx.control)? else {
             return Ok(Standing::Over);
         };
         let standing = if scanned.stopped { Standing::Stopped } else { Standing::Continues };
@@ -263,11 +267,8 @@ impl ManifestMigration<'_> {
             ledger: self.ledger.take().expect("a run begins or is settled before its step"),
             checkpoint: cx.checkpoint.clone(),
         };
-        let Tree { files, file_system } = self.tree();
-        let places = (files.clone(), file_system.clone());
-        let durability = self.options.durability.on(&**cx.disk);
         let pending_max = cx.options.checkpoint_interval_records;
-        Ok(Replacer::new(cx.disk.clone(), places, durability, accounting, pending_max))
+        Ok(Replacer::new(cx.disk.clone(), self.tree().clone(), accounting, pending_max))
     }
 
     fn replace_files(&mut self, cx: &Context<'_>, state: &RunState, replacer: &Arc<Replacer>) -> Result<Ended, Error> {
@@ -277,14 +278,14 @@ impl ManifestMigration<'_> {
         let places = (options.layout, options.manifest.as_deref());
         let place = state.progress.place.clone();
         let reader = EntryReader::new(cx.disk.root(self.root)?, places, place, cx.options.batch_records)?
-            .after_crash(settled, tree.files.clone());
+            .after_crash(settled, tree.root.clone());
         let stager = FileStager {
-            root: tree.files.clone(),
+            tree: tree.clone(),
             transformer: options.transformer(state.progress.now())?,
             mode: options.transform.mode,
             break_links: options.break_links,
-            synced: replacer.durability == Durability::Each,
             named: self.named.clone(),
+            bad_spots: BadSpots::default(),
         };
         let mut writer = GroupWriter::new(replacer.clone());
         run(reader, &stager, &mut writer, &cx.options.engine(), cx.control)

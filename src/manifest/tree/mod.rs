@@ -1,6 +1,8 @@
 //! A tree of manifests on disk: the scan that finds the files, and the reader that feeds the pipeline.
 
+pub(super) mod file_faults;
 pub mod file_names;
 pub(super) mod reader;
 pub mod scan;
 pub(super) mod siblings;
+pub(super) mod writable;

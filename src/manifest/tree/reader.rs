@@ -1,10 +1,10 @@
 //! The reader of the pipeline: batches of what the scan finds, or the one file that the operator named.
 
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file_faults::concerns_one_file;
 use super::scan::{Found, Layout, Scan, ScanEntry};
 use crate::durable::{DiskRoot, ReadRoot};
 use crate::migration::Error;
@@ -68,7 +68,7 @@ impl EntryReader {
             .and_then(|directory| directory.remove_file(name));
         match removed {
             // The manifest next to it is refused for the same reason.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(()),
+            Err(error) if concerns_one_file(&error) => Ok(()),
             removed => Ok(removed?),
         }
     }

@@ -1,51 +1,114 @@
 //! Compares the ledger with the files: each file and its backup must have the recorded bytes, unless a later line
 //! explains the difference (docs/source-sigilzero.md, "Verification and index").
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::report::VerifyEnd;
-use crate::durable::{Disk, ReadRoot};
+use super::report::{FaultyFiles, VerifyEnd};
+use crate::durable::{Disk, DiskError, ReadRoot};
+use crate::manifest::accept::Accepted;
 use crate::manifest::migrate::crash_recovery::digest_of;
-use crate::manifest::migrate::evaluate::finding;
-use crate::manifest::migrate::ledger::{LedgerEntry, WrittenFile, for_each_line};
+use crate::manifest::migrate::evaluate::{disk_refusal, finding};
+use crate::manifest::migrate::ledger::{
+    FILE_NAME, LedgerEntry, LedgerPosition, NEXT_WITHOUT, WholeCheck, WrittenFile, for_each_line,
+};
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
-use crate::migration::{Error, Severity, SortDirectory};
+use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
+use crate::manifest::tree::file_faults::BadSpots;
+use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage};
 
-/// Compares every line of the ledger with the files. Returns the runs that have ended and are not marked as verified.
+/// Compares every line of the ledger with the files. Returns the runs that have ended and are to be marked as verified,
+/// each with the lines to be excepted, because something is wrong with their files.
 // Two passes: whether a line still counts depends on later lines of the same file.
 pub fn verify_ledger(
     disk: &Arc<dyn Disk>,
     root: &Path,
     tree: &dyn ReadRoot,
+    (accepted, mut faulty): (&Accepted, FaultyFiles),
     sums: &mut VerifyEnd,
-) -> Result<BTreeSet<String>, Error> {
+) -> Result<BTreeMap<String, Vec<u64>>, Error> {
     let directory = run_directory(root);
+    let faulty_before = sums.findings.count.fatal;
+    let checkpoint = match CheckpointFile::new(directory.path(), CHECKPOINT_KIND).load::<RunState>(&**disk) {
+        Err(error @ Error::State { .. }) => {
+            let next = error.next_step().unwrap_or_default();
+            sums.findings.push(finding(Severity::Fatal, root, "E_STATE", format!("{error}; {next}")));
+            None
+        }
+        loaded => loaded?,
+    };
+    let unfinished = checkpoint.as_ref().filter(|state| state.stage == Stage::Running);
+    let begun_after = unfinished.map_or(u64::MAX, |state| state.progress.ledger.lines);
+    let mut whole = WholeCheck::new(checkpoint.as_ref().map_or(LedgerPosition::START, |state| state.progress.ledger));
     let sorts = SortDirectory::temporary(disk)?;
-    let mut runs = BTreeSet::new();
+    let mut runs = EndedRuns::default();
     let mut by_file = LedgerByFile::new(&sorts)?;
-    for_each_line(&**disk, directory.path(), |line| {
+    let end = for_each_line(&**disk, directory.path(), |line| {
         sums.ledger_lines += 1;
+        whole.take(&line);
         let number = line.number;
         let (file, mark, about) = match line.entry {
             LedgerEntry::Written(written) => (written.file, WRITTEN, 0),
             LedgerEntry::Withdrawn { file, line } | LedgerEntry::Restored { file, line } => (file, UNDONE, line),
             LedgerEntry::Removed { file, line } => (file, BACKUP_REMOVED, line),
-            LedgerEntry::Ended { .. } => return Ok(_ = runs.insert(line.run)),
-            LedgerEntry::Verified => return Ok(_ = runs.remove(&line.run)),
-            LedgerEntry::Began { .. } => return Ok(()),
+            LedgerEntry::Ended { .. } => return Ok(_ = runs.marks.insert(line.run, None)),
+            LedgerEntry::Verified { except } => return Ok(_ = runs.marks.insert(line.run, Some(except))),
+            LedgerEntry::Began { .. } | LedgerEntry::Accepted { .. } => return Ok(()),
         };
         by_file.note(Path::new(&file), NotedLine { line: number, mark, about })
     })?;
+    let fault = whole.fault(&end);
+    let is_whole = fault.is_none() && sums.findings.count.fatal == faulty_before;
+    if let Some(what) = fault {
+        let file = directory.path().join(FILE_NAME);
+        let file = file.strip_prefix(root).unwrap_or(&file);
+        sums.findings.push(finding(Severity::Fatal, file, "E_LEDGER", format!("{what}; {NEXT_WITHOUT}")));
+    }
+    let mut check = WrittenCheck { tree, spots: BadSpots::default(), sums };
     let mut in_force = by_file.choose(choose_in_force)?;
     for_each_line(&**disk, directory.path(), |line| {
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
         let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
-        verify_written(tree, &written, line.number, mark, sums)
+        if accepted.is_after(&written.file, line.number) {
+            return Ok(());
+        }
+        let is_begun = line.number > begun_after;
+        if !check.verify(&written, line.number, mark, is_begun)? {
+            faulty.add(&written.file);
+        }
+        if faulty.files.contains(&written.file) {
+            runs.except(&line.run, line.number);
+        }
+        Ok(())
     })?;
-    Ok(runs)
+    Ok(if is_whole && !faulty.are_too_many { runs.to_be_marked() } else { BTreeMap::new() })
+}
+
+/// The runs that have ended.
+#[derive(Default)]
+struct EndedRuns {
+    /// The exceptions of the last mark, if there is one.
+    marks: BTreeMap<String, Option<Vec<u64>>>,
+    /// The exceptions that were found now.
+    except: BTreeMap<String, Vec<u64>>,
+}
+
+impl EndedRuns {
+    fn except(&mut self, run: &str, line: u64) {
+        self.except.entry(run.to_owned()).or_default().push(line);
+    }
+
+    /// Returns the runs without a mark, and those whose mark has other exceptions.
+    fn to_be_marked(mut self) -> BTreeMap<String, Vec<u64>> {
+        let new = self.marks.into_iter().filter_map(|(run, mark)| {
+            let except = self.except.remove(&run).unwrap_or_default();
+            (mark.as_ref() != Some(&except)).then_some((run, except))
+        });
+        new.collect()
+    }
 }
 
 // Marks of the first pass: what a line says about its file.
@@ -60,43 +123,88 @@ const IS_LAST: u8 = 2;
 
 fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
     let is = |mark, line| of_file.iter().any(|noted| noted.mark == mark && noted.about == line);
+    // A line that undoes another one may itself be withdrawn, if the file could not be replaced.
+    let is_undone = |line| {
+        let mut undoing = of_file.iter().filter(|noted| noted.mark == UNDONE && noted.about == line);
+        undoing.any(|noted| !is(UNDONE, noted.line))
+    };
     let mut is_last = IS_LAST;
-    for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is(UNDONE, noted.line)) {
+    for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is_undone(noted.line)) {
         let has_backup = if is(BACKUP_REMOVED, written.line) { 0 } else { HAS_BACKUP };
         chosen.push((written.line, has_backup | is_last));
         is_last = 0;
     }
 }
 
-fn verify_written(
-    tree: &dyn ReadRoot,
-    written: &WrittenFile,
-    line: u64,
-    mark: u8,
-    sums: &mut VerifyEnd,
-) -> Result<(), Error> {
-    let path = written.path().unwrap_or_default();
-    if mark & IS_LAST > 0 {
-        if is_content(tree, &path, &written.after)? {
-            sums.ledger_files += 1;
-        } else if mark & HAS_BACKUP > 0 {
-            let text =
-                format!("its bytes differ from line {line} of the ledger: another program has written to it since");
-            sums.findings.push(finding(Severity::Note, &path, "W_CHANGED", text));
-        }
-    }
-    if mark & HAS_BACKUP > 0 {
-        let backup = written.backup_path().unwrap_or_default();
-        if is_content(tree, &backup, &written.before)? {
-            sums.backups += 1;
-        } else {
-            let text = format!("this backup of line {line} of the ledger is missing or has different bytes");
-            sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
-        }
-    }
-    Ok(())
+/// Compares files with lines of the ledger.
+struct WrittenCheck<'a> {
+    tree: &'a dyn ReadRoot,
+    spots: BadSpots,
+    sums: &'a mut VerifyEnd,
 }
 
-fn is_content(tree: &dyn ReadRoot, path: &Path, digest: &str) -> Result<bool, Error> {
-    Ok(digest_of(tree, path)?.is_some_and(|(found, _)| found == digest))
+impl WrittenCheck<'_> {
+    /// Returns false if the file or its backup cannot be read, or if the backup is not right. `is_begun` is true of a
+    /// line whose replacement the next run finishes or withdraws.
+    fn verify(&mut self, written: &WrittenFile, line: u64, mark: u8, is_begun: bool) -> Result<bool, Error> {
+        let path = written.path().unwrap_or_default();
+        let needs_backup = mark & HAS_BACKUP > 0;
+        if needs_backup && self.is_gone(&path) {
+            self.note(&path, "W_GONE", format!("its directory was removed after line {line} of the ledger"));
+            return Ok(true);
+        }
+        let mut is_right = true;
+        if mark & IS_LAST > 0 {
+            match self.digest(&path)? {
+                Err(()) => is_right = false,
+                Ok(found) if found.as_ref() == Some(&written.after) => self.sums.ledger_files += 1,
+                Ok(found) if is_begun && found.as_ref() == Some(&written.before) => self.sums.ledger_waiting += 1,
+                Ok(_) if needs_backup => {
+                    let differs = format!("its bytes differ from line {line} of the ledger");
+                    self.note(&path, "W_CHANGED", format!("{differs}: another program has written to it since"));
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(is_right && (!needs_backup || self.verify_backup(written, line)?))
+    }
+
+    fn verify_backup(&mut self, written: &WrittenFile, line: u64) -> Result<bool, Error> {
+        let backup = written.backup_path().unwrap_or_default();
+        let Ok(found) = self.digest(&backup)? else { return Ok(false) };
+        if found.as_ref() == Some(&written.before) {
+            self.sums.backups += 1;
+            return Ok(true);
+        }
+        let text = format!("this backup of line {line} of the ledger is missing or has different bytes");
+        self.sums.findings.push(finding(Severity::Fatal, &backup, "E_BACKUP", text));
+        Ok(false)
+    }
+
+    fn note(&mut self, path: &Path, code: &str, text: String) {
+        self.sums.findings.push(finding(Severity::Note, path, code, text));
+    }
+
+    /// Returns the digest of a file, or `None` if there is none. A file that cannot be read is a finding.
+    fn digest(&mut self, path: &Path) -> Result<Result<Option<String>, ()>, Error> {
+        match self.spots.read(|| digest_of(self.tree, path))? {
+            Ok(found) => Ok(Ok(found.map(|(digest, _)| digest))),
+            Err(error) => {
+                let refusal = disk_refusal(&error);
+                self.sums.findings.push(finding(Severity::Fatal, path, refusal.code.name(), refusal.text));
+                Ok(Err(()))
+            }
+        }
+    }
+
+    /// Returns true if a file is gone with its directory. The directory is looked for only if the file is absent.
+    fn is_gone(&self, path: &Path) -> bool {
+        let is_there = self.tree.file_state(path).is_ok_and(|state| state.is_some());
+        let directory = path.parent().unwrap_or(path);
+        !is_there && self.tree.names(directory, &mut |_, _| {}).is_err_and(|error| is_absent(&error))
+    }
+}
+
+fn is_absent(error: &DiskError) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

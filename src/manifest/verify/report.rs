@@ -1,8 +1,11 @@
 //! The results of a verification.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::migration::{Finding, FirstFindings};
+use crate::manifest::migrate::ledger::EXCEPT_MAX;
+use crate::migration::{Finding, FirstFindings, Severity};
 
 /// The result of verifying a tree.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -20,10 +23,14 @@ pub struct VerifyEnd {
     pub ledger_lines: u64,
     /// Number of files whose bytes are those in the ledger.
     pub ledger_files: u64,
+    /// Number of files that a run which has not ended has in its ledger and has not replaced yet.
+    pub ledger_waiting: u64,
     /// Number of backups whose bytes are those in the ledger.
     pub backups: u64,
     /// Number of runs that were marked as verified.
     pub verified_runs: u64,
+    /// Number of files that are excepted from these marks, because a fault was found in them or in their backups.
+    pub excepted_files: u64,
     /// True if the verification was asked to stop.
     pub stopped: bool,
     /// Everything that is wrong.
@@ -54,5 +61,29 @@ impl VerifyEnd {
         self.legacy_no_snapshots += verified.legacy_no_snapshots;
         self.snapshots += verified.snapshots;
         verified.findings.into_iter().for_each(|finding| self.findings.push(finding));
+    }
+}
+
+/// The files in which something is wrong, as lines of the ledger name them.
+#[derive(Default)]
+pub(super) struct FaultyFiles {
+    pub files: BTreeSet<String>,
+    /// True if there are so many that they are not collected.
+    pub are_too_many: bool,
+}
+
+impl FaultyFiles {
+    /// Adds the files of these findings.
+    pub fn take(&mut self, findings: &[Finding]) {
+        let fatal = findings.iter().filter(|finding| finding.severity == Severity::Fatal);
+        fatal.for_each(|finding| self.add(&finding.file));
+    }
+
+    /// Adds a file.
+    pub fn add(&mut self, file: &str) {
+        self.are_too_many |= self.files.len() >= EXCEPT_MAX;
+        if !self.are_too_many {
+            self.files.insert(file.to_owned());
+        }
     }
 }

@@ -27,6 +27,8 @@ const COMMANDS: &[&[&str]] = &[
     &["manifest", "verify"],
     &["manifest", "rollback"],
     &["manifest", "history"],
+    &["manifest", "accept"],
+    &["manifest", "runs"],
     &["manifest", "clean"],
     &["manifest", "reindex"],
     &["manifest", "query"],

@@ -388,7 +388,12 @@ fn a_full_disk_stops_the_run_and_room_lets_it_go_on() {
     let end = run().unwrap();
     assert!(end.resumed);
     assert_eq!((end.counts.migrated, end.records), (8, 8));
-    let request = RollbackRequest { run_id: &end.run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
+    let request = RollbackRequest {
+        run_id: &end.run_id,
+        files: &BTreeSet::new(),
+        registry: &Registry::built_in(),
+        durability: Durability::Group,
+    };
     let back = rollback(Arc::new(disk.clone()), Path::new("/app"), request, &control).unwrap();
     assert_eq!(back.restored, 8);
 }

@@ -91,6 +91,16 @@ fn the_index_is_replaced_and_equal_each_time() {
 }
 
 #[test]
+fn a_manifest_with_the_key_of_another_one_is_counted_as_left_out() {
+    let root = tree();
+    let before = reindex(&root, &["--sqlite", &index_path(&root), "--json"]).json();
+    root.put_bytes("other", "x", manifest("job-b", "run-1", "1.1.0").as_bytes());
+    let made = reindex(&root, &["--sqlite", &index_path(&root), "--json"]).json();
+    assert_eq!((&made["rows"], &made["same_key"]), (&before["rows"], &json!(1)));
+    assert_eq!(made["left_out"], json!(before["left_out"].as_u64().unwrap() + 1));
+}
+
+#[test]
 fn a_failed_reindex_leaves_the_index_unchanged() {
     let root = tree();
     let index = index_path(&root);

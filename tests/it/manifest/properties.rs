@@ -150,7 +150,12 @@ fn migrated(root: &Path, mode: Mode) -> MigrationEnd {
 
 fn rolled_back(root: &Path, run_id: &str) -> u64 {
     let control = Control { stop: &StopToken::new(), observer: &Silent };
-    let request = RollbackRequest { run_id, files: &BTreeSet::new(), registry: &Registry::built_in() };
+    let request = RollbackRequest {
+        run_id,
+        files: &BTreeSet::new(),
+        registry: &Registry::built_in(),
+        durability: Durability::Group,
+    };
     let end = rollback(Arc::new(RealDisk), root, request, &control).unwrap();
     assert_eq!(end.refused, 0, "{:?}", end.findings);
     end.restored

@@ -134,6 +134,173 @@ fn a_ledger_that_was_edited_is_found() {
     assert!(done.stderr.contains("does not follow on the line before it"), "{}", done.stderr);
 }
 
+/// Whatever is lost of the ledger, verification says so, and starting over is a way on that the messages name.
+#[test]
+fn a_ledger_that_is_gone_or_cut_is_found_and_can_be_left_behind() {
+    type Damage = fn(&Path);
+    let damages: [(Damage, &str); 3] = [
+        (|ledger| fs::remove_file(ledger).unwrap(), "the ledger is gone"),
+        (|ledger| cut(ledger, 1), "the ledger was cut short"),
+        (|ledger| cut(ledger, 3), "the ledger was cut short"),
+    ];
+    for (damage, what) in damages {
+        let root = Root::new();
+        ["a", "b"].map(|run| root.put("job", run));
+        let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+        damage(&root.path().join("migration/ledger.jsonl"));
+        assert_eq!(findings(&root, 65), ["E_LEDGER"]);
+        root.put("job", "new");
+        let calls = [
+            root.migrate(&[]),
+            root.haul("rollback", &["--run", &run, "--yes"]),
+            root.haul("clean", &["--older-than", "0s", "--yes"]),
+        ];
+        for refused in calls {
+            let refused = refused.expect(65);
+            assert!(refused.stderr.contains(what) && refused.stderr.contains("--restart"), "{}", refused.stderr);
+        }
+        assert_eq!(root.migrate(&["--restart", "--yes"]).expect(0).json()["counts"]["migrated"], 1);
+        assert_eq!(findings(&root, 0), [""; 0]);
+        assert_eq!(root.migrate(&[]).expect(0).json()["already_done"], true);
+    }
+}
+
+/// Removes the last lines of a file.
+fn cut(path: &Path, lines: usize) {
+    let text = fs::read_to_string(path).unwrap();
+    let kept = text.lines().count() - lines;
+    let kept: String = text.split_inclusive('\n').take(kept).collect();
+    fs::write(path, kept).unwrap();
+}
+
+#[test]
+fn lines_of_a_rollback_and_of_a_verification_are_missed_too() {
+    for verb in ["rollback", "verify"] {
+        let root = Root::new();
+        root.put("job", "run");
+        let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+        let arguments = if verb == "rollback" { vec!["--run", &run, "--yes"] } else { Vec::new() };
+        root.haul(verb, &arguments).expect(0);
+        assert_eq!(findings(&root, 0), [""; 0]);
+        cut(&root.path().join("migration/ledger.jsonl"), 1);
+        assert_eq!(findings(&root, 65), ["E_LEDGER"], "{verb}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_a_finding_of_a_verification() {
+    let root = Root::new();
+    root.put("job", "run");
+    root.migrate(&[]).expect(0);
+    fs::write(root.path().join("migration/checkpoint.bin"), b"rubbish").unwrap();
+    assert_eq!(findings(&root, 65), ["E_STATE"]);
+}
+
+/// Of one tree: a manifest that its application rewrites, one whose backup is gone, and a run that is removed.
+#[test]
+fn an_application_that_goes_on_does_not_keep_the_others_from_being_verified_and_cleaned_up() {
+    let root = Root::new();
+    let files = ["a", "b", "c", "d"].map(|run| root.put("job", run));
+    root.migrate(&[]).expect(0);
+    let rewrite = |text: &str| {
+        let document = fs::read_to_string(&files[1]).unwrap().replace("\"ok\"", text);
+        fs::write(&files[1], document).unwrap();
+    };
+    rewrite("\"failed\"");
+    fs::remove_dir_all(files[2].parent().unwrap()).unwrap();
+    let clean = || root.haul("clean", &["--older-than", "0s", "--yes", "--json"]).expect(0).json();
+    let unverified = clean();
+    assert_eq!(unverified["removed"], 0);
+    assert_eq!((&unverified["kept"][0]["backups"], &unverified["kept"][0]["why"]), (&json!(3), &json!("not-verified")));
+
+    let verified = root.haul("verify", &["--json"]).expect(65).json();
+    assert_eq!((&verified["verified_runs"], &verified["excepted_files"]), (&json!(1), &json!(1)));
+    assert_eq!(findings(&root, 65), ["E_CHECKSUM"], "what was removed is no fault");
+    let cleaned = clean();
+    assert_eq!((&cleaned["removed"], &cleaned["kept"][0]["why"]), (&json!(2), &json!("faulty")));
+    let text = root.haul("clean", &["--older-than", "0s", "--yes"]).expect(0).stdout;
+    assert!(text.contains("haul manifest accept"), "{text}");
+
+    root.haul("accept", &["artifacts/job/b/manifest.json"]).expect(0);
+    assert_eq!(findings(&root, 0), [""; 0]);
+    assert_eq!(clean()["removed"], 1);
+    rewrite("\"new\"");
+    let text = fs::read_to_string(&files[1]).unwrap().replace("failed", "stopped");
+    fs::write(&files[1], text).unwrap();
+    assert_eq!(findings(&root, 65), ["E_CHECKSUM"], "other bytes are not accepted with it");
+    let refused = root.haul("accept", &["artifacts/job/none/manifest.json"]).expect(2);
+    assert!(refused.stderr.contains("no run has written this file"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_file_whose_backup_is_gone_can_be_accepted() {
+    let root = Root::new();
+    ["a", "b"].map(|run| root.put("job", run));
+    root.migrate(&[]).expect(0);
+    let is_backup =
+        |path: &&std::path::PathBuf| path.starts_with("job/a") && path.to_str().unwrap().ends_with(".backup");
+    let backup = root.files().keys().find(is_backup).unwrap().clone();
+    fs::remove_file(root.artifacts().join(backup)).unwrap();
+    assert_eq!(findings(&root, 65), ["E_BACKUP"]);
+    root.haul("accept", &["artifacts/job/a/manifest.json"]).expect(0);
+    assert_eq!(findings(&root, 0), [""; 0]);
+}
+
+#[test]
+fn runs_are_listed_and_the_last_one_is_undone_by_name() {
+    let root = Root::new();
+    root.haul("rollback", &["--run", "last", "--yes"]).expect(2);
+    root.put("job", "run");
+    let first = root.migrate(&["--target-version", "1.1.0"]).expect(0).json()["run_id"].clone();
+    let last = root.migrate(&[]).expect(0).json()["run_id"].clone();
+    root.haul("verify", &[]).expect(0);
+    let undone = root.haul("rollback", &["--run", "last", "--yes", "--json"]).expect(0).json();
+    assert_eq!((&undone["run_id"], &undone["restored"]), (&last, &json!(1)));
+    let listed = root.haul("runs", &["--json"]).expect(0).json();
+    let fields =
+        |run: &Value| ["run_id", "target_version", "written", "restored", "verified"].map(|name| run[name].clone());
+    assert_eq!(fields(&listed["runs"][0]), [first, json!("1.1.0"), json!(1), json!(0), json!(true)]);
+    assert_eq!(fields(&listed["runs"][1]), [last, json!("1.2.0"), json!(1), json!(1), json!(true)]);
+    let text = root.haul("runs", &[]).expect(0).stdout;
+    assert_eq!(text.lines().count(), 2, "{text}");
+}
+
+/// A link could be taken for a job that was migrated; a link in the place of all jobs is no part of the tree.
+#[test]
+fn links_in_the_places_of_jobs_are_named_and_a_linked_tree_is_refused_with_a_way_on() {
+    let (root, other) = (Root::new(), Root::new());
+    let path = other.put("job", "run");
+    std::os::unix::fs::symlink(other.artifacts().join("job"), root.artifacts().join("linked")).unwrap();
+    let done = root.migrate(&[]).expect(0).json();
+    assert_eq!(
+        (&done["findings"][0]["code"], &done["findings"][0]["path"]),
+        (&json!("W_LINK"), &json!("artifacts/linked"))
+    );
+    assert_eq!(fs::read_to_string(path).unwrap(), manifest("job", "run", "1.0.0"));
+    fs::remove_file(root.artifacts().join("linked")).unwrap();
+    fs::remove_dir(root.artifacts()).unwrap();
+    std::os::unix::fs::symlink(other.artifacts(), root.artifacts()).unwrap();
+    let refused = root.migrate(&[]).expect(1);
+    assert!(refused.stderr.contains("give the directory above the one that it leads to"), "{}", refused.stderr);
+}
+
+#[test]
+fn an_absolute_path_is_taken_with_a_relative_root_and_a_missing_file_has_no_history() {
+    let root = Root::new();
+    let path = root.put("job", "run");
+    let haul = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::haul::HAUL);
+        let output = command.args(["manifest"]).args(arguments).current_dir(root.path()).output().unwrap();
+        crate::support::haul::Done::of(output)
+    };
+    let missing = haul(&["history", ".", "artifacts/job/none/manifest.json"]).expect(1);
+    assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
+    haul(&["migrate", ".", "--manifest", path.to_str().unwrap()]).expect(0);
+    haul(&["history", ".", path.to_str().unwrap()]).expect(0);
+    fs::remove_file(&path).unwrap();
+    haul(&["history", ".", "artifacts/job/run/manifest.json"]).expect(0);
+}
+
 const BREAKING: &str = r#"
 [[step]]
 from = "1.2.0"

@@ -6,18 +6,18 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind::{InvalidInput, NotFound, Unsupported};
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::evaluate::{Tally, changed_refusal};
+use super::evaluate::{NotReplaced, Tally, changed_refusal};
 use super::ledger::{Ledger, LedgerEntry, WrittenFile, file_text};
 use super::stage_file::{StagedBatch, StagedFile};
 use super::state::RunState;
-use crate::durable::{Disk, DiskError, DiskFileSystem, DiskRoot, RootDirectory};
+use crate::durable::{Disk, DiskError, RootDirectory};
 use crate::manifest::document::checksum::hex;
 use crate::manifest::tree::file_names;
+use crate::manifest::tree::writable::WritableTree;
 use crate::migration::plan::escape_name;
 use crate::migration::{CheckpointFile, Durability, Error, FindingsLog, OutcomeCounts};
 use crate::pipeline::{Commit, Writer};
@@ -37,12 +37,8 @@ pub struct RunAccounting {
 /// Replaces groups of files.
 pub struct Replacer {
     pub disk: Arc<dyn Disk>,
-    pub root: Arc<dyn DiskRoot>,
-    /// The file system of the tree. It is synced as a whole, before and after the renames: that costs less than a sync
-    /// for each file.
-    pub file_system: Arc<dyn DiskFileSystem>,
-    /// Decides who syncs: the file system is synced for [`Durability::Group`] only.
-    pub durability: Durability,
+    /// Its file systems are synced as a whole, before and after the renames: that costs less than a sync for each file.
+    pub tree: Arc<WritableTree>,
     /// The records of the run, locked while a group is replaced.
     pub accounting: Mutex<RunAccounting>,
     pending_max: u64,
@@ -52,24 +48,9 @@ pub struct Replacer {
 
 impl Replacer {
     /// Creates a replacer. While a group is being replaced, at most `pending_max` files gather for the next one.
-    pub fn new(
-        disk: Arc<dyn Disk>,
-        (root, file_system): (Arc<dyn DiskRoot>, Arc<dyn DiskFileSystem>),
-        durability: Durability,
-        accounting: RunAccounting,
-        pending_max: u64,
-    ) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, tree: Arc<WritableTree>, accounting: RunAccounting, pending_max: u64) -> Self {
         let accounting = Mutex::new(accounting);
-        Self {
-            disk,
-            root,
-            file_system,
-            durability,
-            accounting,
-            pending_max,
-            replacing: Mutex::default(),
-            replaced: Condvar::new(),
-        }
+        Self { disk, tree, accounting, pending_max, replacing: Mutex::default(), replaced: Condvar::new() }
     }
 
     /// Waits until no group is being replaced.
@@ -80,27 +61,27 @@ impl Replacer {
         }
     }
 
-    fn sync(&self) -> Result<(), DiskError> {
-        if self.durability == Durability::Group { self.file_system.sync() } else { Ok(()) }
-    }
-
     fn replace_group(&self, group: StagedBatch) -> Result<(), Error> {
         let mut accounting = self.accounting.lock();
         let mut tally = group.tally;
         if !group.files.is_empty() {
-            self.sync()?;
+            self.tree.sync()?;
             let first_line = self.write_ahead(&mut accounting.ledger, &group.files)?;
             for (line, staged) in (first_line..).zip(&group.files) {
-                if self.replace(staged)? {
-                    tally.counts.migrated += 1;
-                    accounting.state.progress.written_bytes += staged.len_bytes;
-                } else {
-                    let file = file_text(&staged.file);
-                    accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
-                    tally.refuse(&staged.file, &changed_refusal("it is another file now, or has other bytes"));
+                match self.replace(staged) {
+                    Ok(()) => {
+                        tally.counts.migrated += 1;
+                        accounting.state.progress.written_bytes += staged.len_bytes;
+                    }
+                    Err(NotReplaced::Refused(refusal)) => {
+                        let file = file_text(&staged.file);
+                        accounting.ledger.append(LedgerEntry::Withdrawn { file, line })?;
+                        tally.refuse(&staged.file, &refusal);
+                    }
+                    Err(NotReplaced::Failed(error)) => return Err(error.into()),
                 }
             }
-            self.sync()?;
+            self.tree.sync()?;
         }
         accounting.close_group(&*self.disk, &tally, group.records, group.place)
     }
@@ -117,29 +98,35 @@ impl Replacer {
     }
 
     /// Renames the new file over the old one, unless the old one has changed since it was read.
-    fn replace(&self, staged: &StagedFile) -> Result<bool, DiskError> {
+    fn replace(&self, staged: &StagedFile) -> Result<(), NotReplaced> {
         let name = staged.file.file_name().unwrap_or_default();
-        let directory = self.root.open_directory(staged.file.parent().unwrap_or(Path::new("")))?;
+        let directory = self.tree.directory_of(&staged.file)?;
         let temporary = file_names::temporary_name(name);
         let now = directory.file_state(name)?;
         if now.is_none_or(|now| !staged.state.is_unchanged(&now)) {
             directory.remove_file(&temporary)?;
             // The backup is a link to the file that was just written to: its bytes are no longer those that were
             // parsed.
-            if directory.file_state(&staged.backup)?.is_some_and(|state| state.inode == staged.state.inode) {
-                directory.remove_file(&staged.backup)?;
+            let backup = &staged.backup.name;
+            if directory.file_state(backup)?.is_some_and(|state| state.inode == staged.state.inode) {
+                directory.remove_file(backup)?;
             }
-            return Ok(false);
+            return Err(NotReplaced::Refused(changed_refusal("it is another file now, or has other bytes")));
         }
-        match self.durability {
-            Durability::None => swap_in(&*directory, &temporary, name)?,
-            Durability::Group => directory.rename(&temporary, name)?,
-            Durability::Each => {
-                directory.rename(&temporary, name)?;
-                directory.sync()?;
+        let renamed = match self.tree.durability {
+            Durability::None => swap_in(&*directory, &temporary, name),
+            Durability::Group | Durability::Each => directory.rename(&temporary, name),
+        };
+        if let Err(error) = renamed {
+            // As far as that can be done: what stays is removed by a later run, or is a backup that it finds.
+            let _ = directory.remove_file(&temporary);
+            if staged.backup.is_new {
+                let _ = directory.remove_file(&staged.backup.name);
             }
+            return Err(error.into());
         }
-        Ok(true)
+        // A failed sync may have lost the bytes of other files too.
+        self.tree.sync_names(&*directory).map_err(NotReplaced::Failed)
     }
 }
 
@@ -184,7 +171,7 @@ fn written(staged: &StagedFile) -> WrittenFile {
         to: staged.to.to_string(),
         before: hex(&staged.before),
         after: hex(&staged.after),
-        backup: escape_name(&staged.backup),
+        backup: escape_name(&staged.backup.name),
         mode: format!("{:o}", staged.state.mode),
     }
 }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::durable::{InjectedFault, ReadRoot, SimulatedDisk, read_file};
@@ -6,6 +6,7 @@ use crate::manifest::migrate::ledger::LedgerPosition;
 use crate::manifest::migrate::stage_file::FileStager;
 use crate::manifest::migrate::state::CHECKPOINT_KIND;
 use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::pipeline::Converter;
 
@@ -20,16 +21,16 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
     let (root, run_directory) = (Path::new("/app"), Path::new("/app/migration"));
     let disk = SimulatedDisk::with_directories(&[run_directory]);
     disk.install_file(&root.join(MANIFEST), OLD);
-    let tree = disk.root(root).unwrap();
+    let tree = Arc::new(WritableTree::open(&disk, root, durability).unwrap());
     let options = MigrateOptions::default();
     let now = jiff::Timestamp::UNIX_EPOCH;
     let preparer = FileStager {
-        root: tree.clone(),
+        tree: tree.clone(),
         transformer: options.transformer(now).unwrap(),
         mode: options.transform.mode,
         break_links: false,
-        synced: false,
         named: None,
+        bad_spots: BadSpots::default(),
     };
     let entry = ScanEntry { path: PathBuf::from(MANIFEST), found: Found::Manifest };
     let batch = preparer.convert(&mut Vec::new(), vec![entry]).unwrap();
@@ -41,8 +42,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
         ledger: Ledger::open(&disk, run_directory, "r", LedgerPosition::START, |_| Ok(())).unwrap(),
         checkpoint: Arc::new(CheckpointFile::new(run_directory, CHECKPOINT_KIND)),
     };
-    let file_system = disk.file_system(root).unwrap();
-    let replacer = Arc::new(Replacer::new(Arc::new(disk.clone()), (tree, file_system), durability, accounting, 1));
+    let replacer = Arc::new(Replacer::new(Arc::new(disk.clone()), tree, accounting, 1));
     let mut writer = GroupWriter::new(replacer.clone());
     writer.write(batch).unwrap();
     writer.commit_point().unwrap().commit().unwrap();

@@ -126,9 +126,24 @@ impl Scan {
         page_names: usize,
     ) -> Result<Self, DiskError> {
         let mut scan = Self { root, layout, after, page_names, open: Vec::new() };
-        let top = scan.read_page(format!("{ARTIFACTS}/").into_bytes(), Vec::new())?;
+        let top = scan.read_page(format!("{ARTIFACTS}/").into_bytes(), Vec::new());
+        let top = top.map_err(|error| scan.explain(error))?;
         scan.open.push(top);
         Ok(scan)
+    }
+
+    /// Says more of a link in the place of all manifests than that it is in the way.
+    fn explain(&self, error: DiskError) -> DiskError {
+        let mut is_link = false;
+        let mut look = |name: &OsStr, kind| is_link |= name == ARTIFACTS && kind == SourceNameKind::Link;
+        let looked = self.root.names(Path::new(""), &mut look);
+        if looked.is_err() || !is_link {
+            return error;
+        }
+        let what = "it is a symbolic link, which is not followed; give the directory above the one that it leads to, or \
+            put a bind mount in its place";
+        let error = std::io::Error::new(ErrorKind::InvalidInput, what);
+        DiskError::new("list", &self.root.path().join(ARTIFACTS), error)
     }
 
     fn read_page(&self, path: Vec<u8>, after: Vec<u8>) -> Result<OpenDirectory, DiskError> {
@@ -228,6 +243,12 @@ fn last_name(path: &[u8]) -> &OsStr {
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
     OsStr::from_bytes(&path[start..])
+}
+
+/// Returns true if the path is that of a job, of a run or of a manifest in the canonical layout.
+pub fn is_place_of_manifests(path: &Path) -> bool {
+    let depth = depth(path.as_os_str().as_bytes());
+    depth < CANONICAL_DEPTH || path.file_name().is_some_and(|name| name == file_names::MANIFEST)
 }
 
 /// Returns the number of directories above a file.

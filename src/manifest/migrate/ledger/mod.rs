@@ -19,11 +19,15 @@ use crate::migration::plan::{escape_name, unescape_name};
 
 /// The name of the ledger in the run directory.
 pub const FILE_NAME: &str = "ledger.jsonl";
+/// The largest number of files that a line excepts.
+pub const EXCEPT_MAX: usize = 2000;
 /// The longest line. The longest path, with each byte escaped, fits into it.
 const LINE_BYTES_MAX: usize = 64 << 10;
 const BUFFER_BYTES: usize = 256 << 10;
-/// The name of the file that keeps lines torn by a crash.
+/// The name of the file that keeps lines torn by a crash, or cut off by a run that started over.
 const TORN_NAME: &str = "ledger.torn";
+/// The largest number of such files; the last one is replaced.
+const TORN_FILES_MAX: u32 = 100;
 /// The largest number of bytes of torn lines that are kept.
 const TORN_BYTES_MAX: u64 = 64 << 20;
 
@@ -86,7 +90,18 @@ pub enum LedgerEntry {
         migrated: u64,
     },
     /// A verification found no fault in the files of the run.
-    Verified,
+    Verified {
+        /// The lines of files in which, or in whose backups, it did find one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        except: Vec<u64>,
+    },
+    /// The operator accepts a file as it is.
+    Accepted {
+        /// The file.
+        file: String,
+        /// SHA-256 of its bytes, in hexadecimal; `None` if it does not exist.
+        sha256: Option<String>,
+    },
 }
 
 /// The replacement of one file.
@@ -177,11 +192,9 @@ impl Ledger {
         mut visit: impl FnMut(LedgerLine) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let path = directory.join(FILE_NAME);
-        let file = match disk.kind(&path)? {
-            Some(_) => disk.open_file(&path)?,
-            None => disk.create_file(&path)?,
+        let Some(file) = open_or_create(disk, &path, known == LedgerPosition::START)? else {
+            return Err(damaged(&path, 0, format!("the ledger is gone, of {} lines", known.lines)));
         };
-        disk.sync_directory(parent_of(&path))?;
         let mut is_in_use = false;
         let Read { position, torn } = read_lines(&*file, &path, known, |line| {
             is_in_use |= matches!(line.entry, LedgerEntry::Written(_));
@@ -194,8 +207,35 @@ impl Ledger {
             put_aside(disk, &*file, &path, position.len_bytes)?;
         }
         file.set_len(position.len_bytes)?;
-        let written_bytes = position.len_bytes;
-        Ok(Self { file, run: run.to_owned(), position, written_bytes, buffer: Vec::new() })
+        Ok(Self::at(file, position, run))
+    }
+
+    /// Opens the ledger of a tree whose migration starts over. Passes every line to `visit` up to the first that does not
+    /// continue the chain; what comes after is copied to `ledger.torn` and cut off. Also returns what was wrong, if the
+    /// ledger is not whole up to `known`.
+    pub fn salvage(
+        disk: &dyn Disk,
+        directory: &Path,
+        known: LedgerPosition,
+        mut visit: impl FnMut(LedgerLine) -> Result<(), Error>,
+    ) -> Result<(Self, Option<String>), Error> {
+        let path = directory.join(FILE_NAME);
+        let file = open_or_create(disk, &path, true)?.expect("an absent file is created");
+        let mut whole = WholeCheck::new(known);
+        let Read { position, torn } = read_lines(&*file, &path, LedgerPosition::START, |line| {
+            whole.take(&line);
+            visit(line)
+        })?;
+        if torn.is_some() {
+            put_aside(disk, &*file, &path, position.len_bytes)?;
+        }
+        file.set_len(position.len_bytes)?;
+        let lost = whole.fault(&position);
+        Ok((Self::at(file, position, ""), lost))
+    }
+
+    fn at(file: Arc<dyn DiskFile>, position: LedgerPosition, run: &str) -> Self {
+        Self { file, run: run.to_owned(), position, written_bytes: position.len_bytes, buffer: Vec::new() }
     }
 
     /// Makes `run` the run of the lines that follow.
@@ -251,12 +291,66 @@ pub fn for_each_line(
     }
 }
 
-/// Copies the bytes that are about to be cut off.
+/// Checks whether a ledger is whole up to a position: one that was removed or cut short continues its chain all the
+/// same.
+pub struct WholeCheck {
+    known: LedgerPosition,
+    /// The digest of the last known line, as the line after it has it.
+    digest: Option<String>,
+}
+
+impl WholeCheck {
+    /// Creates the check for the position in the checkpoint.
+    pub fn new(known: LedgerPosition) -> Self {
+        Self { known, digest: None }
+    }
+
+    /// Takes a line of the ledger, in order.
+    pub fn take(&mut self, line: &LedgerLine) {
+        if line.number == self.known.lines + 1 {
+            self.digest = Some(line.previous.clone());
+        }
+    }
+
+    /// Returns what is wrong, for a ledger that ends at `end`.
+    pub fn fault(&self, end: &LedgerPosition) -> Option<String> {
+        let (known, lines) = (&self.known, end.lines);
+        if lines < known.lines {
+            return Some(match lines {
+                0 => format!("the ledger is gone, of {} lines", known.lines),
+                _ => format!("the ledger was cut short: {lines} lines of {}", known.lines),
+            });
+        }
+        let digest = if lines == known.lines { Some(hex(&end.digest)) } else { self.digest.clone() };
+        let is_same = known.lines == 0 || digest.is_none_or(|digest| digest == hex(&known.digest));
+        (!is_same).then(|| format!("line {} of the ledger is not the one that the checkpoint names", known.lines))
+    }
+}
+
+/// Opens the file of a ledger. Returns `None` if it is absent and may not be created.
+fn open_or_create(disk: &dyn Disk, path: &Path, may_create: bool) -> Result<Option<Arc<dyn DiskFile>>, DiskError> {
+    let file = match disk.kind(path)? {
+        Some(_) => disk.open_file(path)?,
+        None if may_create => disk.create_file(path)?,
+        None => return Ok(None),
+    };
+    disk.sync_directory(parent_of(path))?;
+    Ok(Some(file))
+}
+
+/// Copies the bytes that are about to be cut off to a file of their own.
 fn put_aside(disk: &dyn Disk, file: &dyn DiskFile, path: &Path, from_bytes: u64) -> Result<(), Error> {
+    let mut target = path.with_file_name(TORN_NAME);
+    for number in 2..=TORN_FILES_MAX {
+        if disk.kind(&target)?.is_none() {
+            break;
+        }
+        target = path.with_file_name(format!("{TORN_NAME}.{number}"));
+    }
     let len_bytes = file.len()?.saturating_sub(from_bytes).min(TORN_BYTES_MAX);
     let mut bytes = vec![0; len_bytes as usize];
     file.read_exact_at(from_bytes, &mut bytes)?;
-    Ok(replace_file(disk, &path.with_file_name(TORN_NAME), &bytes)?)
+    Ok(replace_file(disk, &target, &bytes)?)
 }
 
 /// The result of reading a ledger.
@@ -317,14 +411,13 @@ fn checked_line(text: &[u8], position: &LedgerPosition) -> Result<LedgerLine, St
     Ok(line)
 }
 
-fn damaged(path: &Path, offset: u64, what: String) -> Error {
-    Error::Corrupt {
-        path: path.to_path_buf(),
-        offset,
-        what,
-        next: "restore the ledger from a copy: without it no run can be rolled back".into(),
-        source: None,
-    }
+/// What to do about a ledger that is damaged or gone.
+pub const NEXT_WITHOUT: &str = "restore the ledger from a copy; without one, `haul manifest migrate --restart` goes on with \
+    the lines before, and what is missing of the ledger cannot be rolled back";
+
+/// Returns the error of a ledger that is damaged or gone.
+pub fn damaged(path: &Path, offset: u64, what: String) -> Error {
+    Error::Corrupt { path: path.to_path_buf(), offset, what, next: NEXT_WITHOUT.into(), source: None }
 }
 
 /// Returns a path as lines record it.
@@ -333,57 +426,4 @@ pub fn file_text(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::durable::{SimulatedDisk, read_file};
-
-    fn withdrawn(line: u64) -> LedgerEntry {
-        LedgerEntry::Withdrawn { file: format!("f{line}"), line }
-    }
-
-    fn open(disk: &SimulatedDisk, known: LedgerPosition) -> (Ledger, Vec<u64>) {
-        let mut seen = Vec::new();
-        let visit = |line: LedgerLine| {
-            seen.push(line.number);
-            Ok(())
-        };
-        let ledger = Ledger::open(disk, Path::new("/run"), "r", known, visit).unwrap();
-        (ledger, seen)
-    }
-
-    #[test]
-    fn a_reopened_ledger_continues_the_chain() {
-        let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
-        let (mut ledger, seen) = open(&disk, LedgerPosition::START);
-        assert!(seen.is_empty());
-        ledger.append(withdrawn(1)).unwrap();
-        let first = ledger.sync().unwrap();
-        let (mut ledger, seen) = open(&disk, first);
-        assert!(seen.is_empty());
-        assert_eq!(ledger.append(withdrawn(2)).unwrap(), 2);
-        ledger.sync().unwrap();
-        assert_eq!(open(&disk, first).1, [2]);
-        assert_eq!(open(&disk, LedgerPosition::START).1, [1, 2]);
-    }
-
-    #[test]
-    fn a_torn_line_is_cut_off_and_a_changed_one_is_refused() {
-        let path = Path::new("/run").join(FILE_NAME);
-        let disk = SimulatedDisk::with_directories(&[Path::new("/run")]);
-        let (mut ledger, _) = open(&disk, LedgerPosition::START);
-        for line in 1..4 {
-            ledger.append(withdrawn(line)).unwrap();
-        }
-        let end = ledger.sync().unwrap();
-        disk.open_file(&path).unwrap().write_all_at(end.len_bytes, b"{\"number\":4").unwrap();
-        assert_eq!(open(&disk, LedgerPosition::START).1, [1, 2, 3]);
-        let bytes = read_file(&disk, &path, 9999).unwrap();
-        assert_eq!(bytes.len() as u64, end.len_bytes);
-        let at = bytes.windows(2).position(|pair| pair == b"f2").unwrap() as u64;
-        disk.open_file(&path).unwrap().write_all_at(at, b"f9").unwrap();
-        let error = for_each_line(&disk, Path::new("/run"), |_| Ok(())).unwrap_err();
-        assert!(error.to_string().contains("line 3 does not follow"), "{error}");
-        disk.open_file(&path).unwrap().set_len(10).unwrap();
-        assert!(Ledger::open(&disk, Path::new("/run"), "r", end, |_| Ok(())).is_err());
-    }
-}
+mod tests;
