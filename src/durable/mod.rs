@@ -1,6 +1,7 @@
 //! Every effect on a disk: the [`Disk`] trait with a real and a simulated implementation, atomic replacement, and
 //! read-only sources. This room imports none of the others.
 
+mod attributes;
 #[cfg(test)]
 mod contract;
 mod copy;
@@ -25,6 +26,7 @@ mod source_names;
 mod source_whole;
 mod window;
 
+pub use attributes::{AttributesNotKept, copy_attributes};
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
