@@ -54,7 +54,7 @@ impl FindingsKept {
     ) -> Result<(), Error> {
         self.add(Finding {
             offset: reference.offset,
-            length: reference.len_bytes(),
+            length: reference.len_bytes,
             id: Some(reference.key.to_string()),
             ..finding(severity, file, reason.to_owned())
         })
