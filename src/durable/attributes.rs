@@ -10,8 +10,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::disk::MODE_BITS;
-
+/// The permission bits of a file mode.
+pub(super) const MODE_BITS: u32 = 0o7777;
 /// The longest value of an attribute, and the longest list of their names, that Linux knows.
 const ATTRIBUTE_BYTES_MAX: usize = 64 << 10;
 /// The attribute that holds the access control list.
@@ -53,9 +53,9 @@ impl fmt::Display for AttributesNotKept {
         let owner = self.owner.map(|id| format!("owner {id}"));
         let group = self.group.map(|id| format!("group {id}"));
         let mode = self.mode.map(|mode| format!("mode {mode:04o}"));
-        let names = self.names.iter().map(|name| match name.as_c_str() {
-            ACCESS_LIST => "access control list".to_owned(),
-            name => format!("attribute {}", name.to_bytes().escape_ascii()),
+        let names = self.names.iter().map(|name| match name.as_c_str() == ACCESS_LIST {
+            true => "access control list".to_owned(),
+            false => format!("attribute {}", name.to_bytes().escape_ascii()),
         });
         let parts: Vec<String> = owner.into_iter().chain(group).chain(mode).chain(names).collect();
         f.write_str(&parts.join(", "))
@@ -133,12 +133,7 @@ fn copy_named(
 }
 
 /// `list` is the access control list of the original. Where there is one, the group's bits are its mask.
-fn copy_mode(
-    was: &Stat,
-    list: Option<&[u8]>,
-    to: BorrowedFd<'_>,
-    not_kept: &mut AttributesNotKept,
-) -> io::Result<()> {
+fn copy_mode(was: &Stat, list: Option<&[u8]>, to: BorrowedFd<'_>, not_kept: &mut AttributesNotKept) -> io::Result<()> {
     let wanted = was.st_mode & MODE_BITS;
     let mut mode = wanted;
     if not_kept.owner.is_some() {
@@ -239,9 +234,11 @@ mod tests {
 
     /// Owner rw, user 23456 r, group nothing, mask r, others nothing.
     fn list() -> Vec<u8> {
-        let entry = |tag: u16, bits: u16, id: u32| [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat();
+        let entry =
+            |tag: u16, bits: u16, id: u32| [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat();
         let none = u32::MAX;
-        let entries = [entry(1, 6, none), entry(2, 4, 23456), entry(4, 0, none), entry(0x10, 4, none), entry(0x20, 0, none)];
+        let entries =
+            [entry(1, 6, none), entry(2, 4, 23456), entry(4, 0, none), entry(0x10, 4, none), entry(0x20, 0, none)];
         [&2_u32.to_le_bytes()[..], &entries.concat()].concat()
     }
 

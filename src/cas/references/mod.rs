@@ -33,7 +33,7 @@ pub use findings::FindingsKept;
 pub use original::{FileSource, Original, RealFileSource};
 pub use replace::{BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, DiskReplacer, DryRun, Replacer, Write};
 pub use resolve::{Direction, Resolution, Resolver};
-pub use rewrite::{Rewrite, RewriteEnd};
+pub use rewrite::{BegunRewrite, Rewrite, RewriteEnd};
 pub use rewriter::Rewriter;
 pub use scan::{Reference, Scanner, Scheme, Spelling};
 pub use shards::Separator;

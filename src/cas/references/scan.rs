@@ -127,6 +127,8 @@ struct Start {
     offset: u64,
     scheme: Option<Scheme>,
     is_escaped: bool,
+    /// The directories before it.
+    shards: Shards,
 }
 
 impl Word {
@@ -190,13 +192,15 @@ impl Scanner {
         }
         let word = self.offset - self.word.len as u64 - scheme_bytes(self.scheme);
         let start = self.escaped.map(|start| start.offset - scheme_bytes(start.scheme));
-        [start, self.shards.start()].into_iter().flatten().fold(word, u64::min)
+        let before_start = self.escaped.and_then(|start| start.shards.start());
+        [start, before_start, self.shards.start()].into_iter().flatten().fold(word, u64::min)
     }
 
     /// Ends the current word before `separator`.
     fn end_word(&mut self, separator: u8) -> Option<Reference> {
         let ended = self.ended_word();
         let reference = self.reference(&ended);
+        self.shards = ended.shards;
         self.shards.push(ended.word.as_bytes(), ended.offset, separator);
         self.scheme = if separator == b':' { Scheme::from_name(ended.word.as_bytes()) } else { None };
         // A backslash after a backslash is meant itself.
@@ -213,6 +217,7 @@ impl Scanner {
             offset: self.offset - self.word.len as u64,
             scheme: self.scheme,
             is_escaped: false,
+            shards: self.shards,
         };
         match (self.escaped, unescaped(self.word.as_bytes())) {
             (Some(start), Some((character, rest))) => {
@@ -226,15 +231,18 @@ impl Scanner {
     }
 
     fn reference(&self, ended: &Start) -> Option<Reference> {
+        let is_split = ended.word.len == SPLIT_NAME_BYTES && !ended.is_escaped;
+        if !is_split && ended.word.len != KEY_TEXT_BYTES {
+            return None;
+        }
         let mut text = ended.word.as_bytes().to_ascii_lowercase();
-        let is_split = text.len() == SPLIT_NAME_BYTES && !ended.is_escaped;
         if is_split {
-            text.splice(..0, self.shards.last_digits()?);
+            text.splice(..0, ended.shards.last_digits()?);
         }
         let key = Key::parse(&text)?;
         let has = |is: fn(&u8) -> bool| ended.word.as_bytes().iter().any(is);
         let (has_upper, has_lower) = (has(u8::is_ascii_uppercase), has(u8::is_ascii_lowercase));
-        let path = self.shards.path_of(&text, is_split);
+        let path = ended.shards.path_of(&text, is_split);
         let offset = path.map_or(ended.offset - scheme_bytes(ended.scheme), |path| path.start);
         let spelling = Spelling {
             is_upper: has_upper && !has_lower,

@@ -39,7 +39,7 @@ pub(super) struct KeyPath {
 }
 
 /// Remembers the last directories of a text that comes word by word.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Shards {
     /// The last two, without a gap up to the current word.
     found: [Option<Shard>; 2],

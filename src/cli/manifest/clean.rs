@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::arguments::RootArgs;
-use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{RunBackups, clean, clean_list};
@@ -26,6 +26,8 @@ pub struct CleanCommand {
     older_than: SignedDuration,
     #[command(flatten)]
     consent: ConsentArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -51,7 +53,7 @@ impl CleanCommand {
             let lines: String = runs.iter().map(run_text).collect();
             let what = "this removes the backups of verified runs, which can then not be rolled back";
             self.consent.confirm(format_args!("{what}:{lines}"))?;
-            (removed, bytes) = clean(disk, root, before)?;
+            (removed, bytes) = self.wait.until_free(self.output, || clean(disk.clone(), root, before))?;
         }
         Answer::new(&Removed { runs: &runs, removed, bytes }).path("root", root).print(self.output, |table| {
             let what = match removed {

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::arguments::{RECORDS_NOUN, RootArgs, StepsArgs, below};
 use super::text::{TreeEnd, write_findings};
-use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -36,6 +36,8 @@ pub struct RollbackCommand {
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -55,7 +57,7 @@ impl RollbackCommand {
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
         let scope = Scope::of(RECORDS_NOUN);
-        let end = watch.run(scope, |control| rollback(disk, root, request, control))?;
+        let end = watch.run_when_free(self.wait, scope, |control| rollback(disk.clone(), root, request, control))?;
         let tree_end = TreeEnd::new(root, &end, &end.findings);
         let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, exit::CONFLICT);
         answer.print(self.output, |table| render(table, root, &end))
