@@ -45,7 +45,7 @@ impl Disk for RealDisk {
         options.read(true).write(true).create_new(true).mode(PRIVATE);
         let file = options.open(path).map_err(|e| DiskError::new("create file", path, e))?;
         match copy_attributes(original.as_fd(), file.as_fd()) {
-            Ok(not_kept) => Ok((RealFile::new(file, path), not_kept)),
+            Ok(not_kept) => Ok((RealFile::shared(file, path), not_kept)),
             Err(error) => {
                 // This process has just created it. The first error is the one to report.
                 let _ = fs::remove_file(path);
@@ -169,7 +169,7 @@ fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<A
     if file.metadata().map_err(wrap)?.is_dir() {
         return Err(wrap(io::ErrorKind::IsADirectory.into()));
     }
-    Ok(RealFile::new(file, path))
+    Ok(RealFile::shared(file, path))
 }
 
 /// Opens a regular file for reading, and neither follows a link nor waits for a pipe.
@@ -231,7 +231,7 @@ struct RealFile {
 }
 
 impl RealFile {
-    fn new(file: File, path: &Path) -> Arc<dyn DiskFile> {
+    fn shared(file: File, path: &Path) -> Arc<dyn DiskFile> {
         Arc::new(Self { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) })
     }
 

@@ -112,7 +112,11 @@ fn replace(disk: &dyn Disk, path: &Path, state: &FileState, bytes: &[u8]) -> Res
         directory.remove_file(temporary)?;
         return Ok(false);
     }
-    directory.rename(temporary, name)?;
+    if let Err(error) = directory.rename(temporary, name) {
+        // It was created here. The first error is the one to report.
+        let _ = directory.remove_file(temporary);
+        return Err(error);
+    }
     directory.sync()?;
     Ok(true)
 }
