@@ -1,15 +1,19 @@
 //! Arguments that the commands of all rooms share.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::confirm::confirm;
-use crate::migration::{Error, RunOptions, Start};
+use crate::migration::{Error, RunOptions, Start, wait_for_lock};
 use crate::observe::Console;
+use crate::pipeline::{Control, StopToken};
 
 /// The largest budget in MiB whose bytes fit in 64 bits.
 const MEMORY_BUDGET_MB_MAX: u64 = u64::MAX >> 20;
@@ -95,6 +99,40 @@ impl ResourceArgs {
     }
 }
 
+/// How long to wait for a lock.
+#[derive(Args, Clone, Copy, Default)]
+pub struct WaitArgs {
+    /// If another run holds the lock, wait for it this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
+}
+
+/// How long to wait for a lock, for commands that take only a moment and are often run side by side.
+#[derive(Args, Clone, Copy)]
+pub struct ShortWaitArgs {
+    /// If another run holds the lock, wait for it this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    wait: u64,
+}
+
+impl From<ShortWaitArgs> for WaitArgs {
+    fn from(ShortWaitArgs { wait }: ShortWaitArgs) -> Self {
+        Self { wait }
+    }
+}
+
+impl WaitArgs {
+    /// Repeats `attempt` while another run holds the lock, until the time is over or a stop is requested.
+    pub fn repeat<T>(self, control: &Control<'_>, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        wait_for_lock(Duration::from_secs(self.wait), control.stop, |note| control.note(note), attempt)
+    }
+
+    /// Works like [`repeat`](Self::repeat) for a command that does not watch a run: a signal ends it at once.
+    pub fn until_free<T>(self, output: OutputArgs, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        wait_for_lock(Duration::from_secs(self.wait), &StopToken::new(), |note| output.say(note), attempt)
+    }
+}
+
 /// Whether to ask before something is removed or replaced.
 #[derive(Args)]
 pub struct ConsentArgs {
@@ -140,6 +178,17 @@ impl StartArgs {
             return confirm(format_args!("--restart {consequence}"), self.yes);
         }
         Ok(())
+    }
+}
+
+/// Fails if nothing is at a path that a command reads. `next` says what to name instead.
+pub fn check_exists(path: &Path, next: &str) -> Result<(), Error> {
+    match path.symlink_metadata() {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(Error::Usage { what: format!("{} does not exist", path.display()), next: next.into() })
+        }
+        // Every other error is that of the command which opens it.
+        _ => Ok(()),
     }
 }
 

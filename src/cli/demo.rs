@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::OutputArgs;
+use super::arguments::{OutputArgs, WaitArgs};
 use super::command::Answer;
 use super::command_line::{quoted, space_command};
 use super::progress::Watch;
@@ -72,10 +72,10 @@ impl Demo {
         unless_stopped(made.stopped)?;
         let options = MigrateOptions { reader: ReaderKind::Auto, ..MigrateOptions::default() };
         let began = Instant::now();
-        let migration = migrate::run(&watch, &paths, &options)?;
+        let migration = migrate::run(&watch, &paths, &options, WaitArgs::default())?;
         let seconds = began.elapsed().as_secs_f64().max(1e-6);
         unless_stopped(migration.stopped)?;
-        let whole = verify::Request { store: None, depth: Depth::Full, subset: Subset::ALL };
+        let whole = verify::Request { store: None, depth: Depth::Full, subset: Subset::ALL, wait: WaitArgs::default() };
         let verified = verify::verify(&watch, &paths, &whole, &options)?;
         unless_stopped(verified.stopped)?;
         let end = DemoEnd {

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::io::stderr;
 use std::sync::Arc;
 
-use super::arguments::{OutputArgs, Progress};
+use super::arguments::{OutputArgs, Progress, WaitArgs};
 use super::signals::StopOnSignal;
+use crate::migration::Error;
 use crate::observe::{Bar, Console, JsonLines, Lines, Scope};
 use crate::pipeline::{Control, Event, Observer, StopToken};
 
@@ -51,6 +52,16 @@ impl Watch {
     pub fn run<T>(&self, scope: Scope, work: impl FnOnce(&Control<'_>) -> T) -> T {
         let observer = self.observer(scope);
         work(&Control { stop: &self.stop, observer: &*observer })
+    }
+
+    /// Works like [`run`](Self::run), and repeats the work while it ends because another run holds the lock.
+    pub fn run_when_free<T>(
+        &self,
+        wait: WaitArgs,
+        scope: Scope,
+        mut work: impl FnMut(&Control<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.run(scope, |control| wait.repeat(control, || work(control)))
     }
 
     fn observer(&self, scope: Scope) -> Box<dyn Observer> {

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::dialect::Dialect;
 use crate::durable::{
-    Disk, DiskFile, create_directory_durable, file_digest, parent_of, temporary_name, write_synced_file,
+    Attributes, Disk, DiskFile, create_directory_durable, file_digest, parent_of, unique_temporary_name,
+    write_new_synced_file,
 };
 use crate::migration::{Error, now_text};
 
@@ -77,9 +78,10 @@ impl<'a> BackupFile<'a> {
         restore: Vec<Vec<String>>,
         write: impl FnOnce(&dyn DiskFile, &Path) -> Result<(), Error>,
     ) -> Result<Backup, Error> {
-        let temporary = temporary_name(&self.path);
-        let result = write_synced_file(self.disk, &temporary, Some(mode), |file| write(file, &temporary));
-        let result = result.and_then(|()| {
+        let temporary = unique_temporary_name(&self.path);
+        let attributes = Attributes::Mode(mode);
+        let result = write_new_synced_file(self.disk, &temporary, attributes, |file| write(file, &temporary));
+        let result = result.and_then(|_| {
             // The digest is read back from the file, because SQLite writes the file itself.
             let (bytes, digest) = self.digest(&temporary)?;
             self.disk.rename_exclusive(&temporary, &self.path)?;

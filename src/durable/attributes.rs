@@ -12,7 +12,6 @@ use rustix::io::Errno;
 
 /// The permission bits of a file mode.
 pub(super) const MODE_BITS: u32 = 0o7777;
-
 /// The longest value of an attribute, and the longest list of their names, that Linux knows.
 const ATTRIBUTE_BYTES_MAX: usize = 64 << 10;
 /// The attribute that holds the access control list.
@@ -54,9 +53,9 @@ impl fmt::Display for AttributesNotKept {
         let owner = self.owner.map(|id| format!("owner {id}"));
         let group = self.group.map(|id| format!("group {id}"));
         let mode = self.mode.map(|mode| format!("mode {mode:04o}"));
-        let names = self.names.iter().map(|name| match name.as_c_str() {
-            name if name == ACCESS_LIST => "access control list".to_owned(),
-            name => format!("attribute {}", name.to_bytes().escape_ascii()),
+        let names = self.names.iter().map(|name| match name.as_c_str() == ACCESS_LIST {
+            true => "access control list".to_owned(),
+            false => format!("attribute {}", name.to_bytes().escape_ascii()),
         });
         let parts: Vec<String> = owner.into_iter().chain(group).chain(mode).chain(names).collect();
         f.write_str(&parts.join(", "))

@@ -21,6 +21,7 @@ pub(super) fn disk_contract(disk: &dyn Disk, root: &Path) {
     copies(disk, &sub(disk, root, "copies"));
     links(disk, &sub(disk, root, "links"));
     modes(disk, &sub(disk, root, "modes"));
+    likenesses(disk, &sub(disk, root, "likenesses"));
     file_systems(disk, &sub(disk, root, "file-systems"));
     roots(disk, &sub(disk, root, "roots"));
 }
@@ -290,6 +291,21 @@ fn modes(disk: &dyn Disk, root: &Path) {
     }
     disk.rename(&path, &root.join("b")).unwrap();
     assert_eq!(disk.mode(&root.join("b")).unwrap(), 0o644);
+}
+
+fn likenesses(disk: &dyn Disk, root: &Path) {
+    let (like, path) = (root.join("like"), root.join("a"));
+    put(disk, &like, b"not copied");
+    disk.set_mode(&like, 0o640).unwrap();
+    let (file, not_kept) = disk.create_file_like(&path, &like).unwrap();
+    assert!(not_kept.is_empty() && file.is_empty().unwrap(), "{not_kept}");
+    file.write_all_at(0, b"own").unwrap();
+    assert_eq!((get(disk, &path), disk.mode(&path).unwrap()), (b"own".to_vec(), 0o640));
+    assert_eq!(kind_of(disk.create_file_like(&path, &like)), ErrorKind::AlreadyExists);
+    for (wrong, kind) in [(root.join("absent"), ErrorKind::NotFound), (root.into(), ErrorKind::IsADirectory)] {
+        assert_eq!(kind_of(disk.create_file_like(&root.join("b"), &wrong)), kind);
+    }
+    assert_eq!(disk.list(root).unwrap().len(), 2);
 }
 
 fn file_systems(disk: &dyn Disk, root: &Path) {

@@ -30,8 +30,11 @@ pub fn create_directory_durable(disk: &dyn Disk, path: &Path) -> Result<(), Disk
         },
         None => {
             create_directory_durable(disk, parent)?;
-            disk.create_directory(path)?;
-            disk.sync_directory(parent)
+            match disk.create_directory(path) {
+                // Another process has created it in the meantime. What it is now is looked at once more.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => create_directory_durable(disk, path),
+                created => created.and_then(|()| disk.sync_directory(parent)),
+            }
         }
     }
 }
@@ -97,6 +100,19 @@ mod tests {
             create_directory_durable(&disk, path).unwrap();
             let image = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
             assert_eq!(image.kind(path).unwrap(), Some(EntryKind::Directory), "{done}");
+        }
+    }
+
+    #[test]
+    fn processes_that_create_the_same_directories_at_once_all_succeed() {
+        let root = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let path = root.path().join(format!("{round}/a/b"));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| create_directory_durable(&RealDisk, &path).unwrap());
+                }
+            });
         }
     }
 

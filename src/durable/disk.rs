@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile};
+use super::{AttributesNotKept, CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile};
 
 /// The kind of a directory entry, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub trait Disk: Send + Sync {
     }
     /// Creates a file that must not exist, open for reading and writing.
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
+    /// Creates a file that must not exist, open for reading and writing, with the owner, group, permission bits, access
+    /// control list and extended attributes of the regular file `like`, as far as this process may set them. Until it
+    /// has them, nobody else can open it. After a failure it does not exist.
+    fn create_file_like(&self, path: &Path, like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError>;
     /// Creates a file that must not exist, with these bytes, in as few system calls as possible. Nothing of it is
     /// durable. A failure may leave it there, partly written.
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError>;

@@ -12,6 +12,7 @@ mod error;
 mod fault_class;
 mod file_systems;
 mod guarded_map;
+mod lock_file;
 mod no_sync;
 mod reader_kind;
 mod real_disk;
@@ -26,6 +27,7 @@ mod source_entries;
 mod source_faults;
 mod source_names;
 mod source_whole;
+mod temporary;
 mod window;
 
 pub use attributes::{AttributesNotKept, copy_attributes};
@@ -35,12 +37,16 @@ pub use directories::{create_directory_durable, directory_bytes, parent_of, remo
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again};
+pub use lock_file::lock_holder;
 pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
-pub use replace::{copy_file, read_file, replace_file, replace_file_with, temporary_name, write_synced_file};
+pub use replace::{
+    Attributes, copy_file, read_file, replace_file, replace_file_under_lock, replace_file_with, replace_shared_file,
+    temporary_name, write_new_synced_file, write_synced_file,
+};
 pub use root::{DiskFileSystem, DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
 #[cfg(any(test, feature = "internals"))]
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
@@ -50,4 +56,5 @@ pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
 pub use source_faults::{FailingSource, SourceFault, SourceOperation};
 pub use source_names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
 pub use source_whole::read_source_whole;
+pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
 pub use window::Window;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
-    SourceFile,
+    AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
+    EntryKind, LockGuard, SourceFile,
 };
 
 /// Wraps a disk and leaves out every sync: its files survive the end of the process, but not the loss of power. The
@@ -23,6 +23,11 @@ impl Disk for WithoutSync {
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         Ok(Arc::new(UnsyncedFile(self.0.create_file(path)?)))
+    }
+
+    fn create_file_like(&self, path: &Path, like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError> {
+        let (file, not_kept) = self.0.create_file_like(path, like)?;
+        Ok((Arc::new(UnsyncedFile(file)), not_kept))
     }
 
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {

@@ -2,8 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "this file is where the writing happens")]
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,17 +14,18 @@ use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
+use super::lock_file::lock_file;
 use super::real_file_system::RealFileSystem;
 use super::real_root::RealRoot;
 use super::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
-    SourceFile, copy, file_systems,
+    AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind,
+    LockGuard, SourceFile, copy, copy_attributes, file_systems,
 };
 
 /// Writeback is not started early for shorter new files: the call costs more than it gains.
 const WRITEBACK_BYTES_MIN: usize = 256 << 10;
-/// The maximum length of an owner text, in bytes.
-const OWNER_TEXT_BYTES_MAX: u64 = 4096;
+/// The permission bits of a file that nobody else may open yet.
+const PRIVATE: u32 = 0o600;
 
 /// The disk of this computer, with the system calls of Linux.
 ///
@@ -35,6 +37,21 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         open("create file", path, OpenOptions::new().read(true).write(true).create_new(true))
+    }
+
+    fn create_file_like(&self, path: &Path, like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError> {
+        let original = open_regular(like).map_err(|e| DiskError::new("read the attributes of", like, e))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(PRIVATE);
+        let file = options.open(path).map_err(|e| DiskError::new("create file", path, e))?;
+        match copy_attributes(original.as_fd(), file.as_fd()) {
+            Ok(not_kept) => Ok((RealFile::new(file, path), not_kept)),
+            Err(error) => {
+                // This process has just created it. The first error is the one to report.
+                let _ = fs::remove_file(path);
+                Err(DiskError::new("set the attributes of", path, error))
+            }
+        }
     }
 
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
@@ -152,7 +169,17 @@ fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<A
     if file.metadata().map_err(wrap)?.is_dir() {
         return Err(wrap(io::ErrorKind::IsADirectory.into()));
     }
-    Ok(Arc::new(RealFile { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) }))
+    Ok(RealFile::new(file, path))
+}
+
+/// Opens a regular file for reading, and neither follows a link nor waits for a pipe.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    match entry_kind(file.metadata()?.file_type()) {
+        EntryKind::File => Ok(file),
+        EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        EntryKind::Other => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
 }
 
 /// Creates the file with three calls, open, write and close, because there may be millions of such files. Writeback of
@@ -196,37 +223,6 @@ fn entry_kind(file_type: fs::FileType) -> EntryKind {
     }
 }
 
-/// Takes the lock with `flock`, so that it ends with the process even after a kill. The text only names the owner.
-fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
-    // The file is not truncated here: it contains the text of the holder until the lock is taken.
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(owner.as_bytes())?;
-            Ok(Ok(LockGuard(Box::new(LockedFile(file)))))
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut text = Vec::new();
-            file.take(OWNER_TEXT_BYTES_MAX).read_to_end(&mut text)?;
-            Ok(Err(String::from_utf8_lossy(&text).into_owned()))
-        }
-        Err(TryLockError::Error(e)) => Err(e),
-    }
-}
-
-/// A file whose lock ends when this drops.
-struct LockedFile(File);
-
-impl Drop for LockedFile {
-    fn drop(&mut self) {
-        // Closing is not enough: a child that another thread has just forked still has the file open until it runs its
-        // program, and would keep the lock that long. An unlock ends it for all of them.
-        let _ = self.0.unlock();
-    }
-}
-
 struct RealFile {
     file: File,
     path: PathBuf,
@@ -235,6 +231,10 @@ struct RealFile {
 }
 
 impl RealFile {
+    fn new(file: File, path: &Path) -> Arc<dyn DiskFile> {
+        Arc::new(Self { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) })
+    }
+
     fn error(&self, operation: &'static str, source: io::Error) -> DiskError {
         DiskError::new(operation, &self.path, source)
     }
@@ -303,8 +303,6 @@ fn start_writeback(file: &File, offset: u64, len: u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
     use crate::durable::contract::disk_contract;
 
@@ -369,49 +367,5 @@ mod tests {
         assert!(RealDisk.free_bytes(Path::new("/nowhere/at/all")).is_err());
         assert_ne!(RealDisk.free_inodes(&std::env::temp_dir()).unwrap(), Some(0));
         assert!(RealDisk.free_inodes(Path::new("/nowhere/at/all")).is_err());
-    }
-
-    const LOCK_PATH_VARIABLE: &str = "HAUL_TEST_LOCK_PATH";
-
-    /// The other process of the test below; does nothing in an ordinary run.
-    #[test]
-    fn child_that_tries_a_lock() {
-        if let Some(path) = std::env::var_os(LOCK_PATH_VARIABLE) {
-            let held = RealDisk.try_lock(Path::new(&path), "child").unwrap();
-            println!("lock answer: {:?}", held.map(|_| ()));
-        }
-    }
-
-    fn answer_of_child(lock: &Path) -> String {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "durable::real_disk::tests::child_that_tries_a_lock", "--nocapture"])
-            .env(LOCK_PATH_VARIABLE, lock)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&child.stdout).into_owned()
-    }
-
-    #[test]
-    fn a_lock_excludes_another_process() {
-        let directory = tempfile::tempdir().unwrap();
-        let lock = directory.path().join("lock");
-        let guard = RealDisk.try_lock(&lock, "parent").unwrap().unwrap();
-        assert!(answer_of_child(&lock).contains(r#"lock answer: Err("parent")"#));
-        drop(guard);
-        assert!(answer_of_child(&lock).contains("lock answer: Ok(())"));
-        assert_eq!(fs::read_to_string(&lock).unwrap(), "child");
-    }
-
-    #[test]
-    fn a_lock_ends_although_a_forked_child_still_has_the_file_open() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("lock");
-        let file = File::create(&path).unwrap();
-        file.try_lock().unwrap();
-        // What a child has between fork and exec: another descriptor of the same open file.
-        let inherited = file.try_clone().unwrap();
-        drop(LockedFile(file));
-        assert!(RealDisk.try_lock(&path, "next").unwrap().is_ok());
-        drop(inherited);
     }
 }

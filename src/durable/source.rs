@@ -90,6 +90,7 @@ pub struct SourceFile {
     file: File,
     path: Arc<Path>,
     identity: SourceIdentity,
+    names: u64,
     reader: ReaderKind,
 }
 
@@ -108,7 +109,12 @@ impl SourceFile {
             ReaderKind::Auto if !file_systems::is_local(&file) => ReaderKind::Pread,
             chosen => chosen,
         };
-        Ok(Self { file, path: path.into(), identity: SourceIdentity::of(&metadata), reader })
+        Ok(Self { file, path: path.into(), identity: SourceIdentity::of(&metadata), names: metadata.nlink(), reader })
+    }
+
+    /// Returns how many names it had when it was opened.
+    pub fn names(&self) -> u64 {
+        self.names
     }
 
     /// Returns the path with which it was opened.

@@ -18,9 +18,10 @@ use super::steps::registry::Registry;
 use super::steps::target_schema::TargetSchema;
 use super::tree::scan::ARTIFACTS;
 use crate::durable::{
-    AttributesNotKept, Disk, DiskError, FileState, LockGuard, Model, parent_of, replace_file, temporary_name,
+    Attributes, AttributesNotKept, Disk, DiskError, DiskFile, FileState, Model, parent_of, replace_file_under_lock,
+    temporary_name_under_lock,
 };
-use crate::migration::{Error, cannot_be_written};
+use crate::migration::{DirectoryLocks, EphemeralLock, Error, cannot_be_written, remove_leftovers};
 
 /// Checks a document against the schema of its own version. Returns that version and the warnings.
 pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notice>), Refusal> {
@@ -44,7 +45,7 @@ pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notic
 ///
 /// [`Error::Corrupt`] if the document is refused, or if `path` is a link, a file with several names, or a file that
 /// changes in the meantime; the file stays unchanged. [`Error::Locked`] if a run is in progress in the tree of the
-/// file.
+/// file, or if another process writes in its directory.
 pub fn write_manifest(
     disk: &dyn Disk,
     registry: &Registry,
@@ -53,12 +54,15 @@ pub fn write_manifest(
 ) -> Result<(Version, Vec<Notice>), Error> {
     let refuse = |refusal: Refusal| corrupt(path, &refusal);
     let (version, notices) = validate(registry, bytes).map_err(refuse)?;
+    let _locks = DirectoryLocks::of_files(disk, &[path.to_path_buf()])?;
     let _lock = lock_tree(disk, path)?;
+    remove_leftovers(disk, &[parent_of(path).to_path_buf()])?;
     let document = parse(bytes).map_err(refuse)?;
     let mut out = Vec::new();
     push_formatted(&mut out, document.root(), Formatting { numbers: Numbers::Lexemes, final_newline: true });
     if disk.kind(path)?.is_none() {
-        replace_file(disk, path, &out)?;
+        let write = |file: &dyn DiskFile| file.write_all_at(0, &out);
+        replace_file_under_lock::<DiskError>(disk, path, Attributes::OfReplaced, write)?;
         return Ok((version, notices));
     }
     let mut old = Vec::new();
@@ -71,22 +75,25 @@ pub fn write_manifest(
     }
 }
 
-/// Locks the tree of the file, if it has ever had a run.
+/// Locks the tree of the file: the one that has had a run, or else the innermost, in which a run may begin meanwhile.
 ///
-/// If this user may not lock it, the file is written without a lock: both this function and a run compare a file once
+/// If this user may not lock it, the file is written without this lock: both this function and a run compare a file once
 /// more before they replace it.
-fn lock_tree(disk: &dyn Disk, path: &Path) -> Result<Option<LockGuard>, Error> {
+fn lock_tree<'a>(disk: &'a dyn Disk, path: &Path) -> Result<Option<EphemeralLock<'a>>, Error> {
     let path = std::path::absolute(path).map_err(|e| DiskError::new("find the tree of", path, e))?;
-    for above in path.ancestors().skip(1).filter(|above| above.file_name() == Some(ARTIFACTS.as_ref())) {
-        let directory = run_directory(parent_of(above));
-        if disk.kind(directory.path())?.is_some() {
-            return match directory.lock(disk) {
-                Err(error) if cannot_be_written(&error) => Ok(None),
-                lock => lock.map(Some),
-            };
+    let above = path.ancestors().skip(1).filter(|above| above.file_name() == Some(ARTIFACTS.as_ref()));
+    let trees: Vec<_> = above.map(|above| run_directory(parent_of(above))).collect();
+    let mut with_run = None;
+    for tree in &trees {
+        if with_run.is_none() && disk.kind(tree.path())?.is_some() {
+            with_run = Some(tree);
         }
     }
-    Ok(None)
+    let Some(tree) = with_run.or(trees.first()) else { return Ok(None) };
+    match EphemeralLock::take(disk, tree) {
+        Err(error) if cannot_be_written(&error) => Ok(None),
+        lock => lock.map(Some),
+    }
 }
 
 /// Refuses a file with several names: the others would keep the old content (docs/source-sigilzero.md, "Finding
@@ -106,8 +113,7 @@ fn replace(
 ) -> Result<Option<AttributesNotKept>, DiskError> {
     let directory = disk.root(parent_of(path))?.open_directory(Path::new(""))?;
     let name = path.file_name().unwrap_or_default();
-    // The name differs from those of a migration, which may be in progress in the same directory.
-    let temporary = temporary_name(path);
+    let temporary = temporary_name_under_lock(path);
     let temporary = temporary.file_name().unwrap_or_default();
     let not_kept = write_temporary(&*directory, temporary, bytes, Model::of(name), true)?;
     if directory.file_state(name)?.is_none_or(|now| !state.is_unchanged(&now)) {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub use bincode::{Decode, Encode};
 
 use super::error::{Cause, Error};
-use crate::durable::{Disk, read_file, temporary_name, write_synced_file};
+use crate::durable::{Attributes, Disk, read_file, temporary_name, write_synced_file};
 
 /// Which store's checkpoint a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +215,7 @@ impl CheckpointFile {
         let path = self.path();
         let bytes = encode(self.kind, &path, value)?;
         let temporary = temporary_name(&path);
-        write_synced_file(disk, &temporary, None, |file| file.write_all_at(0, &bytes))?;
+        write_synced_file(disk, &temporary, Attributes::OfReplaced, |file| file.write_all_at(0, &bytes))?;
         if disk.kind(&path)?.is_some() {
             disk.rename(&path, &self.previous_path())?;
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Findings, OutcomeCounts, Severity};
-use crate::durable::{Disk, DiskFile, read_file, replace_file_with, temporary_name};
+use crate::durable::{Attributes, Disk, DiskFile, read_file, replace_file_with, temporary_name};
 
 /// Version of the report's JSON.
 pub const REPORT_VERSION: u32 = 1;
@@ -136,7 +136,7 @@ pub fn write_report<C: OutcomeCounts>(
     let open_len = head.trim_end_matches("\n}").len();
     head.truncate(open_len);
     head.push_str(",\n  \"findings\": [");
-    replace_file_with(disk, path, None, |file| {
+    replace_file_with(disk, path, Attributes::OfReplaced, |file| {
         let mut out = Appender { file, written_bytes: 0, buffer: head.into_bytes() };
         let mut separator = "\n    ";
         findings.for_each(disk, |finding| {
@@ -148,6 +148,7 @@ pub fn write_report<C: OutcomeCounts>(
         out.buffer.extend_from_slice(if separator.starts_with(',') { b"\n  ]\n}\n" } else { b"]\n}\n" });
         out.flush()
     })
+    .map(|_| ())
 }
 
 /// True if the report at `path` is that of a run which ended so. False where that run died before it was written, or

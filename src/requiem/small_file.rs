@@ -34,6 +34,11 @@ impl SmallFile {
         Ok(Self { file, bytes })
     }
 
+    /// Returns the number of names of the file.
+    pub fn names(&self) -> u64 {
+        self.file.names()
+    }
+
     /// Fails if the file is no longer what was read.
     pub fn check_unchanged(&self) -> Result<(), Error> {
         Ok(self.file.check_unchanged()?)

@@ -16,7 +16,7 @@ use super::store::layout::RowKind;
 use super::store::names::segment_path;
 use super::store::reader::DualSpace;
 use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, create_directory_durable, remove_tree};
-use crate::migration::{Error, LockedRun};
+use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, LockedRun};
 use crate::pipeline::{Control, Expected, Phase};
 
 /// Name of the log until it is whole. Engram does not read it.
@@ -57,7 +57,12 @@ pub fn export(
     refuse_within_log(paths, to)?;
     let held = LockedRun::create_if_writable(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let opened = DualSpace::open_on(disk.clone(), &paths.store(&name))?;
-    let target = Target::prepare(disk.clone(), to)?;
+    let existed = disk.kind(to)?.is_some();
+    check_unused(&*disk, to)?;
+    create_directory_durable(&*disk, to)?;
+    // Another space may be exported to the same directory.
+    let _locks = DirectoryLocks::of_files(&*disk, &[to.join("wal")])?;
+    let target = Target::prepare(disk.clone(), to, existed)?;
     let written =
         control.phase(Phase::Export, Expected::records(opened.len()), || write_log(&opened, &target, control));
     let mut end = match written {
@@ -109,15 +114,10 @@ struct Target {
 }
 
 impl Target {
-    fn prepare(disk: Arc<dyn Disk>, to: &Path) -> Result<Self, Error> {
+    /// `existed` is true if the directory was there before the export.
+    fn prepare(disk: Arc<dyn Disk>, to: &Path, existed: bool) -> Result<Self, Error> {
         let wal = to.join("wal");
-        let existed = disk.kind(to)?.is_some();
-        if existed && !is_unused(&*disk, to)? {
-            return Err(Error::Usage {
-                what: format!("{} is not an empty directory", to.display()),
-                next: "export to a directory that does not exist yet".into(),
-            });
-        }
+        check_unused(&*disk, to)?;
         remove_tree(&*disk, &wal.join(TEMPORARY))?;
         create_directory_durable(&*disk, &wal)?;
         let created = if existed { wal.clone() } else { to.to_path_buf() };
@@ -133,12 +133,22 @@ impl Target {
     }
 }
 
+fn check_unused(disk: &dyn Disk, to: &Path) -> Result<(), Error> {
+    if disk.kind(to)?.is_none() || is_unused(disk, to)? {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!("{} is not an empty directory", to.display()),
+        next: "export to a directory that does not exist yet".into(),
+    })
+}
+
 /// Returns true for an empty directory, or one that holds only the remains of an export that was killed.
 fn is_unused(disk: &dyn Disk, to: &Path) -> Result<bool, Error> {
     if disk.kind(to)? != Some(DiskEntryKind::Directory) {
         return Ok(false);
     }
-    for entry in disk.list(to)? {
+    for entry in disk.list(to)?.into_iter().filter(|entry| entry.name != DIRECTORY_LOCK) {
         if entry.name != "wal" || entry.kind != DiskEntryKind::Directory {
             return Ok(false);
         }

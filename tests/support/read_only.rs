@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use haul::durable::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
-    RealDisk, SourceFile,
+    AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
+    EntryKind, LockGuard, RealDisk, SourceFile,
 };
 
 /// The real disk, mounted read-only.
@@ -18,6 +18,9 @@ fn refuse<T>(path: &Path) -> Result<T, DiskError> {
 
 impl Disk for ReadOnly {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+        refuse(path)
+    }
+    fn create_file_like(&self, path: &Path, _like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError> {
         refuse(path)
     }
     fn write_new_file(&self, path: &Path, _bytes: &[u8]) -> Result<(), DiskError> {

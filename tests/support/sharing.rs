@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use haul::durable::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
-    SourceFile,
+    AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
+    EntryKind, LockGuard, SourceFile,
 };
 
 /// The disk behind it.
@@ -17,6 +17,9 @@ impl<D: Disk> Disk for Sharing<D> {
     }
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         self.0.create_file(path)
+    }
+    fn create_file_like(&self, path: &Path, like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError> {
+        self.0.create_file_like(path, like)
     }
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         self.0.write_new_file(path, bytes)

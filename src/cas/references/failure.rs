@@ -43,6 +43,12 @@ impl From<DiskError> for RewriteFailure {
     fn from(error: DiskError) -> Self {
         match error.kind() {
             ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::ResourceBusy
+            | ErrorKind::ExecutableFileBusy
+            | ErrorKind::CrossesDevices
+            | ErrorKind::InvalidFilename
+            | ErrorKind::TooManyLinks
             | ErrorKind::NotFound
             | ErrorKind::AlreadyExists
             | ErrorKind::InvalidInput

@@ -1,5 +1,6 @@
 //! Findings about single references and files: the first ones in memory, all of them in a file.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::scan::Reference;
@@ -26,11 +27,15 @@ impl FindingsKept {
     /// Works like [`in_memory`](Self::in_memory), and writes all findings to a file that must not exist, one JSON
     /// object for each line.
     pub fn logged(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
-        if disk.kind(path)?.is_some() {
-            return Err(Error::Usage {
-                what: format!("{} exists already", path.display()),
-                next: "give the report a name of its own".into(),
-            });
+        // Two runs may be given the same name: only one of them creates it.
+        match disk.create_file(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Error::Usage {
+                    what: format!("{} exists already", path.display()),
+                    next: "give the report a name of its own".into(),
+                });
+            }
+            created => _ = created?,
         }
         Ok(Self { log: Some(FindingsLog::open(disk, path, 0)?), ..Self::default() })
     }
@@ -54,7 +59,7 @@ impl FindingsKept {
     ) -> Result<(), Error> {
         self.add(Finding {
             offset: reference.offset,
-            length: reference.len_bytes(),
+            length: reference.len_bytes,
             id: Some(reference.key.to_string()),
             ..finding(severity, file, reason.to_owned())
         })

@@ -5,6 +5,10 @@
 //! the digest; `cas:` is the source system's word for an object of its store, whatever the algorithm. The meaning of
 //! the text around a reference does not matter: JSON and plain text are the same here.
 //!
+//! Other spellings are found as well: upper-case letters, which stay, mixed case, and characters written `\u00XX`, which
+//! become lower-case text. With the directories of an object's path before it (`AB/CD/KEY`, `AB/KEY`, or `AB/REST` without
+//! the first two digits) a key is replaced together with them, by `AB/CD/KEY` of the other key.
+//!
 //! | | forward | in reverse |
 //! |---|---|---|
 //! | is looked up as | old key; after a scheme of an algorithm only by that algorithm | new key |
@@ -22,12 +26,14 @@ mod resolve;
 mod rewrite;
 mod rewriter;
 mod scan;
+mod shards;
 mod targets;
 
 pub use findings::FindingsKept;
 pub use original::{FileSource, Original, RealFileSource};
 pub use replace::{BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, DiskReplacer, DryRun, Replacer, Write};
 pub use resolve::{Direction, Resolution, Resolver};
-pub use rewrite::{Rewrite, RewriteEnd};
+pub use rewrite::{BegunRewrite, Rewrite, RewriteEnd};
 pub use rewriter::Rewriter;
-pub use scan::{Reference, Scanner, Scheme};
+pub use scan::{Reference, Scanner, Scheme, Spelling};
+pub use shards::Separator;

@@ -20,6 +20,8 @@ pub trait FileSource {
 pub trait Original {
     /// Returns the length in bytes.
     fn len_bytes(&self) -> u64;
+    /// Returns the number of names of the file.
+    fn names(&self) -> u64;
     /// Fills `buffer` from `offset`.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError>;
     /// Fails if the file, or the file at its path, is no longer the one that was opened.
@@ -29,6 +31,10 @@ pub trait Original {
 impl Original for SourceFile {
     fn len_bytes(&self) -> u64 {
         self.identity().len_bytes
+    }
+
+    fn names(&self) -> u64 {
+        SourceFile::names(self)
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use super::failure::RewriteFailure;
 use super::original::{FileSource, Original};
 use super::passes::for_each_window;
-use crate::durable::{Disk, DiskFile, EntryKind, parent_of, replace_file_with, temporary_name, write_synced_file};
+use crate::durable::{
+    Attributes, AttributesNotKept, Disk, DiskFile, EntryKind, parent_of, replace_file_under_lock,
+    temporary_name_under_lock, write_new_synced_file,
+};
+use crate::migration::{DirectoryLocks, Error};
 use crate::pipeline::StopToken;
 
 /// Suffix of an original that is kept when references are rewritten forward.
@@ -34,11 +38,21 @@ pub type Write<'a> = &'a mut dyn FnMut(&dyn DiskFile) -> Result<(), RewriteFailu
 
 /// Replaces files, or only counts what would be replaced.
 pub trait Replacer {
-    /// Keeps the original, then replaces it by the file that `write` fills.
-    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<(), RewriteFailure>;
+    /// Locks these directories and everything below them, if it replaces files.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process replaces files in one of them, below or above.
+    fn lock(&self, directories: &[PathBuf]) -> Result<DirectoryLocks<'_>, Error>;
+
+    /// Keeps the original, then replaces it by the file that `write` fills. Returns which attributes of the original the
+    /// new file or the backup does not have.
+    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<AttributesNotKept, RewriteFailure>;
 
     /// Makes a replacement durable that an earlier run may not have finished.
     fn settle(&self, path: &Path) -> Result<(), RewriteFailure>;
+
+    /// Removes a temporary file that an earlier run left in a directory that is locked now.
+    fn remove_leftover(&self, path: &Path) -> Result<(), Error>;
 }
 
 /// Replaces nothing, and has no disk that it could write to.
@@ -46,11 +60,19 @@ pub trait Replacer {
 pub struct DryRun;
 
 impl Replacer for DryRun {
-    fn replace(&self, _replacement: &Replacement<'_>, _write: Write<'_>) -> Result<(), RewriteFailure> {
-        Ok(())
+    fn lock(&self, _directories: &[PathBuf]) -> Result<DirectoryLocks<'_>, Error> {
+        Ok(DirectoryLocks::none())
+    }
+
+    fn replace(&self, _replacement: &Replacement<'_>, _write: Write<'_>) -> Result<AttributesNotKept, RewriteFailure> {
+        Ok(AttributesNotKept::default())
     }
 
     fn settle(&self, _path: &Path) -> Result<(), RewriteFailure> {
+        Ok(())
+    }
+
+    fn remove_leftover(&self, _path: &Path) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -60,27 +82,28 @@ impl Replacer for DryRun {
 pub struct DiskReplacer<'a>(pub &'a dyn Disk);
 
 impl Replacer for DiskReplacer<'_> {
-    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<(), RewriteFailure> {
+    fn lock(&self, directories: &[PathBuf]) -> Result<DirectoryLocks<'_>, Error> {
+        DirectoryLocks::take(self.0, directories)
+    }
+
+    fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<AttributesNotKept, RewriteFailure> {
         let (disk, path, backup) = (self.0, replacement.path, &*replacement.backup);
-        let mode = disk.mode(path)?;
         if replacement.is_kept {
             // A run that crashed may have renamed the backup and not synced its directory.
             disk.sync_directory(parent_of(backup))?;
         } else {
-            keep(disk, replacement, mode)?;
+            keep(disk, replacement)?;
         }
         let mut is_written = false;
-        let replaced = replace_file_with(disk, path, Some(mode), |file| {
+        let replaced = replace_file_under_lock(disk, path, Attributes::Of(path), |file| {
             write(file)?;
             is_written = true;
             Ok(())
         });
-        if replaced.is_err() {
-            remove_leftover(disk, &temporary_name(path));
-            // The new file was not complete, so it was not renamed: the path still has the original.
-            if !is_written && !replacement.is_kept {
-                remove_leftover(disk, backup);
-            }
+        // The new file was not complete, so it was not renamed: the path still has the original, and this process has
+        // just created the backup.
+        if replaced.is_err() && !is_written && !replacement.is_kept {
+            let _ = disk.remove_file(backup);
         }
         replaced
     }
@@ -88,13 +111,17 @@ impl Replacer for DiskReplacer<'_> {
     fn settle(&self, path: &Path) -> Result<(), RewriteFailure> {
         Ok(self.0.sync_directory(parent_of(path))?)
     }
+
+    fn remove_leftover(&self, path: &Path) -> Result<(), Error> {
+        Ok(self.0.remove_file(path)?)
+    }
 }
 
 /// Copies the original to its backup, which must not exist. The backup appears complete, and is durable on return.
-fn keep(disk: &dyn Disk, replacement: &Replacement<'_>, mode: u32) -> Result<(), RewriteFailure> {
-    let Replacement { original, backup, stop, .. } = replacement;
-    let temporary = temporary_name(backup);
-    let copied = write_synced_file(disk, &temporary, Some(mode), |file| {
+fn keep(disk: &dyn Disk, replacement: &Replacement<'_>) -> Result<(), RewriteFailure> {
+    let Replacement { path, original, backup, stop, .. } = replacement;
+    let temporary = temporary_name_under_lock(backup);
+    write_new_synced_file(disk, &temporary, Attributes::Of(path), |file| {
         let mut offset = 0;
         for_each_window(*original, stop, |window| {
             file.write_all_at(offset, window)?;
@@ -102,18 +129,13 @@ fn keep(disk: &dyn Disk, replacement: &Replacement<'_>, mode: u32) -> Result<(),
             Ok(())
         })?;
         Ok::<_, RewriteFailure>(original.check_unchanged()?)
-    });
-    let named = copied.and_then(|()| Ok(disk.rename_exclusive(&temporary, backup)?));
-    if named.is_err() {
-        remove_leftover(disk, &temporary);
+    })?;
+    if let Err(error) = disk.rename_exclusive(&temporary, backup) {
+        // It was created here. The first error is the one to report.
+        let _ = disk.remove_file(&temporary);
+        return Err(error.into());
     }
-    named?;
     Ok(disk.sync_directory(parent_of(backup))?)
-}
-
-/// Removes a file after a failure. That failure matters more than one to remove the file.
-fn remove_leftover(disk: &dyn Disk, path: &Path) {
-    let _ = disk.remove_file(path);
 }
 
 /// Returns the path of the file's backup.

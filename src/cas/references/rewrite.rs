@@ -13,7 +13,7 @@ use super::replace::{Replacement, Replacer, backup_path, is_kept};
 use super::resolve::{Resolution, Resolver};
 use super::targets::{Target, Walk};
 use crate::cas::map::HEADER_LINE;
-use crate::migration::{Error, Finding, Severity, exit};
+use crate::migration::{DirectoryLocks, Error, Finding, Severity, exit};
 use crate::pipeline::{Control, Expected, Phase};
 
 /// A file is binary if this many bytes at its start have a NUL.
@@ -80,26 +80,48 @@ struct Run<'a, 'm> {
 }
 
 impl Rewrite<'_> {
-    /// Rewrites the references in the named files, and in all files of the named directories.
+    /// Begins to rewrite the references in the named files, and in all files of the named directories: checks every name
+    /// before the first file is changed, and locks the directories in which files may be replaced.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a name does not exist or a directory is, contains or is inside a v2 store; [`Error::Locked`]
+    /// while another process replaces files there.
+    pub fn begin<'a>(&'a self, named: &'a [PathBuf]) -> Result<BegunRewrite<'a>, Error> {
+        let walk = self.walk();
+        named.iter().try_for_each(|path| walk.check(path))?;
+        let locks = self.replacer.lock(&walk.directories(named)?)?;
+        Ok(BegunRewrite { how: self, named, locks })
+    }
+
+    fn walk(&self) -> Walk<'_> {
+        Walk { files: self.files, backup_suffix: self.backup_suffix, excluded: self.excluded }
+    }
+}
+
+/// A rewrite whose directories are locked.
+pub struct BegunRewrite<'a> {
+    how: &'a Rewrite<'a>,
+    named: &'a [PathBuf],
+    locks: DirectoryLocks<'a>,
+}
+
+impl BegunRewrite<'_> {
+    /// Rewrites the references.
     ///
     /// Every file is replaced as a whole, after its original is durable next to it. A file for which that fails is
     /// refused, and the other files are handled.
     ///
     /// # Errors
-    /// [`Error::Usage`], before anything is changed, if a name does not exist or a directory is, contains or is inside
-    /// a v2 store; errors of the map and the disk.
+    /// Those of the map and the disk; [`Error::Locked`] at a directory that another process has locked meanwhile.
     pub fn run(
-        &self,
-        named: &[PathBuf],
+        self,
         resolver: &mut Resolver<'_>,
         findings: FindingsKept,
         control: &Control<'_>,
     ) -> Result<RewriteEnd, Error> {
-        let walk = Walk { files: self.files, backup_suffix: self.backup_suffix, excluded: self.excluded };
-        // Every name is checked before the first file is changed.
-        named.iter().try_for_each(|path| walk.check(path))?;
+        let walk = self.how.walk();
         let mut run = Run {
-            how: self,
+            how: self.how,
             resolver,
             control,
             files: FileCounts::default(),
@@ -108,8 +130,8 @@ impl Rewrite<'_> {
         };
         let goes_on = control.phase(Phase::Run, Expected::UNKNOWN, || {
             let mut goes_on = true;
-            for path in named {
-                goes_on = goes_on && walk.each(path, &mut |path, target| run.take(path, target))?;
+            for path in self.named {
+                goes_on = goes_on && walk.each(path, &self.locks, &mut |path, target| run.take(path, target))?;
             }
             Ok::<_, Error>(goes_on)
         })?;
@@ -123,6 +145,10 @@ impl Run<'_, '_> {
         let outcome = match target {
             Target::File => self.file(path)?,
             Target::Own => Outcome::Skipped(None),
+            Target::Leftover => {
+                self.how.replacer.remove_leftover(path)?;
+                return Ok(true);
+            }
             Target::Skipped(reason) => Outcome::Skipped(Some(reason)),
             Target::Refused(reason) => Outcome::Refused(reason),
         };
@@ -183,12 +209,22 @@ impl Run<'_, '_> {
             }
             return Ok(Outcome::Unchanged);
         }
+        if original.names() > 1 {
+            let names = original.names();
+            return Err(RewriteFailure::Refused(format!(
+                "the file has {names} names, and the others would keep the old content; copy it to a file of its own"
+            )));
+        }
         let is_kept = is_kept(how.files, &*original, &backup, control.stop)?;
         let replacement = Replacement { path, original: &*original, backup, is_kept, stop: control.stop };
-        how.replacer.replace(&replacement, &mut |file| {
+        let not_kept = how.replacer.replace(&replacement, &mut |file| {
             let written = write_rewritten(&*original, resolver, control.stop, file)?;
             if written == counts.replaced { Ok(()) } else { Err(miscounted(path, counts.replaced, written).into()) }
         })?;
+        if !not_kept.is_empty() {
+            let reason = format!("rewritten, but without {not_kept} of the original, which this user may not set");
+            findings.file(Severity::Note, path, reason)?;
+        }
         Ok(Outcome::Changed)
     }
 

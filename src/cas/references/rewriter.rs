@@ -1,7 +1,7 @@
 //! Rewrites the references of a text that comes piece by piece.
 
 use super::resolve::{Resolution, Resolver};
-use super::scan::{Reference, Scanner, push_reference};
+use super::scan::{Reference, Scanner};
 use crate::migration::Error;
 
 /// A text that is being rewritten. It buffers no more than one reference.
@@ -80,7 +80,7 @@ impl Pending {
             return Ok(false);
         };
         self.take_over(reference.offset, out);
-        push_reference(scheme, key, out);
+        reference.push_replacement(scheme, key, out);
         self.used = (reference.end() - self.offset) as usize;
         Ok(true)
     }

@@ -1,9 +1,14 @@
 //! Finds references in bytes that come piece by piece.
 
+use super::shards::{Separator, Shards};
 use crate::cas::format::key::{Algorithm, KEY_TEXT_BYTES, Key};
 
-/// Bytes of a word that are kept. A longer word is neither a key nor a scheme.
-const WORD_BYTES_MAX: usize = KEY_TEXT_BYTES + 1;
+/// The bytes of `\u00XX` after the backslash.
+const ESCAPE_BYTES: usize = 5;
+/// Bytes of a word that are kept. A longer word is neither a key, in whatever spelling, nor a scheme.
+const WORD_BYTES_MAX: usize = ESCAPE_BYTES + KEY_TEXT_BYTES + 1;
+/// Length of a name whose first two digits are those of its directory.
+const SPLIT_NAME_BYTES: usize = KEY_TEXT_BYTES - 2;
 
 /// A scheme before a digest, followed by a colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,54 +43,123 @@ impl Scheme {
 /// A reference and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
-    /// Where the scheme starts, or the key if there is no scheme.
+    /// Where the directories before the key start, or the scheme, or else the key.
     pub offset: u64,
+    /// Length of the text in bytes.
+    pub len_bytes: u64,
     /// The scheme before the key.
     pub scheme: Option<Scheme>,
     /// The key.
     pub key: Key,
+    /// How it is written.
+    pub spelling: Spelling,
+}
+
+/// How a reference is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spelling {
+    /// True if its letters are upper-case.
+    pub is_upper: bool,
+    /// What separates the key from its directories, if these are part of the reference.
+    pub directories: Option<Separator>,
+    /// True if a rewritten reference has the same spelling, so that it can be restored: neither mixed case nor escapes, and
+    /// no directories or two.
+    pub is_kept: bool,
 }
 
 impl Reference {
-    /// Returns the length of the text in bytes.
-    pub fn len_bytes(&self) -> u64 {
-        (text_bytes(self.scheme)) as u64
-    }
-
     /// Returns where the text ends.
     pub fn end(&self) -> u64 {
-        self.offset + self.len_bytes()
+        self.offset + self.len_bytes
+    }
+
+    /// Appends the text of a reference to `key` in this spelling. Directories are those of the new layout.
+    pub(super) fn push_replacement(&self, scheme: Option<Scheme>, key: Key, out: &mut Vec<u8>) {
+        let mut text = key.text();
+        if self.spelling.is_upper {
+            text.make_ascii_uppercase();
+        }
+        if let Some(separator) = self.spelling.directories {
+            for digits in [&text[..2], &text[2..4]] {
+                out.extend_from_slice(digits);
+                out.extend_from_slice(separator.text());
+            }
+        }
+        if let Some(scheme) = scheme {
+            out.extend_from_slice(scheme.name().as_bytes());
+            out.push(b':');
+        }
+        out.extend_from_slice(&text);
     }
 }
 
-fn text_bytes(scheme: Option<Scheme>) -> usize {
-    scheme.map_or(0, |scheme| scheme.name().len() + 1) + KEY_TEXT_BYTES
-}
-
-/// A scheme whose colon is the last byte before the word.
-pub(super) fn push_reference(scheme: Option<Scheme>, key: Key, out: &mut Vec<u8>) {
-    if let Some(scheme) = scheme {
-        out.extend_from_slice(scheme.name().as_bytes());
-        out.push(b':');
-    }
-    out.extend_from_slice(&key.text());
+fn scheme_bytes(scheme: Option<Scheme>) -> u64 {
+    scheme.map_or(0, |scheme| scheme.name().len() as u64 + 1)
 }
 
 /// Finds the references of a text that is given in pieces, which may be cut anywhere.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     offset: u64,
-    /// The word at the end of the text so far: its first bytes and its length.
-    word: [u8; WORD_BYTES_MAX],
-    word_bytes: usize,
+    /// The word at the end of the text so far.
+    word: Word,
     /// A scheme whose colon is the last byte before the word.
     scheme: Option<Scheme>,
+    /// What stands before the word, if a backslash is the last byte before it.
+    escaped: Option<Start>,
+    /// True if the last byte before the word is a backslash that no other one precedes.
+    is_after_backslash: bool,
+    shards: Shards,
+}
+
+/// The first bytes of a word, and their number.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    bytes: [u8; WORD_BYTES_MAX],
+    len: usize,
+}
+
+/// The start of a word that goes on with an escaped character.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    /// With its escapes resolved.
+    word: Word,
+    offset: u64,
+    scheme: Option<Scheme>,
+    is_escaped: bool,
+    /// The directories before it.
+    shards: Shards,
+}
+
+impl Word {
+    const EMPTY: Self = Self { bytes: [0; WORD_BYTES_MAX], len: 0 };
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == WORD_BYTES_MAX
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let kept = &bytes[..bytes.len().min(WORD_BYTES_MAX - self.len)];
+        self.bytes[self.len..][..kept.len()].copy_from_slice(kept);
+        self.len += kept.len();
+    }
 }
 
 impl Scanner {
     /// Starts a text.
     pub fn new() -> Self {
-        Self { offset: 0, word: [0; WORD_BYTES_MAX], word_bytes: 0, scheme: None }
+        Self {
+            offset: 0,
+            word: Word::EMPTY,
+            scheme: None,
+            escaped: None,
+            is_after_backslash: false,
+            shards: Shards::new(),
+        }
     }
 
     /// Adds the next piece and passes each reference that is known to end in it, or to have ended right before it, to
@@ -94,7 +168,8 @@ impl Scanner {
         let mut rest = piece;
         loop {
             let word_bytes = rest.iter().position(|&byte| !is_word_byte(byte)).unwrap_or(rest.len());
-            self.take_word(&rest[..word_bytes]);
+            self.word.push(&rest[..word_bytes]);
+            self.offset += word_bytes as u64;
             let Some(&separator) = rest.get(word_bytes) else { return Ok(()) };
             if let Some(reference) = self.end_word(separator) {
                 found(reference)?;
@@ -112,34 +187,69 @@ impl Scanner {
     /// Returns the offset from which on the text may belong to a reference that is not complete. Everything before is
     /// final.
     pub fn settled_until(&self) -> u64 {
-        match self.word_bytes {
-            WORD_BYTES_MAX.. => self.offset,
-            word_bytes => self.offset - word_bytes as u64 - self.scheme_bytes(),
+        if self.word.is_full() {
+            return self.offset;
         }
-    }
-
-    fn take_word(&mut self, bytes: &[u8]) {
-        let room = WORD_BYTES_MAX - self.word_bytes;
-        let kept = &bytes[..bytes.len().min(room)];
-        self.word[self.word_bytes..][..kept.len()].copy_from_slice(kept);
-        self.word_bytes += kept.len();
-        self.offset += bytes.len() as u64;
+        let word = self.offset - self.word.len as u64 - scheme_bytes(self.scheme);
+        let start = self.escaped.map(|start| start.offset - scheme_bytes(start.scheme));
+        let before_start = self.escaped.and_then(|start| start.shards.start());
+        [start, before_start, self.shards.start()].into_iter().flatten().fold(word, u64::min)
     }
 
     /// Ends the current word before `separator`.
     fn end_word(&mut self, separator: u8) -> Option<Reference> {
-        let word = &self.word[..self.word_bytes];
-        let start = self.offset - word.len() as u64;
-        // A word of which the end was dropped is longer than a key.
-        let key = Key::parse(word);
-        let reference = key.map(|key| Reference { offset: start - self.scheme_bytes(), scheme: self.scheme, key });
-        self.scheme = if separator == b':' { Scheme::from_name(word) } else { None };
-        self.word_bytes = 0;
+        let ended = self.ended_word();
+        let reference = self.reference(&ended);
+        self.shards = ended.shards;
+        self.shards.push(ended.word.as_bytes(), ended.offset, separator);
+        self.scheme = if separator == b':' { Scheme::from_name(ended.word.as_bytes()) } else { None };
+        // A backslash after a backslash is meant itself.
+        self.is_after_backslash = separator == b'\\' && !(self.is_after_backslash && self.word.len == 0);
+        self.escaped = self.is_after_backslash.then_some(ended).filter(|ended| ended.word.len < KEY_TEXT_BYTES);
+        self.word = Word::EMPTY;
         reference
     }
 
-    fn scheme_bytes(&self) -> u64 {
-        self.scheme.map_or(0, |scheme| scheme.name().len() as u64 + 1)
+    /// Returns the current word with what stands before it, if it begins with an escaped character.
+    fn ended_word(&self) -> Start {
+        let plain = Start {
+            word: self.word,
+            offset: self.offset - self.word.len as u64,
+            scheme: self.scheme,
+            is_escaped: false,
+            shards: self.shards,
+        };
+        match (self.escaped, unescaped(self.word.as_bytes())) {
+            (Some(start), Some((character, rest))) => {
+                let mut word = start.word;
+                word.push(&[character]);
+                word.push(rest);
+                Start { word, is_escaped: true, ..start }
+            }
+            _ => plain,
+        }
+    }
+
+    fn reference(&self, ended: &Start) -> Option<Reference> {
+        let is_split = ended.word.len == SPLIT_NAME_BYTES && !ended.is_escaped;
+        if !is_split && ended.word.len != KEY_TEXT_BYTES {
+            return None;
+        }
+        let mut text = ended.word.as_bytes().to_ascii_lowercase();
+        if is_split {
+            text.splice(..0, ended.shards.last_digits()?);
+        }
+        let key = Key::parse(&text)?;
+        let has = |is: fn(&u8) -> bool| ended.word.as_bytes().iter().any(is);
+        let (has_upper, has_lower) = (has(u8::is_ascii_uppercase), has(u8::is_ascii_lowercase));
+        let path = ended.shards.path_of(&text, is_split);
+        let offset = path.map_or(ended.offset - scheme_bytes(ended.scheme), |path| path.start);
+        let spelling = Spelling {
+            is_upper: has_upper && !has_lower,
+            directories: path.map(|path| path.separator),
+            is_kept: !(ended.is_escaped || has_upper && has_lower || path.is_some_and(|path| !path.is_of_two)),
+        };
+        Some(Reference { offset, len_bytes: self.offset - offset, scheme: ended.scheme, key, spelling })
     }
 }
 
@@ -151,6 +261,14 @@ impl Default for Scanner {
 
 fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Returns the character of a word that begins with `u00XX`, the rest of an escape, and what follows it. Only characters
+/// of words are of interest.
+fn unescaped(word: &[u8]) -> Option<(u8, &[u8])> {
+    let digits = word.strip_prefix(b"u00")?.first_chunk::<2>()?;
+    let character = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+    is_word_byte(character).then_some((character, &word[ESCAPE_BYTES..]))
 }
 
 #[cfg(test)]
@@ -228,18 +346,68 @@ mod tests {
         ] {
             assert_eq!(found(text), expected, "{text}");
         }
-        assert_eq!(texts(&KEY.to_uppercase()), [""; 0]);
         assert_eq!(texts(&KEY[1..]), [""; 0]);
         assert_eq!(texts(&"0".repeat(1000)), [""; 0]);
+    }
+
+    #[test]
+    fn a_reference_may_be_written_in_other_ways() {
+        let (upper, mixed) = (KEY.to_uppercase(), KEY.replace('c', "C"));
+        let (first, rest, split) = (format!("\\u0038{}", &KEY[1..]), &KEY[1..], &KEY[2..]);
+        let inner = format!("{}\\u0038\\u0063{}", &KEY[..2], &KEY[4..]);
+        for (text, expected) in [
+            (upper.clone(), &*upper),
+            (mixed.clone(), &mixed),
+            (format!("\"sha256:{first}\""), &format!("sha256:{first}")),
+            (format!("\"{inner}\""), &inner),
+            (format!("\\\\u0038{rest}"), ""),
+            (format!("\\u00e9{rest}"), ""),
+            (format!("{KEY}\\n"), KEY),
+            (format!("objects/88/8c/{KEY}.meta"), &format!("88/8c/{KEY}")),
+            (format!("\"88\\/8c\\/{KEY}\""), &format!("88\\/8c\\/{KEY}")),
+            (format!("OBJECTS/88/8C/{upper}"), &format!("88/8C/{upper}")),
+            (format!("objects/88/{KEY}"), &format!("88/{KEY}")),
+            (format!("objects/88/{split}"), &format!("88/{split}")),
+            (format!("a/b/88/8c/{first}"), &format!("88/8c/{first}")),
+            (format!("objects/{KEY}"), KEY),
+            (format!("88/8d/{KEY}"), KEY),
+            (format!("8c/88/8d/{KEY}"), KEY),
+            (format!("x-88/8c/{KEY}"), KEY),
+            (format!("88 /8c/{KEY}"), KEY),
+            (format!("88/8c//{KEY}"), KEY),
+            (format!("88\\8c\\{KEY}"), KEY),
+            (split.to_owned(), ""),
+            (format!("objects/{split}"), ""),
+        ] {
+            assert_eq!(texts(&text).concat(), expected, "{text}");
+            let whole = scan(&[text.as_bytes()]);
+            for at in 0..=text.len() {
+                assert_eq!(scan(&[&text.as_bytes()[..at], &text.as_bytes()[at..]]), whole, "{text} cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_restored_counts_as_kept() {
+        let is_kept = |text: &str| scan(&[text.as_bytes()])[0].spelling.is_kept;
+        let (upper, mixed) = (KEY.to_uppercase(), KEY.replace('c', "C"));
+        for text in [KEY, &upper, &format!("88/8c/{KEY}"), &format!("cas:{KEY}")] {
+            assert!(is_kept(text), "{text}");
+        }
+        for text in [&mixed, &format!("\\u0038{}", &KEY[1..]), &format!("88/{KEY}"), &format!("88/{}", &KEY[2..])] {
+            assert!(!is_kept(text), "{text}");
+        }
     }
 
     #[test]
     fn a_reference_has_its_position() {
         let text = format!("ab sha256:{KEY} {KEY}");
         let key = Key::parse(KEY.as_bytes()).expect("a key");
+        let spelling = Spelling { is_upper: false, directories: None, is_kept: true };
+        let sha256 = Some(Scheme::Digest(Algorithm::Sha256));
         let expected = [
-            Reference { offset: 3, scheme: Some(Scheme::Digest(Algorithm::Sha256)), key },
-            Reference { offset: 3 + 7 + 64 + 1, scheme: None, key },
+            Reference { offset: 3, len_bytes: 71, scheme: sha256, key, spelling },
+            Reference { offset: 3 + 7 + 64 + 1, len_bytes: 64, scheme: None, key, spelling },
         ];
         assert_eq!(scan(&[text.as_bytes()]), expected);
         assert_eq!(expected.map(|reference| reference.end()), [74, 139]);

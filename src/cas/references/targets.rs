@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::original::FileSource;
 use super::replace::BACKUP_SUFFIX;
 use crate::cas::map::{MAP_NAME, is_earlier_map};
-use crate::durable::{DiskError, EntryKind};
-use crate::migration::Error;
+use crate::durable::{DiskError, EntryKind, is_leftover, parent_of};
+use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, check_free};
 
 /// A v2 store is recognised by a directory and a file.
 const STORE_OBJECTS: &str = "objects";
@@ -21,6 +21,8 @@ pub(super) enum Target {
     File,
     /// A file that haul itself wrote: a backup, a temporary file, a report.
     Own,
+    /// A temporary file of a run that has ended.
+    Leftover,
     /// A path that is skipped, and why.
     Skipped(&'static str),
     /// A path that cannot be read, and why.
@@ -66,6 +68,7 @@ impl Walk<'_> {
     }
 
     fn check_below(&self, named: &Path, directory: &Path) -> Result<(), Error> {
+        check_free(&directory.join(DIRECTORY_LOCK))?;
         if self.is_store(directory) {
             let how = if named == directory { "is" } else { "contains" };
             return Err(store_error(named, how, directory));
@@ -76,18 +79,51 @@ impl Walk<'_> {
         directories.map(|entry| entry.name).try_for_each(|name| self.check_below(named, &directory.join(name)))
     }
 
+    /// Returns the directories in which files may be replaced, without links and dots: each named directory, and that of
+    /// each named file.
+    pub(super) fn directories(&self, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+        let directory_of = |path: &PathBuf| match self.files.kind(path)? {
+            Some(EntryKind::Directory) => Ok(self.files.canonical(path)),
+            _ => Ok(self.files.canonical(parent_of(path))),
+        };
+        named.iter().map(directory_of).collect()
+    }
+
     /// Passes everything at `named` and below it to `on_target`, in sorted order. Returns false if the walk was ended.
-    pub(super) fn each(&self, named: &Path, on_target: OnTarget<'_>) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Locked`] at a directory that another process has locked since these `locks` were taken.
+    pub(super) fn each(
+        &self,
+        named: &Path,
+        locks: &DirectoryLocks<'_>,
+        on_target: OnTarget<'_>,
+    ) -> Result<bool, Error> {
         match self.files.kind(named) {
-            Ok(Some(EntryKind::Directory)) => self.each_below(named, on_target),
-            Ok(Some(EntryKind::File)) => on_target(named, Target::File),
+            Ok(Some(EntryKind::Directory)) => self.each_below(named, locks, on_target),
+            Ok(Some(EntryKind::File)) => {
+                self.each_leftover_of(named, on_target)?;
+                on_target(named, Target::File)
+            }
             Ok(Some(EntryKind::Other)) => on_target(named, Target::Refused(NOT_REGULAR.into())),
             Ok(None) => on_target(named, Target::Refused("it was removed".into())),
             Err(error) => on_target(named, unreadable(&error)),
         }
     }
 
-    fn each_below(&self, directory: &Path, on_target: OnTarget<'_>) -> Result<bool, Error> {
+    /// Passes what an earlier run left of a named file to `on_target`.
+    fn each_leftover_of(&self, named: &Path, on_target: OnTarget<'_>) -> Result<(), Error> {
+        let start = [b".", named.file_name().unwrap_or_default().as_encoded_bytes()].concat();
+        let directory = parent_of(named);
+        for entry in self.files.list(directory).unwrap_or_default() {
+            if entry.name.as_encoded_bytes().starts_with(&start) && is_leftover(&entry.name) {
+                on_target(&directory.join(&entry.name), Target::Leftover)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_below(&self, directory: &Path, locks: &DirectoryLocks<'_>, on_target: OnTarget<'_>) -> Result<bool, Error> {
         let entries = match self.files.list(directory) {
             Ok(entries) => entries,
             Err(error) => return on_target(directory, unreadable(&error)),
@@ -97,9 +133,16 @@ impl Walk<'_> {
         }
         for entry in entries {
             let path = directory.join(&entry.name);
+            if entry.name == DIRECTORY_LOCK {
+                if !locks.holds(&self.files.canonical(&path)) {
+                    check_free(&path)?;
+                }
+                continue;
+            }
             let goes_on = match entry.kind {
-                EntryKind::Directory => self.each_below(&path, on_target)?,
+                EntryKind::Directory => self.each_below(&path, locks, on_target)?,
                 EntryKind::Other => on_target(&path, Target::Skipped(NOT_REGULAR))?,
+                EntryKind::File if is_leftover(&entry.name) => on_target(&path, Target::Leftover)?,
                 EntryKind::File if self.is_own(&path, &entry.name) => on_target(&path, Target::Own)?,
                 EntryKind::File => on_target(&path, Target::File)?,
             };

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::examine::Examined;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::migrate::seal::IndexFile;
-use crate::cas::paths::{INDEX_NAME, TargetPaths, sidecar_bytes, sidecar_path};
+use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_bytes, sidecar_path};
 use crate::cas::state::SealedIndex;
 use crate::cas::verify::Tally;
-use crate::durable::{Disk, EntryKind, copy_file, file_digest_if_present, replace_file_with};
+use crate::durable::{Attributes, Disk, EntryKind, copy_file, file_digest_if_present, replace_file_with};
 use crate::migration::Error;
 
 /// Receives the intact objects in the order of keys.
@@ -88,8 +88,14 @@ impl DiskRepairer {
 impl Repairer for DiskRepairer {
     fn write_sidecar(&mut self, record: &ObjectRecord) -> Result<(), Error> {
         let path = sidecar_path(&self.root, record.digest);
-        let mode = mode_of(&*self.disk, &path)?;
-        replace_file_with(&*self.disk, &path, mode, |file| Ok(file.write_all_at(0, &sidecar_bytes(record))?))
+        // A sidecar that was missing gets the owner and the permissions of its blob.
+        let blob = blob_path(&self.root, record.digest);
+        let attributes = match self.disk.kind(&path)? {
+            Some(EntryKind::File) => Attributes::OfReplaced,
+            _ => Attributes::Of(&blob),
+        };
+        let bytes = sidecar_bytes(record);
+        replace_file_with::<Error>(&*self.disk, &path, attributes, |file| Ok(file.write_all_at(0, &bytes)?)).map(|_| ())
     }
 
     fn push_line(&mut self, record: &ObjectRecord) -> Result<(), Error> {
@@ -151,20 +157,11 @@ pub fn install_index(
         Some(index) => {
             let backup = paths.index_before_repair(&index.digest);
             if disk.kind(&backup)?.is_none() {
-                copy_file(disk, &path, &backup, Some(disk.mode(&path)?))?;
+                copy_file(disk, &path, &backup, Attributes::Of(&path))?;
             }
             Some(backup)
         }
     };
-    let mode = mode_of(disk, &path)?;
-    copy_file(disk, staged, &path, mode)?;
+    copy_file(disk, staged, &path, Attributes::OfReplaced)?;
     Ok(backup)
-}
-
-/// Returns the permission bits of the file that is replaced, if there is one.
-fn mode_of(disk: &dyn Disk, path: &Path) -> Result<Option<u32>, Error> {
-    match disk.kind(path)? {
-        Some(EntryKind::File) => Ok(Some(disk.mode(path)?)),
-        _ => Ok(None),
-    }
 }

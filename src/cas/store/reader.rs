@@ -13,7 +13,7 @@ use super::sidecar::{Sidecar, read_sidecar};
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::StorePaths;
-use crate::durable::{Disk, DiskError, EntryKind, RealDisk, replace_file_with, temporary_name};
+use crate::durable::{Attributes, Disk, DiskError, EntryKind, RealDisk, replace_shared_file};
 use crate::migration::Error;
 
 /// A v2 store that is open for reading. It is never written or locked.
@@ -121,7 +121,8 @@ impl CasStore {
         Ok(Some(record))
     }
 
-    /// Works like [`get`](Self::get), but writes a file. The file gets its name when it is complete and durable.
+    /// Works like [`get`](Self::get), but writes a file. The file gets its name when it is complete and durable, and keeps
+    /// the owner and the permissions of one that it replaces.
     ///
     /// # Errors
     /// Those of `get`, and [`Error::Usage`] if `path` exists and is not a regular file.
@@ -131,7 +132,7 @@ impl CasStore {
             return Err(Error::Usage { what: format!("{} is not a regular file", path.display()), next });
         }
         let Some(record) = self.locate(key)? else { return Ok(None) };
-        let written = replace_file_with(&*self.disk, path, None, |file| {
+        let not_kept = replace_shared_file(&*self.disk, path, Attributes::OfReplaced, |file| {
             let mut offset = 0;
             self.content(&record, |piece| {
                 file.write_all_at(offset, piece)?;
@@ -139,11 +140,7 @@ impl CasStore {
                 Ok(())
             })
         });
-        if written.is_err() {
-            // The reason for the failure matters more than the temporary file that may be left.
-            let _ = self.disk.remove_file(&temporary_name(path));
-        }
-        written.map(|()| Some(record))
+        not_kept.map(|_| Some(record))
     }
 
     /// Reads the object and checks everything that the reference checks, and the sizes: blob, index, sidecar, digest of

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::arguments::TargetArgs;
 use crate::cas::clean::{CleanKind, clean, clean_plan};
-use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::clean::clean_and_print;
 use crate::durable::RealDisk;
 
@@ -20,6 +20,8 @@ pub struct CleanCommand {
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -28,7 +30,7 @@ impl CleanCommand {
         let paths = self.target.paths()?;
         self.output.say(format_args!("measuring what is kept for {}", paths.target().display()));
         let items = clean_plan(Arc::new(RealDisk), &paths)?;
-        let remove = || clean(Arc::new(RealDisk), &paths, &items);
+        let remove = || self.wait.until_free(self.output, || clean(Arc::new(RealDisk), &paths, &items));
         clean_and_print(("target", paths.target()), &items, kind_text, &self.consent, self.output, remove)
     }
 }

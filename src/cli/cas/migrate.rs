@@ -14,13 +14,14 @@ use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
 use crate::cas::options::{MigrateOptions, ReadBack};
 use crate::cas::paths::TargetPaths;
-use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::cas_command;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
+use crate::pipeline::Control;
 
 /// Values of `--verify`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,6 +73,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -88,7 +91,8 @@ impl MigrateCommand {
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("migrating {} to {}", source.display(), target.display()));
         let disk = Arc::new(RealDisk);
-        let end = watch.run(scope(&options), |control| migrate(disk, source, &paths, &options, control))?;
+        let work = |control: &Control<'_>| migrate(disk.clone(), source, &paths, &options, control);
+        let end = watch.run_when_free(self.wait, scope(&options), work)?;
         self.finish(&paths, &end)
     }
 

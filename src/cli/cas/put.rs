@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::cas::format::encoding::Compress;
 use crate::cas::store::put::{PutEnd, PutOptions, put};
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, ShortWaitArgs, WaitArgs, check_exists};
 use crate::cli::command::Answer;
 use crate::durable::{DiskError, RealDisk};
 use crate::migration::Error;
@@ -34,6 +34,8 @@ pub struct PutCommand {
     #[arg(long, value_name = "SECS")]
     created_at: Option<u64>,
     #[command(flatten)]
+    wait: ShortWaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -41,11 +43,14 @@ impl PutCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let created_at = self.created_at.unwrap_or_else(now);
         let options = PutOptions { compress: self.compress, created_at };
-        let end = if self.content == Path::new("-") {
-            put(&RealDisk, &self.store, &mut stdin().lock(), Path::new("standard input"), options)?
-        } else {
-            put(&RealDisk, &self.store, &mut self.open()?, &self.content, options)?
-        };
+        // The content is read under the lock, so an attempt without it has read nothing.
+        let end = WaitArgs::from(self.wait).until_free(self.output, || {
+            if self.content == Path::new("-") {
+                put(&RealDisk, &self.store, &mut stdin().lock(), Path::new("standard input"), options)
+            } else {
+                put(&RealDisk, &self.store, &mut self.open()?, &self.content, options)
+            }
+        })?;
         if !self.output.json {
             self.output.say(written_text(&end));
         }
@@ -54,6 +59,7 @@ impl PutCommand {
 
     /// Opens the content before the store is created: content that does not exist creates none.
     fn open(&self) -> Result<impl Read, Error> {
+        check_exists(&self.content, "name a file, or - for standard input")?;
         let wrap = |e| DiskError::new("open", &self.content, e);
         let file = File::open(&self.content).map_err(wrap)?;
         if file.metadata().map_err(wrap)?.is_dir() {

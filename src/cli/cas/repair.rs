@@ -10,7 +10,7 @@ use super::faults::write_faults;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
 use crate::cli::confirm::confirm;
@@ -27,6 +27,8 @@ pub struct RepairRequest<'a> {
     pub dry_run: bool,
     /// True if consent was given.
     pub yes: bool,
+    /// How long to wait for the lock.
+    pub wait: WaitArgs,
 }
 
 /// Repairs a store with a view of the progress.
@@ -44,7 +46,7 @@ pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, output: Out
     let watch = Watch::start(output)?;
     watch.say(format_args!("{} {}", if request.dry_run { "examining" } else { "repairing" }, store.display()));
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let end = watch.run(scope(options), |control| match request.dry_run {
+    let end = watch.run_when_free(request.wait, scope(options), |control| match request.dry_run {
         true => repair_dry_run(store, options, control),
         false => repair_store(&disk, store, options, control),
     })?;

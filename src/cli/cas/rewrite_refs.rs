@@ -3,7 +3,7 @@
 //! The JSON document is a [`RewriteEnd`] with `map` (path), `direction`, `dry_run`, `report` (path, or null) and
 //! `exit_code`. `findings` lists the first thousand; with `--report` all of them are in that file, one object a line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -13,12 +13,12 @@ use crate::cas::references::{
     BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FindingsKept, RealFileSource, Replacer,
     Resolver, Rewrite, RewriteEnd,
 };
-use crate::cli::arguments::{ConsentArgs, OutputArgs, one_of};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs, check_exists, one_of};
 use crate::cli::command::Answer;
 use crate::cli::output::printable;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::RealDisk;
+use crate::durable::{RealDisk, parent_of};
 use crate::migration::units::count_text;
 use crate::migration::{Error, Finding};
 use crate::observe::Scope;
@@ -54,6 +54,8 @@ pub struct RewriteRefsCommand {
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -68,6 +70,7 @@ fn suffix(text: &str) -> Result<String, &'static str> {
 
 impl RewriteRefsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        check_exists(&self.map, "name the map of the migration: NEW.migration/key-map.tsv")?;
         let map = KeyMap::open(&self.map)?;
         let direction = self.direction();
         let mut resolver = Resolver::new(&map, direction, self.algorithm)?;
@@ -100,16 +103,23 @@ impl RewriteRefsCommand {
         let disk = RealDisk;
         let on_disk = DiskReplacer(&disk);
         let replacer: &dyn Replacer = if self.dry_run { &DryRun } else { &on_disk };
-        let findings = match &self.report {
-            Some(path) => FindingsKept::logged(&disk, path)?,
-            None => FindingsKept::in_memory(),
-        };
         // The report may be in a directory that is searched, and it quotes references itself.
-        let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| real_path(path)).collect();
         let rewrite = Rewrite { files: &RealFileSource, replacer, backup_suffix, excluded: &excluded };
-        let scope = Scope::of("references");
-        watch.run(scope, |control| rewrite.run(&self.paths, resolver, findings, control))
+        watch.run(Scope::of("references"), |control| {
+            let begun = self.wait.repeat(control, || rewrite.begin(&self.paths))?;
+            let findings = match &self.report {
+                Some(path) => FindingsKept::logged(&disk, path)?,
+                None => FindingsKept::in_memory(),
+            };
+            begun.run(resolver, findings, control)
+        })
     }
+}
+
+/// Returns the path without links and dots of a file that need not exist yet.
+fn real_path(file: &Path) -> Option<PathBuf> {
+    Some(parent_of(file).canonicalize().ok()?.join(file.file_name()?))
 }
 
 fn render(table: &mut Table, end: &RewriteEnd, command: &RewriteRefsCommand) {

@@ -9,12 +9,13 @@ use clap::Args;
 use super::arguments::{RECORDS_NOUN, TargetArgs, resource_options, scope};
 use crate::cas::options::Placement;
 use crate::cas::rollback::{RollbackEnd, rollback};
-use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::units::{bytes_text, count_text};
+use crate::pipeline::Control;
 
 /// `haul cas rollback`
 #[derive(Args)]
@@ -28,6 +29,8 @@ pub struct RollbackCommand {
     consent: ConsentArgs,
     #[command(flatten)]
     resources: ResourceArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -44,7 +47,8 @@ impl RollbackCommand {
         let options = resource_options(&self.resources);
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
-        let end = watch.run(scope(&options), |control| rollback(disk, &paths, &options, self.force, control))?;
+        let work = |control: &Control<'_>| rollback(disk.clone(), &paths, &options, self.force, control);
+        let end = watch.run_when_free(self.wait, scope(&options), work)?;
         let answer = Answer::new(&end).path("target", paths.target()).stopped(end.stopped);
         let answer = answer.next("to migrate again: the same `haul cas migrate` with --restart".to_owned());
         answer.print(self.output, |table| {

@@ -15,7 +15,7 @@ use super::repair::{RepairRequest, repair};
 use crate::cas::options::MigrateOptions;
 use crate::cas::verify::run::check_store;
 use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
-use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
 use crate::cli::progress::Watch;
@@ -23,6 +23,7 @@ use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::count_text;
 use crate::migration::{Subset, exit};
+use crate::pipeline::Control;
 
 /// `haul cas verify`
 #[derive(Args)]
@@ -51,6 +52,8 @@ pub struct VerifyCommand {
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -58,7 +61,7 @@ impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = resource_options(&self.resources);
         if self.repair {
-            let request = RepairRequest { store: &self.store, dry_run: self.dry_run, yes: self.yes };
+            let request = RepairRequest { store: &self.store, dry_run: self.dry_run, yes: self.yes, wait: self.wait };
             return repair(&request, &options, self.output);
         }
         self.verify(&options)
@@ -70,7 +73,8 @@ impl VerifyCommand {
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("verifying {}", self.store.display()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let end = watch.run(scope(options), |control| check_store(&disk, &self.store, &request, options, control))?;
+        let work = |control: &Control<'_>| check_store(&disk, &self.store, &request, options, control);
+        let end = watch.run_when_free(self.wait, scope(options), work)?;
         let repair = || {
             let command = cas_command("verify --repair", &self.store);
             format!("{command}, which rebuilds the index and the sidecars from the contents that are sound")

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::arguments::RootArgs;
 use super::text::{TreeEnd, write_findings};
-use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{CleanEnd, CleanList, KeptBackups, KeptWhy, RunBackups, clean, clean_list};
@@ -28,6 +28,8 @@ pub struct CleanCommand {
     older_than: SignedDuration,
     #[command(flatten)]
     consent: ConsentArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -54,7 +56,7 @@ impl CleanCommand {
             let lines: String = list.runs.iter().map(run_text).collect();
             let what = "this removes the backups of verified runs, which can then not be rolled back";
             self.consent.confirm(format_args!("{what}:{lines}"))?;
-            end = clean(disk, root, before)?;
+            end = self.wait.until_free(self.output, || clean(disk.clone(), root, before))?;
         }
         let removed = Removed { list: &list, removed: end.backups, bytes: end.bytes };
         let answer = TreeEnd::new(root, &removed, &end.findings);

@@ -14,7 +14,7 @@ use super::arguments::{DurabilityArg, ResultArgs, RootArgs, scope};
 use super::compat::Summary;
 use super::text::{TreeEnd, write_counts, write_findings};
 use super::{dry_run, list_versions};
-use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::manifest_command;
 use crate::cli::output;
@@ -54,6 +54,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -81,7 +83,7 @@ impl MigrateCommand {
         self.confirm_restart()?;
         watch.say(format_args!("migrating manifests in {} to {}", root.display(), options.target()));
         let disk = Arc::new(RealDisk);
-        let end = watch.run(scope, |control| migrate(disk, root, &options, control))?;
+        let end = watch.run_when_free(self.wait, scope, |control| migrate(disk.clone(), root, &options, control))?;
         self.finish(&options, &current, &end)
     }
 

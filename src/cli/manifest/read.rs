@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::arguments::{RECORDS_NOUN, StepsArgs, below};
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
@@ -19,6 +19,7 @@ use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::{Mode, TransformOptions, Version, read_and_write_back, read_migrated};
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
+use crate::pipeline::Control;
 
 /// `haul manifest read`
 #[derive(Args)]
@@ -44,6 +45,8 @@ pub struct ReadCommand {
     #[command(flatten)]
     steps: StepsArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -68,7 +71,8 @@ impl ReadCommand {
         let watch = Watch::start(self.output)?;
         let budget_bytes = options.run.memory_budget_bytes;
         let scope = Scope { budget_bytes, ..Scope::of(RECORDS_NOUN) };
-        let document = watch.run(scope, |control| read_and_write_back(Arc::new(RealDisk), &root, &options, control))?;
+        let work = |control: &Control<'_>| read_and_write_back(Arc::new(RealDisk), &root, &options, control);
+        let document = watch.run_when_free(self.wait, scope, work)?;
         let Some(document) = document else {
             return Ok(say_stopped());
         };

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::arguments::{DurabilityArg, RECORDS_NOUN, RootArgs, StepsArgs, below};
 use super::text::{TreeEnd, write_findings};
-use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -40,6 +40,8 @@ pub struct RollbackCommand {
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -63,7 +65,7 @@ impl RollbackCommand {
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
         let scope = Scope::of(RECORDS_NOUN);
-        let end = watch.run(scope, |control| rollback(disk, root, request, control))?;
+        let end = watch.run_when_free(self.wait, scope, |control| rollback(disk.clone(), root, request, control))?;
         let tree_end = TreeEnd::new(root, &end, &end.findings);
         let code = if end.refused > end.refused_by_disk { exit::CONFLICT } else { exit::REFUSED_RECORDS };
         let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.refused > 0, code);

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::arguments::{PlaceArgs, RootArgs, scope};
 use super::text::{TreeEnd, write_findings};
-use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -17,6 +17,7 @@ use crate::durable::RealDisk;
 use crate::manifest::verify::report::VerifyEnd;
 use crate::manifest::verify::verify;
 use crate::migration::exit;
+use crate::pipeline::Control;
 
 /// `haul manifest verify`
 #[derive(Args)]
@@ -28,6 +29,8 @@ pub struct VerifyCommand {
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -37,7 +40,8 @@ impl VerifyCommand {
         let options = self.place.options(&self.resources)?;
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
-        let end = watch.run(scope(&self.resources), |control| verify(disk, root, &options, control))?;
+        let work = |control: &Control<'_>| verify(disk.clone(), root, &options, control);
+        let end = watch.run_when_free(self.wait, scope(&self.resources), work)?;
         let tree_end = TreeEnd::new(root, &end, &end.findings);
         let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.findings.count.fatal > 0, exit::BAD_DATA);
         answer.print(self.output, |table| render(table, root, &end))

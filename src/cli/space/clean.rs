@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::arguments::SpaceArgs;
-use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::clean::clean_and_print;
 use crate::durable::RealDisk;
 use crate::space::clean::{CleanKind, clean, clean_plan};
@@ -21,6 +21,8 @@ pub struct CleanCommand {
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -28,7 +30,7 @@ impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let items = clean_plan(Arc::new(RealDisk), &paths)?;
-        let remove = || clean(Arc::new(RealDisk), &paths, &items);
+        let remove = || self.wait.until_free(self.output, || clean(Arc::new(RealDisk), &paths, &items));
         clean_and_print(("space", paths.root()), &items, kind_text, &self.consent, self.output, remove)
     }
 }

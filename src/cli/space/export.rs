@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::arguments::{SpaceArgs, scope};
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -29,6 +29,8 @@ pub struct ExportCommand {
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -37,7 +39,7 @@ impl ExportCommand {
         let paths = self.space.locate()?;
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("exporting {} to {}", paths.root().display(), self.to.display()));
-        let end = watch.run(scope(&MigrateOptions::default()), |control| {
+        let end = watch.run_when_free(self.wait, scope(&MigrateOptions::default()), |control| {
             export(Arc::new(RealDisk), &paths, self.store.as_deref(), &self.to, control)
         })?;
         let answer = Answer::new(&end).path("space", paths.root()).stopped(end.stopped);

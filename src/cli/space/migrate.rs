@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::arguments::{PolicyArgs, ReaderArgs, SpaceArgs, options, scope};
 use super::dry_run;
 use super::plan::{plan_of, say_plan};
-use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::space_command;
 use crate::cli::progress::Watch;
@@ -75,6 +75,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -100,7 +102,7 @@ impl MigrateCommand {
         if self.dry_run {
             return dry_run::run(&watch, &paths, &options, self.output);
         }
-        finish(&paths, &run(&watch, &paths, &options)?, self.output)
+        finish(&paths, &run(&watch, &paths, &options, self.wait)?, self.output)
     }
 
     fn check_mode(&self) -> Result<(), Error> {
@@ -135,12 +137,12 @@ impl MigrateCommand {
 }
 
 /// Migrates with a view of the progress.
-pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions) -> Result<MigrationEnd, Error> {
+pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions, wait: WaitArgs) -> Result<MigrationEnd, Error> {
     watch.say(format_args!("migrating {}", paths.root().display()));
     let plan = plan_of(paths, options)?;
     say_plan(watch, &plan, options);
     let scope = Scope { source_bytes: Some(plan.source_bytes), ..scope(options) };
-    watch.run(scope, |control| migrate(Arc::new(RealDisk), paths, options, control))
+    watch.run_when_free(wait, scope, |control| migrate(Arc::new(RealDisk), paths, options, control))
 }
 
 /// Prints how a migration ended, and says what to do next.

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::arguments::{ReaderArgs, SpaceArgs, scope};
 use super::migrate::finish;
-use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::space::publish::publish;
@@ -23,6 +23,8 @@ pub struct PublishCommand {
     #[command(flatten)]
     reader: ReaderArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -32,7 +34,9 @@ impl PublishCommand {
         let options = self.reader.options(&self.resources);
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("publishing {}", paths.root().display()));
-        let end = watch.run(scope(&options), |control| publish(Arc::new(RealDisk), &paths, &options, control))?;
+        let end = watch.run_when_free(self.wait, scope(&options), |control| {
+            publish(Arc::new(RealDisk), &paths, &options, control)
+        })?;
         finish(&paths, &end, self.output)
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::arguments::{ReaderArgs, SpaceArgs, scope};
-use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs};
+use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::command_line::space_command;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::units::bytes_text;
+use crate::pipeline::Control;
 use crate::space::rollback::{RollbackEnd, rollback};
 
 /// `haul space rollback`
@@ -30,6 +31,8 @@ pub struct RollbackCommand {
     resources: ResourceArgs,
     #[command(flatten)]
     reader: ReaderArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -53,7 +56,8 @@ impl RollbackCommand {
         ))?;
         let options = self.reader.options(&self.resources);
         let watch = Watch::start(self.output)?;
-        let end = watch.run(scope(&options), |control| rollback(Arc::new(RealDisk), &paths, &options, control))?;
+        let work = |control: &Control<'_>| rollback(Arc::new(RealDisk), &paths, &options, control);
+        let end = watch.run_when_free(self.wait, scope(&options), work)?;
         let next = format!("to make the store live again: {}", space_command("publish", paths.root()));
         let answer = Answer::new(&end).path("space", paths.root()).stopped(end.stopped).next(next);
         answer.print(self.output, |table| render(table, &root.to_string(), &end))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::arguments::{RECORDS_NOUN, SpaceArgs, resource_options, scope};
-use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -38,6 +38,8 @@ pub struct VerifyCommand {
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -46,13 +48,15 @@ pub struct Request<'a> {
     pub store: Option<&'a str>,
     pub depth: Depth,
     pub subset: Subset,
+    pub wait: WaitArgs,
 }
 
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let watch = Watch::start(self.output)?;
-        let request = Request { store: self.store.as_deref(), depth: self.depth(), subset: self.subset };
+        let request =
+            Request { store: self.store.as_deref(), depth: self.depth(), subset: self.subset, wait: self.wait };
         let end = verify(&watch, &paths, &request, &resource_options(&self.resources))?;
         let answer = Answer::new(&end).path("space", paths.root()).stopped(end.stopped);
         answer.print(self.output, |table| render(table, &paths, &end))
@@ -75,8 +79,10 @@ pub fn verify(
     options: &MigrateOptions,
 ) -> Result<VerifyEnd, Error> {
     watch.say(format_args!("verifying {}", paths.root().display()));
-    let &Request { store, depth, subset } = request;
-    watch.run(scope(options), |control| verify_space(Arc::new(RealDisk), paths, store, depth, subset, options, control))
+    let &Request { store, depth, subset, wait } = request;
+    watch.run_when_free(wait, scope(options), |control| {
+        verify_space(Arc::new(RealDisk), paths, store, depth, subset, options, control)
+    })
 }
 
 fn render(table: &mut Table, paths: &SpacePaths, end: &VerifyEnd) {

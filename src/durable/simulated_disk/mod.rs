@@ -41,10 +41,11 @@ pub use crash::CrashFault;
 pub use state::InjectedFault;
 
 use super::{
-    CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
-    SourceFile, copy,
+    AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
+    EntryKind, LockGuard, SourceFile, copy,
 };
 use crash::settle;
+use file_node::NEW_FILE_MODE;
 use files::{SimulatedFile, SimulatedFileSystem, SimulatedLock};
 use root::SimulatedRoot;
 use state::State;
@@ -194,6 +195,18 @@ impl Disk for SimulatedDisk {
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         let node = self.state.lock().create_file(path).map_err(|e| DiskError::new("create file", path, e))?;
         Ok(Arc::new(SimulatedFile::new(self.state.clone(), node, path, true)))
+    }
+
+    fn create_file_like(&self, path: &Path, like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError> {
+        let mode = self.mode(like)?;
+        let file = self.create_file(path)?;
+        if mode != NEW_FILE_MODE
+            && let Err(error) = self.set_mode(path, mode)
+        {
+            self.remove_file(path)?;
+            return Err(error);
+        }
+        Ok((file, AttributesNotKept::default()))
     }
 
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {

@@ -1,14 +1,13 @@
 //! The directory that holds the state of a run, and the lock that keeps a second run out.
 
-use std::fs::{File, TryLockError};
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{Disk, LockGuard, create_directory_durable};
+use crate::durable::{Disk, LockGuard, create_directory_durable, lock_holder};
 use crate::migration::{Error, checkpoint, journal};
 
-/// The longest text that is read of a lock's holder.
-const OWNER_BYTES_MAX: u64 = 4096;
+/// How often a directory is created again that another process removes before it can be locked.
+const CREATE_TRIES: u32 = 100;
 
 /// `migration/` next to the target: lock, plan, checkpoint, journal, findings and report of a run.
 #[derive(Debug, Clone)]
@@ -27,23 +26,27 @@ impl RunDirectory {
         Ok(create_directory_durable(disk, &self.path)?)
     }
 
+    /// Creates it, and takes the lock.
+    pub fn create_and_lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
+        for _ in 0..CREATE_TRIES {
+            self.create(disk)?;
+            match self.lock(disk) {
+                // A process that had created it for its own lock has just removed it.
+                Err(Error::Disk(error)) if error.kind() == ErrorKind::NotFound => {}
+                lock => return lock,
+            }
+        }
+        self.lock(disk)
+    }
+
     /// Takes the lock, held until the guard drops or the process ends. The directory must exist.
     pub fn lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
         disk.try_lock(&self.lock_path(), &owner_text())?.map_err(|owner| Error::Locked { owner })
     }
 
-    /// Who holds the lock, `None` if nobody does. Asks for a shared lock, which no run shares, and gives it back at
-    /// once. Writes nothing.
+    /// Who holds the lock, `None` if nobody does. Writes nothing.
     pub fn lock_holder(&self) -> Option<String> {
-        let file = File::open(self.lock_path()).ok()?;
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => {
-                let mut text = Vec::new();
-                file.take(OWNER_BYTES_MAX).read_to_end(&mut text).ok()?;
-                Some(String::from_utf8_lossy(&text).into_owned())
-            }
-            _ => None,
-        }
+        lock_holder(&self.lock_path())
     }
 
     /// The directory itself.
@@ -82,6 +85,33 @@ impl RunDirectory {
     }
 }
 
+/// The lock of a run directory, for a moment and without a run: a directory that has nothing else is removed with it.
+pub struct EphemeralLock<'a> {
+    disk: &'a dyn Disk,
+    directory: RunDirectory,
+    guard: Option<LockGuard>,
+}
+
+impl<'a> EphemeralLock<'a> {
+    /// Takes the lock, and creates the directory if it does not exist.
+    pub fn take(disk: &'a dyn Disk, directory: &RunDirectory) -> Result<Self, Error> {
+        let guard = Some(directory.create_and_lock(disk)?);
+        Ok(Self { disk, directory: directory.clone(), guard })
+    }
+}
+
+impl Drop for EphemeralLock<'_> {
+    fn drop(&mut self) {
+        // Every writer there needs the lock, so nothing appears meanwhile. A directory that stays does no harm.
+        let path = self.directory.path();
+        if self.disk.list(path).is_ok_and(|entries| entries.len() == 1) {
+            let _ = self.disk.remove_file(&self.directory.lock_path());
+            let _ = self.disk.remove_directory(path);
+        }
+        drop(self.guard.take());
+    }
+}
+
 /// Names this process for a user who finds the lock taken: `pid 123 on host since 2026-11-21T01:18:00.000Z`.
 pub fn owner_text() -> String {
     let uname = rustix::system::uname();
@@ -113,6 +143,34 @@ mod tests {
             let image = disk.crash_image(disk.operations(), fault);
             assert_eq!(image.kind(run.path()).unwrap(), Some(EntryKind::Directory), "{fault:?}");
         }
+    }
+
+    #[test]
+    fn a_lock_for_a_moment_leaves_nothing_and_lets_a_run_begin_at_any_time() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDirectory::new(root.path().join("migration"));
+        let busy = |error: &Error| matches!(error, Error::Locked { .. });
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let lock = EphemeralLock::take(&RealDisk, &run).map(drop);
+                        assert!(lock.as_ref().err().is_none_or(busy), "{lock:?}");
+                    }
+                });
+            }
+            for _ in 0..100 {
+                let lock = run.create_and_lock(&RealDisk);
+                assert!(lock.as_ref().is_ok_and(|_| run.lock_path().exists()) || lock.is_err_and(|e| busy(&e)));
+            }
+        });
+        let kept = RunDirectory::new(root.path().join("kept"));
+        drop(EphemeralLock::take(&RealDisk, &kept).unwrap());
+        assert!(!kept.path().exists());
+        kept.create(&RealDisk).unwrap();
+        RealDisk.write_new_file(&kept.plan_path(), b"{}").unwrap();
+        drop(EphemeralLock::take(&RealDisk, &kept).unwrap());
+        assert!(kept.plan_path().exists() && kept.lock_path().exists(), "a run has left something there");
     }
 
     #[test]

@@ -24,8 +24,7 @@ pub struct LockedRun {
 impl LockedRun {
     /// Takes the lock; the directory is created if it is absent.
     pub fn create(disk: &Arc<dyn Disk>, run_directory: &RunDirectory, kind: Kind) -> Result<Self, Error> {
-        run_directory.create(&**disk)?;
-        let lock = run_directory.lock(&**disk)?;
+        let lock = run_directory.create_and_lock(&**disk)?;
         let checkpoint = Arc::new(CheckpointFile::new(run_directory.path(), kind));
         let journal = Journal::open(disk.clone(), run_directory.path())?;
         Ok(Self { _lock: lock, checkpoint, journal })

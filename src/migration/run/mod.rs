@@ -1,7 +1,9 @@
 //! A run of a migration: its directory, lock, options, state and status.
 
 pub(crate) mod directory;
+pub(crate) mod directory_locks;
 pub(crate) mod locked;
 pub(crate) mod options;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod wait;

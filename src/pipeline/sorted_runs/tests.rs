@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::durable::{
-    CopyMeans, CopyMethod, DiskEntry, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard, SimulatedDisk,
-    SourceFile,
+    AttributesNotKept, CopyMeans, CopyMethod, DiskEntry, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
+    SimulatedDisk, SourceFile,
 };
 use crate::pipeline::remove_run_files;
 
@@ -56,6 +56,10 @@ impl Disk for ToyDisk {
         let file = self.file(self.inner.create_file(path)?);
         self.files_peak.fetch_max(self.names().len() as u64, Atomic::Relaxed);
         Ok(file)
+    }
+
+    fn create_file_like(&self, path: &Path, like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError> {
+        self.inner.create_file_like(path, like)
     }
 
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use self::outcome::RunResult;
 use self::process::{Limits, RunFailure, run_to_end};
 use super::small_file::SmallFile;
-use crate::durable::{Disk, DiskError, EntryKind, parent_of, remove_tree, replace_file};
+use crate::durable::{Attributes, Disk, DiskError, DiskFile, EntryKind, parent_of, remove_tree, replace_shared_file};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
@@ -120,7 +120,9 @@ pub fn dual_run(disk: &dyn Disk, options: &DualRunOptions, stop: &StopToken) -> 
 pub fn write_document(disk: &dyn Disk, out: &Path, document: &DualRunDocument) -> Result<(), Error> {
     let mut bytes = serde_json::to_vec(document).expect("plain data");
     bytes.push(b'\n');
-    Ok(replace_file(disk, out, &bytes)?)
+    let write = |file: &dyn DiskFile| file.write_all_at(0, &bytes);
+    replace_shared_file::<DiskError>(disk, out, Attributes::OfReplaced, write)?;
+    Ok(())
 }
 
 /// Fails if `out` cannot be written for a reason that is known before anything runs.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::upgrade::Upgrade;
 use crate::durable::{
-    Disk, DiskError, EntryKind, create_directory_durable, parent_of, read_file, replace_file_with, temporary_name,
-    write_synced_file,
+    Attributes, AttributesNotKept, Disk, DiskError, DiskFile, EntryKind, create_directory_durable, parent_of,
+    read_file, replace_file_under_lock, temporary_name_under_lock, write_new_synced_file,
 };
-use crate::migration::Error;
+use crate::migration::{DirectoryLocks, Error, remove_leftovers};
 use crate::requiem::small_file::{SMALL_FILE_BYTES_MAX, SmallFile, error_chain};
 
 /// Suffix of the file that keeps the original request.
@@ -28,6 +28,8 @@ pub enum PutResult {
         file: PathBuf,
         /// The file with the original request.
         backup: Option<PathBuf>,
+        /// The attributes of the original that the new file does not have.
+        not_kept: AttributesNotKept,
     },
     /// The request was not written, because of what is there.
     Refused(String),
@@ -48,22 +50,46 @@ impl Destination for DryRun {
     }
 }
 
-/// Replaces the files that change, after their original bytes are durable next to them. Permission bits are kept; owner
-/// and links are not.
-pub struct InPlace<'a>(pub &'a dyn Disk);
+/// Replaces the files that change, after their original bytes are durable next to them. Owner, permissions and other
+/// attributes are kept where this process may set them. A file with several names is refused.
+pub struct InPlace<'a> {
+    disk: &'a dyn Disk,
+    _locks: DirectoryLocks<'a>,
+}
+
+impl<'a> InPlace<'a> {
+    /// Locks the directories of the files, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process replaces files there.
+    pub fn new(disk: &'a dyn Disk, files: &[PathBuf]) -> Result<Self, Error> {
+        // A file whose directory does not exist is refused when it is read.
+        let is_reachable =
+            |file: &&PathBuf| matches!(disk.kind(parent_of(file)), Ok(Some(EntryKind::Directory | EntryKind::Other)));
+        let files: Vec<_> = files.iter().filter(is_reachable).cloned().collect();
+        let locks = DirectoryLocks::of_files(disk, &files)?;
+        let directories: BTreeSet<_> = files.iter().map(|file| parent_of(file).to_path_buf()).collect();
+        remove_leftovers(disk, &directories.into_iter().collect::<Vec<_>>())?;
+        Ok(Self { disk, _locks: locks })
+    }
+}
 
 impl Destination for InPlace<'_> {
     fn put(&self, source: &Path, input: &SmallFile, upgrade: &Upgrade) -> Result<PutResult, Error> {
         if upgrade.changes.is_empty() {
             return Ok(PutResult::Nothing);
         }
-        if self.0.kind(source)? != Some(EntryKind::File) {
+        if self.disk.kind(source)? != Some(EntryKind::File) {
             return Ok(PutResult::Refused("it is a link; name the file itself".into()));
         }
         if let Err(changed) = input.check_unchanged() {
             return Ok(PutResult::Refused(error_chain(&changed)));
         }
-        replace_with_backup(self.0, source, &input.bytes, &upgrade.text)
+        if input.names() > 1 {
+            let what = format!("it has {} names, and the others would keep the old content", input.names());
+            return Ok(PutResult::Refused(what));
+        }
+        replace_with_backup(self.disk, source, &input.bytes, &upgrade.text)
     }
 }
 
@@ -77,14 +103,18 @@ pub fn backup_path(path: &Path) -> PathBuf {
 /// Replaces `old` by `new` once the backup of `old` is durable. It can be repeated after a crash at any point.
 fn replace_with_backup(disk: &dyn Disk, path: &Path, old: &[u8], new: &[u8]) -> Result<PutResult, Error> {
     let backup = backup_path(path);
-    let mode = Some(disk.mode(path)?);
     if disk.kind(&backup)?.is_none() {
-        let temporary = temporary_name(&backup);
-        write_synced_file(disk, &temporary, mode, |file| file.write_all_at(0, old))?;
-        // Another run may have created the backup in between. Its content is compared below.
-        match disk.rename_exclusive(&temporary, &backup) {
+        let temporary = temporary_name_under_lock(&backup);
+        write_new_synced_file::<DiskError>(disk, &temporary, Attributes::Of(path), |file| file.write_all_at(0, old))?;
+        let named = disk.rename_exclusive(&temporary, &backup);
+        if named.is_err() {
+            // It was created here. The first error is the one to report.
+            let _ = disk.remove_file(&temporary);
+        }
+        match named {
+            // A program without this lock may have created it in between. Its content is compared below.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            result => result?,
+            named => named?,
         }
     }
     if !has_content(disk, &backup, old)? {
@@ -92,8 +122,9 @@ fn replace_with_backup(disk: &dyn Disk, path: &Path, old: &[u8], new: &[u8]) -> 
     }
     // A run that crashed may have created the name and not synced it.
     disk.sync_directory(parent_of(path))?;
-    replace_file_with::<DiskError>(disk, path, mode, |file| file.write_all_at(0, new))?;
-    Ok(PutResult::Written { file: path.to_path_buf(), backup: Some(backup) })
+    let not_kept =
+        replace_file_under_lock::<DiskError>(disk, path, Attributes::OfReplaced, |file| file.write_all_at(0, new))?;
+    Ok(PutResult::Written { file: path.to_path_buf(), backup: Some(backup), not_kept })
 }
 
 /// Writes every request that can be upgraded into one directory, under its own name. Nothing in that directory is
@@ -101,13 +132,19 @@ fn replace_with_backup(disk: &dyn Disk, path: &Path, old: &[u8], new: &[u8]) -> 
 pub struct OutDir<'a> {
     disk: &'a dyn Disk,
     directory: PathBuf,
+    _locks: DirectoryLocks<'a>,
 }
 
 impl<'a> OutDir<'a> {
-    /// Creates the directory if it does not exist.
+    /// Creates the directory if it does not exist, and locks it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process writes there.
     pub fn new(disk: &'a dyn Disk, directory: &Path) -> Result<Self, Error> {
         create_directory_durable(disk, directory)?;
-        Ok(Self { disk, directory: directory.to_path_buf() })
+        let locks = DirectoryLocks::of_files(disk, &[directory.join("any")])?;
+        remove_leftovers(disk, &[directory.to_path_buf()])?;
+        Ok(Self { disk, directory: directory.to_path_buf(), _locks: locks })
     }
 
     /// Fails if two sources have the same name, because they would become one file.
@@ -127,16 +164,16 @@ impl Destination for OutDir<'_> {
         if let Err(changed) = input.check_unchanged() {
             return Ok(PutResult::Refused(error_chain(&changed)));
         }
-        match self.disk.kind(&file)? {
+        let not_kept = match self.disk.kind(&file)? {
             None => {
                 let original = fs::canonicalize(source).map_err(|error| DiskError::new("locate", source, error))?;
-                let mode = Some(self.disk.mode(&original)?);
-                replace_file_with::<DiskError>(self.disk, &file, mode, |file| file.write_all_at(0, &upgrade.text))?;
+                let write = |file: &dyn DiskFile| file.write_all_at(0, &upgrade.text);
+                replace_file_under_lock::<DiskError>(self.disk, &file, Attributes::Of(&original), write)?
             }
-            Some(_) if has_content(self.disk, &file, &upgrade.text)? => {}
+            Some(_) if has_content(self.disk, &file, &upgrade.text)? => AttributesNotKept::default(),
             Some(_) => return Ok(PutResult::Refused(format!("{} exists and has other content", file.display()))),
-        }
-        Ok(PutResult::Written { file, backup: None })
+        };
+        Ok(PutResult::Written { file, backup: None, not_kept })
     }
 }
 
@@ -186,7 +223,8 @@ mod tests {
     fn after_any_crash_the_old_request_exists_and_the_upgrade_can_be_repeated() {
         let whole = disk();
         let put = replace_with_backup(&whole, path(), OLD, NEW).unwrap();
-        assert_eq!(put, PutResult::Written { file: path().into(), backup: Some(backup_path(path())) });
+        let (file, backup) = (path().to_path_buf(), Some(backup_path(path())));
+        assert_eq!(put, PutResult::Written { file, backup, not_kept: AttributesNotKept::default() });
         assert_done(&whole);
         for fault in CrashFault::ALL.into_iter().chain((0..30).map(CrashFault::ScatteredWrites)) {
             for operations in 0..=whole.operations() {
@@ -198,8 +236,8 @@ mod tests {
                     assert_eq!(found, OLD, "{fault:?} after {operations}");
                     replace_with_backup(&left, path(), OLD, NEW).unwrap();
                 }
-                assert_eq!(read(&left, path()).as_deref(), Some(NEW));
-                assert_eq!(read(&left, &backup_path(path())).as_deref(), Some(OLD));
+                remove_leftovers(&left, &[parent_of(path()).to_path_buf()]).unwrap();
+                assert_done(&left);
             }
         }
     }

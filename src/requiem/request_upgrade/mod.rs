@@ -49,6 +49,10 @@ pub struct FileReport {
     pub written: Option<String>,
     /// The file with the original request, if it was replaced.
     pub backup: Option<String>,
+    /// Owner, permissions and other attributes of the original that the new file does not have, because this process may
+    /// not set them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<String>,
 }
 
 /// The report on all files.
@@ -89,6 +93,7 @@ fn upgrade_file(path: &Path, options: UpgradeOptions, destination: &dyn Destinat
         notes: Vec::new(),
         written: None,
         backup: None,
+        not_kept: None,
     };
     let input = match SmallFile::read(path) {
         Ok(input) => input,
@@ -101,7 +106,10 @@ fn upgrade_file(path: &Path, options: UpgradeOptions, destination: &dyn Destinat
     let text = |path: PathBuf| path.display().to_string();
     match destination.put(path, &input, &upgrade)? {
         PutResult::Nothing => {}
-        PutResult::Written { file, backup } => (report.written, report.backup) = (Some(text(file)), backup.map(text)),
+        PutResult::Written { file, backup, not_kept } => {
+            (report.written, report.backup) = (Some(text(file)), backup.map(text));
+            report.not_kept = (!not_kept.is_empty()).then(|| not_kept.to_string());
+        }
         PutResult::Refused(reason) => return Ok(FileReport { reason: Some(reason), ..report }),
     }
     let outcome = if upgrade.changes.is_empty() { FileOutcome::Unchanged } else { FileOutcome::Upgraded };

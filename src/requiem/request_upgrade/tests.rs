@@ -123,13 +123,17 @@ impl Files {
 const OLD: &str = "{\"command\":\"a\"}\n";
 const NEW: &str = "{\"command\":\"a\",\"policy\":{\"scheduler_mode\":\"turbo\"}}\n";
 
+fn upgrade_in_place(paths: &[PathBuf]) -> UpgradeReport {
+    upgrade_files(paths, PLAIN, &InPlace::new(&RealDisk, paths).unwrap()).unwrap()
+}
+
 #[test]
 fn files_are_replaced_once_and_keep_their_mode() {
     let files = Files::new();
     let path = files.write("a.json", OLD);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     for (outcome, upgraded_files) in [(FileOutcome::Upgraded, 1), (FileOutcome::Unchanged, 0)] {
-        let report = upgrade_files(std::slice::from_ref(&path), PLAIN, &InPlace(&RealDisk)).unwrap();
+        let report = upgrade_in_place(std::slice::from_ref(&path));
         assert_eq!((report.files[0].outcome, report.upgraded), (outcome, upgraded_files));
         assert_eq!((files.read("a.json").as_str(), files.read("a.json.haul-backup").as_str()), (NEW, OLD));
         assert_eq!(files.names(), 2);
@@ -139,7 +143,7 @@ fn files_are_replaced_once_and_keep_their_mode() {
     }
     // An older backup is never lost.
     files.write("a.json", "{\"command\":\"b\"}");
-    let report = upgrade_files(&[path], PLAIN, &InPlace(&RealDisk)).unwrap();
+    let report = upgrade_in_place(&[path]);
     assert!(report.files[0].reason.as_ref().unwrap().ends_with("has other content; move it away"));
     assert_eq!(
         (files.read("a.json").as_str(), files.read("a.json.haul-backup").as_str()),
@@ -155,7 +159,7 @@ fn one_refusal_does_not_keep_the_others() {
     let link = files.0.path().join("link.json");
     std::os::unix::fs::symlink("good.json", &link).unwrap();
     let paths = [bad, link, files.0.path().join("absent.json"), good];
-    let report = upgrade_files(&paths, PLAIN, &InPlace(&RealDisk)).unwrap();
+    let report = upgrade_in_place(&paths);
     assert_eq!((report.upgraded, report.unchanged, report.refused), (1, 0, 3));
     let reasons: Vec<_> = report.files.iter().filter_map(|file| file.reason.as_deref()).collect();
     assert_eq!(reasons[0], "expected the name of a member at offset 15");
@@ -176,6 +180,7 @@ fn a_dry_run_and_another_directory_leave_the_files() {
         let report = upgrade_files(&sources, PLAIN, &out).unwrap();
         assert_eq!((report.upgraded, report.unchanged, report.refused), (1, 1, 0));
         assert_eq!((files.read("new/out/a.json"), files.read("new/out/b.json")), (NEW.to_owned(), NEW.to_owned()));
+        assert!(OutDir::new(&RealDisk, &files.0.path().join("new/out")).is_err(), "it is in use");
     }
     files.write("new/out/a.json", "mine");
     let out = OutDir::new(&RealDisk, &files.0.path().join("new/out")).unwrap();
@@ -192,12 +197,34 @@ fn a_file_that_changes_meanwhile_is_left_alone() {
     let input = SmallFile::read(&path).unwrap();
     let upgrade = upgrade(&input.bytes, PLAIN).unwrap();
     files.write("a.json", "{\"command\":\"another\"}");
-    let out = OutDir::new(&RealDisk, files.0.path()).unwrap();
-    for destination in [&InPlace(&RealDisk) as &dyn Destination, &out] {
+    let is_refused = |destination: &dyn Destination| {
         let put = destination.put(&path, &input, &upgrade).unwrap();
         assert!(matches!(&put, PutResult::Refused(why) if why.contains("source changed")), "{put:?}");
-    }
+    };
+    is_refused(&InPlace::new(&RealDisk, std::slice::from_ref(&path)).unwrap());
+    is_refused(&OutDir::new(&RealDisk, files.0.path()).unwrap());
     assert_eq!(files.names(), 1);
+}
+
+#[test]
+fn files_in_one_directory_are_upgraded_by_one_process_at_a_time() {
+    let files = Files::new();
+    let (a, b) = (files.write("a.json", OLD), files.write("b.json", OLD));
+    let first = InPlace::new(&RealDisk, &[a]).unwrap();
+    let error = InPlace::new(&RealDisk, std::slice::from_ref(&b)).map(drop).unwrap_err();
+    assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
+    drop(first);
+    assert_eq!(upgrade_in_place(&[b]).upgraded, 1);
+}
+
+#[test]
+fn a_file_with_several_names_is_refused() {
+    let files = Files::new();
+    let path = files.write("a.json", OLD);
+    fs::hard_link(&path, files.0.path().join("second")).unwrap();
+    let report = upgrade_in_place(&[path]);
+    assert!(report.files[0].reason.as_ref().unwrap().starts_with("it has 2 names"));
+    assert_eq!((files.read("a.json").as_str(), files.names()), (OLD, 2));
 }
 
 /// Requests in every layout, with and without a policy and modes.

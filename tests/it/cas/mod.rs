@@ -7,6 +7,7 @@ mod merge_check;
 mod references;
 mod repair;
 mod store;
+mod two_at_once;
 mod validate;
 mod verbs;
 mod verify;

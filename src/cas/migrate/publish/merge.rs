@@ -13,7 +13,8 @@ use crate::cas::migrate::object_log::{ObjectOutcome, for_each_logged};
 use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
 use crate::cas::store::torn_line::{check_index, torn_tail_start};
 use crate::durable::{
-    Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk, remove_tree,
+    Attributes, Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk,
+    remove_tree,
 };
 use crate::migration::Error;
 use crate::pipeline::{Ended, StopToken};
@@ -112,7 +113,7 @@ impl Publisher for Merge {
 
     fn unpublish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
         let (disk, paths) = (target.disk, target.paths);
-        copy_with_mode(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
+        copy_with_attributes(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
         remove_merged(target, file_system)
     }
 }
@@ -151,7 +152,7 @@ fn keep_index(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     if disk.kind(&kept)?.is_some() {
         return Ok(());
     }
-    copy_with_mode(disk, &paths.target().join(INDEX_NAME), &kept)
+    copy_with_attributes(disk, &paths.target().join(INDEX_NAME), &kept)
 }
 
 fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
@@ -159,9 +160,10 @@ fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error>
     Ok(before.is_some() && before == file_digest_if_present(disk, &paths.target().join(INDEX_NAME))?)
 }
 
-/// Copies a file with its permission bits durably, in one step.
-fn copy_with_mode(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
-    Ok(copy_file(disk, from, to, Some(disk.mode(from)?))?)
+/// Copies a file with its owner and permissions durably, in one step.
+fn copy_with_attributes(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
+    copy_file(disk, from, to, Attributes::Of(from))?;
+    Ok(())
 }
 
 /// Moves one object; files that an earlier attempt has moved are fine. A file that the target has under these names is

@@ -26,7 +26,7 @@ use self::prepare::{check_store, create_store};
 use crate::cas::format::encoding::Compress;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::StorePaths;
-use crate::durable::{Disk, DiskError, create_directory_durable, write_synced_file};
+use crate::durable::{Attributes, Disk, DiskError, create_directory_durable, write_synced_file};
 use crate::migration::Error;
 
 pub use self::options::PutOptions;
@@ -64,8 +64,7 @@ pub fn put(
     // lock.
     check_store(disk, &paths)?;
     let run = paths.run_directory()?;
-    run.create(disk)?;
-    let _lock = run.lock(disk)?;
+    let _lock = run.create_and_lock(disk)?;
     check_store(disk, &paths)?;
     create_store(disk, &paths)?;
     remove_temporary_files(disk, &paths)?;
@@ -151,7 +150,7 @@ fn write_sidecar(disk: &dyn Disk, paths: &StorePaths, record: &ObjectRecord) -> 
     let mut text = Vec::new();
     record.push_json(&mut text);
     let temporary = Temporary::Sidecar.path(paths);
-    write_synced_file(disk, &temporary, None, |file| file.write_all_at(0, &text))?;
+    write_synced_file(disk, &temporary, Attributes::OfReplaced, |file| file.write_all_at(0, &text))?;
     disk.rename(&temporary, &paths.sidecar(record.digest))
 }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::arguments::MapArgs;
-use crate::cas::map::reverse_path;
-use crate::cli::arguments::OutputArgs;
+use crate::cas::map::{KeyMap, reverse_path};
+use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
-use crate::durable::RealDisk;
+use crate::durable::{LockGuard, RealDisk, parent_of};
 use crate::migration::units::count_text;
+use crate::migration::{DirectoryLocks, Error, RunDirectory};
 use crate::observe::Scope;
 
 /// Memory for sorting.
@@ -24,6 +25,8 @@ pub struct IndexCommand {
     #[command(flatten)]
     map: MapArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -33,8 +36,10 @@ impl IndexCommand {
         let watch = Watch::start(self.output)?;
         let scratch = map.path().with_extension("reverse.scratch");
         let scope = Scope { budget_bytes: MEMORY_BYTES, ..Scope::of("rows") };
-        let rows =
-            watch.run(scope, |control| map.write_reverse(Arc::new(RealDisk), &scratch, MEMORY_BYTES, control.stop))?;
+        let rows = watch.run(scope, |control| {
+            let _locks = self.wait.repeat(control, || lock_directory(&map))?;
+            map.write_reverse(Arc::new(RealDisk), &scratch, MEMORY_BYTES, control.stop)
+        })?;
         let reverse = reverse_path(map.path());
         let answer = Answer::new(&()).path("map", map.path()).path("reverse", &reverse).with("rows", rows);
         answer.stopped(rows.is_none()).print(self.output, |table| match rows {
@@ -44,4 +49,11 @@ impl IndexCommand {
             None => table.line(format_args!("{}: stopped; nothing was changed", map.path().display())),
         })
     }
+}
+
+/// Locks the directory of a map: against others that do the same, and against a migration if the directory is its own.
+fn lock_directory(map: &KeyMap) -> Result<(DirectoryLocks<'static>, Option<LockGuard>), Error> {
+    let directory = RunDirectory::new(parent_of(map.path()));
+    let of_run = directory.lock_path().exists().then(|| directory.lock(&RealDisk)).transpose()?;
+    Ok((DirectoryLocks::of_files(&RealDisk, &[map.path().to_path_buf()])?, of_run))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -37,6 +37,8 @@ pub struct RequestUpgradeCommand {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -49,8 +51,14 @@ impl RequestUpgradeCommand {
         }
         let report = match &self.out_dir {
             _ if dry_run => upgrade_files(&self.files, options, &DryRun)?,
-            None => upgrade_files(&self.files, options, &InPlace(&RealDisk))?,
-            Some(directory) => upgrade_files(&self.files, options, &OutDir::new(&RealDisk, directory)?)?,
+            None => {
+                let place = self.wait.until_free(self.output, || InPlace::new(&RealDisk, &self.files))?;
+                upgrade_files(&self.files, options, &place)?
+            }
+            Some(directory) => {
+                let place = self.wait.until_free(self.output, || OutDir::new(&RealDisk, directory))?;
+                upgrade_files(&self.files, options, &place)?
+            }
         };
         let answer = Answer::new(&report).with("dry_run", dry_run);
         answer.exit_if(report.refused > 0, exit::REFUSED_RECORDS).print(self.output, |table| {
@@ -97,6 +105,9 @@ fn render_details(table: &mut Table, file: &FileReport) {
         if let Some(path) = path {
             table.line(format_args!("{label} {path}"));
         }
+    }
+    if let Some(missing) = &file.not_kept {
+        table.line(format_args!("warning: the new file lacks {missing} of the original, which this user may not set"));
     }
     for Note { kind, name } in &file.notes {
         let label = if kind.is_warning() { "warning" } else { "depends" };

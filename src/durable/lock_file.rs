@@ -1,0 +1,185 @@
+//! Locks that end with their process, on files that name their holder.
+
+#![allow(clippy::disallowed_methods, reason = "locks need files that are opened in a way of their own")]
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::LockGuard;
+
+/// The maximum length of an owner text, in bytes.
+const OWNER_TEXT_BYTES_MAX: usize = 4096;
+/// How often the text is read of an owner who has the lock, but may not have written the text yet.
+const OWNER_TEXT_TRIES: u32 = 20;
+const OWNER_TEXT_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Takes the lock with `flock`, so that it ends with the process even after a kill. The text only names the owner.
+pub(super) fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
+    loop {
+        // The file is not truncated here: it contains the text of the holder until the lock is taken. A link is not
+        // followed, because the text would replace what it leads to.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW);
+        let mut file = options.open(path)?;
+        match file.try_lock() {
+            // The last holder may have removed the file between the two calls: then the lock protects nothing.
+            Ok(()) if !is_named(&file, path)? => continue,
+            Ok(()) => {
+                file.set_len(0)?;
+                file.seek(SeekFrom::Start(0))?;
+                file.write_all(owner.as_bytes())?;
+                return Ok(Ok(LockGuard(Box::new(LockedFile(file)))));
+            }
+            Err(TryLockError::WouldBlock) => return owner_text(&file).map(Err),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+}
+
+/// Returns true if `path` still is a name of the open file.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Returns the owner text of the process that holds the lock on the file at `path`; `None` if no process holds it. Asks
+/// for a shared lock, which no run shares, and releases it at once. Writes nothing.
+pub fn lock_holder(path: &Path) -> Option<String> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => owner_text(&file).ok(),
+        _ => None,
+    }
+}
+
+/// Reads the text of the holder.
+fn owner_text(file: &File) -> io::Result<String> {
+    for _ in 0..OWNER_TEXT_TRIES {
+        let mut text = vec![0; OWNER_TEXT_BYTES_MAX];
+        let len = file.read_at(&mut text, 0)?;
+        if len > 0 {
+            return Ok(String::from_utf8_lossy(&text[..len]).into_owned());
+        }
+        sleep(OWNER_TEXT_INTERVAL);
+    }
+    Ok("a process that has not written its name".into())
+}
+
+/// A file whose lock ends when this drops.
+struct LockedFile(File);
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread has just forked still has the file open until it runs its
+        // program, and would keep the lock that long. An unlock ends it for all of them.
+        let _ = self.0.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const LOCK_PATH_VARIABLE: &str = "HAUL_TEST_LOCK_PATH";
+
+    /// The other process of the test below; does nothing in an ordinary run.
+    #[test]
+    fn child_that_tries_a_lock() {
+        if let Some(path) = std::env::var_os(LOCK_PATH_VARIABLE) {
+            let held = lock_file(Path::new(&path), "child").unwrap();
+            println!("lock answer: {:?}", held.map(|_| ()));
+        }
+    }
+
+    fn answer_of_child(lock: &Path) -> String {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "durable::lock_file::tests::child_that_tries_a_lock", "--nocapture"])
+            .env(LOCK_PATH_VARIABLE, lock)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&child.stdout).into_owned()
+    }
+
+    #[test]
+    fn a_lock_excludes_another_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = directory.path().join("lock");
+        let guard = lock_file(&lock, "parent").unwrap().unwrap();
+        assert!(answer_of_child(&lock).contains(r#"lock answer: Err("parent")"#));
+        drop(guard);
+        assert!(answer_of_child(&lock).contains("lock answer: Ok(())"));
+        assert_eq!(fs::read_to_string(&lock).unwrap(), "child");
+    }
+
+    #[test]
+    fn a_lock_ends_although_a_forked_child_still_has_the_file_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        // What a child has between fork and exec: another descriptor of the same open file.
+        let inherited = file.try_clone().unwrap();
+        drop(LockedFile(file));
+        assert!(lock_file(&path, "next").unwrap().is_ok());
+        drop(inherited);
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_removed_protects_nothing_and_is_taken_on_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        for _ in 0..20 {
+            let held = std::sync::atomic::AtomicU32::new(0);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..50 {
+                            let Ok(Ok(guard)) = lock_file(&path, "x") else { continue };
+                            assert_eq!(held.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0, "two have it");
+                            held.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                            fs::remove_file(&path).unwrap();
+                            drop(guard);
+                        }
+                    });
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("lock"), directory.path().join("other"));
+        fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(lock_file(&path, "x").is_err());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
+        assert_eq!(lock_holder(&path), None);
+    }
+
+    #[test]
+    fn a_holder_is_named_although_its_text_comes_late() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let file = File::create_new(&path).unwrap();
+        file.try_lock().unwrap();
+        let named = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| lock_file(&path, "second").unwrap().unwrap_err());
+            sleep(OWNER_TEXT_INTERVAL * 2);
+            file.write_all_at(b"first", 0).unwrap();
+            asked.join().unwrap()
+        });
+        assert_eq!(named, "first");
+    }
+}
