@@ -92,7 +92,7 @@ pub(super) fn read_through(
     while offset < len {
         let piece_bytes = buffer.len().min(usize::try_from(len - offset).unwrap_or(buffer.len()));
         let piece = &mut buffer[..piece_bytes];
-        source.file().read_exact_at(piece, offset).map_err(|e| source.read_error(e))?;
+        source.read_raw(piece, offset).map_err(|e| source.read_error(e))?;
         write(offset, piece)?;
         offset += piece_bytes as u64;
     }

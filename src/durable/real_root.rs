@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::disk::MODE_BITS;
 use super::root::{DiskRoot, FileState, Ownership, ReadRoot, RootDirectory};
+use super::source_faults::{SourceOperation, check};
 use super::{DiskError, SourceNameKind};
 
 /// The size of the buffer for directory entries of one call.
@@ -39,6 +40,11 @@ impl RealRoot {
         let directory = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let directory = directory.map_err(|e| DiskError::new("open directory", path, e.into()))?;
         Ok(Self { directory, path: path.to_path_buf() })
+    }
+
+    /// Fails in a test of a source that fails.
+    fn check(&self, operation: SourceOperation, relative: &Path) -> io::Result<()> {
+        check(operation, &self.path.join(relative))
     }
 
     fn error(&self, operation: &'static str, relative: &Path, source: io::Error) -> DiskError {
@@ -88,18 +94,22 @@ impl ReadRoot for RealRoot {
     }
 
     fn read_file(&self, file: &Path, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
-        self.open_beneath(file, READ)
+        self.check(SourceOperation::Open, file)
+            .and_then(|()| self.open_beneath(file, READ))
+            .and_then(|fd| self.check(SourceOperation::Read, file).map(|()| fd))
             .and_then(|fd| read_whole(fd, limit_bytes, buffer))
             .map_err(|e| self.error("read", file, e))
     }
 
     fn file_state(&self, file: &Path) -> Result<Option<FileState>, DiskError> {
-        let state = self.open_beneath(file, OFlags::PATH).and_then(|fd| Ok(fstat(&fd)?));
+        let opened = self.check(SourceOperation::Stat, file).and_then(|()| self.open_beneath(file, OFlags::PATH));
+        let state = opened.and_then(|fd| Ok(fstat(&fd)?));
         present(state.map(|stat| file_state(&stat))).map_err(|e| self.error("look up", file, e))
     }
 
     fn names(&self, directory: &Path, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> Result<(), DiskError> {
-        self.open_beneath(directory, OFlags::RDONLY | OFlags::DIRECTORY)
+        self.check(SourceOperation::List, directory)
+            .and_then(|()| self.open_beneath(directory, OFlags::RDONLY | OFlags::DIRECTORY))
             .and_then(|fd| visit_names(fd.as_fd(), visit))
             .map_err(|e| self.error("list", directory, e))
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file_systems;
 use super::guarded_map::GuardedMap;
+use super::source_faults::{SourceOperation, check};
 use super::window::{Window, read_window};
 use super::{DiskError, ReaderKind};
 
@@ -96,6 +97,7 @@ impl SourceFile {
     /// Opens the regular file at `path`, following links. Anything else is an `InvalidInput` error.
     pub fn open(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
         let wrap = |e| DiskError::new("open source", path, e);
+        check(SourceOperation::Open, path).map_err(wrap)?;
         // Without O_NONBLOCK, opening a pipe would wait for its writer. For a regular file the flag has no effect.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(wrap)?;
         let metadata = file.metadata().map_err(wrap)?;
@@ -124,16 +126,18 @@ impl SourceFile {
         &self.file
     }
 
-    /// Compares the open file, and the file that is now at its path, with the identity at the opening.
-    pub fn check_unchanged(&self) -> Result<(), SourceChange> {
+    /// Compares the open file, and the file that is now at its path, with the identity at the opening. A file that
+    /// cannot be looked up is not called changed.
+    pub fn check_unchanged(&self) -> Result<(), WindowError> {
         let change = |what| SourceChange { path: self.path.to_path_buf(), what };
-        for metadata in [self.file.metadata(), std::fs::metadata(&self.path)] {
+        let at_path = || check(SourceOperation::Stat, &self.path).and_then(|()| std::fs::metadata(&self.path));
+        for metadata in [self.file.metadata(), at_path()] {
             let now = metadata.map_err(|e| match e.kind() {
-                io::ErrorKind::NotFound => change("it was removed".into()),
-                _ => change(format!("it can no longer be looked up: {e}")),
+                io::ErrorKind::NotFound => change("it was removed".into()).into(),
+                _ => WindowError::Disk(DiskError::new("look up source", &self.path, e)),
             })?;
             if let Some(what) = self.identity.difference(&SourceIdentity::of(&now)) {
-                return Err(change(what));
+                return Err(change(what).into());
             }
         }
         Ok(())
@@ -146,6 +150,7 @@ impl SourceFile {
         if end.is_none() {
             return Err(self.read_error(io::ErrorKind::UnexpectedEof.into()).into());
         }
+        check(SourceOperation::Read, &self.path).map_err(|e| self.explain(e))?;
         if len > 0 && self.maps(len) {
             match GuardedMap::new(&self.file, &self.path, offset, len) {
                 Ok(Some(map)) => return Ok(Window::mapped(map)),
@@ -162,7 +167,13 @@ impl SourceFile {
 
     /// Fills `buffer` from `offset`. Checks for a change only if the file ends before.
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {
-        self.file.read_exact_at(buffer, offset).map_err(|e| self.explain(e))
+        self.read_raw(buffer, offset).map_err(|e| self.explain(e))
+    }
+
+    /// Fills `buffer` from `offset`, and returns the error of the system as it is.
+    pub(super) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        check(SourceOperation::Read, &self.path)?;
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn maps(&self, len: usize) -> bool {
@@ -180,8 +191,8 @@ impl SourceFile {
     /// Reports a failed read of a shrunken file as a change, whatever the error of the system was.
     fn explain(&self, source: io::Error) -> WindowError {
         match self.check_unchanged() {
-            Err(change) => change.into(),
-            Ok(()) => self.read_error(source).into(),
+            Err(WindowError::Changed(change)) => change.into(),
+            Err(WindowError::Disk(_)) | Ok(()) => self.read_error(source).into(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::DiskError;
+use super::source_faults::{SourceOperation, check};
 
 /// The kind of a source entry, following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub struct SourceEntry {
 pub fn source_entries(directory: &Path) -> Result<Vec<SourceEntry>, DiskError> {
     let wrap = |e| DiskError::new("list source directory", directory, e);
     let mut entries = Vec::new();
+    check(SourceOperation::List, directory).map_err(wrap)?;
     for entry in fs::read_dir(directory).map_err(wrap)? {
         entries.push(look_at(&entry.map_err(wrap)?)?);
     }
@@ -48,7 +50,7 @@ fn look_at(entry: &fs::DirEntry) -> Result<SourceEntry, DiskError> {
     let path = entry.path();
     let wrap = |e| DiskError::new("look up source", &path, e);
     let is_link = entry.file_type().map_err(wrap)?.is_symlink();
-    let (kind, len_bytes) = match fs::metadata(&path) {
+    let (kind, len_bytes) = match check(SourceOperation::Stat, &path).and_then(|()| fs::metadata(&path)) {
         Ok(metadata) if metadata.is_file() => (SourceEntryKind::File, metadata.len()),
         Ok(metadata) if metadata.is_dir() => (SourceEntryKind::Directory, 0),
         Ok(_) => (SourceEntryKind::Other, 0),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::source::SourceIdentity;
+use super::source_faults::{SourceOperation, check};
 use super::{DiskError, source};
 
 /// The kind of a name in a source directory, without following links.
@@ -55,7 +56,8 @@ impl SourceName {
 
     /// Returns the identity of its present state; `None` if it no longer exists.
     pub fn identity(&self) -> Result<Option<SourceIdentity>, DiskError> {
-        present(self.0.metadata(), &self.0.path())
+        let path = self.0.path();
+        present(check(SourceOperation::Stat, &path).and_then(|()| self.0.metadata()), &path)
     }
 }
 
@@ -66,13 +68,26 @@ pub fn source_names(directory: &Path) -> Result<impl Iterator<Item = Result<Sour
         let directory = directory.to_path_buf();
         move |e| DiskError::new("list source directory", &directory, e)
     };
-    let names = fs::read_dir(directory).map_err(&wrap)?;
-    Ok(names.map(move |name| name.map(SourceName).map_err(&wrap)))
+    let names = check(SourceOperation::List, directory).and_then(|()| fs::read_dir(directory)).map_err(&wrap)?;
+    let directory = directory.to_path_buf();
+    let next = move |name: io::Result<fs::DirEntry>| {
+        check(SourceOperation::List, &directory).and(name).map(SourceName).map_err(&wrap)
+    };
+    Ok(names.map(next))
 }
 
 /// Returns the identity of the present state of a source path, without following links; `None` if nothing is there.
 pub fn source_identity(path: &Path) -> Result<Option<SourceIdentity>, DiskError> {
-    present(fs::symlink_metadata(path), path)
+    present(check(SourceOperation::Stat, path).and_then(|()| fs::symlink_metadata(path)), path)
+}
+
+/// Returns true if there is a directory at a source path, following links. Where that cannot be found out, it is an error.
+pub fn is_source_directory(path: &Path) -> Result<bool, DiskError> {
+    match check(SourceOperation::Stat, path).and_then(|()| fs::metadata(path)) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(e) => Err(DiskError::new("look up source", path, e)),
+    }
 }
 
 fn present(metadata: io::Result<fs::Metadata>, path: &Path) -> Result<Option<SourceIdentity>, DiskError> {

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::DiskError;
+use super::source_faults::{SourceOperation, check};
 
 /// Appends the bytes of a file to `buffer` and returns their number. If the file is longer than `len_bytes`, at least
 /// one more byte is appended, but not necessarily all: a caller that gets another number than expected knows that the
@@ -15,7 +16,9 @@ use super::DiskError;
 pub fn read_source_whole(path: &Path, len_bytes: usize, buffer: &mut Vec<u8>) -> Result<usize, DiskError> {
     let wrap = |e| DiskError::new("read source", path, e);
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    check(SourceOperation::Open, path).map_err(wrap)?;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(wrap)?;
+    check(SourceOperation::Read, path).map_err(wrap)?;
     read_to_limit(&file, len_bytes, buffer).map_err(wrap)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::units::bytes_text;
-use crate::durable::{DiskError, SourceChange, WindowError};
+use crate::durable::{DiskError, FaultClass, SourceChange, WindowError};
 
 /// Exit codes of the binary (docs/design.md, "Exit codes"). Stable: scripts rely on them.
 pub mod exit {
@@ -197,15 +197,23 @@ impl From<WindowError> for Error {
     }
 }
 
+/// Returns what helps against an error of the process or the device.
+fn remedy(error: &DiskError) -> &'static str {
+    match error.source.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => "allow more open files, for example with `ulimit -n`",
+        Some(libc::ENOMEM | libc::EAGAIN) => "give the process more memory and threads",
+        Some(libc::EFBIG) => "raise the limit for the size of files",
+        _ => "see that the file system is mounted and its device works",
+    }
+}
+
 impl Error {
     /// Returns what a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
-        use std::io::ErrorKind as IoKind;
         match self {
-            Self::Disk(error) => match error.kind() {
-                IoKind::StorageFull | IoKind::QuotaExceeded | IoKind::Interrupted => ErrorKind::Retry,
-                _ => ErrorKind::System,
-            },
+            // What the process or the device lacks may be there later.
+            Self::Disk(error) if error.fault_class() == FaultClass::Run => ErrorKind::Retry,
+            Self::Disk(_) => ErrorKind::System,
             Self::Usage { .. } | Self::State { damaged: false, .. } => ErrorKind::Usage,
             Self::Corrupt { .. }
             | Self::Findings { .. }
@@ -246,7 +254,13 @@ impl Error {
                     Some("give this user access to that path, then run the same command again".into())
                 }
                 ErrorKind::NotFound => Some("check the path".into()),
-                _ => None,
+                _ => match e.fault_class() {
+                    FaultClass::Item => None,
+                    FaultClass::Medium => {
+                        Some("check the device, for example with `dmesg`, then run the same command again".into())
+                    }
+                    FaultClass::Run => Some(format!("{}, then run the same command again", remedy(e))),
+                },
             },
             Self::Usage { next, .. }
             | Self::Corrupt { next, .. }

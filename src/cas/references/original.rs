@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::durable::{
-    Disk, DiskEntry, DiskError, EntryKind, ReaderKind, RealDisk, SourceChange, SourceFile, WindowError,
-};
+use crate::durable::{Disk, DiskEntry, DiskError, EntryKind, ReaderKind, RealDisk, SourceFile, WindowError};
 
 /// Finds and reads files. It cannot write, so that a dry run cannot either.
 pub trait FileSource {
@@ -25,7 +23,7 @@ pub trait Original {
     /// Fills `buffer` from `offset`.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError>;
     /// Fails if the file, or the file at its path, is no longer the one that was opened.
-    fn check_unchanged(&self) -> Result<(), SourceChange>;
+    fn check_unchanged(&self) -> Result<(), WindowError>;
 }
 
 impl Original for SourceFile {
@@ -37,7 +35,7 @@ impl Original for SourceFile {
         SourceFile::read_exact_at(self, offset, buffer)
     }
 
-    fn check_unchanged(&self) -> Result<(), SourceChange> {
+    fn check_unchanged(&self) -> Result<(), WindowError> {
         SourceFile::check_unchanged(self)
     }
 }

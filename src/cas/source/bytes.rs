@@ -49,7 +49,7 @@ impl Bytes for SourceFile {
     }
 
     fn check_unchanged(&self) -> Result<(), ReadFault> {
-        SourceFile::check_unchanged(self).map_err(|change| ReadFault::Source(WindowError::Changed(change)))
+        SourceFile::check_unchanged(self).map_err(ReadFault::Source)
     }
 }
 

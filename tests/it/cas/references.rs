@@ -557,7 +557,7 @@ impl Original for SimulatedOriginal {
         Ok(self.file.read_exact_at(offset, buffer)?)
     }
 
-    fn check_unchanged(&self) -> Result<(), SourceChange> {
+    fn check_unchanged(&self) -> Result<(), WindowError> {
         let Some(asks_left) = self.asks_left.get() else { return Ok(()) };
         let change = || SourceChange { path: self.path.clone(), what: "length 1 became 2".into() };
         self.asks_left.set(Some(asks_left.checked_sub(1).ok_or_else(change)?));
