@@ -11,6 +11,7 @@ mod error;
 mod fault_class;
 mod file_systems;
 mod guarded_map;
+mod mounts;
 mod no_sync;
 mod reader_kind;
 mod real_disk;
@@ -33,6 +34,7 @@ pub use directories::{create_directory_durable, directory_bytes, parent_of, remo
 pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
+pub use mounts::{Mount, mount_of};
 pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
