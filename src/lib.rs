@@ -257,7 +257,7 @@ pub use cas::{
     migrate::migrate as migrate_cas,
     options::{MigrateOptions as CasOptions, Placement},
     paths::TargetPaths as CasPaths,
-    rollback::rollback as rollback_cas,
+    rollback::{RollbackRequest as CasRollbackRequest, rollback as rollback_cas},
     store::CasStore,
     verify::{VerifyEnd as CasVerifyEnd, VerifyRequest as CasVerifyRequest, verify_store as verify_cas},
 };

@@ -10,7 +10,7 @@ use super::migrate::publish::has_begun;
 use super::migrate::publish::swap::{MARK_NAME, marked_by};
 use super::migrate::publish::unpublish::is_under_way;
 use super::options::Placement;
-use super::paths::{INDEX_NAME, TargetPaths};
+use super::paths::{INDEX_NAME, StorePaths, TargetPaths};
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up};
@@ -43,7 +43,7 @@ pub enum CleanKind {
 pub type CleanItem = crate::migration::CleanItem<CleanKind>;
 
 /// Lists the removable items. The target, the map, the plan, the journal, the findings and the report are never among
-/// them. The checkpoint is removed only with an unfinished store. Files that complete an interrupted publication or
+/// them, nor is a replaced store while the one at the target is missing or empty. The checkpoint is removed only with an unfinished store. Files that complete an interrupted publication or
 /// rollback are not listed.
 pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanItem>, Error> {
     let disk = &*disk;
@@ -58,8 +58,8 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
         LastRun::Known(state) => add_of_run(&mut list, disk, paths, state)?,
         // If the run is not known, the staged directory may be the store that was replaced.
         _ if marked_by(disk, paths.target())?.is_some() => {}
-        LastRun::None => add_all(&mut list, paths, RemovalCost::default())?,
-        LastRun::Unreadable => add_all(&mut list, paths, RemovalCost::UNKNOWN)?,
+        LastRun::None => add_all(&mut list, disk, paths, RemovalCost::default())?,
+        LastRun::Unreadable => add_all(&mut list, disk, paths, RemovalCost::UNKNOWN)?,
     }
     Ok(list.items())
 }
@@ -91,26 +91,46 @@ fn add_of_run(
             let log = if state.rules.placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
             list.add(paths.object_log(), log, RemovalCost::default())?;
             list.add(paths.index_before(), log, RemovalCost::default())?;
-            list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default())
+            add_replaced(list, disk, paths, RemovalCost::default())
         }
-        Stage::RolledBack => add_all(list, paths, RemovalCost::default()),
+        Stage::RolledBack => add_all(list, disk, paths, RemovalCost::default()),
         _ if has_begun(disk, paths, state)? => Ok(()),
         _ => {
             let unfinished = RemovalCost { loses_work: true, with_checkpoint: true };
             list.add(paths.staging(), CleanKind::Staging, unfinished)?;
             list.add(paths.object_log(), CleanKind::Staging, unfinished)?;
-            list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default())
+            add_replaced(list, disk, paths, RemovalCost::default())
         }
     }
 }
 
 /// Adds all files that a run leaves, with the same cost.
-fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, cost: RemovalCost) -> Result<(), Error> {
+fn add_all(
+    list: &mut CleanList<'_, CleanKind>,
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    cost: RemovalCost,
+) -> Result<(), Error> {
     list.add(paths.staging(), CleanKind::Staging, cost)?;
     list.add(paths.object_log(), CleanKind::Moved, cost)?;
     list.add(paths.index_before(), CleanKind::Moved, cost)?;
-    list.add(paths.replaced(), CleanKind::Replaced, cost)?;
+    add_replaced(list, disk, paths, cost)?;
     list.add(paths.withdrawn(), CleanKind::Withdrawn, cost)
+}
+
+/// Adds the store that was replaced, unless nothing took its place that readers could use: then it is the only one.
+fn add_replaced(
+    list: &mut CleanList<'_, CleanKind>,
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    cost: RemovalCost,
+) -> Result<(), Error> {
+    let target = StorePaths::new(paths.target());
+    let is_kept = disk.kind(&target.index())? == Some(EntryKind::File)
+        && !disk.open_for_read(&target.index())?.is_empty()?
+        && disk.kind(&target.objects())?.is_some()
+        && !disk.list(&target.objects())?.is_empty();
+    if is_kept { list.add(paths.replaced(), CleanKind::Replaced, cost) } else { Ok(()) }
 }
 
 /// Removes these items of a [`clean_plan`] under the lock, and returns the number of bytes that this frees. Skips items

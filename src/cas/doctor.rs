@@ -18,10 +18,11 @@ use super::outcome::Counts;
 use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
+use super::source::nothing_found::{nothing_found_text, store_below};
 use super::store::index::{IndexReader, LineContent};
 use crate::durable::{Disk, EntryKind, RealDisk};
 use crate::migration::units::count_text;
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SortDirectory};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory};
 use crate::pipeline::{Control, Merged, SortedRuns};
 
 /// What a store is.
@@ -77,7 +78,12 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
     let pass = identify_all(&source, builder, &mut names, options, control)?;
     let index = index_health(&*disk, root, names.names, sorts.runs("index", memory_bytes)?)?;
     let counts = pass.state.counts;
-    let (blockers, warnings) = (blockers(&counts), warnings(&counts, index));
+    let (mut blockers, warnings) = (blockers(&counts), warnings(&counts, index));
+    if pass.sums.objects == 0 && !pass.stopped {
+        blockers.push(nothing_found_text(&pass.sums));
+        blockers
+            .extend(store_below(root)?.map(|store| format!("{} looks like a store: examine that", store.display())));
+    }
     let identified = counts.migrated;
     Ok(DoctorEnd {
         ok: blockers.is_empty() && !pass.stopped,
@@ -102,11 +108,7 @@ pub fn doctor(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> R
 
 fn blockers(counts: &Counts) -> Vec<String> {
     let kinds = counts.each().into_iter().filter(|(name, count)| name.starts_with("refused") && *count > 0);
-    let mut blockers: Vec<_> = kinds.map(|(name, count)| format!("{name}: {}", count_text(count))).collect();
-    if counts.sum() == 0 {
-        blockers.push("nothing was found: is this the root of a store?".into());
-    }
-    blockers
+    kinds.map(|(name, count)| format!("{name}: {}", count_text(count))).collect()
 }
 
 fn warnings(counts: &Counts, index: Option<IndexHealth>) -> Vec<String> {

@@ -60,6 +60,10 @@ pub struct MigrateOptions {
     pub verify_merged_into: bool,
     /// How much of the staged store is read again before it is published.
     pub read_back: ReadBack,
+    /// Whether a source without objects is migrated, and a store that has none published.
+    pub allow_empty: bool,
+    /// How many percent fewer objects a new store may have than the one that it replaces.
+    pub max_drop_percent: Option<u8>,
     /// Whether to publish at the end.
     pub publish: bool,
     /// Batches, checkpoints, memory and workers of the run.
@@ -76,6 +80,8 @@ impl Default for MigrateOptions {
             durability: Durability::default(),
             verify_merged_into: true,
             read_back: ReadBack::default(),
+            allow_empty: false,
+            max_drop_percent: None,
             publish: true,
             // A checkpoint syncs the whole file system, so a run has fewer of them than other migrations.
             run: RunOptions {

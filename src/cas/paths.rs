@@ -1,11 +1,14 @@
 //! Paths of a v2 store, of a target, and of the state next to it.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::format::key::Key;
 use super::format::record::ObjectRecord;
 use super::map::{MAP_NAME, earlier_map_name};
+use crate::durable::{Disk, DiskError, mount_of};
 use crate::migration::{Error, RunDirectory};
 
 /// Name of the index in a store.
@@ -166,6 +169,11 @@ impl TargetPaths {
         self.state.join(earlier_map_name(run_id))
     }
 
+    /// Returns true if the map of the run is there, under its name or under that which a restart gives it.
+    pub fn has_map(&self, disk: &dyn Disk, run_id: &str) -> Result<bool, Error> {
+        Ok(disk.kind(&self.map())?.is_some() || disk.kind(&self.earlier_map(run_id))?.is_some())
+    }
+
     /// Returns the directory of an interrupted verification.
     pub fn verification(&self) -> PathBuf {
         self.state.join("verify")
@@ -203,54 +211,110 @@ pub fn sidecar_bytes(record: &ObjectRecord) -> Vec<u8> {
     bytes
 }
 
-/// Fails if the source is the target or the state next to it, or if one is inside the other, through whatever links.
-pub fn check_apart(source: &Path, target: &TargetPaths) -> Result<(), Error> {
-    let source_resolved = resolve(source)?;
-    let parent = nearest_existing(target.parent())?;
-    for written in [&target.target, &target.state] {
-        let mut places = vec![parent.join(written.file_name().unwrap_or_default())];
-        if written.exists() {
-            places.push(resolve(written)?);
-        }
-        if places.iter().any(|place| place.starts_with(&source_resolved) || source_resolved.starts_with(place)) {
-            return Err(Error::Usage {
-                what: format!("source {} and target {} are inside each other", source.display(), written.display()),
-                next: "give a target next to the source".into(),
-            });
+/// The identity of a directory: its device and its inode.
+type DirectoryId = (u64, u64);
+
+/// Fails if the source is the target or the state next to it, or if one is inside the other. `reached` are the directories
+/// of the source: its root, and those that hold its objects, which may be links or mounts of something elsewhere.
+pub fn check_apart(source: &Path, reached: &[PathBuf], target: &TargetPaths) -> Result<(), Error> {
+    for written in [target.target.clone(), target.state.clone(), target.target.join(OBJECTS_NAME)] {
+        let around = ancestors_of(&nearest_existing(&written)?)?;
+        let own = if written.exists() { around.first().copied() } else { None };
+        for reached in reached {
+            let of_source = ancestors_of(reached)?;
+            if around.contains(&of_source[0]) || own.is_some_and(|own| of_source.contains(&own)) {
+                return Err(not_apart(source, &written));
+            }
         }
     }
     Ok(())
 }
 
-fn resolve(path: &Path) -> Result<PathBuf, Error> {
-    path.canonicalize().map_err(|e| Error::Disk(crate::durable::DiskError::new("look up", path, e)))
+/// Fails if the target or the state next to it is in one of these directories of the source, by device and inode.
+pub fn check_outside(
+    source: &Path,
+    target: &TargetPaths,
+    mut is_of_source: impl FnMut(DirectoryId) -> bool,
+) -> Result<(), Error> {
+    for written in [target.target.clone(), target.state.clone(), target.target.join(OBJECTS_NAME)] {
+        if ancestors_of(&nearest_existing(&written)?)?.into_iter().any(&mut is_of_source) {
+            return Err(not_apart(source, &written));
+        }
+    }
+    Ok(())
 }
 
-/// Fails if a file system is mounted at the target: a store that was staged next to it could not be renamed to it.
-pub fn check_not_mounted(target: &TargetPaths) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
-    match (device(&target.target), device(target.parent())) {
-        (Some(own), Some(above)) if own != above => Err(Error::Usage {
-            what: format!("a file system is mounted at {}", target.target.display()),
-            next: format!("take a directory in it: {}", target.target.join("v2").display()),
-        }),
-        _ => Ok(()),
+fn not_apart(source: &Path, written: &Path) -> Error {
+    Error::Usage {
+        what: format!("source {} and target {} are inside each other", source.display(), written.display()),
+        next: "give a target next to the source".into(),
     }
 }
 
-/// Returns the path with its existing part resolved.
+/// Returns the identities of an existing path and of all directories above it, through whatever links.
+fn ancestors_of(path: &Path) -> Result<Vec<DirectoryId>, Error> {
+    let wrap = |e| Error::Disk(DiskError::new("look up", path, e));
+    let resolved = path.canonicalize().map_err(wrap)?;
+    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino()));
+    resolved.ancestors().map(identity).collect::<Result<_, _>>().map_err(wrap)
+}
+
+/// Returns the path, or the nearest one above it that exists.
 fn nearest_existing(path: &Path) -> Result<PathBuf, Error> {
-    match path.canonicalize() {
-        Ok(resolved) => Ok(resolved),
-        Err(e) => match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) if e.kind() == std::io::ErrorKind::NotFound => {
-                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-                Ok(nearest_existing(parent)?.join(name))
+    match path.metadata() {
+        Ok(_) => Ok(path.to_path_buf()),
+        Err(e) => match path.parent() {
+            Some(parent) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                nearest_existing(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
             }
-            _ => Err(Error::Disk(crate::durable::DiskError::new("look up", path, e))),
+            _ => Err(Error::Disk(DiskError::new("look up", path, e))),
         },
     }
+}
+
+/// Fails if the target, or the state next to it, is on another mounted file system than the directory of both: a store
+/// that was staged there could not be renamed to the target.
+pub fn check_not_mounted(target: &TargetPaths) -> Result<(), Error> {
+    let mount = |path: &Path| path.exists().then(|| mount_of(path)).transpose();
+    let Some(above) = mount(target.parent())? else { return Ok(()) };
+    if mount(&target.target)?.is_some_and(|own| own != above) {
+        return Err(Error::Usage {
+            what: format!("a file system is mounted at {}", target.target.display()),
+            next: format!("take a directory in it: {}", target.target.join("v2").display()),
+        });
+    }
+    if mount(&target.state)?.is_some_and(|own| own != above) {
+        return Err(Error::Usage {
+            what: format!(
+                "{} is on another file system than {}: a store that is staged there cannot be renamed to it (EXDEV)",
+                target.state.display(),
+                target.target.display()
+            ),
+            next: "move that directory next to the target, or choose a target on that file system".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Fails if the objects of the store that is merged into are on another mounted file system than the state next to it:
+/// objects that are staged there could not be renamed into the store.
+pub fn check_objects_near(target: &TargetPaths) -> Result<(), Error> {
+    let (objects, state) = (target.target.join(OBJECTS_NAME), nearest_existing(&target.state)?);
+    if !objects.exists() || mount_of(&objects)? == mount_of(&state)? {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!(
+            "{} is on another file system than {}: objects that are staged there cannot be renamed into it (EXDEV)",
+            objects.display(),
+            target.state.display()
+        ),
+        next: format!(
+            "have the whole store on one file system and give its path there, or merge into a new store and use \
+             that instead of {}",
+            target.target.display()
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -314,7 +378,9 @@ mod tests {
         let at = |path: &str| directory.path().join(path);
         std::fs::create_dir_all(at("old/inner")).unwrap();
         std::os::unix::fs::symlink("old", at("link")).unwrap();
-        let check = |source: &str, target: &str| check_apart(&at(source), &TargetPaths::new(&at(target)).unwrap());
+        let check = |source: &str, target: &str| {
+            check_apart(&at(source), &[at(source)], &TargetPaths::new(&at(target)).unwrap())
+        };
         for target in ["old", "old/new", "old/inner", "old/a/b/c", "link", "link/new", "old/inner/../new"] {
             assert_eq!(check("old", target).unwrap_err().exit_code(), 2, "{target}");
         }

@@ -11,13 +11,15 @@ use super::migrate::publish::has_begun;
 use super::migrate::publish::unpublish::{TargetState, Unpublish};
 use super::migrate::rehash_source::{SourceDigest, rehash_source};
 use super::options::{MigrateOptions, Placement};
+use super::outcome::{Outcome, RefusalReason};
 use super::paths::TargetPaths;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
-use super::source::walk::walk;
+use super::source::left_out::LeftOut;
+use super::source::walk::{OtherName, walk_except};
 use super::state::{CHECKPOINT_KIND, RunState};
-use crate::durable::{Disk, create_directory_durable, remove_tree};
-use crate::migration::{Error, LockedRun, Stage, journal};
+use crate::durable::{Disk, create_directory_durable, is_source_directory, remove_tree};
+use crate::migration::{Error, Findings, LockedRun, Stage, journal};
 use crate::pipeline::Control;
 
 /// The journal's name for a rollback.
@@ -40,8 +42,17 @@ pub struct RollbackEnd {
     pub stopped: bool,
 }
 
+/// What a rollback is asked to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RollbackRequest<'a> {
+    /// Whether to roll back even if the target was changed since.
+    pub force: bool,
+    /// Where the source is, if it was moved since or its plan is lost.
+    pub source: Option<&'a Path>,
+}
+
 /// Removes what the run at `paths` has published, and restores what was there before. Changes nothing if the source is
-/// not what was migrated or, unless `force` is given, if the target is not what was published. Can be called again after
+/// not what was migrated or, unless that is forced, if the target is not what was published. Can be called again after
 /// it has succeeded or crashed.
 ///
 /// # Errors
@@ -52,14 +63,14 @@ pub fn rollback(
     disk: Arc<dyn Disk>,
     paths: &TargetPaths,
     options: &MigrateOptions,
-    force: bool,
+    request: &RollbackRequest<'_>,
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
     let held = LockedRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
     let unpublish = Unpublish { disk: &*disk, paths, state: &state, file_system: &*file_system };
-    Rollback { disk: &disk, held: &held, unpublish, options, force, control }.run()
+    Rollback { disk: &disk, held: &held, unpublish, options, request, control }.run()
 }
 
 /// A rollback that has the lock.
@@ -68,7 +79,7 @@ struct Rollback<'a> {
     held: &'a LockedRun,
     unpublish: Unpublish<'a>,
     options: &'a MigrateOptions,
-    force: bool,
+    request: &'a RollbackRequest<'a>,
     control: &'a Control<'a>,
 }
 
@@ -100,7 +111,20 @@ impl Rollback<'_> {
     }
 
     fn check_target(&self) -> Result<(), Error> {
-        if self.force || self.unpublish.target_state()? != TargetState::Changed {
+        let state = self.unpublish.target_state()?;
+        if self.request.force {
+            return Ok(());
+        }
+        if state == TargetState::Unpublished && self.is_moved()? {
+            return Err(Error::Usage {
+                what: format!(
+                    "the store is not at {}: it was moved, renamed or removed since it was published",
+                    self.unpublish.paths.target().display()
+                ),
+                next: "move it back, or add --force to call the run rolled back".into(),
+            });
+        }
+        if state != TargetState::Changed {
             return Ok(());
         }
         Err(Error::Usage {
@@ -112,10 +136,20 @@ impl Rollback<'_> {
         })
     }
 
+    /// Returns true if a new store is neither where it was published nor where a rollback puts it.
+    fn is_moved(&self) -> Result<bool, Error> {
+        let Unpublish { paths, state, .. } = self.unpublish;
+        let is_absent = |path: &Path| Ok::<_, Error>(self.disk.kind(path)?.is_none());
+        Ok(state.rules.placement == Placement::New && is_absent(paths.target())? && is_absent(&paths.withdrawn())?)
+    }
+
     /// Reads the source and returns its digest if it is what was migrated. `Ok(None)`: stopped.
     fn rehash_source(&self) -> Result<Option<SourceDigest>, Error> {
         let Unpublish { paths, state, .. } = self.unpublish;
-        let source = planned_source(&**self.disk, &paths.run_directory(), &state.plan_digest)?;
+        let source = match self.request.source {
+            Some(source) => source.to_path_buf(),
+            None => planned_source(&**self.disk, &paths.run_directory(), &state.plan_digest)?,
+        };
         let scratch = paths.scratch();
         let proof = self.read_source(&source, &scratch);
         remove_tree(&**self.disk, &scratch)?;
@@ -135,20 +169,40 @@ impl Rollback<'_> {
     }
 
     fn read_source(&self, source: &Path, scratch: &Path) -> Result<Option<SourceDigest>, Error> {
-        if !source.is_dir() {
+        if !is_source_directory(source)? {
             return Err(not_what_was_migrated(source, "it is missing"));
         }
         let root = SourceRoot::open(source)?;
+        let left_out = self.left_out(&root)?;
         remove_tree(&**self.disk, scratch)?;
         let sort_directory = scratch.join("inventory");
         create_directory_durable(&**self.disk, &sort_directory)?;
         let builder = InventoryBuilder::new(self.disk.clone(), sort_directory, self.options.sort_memory_bytes());
+        // What cannot be read now, and could then, may be whole.
+        let on_other = |other: OtherName| match other.outcome {
+            Outcome::Refused(RefusalReason::Unreadable) if !left_out.has_name(&other.finding, &root) => {
+                Err(unreadable(other.finding.reason))
+            }
+            _ => Ok(()),
+        };
         let workers = self.options.run.parallel_workers.get();
-        let Some(walked) = walk(&root, builder, workers, self.control, |_| Ok(()))? else { return Ok(None) };
-        match rehash_source(&root, walked, self.options, self.control) {
+        let Some(walked) = walk_except(&root, &left_out, builder, workers, self.control, on_other)? else {
+            return Ok(None);
+        };
+        match rehash_source(&root, &left_out, walked, self.options, self.control) {
             Err(Error::SourceChanged { path, what }) => Err(not_what_was_migrated(&path, &what)),
             proof => proof,
         }
+    }
+
+    /// Returns what the run could not read, as its findings name it.
+    fn left_out(&self, root: &SourceRoot) -> Result<LeftOut, Error> {
+        let Unpublish { paths, state, .. } = self.unpublish;
+        if state.counts.refused_unreadable + state.counts.refused_changed == 0 {
+            return Ok(LeftOut::default());
+        }
+        let findings = Findings::new(paths.run_directory().findings_path(), state.findings_bytes);
+        LeftOut::of_findings(&**self.disk, &findings, root)
     }
 
     /// Completes the journal and removes leftovers, after the checkpoint says that the run is rolled back.
@@ -162,7 +216,7 @@ impl Rollback<'_> {
                 "placement": state.rules.placement,
                 "source_objects": proof.objects,
                 "source_bytes": proof.bytes,
-                "forced": self.force,
+                "forced": self.request.force,
             });
             self.held.note(Some(&state.run_id), EVENT, detail)?;
         }
@@ -178,6 +232,10 @@ impl Rollback<'_> {
             stopped,
         }
     }
+}
+
+fn unreadable(what: String) -> Error {
+    Error::Usage { what, next: "give this user access to that path, then run the same command again".into() }
 }
 
 fn nothing(paths: &TargetPaths) -> Error {

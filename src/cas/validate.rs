@@ -21,7 +21,7 @@ use super::paths::blob_path;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::store::read_blob;
-use crate::durable::{Disk, RealDisk, read_source_whole};
+use crate::durable::{Disk, FaultClass, RealDisk, read_source_whole};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory};
 use crate::pipeline::{Control, SortedRuns};
 
@@ -142,11 +142,16 @@ impl Comparison<'_> {
         let mut sidecar = Vec::new();
         let sidecar_path = super::paths::sidecar_path(self.target, key);
         if let Err(error) = read_source_whole(&sidecar_path, SIDECAR_BYTES_MAX, &mut sidecar) {
-            return Ok(Some(format!("no sidecar: {}", error.source)));
+            return match error.fault_class() {
+                FaultClass::Item => Ok(Some(format!("no sidecar: {}", error.source))),
+                FaultClass::Medium | FaultClass::Run => Err(error.into()),
+            };
         }
         let encoding = parse_hint(&sidecar).encoding.unwrap_or(Encoding::Identity);
         Ok(match read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| Ok(())) {
-            Err(Error::Disk(error)) => Some(format!("{error}: {}", error.source)),
+            Err(Error::Disk(error)) if error.fault_class() == FaultClass::Item => {
+                Some(format!("{error}: {}", error.source))
+            }
             Err(error) => return Err(error),
             Ok(Err(fault)) => Some(fault.to_string()),
             Ok(Ok(digests)) if digests.key != key => Some("it has other content".into()),

@@ -81,7 +81,15 @@ impl DiskError {
 }
 
 /// Reads again, once after an error of the medium, and as long as the call is only interrupted.
-pub fn read_again<T, E>(
+pub fn read_again<T>(read: impl FnMut() -> Result<T, DiskError>) -> Result<T, DiskError> {
+    fn itself(error: &DiskError) -> Option<&DiskError> {
+        Some(error)
+    }
+    read_again_if(read, itself)
+}
+
+/// Works like [`read_again`] for an error of which `of_disk` returns that of the disk, if it is one.
+pub fn read_again_if<T, E>(
     mut read: impl FnMut() -> Result<T, E>,
     of_disk: impl Fn(&E) -> Option<&DiskError>,
 ) -> Result<T, E> {
@@ -177,10 +185,6 @@ mod tests {
         assert_eq!(FaultClass::of(&ErrorKind::OutOfMemory.into()), FaultClass::Run);
     }
 
-    fn itself(error: &DiskError) -> Option<&DiskError> {
-        Some(error)
-    }
-
     /// Reads with these errors in turn, then successfully, and returns the number of reads and the last error.
     fn reads(codes: &[i32]) -> (usize, Option<i32>) {
         let count = Cell::new(0);
@@ -188,7 +192,7 @@ mod tests {
             count.set(count.get() + 1);
             codes.get(count.get() - 1).map_or(Ok(()), |&code| Err(error(code)))
         };
-        let result = read_again(read, itself);
+        let result = read_again(read);
         (count.get(), result.err().and_then(|error| error.source.raw_os_error()))
     }
 

@@ -13,6 +13,7 @@ mod fault_class;
 mod file_systems;
 mod guarded_map;
 mod lock_file;
+mod mounts;
 mod no_sync;
 mod reader_kind;
 mod real_disk;
@@ -36,8 +37,9 @@ pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
-pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again};
+pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
 pub use lock_file::lock_holder;
+pub use mounts::{Mount, mount_of};
 pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;

@@ -146,6 +146,16 @@ pub enum Error {
         /// What this user may still write.
         available_bytes: u64,
     },
+    /// The file system may hold fewer further files and directories than the plan needs.
+    #[error("{}: not enough inodes: {needed} needed, {available} available", path.display())]
+    NoInodes {
+        /// A directory on the file system.
+        path: PathBuf,
+        /// What the plan needs.
+        needed: u64,
+        /// How many this user may still create.
+        available: u64,
+    },
     /// The operator asked the run to stop; it can be resumed.
     #[error("stopped on request; everything up to the last checkpoint is kept")]
     Stopped {
@@ -223,6 +233,7 @@ impl Error {
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Locked { .. }
             | Self::NoSpace { .. }
+            | Self::NoInodes { .. }
             | Self::Stopped { .. }
             | Self::Program { temporary: true, .. }
             | Self::Database { temporary: true, .. } => ErrorKind::Retry,
@@ -277,6 +288,9 @@ impl Error {
             Self::Locked { .. } => Some("wait for that run to end, then run the same command again".into()),
             Self::NoSpace { .. } => {
                 Some("free space on that file system, or take another target, then run the same command again".into())
+            }
+            Self::NoInodes { .. } => {
+                Some("take another target, or a file system with more inodes, then run the same command again".into())
             }
             Self::Accounting { .. } => Some("keep the migration directory and report this as a defect".into()),
         }

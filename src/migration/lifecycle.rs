@@ -45,6 +45,10 @@ pub trait RunPlan: Serialize {
     fn digest(&self) -> [u8; 32];
     /// Returns the bytes that must be free; `None` if that is not known before the records are read.
     fn space_needed_bytes(&self) -> Option<u64>;
+    /// Returns the number of files and directories that a run makes; `None` if they are few, or not known before.
+    fn inodes_needed(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What only a store can tell of a run, for its report.

@@ -101,8 +101,15 @@ fn check_same_plan<M: Migration>(cx: &Context<'_>, state: &StateOf<M>, plan: &M:
 }
 
 fn check_space(cx: &Context<'_>, plan: &impl RunPlan) -> Result<(), Error> {
-    let Some(needed_bytes) = plan.space_needed_bytes() else { return Ok(()) };
     // A dry run asks before the directory of the state exists.
     let directory = nearest_directory(&**cx.disk, cx.directory.path())?;
-    free_space_check(&**cx.disk, &directory, needed_bytes)
+    if let Some(needed_bytes) = plan.space_needed_bytes() {
+        free_space_check(&**cx.disk, &directory, needed_bytes)?;
+    }
+    match (plan.inodes_needed(), cx.disk.free_inodes(&directory)?) {
+        (Some(needed), Some(available)) if available < needed => {
+            Err(Error::NoInodes { path: directory, needed, available })
+        }
+        _ => Ok(()),
+    }
 }

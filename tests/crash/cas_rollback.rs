@@ -15,7 +15,7 @@ use haul::cas::Algorithm;
 use haul::cas::format::record::parse;
 use haul::cas::migrate::migrate;
 use haul::cas::options::{MigrateOptions, Placement};
-use haul::cas::rollback::{RollbackEnd, rollback};
+use haul::cas::rollback::{RollbackEnd, RollbackRequest, rollback};
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};
 use haul::durable::{CrashFault, Disk, InjectedFault, RealDisk, SimulatedDisk};
@@ -78,7 +78,9 @@ fn roll_back(store: &OldStore) -> Result<RollbackEnd, Error> {
 
 fn roll_back_with(store: &OldStore, force: bool) -> Result<RollbackEnd, Error> {
     let before = store.seen();
-    let end = with(|control| rollback(Arc::new(RealDisk), &store.paths(), &eager(), force, control));
+    let end = with(|control| {
+        rollback(Arc::new(RealDisk), &store.paths(), &eager(), &RollbackRequest { force, source: None }, control)
+    });
     assert_eq!(store.seen(), before, "the source is untouched");
     end
 }
@@ -341,11 +343,12 @@ fn a_rollback_keeps_a_changed_target_unless_forced() {
 }
 
 #[test]
-fn a_target_that_is_gone_is_no_obstacle() {
+fn a_target_that_is_gone_is_no_obstacle_to_a_forced_rollback() {
     let store = source();
     store.migrate(&eager()).unwrap();
     fs::remove_dir_all(store.target()).unwrap();
-    roll_back(&store).unwrap();
+    assert_eq!(roll_back(&store).unwrap_err().exit_code(), exit::USAGE);
+    roll_back_with(&store, true).unwrap();
     assert_eq!((state(&store).stage, store.target().exists()), (Stage::RolledBack, false));
 
     let store = source();
@@ -413,7 +416,9 @@ fn a_stopped_rollback_changes_nothing() {
     let store = source();
     store.migrate(&eager()).unwrap();
     let target = tree(&store.target());
-    let end = stopped(|control| rollback(Arc::new(RealDisk), &store.paths(), &eager(), false, control)).unwrap();
+    let end =
+        stopped(|control| rollback(Arc::new(RealDisk), &store.paths(), &eager(), &RollbackRequest::default(), control))
+            .unwrap();
     assert!(end.stopped && !end.already_rolled_back);
     assert_eq!((tree(&store.target()), state(&store).stage), (target, Stage::Published));
     assert!(!kept(&store).contains("scratch"));
@@ -480,7 +485,8 @@ fn an_old_index_is_used_only_by_its_own_run() {
     fs::remove_file(store.paths().run_directory().path().join("checkpoint.prev")).unwrap();
     let merge = placed(Placement::Merge);
     with(|control| migrate(Arc::new(RealDisk), &second.root(), &store.paths(), &merge, control)).unwrap();
-    with(|control| rollback(Arc::new(RealDisk), &store.paths(), &eager(), false, control)).unwrap();
+    with(|control| rollback(Arc::new(RealDisk), &store.paths(), &eager(), &RollbackRequest::default(), control))
+        .unwrap();
     assert_eq!(tree(&store.target()), merged, "the first merge stays");
 }
 
@@ -598,7 +604,7 @@ impl Scene {
 
     fn roll_back(&self, disk: &SimulatedDisk) -> Result<RollbackEnd, Error> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-        with(|control| rollback(disk, &self.store.paths(), &eager(), false, control))
+        with(|control| rollback(disk, &self.store.paths(), &eager(), &RollbackRequest::default(), control))
     }
 
     fn stage(&self, disk: &SimulatedDisk) -> Stage {

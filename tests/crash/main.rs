@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
 
 mod cas;
+mod cas_failing_source;
 mod cas_rollback;
 mod cas_scene;
 mod manifest;

@@ -4,7 +4,7 @@
 use super::converted::{Converted, ConvertedItem, ItemResult};
 use super::object_log::{LoggedObject, ObjectOutcome};
 use super::placer::{IncomingObject, PlaceResult};
-use super::source_chain::chain;
+use super::source_chain::{Link, chain};
 use crate::cas::outcome::{Outcome, RefusalReason, SkipReason};
 use crate::cas::source::inventory::Entry;
 use crate::cas::source::scan::ScanSums;
@@ -65,14 +65,12 @@ impl<D: Destination> RunAccounting<'_, D> {
     fn record_object(&mut self, item: &ConvertedItem, entry: &Entry, bytes: &[u8]) -> Result<(), Error> {
         self.state.progress.objects += 1;
         self.state.progress.source_bytes += entry.len_bytes;
-        let so_far = &mut self.state.progress.source_chain;
-        *so_far = chain(so_far, entry, &item.link);
         for note in &item.notes {
             self.add_finding(Severity::Note, &entry.location, entry.len_bytes, note.clone(), None)?;
         }
         let (algorithm, record, blob) = match &item.result {
             ItemResult::Object { algorithm, record, blob } => (*algorithm, record, blob),
-            ItemResult::Refused { reason, text } => return self.refuse(entry, *reason, text.clone()),
+            ItemResult::Refused { reason, text } => return self.refuse(entry, &item.link, *reason, text.clone()),
             ItemResult::LoneSidecar => unreachable!("an object is not a sidecar"),
         };
         let source = self.root.blob(&entry.location);
@@ -81,9 +79,10 @@ impl<D: Destination> RunAccounting<'_, D> {
             PlaceResult::Done(outcome) => outcome,
             PlaceResult::SourceChanged => {
                 let text = "changed during the run: its name now belongs to another file".into();
-                return self.refuse(entry, RefusalReason::Changed, text);
+                return self.refuse(entry, &Link::UNREAD, RefusalReason::Changed, text);
             }
         };
+        self.extend_chain(entry, &item.link);
         self.state.progress.generations[algorithm as usize] += 1;
         match outcome {
             ObjectOutcome::Migrated => {
@@ -112,7 +111,13 @@ impl<D: Destination> RunAccounting<'_, D> {
         })
     }
 
-    fn refuse(&mut self, entry: &Entry, reason: RefusalReason, text: String) -> Result<(), Error> {
+    fn extend_chain(&mut self, entry: &Entry, link: &Link) {
+        let so_far = &mut self.state.progress.source_chain;
+        *so_far = chain(so_far, entry, link);
+    }
+
+    fn refuse(&mut self, entry: &Entry, link: &Link, reason: RefusalReason, text: String) -> Result<(), Error> {
+        self.extend_chain(entry, link);
         self.state.counts.add(Outcome::Refused(reason));
         self.add_finding(Severity::Refused, &entry.location, entry.len_bytes, text, None)?;
         self.destination.log_object(&LoggedObject::refused(entry.location.key()))

@@ -49,6 +49,13 @@ pub enum ItemResult {
     LoneSidecar,
 }
 
+impl ItemResult {
+    /// Returns true if the bytes of the object could not be read, or not as the walk saw them.
+    pub fn is_unread(&self) -> bool {
+        matches!(self, Self::Refused { reason: RefusalReason::Unreadable | RefusalReason::Changed, .. })
+    }
+}
+
 impl From<ReadRefusal> for ItemResult {
     fn from(unread: ReadRefusal) -> Self {
         Self::Refused { reason: unread.reason, text: unread.text }

@@ -14,8 +14,11 @@ use super::accounting::{Destination, check_complete, record_batch};
 use super::convert::ObjectConverter;
 use super::converted::Converted;
 use super::object_log::{LoggedObject, ObjectOutcome};
+use super::outcome_check::check_outcomes;
 use super::placer::{IncomingObject, PlaceResult};
 use super::plan::Plan;
+use super::read_only_pass::stopped_inside;
+use super::replaced_check::check_drop;
 use super::steps::CasMigration;
 use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::cas::format::key::Key;
@@ -50,7 +53,7 @@ pub struct DryRunEnd {
     pub findings_count: FindingsCount,
     /// The first findings.
     pub findings: Vec<Finding>,
-    /// True if a real run would fail before it publishes, because an object is refused and the run is strict.
+    /// True if a real run would fail before it publishes, because of the objects that it would refuse.
     pub would_fail: bool,
     /// True if the run was asked to stop. Then the numbers cover only a part of the source.
     pub stopped: bool,
@@ -78,12 +81,14 @@ pub fn dry_run(
     unwritten.findings = found.findings;
     let inventory = found.inventory.expect("no run has taken it");
     let mut writer = DryWriter { root: &root, state, unwritten };
-    let ended = convert_all(&found.sums, inventory, &mut writer, options, control)?;
+    let ended = convert_all(&**disk, paths, &found.sums, inventory, &mut writer, options, control)?;
     Ok(end(plan, writer, options, ended))
 }
 
 /// Converts every object.
 fn convert_all(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
     sums: &ScanSums,
     inventory: Inventory,
     writer: &mut DryWriter<'_>,
@@ -91,14 +96,18 @@ fn convert_all(
     control: &Control<'_>,
 ) -> Result<Ended, Error> {
     let root = writer.root;
-    let converter = ObjectConverter::new(root, options.compress, options.link, None);
+    let converter = ObjectConverter::new(root, sums.objects, options.compress, options.link, None, control.stop);
     let reader = SourceReader::new(inventory, 0, options.run.batch_records, options.compress)?;
     let ended = control.phase(Phase::Run, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &converter, &options.engine(), control, |converted| writer.write(&converted))
-    })?;
+    });
+    let ended = stopped_inside(ended)?;
     if ended == Ended::Complete {
         check_complete(&writer.state, sums)?;
         sums.check_unchanged(root)?;
+        if options.placement == Placement::Replace {
+            check_drop(disk, paths, &writer.state.counts, options, control.stop)?;
+        }
     }
     Ok(ended)
 }
@@ -114,7 +123,7 @@ fn end(plan: Plan, writer: DryWriter<'_>, options: &MigrateOptions, ended: Ended
         stored_bytes: state.progress.stored_bytes,
         findings_count: unwritten.findings.count,
         findings: unwritten.findings.first,
-        would_fail: options.strict && state.counts.refused() > 0,
+        would_fail: check_outcomes(options, &state.counts, PathBuf::new()).is_err(),
         stopped: ended == Ended::Stopped,
     }
 }

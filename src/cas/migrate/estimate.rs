@@ -18,7 +18,7 @@ use crate::cas::paths::{TargetPaths, sidecar_bytes};
 use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::cas::source::reader::{Batch, SourceReader};
 use crate::cas::source::{Item, SourceRoot};
-use crate::durable::{Disk, DiskError, remove_tree};
+use crate::durable::{Disk, DiskError, IN_A_ROW_MAX, remove_tree, source_identity};
 use crate::migration::units::per_second;
 use crate::migration::{Error, cannot_be_written, nearest_directory};
 use crate::pipeline::{Control, Converter};
@@ -81,7 +81,7 @@ pub fn estimate(
 ) -> Result<Estimate, Error> {
     let mut sampler = Sampler::new(sample_objects.get());
     let (root, plan) = look(source, paths, options, control, |entry| sampler.take(entry))?;
-    let reading = read_sample(&root, sampler.entries(), plan.sidecars > 0, options)?;
+    let reading = read_sample(&root, &sampler.entries(), plan.sidecars > 0, options, control)?;
     let directory = nearest_directory(&*disk, paths.parent())?;
     let writing = measure_writing(&*disk, &directory, paths, &reading)?;
     let (free_bytes, free_inodes) = (disk.free_bytes(&directory)?, disk.free_inodes(&directory)?);
@@ -185,18 +185,28 @@ impl Reading {
 /// Reads, identifies and encodes the sample, as one thread of a migration does.
 fn read_sample(
     root: &SourceRoot,
-    entries: Vec<Entry>,
-    has_sidecar: bool,
+    entries: &[Entry],
+    has_sidecars: bool,
     options: &MigrateOptions,
+    control: &Control<'_>,
 ) -> Result<Reading, Error> {
-    let converter = ObjectConverter::new(root, options.compress, options.link, None);
+    let converter =
+        ObjectConverter::new(root, entries.len() as u64, options.compress, options.link, None, control.stop);
     let mut scratch = ConvertScratch::default();
     let mut reading = Reading::default();
-    for entry in entries {
+    for (number, &entry) in entries.iter().enumerate() {
+        let has_sidecar = has_sidecars && source_identity(&root.sidecar(&entry.location))?.is_some();
         let item = Item::Object { entry, has_sidecar };
         let memory_bytes = SourceReader::memory_bytes(&item, options.compress);
         let started = Instant::now();
-        let batch = Batch { first_item: reading.objects, items: vec![item], memory_bytes };
+        let (before, after) = (entries[..number].iter().rev(), &entries[number + 1..]);
+        let batch = Batch {
+            first_item: reading.objects,
+            items: vec![item],
+            memory_bytes,
+            before: before.take(IN_A_ROW_MAX as usize).rev().copied().collect(),
+            after: after.iter().take(IN_A_ROW_MAX as usize).copied().collect(),
+        };
         let converted = converter.convert(&mut scratch, batch)?;
         reading.time += started.elapsed();
         reading.objects += 1;

@@ -46,7 +46,13 @@ impl BlobStaging {
     pub fn copy(&self, item: u64, source: &SourceFile) -> Result<StagedBlob, DiskError> {
         let path = self.directory.join(format!("{item}"));
         let means = if self.shares_blocks { CopyMeans::Auto } else { CopyMeans::NoReflink };
-        self.disk.copy_new_file(source, &path, means)?;
+        if let Err(error) = self.disk.copy_new_file(source, &path, means) {
+            // The copy may be tried again under the same name.
+            if self.disk.kind(&path)?.is_some() {
+                self.disk.remove_file(&path)?;
+            }
+            return Err(error);
+        }
         let file = self.disk.open_file(&path)?;
         Ok(StagedBlob { path, file })
     }

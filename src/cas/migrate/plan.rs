@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf, absolute};
 use serde::{Deserialize, Serialize};
 
 use crate::cas::options::MigrateOptions;
-use crate::cas::paths::{TargetPaths, check_apart};
+use crate::cas::paths::{TargetPaths, check_apart, check_outside};
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::Entry;
 use crate::cas::source::location::Shape;
+use crate::cas::source::nothing_found::check_found;
 use crate::cas::source::scan::{Found, ScanSums, scan_watched};
 use crate::cas::state::CHECKPOINT_KIND;
 use crate::durable::{Disk, read_file};
@@ -73,6 +74,10 @@ impl RunPlan for Plan {
     fn space_needed_bytes(&self) -> Option<u64> {
         Some(self.space_needed_bytes)
     }
+
+    fn inodes_needed(&self) -> Option<u64> {
+        Some(self.inodes_needed)
+    }
 }
 
 /// Objects by the shape of their paths.
@@ -107,7 +112,7 @@ pub fn look(
     mut on_object: impl FnMut(&Entry),
 ) -> Result<(SourceRoot, Plan), Error> {
     let root = SourceRoot::open(source)?;
-    check_apart(source, paths)?;
+    check_apart(source, &root.directories(), paths)?;
     let scanned = scan_watched(&root, options.run.parallel_workers.get(), control, |found| {
         if let Found::Object(entry) = &found {
             on_object(entry);
@@ -115,6 +120,8 @@ pub fn look(
         Ok(())
     })?;
     let sums = scanned.ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    check_outside(source, paths, |(device, inode)| sums.has_directory(device, inode))?;
+    check_found(&root, &sums, options.allow_empty)?;
     let plan = plan_of(&root, paths, &sums, options);
     Ok((root, plan))
 }
@@ -162,16 +169,25 @@ pub fn planned_source(disk: &dyn Disk, run_directory: &RunDirectory, digest: &[u
         digest: String,
     }
     let path = run_directory.plan_path();
+    if disk.kind(&path)?.is_none() {
+        return Err(no_plan(path, "the plan of the run is gone, so it is not known where the source is"));
+    }
     let bytes = read_file(disk, &path, PLAN_BYTES_MAX)?;
     let kept = serde_json::from_slice::<Kept>(&bytes).ok();
     let kept = kept.filter(|kept| kept.digest == blake3::Hash::from_bytes(*digest).to_hex().as_str());
-    kept.and_then(|kept| unescape_name(&kept.source)).map(PathBuf::from).ok_or_else(|| Error::State {
+    kept.and_then(|kept| unescape_name(&kept.source))
+        .map(PathBuf::from)
+        .ok_or_else(|| no_plan(path, "not the plan of the run in the checkpoint"))
+}
+
+fn no_plan(path: PathBuf, what: &str) -> Error {
+    Error::State {
         path,
-        what: "not the plan of the run in the checkpoint".into(),
-        next: "restore the file, or keep the store that was published".into(),
+        what: what.into(),
+        next: "restore the file, or name the source with `haul cas rollback --source`".into(),
         damaged: true,
         source: None,
-    })
+    }
 }
 
 /// Returns the objects by layout.

@@ -1,31 +1,55 @@
 //! The checks of a migration, in their order. Both a run and its dry run make them.
 
 use super::publish::merge_preflight::check_before_merge;
+use super::publish::staged_check::check_map;
 use super::publish::{check_target, is_live};
 use super::steps::CasMigration;
 use crate::cas::options::Placement;
-use crate::cas::paths::{check_apart, check_not_mounted};
+use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near};
 use crate::cas::state::RunState;
 use crate::cas::verify::run::{verify_held, verify_in_memory};
 use crate::cas::verify::{VerifyEnd, VerifyRequest};
+use crate::durable::{Disk, EntryKind};
 use crate::migration::{Check, Context, Error, Stage};
 use crate::pipeline::Ended;
+
+/// Fails if the place of the run directory has something that haul has not made: a run removes files in it.
+fn check_run_directory(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+    let directory = paths.run_directory();
+    if disk.kind(directory.path())? != Some(EntryKind::Directory) {
+        return Ok(());
+    }
+    let names: Vec<_> = disk.list(directory.path())?.into_iter().map(|entry| entry.name).collect();
+    let of_haul = [directory.lock_path(), directory.journal_path(), directory.checkpoint_path()];
+    let is_of_haul = names.iter().any(|name| of_haul.iter().any(|path| path.file_name() == Some(name)));
+    if names.is_empty() || is_of_haul {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!("{} has files, and none of them is haul's", directory.path().display()),
+        next: "move it away, or choose another target".into(),
+    })
+}
 
 impl CasMigration<'_> {
     /// Makes the checks that belong to this point of the run.
     pub(super) fn check(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         match check {
             Check::Places => {
-                check_apart(self.root.path(), self.paths)?;
+                check_apart(self.root.path(), &self.root.directories(), self.paths)?;
                 check_not_mounted(self.paths)?;
+                check_run_directory(&**cx.disk, self.paths)?;
             }
             Check::Target => {
                 check_target(&**cx.disk, self.paths, self.options.placement)?;
+                if self.options.placement == Placement::Merge && cx.disk.is_system() {
+                    check_objects_near(self.paths)?;
+                }
                 if self.options.placement == Placement::Merge && self.options.verify_merged_into {
                     return check_before_merge(&**cx.disk, self.paths, || self.verify_target(cx));
                 }
             }
-            Check::Continued(state) if state.stage == Stage::RolledBack || self.is_target_gone(cx, state)? => {
+            Check::Continued(state) if state.stage == Stage::RolledBack => {
                 return Err(Error::State {
                     path: cx.checkpoint.path(),
                     what: "that run was rolled back, and the store that it had published is removed".into(),
@@ -34,6 +58,19 @@ impl CasMigration<'_> {
                     source: None,
                 });
             }
+            Check::Continued(state) if self.is_target_gone(cx, state)? => {
+                return Err(Error::State {
+                    path: self.paths.target().to_path_buf(),
+                    what: "the store that the run published is not there: it was moved, renamed or removed".into(),
+                    next: format!(
+                        "move it back, or rename {} as well; to build it again: the same command with --restart",
+                        self.paths.run_directory().path().display()
+                    ),
+                    damaged: false,
+                    source: None,
+                });
+            }
+            Check::Continued(state) if state.stage == Stage::Published => check_map(&**cx.disk, self.paths, state)?,
             Check::Continued(_) => {}
         }
         Ok(Ended::Complete)

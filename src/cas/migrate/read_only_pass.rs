@@ -41,16 +41,25 @@ pub fn identify_all(
     let Some(Walked { sums, inventory, .. }) = walked else {
         return Ok(PassEnd { state, sums: ScanSums::default(), stopped: true });
     };
-    let converter = ObjectConverter::new(root, Compress::AsStored, false, None);
+    let converter = ObjectConverter::new(root, sums.objects, Compress::AsStored, false, None, control.stop);
     let reader = SourceReader::new(inventory, 0, options.run.batch_records, Compress::AsStored)?;
     let ended = control.phase(Phase::Verify, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &converter, &options.engine(), control, |converted| {
             record_batch(&mut state, root, destination, &converted)
         })
-    })?;
+    });
+    let ended = stopped_inside(ended)?;
     let stopped = ended == Ended::Stopped;
     if !stopped {
         check_complete(&state, &sums)?;
     }
     Ok(PassEnd { state, sums, stopped })
+}
+
+/// Treats a stop inside of a large object like one between two objects.
+pub fn stopped_inside(ended: Result<Ended, Error>) -> Result<Ended, Error> {
+    match ended {
+        Err(Error::Stopped { .. }) => Ok(Ended::Stopped),
+        ended => ended,
+    }
 }

@@ -1,18 +1,23 @@
 //! Reads a source again and chains its digests, to compare it with the source of a migration.
 
+use super::read_only_pass::stopped_inside;
 use super::source_chain::{ABSENT, CHAIN_START, Link, chain};
 use crate::cas::format::digest::blake3_key;
 use crate::cas::format::encoding::Compress;
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::options::MigrateOptions;
+use crate::cas::outcome::RefusalReason;
+use crate::cas::source::bytes::ReadFault;
 use crate::cas::source::identify::hash_stored;
 use crate::cas::source::inventory::{Entry, EntryKind};
-use crate::cas::source::read::{open_blob, read_blob, read_sidecar};
+use crate::cas::source::left_out::LeftOut;
+use crate::cas::source::read::{ReadRefusal, Unread, open_blob, read_blob, read_sidecar};
 use crate::cas::source::reader::{Batch, INLINE_BYTES_MAX, SourceReader};
 use crate::cas::source::walk::Walked;
 use crate::cas::source::{Item, SourceRoot};
+use crate::durable::read_again_if;
 use crate::migration::Error;
-use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
+use crate::pipeline::{Control, Converter, Ended, Expected, Phase, StopToken, pass};
 
 /// A source as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +30,15 @@ pub struct SourceDigest {
     pub chain: [u8; 32],
 }
 
-/// Reads every object of the source that was walked. `Ok(None)`: a stop was requested.
+/// Reads every object of the source that was walked, except for those that the migration could not read. `Ok(None)`: a
+/// stop was requested.
 ///
 /// # Errors
-/// [`Error::SourceChanged`] if names were added or removed meanwhile.
+/// [`Error::SourceChanged`] if names were added or removed meanwhile; [`Error::Disk`] if an object cannot be read: it
+/// may be whole.
 pub fn rehash_source(
     root: &SourceRoot,
+    left_out: &LeftOut,
     walked: Walked,
     options: &MigrateOptions,
     control: &Control<'_>,
@@ -39,7 +47,7 @@ pub fn rehash_source(
     let reader = SourceReader::new(inventory, 0, options.run.batch_records, Compress::AsStored)?;
     let mut digest = SourceDigest { objects: 0, bytes: 0, chain: CHAIN_START };
     let ended = control.phase(Phase::Rollback, Expected::both(sums.objects, sums.object_bytes), || {
-        pass(reader, &LinkConverter { root }, &options.engine(), control, |links| {
+        pass(reader, &LinkConverter { root, left_out, stop: control.stop }, &options.engine(), control, |links| {
             for (entry, link) in &links {
                 digest.objects += 1;
                 digest.bytes += entry.len_bytes;
@@ -47,8 +55,8 @@ pub fn rehash_source(
             }
             Ok(())
         })
-    })?;
-    if ended == Ended::Stopped {
+    });
+    if stopped_inside(ended)? == Ended::Stopped {
         return Ok(None);
     }
     sums.check_unchanged(root)?;
@@ -58,6 +66,8 @@ pub fn rehash_source(
 /// Finds what each object contributes to the chain, exactly as the conversion of a migration does.
 struct LinkConverter<'a> {
     root: &'a SourceRoot,
+    left_out: &'a LeftOut,
+    stop: &'a StopToken,
 }
 
 /// Buffers of one thread.
@@ -75,33 +85,50 @@ impl Converter for LinkConverter<'_> {
 
     fn convert(&self, scratch: &mut LinkScratch, batch: Batch) -> Result<Vec<(Entry, Link)>, Error> {
         let links = batch.items.iter().filter_map(|item| match item {
-            Item::Object { entry, has_sidecar } => Some((*entry, self.link(scratch, entry, *has_sidecar))),
+            Item::Object { entry, has_sidecar } => Some((entry, *has_sidecar)),
             Item::LoneSidecar(_) => None,
         });
-        Ok(links.collect())
+        links.map(|(entry, has_sidecar)| Ok((*entry, self.link(scratch, entry, has_sidecar)?))).collect()
     }
 }
 
 impl LinkConverter<'_> {
-    fn link(&self, scratch: &mut LinkScratch, entry: &Entry, has_sidecar: bool) -> Link {
-        if entry.kind != EntryKind::File {
-            return Link { stored: ABSENT, sidecar: ABSENT };
+    fn link(&self, scratch: &mut LinkScratch, entry: &Entry, has_sidecar: bool) -> Result<Link, Error> {
+        if entry.kind != EntryKind::File || self.left_out.has(&entry.location) {
+            return Ok(Link::UNREAD);
         }
-        let sidecar = match has_sidecar.then(|| read_sidecar(self.root, &entry.location, &mut scratch.sidecar)) {
-            Some(Ok(())) => blake3_key(&scratch.sidecar),
-            Some(Err(_)) | None => ABSENT,
-        };
-        Link { stored: self.stored(&mut scratch.blob, entry).unwrap_or(ABSENT), sidecar }
+        let mut sidecar = ABSENT;
+        if has_sidecar {
+            self.read(entry, || read_sidecar(self.root, &entry.location, &mut scratch.sidecar))?;
+            sidecar = blake3_key(&scratch.sidecar);
+        }
+        let stored = self.read(entry, || self.stored(&mut scratch.blob, entry))?;
+        Ok(Link { stored, sidecar })
     }
 
-    /// Returns the hash of the blob, `None` if its bytes cannot be read.
-    fn stored(&self, buffer: &mut Vec<u8>, entry: &Entry) -> Option<Key> {
+    /// Reads, and fails unless that succeeds: what cannot be read is not called changed.
+    fn read<T>(&self, entry: &Entry, mut read: impl FnMut() -> Result<T, Unread>) -> Result<T, Error> {
+        read_again_if(&mut read, Unread::of_disk).map_err(|unread| match unread {
+            Unread::Failed(error) => error.into(),
+            Unread::Stopped => ReadFault::Stopped.into(),
+            Unread::Refused(ReadRefusal { reason: RefusalReason::Changed, text }) => {
+                Error::SourceChanged { path: self.root.blob(&entry.location), what: text }
+            }
+            Unread::Refused(ReadRefusal { text, .. }) => Error::Usage {
+                what: text,
+                next: "give this user access to that path, then run the same command again".into(),
+            },
+        })
+    }
+
+    /// Returns the hash of the blob.
+    fn stored(&self, buffer: &mut Vec<u8>, entry: &Entry) -> Result<Key, Unread> {
         if entry.len_bytes > INLINE_BYTES_MAX {
-            let blob = open_blob(self.root, entry).ok()?;
-            return hash_stored(&blob, &[Algorithm::Blake3]).ok()?.get(Algorithm::Blake3);
+            let digests = hash_stored(&open_blob(self.root, entry)?, &[Algorithm::Blake3], self.stop)?;
+            return Ok(digests.get(Algorithm::Blake3).expect("it was requested"));
         }
         buffer.clear();
-        read_blob(self.root, entry, buffer).ok()?;
-        Some(blake3_key(buffer))
+        read_blob(self.root, entry, buffer)?;
+        Ok(blake3_key(buffer))
     }
 }

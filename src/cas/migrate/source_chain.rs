@@ -19,6 +19,11 @@ pub struct Link {
 /// The digest of bytes that do not exist.
 pub const ABSENT: Key = Key([0; 32]);
 
+impl Link {
+    /// The link of an object whose bytes were not read.
+    pub const UNREAD: Self = Self { stored: ABSENT, sidecar: ABSENT };
+}
+
 /// Returns the chain after an object: `BLAKE3(chain ‖ location ‖ kind ‖ length ‖ stored ‖ sidecar)`.
 pub fn chain(before: &[u8; 32], entry: &Entry, link: &Link) -> [u8; 32] {
     let mut bytes = [0; 32 + 70 + 1 + 8 + 32 + 32];

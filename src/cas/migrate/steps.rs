@@ -10,18 +10,22 @@ use super::convert::ObjectConverter;
 use super::crash_cleanup::remove_unfinished;
 use super::large_blobs::BlobStaging;
 use super::object_log::ObjectLog;
+use super::outcome_check::check_outcomes;
 use super::placer::{MergeTarget, Placer, objects_path};
 use super::plan::{Plan, plan_of};
+use super::publish::staged_check::{check_map, check_staged};
 use super::publish::swap::{Swap, marked_by};
-use super::publish::{abandon, check_target, publish};
+use super::publish::{abandon, check_target, has_begun, publish};
+use super::replaced_check::check_drop;
 use super::seal::{SealInput, seal};
 use super::writer::{ObjectWriter, StagedStore};
 use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::cas::map::reverse_path;
 use crate::cas::options::{CasRules, MigrateOptions, Placement, ReadBack};
 use crate::cas::outcome::Counts;
-use crate::cas::paths::{INDEX_NAME, TargetPaths};
+use crate::cas::paths::{INDEX_NAME, TargetPaths, check_outside};
 use crate::cas::source::inventory::InventoryBuilder;
+use crate::cas::source::nothing_found::check_found;
 use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::walk::{Walked, walk};
@@ -31,7 +35,7 @@ use crate::cas::store::index_keys::IndexKeys;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
 use crate::durable::{
-    DiskFileSystem, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present, remove_tree,
+    DiskFileSystem, FaultClass, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present, remove_tree,
 };
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
@@ -51,6 +55,8 @@ pub(super) struct CasMigration<'a> {
     /// The file system of the target. It is opened before the first write, because its sync reports lost writes only
     /// from then on.
     file_system: Option<Arc<dyn DiskFileSystem>>,
+    /// True if this process has staged every object.
+    has_staged_all: bool,
 }
 
 /// What the walk through the source found.
@@ -71,7 +77,8 @@ pub(super) struct FoundInSource {
 impl<'a> CasMigration<'a> {
     /// Opens the source.
     pub fn open(source: &Path, paths: &'a TargetPaths, options: &'a MigrateOptions) -> Result<Self, Error> {
-        Ok(Self { root: SourceRoot::open(source)?, paths, options, found: None, file_system: None })
+        let root = SourceRoot::open(source)?;
+        Ok(Self { root, paths, options, found: None, file_system: None, has_staged_all: false })
     }
 
     /// Returns the number of objects in the source, after it was walked.
@@ -201,6 +208,10 @@ impl Migration for CasMigration<'_> {
             self.file_system = Some(cx.disk.file_system(cx.directory.path())?);
         }
         self.found = self.walk(cx, begins)?;
+        if let Some(found) = &self.found {
+            check_outside(self.root.path(), self.paths, |(device, inode)| found.sums.has_directory(device, inode))?;
+            check_found(&self.root, &found.sums, self.options.allow_empty)?;
+        }
         let planned = |found: &FoundInSource| plan_of(&self.root, self.paths, &found.sums, self.options);
         Ok(self.found.as_ref().map(planned))
     }
@@ -260,6 +271,7 @@ impl Migration for CasMigration<'_> {
 
 impl CasMigration<'_> {
     fn move_objects(&mut self, cx: &Context<'_>, state: &mut RunState) -> Result<Step, Error> {
+        self.has_staged_all = state.progress.objects == 0;
         let found = self.found.as_mut().expect("the plan is made before the run");
         let inventory = found.inventory.take().expect("objects are moved once an attempt");
         let staging = self.paths.staging();
@@ -267,17 +279,32 @@ impl CasMigration<'_> {
         remove_unfinished(cx.disk, self.paths, state, self.options.sort_memory_bytes())?;
         create_directory_durable(&**cx.disk, &self.paths.incoming())?;
         let blob_staging = BlobStaging::new(cx.disk.clone(), self.paths.incoming(), self.can_share_blocks(cx)?);
-        let converter = ObjectConverter::new(&self.root, self.options.compress, self.options.link, Some(&blob_staging));
+        let (objects, &MigrateOptions { compress, link, .. }) = (self.found().sums.objects, self.options);
+        let converter = ObjectConverter::new(&self.root, objects, compress, link, Some(&blob_staging), cx.control.stop);
         let batch_records = cx.options.batch_records;
         let reader = SourceReader::new(inventory, state.progress.items, batch_records, self.options.compress)?;
         let mut writer = self.writer(cx, state, staging)?;
-        let ended = run(reader, &converter, &mut writer, &self.options.engine(), cx.control)?;
+        let ended = match run(reader, &converter, &mut writer, &self.options.engine(), cx.control) {
+            // A stop inside of a large object: what is after the last checkpoint is moved again.
+            Err(Error::Stopped { .. }) => {
+                *state = cx.checkpoint.load(&**cx.disk)?.unwrap_or_else(|| state.clone());
+                return Ok(Step::Stopped);
+            }
+            Err(error) => {
+                self.discard_doubtful(cx, &error)?;
+                return Err(error);
+            }
+            Ok(ended) => ended,
+        };
         *state = writer.state;
         if ended == Ended::Stopped {
             return Ok(Step::Stopped);
         }
         self.check_complete(cx, state)?;
-        self.found().sums.check_unchanged(&self.root)?;
+        if let Err(error) = self.found().sums.check_unchanged(&self.root) {
+            self.discard_doubtful(cx, &error)?;
+            return Err(error);
+        }
         Ok(Step::Reached(Stage::Moved))
     }
 
@@ -312,21 +339,30 @@ impl CasMigration<'_> {
         let Some(sample) = sample.filter(|_| !self.options.link) else { return Ok(false) };
         match SourceFile::open(sample, ReaderKind::Pread) {
             Ok(sample) => Ok(cx.disk.can_reflink(&sample, &self.paths.incoming())?),
-            // The object is refused when its turn comes.
+            Err(error) if error.fault_class() == FaultClass::Run => Err(error.into()),
+            // Its neighbours decide when its turn comes.
             Err(_) => Ok(false),
         }
     }
 
-    /// Checks that every entry that the walk found has an outcome, and that a strict run refused none.
+    /// Checks that every entry that the walk found has an outcome, and that the store may be published with these.
     fn check_complete(&self, cx: &Context<'_>, state: &RunState) -> Result<(), Error> {
         check_complete(state, &self.found().sums)?;
-        let refused = state.counts.refused();
-        if self.options.strict && refused > 0 {
-            return Err(Error::Findings {
-                count: refused,
-                report: cx.directory.report_path(),
-                next: "read the report, repair or remove the objects that it names, or leave out --strict".into(),
-            });
+        check_outcomes(self.options, &state.counts, cx.directory.report_path())
+    }
+
+    /// Discards the checkpoint of a run whose source has failed if it counts objects as unreadable: they may be whole, so
+    /// the next run reads everything again.
+    fn discard_doubtful(&self, cx: &Context<'_>, error: &Error) -> Result<(), Error> {
+        let is_of_source = match error {
+            Error::Disk(error) => error.path.starts_with(self.root.objects()),
+            error => matches!(error, Error::SourceChanged { .. }),
+        };
+        if is_of_source
+            && let Some(state) = cx.checkpoint.load::<RunState>(&**cx.disk)?
+            && state.counts.refused_unreadable + state.counts.refused_changed > 0
+        {
+            cx.checkpoint.remove(&**cx.disk)?;
         }
         Ok(())
     }
@@ -378,6 +414,23 @@ impl CasMigration<'_> {
 
     fn publish(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
         let placement = state.rules.placement;
+        // An earlier version sealed runs without this check.
+        if !has_begun(&**cx.disk, self.paths, state)? {
+            check_outcomes(self.options, &state.counts, cx.directory.report_path())?;
+            if placement == Placement::Replace
+                && !check_drop(&**cx.disk, self.paths, &state.counts, self.options, cx.control.stop)?
+            {
+                return Ok(Step::Stopped);
+            }
+            // A merge looks for each object when it moves it.
+            if placement != Placement::Merge
+                && !self.has_staged_all
+                && check_staged(&**cx.disk, self.paths, state, cx.control.stop)? == Ended::Stopped
+            {
+                return Ok(Step::Stopped);
+            }
+        }
+        check_map(&**cx.disk, self.paths, state)?;
         if placement == Placement::Replace && cx.disk.kind(&self.paths.replaced())?.is_none() {
             check_target(&**cx.disk, self.paths, placement)?;
         }

@@ -11,9 +11,10 @@ use crate::cas::format::encoding::{Compress, Encoding};
 use crate::cas::format::frame::{DecodeError, compress_stream, decode};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::format::record::ObjectRecord;
-use crate::cas::source::bytes::{Bytes, BytesReader};
+use crate::cas::source::bytes::{Bytes, BytesReader, ReadFault};
 use crate::cas::source::reader::INLINE_BYTES_MAX;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// How far a batch may grow beyond the memory that it was admitted with. Content may be longer than its frames, which
 /// the reader cannot know.
@@ -25,6 +26,8 @@ pub struct Transcoder<'a> {
     pub compress: Compress,
     /// Where large blobs go; `None` in a dry run, which only hashes them.
     pub staging: Option<&'a BlobStaging>,
+    /// Looked at inside of large blobs.
+    pub stop: &'a StopToken,
 }
 
 impl Transcoder<'_> {
@@ -97,6 +100,7 @@ impl Transcoder<'_> {
         let mut out = Hashing {
             hasher: ContentHasher::new(&[Algorithm::Blake3]),
             file: staged.as_ref().map(|staged| FileWriter::new(&*staged.file)),
+            stop: self.stop,
         };
         let encoding = match self.compress {
             Compress::Zstd(level) => {
@@ -118,6 +122,7 @@ impl Transcoder<'_> {
 struct Hashing<'a> {
     hasher: ContentHasher,
     file: Option<FileWriter<'a>>,
+    stop: &'a StopToken,
 }
 
 impl Hashing<'_> {
@@ -131,6 +136,7 @@ impl Hashing<'_> {
     fn error(&mut self) -> Error {
         match self.file.as_mut().and_then(|file| file.fault.take()) {
             Some(error) => Error::Disk(error),
+            None if self.stop.is_requested() => ReadFault::Stopped.into(),
             None => Error::Accounting { what: "a blob that was identified could not be decoded again".into() },
         }
     }
@@ -138,6 +144,9 @@ impl Hashing<'_> {
 
 impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.stop.is_requested() {
+            return Err(std::io::Error::other("a stop was requested"));
+        }
         self.hasher.update(bytes);
         match &mut self.file {
             Some(file) => file.write(bytes),

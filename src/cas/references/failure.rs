@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use crate::durable::{DiskError, SourceChange, WindowError};
+use crate::durable::{DiskError, FaultClass, SourceChange, WindowError};
 use crate::migration::Error;
 
 /// Why a file was not rewritten.
@@ -28,11 +28,12 @@ impl From<SourceChange> for RewriteFailure {
     }
 }
 
-/// A file that cannot be read is refused.
+/// A file that cannot be read is refused, unless the process or the device is at fault.
 impl From<WindowError> for RewriteFailure {
     fn from(error: WindowError) -> Self {
         match error {
             WindowError::Changed(change) => change.into(),
+            WindowError::Disk(error) if error.fault_class() == FaultClass::Run => Self::Fatal(error.into()),
             WindowError::Disk(error) => Self::unreadable(error),
         }
     }

@@ -5,14 +5,16 @@ use crate::cas::format::key::Key;
 use crate::cas::format::record::{Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
 use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::SourceRoot;
+use crate::cas::source::bytes::ReadFault;
+use crate::cas::source::identify::content_bytes_max;
 use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::cas::store::sorted_index::IndexedObject;
 use crate::cas::verify::{
     Batch, BlobReadFault, BlobScratch, FaultKind, Joined, VerifyFault, digest_blob, line_path, object_path,
 };
-use crate::durable::read_source_whole;
+use crate::durable::{DiskError, is_source_directory, read_again, read_again_if, read_source_whole};
 use crate::migration::Error;
-use crate::pipeline::Converter;
+use crate::pipeline::{Converter, StopToken};
 
 /// The result for one item.
 pub enum Examined {
@@ -32,10 +34,28 @@ pub enum Examined {
     },
 }
 
+/// Why an object is not intact, as far as that is known.
+enum Unsound {
+    /// It stays as it is, and loses its line in the index.
+    Left(FaultKind, String),
+    /// Nothing is known of it: it may be intact, so the repair ends and the index stays.
+    Unreadable(DiskError),
+    /// A stop was requested.
+    Stopped,
+}
+
+impl From<DiskError> for Unsound {
+    fn from(error: DiskError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
 /// Examines objects.
 pub struct Examiner<'a> {
     /// The store.
     pub root: &'a SourceRoot,
+    /// Looked at inside of large objects.
+    pub stop: &'a StopToken,
 }
 
 /// Buffers of one thread.
@@ -52,13 +72,13 @@ impl Converter for Examiner<'_> {
     type Error = Error;
 
     fn convert(&self, scratch: &mut ExamineScratch, batch: Batch) -> Result<Vec<Examined>, Error> {
-        Ok(batch.tasks.iter().map(|task| self.examine(&task.found, scratch)).collect())
+        batch.tasks.iter().map(|task| self.examine(&task.found, scratch)).collect()
     }
 }
 
 impl Examiner<'_> {
-    fn examine(&self, found: &Joined, scratch: &mut ExamineScratch) -> Examined {
-        match found {
+    fn examine(&self, found: &Joined, scratch: &mut ExamineScratch) -> Result<Examined, Error> {
+        Ok(match found {
             Joined::LoneSidecar(location) => {
                 let path = format!("{}.meta", object_path(location));
                 left(FaultKind::LoneSidecar, path, location.key(), "a sidecar without a blob", 0)
@@ -70,11 +90,16 @@ impl Examiner<'_> {
             }
             Joined::Object { entry, has_sidecar, indexed } => {
                 let lines = indexed.map_or(0, |line| line.lines);
-                self.examine_object(entry, *has_sidecar, indexed.as_ref(), scratch).unwrap_or_else(|(kind, text)| {
-                    left(kind, object_path(&entry.location), entry.location.key(), text, lines)
-                })
+                match self.examine_object(entry, *has_sidecar, indexed.as_ref(), scratch) {
+                    Ok(examined) => examined,
+                    Err(Unsound::Left(kind, text)) => {
+                        left(kind, object_path(&entry.location), entry.location.key(), text, lines)
+                    }
+                    Err(Unsound::Unreadable(error)) => return Err(error.into()),
+                    Err(Unsound::Stopped) => return Err(ReadFault::Stopped.into()),
+                }
             }
-        }
+        })
     }
 
     fn examine_object(
@@ -83,18 +108,20 @@ impl Examiner<'_> {
         has_sidecar: bool,
         indexed: Option<&IndexedObject>,
         scratch: &mut ExamineScratch,
-    ) -> Result<Examined, (FaultKind, String)> {
+    ) -> Result<Examined, Unsound> {
         if entry.kind != EntryKind::File {
-            return Err((FaultKind::NotAFile, entry.kind.text().into()));
+            return Err(Unsound::Left(FaultKind::NotAFile, entry.kind.text().into()));
         }
         if !entry.location.is_in_place() {
-            return Err((FaultKind::Misplaced, "it is in the wrong directory".into()));
+            return Err(Unsound::Left(FaultKind::Misplaced, "it is in the wrong directory".into()));
         }
         let key = entry.location.key();
         let hint = self.read_hint(entry, has_sidecar, scratch)?;
         let line = indexed.map(|line| &line.parsed);
         let encoding = hint.encoding.or(line.map(|line| line.record.encoding)).unwrap_or(Encoding::Identity);
-        let identified = self.identify(entry, encoding, &mut scratch.blob)?;
+        let original_size = hint.original_size.or(line.map(|line| line.record.original_size));
+        let limit = content_bytes_max(original_size, entry.len_bytes);
+        let identified = self.identify(entry, encoding, limit, &mut scratch.blob)?;
         let its_own = hint.digest.is_none_or(|digest| digest == key);
         let created_at = hint.created_at.filter(|_| its_own).or(line.map(|line| line.record.created_at)).unwrap_or(0);
         let record = ObjectRecord { created_at, ..identified };
@@ -103,24 +130,23 @@ impl Examiner<'_> {
     }
 
     /// Returns the values in the sidecar. Its bytes stay in the scratch buffer.
-    fn read_hint(
-        &self,
-        entry: &Entry,
-        has_sidecar: bool,
-        scratch: &mut ExamineScratch,
-    ) -> Result<Hint, (FaultKind, String)> {
+    fn read_hint(&self, entry: &Entry, has_sidecar: bool, scratch: &mut ExamineScratch) -> Result<Hint, Unsound> {
         scratch.sidecar.clear();
         let path = self.root.sidecar(&entry.location);
         if !has_sidecar {
             // The walk reports files only as sidecars.
             let text = "there is a directory in place of its sidecar";
-            return if path.is_dir() { Err((FaultKind::NotAFile, text.into())) } else { Ok(Hint::default()) };
+            return match is_source_directory(&path)? {
+                true => Err(Unsound::Left(FaultKind::NotAFile, text.into())),
+                false => Ok(Hint::default()),
+            };
         }
-        match read_source_whole(&path, RECORD_BYTES_MAX, &mut scratch.sidecar) {
-            Ok(_) => Ok(parse_hint(&scratch.sidecar)),
-            // An unreadable sidecar is replaced.
-            Err(_) => Ok(Hint::default()),
-        }
+        let read = || {
+            scratch.sidecar.clear();
+            read_source_whole(&path, RECORD_BYTES_MAX, &mut scratch.sidecar)
+        };
+        read_again(read)?;
+        Ok(parse_hint(&scratch.sidecar))
     }
 
     /// Returns the object if its content has its key: with the encoding of the sidecar, else with the other one.
@@ -128,8 +154,9 @@ impl Examiner<'_> {
         &self,
         entry: &Entry,
         encoding: Encoding,
+        content_bytes_max: u64,
         scratch: &mut BlobScratch,
-    ) -> Result<ObjectRecord, (FaultKind, String)> {
+    ) -> Result<ObjectRecord, Unsound> {
         let (path, digest) = (self.root.blob(&entry.location), entry.location.key());
         let other = match encoding {
             Encoding::Identity => Encoding::Zstd,
@@ -137,9 +164,13 @@ impl Examiner<'_> {
         };
         let mut found_key = None;
         for encoding in [encoding, other] {
-            let digests = digest_blob(&path, entry, encoding, u64::MAX, scratch).map_err(|fault| match fault {
-                BlobReadFault::Unreadable(text) => (FaultKind::Unreadable, text),
-                BlobReadFault::Changed(text) => (FaultKind::ObjectChanged, format!("changed meanwhile: {text}")),
+            let read = || digest_blob(&path, entry, encoding, content_bytes_max, scratch, self.stop);
+            let digests = read_again_if(read, BlobReadFault::of_disk).map_err(|fault| match fault {
+                BlobReadFault::Unreadable(error) => Unsound::Unreadable(error),
+                BlobReadFault::Stopped => Unsound::Stopped,
+                BlobReadFault::Changed(text) => {
+                    Unsound::Left(FaultKind::ObjectChanged, format!("changed meanwhile: {text}"))
+                }
             })?;
             let Ok(content) = digests.content else { continue };
             if content.key == digest {
@@ -155,7 +186,10 @@ impl Examiner<'_> {
             found_key = found_key.or(Some(content.key));
         }
         let key = found_key.map_or_else(String::new, |key| format!("; it has the key {key}"));
-        Err((FaultKind::WrongContent, format!("its content does not match its name, stored or decoded{key}")))
+        Err(Unsound::Left(
+            FaultKind::WrongContent,
+            format!("its content does not match its name, stored or decoded{key}"),
+        ))
     }
 }
 

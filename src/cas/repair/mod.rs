@@ -22,6 +22,7 @@ use serde_json::json;
 
 use self::examine::Examiner;
 use self::repairer::{DiskRepairer, DryRepairer, RepairWriter, Repairer, install_index};
+use super::migrate::read_only_pass::stopped_inside;
 use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::source::SourceRoot;
@@ -146,7 +147,8 @@ fn examine<M: Repairer>(
     let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, 0)?;
     let mut writer = RepairWriter::new(repairer, tally);
     let ended = control.phase(Phase::Verify, expected, || {
-        pass(reader, &Examiner { root: &source }, &options.engine(), control, |examined| writer.write(examined))
+        let examiner = Examiner { root: &source, stop: control.stop };
+        stopped_inside(pass(reader, &examiner, &options.engine(), control, |examined| writer.write(examined)))
     })?;
     if ended == Ended::Stopped {
         return Ok(None);

@@ -28,6 +28,9 @@ pub enum ReadFault {
     /// The run has written them: the run is at fault.
     #[error(transparent)]
     Target(#[from] DiskError),
+    /// Nothing is at fault: a stop was requested.
+    #[error("a stop was requested")]
+    Stopped,
 }
 
 impl From<ReadFault> for Error {
@@ -35,6 +38,7 @@ impl From<ReadFault> for Error {
         match fault {
             ReadFault::Source(error) => error.into(),
             ReadFault::Target(error) => error.into(),
+            ReadFault::Stopped => Error::Stopped { next: "run the same command again".into() },
         }
     }
 }

@@ -3,7 +3,9 @@
 pub mod bytes;
 pub mod identify;
 pub mod inventory;
+pub mod left_out;
 pub mod location;
+pub mod nothing_found;
 pub mod read;
 pub mod reader;
 pub mod root;

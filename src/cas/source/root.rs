@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::location::Location;
+use crate::durable::is_source_directory;
 use crate::migration::Error;
 
 /// A store that is opened for reading only. Nothing in it is created, renamed, locked or written.
@@ -16,14 +17,14 @@ impl SourceRoot {
     /// Opens the store at `root`. Its objects are in `root/objects` if that exists, else in `root` itself
     /// (docs/source-requiem.md, "Layouts").
     pub fn open(root: &Path) -> Result<Self, Error> {
-        if !root.is_dir() {
+        if !is_source_directory(root)? {
             return Err(Error::Usage {
                 what: format!("{} is not a directory", root.display()),
                 next: "give the root of a store: the directory that holds objects/, or the objects themselves".into(),
             });
         }
         let inner = root.join("objects");
-        let objects = if inner.is_dir() { inner } else { root.to_path_buf() };
+        let objects = if is_source_directory(&inner)? { inner } else { root.to_path_buf() };
         Ok(Self { root: root.to_path_buf(), objects })
     }
 
@@ -40,6 +41,11 @@ impl SourceRoot {
     /// Returns the directory of objects.
     pub fn objects(&self) -> &Path {
         &self.objects
+    }
+
+    /// Returns the directories that every walk reaches, of which the second may be a link.
+    pub fn directories(&self) -> [PathBuf; 2] {
+        [self.root.clone(), self.objects.clone()]
     }
 
     /// Returns the path of an object's blob.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::inventory::{EntryKind, InventoryBuilder};
+use super::inventory::{Entry, EntryKind, InventoryBuilder};
+use super::left_out::LeftOut;
 use super::scan::{Found, ScanSums, scan_watched};
 use super::{Inventory, SourceRoot};
 use crate::cas::outcome::Outcome;
@@ -33,6 +34,18 @@ pub struct OtherName {
 /// requested.
 pub fn walk(
     root: &SourceRoot,
+    builder: InventoryBuilder,
+    workers: usize,
+    control: &Control<'_>,
+    on_other: impl FnMut(OtherName) -> Result<(), Error>,
+) -> Result<Option<Walked>, Error> {
+    walk_except(root, &LeftOut::default(), builder, workers, control, on_other)
+}
+
+/// Works like [`walk`], and shows the objects that an earlier run left out as that run saw them.
+pub fn walk_except(
+    root: &SourceRoot,
+    left_out: &LeftOut,
     mut builder: InventoryBuilder,
     workers: usize,
     control: &Control<'_>,
@@ -40,6 +53,7 @@ pub fn walk(
 ) -> Result<Option<Walked>, Error> {
     let mut sample = None;
     let scanned = scan_watched(root, workers, control, |found| match found {
+        Found::Object(Entry { location, .. }) | Found::Sidecar(location) if left_out.has(&location) => Ok(()),
         Found::Object(entry) => {
             if sample.is_none() && entry.kind == EntryKind::File && entry.len_bytes > 0 {
                 sample = Some(root.blob(&entry.location));
@@ -56,6 +70,9 @@ pub fn walk(
         }
     })?;
     let Some(sums) = scanned else { return Ok(None) };
+    for (location, len_bytes) in left_out.objects() {
+        builder.push_object(&Entry { len_bytes, ..Entry::new(location, EntryKind::File, None) })?;
+    }
     Ok(Some(Walked { sums, inventory: builder.finish()?, sample }))
 }
 

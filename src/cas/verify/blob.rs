@@ -9,8 +9,8 @@ use crate::cas::format::frame::{DecodeError, decode};
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::source::bytes::{BytesReader, ReadFault};
 use crate::cas::source::inventory::Entry;
-use crate::cas::source::scan::unreadable_text;
-use crate::durable::{ReaderKind, SourceFile, WindowError, read_source_whole};
+use crate::durable::{DiskError, ReaderKind, SourceFile, WindowError, read_source_whole};
+use crate::pipeline::StopToken;
 
 /// Blobs up to this length are read in one call; larger ones in windows of it.
 const WINDOW_BYTES: usize = 256 << 10;
@@ -52,15 +52,27 @@ pub enum ContentFault {
 }
 
 /// Why a blob could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum BlobReadFault {
     /// The system returned an error.
-    Unreadable(String),
+    Unreadable(DiskError),
     /// The blob is no longer what the walk saw.
     Changed(String),
+    /// Nothing is wrong: a stop was requested.
+    Stopped,
 }
 
-/// Reads the blob at `path`, which the walk saw as `entry`. A zstd blob is decoded to `content_bytes_max` bytes at
+impl BlobReadFault {
+    /// Returns the error of the system.
+    pub fn of_disk(&self) -> Option<&DiskError> {
+        match self {
+            Self::Unreadable(error) => Some(error),
+            Self::Changed(_) | Self::Stopped => None,
+        }
+    }
+}
+
+/// Reads the blob at `path`, which the walk saw as `entry`, and looks for a stop on the way. A zstd blob is decoded to `content_bytes_max` bytes at
 /// most, whatever its frames claim.
 pub fn digest_blob(
     path: &Path,
@@ -68,33 +80,35 @@ pub fn digest_blob(
     encoding: Encoding,
     content_bytes_max: u64,
     scratch: &mut BlobScratch,
+    stop: &StopToken,
 ) -> Result<CheckedBlob, BlobReadFault> {
     scratch.buffer.clear();
     scratch.buffer.extend_from_slice(&CAS_PREFIX);
     match usize::try_from(entry.len_bytes) {
         Ok(len_bytes) if len_bytes <= WINDOW_BYTES => {
             match read_source_whole(path, len_bytes, &mut scratch.buffer) {
-                Err(error) => return Err(BlobReadFault::Unreadable(unreadable_text(&error))),
+                Err(error) => return Err(BlobReadFault::Unreadable(error)),
                 Ok(read) if read != len_bytes => return Err(length_changed(entry.len_bytes, read as u64)),
                 Ok(_) => {}
             }
-            Ok(digest_in_memory(encoding, content_bytes_max, scratch))
+            digest_in_memory(encoding, content_bytes_max, scratch, stop).map_err(|_| BlobReadFault::Stopped)
         }
         _ => {
             let open = SourceFile::open(path, ReaderKind::Pread);
-            let file = open.map_err(|error| BlobReadFault::Unreadable(unreadable_text(&error)))?;
+            let file = open.map_err(BlobReadFault::Unreadable)?;
             if file.identity().len_bytes != entry.len_bytes {
                 return Err(length_changed(entry.len_bytes, file.identity().len_bytes));
             }
             let digests = match encoding {
-                Encoding::Identity => digest_windows(&file, scratch),
-                Encoding::Zstd => digest_decoded(&file, content_bytes_max, scratch),
+                Encoding::Identity => digest_windows(&file, scratch, stop),
+                Encoding::Zstd => digest_decoded(&file, content_bytes_max, scratch, stop),
             };
             digests.map_err(|fault| match fault {
                 ReadFault::Source(WindowError::Changed(change)) => BlobReadFault::Changed(change.what),
                 ReadFault::Source(WindowError::Disk(error)) | ReadFault::Target(error) => {
-                    BlobReadFault::Unreadable(unreadable_text(&error))
+                    BlobReadFault::Unreadable(error)
                 }
+                ReadFault::Stopped => BlobReadFault::Stopped,
             })
         }
     }
@@ -104,27 +118,35 @@ fn length_changed(before: u64, now: u64) -> BlobReadFault {
     BlobReadFault::Changed(format!("length {before} became {now} or more"))
 }
 
-fn digest_in_memory(encoding: Encoding, content_bytes_max: u64, scratch: &mut BlobScratch) -> CheckedBlob {
+fn digest_in_memory(
+    encoding: Encoding,
+    content_bytes_max: u64,
+    scratch: &mut BlobScratch,
+    stop: &StopToken,
+) -> Result<CheckedBlob, ReadFault> {
     let stored = Content::behind_prefix(&scratch.buffer);
     let stored_hash = blake3_key(stored.bytes());
     let content = match encoding {
         Encoding::Identity => {
             Ok(ContentDigest { key: stored.key(Algorithm::Cas), len_bytes: stored.bytes().len() as u64 })
         }
-        Encoding::Zstd => decoded_digest(stored.bytes(), content_bytes_max, &mut scratch.frame),
+        Encoding::Zstd => decoded_digest(stored.bytes(), content_bytes_max, &mut scratch.frame, stop)?,
     };
-    CheckedBlob { stored_hash, content }
+    Ok(CheckedBlob { stored_hash, content })
 }
 
 /// Hashes stored bytes and content, which differ in the prefix only, in one pass. Each hash gets the windows at its own
 /// block bounds: the bytes that the prefix pushes out of a window begin the next one.
-fn digest_windows(file: &SourceFile, scratch: &mut BlobScratch) -> Result<CheckedBlob, ReadFault> {
+fn digest_windows(file: &SourceFile, scratch: &mut BlobScratch, stop: &StopToken) -> Result<CheckedBlob, ReadFault> {
     let len_bytes = file.identity().len_bytes;
     let (mut stored, mut keyed) = (blake3::Hasher::new(), blake3::Hasher::new());
     let buffer = &mut scratch.buffer;
     buffer.resize(PREFIX_BYTES + WINDOW_BYTES, 0);
     let mut offset = 0;
     while offset < len_bytes {
+        if stop.is_requested() {
+            return Err(ReadFault::Stopped);
+        }
         let count = WINDOW_BYTES.min(usize::try_from(len_bytes - offset).unwrap_or(WINDOW_BYTES));
         file.read_exact_at(offset, &mut buffer[PREFIX_BYTES..PREFIX_BYTES + count]).map_err(ReadFault::Source)?;
         stored.update(&buffer[PREFIX_BYTES..PREFIX_BYTES + count]);
@@ -142,12 +164,14 @@ fn digest_decoded(
     file: &SourceFile,
     content_bytes_max: u64,
     scratch: &mut BlobScratch,
+    stop: &StopToken,
 ) -> Result<CheckedBlob, ReadFault> {
-    let mut hashing = Hashing { bytes: BytesReader::new(file)?, hasher: blake3::Hasher::new() };
-    let content = decoded_digest(&mut hashing, content_bytes_max, &mut scratch.frame);
+    let mut hashing = Hashing { bytes: BytesReader::new(file)?, hasher: blake3::Hasher::new(), stop };
+    let content = decoded_digest(&mut hashing, content_bytes_max, &mut scratch.frame, stop)?;
     // An error of this read is in `fault`.
     let _ = io::copy(&mut hashing, &mut io::sink());
     match hashing.bytes.fault {
+        _ if stop.is_requested() => Err(ReadFault::Stopped),
         Some(fault) => Err(fault),
         None => Ok(CheckedBlob { stored_hash: Key(*hashing.hasher.finalize().as_bytes()), content }),
     }
@@ -157,42 +181,56 @@ fn digest_decoded(
 struct Hashing<'a> {
     bytes: BytesReader<'a>,
     hasher: blake3::Hasher,
+    stop: &'a StopToken,
 }
 
 impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_requested() {
+            return Err(io::Error::other("a stop was requested"));
+        }
         let count = self.bytes.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         Ok(count)
     }
 }
 
-/// The content is longer than it may be.
-struct TooLong;
+/// Why decoding ends before the blob does.
+enum DecodeEnd {
+    /// The content is longer than it may be.
+    Longer,
+    /// A stop was requested.
+    Stopped,
+}
 
 fn decoded_digest(
     stored: impl Read,
     content_bytes_max: u64,
     frame: &mut Vec<u8>,
-) -> Result<ContentDigest, ContentFault> {
+    stop: &StopToken,
+) -> Result<Result<ContentDigest, ContentFault>, ReadFault> {
     let mut hasher = ContentHasher::new(&[Algorithm::Cas]);
     let mut len_bytes = 0;
     let decoded = decode(stored, frame, |piece| {
         len_bytes += piece.len() as u64;
         hasher.update(piece);
-        if len_bytes > content_bytes_max { Err(TooLong) } else { Ok(()) }
+        if stop.is_requested() {
+            return Err(DecodeEnd::Stopped);
+        }
+        if len_bytes > content_bytes_max { Err(DecodeEnd::Longer) } else { Ok(()) }
     });
-    match decoded {
+    Ok(match decoded {
         Ok(_) => {
             let key = hasher.finish().get(Algorithm::Cas).expect("it was requested");
             Ok(ContentDigest { key, len_bytes })
         }
-        Err(DecodeError::Sink(TooLong)) => Err(ContentFault::Longer),
+        Err(DecodeError::Sink(DecodeEnd::Stopped)) => return Err(ReadFault::Stopped),
+        Err(DecodeError::Sink(DecodeEnd::Longer)) => Err(ContentFault::Longer),
         Err(DecodeError::Frame { offset, what }) => {
             Err(ContentFault::Undecodable(format!("zstd frame at offset {offset}: {what}")))
         }
         Err(DecodeError::Io(error)) => Err(ContentFault::Undecodable(error.to_string())),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -223,7 +261,7 @@ mod tests {
 
         fn digests(&self, encoding: Encoding, content_bytes_max: u64) -> Result<CheckedBlob, BlobReadFault> {
             let path = self.directory.path().join("blob");
-            digest_blob(&path, &self.entry, encoding, content_bytes_max, &mut BlobScratch::default())
+            digest_blob(&path, &self.entry, encoding, content_bytes_max, &mut BlobScratch::default(), &StopToken::new())
         }
     }
 

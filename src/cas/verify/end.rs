@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::fault::VerifyFault;
+use super::fault::{FaultSeverity, VerifyFault};
 use super::request::Sample;
 use crate::migration::Subset;
 use crate::migration::units::count_text;
@@ -50,6 +50,16 @@ impl VerifyEnd {
     /// Returns true if everything that was covered is without an error.
     pub fn is_sound(&self) -> bool {
         !self.stopped && self.errors == 0
+    }
+
+    /// Adds a fault that is not one of the store itself.
+    pub(super) fn add(&mut self, fault: VerifyFault) {
+        match fault.kind.severity() {
+            FaultSeverity::Error => self.errors += 1,
+            FaultSeverity::Warning => self.warnings += 1,
+        }
+        *self.faults_count.entry(fault.kind.name()).or_default() += 1;
+        self.faults.insert(0, fault);
     }
 
     /// Returns what was covered, in words.

@@ -120,6 +120,8 @@ fault_kinds! {
     ObjectChanged: "object-changed", Error;
     /// The index was written during the verification: new objects were not read.
     StoreChanged: "store-changed", Warning;
+    /// The map of the migration that made the store is gone: nothing else knows the old keys.
+    MapMissing: "map-missing", Error;
 }
 
 impl Serialize for FaultKind {

@@ -9,7 +9,7 @@ use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::bytes::BytesReader;
 use crate::cas::store::index::IndexReader;
 use crate::cas::store::sorted_index::{INDEX_ENTRY_BYTES, IndexFinding, IndexFindingKind, SortedIndex};
-use crate::durable::{ReaderKind, SourceFile, SourceIdentity, SourceNameKind};
+use crate::durable::{FaultClass, ReaderKind, SourceFile, SourceIdentity, SourceNameKind};
 use crate::migration::Error;
 use crate::pipeline::{SortedRuns, StopToken};
 
@@ -48,6 +48,7 @@ pub fn read_index(
     let file = match kind {
         Some(SourceNameKind::File) => match SourceFile::open(&path, ReaderKind::Pread) {
             Ok(file) => file,
+            Err(error) if error.fault_class() != FaultClass::Item => return Err(error.into()),
             Err(error) => {
                 missing(format!("{error}: {}", error.source));
                 return Ok(Some(read));

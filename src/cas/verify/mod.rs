@@ -37,6 +37,7 @@ pub use tally::{FAULTS_KEPT_MAX, Tally};
 pub use walk::list_root;
 
 use self::state::{StateWriter, VerifySubject, resumed};
+use super::migrate::read_only_pass::stopped_inside;
 use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
@@ -92,10 +93,11 @@ impl Verification<'_> {
         };
         let root = SourceRoot::v2(self.root);
         let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, state.next)?;
-        let checker = ObjectChecker { root: &root, merged_into: self.request.merged_into.as_deref() };
+        let checker =
+            ObjectChecker { root: &root, merged_into: self.request.merged_into.as_deref(), stop: self.control.stop };
         let mut writer = StateWriter { state, place: self.place, on_sound };
         let ended = self.control.phase(Phase::Verify, expected, || {
-            run(reader, &checker, &mut writer, &self.options.engine(), self.control)
+            stopped_inside(run(reader, &checker, &mut writer, &self.options.engine(), self.control))
         })?;
         let mut totals = writer.state.totals;
         totals.faults.merge(tally);

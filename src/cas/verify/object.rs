@@ -12,13 +12,14 @@ use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::{ObjectRecord, Parsed, RECORD_BYTES_MAX, parse};
 use crate::cas::paths::{OBJECTS_NAME, blob_path};
+use crate::cas::source::bytes::ReadFault;
 use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::cas::source::scan::unreadable_text;
 use crate::cas::source::{Location, SourceRoot};
 use crate::cas::store::sorted_index::{IndexFindingKind, IndexedObject};
-use crate::durable::{read_source_whole, source_identity};
+use crate::durable::{DiskError, FaultClass, read_again, read_again_if, read_source_whole, source_identity};
 use crate::migration::Error;
-use crate::pipeline::Converter;
+use crate::pipeline::{Converter, StopToken};
 
 /// The result for a part of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -63,6 +64,8 @@ pub struct ObjectChecker<'a> {
     /// Where objects may be that are not in the store; see
     /// [`VerifyRequest::merged_into`](super::VerifyRequest::merged_into).
     pub merged_into: Option<&'a Path>,
+    /// Looked at inside of large objects.
+    pub stop: &'a StopToken,
 }
 
 /// Buffers of one thread.
@@ -105,7 +108,7 @@ impl ObjectChecker<'_> {
                     check.line(indexed.as_ref());
                 }
                 let read = match task.is_read {
-                    true => check.read(*has_sidecar, indexed.as_ref(), scratch),
+                    true => check.read(*has_sidecar, indexed.as_ref(), scratch)?,
                     false => {
                         check.sidecar_is_there(*has_sidecar);
                         None
@@ -133,6 +136,11 @@ impl ObjectChecker<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the error if it is a fault of the object.
+fn of_object(error: DiskError) -> Result<DiskError, DiskError> {
+    if error.fault_class() == FaultClass::Run { Err(error) } else { Ok(error) }
 }
 
 /// The check of one object.
@@ -182,15 +190,18 @@ impl ObjectCheck<'_> {
     }
 
     /// Reads sidecar and blob. `None`: the blob could not be read.
+    ///
+    /// # Errors
+    /// An error of the process or the device, which says nothing about the store.
     fn read(
         &mut self,
         has_sidecar: bool,
         indexed: Option<&IndexedObject>,
         scratch: &mut CheckScratch,
-    ) -> Option<BlobRead> {
+    ) -> Result<Option<BlobRead>, Error> {
         self.sidecar_is_there(has_sidecar);
         let line = indexed.map(|line| &line.parsed);
-        let sidecar = if has_sidecar { self.read_sidecar(line, scratch) } else { None };
+        let sidecar = if has_sidecar { self.read_sidecar(line, scratch)? } else { None };
         if let (Some(line), Some(sidecar)) = (indexed, &sidecar) {
             self.compare_line(line, &sidecar.record);
         }
@@ -199,32 +210,37 @@ impl ObjectCheck<'_> {
         let (encoding, content_bytes_max) =
             expected.map_or((Encoding::Identity, 0), |record| (record.encoding, record.original_size));
         let path = self.checker.root.blob(&self.entry.location);
-        match digest_blob(&path, self.entry, encoding, content_bytes_max, &mut scratch.blob) {
-            Err(BlobReadFault::Unreadable(text)) => {
-                self.add(FaultKind::Unreadable, text);
-                None
+        let read = || digest_blob(&path, self.entry, encoding, content_bytes_max, &mut scratch.blob, self.checker.stop);
+        match read_again_if(read, BlobReadFault::of_disk) {
+            Err(BlobReadFault::Unreadable(error)) => {
+                self.add(FaultKind::Unreadable, unreadable_text(&of_object(error)?));
+                Ok(None)
             }
+            Err(BlobReadFault::Stopped) => Err(ReadFault::Stopped.into()),
             Err(BlobReadFault::Changed(text)) => {
                 self.add(FaultKind::ObjectChanged, format!("changed while it was verified: {text}"));
-                None
+                Ok(None)
             }
             Ok(digests) => {
-                let Some(expected) = &expected else { return Some(BlobRead { content_bytes: None }) };
-                self.compare_blob(&path, expected, &digests);
-                Some(BlobRead { content_bytes: digests.content.ok().map(|content| content.len_bytes) })
+                let Some(expected) = &expected else { return Ok(Some(BlobRead { content_bytes: None })) };
+                self.compare_blob(&path, expected, &digests)?;
+                Ok(Some(BlobRead { content_bytes: digests.content.ok().map(|content| content.len_bytes) }))
             }
         }
     }
 
     /// Returns the record in the sidecar. A sidecar that has exactly the bytes of the line's record is not parsed: that
     /// is the normal case, and parsing JSON costs more than comparing bytes.
-    fn read_sidecar(&mut self, line: Option<&Parsed>, scratch: &mut CheckScratch) -> Option<Parsed> {
+    fn read_sidecar(&mut self, line: Option<&Parsed>, scratch: &mut CheckScratch) -> Result<Option<Parsed>, DiskError> {
         let CheckScratch { sidecar, canonical, .. } = scratch;
-        sidecar.clear();
         let path = self.checker.root.sidecar(&self.entry.location);
-        if let Err(error) = read_source_whole(&path, RECORD_BYTES_MAX, sidecar) {
-            self.add_to_sidecar(FaultKind::Unreadable, unreadable_text(&error));
-            return None;
+        let read = || {
+            sidecar.clear();
+            read_source_whole(&path, RECORD_BYTES_MAX, sidecar)
+        };
+        if let Err(error) = read_again(read) {
+            self.add_to_sidecar(FaultKind::Unreadable, unreadable_text(&of_object(error)?));
+            return Ok(None);
         }
         let parsed = match line {
             Some(line) if line.created_at_present && is_canonical_text(&line.record, sidecar, canonical) => {
@@ -234,12 +250,12 @@ impl ObjectCheck<'_> {
                 Ok(parsed) => parsed,
                 Err(fault) => {
                     self.add_to_sidecar(FaultKind::SidecarMalformed, fault.to_string());
-                    return None;
+                    return Ok(None);
                 }
             },
         };
         self.check_sidecar(&parsed);
-        Some(parsed)
+        Ok(Some(parsed))
     }
 
     fn check_sidecar(&mut self, parsed: &Parsed) {
@@ -265,17 +281,18 @@ impl ObjectCheck<'_> {
     }
 
     /// Compares the blob with its record. A blob that differs may be changing; then the differences are not reported.
-    fn compare_blob(&mut self, path: &Path, expected: &ObjectRecord, digests: &CheckedBlob) {
+    fn compare_blob(&mut self, path: &Path, expected: &ObjectRecord, digests: &CheckedBlob) -> Result<(), DiskError> {
         let before = self.faults.len();
         self.compare_digests(expected, digests);
         if self.faults.len() == before {
-            return;
+            return Ok(());
         }
-        let now = source_identity(path).ok().flatten();
+        let now = source_identity(path)?;
         if now.map(|now| Entry::new(self.entry.location, EntryKind::File, Some(now))) != Some(*self.entry) {
             self.faults.truncate(before);
             self.add(FaultKind::ObjectChanged, "changed while it was verified");
         }
+        Ok(())
     }
 
     fn compare_digests(&mut self, expected: &ObjectRecord, digests: &CheckedBlob) {

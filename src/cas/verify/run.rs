@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyRequest, list_root};
+use super::{FaultKind, Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyFault, VerifyRequest, list_root};
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
-use crate::cas::state::CHECKPOINT_KIND;
+use crate::cas::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, remove_tree};
-use crate::migration::{Error, LockedRun, ResumePoint, SortDirectory};
+use crate::migration::plan::escape_name;
+use crate::migration::{Error, LockedRun, ResumePoint, SortDirectory, Stage};
 use crate::pipeline::Control;
 
 /// Verifies the store at `root` under the lock of its migrations. A verification that was stopped resumes if it is
@@ -35,7 +36,10 @@ pub fn check_store(
         let sorts = SortDirectory::temporary(disk)?;
         return Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()));
     };
-    let result = verify_held(disk, &paths, root, request, options, control);
+    let mut result = verify_held(disk, &paths, root, request, options, control);
+    if let Ok(end) = &mut result {
+        look_for_map(disk, &held, &paths, end)?;
+    }
     if is_new && !matches!(&result, Ok(end) if end.stopped) {
         // The run directory was created only for this verification, so it must not remain.
         remove_tree(&**disk, run_directory.path())?;
@@ -72,6 +76,19 @@ pub fn verify_held(
 pub fn verify_in_memory(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<VerifyEnd, Error> {
     let (request, sorts) = (&VerifyRequest::WHOLE, &SortDirectory::in_memory());
     Verification { root, request, sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
+}
+
+/// Adds a fault if the run that published the store has lost its map.
+fn look_for_map(disk: &Arc<dyn Disk>, held: &LockedRun, paths: &TargetPaths, end: &mut VerifyEnd) -> Result<(), Error> {
+    let state = held.readable_state::<RunState>(&**disk)?.filter(|state| state.stage == Stage::Published);
+    if let Some(state) = state
+        && !paths.has_map(&**disk, &state.run_id)?
+    {
+        let text = "the key map is gone: restore it, or migrate the same source to another path, which makes it again";
+        let path = escape_name(paths.map().as_os_str());
+        end.add(VerifyFault::new(FaultKind::MapMissing, path, None, text));
+    }
+    Ok(())
 }
 
 fn note(held: &LockedRun, request: &VerifyRequest, result: &Result<VerifyEnd, Error>) -> Result<(), Error> {

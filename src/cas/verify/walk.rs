@@ -90,6 +90,9 @@ pub fn walk(
             }
             Found::Sidecar(location) => builder.push_sidecar(&location)?,
             Found::Skipped { path, reason } => tally.add(skipped(below(root.path(), &path), reason)),
+            Found::Refused { path, reason: RefusalReason::Unidentified, .. } => {
+                tally.add(skipped(below(root.path(), &path), SkipReason::Foreign));
+            }
             Found::Refused { path, reason, text } => {
                 let kind = match reason {
                     RefusalReason::NotAFile => FaultKind::NotAFile,

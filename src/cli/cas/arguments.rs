@@ -94,6 +94,9 @@ pub struct ResultArgs {
     /// Publish nothing if an object is refused
     #[arg(long)]
     pub strict: bool,
+    /// Accept a source without objects
+    #[arg(long)]
+    pub allow_empty: bool,
 }
 
 impl ResultArgs {
@@ -112,6 +115,7 @@ impl ResultArgs {
             compress: self.compress,
             placement: self.placement(),
             strict: self.strict,
+            allow_empty: self.allow_empty,
             ..resource_options(resources)
         }
     }

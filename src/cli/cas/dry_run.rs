@@ -41,7 +41,7 @@ pub fn run(
 fn verdict(end: &DryRunEnd) -> String {
     match (end.stopped, end.would_fail, end.counts.refused()) {
         (true, ..) => "stopped; the numbers cover a part".to_owned(),
-        (_, true, _) => "a migration with --strict would publish nothing".to_owned(),
+        (_, true, _) => "a migration would publish nothing: objects are refused".to_owned(),
         (_, _, 0) => "a migration would succeed".to_owned(),
         (_, _, refused) => format!("a migration would succeed and leave out {}", count_text(refused)),
     }

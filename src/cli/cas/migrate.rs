@@ -68,6 +68,15 @@ pub struct MigrateCommand {
     checkpoint_interval: NonZeroU64,
     #[command(flatten)]
     result: ResultArgs,
+    /// Replace the store only if the new one has at most this many percent fewer objects
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        requires = "replace",
+        value_parser = clap::value_parser!(u8).range(..=100),
+        help_heading = "Result"
+    )]
+    max_drop: Option<u8>,
     #[command(flatten)]
     link: LinkArgs,
     #[command(flatten)]
@@ -102,6 +111,7 @@ impl MigrateCommand {
             link: self.link.link,
             durability: self.durability.into(),
             read_back: self.verify.into(),
+            max_drop_percent: self.max_drop,
             publish: !self.no_publish,
             run: RunOptions {
                 batch_records: self.batch_size.get(),
@@ -140,6 +150,9 @@ impl MigrateCommand {
 fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
     let target = paths.target();
     match end.stage {
+        Stage::Published if end.counts.refused_unreadable + end.counts.refused_changed > 0 => {
+            "make readable what the report names, then the same command with --merge --restart".to_owned()
+        }
         Stage::Published => {
             format!("{}; to undo: {}", cas_command("verify", target), cas_command("rollback", target))
         }

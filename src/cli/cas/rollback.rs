@@ -2,13 +2,14 @@
 //!
 //! The JSON document is a [`RollbackEnd`] with `target` (path) and `exit_code`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::arguments::{RECORDS_NOUN, TargetArgs, resource_options, scope};
 use crate::cas::options::Placement;
-use crate::cas::rollback::{RollbackEnd, rollback};
+use crate::cas::rollback::{RollbackEnd, RollbackRequest, rollback};
 use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -25,6 +26,9 @@ pub struct RollbackCommand {
     /// Roll back even if the target was written to since the migration; what was written since is lost
     #[arg(long)]
     force: bool,
+    /// Where the source is now, if it was moved since the migration or the plan of the run is lost
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -47,7 +51,8 @@ impl RollbackCommand {
         let options = resource_options(&self.resources);
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
-        let work = |control: &Control<'_>| rollback(disk.clone(), &paths, &options, self.force, control);
+        let request = RollbackRequest { force: self.force, source: self.source.as_deref() };
+        let work = |control: &Control<'_>| rollback(disk.clone(), &paths, &options, &request, control);
         let end = watch.run_when_free(self.wait, scope(&options), work)?;
         let answer = Answer::new(&end).path("target", paths.target()).stopped(end.stopped);
         let answer = answer.next("to migrate again: the same `haul cas migrate` with --restart".to_owned());

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::durable::{DiskError, FaultClass, IN_A_ROW_MAX, MediumFaults, read_again};
+use crate::durable::{DiskError, FaultClass, IN_A_ROW_MAX, MediumFaults, read_again_if};
 
 /// Returns true if the error concerns this file or its directory only, so that the run can go on with other files.
 pub fn concerns_one_file(error: &DiskError) -> bool {
@@ -20,7 +20,7 @@ pub struct BadSpots {
 impl BadSpots {
     /// Reads a file, again after an error of the medium. The inner error is the file's: others can be read all the same.
     pub fn read<T>(&self, read: impl FnMut() -> Result<T, DiskError>) -> Result<Result<T, DiskError>, DiskError> {
-        match read_again(read, itself) {
+        match read_again_if(read, itself) {
             Ok(value) => {
                 self.read.fetch_add(1, Ordering::Relaxed);
                 self.in_a_row.store(0, Ordering::Relaxed);

@@ -136,11 +136,16 @@ fn names_that_come_or_go_during_a_run_end_it_unpublished() {
         assert!(error.to_string().contains("were added or removed"), "{what}: {error}");
         assert!(error.next_step().unwrap().contains("--restart"));
         assert!(!store.target().exists(), "{what}: nothing is published");
-        // The path now has another source.
-        let again = run_in(&store, MIGRATE).expect(2);
-        assert!(again.stderr.contains("another plan"), "{what}: {}", again.stderr);
         let refused = i32::from(["replaced", "appeared"].contains(&what)) * 3;
-        run_in(&store, &format!("{MIGRATE} --restart --yes")).expect(refused);
+        if what == "appeared" {
+            // The path now has another source.
+            let again = run_in(&store, MIGRATE).expect(2);
+            assert!(again.stderr.contains("another plan"), "{what}: {}", again.stderr);
+            run_in(&store, &format!("{MIGRATE} --restart --yes")).expect(refused);
+        } else {
+            // An object was counted as changed, so everything is read again.
+            run_in(&store, MIGRATE).expect(refused);
+        }
         run_in(&store, "verify new").expect(0);
     }
 }

@@ -1,11 +1,16 @@
 mod bad_days;
+mod bounds;
 mod determinism;
 mod dry_run;
+mod empty_source;
 mod generate;
+mod lost_state;
 mod map;
 mod merge_check;
+mod places;
 mod references;
 mod repair;
+mod runs;
 mod store;
 mod two_at_once;
 mod validate;

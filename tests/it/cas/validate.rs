@@ -174,5 +174,5 @@ fn a_directory_without_objects_is_no_store() {
     let empty = scene.0.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let end = scene.doctor(&empty);
-    assert!(!end.ok && end.blockers[0].starts_with("nothing was found"));
+    assert!(!end.ok && end.blockers[0].starts_with("no object was found"));
 }

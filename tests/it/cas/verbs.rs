@@ -17,7 +17,7 @@ use haul::cas::migrate::estimate::{Estimate, estimate};
 use haul::cas::migrate::migrate;
 use haul::cas::migrate::plan::plan;
 use haul::cas::options::{MigrateOptions, Placement};
-use haul::cas::rollback::rollback;
+use haul::cas::rollback::{RollbackRequest, rollback};
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};
 use haul::cas::status::{Holds, Status, status};
@@ -73,7 +73,7 @@ fn clean_all(store: &OldStore) -> u64 {
 }
 
 fn roll_back(store: &OldStore) -> Result<(), Error> {
-    with(|control| rollback(disk(), &store.paths(), &eager(), false, control)).map(|_| ())
+    with(|control| rollback(disk(), &store.paths(), &eager(), &RollbackRequest::default(), control)).map(|_| ())
 }
 
 fn state(store: &OldStore) -> Option<RunState> {
@@ -203,7 +203,7 @@ fn a_measurement_that_fails_leaves_nothing() {
 
 #[test]
 fn an_empty_source_takes_no_time() {
-    let end = measure(disk(), &OldStore::new(), &eager(), 100).unwrap();
+    let end = measure(disk(), &OldStore::new(), &MigrateOptions { allow_empty: true, ..eager() }, 100).unwrap();
     assert_eq!((end.sample_objects, end.seconds_expected, end.objects_per_second), (0, Some(0.0), None));
     assert!(end.fits);
 }
@@ -274,7 +274,10 @@ fn the_status_follows_the_life_of_a_run() {
     fs::remove_dir_all(store.target()).unwrap();
     let gone = look(&store);
     assert!(gone.holds == Holds::Nothing && gone.next.contains("--restart"), "{}", gone.next);
-    roll_back(&store).unwrap();
+    // Nothing was done by a rollback that finds nothing.
+    assert_eq!(roll_back(&store).unwrap_err().exit_code(), exit::USAGE);
+    let forced = RollbackRequest { force: true, source: None };
+    with(|control| rollback(disk(), &store.paths(), &eager(), &forced, control)).unwrap();
     let back = look(&store);
     assert!(back.state.run.as_ref().unwrap().stage == Stage::RolledBack && back.next.contains("--restart"));
     assert_eq!(kept_names(&back), ["key-map.tsv", "key-map.reverse"]);
@@ -588,7 +591,7 @@ fn a_clean_up_after_an_interrupted_run_loses_nothing() {
         let back = settled(&published);
         let roll_back = |disk: &SimulatedDisk| {
             let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-            with(|control| rollback(disk, &store.paths(), &eager(), false, control))
+            with(|control| rollback(disk, &store.paths(), &eager(), &RollbackRequest::default(), control))
         };
         roll_back(&back).unwrap();
         for after in 0..=back.operations() {

@@ -11,7 +11,7 @@ use crate::support::store_runs::{eager, with};
 use haul::cas::migrate::{MigrationEnd, migrate};
 use haul::cas::options::MigrateOptions;
 use haul::cas::paths::TargetPaths;
-use haul::cas::rollback::rollback;
+use haul::cas::rollback::{RollbackRequest, rollback};
 use haul::durable::RealDisk;
 use haul::migration::Stage;
 use haul::pipeline::{Control, Silent, StopToken};
@@ -148,7 +148,8 @@ fn what_other_systems_wrote_is_proved_and_gone_back_to() {
     for name in ["cas-v2", "cas-blake2s", "cas-sha256-sharded"] {
         let migrated = migrated(&conformance("requiem").join(name), &eager());
         let paths = TargetPaths::new(&migrated.target()).unwrap();
-        let end = with(|control| rollback(Arc::new(RealDisk), &paths, &eager(), false, control)).unwrap();
+        let end = with(|control| rollback(Arc::new(RealDisk), &paths, &eager(), &RollbackRequest::default(), control))
+            .unwrap();
         assert_eq!((end.source_objects, migrated.target().exists()), (14, false), "{name}");
     }
 }

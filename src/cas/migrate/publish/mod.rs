@@ -6,6 +6,7 @@ pub mod merge_preflight;
 mod new;
 mod publisher;
 mod replace;
+pub mod staged_check;
 pub mod swap;
 pub mod unpublish;
 

@@ -23,7 +23,7 @@ impl Publisher for Replacement {
             return refuse_target(
                 paths,
                 "was replaced before, and the store from before is still kept next to it",
-                "remove that with `haul cas clean`, or choose another target",
+                "put that back with `haul cas rollback`, or choose another target",
             );
         }
         Ok(())

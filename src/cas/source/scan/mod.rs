@@ -1,17 +1,22 @@
 //! The walk through a store: finds every object and every other name, in memory that does not grow with their number.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
 use super::inventory::{Entry, EntryKind};
 use super::location::{Location, Shard, shard};
 use super::root::SourceRoot;
+use crate::cas::format::key::KEY_TEXT_BYTES;
 use crate::cas::outcome::{RefusalReason, SkipReason};
-use crate::durable::{DiskError, SourceIdentity, SourceName, SourceNameKind, source_identity, source_names};
+use crate::durable::{
+    DiskError, FaultClass, IN_A_ROW_MAX, MediumFaults, SourceIdentity, SourceName, SourceNameKind, read_again,
+    source_identity, source_names,
+};
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase, StopToken};
 
@@ -19,6 +24,10 @@ use crate::pipeline::{Control, Expected, Phase, StopToken};
 const FOUND_PER_MESSAGE: usize = 512;
 /// Names between two events.
 const FOUND_PER_EVENT: u64 = 1024;
+/// Levels of a foreign directory that are searched for names like those of objects.
+const FOREIGN_DEPTH_MAX: usize = 8;
+/// The beginning of the text about something that the system does not return.
+pub(super) const UNREADABLE: &str = "cannot ";
 
 /// Something that was found.
 #[derive(Debug)]
@@ -99,6 +108,13 @@ impl ScanSums {
         Ok(())
     }
 
+    /// Returns true if this is one of the directories that contain the objects.
+    pub fn has_directory(&self, device: u64, inode: u64) -> bool {
+        self.directories
+            .iter()
+            .any(|directory| (directory.identity.device, directory.identity.inode) == (device, inode))
+    }
+
     fn add_entry(&mut self, entry: &Entry) {
         self.objects += 1;
         self.object_bytes += entry.len_bytes;
@@ -175,35 +191,83 @@ fn walk_root(
 ) -> Result<ScanSums, Error> {
     // The threads share the first level only. It has up to 256 directories, which are about equally large because keys
     // are evenly distributed.
-    let mut walker = Walker::new(root, stop, sender.clone());
+    let faults = ScanFaults::default();
+    let mut walker = Walker::new(root, stop, &faults, sender.clone());
     let mut shards = Vec::new();
-    walker.list(&[], |shard| shards.push(shard))?;
+    let (identity, names) = open_names(root.objects())?;
+    walker.list(root.objects(), &[], identity, names, |shard| shards.push(shard))?;
     let mut sums = walker.finish();
     let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
+    let walked = std::thread::scope(|scope| {
         let walkers: Vec<_> = (0..workers.clamp(1, shards.len().max(1)))
             .map(|_| {
-                let mut walker = Walker::new(root, stop, sender.clone());
+                let mut walker = Walker::new(root, stop, &faults, sender.clone());
                 let (shards, next) = (&shards, &next);
                 scope.spawn(move || {
                     while let Some(shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        walker.walk_shard(*shard);
+                        walker.walk_shard(*shard)?;
                     }
-                    walker.finish()
+                    Ok(walker.finish())
                 })
             })
             .collect();
-        for walker in walkers {
-            sums.merge(walker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
+        let joined = walkers.into_iter().map(|walker| walker.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+        joined.collect::<Vec<Result<ScanSums, DiskError>>>()
     });
+    for walked in walked {
+        sums.merge(walked?);
+    }
+    faults.check(root, sums.objects)?;
     Ok(sums)
+}
+
+/// What the threads of a scan know of the medium together.
+#[derive(Default)]
+struct ScanFaults {
+    /// Names that could not be looked up because of the medium.
+    found: AtomicU64,
+    /// True if the scan has failed.
+    is_failed: AtomicBool,
+}
+
+impl ScanFaults {
+    /// Fails if so many names could not be looked up that the device is at fault, or if the device is gone by now.
+    fn check(&self, root: &SourceRoot, objects: u64) -> Result<(), DiskError> {
+        let found = self.found.load(Ordering::Relaxed);
+        if found > MediumFaults::max_of(objects) {
+            let error = std::io::Error::from_raw_os_error(libc::EIO);
+            return Err(DiskError::new("look up many names in", root.objects(), error));
+        }
+        if found > 0 && source_identity(root.objects())?.is_none() {
+            return Err(vanished(root.objects()));
+        }
+        Ok(())
+    }
+}
+
+/// Opens a directory and returns its state and its names.
+fn open_names(
+    directory: &Path,
+) -> Result<(SourceIdentity, impl Iterator<Item = Result<SourceName, DiskError>>), DiskError> {
+    // The state is taken before the names are read, so that a change while they are read is noticed later.
+    let identity = read_again(|| source_identity(directory))?.ok_or_else(|| vanished(directory))?;
+    Ok((identity, read_again(|| source_names(directory))?))
+}
+
+/// Returns the error for a directory that was there a moment ago. Its objects cannot all be gone.
+fn vanished(directory: &Path) -> DiskError {
+    DiskError::new("list source directory", directory, ErrorKind::NotFound.into())
 }
 
 /// One thread of a scan.
 struct Walker<'a> {
     root: &'a SourceRoot,
     stop: &'a StopToken,
+    faults: &'a ScanFaults,
+    /// Names in a row that could not be looked up because of the medium.
+    faults_in_a_row: u64,
+    /// Directories that are not looked into for objects, but for names like theirs.
+    foreign: Vec<PathBuf>,
     sender: Sender<Vec<Found>>,
     found: Vec<Found>,
     sums: ScanSums,
@@ -212,8 +276,9 @@ struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    fn new(root: &'a SourceRoot, stop: &'a StopToken, sender: Sender<Vec<Found>>) -> Self {
-        Self { root, stop, sender, found: Vec::new(), sums: ScanSums::default(), is_over: false }
+    fn new(root: &'a SourceRoot, stop: &'a StopToken, faults: &'a ScanFaults, sender: Sender<Vec<Found>>) -> Self {
+        let (found, sums) = (Vec::new(), ScanSums::default());
+        Self { root, stop, faults, faults_in_a_row: 0, foreign: Vec::new(), sender, found, sums, is_over: false }
     }
 
     fn finish(mut self) -> ScanSums {
@@ -221,41 +286,66 @@ impl<'a> Walker<'a> {
         self.sums
     }
 
-    fn walk_shard(&mut self, outer: Shard) {
+    fn walk_shard(&mut self, outer: Shard) -> Result<(), DiskError> {
         let mut inner = Vec::new();
-        self.list_or_refuse(&[outer], |shard| inner.push(shard));
-        for inner in inner {
-            self.list_or_refuse(&[outer, inner], |_| {});
-        }
+        self.list_or_refuse(&[outer], |shard| inner.push(shard))?;
+        inner.into_iter().try_for_each(|inner| self.list_or_refuse(&[outer, inner], |_| {}))
     }
 
-    /// Lists a directory. One that cannot be listed is refused as a whole, and the walk continues.
-    fn list_or_refuse(&mut self, shards: &[Shard], on_shard: impl FnMut(Shard)) {
-        if self.is_over {
-            return;
+    /// Lists a directory. One that may not be listed is refused as a whole, and the walk continues. Any other error ends
+    /// it: nobody knows how many objects are in a directory that is gone or cannot be read.
+    fn list_or_refuse(&mut self, shards: &[Shard], on_shard: impl FnMut(Shard)) -> Result<(), DiskError> {
+        if self.is_over || self.faults.is_failed.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        if let Err(error) = self.list(shards, on_shard) {
-            let path = below(self.root.objects(), shards);
-            self.refuse(path, RefusalReason::Unreadable, unreadable_text(&error));
-        }
+        let directory = below(self.root.objects(), shards);
+        let result = match open_names(&directory) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.refuse(directory.clone(), RefusalReason::Unreadable, unreadable_text(&error));
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok((identity, names)) => self.list(&directory, shards, identity, names, on_shard),
+        };
+        self.faults.is_failed.fetch_or(result.is_err(), Ordering::Relaxed);
+        result
     }
 
     /// Reads the names of one directory.
-    fn list(&mut self, shards: &[Shard], mut on_shard: impl FnMut(Shard)) -> Result<(), DiskError> {
-        let directory = below(self.root.objects(), shards);
-        // The state is taken before the names are read, so that a change while they are read is noticed later.
-        if let Some(identity) = source_identity(&directory)? {
-            self.sums.directories.push(DirectoryState { shards: shards.to_vec(), identity });
-        }
-        for name in source_names(&directory)? {
+    fn list(
+        &mut self,
+        directory: &Path,
+        shards: &[Shard],
+        identity: SourceIdentity,
+        names: impl Iterator<Item = Result<SourceName, DiskError>>,
+        mut on_shard: impl FnMut(Shard),
+    ) -> Result<(), DiskError> {
+        self.sums.directories.push(DirectoryState { shards: shards.to_vec(), identity });
+        for name in names {
             if self.is_over {
                 return Ok(());
             }
             let name = name?;
-            if let Err(error) = self.take(&directory, shards, &name, &mut on_shard) {
-                self.refuse(directory.join(name.name()), RefusalReason::Unreadable, unreadable_text(&error));
+            match read_again(|| self.take(directory, shards, &name, &mut on_shard)) {
+                Ok(()) => self.faults_in_a_row = 0,
+                Err(error) => self.refuse_name(directory.join(name.name()), error)?,
             }
         }
+        self.search_foreign()
+    }
+
+    /// Refuses a name that cannot be looked up, unless that is the device's fault.
+    fn refuse_name(&mut self, path: PathBuf, error: DiskError) -> Result<(), DiskError> {
+        match error.fault_class() {
+            FaultClass::Run => return Err(error),
+            FaultClass::Medium if self.faults_in_a_row == IN_A_ROW_MAX => return Err(error),
+            FaultClass::Medium => {
+                self.faults_in_a_row += 1;
+                self.faults.found.fetch_add(1, Ordering::Relaxed);
+            }
+            FaultClass::Item => {}
+        }
+        self.refuse(path, RefusalReason::Unreadable, unreadable_text(&error));
         Ok(())
     }
 
@@ -282,11 +372,53 @@ impl<'a> Walker<'a> {
                     self.sums.sidecars += 1;
                     self.push(Found::Sidecar(location));
                 }
-                _ => {
-                    self.sums.others += 1;
-                    self.push(Found::Skipped { path: directory.join(&text), reason: skip_reason(&text) });
-                }
+                _ => self.take_other(directory.join(&text), kind),
             },
+        }
+        Ok(())
+    }
+
+    /// Takes a name that is not an object's. One that looks like an object is refused, because it may well be one: a file
+    /// system or a copy has changed the case, or there is a level more than in any layout.
+    fn take_other(&mut self, path: PathBuf, kind: SourceNameKind) {
+        if looks_like_an_object(&path) {
+            let text = "it looks like an object, but not in a spelling or at a depth that any generation has".into();
+            return self.refuse(path, RefusalReason::Unidentified, text);
+        }
+        self.sums.others += 1;
+        if kind == SourceNameKind::Directory {
+            self.foreign.push(path.clone());
+        }
+        let reason = skip_reason(path.file_name().unwrap_or_default());
+        self.push(Found::Skipped { path, reason });
+    }
+
+    /// Looks for names like those of objects in the foreign directories that were found.
+    fn search_foreign(&mut self) -> Result<(), DiskError> {
+        let is_bare = self.root.objects() == self.root.path();
+        let mut pending: Vec<_> = std::mem::take(&mut self.foreign).into_iter().map(|path| (path, 1)).collect();
+        while let Some((directory, depth)) = pending.pop() {
+            let names = match read_again(|| source_names(&directory)) {
+                // It is a foreign name all the same.
+                Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => continue,
+                names => names?,
+            };
+            for name in names {
+                if self.is_over {
+                    return Ok(());
+                }
+                let name = name?;
+                let path = directory.join(name.name());
+                if looks_like_an_object(&path) {
+                    self.take_other(path, SourceNameKind::File);
+                    continue;
+                }
+                // A store of its own next to bare objects is migrated separately.
+                let is_searched = depth < FOREIGN_DEPTH_MAX && !(is_bare && name.name() == "objects");
+                if is_searched && name.kind()? == SourceNameKind::Directory {
+                    pending.push((path, depth + 1));
+                }
+            }
         }
         Ok(())
     }
@@ -335,6 +467,20 @@ fn below(objects: &Path, shards: &[Shard]) -> PathBuf {
 /// Returns the system's error for a finding.
 pub(in crate::cas) fn unreadable_text(error: &DiskError) -> String {
     format!("{error}: {}", error.source)
+}
+
+/// Returns true for a name of 64 hex digits in any case, with or without the name of an algorithm before it, and for one
+/// of 62 in a directory whose name has the other two.
+fn looks_like_an_object(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let digits = match name.iter().position(|byte| matches!(byte, b':' | b'-' | b'_')) {
+        Some(at) if name[..at].iter().all(u8::is_ascii_alphanumeric) => &name[at + 1..],
+        _ => name,
+    };
+    let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+    let above = || path.parent().and_then(Path::file_name).unwrap_or_default().as_bytes();
+    is_hex(digits)
+        && (digits.len() == KEY_TEXT_BYTES || name.len() == KEY_TEXT_BYTES - 2 && above().len() == 2 && is_hex(above()))
 }
 
 /// Returns why a name is not an object's.
