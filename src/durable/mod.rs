@@ -10,6 +10,8 @@ mod disk;
 mod error;
 mod file_systems;
 mod guarded_map;
+mod limited_disk;
+mod new_modes;
 mod no_sync;
 mod reader_kind;
 mod real_disk;
@@ -30,6 +32,8 @@ pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, DiskFileSystem, EntryKind, LockGuard};
 pub use error::DiskError;
+pub use limited_disk::{open_state_file, with_modes};
+pub use new_modes::NewModes;
 pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
