@@ -13,7 +13,7 @@ use super::root::SourceRoot;
 use crate::cas::outcome::{RefusalReason, SkipReason};
 use crate::durable::{DiskError, SourceIdentity, SourceName, SourceNameKind, source_identity, source_names};
 use crate::migration::Error;
-use crate::pipeline::{Control, Expected, Phase, StopToken};
+use crate::pipeline::{Control, Expected, Phase, StopToken, start_thread};
 
 /// Names in one message between the threads of a scan.
 const FOUND_PER_MESSAGE: usize = 512;
@@ -134,7 +134,7 @@ pub fn scan(
 ) -> Result<Option<ScanSums>, Error> {
     let (sender, receiver) = bounded::<Vec<Found>>(4);
     let sums = std::thread::scope(|scope| {
-        let walking = scope.spawn(|| walk_root(root, workers, stop, sender));
+        let walking = start_thread(scope, "haul-walk", || walk_root(root, workers, stop, sender))?;
         // Dropped on an error, so that the walking threads end.
         let receiver = receiver;
         for found in receiver.iter().flatten() {
@@ -181,23 +181,23 @@ fn walk_root(
     let mut sums = walker.finish();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let walkers: Vec<_> = (0..workers.clamp(1, shards.len().max(1)))
+        let walkers = (0..workers.clamp(1, shards.len().max(1)))
             .map(|_| {
                 let mut walker = Walker::new(root, stop, sender.clone());
                 let (shards, next) = (&shards, &next);
-                scope.spawn(move || {
+                start_thread(scope, "haul-walk", move || {
                     while let Some(shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) {
                         walker.walk_shard(*shard);
                     }
                     walker.finish()
                 })
             })
-            .collect();
+            .collect::<Result<Vec<_>, _>>()?;
         for walker in walkers {
             sums.merge(walker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
-    });
-    Ok(sums)
+        Ok(sums)
+    })
 }
 
 /// One thread of a scan.
