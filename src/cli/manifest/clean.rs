@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::arguments::RootArgs;
@@ -13,8 +13,8 @@ use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{RunBackups, clean, clean_list};
-use crate::migration::Error;
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Error, clock};
 
 /// `haul manifest clean`
 #[derive(Args)]
@@ -40,7 +40,7 @@ struct Removed<'a> {
 impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
-        let before = Timestamp::now().checked_sub(self.older_than).map_err(|_| Error::Usage {
+        let before = clock::now()?.checked_sub(self.older_than).map_err(|_| Error::Usage {
             what: "--older-than reaches back too far".into(),
             next: "give a shorter age".into(),
         })?;

@@ -17,15 +17,16 @@ use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
 use super::stage_file::{FileStager, NamedFile};
 use super::state::{CHECKPOINT_KIND, Progress, RunState};
-use crate::durable::{Disk, DiskFileSystem, DiskRoot};
+use crate::durable::{Disk, DiskFileSystem, DiskRoot, NewModes};
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
 use crate::manifest::tree::reader::EntryReader;
+use crate::manifest::tree::scan::ARTIFACTS;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
     Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts,
-    RunDirectory, SourceBytes, Stage, Standing, Step, Summary,
+    RunDirectory, SourceBytes, Stage, Standing, Step, Summary, clock,
 };
 use crate::pipeline::{Ended, run};
 
@@ -59,7 +60,7 @@ impl<'a> ManifestMigration<'a> {
         Self {
             root,
             options,
-            now: options.now.unwrap_or_else(Timestamp::now),
+            now: options.now.unwrap_or_else(clock::now_or_nearest),
             tree: None,
             ledger: None,
             settled: Vec::new(),
@@ -132,6 +133,12 @@ impl Migration for ManifestMigration<'_> {
     type Progress = Progress;
     type Counts = Counts;
     type Plan = Plan;
+
+    fn modes(&self) -> Result<NewModes, Error> {
+        let artifacts = self.root.join(ARTIFACTS);
+        let directories = [self.root, &*artifacts].into_iter().filter(|directory| directory.is_dir());
+        Ok(NewModes::of_sources(directories)?)
+    }
 
     fn rules(&self) -> ManifestRules {
         self.options.rules()

@@ -4,7 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{Disk, LockGuard, create_directory_durable};
+use super::entries::check_entries;
+use crate::durable::{Disk, LockGuard, create_directory_durable, open_state_file};
 use crate::migration::{Error, checkpoint, journal};
 
 /// The longest text that is read of a lock's holder.
@@ -22,8 +23,15 @@ impl RunDirectory {
         Self { path: path.into() }
     }
 
-    /// Creates it durably, with the directories above it that are missing. An existing one is no error.
+    /// Fails if something in it has a name that haul uses and cannot be haul's.
+    pub fn check(&self, disk: &dyn Disk) -> Result<(), Error> {
+        check_entries(disk, &self.path)
+    }
+
+    /// Creates it durably, with the directories above it that are missing. An existing one is no error, unless something
+    /// in it has a name that haul uses and cannot be haul's.
     pub fn create(&self, disk: &dyn Disk) -> Result<(), Error> {
+        self.check(disk)?;
         Ok(create_directory_durable(disk, &self.path)?)
     }
 
@@ -35,7 +43,7 @@ impl RunDirectory {
     /// Who holds the lock, `None` if nobody does. Asks for a shared lock, which no run shares, and gives it back at
     /// once. Writes nothing.
     pub fn lock_holder(&self) -> Option<String> {
-        let file = File::open(self.lock_path()).ok()?;
+        let file: File = open_state_file(&self.lock_path()).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {
                 let mut text = Vec::new();
@@ -74,6 +82,11 @@ impl RunDirectory {
     /// The findings, one JSON line each.
     pub fn findings_path(&self) -> PathBuf {
         self.path.join("findings.jsonl")
+    }
+
+    /// What is being removed: a directory that had another name until then.
+    pub fn retired_path(&self) -> PathBuf {
+        self.path.join("retired")
     }
 
     /// The report of the last run.

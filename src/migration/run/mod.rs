@@ -1,6 +1,7 @@
 //! A run of a migration: its directory, lock, options, state and status.
 
 pub(crate) mod directory;
+mod entries;
 pub(crate) mod locked;
 pub(crate) mod options;
 pub(crate) mod state;
