@@ -12,7 +12,7 @@ use haul::pipeline::{
 };
 use haul::space::log::reader::Cursor;
 use haul::space::options::MigrateOptions;
-use haul::space::state::{CHECKPOINT_KIND, Progress, RunState};
+use haul::space::state::{CHECKPOINT_KIND, Progress, RunState, StoreName};
 
 const BATCHES: u64 = 10_000;
 
@@ -104,7 +104,7 @@ fn state() -> RunState {
     let mut state = RunState::new([7; 32], run_id, rules, Durability::Group);
     state.records = 300_000;
     state.progress = Progress {
-        store: "dual-000001".into(),
+        store: StoreName::of_generation(1),
         cursor: Cursor { file: 1, offset: 1 << 30, extent: 1_200 },
         last_sequence: Some(299_999),
         segment_bytes: 1 << 30,

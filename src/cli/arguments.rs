@@ -70,9 +70,17 @@ pub struct ResourceArgs {
     /// Maximum number of records per second
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<NonZeroU32>,
-    /// Number of threads that convert [default: one per processor]
-    #[arg(long, value_name = "N")]
+    /// Number of threads that convert, at most 512 [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = worker_count)]
     parallel_workers: Option<NonZeroUsize>,
+}
+
+/// More threads than this only wait for each other, and a stop waits for all of them.
+const WORKERS_MAX: usize = 512;
+
+fn worker_count(text: &str) -> Result<NonZeroUsize, String> {
+    let count = text.parse().ok().filter(|count: &NonZeroUsize| count.get() <= WORKERS_MAX);
+    count.ok_or_else(|| format!("a number from 1 to {WORKERS_MAX} is needed"))
 }
 
 impl ResourceArgs {

@@ -16,6 +16,7 @@ mod db;
 mod demo;
 mod error_output;
 mod estimate_text;
+mod limits;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod output;
@@ -63,6 +64,7 @@ enum Noun {
 
 /// Runs the command that the process was started with and returns its exit code.
 pub fn main() -> u8 {
+    limits::meet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

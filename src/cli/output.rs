@@ -5,9 +5,11 @@ use std::io::{self, ErrorKind, Write, stdout};
 use anyhow::Context;
 use serde::Serialize;
 
+use super::arguments::OutputArgs;
 use super::table::Table;
+use crate::durable::RealDisk;
 use crate::migration::units::count_text;
-use crate::migration::{Error, Finding, FindingsCount, JournalEntry};
+use crate::migration::{Error, Finding, Findings, FindingsCount, FirstFindings, JournalEntry, RunDirectory};
 
 /// Findings that the text shows; the document has more.
 const FINDINGS_SHOWN_MAX: usize = 20;
@@ -66,6 +68,28 @@ pub fn write_findings(
         }
         write_more(table, count.sum(), FINDINGS_SHOWN_MAX);
     });
+}
+
+/// Writes the findings of a run, if there are any.
+pub fn write_findings_of_run(table: &mut Table, findings: &FirstFindings, place: impl Fn(&Finding) -> String) {
+    if findings.count.sum() > 0 {
+        write_findings(table, &findings.count, &findings.first, place);
+    }
+}
+
+/// Says the worst findings of a run that ended because of them.
+pub fn say_findings(
+    output: OutputArgs,
+    directory: &RunDirectory,
+    place: impl Fn(&Finding) -> String,
+) -> Result<(), Error> {
+    let log = Findings::whole(&RealDisk, directory.findings_path())?;
+    let mut findings = FirstFindings::read(&RealDisk, &log)?;
+    findings.first.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    for finding in findings.first.iter().take(FINDINGS_SHOWN_MAX) {
+        output.say(format_args!("{}: {}: {}", finding.severity, place(finding), finding.reason));
+    }
+    Ok(())
 }
 
 /// Says how many of `all` are not shown.

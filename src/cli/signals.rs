@@ -1,15 +1,18 @@
-//! SIGINT and SIGTERM: the first asks for a stop, the second ends the process.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for a stop, the second ends the process.
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
+use crate::migration::Error;
 use crate::observe::Console;
-use crate::pipeline::StopToken;
+use crate::pipeline::{NoThread, StopToken};
 
+/// Name of the thread that listens.
+const NAME: &str = "haul-signals";
 /// Added to the number of the signal that ended a process, by convention of shells.
 const SIGNAL_EXIT_BASE: i32 = 128;
 
@@ -22,7 +25,10 @@ pub struct StopOnSignal {
 impl StopOnSignal {
     /// Starts to listen.
     pub fn install(stop: StopToken, console: Arc<Console>) -> anyhow::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
+        // `nohup` starts a process that ignores the end of its terminal, which must stay so.
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup)).context("cannot listen for signals")?;
         let handle = signals.handle();
         let listen = move || {
             for signal in signals.forever() {
@@ -35,9 +41,17 @@ impl StopOnSignal {
                 console.line("stopping at the next batch; again to end at once");
             }
         };
-        let listener = Builder::new().name("haul-signals".into()).spawn(listen).context("cannot listen for signals")?;
+        let listener = Builder::new().name(NAME.into()).spawn(listen);
+        let listener = listener.map_err(|source| Error::from(NoThread { name: NAME, source }))?;
         Ok(Self { handle, listener: Some(listener) })
     }
+}
+
+/// Returns true if the process was started with this signal ignored, as the kernel tells.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 impl Drop for StopOnSignal {

@@ -6,13 +6,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::new_modes::NewModes;
 use super::{DiskError, SourceFile, file_systems};
 
 /// The size of the buffer between reading and writing, in bytes.
@@ -53,8 +54,13 @@ impl fmt::Display for CopyMethod {
 }
 
 /// Implements [`Disk::copy_new_file`](super::Disk::copy_new_file) on the real disk.
-pub(super) fn copy_new_file(source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
-    let file = OpenOptions::new().write(true).create_new(true).open(target);
+pub(super) fn copy_new_file(
+    source: &SourceFile,
+    target: &Path,
+    means: CopyMeans,
+    modes: NewModes,
+) -> Result<CopyMethod, DiskError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(target);
     let copy = Copy { source, path: target, file: &file.map_err(|e| DiskError::new("create file", target, e))? };
     let may_share = means == CopyMeans::Auto;
     if may_share && copy.reflink()? {
@@ -137,7 +143,8 @@ impl Copy<'_> {
     }
 
     fn clone_whole(&self) -> Result<bool, DiskError> {
-        match rustix::fs::ioctl_ficlone(self.file, self.source.file()) {
+        let source = self.source.file().map_err(|e| self.source.read_error(e))?;
+        match rustix::fs::ioctl_ficlone(self.file, &*source) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY) => Ok(false),
             Err(e) => Err(self.error("clone to", e.into())),
@@ -146,9 +153,10 @@ impl Copy<'_> {
 
     /// Lets the kernel copy. Returns false if that is not possible here, which shows at the first call.
     fn copy_in_kernel(&self) -> Result<bool, DiskError> {
+        let source = self.source.file().map_err(|e| self.source.read_error(e))?;
         let mut done = 0;
         while done < self.len_bytes() {
-            match self.copy_next(done) {
+            match self.copy_next(&source, done) {
                 // Some kernels copy nothing between file systems and report no error.
                 Ok(0) | Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if done == 0 => {
                     return Ok(false);
@@ -162,10 +170,9 @@ impl Copy<'_> {
         Ok(true)
     }
 
-    fn copy_next(&self, done: u64) -> Result<usize, Errno> {
+    fn copy_next(&self, source: &File, done: u64) -> Result<usize, Errno> {
         let (mut source_offset, mut target_offset) = (done, done);
         let wanted = (self.len_bytes() - done).min(KERNEL_COPY_BYTES_MAX) as usize;
-        let source = self.source.file();
         rustix::fs::copy_file_range(source, Some(&mut source_offset), self.file, Some(&mut target_offset), wanted)
     }
 
@@ -210,8 +217,14 @@ mod tests {
             return;
         }
         let path = |name: &str| directory.path().join(name);
-        assert_eq!(copy_new_file(&source, &path("shared"), CopyMeans::Auto).unwrap(), CopyMethod::Reflink);
-        assert_eq!(copy_new_file(&source, &path("own"), CopyMeans::NoReflink).unwrap(), CopyMethod::ReadWrite);
+        assert_eq!(
+            copy_new_file(&source, &path("shared"), CopyMeans::Auto, NewModes::ANY).unwrap(),
+            CopyMethod::Reflink
+        );
+        assert_eq!(
+            copy_new_file(&source, &path("own"), CopyMeans::NoReflink, NewModes::ANY).unwrap(),
+            CopyMethod::ReadWrite
+        );
         ["shared", "own"].iter().for_each(|name| assert_copied(&path(name)));
         // A change to the source must not reach the copy.
         let writer = OpenOptions::new().write(true).open(source.path()).unwrap();
@@ -223,14 +236,14 @@ mod tests {
     fn the_kernel_copies_where_it_cannot_share() {
         let directory = tempfile::tempdir().unwrap();
         let source = source_in(directory.path());
-        if !file_systems::never_shares(source.file()) {
+        if !file_systems::never_shares(&source.file().unwrap()) {
             println!("left out: the temporary directory's file system may share storage");
             return;
         }
         assert!(!can_reflink(&source, directory.path()).unwrap());
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let path = directory.path().join(format!("{means:?}"));
-            assert_eq!(copy_new_file(&source, &path, means).unwrap(), CopyMethod::CopyFileRange);
+            assert_eq!(copy_new_file(&source, &path, means, NewModes::ANY).unwrap(), CopyMethod::CopyFileRange);
             assert_copied(&path);
         }
     }
@@ -252,7 +265,7 @@ mod tests {
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let path = near.path().join(format!("{means:?}"));
             // Whether the kernel copies between file systems of different kinds depends on its version.
-            assert_ne!(copy_new_file(&source, &path, means).unwrap(), CopyMethod::Reflink);
+            assert_ne!(copy_new_file(&source, &path, means, NewModes::ANY).unwrap(), CopyMethod::Reflink);
             assert_copied(&path);
         }
     }

@@ -47,22 +47,11 @@ pub fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
         None if disk.kind(parent)?.is_none() => return Ok(()),
         // An earlier removal may not be durable yet, so the parent is synced all the same.
         None => {}
-        Some(EntryKind::Directory) => remove_directory_tree(disk, path)?,
+        Some(EntryKind::Directory) => disk.remove_directory_tree(path)?,
         Some(_) => disk.remove_file(path)?,
     }
     // One sync is enough: nothing below can be reached once the name of the tree is gone.
     disk.sync_directory(parent)
-}
-
-fn remove_directory_tree(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
-    for entry in disk.list(path)? {
-        let path = path.join(&entry.name);
-        match entry.kind {
-            EntryKind::Directory => remove_directory_tree(disk, &path)?,
-            EntryKind::File | EntryKind::Other => disk.remove_file(&path)?,
-        }
-    }
-    disk.remove_directory(path)
 }
 
 /// Returns the total length of all files in and below a directory, in bytes; 0 for a missing path. Links are not

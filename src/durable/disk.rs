@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::new_modes::NewModes;
 use super::{AttributesNotKept, CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile};
 
 /// The kind of a directory entry, without following links.
@@ -38,6 +39,10 @@ pub trait Disk: Send + Sync {
     fn is_system(&self) -> bool {
         true
     }
+    /// Returns the same disk with a limit on the permissions of what it creates; `None` if it has no permissions.
+    fn limited(&self, _modes: NewModes) -> Option<Arc<dyn Disk>> {
+        None
+    }
     /// Creates a file that must not exist, open for reading and writing.
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
     /// Creates a file that must not exist, open for reading and writing, with the owner, group, permission bits, access
@@ -54,9 +59,10 @@ pub trait Disk: Send + Sync {
     /// Returns whether a copy of `source` in `directory` can share its storage. Tries it with a file that never gets a
     /// name.
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError>;
-    /// Opens an existing file for reading and writing.
+    /// Opens an existing regular file for reading and writing. A link is not followed and a pipe is not waited for: both
+    /// are an `InvalidInput` error.
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
-    /// Opens an existing file for reading only.
+    /// Opens an existing regular file for reading only, like [`open_file`](Self::open_file).
     fn open_for_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
     /// Creates one directory; its parent must exist, the name must not.
     fn create_directory(&self, path: &Path) -> Result<(), DiskError>;
@@ -72,6 +78,11 @@ pub trait Disk: Send + Sync {
     fn hard_link(&self, source: &Path, target: &Path) -> Result<(), DiskError>;
     /// Removes a name of a file. The file is removed with its last name.
     fn remove_file(&self, path: &Path) -> Result<(), DiskError>;
+    /// Removes a directory with everything in it. A link is removed and never followed, not even one that takes the
+    /// place of a directory meanwhile.
+    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
+        remove_step_by_step(self, path)
+    }
     /// Removes an empty directory.
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError>;
     /// Returns the entries of a directory, sorted by name.
@@ -92,14 +103,31 @@ pub trait Disk: Send + Sync {
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError>;
     /// Returns the tree below the directory `path`. Its files are read and replaced without following links.
     fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError>;
+    /// Returns whether a rename can lead from one of these directories to the other.
+    fn can_rename_between(&self, _a: &Path, _b: &Path) -> Result<bool, DiskError> {
+        Ok(true)
+    }
     /// Returns the bytes that an unprivileged user may still write to the file system that contains `path`.
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError>;
     /// Returns the number of files and directories that an unprivileged user may still create on the file system that
     /// contains `path`; `None` if there is no limit.
     fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError>;
     /// Takes the exclusive lock on the file at `path`, which is created if needed, and writes `owner` into it. The lock
-    /// is held until the guard drops or the process ends. The inner error is the owner text of the holder.
+    /// is held until the guard drops or the process ends. The inner error is the owner text of the holder. Anything but a
+    /// regular file is an `InvalidInput` error.
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError>;
+}
+
+/// Implements [`Disk::remove_directory_tree`] for a disk on which nothing changes meanwhile.
+fn remove_step_by_step<D: Disk + ?Sized>(disk: &D, path: &Path) -> Result<(), DiskError> {
+    for entry in disk.list(path)? {
+        let path = path.join(&entry.name);
+        match entry.kind {
+            EntryKind::Directory => remove_step_by_step(disk, &path)?,
+            EntryKind::File | EntryKind::Other => disk.remove_file(&path)?,
+        }
+    }
+    disk.remove_directory(path)
 }
 
 /// A lock taken by [`Disk::try_lock`]. Dropping it releases the lock.

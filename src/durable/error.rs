@@ -21,6 +21,11 @@ impl DiskError {
         Self { operation, path: path.to_path_buf(), source }
     }
 
+    /// Returns true if the process, or the whole system, may not open another file.
+    pub fn is_out_of_descriptors(&self) -> bool {
+        matches!(self.source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+    }
+
     /// Returns the kind of the system's error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "locks need files that are opened in a way of their own")]
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -10,6 +10,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::LockGuard;
+use super::limited_disk::{existing, open_regular, open_state_file};
+use super::new_modes::NewModes;
 
 /// The maximum length of an owner text, in bytes.
 const OWNER_TEXT_BYTES_MAX: usize = 4096;
@@ -18,13 +20,11 @@ const OWNER_TEXT_TRIES: u32 = 20;
 const OWNER_TEXT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Takes the lock with `flock`, so that it ends with the process even after a kill. The text only names the owner.
-pub(super) fn lock_file(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
+pub(super) fn lock_file(path: &Path, owner: &str, modes: NewModes) -> io::Result<Result<LockGuard, String>> {
     loop {
         // The file is not truncated here: it contains the text of the holder until the lock is taken. A link is not
         // followed, because the text would replace what it leads to.
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW);
-        let mut file = options.open(path)?;
+        let mut file = open_regular(path, existing().write(true).create(true).truncate(false).mode(modes.file()))?;
         match file.try_lock() {
             // The last holder may have removed the file between the two calls: then the lock protects nothing.
             Ok(()) if !is_named(&file, path)? => continue,
@@ -53,8 +53,7 @@ fn is_named(file: &File, path: &Path) -> io::Result<bool> {
 /// Returns the owner text of the process that holds the lock on the file at `path`; `None` if no process holds it. Asks
 /// for a shared lock, which no run shares, and releases it at once. Writes nothing.
 pub fn lock_holder(path: &Path) -> Option<String> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
+    let file = open_state_file(path).ok()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => owner_text(&file).ok(),
         _ => None,
@@ -97,7 +96,7 @@ mod tests {
     #[test]
     fn child_that_tries_a_lock() {
         if let Some(path) = std::env::var_os(LOCK_PATH_VARIABLE) {
-            let held = lock_file(Path::new(&path), "child").unwrap();
+            let held = lock_file(Path::new(&path), "child", NewModes::ANY).unwrap();
             println!("lock answer: {:?}", held.map(|_| ()));
         }
     }
@@ -115,7 +114,7 @@ mod tests {
     fn a_lock_excludes_another_process() {
         let directory = tempfile::tempdir().unwrap();
         let lock = directory.path().join("lock");
-        let guard = lock_file(&lock, "parent").unwrap().unwrap();
+        let guard = lock_file(&lock, "parent", NewModes::ANY).unwrap().unwrap();
         assert!(answer_of_child(&lock).contains(r#"lock answer: Err("parent")"#));
         drop(guard);
         assert!(answer_of_child(&lock).contains("lock answer: Ok(())"));
@@ -131,7 +130,7 @@ mod tests {
         // What a child has between fork and exec: another descriptor of the same open file.
         let inherited = file.try_clone().unwrap();
         drop(LockedFile(file));
-        assert!(lock_file(&path, "next").unwrap().is_ok());
+        assert!(lock_file(&path, "next", NewModes::ANY).unwrap().is_ok());
         drop(inherited);
     }
 
@@ -145,7 +144,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for _ in 0..50 {
-                            let Ok(Ok(guard)) = lock_file(&path, "x") else { continue };
+                            let Ok(Ok(guard)) = lock_file(&path, "x", NewModes::ANY) else { continue };
                             assert_eq!(held.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0, "two have it");
                             held.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                             fs::remove_file(&path).unwrap();
@@ -163,7 +162,7 @@ mod tests {
         let (path, other) = (directory.path().join("lock"), directory.path().join("other"));
         fs::write(&other, "kept").unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
-        assert!(lock_file(&path, "x").is_err());
+        assert!(lock_file(&path, "x", NewModes::ANY).is_err());
         assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
         assert_eq!(lock_holder(&path), None);
     }
@@ -175,7 +174,7 @@ mod tests {
         let file = File::create_new(&path).unwrap();
         file.try_lock().unwrap();
         let named = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| lock_file(&path, "second").unwrap().unwrap_err());
+            let asked = scope.spawn(|| lock_file(&path, "second", NewModes::ANY).unwrap().unwrap_err());
             sleep(OWNER_TEXT_INTERVAL * 2);
             file.write_all_at(b"first", 0).unwrap();
             asked.join().unwrap()

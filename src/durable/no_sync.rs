@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::new_modes::NewModes;
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
     EntryKind, LockGuard, SourceFile,
@@ -19,6 +20,10 @@ struct WithoutSync(Arc<dyn Disk>);
 impl Disk for WithoutSync {
     fn is_system(&self) -> bool {
         self.0.is_system()
+    }
+
+    fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
+        self.0.limited(modes).map(without_sync)
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
@@ -78,6 +83,10 @@ impl Disk for WithoutSync {
         self.0.remove_file(path)
     }
 
+    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
+        self.0.remove_directory_tree(path)
+    }
+
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
         self.0.remove_directory(path)
     }
@@ -105,6 +114,10 @@ impl Disk for WithoutSync {
 
     fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {
         self.0.root(path)
+    }
+
+    fn can_rename_between(&self, a: &Path, b: &Path) -> Result<bool, DiskError> {
+        self.0.can_rename_between(a, b)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {

@@ -220,7 +220,7 @@ fn file_state(stat: &Stat) -> Option<FileState> {
 }
 
 /// Replaces the system's error for a link that is not followed by a clearer one.
-fn without_loop(error: io::Error) -> io::Error {
+pub(super) fn without_loop(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::ELOOP) => io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is in the way"),
         _ => error,

@@ -4,6 +4,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,7 +88,8 @@ pub enum WindowError {
 /// before the opening cannot be detected this way.
 #[derive(Debug)]
 pub struct SourceFile {
-    file: File,
+    /// `None` if it is opened again for each read.
+    file: Option<File>,
     path: Arc<Path>,
     identity: SourceIdentity,
     names: u64,
@@ -99,8 +101,7 @@ impl SourceFile {
     pub fn open(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
         let wrap = |e| DiskError::new("open source", path, e);
         check(SourceOperation::Open, path).map_err(wrap)?;
-        // Without O_NONBLOCK, opening a pipe would wait for its writer. For a regular file the flag has no effect.
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(wrap)?;
+        let file = open_again(path).map_err(wrap)?;
         let metadata = file.metadata().map_err(wrap)?;
         if !metadata.is_file() {
             return Err(wrap(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
@@ -109,7 +110,14 @@ impl SourceFile {
             ReaderKind::Auto if !file_systems::is_local(&file) => ReaderKind::Pread,
             chosen => chosen,
         };
-        Ok(Self { file, path: path.into(), identity: SourceIdentity::of(&metadata), names: metadata.nlink(), reader })
+        let (identity, names) = (SourceIdentity::of(&metadata), metadata.nlink());
+        Ok(Self { file: Some(file), path: path.into(), identity, names, reader })
+    }
+
+    /// Works like [`open`](Self::open), but holds no descriptor: the file is opened again for each read. For sources of so
+    /// many files that the process could not hold them all.
+    pub fn open_unheld(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
+        Ok(Self { file: None, ..Self::open(path, reader)? })
     }
 
     /// Returns how many names it had when it was opened.
@@ -127,9 +135,16 @@ impl SourceFile {
         self.identity
     }
 
-    /// Returns the open file, for system calls that take two files.
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    /// Returns the open file. One that is opened again must still be the same.
+    pub(super) fn file(&self) -> io::Result<Opened<'_>> {
+        if let Some(file) = &self.file {
+            return Ok(Opened::Held(file));
+        }
+        let file = open_again(&self.path)?;
+        match self.identity.difference(&SourceIdentity::of(&file.metadata()?)) {
+            None => Ok(Opened::Again(file)),
+            Some(what) => Err(io::Error::other(what)),
+        }
     }
 
     /// Compares the open file, and the file that is now at its path, with the identity at the opening. A file that
@@ -137,7 +152,8 @@ impl SourceFile {
     pub fn check_unchanged(&self) -> Result<(), WindowError> {
         let change = |what| SourceChange { path: self.path.to_path_buf(), what };
         let at_path = || check(SourceOperation::Stat, &self.path).and_then(|()| std::fs::metadata(&self.path));
-        for metadata in [self.file.metadata(), at_path()] {
+        let held = self.file.iter().map(File::metadata);
+        for metadata in held.chain([at_path()]) {
             let now = metadata.map_err(|e| match e.kind() {
                 io::ErrorKind::NotFound => change("it was removed".into()).into(),
                 _ => WindowError::Disk(DiskError::new("look up source", &self.path, e)),
@@ -158,7 +174,8 @@ impl SourceFile {
         }
         check(SourceOperation::Read, &self.path).map_err(|e| self.explain(e))?;
         if len > 0 && self.maps(len) {
-            match GuardedMap::new(&self.file, &self.path, offset, len) {
+            let file = self.file().map_err(|e| self.explain(e))?;
+            match GuardedMap::new(&file, &self.path, offset, len) {
                 Ok(Some(map)) => return Ok(Window::mapped(map)),
                 Ok(None) => {}
                 // A caller that asked for mappings gets the error; `Auto` reads instead.
@@ -168,7 +185,7 @@ impl SourceFile {
                 Err(_) => {}
             }
         }
-        read_window(&self.file, offset, len).map_err(|e| self.explain(e))
+        self.file().and_then(|file| read_window(&file, offset, len)).map_err(|e| self.explain(e))
     }
 
     /// Fills `buffer` from `offset`. Checks for a change only if the file ends before.
@@ -179,7 +196,7 @@ impl SourceFile {
     /// Fills `buffer` from `offset`, and returns the error of the system as it is.
     pub(super) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         check(SourceOperation::Read, &self.path)?;
-        self.file.read_exact_at(buffer, offset)
+        self.file()?.read_exact_at(buffer, offset)
     }
 
     fn maps(&self, len: usize) -> bool {
@@ -201,6 +218,30 @@ impl SourceFile {
             Err(WindowError::Disk(_)) | Ok(()) => self.read_error(source).into(),
         }
     }
+}
+
+/// An open source file.
+pub(super) enum Opened<'a> {
+    /// It is held open.
+    Held(&'a File),
+    /// It was opened for this read.
+    Again(File),
+}
+
+impl Deref for Opened<'_> {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        match self {
+            Self::Held(file) => file,
+            Self::Again(file) => file,
+        }
+    }
+}
+
+/// Without O_NONBLOCK, opening a pipe would wait for its writer. For a regular file the flag has no effect.
+fn open_again(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 #[cfg(test)]
@@ -236,6 +277,24 @@ mod tests {
             assert_eq!(buffer, bytes()[1000..1100]);
             file.check_unchanged().unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_held_is_read_and_checked_all_the_same() {
+        let (directory, path) = source();
+        for reader in [ReaderKind::Mmap, ReaderKind::Pread] {
+            let file = SourceFile::open_unheld(&path, reader).unwrap();
+            assert_eq!(*file.window(7, 300_000).unwrap(), bytes()[7..300_007]);
+            let mut buffer = [0; 100];
+            file.read_exact_at(1000, &mut buffer).unwrap();
+            assert_eq!(buffer, bytes()[1000..1100]);
+            file.check_unchanged().unwrap();
+        }
+        let file = SourceFile::open_unheld(&path, ReaderKind::Pread).unwrap();
+        std::fs::write(directory.path().join("other"), bytes()).unwrap();
+        std::fs::rename(directory.path().join("other"), &path).unwrap();
+        assert!(matches!(file.read_exact_at(0, &mut [0]), Err(WindowError::Changed(_))));
+        assert!(matches!(file.window(0, 1), Err(WindowError::Changed(_))));
     }
 
     #[test]

@@ -99,6 +99,7 @@ fn write_all(
             control.progress(STEP_MANIFESTS, 0);
         }
     }
+    control.progress(made.manifests % STEP_MANIFESTS, 0);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::checkpoint::Kind;
 use super::{CheckpointFile, Error, LockedRun, RunDirectory, RunState, serialize_path};
-use crate::durable::{Disk, EntryKind, directory_bytes, remove_tree};
+use crate::durable::{Disk, EntryKind, directory_bytes, parent_of, remove_tree};
 
 /// Something that can be removed. `K` says what it is, in the words of its room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -140,7 +140,7 @@ where
     let lock = LockedRun::create(disk, directory, kind)?;
     let chosen = still_removable(&**disk, items, &plan()?, command)?;
     let run_id = lock.readable_state(&**disk)?.map(run_id);
-    remove_chosen(&**disk, &lock, &chosen, run_id.as_deref())
+    remove_chosen(&**disk, directory, &lock, &chosen, run_id.as_deref())
 }
 
 /// Returns the items that are in the plan of now too.
@@ -168,8 +168,20 @@ fn still_removable<K: Copy + PartialEq>(
     Ok(chosen)
 }
 
+/// Removes the directory at `path` in such a way that nobody ever finds a part of it under its name: it is renamed into
+/// the run directory first. Both must be on the same file system.
+pub fn retire(disk: &dyn Disk, directory: &RunDirectory, path: &Path) -> Result<(), Error> {
+    let retired = directory.retired_path();
+    remove_tree(disk, &retired)?;
+    disk.rename(path, &retired)?;
+    disk.sync_directory(parent_of(path))?;
+    disk.sync_directory(directory.path())?;
+    Ok(remove_tree(disk, &retired)?)
+}
+
 fn remove_chosen<K>(
     disk: &dyn Disk,
+    directory: &RunDirectory,
     lock: &LockedRun,
     chosen: &[CleanItem<K>],
     run_id: Option<&str>,
@@ -180,7 +192,12 @@ fn remove_chosen<K>(
     }
     let mut bytes = 0;
     for item in chosen {
-        remove_tree(disk, &item.path)?;
+        match disk.kind(&item.path)? {
+            Some(EntryKind::Directory) if !item.path.starts_with(directory.path()) => {
+                retire(disk, directory, &item.path)?;
+            }
+            _ => remove_tree(disk, &item.path)?,
+        }
         bytes += item.bytes;
     }
     if !chosen.is_empty() {

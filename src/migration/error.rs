@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::units::bytes_text;
 use crate::durable::{DiskError, FaultClass, SourceChange, WindowError};
+use crate::pipeline::NoThread;
 
 /// Exit codes of the binary (docs/design.md, "Exit codes"). Stable: scripts rely on them.
 pub mod exit {
@@ -198,6 +199,18 @@ impl From<SourceChange> for Error {
     }
 }
 
+impl From<NoThread> for Error {
+    fn from(error: NoThread) -> Self {
+        Self::Program {
+            what: format!("{error}: {}", error.source),
+            next:
+                "raise the limit on processes (`ulimit -u`) or wait until others end, then run the same command again"
+                    .into(),
+            temporary: true,
+        }
+    }
+}
+
 impl From<WindowError> for Error {
     fn from(error: WindowError) -> Self {
         match error {
@@ -261,10 +274,19 @@ impl Error {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                     Some("free space on that file system, then run the same command again: it resumes".into())
                 }
+                ErrorKind::FileTooLarge => {
+                    Some("raise the limit on the size of files (`ulimit -f`), then run the same command again".into())
+                }
+                _ if e.is_out_of_descriptors() => {
+                    Some("raise the limit on open files (`ulimit -n`), then run the same command again".into())
+                }
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                     Some("give this user access to that path, then run the same command again".into())
                 }
                 ErrorKind::NotFound => Some("check the path".into()),
+                ErrorKind::InvalidInput | ErrorKind::IsADirectory if e.operation.starts_with("open file") => {
+                    Some("find out what is in its place and move it away, then run the same command again".into())
+                }
                 _ => match e.fault_class() {
                     FaultClass::Item => None,
                     FaultClass::Medium => {

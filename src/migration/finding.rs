@@ -159,6 +159,13 @@ impl Findings {
         Self { path: path.into(), len_bytes }
     }
 
+    /// All of the log at `path`, if there is one: of a run that has ended.
+    pub fn whole(disk: &dyn Disk, path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let len_bytes = if disk.kind(&path)?.is_some() { disk.open_for_read(&path)?.len()? } else { 0 };
+        Ok(Self { path, len_bytes })
+    }
+
     /// Visits each finding in the order in which they were appended, without holding them all.
     pub fn for_each(&self, disk: &dyn Disk, mut visit: impl FnMut(Finding) -> Result<(), Error>) -> Result<(), Error> {
         if self.len_bytes == 0 {

@@ -1,6 +1,7 @@
-//! The findings of a run that writes no log of them: the first ones whole, all of them counted.
+//! The findings of a run for its screen: the first ones whole, all of them counted.
 
-use super::{Finding, FindingsCount};
+use super::{Error, Finding, Findings, FindingsCount};
+use crate::durable::Disk;
 
 /// Findings that are kept whole; further ones are counted.
 pub const FINDINGS_KEPT_MAX: usize = 10_000;
@@ -15,6 +16,16 @@ pub struct FirstFindings {
 }
 
 impl FirstFindings {
+    /// Reads those of a run that wrote a log of them.
+    pub fn read(disk: &dyn Disk, log: &Findings) -> Result<Self, Error> {
+        let mut findings = Self::default();
+        log.for_each(disk, |finding| {
+            findings.push(finding);
+            Ok(())
+        })?;
+        Ok(findings)
+    }
+
     /// Takes one more.
     pub fn push(&mut self, finding: Finding) {
         self.count.add(finding.severity);

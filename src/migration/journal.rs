@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, clock};
 use crate::durable::{Disk, DiskError, DiskFile};
 
 /// Name of the journal in the run directory.
@@ -39,7 +39,7 @@ impl JournalEntry {
 
 /// This moment as RFC 3339 in UTC with milliseconds.
 pub fn now_text() -> String {
-    format!("{:.3}", jiff::Timestamp::now())
+    format!("{:.3}", clock::now_or_nearest())
 }
 
 /// What [`read`] found.

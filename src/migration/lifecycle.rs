@@ -7,6 +7,7 @@ use super::context::Context;
 use super::run::state::{Durability, Rules, RunState};
 use super::stage::Stage;
 use super::{Error, OutcomeCounts, SourceBytes};
+use crate::durable::NewModes;
 use crate::pipeline::{Ended, Expected};
 
 /// How a step ended without an error.
@@ -91,6 +92,11 @@ pub trait Migration: Sized {
     /// Returns what decides the result of a run that begins.
     fn rules(&self) -> Self::Rules;
 
+    /// Returns the permissions that what is made of the source may have at most.
+    fn modes(&self) -> Result<NewModes, Error> {
+        Ok(NewModes::ANY)
+    }
+
     /// Returns when this attempt is asked to make durable what it writes.
     fn durability(&self) -> Durability {
         Durability::Group
@@ -127,6 +133,12 @@ pub trait Migration: Sized {
 
     /// Makes the plan. Only looks where there is no lock. `None`: a stop was requested.
     fn plan(&mut self, cx: &Context<'_>, begins: bool) -> Result<Option<Self::Plan>, Error>;
+
+    /// Tells whether the source of a plan, which is not that of the run, is proved to have the bytes that the run took:
+    /// times change when files are copied back.
+    fn proves_source(&mut self, _cx: &Context<'_>, _state: &StateOf<Self>) -> Result<bool, Error> {
+        Ok(false)
+    }
 
     /// Fills in the state of a run that begins. It is durable afterwards.
     fn begin(&mut self, cx: &Context<'_>, state: &mut StateOf<Self>, last: Option<&StateOf<Self>>)

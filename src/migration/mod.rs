@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 mod cleanup;
+pub mod clock;
 mod context;
 mod error;
 pub mod finding;
@@ -26,7 +27,7 @@ mod test_disk;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
-pub use cleanup::{CleanItem, CleanList, LastRun, RemovalCost, clean_up};
+pub use cleanup::{CleanItem, CleanList, LastRun, RemovalCost, clean_up, retire};
 pub use context::Context;
 pub use error::{Error, ErrorKind, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};

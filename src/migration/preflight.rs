@@ -20,6 +20,7 @@ pub fn rehearse<M: Migration>(
     control: &Control<'_>,
 ) -> Result<Option<M::Plan>, Error> {
     let cx = Context::unlocked(disk, directory, M::KIND, options, control);
+    directory.check(&**disk)?;
     migration.preflight(&cx, Check::Places)?;
     let last = last_run::<M>(&cx)?;
     match standing(&cx, migration, last.as_ref())? {
@@ -76,7 +77,7 @@ pub(super) fn preflight<M: Migration>(
     let Some(plan) = migration.plan(cx, continued.is_none())? else { return Ok(None) };
     let ended = match continued {
         Some(state) => {
-            check_same_plan::<M>(cx, state, &plan)?;
+            check_same_plan(cx, migration, state, &plan)?;
             migration.preflight(cx, Check::Continued(state))?
         }
         None => {
@@ -87,8 +88,13 @@ pub(super) fn preflight<M: Migration>(
     Ok((ended == Ended::Complete).then_some(plan))
 }
 
-fn check_same_plan<M: Migration>(cx: &Context<'_>, state: &StateOf<M>, plan: &M::Plan) -> Result<(), Error> {
-    if state.plan_digest == plan.digest() {
+fn check_same_plan<M: Migration>(
+    cx: &Context<'_>,
+    migration: &mut M,
+    state: &StateOf<M>,
+    plan: &M::Plan,
+) -> Result<(), Error> {
+    if state.plan_digest == plan.digest() || migration.proves_source(cx, state)? {
         return Ok(());
     }
     Err(Error::State {

@@ -13,8 +13,8 @@ use super::run::locked::LockedRun;
 use super::run::options::{RunOptions, Start};
 use super::run::state::Durability;
 use super::stage::Stage;
-use super::{Error, Findings, FindingsCount, Report, RunDirectory, report_says, write_report};
-use crate::durable::{Disk, replace_file};
+use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, report_says, write_report};
+use crate::durable::{Disk, replace_file, with_modes};
 use crate::pipeline::{Control, Ended};
 
 /// How a run ended without an error.
@@ -87,6 +87,7 @@ pub fn run<M: Migration>(
     options: &RunOptions,
     control: &Control<'_>,
 ) -> Result<Finished<M>, Error> {
+    let disk = &with_modes(disk, migration.modes()?);
     migration.preflight(&Context::unlocked(disk, directory, M::KIND, options, control), Check::Places)?;
     let lock = LockedRun::create(disk, directory, M::KIND)?;
     let session = Session::new(&lock, disk, directory, goal, options, control);
@@ -131,7 +132,10 @@ impl<'a> Session<'a> {
         };
         match (plan, last) {
             (None, last) => Ok(stopped_before(migration, last.filter(|_| standing != Standing::Over))),
-            (Some(_), Some(state)) if standing == Standing::Continues => self.resume(migration, state),
+            (Some(plan), Some(mut state)) if standing == Standing::Continues => {
+                self.keep_plan::<M>(&mut state, &plan)?;
+                self.resume(migration, state)
+            }
             (Some(plan), last) => {
                 let state = self.begin(migration, &plan, last.as_ref())?;
                 self.carry_out(migration, state, false)
@@ -153,14 +157,37 @@ impl<'a> Session<'a> {
         }
         let disk = &**self.cx.disk;
         let durability = self.durability(migration);
-        let mut state =
-            StateOf::<M>::new(plan.digest(), uuid::Uuid::now_v7().to_string(), migration.rules(), durability);
+        let mut state = StateOf::<M>::new(plan.digest(), clock::new_run_id()?, migration.rules(), durability);
         let kept = Kept { run_id: &state.run_id, plan };
         let text = serde_json::to_vec_pretty(&kept).expect("plain data always serialises");
         replace_file(disk, &self.cx.directory.plan_path(), &text)?;
         migration.begin(&self.cx, &mut state, last)?;
         self.cx.checkpoint.store(disk, &state)?;
         Ok(state)
+    }
+
+    /// Takes a plan over for a run, if it is that of the run or the source is proved to have the same bytes. False: it
+    /// is neither.
+    pub fn take_plan<M: Migration>(
+        &self,
+        migration: &mut M,
+        state: &mut StateOf<M>,
+        plan: &M::Plan,
+    ) -> Result<bool, Error> {
+        let is_same = state.plan_digest == plan.digest() || migration.proves_source(&self.cx, state)?;
+        if is_same {
+            self.keep_plan::<M>(state, plan)?;
+        }
+        Ok(is_same)
+    }
+
+    /// Makes a plan that was checked the plan of the run, so that it is not proved again.
+    fn keep_plan<M: Migration>(&self, state: &mut StateOf<M>, plan: &M::Plan) -> Result<(), Error> {
+        if state.plan_digest != plan.digest() {
+            state.plan_digest = plan.digest();
+            self.cx.checkpoint.store(&**self.cx.disk, state)?;
+        }
+        Ok(())
     }
 
     /// Continues a run of the same plan.

@@ -1,6 +1,6 @@
 //! Decides when a run commits, and commits in a thread of its own while the writer continues.
 
-use std::thread::{Builder, Scope};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never};
@@ -9,6 +9,7 @@ use super::control::{Control, Options};
 use super::event::Event;
 use super::failure::{Failure, guarded};
 use super::stages::{Commit, Writer};
+use super::threads::{NoThread, start_thread};
 
 /// A commit that is due, and the records written before it.
 struct Point<C> {
@@ -40,18 +41,15 @@ where
         scope: &'scope Scope<'scope, '_>,
         options: &Options,
         control: &'scope Control<'_>,
-    ) -> Self
+    ) -> Result<Self, NoThread>
     where
         C: 'scope,
         E: 'scope,
     {
         let (points, point_queue) = bounded(1);
         let (outcome_queue, outcomes) = bounded(1);
-        Builder::new()
-            .name("haul-commit".into())
-            .spawn_scoped(scope, move || commit_all(&point_queue, &outcome_queue, control))
-            .expect("the system starts a thread");
-        Self {
+        start_thread(scope, "haul-commit", move || commit_all(&point_queue, &outcome_queue, control))?;
+        Ok(Self {
             points,
             outcomes,
             busy: false,
@@ -61,7 +59,7 @@ where
             records_total: 0,
             records_at_last_point: 0,
             last_point: Instant::now(),
-        }
+        })
     }
 
     /// Counts records as written.

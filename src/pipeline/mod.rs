@@ -15,6 +15,7 @@ mod sequence;
 pub mod sorted_runs;
 pub mod stages;
 pub mod stop;
+mod threads;
 
 pub use budget::{Admission, Budget, Permit, Waits};
 pub use buffer_pool::{Buffer, BufferPool};
@@ -28,3 +29,4 @@ pub use run_file::remove_run_files;
 pub use sorted_runs::SortedRuns;
 pub use stages::{Admitted, Commit, Converter, Reader, Writer};
 pub use stop::StopToken;
+pub use threads::{NoThread, sort_in_parallel, start_thread, thread_pool};

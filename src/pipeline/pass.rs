@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::control::{Control, Ended, Options};
 use super::engine::run;
 use super::stages::{Commit, Converter, Reader, Writer};
+use super::threads::NoThread;
 
 /// Sends everything that `reader` finds through `converter` and gives each output to `take`, in the order of the source.
 ///
@@ -19,7 +20,7 @@ pub fn pass<R, C, E>(
 where
     R: Reader<Error = E>,
     C: Converter<Batch = R::Batch, Error = E>,
-    E: Send,
+    E: From<NoThread> + Send,
 {
     // Commits that do nothing would still wake the writer and be reported as checkpoints.
     let options = Options { checkpoint_interval_records: u64::MAX, ..options.clone() };

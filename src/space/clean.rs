@@ -9,6 +9,7 @@ use super::migrate::estimate::SCRATCH_PREFIX;
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
+use super::store::whole::foreign_part;
 use crate::durable::{Disk, EntryKind};
 use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up};
 
@@ -24,6 +25,8 @@ pub enum CleanKind {
     Staging,
     /// A sealed store that readers do not take.
     Store,
+    /// What is left of a store whose removal was interrupted.
+    Retired,
     /// A file that was to replace another when its writer died.
     Temporary,
 }
@@ -45,13 +48,35 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
     list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
     list.add(paths.staging(), CleanKind::Staging, worth_of_staging(&run))?;
+    list.add(paths.run_directory().retired_path(), CleanKind::Retired, RemovalCost::default())?;
     for entry in disk.list(paths.root())? {
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
-        if entry.kind == EntryKind::Directory && live.as_deref() != Some(name) {
+        if live.as_deref() != Some(name) && foreign_part(disk, &paths.store(name))?.is_none() {
             list.add(paths.store(name), CleanKind::Store, worth_of_store(&run, name))?;
         }
     }
     Ok(list.items())
+}
+
+/// Something with the name of a store that haul cannot prove to be one. It is never removed, and no store gets its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftAlone {
+    /// Its name.
+    pub name: String,
+    /// Why it cannot be proved.
+    pub reason: String,
+}
+
+/// Lists what has the name of a store and is left alone by [`clean`].
+pub fn left_alone(disk: &dyn Disk, paths: &SpacePaths) -> Result<Vec<LeftAlone>, Error> {
+    let mut left = Vec::new();
+    for entry in disk.list(paths.root())? {
+        let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
+        if let Some(reason) = foreign_part(disk, &paths.store(name))? {
+            left.push(LeftAlone { name: name.to_owned(), reason });
+        }
+    }
+    Ok(left)
 }
 
 fn worth_of_staging(run: &LastRun<RunState>) -> RemovalCost {
@@ -68,7 +93,7 @@ fn worth_of_staging(run: &LastRun<RunState>) -> RemovalCost {
 /// The worth of a store that is not live.
 fn worth_of_store(run: &LastRun<RunState>, name: &str) -> RemovalCost {
     match run {
-        LastRun::Known(state) if state.progress.store == name => {
+        LastRun::Known(state) if &*state.progress.store == name => {
             RemovalCost { loses_work: state.stage < Stage::Published, with_checkpoint: true }
         }
         LastRun::None | LastRun::Known(_) => RemovalCost::default(),
@@ -79,6 +104,7 @@ fn worth_of_store(run: &LastRun<RunState>, name: &str) -> RemovalCost {
 /// Removes these items of a [`clean_plan`], under the lock; the bytes given back. An item that is gone already is passed
 /// over; one that has come into use since is an error, before anything is removed.
 pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Result<u64, Error> {
+    let disk = paths.limited(&disk)?;
     let place = (&paths.run_directory(), CHECKPOINT_KIND);
     let plan = || clean_plan(disk.clone(), paths);
     clean_up(&disk, place, items, plan, |state: RunState| state.run_id, "haul space clean")

@@ -15,7 +15,9 @@ use super::store::block_view::{Block, NodeRef};
 use super::store::layout::RowKind;
 use super::store::names::segment_path;
 use super::store::reader::DualSpace;
-use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, create_directory_durable, remove_tree};
+use crate::durable::{
+    Disk, DiskFile, EntryKind as DiskEntryKind, NewModes, create_directory_durable, remove_tree, with_modes,
+};
 use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, LockedRun};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -55,10 +57,13 @@ pub fn export(
 ) -> Result<ExportEnd, Error> {
     let name = choose_store(&*disk, paths, store)?;
     refuse_within_log(paths, to)?;
+    let disk = paths.limited(&disk)?;
     let held = LockedRun::create_if_writable(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let opened = DualSpace::open_on(disk.clone(), &paths.store(&name))?;
     let existed = disk.kind(to)?.is_some();
     check_unused(&*disk, to)?;
+    // The log may be gone or have other permissions by now.
+    let disk = with_modes(&disk, store_modes(&*disk, &paths.store(&name))?);
     create_directory_durable(&*disk, to)?;
     // Another space may be exported to the same directory.
     let _locks = DirectoryLocks::of_files(&*disk, &[to.join("wal")])?;
@@ -89,6 +94,14 @@ pub fn export(
         held.note(None, "exported", json!(end))?;
     }
     Ok(end)
+}
+
+/// Returns what those may do who may read the store.
+fn store_modes(disk: &dyn Disk, store: &Path) -> Result<NewModes, Error> {
+    if !disk.is_system() {
+        return Ok(NewModes::ANY);
+    }
+    Ok(NewModes::of_sources([store.to_path_buf(), segment_path(store, 0)])?)
 }
 
 /// The source is never written to, whatever the operator types.

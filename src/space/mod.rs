@@ -2,6 +2,7 @@
 
 pub mod clean;
 mod current_store;
+pub(crate) mod engine;
 pub mod export;
 pub mod generate;
 pub mod get;

@@ -26,6 +26,8 @@ pub struct MigrateOptions {
     pub verify_depth: Depth,
     /// Whether to publish at the end.
     pub publish: bool,
+    /// True if the operator knows that no engine writes to the space, whatever the system says.
+    pub engine_stopped: bool,
     /// How the run is carried out.
     pub run: RunOptions,
 }
@@ -39,6 +41,7 @@ impl Default for MigrateOptions {
             reader: ReaderKind::Pread,
             verify_depth: Depth::Blocks,
             publish: true,
+            engine_stopped: false,
             run: RunOptions::default(),
         }
     }

@@ -1,7 +1,11 @@
 //! Where the parts of a space lie.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::log::wal::is_wal_name;
+use crate::durable::{Disk, NewModes, SourceEntryKind, source_entries, with_modes};
 use crate::migration::{Error, RunDirectory};
 
 /// Shortest and longest name of a space.
@@ -21,22 +25,36 @@ impl SpacePaths {
 
     /// Finds a space by name below `data_directory`, or by the path of its directory.
     pub fn locate(name_or_path: &str, data_directory: &Path) -> Result<Self, Error> {
-        let named = data_directory.join(name_or_path.trim());
-        if is_space_name(name_or_path.trim()) && named.is_dir() {
-            return Ok(Self::new(named));
+        let (name, path) = (name_or_path.trim(), Path::new(name_or_path));
+        let named = data_directory.join(name);
+        let is_name = is_space_name(name);
+        match (is_name && named.is_dir(), path.is_dir()) {
+            (true, true) if named.canonicalize().ok() != path.canonicalize().ok() => Err(Error::Usage {
+                what: format!(
+                    "two directories are meant by {name:?}: {} and {}",
+                    named.display(),
+                    Path::new(".").join(path).display()
+                ),
+                next: format!("give the path of one of them, for example ./{name}"),
+            }),
+            (true, _) => Ok(Self::new(named)),
+            (false, true) => Ok(Self::new(path)),
+            (false, false) => Err(Self::not_found(name_or_path, &named, is_name)),
         }
-        let path = Path::new(name_or_path);
-        if path.is_dir() {
-            return Ok(Self::new(path));
-        }
-        Err(Error::Usage {
+    }
+
+    fn not_found(name_or_path: &str, named: &Path, is_name: bool) -> Error {
+        let rule = match is_name || name_or_path.contains('/') {
+            true => "",
+            false => "; a name has 3 to 64 of a-z, 0-9, _ and -",
+        };
+        Error::Usage {
             what: format!(
-                "no space {name_or_path:?}: neither {} nor {} is a directory",
-                named.display(),
-                path.display()
+                "no space {name_or_path:?}: neither {} nor {name_or_path} is a directory{rule}",
+                named.display()
             ),
             next: "name a space below --data-dir, or give the path of a directory that holds wal/".into(),
-        })
+        }
     }
 
     /// Returns the space directory.
@@ -69,6 +87,32 @@ impl SpacePaths {
         self.root.join("migration").join("verify")
     }
 
+    /// Returns what everyone may do who may read the log: the permissions that anything made of it may have at most.
+    pub fn modes(&self) -> Result<NewModes, Error> {
+        let log = self.log();
+        let directories = [self.root.clone(), log.clone()];
+        let mut sources: Vec<_> = directories.into_iter().filter(|directory| directory.is_dir()).collect();
+        if sources.contains(&log) {
+            let entries = source_entries(&log)?.into_iter();
+            let files = entries.filter(|entry| is_wal_name(&entry.name) && entry.kind == SourceEntryKind::File);
+            sources.extend(files.map(|entry| log.join(entry.name)));
+        }
+        Ok(NewModes::of_sources(sources)?)
+    }
+
+    /// Returns true if this user is neither root nor the owner of all log files.
+    pub(super) fn log_is_of_another_user(&self) -> bool {
+        let user = rustix::process::geteuid();
+        let entries = source_entries(&self.log()).unwrap_or_default();
+        let owner = |name| std::fs::metadata(self.log().join(name)).map_or(user.as_raw(), |metadata| metadata.uid());
+        !user.is_root() && entries.into_iter().any(|entry| owner(entry.name) != user.as_raw())
+    }
+
+    /// Returns the disk for what is made of the log.
+    pub fn limited(&self, disk: &Arc<dyn Disk>) -> Result<Arc<dyn Disk>, Error> {
+        Ok(with_modes(disk, self.modes()?))
+    }
+
     /// Returns a store by its name.
     pub fn store(&self, name: &str) -> PathBuf {
         self.root.join(name)
@@ -99,6 +143,25 @@ mod tests {
         for bad in ["ab", "Default", "a b", "../a", "ünï", &"x".repeat(65)] {
             assert!(!is_space_name(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_that_means_two_directories_is_refused() {
+        // Tests share the working directory, so one that exists there takes the part of the space: `src`.
+        let data = tempfile::tempdir().unwrap();
+        std::fs::DirBuilder::new().create(data.path().join("src")).unwrap();
+        let error = SpacePaths::locate("src", data.path()).unwrap_err();
+        let both = format!("two directories are meant by \"src\": {} and ./src", data.path().join("src").display());
+        assert_eq!(error.to_string(), both);
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(SpacePaths::locate("./src", data.path()).unwrap().root(), Path::new("./src"));
+        assert_eq!(SpacePaths::locate("src", Path::new(".")).unwrap().root(), Path::new("./src"));
+    }
+
+    #[test]
+    fn a_name_that_is_too_short_gets_the_rule() {
+        let error = SpacePaths::locate("ab", Path::new("/nowhere")).unwrap_err();
+        assert!(error.to_string().ends_with("a name has 3 to 64 of a-z, 0-9, _ and -"), "{error}");
     }
 
     #[test]

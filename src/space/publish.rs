@@ -20,24 +20,30 @@ pub fn publish(
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
     check_directory(paths.root())?;
-    let directory = paths.run_directory();
+    let (disk, directory) = (paths.limited(&disk)?, paths.run_directory());
     let lock =
         LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths, "no migration was begun"))?;
-    let state: RunState =
+    let mut state: RunState =
         lock.checkpoint.load(&*disk)?.ok_or_else(|| nothing(paths, "there is no run with a sealed store"))?;
     if state.stage < Stage::Sealed {
         return Err(nothing(paths, "the run has not sealed its store yet"));
     }
     let options = options.under(state.rules);
     let mut migration = SpaceMigration::open(paths, &options)?;
-    if state.plan_digest != plan(paths, migration.source(), &options)?.digest_bytes {
-        return Err(Error::SourceChanged {
-            path: paths.log(),
-            what: format!("a file differs in name, length, time or inode from what went into {}", state.progress.store),
+    let session = Session::new(&lock, &disk, &directory, Stage::Published, &options.run, control);
+    let plan = plan(paths, migration.source(), &options)?;
+    if !session.take_plan(&mut migration, &mut state, &plan)? {
+        return Err(Error::Verification {
+            what: format!(
+                "the files in {} are not those that went into {}",
+                paths.log().display(),
+                &*state.progress.store
+            ),
+            next: "put the log back as it was, or make another store with `haul space migrate --restart`".into(),
+            source: None,
         });
     }
-    let session = Session::new(&lock, &disk, &directory, Stage::Published, &options.run, control);
-    session.resume(&mut migration, state).map(end)
+    end(&*disk, paths, session.resume(&mut migration, state)?)
 }
 
 fn nothing(paths: &SpacePaths, why: &str) -> Error {

@@ -50,6 +50,7 @@ pub fn rollback(
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
     check_directory(paths.root())?;
+    let disk = paths.limited(&disk)?;
     let nothing =
         RollbackEnd { store: None, already_rolled_back: true, source_extents: 0, source_bytes: 0, stopped: false };
     if live_store(&*disk, paths)?.is_none() && disk.kind(paths.run_directory().path())?.is_none() {
@@ -80,14 +81,14 @@ fn settle(disk: &dyn Disk, held: &LockedRun, store: Option<&str>, proof: &Covera
     let mut rolled_back = store.map(str::to_owned);
     let mut changed = store.is_some();
     if let Some(mut state) = state.clone() {
-        let was_live = state.stage == Stage::Published || store == Some(state.progress.store.as_str());
+        let was_live = state.stage == Stage::Published || store == Some(&*state.progress.store);
         if was_live && state.stage != Stage::RolledBack {
             state.stage = Stage::RolledBack;
             held.checkpoint.store(disk, &state)?;
             changed = true;
         }
         if state.stage == Stage::RolledBack {
-            rolled_back.get_or_insert(state.progress.store);
+            rolled_back.get_or_insert_with(|| state.progress.store.to_string());
         }
     }
     if changed {

@@ -9,8 +9,8 @@ use super::options::SpaceRules;
 use super::outcome::Counts;
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, Progress, RunState};
-use super::store::manifest::Manifest;
 use super::store::names::{POINTER_TO_LOG, generation};
+use super::store::whole::{check_files, foreign_part};
 use crate::durable::{Disk, directory_bytes};
 use crate::migration::{Error, RunStanding, Stage};
 
@@ -21,8 +21,10 @@ pub struct Status {
     pub space: String,
     /// What readers take: `wal` or the name of a store; `None` if the pointer cannot be read.
     pub live: Option<String>,
-    /// Why the pointer cannot be read.
+    /// Why the pointer cannot be read, or leads nowhere.
     pub pointer_problem: Option<String>,
+    #[serde(skip)]
+    pointer_remedy: Option<String>,
     /// The stores that are there, oldest first.
     pub stores: Vec<StoreStatus>,
     /// Bytes of the store that is being made.
@@ -59,23 +61,24 @@ pub struct StoreStatus {
     pub live: bool,
     /// Bytes of its files.
     pub bytes: u64,
-    /// Live nodes, if its manifest can be read.
+    /// Live nodes, if its manifest can be read and all of its files are there.
     pub nodes: Option<u64>,
-    /// Why its manifest cannot be read.
+    /// What is wrong with it: a file that is missing, or one that is not of a store.
     pub problem: Option<String>,
 }
 
 /// Looks at a space. What cannot be read is said and is no error; a directory that cannot be listed is one.
 pub fn status(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Status, Error> {
-    let (live, pointer_problem) = match live_store(&*disk, paths) {
+    let (live, pointer_error) = match live_store(&*disk, paths) {
         Ok(store) => (Some(store.unwrap_or_else(|| POINTER_TO_LOG.to_owned())), None),
-        Err(error) => (None, Some(error.to_string())),
+        Err(error) => (None, Some(error)),
     };
     let mut status = Status {
         space: paths.root().display().to_string(),
         stores: stores(&*disk, paths, live.as_deref())?,
         live,
-        pointer_problem,
+        pointer_problem: pointer_error.as_ref().map(Error::to_string),
+        pointer_remedy: pointer_error.and_then(|error| error.next_step()),
         staging_bytes: directory_bytes(&*disk, &paths.staging())?,
         state: RunStanding::read(&*disk, &paths.run_directory(), CHECKPOINT_KIND, details)?,
         next: String::new(),
@@ -87,7 +90,7 @@ pub fn status(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Status, Error> 
 fn details(state: &RunState) -> RunDetails {
     let Progress { store, cursor, fatal_findings, .. } = &state.progress;
     RunDetails {
-        store: store.clone(),
+        store: store.to_string(),
         cursor_file: cursor.file,
         cursor_offset: cursor.offset,
         fatal_findings: *fatal_findings,
@@ -99,9 +102,9 @@ fn stores(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>) -> Result<Vec
     for entry in disk.list(paths.root())? {
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
         let directory = paths.store(name);
-        let (nodes, problem) = match Manifest::read(disk, &directory) {
-            Ok(manifest) => (Some(manifest.nodes), None),
-            Err(error) => (None, Some(error.to_string())),
+        let (nodes, problem) = match (check_files(disk, &directory), foreign_part(disk, &directory)?) {
+            (Ok(manifest), why) => (Some(manifest.nodes), why.map(|why| format!("it {why}"))),
+            (Err(error), _) => (None, Some(error.to_string())),
         };
         found.push(StoreStatus {
             name: name.to_owned(),
@@ -117,8 +120,8 @@ fn stores(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>) -> Result<Vec
 impl Status {
     fn next_step(&self) -> String {
         // Readers come first: without the pointer they read nothing.
-        if self.pointer_problem.is_some() {
-            return "put the name of the store to read, or `wal`, into CURRENT".into();
+        if let Some(remedy) = &self.pointer_remedy {
+            return remedy.clone();
         }
         if let Some(next) = self.state.next_step() {
             return next;
@@ -133,6 +136,10 @@ impl Status {
 
     fn next_step_of(&self, stage: Stage, store: &str) -> String {
         let is_live = self.live.as_deref() == Some(store);
+        let is_whole = self.stores.iter().any(|found| found.name == store && found.nodes.is_some());
+        if stage >= Stage::Sealed && !is_whole {
+            return format!("put {store} back from a copy, or run `haul space migrate --restart`");
+        }
         match stage {
             Stage::Running | Stage::Moved => "run `haul space migrate` to resume".into(),
             _ if is_live => "nothing: the store is live; `haul space rollback` goes back to the log".into(),

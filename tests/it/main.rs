@@ -19,6 +19,7 @@ mod support {
     pub mod files;
     pub mod generated_store;
     pub mod haul;
+    pub mod headers;
     pub mod manifest;
     pub mod manifest_files;
     pub mod nobody;

@@ -34,7 +34,17 @@ impl Nobody {
 
     /// The binary, yet to be run by that user.
     pub fn haul(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.command(Command::new(&self.binary))
+    }
+
+    /// A shell script that finds the binary as `$0`, yet to be run by that user.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(script).arg(&self.binary);
+        self.command(command)
+    }
+
+    fn command(&self, mut command: Command) -> Command {
         command.stdin(Stdio::null()).env("NO_COLOR", "1");
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);

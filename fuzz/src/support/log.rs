@@ -10,6 +10,7 @@ use haul::durable::{ReaderKind, SourceFile};
 use haul::pipeline::Converter;
 use haul::space::log::extent::Extent;
 use haul::space::log::framing::{Cut, View, cut};
+use haul::space::log::range_sums::{LogFile, RangeSums};
 use haul::space::log::reader::{Batch, Cursor};
 use haul::space::migrate::convert::{EncodedBatch, LogConverter};
 use haul::space::policy::{Corruption, Policies};
@@ -17,6 +18,7 @@ use haul::space::policy::{Corruption, Policies};
 /// A source file that no directory holds.
 pub struct Log {
     pub file: Arc<SourceFile>,
+    sums: RangeSums,
     pub bytes: Vec<u8>,
     _memory: File,
 }
@@ -28,7 +30,7 @@ impl Log {
         memory.write_all(&bytes).expect("room in memory");
         let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
         let file = Arc::new(SourceFile::open(&path, ReaderKind::Pread).expect("an open file"));
-        Self { file, bytes, _memory: memory }
+        Self { file, sums: RangeSums::default(), bytes, _memory: memory }
     }
 
     /// The extents of the whole file, seen through windows that are at first `window_bytes` long.
@@ -50,7 +52,7 @@ impl Log {
         let mut window_bytes = window_bytes.min(rest.len());
         loop {
             let view = View { base: at, bytes: &rest[..window_bytes], file_len_bytes: self.bytes.len() as u64 };
-            match cut(&self.file, &view, at, policy).expect("a readable file") {
+            match cut(LogFile { file: &self.file, sums: &self.sums }, &view, at, policy).expect("a readable file") {
                 Cut::Extent(extent) => return extent,
                 Cut::NeedsBytes(bytes) => {
                     assert!(bytes > window_bytes as u64 && window_bytes < rest.len(), "asks for {bytes}");

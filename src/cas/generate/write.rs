@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
 use super::{GenerateOptions, GenerationMix, MadeObject, ObjectMaker};
@@ -16,7 +16,9 @@ use crate::cas::format::key::Algorithm;
 use crate::cas::format::layout::Layout;
 use crate::durable::{Disk, DiskFile, EntryKind, create_directory_durable, remove_tree};
 use crate::migration::{Error, free_space_check, serialize_path};
-use crate::pipeline::{Admission, Admitted, Budget, Control, Converter, Ended, Expected, Options, Phase, Reader, pass};
+use crate::pipeline::{
+    Admission, Admitted, Budget, Control, Converter, Ended, Expected, Options, Phase, Reader, pass, thread_pool,
+};
 
 /// Memory of objects in flight, unless a single one needs more.
 const BUDGET_BYTES: u64 = 256 << 20;
@@ -256,13 +258,12 @@ impl<'a> StoreWriter<'a> {
             let file = disk.create_file(&root.join("index.ndjson"))?;
             index = Some(Index { file, len_bytes: 0, lines: Vec::new() });
         }
-        let creators = ThreadPoolBuilder::new().num_threads(parallel_workers.get());
         let mut writer = Self {
             disk,
             root,
             layout: options.layout,
             directories: HashSet::from([root.to_path_buf()]),
-            creators: creators.build().expect("the system starts a thread"),
+            creators: thread_pool(parallel_workers.get())?,
             index,
             totals: Totals::default(),
         };

@@ -35,7 +35,12 @@ impl KeyMap {
     pub fn open(path: &Path) -> Result<Self, Error> {
         // Refuses a pipe, which would block until something writes to it.
         SourceFile::open(path, ReaderKind::Pread)?;
-        Self::open_on(&RealDisk, path)
+        // A map that the caller names may be a link to one. The files of a run are never links.
+        let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+        match is_link.then(|| std::fs::canonicalize(path)) {
+            Some(Ok(path)) => Self::open_on(&RealDisk, &path),
+            _ => Self::open_on(&RealDisk, path),
+        }
     }
 
     /// Works like [`open`](Self::open) on any disk.

@@ -33,7 +33,7 @@ use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::TargetPaths;
 use crate::durable::Disk;
-use crate::migration::{self, Error, Stage, session};
+use crate::migration::{self, Error, Findings, FirstFindings, Stage, session};
 use crate::pipeline::Control;
 
 /// How a migration ended without an error.
@@ -48,6 +48,9 @@ pub struct EndDetails {
     pub generations: AlgorithmCounts,
     /// Bytes of the blobs that this run added to the target.
     pub stored_bytes: u64,
+    /// The first findings on single entries. The report has all of them.
+    #[serde(skip)]
+    pub findings: FirstFindings,
 }
 
 /// Migrates the store at `source`. Continues an earlier run of the same plan or begins a new one, and takes it to its
@@ -96,6 +99,10 @@ pub fn migrate(
         objects: migration.objects_found().unwrap_or(progress.objects),
         generations: progress.generations.into(),
         stored_bytes: progress.stored_bytes,
+        findings: FirstFindings::read(
+            &*disk,
+            &Findings::new(paths.run_directory().findings_path(), finished.state.findings_bytes),
+        )?,
     };
     Ok(finished.with(details))
 }

@@ -35,13 +35,14 @@ use crate::cas::store::index_keys::IndexKeys;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
 use crate::durable::{
-    DiskFileSystem, FaultClass, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present, remove_tree,
+    DiskFileSystem, FaultClass, NewModes, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present,
+    remove_tree,
 };
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
     Check, Context, Durability, Error, FindingsLog, FirstFindings, Migration, OutcomeCounts, SourceBytes, Stage, Step,
-    Summary,
+    Summary, clock,
 };
 use crate::pipeline::{Ended, Expected, run};
 
@@ -153,7 +154,7 @@ impl<'a> CasMigration<'a> {
             return Ok(());
         }
         let state = cx.lock.map_or(Ok(None), |lock| lock.readable_state::<RunState>(&**cx.disk))?;
-        let run_id = state.map_or_else(|| uuid::Uuid::now_v7().to_string(), |state| state.run_id);
+        let run_id = state.map_or_else(clock::new_run_id, |state| Ok(state.run_id))?;
         self.move_map(cx, map, self.paths.earlier_map(&run_id))
     }
 }
@@ -166,6 +167,10 @@ impl Migration for CasMigration<'_> {
     type Progress = Progress;
     type Counts = Counts;
     type Plan = Plan;
+
+    fn modes(&self) -> Result<NewModes, Error> {
+        Ok(self.root.modes()?)
+    }
 
     fn rules(&self) -> CasRules {
         self.options.rules()

@@ -14,7 +14,7 @@ use crate::cas::format::record::ObjectRecord;
 use crate::cas::source::bytes::{Bytes, BytesReader, ReadFault};
 use crate::cas::source::reader::INLINE_BYTES_MAX;
 use crate::migration::Error;
-use crate::pipeline::StopToken;
+use crate::pipeline::{StopToken, start_thread};
 
 /// How far a batch may grow beyond the memory that it was admitted with. Content may be longer than its frames, which
 /// the reader cannot know.
@@ -177,11 +177,12 @@ fn compress(stored: &dyn Bytes, record: &ObjectRecord, level: i32, out: &mut Has
             // The decoder pushes its content and the encoder pulls it. A pipe in memory with a thread at each end joins them.
             let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(2);
             std::thread::scope(|scope| {
-                let decoding = scope.spawn(|| {
+                let decoding = start_thread(scope, "haul-decode", || {
                     let sender = sender;
                     let mut frame = Vec::new();
                     decode(&mut reader, &mut frame, |piece| sender.send(piece.to_vec())).map(|_| ())
-                });
+                })
+                .map_err(std::io::Error::other)?;
                 let pieces = Pieces { receiver, piece: Vec::new(), taken: 0 };
                 let compressed = compress_stream(pieces, record.original_size, level, &mut *out);
                 let decoded = decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::location::Location;
-use crate::durable::is_source_directory;
+use crate::durable::{DiskError, NewModes, SourceNameKind, is_source_directory, source_names};
 use crate::migration::Error;
+
+/// Levels of directories between the directory of objects and an object.
+const SHARD_LEVELS_MAX: usize = 3;
 
 /// A store that is opened for reading only. Nothing in it is created, renamed, locked or written.
 #[derive(Debug, Clone)]
@@ -31,6 +34,27 @@ impl SourceRoot {
     /// Returns the v2 store at `root`. Its objects are in `root/objects` and nowhere else.
     pub fn v2(root: &Path) -> Self {
         Self { root: root.to_path_buf(), objects: root.join("objects") }
+    }
+
+    /// Returns what everyone may do who may read the store, as its directories tell, and its first object of each
+    /// directory on the way to it: one writer gives all of them the same permissions.
+    pub fn modes(&self) -> Result<NewModes, DiskError> {
+        let mut modes = NewModes::of_sources([&self.root])?;
+        let mut directory = Some(self.objects.clone());
+        for _ in 0..=SHARD_LEVELS_MAX {
+            let Some(current) = directory.take() else { break };
+            // What cannot be listed or looked up is reported where it is read.
+            let first = |wanted| {
+                let names = source_names(&current).into_iter().flatten().filter_map(Result::ok);
+                names.filter(|name| name.kind().is_ok_and(|kind| kind == wanted)).map(|name| name.name()).next()
+            };
+            let file = first(SourceNameKind::File).map(|name| current.join(name));
+            directory = first(SourceNameKind::Directory).map(|name| current.join(name));
+            for source in std::iter::once(current.clone()).chain(file) {
+                modes = NewModes::of_sources([source]).map_or(modes, |of_source| modes.and(of_source));
+            }
+        }
+        Ok(modes)
     }
 
     /// Returns the path that was given.

@@ -13,7 +13,7 @@ use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::InventoryBuilder;
 use crate::migration::{Error, SortDirectory};
-use crate::pipeline::Control;
+use crate::pipeline::{Control, start_thread};
 
 /// A store whose layout and index were read.
 pub struct Scanned {
@@ -37,10 +37,10 @@ pub fn scan(
     let parts = list_root(root, &mut tally)?;
     let lines = sorts.runs("index", options.sort_memory_bytes())?;
     let (walked, index) = thread::scope(|scope| {
-        let reading = scope.spawn(|| read_index(root, parts.index, lines, control.stop));
+        let reading = start_thread(scope, "haul-index", || read_index(root, parts.index, lines, control.stop))?;
         let walked = walk_parts(root, parts, request, sorts, &mut tally, options, control);
-        (walked, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
+        Ok::<_, Error>((walked, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+    })?;
     let (Some(walked), Some(mut index)) = (walked?, index?) else { return Ok(None) };
     tally.merge(std::mem::take(&mut index.tally));
     if index.sorted.is_some() && index.records() == 0 && walked.sums.objects > 0 {

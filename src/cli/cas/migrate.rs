@@ -17,6 +17,7 @@ use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::cas_command;
+use crate::cli::output::{say_findings, write_findings_of_run};
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -101,8 +102,11 @@ impl MigrateCommand {
         watch.say(format_args!("migrating {} to {}", source.display(), target.display()));
         let disk = Arc::new(RealDisk);
         let work = |control: &Control<'_>| migrate(disk.clone(), source, &paths, &options, control);
-        let end = watch.run_when_free(self.wait, scope(&options), work)?;
-        self.finish(&paths, &end)
+        let result = watch.run_when_free(self.wait, scope(&options), work);
+        if let Err(Error::Findings { .. }) = result {
+            say_findings(self.output, &paths.run_directory(), |finding| finding.file.clone())?;
+        }
+        self.finish(&paths, &result?)
     }
 
     fn options(&self) -> MigrateOptions {
@@ -167,4 +171,5 @@ fn render(table: &mut Table, end: &MigrationEnd) {
     table.outcomes(&end.counts);
     table.bytes("blobs", end.details.stored_bytes);
     write_generations(table, &end.details.generations);
+    write_findings_of_run(table, &end.details.findings, |finding| finding.file.clone());
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::arguments::RootArgs;
@@ -16,7 +16,7 @@ use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{CleanEnd, CleanList, KeptBackups, KeptWhy, RunBackups, clean, clean_list};
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, exit};
+use crate::migration::{Error, clock, exit};
 
 /// `haul manifest clean`
 #[derive(Args)]
@@ -45,7 +45,7 @@ struct Removed<'a> {
 impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = &self.root.root;
-        let before = Timestamp::now().checked_sub(self.older_than).map_err(|_| Error::Usage {
+        let before = clock::now()?.checked_sub(self.older_than).map_err(|_| Error::Usage {
             what: "--older-than reaches back too far".into(),
             next: "give a shorter age".into(),
         })?;

@@ -17,7 +17,7 @@ use crate::durable::{DiskError, RealDisk};
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::{Mode, TransformOptions, Version, read_and_write_back, read_migrated};
-use crate::migration::{Error, exit};
+use crate::migration::{Error, clock, exit};
 use crate::observe::Scope;
 use crate::pipeline::Control;
 
@@ -62,7 +62,7 @@ impl ReadCommand {
             ..MigrateOptions::default()
         };
         if !self.write_back {
-            let transformer = options.transformer(self.now.unwrap_or_else(Timestamp::now))?;
+            let transformer = options.transformer(self.now.unwrap_or_else(clock::now_or_nearest))?;
             output::bytes(&read_migrated(&RealDisk, &self.file, &transformer)?)?;
             return Ok(exit::OK);
         }

@@ -1,8 +1,10 @@
 //! Arguments that the commands of a space share.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::cli::arguments::{ResourceArgs, one_of};
 use crate::durable::ReaderKind;
@@ -44,8 +46,25 @@ pub struct NamedSpaceArgs {
 #[derive(Args)]
 struct DataArgs {
     /// Directory of the spaces
-    #[arg(long, value_name = "DIR", env = "ENGRAM_DATA_DIR", hide_env_values = true, default_value = "./engram-data")]
+    #[arg(long, value_name = "DIR", env = "ENGRAM_DATA_DIR", hide_env_values = true, default_value = DATA_DIR)]
+    #[arg(value_parser = OsStringValueParser::new().map(data_dir))]
     data_dir: PathBuf,
+}
+
+/// The directory of the spaces, unless one is named.
+const DATA_DIR: &str = "./engram-data";
+
+/// An empty value is none: that is how files for containers leave a variable that nobody set.
+fn data_dir(value: OsString) -> PathBuf {
+    if value.is_empty() { DATA_DIR.into() } else { value.into() }
+}
+
+/// What is known about the engine.
+#[derive(Args)]
+pub struct EngineArgs {
+    /// Go on although a process has files of the space open for writing: no engine writes memories to it
+    #[arg(long)]
+    pub engine_stopped: bool,
 }
 
 impl SpaceArgs {

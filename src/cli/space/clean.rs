@@ -11,7 +11,7 @@ use super::arguments::SpaceArgs;
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::clean::clean_and_print;
 use crate::durable::RealDisk;
-use crate::space::clean::{CleanKind, clean, clean_plan};
+use crate::space::clean::{CleanKind, clean, clean_plan, left_alone};
 
 /// `haul space clean`
 #[derive(Args)]
@@ -30,6 +30,10 @@ impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let items = clean_plan(Arc::new(RealDisk), &paths)?;
+        for left in left_alone(&RealDisk, &paths)? {
+            let path = paths.store(&left.name);
+            self.output.say(format_args!("left alone: {}: it {}", path.display(), left.reason));
+        }
         let remove = || self.wait.until_free(self.output, || clean(Arc::new(RealDisk), &paths, &items));
         clean_and_print(("space", paths.root()), &items, kind_text, &self.consent, self.output, remove)
     }
@@ -41,6 +45,7 @@ fn kind_text(kind: &CleanKind) -> &'static str {
         CleanKind::Verification => "the progress of a stopped verification",
         CleanKind::Staging => "a store that is not finished",
         CleanKind::Store => "a store that is not live",
+        CleanKind::Retired => "the rest of a store whose removal was interrupted",
         CleanKind::Temporary => "a leftover of an interrupted write",
     }
 }

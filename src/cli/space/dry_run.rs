@@ -48,7 +48,7 @@ pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions, output: 
 }
 
 /// `wal-1.log at 120, 36 bytes`
-fn place_text(finding: &Finding) -> String {
+pub fn place_text(finding: &Finding) -> String {
     let Finding { file, offset, length, .. } = finding;
     format!("{file} at {offset}, {length} bytes")
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{PolicyArgs, ReaderArgs, SpaceArgs, options, scope};
-use super::dry_run;
+use super::arguments::{EngineArgs, PolicyArgs, ReaderArgs, SpaceArgs, options, scope};
+use super::dry_run::{self, place_text};
 use super::plan::{plan_of, say_plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::space_command;
+use crate::cli::output::{say_findings, write_findings_of_run};
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -53,6 +54,8 @@ pub struct MigrateCommand {
     /// Convert and check every record, but write nothing
     #[arg(long, conflicts_with_all = ["resume", "restart", "no_publish"])]
     dry_run: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     start: StartArgs,
     /// How much of the store to read back before it becomes the live one: its indexes, every block as well, or also the
@@ -102,7 +105,11 @@ impl MigrateCommand {
         if self.dry_run {
             return dry_run::run(&watch, &paths, &options, self.output);
         }
-        finish(&paths, &run(&watch, &paths, &options, self.wait)?, self.output)
+        let result = run(&watch, &paths, &options, self.wait);
+        if let Err(Error::Findings { .. }) = result {
+            say_findings(self.output, &paths.run_directory(), place_text)?;
+        }
+        finish(&paths, &result?, self.output)
     }
 
     fn check_mode(&self) -> Result<(), Error> {
@@ -123,15 +130,15 @@ impl MigrateCommand {
             checkpoint_interval_records: self.checkpoint_interval.get(),
             ..options.run
         };
-        MigrateOptions { verify_depth: self.verify.into(), publish: !self.no_publish, run, ..options }
+        let (verify_depth, engine_stopped) = (self.verify.into(), self.engine.engine_stopped);
+        MigrateOptions { verify_depth, publish: !self.no_publish, engine_stopped, run, ..options }
     }
 
     fn confirm_restart(&self, paths: &SpacePaths) -> Result<(), Error> {
         let has_earlier_run = paths.run_directory().checkpoint_path().exists() || paths.staging().exists();
         let root = paths.root().display();
-        let consequence = format_args!(
-            "discards the earlier run of {root} and every store in it that is not live; wal/ is not touched"
-        );
+        let consequence =
+            format_args!("discards the earlier run of {root} and its store, unless it is live; wal/ is not touched");
         self.start.confirm_restart(has_earlier_run, consequence)
     }
 }
@@ -176,4 +183,5 @@ fn render(table: &mut Table, end: &MigrationEnd) {
     if end.details.damaged_bytes > 0 {
         table.nested(|table| table.count("bytes left out as damaged", end.details.damaged_bytes));
     }
+    write_findings_of_run(table, &end.details.findings, place_text);
 }

@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options};
+use super::arguments::{EngineArgs, PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command::Answer;
 use crate::cli::estimate_text::needed_text;
@@ -13,8 +13,9 @@ use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::Error;
 use crate::migration::units::{bytes_text, count_text};
+use crate::space::engine::check_engine_is_stopped;
 use crate::space::log::source::WalSource;
-use crate::space::migrate::plan::{Plan, check_directory, plan};
+use crate::space::migrate::plan::{Plan, check_directory, check_pointer, plan};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 
@@ -23,6 +24,8 @@ use crate::space::paths::SpacePaths;
 pub struct PlanCommand {
     #[command(flatten)]
     space: SpaceArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -37,6 +40,10 @@ impl PlanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
         let plan = plan_of(&paths, &options(&self.policies, &self.resources, &self.reader))?;
+        check_pointer(&RealDisk, &paths)?;
+        if !self.engine.engine_stopped {
+            check_engine_is_stopped(&paths, |text| self.output.say(format_args!("note: {text}")))?;
+        }
         let free_bytes = RealDisk.free_bytes(paths.root()).map_err(Error::from)?;
         let answer = Answer::new(&plan).with("free_bytes", free_bytes);
         answer.print(self.output, |table| render(table, &paths, &plan, free_bytes))

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{ReaderArgs, SpaceArgs, scope};
+use super::arguments::{EngineArgs, ReaderArgs, SpaceArgs, scope};
 use super::migrate::finish;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
+use crate::space::options::MigrateOptions;
 use crate::space::publish::publish;
 
 /// `haul space publish`
@@ -18,6 +19,8 @@ use crate::space::publish::publish;
 pub struct PublishCommand {
     #[command(flatten)]
     space: SpaceArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -31,7 +34,8 @@ pub struct PublishCommand {
 impl PublishCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
-        let options = self.reader.options(&self.resources);
+        let engine_stopped = self.engine.engine_stopped;
+        let options = MigrateOptions { engine_stopped, ..self.reader.options(&self.resources) };
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("publishing {}", paths.root().display()));
         let end = watch.run_when_free(self.wait, scope(&options), |control| {

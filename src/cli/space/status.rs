@@ -70,10 +70,9 @@ fn render(table: &mut Table, status: &Status) {
 }
 
 fn store_text(store: &StoreStatus) -> String {
-    let what = match (&store.nodes, &store.problem) {
-        (Some(nodes), _) => format!("{} {RECORDS_NOUN}", count_text(*nodes)),
-        (None, problem) => problem.clone().unwrap_or_default(),
-    };
+    let nodes = store.nodes.map(|nodes| format!("{} {RECORDS_NOUN}", count_text(nodes)));
+    let what: Vec<_> = nodes.into_iter().chain(store.problem.clone()).collect();
+    let what = what.join(", ");
     let live = if store.live { ", live" } else { "" };
     format!("{}: {what}, {}{live}", store.name, bytes_text(store.bytes))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::db::database::LockHolder;
-use crate::durable::{Disk, LockGuard, RealDisk};
+use crate::durable::{Disk, LockGuard, RealDisk, open_state_file};
 use crate::migration::Error;
 
 /// The maximum length of the owner text.
@@ -43,7 +43,7 @@ pub fn take(path: &Path, owner: &str) -> Result<Result<LockGuard, LockHolder>, E
 
 /// Returns the holder of the lock. Tries a shared lock, which conflicts with that of a run, and releases it at once.
 pub fn holder(path: &Path) -> Option<LockHolder> {
-    let file = File::open(lock_path(path)).ok()?;
+    let file: File = open_state_file(&lock_path(path)).ok()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {
             let mut text = Vec::new();

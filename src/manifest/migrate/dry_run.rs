@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::end::run_directory;
 pub use super::evaluation_pass::DryRunEnd;
 use super::evaluation_pass::go_through;
@@ -12,7 +10,7 @@ use super::steps::ManifestMigration;
 use crate::durable::{Disk, ReadRoot};
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
-use crate::migration::{Error, rehearse};
+use crate::migration::{Error, clock, rehearse};
 use crate::pipeline::{Control, Phase};
 
 /// Makes the checks of a run, then reads and judges every file of the tree at `root`, which `tree` opens. Writes nothing;
@@ -28,7 +26,7 @@ pub fn dry_run(
 ) -> Result<DryRunEnd, Error> {
     let mut migration = ManifestMigration::new(root, options);
     rehearse(&mut migration, disk, &run_directory(root), &options.run, control)?;
-    let transformer = options.transformer(options.now.unwrap_or_else(Timestamp::now))?;
+    let transformer = options.transformer(options.now.unwrap_or_else(clock::now_or_nearest))?;
     let places = (options.layout, options.manifest.as_deref());
     let reader = EntryReader::new(tree.clone(), places, Vec::new(), options.run.batch_records)?;
     go_through(&*tree, transformer, |_| reader, options, (Phase::Run, control))

@@ -17,17 +17,18 @@ use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
 use super::stage_file::{FileStager, NamedFile};
 use super::state::{CHECKPOINT_KIND, Progress, RunState};
-use crate::durable::Disk;
+use crate::durable::{Disk, NewModes};
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
 use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::reader::EntryReader;
+use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
     Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts,
-    RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary,
+    RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary, clock,
 };
 use crate::pipeline::{Ended, run};
 
@@ -54,7 +55,7 @@ impl<'a> ManifestMigration<'a> {
         Self {
             root,
             options,
-            now: options.now.unwrap_or_else(Timestamp::now),
+            now: options.now.unwrap_or_else(clock::now_or_nearest),
             tree: None,
             ledger: None,
             settled: Vec::new(),
@@ -136,6 +137,12 @@ impl Migration for ManifestMigration<'_> {
     type Progress = Progress;
     type Counts = Counts;
     type Plan = Plan;
+
+    fn modes(&self) -> Result<NewModes, Error> {
+        let artifacts = self.root.join(ARTIFACTS);
+        let directories = [self.root, &*artifacts].into_iter().filter(|directory| directory.is_dir());
+        Ok(NewModes::of_sources(directories)?)
+    }
 
     fn rules(&self) -> ManifestRules {
         self.options.rules()

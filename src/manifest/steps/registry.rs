@@ -2,13 +2,12 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::step::Step;
 use super::{built_in, declarative};
+use crate::durable::{ReaderKind, SourceFile};
 use crate::manifest::document::version::Version;
 use crate::migration::Error;
 
@@ -158,10 +157,15 @@ impl Registry {
 const FILE_LEN_MAX_BYTES: u64 = 16 << 20;
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(FILE_LEN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > FILE_LEN_MAX_BYTES { Err("longer than 16 MiB".into()) } else { Ok(bytes) }
+    // A source file is never a pipe, which would be waited for.
+    let file = SourceFile::open(path, ReaderKind::Pread).map_err(|error| error.source.to_string())?;
+    let len_bytes = file.identity().len_bytes;
+    if len_bytes > FILE_LEN_MAX_BYTES {
+        return Err("longer than 16 MiB".into());
+    }
+    let mut bytes = vec![0; len_bytes as usize];
+    file.read_exact_at(0, &mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
 }
 
 fn step_file_error(name: &str, what: &str) -> Error {

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::entries::check_entries;
 use crate::durable::{Disk, LockGuard, create_directory_durable, lock_holder};
 use crate::migration::{Error, checkpoint, journal};
 
@@ -21,8 +22,15 @@ impl RunDirectory {
         Self { path: path.into() }
     }
 
-    /// Creates it durably, with the directories above it that are missing. An existing one is no error.
+    /// Fails if something in it has a name that haul uses and cannot be haul's.
+    pub fn check(&self, disk: &dyn Disk) -> Result<(), Error> {
+        check_entries(disk, &self.path)
+    }
+
+    /// Creates it durably, with the directories above it that are missing. An existing one is no error, unless something
+    /// in it has a name that haul uses and cannot be haul's.
     pub fn create(&self, disk: &dyn Disk) -> Result<(), Error> {
+        self.check(disk)?;
         Ok(create_directory_durable(disk, &self.path)?)
     }
 
@@ -77,6 +85,11 @@ impl RunDirectory {
     /// The findings, one JSON line each.
     pub fn findings_path(&self) -> PathBuf {
         self.path.join("findings.jsonl")
+    }
+
+    /// What is being removed: a directory that had another name until then.
+    pub fn retired_path(&self) -> PathBuf {
+        self.path.join("retired")
     }
 
     /// The report of the last run.

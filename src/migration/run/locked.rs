@@ -7,7 +7,7 @@ use bincode::Decode;
 
 use crate::durable::{Disk, LockGuard};
 use crate::migration::checkpoint::Kind;
-use crate::migration::{CheckpointFile, Error, Journal, JournalEntry, RunDirectory};
+use crate::migration::{CheckpointFile, Error, Journal, JournalEntry, RunDirectory, clock};
 
 /// Stands for the id of a run in the journal where no run is known.
 const NO_RUN: &str = "-";
@@ -24,6 +24,8 @@ pub struct LockedRun {
 impl LockedRun {
     /// Takes the lock; the directory is created if it is absent.
     pub fn create(disk: &Arc<dyn Disk>, run_directory: &RunDirectory, kind: Kind) -> Result<Self, Error> {
+        // The journal needs a time, and so does every run: nothing is created before that is certain.
+        clock::now()?;
         let lock = run_directory.create_and_lock(&**disk)?;
         let checkpoint = Arc::new(CheckpointFile::new(run_directory.path(), kind));
         let journal = Journal::open(disk.clone(), run_directory.path())?;

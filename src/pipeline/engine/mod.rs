@@ -9,7 +9,7 @@
 //! first one in the order of the source, whatever thread it happened on.
 
 use std::sync::Arc;
-use std::thread::{self, Builder, Scope, ScopedJoinHandle};
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use rayon::ThreadPoolBuilder;
@@ -23,6 +23,7 @@ use super::rate::RateLimit;
 use super::sequence::Sequence;
 use super::stages::{Admitted, Converter, Reader, Writer};
 use super::stop::StopToken;
+use super::threads::{NoThread, start_thread};
 
 /// Batches that may wait between two stages.
 const QUEUE_BATCHES: usize = 1;
@@ -30,7 +31,7 @@ const QUEUE_BATCHES: usize = 1;
 /// Moves everything that `reader` finds through `converter` into `writer`.
 ///
 /// The calling thread is the writer; the reader, the converters and the committer have threads of their own, all joined
-/// when this returns. A run that ends without an error has made a last commit of all that was written. After an error
+/// when this returns; without them nothing is written. A run that ends without an error has made a last commit of all that was written. After an error
 /// no commit is begun; of several errors the one of the earliest batch is returned. A panic in any stage goes on in the
 /// calling thread.
 pub fn run<R, C, W, E>(
@@ -44,13 +45,14 @@ where
     R: Reader<Error = E>,
     C: Converter<Batch = R::Batch, Error = E>,
     W: Writer<Output = C::Output, Error = E>,
-    E: Send,
+    E: From<NoThread> + Send,
 {
     thread::scope(|scope| {
         // Dropped when the writer is done, for whatever reason: releases a reader that waits for memory or for time.
         let abort = AbortOnDrop(control.stop.child());
-        let checkpoints = Checkpoints::start(scope, options, control);
-        let stages = Stages::start(scope, reader, converter, options, control, abort.0.clone());
+        let no_thread = |error: NoThread| Failure::Error(error.into());
+        let checkpoints = Checkpoints::start(scope, options, control).map_err(no_thread)?;
+        let stages = Stages::start(scope, reader, converter, options, control, abort.0.clone()).map_err(no_thread)?;
         write_all(stages, checkpoints, writer, control, &abort.0)
     })
     .map_err(Failure::into_error)
@@ -100,7 +102,7 @@ where
         options: &'scope Options,
         control: &'scope Control<'_>,
         abort: StopToken,
-    ) -> Self
+    ) -> Result<Self, NoThread>
     where
         R: Reader<Error = E> + 'scope,
         C: Converter<Batch = R::Batch, Output = O, Error = E>,
@@ -109,10 +111,10 @@ where
         let (batch_sender, batches) = bounded(QUEUE_BATCHES);
         let (output_sender, outputs) = bounded(QUEUE_BATCHES);
         let feeder = Feeder { options, control, abort, batches: batch_sender, failures: output_sender.clone() };
-        let feeding = spawn(scope, "haul-read", move || feeder.feed(reader));
+        let feeding = start_thread(scope, "haul-read", move || feeder.feed(reader))?;
         let converting =
-            spawn(scope, "haul-pool", move || convert_on_pool(converter, options, &batches, &output_sender));
-        Self { feeding, converting, outputs }
+            start_thread(scope, "haul-pool", move || convert_on_pool(converter, options, &batches, &output_sender))?;
+        Ok(Self { feeding, converting, outputs })
     }
 
     /// Waits for the threads, which have closed the queue.
@@ -121,14 +123,6 @@ where
         self.converting.join().map_err(Failure::Panic)?;
         self.feeding.join().map_err(Failure::Panic)
     }
-}
-
-fn spawn<'scope, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'scope,
-) -> ScopedJoinHandle<'scope, T> {
-    Builder::new().name(name.into()).spawn_scoped(scope, work).expect("the system starts a thread")
 }
 
 /// The reader's thread: admits, numbers and sends batches.

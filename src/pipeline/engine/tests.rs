@@ -10,6 +10,7 @@ use super::*;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::event::{Observer, Silent};
 use crate::pipeline::stages::Commit;
+use crate::pipeline::threads::NoThread;
 
 /// Where a toy stage goes wrong: at the record with this index, or at this commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,12 @@ enum Site {
     Write(u64),
     TakePoint(u64),
     Commit(u64),
+}
+
+impl From<NoThread> for Site {
+    fn from(error: NoThread) -> Self {
+        panic!("these tests need threads: {error}");
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rayon::slice::ParallelSliceMut;
-
 use super::merge::{Merged, compare, merge_runs};
 use super::run_file::Run;
+use super::threads::sort_in_parallel;
 use crate::durable::{Disk, DiskError};
 
 /// The buffer starts with room for as many records.
@@ -116,7 +115,7 @@ fn next_capacity(capacity: usize, records_max: usize) -> usize {
 }
 
 fn sort<const N: usize>(records: &mut [[u8; N]]) {
-    records.par_sort_unstable_by(compare);
+    sort_in_parallel(records, compare);
 }
 
 #[cfg(test)]

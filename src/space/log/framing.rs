@@ -5,11 +5,17 @@
 
 use super::damage::{self, Damage};
 use super::extent::{Content, Extent, Frame};
+use super::range_sums::LogFile;
 use super::wal::{HEADER_BYTES, HeaderError, WalHeader};
-use crate::durable::SourceFile;
 use crate::migration::Error;
 use crate::space::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX};
 use crate::space::policy::Corruption;
+
+/// The longest payload that is loaded before its checksum is known to be right. It decides where extents end, so it does
+/// not depend on the memory budget.
+const PAYLOAD_BELIEVED_BYTES: u32 = 32 << 20;
+/// The longest payload that is summed in the view.
+const SUMMED_AT_ONCE_BYTES: usize = 64 << 10;
 
 /// Result of one cut.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,20 +73,27 @@ fn look(view: &View<'_>, offset: u64) -> Look {
 }
 
 /// Cuts the extent that begins at `start`, which is before the end of the file.
-pub fn cut(file: &SourceFile, view: &View<'_>, start: u64, policy: Corruption) -> Result<Cut, Error> {
+pub fn cut(log: LogFile<'_>, view: &View<'_>, start: u64, policy: Corruption) -> Result<Cut, Error> {
     let mut frames: Vec<Frame> = Vec::new();
     let mut at = start;
     loop {
         match look(view, at) {
             Look::OutsideView => return Ok(Cut::NeedsBytes(at + HEADER_BYTES as u64 - start)),
             Look::End => return Ok(framed(start, at, frames)),
-            Look::NoRecord(damage) => return close_at_damage(file, view, start, at, frames, damage, policy),
+            Look::NoRecord(damage) => return close_at_damage(log, view, start, at, frames, damage, policy),
             Look::Record(header) => {
                 let frame = Frame { offset: at, header };
                 let end = at + frame.total_bytes();
                 let full = frames.len() == BLOCK_RECORDS_MAX || end - start > BLOCK_SOURCE_BYTES_MAX;
                 if full && !frames.is_empty() {
                     return Ok(framed(start, at, frames));
+                }
+                // A length is believed before its bytes are loaded only up to here: a header of 64 bytes may claim 4 GiB.
+                if header.payload_len_bytes > PAYLOAD_BELIEVED_BYTES && !damage::payload_matches(log, at, &header)? {
+                    return Ok(match frames.is_empty() {
+                        true => Cut::Extent(damage::enormous(log, at, end, policy)?),
+                        false => framed(start, at, frames),
+                    });
                 }
                 if view.get(at, frame.total_bytes()).is_none() {
                     return Ok(Cut::NeedsBytes(end - start + HEADER_BYTES as u64));
@@ -98,7 +111,7 @@ fn framed(start: u64, end: u64, frames: Vec<Frame>) -> Cut {
 
 /// Ends an extent where no record follows, or the last record's length proves to be wrong.
 fn close_at_damage(
-    file: &SourceFile,
+    log: LogFile<'_>,
     view: &View<'_>,
     start: u64,
     at: u64,
@@ -109,33 +122,39 @@ fn close_at_damage(
     // A wrong length in the last header makes good bytes after it look like damage. Only its payload's checksum tells
     // whether the damage starts at `at` or already in that record.
     let Some(last) = frames.last().copied() else {
-        return Ok(Cut::Extent(damage::region(file, at, at + 1, damage, policy)?));
+        return Ok(Cut::Extent(damage::region(log, at, at + 1, damage, policy)?));
     };
-    if policy == Corruption::Skip || payload_matches(view, &last) || length_is_trusted(file, &last, at, damage)? {
+    if policy == Corruption::Skip || payload_matches(log, view, &last)? || length_is_trusted(log, &last, at, damage)? {
         return Ok(framed(start, at, frames));
     }
     frames.pop();
     if frames.is_empty() {
         let search_from = last.offset + HEADER_BYTES as u64;
-        return Ok(Cut::Extent(damage::region(file, last.offset, search_from, Damage::LyingLength, policy)?));
+        return Ok(Cut::Extent(damage::region(log, last.offset, search_from, Damage::LyingLength, policy)?));
     }
     Ok(framed(start, last.offset, frames))
 }
 
 /// Returns true if a record whose payload fails its checksum ends at `at` nonetheless: a valid header follows, or the
 /// tail of the file does and the payload swallowed no complete record.
-fn length_is_trusted(file: &SourceFile, last: &Frame, at: u64, damage: Damage) -> Result<bool, Error> {
+fn length_is_trusted(log: LogFile<'_>, last: &Frame, at: u64, damage: Damage) -> Result<bool, Error> {
     if damage == Damage::PayloadBeyondEnd {
         return Ok(true);
     }
-    if damage::tail_kind(file, at, damage)?.is_none() {
+    if damage::tail_kind(log, at, damage)?.is_none() {
         return Ok(false);
     }
-    let swallowed = damage::find_record(file, last.offset + HEADER_BYTES as u64)?;
+    let swallowed = damage::find_record(log, last.offset + HEADER_BYTES as u64)?;
     Ok(swallowed.is_none())
 }
 
-fn payload_matches(view: &View<'_>, frame: &Frame) -> bool {
-    view.get(frame.offset + HEADER_BYTES as u64, u64::from(frame.header.payload_len_bytes))
-        .is_some_and(|payload| crc32c::crc32c(payload) == frame.header.payload_crc)
+fn payload_matches(log: LogFile<'_>, view: &View<'_>, frame: &Frame) -> Result<bool, Error> {
+    let len_bytes = u64::from(frame.header.payload_len_bytes);
+    match view.get(frame.offset + HEADER_BYTES as u64, len_bytes) {
+        // Many headers may end in the same stray bytes. Longer ranges are not summed for each of them again.
+        Some(payload) if payload.len() <= SUMMED_AT_ONCE_BYTES => {
+            Ok(crc32c::crc32c(payload) == frame.header.payload_crc)
+        }
+        _ => damage::payload_matches(log, frame.offset, &frame.header),
+    }
 }

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod node_id;
 pub mod payload_lists;
 pub mod provenance;
+pub mod range_sums;
 pub mod reader;
 pub mod source;
 pub mod timestamp;

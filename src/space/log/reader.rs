@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::extent::{Content, Extent};
 use super::framing::{Cut, View, cut};
+use super::range_sums::LogFile;
 use super::source::WalSource;
 use super::wal::HEADER_BYTES;
 use crate::durable::{SourceFile, Window};
@@ -112,10 +113,11 @@ impl LogReader {
         permit_bytes: u64,
     ) -> Result<Result<(Vec<Extent>, u64), u64>, Error> {
         let base = self.cursor.offset;
+        let log = LogFile { file, sums: self.source.sums(self.cursor.file) };
         let view = View { base, bytes: window, file_len_bytes: file.identity().len_bytes };
         let (mut extents, mut at, mut records, mut held_bytes) = (Vec::new(), base, 0, 0);
         while at < view.file_len_bytes {
-            let extent = match cut(file, &view, at, self.corruption)? {
+            let extent = match cut(log, &view, at, self.corruption)? {
                 Cut::Extent(extent) => extent,
                 Cut::NeedsBytes(bytes) if extents.is_empty() => return Ok(Err(bytes)),
                 Cut::NeedsBytes(_) => break,

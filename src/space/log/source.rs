@@ -4,9 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::range_sums::RangeSums;
 use super::wal::is_wal_name;
 use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, for_each_chunk, source_entries};
 use crate::migration::Error;
+
+/// Log files that are held open. A process may usually have 1,024 files open, and a log may have more.
+const HELD_FILES_MAX: usize = 256;
 
 /// An entry of `wal/` that is not part of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,7 @@ pub struct OtherEntry {
 pub struct WalSource {
     directory: PathBuf,
     files: Vec<Arc<SourceFile>>,
+    sums: Vec<RangeSums>,
     names: Vec<String>,
     others: Vec<OtherEntry>,
     linked: Vec<String>,
@@ -33,6 +38,7 @@ impl WalSource {
         let mut source = Self {
             directory: wal_directory.to_path_buf(),
             files: Vec::new(),
+            sums: Vec::new(),
             names: Vec::new(),
             others: Vec::new(),
             linked: Vec::new(),
@@ -63,7 +69,12 @@ impl WalSource {
         if entry.is_link {
             self.linked.push(name.clone());
         }
-        self.files.push(Arc::new(SourceFile::open(&path, reader)?));
+        let file = match self.files.len() {
+            ..HELD_FILES_MAX => SourceFile::open(&path, reader)?,
+            _ => SourceFile::open_unheld(&path, reader)?,
+        };
+        self.files.push(Arc::new(file));
+        self.sums.push(RangeSums::default());
         self.names.push(name);
         Ok(())
     }
@@ -76,6 +87,11 @@ impl WalSource {
     /// Returns the log files.
     pub fn files(&self) -> &[Arc<SourceFile>] {
         &self.files
+    }
+
+    /// Returns the checksums of the log file of this number.
+    pub(super) fn sums(&self, file: u32) -> &RangeSums {
+        &self.sums[file as usize]
     }
 
     /// Their names, in the same order.

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rayon::slice::ParallelSliceMut;
 use serde::Serialize;
 use zerocopy::FromBytes;
 
@@ -13,7 +12,7 @@ use super::plan::Plan;
 use super::steps::SpaceMigration;
 use crate::durable::Disk;
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, Severity, SourceBytes, rehearse};
-use crate::pipeline::{Control, Ended, Expected, Phase, pass};
+use crate::pipeline::{Control, Ended, Expected, Phase, pass, sort_in_parallel};
 use crate::space::log::reader::{Cursor, LogReader};
 use crate::space::log::source::WalSource;
 use crate::space::options::MigrateOptions;
@@ -150,7 +149,7 @@ impl Pass<'_> {
         self.parts = writer.parts;
         let mut keys = writer.keys;
         tally.passes += 1;
-        keys.par_sort_unstable();
+        sort_in_parallel(&mut keys, Ord::cmp);
         let records = RecordLookup::new(self.source);
         let mut replay = Replay::new(self.options.policies, &records, tally);
         for key in &keys {

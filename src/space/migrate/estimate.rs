@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::plan::{Plan, check_directory, plan};
+use super::plan::{Plan, check_directory, check_pointer, plan};
 use crate::durable::{Disk, remove_tree};
 use crate::migration::units::per_second;
 use crate::migration::{Error, cannot_be_written};
@@ -50,10 +50,11 @@ pub struct Estimate {
 /// Makes the plan and measures. What is written for it is removed again.
 pub fn estimate(disk: Arc<dyn Disk>, paths: &SpacePaths, options: &MigrateOptions) -> Result<Estimate, Error> {
     check_directory(paths.root())?;
+    check_pointer(&*disk, paths)?;
     let source = WalSource::open(&paths.log(), options.reader)?;
     let plan = plan(paths, &source, options)?;
     let scratch = paths.root().join(format!("{SCRATCH_PREFIX}{}.tmp", std::process::id()));
-    let sample = measure(&*disk, &source, &scratch)?;
+    let sample = measure(&*paths.limited(&disk)?, &source, &scratch)?;
     let free_bytes = disk.free_bytes(paths.root())?;
     let seconds_expected = sample.seconds_for(&plan);
     Ok(Estimate {

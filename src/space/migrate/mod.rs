@@ -16,7 +16,7 @@ use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::SpacePaths;
 use crate::durable::Disk;
-use crate::migration::{self, Error, Finished, Stage, session};
+use crate::migration::{self, Error, Findings, Finished, FirstFindings, Stage, session};
 use crate::pipeline::Control;
 
 /// How a migration ended without an error.
@@ -29,6 +29,9 @@ pub struct EndDetails {
     pub store: String,
     /// Damaged bytes that were left out.
     pub damaged_bytes: u64,
+    /// The first findings on single records. The report has all of them.
+    #[serde(skip)]
+    pub findings: FirstFindings,
 }
 
 /// Migrates the space: continues an earlier run of the same plan or begins one, and takes it to its goal.
@@ -40,12 +43,22 @@ pub fn migrate(
 ) -> Result<MigrationEnd, Error> {
     let mut migration = SpaceMigration::open(paths, options)?;
     let goal = if options.publish { Stage::Published } else { Stage::Verified };
-    session::run(&mut migration, &disk, &paths.run_directory(), goal, &options.run, control).map(end)
+    let finished = session::run(&mut migration, &disk, &paths.run_directory(), goal, &options.run, control)?;
+    end(&*disk, paths, finished)
 }
 
 /// Adds what only this store tells.
-pub(super) fn end(finished: Finished<SpaceMigration<'_>>) -> MigrationEnd {
-    let progress = &finished.state.progress;
-    let details = EndDetails { store: progress.store.clone(), damaged_bytes: progress.source.damaged };
-    finished.with(details)
+pub(super) fn end(
+    disk: &dyn Disk,
+    paths: &SpacePaths,
+    finished: Finished<SpaceMigration<'_>>,
+) -> Result<MigrationEnd, Error> {
+    let (progress, directory) = (&finished.state.progress, paths.run_directory());
+    let findings = Findings::new(directory.findings_path(), finished.state.findings_bytes);
+    let details = EndDetails {
+        store: progress.store.to_string(),
+        damaged_bytes: progress.source.damaged,
+        findings: FirstFindings::read(disk, &findings)?,
+    };
+    Ok(finished.with(details))
 }

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::durable::Disk;
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, PlannedFile, RunPlan, plan_digest};
+use crate::space::current_store::live_store;
 use crate::space::limits::BLOCK_RECORDS_MAX;
 use crate::space::log::source::{OtherEntry, WalSource};
 use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 use crate::space::options::MigrateOptions;
+use crate::space::paths::SpacePaths;
 use crate::space::policy::Policies;
 use crate::space::state::CHECKPOINT_KIND;
 use crate::space::store::layout::{FORMAT_VERSION, ID_ENTRY_BYTES};
@@ -61,11 +64,7 @@ pub struct Plan {
 }
 
 /// Makes the plan of migrating `source`.
-pub fn plan(
-    space: &crate::space::paths::SpacePaths,
-    source: &WalSource,
-    options: &MigrateOptions,
-) -> Result<Plan, Error> {
+pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) -> Result<Plan, Error> {
     let files: Vec<_> =
         source.names().iter().zip(source.files()).map(|(name, file)| planned_file(name, file)).collect();
     let digest = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &files, &options.rules().to_string());
@@ -142,6 +141,11 @@ fn estimate_records(source: &WalSource) -> Result<u64, Error> {
         }
     }
     Ok(0)
+}
+
+/// Refuses a space whose pointer cannot be read or leads nowhere.
+pub fn check_pointer(disk: &dyn Disk, space: &SpacePaths) -> Result<(), Error> {
+    live_store(disk, space).map(drop)
 }
 
 /// Refuses a directory that is not a space.

@@ -7,27 +7,30 @@ use serde_json::json;
 use super::convert::LogConverter;
 use super::plan::{Plan, check_directory, others, plan};
 use super::writer::{StagingPaths, StoreWriter};
-use crate::durable::{create_directory_durable, directory_bytes, remove_tree};
+use crate::durable::{NewModes, create_directory_durable, directory_bytes, remove_tree};
 use crate::migration::checkpoint::Kind;
 use crate::migration::{
-    Context, Error, FindingsLog, Migration, OutcomeCounts, RunOptions, Stage, Step, Subset, Summary, pointer,
+    Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, RunOptions, Stage, Start, Step, Subset,
+    Summary, pointer, retire,
 };
 use crate::pipeline::{Ended, Expected, Phase, run};
 use crate::space::current_store::live_store;
+use crate::space::engine::check_engine_is_stopped;
 use crate::space::log::reader::{Cursor, LogReader};
 use crate::space::log::source::WalSource;
 use crate::space::options::{MigrateOptions, SpaceRules};
 use crate::space::outcome::Counts;
 use crate::space::paths::SpacePaths;
-use crate::space::state::{CHECKPOINT_KIND, Progress, RunState};
+use crate::space::state::{CHECKPOINT_KIND, Progress, RunState, StoreName};
 use crate::space::store::index::{self, IndexInput};
 use crate::space::store::layout::SEGMENT_HEADER_BYTES;
 use crate::space::store::manifest::Manifest;
-use crate::space::store::names::{MANIFEST, POINTER_TO_LOG, generation, store_name};
+use crate::space::store::names::{MANIFEST, POINTER_TO_LOG, free_generation, generation};
 use crate::space::store::reader::DualSpace;
 use crate::space::store::record_lookup::RecordLookup;
 use crate::space::store::seal::{SealInput, seal};
-use crate::space::verify::verify_store;
+use crate::space::store::whole::{check_files, foreign_part};
+use crate::space::verify::{verify_source, verify_store};
 
 /// Directories below the scratch directory that the index phase sorts in.
 const SCRATCH_PARTS: [&str; 3] = ["ids", "marks", "rekeyed"];
@@ -58,13 +61,52 @@ impl<'a> SpaceMigration<'a> {
         Ok(names.filter(|name| generation(name).is_some()).collect())
     }
 
-    /// Removes the stores that are not live and for which `is_removed` says so.
-    fn remove_stores(&self, cx: &Context<'_>, is_removed: impl Fn(&str) -> Result<bool, Error>) -> Result<(), Error> {
-        let live = pointer::read(&**cx.disk, self.paths.root())?;
-        for name in self.stores(cx)? {
-            if live.as_deref() != Some(&name) && is_removed(&name)? {
-                remove_tree(&**cx.disk, &self.paths.store(&name))?;
+    /// Removes the store of the last run, unless it is live or cannot be proved to be a store. Nothing is removed while
+    /// the pointer names a store that is not there: what is left may be the only copy.
+    fn remove_last_store(&self, cx: &Context<'_>, last: &RunState) -> Result<(), Error> {
+        let (disk, name) = (&**cx.disk, &last.progress.store);
+        let store = self.paths.store(name);
+        let Ok(live) = live_store(disk, self.paths) else { return Ok(()) };
+        if live.as_deref() == Some(&**name) || last.stage < Stage::Moved || disk.kind(&store)?.is_none() {
+            return Ok(());
+        }
+        match foreign_part(disk, &store)? {
+            None => retire(disk, cx.directory, &store),
+            Some(why) => {
+                cx.control.note(format!("{} is left where it is: it {why}", store.display()));
+                Ok(())
             }
+        }
+    }
+
+    /// Fails if the space is in use, or if a finished store could not be renamed to its place.
+    fn check_place(&self, cx: &Context<'_>) -> Result<(), Error> {
+        let (disk, root, state) = (&**cx.disk, self.paths.root(), cx.directory.path());
+        if disk.kind(state)?.is_some() && !disk.can_rename_between(root, state)? {
+            return Err(Error::Usage {
+                what: format!(
+                    "{} is on another file system than {}, so a finished store cannot be renamed to its place",
+                    state.display(),
+                    root.display()
+                ),
+                next: "unmount it or move it away, so that it is an ordinary directory of the space".into(),
+            });
+        }
+        self.check_engine(cx)
+    }
+
+    fn check_engine(&self, cx: &Context<'_>) -> Result<(), Error> {
+        if self.options.engine_stopped || !cx.disk.is_system() {
+            return Ok(());
+        }
+        check_engine_is_stopped(self.paths, |text| cx.control.note(text))
+    }
+
+    /// Fails unless the pointer names what is there and the store that the run has sealed has all of its files.
+    fn check_found(&self, cx: &Context<'_>, state: &RunState) -> Result<(), Error> {
+        live_store(&**cx.disk, self.paths)?;
+        if state.stage >= Stage::Sealed {
+            check_files(&**cx.disk, &self.paths.store(&state.progress.store))?;
         }
         Ok(())
     }
@@ -83,42 +125,90 @@ impl Migration for SpaceMigration<'_> {
         self.options.rules()
     }
 
+    fn modes(&self) -> Result<NewModes, Error> {
+        self.paths.modes()
+    }
+
+    fn preflight(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
+        match check {
+            Check::Continued(state) => self.check_found(cx, state)?,
+            Check::Target if cx.options.start != Start::Restart => _ = live_store(&**cx.disk, self.paths)?,
+            Check::Places => self.check_place(cx)?,
+            Check::Target => {}
+        }
+        Ok(Ended::Complete)
+    }
+
     fn discard(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         cx.checkpoint.remove(&**cx.disk)?;
         Ok(remove_tree(&**cx.disk, &self.paths.scratch())?)
     }
 
-    /// Also removes every store that is not live.
+    /// Also removes the store of that run, if it is not live.
     fn restart(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         // A pointer that cannot be read must not cost the store that it names, nor the checkpoint.
         pointer::read(&**cx.disk, self.paths.root())?;
+        let last = LastRun::load(&**cx.disk, &cx.checkpoint)?;
         cx.checkpoint.remove(&**cx.disk)?;
-        self.remove_stores(cx, |_| Ok(true))?;
+        if let LastRun::Known(last) = last {
+            self.remove_last_store(cx, &last)?;
+        }
         Ok(remove_tree(&**cx.disk, &self.paths.scratch())?)
     }
 
     fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         remove_tree(&**cx.disk, &self.paths.staging())?;
-        // A store without a manifest is what a crash within a restart left of one.
-        self.remove_stores(cx, |name| Ok(cx.disk.kind(&self.paths.store(name).join(MANIFEST))?.is_none()))
+        Ok(remove_tree(&**cx.disk, &cx.directory.retired_path())?)
     }
 
     fn plan(&mut self, _cx: &Context<'_>, _begins: bool) -> Result<Option<Plan>, Error> {
         plan(self.paths, &self.source, self.options).map(Some)
     }
 
+    /// Only the store proves it, byte by byte: a run that has none yet is not continued with files of another time.
+    fn proves_source(&mut self, cx: &Context<'_>, state: &RunState) -> Result<bool, Error> {
+        if state.stage < Stage::Sealed || state.rules != self.options.rules() {
+            return Ok(false);
+        }
+        let manifest = check_files(&**cx.disk, &self.paths.store(&state.progress.store))?;
+        let found = self.source.names().iter().zip(self.source.files());
+        let is_alike = found
+            .map(|(name, file)| (name.as_str(), file.identity().len_bytes))
+            .eq(manifest.sources.iter().map(|file| (file.name.as_str(), file.bytes)));
+        if !is_alike {
+            return Ok(false);
+        }
+        cx.control.note("the log has other times than when it was read: its bytes are compared with the store");
+        let store = DualSpace::open_on(cx.disk.clone(), &self.paths.store(&state.progress.store))?;
+        let expected = Expected::both(state.records, self.source.total_bytes());
+        let engine = cx.options.engine();
+        let proof = cx
+            .control
+            .phase(Phase::Verify, expected, || verify_source(self.source.clone(), &store, &engine, cx.control))?;
+        proof.map(|_| true).ok_or_else(|| Error::Stopped { next: "run the same command again".into() })
+    }
+
     fn begin(&mut self, cx: &Context<'_>, state: &mut RunState, _last: Option<&RunState>) -> Result<(), Error> {
-        let newest = self.stores(cx)?.iter().filter_map(|name| generation(name)).max();
-        state.progress.store = store_name(newest.unwrap_or(0) + 1);
+        let taken: Vec<_> = self.stores(cx)?.iter().filter_map(|name| generation(name)).collect();
+        let free = free_generation(&taken).ok_or_else(|| Error::Usage {
+            what: format!("{} has no free name for a store: all are taken", self.paths.root().display()),
+            next: "move away what is named dual-NNNNNN and is not needed".into(),
+        })?;
+        state.progress.store = StoreName::of_generation(free);
         state.progress.segment_bytes = SEGMENT_HEADER_BYTES;
         Ok(())
     }
 
     /// The pointer alone says what is live; the stage follows it.
     fn settle(&mut self, cx: &Context<'_>, state: &mut RunState) -> Result<(), Error> {
-        let is_live = || Ok::<_, Error>(live_store(&**cx.disk, self.paths)?.as_ref() == Some(&state.progress.store));
-        if state.stage == Stage::RolledBack || state.stage == Stage::Published && !is_live()? {
-            // The store is still there; it is verified again before it is published again.
+        self.check_found(cx, state)?;
+        let is_to_be_published = match state.stage {
+            Stage::Published => live_store(&**cx.disk, self.paths)?.as_deref() != Some(&*state.progress.store),
+            Stage::Verified => self.options.publish,
+            stage => stage == Stage::RolledBack,
+        };
+        if is_to_be_published {
+            // Anything may have happened to the store since another process verified it.
             state.stage = Stage::Sealed;
         }
         Ok(())
@@ -274,6 +364,8 @@ impl SpaceMigration<'_> {
     }
 
     fn publish(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
+        // It may have been started since the run began.
+        self.check_engine(cx)?;
         self.source.check_unchanged()?;
         pointer::publish(&**cx.disk, self.paths.root(), &state.progress.store)?;
         Ok(Step::Reached(Stage::Published))

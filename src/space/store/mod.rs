@@ -15,3 +15,4 @@ pub mod replay;
 pub mod replay_key;
 pub mod seal;
 pub mod table;
+pub mod whole;

@@ -42,6 +42,7 @@ pub fn verify_space(
     control: &Control<'_>,
 ) -> Result<VerifyEnd, Error> {
     choose_store(&*disk, paths, store)?;
+    let disk = paths.limited(&disk)?;
     let held = LockedRun::create_if_writable(&disk, &paths.run_directory(), state::CHECKPOINT_KIND)?;
     // Chosen again under the lock: a run may have published or removed it meanwhile.
     let name = choose_store(&*disk, paths, store)?;

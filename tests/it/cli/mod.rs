@@ -9,3 +9,4 @@ mod help;
 mod manifest_compat;
 mod manifest_documents;
 mod space;
+mod space_surroundings;

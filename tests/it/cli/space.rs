@@ -123,11 +123,13 @@ fn damage_is_reported_and_can_be_left_out() {
     let file = std::fs::OpenOptions::new().write(true).open(place.log()).unwrap();
     // This offset is in the payload of the first record, after its header.
     file.write_all_at(b"damage", 200).unwrap();
+    drop(file);
     let done = place.space_run("migrate default --dry-run").expect(65);
     assert!(done.stdout.contains("would publish nothing"), "{}", done.stdout);
     let done = place.space_run("migrate default").expect(65);
     assert_eq!(done.stdout, "");
     assert!(done.stderr.contains("data/default/migration/report.json"), "{}", done.stderr);
+    assert!(done.stderr.contains("fatal: wal-") && done.stderr.contains(" at 0, "), "{}", done.stderr);
     assert!(done.stderr.contains("next: "), "{}", done.stderr);
     assert!(!place.space().join("CURRENT").exists());
     let report = std::fs::read_to_string(place.space().join("migration/report.json")).unwrap();

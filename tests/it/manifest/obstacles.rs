@@ -243,7 +243,7 @@ mod as_root {
     #[ignore = "needs root"]
     fn an_immutable_file_is_refused_by_every_verb_and_stops_none() {
         let root = Root::new();
-        ["a", "b", "c"].map(|run| root.put("job", run));
+        ["a", "b", "c"].into_iter().for_each(|run| drop(root.put("job", run)));
         let held = Immutable::new(root.artifacts().join("job/b/manifest.json"));
         let foretold = root.haul("migrate", &["--dry-run", "--json"]).expect(3);
         let done = root.migrate(&[]).expect(3);
@@ -294,7 +294,7 @@ mod as_root {
     #[ignore = "needs root and the program unshare"]
     fn a_read_only_part_and_a_mounted_file_are_refused_forward_and_back() {
         let root = Root::new();
-        ["busy", "free", "shut"].map(|run| root.put("job", run));
+        ["busy", "free", "shut"].into_iter().for_each(|run| drop(root.put("job", run)));
         let foretold = mounted(&root, "migrate", &["--dry-run"]).expect(3);
         let done = mounted(&root, "migrate", &[]).expect(3);
         assert_eq!(counts(&foretold), counts(&done));

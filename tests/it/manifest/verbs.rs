@@ -145,7 +145,7 @@ fn a_ledger_that_is_gone_or_cut_is_found_and_can_be_left_behind() {
     ];
     for (damage, what) in damages {
         let root = Root::new();
-        ["a", "b"].map(|run| root.put("job", run));
+        ["a", "b"].into_iter().for_each(|run| drop(root.put("job", run)));
         let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
         damage(&root.path().join("migration/ledger.jsonl"));
         assert_eq!(findings(&root, 65), ["E_LEDGER"]);
@@ -235,7 +235,7 @@ fn an_application_that_goes_on_does_not_keep_the_others_from_being_verified_and_
 #[test]
 fn a_file_whose_backup_is_gone_can_be_accepted() {
     let root = Root::new();
-    ["a", "b"].map(|run| root.put("job", run));
+    ["a", "b"].into_iter().for_each(|run| drop(root.put("job", run)));
     root.migrate(&[]).expect(0);
     let is_backup =
         |path: &&std::path::PathBuf| path.starts_with("job/a") && path.to_str().unwrap().ends_with(".backup");

@@ -189,8 +189,8 @@ fn a_target_that_cannot_be_written_is_an_error_with_its_path() {
     let space = space();
     fs::write(space.root().join("migration"), b"in the way").unwrap();
     let error = run(&space, &options()).unwrap_err();
-    assert_eq!(error.exit_code(), exit::FAILED);
-    assert!(error.to_string().contains("migration"), "{error}");
+    assert_eq!(error.exit_code(), exit::USAGE);
+    assert!(error.to_string().contains("migration: it is a file"), "{error}");
     assert_unpublished(&space);
     fs::remove_file(space.root().join("migration")).unwrap();
 

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::support::files::tree;
+use crate::support::headers::header;
 use crate::support::space::{DELETE, STORE, Space, episode, episode_about, records};
 use crate::support::space_runs::{UPDATE, eager, memory};
 use haul::migration::{Error, OutcomeCounts, RunOptions, Severity, Subset, exit};
@@ -147,21 +148,6 @@ fn bad(sequence: u64, id: &str) -> Vec<u8> {
     let mut record = rec(sequence, id);
     *record.last_mut().unwrap() ^= 1;
     record
-}
-
-/// A header with right checksum that claims this many bytes of payload.
-fn header(sequence: u64, payload_bytes: u32) -> Vec<u8> {
-    WalHeader {
-        sequence,
-        timestamp_ns: 7,
-        entry_type: STORE,
-        payload_len_bytes: payload_bytes,
-        payload_crc: 1,
-        reserved: [0; 20],
-        pad: [0; 8],
-    }
-    .encode()
-    .to_vec()
 }
 
 /// Bytes among which there is no magic number.

@@ -1,7 +1,9 @@
 mod bad_days;
 mod determinism;
+mod enormous;
 mod export;
 mod framing;
+mod hostile;
 mod measures;
 mod read_back;
 mod replay;

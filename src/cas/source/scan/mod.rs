@@ -18,7 +18,7 @@ use crate::durable::{
     source_identity, source_names,
 };
 use crate::migration::Error;
-use crate::pipeline::{Control, Expected, Phase, StopToken};
+use crate::pipeline::{Control, Expected, Phase, StopToken, start_thread};
 
 /// Names in one message between the threads of a scan.
 const FOUND_PER_MESSAGE: usize = 512;
@@ -150,7 +150,7 @@ pub fn scan(
 ) -> Result<Option<ScanSums>, Error> {
     let (sender, receiver) = bounded::<Vec<Found>>(4);
     let sums = std::thread::scope(|scope| {
-        let walking = scope.spawn(|| walk_root(root, workers, stop, sender));
+        let walking = start_thread(scope, "haul-walk", || walk_root(root, workers, stop, sender))?;
         // Dropped on an error, so that the walking threads end.
         let receiver = receiver;
         for found in receiver.iter().flatten() {
@@ -198,25 +198,26 @@ fn walk_root(
     walker.list(root.objects(), &[], identity, names, |shard| shards.push(shard))?;
     let mut sums = walker.finish();
     let next = AtomicUsize::new(0);
-    let walked = std::thread::scope(|scope| {
-        let walkers: Vec<_> = (0..workers.clamp(1, shards.len().max(1)))
+    std::thread::scope(|scope| {
+        let walkers = (0..workers.clamp(1, shards.len().max(1)))
             .map(|_| {
                 let mut walker = Walker::new(root, stop, &faults, sender.clone());
                 let (shards, next) = (&shards, &next);
-                scope.spawn(move || {
+                start_thread(scope, "haul-walk", move || {
                     while let Some(shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) {
                         walker.walk_shard(*shard)?;
                     }
                     Ok(walker.finish())
                 })
             })
-            .collect();
+            .collect::<Result<Vec<_>, _>>()?;
         let joined = walkers.into_iter().map(|walker| walker.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
-        joined.collect::<Vec<Result<ScanSums, DiskError>>>()
-    });
-    for walked in walked {
-        sums.merge(walked?);
-    }
+        // All of them are joined before the first error is returned.
+        for walked in joined.collect::<Vec<Result<ScanSums, DiskError>>>() {
+            sums.merge(walked?);
+        }
+        Ok::<_, Error>(())
+    })?;
     faults.check(root, sums.objects)?;
     Ok(sums)
 }
