@@ -49,7 +49,7 @@ impl Disk for LimitedDisk {
         options.read(true).write(true).create_new(true).mode(PRIVATE);
         let file = options.open(path).map_err(|e| DiskError::new("create file", path, e))?;
         match copy_attributes(original.as_fd(), file.as_fd()) {
-            Ok(not_kept) => Ok((RealFile::new(file, path), not_kept)),
+            Ok(not_kept) => Ok((RealFile::shared(file, path), not_kept)),
             Err(error) => {
                 // This process has just created it. The first error is the one to report.
                 let _ = fs::remove_file(path);
@@ -182,7 +182,7 @@ impl Disk for LimitedDisk {
 
 fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<Arc<dyn DiskFile>, DiskError> {
     let file = open_regular(path, options).map_err(|e| DiskError::new(operation, path, e))?;
-    Ok(RealFile::new(file, path))
+    Ok(RealFile::shared(file, path))
 }
 
 /// Returns the options with which an existing file is opened. Without `NONBLOCK`, opening a pipe would wait for its other
@@ -279,7 +279,7 @@ struct RealFile {
 }
 
 impl RealFile {
-    fn new(file: File, path: &Path) -> Arc<dyn DiskFile> {
+    fn shared(file: File, path: &Path) -> Arc<dyn DiskFile> {
         Arc::new(Self { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) })
     }
 
@@ -351,7 +351,6 @@ fn start_writeback(file: &File, offset: u64, len: u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
 
     use super::*;
     use crate::durable::RealDisk;
@@ -456,5 +455,4 @@ mod tests {
         assert_ne!(RealDisk.free_inodes(&std::env::temp_dir()).unwrap(), Some(0));
         assert!(RealDisk.free_inodes(Path::new("/nowhere/at/all")).is_err());
     }
-
 }

@@ -357,7 +357,7 @@ mod tests {
     #[track_caller]
     fn assert_change(file: &SourceFile, what: &str) {
         for reader_result in
-            [file.check_unchanged(), file.window(0, 1).map(|_| ())].map(|read| read.map_err(expect_change))
+            [file.check_unchanged(), file.window(0, 1).map(|_| ())].map(|result| result.map_err(expect_change))
         {
             let change = reader_result.unwrap_err();
             assert!(change.what.contains(what), "{change}");

@@ -120,7 +120,11 @@ fn replace(
         directory.remove_file(temporary)?;
         return Ok(None);
     }
-    directory.rename(temporary, name)?;
+    if let Err(error) = directory.rename(temporary, name) {
+        // It was created here. The first error is the one to report.
+        let _ = directory.remove_file(temporary);
+        return Err(error);
+    }
     directory.sync()?;
     Ok(Some(not_kept))
 }

@@ -143,7 +143,7 @@ impl ObjectTask<'_> {
     fn run(&mut self, has_sidecar: bool) -> Result<(Link, ItemResult), Error> {
         let converter = self.converter;
         let mut result = read_again_if(|| self.attempt(has_sidecar), |error| converter.doubt(error));
-        if result.as_ref().err().and_then(|error| converter.doubt(error)).is_some_and(|e| is_gone(e)) {
+        if result.as_ref().err().and_then(|error| converter.doubt(error)).is_some_and(is_gone) {
             result = self.attempt(has_sidecar);
         }
         let result = match result {

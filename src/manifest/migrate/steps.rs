@@ -87,7 +87,7 @@ impl<'a> ManifestMigration<'a> {
             Start::Restart => {
                 let (ledger, lost) = Ledger::salvage(&**cx.disk, cx.directory.path(), known, take)?;
                 if let Some(lost) = lost {
-                    cx.control.note(&format!("{lost}; what is missing of it cannot be rolled back"));
+                    cx.control.note(format!("{lost}; what is missing of it cannot be rolled back"));
                 }
                 ledger
             }

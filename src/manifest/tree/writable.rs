@@ -2,6 +2,7 @@
 //! file system that is written to is synced, and not only that of the root.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,9 +36,8 @@ impl WritableTree {
         let directory = self.root.open_directory(file.parent().unwrap_or(Path::new("")))?;
         if self.durability == Durability::Group {
             let number = directory.file_system_number()?;
-            let mut file_systems = self.file_systems.lock();
-            if !file_systems.contains_key(&number) {
-                file_systems.insert(number, directory.file_system()?);
+            if let Entry::Vacant(new) = self.file_systems.lock().entry(number) {
+                new.insert(directory.file_system()?);
             }
         }
         Ok(directory)

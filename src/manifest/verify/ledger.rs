@@ -84,7 +84,7 @@ pub fn verify_ledger(
         }
         Ok(())
     })?;
-    Ok(if is_whole && !faulty.are_too_many { runs.to_be_marked() } else { BTreeMap::new() })
+    Ok(if is_whole && !faulty.are_too_many { runs.into_unmarked() } else { BTreeMap::new() })
 }
 
 /// The runs that have ended.
@@ -102,7 +102,7 @@ impl EndedRuns {
     }
 
     /// Returns the runs without a mark, and those whose mark has other exceptions.
-    fn to_be_marked(mut self) -> BTreeMap<String, Vec<u64>> {
+    fn into_unmarked(mut self) -> BTreeMap<String, Vec<u64>> {
         let new = self.marks.into_iter().filter_map(|(run, mark)| {
             let except = self.except.remove(&run).unwrap_or_default();
             (mark.as_ref() != Some(&except)).then_some((run, except))

@@ -134,9 +134,9 @@ mod tests {
     fn a_directory_is_locked_once_and_nothing_is_left_of_the_lock() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().canonicalize().unwrap();
-        let locks = DirectoryLocks::take(&RealDisk, &[path.clone()]).unwrap();
+        let locks = DirectoryLocks::take(&RealDisk, std::slice::from_ref(&path)).unwrap();
         assert!(locks.holds(&path.join(DIRECTORY_LOCK)));
-        let error = DirectoryLocks::take(&RealDisk, &[path.clone()]).map(drop).unwrap_err();
+        let error = DirectoryLocks::take(&RealDisk, std::slice::from_ref(&path)).map(drop).unwrap_err();
         assert_eq!(error.exit_code(), exit::TEMPORARY);
         assert!(error.to_string().starts_with(&format!("another run is active: pid {} on ", std::process::id())));
         drop(locks);
@@ -153,11 +153,11 @@ mod tests {
         fs::create_dir(&other).unwrap();
         let above = DirectoryLocks::take(&RealDisk, &[path.join("a")]).unwrap();
         assert_eq!(
-            DirectoryLocks::take(&RealDisk, &[inner.clone()]).map(drop).unwrap_err().exit_code(),
+            DirectoryLocks::take(&RealDisk, std::slice::from_ref(&inner)).map(drop).unwrap_err().exit_code(),
             exit::TEMPORARY
         );
         assert!(names(&inner).is_empty(), "who loses leaves nothing");
-        drop(DirectoryLocks::take(&RealDisk, &[other.clone()]).unwrap());
+        drop(DirectoryLocks::take(&RealDisk, std::slice::from_ref(&other)).unwrap());
         drop(above);
         let both = DirectoryLocks::take(&RealDisk, &[inner, path.join("a"), other]).unwrap();
         assert_eq!(both.held.len(), 2, "one lock is enough for a directory and what is below it");

@@ -141,7 +141,8 @@ fn follow(store: &OldStore, command: &str, next: &str) {
 /// After each mishap, the printed advice is followed three times in a row.
 #[test]
 fn no_printed_advice_loses_the_last_copy_of_anything() {
-    let mishaps: [(&str, fn(&OldStore)); 7] = [
+    type Mishap = fn(&OldStore);
+    let mishaps: [(&str, Mishap); 7] = [
         ("nothing happens", |_| {}),
         ("the live store is emptied", |store| {
             fs::remove_dir_all(store.target().join("objects")).unwrap();

@@ -48,6 +48,9 @@ fn remove(path: &Path) {
     if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
 }
 
+/// Something that might publish a store, or call it done.
+type Act<'a> = &'a dyn Fn() -> Result<MigrationEnd, Error>;
+
 /// Ways in which a store is no longer what was sealed: the path that changes, and how.
 fn losses(store: &Path) -> Vec<(String, Box<dyn Fn()>)> {
     let mut losses: Vec<(String, Box<dyn Fn()>)> = Vec::new();
@@ -79,7 +82,7 @@ fn a_store_that_is_not_whole_is_neither_published_nor_called_done() {
         space.migrate(options).unwrap();
     };
     for (what, lose) in losses(&store) {
-        let acts: [(&str, MigrateOptions, &dyn Fn() -> Result<MigrationEnd, Error>); 4] = [
+        let acts: [(&str, MigrateOptions, Act<'_>); 4] = [
             ("migrate", sealed_only(), &|| space.migrate(&eager())),
             ("publish", sealed_only(), &|| publish_again(&space)),
             ("migrate without publishing", sealed_only(), &|| space.migrate(&sealed_only())),
