@@ -26,10 +26,6 @@ mod root;
 #[cfg(any(test, feature = "internals"))]
 mod simulated_disk;
 mod source;
-mod source_entries;
-mod source_faults;
-mod source_names;
-mod source_whole;
 mod temporary;
 mod window;
 
@@ -56,11 +52,11 @@ pub use replace::{
 pub use root::{DiskFileSystem, DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
 #[cfg(any(test, feature = "internals"))]
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
-pub use source::{SourceChange, SourceFile, SourceIdentity, WindowError};
-pub use source_entries::{SourceEntry, SourceEntryKind, source_entries};
 #[cfg(any(test, feature = "internals"))]
-pub use source_faults::{FailingSource, SourceFault, SourceOperation};
-pub use source_names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
-pub use source_whole::read_source_whole;
+pub use source::{FailingSource, SourceFault, SourceOperation};
+pub use source::{
+    SourceChange, SourceEntry, SourceEntryKind, SourceFile, SourceIdentity, SourceName, SourceNameKind, WindowError,
+    is_source_directory, read_source_whole, source_entries, source_identity, source_names,
+};
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
 pub use window::Window;

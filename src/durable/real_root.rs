@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::attributes::MODE_BITS;
 use super::real_file_system::RealFileSystem;
 use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
-use super::source_faults::{SourceOperation, check};
+use super::source::faults::{SourceOperation, check};
 use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, copy_attributes, file_systems};
 
 /// The size of the buffer for directory entries of one call.

@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::DiskError;
-use super::source_faults::{SourceOperation, check};
+use super::faults::{SourceOperation, check};
+use crate::durable::DiskError;
 
 /// Appends the bytes of a file to `buffer` and returns their number. If the file is longer than `len_bytes`, at least
 /// one more byte is appended, but not necessarily all: a caller that gets another number than expected knows that the

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::file_systems;
-use super::guarded_map::GuardedMap;
-use super::source_faults::{SourceOperation, check};
-use super::window::{Window, read_window};
-use super::{DiskError, ReaderKind};
+use super::faults::{SourceOperation, check};
+use crate::durable::file_systems;
+use crate::durable::guarded_map::GuardedMap;
+use crate::durable::window::{Window, read_window};
+use crate::durable::{DiskError, ReaderKind};
 
 /// `Auto` reads shorter windows into a buffer: setting up a mapping costs more than copying them.
 const MAPPED_WINDOW_BYTES_MIN: usize = 256 * 1024;
@@ -36,7 +36,7 @@ pub struct SourceIdentity {
 }
 
 impl SourceIdentity {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(in crate::durable) fn of(metadata: &Metadata) -> Self {
         Self {
             len_bytes: metadata.len(),
             modified_secs: metadata.mtime(),
@@ -136,7 +136,7 @@ impl SourceFile {
     }
 
     /// Returns the open file. One that is opened again must still be the same.
-    pub(super) fn file(&self) -> io::Result<Opened<'_>> {
+    pub(in crate::durable) fn file(&self) -> io::Result<Opened<'_>> {
         if let Some(file) = &self.file {
             return Ok(Opened::Held(file));
         }
@@ -194,7 +194,7 @@ impl SourceFile {
     }
 
     /// Fills `buffer` from `offset`, and returns the error of the system as it is.
-    pub(super) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    pub(in crate::durable) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         check(SourceOperation::Read, &self.path)?;
         self.file()?.read_exact_at(buffer, offset)
     }
@@ -207,7 +207,7 @@ impl SourceFile {
         }
     }
 
-    pub(super) fn read_error(&self, source: io::Error) -> DiskError {
+    pub(in crate::durable) fn read_error(&self, source: io::Error) -> DiskError {
         DiskError::new("read source", &self.path, source)
     }
 
@@ -221,7 +221,7 @@ impl SourceFile {
 }
 
 /// An open source file.
-pub(super) enum Opened<'a> {
+pub(in crate::durable) enum Opened<'a> {
     /// It is held open.
     Held(&'a File),
     /// It was opened for this read.
@@ -325,7 +325,7 @@ mod tests {
     fn when_no_more_can_be_mapped_the_rest_is_read() {
         let (_directory, path) = source();
         let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "durable::source::tests::child_that_takes_every_mapping", "--nocapture"])
+            .args(["--exact", "durable::source::file::tests::child_that_takes_every_mapping", "--nocapture"])
             .env(MANY_WINDOWS_VARIABLE, &path)
             .output()
             .unwrap();

@@ -1,7 +1,7 @@
 //! Makes reads of a source fail in tests: the n-th open, list, read or look-up below a directory, once or from then on.
 
 #[cfg(any(test, feature = "internals"))]
-pub(super) use injected::check;
+pub(in crate::durable) use injected::check;
 #[cfg(any(test, feature = "internals"))]
 pub use injected::{FailingSource, SourceFault};
 
@@ -20,7 +20,7 @@ pub enum SourceOperation {
 
 /// In a program, nothing fails on purpose.
 #[cfg(not(any(test, feature = "internals")))]
-pub(super) fn check(_: SourceOperation, _: &std::path::Path) -> std::io::Result<()> {
+pub(in crate::durable) fn check(_: SourceOperation, _: &std::path::Path) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -33,7 +33,7 @@ mod injected {
 
     use parking_lot::RwLock;
 
-    use super::SourceOperation;
+    use crate::durable::SourceOperation;
 
     /// Which operation fails, and how.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::source::SourceIdentity;
-use super::source_faults::{SourceOperation, check};
-use super::{DiskError, source};
+use super::faults::{SourceOperation, check};
+use super::file::SourceIdentity;
+use crate::durable::{DiskError, source};
 
 /// The kind of a name in a source directory, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

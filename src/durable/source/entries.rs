@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::DiskError;
-use super::source_faults::{SourceOperation, check};
+use super::faults::{SourceOperation, check};
+use crate::durable::DiskError;
 
 /// The kind of a source entry, following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,14 @@
+//! Files and directories that are only read.
+
+mod entries;
+pub(super) mod faults;
+mod file;
+mod names;
+mod whole;
+
+pub use entries::{SourceEntry, SourceEntryKind, source_entries};
+#[cfg(any(test, feature = "internals"))]
+pub use faults::{FailingSource, SourceFault, SourceOperation};
+pub use file::{SourceChange, SourceFile, SourceIdentity, WindowError};
+pub use names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
+pub use whole::read_source_whole;
