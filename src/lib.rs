@@ -140,11 +140,11 @@ pub mod engine {
     //! knows no format: a program brings its own [`Reader`], [`Converter`] and [`Writer`].
     //!
     //! ```
-    //! use std::convert::Infallible;
     //! use std::num::NonZeroUsize;
     //!
     //! use haul::engine::{
-    //!     Admission, Admitted, Budget, Commit, Control, Converter, Ended, Options, Reader, Silent, StopToken, Writer, run,
+    //!     Admission, Admitted, Budget, Commit, Control, Converter, Ended, NoThread, Options, Reader, Silent, StopToken,
+    //!     Writer, run,
     //! };
     //!
     //! /// Reads a text line by line.
@@ -152,9 +152,9 @@ pub mod engine {
     //!
     //! impl Reader for Lines {
     //!     type Batch = String;
-    //!     type Error = Infallible;
+    //!     type Error = NoThread;
     //!
-    //!     fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<String>>, Infallible> {
+    //!     fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<String>>, NoThread> {
     //!         let Some(line) = self.0.next() else { return Ok(None) };
     //!         let source_bytes = line.len() as u64;
     //!         // Waits until the batches in flight leave room for this one; `None` means that the run is stopping.
@@ -170,9 +170,9 @@ pub mod engine {
     //!     type Batch = String;
     //!     type Output = blake3::Hash;
     //!     type Scratch = ();
-    //!     type Error = Infallible;
+    //!     type Error = NoThread;
     //!
-    //!     fn convert(&self, _scratch: &mut (), line: String) -> Result<blake3::Hash, Infallible> {
+    //!     fn convert(&self, _scratch: &mut (), line: String) -> Result<blake3::Hash, NoThread> {
     //!         Ok(blake3::hash(line.as_bytes()))
     //!     }
     //! }
@@ -185,15 +185,15 @@ pub mod engine {
     //!
     //! impl Writer for Digests {
     //!     type Output = blake3::Hash;
-    //!     type Error = Infallible;
+    //!     type Error = NoThread;
     //!     type Commit = Durable;
     //!
-    //!     fn write(&mut self, digest: blake3::Hash) -> Result<(), Infallible> {
+    //!     fn write(&mut self, digest: blake3::Hash) -> Result<(), NoThread> {
     //!         self.written.push(digest);
     //!         Ok(())
     //!     }
     //!
-    //!     fn commit_point(&mut self) -> Result<Durable, Infallible> {
+    //!     fn commit_point(&mut self) -> Result<Durable, NoThread> {
     //!         Ok(Durable)
     //!     }
     //! }
@@ -202,9 +202,9 @@ pub mod engine {
     //! struct Durable;
     //!
     //! impl Commit for Durable {
-    //!     type Error = Infallible;
+    //!     type Error = NoThread;
     //!
-    //!     fn commit(self) -> Result<(), Infallible> {
+    //!     fn commit(self) -> Result<(), NoThread> {
     //!         Ok(())
     //!     }
     //! }
@@ -225,8 +225,8 @@ pub mod engine {
     //! assert_eq!(digests.written[999], blake3::hash(b"line 999"));
     //! ```
     pub use crate::pipeline::{
-        Admission, Admitted, Budget, Commit, Control, Converter, Ended, Event, Observer, Options, Permit, Phase,
-        Reader, Silent, StopToken, Writer, run,
+        Admission, Admitted, Budget, Commit, Control, Converter, Ended, Event, NoThread, Observer, Options, Permit,
+        Phase, Reader, Silent, StopToken, Writer, run,
     };
 }
 

@@ -208,8 +208,8 @@ mod tests {
     }
 
     fn is_of_item(faults: &MediumFaults, before: &[bool], after: &[bool]) -> bool {
-        let each = |side: &[bool]| side.to_vec().into_iter().map(Ok::<_, Infallible>);
-        faults.is_of_item(each(before), each(after)).unwrap()
+        let (before, after) = (before.iter().copied(), after.iter().copied());
+        faults.is_of_item(before.map(Ok::<_, Infallible>), after.map(Ok)).unwrap()
     }
 
     #[test]

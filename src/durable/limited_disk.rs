@@ -17,7 +17,8 @@ use super::attributes::MODE_BITS;
 use super::lock_file::lock_file;
 use super::new_modes::NewModes;
 use super::real_file_system::RealFileSystem;
-use super::real_root::{RealRoot, without_loop};
+use super::real_root::RealRoot;
+use super::regular_file::{entry_kind, existing, not_regular, open_regular};
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
     EntryKind, LockGuard, SourceFile, copy, copy_attributes, file_systems,
@@ -185,38 +186,6 @@ fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<A
     Ok(RealFile::shared(file, path))
 }
 
-/// Returns the options with which an existing file is opened. Without `NONBLOCK`, opening a pipe would wait for its other
-/// end.
-pub(super) fn existing() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    options
-}
-
-/// Opens a file of a run's state for reading, as [`Disk::open_for_read`] does.
-pub fn open_state_file(path: &Path) -> io::Result<File> {
-    open_regular(path, &existing())
-}
-
-/// Opens a file and looks at what was opened, because the name may have changed its meaning since it was looked up.
-pub(super) fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let file = options.open(path).map_err(|error| match error.raw_os_error() {
-        // A pipe without a reader, or a socket.
-        Some(libc::ENXIO) => not_regular(),
-        _ => without_loop(error),
-    })?;
-    match entry_kind(file.metadata()?.file_type()) {
-        EntryKind::File => Ok(file),
-        // A directory can be opened for reading, but no operation here could use it.
-        EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
-        EntryKind::Other => Err(not_regular()),
-    }
-}
-
-fn not_regular() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
-}
-
 fn create_file(path: &Path, modes: NewModes) -> Result<Arc<dyn DiskFile>, DiskError> {
     open("create file", path, OpenOptions::new().read(true).write(true).create_new(true).mode(modes.file()))
 }
@@ -259,16 +228,6 @@ fn list_entries(path: &Path) -> io::Result<Vec<DiskEntry>> {
         .collect::<io::Result<Vec<_>>>()?;
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
-}
-
-fn entry_kind(file_type: fs::FileType) -> EntryKind {
-    if file_type.is_file() {
-        EntryKind::File
-    } else if file_type.is_dir() {
-        EntryKind::Directory
-    } else {
-        EntryKind::Other
-    }
 }
 
 struct RealFile {

@@ -10,8 +10,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::LockGuard;
-use super::limited_disk::{existing, open_regular, open_state_file};
 use super::new_modes::NewModes;
+use super::regular_file::{existing, open_regular, open_state_file};
 
 /// The maximum length of an owner text, in bytes.
 const OWNER_TEXT_BYTES_MAX: usize = 4096;

@@ -21,6 +21,7 @@ mod reader_kind;
 mod real_disk;
 mod real_file_system;
 mod real_root;
+mod regular_file;
 mod replace;
 mod root;
 #[cfg(any(test, feature = "internals"))]
@@ -36,7 +37,7 @@ pub use directories::{create_directory_durable, directory_bytes, parent_of, remo
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
-pub use limited_disk::{open_state_file, with_modes};
+pub use limited_disk::with_modes;
 pub use lock_file::lock_holder;
 pub use mounts::{Mount, mount_of};
 pub use new_modes::NewModes;
@@ -45,6 +46,7 @@ pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
+pub use regular_file::open_state_file;
 pub use replace::{
     Attributes, copy_file, read_file, replace_file, replace_file_under_lock, replace_file_with, replace_shared_file,
     temporary_name, write_new_synced_file, write_synced_file,

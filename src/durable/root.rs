@@ -97,7 +97,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// A file system, returned by [`Disk::file_system`](super::Disk::file_system) and [`RootDirectory::file_system`].
+/// A file system, returned by [`Disk::file_system`](super::Disk::file_system) and `RootDirectory::file_system`.
 pub trait DiskFileSystem: Send + Sync {
     /// Makes everything durable that was written to the file system before the call, bytes and names.
     ///

@@ -445,7 +445,7 @@ fn the_plan_has_the_absolute_path_of_the_source() {
     fs::write(store.paths().run_directory().plan_path(), foreign.to_string()).unwrap();
     let error = roll_back(&store).unwrap_err();
     assert!(matches!(error, Error::State { damaged: true, .. }), "{error}");
-    fs::write(store.paths().run_directory().plan_path(), b"rubbish").unwrap();
+    fs::write(store.paths().run_directory().plan_path(), b"{ rubbish").unwrap();
     assert!(matches!(roll_back(&store).unwrap_err(), Error::State { damaged: true, .. }));
     assert!(store.target().exists());
 }

@@ -1,6 +1,7 @@
 //! Looks at what has a name in a run directory that haul uses, before anything there is opened or removed: other users may
 //! be able to write to the directory, and what they put there must not be overwritten, followed or waited for.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::durable::{Disk, EntryKind};
@@ -54,7 +55,11 @@ fn check_start(disk: &dyn Disk, path: &Path, begins: &[u8]) -> Result<(), Error>
     if begins.is_empty() {
         return Ok(());
     }
-    let file = disk.open_for_read(path)?;
+    let file = match disk.open_for_read(path) {
+        // Another process has removed it since it was looked up.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
     let mut first = [0];
     if file.is_empty()? {
         return Ok(());

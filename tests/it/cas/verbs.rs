@@ -303,7 +303,7 @@ fn the_lock_holder_and_unreadable_files_are_reported() {
     assert!(held.state.lock_holder.unwrap().starts_with(&format!("pid {} on ", std::process::id())));
     assert!(held.next.starts_with("wait for the run of pid"), "{}", held.next);
     drop(lock);
-    fs::write(store.paths().run_directory().plan_path(), b"rubbish").unwrap();
+    fs::write(store.paths().run_directory().plan_path(), b"{ rubbish").unwrap();
     assert_eq!(look(&store).state.run.unwrap().details.source, None);
     fs::write(store.paths().run_directory().checkpoint_path(), b"rubbish").unwrap();
     let damaged = look(&store);

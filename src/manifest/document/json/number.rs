@@ -117,6 +117,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::excessive_precision, reason = "the numbers are exact: they lie between two texts")]
     fn of_two_texts_that_are_equally_near_the_even_one_is_taken() {
         let ties = [
             (1700000000000000.25, "1700000000000000.2"),

@@ -1,0 +1,53 @@
+//! Opens regular files, and neither follows a link nor waits for a pipe.
+
+#![allow(clippy::disallowed_methods, reason = "what is opened is looked at here")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::EntryKind;
+use super::real_root::without_loop;
+
+/// Returns the options with which an existing file is opened. Without `NONBLOCK`, opening a pipe would wait for its other
+/// end.
+pub(super) fn existing() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+/// Opens a file of a run's state for reading, as [`Disk::open_for_read`](super::Disk::open_for_read) does.
+pub fn open_state_file(path: &Path) -> io::Result<File> {
+    open_regular(path, &existing())
+}
+
+/// Opens a file and looks at what was opened, because the name may have changed its meaning since it was looked up.
+pub(super) fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let file = options.open(path).map_err(|error| match error.raw_os_error() {
+        // A pipe without a reader, or a socket.
+        Some(libc::ENXIO) => not_regular(),
+        _ => without_loop(error),
+    })?;
+    match entry_kind(file.metadata()?.file_type()) {
+        EntryKind::File => Ok(file),
+        // A directory can be opened for reading, but no operation here could use it.
+        EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        EntryKind::Other => Err(not_regular()),
+    }
+}
+
+pub(super) fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+}
+
+pub(super) fn entry_kind(file_type: fs::FileType) -> EntryKind {
+    if file_type.is_file() {
+        EntryKind::File
+    } else if file_type.is_dir() {
+        EntryKind::Directory
+    } else {
+        EntryKind::Other
+    }
+}
