@@ -84,7 +84,8 @@ impl Scene {
 
     /// Returns what is compared.
     pub fn result(&self, haul: &Path) -> Tree {
-        let mut found = tree(&self.work, &|path| (self.script.is_result)(path));
+        // A lock's file that could not be removed is in nobody's way.
+        let mut found = tree(&self.work, &|path| (self.script.is_result)(path) && !path.ends_with(".haul.lock"));
         if let Some(line) = self.script.probe {
             let end = command::run(haul, &self.work, &words(line));
             found.insert(line.to_owned(), format!("{} {}", end.code, end.text));
