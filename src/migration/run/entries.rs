@@ -64,7 +64,11 @@ fn check_start(disk: &dyn Disk, path: &Path, begins: &[u8]) -> Result<(), Error>
     if file.is_empty()? {
         return Ok(());
     }
-    file.read_exact_at(0, &mut first)?;
+    match file.read_exact_at(0, &mut first) {
+        // Another process is about to write its name into the lock's file.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+        read => read?,
+    }
     match begins.contains(&first[0]) || LEFT_BY_CRASHES.contains(&first[0]) {
         true => Ok(()),
         false => Err(refused(path, "it does not begin like a file of haul")),
