@@ -1,11 +1,7 @@
 //! Recognizes kinds of file systems.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
-
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 /// The `statfs(2)` type of a RAM disk.
 const TMPFS: u32 = 0x0102_1994;
@@ -29,14 +25,6 @@ const LOCAL: [u32; 9] = [
 /// Returns true if only users of this computer can take away mapped pages of the file.
 pub(super) fn is_local(file: &File) -> bool {
     number(file).is_some_and(|number| LOCAL.contains(&number))
-}
-
-/// Returns what identifies the mounted file system that contains a directory: its device, and its mount where the kernel
-/// tells. A rename cannot lead from one mount to another, even of the same device.
-pub(super) fn mount_of(directory: &Path) -> io::Result<(u32, u32, Option<u64>)> {
-    let found = statx(CWD, directory, AtFlags::empty(), StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?;
-    let has_mount = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
-    Ok((found.stx_dev_major, found.stx_dev_minor, has_mount.then_some(found.stx_mnt_id)))
 }
 
 /// Returns true if the file or directory is in memory.

@@ -21,7 +21,7 @@ use super::real_root::RealRoot;
 use super::regular_file::{entry_kind, existing, not_regular, open_regular};
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, SourceFile, copy, copy_attributes, file_systems,
+    EntryKind, LockGuard, SourceFile, copy, copy_attributes, file_systems, mount_of,
 };
 
 /// Writeback is not started early for shorter new files: the call costs more than it gains.
@@ -157,8 +157,7 @@ impl Disk for LimitedDisk {
     }
 
     fn can_rename_between(&self, a: &Path, b: &Path) -> Result<bool, DiskError> {
-        let mount = |path| file_systems::mount_of(path).map_err(|e| DiskError::new("look up the mount of", path, e));
-        Ok(mount(a)? == mount(b)?)
+        Ok(mount_of(a)? == mount_of(b)?)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {

@@ -1,7 +1,5 @@
 //! Frames that stand for far more than they are.
 
-use std::time::{Duration, Instant};
-
 use crate::support::old_store::OldStore;
 use haul::cas::Algorithm;
 use haul::cas::source::location::Shape;
@@ -34,9 +32,7 @@ fn half_a_megabyte_is_not_unpacked_to_sixteen_gigabytes() {
     let sidecar = r#"{"encoding":"zstd","original_size":1000}"#;
     for (sidecar, reason) in [(Some(sidecar), "longer than the 1000 bytes"), (None, "no sidecar says")] {
         let store = store(sidecar);
-        let started = Instant::now();
         store.cas("migrate --source old --target new").expect(3);
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
         let report = std::fs::read_to_string(store.paths().run_directory().report_path()).unwrap();
         assert!(report.contains(reason), "{report}");
     }

@@ -14,15 +14,9 @@ use haul::cas::source::location::Shape;
 
 const MIGRATE: &str = "migrate --source old --target new";
 
-fn store(objects: u8) -> OldStore {
-    let store = OldStore::new();
-    (0..objects).for_each(|n| _ = store.object(Algorithm::Sha256, &[n; 100], Shape::TwoLevels));
-    store
-}
-
 /// The same store a directory further down: `old/cas/objects`.
 fn one_level_too_high() -> OldStore {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     fs::create_dir(store.root().join("cas")).unwrap();
     fs::rename(store.root().join("objects"), store.root().join("cas/objects")).unwrap();
     store
@@ -50,7 +44,7 @@ fn every_verb_refuses_a_source_that_is_a_level_too_high_and_names_the_store() {
 
 #[test]
 fn an_empty_source_is_migrated_only_if_that_is_asked_for() {
-    let store = store(0);
+    let store = OldStore::with_objects(0);
     let done = store.cas(MIGRATE).expect(65);
     assert!(done.next().contains("--allow-empty"), "{}", done.stderr);
     store.cas("doctor --store old").expect(65);
@@ -62,7 +56,7 @@ fn an_empty_source_is_migrated_only_if_that_is_asked_for() {
 
 #[test]
 fn a_store_of_objects_that_are_all_refused_is_not_published_as_an_empty_one() {
-    let store = store(0);
+    let store = OldStore::with_objects(0);
     store.stored(Algorithm::Sha256, b"whole", b"torn", Shape::TwoLevels);
     store.cas(&format!("{MIGRATE} --dry-run")).expect(65);
     let done = store.cas(MIGRATE).expect(65);
@@ -82,7 +76,7 @@ fn live(store: &OldStore, objects: u8) {
 
 #[test]
 fn a_live_store_never_gives_way_to_an_empty_one() {
-    for store in [store(0), one_level_too_high()] {
+    for store in [OldStore::with_objects(0), one_level_too_high()] {
         live(&store, 8);
         let before = tree(&store.target());
         for arguments in ["--replace --dry-run", "--replace"] {
@@ -94,7 +88,7 @@ fn a_live_store_never_gives_way_to_an_empty_one() {
 
 #[test]
 fn a_replacement_that_drops_too_much_says_the_numbers_and_changes_nothing() {
-    let store = store(9);
+    let store = OldStore::with_objects(9);
     live(&store, 12);
     let before = tree(&store.target());
     for arguments in ["--replace --max-drop 24 --dry-run", "--replace --max-drop 24"] {
@@ -127,7 +121,7 @@ fn respelt() -> Vec<String> {
 
 #[test]
 fn what_looks_like_an_object_in_any_spelling_is_refused_by_name() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     for (n, path) in (10_u8..).zip(respelt()) {
         store.file(&format!("objects/{path}"), &[n; 100]);
     }
@@ -148,7 +142,7 @@ fn what_looks_like_an_object_in_any_spelling_is_refused_by_name() {
 
 #[test]
 fn a_misspelt_object_cannot_be_lost_by_a_strict_run() {
-    let store = store(1);
+    let store = OldStore::with_objects(1);
     let path = object_path(Algorithm::Sha256, &[7; 100], Shape::TwoLevels);
     let (above, name) = path.rsplit_once('/').unwrap();
     store.file(&format!("{above}/{}", name.to_uppercase()), &[7; 100]);

@@ -13,12 +13,6 @@ use haul::cas::source::location::Shape;
 
 const MIGRATE: &str = "migrate --source old --target new";
 
-fn store(objects: u8) -> OldStore {
-    let store = OldStore::new();
-    (0..objects).for_each(|n| _ = store.object(Algorithm::Sha256, &[n; 100], Shape::TwoLevels));
-    store
-}
-
 /// Puts a v2 store at the target whose objects are nowhere else.
 fn live(store: &OldStore) {
     let other = OldStore::new();
@@ -29,7 +23,7 @@ fn live(store: &OldStore) {
 
 #[test]
 fn a_map_that_is_gone_is_noticed_by_migrate_and_verify() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     store.cas(MIGRATE).expect(0);
     store.cas(MIGRATE).expect(0);
     store.cas("verify new").expect(0);
@@ -51,7 +45,7 @@ fn a_map_that_is_gone_is_noticed_by_migrate_and_verify() {
 
 #[test]
 fn a_target_that_was_renamed_is_said_to_be_so() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     store.cas(MIGRATE).expect(0);
     fs::rename(store.target(), store.place().join("elsewhere")).unwrap();
     for arguments in [MIGRATE, "rollback new --yes"] {
@@ -67,7 +61,7 @@ fn a_target_that_was_renamed_is_said_to_be_so() {
 
 #[test]
 fn a_rollback_is_told_where_the_source_is_now() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     store.cas(MIGRATE).expect(0);
     fs::rename(store.root(), store.place().join("moved")).unwrap();
     cas_in(store.place(), "rollback new --yes").expect(65);
@@ -80,7 +74,7 @@ fn a_rollback_is_told_where_the_source_is_now() {
 
 #[test]
 fn a_rollback_without_the_plan_asks_for_the_source() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     store.cas(MIGRATE).expect(0);
     fs::remove_file(store.paths().run_directory().plan_path()).unwrap();
     let done = store.cas("rollback new --yes").expect(65);
@@ -98,7 +92,7 @@ fn a_staged_store_that_lost_an_object_is_not_published() {
         |object| fs::remove_file(object.with_extension("meta")).unwrap(),
     ];
     for spoil in spoil {
-        let store = store(5);
+        let store = OldStore::with_objects(5);
         store.cas(&format!("{MIGRATE} --no-publish")).expect(0);
         let staging = store.paths().staging();
         let files = tree(&staging);
@@ -165,7 +159,7 @@ fn no_printed_advice_loses_the_last_copy_of_anything() {
             "clean new --yes".to_owned(),
             "verify new".to_owned(),
         ] {
-            let store = store(5);
+            let store = OldStore::with_objects(5);
             live(&store);
             let before = contents(&store.target());
             let migrated = contents(&store.root());

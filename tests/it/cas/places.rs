@@ -10,15 +10,9 @@ use crate::support::old_store::OldStore;
 use haul::cas::Algorithm;
 use haul::cas::source::location::Shape;
 
-fn store(objects: u8) -> OldStore {
-    let store = OldStore::new();
-    (0..objects).for_each(|n| _ = store.object(Algorithm::Sha256, &[n; 100], Shape::TwoLevels));
-    store
-}
-
 /// The objects are on a larger disk, and `old/objects` is a link to them.
 fn linked() -> OldStore {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     fs::create_dir(store.place().join("disk")).unwrap();
     fs::rename(store.root().join("objects"), store.place().join("disk/objects")).unwrap();
     symlink("../disk/objects", store.root().join("objects")).unwrap();
@@ -46,7 +40,7 @@ fn nothing_is_written_below_what_the_objects_of_a_source_lead_to() {
 /// The objects of the target lead to those of the source.
 #[test]
 fn objects_are_not_merged_into_those_of_their_source() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     store.cas("migrate --source old --target new").expect(0);
     fs::remove_dir_all(store.target().join("objects")).unwrap();
     symlink("../old/objects", store.target().join("objects")).unwrap();
@@ -56,7 +50,7 @@ fn objects_are_not_merged_into_those_of_their_source() {
 
 #[test]
 fn a_merge_into_objects_on_another_file_system_is_refused_before_anything_is_staged() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
     let other = OldStore::new();
     other.object(Algorithm::Sha256, b"there already", Shape::TwoLevels);
@@ -75,7 +69,7 @@ fn a_merge_into_objects_on_another_file_system_is_refused_before_anything_is_sta
 
 #[test]
 fn a_run_directory_of_someone_else_is_left_alone() {
-    let store = store(2);
+    let store = OldStore::with_objects(2);
     let theirs = store.paths().staging().join("thesis.txt");
     fs::create_dir_all(theirs.parent().unwrap()).unwrap();
     fs::write(&theirs, b"the only copy").unwrap();

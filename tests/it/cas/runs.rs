@@ -1,5 +1,7 @@
 //! `haul cas …` in the directory that holds an old store and its targets.
 
+use haul::cas::Algorithm;
+use haul::cas::source::location::Shape;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -14,6 +16,13 @@ pub fn cas_in(directory: &Path, arguments: &str) -> Done {
 }
 
 impl OldStore {
+    /// A store with so many objects, each in two levels of directories.
+    pub fn with_objects(count: u8) -> Self {
+        let store = Self::new();
+        (0..count).for_each(|n| _ = store.object(Algorithm::Sha256, &[n; 100], Shape::TwoLevels));
+        store
+    }
+
     /// Runs `haul cas` next to the store, which stays as it was.
     #[track_caller]
     pub fn cas(&self, arguments: &str) -> Done {

@@ -29,12 +29,6 @@ fn disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk)
 }
 
-fn store(objects: u8) -> OldStore {
-    let store = OldStore::new();
-    (0..objects).for_each(|n| _ = store.object(Algorithm::Sha256, &[n; 100], Shape::TwoLevels));
-    store
-}
-
 fn placed(placement: Placement) -> MigrateOptions {
     MigrateOptions { placement, ..eager() }
 }
@@ -107,7 +101,7 @@ fn stop_half_way(store: &OldStore, placement: Placement) {
 
 #[test]
 fn a_plan_counts_references_and_writes_nothing() {
-    let store = store(20);
+    let store = OldStore::with_objects(20);
     store
         .object(Algorithm::Cas, b"flat", Shape::Flat)
         .object(Algorithm::Cas, b"one level", Shape::OneLevel)
@@ -142,7 +136,7 @@ fn measure(disk: Arc<dyn Disk>, store: &OldStore, options: &MigrateOptions, samp
 
 #[test]
 fn an_estimate_measures_and_leaves_nothing() {
-    let store = store(40);
+    let store = OldStore::with_objects(40);
     store.stored(Algorithm::Cas, &[0; 9000], &zstd(&[0; 9000]), Shape::TwoLevels);
     store.stored(Algorithm::Cas, b"damaged", b"x", Shape::TwoLevels);
     for compress in [Compress::AsStored, Compress::Identity, Compress::Zstd(3)] {
@@ -163,7 +157,7 @@ fn an_estimate_measures_and_leaves_nothing() {
 
 #[test]
 fn where_nothing_can_be_written_only_reading_is_measured() {
-    let store = store(10);
+    let store = OldStore::with_objects(10);
     let read_only: Arc<dyn Disk> = Arc::new(ReadOnly);
     let end = measure(read_only, &store, &eager(), 100).unwrap();
     assert!(end.write_problem.is_some() && end.files_per_second.is_none() && end.seconds_expected.is_none());
@@ -172,7 +166,7 @@ fn where_nothing_can_be_written_only_reading_is_measured() {
 
 #[test]
 fn a_disk_that_is_too_small_is_reported_and_no_error() {
-    let store = store(10);
+    let store = OldStore::with_objects(10);
     let simulated = SimulatedDisk::with_directories(&[store.place()]);
     simulated.set_capacity(300);
     let end = measure(Arc::new(simulated.clone()), &store, &eager(), 100).unwrap();
@@ -183,7 +177,7 @@ fn a_disk_that_is_too_small_is_reported_and_no_error() {
 
 #[test]
 fn a_measurement_that_fails_leaves_nothing() {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     for n in 0.. {
         let simulated = SimulatedDisk::with_directories(&[store.place()]);
         simulated.fail_operation(n, InjectedFault::Eio);
@@ -212,14 +206,14 @@ fn an_empty_source_takes_no_time() {
 
 #[test]
 fn a_status_without_a_store_or_a_run_is_an_error() {
-    let store = store(1);
+    let store = OldStore::with_objects(1);
     let error = status(disk(), &store.paths()).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE, "{error}");
 }
 
 #[test]
 fn a_target_without_a_run_is_described() {
-    let store = store(1);
+    let store = OldStore::with_objects(1);
     fs::create_dir(store.target()).unwrap();
     assert_eq!(look(&store).holds, Holds::EmptyDirectory);
     fs::write(store.target().join("x"), b"").unwrap();
@@ -240,7 +234,7 @@ fn kept_names(status: &Status) -> Vec<&str> {
 
 #[test]
 fn the_status_follows_the_life_of_a_run() {
-    let store = store(30);
+    let store = OldStore::with_objects(30);
     store.stored(Algorithm::Cas, b"damaged", b"x", Shape::TwoLevels);
     stop_half_way(&store, Placement::New);
     let half = look(&store);
@@ -287,7 +281,7 @@ fn the_status_follows_the_life_of_a_run() {
 #[test]
 fn files_kept_by_a_replacement_and_a_merge_are_listed() {
     for (placement, expected) in [(Placement::Replace, "replaced"), (Placement::Merge, "index-before.ndjson")] {
-        let store = store(3);
+        let store = OldStore::with_objects(3);
         prepare(&store);
         store.migrate(&placed(placement)).unwrap();
         assert!(kept_names(&look(&store)).contains(&expected), "{placement}");
@@ -296,7 +290,7 @@ fn files_kept_by_a_replacement_and_a_merge_are_listed() {
 
 #[test]
 fn the_lock_holder_and_unreadable_files_are_reported() {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     store.migrate(&eager()).unwrap();
     let lock = store.paths().run_directory().lock(&RealDisk).unwrap();
     let held = look(&store);
@@ -330,7 +324,7 @@ fn the_status_names_unknown_rules_and_clean_loses_nothing_by_itself() {
         placement: u32,
         strict: bool,
     }
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     prepare(&store);
     store.migrate(&placed(Placement::Merge)).unwrap();
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
@@ -362,7 +356,7 @@ fn the_status_names_unknown_rules_and_clean_loses_nothing_by_itself() {
 
 #[test]
 fn a_clean_up_of_a_published_run_removes_only_the_log() {
-    let store = store(5);
+    let store = OldStore::with_objects(5);
     store.migrate(&eager()).unwrap();
     assert_eq!(items(&cleanable(&store)), [("moved".into(), CleanKind::Moved, false)]);
     let before = tree(store.place());
@@ -389,7 +383,7 @@ fn files_that_a_rollback_needs_are_marked() {
         (Placement::Replace, vec![("moved", CleanKind::Moved), ("replaced", CleanKind::Replaced)]),
         (Placement::Merge, vec![("moved", CleanKind::MergeLog), ("index-before.ndjson", CleanKind::MergeLog)]),
     ] {
-        let store = store(3);
+        let store = OldStore::with_objects(3);
         prepare(&store);
         store.migrate(&placed(placement)).unwrap();
         let expected: Vec<_> = expected.into_iter().map(|(name, kind)| (name.to_owned(), kind, false)).collect();
@@ -406,7 +400,7 @@ fn files_that_a_rollback_needs_are_marked() {
 #[test]
 fn an_unfinished_run_is_listed_as_work_and_goes_with_its_checkpoint() {
     for placement in [Placement::New, Placement::Merge] {
-        let store = store(30);
+        let store = OldStore::with_objects(30);
         if placement == Placement::Merge {
             prepare(&store);
         }
@@ -435,7 +429,7 @@ fn an_unfinished_run_is_listed_as_work_and_goes_with_its_checkpoint() {
 
 #[test]
 fn a_sealed_store_is_listed_as_work() {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     store.migrate(&sealed(Placement::New)).unwrap();
     let names = [("staging", CleanKind::Staging, true), ("moved", CleanKind::Staging, true)];
     assert_eq!(items(&cleanable(&store)), names.map(|(name, kind, loses)| (name.to_owned(), kind, loses)));
@@ -443,7 +437,7 @@ fn a_sealed_store_is_listed_as_work() {
 
 #[test]
 fn files_in_use_again_are_kept() {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     store.migrate(&eager()).unwrap();
     let list = cleanable(&store);
     fs::remove_dir_all(store.target()).unwrap();
@@ -466,7 +460,7 @@ fn files_in_use_again_are_kept() {
 
 #[test]
 fn a_clean_up_removes_temporary_files_and_keeps_foreign_ones() {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     store.migrate(&eager()).unwrap();
     let run = store.paths().run_directory();
     let ours = [
@@ -493,7 +487,7 @@ fn a_clean_up_removes_temporary_files_and_keeps_foreign_ones() {
 
 #[test]
 fn a_checkpoint_that_cannot_be_read_keeps_what_it_may_describe() {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     store.migrate(&sealed(Placement::New)).unwrap();
     let checkpoint = store.paths().run_directory().checkpoint_path();
     fs::write(&checkpoint, b"rubbish").unwrap();
@@ -505,7 +499,7 @@ fn a_checkpoint_that_cannot_be_read_keeps_what_it_may_describe() {
 
 #[test]
 fn nothing_is_cleaned_during_a_run() {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     store.migrate(&eager()).unwrap();
     let list = cleanable(&store);
     let _lock = store.paths().run_directory().lock(&RealDisk).unwrap();
@@ -530,7 +524,7 @@ fn migrate_on(disk: &SimulatedDisk, store: &OldStore, options: &MigrateOptions) 
 
 /// A target before a run, and a disk on which that run was begun by `begin`.
 fn scene(placement: Placement, begin: &MigrateOptions) -> (OldStore, SimulatedDisk) {
-    let store = store(3);
+    let store = OldStore::with_objects(3);
     let simulated = SimulatedDisk::with_directories(&[store.place()]);
     if placement != Placement::New {
         let other = OldStore::new();
