@@ -14,9 +14,9 @@ use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
+use super::file_systems::RealFileSystem;
 use super::lock_file::lock_file;
 use super::new_modes::NewModes;
-use super::real_file_system::RealFileSystem;
 use super::real_root::RealRoot;
 use super::regular_file::{entry_kind, existing, not_regular, open_regular};
 use super::{

@@ -14,12 +14,9 @@ mod file_systems;
 mod guarded_map;
 mod limited_disk;
 mod lock_file;
-mod mounts;
 mod new_modes;
-mod no_sync;
 mod reader_kind;
 mod real_disk;
-mod real_file_system;
 mod real_root;
 mod regular_file;
 mod replace;
@@ -37,14 +34,12 @@ pub use directories::{create_directory_durable, directory_bytes, parent_of, remo
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
+pub use file_systems::{Mount, mount_of, sync_reports_errors, without_sync};
 pub use limited_disk::with_modes;
 pub use lock_file::lock_holder;
-pub use mounts::{Mount, mount_of};
 pub use new_modes::NewModes;
-pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
-pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
 pub use regular_file::open_state_file;
 pub use replace::{

@@ -16,7 +16,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
-use super::real_file_system::RealFileSystem;
+use super::file_systems::RealFileSystem;
 use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
 use super::source::faults::{SourceOperation, check};
 use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, copy_attributes, file_systems};

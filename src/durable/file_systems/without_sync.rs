@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::new_modes::NewModes;
-use super::{
+use crate::durable::new_modes::NewModes;
+use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
     EntryKind, LockGuard, SourceFile,
 };
 
 /// Wraps a disk and leaves out every sync: its files survive the end of the process, but not the loss of power. The
-/// syncs of [`RootDirectory`](super::RootDirectory) are kept, because its callers request each of them explicitly.
+/// syncs of [`RootDirectory`](crate::durable::RootDirectory) are kept, because its callers request each of them explicitly.
 pub fn without_sync(disk: Arc<dyn Disk>) -> Arc<dyn Disk> {
     Arc::new(WithoutSync(disk))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use super::DiskError;
+use crate::durable::DiskError;
 
 /// A mounted file system. One that is mounted twice is two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use super::{DiskError, DiskFileSystem};
+use crate::durable::{DiskError, DiskFileSystem};
 
 /// The first version of Linux whose `syncfs(2)` reports bytes that were lost during writeback.
 const REPORTS_SINCE: (u32, u32) = (5, 8);
@@ -30,7 +30,7 @@ fn reports_errors(release: &str) -> bool {
     }
 }
 
-pub(super) struct RealFileSystem {
+pub(in crate::durable) struct RealFileSystem {
     /// Opened before anything is written, because the system reports to each open file once what was lost since it was
     /// opened.
     directory: File,
@@ -40,7 +40,7 @@ pub(super) struct RealFileSystem {
 }
 
 impl RealFileSystem {
-    pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
+    pub(in crate::durable) fn open(path: &Path) -> Result<Self, DiskError> {
         let directory = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
         directory
             .map(|directory| Self::of(directory, path))
@@ -48,7 +48,7 @@ impl RealFileSystem {
     }
 
     /// Takes a directory that is open for reading.
-    pub(super) fn of(directory: File, path: &Path) -> Self {
+    pub(in crate::durable) fn of(directory: File, path: &Path) -> Self {
         Self { directory, path: path.to_path_buf(), has_failed: Mutex::new(false) }
     }
 

@@ -23,17 +23,17 @@ const LOCAL: [u32; 9] = [
 ];
 
 /// Returns true if only users of this computer can take away mapped pages of the file.
-pub(super) fn is_local(file: &File) -> bool {
+pub(in crate::durable) fn is_local(file: &File) -> bool {
     number(file).is_some_and(|number| LOCAL.contains(&number))
 }
 
 /// Returns true if the file or directory is in memory.
-pub(super) fn is_ram_disk(file: impl AsFd) -> bool {
+pub(in crate::durable) fn is_ram_disk(file: impl AsFd) -> bool {
     number(file) == Some(TMPFS)
 }
 
 /// Returns true if files on this file system never share storage, whatever copies them.
-pub(super) fn never_shares(file: &File) -> bool {
+pub(in crate::durable) fn never_shares(file: &File) -> bool {
     matches!(number(file), Some(EXT | TMPFS))
 }
 
