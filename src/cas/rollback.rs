@@ -18,7 +18,7 @@ use super::source::inventory::InventoryBuilder;
 use super::source::left_out::LeftOut;
 use super::source::walk::{OtherName, walk_except};
 use super::state::{CHECKPOINT_KIND, RunState};
-use crate::durable::{Disk, create_directory_durable, is_source_directory, remove_tree};
+use crate::durable::{Disk, create_directory_durable, is_source_directory, remove_tree, synced_by_file_if_needed};
 use crate::migration::{Error, Findings, LockedRun, Stage, journal};
 use crate::pipeline::Control;
 
@@ -66,6 +66,7 @@ pub fn rollback(
     request: &RollbackRequest<'_>,
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
+    let disk = synced_by_file_if_needed(disk, paths.run_directory().path())?;
     let held = LockedRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;

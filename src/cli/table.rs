@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use crate::migration::OutcomeCounts;
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Durability, OutcomeCounts};
 
 /// Width of the column of names, the indent included. Texts begin behind it.
 const NAME_WIDTH: usize = 28;
@@ -78,6 +78,14 @@ impl Table {
         self.indent += INDENT;
         write(self);
         self.indent -= INDENT;
+    }
+
+    /// Adds what was done for durability, and why it is more than was asked for.
+    pub fn durability(&mut self, done: Durability, reason: Option<&str>) {
+        match reason {
+            Some(reason) => self.row("durability", format_args!("{done} ({reason})")),
+            None => self.row("durability", done),
+        }
     }
 
     /// Adds the outcomes of records.

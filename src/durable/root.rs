@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{AttributesNotKept, DiskError, SourceNameKind};
+use super::{AttributesNotKept, DiskError, GroupSync, SourceNameKind};
 
 /// The state of a regular file, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +102,13 @@ pub trait DiskFileSystem: Send + Sync {
     /// Makes everything durable that was written to the file system before the call, bytes and names.
     ///
     /// A failure is final: everything that was not durable before may be lost, and every later call fails. A loss of
-    /// bytes of any file since the file system was requested is a failure too. Old kernels do not report such losses;
-    /// for them `sync_reports_errors` returns false.
+    /// bytes of any file since the file system was requested is a failure too. Both hold only where
+    /// [`group_sync`](Self::group_sync) says so.
     fn sync(&self) -> Result<(), DiskError>;
+    /// Returns what a sync does here.
+    fn group_sync(&self) -> GroupSync {
+        GroupSync::Reaches
+    }
 }
 
 /// A tree below a directory, for reading only.

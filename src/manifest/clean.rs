@@ -266,5 +266,5 @@ fn remove_backup(tree: &WritableTree, backup: &Path) -> Result<(), NotReplaced> 
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         removed => removed?,
     }
-    tree.sync_names(&*directory).map_err(NotReplaced::Failed)
+    directory.sync_names().map_err(NotReplaced::Failed)
 }

@@ -295,7 +295,7 @@ impl Work<'_> {
         let directory = self.tree.directory_of(path)?;
         let model = Model { name: backup.file_name().unwrap_or_default(), mode: Some(written.mode_bits()) };
         let temporary = file_names::temporary_name(path.file_name().unwrap_or_default());
-        let not_kept = write_temporary(&*directory, &temporary, &bytes, model, self.tree.syncs_each())?;
+        let not_kept = write_temporary(&*directory, &temporary, &bytes, model, directory.syncs_each)?;
         Ok(Prepared::Returning(state, is_checked, not_kept))
     }
 
@@ -342,7 +342,7 @@ impl Work<'_> {
         });
         match replaced {
             Ok(Some(directory)) => {
-                self.tree.sync_names(&*directory)?;
+                directory.sync_names()?;
                 self.end.restored += 1;
                 return Ok(true);
             }

@@ -1,5 +1,7 @@
 //! What a store supplies to be taken through the life of a migration.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::checkpoint::{Decode, Encode, Kind};
@@ -100,6 +102,12 @@ pub trait Migration: Sized {
     /// Returns when this attempt is asked to make durable what it writes.
     fn durability(&self) -> Durability {
         Durability::Group
+    }
+
+    /// Returns the directories whose file systems this migration syncs as a whole; empty if it syncs each file anyway.
+    /// They exist when a run begins or is continued.
+    fn synced_as_a_whole(&self, _cx: &Context<'_>) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Makes the checks of this moment. A run and its dry run make all of them here, so that the dry run refuses what

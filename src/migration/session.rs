@@ -1,5 +1,6 @@
 //! One life cycle for every migration: lock, check, plan, begin or continue, step by step to the goal, report.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use super::run::options::{RunOptions, Start};
 use super::run::state::Durability;
 use super::stage::Stage;
 use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, report_says, write_report};
-use crate::durable::{Disk, replace_file, with_modes};
+use crate::durable::{Disk, GroupSync, replace_file, with_modes};
 use crate::pipeline::{Control, Ended};
 
 /// How a run ended without an error.
@@ -27,18 +28,21 @@ pub struct Finished<M: Migration> {
     pub resumed: bool,
     /// True if it was asked to stop.
     pub stopped: bool,
+    /// Why more is done for durability than the operator asked for.
+    pub durability_reason: Option<String>,
 }
 
 impl<M: Migration> Finished<M> {
     /// Returns the same for the caller, with what only this kind of store tells.
     pub fn with<D>(self, details: D) -> MigrationEnd<M::Counts, D> {
-        let Self { state, already_done, resumed, stopped } = self;
+        let Self { state, already_done, resumed, stopped, durability_reason } = self;
         MigrationEnd {
             run_id: state.run_id,
             stage: state.stage,
             records: state.records,
             counts: state.counts,
             durability: state.durability,
+            durability_reason,
             already_done,
             resumed,
             stopped,
@@ -60,6 +64,9 @@ pub struct MigrationEnd<C, D> {
     pub counts: C,
     /// Least that was done to make durable what the run has written.
     pub durability: Durability,
+    /// Why that is more than the operator asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability_reason: Option<String>,
     /// True if nothing had to be done.
     pub already_done: bool,
     /// True if an earlier run was continued.
@@ -93,7 +100,8 @@ pub fn run<M: Migration>(
     let session = Session::new(&lock, disk, directory, goal, options, control);
     let result = session.attempt(migration);
     let swept = migration.sweep(&session.cx);
-    let end = result?;
+    let mut end = result?;
+    end.durability_reason = session.why_each(migration)?;
     swept.map(|()| end)
 }
 
@@ -156,7 +164,7 @@ impl<'a> Session<'a> {
             plan: &'a P,
         }
         let disk = &**self.cx.disk;
-        let durability = self.durability(migration);
+        let durability = self.durability(migration)?;
         let mut state = StateOf::<M>::new(plan.digest(), clock::new_run_id()?, migration.rules(), durability);
         let kept = Kept { run_id: &state.run_id, plan };
         let text = serde_json::to_vec_pretty(&kept).expect("plain data always serialises");
@@ -195,19 +203,31 @@ impl<'a> Session<'a> {
         migration.settle(&self.cx, &mut state)?;
         if state.stage < self.goal {
             // What is guaranteed of the whole is what is guaranteed of its weakest part.
-            state.durability = state.durability.min(self.durability(migration));
+            state.durability = state.durability.min(self.durability(migration)?);
         }
         self.carry_out(migration, state, true)
     }
 
-    fn durability<M: Migration>(&self, migration: &M) -> Durability {
-        let (asked, done) = (migration.durability(), migration.durability().on(&**self.cx.disk));
-        if asked != done {
-            self.cx.control.note(
-                "this kernel does not report failed writes of a whole file system: each record is synced by itself",
-            );
+    /// Returns what is done on every file system that is written to: the least, if that differs.
+    fn durability<M: Migration>(&self, migration: &M) -> Result<Durability, Error> {
+        let asked = migration.durability();
+        let group_syncs = self.group_syncs(migration)?;
+        for group_sync in group_syncs.iter().filter(|here| asked.with(here) != asked) {
+            self.cx.control.note(format!("{group_sync}: each file is synced by itself"));
         }
-        done
+        Ok(group_syncs.iter().map(|here| asked.with(here)).min().unwrap_or(asked))
+    }
+
+    fn group_syncs<M: Migration>(&self, migration: &M) -> Result<Vec<GroupSync>, Error> {
+        let group_sync = |directory: PathBuf| Ok(self.cx.disk.file_system(&directory)?.group_sync());
+        migration.synced_as_a_whole(&self.cx).into_iter().map(group_sync).collect()
+    }
+
+    /// Returns why each file is synced by itself although the operator asked for groups.
+    fn why_each<M: Migration>(&self, migration: &M) -> Result<Option<String>, Error> {
+        let asked = migration.durability();
+        let first = self.group_syncs(migration)?.into_iter().find(|here| asked.with(here) != asked);
+        Ok(first.map(|group_sync| group_sync.to_string()))
     }
 
     fn carry_out<M: Migration>(
@@ -223,7 +243,7 @@ impl<'a> Session<'a> {
             if !report_says(&**self.cx.disk, &path, &run_id, &outcome)? {
                 self.report(migration, &state, outcome, Instant::now())?;
             }
-            return Ok(Finished { state, already_done: true, resumed, stopped: false });
+            return Ok(Finished { state, already_done: true, resumed, stopped: false, durability_reason: None });
         }
         let plan = blake3::Hash::from_bytes(state.plan_digest).to_hex();
         let detail = json!({ "plan": plan.as_str(), "settings": format!("{} {}", state.rules, self.cx.options) });
@@ -241,7 +261,13 @@ impl<'a> Session<'a> {
         match result {
             Ok(ended) => {
                 reported?;
-                Ok(Finished { state, already_done: false, resumed, stopped: ended == Ended::Stopped })
+                Ok(Finished {
+                    state,
+                    already_done: false,
+                    resumed,
+                    stopped: ended == Ended::Stopped,
+                    durability_reason: None,
+                })
             }
             Err(error @ Error::Findings { .. }) => {
                 reported?;
@@ -305,6 +331,9 @@ impl<'a> Session<'a> {
         let Summary { source, target, source_bytes, target_bytes, mut details } = migration.summary(&self.cx, state)?;
         details["stage"] = json!(state.stage);
         details["durability"] = json!(state.durability);
+        if let Some(why) = self.why_each(migration)? {
+            details["durability_reason"] = json!(why);
+        }
         let report = Report {
             run_id: state.run_id.clone(),
             noun: M::NOUN.into(),
@@ -329,5 +358,5 @@ fn stopped_before<M: Migration>(migration: &M, earlier: Option<StateOf<M>>) -> F
     let resumed = earlier.is_some();
     let state =
         earlier.unwrap_or_else(|| StateOf::<M>::new([0; 32], String::new(), migration.rules(), migration.durability()));
-    Finished { state, already_done: false, resumed, stopped: true }
+    Finished { state, already_done: false, resumed, stopped: true, durability_reason: None }
 }

@@ -152,6 +152,21 @@ fn each_object_durable_by_itself_survives_the_loss_of_power() {
     }
 }
 
+#[test]
+fn a_migration_survives_the_loss_of_power_where_group_syncs_do_not_reach_the_medium() {
+    for placement in PLACEMENTS {
+        let started = Instant::now();
+        let mut scene = Scene::new(placement, Durability::Group);
+        scene.keeps_syncs = true;
+        let disk = scene.disk();
+        let end = scene.run(&disk).unwrap();
+        assert_eq!(end.durability, Durability::Each);
+        assert!(end.durability_reason.unwrap().contains("need not reach the medium"));
+        let images = scene.enumerate(&disk, faults(), 2 * share(), &format!("{placement}, files synced one by one"));
+        tell(&format!("{placement}, files synced one by one, {} operations", disk.operations()), images, started);
+    }
+}
+
 /// Nothing is promised of a loss of power then; of a death of the process all the same.
 #[test]
 fn a_migration_without_durability_survives_its_process() {

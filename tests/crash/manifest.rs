@@ -47,6 +47,13 @@ fn divided_scene() -> SimulatedDisk {
     disk
 }
 
+/// As [`divided_scene`], and of one of the mounts no group sync reaches the medium.
+fn unsynced_scene() -> SimulatedDisk {
+    let disk = divided_scene();
+    disk.keep_syncs_from_medium(&Path::new(ROOT).join("artifacts/b"));
+    disk
+}
+
 const SCENES: [fn() -> SimulatedDisk; 2] = [scene, divided_scene];
 
 fn options(durability: Durability) -> MigrateOptions {
@@ -131,6 +138,11 @@ fn enumerate(scene: fn() -> SimulatedDisk, durability: Durability) {
 #[test]
 fn a_migration_in_groups_survives_the_loss_of_power() {
     SCENES.into_iter().for_each(|scene| enumerate(scene, Durability::Group));
+}
+
+#[test]
+fn a_migration_survives_the_loss_of_power_where_group_syncs_do_not_reach_the_medium() {
+    enumerate(unsynced_scene, Durability::Group);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct Scene {
     pub options: MigrateOptions,
     /// Whether the disk reports that it shares blocks. Then objects of 64 KiB count as large.
     pub is_sharing: bool,
+    /// Whether syncs of the whole file system do nothing, as on FUSE.
+    pub keeps_syncs: bool,
     source: BTreeMap<PathBuf, Seen>,
     /// The files of the target before the run, by relative path.
     pub before: Files,
@@ -79,8 +81,9 @@ impl Scene {
         let before = if options.placement == Placement::New { Files::new() } else { store_before() };
         let source = store.seen();
         let (after, run_files, findings) = (Files::new(), Files::new(), Vec::new());
-        let (is_sharing, counts) = (true, Counts::default());
-        let mut scene = Self { store, options, is_sharing, source, before, after, run_files, counts, findings };
+        let (is_sharing, keeps_syncs, counts) = (true, false, Counts::default());
+        let mut scene =
+            Self { store, options, is_sharing, keeps_syncs, source, before, after, run_files, counts, findings };
         let disk = scene.disk();
         let end = scene.run(&disk).expect("an uninterrupted run");
         assert_eq!((end.stage, end.resumed), (Stage::Published, false));
@@ -120,6 +123,9 @@ impl Scene {
         let disk = SimulatedDisk::with_directories(&[self.store.place()]);
         for (path, bytes) in &self.before {
             disk.install_file(&self.paths().target().join(path), bytes);
+        }
+        if self.keeps_syncs {
+            disk.keep_syncs_from_medium(self.store.place());
         }
         disk
     }

@@ -32,8 +32,8 @@ use super::algorithm_counts::AlgorithmCounts;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::TargetPaths;
-use crate::durable::Disk;
-use crate::migration::{self, Error, Findings, FirstFindings, Stage, session};
+use crate::durable::{Disk, synced_by_file_if_needed};
+use crate::migration::{self, Durability, Error, Findings, FirstFindings, Stage, session};
 use crate::pipeline::Control;
 
 /// How a migration ended without an error.
@@ -92,6 +92,10 @@ pub fn migrate(
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
     let mut migration = CasMigration::open(source, paths, options)?;
+    let disk = match options.durability {
+        Durability::None => disk,
+        Durability::Group | Durability::Each => synced_by_file_if_needed(disk, paths.run_directory().path())?,
+    };
     let goal = if options.publish { Stage::Published } else { Stage::Verified };
     let finished = session::run(&mut migration, &disk, &paths.run_directory(), goal, &options.run, control)?;
     let progress = &finished.state.progress;

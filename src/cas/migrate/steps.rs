@@ -180,6 +180,10 @@ impl Migration for CasMigration<'_> {
         self.options.durability
     }
 
+    fn synced_as_a_whole(&self, cx: &Context<'_>) -> Vec<PathBuf> {
+        vec![cx.directory.path().to_path_buf()]
+    }
+
     fn preflight(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         self.check(cx, check)
     }
@@ -314,7 +318,7 @@ impl CasMigration<'_> {
     }
 
     fn writer(&self, cx: &Context<'_>, state: &RunState, staging: PathBuf) -> Result<ObjectWriter<'_>, Error> {
-        let durability = self.options.durability.on(&**cx.disk);
+        let durability = self.options.durability;
         Ok(ObjectWriter {
             disk: cx.disk.clone(),
             root: &self.root,

@@ -166,7 +166,7 @@ fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
 
 fn render(table: &mut Table, end: &MigrationEnd) {
     table.row("stage", end.stage);
-    table.row("durability", end.durability);
+    table.durability(end.durability, end.durability_reason.as_deref());
     table.count("found", end.records);
     table.outcomes(&end.counts);
     table.bytes("blobs", end.details.stored_bytes);

@@ -156,7 +156,7 @@ fn render(table: &mut Table, root: &Path, end: &MigrationEnd) {
     let nothing_to_do = end.counts.migrated + end.counts.refused() == 0;
     table.line(format_args!("{}: {}", root.display(), end_text(end.stopped, nothing_to_do)));
     table.row("target version", &end.details.target_version);
-    table.row("durability", end.durability);
+    table.durability(end.durability, end.durability_reason.as_deref());
     write_counts(table, end.records, &end.counts);
     write_findings(table, &end.details.findings);
     table.row("run", &end.run_id);

@@ -37,6 +37,32 @@ pub(in crate::durable) fn never_shares(file: &File) -> bool {
     matches!(number(file), Some(EXT | TMPFS))
 }
 
+/// Types besides [`LOCAL`] whose `syncfs(2)` ends when all bytes are on the medium.
+const SYNCED_AS_A_WHOLE: [u32; 14] = [
+    0x794C_7630, // overlay, which syncs the file system of its upper layer
+    0x00C3_6400, // ceph
+    0x0116_1970, // gfs2
+    0x7461_636F, // ocfs2
+    0x5265_4973, // reiserfs
+    0x3434,      // nilfs
+    0xF15F,      // ecryptfs
+    0x4D44,      // fat
+    0x2011_BAB0, // exfat
+    0x7366_746E, // ntfs3
+    0x482B,      // hfsplus
+    0x4244,      // hfs
+    0x1501_3346, // udf
+    0x2405_1905, // ubifs
+];
+
+/// Returns true if a sync of the whole file system makes all its files durable.
+///
+/// FUSE hands the bytes to a process and asks it for nothing more, and of other file systems over a network not all send
+/// the server what a sync of each file would. A type that is not known here counts as one of them.
+pub(super) fn is_synced_as_a_whole(file: impl AsFd) -> bool {
+    number(file).is_some_and(|number| LOCAL.contains(&number) || SYNCED_AS_A_WHOLE.contains(&number))
+}
+
 fn number(file: impl AsFd) -> Option<u32> {
     // The width and sign of the field differ between platforms; the numbers fit 32 bits.
     rustix::fs::fstatfs(file).ok().map(|status| status.f_type as u32)

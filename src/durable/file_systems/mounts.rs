@@ -1,5 +1,6 @@
 //! Tells which mounted file system a path is on. Names cannot be moved between two of them.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -12,6 +13,25 @@ pub struct Mount {
     device: (u32, u32),
     /// Unknown on old kernels.
     id: Option<u64>,
+}
+
+/// The mounts that this process sees.
+const MOUNT_TABLE: &str = "/proc/self/mountinfo";
+
+/// Returns the name that the mount table has for the kind of file system of an open directory, such as `fuse.sshfs`.
+pub(super) fn kind_name(directory: impl AsFd) -> Option<String> {
+    let found = statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    if !StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
+        return None;
+    }
+    kind_in(&std::fs::read_to_string(MOUNT_TABLE).ok()?, found.stx_mnt_id)
+}
+
+/// Looks a mount up in the table: the kind comes after a field that is a single dash.
+fn kind_in(table: &str, id: u64) -> Option<String> {
+    let of_mount = |line: &&str| line.split(' ').next().is_some_and(|first| first.parse() == Ok(id));
+    let (_, behind) = table.lines().find(of_mount)?.split_once(" - ")?;
+    behind.split(' ').next().map(str::to_owned)
 }
 
 /// Returns the mount that an existing path is on, following links.
@@ -34,5 +54,15 @@ mod tests {
         assert_eq!(mount_of(directory.path()).unwrap(), mount_of(&below).unwrap());
         assert_ne!(mount_of(directory.path()).unwrap(), mount_of(Path::new("/proc")).unwrap());
         assert!(mount_of(&directory.path().join("nowhere")).is_err());
+    }
+    #[test]
+    fn the_mount_table_names_the_kind() {
+        let table = "21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n\
+                     340 21 0:52 / /mnt/a\\040b rw,nosuid shared:2 master:1 - fuse.sshfs host:/a rw,user_id=0\n";
+        assert_eq!(kind_in(table, 340).as_deref(), Some("fuse.sshfs"));
+        assert_eq!(kind_in(table, 21).as_deref(), Some("ext4"));
+        assert_eq!((kind_in(table, 34), kind_in("340 torn", 340)), (None, None));
+        let of_processes = std::fs::File::open("/proc/self").unwrap();
+        assert_eq!(kind_name(&of_processes).as_deref(), Some("proc"));
     }
 }

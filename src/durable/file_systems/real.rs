@@ -9,18 +9,14 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use super::{GroupSync, kinds, mounts};
 use crate::durable::{DiskError, DiskFileSystem};
 
 /// The first version of Linux whose `syncfs(2)` reports bytes that were lost during writeback.
 const REPORTS_SINCE: (u32, u32) = (5, 8);
 
-/// Returns true if [`DiskFileSystem::sync`] reports a failed writeback of any file: on Linux 5.8 and later.
+/// Returns true if `syncfs(2)` reports a failed writeback of any file. An older kernel reports success.
 ///
-/// An older kernel reports success, so every file must be synced by itself there.
-pub fn sync_reports_errors() -> bool {
-    reports_errors(&rustix::system::uname().release().to_string_lossy())
-}
-
 /// Parses `release` of uname: `major.minor`, then anything. An unknown format counts as an old kernel.
 fn reports_errors(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse::<u32>().ok());
@@ -67,6 +63,16 @@ impl DiskFileSystem for RealFileSystem {
         self.sync_once(&mut self.has_failed.lock())
             .map_err(|e| DiskError::new("sync the file system of", &self.path, e))
     }
+
+    fn group_sync(&self) -> GroupSync {
+        if !kinds::is_synced_as_a_whole(&self.directory) {
+            GroupSync::StaysHere(mounts::kind_name(&self.directory))
+        } else if !reports_errors(&rustix::system::uname().release().to_string_lossy()) {
+            GroupSync::HidesLosses
+        } else {
+            GroupSync::Reaches
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,5 +108,13 @@ mod tests {
         *file_system.has_failed.lock() = true;
         let error = file_system.sync().unwrap_err();
         assert_eq!((error.kind(), error.path.as_path()), (io::ErrorKind::Other, directory.path()));
+    }
+
+    #[test]
+    fn only_known_kinds_of_file_systems_are_synced_as_a_whole() {
+        let of_processes = RealFileSystem::open(Path::new("/proc")).unwrap();
+        assert_eq!(of_processes.group_sync(), GroupSync::StaysHere(Some("proc".into())));
+        let why = of_processes.group_sync().to_string();
+        assert!(why.starts_with("a sync of the whole file system need not reach the medium on proc"), "{why}");
     }
 }

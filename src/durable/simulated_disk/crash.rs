@@ -50,6 +50,7 @@ pub(super) fn settle(tree: &Tree, fault: CrashFault) -> Tree {
     let names = surviving_names(tree, fault, &mut random);
     let torn = last_write(tree);
     let mut settled = Tree::new();
+    settled.not_synced_as_a_whole.clone_from(&tree.not_synced_as_a_whole);
     // All names of a file show the same bytes, so each file is computed once.
     let mut settled_files: HashMap<NodeId, NodeId> = HashMap::new();
     // This ends: no directory has two names, because a change that moves one away is lost together with the older one

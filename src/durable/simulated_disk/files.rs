@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::file_node::Change;
 use super::state::State;
 use super::tree::{FileSystemId, NodeId};
-use crate::durable::{DiskError, DiskFile, DiskFileSystem};
+use crate::durable::{DiskError, DiskFile, DiskFileSystem, GroupSync};
 
 pub(super) struct SimulatedFile {
     state: Arc<Mutex<State>>,
@@ -135,6 +135,13 @@ impl DiskFileSystem for SimulatedFileSystem {
             self.sync_failed.store(true, Ordering::Release);
             DiskError::new("sync the file system of", &self.path, e)
         })
+    }
+
+    fn group_sync(&self) -> GroupSync {
+        match self.state.lock().tree.not_synced_as_a_whole.contains(&self.id) {
+            true => GroupSync::StaysHere(None),
+            false => GroupSync::Reaches,
+        }
     }
 }
 

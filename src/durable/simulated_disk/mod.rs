@@ -84,6 +84,16 @@ impl SimulatedDisk {
         self.state.lock().divide(directory);
     }
 
+    /// Makes syncs of the whole file system that contains `path` do nothing, as on FUSE. Syncs of files and directories
+    /// there keep their effect.
+    ///
+    /// # Panics
+    ///
+    /// After the first operation, and if there is nothing at the path.
+    pub fn keep_syncs_from_medium(&self, path: &Path) {
+        self.state.lock().keep_syncs_from_medium(path);
+    }
+
     /// Makes a file immutable, or no longer so: it cannot change, and can neither get nor lose a name.
     ///
     /// # Panics

@@ -95,6 +95,13 @@ impl State {
         self.initial = self.tree.clone();
     }
 
+    pub(super) fn keep_syncs_from_medium(&mut self, path: &Path) {
+        assert!(self.log.is_empty(), "file systems are chosen before the first operation");
+        let node = self.tree.find(path).expect("a path of the file system");
+        self.tree.not_synced_as_a_whole.insert(self.tree.file_system(node));
+        self.initial = self.tree.clone();
+    }
+
     pub(super) fn set_capacity(&mut self, path: &Path, bytes: u64) {
         let node = self.tree.find(path).expect("a path of the file system");
         self.capacity_bytes.insert(self.tree.file_system(node), bytes);
@@ -215,7 +222,8 @@ impl State {
             0 => "sync the file system".to_owned(),
             other => format!("sync file system {other}"),
         };
-        self.perform(label, Effect::SyncAll(file_system))
+        let has_effect = !self.tree.not_synced_as_a_whole.contains(&file_system);
+        self.perform(label, if has_effect { Effect::SyncAll(file_system) } else { Effect::Nothing })
     }
 
     pub(super) fn create_directory(&mut self, path: &Path) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! The simulated file system: its files, its names, and which of them are durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -81,6 +81,8 @@ pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     /// The file system of each node.
     file_systems: Vec<FileSystemId>,
+    /// The file systems of which a sync as a whole does nothing.
+    pub(super) not_synced_as_a_whole: BTreeSet<FileSystemId>,
     /// The changes of names that are not durable, oldest first.
     pub(super) pending: Vec<NameChange>,
     changes: u64,
@@ -96,6 +98,7 @@ impl Tree {
         Self {
             nodes: vec![Node::Directory(DirectoryNode::default())],
             file_systems: vec![0],
+            not_synced_as_a_whole: BTreeSet::new(),
             pending: Vec::new(),
             changes: 0,
             losses: 0,

@@ -88,7 +88,7 @@ fn finish(tree: &WritableTree, path: &Path, written: &WrittenFile) -> Result<Fin
     if digest == written.after {
         let directory = tree.directory_of(path)?;
         tree.sync_found(&*directory, name)?;
-        tree.sync_names(&*directory)?;
+        directory.sync_names()?;
         return Ok(Finished::New(len_bytes));
     }
     // Another program has written to the file since: its bytes win.
@@ -113,7 +113,7 @@ fn rename_new(tree: &WritableTree, path: &Path, written: &WrittenFile) -> Result
         Some((digest, len_bytes)) if digest == written.after => {
             tree.sync_found(&*directory, &temporary).map_err(NotReplaced::Failed)?;
             directory.rename(&temporary, name)?;
-            tree.sync_names(&*directory).map_err(NotReplaced::Failed)?;
+            directory.sync_names().map_err(NotReplaced::Failed)?;
             Ok(Some(len_bytes))
         }
         _ => Ok(None),

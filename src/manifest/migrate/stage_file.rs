@@ -13,7 +13,7 @@ use super::backup::{Backup, BackupError, Original, has_own_backup, make_backup, 
 use super::evaluate::{
     MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, disk_refusal, evaluate, not_kept_notice,
 };
-use crate::durable::{AttributesNotKept, DiskError, FileState, Model, RootDirectory};
+use crate::durable::{AttributesNotKept, DiskError, FileState, Model};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::verdict::{Migrated, Refusal};
@@ -22,7 +22,7 @@ use crate::manifest::transform::Transformer;
 use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::file_names;
 use crate::manifest::tree::scan::{Found, ScanEntry};
-use crate::manifest::tree::writable::WritableTree;
+use crate::manifest::tree::writable::{WritableDirectory, WritableTree};
 use crate::migration::Error;
 use crate::pipeline::Converter;
 
@@ -128,7 +128,7 @@ impl FileStager {
         let Some(migrated) = tally.record(file, verdict) else { return Ok(None) };
         let digest = Sha256::digest(&bytes[..]).into();
         let original = Original { name, bytes, state: &state, version: migrated.from, digest };
-        let (backup, not_kept) = self.stage(&*directory, &original, &migrated)?;
+        let (backup, not_kept) = self.stage(&directory, &original, &migrated)?;
         tally.notice(file, not_kept_notice(&not_kept).as_slice());
         if let Some(named) = &self.named {
             *named.lock() = NamedFile {
@@ -152,7 +152,7 @@ impl FileStager {
     /// Writes the new bytes and the backup next to the file.
     fn stage(
         &self,
-        directory: &dyn RootDirectory,
+        directory: &WritableDirectory,
         original: &Original<'_>,
         migrated: &Migrated,
     ) -> Result<(Backup, AttributesNotKept), NotReplaced> {
@@ -163,15 +163,16 @@ impl FileStager {
         // The new bytes come first: if there is no space for them, no backup is left behind.
         let temporary = file_names::temporary_name(original.name);
         let model = Model::of(original.name);
-        let not_kept = write_temporary(directory, &temporary, &migrated.bytes, model, self.tree.syncs_each())?;
+        let syncs_each = directory.syncs_each;
+        let not_kept = write_temporary(&**directory, &temporary, &migrated.bytes, model, syncs_each)?;
         let state = FileState { links, ..*original.state };
-        let made = make_backup(directory, &Original { state: &state, ..*original }, self.mode);
+        let made = make_backup(&**directory, &Original { state: &state, ..*original }, self.mode);
         if made.is_err() {
             let _ = directory.remove_file(&temporary);
         }
         let backup = made.map_err(|error| no_backup(error, original.name))?;
         // A failed sync may have lost the bytes of other files too.
-        self.tree.sync_names(directory).map_err(NotReplaced::Failed)?;
+        directory.sync_names().map_err(NotReplaced::Failed)?;
         Ok((backup, not_kept))
     }
 }

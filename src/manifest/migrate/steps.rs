@@ -152,6 +152,11 @@ impl Migration for ManifestMigration<'_> {
         self.options.durability
     }
 
+    fn synced_as_a_whole(&self, _cx: &Context<'_>) -> Vec<PathBuf> {
+        let artifacts = self.root.join(ARTIFACTS);
+        vec![if artifacts.is_dir() { artifacts } else { self.root.to_path_buf() }]
+    }
+
     fn preflight(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         match check {
             // Before any file is opened: an unknown target is one error, not one for each file (docs/source-sigilzero.md,

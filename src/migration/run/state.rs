@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::durable::{Disk, sync_reports_errors};
+use crate::durable::GroupSync;
 use crate::migration::checkpoint::{Decode, Encode};
 use crate::migration::stage::Stage;
 
@@ -39,11 +39,9 @@ impl fmt::Display for Durability {
 }
 
 impl Durability {
-    /// Returns what is really done for a run that asks for this.
-    ///
-    /// A kernel that keeps failed writes from the sync of a whole file system cannot be trusted with a group.
-    pub fn on(self, disk: &dyn Disk) -> Self {
-        if self == Self::Group && disk.is_system() && !sync_reports_errors() { Self::Each } else { self }
+    /// Returns what is really done where a sync of the whole file system does this, for a run that asks for `self`.
+    pub fn with(self, group_sync: &GroupSync) -> Self {
+        if self == Self::Group && *group_sync != GroupSync::Reaches { Self::Each } else { self }
     }
 }
 

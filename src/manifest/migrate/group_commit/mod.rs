@@ -126,7 +126,7 @@ impl Replacer {
             return Err(error.into());
         }
         // A failed sync may have lost the bytes of other files too.
-        self.tree.sync_names(&*directory).map_err(NotReplaced::Failed)
+        directory.sync_names().map_err(NotReplaced::Failed)
     }
 }
 
