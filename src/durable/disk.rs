@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::claim::LockReach;
 use super::new_modes::NewModes;
 use super::{AttributesNotKept, CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile};
 
@@ -112,6 +113,10 @@ pub trait Disk: Send + Sync {
     /// Returns the number of files and directories that an unprivileged user may still create on the file system that
     /// contains `path`; `None` if there is no limit.
     fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError>;
+    /// Returns which processes a lock on a file in the directory keeps out.
+    fn lock_reach(&self, _directory: &Path) -> Result<LockReach, DiskError> {
+        Ok(LockReach::EveryHost)
+    }
     /// Takes the exclusive lock on the file at `path`, which is created if needed, and writes `owner` into it. The lock
     /// is held until the guard drops or the process ends. The inner error is the owner text of the holder. Anything but a
     /// regular file is an `InvalidInput` error.

@@ -9,11 +9,13 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
+use super::claim::ClaimTimes;
 use super::file_systems::RealFileSystem;
 use super::lock_file::lock_file;
 use super::new_modes::NewModes;
@@ -21,13 +23,16 @@ use super::real_root::RealRoot;
 use super::regular_file::{entry_kind, existing, not_regular, open_regular};
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, SourceFile, copy, copy_attributes, file_systems, mount_of,
+    EntryKind, LockGuard, LockReach, SourceFile, copy, copy_attributes, file_systems, mount_of,
 };
 
 /// Writeback is not started early for shorter new files: the call costs more than it gains.
 const WRITEBACK_BYTES_MIN: usize = 256 << 10;
 /// The permission bits of a file that nobody else may open yet.
 const PRIVATE: u32 = 0o600;
+
+/// A claim is read back after a time in which it reaches every host, and relied on for a much shorter one.
+const CLAIM_TIMES: ClaimTimes = ClaimTimes { settle: Duration::from_secs(1), relied_on: Duration::from_millis(250) };
 
 /// The disk of this computer with a limit. The files of a [`DiskRoot`] have explicit permissions, which are kept.
 #[derive(Debug, Clone, Copy)]
@@ -169,6 +174,12 @@ impl Disk for LimitedDisk {
         let status = rustix::fs::statvfs(path).map_err(|e| DiskError::new("count free inodes at", path, e.into()))?;
         // File systems that create inodes on demand report 0 of 0.
         Ok((status.f_files > 0).then_some(status.f_favail))
+    }
+
+    fn lock_reach(&self, directory: &Path) -> Result<LockReach, DiskError> {
+        let reaches = file_systems::locks_reach_every_host(directory);
+        let reaches = reaches.map_err(|e| DiskError::new("look up the file system of", directory, e))?;
+        Ok(if reaches { LockReach::EveryHost } else { LockReach::ThisHost(CLAIM_TIMES) })
     }
 
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {

@@ -2,6 +2,8 @@
 //! read-only sources. This room imports none of the others.
 
 mod attributes;
+mod claim;
+mod claimed_disk;
 #[cfg(test)]
 mod contract;
 mod copy;
@@ -28,6 +30,8 @@ mod temporary;
 mod window;
 
 pub use attributes::{AttributesNotKept, copy_attributes};
+pub use claim::{Claim, ClaimText, ClaimTimes, LockReach};
+pub use claimed_disk::claimed;
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};

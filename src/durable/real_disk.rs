@@ -7,7 +7,7 @@ use super::limited_disk::LimitedDisk;
 use super::new_modes::NewModes;
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, SourceFile,
+    EntryKind, LockGuard, LockReach, SourceFile,
 };
 
 const UNLIMITED: LimitedDisk = LimitedDisk(NewModes::ANY);
@@ -46,6 +46,10 @@ impl Disk for RealDisk {
 
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
         UNLIMITED.try_lock(path, owner)
+    }
+
+    fn lock_reach(&self, directory: &Path) -> Result<LockReach, DiskError> {
+        UNLIMITED.lock_reach(directory)
     }
 
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {

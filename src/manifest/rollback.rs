@@ -78,12 +78,13 @@ pub fn rollback(
         Durability::Group | Durability::Each => disk,
     };
     let directory = run_directory(root);
-    let tree = WritableTree::open(&*disk, root, durability)?;
     let unknown = || Error::Usage {
         what: format!("{}: no run {run_id}", directory.path().display()),
         next: "take the id of a run from its report, or from the ledger".into(),
     };
     let held = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
+    let disk = held.guarded(&disk);
+    let tree = WritableTree::open(&*disk, root, durability)?;
     let mut ledger = settle_unfinished(&*disk, root, &tree, &held, run_id)?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {

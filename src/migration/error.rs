@@ -53,7 +53,7 @@ pub enum ErrorKind {
 pub enum Error {
     /// An effect on a disk failed.
     #[error(transparent)]
-    Disk(#[from] DiskError),
+    Disk(DiskError),
     /// Arguments that do not fit each other or the plan.
     #[error("{what}")]
     Usage {
@@ -191,6 +191,15 @@ pub enum Error {
         /// The two sums.
         what: String,
     },
+}
+
+impl From<DiskError> for Error {
+    fn from(error: DiskError) -> Self {
+        match error.lock_taken_over_by() {
+            Some(owner) => Self::Locked { owner: owner.to_owned() },
+            None => Self::Disk(error),
+        }
+    }
 }
 
 impl From<SourceChange> for Error {

@@ -97,10 +97,11 @@ pub fn run<M: Migration>(
     let disk = &with_modes(disk, migration.modes()?);
     migration.preflight(&Context::unlocked(disk, directory, M::KIND, options, control), Check::Places)?;
     let lock = LockedRun::create(disk, directory, M::KIND)?;
+    let disk = &lock.guarded(disk);
     let session = Session::new(&lock, disk, directory, goal, options, control);
     let result = session.attempt(migration);
     let swept = migration.sweep(&session.cx);
-    let mut end = result?;
+    let mut end = result.map_err(|error| lock.reason_of(error))?;
     end.durability_reason = session.why_each(migration)?;
     swept.map(|()| end)
 }
@@ -237,6 +238,7 @@ impl<'a> Session<'a> {
         resumed: bool,
     ) -> Result<Finished<M>, Error> {
         let run_id = state.run_id.clone();
+        self.lock.name_run(&run_id)?;
         if state.stage >= self.goal {
             let (path, outcome) = (self.cx.directory.report_path(), state.stage.to_string());
             // A run that died between its last stage and its report has done its work all the same.

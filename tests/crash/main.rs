@@ -8,6 +8,7 @@ mod cas_scene;
 mod manifest;
 mod sample;
 mod space;
+mod two_hosts;
 
 #[path = "../support"]
 mod support {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::sample::{sampled_or_full, seeds, thinned};
+use crate::two_hosts::take_over;
 use haul::durable::{CrashFault, Disk, SimulatedDisk, read_file};
 use haul::manifest::Registry;
 use haul::manifest::migrate::{MigrationEnd, migrate};
 use haul::manifest::rollback::{RollbackRequest, rollback};
 use haul::manifest::run_options::MigrateOptions;
 use haul::migration::{Durability, Error, RunOptions};
-use haul::pipeline::{Control, Silent, StopToken};
+use haul::pipeline::{Control, Observer, Silent, StopToken};
 
 const ROOT: &str = "/app";
 const RUNS: [&str; 4] = ["a/1", "a/2", "b/1", "c/1"];
@@ -226,4 +227,17 @@ fn crash_rollback(disk: SimulatedDisk, durability: Durability) {
         }
     }
     println!("a rollback, --durability {durability}: {images} images");
+}
+
+#[test]
+fn whoever_takes_a_tree_over_ends_it_and_the_other_is_told_so() {
+    let disk = scene();
+    run(&disk, Durability::Group).unwrap();
+    let new = manifests(&disk);
+    let run = |disk: &SimulatedDisk, observer: &dyn Observer| {
+        let stop = StopToken::new();
+        let control = Control { stop: &stop, observer };
+        migrate(Arc::new(disk.clone()), Path::new(ROOT), &options(Durability::Group), &control)
+    };
+    take_over(scene, run, |disk, about| check_complete(disk, &new, &about()), &Path::new(ROOT).join("migration"));
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 use crate::sample::{is_taken, sampled_or_full, seeds, thinned};
 use crate::support::space::{DELETE, STORE, Space, episode, episode_about, records};
 use crate::support::written::Written;
+use crate::two_hosts::take_over;
 use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk, read_file};
 use haul::migration::checkpoint::Kind;
 use haul::migration::{CheckpointFile, Error, RunOptions, Stage, Start, Subset, checkpoint, exit, pointer};
@@ -849,4 +850,15 @@ fn a_clean_up_survives_the_loss_of_power() {
         images += scene.each_image(&disk, "clean", recover);
     }
     tell(&format!("clean, {} operations", disk.operations()), images, started);
+}
+
+#[test]
+fn whoever_takes_a_space_over_ends_it_and_the_other_is_told_so() {
+    let scene = Scene::new();
+    take_over(
+        || scene.disk(),
+        |disk, observer| scene.run_with(disk, &scene.options, observer),
+        |disk, about| scene.check_complete(disk, "dual-000001", about),
+        &scene.root().join("migration"),
+    );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haul::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, SourceFile,
+    EntryKind, LockGuard, LockReach, SourceFile,
 };
 
 /// The disk behind it.
@@ -82,6 +82,10 @@ impl<D: Disk> Disk for Sharing<D> {
     fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         self.0.free_inodes(path)
     }
+    fn lock_reach(&self, directory: &Path) -> Result<LockReach, DiskError> {
+        self.0.lock_reach(directory)
+    }
+
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
         self.0.try_lock(path, owner)
     }

@@ -74,6 +74,7 @@ pub fn repair_store(
     list_root(root, &mut Tally::default())?;
     let paths = TargetPaths::of_store(root)?;
     let held = LockedRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
+    let disk = &held.guarded(disk);
     check_index_kind(&**disk, root)?;
     let result = repair_held(disk, &paths, root, options, control);
     let (event, detail) = match &result {

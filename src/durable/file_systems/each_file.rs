@@ -12,7 +12,7 @@ use super::GroupSync;
 use crate::durable::new_modes::NewModes;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, SourceFile, parent_of,
+    EntryKind, LockGuard, LockReach, SourceFile, parent_of,
 };
 
 /// The paths that are remembered. When there are more, they are synced at once.
@@ -276,6 +276,10 @@ impl Disk for EachFile {
 
     fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         self.disk.free_inodes(path)
+    }
+
+    fn lock_reach(&self, directory: &Path) -> Result<LockReach, DiskError> {
+        self.disk.lock_reach(directory)
     }
 
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {

@@ -63,6 +63,18 @@ pub(super) fn is_synced_as_a_whole(file: impl AsFd) -> bool {
     number(file).is_some_and(|number| LOCAL.contains(&number) || SYNCED_AS_A_WHOLE.contains(&number))
 }
 
+/// Types on whose servers locks are taken, unless an option of the mount keeps them on this host.
+const LOCKED_BY_SERVER: [u32; 3] = [
+    0x6969,      // nfs
+    0xFF53_4D42, // cifs
+    0xFE53_4D42, // smb2 and later
+];
+
+/// Returns true if the servers of such a file system keep its locks.
+pub(super) fn is_locked_by_server(file: impl AsFd) -> bool {
+    number(file).is_some_and(|number| LOCKED_BY_SERVER.contains(&number))
+}
+
 fn number(file: impl AsFd) -> Option<u32> {
     // The width and sign of the field differ between platforms; the numbers fit 32 bits.
     rustix::fs::fstatfs(file).ok().map(|status| status.f_type as u32)

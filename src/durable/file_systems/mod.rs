@@ -3,6 +3,7 @@
 mod each_file;
 mod group_sync;
 mod kinds;
+mod lock_reach;
 mod mounts;
 mod real;
 mod without_sync;
@@ -10,6 +11,7 @@ mod without_sync;
 pub use each_file::synced_by_file_if_needed;
 pub use group_sync::GroupSync;
 pub(super) use kinds::{is_local, is_ram_disk, never_shares};
+pub(super) use lock_reach::locks_reach_every_host;
 pub use mounts::{Mount, mount_of};
 pub(super) use real::RealFileSystem;
 pub use without_sync::without_sync;

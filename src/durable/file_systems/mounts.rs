@@ -20,18 +20,29 @@ const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 
 /// Returns the name that the mount table has for the kind of file system of an open directory, such as `fuse.sshfs`.
 pub(super) fn kind_name(directory: impl AsFd) -> Option<String> {
+    mounted(directory).map(|[kind, _]| kind)
+}
+
+/// Returns the options of the file system of an open directory.
+pub(super) fn options(directory: impl AsFd) -> Option<String> {
+    mounted(directory).map(|[_, options]| options)
+}
+
+fn mounted(directory: impl AsFd) -> Option<[String; 2]> {
     let found = statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
     if !StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
         return None;
     }
-    kind_in(&std::fs::read_to_string(MOUNT_TABLE).ok()?, found.stx_mnt_id)
+    find_mount(&std::fs::read_to_string(MOUNT_TABLE).ok()?, found.stx_mnt_id)
 }
 
-/// Looks a mount up in the table: the kind comes after a field that is a single dash.
-fn kind_in(table: &str, id: u64) -> Option<String> {
+/// Looks up the kind and the options of a mount in the table: they come after a field that is a single dash, with the
+/// name of the device between them.
+fn find_mount(table: &str, id: u64) -> Option<[String; 2]> {
     let of_mount = |line: &&str| line.split(' ').next().is_some_and(|first| first.parse() == Ok(id));
     let (_, behind) = table.lines().find(of_mount)?.split_once(" - ")?;
-    behind.split(' ').next().map(str::to_owned)
+    let mut fields = behind.split(' ').map(str::to_owned);
+    Some([fields.next()?, fields.nth(1)?])
 }
 
 /// Returns the mount that an existing path is on, following links.
@@ -59,9 +70,9 @@ mod tests {
     fn the_mount_table_names_the_kind() {
         let table = "21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n\
                      340 21 0:52 / /mnt/a\\040b rw,nosuid shared:2 master:1 - fuse.sshfs host:/a rw,user_id=0\n";
-        assert_eq!(kind_in(table, 340).as_deref(), Some("fuse.sshfs"));
-        assert_eq!(kind_in(table, 21).as_deref(), Some("ext4"));
-        assert_eq!((kind_in(table, 34), kind_in("340 torn", 340)), (None, None));
+        assert_eq!(find_mount(table, 340).unwrap(), ["fuse.sshfs", "rw,user_id=0"]);
+        assert_eq!(find_mount(table, 21).unwrap(), ["ext4", "rw"]);
+        assert_eq!((find_mount(table, 34), find_mount("340 torn", 340)), (None, None));
         let of_processes = std::fs::File::open("/proc/self").unwrap();
         assert_eq!(kind_name(&of_processes).as_deref(), Some("proc"));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::durable::new_modes::NewModes;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, SourceFile,
+    EntryKind, LockGuard, LockReach, SourceFile,
 };
 
 /// Wraps a disk and leaves out every sync: its files survive the end of the process, but not the loss of power. The
@@ -126,6 +126,10 @@ impl Disk for WithoutSync {
 
     fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         self.0.free_inodes(path)
+    }
+
+    fn lock_reach(&self, directory: &Path) -> Result<LockReach, DiskError> {
+        self.0.lock_reach(directory)
     }
 
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::file_node::Change;
-use super::state::State;
+use super::state::{HostId, State};
 use super::tree::{FileSystemId, NodeId};
 use crate::durable::{DiskError, DiskFile, DiskFileSystem, GroupSync};
 
@@ -147,11 +147,11 @@ impl DiskFileSystem for SimulatedFileSystem {
 
 pub(super) struct SimulatedLock {
     pub(super) state: Arc<Mutex<State>>,
-    pub(super) node: NodeId,
+    pub(super) lock: (HostId, NodeId),
 }
 
 impl Drop for SimulatedLock {
     fn drop(&mut self) {
-        self.state.lock().locked.remove(&self.node);
+        self.state.lock().locked.remove(&self.lock);
     }
 }

@@ -34,6 +34,7 @@ mod tree;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -41,20 +42,22 @@ pub use crash::CrashFault;
 pub use state::InjectedFault;
 
 use super::{
-    AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, SourceFile, copy,
+    AttributesNotKept, ClaimTimes, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem,
+    DiskRoot, EntryKind, LockGuard, LockReach, SourceFile, copy,
 };
 use crash::settle;
 use file_node::NEW_FILE_MODE;
 use files::{SimulatedFile, SimulatedFileSystem, SimulatedLock};
 use root::SimulatedRoot;
-use state::State;
+use state::{HostId, State};
 use tree::{Effect, Tree};
 
 /// A disk in memory, for tests of crashes and of failing operations. Paths are absolute. Clones share the disk.
 #[derive(Clone)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
+    /// Whose locks are taken.
+    host: HostId,
 }
 
 impl SimulatedDisk {
@@ -71,7 +74,7 @@ impl SimulatedDisk {
     }
 
     fn from_tree(tree: Tree) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(tree))) }
+        Self { state: Arc::new(Mutex::new(State::new(tree))), host: 0 }
     }
 
     /// Makes a directory the root of another file system, as if that were mounted there. The directory is created if it
@@ -92,6 +95,13 @@ impl SimulatedDisk {
     /// After the first operation, and if there is nothing at the path.
     pub fn keep_syncs_from_medium(&self, path: &Path) {
         self.state.lock().keep_syncs_from_medium(path);
+    }
+
+    /// Returns the same disk as another host sees it that the locks of this one do not reach.
+    pub fn on_another_host(&self) -> Self {
+        let mut state = self.state.lock();
+        state.hosts += 1;
+        Self { state: self.state.clone(), host: state.hosts }
     }
 
     /// Makes a file immutable, or no longer so: it cannot change, and can neither get nor lose a name.
@@ -305,8 +315,13 @@ impl Disk for SimulatedDisk {
         self.free_bytes(path).map(|_| None)
     }
 
+    fn lock_reach(&self, _directory: &Path) -> Result<LockReach, DiskError> {
+        let at_once = ClaimTimes { settle: Duration::ZERO, relied_on: Duration::ZERO };
+        Ok(if self.state.lock().hosts == 0 { LockReach::EveryHost } else { LockReach::ThisHost(at_once) })
+    }
+
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
-        let answer = self.state.lock().try_lock(path, owner).map_err(|e| DiskError::new("lock", path, e))?;
-        Ok(answer.map(|node| LockGuard(Box::new(SimulatedLock { state: self.state.clone(), node }))))
+        let answer = self.state.lock().try_lock(self.host, path, owner).map_err(|e| DiskError::new("lock", path, e))?;
+        Ok(answer.map(|node| LockGuard(Box::new(SimulatedLock { state: self.state.clone(), lock: (self.host, node) }))))
     }
 }

@@ -34,6 +34,9 @@ impl InjectedFault {
     pub const ALL: [Self; 4] = [Self::Eio, Self::Enospc, Self::ShortWrite, Self::FailedSync];
 }
 
+/// The number of a host.
+pub(super) type HostId = usize;
+
 /// An operation that was applied.
 pub(super) struct Operation {
     pub(super) label: String,
@@ -45,7 +48,10 @@ pub(super) struct State {
     /// The tree before the first operation.
     pub(super) initial: Tree,
     pub(super) log: Vec<Operation>,
-    pub(super) locked: HashSet<NodeId>,
+    /// The locks that are held, and on which host.
+    pub(super) locked: HashSet<(HostId, NodeId)>,
+    /// The number of hosts besides the first one.
+    pub(super) hosts: HostId,
     /// Files that neither change nor get or lose a name.
     pub(super) immutable: HashSet<NodeId>,
     /// The pending fault, and the number of operations before it.
@@ -62,6 +68,7 @@ impl State {
             initial,
             log: Vec::new(),
             locked: HashSet::new(),
+            hosts: 0,
             immutable: HashSet::new(),
             fault: None,
             capacity_bytes: BTreeMap::new(),
@@ -385,17 +392,17 @@ impl State {
         if self.tree.is_directory(node) { EntryKind::Directory } else { EntryKind::File }
     }
 
-    pub(super) fn try_lock(&mut self, path: &Path, owner: &str) -> io::Result<Result<NodeId, String>> {
+    pub(super) fn try_lock(&mut self, host: HostId, path: &Path, owner: &str) -> io::Result<Result<NodeId, String>> {
         let node = match self.find_file(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.create_file(path)?,
             found => found?,
         };
-        if self.locked.contains(&node) {
+        if self.locked.contains(&(host, node)) {
             return Ok(Err(String::from_utf8_lossy(&self.tree.file(node).cached).into_owned()));
         }
         self.change(path, node, Change::SetLen(0))?;
         self.change(path, node, Change::Write { offset: 0, bytes: owner.as_bytes().into() })?;
-        self.locked.insert(node);
+        self.locked.insert((host, node));
         Ok(Ok(node))
     }
 }

@@ -70,6 +70,12 @@ impl<'a> ManifestMigration<'a> {
         Ok(Self { tree: Some(Arc::new(tree)), ..Self::new(root, options) })
     }
 
+    /// Opens the tree again on the disk of a run that has the lock, before it is written to.
+    fn open_under_lock(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        self.tree = Some(Arc::new(WritableTree::open(&**cx.disk, self.root, self.options.durability)?));
+        Ok(())
+    }
+
     fn tree(&self) -> &Arc<WritableTree> {
         self.tree.as_ref().expect("a run opens the tree")
     }
@@ -209,6 +215,7 @@ impl Migration for ManifestMigration<'_> {
     }
 
     fn begin(&mut self, cx: &Context<'_>, state: &mut RunState, last: Option<&RunState>) -> Result<(), Error> {
+        self.open_under_lock(cx)?;
         let (mut ledger, _) = self.settle_begun(cx, last)?;
         ledger.begin_run(&state.run_id);
         ledger.append(LedgerEntry::Began {
@@ -227,6 +234,7 @@ impl Migration for ManifestMigration<'_> {
         if state.stage != Stage::Running {
             return Ok(());
         }
+        self.open_under_lock(cx)?;
         let (mut ledger, settled) = self.settle_begun(cx, Some(state))?;
         let files = settled.files.len() as u64;
         state.counts.migrated += files;

@@ -2,9 +2,10 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::entries::check_entries;
-use crate::durable::{Disk, LockGuard, create_directory_durable, lock_holder};
+use crate::durable::{Claim, ClaimText, Disk, LockGuard, LockReach, create_directory_durable, lock_holder};
 use crate::migration::{Error, checkpoint, journal};
 
 /// How often a directory is created again that another process removes before it can be locked.
@@ -36,20 +37,42 @@ impl RunDirectory {
 
     /// Creates it, and takes the lock.
     pub fn create_and_lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
+        self.create_and_lock_as(disk, &owner_text())
+    }
+
+    /// Creates it, and takes the lock, also of other hosts where it does not reach them.
+    pub fn create_and_claim(&self, disk: &Arc<dyn Disk>) -> Result<(LockGuard, Option<Arc<Claim>>), Error> {
+        self.create(&**disk)?;
+        match disk.lock_reach(self.path())? {
+            LockReach::EveryHost => Ok((self.create_and_lock(&**disk)?, None)),
+            LockReach::ThisHost(times) => {
+                let text = ClaimText::new(&owner_text());
+                let guard = self.create_and_lock_as(&**disk, &text.to_string())?;
+                let claim = Claim::settle(disk.clone(), self.lock_path(), text, times)?;
+                Ok((guard, Some(Arc::new(claim))))
+            }
+        }
+    }
+
+    fn create_and_lock_as(&self, disk: &dyn Disk, owner: &str) -> Result<LockGuard, Error> {
         for _ in 0..CREATE_TRIES {
             self.create(disk)?;
-            match self.lock(disk) {
+            match self.lock_as(disk, owner) {
                 // A process that had created it for its own lock has just removed it.
                 Err(Error::Disk(error)) if error.kind() == ErrorKind::NotFound => {}
                 lock => return lock,
             }
         }
-        self.lock(disk)
+        self.lock_as(disk, owner)
+    }
+
+    fn lock_as(&self, disk: &dyn Disk, owner: &str) -> Result<LockGuard, Error> {
+        disk.try_lock(&self.lock_path(), owner)?.map_err(|owner| Error::Locked { owner })
     }
 
     /// Takes the lock, held until the guard drops or the process ends. The directory must exist.
     pub fn lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
-        disk.try_lock(&self.lock_path(), &owner_text())?.map_err(|owner| Error::Locked { owner })
+        self.lock_as(disk, &owner_text())
     }
 
     /// Who holds the lock, `None` if nobody does. Writes nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bincode::Decode;
 
-use crate::durable::{Disk, LockGuard};
+use crate::durable::{Claim, Disk, LockGuard, claimed};
 use crate::migration::checkpoint::Kind;
 use crate::migration::{CheckpointFile, Error, Journal, JournalEntry, RunDirectory, clock};
 
@@ -15,6 +15,7 @@ const NO_RUN: &str = "-";
 /// A run directory whose lock is held until this drops.
 pub struct LockedRun {
     _lock: LockGuard,
+    claim: Option<Arc<Claim>>,
     /// The checkpoint.
     pub checkpoint: Arc<CheckpointFile>,
     /// The journal.
@@ -26,10 +27,11 @@ impl LockedRun {
     pub fn create(disk: &Arc<dyn Disk>, run_directory: &RunDirectory, kind: Kind) -> Result<Self, Error> {
         // The journal needs a time, and so does every run: nothing is created before that is certain.
         clock::now()?;
-        let lock = run_directory.create_and_lock(&**disk)?;
+        let (lock, claim) = run_directory.create_and_claim(disk)?;
+        let disk = guarded(disk, claim.as_ref());
         let checkpoint = Arc::new(CheckpointFile::new(run_directory.path(), kind));
-        let journal = Journal::open(disk.clone(), run_directory.path())?;
-        Ok(Self { _lock: lock, checkpoint, journal })
+        let journal = Journal::open(disk, run_directory.path())?;
+        Ok(Self { _lock: lock, claim, checkpoint, journal })
     }
 
     /// Takes the lock if there is a run directory.
@@ -52,6 +54,24 @@ impl LockedRun {
         }
     }
 
+    /// Returns the same disk, through which nothing is changed any more once another host has taken the lock over.
+    pub fn guarded(&self, disk: &Arc<dyn Disk>) -> Arc<dyn Disk> {
+        guarded(disk, self.claim.as_ref())
+    }
+
+    /// Puts the id of a run into the text of the lock, if other hosts must be told by it who has the lock.
+    pub fn name_run(&self, run_id: &str) -> Result<(), Error> {
+        self.claim.as_ref().map_or(Ok(()), |claim| Ok(claim.name_run(run_id)?))
+    }
+
+    /// Returns why this error came up: another host has taken the lock over, or the error itself.
+    pub fn reason_of(&self, error: Error) -> Error {
+        match self.claim.as_ref().map(|claim| claim.check_now()) {
+            Some(Err(lost)) if lost.lock_taken_over_by().is_some() => lost.into(),
+            _ => error,
+        }
+    }
+
     /// Appends to the journal under the id of a run, if one is known.
     pub fn note(&self, run_id: Option<&str>, event: &str, detail: serde_json::Value) -> Result<(), Error> {
         self.journal.append(&JournalEntry::now(run_id.unwrap_or(NO_RUN), event, detail))
@@ -64,6 +84,10 @@ impl LockedRun {
             state => state,
         }
     }
+}
+
+fn guarded(disk: &Arc<dyn Disk>, claim: Option<&Arc<Claim>>) -> Arc<dyn Disk> {
+    claim.map_or_else(|| disk.clone(), |claim| claimed(disk, claim))
 }
 
 /// True if the place is read-only for this user.
