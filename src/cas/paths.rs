@@ -174,6 +174,12 @@ impl TargetPaths {
         Ok(disk.kind(&self.map())?.is_some() || disk.kind(&self.earlier_map(run_id))?.is_some())
     }
 
+    /// Returns true if files of this directory may have a second name in the target, as far as the mounts show.
+    pub fn can_link_from(&self, directory: &Path) -> bool {
+        let mounts = nearest_existing(&self.state).and_then(|state| Ok((mount_of(&state)?, mount_of(directory)?)));
+        mounts.is_ok_and(|(state, source)| state == source)
+    }
+
     /// Returns the directory of an interrupted verification.
     pub fn verification(&self) -> PathBuf {
         self.state.join("verify")

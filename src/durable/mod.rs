@@ -58,7 +58,7 @@ pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{FailingSource, SourceFault, SourceOperation};
 pub use source::{
     SourceChange, SourceEntry, SourceEntryKind, SourceFile, SourceIdentity, SourceName, SourceNameKind, WindowError,
-    is_source_directory, read_source_whole, source_entries, source_identity, source_names,
+    is_source_directory, link_obstacle, read_source_whole, source_entries, source_identity, source_names,
 };
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
 pub use window::Window;

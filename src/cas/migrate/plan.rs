@@ -132,7 +132,8 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
     let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
     let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
     let target_directories = directories_expected(sums.objects);
-    let blob_bytes = if options.link { 0 } else { sums.object_bytes };
+    let blob_bytes =
+        if options.link.is_wanted() && paths.can_link_from(root.objects()) { 0 } else { sums.object_bytes };
     Plan {
         source: absolute_text(root.path()),
         target: absolute_text(paths.target()),

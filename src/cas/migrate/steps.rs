@@ -263,6 +263,7 @@ impl Migration for CasMigration<'_> {
             target_bytes: stored_bytes,
             details: json!({
                 "link": self.options.link,
+                "blobs": state.progress.more.blobs,
                 "generations": AlgorithmCounts::from(generations),
                 "map": escape_name(self.paths.map().as_os_str()),
             }),
@@ -285,7 +286,8 @@ impl CasMigration<'_> {
         create_directory_durable(&**cx.disk, &self.paths.incoming())?;
         let blob_staging = BlobStaging::new(cx.disk.clone(), self.paths.incoming(), self.can_share_blocks(cx)?);
         let (objects, &MigrateOptions { compress, link, .. }) = (self.found().sums.objects, self.options);
-        let converter = ObjectConverter::new(&self.root, objects, compress, link, Some(&blob_staging), cx.control.stop);
+        let (link, stop) = (link.is_wanted(), cx.control.stop);
+        let converter = ObjectConverter::new(&self.root, objects, compress, link, Some(&blob_staging), stop);
         let batch_records = cx.options.batch_records;
         let reader = SourceReader::new(inventory, state.progress.items, batch_records, self.options.compress)?;
         let mut writer = self.writer(cx, state, staging)?;
@@ -319,7 +321,7 @@ impl CasMigration<'_> {
             disk: cx.disk.clone(),
             root: &self.root,
             staged: StagedStore {
-                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability),
+                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability, self.options.link),
                 log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
                 findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
             },
@@ -341,7 +343,7 @@ impl CasMigration<'_> {
 
     fn can_share_blocks(&self, cx: &Context<'_>) -> Result<bool, Error> {
         let sample = self.found().sample.as_ref();
-        let Some(sample) = sample.filter(|_| !self.options.link) else { return Ok(false) };
+        let Some(sample) = sample.filter(|_| !self.options.link.is_wanted()) else { return Ok(false) };
         match SourceFile::open(sample, ReaderKind::Pread) {
             Ok(sample) => Ok(cx.disk.can_reflink(&sample, &self.paths.incoming())?),
             Err(error) if error.fault_class() == FaultClass::Run => Err(error.into()),

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, scope};
+use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, scope, write_blob_methods};
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
-use crate::cas::options::{MigrateOptions, ReadBack};
+use crate::cas::options::{Linking, MigrateOptions, ReadBack};
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
@@ -112,7 +112,7 @@ impl MigrateCommand {
     fn options(&self) -> MigrateOptions {
         let options = self.result.options(&self.resources);
         MigrateOptions {
-            link: self.link.link,
+            link: self.link.linking(),
             durability: self.durability.into(),
             read_back: self.verify.into(),
             max_drop_percent: self.max_drop,
@@ -144,7 +144,7 @@ impl MigrateCommand {
         answer.exit_if(end.counts.refused() > 0, exit::REFUSED_RECORDS).print(self.output, |table| {
             let how = end_text(end.stopped, end.already_done);
             table.line(format_args!("{} to {}: {how}", source.display(), target.display()));
-            render(table, end);
+            render(table, end, self.link.linking());
             table.row("map", map.display());
             table.row("report", report.display());
         })
@@ -164,12 +164,13 @@ fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
     }
 }
 
-fn render(table: &mut Table, end: &MigrationEnd) {
+fn render(table: &mut Table, end: &MigrationEnd, linking: Linking) {
     table.row("stage", end.stage);
     table.row("durability", end.durability);
     table.count("found", end.records);
     table.outcomes(&end.counts);
     table.bytes("blobs", end.details.stored_bytes);
+    write_blob_methods(table, linking, &end.details.blobs, "copied");
     write_generations(table, &end.details.generations);
     write_findings_of_run(table, &end.details.findings, |finding| finding.file.clone());
 }

@@ -4,6 +4,7 @@ mod determinism;
 mod dry_run;
 mod empty_source;
 mod generate;
+mod links;
 mod lost_state;
 mod map;
 mod merge_check;
