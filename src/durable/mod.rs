@@ -40,7 +40,7 @@ pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_a
 pub use limited_disk::with_modes;
 pub use lock_file::lock_holder;
 pub use mounts::{Mount, mount_of};
-pub use new_modes::NewModes;
+pub use new_modes::{NewModes, NewOwner};
 pub use no_sync::without_sync;
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;

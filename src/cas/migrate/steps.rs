@@ -116,6 +116,12 @@ impl<'a> CasMigration<'a> {
             }
         };
         let (mut counts, mut findings) = (Counts::default(), FirstFindings::default());
+        for note in self.notes_on_owners() {
+            match &mut log {
+                Some(log) => log.append(&note)?,
+                None => findings.push(note),
+            }
+        }
         let walked = walk(&self.root, builder, cx.options.parallel_workers.get(), cx.control, |other| {
             counts.add(other.outcome);
             match &mut log {
@@ -169,7 +175,10 @@ impl Migration for CasMigration<'_> {
     type Plan = Plan;
 
     fn modes(&self) -> Result<NewModes, Error> {
-        Ok(self.root.modes()?)
+        let limit = self.root.modes()?;
+        let like_target = if self.options.placement == Placement::New { limit } else { self.paths.new_modes(limit) };
+        let owner = self.options.owner;
+        Ok(if owner.is_empty() { like_target } else { like_target.owned_by(owner) })
     }
 
     fn rules(&self) -> CasRules {

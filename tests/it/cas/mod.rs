@@ -8,6 +8,7 @@ mod links;
 mod lost_state;
 mod map;
 mod merge_check;
+mod owners;
 mod places;
 mod references;
 mod repair;
