@@ -19,6 +19,7 @@ use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
 use super::source::nothing_found::{nothing_found_text, store_below};
+use super::state::BlobMethod;
 use super::store::index::{IndexReader, LineContent};
 use crate::durable::{Disk, EntryKind, RealDisk};
 use crate::migration::units::count_text;
@@ -137,7 +138,7 @@ struct Names {
 
 impl Destination for Names {
     fn place(&mut self, _incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
-        Ok(PlaceResult::Done(super::migrate::object_log::ObjectOutcome::Migrated))
+        Ok(PlaceResult::Migrated(BlobMethod::Copied))
     }
 
     fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::format::encoding::Compress;
+use crate::durable::NewOwner;
 use crate::migration::{Durability, Rules, RunOptions};
 use crate::pipeline::Options;
 
@@ -31,6 +32,26 @@ impl fmt::Display for Placement {
     }
 }
 
+/// Whether blobs that stay as they are share their storage with the old store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Linking {
+    /// They are copied.
+    #[default]
+    Never,
+    /// Each is a hard link where that is allowed, else a copy that shares its blocks, else a copy.
+    Auto,
+    /// Each is a hard link, or the run fails.
+    Always,
+}
+
+impl Linking {
+    /// Returns true if hard links are wanted.
+    pub fn is_wanted(self) -> bool {
+        self != Self::Never
+    }
+}
+
 /// How much of the staged store is read again before it is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -52,7 +73,9 @@ pub struct MigrateOptions {
     /// Whether the run fails before it publishes if an object was refused. Decides the result.
     pub strict: bool,
     /// Whether blobs that stay as they are become hard links instead of copies.
-    pub link: bool,
+    pub link: Linking,
+    /// Who owns what is created. Otherwise it is the owner of the store at the target or, without one, this process's.
+    pub owner: NewOwner,
     /// When written files are made durable.
     pub durability: Durability,
     /// Whether the store at the target is verified before a merge stages anything. Turn this off only if the store is
@@ -76,7 +99,8 @@ impl Default for MigrateOptions {
             compress: Compress::default(),
             placement: Placement::default(),
             strict: false,
-            link: false,
+            link: Linking::default(),
+            owner: NewOwner::default(),
             durability: Durability::default(),
             verify_merged_into: true,
             read_back: ReadBack::default(),

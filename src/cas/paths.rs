@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::format::key::Key;
 use super::format::record::ObjectRecord;
 use super::map::{MAP_NAME, earlier_map_name};
-use crate::durable::{Disk, DiskError, mount_of};
+use crate::durable::{Disk, DiskError, NewModes, NewOwner, mount_of};
 use crate::migration::{Error, RunDirectory};
 
 /// Name of the index in a store.
@@ -115,7 +115,7 @@ impl TargetPaths {
 
     /// Returns the state of the migration.
     pub fn run_directory(&self) -> RunDirectory {
-        RunDirectory::new(&self.state)
+        RunDirectory::new(&self.state).of_store(&self.target)
     }
 
     /// Returns the store that is being written.
@@ -142,6 +142,11 @@ impl TargetPaths {
     pub fn index_before_repair(&self, digest: &[u8; 32]) -> PathBuf {
         let text = Key(*digest).to_string();
         self.state.join(format!("index-before-repair-{}.ndjson", &text[..16]))
+    }
+
+    /// Returns the directory of the damaged blobs that a repair has replaced.
+    pub fn damaged(&self) -> PathBuf {
+        self.state.join("damaged")
     }
 
     /// Returns the log of the outcome of each object, in the order of the source.
@@ -172,6 +177,25 @@ impl TargetPaths {
     /// Returns true if the map of the run is there, under its name or under that which a restart gives it.
     pub fn has_map(&self, disk: &dyn Disk, run_id: &str) -> Result<bool, Error> {
         Ok(disk.kind(&self.map())?.is_some() || disk.kind(&self.earlier_map(run_id))?.is_some())
+    }
+
+    /// Returns the permissions and the owner of what is added to the store at the target, within `limit`.
+    pub fn new_modes(&self, limit: NewModes) -> NewModes {
+        limit.like(&self.target.join(OBJECTS_NAME), &self.target.join(INDEX_NAME))
+    }
+
+    /// Returns the parts of the store at the target whose owner this process cannot give to what it creates there, with
+    /// what it cannot set.
+    pub fn owners_not_kept(&self) -> Vec<(PathBuf, NewOwner)> {
+        let parts = [self.target.join(OBJECTS_NAME), self.target.join(INDEX_NAME)];
+        let refused = parts.into_iter().filter_map(|part| Some((NewOwner::of(&part).ok()?.refused(), part)));
+        refused.filter(|(owner, _)| !owner.is_empty()).map(|(owner, part)| (part, owner)).collect()
+    }
+
+    /// Returns true if files of this directory may have a second name in the target, as far as the mounts show.
+    pub fn can_link_from(&self, directory: &Path) -> bool {
+        let mounts = nearest_existing(&self.state).and_then(|state| Ok((mount_of(&state)?, mount_of(directory)?)));
+        mounts.is_ok_and(|(state, source)| state == source)
     }
 
     /// Returns the directory of an interrupted verification.

@@ -1,8 +1,12 @@
 //! The contents of a migration's checkpoint.
 
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
+use serde::Serialize;
+
 use super::options::CasRules;
 use super::outcome::Counts;
-use crate::durable::FileDigest;
+use crate::durable::{CopyMethod, FileDigest};
 use crate::migration;
 use crate::migration::checkpoint::Kind;
 
@@ -31,6 +35,69 @@ pub struct Progress {
     pub source_chain: [u8; 32],
     /// The index, after it was sealed.
     pub index: Option<SealedIndex>,
+    /// What later versions count.
+    pub more: LaterCounts,
+}
+
+/// Counts that checkpoints of earlier versions do not have. They are the end of the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode)]
+pub struct LaterCounts {
+    /// How the blobs of the migrated objects came into the target.
+    pub blobs: BlobMethods,
+}
+
+impl<C> bincode::Decode<C> for LaterCounts {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        match BlobMethods::decode(decoder) {
+            // The digest of the checkpoint is right, so this is where an earlier version ended it.
+            Err(DecodeError::UnexpectedEnd { .. }) => Ok(Self::default()),
+            blobs => Ok(Self { blobs: blobs? }),
+        }
+    }
+}
+
+bincode::impl_borrow_decode!(LaterCounts);
+
+/// How the blobs of migrated objects came into the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, bincode::Encode, bincode::Decode)]
+pub struct BlobMethods {
+    /// Blobs that are the source's own files under a second name.
+    pub linked: u64,
+    /// Copies that share their blocks with the source.
+    pub cloned: u64,
+    /// Blobs that were copied or encoded.
+    pub copied: u64,
+}
+
+/// How a blob came into the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobMethod {
+    /// See [`BlobMethods::linked`].
+    Linked,
+    /// See [`BlobMethods::cloned`].
+    Cloned,
+    /// See [`BlobMethods::copied`].
+    Copied,
+}
+
+impl From<CopyMethod> for BlobMethod {
+    fn from(method: CopyMethod) -> Self {
+        match method {
+            CopyMethod::Reflink => Self::Cloned,
+            CopyMethod::CopyFileRange | CopyMethod::ReadWrite => Self::Copied,
+        }
+    }
+}
+
+impl BlobMethods {
+    /// Counts one blob.
+    pub fn add(&mut self, method: BlobMethod) {
+        match method {
+            BlobMethod::Linked => self.linked += 1,
+            BlobMethod::Cloned => self.cloned += 1,
+            BlobMethod::Copied => self.copied += 1,
+        }
+    }
 }
 
 /// The index file that a run has sealed.
@@ -48,5 +115,21 @@ impl SealedIndex {
     /// Returns the digest and the length that the index file must have.
     pub fn file(&self) -> FileDigest {
         FileDigest { digest: self.digest, len_bytes: self.len_bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_without_the_later_counts_is_read_as_one_that_has_none() {
+        let config = bincode::config::standard();
+        let progress = Progress { items: 7, ..Progress::default() };
+        let bytes = bincode::encode_to_vec(&progress, config).unwrap();
+        let later = bincode::encode_to_vec(progress.more, config).unwrap();
+        let earlier = &bytes[..bytes.len() - later.len()];
+        let (read, read_bytes): (Progress, usize) = bincode::decode_from_slice(earlier, config).unwrap();
+        assert_eq!((read, read_bytes), (progress, earlier.len()));
     }
 }

@@ -20,6 +20,7 @@ use super::outcome::Counts;
 use super::paths::blob_path;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
+use super::state::BlobMethod;
 use super::store::read_blob;
 use crate::durable::{Disk, FaultClass, RealDisk, read_source_whole};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory};
@@ -102,7 +103,7 @@ struct Comparison<'a> {
 
 impl Destination for Comparison<'_> {
     fn place(&mut self, _incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
-        Ok(PlaceResult::Done(ObjectOutcome::Migrated))
+        Ok(PlaceResult::Migrated(BlobMethod::Copied))
     }
 
     fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {

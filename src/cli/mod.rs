@@ -20,6 +20,8 @@ mod limits;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod output;
+#[cfg(feature = "cas")]
+mod owner;
 mod progress;
 mod signals;
 #[cfg(feature = "space")]

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -61,7 +62,9 @@ pub(super) fn copy_new_file(
     modes: NewModes,
 ) -> Result<CopyMethod, DiskError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(target);
-    let copy = Copy { source, path: target, file: &file.map_err(|e| DiskError::new("create file", target, e))? };
+    let file = file.map_err(|e| DiskError::new("create file", target, e))?;
+    modes.apply(file.as_fd()).map_err(|e| DiskError::new("set the owner of", target, e.into()))?;
+    let copy = Copy { source, path: target, file: &file };
     let may_share = means == CopyMeans::Auto;
     if may_share && copy.reflink()? {
         return Ok(CopyMethod::Reflink);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
@@ -197,19 +197,34 @@ fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<A
 }
 
 fn create_file(path: &Path, modes: NewModes) -> Result<Arc<dyn DiskFile>, DiskError> {
-    open("create file", path, OpenOptions::new().read(true).write(true).create_new(true).mode(modes.file()))
+    let options = &mut OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(modes.file());
+    let file = open_regular(path, options).map_err(|e| DiskError::new("create file", path, e))?;
+    modes.apply(file.as_fd()).map_err(|e| DiskError::new("set the owner of", path, e.into()))?;
+    Ok(RealFile::shared(file, path))
 }
 
 fn create_directory(path: &Path, modes: NewModes) -> Result<(), DiskError> {
     let created = fs::DirBuilder::new().mode(modes.directory()).create(path);
-    created.map_err(|e| DiskError::new("create directory", path, e))
+    created.map_err(|e| DiskError::new("create directory", path, e))?;
+    if !modes.is_more_than_a_limit() {
+        return Ok(());
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        .and_then(|directory| modes.apply_to_directory(directory.as_fd()))
+        .map_err(|e| DiskError::new("set the owner of", path, e.into()))
 }
 
 /// Creates the file with three calls, open, write and close, because there may be millions of such files. Writeback of
 /// a large file is started at once, so that a later sync finds it written.
 fn write_new_file(path: &Path, bytes: &[u8], modes: NewModes) -> Result<(), DiskError> {
     let options = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(path);
-    options.and_then(|file| write_at_once(file, bytes)).map_err(|e| DiskError::new("write new file", path, e))
+    let written = options.and_then(|file| {
+        modes.apply(file.as_fd())?;
+        write_at_once(file, bytes)
+    });
+    written.map_err(|e| DiskError::new("write new file", path, e))
 }
 
 fn write_at_once(mut file: File, bytes: &[u8]) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::sleep;
@@ -29,6 +30,7 @@ pub(super) fn lock_file(path: &Path, owner: &str, modes: NewModes) -> io::Result
             // The last holder may have removed the file between the two calls: then the lock protects nothing.
             Ok(()) if !is_named(&file, path)? => continue,
             Ok(()) => {
+                modes.apply(file.as_fd())?;
                 file.set_len(0)?;
                 file.seek(SeekFrom::Start(0))?;
                 file.write_all(owner.as_bytes())?;

@@ -41,7 +41,7 @@ pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_a
 pub use file_systems::{GroupSync, Mount, mount_of, synced_by_file_if_needed, without_sync};
 pub use limited_disk::with_modes;
 pub use lock_file::lock_holder;
-pub use new_modes::NewModes;
+pub use new_modes::{NewModes, NewOwner};
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_root::source_root;
@@ -57,7 +57,7 @@ pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 pub use source::{FailingSource, SourceFault, SourceOperation};
 pub use source::{
     SourceChange, SourceEntry, SourceEntryKind, SourceFile, SourceIdentity, SourceName, SourceNameKind, WindowError,
-    is_source_directory, read_source_whole, source_entries, source_identity, source_names,
+    is_source_directory, link_obstacle, read_source_whole, source_entries, source_identity, source_names,
 };
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
 pub use window::Window;

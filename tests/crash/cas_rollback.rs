@@ -14,7 +14,7 @@ use crate::support::store_runs::{eager, stopped, with};
 use haul::cas::Algorithm;
 use haul::cas::format::record::parse;
 use haul::cas::migrate::migrate;
-use haul::cas::options::{MigrateOptions, Placement};
+use haul::cas::options::{Linking, MigrateOptions, Placement};
 use haul::cas::rollback::{RollbackEnd, RollbackRequest, rollback};
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};
@@ -146,7 +146,7 @@ fn a_rollback_restores_the_state_before_the_publication() {
 fn a_rollback_of_a_linked_store_leaves_the_source_unchanged() {
     let store = source();
     let before = store.seen();
-    store.migrate(&MigrateOptions { link: true, ..eager() }).unwrap();
+    store.migrate(&MigrateOptions { link: Linking::Auto, ..eager() }).unwrap();
     roll_back(&store).unwrap();
     assert!(!store.target().exists());
     assert_eq!(store.seen(), before);

@@ -7,6 +7,7 @@ use super::placer::{IncomingObject, PlaceResult};
 use super::source_chain::{Link, chain};
 use crate::cas::outcome::{Outcome, RefusalReason, SkipReason};
 use crate::cas::source::inventory::Entry;
+use crate::cas::source::read::ReadRefusal;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::{Item, Location, SourceRoot};
 use crate::cas::state::RunState;
@@ -75,21 +76,20 @@ impl<D: Destination> RunAccounting<'_, D> {
         };
         let source = self.root.blob(&entry.location);
         let incoming = IncomingObject { record, blob, bytes, source: &source, entry };
-        let outcome = match self.destination.place(&incoming)? {
-            PlaceResult::Done(outcome) => outcome,
-            PlaceResult::SourceChanged => {
-                let text = "changed during the run: its name now belongs to another file".into();
-                return self.refuse(entry, &Link::UNREAD, RefusalReason::Changed, text);
-            }
-        };
+        let placed = self.destination.place(&incoming)?;
+        if let PlaceResult::Refused(ReadRefusal { reason, text }) = placed {
+            return self.refuse(entry, &Link::UNREAD, reason, text);
+        }
         self.extend_chain(entry, &item.link);
         self.state.progress.generations[algorithm as usize] += 1;
-        match outcome {
-            ObjectOutcome::Migrated => {
+        let outcome = match placed {
+            PlaceResult::Migrated(method) => {
                 self.state.progress.stored_bytes += record.stored_size;
+                self.state.progress.more.blobs.add(method);
                 self.state.counts.add(Outcome::Migrated);
+                ObjectOutcome::Migrated
             }
-            ObjectOutcome::Duplicate => {
+            PlaceResult::Duplicate => {
                 self.state.counts.add(Outcome::Duplicate);
                 let text = "another object has the same content".into();
                 self.add_finding(
@@ -99,10 +99,14 @@ impl<D: Destination> RunAccounting<'_, D> {
                     text,
                     Some(record.digest.to_string()),
                 )?;
+                ObjectOutcome::Duplicate
             }
-            ObjectOutcome::InTarget => self.state.counts.add(Outcome::InTarget),
-            ObjectOutcome::Refused => unreachable!("an object that was placed is not refused"),
-        }
+            PlaceResult::InTarget => {
+                self.state.counts.add(Outcome::InTarget);
+                ObjectOutcome::InTarget
+            }
+            PlaceResult::Refused(_) => unreachable!("it is refused above"),
+        };
         self.destination.log_object(&LoggedObject {
             outcome,
             old_key: entry.location.key(),

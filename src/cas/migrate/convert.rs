@@ -261,11 +261,12 @@ impl ObjectTask<'_> {
             Err(error) if error.path == *source.path() => return Ok((ABSENT, refused(error.into())?)),
             Err(error) => return Err(error.into()),
         };
-        let kept = Blob::Staged(copy.path.clone());
-        let (stored_hash, result) = self.convert_streamed(&copy.file, kept, sidecar)?;
-        let is_kept = matches!(&result, ItemResult::Object { blob: Blob::Staged(path), .. } if *path == copy.path);
+        let (path, file) = (copy.path.clone(), copy.file.clone());
+        let (stored_hash, result) = self.convert_streamed(&file, copy.into_blob(), sidecar)?;
+        let is_kept =
+            matches!(&result, ItemResult::Object { blob: Blob::Staged { path: kept, .. }, .. } if *kept == path);
         if !is_kept {
-            staging.discard(&copy)?;
+            staging.discard(&path)?;
         }
         Ok((stored_hash, result))
     }

@@ -11,6 +11,7 @@ use crate::cas::outcome::RefusalReason;
 use crate::cas::source::Item;
 use crate::cas::source::identify::Scratch;
 use crate::cas::source::read::ReadRefusal;
+use crate::cas::state::BlobMethod;
 use crate::pipeline::Buffer;
 
 /// Where an object's new blob is.
@@ -19,7 +20,12 @@ pub enum Blob {
     /// In the bytes of the batch.
     Bytes(Range<usize>),
     /// In a file that will be renamed.
-    Staged(PathBuf),
+    Staged {
+        /// The file.
+        path: PathBuf,
+        /// How its bytes came there.
+        method: BlobMethod,
+    },
     /// In the source, to be given a second name.
     Linked,
     /// Not kept: a dry run discards large blobs.

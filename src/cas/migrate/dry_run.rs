@@ -12,26 +12,26 @@ use serde::Serialize;
 
 use super::accounting::{Destination, check_complete, record_batch};
 use super::convert::ObjectConverter;
-use super::converted::Converted;
-use super::object_log::{LoggedObject, ObjectOutcome};
+use super::converted::{Blob, Converted};
+use super::object_log::LoggedObject;
 use super::outcome_check::check_outcomes;
-use super::placer::{IncomingObject, PlaceResult};
+use super::placer::{IncomingObject, PlaceResult, link_error};
 use super::plan::Plan;
 use super::read_only_pass::stopped_inside;
 use super::replaced_check::check_drop;
 use super::steps::CasMigration;
 use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::cas::format::key::Key;
-use crate::cas::options::{MigrateOptions, Placement};
+use crate::cas::options::{Linking, MigrateOptions, Placement};
 use crate::cas::outcome::Counts;
 use crate::cas::paths::{TargetPaths, blob_path};
 use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::{Inventory, SourceRoot};
-use crate::cas::state::RunState;
+use crate::cas::state::{BlobMethod, BlobMethods, RunState};
 use crate::cas::store::index_keys::for_each_index_key;
-use crate::durable::{Disk, source_identity};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, rehearse};
+use crate::durable::{Disk, link_obstacle, source_identity};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, nearest_directory, rehearse};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// What a real run would do.
@@ -49,6 +49,8 @@ pub struct DryRunEnd {
     pub generations: AlgorithmCounts,
     /// Bytes of the blobs that the run would add to the target.
     pub stored_bytes: u64,
+    /// How the blobs would come into the target. Copies may turn out to share their blocks.
+    pub blobs: BlobMethods,
     /// Findings by severity.
     pub findings_count: FindingsCount,
     /// The first findings.
@@ -96,7 +98,8 @@ fn convert_all(
     control: &Control<'_>,
 ) -> Result<Ended, Error> {
     let root = writer.root;
-    let converter = ObjectConverter::new(root, sums.objects, options.compress, options.link, None, control.stop);
+    let converter =
+        ObjectConverter::new(root, sums.objects, options.compress, options.link.is_wanted(), None, control.stop);
     let reader = SourceReader::new(inventory, 0, options.run.batch_records, options.compress)?;
     let ended = control.phase(Phase::Run, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &converter, &options.engine(), control, |converted| writer.write(&converted))
@@ -121,6 +124,7 @@ fn end(plan: Plan, writer: DryWriter<'_>, options: &MigrateOptions, ended: Ended
         counts: state.counts,
         generations: state.progress.generations.into(),
         stored_bytes: state.progress.stored_bytes,
+        blobs: state.progress.more.blobs,
         findings_count: unwritten.findings.count,
         findings: unwritten.findings.first,
         would_fail: check_outcomes(options, &state.counts, PathBuf::new()).is_err(),
@@ -146,6 +150,9 @@ struct Unwritten {
     merged_into: Option<(PathBuf, HashSet<Key>)>,
     new_keys: HashSet<Key>,
     findings: FirstFindings,
+    linking: Linking,
+    /// The nearest directory to the target that exists.
+    directory: PathBuf,
 }
 
 impl Unwritten {
@@ -159,7 +166,21 @@ impl Unwritten {
             })?;
             merged_into = Some((paths.target().to_path_buf(), listed));
         }
-        Ok(Self { merged_into, new_keys: HashSet::new(), findings: FirstFindings::default() })
+        let directory = nearest_directory(disk, paths.run_directory().path())?;
+        let (new_keys, findings, linking) = (HashSet::new(), FirstFindings::default(), options.link);
+        Ok(Self { merged_into, new_keys, findings, linking, directory })
+    }
+
+    /// Foretells how the blob would come into the target. Whether a copy could share blocks shows only when it is made.
+    fn method(&self, incoming: &IncomingObject<'_>) -> Result<BlobMethod, Error> {
+        if !matches!(incoming.blob, Blob::Linked) {
+            return Ok(BlobMethod::Copied);
+        }
+        match link_obstacle(incoming.source, &self.directory)? {
+            None => Ok(BlobMethod::Linked),
+            Some(error) if self.linking == Linking::Always => Err(link_error(error)),
+            Some(_) => Ok(BlobMethod::Copied),
+        }
     }
 
     fn is_in_target(&self, key: Key) -> Result<bool, Error> {
@@ -178,13 +199,13 @@ impl Unwritten {
 impl Destination for Unwritten {
     fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
         let key = incoming.record.digest;
-        Ok(PlaceResult::Done(if self.is_in_target(key)? {
-            ObjectOutcome::InTarget
-        } else if self.new_keys.insert(key) {
-            ObjectOutcome::Migrated
-        } else {
-            ObjectOutcome::Duplicate
-        }))
+        if self.is_in_target(key)? {
+            return Ok(PlaceResult::InTarget);
+        }
+        if !self.new_keys.insert(key) {
+            return Ok(PlaceResult::Duplicate);
+        }
+        Ok(PlaceResult::Migrated(self.method(incoming)?))
     }
 
     fn log_object(&mut self, _object: &LoggedObject) -> Result<(), Error> {

@@ -190,8 +190,14 @@ fn read_sample(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Reading, Error> {
-    let converter =
-        ObjectConverter::new(root, entries.len() as u64, options.compress, options.link, None, control.stop);
+    let converter = ObjectConverter::new(
+        root,
+        entries.len() as u64,
+        options.compress,
+        options.link.is_wanted(),
+        None,
+        control.stop,
+    );
     let mut scratch = ConvertScratch::default();
     let mut reading = Reading::default();
     for (number, &entry) in entries.iter().enumerate() {

@@ -2,10 +2,12 @@
 //! number of their item, and the copy is hashed.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::converted::Blob;
 use crate::cas::source::reader::INLINE_BYTES_MAX;
+use crate::cas::state::BlobMethod;
 use crate::durable::{CopyMeans, Disk, DiskError, DiskFile, SourceFile};
 
 /// Bytes of one write.
@@ -27,6 +29,14 @@ pub struct StagedBlob {
     pub path: PathBuf,
     /// The file, open for reading and writing.
     pub file: Arc<dyn DiskFile>,
+    method: BlobMethod,
+}
+
+impl StagedBlob {
+    /// Returns the blob for the writer.
+    pub fn into_blob(self) -> Blob {
+        Blob::Staged { path: self.path, method: self.method }
+    }
 }
 
 impl BlobStaging {
@@ -46,27 +56,28 @@ impl BlobStaging {
     pub fn copy(&self, item: u64, source: &SourceFile) -> Result<StagedBlob, DiskError> {
         let path = self.directory.join(format!("{item}"));
         let means = if self.shares_blocks { CopyMeans::Auto } else { CopyMeans::NoReflink };
-        if let Err(error) = self.disk.copy_new_file(source, &path, means) {
-            // The copy may be tried again under the same name.
-            if self.disk.kind(&path)?.is_some() {
-                self.disk.remove_file(&path)?;
+        match self.disk.copy_new_file(source, &path, means) {
+            Ok(method) => Ok(StagedBlob { file: self.disk.open_file(&path)?, path, method: method.into() }),
+            Err(error) => {
+                // The copy may be tried again under the same name.
+                if self.disk.kind(&path)?.is_some() {
+                    self.disk.remove_file(&path)?;
+                }
+                Err(error)
             }
-            return Err(error);
         }
-        let file = self.disk.open_file(&path)?;
-        Ok(StagedBlob { path, file })
     }
 
     /// Creates an empty file for a transcoded blob.
     pub fn create(&self, item: u64) -> Result<StagedBlob, DiskError> {
         let path = self.directory.join(format!("{item}.recoded"));
         let file = self.disk.create_file(&path)?;
-        Ok(StagedBlob { path, file })
+        Ok(StagedBlob { path, file, method: BlobMethod::Copied })
     }
 
     /// Removes a blob that is not needed.
-    pub fn discard(&self, staged: &StagedBlob) -> Result<(), DiskError> {
-        self.disk.remove_file(&staged.path)
+    pub fn discard(&self, staged: &Path) -> Result<(), DiskError> {
+        self.disk.remove_file(staged)
     }
 }
 

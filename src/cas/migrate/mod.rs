@@ -32,6 +32,7 @@ use super::algorithm_counts::AlgorithmCounts;
 use super::options::MigrateOptions;
 use super::outcome::Counts;
 use super::paths::TargetPaths;
+use super::state::BlobMethods;
 use crate::durable::{Disk, synced_by_file_if_needed};
 use crate::migration::{self, Durability, Error, Findings, FirstFindings, Stage, session};
 use crate::pipeline::Control;
@@ -48,6 +49,8 @@ pub struct EndDetails {
     pub generations: AlgorithmCounts,
     /// Bytes of the blobs that this run added to the target.
     pub stored_bytes: u64,
+    /// How these blobs came into the target.
+    pub blobs: BlobMethods,
     /// The first findings on single entries. The report has all of them.
     #[serde(skip)]
     pub findings: FirstFindings,
@@ -103,6 +106,7 @@ pub fn migrate(
         objects: migration.objects_found().unwrap_or(progress.objects),
         generations: progress.generations.into(),
         stored_bytes: progress.stored_bytes,
+        blobs: progress.more.blobs,
         findings: FirstFindings::read(
             &*disk,
             &Findings::new(paths.run_directory().findings_path(), finished.state.findings_bytes),

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::converted::Blob;
-use super::object_log::ObjectOutcome;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
+use crate::cas::options::Linking;
 use crate::cas::paths::{OBJECTS_NAME, blob_path, sidecar_path};
 use crate::cas::source::inventory::Entry;
+use crate::cas::source::read::ReadRefusal;
+use crate::cas::state::BlobMethod;
 use crate::cas::store::index_keys::IndexKeys;
-use crate::durable::{Disk, DiskError, SourceIdentity, source_identity};
+use crate::durable::{CopyMeans, Disk, DiskError, FaultClass, ReaderKind, SourceFile, SourceIdentity, source_identity};
 use crate::migration::{Durability, Error};
 
 /// Directories of one level.
@@ -24,6 +26,7 @@ pub struct Placer {
     store: PathBuf,
     merged_into: Option<MergeTarget>,
     durability: Durability,
+    linking: Linking,
     outer_made: Vec<bool>,
     inner_made: Vec<bool>,
     sidecar: Vec<u8>,
@@ -59,22 +62,39 @@ pub struct IncomingObject<'a> {
 }
 
 /// The result for an object that was to be placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlaceResult {
-    /// It is done.
-    Done(ObjectOutcome),
-    /// The name in the source now belongs to another file.
-    SourceChanged,
+    /// The target has it now.
+    Migrated(BlobMethod),
+    /// An earlier object of the source has the same content.
+    Duplicate,
+    /// The store that is merged into had it already.
+    InTarget,
+    /// It is left out.
+    Refused(ReadRefusal),
+}
+
+impl PlaceResult {
+    fn changed() -> Self {
+        Self::Refused(ReadRefusal::changed("its name now belongs to another file"))
+    }
 }
 
 impl Placer {
     /// Creates a placer for `store`, whose directory of objects exists. Objects that `merged_into` has are left out.
-    pub fn new(disk: Arc<dyn Disk>, store: PathBuf, merged_into: Option<MergeTarget>, durability: Durability) -> Self {
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        store: PathBuf,
+        merged_into: Option<MergeTarget>,
+        durability: Durability,
+        linking: Linking,
+    ) -> Self {
         Self {
             disk,
             store,
             merged_into,
             durability,
+            linking,
             outer_made: vec![false; SHARDS],
             inner_made: vec![false; SHARDS * SHARDS],
             sidecar: Vec::with_capacity(320),
@@ -88,14 +108,14 @@ impl Placer {
             && merged_into.has(&*self.disk, key)?
         {
             self.drop_staged(incoming.blob)?;
-            return Ok(PlaceResult::Done(ObjectOutcome::InTarget));
+            return Ok(PlaceResult::InTarget);
         }
         self.make_shards(key)?;
         let path = blob_path(&self.store, key);
-        match self.place_blob(incoming, &path)? {
-            PlaceResult::Done(ObjectOutcome::Migrated) => {}
+        let method = match self.place_blob(incoming, &path)? {
+            PlaceResult::Migrated(method) => method,
             other => return Ok(other),
-        }
+        };
         let sidecar_path = sidecar_path(&self.store, key);
         self.sidecar.clear();
         incoming.record.push_json(&mut self.sidecar);
@@ -108,46 +128,79 @@ impl Placer {
             self.disk.open_file(&sidecar_path)?.sync()?;
             self.sync_parent(&sidecar_path)?;
         }
-        Ok(PlaceResult::Done(ObjectOutcome::Migrated))
+        Ok(PlaceResult::Migrated(method))
     }
 
     fn place_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
-        let written = match incoming.blob {
-            Blob::Bytes(range) => self.disk.write_new_file(path, &incoming.bytes[range.clone()]),
-            Blob::Linked => self.disk.hard_link(incoming.source, path),
-            Blob::Staged(staged) => {
+        let (written, method) = match incoming.blob {
+            Blob::Bytes(range) => (self.disk.write_new_file(path, &incoming.bytes[range.clone()]), BlobMethod::Copied),
+            Blob::Linked => return self.link_blob(incoming, path),
+            Blob::Staged { path: staged, method } => {
                 // The run's lock keeps others away, so nothing can create the path after this check.
                 if self.disk.kind(path)?.is_some() {
                     self.disk.remove_file(staged)?;
-                    return Ok(PlaceResult::Done(ObjectOutcome::Duplicate));
+                    return Ok(PlaceResult::Duplicate);
                 }
-                self.disk.rename(staged, path)
+                (self.disk.rename(staged, path), *method)
             }
             Blob::Hashed => {
                 return Err(Error::Accounting { what: "a blob that was only hashed cannot be placed".into() });
             }
         };
         match written {
-            Ok(()) if matches!(incoming.blob, Blob::Linked) => self.check_link(incoming, path),
-            Ok(()) => Ok(PlaceResult::Done(ObjectOutcome::Migrated)),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlaceResult::Done(ObjectOutcome::Duplicate)),
-            Err(e) if matches!(incoming.blob, Blob::Linked) => Err(link_error(e)),
+            Ok(()) => Ok(PlaceResult::Migrated(method)),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlaceResult::Duplicate),
             Err(e) => Err(e.into()),
         }
     }
 
-    /// Fails unless the link is to the file whose bytes were hashed.
+    /// Gives the source's file a second name, or copies it where the system refuses that for this file: it is immutable,
+    /// has too many names, belongs to somebody else, or is on another file system.
+    fn link_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
+        match self.disk.hard_link(incoming.source, path) {
+            Ok(()) => self.check_link(incoming, path),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlaceResult::Duplicate),
+            Err(e) if e.fault_class() != FaultClass::Item => Err(e.into()),
+            Err(e) if self.linking == Linking::Always => Err(link_error(e)),
+            Err(_) => self.copy_blob(incoming, path),
+        }
+    }
+
+    /// Copies the file whose bytes were hashed.
+    fn copy_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
+        let source = match SourceFile::open(incoming.source, ReaderKind::Pread) {
+            Ok(source) if is_same(&source.identity(), incoming.entry) => source,
+            Ok(_) => return Ok(PlaceResult::changed()),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(PlaceResult::changed()),
+            Err(e) if e.fault_class() == FaultClass::Item => {
+                return Ok(PlaceResult::Refused(ReadRefusal::unreadable(&e)));
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let method = match self.disk.copy_new_file(&source, path, CopyMeans::Auto) {
+            Ok(method) => method.into(),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(PlaceResult::Duplicate),
+            Err(e) => return Err(e.into()),
+        };
+        if source.check_unchanged().is_err() {
+            self.disk.remove_file(path)?;
+            return Ok(PlaceResult::changed());
+        }
+        Ok(PlaceResult::Migrated(method))
+    }
+
+    /// Refuses the object unless the link is to the file whose bytes were hashed.
     fn check_link(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
         let linked = source_identity(path)?;
         if linked.is_some_and(|linked| is_same(&linked, incoming.entry)) {
-            return Ok(PlaceResult::Done(ObjectOutcome::Migrated));
+            return Ok(PlaceResult::Migrated(BlobMethod::Linked));
         }
         self.disk.remove_file(path)?;
-        Ok(PlaceResult::SourceChanged)
+        Ok(PlaceResult::changed())
     }
 
     fn drop_staged(&self, blob: &Blob) -> Result<(), Error> {
-        if let Blob::Staged(path) = blob {
+        if let Blob::Staged { path, .. } = blob {
             self.disk.remove_file(path)?;
         }
         Ok(())
@@ -195,15 +248,14 @@ fn is_same(linked: &SourceIdentity, entry: &Entry) -> bool {
         == (entry.inode, entry.len_bytes, entry.modified_secs, entry.modified_nanos)
 }
 
-fn link_error(error: DiskError) -> Error {
+/// Returns the error of a run that must link every blob and may not link one.
+pub(super) fn link_error(error: DiskError) -> Error {
+    let next = "use --link, which copies what cannot be linked".into();
     match error.kind() {
         ErrorKind::CrossesDevices => Error::Usage {
             what: format!("{}: source and target are on different file systems", error.path.display()),
-            next: "leave out --link, or take a target on the file system of the source".into(),
+            next,
         },
-        ErrorKind::TooManyLinks | ErrorKind::Unsupported | ErrorKind::PermissionDenied => {
-            Error::Usage { what: format!("{error}: {}", error.source), next: "leave out --link".into() }
-        }
-        _ => error.into(),
+        _ => Error::Usage { what: format!("{error}: {}", error.source), next },
     }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf, absolute};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cas::options::MigrateOptions;
-use crate::cas::paths::{TargetPaths, check_apart, check_outside};
+use crate::cas::options::{MigrateOptions, Placement};
+use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near, check_outside};
 use crate::cas::source::SourceRoot;
 use crate::cas::source::inventory::Entry;
 use crate::cas::source::location::Shape;
@@ -113,6 +113,10 @@ pub fn look(
 ) -> Result<(SourceRoot, Plan), Error> {
     let root = SourceRoot::open(source)?;
     check_apart(source, &root.directories(), paths)?;
+    check_not_mounted(paths)?;
+    if options.placement == Placement::Merge {
+        check_objects_near(paths)?;
+    }
     let scanned = scan_watched(&root, options.run.parallel_workers.get(), control, |found| {
         if let Found::Object(entry) = &found {
             on_object(entry);
@@ -132,7 +136,8 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
     let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
     let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
     let target_directories = directories_expected(sums.objects);
-    let blob_bytes = if options.link { 0 } else { sums.object_bytes };
+    let blob_bytes =
+        if options.link.is_wanted() && paths.can_link_from(root.objects()) { 0 } else { sums.object_bytes };
     Plan {
         source: absolute_text(root.path()),
         target: absolute_text(paths.target()),

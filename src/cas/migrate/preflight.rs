@@ -1,5 +1,7 @@
 //! The checks of a migration, in their order. Both a run and its dry run make them.
 
+use std::path::PathBuf;
+
 use super::publish::merge_preflight::check_before_merge;
 use super::publish::staged_check::check_map;
 use super::publish::{check_target, is_live};
@@ -9,8 +11,9 @@ use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objec
 use crate::cas::state::RunState;
 use crate::cas::verify::run::{verify_held, verify_in_memory};
 use crate::cas::verify::{VerifyEnd, VerifyRequest};
-use crate::durable::{Disk, EntryKind};
-use crate::migration::{Check, Context, Error, Stage};
+use crate::durable::{Disk, EntryKind, NewOwner};
+use crate::migration::plan::escape_name;
+use crate::migration::{Check, Context, Error, Finding, Severity, Stage};
 use crate::pipeline::Ended;
 
 /// Fails if the place of the run directory has something that haul has not made: a run removes files in it.
@@ -31,11 +34,42 @@ fn check_run_directory(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error
     })
 }
 
+/// Fails if this process may not give files to the owner that is asked for.
+fn check_owner(owner: NewOwner) -> Result<(), Error> {
+    let refused = owner.refused();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!("this user may not give files to {}", refused.text()),
+        next: "run haul as root, or leave out --chown".into(),
+    })
+}
+
 impl CasMigration<'_> {
+    /// Returns a note about each part of the store at the target whose owner what is added cannot get.
+    pub(super) fn notes_on_owners(&self) -> Vec<Finding> {
+        if self.options.placement == Placement::New || !self.options.owner.is_empty() {
+            return Vec::new();
+        }
+        let note = |(path, owner): (PathBuf, NewOwner)| Finding {
+            severity: Severity::Note,
+            file: escape_name(path.as_os_str()),
+            offset: 0,
+            length: 0,
+            reason: format!("what is written there cannot get its owner: this user may not set {}", owner.text()),
+            id: None,
+            sequence: None,
+            related: None,
+        };
+        self.paths.owners_not_kept().into_iter().map(note).collect()
+    }
+
     /// Makes the checks that belong to this point of the run.
     pub(super) fn check(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         match check {
             Check::Places => {
+                check_owner(self.options.owner)?;
                 check_apart(self.root.path(), &self.root.directories(), self.paths)?;
                 check_not_mounted(self.paths)?;
                 check_run_directory(&**cx.disk, self.paths)?;

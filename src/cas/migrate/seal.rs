@@ -114,8 +114,12 @@ fn record_of(row: &[u8; INDEX_ROW_BYTES]) -> ObjectRecord {
 }
 
 fn write_index(input: &SealInput<'_>, rows: SortedRuns<INDEX_ROW_BYTES>) -> Result<Option<SealedIndex>, Error> {
-    let mut out = IndexFile::create(&**input.disk, &input.paths.staging().join(INDEX_NAME))?;
-    if input.options.placement == Placement::Merge {
+    let is_merge = input.options.placement == Placement::Merge;
+    // The index of a store in use keeps its owner, its permissions and its access control list.
+    let live = input.paths.target().join(INDEX_NAME);
+    let like = is_merge.then_some(&*live);
+    let mut out = IndexFile::create(&**input.disk, &input.paths.staging().join(INDEX_NAME), like)?;
+    if is_merge {
         copy_index(&**input.disk, input.paths.target(), |bytes| out.push_bytes(bytes))?;
     }
     let mut rows = rows.finish()?;
@@ -139,13 +143,18 @@ pub(in crate::cas) struct IndexFile {
 }
 
 impl IndexFile {
-    pub(in crate::cas) fn create(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
+    /// Creates the file, with the attributes of another one if there is one.
+    pub(in crate::cas) fn create(disk: &dyn Disk, path: &Path, like: Option<&Path>) -> Result<Self, Error> {
         match disk.remove_file(path) {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
             _ => {}
         }
         let buffer = Vec::with_capacity(WRITE_BYTES + 1024);
-        Ok(Self { file: disk.create_file(path)?, buffer, written_bytes: 0, hasher: blake3::Hasher::new() })
+        let file = match like {
+            Some(like) => disk.create_file_like(path, like)?.0,
+            None => disk.create_file(path)?,
+        };
+        Ok(Self { file, buffer, written_bytes: 0, hasher: blake3::Hasher::new() })
     }
 
     pub(in crate::cas) fn push(&mut self, record: &ObjectRecord) -> Result<(), Error> {

@@ -116,6 +116,12 @@ impl<'a> CasMigration<'a> {
             }
         };
         let (mut counts, mut findings) = (Counts::default(), FirstFindings::default());
+        for note in self.notes_on_owners() {
+            match &mut log {
+                Some(log) => log.append(&note)?,
+                None => findings.push(note),
+            }
+        }
         let walked = walk(&self.root, builder, cx.options.parallel_workers.get(), cx.control, |other| {
             counts.add(other.outcome);
             match &mut log {
@@ -169,7 +175,10 @@ impl Migration for CasMigration<'_> {
     type Plan = Plan;
 
     fn modes(&self) -> Result<NewModes, Error> {
-        Ok(self.root.modes()?)
+        let limit = self.root.modes()?;
+        let like_target = if self.options.placement == Placement::New { limit } else { self.paths.new_modes(limit) };
+        let owner = self.options.owner;
+        Ok(if owner.is_empty() { like_target } else { like_target.owned_by(owner) })
     }
 
     fn rules(&self) -> CasRules {
@@ -267,6 +276,7 @@ impl Migration for CasMigration<'_> {
             target_bytes: stored_bytes,
             details: json!({
                 "link": self.options.link,
+                "blobs": state.progress.more.blobs,
                 "generations": AlgorithmCounts::from(generations),
                 "map": escape_name(self.paths.map().as_os_str()),
             }),
@@ -289,7 +299,8 @@ impl CasMigration<'_> {
         create_directory_durable(&**cx.disk, &self.paths.incoming())?;
         let blob_staging = BlobStaging::new(cx.disk.clone(), self.paths.incoming(), self.can_share_blocks(cx)?);
         let (objects, &MigrateOptions { compress, link, .. }) = (self.found().sums.objects, self.options);
-        let converter = ObjectConverter::new(&self.root, objects, compress, link, Some(&blob_staging), cx.control.stop);
+        let (link, stop) = (link.is_wanted(), cx.control.stop);
+        let converter = ObjectConverter::new(&self.root, objects, compress, link, Some(&blob_staging), stop);
         let batch_records = cx.options.batch_records;
         let reader = SourceReader::new(inventory, state.progress.items, batch_records, self.options.compress)?;
         let mut writer = self.writer(cx, state, staging)?;
@@ -323,7 +334,7 @@ impl CasMigration<'_> {
             disk: cx.disk.clone(),
             root: &self.root,
             staged: StagedStore {
-                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability),
+                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability, self.options.link),
                 log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
                 findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
             },
@@ -345,7 +356,7 @@ impl CasMigration<'_> {
 
     fn can_share_blocks(&self, cx: &Context<'_>) -> Result<bool, Error> {
         let sample = self.found().sample.as_ref();
-        let Some(sample) = sample.filter(|_| !self.options.link) else { return Ok(false) };
+        let Some(sample) = sample.filter(|_| !self.options.link.is_wanted()) else { return Ok(false) };
         match SourceFile::open(sample, ReaderKind::Pread) {
             Ok(sample) => Ok(cx.disk.can_reflink(&sample, &self.paths.incoming())?),
             Err(error) if error.fault_class() == FaultClass::Run => Err(error.into()),

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::ops::Range;
 
 use super::converted::{Blob, ConvertScratch};
-use super::large_blobs::{BlobStaging, FileWriter};
+use super::large_blobs::{BlobStaging, FileWriter, StagedBlob};
 use crate::cas::format::digest::{CAS_PREFIX, ContentHasher, blake3_key};
 use crate::cas::format::encoding::{Compress, Encoding};
 use crate::cas::format::frame::{DecodeError, compress_stream, decode};
@@ -86,7 +86,7 @@ impl Transcoder<'_> {
         let Some(staging) = self.staging else { return Ok(Blob::Hashed) };
         let staged = staging.create(number)?;
         staged.file.write_all_at(0, blob)?;
-        Ok(Blob::Staged(staged.path))
+        Ok(staged.into_blob())
     }
 
     /// Transcodes a blob of any length into a file.
@@ -113,7 +113,7 @@ impl Transcoder<'_> {
             }
         };
         let (stored_size, stored_blob_hash) = out.finish()?;
-        let blob = staged.map_or(Blob::Hashed, |staged| Blob::Staged(staged.path));
+        let blob = staged.map_or(Blob::Hashed, StagedBlob::into_blob);
         Ok((ObjectRecord { encoding, stored_size, stored_blob_hash, ..record }, blob))
     }
 }

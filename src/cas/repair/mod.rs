@@ -28,7 +28,7 @@ use super::paths::{INDEX_NAME, TargetPaths};
 use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, SealedIndex};
 use super::verify::{FaultKind, Join, Scanned, Tally, TaskReader, VerifyFault, VerifyRequest, list_root, scan};
-use crate::durable::{Disk, EntryKind, RealDisk, create_directory_durable, remove_tree};
+use crate::durable::{Disk, EntryKind, NewModes, RealDisk, create_directory_durable, remove_tree, with_modes};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, LockedRun, SortDirectory};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
@@ -73,6 +73,7 @@ pub fn repair_store(
 ) -> Result<RepairEnd, Error> {
     list_root(root, &mut Tally::default())?;
     let paths = TargetPaths::of_store(root)?;
+    let disk = &with_modes(disk, paths.new_modes(NewModes::ANY));
     let held = LockedRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let disk = &held.guarded(disk);
     check_index_kind(&**disk, root)?;

@@ -75,7 +75,7 @@ pub struct DiskRepairer {
 impl DiskRepairer {
     /// Creates a repairer of the store at `root`. Its new index is written to the file `staged`.
     pub fn new(disk: Arc<dyn Disk>, root: PathBuf, staged: &Path) -> Result<Self, Error> {
-        let index = IndexFile::create(&*disk, staged)?;
+        let index = IndexFile::create(&*disk, staged, None)?;
         Ok(Self { disk, root, index, lines: 0 })
     }
 

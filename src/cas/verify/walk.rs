@@ -16,8 +16,8 @@ use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::scan::{Found, ScanSums, scan_watched, skip_reason};
 use crate::cas::source::{Inventory, SourceRoot};
 use crate::durable::{SourceNameKind, source_names};
-use crate::migration::Error;
 use crate::migration::plan::escape_name;
+use crate::migration::{DIRECTORY_LOCK, Error};
 use crate::pipeline::Control;
 
 /// The parts of a store that its directory has.
@@ -54,7 +54,7 @@ pub fn list_root(root: &Path, tally: &mut Tally) -> Result<Parts, Error> {
             parts.has_objects = kind == SourceNameKind::Directory || root.join(&text).is_dir();
         } else if text == INDEX_NAME {
             parts.index = Some(kind);
-        } else {
+        } else if text != DIRECTORY_LOCK {
             tally.add(skipped(Path::new(&text), skip_reason(&text)));
         }
     }

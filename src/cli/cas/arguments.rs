@@ -6,10 +6,12 @@ use clap::{Args, ValueEnum};
 
 use crate::cas::Key;
 use crate::cas::format::encoding::Compress;
-use crate::cas::options::{MigrateOptions, Placement};
+use crate::cas::options::{Linking, MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
+use crate::cas::state::BlobMethods;
 use crate::cas::store::CasStore;
 use crate::cli::arguments::ResourceArgs;
+use crate::cli::table::Table;
 use crate::migration::{Durability, Error};
 use crate::observe::Scope;
 
@@ -125,10 +127,46 @@ impl ResultArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Result")]
 pub struct LinkArgs {
-    /// Hard-link blobs that do not change instead of copying them; what later writes into a file of the old store in
-    /// place, as v0.5 did, then changes the new store too
-    #[arg(long)]
-    pub link: bool,
+    /// Hard-link blobs that do not change instead of copying them: auto copies what cannot be linked (sharing blocks
+    /// where that works), always fails there; what later writes into a file of the old store in place, as v0.5 did,
+    /// then changes the new store too
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, default_missing_value = "auto", hide_possible_values = false)]
+    link: Option<LinkArg>,
+}
+
+/// Values of `--link`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LinkArg {
+    /// What cannot be linked is copied.
+    #[value(help = None::<&str>)]
+    Auto,
+    /// Everything is linked, or the run fails.
+    #[value(help = None::<&str>)]
+    Always,
+}
+
+impl LinkArgs {
+    /// Returns what to link.
+    pub fn linking(&self) -> Linking {
+        match self.link {
+            None => Linking::Never,
+            Some(LinkArg::Auto) => Linking::Auto,
+            Some(LinkArg::Always) => Linking::Always,
+        }
+    }
+}
+
+/// Writes how many blobs came into the target in which way, if links were wanted.
+pub fn write_blob_methods(table: &mut Table, linking: Linking, blobs: &BlobMethods, copied: &str) {
+    if linking.is_wanted() {
+        table.nested(|table| {
+            table.count("linked", blobs.linked);
+            if blobs.cloned > 0 {
+                table.count("copied, sharing blocks", blobs.cloned);
+            }
+            table.count(copied, blobs.copied);
+        });
+    }
 }
 
 /// Values of `--durability`.

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use super::arguments::{SourceTargetArgs, scope};
+use super::arguments::{SourceTargetArgs, scope, write_blob_methods};
 use super::generations::write_generations;
 use crate::cas::migrate::dry_run::{DryRunEnd, dry_run};
-use crate::cas::options::MigrateOptions;
+use crate::cas::options::{Linking, MigrateOptions};
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
@@ -34,7 +34,7 @@ pub fn run(
     let answer = answer.exit_if(end.would_fail, exit::BAD_DATA);
     answer.exit_if(end.counts.refused() > 0, exit::REFUSED_RECORDS).print(output, |table| {
         table.line(format_args!("{} to {}: {}", source.display(), target.display(), verdict(&end)));
-        render(table, &end);
+        render(table, &end, options.link);
     })
 }
 
@@ -47,10 +47,11 @@ fn verdict(end: &DryRunEnd) -> String {
     }
 }
 
-fn render(table: &mut Table, end: &DryRunEnd) {
+fn render(table: &mut Table, end: &DryRunEnd, linking: Linking) {
     table.count("found", end.records);
     table.outcomes(&end.counts);
     table.bytes("blobs", end.stored_bytes);
+    write_blob_methods(table, linking, &end.blobs, "copied or sharing blocks");
     write_generations(table, &end.generations);
     table.bytes("disk needed", end.plan.space_needed_bytes);
     table.count("files and directories", end.plan.inodes_needed);

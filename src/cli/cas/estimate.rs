@@ -40,7 +40,7 @@ pub struct EstimateCommand {
 impl EstimateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = TargetPaths::new(&self.places.target)?;
-        let options = MigrateOptions { link: self.link.link, ..self.result.options(&self.resources) };
+        let options = MigrateOptions { link: self.link.linking(), ..self.result.options(&self.resources) };
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("measuring the disk of {}", self.places.target.display()));
         let (disk, sample) = (Arc::new(RealDisk), self.sample);

@@ -8,19 +8,20 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, scope};
+use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, scope, write_blob_methods};
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
-use crate::cas::options::{MigrateOptions, ReadBack};
+use crate::cas::options::{Linking, MigrateOptions, ReadBack};
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::cas_command;
 use crate::cli::output::{say_findings, write_findings_of_run};
+use crate::cli::owner::parse_owner;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::RealDisk;
+use crate::durable::{NewOwner, RealDisk};
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::pipeline::Control;
 
@@ -80,6 +81,10 @@ pub struct MigrateCommand {
     max_drop: Option<u8>,
     #[command(flatten)]
     link: LinkArgs,
+    /// Give what is created to this user and group, names or numbers [default: the owner of the store that is merged into
+    /// or replaced, else the own user]
+    #[arg(long, value_name = "USER:GROUP", value_parser = parse_owner, help_heading = "Result")]
+    chown: Option<NewOwner>,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -112,7 +117,8 @@ impl MigrateCommand {
     fn options(&self) -> MigrateOptions {
         let options = self.result.options(&self.resources);
         MigrateOptions {
-            link: self.link.link,
+            link: self.link.linking(),
+            owner: self.chown.unwrap_or_default(),
             durability: self.durability.into(),
             read_back: self.verify.into(),
             max_drop_percent: self.max_drop,
@@ -144,7 +150,7 @@ impl MigrateCommand {
         answer.exit_if(end.counts.refused() > 0, exit::REFUSED_RECORDS).print(self.output, |table| {
             let how = end_text(end.stopped, end.already_done);
             table.line(format_args!("{} to {}: {how}", source.display(), target.display()));
-            render(table, end);
+            render(table, end, self.link.linking());
             table.row("map", map.display());
             table.row("report", report.display());
         })
@@ -164,12 +170,13 @@ fn next_step(paths: &TargetPaths, end: &MigrationEnd) -> String {
     }
 }
 
-fn render(table: &mut Table, end: &MigrationEnd) {
+fn render(table: &mut Table, end: &MigrationEnd, linking: Linking) {
     table.row("stage", end.stage);
     table.durability(end.durability, end.durability_reason.as_deref());
     table.count("found", end.records);
     table.outcomes(&end.counts);
     table.bytes("blobs", end.details.stored_bytes);
+    write_blob_methods(table, linking, &end.details.blobs, "copied");
     write_generations(table, &end.details.generations);
     write_findings_of_run(table, &end.details.findings, |finding| finding.file.clone());
 }

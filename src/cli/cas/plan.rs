@@ -38,7 +38,7 @@ pub struct PlanCommand {
 impl PlanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = TargetPaths::new(&self.places.target)?;
-        let options = MigrateOptions { link: self.link.link, ..self.result.options(&self.resources) };
+        let options = MigrateOptions { link: self.link.linking(), ..self.result.options(&self.resources) };
         let watch = Watch::start(self.output)?;
         let plan = watch.run(scope(&options), |control| plan(&self.places.source, &paths, &options, control))?;
         let (free_bytes, free_inodes) = free(paths.parent())?;

@@ -3,6 +3,7 @@
 mod entries;
 pub(super) mod faults;
 mod file;
+mod link;
 mod names;
 mod whole;
 
@@ -10,5 +11,6 @@ pub use entries::{SourceEntry, SourceEntryKind, source_entries};
 #[cfg(any(test, feature = "internals"))]
 pub use faults::{FailingSource, SourceFault, SourceOperation};
 pub use file::{SourceChange, SourceFile, SourceIdentity, WindowError};
+pub use link::link_obstacle;
 pub use names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
 pub use whole::read_source_whole;

@@ -8,6 +8,8 @@ use super::entries::check_entries;
 use crate::durable::{Claim, ClaimText, Disk, LockGuard, LockReach, create_directory_durable, lock_holder};
 use crate::migration::{Error, checkpoint, journal};
 
+/// The name of the lock in a directory in which files are replaced. It exists while it is held, and after a crash.
+pub const DIRECTORY_LOCK: &str = ".haul.lock";
 /// How often a directory is created again that another process removes before it can be locked.
 const CREATE_TRIES: u32 = 100;
 
@@ -15,12 +17,20 @@ const CREATE_TRIES: u32 = 100;
 #[derive(Debug, Clone)]
 pub struct RunDirectory {
     path: PathBuf,
+    /// The store that the runs are about, if its writers may lock it from inside.
+    store: Option<PathBuf>,
 }
 
 impl RunDirectory {
     /// The run directory at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), store: None }
+    }
+
+    /// Names the store that the runs are about. A writer that may not write in the run directory locks the store from
+    /// inside; see [`StoreLock`](super::directory_locks::StoreLock).
+    pub fn of_store(self, store: impl Into<PathBuf>) -> Self {
+        Self { store: Some(store.into()), ..self }
     }
 
     /// Fails if something in it has a name that haul uses and cannot be haul's.
@@ -67,12 +77,24 @@ impl RunDirectory {
     }
 
     fn lock_as(&self, disk: &dyn Disk, owner: &str) -> Result<LockGuard, Error> {
-        disk.try_lock(&self.lock_path(), owner)?.map_err(|owner| Error::Locked { owner })
+        let guard = disk.try_lock(&self.lock_path(), owner)?.map_err(|owner| Error::Locked { owner })?;
+        // Each takes its own lock before it looks for the other's, so at least one of two notices.
+        let inside = self.store.as_ref().and_then(|store| lock_holder(&store.join(DIRECTORY_LOCK)));
+        inside.map_or(Ok(guard), |owner| Err(Error::Locked { owner }))
     }
 
     /// Takes the lock, held until the guard drops or the process ends. The directory must exist.
     pub fn lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
         self.lock_as(disk, &owner_text())
+    }
+
+    /// Fails if another process holds the lock, or if that cannot be told.
+    pub fn check_free(&self, disk: &dyn Disk) -> Result<(), Error> {
+        match disk.open_for_read(&self.lock_path()) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => self.lock_holder().map_or(Ok(()), |owner| Err(Error::Locked { owner })),
+        }
     }
 
     /// Who holds the lock, `None` if nobody does. Writes nothing.

@@ -2,13 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::directory::owner_text;
+use super::directory::{DIRECTORY_LOCK, RunDirectory, owner_text};
 use super::locked::cannot_be_written;
 use crate::durable::{Disk, DiskError, EntryKind, LockGuard, is_leftover, lock_holder, parent_of};
 use crate::migration::Error;
-
-/// The name of the lock in a directory. It exists while it is held, and after a crash.
-pub const DIRECTORY_LOCK: &str = ".haul.lock";
 
 /// The locks of some directories and everything below them, held until this drops.
 pub struct DirectoryLocks<'a> {
@@ -57,6 +54,11 @@ impl<'a> DirectoryLocks<'a> {
         Self::take(disk, &files.iter().map(resolve).collect::<Result<Vec<_>, _>>()?)
     }
 
+    /// Returns true if no lock is held.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Returns true if this lock file is one of those held.
     pub fn holds(&self, lock: &Path) -> bool {
         self.held.iter().any(|(held, _)| held == lock)
@@ -73,6 +75,33 @@ impl Drop for DirectoryLocks<'_> {
             let _ = disk.remove_file(&path);
             drop(guard);
         }
+    }
+}
+
+/// The lock of a store for a writer that keeps no state next to it: that of its run directory or, where this user may not
+/// write there, one inside of the store. Whoever takes one of them looks for the other.
+pub struct StoreLock<'a> {
+    _beside: Option<LockGuard>,
+    _inside: Option<DirectoryLocks<'a>>,
+}
+
+impl<'a> StoreLock<'a> {
+    /// Takes the lock of the store whose runs are kept in `run`.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process writes to the store. If this user may write neither next to the store nor
+    /// into it, or may not see whether a run is active, the error of the run directory.
+    pub fn take(disk: &'a dyn Disk, run: &RunDirectory, store: &Path) -> Result<Self, Error> {
+        let refused = match run.create_and_lock(disk) {
+            Err(error) if cannot_be_written(&error) && disk.kind(store)?.is_some() => error,
+            beside => return beside.map(|guard| Self { _beside: Some(guard), _inside: None }),
+        };
+        let inside = DirectoryLocks::of_files(disk, &[store.join(DIRECTORY_LOCK)])?;
+        if inside.is_empty() {
+            return Err(refused);
+        }
+        run.check_free(disk)?;
+        Ok(Self { _beside: None, _inside: Some(inside) })
     }
 }
 

@@ -262,11 +262,16 @@ fn a_target_on_a_ram_disk_takes_copies_and_no_links() {
     assert!(is_other, "/dev/shm is no file system of its own");
     let target = elsewhere.path().join("new");
     let migrate = format!("migrate --source old --target {}", target.display());
-    let linked = run_in(&store, &format!("{migrate} --link")).expect(2);
-    assert!(linked.stderr.contains("source and target are on different file systems"), "{}", linked.stderr);
-    assert!(linked.stderr.contains("next: leave out --link"), "{}", linked.stderr);
-    assert!(!target.exists());
-    run_in(&store, &migrate).expect(0);
+    for dry in ["--dry-run ", ""] {
+        let linked = run_in(&store, &format!("{migrate} {dry}--link always")).expect(2);
+        assert!(linked.stderr.contains("source and target are on different file systems"), "{}", linked.stderr);
+        assert!(linked.stderr.contains("next: use --link, which copies what cannot be linked"), "{}", linked.stderr);
+        assert!(!target.exists());
+    }
+    for dry in ["--dry-run ", ""] {
+        let copied = run_in(&store, &format!("{migrate} {dry}--link --json")).expect(0);
+        assert_eq!((&copied.json()["blobs"]["linked"], &copied.json()["blobs"]["copied"]), (&0.into(), &20.into()));
+    }
     run_in(&store, &format!("verify {}", target.display())).expect(0);
     let validate = format!("validate --source old --target {0} --map {0}.migration/key-map.tsv", target.display());
     run_in(&store, &validate).expect(0);

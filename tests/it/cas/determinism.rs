@@ -16,7 +16,7 @@ use crate::support::sharing::Sharing;
 use haul::cas::format::encoding::Compress;
 use haul::cas::format::generation::Generation;
 use haul::cas::migrate::{MigrationEnd, migrate};
-use haul::cas::options::MigrateOptions;
+use haul::cas::options::{Linking, MigrateOptions};
 use haul::cas::paths::TargetPaths;
 use haul::cas::source::reader::INLINE_BYTES_MAX;
 use haul::durable::{Disk, RealDisk};
@@ -241,7 +241,7 @@ fn the_frame_of_an_object_does_not_depend_on_the_file_system() {
 #[test]
 fn links_lead_to_the_same_bytes() {
     for (compress, expected) in COMPRESS.into_iter().zip(&*EXPECTED) {
-        let linked = whole(&MigrateOptions { link: true, ..options(compress) });
+        let linked = whole(&MigrateOptions { link: Linking::Auto, ..options(compress) });
         linked.assert_same(expected, &format!("{compress}, linked"));
     }
 }

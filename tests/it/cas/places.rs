@@ -79,3 +79,19 @@ fn a_run_directory_of_someone_else_is_left_alone() {
     }
     assert_eq!(fs::read(&theirs).unwrap(), b"the only copy");
 }
+
+#[test]
+#[ignore = "needs a RAM disk at /dev/shm"]
+fn a_run_directory_on_a_ram_disk_is_said_before_the_work() {
+    let store = OldStore::with_objects(2);
+    let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+    symlink(elsewhere.path(), store.paths().run_directory().path()).unwrap();
+    for verb in ["plan", "estimate", "migrate --dry-run", "migrate", "migrate --replace"] {
+        let (verb, options) = verb.split_once(' ').unwrap_or((verb, ""));
+        let done = store.cas(&format!("{verb} --source old --target new {options}")).expect(2);
+        let is_said = ["cannot be renamed to it (EXDEV)", "new.migration: it is a link"];
+        assert!(is_said.iter().any(|text| done.stderr.contains(text)), "{verb}: {}", done.stderr);
+        assert!(!done.next().is_empty());
+    }
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}

@@ -16,7 +16,7 @@ use haul::cas::format::encoding::Compress;
 use haul::cas::migrate::estimate::{Estimate, estimate};
 use haul::cas::migrate::migrate;
 use haul::cas::migrate::plan::plan;
-use haul::cas::options::{MigrateOptions, Placement};
+use haul::cas::options::{Linking, MigrateOptions, Placement};
 use haul::cas::rollback::{RollbackRequest, rollback};
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};
@@ -116,7 +116,7 @@ fn a_plan_counts_references_and_writes_nothing() {
     assert_eq!((made.objects, made.sidecars, made.others), (23, 1, 1));
     assert_eq!(made.object_bytes, 20 * 100 + 4 + 9 + 5);
     assert!(Path::new(&made.source).is_absolute() && Path::new(&made.target).is_absolute());
-    let linked = MigrateOptions { link: true, ..eager() };
+    let linked = MigrateOptions { link: Linking::Auto, ..eager() };
     let linked = with(|control| plan(&store.root(), &store.paths(), &linked, control)).unwrap();
     assert_eq!(made.space_needed_bytes - linked.space_needed_bytes, made.object_bytes);
     let error = stopped(|control| plan(&store.root(), &store.paths(), &eager(), control)).unwrap_err();

@@ -1,7 +1,7 @@
 //! Puts one object into a v2 store, durable on return (docs/source-requiem.md, "Writing an object").
 //!
 //! The steps, in this order: take the lock of everything in haul that writes to the store
-//! ([`StorePaths::run_directory`]); create the empty index and the directories of a new store; write the content under
+//! ([`StorePaths::run_directory`], or the store itself where this user may not write next to it); create the empty index and the directories of a new store; write the content under
 //! a temporary name and hash it; sync it, rename it to the blob and sync its directory; do the same for the sidecar;
 //! append the line to the index and sync it. After a crash, the same put completes the object.
 //!
@@ -26,8 +26,8 @@ use self::prepare::{check_store, create_store};
 use crate::cas::format::encoding::Compress;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::StorePaths;
-use crate::durable::{Attributes, Disk, DiskError, create_directory_durable, write_synced_file};
-use crate::migration::Error;
+use crate::durable::{Attributes, Disk, DiskError, NewModes, create_directory_durable, write_synced_file};
+use crate::migration::{Error, StoreLock};
 
 pub use self::options::PutOptions;
 
@@ -60,11 +60,14 @@ pub fn put(
     options: PutOptions,
 ) -> Result<PutEnd, Error> {
     let paths = StorePaths::new(root);
+    // An object that an administrator puts belongs to the store's owner, like the others.
+    let limited = disk.limited(NewModes::ANY.like(&paths.objects(), &paths.index()));
+    let disk = limited.as_deref().unwrap_or(disk);
     // Checked before the lock, so that nothing is created next to a directory that is not a store, and again under the
     // lock.
     check_store(disk, &paths)?;
     let run = paths.run_directory()?;
-    let _lock = run.create_and_lock(disk)?;
+    let _lock = StoreLock::take(disk, &run, root)?;
     check_store(disk, &paths)?;
     create_store(disk, &paths)?;
     remove_temporary_files(disk, &paths)?;
