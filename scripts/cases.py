@@ -1,12 +1,15 @@
 """Runs cases and judges what they print. `scripts/cases` says how to call it."""
 
 import argparse
+import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 
@@ -35,7 +38,32 @@ def selected(rules, wanted):
                 yield f"{topic}/{name}", rule
 
 
-def run(directory, options):
+class Absent(Exception):
+    """Something that a case needs is not on this machine."""
+
+
+@contextlib.contextmanager
+def placed(directory, rule, options):
+    """Yields the directory of a case. One that expects other folders beside the cases gets a copy with links to them."""
+    beside = rule.get("beside", [])
+    if not beside:
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="haul-cases.") as place:
+        place = pathlib.Path(place)
+        for name in beside:
+            variable = f"HAUL_{name.upper()}"
+            folder = pathlib.Path(os.environ.get(variable, options.cases.resolve().parent / name)).resolve()
+            if not folder.is_dir():
+                raise Absent(f"there is no directory {folder}; set {variable}")
+            (place / name).symlink_to(folder)
+        copy = place / directory.relative_to(options.cases)
+        # The other cases are not copied: what a case shares with them lies in its topic.
+        shutil.copytree(directory, copy, symlinks=True)
+        yield copy
+
+
+def run(directory, rule, options):
     """Runs a case in a session of its own, so that whatever it leaves running can be ended. Returns its output."""
     environment = dict(os.environ, HAUL=str(options.bin.resolve()), REPO=os.getcwd(), NO_COLOR="1")
     case = subprocess.Popen(
@@ -47,7 +75,7 @@ def run(directory, options):
         start_new_session=True,
     )
     try:
-        output, _ = case.communicate(timeout=options.timeout)
+        output, _ = case.communicate(timeout=max(options.timeout, rule.get("seconds", 0)))
         ended = True
     except subprocess.TimeoutExpired:
         os.killpg(case.pid, signal.SIGKILL)
@@ -91,10 +119,14 @@ def main():
             verdict, reason, seconds = "not run", rule["instead"], 0
         else:
             started = time.monotonic()
-            output, ended = run(directory, options)
+            try:
+                with placed(directory, rule, options) as place:
+                    output, ended = run(place, rule, options)
+                (options.log / (name.replace("/", "-") + ".txt")).write_text(output)
+                verdict, reason = judge(rule, output, ended)
+            except Absent as absent:
+                verdict, reason = "not run", str(absent)
             seconds = time.monotonic() - started
-            (options.log / (name.replace("/", "-") + ".txt")).write_text(output)
-            verdict, reason = judge(rule, output, ended)
         counts[verdict] += 1
         print(f"{verdict:8} {seconds:6.1f} s  {name:46} {reason}".rstrip(), flush=True)
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))

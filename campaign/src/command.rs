@@ -1,8 +1,13 @@
 //! Runs the binary in a scene.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// No command of a scene takes longer than a second undisturbed.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// How a run of the binary ended.
 pub struct End {
@@ -42,18 +47,27 @@ pub fn output(directory: &Path) -> String {
     String::from_utf8_lossy(&fs::read(output_path(directory)).unwrap_or_default()).into_owned()
 }
 
-fn output_path(directory: &Path) -> std::path::PathBuf {
+fn output_path(directory: &Path) -> PathBuf {
     directory.with_extension("output")
 }
 
-/// Runs it undisturbed.
+/// Runs it undisturbed. One that does not end in time is killed.
 pub fn run(program: &Path, directory: &Path, arguments: &[String]) -> End {
-    let status = haul(program, directory, arguments).status().expect("haul starts");
-    let code = status.code().unwrap_or_else(|| {
-        use std::os::unix::process::ExitStatusExt;
-        128 + status.signal().unwrap_or(0)
-    });
-    End { code, text: output(directory), is_hung: false }
+    let mut child = haul(program, directory, arguments).spawn().expect("haul starts");
+    let started = Instant::now();
+    let mut is_hung = false;
+    let status = loop {
+        match child.try_wait().expect("a child") {
+            Some(status) => break status,
+            None if started.elapsed() > LIMIT && !is_hung => {
+                is_hung = true;
+                let _ = child.kill();
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    End { code, text: output(directory), is_hung }
 }
 
 /// Splits a line of arguments at blanks.

@@ -2,14 +2,19 @@
 //! one; random commands follow each other and are judged against a model; outputs are compared with the modes of their
 //! sources. `scripts/campaign` says how to call it.
 
+mod advice;
 mod calls;
 mod command;
+mod images;
+mod judge;
 mod modes;
 mod options;
 mod results;
 mod scene;
 pub mod scenes;
 mod sequences;
+mod swaps;
+mod tracer;
 mod tree;
 
 use std::process::ExitCode;
@@ -17,6 +22,7 @@ use std::time::Instant;
 
 use options::Options;
 use results::Results;
+use scene::Scenes;
 
 fn main() -> ExitCode {
     let options = match Options::from_arguments() {
@@ -30,14 +36,23 @@ fn main() -> ExitCode {
     if !options.is_table_only {
         let until = Instant::now() + options.duration;
         // Turns of one trial each, so that every part and noun has its share whenever the campaign is stopped.
+        let mut scenes = Scenes::new(&options);
         let mut calls = calls::Campaign::new(&options);
+        let mut swaps = swaps::Campaign::new(&options);
         let mut sequences = sequences::Campaign::new(&options);
+        let mut images = options.takes("images").then(|| images::Campaign::new(&options)).flatten();
         while Instant::now() < until {
             if options.takes("calls") {
-                calls.turn(&mut results);
+                calls.turn(&mut scenes, &mut results);
+            }
+            if options.takes("swaps") {
+                swaps.turn(&mut scenes, &mut results);
             }
             if options.takes("sequences") {
                 sequences.turn(&mut results);
+            }
+            if let Some(images) = &mut images {
+                images.turn(&mut results);
             }
         }
         if options.takes("modes") {

@@ -133,5 +133,24 @@ impl Results {
             }
             println!();
         }
+        self.print_summary();
+    }
+
+    /// Prints the sums by part and noun.
+    fn print_summary(&self) {
+        let mut sums: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+        for (row, verdicts) in &self.counts {
+            let (part, scene) = row.split_once(' ').unwrap_or((row, ""));
+            let noun = scene.split('-').next().unwrap_or_default();
+            let lost = Verdict::ALL.into_iter().filter(|verdict| verdict.is_failure());
+            let lost: u64 = lost.filter_map(|verdict| verdicts.get(verdict.name())).sum();
+            let sum = sums.entry((part, noun)).or_default();
+            sum.0 += verdicts.values().sum::<u64>();
+            sum.1 += lost;
+        }
+        println!("\n{:<12}{:<12}{:>10}{:>10}{:>10}", "part", "noun", "tried", "survived", "lost");
+        for ((part, noun), (tried, lost)) in sums {
+            println!("{part:<12}{noun:<12}{tried:>10}{:>10}{lost:>10}", tried - lost);
+        }
     }
 }

@@ -40,7 +40,7 @@ fn of_new(path: &str) -> bool {
 }
 
 fn of_old(path: &str) -> bool {
-    below(path, "old") || below(path, "other")
+    below(path, "old")
 }
 
 fn of_artifacts(path: &str) -> bool {
@@ -68,9 +68,25 @@ fn references(prepared: &Path) {
     }
 }
 
-/// Removes the state of the first run, as an operator does who keeps the store and begins another migration into it.
+/// Removes the state of the first run and its source, as an operator does who keeps the store and begins another
+/// migration into it. The store then has the only copy of its objects.
 fn forget_run(prepared: &Path) {
     fs::remove_dir_all(prepared.join("new.migration")).expect("the state of a run");
+    fs::remove_dir_all(prepared.join("other")).expect("the source of a run");
+}
+
+fn is_blob(path: &str) -> bool {
+    below(path, "new/objects") && !path.ends_with(".meta")
+}
+
+/// Manifests that a migration replaces.
+fn is_manifest(path: &str) -> bool {
+    path.ends_with("/manifest.json")
+}
+
+/// Manifests as they were before a migration.
+fn is_backup(path: &str) -> bool {
+    path.ends_with(".backup")
 }
 
 fn content(prepared: &Path) {
@@ -101,6 +117,7 @@ const OF_SPACE: Script = Script {
     is_source: of_log,
     probe: None,
     may_stay: false,
+    is_kept: none,
 };
 const OF_CAS: Script = Script {
     noun: "cas",
@@ -157,6 +174,7 @@ pub const ALL: &[Script] = &[
         prepare: &[OLD, OTHER, OTHER_MIGRATE],
         also: forget_run,
         command: |_| format!("{CAS_MIGRATE} --merge"),
+        is_kept: is_blob,
         ..OF_CAS
     },
     Script {
@@ -164,10 +182,17 @@ pub const ALL: &[Script] = &[
         prepare: &[OLD, OTHER, OTHER_MIGRATE],
         also: forget_run,
         command: |_| format!("{CAS_MIGRATE} --replace"),
+        is_kept: is_blob,
         ..OF_CAS
     },
     Script { name: "cas-rollback", command: |_| "cas rollback new --yes".into(), ..OF_CAS },
-    Script { name: "cas-put", also: content, command: |_| "cas put new content --created-at 7".into(), ..OF_CAS },
+    Script {
+        name: "cas-put",
+        also: content,
+        command: |_| "cas put new content --created-at 7".into(),
+        is_kept: is_blob,
+        ..OF_CAS
+    },
     Script {
         name: "cas-references",
         also: references,
@@ -175,11 +200,12 @@ pub const ALL: &[Script] = &[
         is_result: of_references,
         ..OF_CAS
     },
-    Script { name: "manifest-migrate", ..OF_MANIFESTS },
+    Script { name: "manifest-migrate", is_kept: is_manifest, ..OF_MANIFESTS },
     Script {
         name: "manifest-rollback",
         prepare: &[MANIFESTS, MANIFEST_MIGRATE],
         command: |work| format!("manifest rollback app --run {} --yes", last_run(work)),
+        is_kept: is_backup,
         ..OF_MANIFESTS
     },
     Script { name: "db-migrate", command: |_| "db migrate --database sqlite:a.db --dir m --yes".into(), ..OF_DATABASE },

@@ -1,6 +1,6 @@
 //! What lies below a directory, for comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -35,6 +35,12 @@ fn visit(root: &Path, directory: &Path, is_wanted: &dyn Fn(&str) -> bool, found:
             found.insert(name, "neither a file nor a directory".into());
         }
     }
+}
+
+/// Returns the lengths and digests of the files whose paths are wanted, however they are called.
+pub fn contents(tree: &Tree, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let files = tree.iter().filter(|(name, _)| !name.ends_with('/') && is_wanted(name));
+    files.filter_map(|(_, what)| Some(what.split_once(' ')?.1.to_owned())).collect()
 }
 
 /// Says in one line what differs, for the results.

@@ -82,10 +82,11 @@ impl DiskError {
 
 /// Reads again, once after an error of the medium, and as long as the call is only interrupted.
 pub fn read_again<T>(read: impl FnMut() -> Result<T, DiskError>) -> Result<T, DiskError> {
-    fn itself(error: &DiskError) -> Option<&DiskError> {
-        Some(error)
-    }
     read_again_if(read, itself)
+}
+
+fn itself(error: &DiskError) -> Option<&DiskError> {
+    Some(error)
 }
 
 /// Works like [`read_again`] for an error of which `of_disk` returns that of the disk, if it is one.
@@ -156,6 +157,51 @@ fn count_unreadable<E>(side: impl Iterator<Item = Result<bool, E>>, in_a_row: &m
         }
     }
     Ok(false)
+}
+
+/// Tells bad spots of a medium from a medium that fails, while files are read one after the other. Threads may share it.
+#[derive(Debug, Default)]
+pub struct BadSpots {
+    read: AtomicU64,
+    found: AtomicU64,
+    in_a_row: AtomicU64,
+}
+
+impl BadSpots {
+    /// Reads a file, again after an error of the medium. The inner error is the file's: others can be read all the same.
+    pub fn read<T>(&self, read: impl FnMut() -> Result<T, DiskError>) -> Result<Result<T, DiskError>, DiskError> {
+        match read_again_if(read, itself) {
+            Ok(value) => {
+                self.note_readable();
+                Ok(Ok(value))
+            }
+            Err(error) if self.is_of_file(&error) => Ok(Err(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes note of a file that could be read.
+    pub fn note_readable(&self) {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// Returns true if the error, which came twice in a row, is that of one file: others can be read all the same.
+    pub fn is_of_file(&self, error: &DiskError) -> bool {
+        error.fault_class() == FaultClass::Item || self.is_spot(error)
+    }
+
+    /// Decides about a file that could not be read twice in a row. As the files are not known in advance, it is the
+    /// medium that fails from the third file in a row on, and if more than one in a hundred cannot be read.
+    fn is_spot(&self, error: &DiskError) -> bool {
+        if error.fault_class() != FaultClass::Medium || !error.operation.starts_with("read") {
+            return false;
+        }
+        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        let found = self.found.fetch_add(1, Ordering::Relaxed) + 1;
+        let seen = self.read.load(Ordering::Relaxed) + found;
+        in_a_row <= IN_A_ROW_MAX && found <= MediumFaults::max_of(seen)
+    }
 }
 
 #[cfg(test)]
@@ -234,5 +280,38 @@ mod tests {
             let found = (0..100).take_while(|_| is_of_item(&faults, &[true], &[true])).count();
             assert_eq!(found, found_max, "{items}");
         }
+    }
+
+    /// Reads files, of which some fail with an error of the system. Tells of each whether it was read (`r`), is refused
+    /// (`-`) or ends the run (`!`).
+    fn read_in_turn(codes: &[i32]) -> String {
+        let spots = BadSpots::default();
+        let read = |&code: &i32| match spots.read(|| match code {
+            0 => Ok(()),
+            code => Err(DiskError::new("read", Path::new("file"), io::Error::from_raw_os_error(code))),
+        }) {
+            Ok(Ok(())) => 'r',
+            Ok(Err(_)) => '-',
+            Err(_) => '!',
+        };
+        codes.iter().map(read).collect()
+    }
+
+    #[test]
+    fn the_third_unreadable_file_in_a_row_is_the_mediums_fault() {
+        use libc::{EACCES, EIO, EMFILE, ENODEV, ENOMEM, EROFS, ESTALE};
+        assert_eq!(read_in_turn(&[0, EIO, EIO, EIO, 0]), "r--!r");
+        assert_eq!(read_in_turn(&[EIO, 0, EIO, 0, 0, EIO]), "-r-rr!", "more than one in a hundred");
+        assert_eq!(read_in_turn(&[EACCES, EROFS, 0]), "--r");
+        assert_eq!(read_in_turn(&[EMFILE, ENOMEM, ENODEV, ESTALE]), "!!!!");
+        let mut many = vec![0; 300];
+        many.extend([EIO, 0, EIO, 0, EIO, 0, EIO]);
+        assert!(read_in_turn(&many).ends_with("-r-r-r!"));
+    }
+
+    #[test]
+    fn only_a_read_can_meet_a_bad_spot() {
+        let fail = || Err::<(), _>(DiskError::new("write", Path::new("file"), io::Error::from_raw_os_error(libc::EIO)));
+        BadSpots::default().read(fail).unwrap_err();
     }
 }

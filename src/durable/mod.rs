@@ -37,7 +37,7 @@ pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
-pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
+pub use fault_class::{BadSpots, FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
 pub use file_systems::{GroupSync, Mount, mount_of, synced_by_file_if_needed, without_sync};
 pub use limited_disk::with_modes;
 pub use lock_file::lock_holder;

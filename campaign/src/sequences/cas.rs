@@ -93,10 +93,17 @@ impl Model for Cas {
             if let Ok(found) = keys(run, "new")
                 && !self.of[index].is_subset(&found)
             {
-                return format!("{line}: exit 0, WITHOUT OBJECTS");
+                run.lose(format!("{line}: exit 0, without objects of {source}"));
             }
         }
         format!("{line}: exit {}", end.code)
+    }
+
+    fn last(&self, run: &Runner<'_>) -> &'static str {
+        match run.work.join("new/index.ndjson").exists() {
+            true => "cas migrate --source old --target new --merge --restart --yes",
+            false => "cas migrate --source old --target new --restart --yes",
+        }
     }
 
     fn check(&mut self, run: &mut Runner<'_>) -> Result<(), String> {

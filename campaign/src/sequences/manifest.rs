@@ -98,6 +98,10 @@ impl Model for Manifest {
         format!("{line}: exit {}", end.code)
     }
 
+    fn last(&self, _run: &Runner<'_>) -> &'static str {
+        "manifest migrate app"
+    }
+
     fn check(&mut self, _run: &mut Runner<'_>) -> Result<(), String> {
         for (path, written) in &self.written {
             let shown = path.display();

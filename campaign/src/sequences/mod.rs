@@ -12,7 +12,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::json;
 
+use crate::advice;
 use crate::command::{self, End, words};
+use crate::judge::{ADVICE_MAX, is_broken};
 use crate::options::Options;
 use crate::results::{Results, Trial, Verdict};
 
@@ -27,6 +29,8 @@ trait Model {
     fn act(&mut self, run: &mut Runner<'_>) -> String;
     /// Looks at the store. Returns what is not as it must be.
     fn check(&mut self, run: &mut Runner<'_>) -> Result<(), String>;
+    /// Returns the command that must succeed in the end, once its advice is followed.
+    fn last(&self, run: &Runner<'_>) -> &'static str;
 }
 
 /// Runs commands for a model, some of them killed.
@@ -34,8 +38,10 @@ pub struct Runner<'a> {
     options: &'a Options,
     pub work: PathBuf,
     pub random: Rng,
-    /// The last `next:` line that was printed, as arguments.
-    advice: Option<Vec<String>>,
+    /// What the last `next:` line names.
+    advice: Vec<Vec<String>>,
+    /// The exit code of the last command that ran to its end.
+    code: i32,
     /// A panic or a hang of any command.
     broken: Option<(Verdict, String)>,
 }
@@ -58,15 +64,39 @@ impl Runner<'_> {
         let mut child = command::haul(&self.options.haul, &self.work, &arguments).spawn().expect("haul starts");
         std::thread::sleep(Duration::from_micros(self.random.u64(0..60_000)));
         let _ = child.kill();
+        self.code = 0;
         let status = child.wait().expect("an end");
         status.code().is_none()
     }
 
     /// Runs what the last command advised, if it was a command of haul's. Returns it.
     pub fn follow_advice(&mut self) -> Option<String> {
-        let arguments = self.advice.take()?;
+        let mut advice = std::mem::take(&mut self.advice);
+        if advice.is_empty() {
+            return None;
+        }
+        let arguments = advice.swap_remove(self.random.usize(..advice.len()));
         self.run_words(&arguments);
         Some(arguments.join(" "))
+    }
+
+    /// Says that something is lost that no look at the store alone tells.
+    pub fn lose(&mut self, what: String) {
+        self.broken.get_or_insert((Verdict::Lost, what));
+    }
+
+    /// Runs the command, and after a failure what is advised, until it succeeds.
+    pub fn run_through(&mut self, line: &str) -> Result<(), String> {
+        let mut last = String::new();
+        for _ in 0..ADVICE_MAX {
+            let end = self.run(line);
+            if end.code == 0 {
+                return Ok(());
+            }
+            last = end.text.trim().to_owned();
+            while self.code != 0 && self.follow_advice().is_some() {}
+        }
+        Err(format!("{line} does not succeed: {last}"))
     }
 
     /// Copies with `cp`, as an operator does.
@@ -76,27 +106,12 @@ impl Runner<'_> {
     }
 
     fn note(&mut self, end: &End, arguments: &[String]) {
-        if end.panicked() {
-            self.broken = Some((Verdict::Panicked, format!("{}: {}", arguments.join(" "), end.text)));
+        if let Some((verdict, _)) = is_broken(end) {
+            self.broken = Some((verdict, format!("{}: {}", arguments.join(" "), end.text)));
         }
-        let advice = end.text.lines().rev().find_map(|line| line.trim().strip_prefix("next:"));
-        self.advice = advice.and_then(command_in);
+        self.code = end.code;
+        self.advice = advice::commands(&end.text, &self.options.haul, arguments);
     }
-}
-
-/// Returns the arguments of the `haul` command that a line of advice names in backticks. One that asks first is answered.
-fn command_in(advice: &str) -> Option<Vec<String>> {
-    let quoted = advice.split('`').nth(1)?.strip_prefix("haul ")?;
-    // A placeholder is for the reader to fill in.
-    if quoted.contains(['<', '…', '\'', '"']) || quoted.chars().any(|c| c.is_ascii_uppercase()) {
-        return None;
-    }
-    let mut arguments = words(quoted);
-    let asks = arguments.iter().any(|it| ["rollback", "clean", "--restart"].contains(&it.as_str()));
-    if asks && !arguments.iter().any(|it| it == "--yes") {
-        arguments.push("--yes".into());
-    }
-    Some(arguments)
 }
 
 pub struct Campaign<'a> {
@@ -122,8 +137,14 @@ impl<'a> Campaign<'a> {
         let work = self.options.directory.join(format!("sequence-{noun}"));
         command::remove(&work);
         std::fs::create_dir_all(&work).expect("a directory");
-        let mut runner =
-            Runner { options: self.options, work, random: Rng::with_seed(seed), advice: None, broken: None };
+        let mut runner = Runner {
+            options: self.options,
+            work,
+            random: Rng::with_seed(seed),
+            advice: Vec::new(),
+            code: 0,
+            broken: None,
+        };
         let mut model: Box<dyn Model> = match noun {
             "space" => Box::new(space::Space::default()),
             "cas" => Box::new(cas::Cas::default()),
@@ -131,18 +152,47 @@ impl<'a> Campaign<'a> {
         };
         model.begin(&mut runner);
         let mut done = Vec::new();
-        for _ in 0..OPERATIONS {
-            done.push(model.act(&mut runner));
-            let (verdict, detail) = match (runner.broken.take(), model.check(&mut runner)) {
-                (Some(broken), _) => broken,
-                (None, Err(difference)) => (Verdict::Lost, difference),
-                (None, Ok(())) => (Verdict::Absorbed, String::new()),
-            };
-            let what = json!({"seed": seed, "operations": done});
-            results.record(&Trial { part: "sequences", scene: noun.into(), what, verdict, detail });
-            if verdict.is_failure() {
+        for number in 0..OPERATIONS {
+            let is_last = number + 1 == OPERATIONS;
+            done.push(if is_last { finish(&mut *model, &mut runner) } else { model.act(&mut runner) });
+            let has_failed = !is_last && runner.code != 0;
+            let verdict = judge(&mut *model, &mut runner);
+            record(results, noun, seed, &done, &verdict);
+            if verdict.0.is_failure() {
                 return;
+            }
+            // Half of the failures are followed by what was advised, the others by whatever comes next.
+            for _ in 0..if has_failed && runner.random.bool() { ADVICE_MAX } else { 0 } {
+                let Some(line) = runner.follow_advice() else { break };
+                done.push(format!("advice: {line}: exit {}", runner.code));
+                let verdict = judge(&mut *model, &mut runner);
+                record(results, noun, seed, &done, &verdict);
+                if verdict.0.is_failure() {
+                    return;
+                }
             }
         }
     }
+}
+
+/// Brings the store to an end.
+fn finish(model: &mut dyn Model, runner: &mut Runner<'_>) -> String {
+    let line = model.last(runner);
+    if let Err(problem) = runner.run_through(line) {
+        runner.broken.get_or_insert((Verdict::Stuck, problem));
+    }
+    format!("in the end: {line}")
+}
+
+fn judge(model: &mut dyn Model, runner: &mut Runner<'_>) -> (Verdict, String) {
+    match (runner.broken.take(), model.check(runner)) {
+        (Some(broken), _) => broken,
+        (None, Err(difference)) => (Verdict::Lost, difference),
+        (None, Ok(())) => (Verdict::Absorbed, String::new()),
+    }
+}
+
+fn record(results: &mut Results, noun: &str, seed: u64, done: &[String], (verdict, detail): &(Verdict, String)) {
+    let what = json!({"seed": seed, "operations": done});
+    results.record(&Trial { part: "sequences", scene: noun.into(), what, verdict: *verdict, detail: detail.clone() });
 }

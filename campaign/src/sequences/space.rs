@@ -74,6 +74,10 @@ impl Model for Space {
         format!("{line}: exit {}", end.code)
     }
 
+    fn last(&self, _run: &Runner<'_>) -> &'static str {
+        "space migrate ./s --restart --yes"
+    }
+
     fn check(&mut self, run: &mut Runner<'_>) -> Result<(), String> {
         let log = tree(&run.work, &|path| path == "s" || path.starts_with("s/wal"));
         if log != self.log {

@@ -10,6 +10,8 @@ use crate::migration::Error;
 pub enum RewriteFailure {
     /// The file stays as it is, and the other files are handled.
     Refused(String),
+    /// The medium does not give the file, even when it is read again. The file is refused unless others fail as well.
+    Medium(DiskError),
     /// A stop was requested; the file stays as it is.
     Stopped,
     /// The whole run fails.
@@ -28,12 +30,10 @@ impl From<SourceChange> for RewriteFailure {
     }
 }
 
-/// A file that cannot be read is refused, unless the process or the device is at fault.
 impl From<WindowError> for RewriteFailure {
     fn from(error: WindowError) -> Self {
         match error {
             WindowError::Changed(change) => change.into(),
-            WindowError::Disk(error) if error.fault_class() == FaultClass::Run => Self::Fatal(error.into()),
             WindowError::Disk(error) => Self::unreadable(error),
         }
     }
@@ -53,15 +53,29 @@ impl From<DiskError> for RewriteFailure {
             | ErrorKind::NotFound
             | ErrorKind::AlreadyExists
             | ErrorKind::InvalidInput
-            | ErrorKind::IsADirectory => Self::unreadable(error),
+            | ErrorKind::IsADirectory => Self::refused(&error),
             _ => Self::Fatal(error.into()),
         }
     }
 }
 
 impl RewriteFailure {
-    /// Refuses the file with the text of an error.
+    /// A file that cannot be read is refused, unless the process or the device is at fault.
     pub(super) fn unreadable(error: DiskError) -> Self {
-        Self::Refused(format!("{error}: {}", error.source))
+        match error.fault_class() {
+            FaultClass::Item => Self::refused(&error),
+            FaultClass::Medium => Self::Medium(error),
+            FaultClass::Run => Self::Fatal(error.into()),
+        }
     }
+
+    /// Refuses the file with the text of an error.
+    fn refused(error: &DiskError) -> Self {
+        Self::Refused(unreadable_text(error))
+    }
+}
+
+/// Returns the reason of a refusal.
+pub(super) fn unreadable_text(error: &DiskError) -> String {
+    format!("{error}: {}", error.source)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::RewriteFailure;
 use super::original::{FileSource, Original};
-use super::passes::for_each_window;
+use super::passes::{for_each_window, read_at};
 use crate::durable::{
     Attributes, AttributesNotKept, Disk, DiskFile, EntryKind, parent_of, replace_file_under_lock,
     temporary_name_under_lock, write_new_synced_file,
@@ -174,7 +174,7 @@ fn same_bytes(a: &dyn Original, b: &dyn Original, stop: &StopToken) -> Result<bo
     let (mut offset, mut is_same, mut other) = (0, true, Vec::new());
     for_each_window(a, stop, |window| {
         other.resize(window.len(), 0);
-        b.read_exact_at(offset, &mut other)?;
+        read_at(b, offset, &mut other)?;
         offset += window.len() as u64;
         is_same &= window == other;
         Ok(())

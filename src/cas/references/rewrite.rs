@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::counts::{FileCounts, ReferenceCounts};
-use super::failure::RewriteFailure;
+use super::failure::{RewriteFailure, unreadable_text};
 use super::findings::FindingsKept;
 use super::original::{FileSource, Original};
-use super::passes::{scan_references, write_rewritten};
+use super::passes::{read_at, scan_references, write_rewritten};
 use super::replace::{Replacement, Replacer, backup_path, is_kept};
 use super::resolve::{Resolution, Resolver};
 use super::targets::{Target, Walk};
 use crate::cas::map::HEADER_LINE;
+use crate::durable::BadSpots;
 use crate::migration::{DirectoryLocks, Error, Finding, Severity, exit};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -77,6 +78,7 @@ struct Run<'a, 'm> {
     files: FileCounts,
     references: ReferenceCounts,
     findings: FindingsKept,
+    bad_spots: BadSpots,
 }
 
 impl Rewrite<'_> {
@@ -127,6 +129,7 @@ impl BegunRewrite<'_> {
             files: FileCounts::default(),
             references: ReferenceCounts::default(),
             findings,
+            bad_spots: BadSpots::default(),
         };
         let goes_on = control.phase(Phase::Run, Expected::UNKNOWN, || {
             let mut goes_on = true;
@@ -172,11 +175,19 @@ impl Run<'_, '_> {
     fn file(&mut self, path: &Path) -> Result<Outcome, Error> {
         let mut counts = ReferenceCounts::default();
         let outcome = match self.rewrite(path, &mut counts) {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                self.bad_spots.note_readable();
+                outcome
+            }
             Err(RewriteFailure::Refused(reason)) => {
                 counts.refuse();
                 Outcome::Refused(reason)
             }
+            Err(RewriteFailure::Medium(error)) if self.bad_spots.is_of_file(&error) => {
+                counts.refuse();
+                Outcome::Refused(unreadable_text(&error))
+            }
+            Err(RewriteFailure::Medium(error)) => return Err(error.into()),
             Err(RewriteFailure::Stopped) => return Ok(Outcome::Stopped),
             Err(RewriteFailure::Fatal(error)) => return Err(error),
         };
@@ -204,7 +215,7 @@ impl Run<'_, '_> {
         let backup = backup_path(path, how.backup_suffix);
         if counts.replaced == 0 {
             // An earlier run may have rewritten this file and crashed before the rename was durable.
-            if counts.current > 0 && how.files.kind(&backup).is_ok_and(|found| found.is_some()) {
+            if counts.current > 0 && how.files.kind(&backup).map_err(RewriteFailure::unreadable)?.is_some() {
                 how.replacer.settle(path)?;
             }
             return Ok(Outcome::Unchanged);
@@ -246,7 +257,7 @@ fn miscounted(path: &Path, found: u64, written: u64) -> Error {
 /// Returns why the references in a file are not its own.
 fn reason_not_to_read(original: &dyn Original) -> Result<Option<&'static str>, RewriteFailure> {
     let mut start = vec![0; BINARY_LOOK_BYTES.min(original.len_bytes()) as usize];
-    original.read_exact_at(0, &mut start)?;
+    read_at(original, 0, &mut start)?;
     Ok(if start.contains(&0) {
         Some("binary: it has a NUL byte near its start")
     } else if start.starts_with(HEADER_LINE) {

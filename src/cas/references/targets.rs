@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::failure::unreadable_text;
 use super::original::FileSource;
 use super::replace::BACKUP_SUFFIX;
 use crate::cas::map::{MAP_NAME, is_earlier_map};
-use crate::durable::{DiskError, EntryKind, is_leftover, parent_of};
+use crate::durable::{DiskError, EntryKind, FaultClass, is_leftover, parent_of};
 use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, check_free};
 
 /// A v2 store is recognised by a directory and a file.
@@ -51,9 +52,10 @@ impl Walk<'_> {
                 next: "name files or directories that exist".into(),
             }),
             Some(EntryKind::Directory) => {
-                if let Some(store) = self.files.canonical(named).ancestors().skip(1).find(|above| self.is_store(above))
-                {
-                    return Err(store_error(named, "is inside", store));
+                for above in self.files.canonical(named).ancestors().skip(1) {
+                    if self.is_store(above)? {
+                        return Err(store_error(named, "is inside", above));
+                    }
                 }
                 self.check_below(named, named)
             }
@@ -62,19 +64,27 @@ impl Walk<'_> {
     }
 
     /// Returns true if the directory is a store, as far as this user can see.
-    fn is_store(&self, directory: &Path) -> bool {
-        let has = |name: &str, kind| self.files.kind(&directory.join(name)).is_ok_and(|found| found == Some(kind));
-        has(STORE_OBJECTS, EntryKind::Directory) && has(STORE_INDEX, EntryKind::File)
+    fn is_store(&self, directory: &Path) -> Result<bool, Error> {
+        let has = |name: &str, kind| match self.files.kind(&directory.join(name)) {
+            Ok(found) => Ok(found == Some(kind)),
+            Err(error) if error.fault_class() == FaultClass::Item => Ok(false),
+            Err(error) => Err(error),
+        };
+        Ok(has(STORE_OBJECTS, EntryKind::Directory)? && has(STORE_INDEX, EntryKind::File)?)
     }
 
     fn check_below(&self, named: &Path, directory: &Path) -> Result<(), Error> {
         check_free(&directory.join(DIRECTORY_LOCK))?;
-        if self.is_store(directory) {
+        if self.is_store(directory)? {
             let how = if named == directory { "is" } else { "contains" };
             return Err(store_error(named, how, directory));
         }
-        // A directory that cannot be listed is reported when it is walked.
-        let Ok(entries) = self.files.list(directory) else { return Ok(()) };
+        let entries = match self.files.list(directory) {
+            Ok(entries) => entries,
+            // A directory that this user cannot list is reported when it is walked.
+            Err(error) if error.fault_class() == FaultClass::Item => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
         let directories = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
         directories.map(|entry| entry.name).try_for_each(|name| self.check_below(named, &directory.join(name)))
     }
@@ -107,7 +117,7 @@ impl Walk<'_> {
             }
             Ok(Some(EntryKind::Other)) => on_target(named, Target::Refused(NOT_REGULAR.into())),
             Ok(None) => on_target(named, Target::Refused("it was removed".into())),
-            Err(error) => on_target(named, unreadable(&error)),
+            Err(error) => on_target(named, unreadable(error)?),
         }
     }
 
@@ -126,7 +136,7 @@ impl Walk<'_> {
     fn each_below(&self, directory: &Path, locks: &DirectoryLocks<'_>, on_target: OnTarget<'_>) -> Result<bool, Error> {
         let entries = match self.files.list(directory) {
             Ok(entries) => entries,
-            Err(error) => return on_target(directory, unreadable(&error)),
+            Err(error) => return on_target(directory, unreadable(error)?),
         };
         if entries.iter().any(|entry| entry.name == MAP_NAME || is_earlier_map(&entry.name)) {
             return on_target(directory, Target::Skipped("the state of a migration"));
@@ -169,8 +179,12 @@ impl Walk<'_> {
     }
 }
 
-fn unreadable(error: &DiskError) -> Target {
-    Target::Refused(format!("{error}: {}", error.source))
+/// Refuses what this user cannot read. Where the process or the medium fails, the run ends.
+fn unreadable(error: DiskError) -> Result<Target, Error> {
+    match error.fault_class() {
+        FaultClass::Item => Ok(Target::Refused(unreadable_text(&error))),
+        FaultClass::Medium | FaultClass::Run => Err(error.into()),
+    }
 }
 
 fn store_error(named: &Path, how: &str, store: &Path) -> Error {

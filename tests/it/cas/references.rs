@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::support::files::tree;
@@ -577,9 +578,37 @@ struct SimulatedFiles {
     asks: Option<u32>,
     /// Paths that may not be read.
     locked: Vec<PathBuf>,
+    fault: Option<ReadFault>,
+}
+
+/// Calls of one kind fail, so many from the n-th on.
+#[derive(Debug, Clone)]
+struct ReadFault {
+    call: &'static str,
+    after: u32,
+    failing: u32,
+    code: i32,
+    seen: Rc<Cell<u32>>,
+}
+
+impl ReadFault {
+    fn check(&self, call: &'static str, path: &Path) -> Result<(), DiskError> {
+        if call != self.call {
+            return Ok(());
+        }
+        let before = self.seen.replace(self.seen.get() + 1);
+        let fails = before >= self.after && before - self.after < self.failing;
+        let error = || DiskError::new(call, path, std::io::Error::from_raw_os_error(self.code));
+        if fails { Err(error()) } else { Ok(()) }
+    }
+
+    fn was_met(&self) -> bool {
+        self.seen.get() > self.after
+    }
 }
 
 struct SimulatedOriginal {
+    fault: Option<ReadFault>,
     file: Arc<dyn DiskFile>,
     len_bytes: u64,
     path: PathBuf,
@@ -588,7 +617,11 @@ struct SimulatedOriginal {
 
 impl SimulatedFiles {
     fn of(disk: &SimulatedDisk) -> Self {
-        Self { disk: disk.clone(), asks: None, locked: Vec::new() }
+        Self { disk: disk.clone(), asks: None, locked: Vec::new(), fault: None }
+    }
+
+    fn check_fault(&self, call: &'static str, path: &Path) -> Result<(), DiskError> {
+        self.fault.as_ref().map_or(Ok(()), |fault| fault.check(call, path))
     }
 
     fn check_access(&self, path: &Path) -> Result<(), DiskError> {
@@ -600,10 +633,12 @@ impl SimulatedFiles {
 impl FileSource for SimulatedFiles {
     fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError> {
         self.check_access(directory)?;
+        self.check_fault("list", directory)?;
         self.disk.list(directory)
     }
 
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        self.check_fault("look up", path)?;
         self.disk.kind(path)
     }
 
@@ -613,9 +648,11 @@ impl FileSource for SimulatedFiles {
 
     fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError> {
         self.check_access(path)?;
+        self.check_fault("open", path)?;
         let file = self.disk.open_for_read(path)?;
         let (len_bytes, path) = (file.len()?, path.to_path_buf());
-        Ok(Box::new(SimulatedOriginal { file, len_bytes, path, asks_left: Cell::new(self.asks) }))
+        let fault = self.fault.clone();
+        Ok(Box::new(SimulatedOriginal { fault, file, len_bytes, path, asks_left: Cell::new(self.asks) }))
     }
 }
 
@@ -629,6 +666,7 @@ impl Original for SimulatedOriginal {
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {
+        self.fault.as_ref().map_or(Ok(()), |fault| fault.check("read", &self.path))?;
         Ok(self.file.read_exact_at(offset, buffer)?)
     }
 
@@ -655,6 +693,62 @@ fn simulated_tree() -> SimulatedDisk {
         disk.set_mode(Path::new(path), MODE).expect("a file");
     }
     disk.crash_image(disk.operations(), CrashFault::AllKept)
+}
+
+/// Whatever cannot be read because the process or the medium fails ends the run, and each file is whole afterwards.
+#[test]
+fn a_process_or_a_medium_that_fails_ends_the_rewrite() {
+    let map = map_of(&generation(Algorithm::Sha256, 40));
+    let whole = simulated_tree();
+    rewrite_simulated(&whole, &map).expect("no fault");
+    let ends: [(&'static str, i32); 8] = [
+        ("list", libc::EIO),
+        ("list", libc::ESTALE),
+        ("look up", libc::ENOMEM),
+        ("look up", libc::EIO),
+        ("open", libc::EMFILE),
+        ("open", libc::ESTALE),
+        ("read", libc::ENOMEM),
+        ("read", libc::EIO),
+    ];
+    for (call, code) in ends {
+        let disk = simulated_tree();
+        let before = disk.crash_image(disk.operations(), CrashFault::AllKept);
+        for after in 0.. {
+            let image = disk.kill_image(disk.operations());
+            let fault = ReadFault { call, after, failing: u32::MAX, code, seen: Rc::default() };
+            let files = SimulatedFiles { fault: Some(fault.clone()), ..SimulatedFiles::of(&image) };
+            let mut to_new = resolver(&map, Direction::Forward);
+            let replacer = DiskReplacer(&image);
+            let result = run_in(&files, &[Path::new(TREE)], &mut to_new, &replacer, BACKUP_SUFFIX, &StopToken::new());
+            if !fault.was_met() {
+                break;
+            }
+            let place = format!("{call} {after}, error {code}");
+            check_whole(&image, &before, &whole, &place);
+            match result {
+                Err(error) => assert!(error.next_step().is_some(), "{error}: {place}"),
+                // Up to two files in a row may be on bad spots of a medium that works.
+                Ok(end) => assert!(code == libc::EIO && call == "read" && end.exit_code(false) == 3, "{place}: {end:?}"),
+            }
+            rewrite_simulated(&image, &map).unwrap_or_else(|error| panic!("{error}: {place}"));
+            assert_eq!(lasting(&image), lasting(&whole), "{place}");
+        }
+    }
+}
+
+#[test]
+fn a_spot_that_can_be_read_again_is_no_fault() {
+    let map = map_of(&generation(Algorithm::Sha256, 40));
+    let disk = simulated_tree();
+    let fault = ReadFault { call: "read", after: 1, failing: 1, code: libc::EIO, seen: Rc::default() };
+    let files = SimulatedFiles { fault: Some(fault.clone()), ..SimulatedFiles::of(&disk) };
+    let mut to_new = resolver(&map, Direction::Forward);
+    let replacer = DiskReplacer(&disk);
+    let end = run_in(&files, &[Path::new(TREE)], &mut to_new, &replacer, BACKUP_SUFFIX, &StopToken::new());
+    let end = end.expect("no fault");
+    assert!(fault.was_met());
+    assert_eq!((end.exit_code(false), end.files.changed), (0, 2), "{end:?}");
 }
 
 fn rewrite_simulated(disk: &SimulatedDisk, map: &KeyMap) -> Result<RewriteEnd, Error> {

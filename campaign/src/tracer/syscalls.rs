@@ -1,7 +1,7 @@
 //! The system calls that can be made to fail, and with what.
 
 /// How a call names what it works on.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Names {
     /// A descriptor in this argument.
     Descriptor(usize),
@@ -38,7 +38,8 @@ const fn transfer(name: &'static str, number: libc::c_long, errors: &'static [i3
     Call { name, number, names: Names::Descriptor(0), errors, length: Some(length) }
 }
 
-/// Changes of modes and owners are not among them: haul keeps those where the system lets it, and says where not.
+/// Changes of modes and owners are not among them: haul keeps those where the system lets it, and says where not. Nor is
+/// ENOENT of `getdents64`: it means that the directory was removed with all names in it, and libraries take it for the end.
 pub const ALL: &[Call] = &[
     transfer("write", libc::SYS_write, WRITE, 2),
     transfer("pwrite64", libc::SYS_pwrite64, WRITE, 2),
@@ -53,7 +54,7 @@ pub const ALL: &[Call] = &[
     call("flock", libc::SYS_flock, Names::Descriptor(0), &[libc::EIO, libc::ENOLCK, libc::EINTR]),
     transfer("read", libc::SYS_read, READ, 2),
     transfer("pread64", libc::SYS_pread64, READ, 2),
-    call("getdents64", libc::SYS_getdents64, Names::Descriptor(0), &[libc::EIO, libc::ENOENT]),
+    call("getdents64", libc::SYS_getdents64, Names::Descriptor(0), &[libc::EIO, libc::ESTALE]),
     call("fstat", libc::SYS_fstat, Names::Descriptor(0), STATUS),
     call("rename", libc::SYS_rename, Names::Path(0), RENAME),
     call("renameat", libc::SYS_renameat, Names::PathAt, RENAME),

@@ -1,6 +1,8 @@
 //! Runs a program and interferes with one of its system calls: seccomp stops the program at the calls that may be meant,
 //! ptrace looks at them and changes one. All threads count, and calls that no library makes.
 
+pub mod syscalls;
+
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::syscalls::{ALL, Call, Names};
+use syscalls::{ALL, Call, Names};
 
 /// What happens at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum Fault {
     Short,
     /// The program is killed before it.
     Kill,
+    /// The hook is called before it, while the thread that makes it stands still.
+    Hook,
 }
 
 /// A fault at the `at`-th call (from 1) named `call` that works on something below `root`.
@@ -34,7 +38,12 @@ pub struct Injection<'a> {
     pub call: Option<&'static str>,
     pub at: u64,
     pub fault: Fault,
+    /// Is called with what the call works on.
+    pub hook: &'a dyn Fn(&Path),
 }
+
+/// A hook for faults that have none.
+pub fn no_hook(_: &Path) {}
 
 pub struct Traced {
     /// The exit code, or 128 and the number of the signal.
@@ -189,6 +198,10 @@ impl Tracer<'_> {
         }
         match self.injection.fault {
             Fault::None => return,
+            Fault::Hook => {
+                (self.injection.hook)(&object);
+                return;
+            }
             Fault::Once(error) => fail(&mut registers, error),
             Fault::FromThenOn(error) => {
                 self.is_failing = true;
