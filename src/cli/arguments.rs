@@ -57,13 +57,28 @@ pub enum Progress {
     None,
 }
 
-/// How much of the machine a run uses. Nothing here changes its result.
-#[derive(Args, Clone)]
+/// How much memory a command uses.
+#[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "Tuning")]
-pub struct ResourceArgs {
+pub struct MemoryArgs {
     /// Memory for everything in flight, in MiB
     #[arg(long, value_name = "MB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=MEMORY_BUDGET_MB_MAX))]
     memory_budget_mb: u64,
+}
+
+impl MemoryArgs {
+    /// Returns the budget in bytes.
+    pub fn budget_bytes(self) -> u64 {
+        self.memory_budget_mb << 20
+    }
+}
+
+/// How much of the machine a run uses. Nothing here changes its result, but for records that do not fit into the memory.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Tuning")]
+pub struct ResourceArgs {
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// Share of the budget at which the reader starts to wait, above 0 and up to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = share)]
     pub backpressure_threshold: f64,
@@ -86,7 +101,7 @@ fn worker_count(text: &str) -> Result<NonZeroUsize, String> {
 impl ResourceArgs {
     /// Returns the budget in bytes.
     pub fn memory_budget_bytes(&self) -> u64 {
-        self.memory_budget_mb << 20
+        self.memory.budget_bytes()
     }
 
     /// Returns the number of threads.

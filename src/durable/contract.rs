@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::{
@@ -330,6 +331,16 @@ fn roots(disk: &dyn Disk, root: &Path) {
     for absent in ["a/none", "none/old", "a", "a/old/x"] {
         assert_eq!(tree.file_state(Path::new(absent)).unwrap(), None, "{absent}");
     }
+    let mut pieces = Vec::new();
+    let mut take = |piece: &[u8]| {
+        pieces.extend_from_slice(piece);
+        ControlFlow::Break(())
+    };
+    tree.read_pieces(Path::new("a/old"), &mut take).unwrap();
+    assert_eq!(kind_of(tree.read_pieces(Path::new("a"), &mut take)), ErrorKind::InvalidInput);
+    assert_eq!(pieces, b"123");
+    let too_long = tree.read_file(Path::new("a/old"), 2, &mut buffer).unwrap_err();
+    assert_eq!(too_long.too_long().map(|file| (file.len_bytes, file.limit_bytes)), Some((3, 2)));
     let mut refused = |path: &str, limit| kind_of(tree.read_file(Path::new(path), limit, &mut buffer));
     assert_eq!(refused("a/old", 2), ErrorKind::InvalidData);
     assert_eq!(refused("a", 9), ErrorKind::InvalidInput);
@@ -357,7 +368,7 @@ fn root_directories(directory: &dyn RootDirectory, old: FileState) {
     directory.write_new_file(new, b"", Model::of(old_name), false).unwrap();
     assert_eq!(directory.file_state(new).unwrap().unwrap().mode, old.mode);
     directory.remove_file(new).unwrap();
-    let model = Model { name: old_name, mode: Some(0o606) };
+    let model = Model { name: old_name, mode: Some(0o606), keeps_time: true };
     assert!(directory.write_new_file(new, b"12345", model, true).unwrap().is_empty());
     assert_eq!(kind_of(directory.write_new_file(new, b"", model, false)), ErrorKind::AlreadyExists);
     assert_eq!(kind_of(directory.rename_exclusive(new, old_name)), ErrorKind::AlreadyExists);

@@ -36,7 +36,7 @@ pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
-pub use error::DiskError;
+pub use error::{DiskError, TooLong};
 pub use fault_class::{BadSpots, FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
 pub use file_systems::{GroupSync, Mount, mount_of, synced_by_file_if_needed, without_sync};
 pub use limited_disk::with_modes;
@@ -50,7 +50,7 @@ pub use replace::{
     Attributes, copy_file, read_file, replace_file, replace_file_under_lock, replace_file_with, replace_shared_file,
     temporary_name, write_new_synced_file, write_synced_file,
 };
-pub use root::{DiskFileSystem, DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
+pub use root::{DiskFileSystem, DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory, TakePiece};
 #[cfg(any(test, feature = "internals"))]
 pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 #[cfg(any(test, feature = "internals"))]

@@ -113,6 +113,20 @@ impl NewModes {
         Self { bits: Some((file_bits, bits & (0o777 | SET_GROUP))), ..self }.owned_by(owner.without(owner.refused()))
     }
 
+    /// Nothing for anybody but the owner.
+    pub const PRIVATE: Self = Self { shared: 0, owner: None, bits: None };
+
+    /// Returns what a file with these permission bits grants.
+    pub fn of_file(mode: u32) -> Self {
+        Self { shared: mode & SHARED_BITS, ..Self::ANY }
+    }
+
+    /// Returns the permission bits without those that this does not grant.
+    pub fn narrowed(self, mode: u32) -> u32 {
+        let fine = self.shared | (self.shared >> 1 | self.shared >> 2) & 0o011;
+        mode & (0o7700 | fine)
+    }
+
     /// Returns what all of these source paths grant, links followed: a file what its bits say, a directory everything
     /// to those who may enter it.
     pub fn of_sources<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, DiskError> {
@@ -123,7 +137,7 @@ impl NewModes {
         let metadata = fs::metadata(path).map_err(|e| DiskError::new("look up the mode of", path, e))?;
         let mode = metadata.permissions().mode();
         if !metadata.is_dir() {
-            return Ok(Self { shared: mode & SHARED_BITS, ..Self::ANY });
+            return Ok(Self::of_file(mode));
         }
         let granted = |enter: u32| if mode & enter == 0 { 0 } else { enter * 6 };
         Ok(Self { shared: granted(0o010) | granted(0o001), ..Self::ANY })
@@ -207,6 +221,9 @@ mod tests {
         assert_eq!(of(&[0o444], 0o700), (0o600, 0o700));
         assert_eq!(of(&[0o440, 0o404], 0o711), (0o600, 0o700));
         assert_eq!(bits(NewModes::ANY), (0o666, 0o777));
+        assert_eq!(bits(NewModes::PRIVATE), (0o600, 0o700));
+        assert_eq!(NewModes::of_file(0o640).narrowed(0o664), 0o640);
+        assert_eq!(NewModes::ANY.narrowed(0o4755), 0o4755);
     }
 
     #[test]

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use rustix::fs::{
     Access, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags,
-    accessat, fchmod, fstat, fstatvfs, linkat, openat, openat2, renameat, renameat_with, statat, statx, unlinkat,
+    Timespec, Timestamps, accessat, fchmod, fstat, fstatvfs, futimens, linkat, openat, openat2, renameat,
+    renameat_with, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
+use super::error::TooLong;
 use super::file_systems::RealFileSystem;
-use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
+use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory, TakePiece};
 use super::source::faults::{SourceOperation, check};
 use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, copy_attributes, file_systems};
 
@@ -25,6 +27,9 @@ use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, copy_a
 const NAMES_BUFFER_BYTES: usize = 32 << 10;
 /// A read asks for one byte more than the file has, so that the same call shows its end.
 const END_BYTES: usize = 1;
+
+/// The size of a piece of a file that is not read as a whole.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Opens the tree below the directory `path` for reading only. Links on this path are followed.
 pub fn source_root(path: &Path) -> Result<Arc<dyn ReadRoot>, DiskError> {
@@ -99,6 +104,14 @@ impl ReadRoot for RealRoot {
             .and_then(|()| self.open_beneath(file, READ))
             .and_then(|fd| self.check(SourceOperation::Read, file).map(|()| fd))
             .and_then(|fd| read_whole(fd, limit_bytes, buffer))
+            .map_err(|e| self.error("read", file, e))
+    }
+
+    fn read_pieces(&self, file: &Path, take: &mut TakePiece<'_>) -> Result<(), DiskError> {
+        self.check(SourceOperation::Open, file)
+            .and_then(|()| self.open_beneath(file, READ))
+            .and_then(|fd| self.check(SourceOperation::Read, file).map(|()| fd))
+            .and_then(|fd| read_pieces(fd, take))
             .map_err(|e| self.error("read", file, e))
     }
 
@@ -180,13 +193,8 @@ const MAKE_FILES: Access = Access::WRITE_OK.union(Access::EXEC_OK);
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 
 fn read_whole(fd: OwnedFd, limit_bytes: u64, buffer: &mut Vec<u8>) -> io::Result<FileState> {
-    let stat = fstat(&fd)?;
-    let state =
-        file_state(&stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))?;
-    if state.len_bytes > limit_bytes {
-        let what = format!("it is {} bytes long, {limit_bytes} are allowed", state.len_bytes);
-        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    }
+    let state = regular(&fstat(&fd)?)?;
+    TooLong::check(state.len_bytes, limit_bytes)?;
     buffer.clear();
     buffer.reserve(state.len_bytes as usize + END_BYTES);
     let mut file = File::from(fd).take(limit_bytes.saturating_add(1));
@@ -203,6 +211,21 @@ fn read_whole(fd: OwnedFd, limit_bytes: u64, buffer: &mut Vec<u8>) -> io::Result
     // The file grows while it is read. The caller compares `state` with the current one, so the rest is not needed.
     file.read_to_end(buffer)?;
     Ok(state)
+}
+
+fn read_pieces(fd: OwnedFd, take: &mut TakePiece<'_>) -> io::Result<()> {
+    regular(&fstat(&fd)?)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let len = rustix::io::read(&fd, &mut piece[..])?;
+        if len == 0 || take(&piece[..len]).is_break() {
+            return Ok(());
+        }
+    }
+}
+
+fn regular(stat: &Stat) -> io::Result<FileState> {
+    file_state(stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 fn file_state(stat: &Stat) -> Option<FileState> {
@@ -295,11 +318,22 @@ impl RealDirectory {
             fchmod(&file, Mode::from_raw_mode(mode))?;
         }
         file.write_all(bytes)?;
+        if model.keeps_time {
+            keep_time(&from, &file)?;
+        }
         if synced {
             file.sync_all()?;
         }
         Ok(not_kept)
     }
+}
+
+/// Gives a file the times of another one.
+fn keep_time(from: &OwnedFd, to: &File) -> Result<(), Errno> {
+    let stat = fstat(from)?;
+    let last_access = Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec as _ };
+    let last_modification = Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ };
+    futimens(to, &Timestamps { last_access, last_modification })
 }
 
 impl RootDirectory for RealDirectory {
@@ -416,7 +450,7 @@ mod tests {
         let tree = RealRoot::open(root.path()).unwrap();
         let directory = tree.open_directory(Path::new("")).unwrap();
         fs::write(root.path().join("model"), b"").unwrap();
-        let model = Model { name: "model".as_ref(), mode: Some(0o666) };
+        let model = Model { name: "model".as_ref(), mode: Some(0o666), keeps_time: false };
         directory.write_new_file("f".as_ref(), b"", model, false).unwrap();
         fs::remove_file(root.path().join("model")).unwrap();
         assert_eq!(fs::metadata(root.path().join("f")).unwrap().permissions().mode() & 0o7777, 0o666);

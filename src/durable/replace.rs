@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::error::TooLong;
 use super::{
     AttributesNotKept, Disk, DiskError, DiskFile, EntryKind, for_each_chunk, parent_of, temporary_name_under_lock,
     unique_temporary_name,
@@ -194,11 +195,8 @@ fn remove_file_if_present(disk: &dyn Disk, path: &Path) -> Result<(), DiskError>
 pub fn read_file(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> Result<Vec<u8>, DiskError> {
     let file = disk.open_for_read(path)?;
     let len = file.len()?;
-    let len = usize::try_from(len).ok().filter(|_| len <= limit_bytes).ok_or_else(|| {
-        let what = format!("it is {len} bytes long, {limit_bytes} are allowed");
-        DiskError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, what))
-    })?;
-    let mut bytes = vec![0; len];
+    TooLong::check(len, limit_bytes.min(isize::MAX as u64)).map_err(|error| DiskError::new("read", path, error))?;
+    let mut bytes = vec![0; len as usize];
     file.read_exact_at(0, &mut bytes)?;
     Ok(bytes)
 }

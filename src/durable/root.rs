@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,12 +48,14 @@ pub struct Model<'a> {
     pub name: &'a OsStr,
     /// Permission bits (`0o7777`) instead of those that it has now.
     pub mode: Option<u32>,
+    /// Whether the new file, which has the same bytes, gets the time of their last change as well.
+    pub keeps_time: bool,
 }
 
 impl<'a> Model<'a> {
     /// Takes everything from the file.
     pub fn of(name: &'a OsStr) -> Self {
-        Self { name, mode: None }
+        Self { name, mode: None, keeps_time: false }
     }
 }
 
@@ -111,6 +114,9 @@ pub trait DiskFileSystem: Send + Sync {
     }
 }
 
+/// Takes a piece of a file. Returns `Break` if the rest need not be read.
+pub type TakePiece<'a> = dyn FnMut(&[u8]) -> ControlFlow<()> + 'a;
+
 /// A tree below a directory, for reading only.
 ///
 /// Every path is relative and consists of plain names; an absolute path or one that goes up is an `InvalidInput` error.
@@ -122,6 +128,9 @@ pub trait ReadRoot: Send + Sync {
     /// opened. A file longer than `limit_bytes` is an `InvalidData` error and is not read; anything but a regular file
     /// is `InvalidInput`.
     fn read_file(&self, file: &Path, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError>;
+    /// Passes the bytes of a regular file to `take`, piece by piece, in order, until it breaks off. Anything but a
+    /// regular file is `InvalidInput`.
+    fn read_pieces(&self, file: &Path, take: &mut TakePiece<'_>) -> Result<(), DiskError>;
     /// Returns the current state of a regular file; `None` if there is none, or something else.
     fn file_state(&self, file: &Path) -> Result<Option<FileState>, DiskError>;
     /// Passes every name in a directory to `visit`, in the order of the system, without collecting them. The empty path

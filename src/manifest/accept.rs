@@ -8,12 +8,18 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
+use super::document::json::{Document, ReadOptions};
 use super::migrate::crash_recovery::digest_of;
+use super::migrate::document_reader::{DocumentReader, NotRead};
 use super::migrate::ledger::{Ledger, LedgerEntry, LedgerLine, LedgerPosition, file_text, for_each_line};
-use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, name_ledger_end};
-use crate::durable::Disk;
-use crate::migration::{Error, LockedRun};
+use super::migrate::{disk_of_tree, run_directory};
+use crate::durable::{Disk, FileState, ReadRoot};
+use crate::migration::{Error, LockedRun, RunOptions};
+
+/// The most generous options of a migration.
+const READ: ReadOptions =
+    ReadOptions { depth_max: 1000, bom_strip: true, last_member_wins: true, compat_numbers: false };
 
 /// A file that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,8 +34,10 @@ pub struct AcceptedFile {
 /// the files change again.
 ///
 /// # Errors
-/// A file that no run has written is a usage error; then none is accepted.
+/// A file that no run has written is a usage error, and one that is not a whole document is [`Error::Corrupt`]; then none
+/// is accepted.
 pub fn accept(disk: &Arc<dyn Disk>, root: &Path, files: &[PathBuf]) -> Result<Vec<AcceptedFile>, Error> {
+    let disk = &disk_of_tree(disk, root)?;
     let directory = run_directory(root);
     let mut missing: BTreeSet<String> = files.iter().map(|file| file_text(file)).collect();
     let unknown = |file: &str| Error::Usage {
@@ -39,9 +47,14 @@ pub fn accept(disk: &Arc<dyn Disk>, root: &Path, files: &[PathBuf]) -> Result<Ve
     let first = missing.first().cloned().unwrap_or_default();
     let held = LockedRun::open(disk, &directory, CHECKPOINT_KIND)?.ok_or_else(|| unknown(&first))?;
     let disk = &held.guarded(disk);
+    let named = missing.clone();
+    let mut backups = BTreeMap::new();
     let mut ledger = Ledger::open(&**disk, directory.path(), "", LedgerPosition::START, |line| {
-        if let LedgerEntry::Written(written) = line.entry {
+        if let LedgerEntry::Written(written) = line.entry
+            && named.contains(&written.file)
+        {
             missing.remove(&written.file);
+            backups.insert(written.path().unwrap_or_default(), written.backup_path().unwrap_or_default());
         }
         Ok(())
     })?;
@@ -49,6 +62,9 @@ pub fn accept(disk: &Arc<dyn Disk>, root: &Path, files: &[PathBuf]) -> Result<Ve
         return Err(unknown(file));
     }
     let tree = disk.root(root)?;
+    for file in files {
+        check_whole(&*tree, root, file, backups.get(file))?;
+    }
     let mut accepted = Vec::new();
     for file in files {
         let sha256 = digest_of(&*tree, file)?.map(|(digest, _)| digest);
@@ -59,6 +75,30 @@ pub fn accept(disk: &Arc<dyn Disk>, root: &Path, files: &[PathBuf]) -> Result<Ve
     name_ledger_end(&**disk, &held, ledger.sync()?)?;
     held.note(None, "accepted", json!({ "files": accepted.len() }))?;
     Ok(accepted)
+}
+
+/// Refuses a file that is no whole document: once it is accepted, a clean-up may remove its backup, the only whole copy.
+fn check_whole(tree: &dyn ReadRoot, root: &Path, file: &Path, backup: Option<&PathBuf>) -> Result<(), Error> {
+    if tree.file_state(file)?.is_none() {
+        return Ok(());
+    }
+    let read = |max_bytes, buffer: &mut Vec<u8>| tree.read_file(file, max_bytes, buffer);
+    let parse = |bytes: &[u8], _: &FileState| Document::parse(bytes, &READ).map(|_| ());
+    let reader = DocumentReader::of_budget(RunOptions::default().memory_budget_bytes, READ.depth_max);
+    let fault = match reader.read(&mut Vec::new(), read, parse) {
+        Ok(Err(fault)) => fault,
+        Ok(Ok(())) | Err(NotRead::TooLarge(_)) => return Ok(()),
+        Err(NotRead::Item(error) | NotRead::Failed(error)) => return Err(error.into()),
+    };
+    let path = root.join(file);
+    let backup = backup.map_or_else(|| "a copy".to_owned(), |backup| format!("{}", root.join(backup).display()));
+    Err(Error::Corrupt {
+        path,
+        offset: fault.offset as u64,
+        what: format!("{}: it is not accepted, because it is not a whole document: {}", fault.code, fault.what),
+        next: format!("restore it from {backup}, or remove it, then accept it"),
+        source: None,
+    })
 }
 
 /// What the ledger says of accepted files. They are named one by one, so they are few.

@@ -15,8 +15,8 @@ use super::migrate::ledger::{
     FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WholeCheck, WrittenFile, damaged, for_each_line,
 };
 use super::migrate::ledger_by_file::{ChosenLines, LedgerByFile, NotedLine};
-use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
+use super::migrate::{disk_of_tree, run_directory};
 use super::runs::began_at;
 use super::tree::file_faults::concerns_one_file;
 use super::tree::writable::WritableTree;
@@ -217,6 +217,7 @@ pub fn clean_list(disk: &Arc<dyn Disk>, root: &Path, before: Timestamp) -> Resul
 
 /// Removes the backups of runs that began before `before`. The ledger says so first.
 pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<CleanEnd, Error> {
+    let disk = disk_of_tree(&disk, root)?;
     let directory = run_directory(root);
     let mut end = CleanEnd::default();
     let Some(held) = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok(end) };

@@ -8,11 +8,15 @@ use serde_json::Value;
 use super::document::fields::HISTORY;
 use super::document::json::{Document, Kind, ReadOptions, push_compact};
 use super::migrate::crash_recovery::digest_of;
-use super::migrate::evaluate::MANIFEST_BYTES_MAX;
+use super::migrate::document_reader::{DocumentReader, NotRead};
 use super::migrate::ledger::{LedgerEntry, LedgerLine, file_text, for_each_line};
 use super::migrate::run_directory;
-use crate::durable::{Disk, DiskError, read_file};
-use crate::migration::Error;
+use super::read::corrupt;
+use crate::durable::Disk;
+use crate::migration::{Error, RunOptions};
+
+/// The deepest nesting of arrays and objects.
+const DEPTH_MAX: usize = 1000;
 
 /// The history of one file.
 #[derive(Debug, Clone, Serialize)]
@@ -39,11 +43,22 @@ pub fn file_history(disk: &dyn Disk, root: &Path, file: &Path) -> Result<FileHis
     })?;
     let tree = disk.root(root)?;
     if ledger.is_empty() && tree.file_state(file)?.is_none() {
-        return Err(DiskError::new("look up", &root.join(file), std::io::Error::from_raw_os_error(libc::ENOENT)).into());
+        return Err(Error::Usage {
+            what: format!("{} does not exist, and no run has written it", root.join(file).display()),
+            next: "give the path of a manifest below the root".into(),
+        });
     }
     let sha256 = digest_of(&*tree, file)?.map(|(digest, _)| digest);
     let records = match sha256 {
-        Some(_) => records(&read_file(disk, &root.join(file), MANIFEST_BYTES_MAX)?),
+        Some(_) => {
+            let read = |max_bytes, buffer: &mut Vec<u8>| tree.read_file(file, max_bytes, buffer);
+            let reader = DocumentReader::of_budget(RunOptions::default().memory_budget_bytes, DEPTH_MAX);
+            let records = reader.read(&mut Vec::new(), read, |bytes, _| records(bytes));
+            records.map_err(|not_read| match not_read {
+                NotRead::TooLarge(refusal) => corrupt(&root.join(file), &refusal),
+                NotRead::Item(error) | NotRead::Failed(error) => error.into(),
+            })?
+        }
         None => Vec::new(),
     };
     Ok(FileHistory { file: name, sha256, records, ledger })

@@ -26,6 +26,8 @@ outcome_counts! {
             skipped_not_a_file: "skipped, not a file",
             /// [`SkipReason::OutsideLayout`].
             skipped_outside_layout: "skipped, outside the layout",
+            /// [`SkipReason::NotSelected`].
+            not_selected: "not selected",
         }
         refused {
             /// [`DocumentStatus::Corrupt`].
@@ -55,6 +57,7 @@ impl Counts {
             SkipReason::Link => &mut self.skipped_link,
             SkipReason::NotAFile => &mut self.skipped_not_a_file,
             SkipReason::OutsideLayout => &mut self.skipped_outside_layout,
+            SkipReason::NotSelected => &mut self.not_selected,
         } += 1;
     }
 

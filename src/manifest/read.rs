@@ -6,25 +6,40 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::document::options::TransformOptions;
 use super::document::verdict::{Migrated, Refusal, Verdict};
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, evaluate};
+use super::migrate::document_reader::{DocumentReader, NotRead};
+use super::migrate::evaluate::{changed_refusal, evaluate};
 use super::migrate::migrate;
 use super::run_options::MigrateOptions;
 use super::transform::Transformer;
-use crate::durable::{Disk, DiskError, parent_of};
+use crate::durable::{Disk, DiskError, FileState, ReadRoot, parent_of};
 use crate::migration::{Error, Finding, Severity};
 use crate::pipeline::Control;
 
 /// Returns the document of the file at `path` at the target version of `transformer`. A document that is at the target
 /// is returned as it is.
 ///
-/// Nothing is written. If the file cannot be migrated, the error is [`Error::Corrupt`] with the code and the position.
-pub fn read_migrated(disk: &dyn Disk, path: &Path, transformer: &Transformer) -> Result<Vec<u8>, Error> {
-    let (bytes, verdict) = read_and_evaluate(disk, path, transformer)?;
+/// Nothing is written. If the file cannot be migrated, or not within this memory, the error is [`Error::Corrupt`] with
+/// the code and the position.
+pub fn read_migrated(
+    disk: &dyn Disk,
+    path: &Path,
+    transformer: &Transformer,
+    memory_budget_bytes: u64,
+) -> Result<Vec<u8>, Error> {
+    let (bytes, verdict) = read_and_evaluate(disk, path, transformer, memory_budget_bytes)?;
     Ok(match verdict {
         Some(migrated) => migrated.bytes,
         None => bytes,
     })
+}
+
+/// Returns the bytes of the document at `path`. One that does not fit into this memory is [`Error::Corrupt`].
+pub fn read_whole(disk: &dyn Disk, path: &Path, memory_budget_bytes: u64) -> Result<Vec<u8>, Error> {
+    let root = disk.root(parent_of(path))?;
+    let depth_max = TransformOptions::default().depth_max;
+    read_document(&*root, path, (memory_budget_bytes, depth_max), |bytes, _| bytes.to_vec())
 }
 
 /// Migrates the one file that `options` name and returns its new document.
@@ -40,7 +55,8 @@ pub fn read_and_write_back(
     let path = root.join(options.manifest.as_deref().unwrap_or(Path::new("")));
     // The instant does not matter: this only decides whether the file has to be migrated.
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
-    if let (bytes, None) = read_and_evaluate(&*disk, &path, &transformer)? {
+    let budget_bytes = options.run.memory_budget_bytes;
+    if let (bytes, None) = read_and_evaluate(&*disk, &path, &transformer, budget_bytes)? {
         return Ok(Some(bytes));
     }
     let end = migrate(disk.clone(), root, options, control)?;
@@ -50,7 +66,7 @@ pub fn read_and_write_back(
     if let Some(refused) = end.details.findings.first.iter().find(|finding| finding.severity == Severity::Refused) {
         return Err(not_written(&path, refused));
     }
-    match read_and_evaluate(&*disk, &path, &transformer)? {
+    match read_and_evaluate(&*disk, &path, &transformer, budget_bytes)? {
         (bytes, None) => Ok(Some(bytes)),
         (_, Some(_)) => Err(corrupt(&path, &changed_refusal("another program wrote to it"))),
     }
@@ -61,20 +77,48 @@ fn read_and_evaluate(
     disk: &dyn Disk,
     path: &Path,
     transformer: &Transformer,
+    memory_budget_bytes: u64,
 ) -> Result<(Vec<u8>, Option<Migrated>), Error> {
     let root = disk.root(parent_of(path))?;
     let name = Path::new(path.file_name().unwrap_or_default());
-    let mut bytes = Vec::new();
-    let state = root.read_file(name, MANIFEST_BYTES_MAX, &mut bytes).map_err(|error| {
-        // The error has the path that the caller knows, not the one relative to the opened root.
-        Error::Disk(DiskError::new(error.operation, path, error.source))
-    })?;
-    match evaluate(&*root, transformer, name, &bytes, &state) {
-        Verdict::Migrated(migrated) => Ok((bytes, Some(migrated))),
-        Verdict::Current(_) => Ok((bytes, None)),
+    let evaluate = |bytes: &[u8], state: &FileState| match evaluate(&*root, transformer, name, bytes, state) {
+        Verdict::Migrated(migrated) => Ok((Vec::new(), Some(migrated))),
+        Verdict::Current(_) => Ok((bytes.to_vec(), None)),
         Verdict::Skipped(skip) => Err(corrupt(path, &Refusal::new(skip.code, skip.text))),
         Verdict::Refused(refusal) => Err(corrupt(path, &refusal)),
-    }
+    };
+    read_document(&*root, path, (memory_budget_bytes, transformer.read_options().depth_max), evaluate)?
+}
+
+/// Reads the document at `path`, which is in the directory `root`, and passes it to `work`. One that does not fit into
+/// the memory is refused.
+pub(super) fn read_document<T>(
+    root: &dyn ReadRoot,
+    path: &Path,
+    limits: (u64, usize),
+    work: impl FnOnce(&[u8], &FileState) -> T,
+) -> Result<T, Error> {
+    read_within(root, path, limits, work).map_err(|not_read| match not_read {
+        NotRead::TooLarge(refusal) => corrupt(path, &refusal),
+        NotRead::Item(error) | NotRead::Failed(error) => error.into(),
+    })
+}
+
+/// Reads a document like [`read_document`], with the reason why it is not read.
+pub(super) fn read_within<T>(
+    root: &dyn ReadRoot,
+    path: &Path,
+    (memory_budget_bytes, depth_max): (u64, usize),
+    work: impl FnOnce(&[u8], &FileState) -> T,
+) -> Result<T, NotRead> {
+    let name = Path::new(path.file_name().unwrap_or_default());
+    // The error has the path that the caller knows, not the one relative to the opened root.
+    let read = |max_bytes, buffer: &mut Vec<u8>| {
+        let read = root.read_file(name, max_bytes, buffer);
+        read.map_err(|error| DiskError::new(error.operation, path, error.source))
+    };
+    let reader = DocumentReader::of_budget(memory_budget_bytes, depth_max);
+    reader.read(&mut Vec::new(), read, work)
 }
 
 /// Converts the refusal of a file to an error.

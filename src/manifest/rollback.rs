@@ -14,8 +14,8 @@ use super::migrate::backup::write_temporary;
 use super::migrate::crash_recovery::{Unsettled, digest_of, settle};
 use super::migrate::evaluate::{MANIFEST_BYTES_MAX, disk_refusal, finding, not_kept_notice};
 use super::migrate::ledger::{FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
-use super::migrate::run_directory;
 use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
+use super::migrate::{disk_of_tree, run_directory};
 use super::steps::route::Route;
 use super::tree::file_faults::{BadSpots, concerns_one_file};
 use super::tree::file_names;
@@ -23,7 +23,7 @@ use super::tree::writable::WritableTree;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{AttributesNotKept, Disk, DiskError, FileState, Model, without_sync};
 use crate::migration::{Durability, Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
-use crate::pipeline::{Control, Expected, Phase};
+use crate::pipeline::{Control, Expected, Phase, StopToken};
 
 /// Files that are restored together.
 const GROUP_FILES: usize = 4096;
@@ -73,6 +73,7 @@ pub fn rollback(
     control: &Control<'_>,
 ) -> Result<RollbackEnd, Error> {
     let RollbackRequest { run_id, files, registry, durability } = request;
+    let disk = disk_of_tree(&disk, root)?;
     let disk = match durability {
         Durability::None => without_sync(disk),
         Durability::Group | Durability::Each => disk,
@@ -80,12 +81,12 @@ pub fn rollback(
     let directory = run_directory(root);
     let unknown = || Error::Usage {
         what: format!("{}: no run {run_id}", directory.path().display()),
-        next: "take the id of a run from its report, or from the ledger".into(),
+        next: "choose a run that `haul manifest runs` lists".into(),
     };
     let held = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
     let disk = held.guarded(&disk);
     let tree = WritableTree::open(&*disk, root, durability)?;
-    let mut ledger = settle_unfinished(&*disk, root, &tree, &held, run_id)?;
+    let mut ledger = settle_unfinished(&*disk, root, &tree, &held, (run_id, control.stop))?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {
         if line.run == run_id {
@@ -112,11 +113,8 @@ pub fn rollback(
             }
             not_written.remove(&path);
             work.take(number, path, written)?;
-            if work.group.len() >= GROUP_FILES {
-                work.restore_group(control)?;
-                work.end.stopped = control.stop.is_requested();
-            }
-            Ok(())
+            work.end.stopped = control.stop.is_requested();
+            if work.group.len() >= GROUP_FILES { work.restore_group(control) } else { Ok(()) }
         })?;
         work.restore_group(control)
     })?;
@@ -135,7 +133,7 @@ fn settle_unfinished(
     root: &Path,
     tree: &WritableTree,
     held: &LockedRun,
-    run_id: &str,
+    (run_id, stop): (&str, &StopToken),
 ) -> Result<Ledger, Error> {
     let directory = run_directory(root);
     let state = held.checkpoint.load::<RunState>(disk)?;
@@ -150,12 +148,15 @@ fn settle_unfinished(
         return Err(Error::State {
             path: held.checkpoint.path(),
             what: format!("another run, {}, has not ended", state.run_id),
-            next: "let it end, or take that one back first".into(),
+            next: format!(
+                "run the same `haul manifest migrate` again, or roll that one back first: --run {}",
+                state.run_id
+            ),
             damaged: false,
             source: None,
         });
     }
-    settle(tree, &begun, &mut ledger)?;
+    settle(tree, &begun, &mut ledger, stop)?;
     state.progress.ledger = ledger.sync()?;
     state.stage = Stage::RolledBack;
     held.checkpoint.store(disk, &state)?;
@@ -275,7 +276,10 @@ impl Work<'_> {
         match digest_of(&*self.tree.root, path)? {
             Some((digest, _)) if digest == written.before => return Ok(Prepared::AlreadyThere),
             Some((digest, _)) if digest == written.after => {}
-            _ => return refused("its bytes are not those that the run wrote"),
+            _ => {
+                let backup = &written.backup;
+                return refused(&format!("its bytes are not those that the run wrote; the former are in {backup}"));
+            }
         }
         let backup = written.backup_path().unwrap_or_default();
         let mut bytes = Vec::new();
@@ -294,7 +298,8 @@ impl Work<'_> {
             Err(refusal) => return Ok(Prepared::Refused(format!("the declared inverse fails: {}", refusal.text))),
         };
         let directory = self.tree.directory_of(path)?;
-        let model = Model { name: backup.file_name().unwrap_or_default(), mode: Some(written.mode_bits()) };
+        let mode = Some(written.mode_bits());
+        let model = Model { name: backup.file_name().unwrap_or_default(), mode, keeps_time: true };
         let temporary = file_names::temporary_name(path.file_name().unwrap_or_default());
         let not_kept = write_temporary(&*directory, &temporary, &bytes, model, directory.syncs_each)?;
         Ok(Prepared::Returning(state, is_checked, not_kept))

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::document::checksum::hex;
 use super::document::options::DeriveJobId;
+use super::selection::Selection;
 use super::transform::step_check::prove;
 use super::tree::scan::Layout;
 use super::{Mode, Registry, TransformOptions, Transformer, Version};
@@ -29,6 +30,8 @@ pub struct MigrateOptions {
     pub layout: Layout,
     /// The one file to take, relative to the root, wherever it lies.
     pub manifest: Option<PathBuf>,
+    /// Which of them to take.
+    pub selection: Selection,
     /// Take files that have more than one name; the others keep the old content.
     pub break_links: bool,
     /// When what is written is made durable.
@@ -47,6 +50,7 @@ impl Default for MigrateOptions {
             transform: TransformOptions::default(),
             layout: Layout::default(),
             manifest: None,
+            selection: Selection::default(),
             break_links: false,
             durability: Durability::default(),
             now: None,
@@ -90,6 +94,7 @@ impl MigrateOptions {
             derive_job_id: t.derive_job_id,
             depth_max: t.depth_max as u64,
             steps: hex(&self.registry.digest())[..16].to_owned(),
+            selection: self.selection.clone(),
         }
     }
 }
@@ -125,6 +130,8 @@ pub struct ManifestRules {
     pub depth_max: u64,
     /// Beginning of the digest of the steps.
     pub steps: String,
+    /// Which manifests are taken.
+    pub selection: Selection,
 }
 
 impl Rules for ManifestRules {}
@@ -156,6 +163,6 @@ impl fmt::Display for ManifestRules {
             Some(DeriveJobId::Directory) => f.write_str(" --derive-job-id directory")?,
             None => {}
         }
-        write!(f, " --max-depth {} steps {}", self.depth_max, self.steps)
+        write!(f, " --max-depth {} steps {}{}", self.depth_max, self.steps, self.selection)
     }
 }

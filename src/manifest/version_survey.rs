@@ -8,17 +8,19 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::document::error_codes::DocumentStatus;
-use super::document::verdict::Inspection;
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal};
+use super::document::verdict::{Inspection, Refusal};
+use super::migrate::document_reader::DocumentReader;
+use super::migrate::evaluate::{NotReplaced, Tally, disk_refusal};
+use super::migrate::selector::Selector;
 use super::migrate::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
 use super::transform::Transformer;
-use super::tree::file_faults::{BadSpots, concerns_one_file};
+use super::tree::file_faults::concerns_one_file;
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry};
-use crate::durable::{DiskError, FileState, ReadRoot, source_root};
-use crate::migration::{Error, FirstFindings, OutcomeCounts};
+use crate::durable::{FileState, ReadRoot, source_root};
+use crate::migration::{Error, FirstFindings, OutcomeCounts, clock};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, pass};
 
 /// The largest number of versions that are counted separately. Texts that are not versions count too, so the number
@@ -69,10 +71,13 @@ pub fn survey_versions(
 ) -> Result<VersionSurvey, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let places = (options.layout, options.manifest.as_deref());
-    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?;
+    let documents = Arc::new(DocumentReader::new(&options.run, options.transform.depth_max));
+    let now = options.now.unwrap_or_else(clock::now_or_nearest);
+    let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?
+        .selecting(Selector::of_migration(&root, options, &documents, (now, 0))?);
     let mut survey = VersionSurvey::default();
     let mut space_needed = SpaceNeeded::default();
-    let inspector = Inspector { root: &*root, transformer, bad_spots: BadSpots::default() };
+    let inspector = Inspector { root: &*root, transformer, documents: documents };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
         pass(reader, &inspector, &options.run.engine(), control, |inspected| {
             space_needed.merge(survey.add(inspected));
@@ -92,8 +97,12 @@ pub fn survey_versions(
 pub fn version_of(root: &Path, file: &Path, options: &MigrateOptions) -> Result<String, Error> {
     let transformer = options.transformer(Timestamp::UNIX_EPOCH)?;
     let mut bytes = Vec::new();
-    match source_root(root)?.read_file(file, MANIFEST_BYTES_MAX, &mut bytes) {
-        Ok(_) => Ok(label(&transformer.inspect(&bytes))),
+    let root = source_root(root)?;
+    let read = |max_bytes, bytes: &mut Vec<u8>| root.read_file(file, max_bytes, bytes);
+    match DocumentReader::new(&options.run, options.transform.depth_max)
+        .read(&mut bytes, read, |bytes, _| label(&transformer.inspect(bytes)))
+    {
+        Ok(label) => Ok(label),
         Err(_) => Ok(DocumentStatus::Failed.name().to_owned()),
     }
 }
@@ -107,7 +116,7 @@ fn label(inspection: &Inspection) -> String {
 struct Inspector<'a> {
     root: &'a dyn ReadRoot,
     transformer: Transformer,
-    bad_spots: BadSpots,
+    documents: Arc<DocumentReader>,
 }
 
 /// One file of the survey.
@@ -136,13 +145,20 @@ impl Converter for Inspector<'_> {
         for entry in entries {
             match entry.found {
                 Found::Skipped(reason) => inspected.tally.counts.add_skipped(reason),
-                Found::Unreadable(error) if concerns_one_file(&error) => inspected.refuse(&entry.path, &error),
+                Found::Unreadable(error) if concerns_one_file(&error) => {
+                    inspected.refuse(&entry.path, &disk_refusal(&error));
+                }
                 Found::Unreadable(error) => return Err(error.into()),
                 // The reader does not pass on leftovers.
                 Found::Manifest | Found::Leftover => {
-                    match self.bad_spots.read(|| self.root.read_file(&entry.path, MANIFEST_BYTES_MAX, scratch))? {
-                        Ok(state) => inspected.take(&entry.path, self.transformer.inspect(scratch), &state),
-                        Err(error) => inspected.refuse(&entry.path, &error),
+                    let read = |max_bytes, bytes: &mut Vec<u8>| self.root.read_file(&entry.path, max_bytes, bytes);
+                    let take = |bytes: &[u8], state: &FileState| {
+                        inspected.take(&entry.path, self.transformer.inspect(bytes), state);
+                    };
+                    match self.documents.read(scratch, read, take).map_err(NotReplaced::from) {
+                        Ok(()) => {}
+                        Err(NotReplaced::Refused(refusal)) => inspected.refuse(&entry.path, &refusal),
+                        Err(NotReplaced::Failed(error)) => return Err(error.into()),
                     }
                 }
             }
@@ -162,13 +178,13 @@ impl Inspected {
         }
     }
 
-    fn refuse(&mut self, file: &Path, error: &DiskError) {
+    fn refuse(&mut self, file: &Path, refusal: &Refusal) {
         self.seen.push(Seen {
             label: DocumentStatus::Failed.name().into(),
             status: DocumentStatus::Failed,
             len_bytes: 0,
         });
-        self.tally.refuse(file, &disk_refusal(error));
+        self.tally.refuse(file, refusal);
     }
 }
 
@@ -184,6 +200,7 @@ impl VersionSurvey {
             skipped_link: passed_over.skipped_link,
             skipped_not_a_file: passed_over.skipped_not_a_file,
             skipped_outside_layout: passed_over.skipped_outside_layout,
+            not_selected: passed_over.not_selected,
             ..Counts::default()
         };
         self.passed_over.merge(&passed_over);

@@ -4,36 +4,23 @@ use std::path::Path;
 
 use super::document::error_codes::ErrorCode;
 use super::document::fields::HISTORY;
-use super::document::header;
 use super::document::json::{Document, Formatting, NodeId, Numbers, ReadOptions, Value, is_equal, push_formatted};
-use super::document::options::TransformOptions;
 use super::document::verdict::{Notice, Refusal};
 use super::document::version::Version;
 use super::migrate::backup::write_temporary;
-use super::migrate::evaluate::{MANIFEST_BYTES_MAX, changed_refusal, not_kept_notice};
+use super::migrate::document_reader::DocumentReader;
+use super::migrate::evaluate::{changed_refusal, not_kept_notice};
 use super::migrate::run_directory;
-use super::read::corrupt;
+use super::read::{corrupt, read_document};
 use super::steps::invariants::IDENTITY;
 use super::steps::registry::Registry;
-use super::steps::target_schema::TargetSchema;
 use super::tree::scan::ARTIFACTS;
+use super::validate::{DEPTH_MAX, parse, validate};
 use crate::durable::{
     Attributes, AttributesNotKept, Disk, DiskError, DiskFile, FileState, Model, parent_of, replace_file_under_lock,
     temporary_name_under_lock,
 };
 use crate::migration::{DirectoryLocks, EphemeralLock, Error, cannot_be_written, remove_leftovers};
-
-/// Checks a document against the schema of its own version. Returns that version and the warnings.
-pub fn validate(registry: &Registry, bytes: &[u8]) -> Result<(Version, Vec<Notice>), Refusal> {
-    let document = parse(bytes)?;
-    let version = known_version(registry, &document)?;
-    header::check_history(&document)?;
-    let schema = TargetSchema::new(registry, version);
-    if let Some(fault) = schema.faults(&document, document.root().id()).into_iter().next() {
-        return Err(Refusal { at: fault.at, from: Some(version), ..Refusal::new(fault.code, fault.text) });
-    }
-    Ok((version, schema.warnings(document.root(), version)))
-}
 
 /// Validates a document and writes it to `path`, atomically and durably, in the format of docs/source-sigilzero.md,
 /// "Bytes on disk". Returns its version and the warnings.
@@ -51,8 +38,10 @@ pub fn write_manifest(
     registry: &Registry,
     path: &Path,
     bytes: &[u8],
+    memory_budget_bytes: u64,
 ) -> Result<(Version, Vec<Notice>), Error> {
     let refuse = |refusal: Refusal| corrupt(path, &refusal);
+    DocumentReader::of_budget(memory_budget_bytes, DEPTH_MAX).check(bytes).map_err(refuse)?;
     let (version, notices) = validate(registry, bytes).map_err(refuse)?;
     let _locks = DirectoryLocks::of_files(disk, &[path.to_path_buf()])?;
     let _lock = lock_tree(disk, path)?;
@@ -65,10 +54,11 @@ pub fn write_manifest(
         replace_file_under_lock::<DiskError>(disk, path, Attributes::OfReplaced, write)?;
         return Ok((version, notices));
     }
-    let mut old = Vec::new();
-    let name = Path::new(path.file_name().unwrap_or_default());
-    let state = disk.root(parent_of(path))?.read_file(name, MANIFEST_BYTES_MAX, &mut old)?;
-    check_links(&state).and_then(|()| check_replacement(&old, &document)).map_err(refuse)?;
+    let root = disk.root(parent_of(path))?;
+    let state = read_document(&*root, path, (memory_budget_bytes, DEPTH_MAX), |old, state| {
+        check_links(state).and_then(|()| check_replacement(old, &document)).map(|()| *state)
+    })?;
+    let state = state.map_err(refuse)?;
     match replace(disk, path, &state, &out)? {
         Some(not_kept) => Ok((version, notices.into_iter().chain(not_kept_notice(&not_kept)).collect())),
         None => Err(refuse(changed_refusal("another program wrote to it"))),
@@ -127,20 +117,6 @@ fn replace(
     }
     directory.sync()?;
     Ok(Some(not_kept))
-}
-
-fn parse(bytes: &[u8]) -> Result<Document<'_>, Refusal> {
-    Document::parse(bytes, &ReadOptions::default()).map_err(|fault| Refusal::of_fault(&fault, bytes))
-}
-
-fn known_version(registry: &Registry, document: &Document<'_>) -> Result<Version, Refusal> {
-    let options = TransformOptions::default();
-    header::check_is_manifest(document.root(), &options)?;
-    let version = header::version(document, &options)?;
-    if registry.versions().contains(&version) {
-        return Ok(version);
-    }
-    Err(Refusal::new(ErrorCode::VersionUnknown, format!("no step knows version {version}")))
 }
 
 /// Checks that the new document keeps what identifies the run, and all history records. An old file that is not JSON

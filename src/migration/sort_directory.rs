@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Error, cannot_be_written};
-use crate::durable::{Disk, remove_tree};
+use crate::durable::{Disk, NewModes, remove_tree, with_modes};
 use crate::pipeline::SortedRuns;
 
 /// A directory of its own for sorted runs, removed with all that is in it when this is dropped; none where nothing can
@@ -21,8 +21,9 @@ impl SortDirectory {
         Ok(Self { directory: Some((disk.clone(), path)) })
     }
 
-    /// A directory in the system's place for temporary files.
+    /// A directory in the system's place for temporary files, which only this user can read.
     pub fn temporary(disk: &Arc<dyn Disk>) -> Result<Self, Error> {
+        let disk = &with_modes(disk, NewModes::PRIVATE);
         let path = std::env::temp_dir().join(format!("haul-{}", uuid::Uuid::new_v4()));
         match Self::create(disk, path) {
             Err(error) if cannot_be_written(&error) => Ok(Self::in_memory()),

@@ -212,6 +212,7 @@ fn constants_are_those_of_the_text() {
 fn every_code_of_a_refusal_stands_in_its_table() {
     use haul::manifest::ErrorCode::{self, *};
     let all = [
+        TooLarge,
         Empty,
         Bom,
         Encoding,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{RootArgs, below};
+use super::arguments::below;
+use super::root::RootArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::command_line::manifest_command;
@@ -35,7 +36,7 @@ struct AcceptEnd {
 
 impl AcceptCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.with_runs()?;
         let files: Vec<_> = self.files.iter().map(|file| below(root, file)).collect::<Result<_, Error>>()?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let end = AcceptEnd { files: accept(&disk, root, &files)? };

@@ -1,6 +1,7 @@
 //! Arguments that the commands of a tree of manifests share.
 
-use std::path::{Component, Path, PathBuf};
+use std::num::NonZeroU64;
+use std::path::{Component, Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::cli::arguments::ResourceArgs;
 use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::selection::{Newer, Selection};
 use crate::manifest::tree::scan::Layout;
 use crate::manifest::{DeriveJobId, Mode, Registry, TransformOptions, Version};
 use crate::migration::{Durability, Error};
@@ -15,14 +17,6 @@ use crate::observe::Scope;
 
 /// The name of the records of a tree.
 pub const RECORDS_NOUN: &str = "manifests";
-
-/// The tree.
-#[derive(Args, Clone)]
-pub struct RootArgs {
-    /// Root of the application, which contains artifacts/; the state of runs is kept in its migration/
-    #[arg(value_name = "APP_ROOT")]
-    pub root: PathBuf,
-}
 
 /// The steps between versions.
 #[derive(Args)]
@@ -49,6 +43,32 @@ pub struct PlaceArgs {
     layout: LayoutArg,
     #[command(flatten)]
     steps: StepsArgs,
+}
+
+/// Which manifests to take.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Selection")]
+pub struct SelectionArgs {
+    /// Only manifests of this job, by its directory; by their job_id if they are in artifacts/runs/
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// Only manifests with this status
+    #[arg(long, value_name = "TEXT")]
+    status: Option<String>,
+    /// Only files that were written since a date, a time, or so long before the start, as in 2026-03-01 or 7d
+    #[arg(long, value_name = "WHEN")]
+    newer: Option<Newer>,
+    /// Only the first N of them, in the order of their paths; a migration counts those that it has to replace
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroU64>,
+}
+
+impl SelectionArgs {
+    /// Returns the selection.
+    pub fn selection(&self) -> Selection {
+        let limit = self.limit.map(NonZeroU64::get);
+        Selection { job: self.job.clone(), status: self.status.clone(), newer: self.newer, limit }
+    }
 }
 
 impl PlaceArgs {
@@ -184,6 +204,8 @@ pub struct ResultArgs {
     /// Time of every history record, as in 2026-03-01T12:34:56.789012Z [default: the start of the run]
     #[arg(long, value_name = "T")]
     now: Option<Timestamp>,
+    #[command(flatten)]
+    selection: SelectionArgs,
 }
 
 impl ResultArgs {
@@ -201,10 +223,17 @@ impl ResultArgs {
             transform: self.transform(),
             layout,
             manifest: self.manifest.as_deref().map(|path| below(root, path)).transpose()?,
+            selection: self.selection.selection(),
             break_links: self.break_links,
             now: self.now,
             ..resource_options(resources)
         };
+        if options.manifest.is_some() && !options.selection.is_all() {
+            return Err(Error::Usage {
+                what: "--manifest names a file, and a selection is given as well".into(),
+                next: "give one of them".into(),
+            });
+        }
         // An unknown target is a usage error before any file is opened.
         options.transformer(Timestamp::UNIX_EPOCH)?;
         Ok(options)
@@ -229,29 +258,43 @@ impl ResultArgs {
     }
 }
 
-/// Returns the path relative to the root, without a part that goes up.
+/// Returns the path relative to the root, without a part that goes up. A relative path may begin at the working directory
+/// or at the root.
 pub fn below(root: &Path, path: &Path) -> Result<PathBuf, Error> {
     let outside = || Error::Usage {
         what: format!("{} is outside {}", path.display(), root.display()),
         next: "give a path below the root of the application, as in artifacts/JOB/RUN/manifest.json".into(),
     };
-    // An absolute path may be given with a root that is relative, or that is spelt through a link.
-    let roots = [std::path::absolute(root).ok(), std::fs::canonicalize(root).ok()];
-    let roots = std::iter::once(root).chain(roots.iter().flatten().map(PathBuf::as_path));
-    let relative = match path.is_absolute() {
-        true => roots.filter_map(|root| path.strip_prefix(root).ok()).next().ok_or_else(outside)?,
-        false => path,
-    };
+    let of_root = if path.is_absolute() { None } else { plain(path) };
+    let of_directory = absolute(path).ok().and_then(|path| below_one_of(root, &plain(&path)?));
+    match (of_root, of_directory) {
+        (Some(of_root), Some(of_directory)) => {
+            let is_of_root = root.join(&of_root).symlink_metadata().is_ok();
+            let is_of_directory = root.join(&of_directory).symlink_metadata().is_ok();
+            Ok(if is_of_root && !is_of_directory { of_root } else { of_directory })
+        }
+        (of_root, of_directory) => of_root.or(of_directory).ok_or_else(outside),
+    }
+}
+
+/// Returns the rest of a path that begins with the root, which may be relative, or spelt through a link.
+fn below_one_of(root: &Path, path: &Path) -> Option<PathBuf> {
+    let roots = [absolute(root).ok().and_then(|root| plain(&root)), root.canonicalize().ok()];
+    let rest = roots.iter().flatten().filter_map(|root| path.strip_prefix(root).ok()).next()?;
+    (!rest.as_os_str().is_empty()).then(|| rest.to_path_buf())
+}
+
+/// Resolves the parts of a path that go up, as far as it does not lead out of where it begins.
+fn plain(path: &Path) -> Option<PathBuf> {
     let mut plain = PathBuf::new();
-    for part in relative.components() {
+    for part in path.components() {
         match part {
-            Component::Normal(name) => plain.push(name),
             Component::CurDir => {}
-            Component::ParentDir if plain.pop() => {}
-            _ => return Err(outside()),
+            Component::ParentDir => _ = plain.pop().then_some(())?,
+            other => plain.push(other),
         }
     }
-    if plain.as_os_str().is_empty() { Err(outside()) } else { Ok(plain) }
+    (!plain.as_os_str().is_empty()).then_some(plain)
 }
 
 /// Returns what the view of a run needs to know.

@@ -9,12 +9,13 @@ use clap::Args;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::arguments::RootArgs;
+use super::root::RootArgs;
 use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::durable::{Disk, RealDisk};
 use crate::manifest::clean::{CleanEnd, CleanList, KeptBackups, KeptWhy, RunBackups, clean, clean_list};
+use crate::manifest::selection::age;
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, clock, exit};
 
@@ -44,7 +45,7 @@ struct Removed<'a> {
 
 impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.with_runs()?;
         let before = clock::now()?.checked_sub(self.older_than).map_err(|_| Error::Usage {
             what: "--older-than reaches back too far".into(),
             next: "give a shorter age".into(),
@@ -77,41 +78,15 @@ fn kept_text(kept: &KeptBackups) -> String {
     let why = match kept.why {
         KeptWhy::NotVerified => "the run is not verified; `haul manifest verify` does that",
         KeptWhy::TooYoung => "the run is younger than --older-than",
-        KeptWhy::Faulty => "verification found faults in their files; `haul manifest accept` takes a file as it is",
+        KeptWhy::Faulty => {
+            "verification found faults in their files; restore them, or take them as they are with `haul manifest accept`"
+        }
         KeptWhy::Shared => "another run needs them too",
     };
     format!("run {}: {} backups kept: {why}", kept.run_id, count_text(kept.backups))
 }
 
-fn age(text: &str) -> Result<SignedDuration, String> {
-    let expected = || "expected a number and one of d, h, m, s, as in 7d".to_owned();
-    let split = text.len().checked_sub(1).filter(|&at| text.is_char_boundary(at)).ok_or_else(expected)?;
-    let secs = match &text[split..] {
-        "d" => 86_400,
-        "h" => 3600,
-        "m" => 60,
-        "s" => 1,
-        _ => return Err(expected()),
-    };
-    let number: i64 = text[..split].parse().ok().filter(|number| *number >= 0).ok_or_else(expected)?;
-    number.checked_mul(secs).map(SignedDuration::from_secs).ok_or_else(expected)
-}
-
 fn run_text(run: &RunBackups) -> String {
     let (count, bytes) = (count_text(run.backups), bytes_text(run.bytes));
     format!("run {} of {}: {count} backups, {bytes}", run.run_id, run.began_at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_have_a_unit() {
-        assert_eq!(age("7d").unwrap(), SignedDuration::from_hours(168));
-        assert_eq!(age("0s").unwrap(), SignedDuration::ZERO);
-        for text in ["", "7", "d", "-1d", "7w", "9999999999999999999d", "9223372036854775807d", "7é"] {
-            assert!(age(text).is_err(), "{text}");
-        }
-    }
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-use super::arguments::{RootArgs, below};
+use super::arguments::below;
+use super::root::RootArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
@@ -29,8 +30,8 @@ pub struct HistoryCommand {
 
 impl HistoryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let file = below(&self.root.root, &self.file)?;
-        let history = file_history(&RealDisk, &self.root.root, &file)?;
+        let file = below(self.root.with_runs()?, &self.file)?;
+        let history = file_history(&RealDisk, self.root.with_runs()?, &file)?;
         Answer::new(&history).print(self.output, |table| render(table, &history))
     }
 }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{DurabilityArg, ResultArgs, RootArgs, scope};
+use super::arguments::{DurabilityArg, ResultArgs, scope};
 use super::compat::Summary;
+use super::root::{RootArgs, check_tree};
 use super::text::{TreeEnd, write_counts, write_findings};
 use super::{dry_run, list_versions};
-use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs, check_exists};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::manifest_command;
 use crate::cli::output;
@@ -102,12 +103,17 @@ impl MigrateCommand {
     /// code.
     fn refuse_absent(&self, options: &MigrateOptions) -> anyhow::Result<Option<u8>> {
         let root = &self.root.root;
+        if !self.result.compat {
+            check_tree(root)?;
+        }
         let mut places = vec![("App root", root.clone()), ("Artifacts directory", root.join(ARTIFACTS))];
         places.extend(options.manifest.as_ref().map(|file| ("Manifest", root.join(file))));
         for (what, path) in places {
             let found = path.symlink_metadata();
             let Err(error) = found else { continue };
             if !self.result.compat || self.output.json {
+                check_tree(root)?;
+                check_exists(&path, "give the path of a manifest below the root, or leave --manifest out")?;
                 return Err(DiskError::new("look up", &path, error).into());
             }
             if error.kind() == ErrorKind::NotFound {

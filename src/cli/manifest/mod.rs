@@ -15,6 +15,7 @@ mod query;
 mod read;
 mod reindex;
 mod rollback;
+mod root;
 mod runs;
 mod status;
 mod steps;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::arguments::{ResultArgs, RootArgs, scope};
+use super::arguments::{ResultArgs, scope};
+use super::root::RootArgs;
 use super::text::{TreeEnd, write_findings, write_lacks};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command::{Answer, say_stopped};
@@ -30,7 +31,7 @@ pub struct PlanCommand {
 
 impl PlanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.tree()?;
         let options = self.result.options(root, &self.resources)?;
         let tree = source_root(root)?;
         let watch = Watch::start(self.output)?;

@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::arguments::{RECORDS_NOUN, StepsArgs, below};
-use crate::cli::arguments::{OutputArgs, WaitArgs};
+use crate::cli::arguments::{MemoryArgs, OutputArgs, WaitArgs, check_exists};
 use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
@@ -45,6 +45,8 @@ pub struct ReadCommand {
     #[command(flatten)]
     steps: StepsArgs,
     #[command(flatten)]
+    memory: MemoryArgs,
+    #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -52,6 +54,7 @@ pub struct ReadCommand {
 
 impl ReadCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        check_exists(&self.file, "give the path of a manifest")?;
         let mode = if self.compat { Mode::Compat } else { Mode::Strict };
         let mut options = MigrateOptions {
             registry: Arc::new(self.steps.registry()?),
@@ -61,9 +64,11 @@ impl ReadCommand {
             now: self.now,
             ..MigrateOptions::default()
         };
+        options.run.memory_budget_bytes = self.memory.budget_bytes();
         if !self.write_back {
             let transformer = options.transformer(self.now.unwrap_or_else(clock::now_or_nearest))?;
-            output::bytes(&read_migrated(&RealDisk, &self.file, &transformer)?)?;
+            let document = read_migrated(&RealDisk, &self.file, &transformer, self.memory.budget_bytes())?;
+            output::bytes(&document)?;
             return Ok(exit::OK);
         }
         let (root, file) = self.place()?;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{PlaceArgs, RootArgs, scope};
+use super::arguments::{PlaceArgs, scope};
+use super::root::RootArgs;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 #[cfg(feature = "db-sqlite")]
 use crate::cli::command::Answer;
@@ -20,7 +21,7 @@ use crate::durable::{Disk, ReadRoot, RealDisk, source_root};
 use crate::manifest::index::export::Export;
 use crate::manifest::index::rows::ReindexEnd;
 #[cfg(feature = "db-sqlite")]
-use crate::manifest::index::sqlite::{index_error, reindex};
+use crate::manifest::index::sqlite::reindex;
 use crate::manifest::index::text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, write_line};
 #[cfg(feature = "db-sqlite")]
 use crate::manifest::run_options::MigrateOptions;
@@ -61,7 +62,7 @@ pub struct ReindexCommand {
 
 impl ReindexCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.tree()?;
         let options = self.place.options(&self.resources)?;
         let tree: Arc<dyn ReadRoot> = source_root(root)?;
         let watch = Watch::start(self.output)?;
@@ -108,8 +109,8 @@ impl ReindexCommand {
         control: &Control<'_>,
     ) -> Result<ReindexEnd, Error> {
         let path = self.sqlite.as_ref().expect("clap requires a sink");
-        let mut database = rusqlite::Connection::open(path).map_err(index_error)?;
-        reindex(tree, &mut database, options, control)
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        reindex(&disk, (tree, path), options, control)
     }
 }
 

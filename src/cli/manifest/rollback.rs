@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{DurabilityArg, RECORDS_NOUN, RootArgs, StepsArgs, below};
+use super::arguments::{DurabilityArg, RECORDS_NOUN, StepsArgs, below};
+use super::root::RootArgs;
 use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
+use crate::cli::command_line::manifest_command;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::manifest::rollback::{RollbackEnd, RollbackRequest, rollback};
-use crate::manifest::runs::last_run;
+use crate::manifest::runs::{last_run, runs};
 use crate::migration::units::count_text;
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
@@ -47,17 +49,14 @@ pub struct RollbackCommand {
 
 impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.with_runs()?;
         let files: BTreeSet<_> = self.files.iter().map(|file| below(root, file)).collect::<Result<_, Error>>()?;
         let registry = self.steps.registry()?;
         let which = match files.len() {
             0 => "every file that it wrote".to_owned(),
             count => format!("{} files", count_text(count as u64)),
         };
-        let run = &match &*self.run {
-            "last" => last_run(&RealDisk, root)?.ok_or_else(|| no_run(root))?,
-            id => id.to_owned(),
-        };
+        let run = &self.run_id(root)?;
         let what = format_args!("this gives {which} the bytes from before run {run}; files changed since stay");
         self.consent.confirm(what)?;
         let request =
@@ -73,9 +72,28 @@ impl RollbackCommand {
     }
 }
 
-fn no_run(root: &Path) -> Error {
-    let next = "check the path: it is the root of the application, which contains artifacts/ and migration/".into();
-    Error::Usage { what: format!("{}: no run to undo", root.display()), next }
+impl RollbackCommand {
+    /// Returns the id of the run that is meant. An id that was cut short is completed in the message, but not taken.
+    fn run_id(&self, root: &Path) -> Result<String, Error> {
+        let refuse = |what: String, next: String| Err(Error::Usage { what, next });
+        if self.run == "last" {
+            let next = "nothing: there was no migration".to_owned();
+            return last_run(&RealDisk, root)?
+                .map_or_else(|| refuse(format!("{}: no run to undo", root.display()), next), Ok);
+        }
+        let runs = runs(&RealDisk, root)?;
+        if runs.iter().any(|run| run.run_id == self.run) {
+            return Ok(self.run.clone());
+        }
+        let begun: Vec<_> =
+            runs.iter().filter(|run| run.run_id.starts_with(&self.run)).map(|run| &*run.run_id).collect();
+        let list = format!("choose one that {} lists, or `last`", manifest_command("runs", root));
+        match begun[..] {
+            [] => refuse(format!("{}: no run {}", root.display(), self.run), list),
+            [id] => refuse(format!("{:?} is too short for a run id", self.run), format!("give --run {id}")),
+            _ => refuse(format!("{:?} is too short: {} runs begin so", self.run, begun.len()), list),
+        }
+    }
 }
 
 fn render(table: &mut Table, root: &Path, end: &RollbackEnd) {

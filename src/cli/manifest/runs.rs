@@ -5,7 +5,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::RootArgs;
+use super::root::RootArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::durable::RealDisk;
@@ -28,7 +28,7 @@ struct RunsEnd {
 
 impl RunsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.with_runs()?;
         let end = RunsEnd { runs: runs(&RealDisk, root)? };
         Answer::new(&end).path("root", root).print(self.output, |table| {
             end.runs.iter().for_each(|run| table.line(text(run)));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::arguments::RootArgs;
+use super::root::RootArgs;
 use super::text::write_counts;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
@@ -29,7 +29,7 @@ pub struct StatusCommand {
 
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.with_runs()?;
         let status = status(&RealDisk, root)?;
         Answer::new(&status).path("root", root).print(self.output, |table| render(table, root, &status))
     }

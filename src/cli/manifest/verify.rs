@@ -2,21 +2,24 @@
 //!
 //! The JSON document is a [`VerifyEnd`] with `root`, `findings` (the first of them) and `exit_code`.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{PlaceArgs, RootArgs, scope};
+use super::arguments::{PlaceArgs, SelectionArgs, scope};
+use super::root::RootArgs;
 use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
+use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::verify::report::VerifyEnd;
-use crate::manifest::verify::verify;
-use crate::migration::exit;
+use crate::manifest::verify::{Sample, VerifyRequest, verify};
+use crate::migration::{Subset, exit};
 use crate::pipeline::Control;
 
 /// `haul manifest verify`
@@ -26,6 +29,17 @@ pub struct VerifyCommand {
     root: RootArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    /// Read only the N-th of T shares of the manifests
+    #[arg(long, value_name = "N/T", default_value_t = Subset::ALL)]
+    subset: Subset,
+    /// Read only this many manifests, chosen at random
+    #[arg(long, value_name = "N")]
+    sample: Option<NonZeroU64>,
+    /// Seed of the sample; the same seed chooses the same manifests of the same tree
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "sample")]
+    seed: u64,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -36,11 +50,13 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
-        let options = self.place.options(&self.resources)?;
+        let root = self.root.tree()?;
+        let options = MigrateOptions { selection: self.selection.selection(), ..self.place.options(&self.resources)? };
+        let sample = self.sample.map(|manifests| Sample { manifests: manifests.get(), seed: self.seed });
+        let request = VerifyRequest { subset: self.subset, sample };
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);
-        let work = |control: &Control<'_>| verify(disk.clone(), root, &options, control);
+        let work = |control: &Control<'_>| verify(disk.clone(), root, &request, &options, control);
         let end = watch.run_when_free(self.wait, scope(&self.resources), work)?;
         let tree_end = TreeEnd::new(root, &end, &end.findings);
         let answer = Answer::new(&tree_end).stopped(end.stopped).exit_if(end.findings.count.fatal > 0, exit::BAD_DATA);
@@ -68,5 +84,6 @@ fn render(table: &mut Table, root: &Path, end: &VerifyEnd) {
     if end.excepted_files > 0 {
         table.count("files excepted", end.excepted_files);
     }
+    table.line(format_args!("covered: {}", end.covered));
     write_findings(table, &end.findings);
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::arguments::StepsArgs;
 use super::validate::Warning;
-use crate::cli::arguments::{OutputArgs, ShortWaitArgs, WaitArgs};
+use crate::cli::arguments::{MemoryArgs, OutputArgs, ShortWaitArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::durable::RealDisk;
 use crate::manifest::document::json::LEN_MAX_BYTES;
@@ -28,6 +28,8 @@ pub struct WriteCommand {
     file: PathBuf,
     #[command(flatten)]
     steps: StepsArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
     #[command(flatten)]
     wait: ShortWaitArgs,
     #[command(flatten)]
@@ -46,10 +48,11 @@ impl WriteCommand {
         let registry = prove(Arc::new(self.steps.registry()?))?;
         let mut bytes = Vec::new();
         // One byte more than is allowed, so that a manifest that is too long is refused and not cut.
-        let limited = &mut stdin().lock().take(LEN_MAX_BYTES as u64 + 1);
+        let budget_bytes = self.memory.budget_bytes();
+        let limited = &mut stdin().lock().take((LEN_MAX_BYTES as u64).min(budget_bytes) + 1);
         limited.read_to_end(&mut bytes).context("cannot read standard input")?;
         let (version, notices) = WaitArgs::from(self.wait)
-            .until_free(self.output, || write_manifest(&RealDisk, &registry, &self.file, &bytes))?;
+            .until_free(self.output, || write_manifest(&RealDisk, &registry, &self.file, &bytes, budget_bytes))?;
         let file = self.file.display().to_string();
         if !self.output.json {
             notices.iter().for_each(|notice| self.output.say(format_args!("{}: {}", notice.code, notice.text)));

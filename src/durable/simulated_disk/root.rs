@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use super::file_node::{Change, NEW_FILE_MODE};
 use super::files::SimulatedFileSystem;
 use super::state::State;
-use crate::durable::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory};
+use crate::durable::error::TooLong;
+use crate::durable::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory, TakePiece};
 use crate::durable::{AttributesNotKept, DiskError, DiskFileSystem, EntryKind, SourceNameKind};
 
 pub(super) struct SimulatedRoot {
@@ -53,14 +54,18 @@ impl ReadRoot for SimulatedRoot {
                 _ => e,
             })?;
             let content = state.tree.file(node).cached.clone();
-            if content.len() as u64 > limit_bytes {
-                let what = format!("it is {} bytes long, {limit_bytes} are allowed", content.len());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-            }
+            TooLong::check(content.len() as u64, limit_bytes)?;
             buffer.clear();
             buffer.extend_from_slice(&content);
             file_state(state, path)?.ok_or_else(|| io::ErrorKind::NotFound.into())
         })
+    }
+
+    fn read_pieces(&self, file: &Path, take: &mut TakePiece<'_>) -> Result<(), DiskError> {
+        let mut bytes = Vec::new();
+        self.read_file(file, u64::MAX, &mut bytes)?;
+        let _ = take(&bytes);
+        Ok(())
     }
 
     fn file_state(&self, file: &Path) -> Result<Option<FileState>, DiskError> {

@@ -7,13 +7,15 @@ use std::fmt;
 /// that fails decides the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorCode {
+    /// The file takes more memory than a document may.
+    TooLarge,
     /// The file is empty or blank.
     Empty,
     /// The file begins with a byte order mark.
     Bom,
     /// The file is not UTF-8.
     Encoding,
-    /// The file is not JSON, or longer than 2 GiB.
+    /// The file is not JSON.
     Json,
     /// Arrays and objects are nested too deep.
     Depth,
@@ -75,6 +77,7 @@ impl ErrorCode {
     /// Returns the code as reports show it: `E_…`.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::TooLarge => "E_TOO_LARGE",
             Self::Empty => "E_EMPTY",
             Self::Bom => "E_BOM",
             Self::Encoding => "E_ENCODING",
@@ -137,6 +140,7 @@ impl ErrorCode {
             | Self::Compatibility
             | Self::Hardlink
             | Self::Changed
+            | Self::TooLarge
             | Self::Io => DocumentStatus::Failed,
         }
     }

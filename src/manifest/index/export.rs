@@ -42,7 +42,7 @@ impl Export {
         let memory_bytes = options.run.memory_budget_bytes / SORT_SHARE;
         let mut scratch = Scratch::create(disk, &directory)?;
         let mut candidates = directory.runs::<CANDIDATE_BYTES>("candidates", memory_bytes)?;
-        let mut end = read_rows(root, options, control, |row| {
+        let mut end = read_rows(root, options, control, |row, _| {
             let place = scratch.append(&row)?;
             Ok(candidates.push(candidate(&row, place))?)
         })?;

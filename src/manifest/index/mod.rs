@@ -1,6 +1,8 @@
 //! The index of a tree, with one row for each run: in a SQLite file, as JSON lines, or as SQL for PostgreSQL.
 
 pub mod export;
+#[cfg(feature = "db-sqlite")]
+mod index_file;
 pub mod rows;
 #[cfg(feature = "db-sqlite")]
 pub mod sqlite;

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::IndexRow;
-use crate::durable::{FileState, ReadRoot};
+use crate::durable::{FileState, NewModes, ReadRoot};
 use crate::manifest::document::json::{Document, ReadOptions, Value};
-use crate::manifest::migrate::evaluate::MANIFEST_BYTES_MAX;
+use crate::manifest::migrate::document_reader::{DocumentReader, NotRead};
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Found, ScanEntry, SkipReason};
@@ -50,6 +50,10 @@ pub struct ReindexEnd {
     pub dangling_paths: Vec<PathBuf>,
 }
 
+/// The length up to which manifests wait with others until they are written.
+const WAITING_BYTES_MAX: u64 = 16 << 10;
+/// The deepest directories whose permissions count.
+const DIRECTORIES_MAX: usize = 8;
 /// The largest number of paths of each kind in the result.
 const PATHS_SHOWN: usize = 100;
 
@@ -58,14 +62,32 @@ pub(super) fn read_rows(
     root: &Arc<dyn ReadRoot>,
     options: &MigrateOptions,
     control: &Control<'_>,
-    mut take: impl FnMut(IndexRow) -> Result<(), Error> + Send,
+    mut take: impl FnMut(IndexRow, NewModes) -> Result<(), Error> + Send,
 ) -> Result<ReindexEnd, Error> {
     let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?;
     let mut end = ReindexEnd::default();
     let ended = control.phase(Phase::Index, Expected::UNKNOWN, || {
-        pass(reader, &RowMaker { root: &**root }, &options.run.engine(), control, |rows: Rows| {
-            end.add(&rows);
-            rows.rows.into_iter().try_for_each(&mut take)
+        let maker =
+            RowMaker { root: &**root, documents: DocumentReader::new(&options.run, options.transform.depth_max) };
+        let mut buffer = Vec::new();
+        pass(reader, &maker, &options.run.engine(), control, |mut found: Rows| {
+            for row in std::mem::take(&mut found.rows) {
+                match row {
+                    Made::Row(row, modes) => {
+                        end.candidates += 1;
+                        take(row, modes)?;
+                    }
+                    Made::Long(path) => match maker.row(&path, &mut buffer)? {
+                        Some((row, modes)) => {
+                            end.candidates += 1;
+                            take(row, modes)?;
+                        }
+                        None => found.left_out.push(path),
+                    },
+                }
+            }
+            end.add(&found);
+            Ok(())
         })
     })?;
     end.stopped = ended == Ended::Stopped;
@@ -89,7 +111,6 @@ impl ReindexEnd {
     }
 
     fn add(&mut self, rows: &Rows) {
-        self.candidates += rows.rows.len() as u64;
         self.links += rows.links;
         self.left_out += rows.left_out.len() as u64;
         self.dangling_links += rows.dangling.len() as u64;
@@ -100,11 +121,20 @@ impl ReindexEnd {
 
 struct RowMaker<'a> {
     root: &'a dyn ReadRoot,
+    documents: DocumentReader,
+}
+
+/// What the converters make of a manifest.
+enum Made {
+    /// Its row, and who may read the manifest.
+    Row(IndexRow, NewModes),
+    /// The path of one that is too long to wait with others until it is written.
+    Long(PathBuf),
 }
 
 #[derive(Default)]
 struct Rows {
-    rows: Vec<IndexRow>,
+    rows: Vec<Made>,
     left_out: Vec<PathBuf>,
     links: u64,
     dangling: Vec<PathBuf>,
@@ -127,9 +157,13 @@ impl Converter for RowMaker<'_> {
                 }
                 Found::Skipped(_) | Found::Leftover => {}
                 Found::Unreadable(_) => made.left_out.push(path),
-                Found::Manifest => match self.row(&path, scratch) {
-                    Some(row) => made.rows.push(row),
-                    None => made.left_out.push(path),
+                Found::Manifest => match self.root.read_file(&path, WAITING_BYTES_MAX, scratch) {
+                    Ok(state) => match self.row_of(&path, scratch, &state) {
+                        Some((row, modes)) => made.rows.push(Made::Row(row, modes)),
+                        None => made.left_out.push(path),
+                    },
+                    // Also one that cannot be read now, which is tried again.
+                    Err(_) => made.rows.push(Made::Long(path)),
                 },
             }
         }
@@ -138,25 +172,44 @@ impl Converter for RowMaker<'_> {
 }
 
 impl RowMaker<'_> {
-    fn row(&self, path: &Path, bytes: &mut Vec<u8>) -> Option<IndexRow> {
-        let state = self.root.read_file(path, MANIFEST_BYTES_MAX, bytes).ok()?;
-        let document = Document::parse(bytes, &READ).ok()?;
-        let field = |key: &str| document.root().get(key).and_then(Value::as_str).map(|text| text.into_owned());
-        let text = std::str::from_utf8(bytes).ok()?;
-        let row = IndexRow {
-            job_id: field("job_id")?,
-            run_id: field("run_id")?,
-            job_ref: field("job_ref"),
-            job_type: field("job_type"),
-            status: field("status"),
-            inputs_hash: field("inputs_hash"),
-            artifact_dir: path.parent()?.to_str()?.to_owned(),
-            manifest_json: text.trim_start_matches(BYTE_ORDER_MARK).to_owned(),
-            indexed_at: modified_at(&state),
-            schema_version: field("schema_version"),
-        };
-        (!has_nul(&row)).then_some(row)
+    /// Reads a manifest of any length and makes its row.
+    fn row(&self, path: &Path, buffer: &mut Vec<u8>) -> Result<Option<(IndexRow, NewModes)>, Error> {
+        let read = |max_bytes, buffer: &mut Vec<u8>| self.root.read_file(path, max_bytes, buffer);
+        match self.documents.read(buffer, read, |bytes, state| self.row_of(path, bytes, state)) {
+            Ok(row) => Ok(row),
+            Err(NotRead::TooLarge(_) | NotRead::Item(_)) => Ok(None),
+            Err(NotRead::Failed(error)) => Err(error.into()),
+        }
     }
+
+    fn row_of(&self, path: &Path, bytes: &[u8], state: &FileState) -> Option<(IndexRow, NewModes)> {
+        let row = row_of(path, bytes, state)?;
+        // Whoever may not enter the directories of the job and of the run cannot read the manifest either.
+        let above = path.ancestors().skip(1).take(DIRECTORIES_MAX);
+        let directories = above.map(|directory| self.root.path().join(directory));
+        let modes = NewModes::of_sources(directories).unwrap_or(NewModes::PRIVATE);
+        Some((row, modes.and(NewModes::of_file(state.mode))))
+    }
+}
+
+/// Makes the row of a manifest, if it has a key and nothing that an index cannot hold.
+fn row_of(path: &Path, bytes: &[u8], state: &FileState) -> Option<IndexRow> {
+    let document = Document::parse(bytes, &READ).ok()?;
+    let field = |key: &str| document.root().get(key).and_then(Value::as_str).map(|text| text.into_owned());
+    let text = std::str::from_utf8(bytes).ok()?;
+    let row = IndexRow {
+        job_id: field("job_id")?,
+        run_id: field("run_id")?,
+        job_ref: field("job_ref"),
+        job_type: field("job_type"),
+        status: field("status"),
+        inputs_hash: field("inputs_hash"),
+        artifact_dir: path.parent()?.to_str()?.to_owned(),
+        manifest_json: text.trim_start_matches(BYTE_ORDER_MARK).to_owned(),
+        indexed_at: modified_at(state),
+        schema_version: field("schema_version"),
+    };
+    (!has_nul(&row)).then_some(row)
 }
 
 /// Returns true if a column has a NUL. PostgreSQL does not accept it, and one such row would fail the whole

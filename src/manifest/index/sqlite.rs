@@ -1,13 +1,16 @@
 //! The index in a SQLite file: builds it from the manifests, and queries it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
 
+use super::index_file::IndexFile;
 use super::rows::{ReindexEnd, read_rows};
 use super::{COLUMNS, IndexRow};
-use crate::durable::ReadRoot;
+use crate::durable::{Disk, ReadRoot};
+use crate::manifest::migrate::modes_of_tree;
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::Error;
 use crate::pipeline::Control;
@@ -24,23 +27,30 @@ const INSERT: &str = "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 
     manifest_json = excluded.manifest_json, indexed_at = excluded.indexed_at, \
     schema_version = excluded.schema_version, is_legacy = excluded.is_legacy WHERE excluded.is_legacy < is_legacy";
 
-/// Replaces the index in `database` in one transaction, so readers see the old one or the new one.
+/// Replaces the index at `path` in one transaction, so readers see the old one or the new one. The file is no more
+/// readable than any manifest in it.
 pub fn reindex(
-    root: &Arc<dyn ReadRoot>,
-    database: &mut Connection,
+    disk: &Arc<dyn Disk>,
+    (root, path): (&Arc<dyn ReadRoot>, &Path),
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<ReindexEnd, Error> {
+    let mut file = IndexFile::open(disk, path, modes_of_tree(root.path())?)?;
+    let mut database = Connection::open(path).map_err(index_error)?;
     database.execute_batch("BEGIN IMMEDIATE").and_then(|()| database.execute_batch(CREATE)).map_err(index_error)?;
     // A connection can move to another thread but cannot be shared by threads, so the closure borrows it exclusively.
-    let writer = &mut *database;
-    let mut end = read_rows(root, options, control, |row| insert(writer, &row).map_err(index_error))?;
+    let writer = &mut database;
+    let mut end = read_rows(root, options, control, |row, modes| {
+        file.narrow(modes)?;
+        insert(writer, &row).map_err(index_error)
+    })?;
     if end.stopped {
         database.execute_batch("ROLLBACK").map_err(index_error)?;
         return Ok(end);
     }
     let rows: i64 = database.query_row("SELECT count(*) FROM artifacts", [], |row| row.get(0)).map_err(index_error)?;
     end.set_rows(u64::try_from(rows).unwrap_or(0));
+    file.complete()?;
     database.execute_batch("COMMIT").map_err(index_error)?;
     Ok(end)
 }

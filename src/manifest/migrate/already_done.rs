@@ -5,9 +5,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::document_reader::DocumentReader;
 use super::evaluation_pass::{DryRunEnd, go_through};
+use super::selector::Selector;
 use super::state::RunState;
-use crate::durable::DiskRoot;
+use crate::durable::{DiskRoot, ReadRoot};
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::ScanEntry;
@@ -24,11 +26,15 @@ pub(super) fn scan_finished(
 ) -> Result<Option<DryRunEnd>, Error> {
     let places = (options.layout, options.manifest.as_deref());
     // What a rollback that died has left is removed here as in a run.
-    let entries = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?
-        .after_crash(Vec::new(), root.clone());
-    let transformer = options.transformer(finished.progress.now())?;
+    let now = finished.progress.now();
+    let documents = Arc::new(DocumentReader::new(&options.run, options.transform.depth_max));
+    let tree: Arc<dyn ReadRoot> = root.clone();
+    let entries = EntryReader::new(tree.clone(), places, Vec::new(), options.run.batch_records)?
+        .after_crash(Vec::new(), root.clone())
+        .selecting(Selector::of_migration(&tree, options, &documents, (now, 0))?);
+    let transformer = options.transformer(now)?;
     let reader = |has_work| UntilWork { entries, has_work };
-    let scanned = go_through(&**root, transformer, reader, options, (Phase::Scan, control))?;
+    let scanned = go_through(&tree, transformer, reader, options, (&documents, Phase::Scan, control))?;
     let is_as_left = scanned.counts.migrated == 0 && scanned.counts.refused() == finished.counts.refused();
     Ok((scanned.stopped || is_as_left).then_some(scanned))
 }

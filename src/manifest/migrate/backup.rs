@@ -96,7 +96,13 @@ fn make_backup_named(directory: &dyn RootDirectory, original: &Original<'_>, nam
 /// block every later run.
 fn copy(directory: &dyn RootDirectory, original: &Original<'_>, name: &OsStr) -> Result<(), DiskError> {
     let temporary = file_names::temporary_name(name);
-    write_temporary(directory, &temporary, original.bytes, Model::of(original.name), true)?;
+    write_temporary(
+        directory,
+        &temporary,
+        original.bytes,
+        Model { keeps_time: true, ..Model::of(original.name) },
+        true,
+    )?;
     let named = directory.rename_exclusive(&temporary, name);
     if named.is_err() {
         let _ = directory.remove_file(&temporary);

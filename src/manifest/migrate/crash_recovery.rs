@@ -3,18 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::evaluate::{MANIFEST_BYTES_MAX, NotReplaced};
+use super::evaluate::NotReplaced;
 use super::ledger::{Ledger, LedgerEntry, LedgerLine, WrittenFile};
 use crate::durable::{DiskError, ReadRoot};
 use crate::manifest::document::checksum::hex;
+use crate::manifest::stop::check_stop;
 use crate::manifest::tree::file_faults::concerns_one_file;
 use crate::manifest::tree::file_names::temporary_name;
 use crate::manifest::tree::writable::WritableTree;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Replacements that are in the ledger but not in the checkpoint, by number of line.
 #[derive(Debug, Default)]
@@ -48,9 +51,16 @@ pub struct Settled {
 ///
 /// A file that cannot be read now keeps its line: the line names its backup, whatever the file is. One that cannot be
 /// replaced now stays as it is. The run comes to both again and refuses them.
-pub fn settle(tree: &WritableTree, unsettled: &Unsettled, ledger: &mut Ledger) -> Result<Settled, Error> {
+pub fn settle(
+    tree: &WritableTree,
+    unsettled: &Unsettled,
+    ledger: &mut Ledger,
+    stop: &StopToken,
+) -> Result<Settled, Error> {
     let mut settled = Settled::default();
     for (&line, written) in &unsettled.0 {
+        // What was finished so far is found finished the next time.
+        check_stop(stop)?;
         let path = written.path().unwrap_or_default();
         match finish(tree, &path, written)? {
             Finished::New(len_bytes) => {
@@ -122,9 +132,14 @@ fn rename_new(tree: &WritableTree, path: &Path, written: &WrittenFile) -> Result
 
 /// Returns the SHA-256 and the length of a file, or `None` if there is no regular file.
 pub fn digest_of(root: &(impl ReadRoot + ?Sized), path: &Path) -> Result<Option<(String, u64)>, DiskError> {
-    let mut bytes = Vec::new();
-    match root.read_file(path, MANIFEST_BYTES_MAX, &mut bytes) {
-        Ok(_) => Ok(Some((hex(&Sha256::digest(&bytes).into()), bytes.len() as u64))),
+    let (mut hasher, mut len_bytes) = (Sha256::new(), 0);
+    let mut take = |piece: &[u8]| {
+        hasher.update(piece);
+        len_bytes += piece.len() as u64;
+        ControlFlow::Continue(())
+    };
+    match root.read_pieces(path, &mut take) {
+        Ok(()) => Ok(Some((hex(&hasher.finalize().into()), len_bytes))),
         Err(error) if is_no_file(&error) => Ok(None),
         Err(error) => Err(error),
     }

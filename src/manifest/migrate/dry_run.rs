@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::document_reader::DocumentReader;
 use super::end::run_directory;
 pub use super::evaluation_pass::DryRunEnd;
 use super::evaluation_pass::go_through;
+use super::selector::Selector;
 use super::steps::ManifestMigration;
 use crate::durable::{Disk, ReadRoot};
 use crate::manifest::run_options::MigrateOptions;
@@ -26,8 +28,11 @@ pub fn dry_run(
 ) -> Result<DryRunEnd, Error> {
     let mut migration = ManifestMigration::new(root, options);
     rehearse(&mut migration, disk, &run_directory(root), &options.run, control)?;
-    let transformer = options.transformer(options.now.unwrap_or_else(clock::now_or_nearest))?;
+    let now = options.now.unwrap_or_else(clock::now_or_nearest);
+    let transformer = options.transformer(now)?;
+    let documents = Arc::new(DocumentReader::new(&options.run, options.transform.depth_max));
     let places = (options.layout, options.manifest.as_deref());
-    let reader = EntryReader::new(tree.clone(), places, Vec::new(), options.run.batch_records)?;
-    go_through(&*tree, transformer, |_| reader, options, (Phase::Run, control))
+    let reader = EntryReader::new(tree.clone(), places, Vec::new(), options.run.batch_records)?
+        .selecting(Selector::of_migration(&tree, options, &documents, (now, 0))?);
+    go_through(&tree, transformer, |_| reader, options, (&documents, Phase::Run, control))
 }

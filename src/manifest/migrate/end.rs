@@ -1,11 +1,14 @@
 //! The end of a migration of a tree, and where the state of its runs is.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::stage_file::NamedFile;
+use crate::durable::{Disk, DiskError, NewModes, with_modes};
 use crate::manifest::outcome::Counts;
+use crate::manifest::tree::scan::ARTIFACTS;
 use crate::migration::{self, FirstFindings, RunDirectory};
 
 /// The directory of the state of runs, below the application's root.
@@ -31,6 +34,17 @@ pub struct EndDetails {
     /// What was done to the file that the operator named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub named: Option<NamedFile>,
+}
+
+/// Returns what those may do who may enter the tree at `root`.
+pub fn modes_of_tree(root: &Path) -> Result<NewModes, DiskError> {
+    let artifacts = root.join(ARTIFACTS);
+    NewModes::of_sources([root, &*artifacts].into_iter().filter(|directory| directory.is_dir()))
+}
+
+/// Returns the disk for what is written about the tree at `root`, which nobody else may read than the tree.
+pub fn disk_of_tree(disk: &Arc<dyn Disk>, root: &Path) -> Result<Arc<dyn Disk>, DiskError> {
+    Ok(with_modes(disk, modes_of_tree(root)?))
 }
 
 /// Returns the run directory of the tree at `root`.

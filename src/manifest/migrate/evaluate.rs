@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::durable::{AttributesNotKept, DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::{DocumentStatus, ErrorCode};
+use crate::manifest::document::json::LEN_MAX_BYTES;
 use crate::manifest::document::verdict::{Notice, Refusal, Verdict};
 use crate::manifest::outcome::Counts;
 use crate::manifest::transform::Transformer;
@@ -13,8 +14,8 @@ use crate::manifest::tree::siblings::SiblingFiles;
 use crate::migration::plan::escape_name;
 use crate::migration::{Finding, Severity};
 
-/// The longest file that is read.
-pub const MANIFEST_BYTES_MAX: u64 = 256 << 20;
+/// The longest file that is read, whatever the memory.
+pub const MANIFEST_BYTES_MAX: u64 = LEN_MAX_BYTES as u64;
 /// The unit in which file systems allocate space, for estimates.
 pub const BLOCK_BYTES: u64 = 4096;
 
@@ -135,6 +136,12 @@ pub enum NotReplaced {
     Failed(DiskError),
 }
 
+impl From<Refusal> for NotReplaced {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl From<DiskError> for NotReplaced {
     fn from(error: DiskError) -> Self {
         if concerns_one_file(&error) { Self::Refused(disk_refusal(&error)) } else { Self::Failed(error) }
@@ -152,5 +159,5 @@ pub fn evaluate(
     if bytes.len() as u64 != state.len_bytes {
         return Verdict::Refused(changed_refusal("its length differs"));
     }
-    transformer.transform(bytes, &SiblingFiles { root, manifest: file })
+    transformer.transform(bytes, &SiblingFiles { root, manifest: file, stop: None })
 }

@@ -9,14 +9,14 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::backup::Original;
-use super::evaluate::{MANIFEST_BYTES_MAX, Tally, disk_refusal, evaluate};
+use super::document_reader::DocumentReader;
+use super::evaluate::{NotReplaced, Tally, evaluate};
 use super::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
 use super::stage_file::{NamedFile, hardlink_refusal, other_links};
 use crate::durable::{DiskError, FileState, ReadRoot};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::MigrateOptions;
-use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::file_names::backup_name;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::manifest::{Refusal, Transformer, Version};
@@ -57,21 +57,13 @@ pub struct DryRunEnd {
 
 /// Judges what a reader gives. The reader is made with a flag that is set once a file is found that a run would migrate.
 pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
-    root: &dyn ReadRoot,
+    root: &Arc<dyn ReadRoot>,
     transformer: Transformer,
     reader: impl FnOnce(Arc<AtomicBool>) -> R,
     options: &MigrateOptions,
-    (phase, control): (Phase, &Control<'_>),
+    (documents, phase, control): (&Arc<DocumentReader>, Phase, &Control<'_>),
 ) -> Result<DryRunEnd, Error> {
-    let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
-    let evaluator = Evaluator {
-        root,
-        transformer,
-        break_links: options.break_links,
-        named,
-        has_work: Arc::default(),
-        bad_spots: BadSpots::default(),
-    };
+    let evaluator = Evaluator::new(root.clone(), transformer, documents.clone(), options);
     let reader = reader(evaluator.has_work.clone());
     let mut sums = Sums::default();
     let ended = control.phase(phase, Expected::UNKNOWN, || {
@@ -81,8 +73,8 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
         })
     })?;
     sums.tally.counts.check_sum(sums.records)?;
-    let file_systems = sums.space_needed.measure(root)?;
-    let (space_needed_bytes, space_available_bytes) = bytes_needed_and_available(&file_systems, root)?;
+    let file_systems = sums.space_needed.measure(&**root)?;
+    let (space_needed_bytes, space_available_bytes) = bytes_needed_and_available(&file_systems, &**root)?;
     Ok(DryRunEnd {
         target_version: options.target().to_string(),
         records: sums.records,
@@ -98,23 +90,25 @@ pub(super) fn go_through<R: Reader<Batch = Vec<ScanEntry>, Error = Error>>(
     })
 }
 
-struct Evaluator<'a> {
-    root: &'a dyn ReadRoot,
+/// Evaluates files as a migration does.
+pub(super) struct Evaluator {
+    root: Arc<dyn ReadRoot>,
     transformer: Transformer,
     break_links: bool,
     named: Option<Mutex<NamedFile>>,
     has_work: Arc<AtomicBool>,
-    bad_spots: BadSpots,
+    documents: Arc<DocumentReader>,
 }
 
+/// What a batch of files came to.
 #[derive(Default)]
-struct EvaluatedBatch {
+pub(super) struct EvaluatedBatch {
     tally: Tally,
     records: u64,
     space_needed: SpaceNeeded,
 }
 
-impl Converter for Evaluator<'_> {
+impl Converter for Evaluator {
     type Batch = Vec<ScanEntry>;
     type Output = EvaluatedBatch;
     type Scratch = Vec<u8>;
@@ -128,7 +122,8 @@ impl Converter for Evaluator<'_> {
                 Found::Unreadable(error) => evaluated.tally.refuse_unread(&entry.path, error)?,
                 Found::Manifest | Found::Leftover => match self.evaluate_file(&entry.path, scratch, &mut evaluated) {
                     Ok(()) => {}
-                    Err(error) => evaluated.tally.refuse_unread(&entry.path, error)?,
+                    Err(NotReplaced::Refused(refusal)) => evaluated.tally.refuse(&entry.path, &refusal),
+                    Err(NotReplaced::Failed(error)) => return Err(error.into()),
                 },
             }
         }
@@ -136,19 +131,50 @@ impl Converter for Evaluator<'_> {
     }
 }
 
-impl Evaluator<'_> {
-    fn evaluate_file(&self, file: &Path, bytes: &mut Vec<u8>, evaluated: &mut EvaluatedBatch) -> Result<(), DiskError> {
-        let state = match self.bad_spots.read(|| self.root.read_file(file, MANIFEST_BYTES_MAX, bytes))? {
-            Ok(state) => state,
-            Err(error) => {
-                evaluated.tally.refuse(file, &disk_refusal(&error));
-                return Ok(());
-            }
-        };
+impl Evaluator {
+    /// Creates an evaluator of the files in `root`.
+    pub fn new(
+        root: Arc<dyn ReadRoot>,
+        transformer: Transformer,
+        documents: Arc<DocumentReader>,
+        options: &MigrateOptions,
+    ) -> Self {
+        let named = options.manifest.as_ref().map(|_| Mutex::new(NamedFile::default()));
+        let has_work = Arc::default();
+        Self { root, transformer, break_links: options.break_links, named, has_work, documents }
+    }
+
+    /// Returns true if a migration would replace the file.
+    pub fn would_replace(&self, file: &Path, buffer: &mut Vec<u8>) -> Result<bool, Error> {
+        let mut evaluated = EvaluatedBatch::default();
+        match self.evaluate_file(file, buffer, &mut evaluated) {
+            Ok(()) => Ok(evaluated.tally.counts.migrated > 0),
+            Err(NotReplaced::Refused(_)) => Ok(false),
+            Err(NotReplaced::Failed(error)) => Err(error.into()),
+        }
+    }
+
+    fn evaluate_file(
+        &self,
+        file: &Path,
+        buffer: &mut Vec<u8>,
+        evaluated: &mut EvaluatedBatch,
+    ) -> Result<(), NotReplaced> {
+        let read = |max_bytes, buffer: &mut Vec<u8>| self.root.read_file(file, max_bytes, buffer);
+        self.documents.read(buffer, read, |bytes, state| self.evaluate_bytes(file, bytes, state, evaluated))?
+    }
+
+    fn evaluate_bytes(
+        &self,
+        file: &Path,
+        bytes: &[u8],
+        state: &FileState,
+        evaluated: &mut EvaluatedBatch,
+    ) -> Result<(), NotReplaced> {
         evaluated.tally.source_bytes += bytes.len() as u64;
-        let verdict = evaluate(self.root, &self.transformer, file, bytes, &state);
+        let verdict = evaluate(&*self.root, &self.transformer, file, bytes, state);
         let Some(migrated) = evaluated.tally.record(file, verdict) else { return Ok(()) };
-        if let Some(refusal) = self.obstacle(file, bytes, &state, migrated.from)? {
+        if let Some(refusal) = self.obstacle(file, bytes, state, migrated.from)? {
             evaluated.tally.refuse(file, &refusal);
             return Ok(());
         }

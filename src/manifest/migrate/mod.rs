@@ -3,6 +3,7 @@
 mod already_done;
 pub(crate) mod backup;
 pub(crate) mod crash_recovery;
+pub(crate) mod document_reader;
 pub mod dry_run;
 mod end;
 pub(crate) mod evaluate;
@@ -11,6 +12,8 @@ pub(crate) mod group_commit;
 pub mod ledger;
 pub(crate) mod ledger_by_file;
 mod plan;
+pub(crate) mod selector;
+pub(crate) mod share;
 pub mod space_needed;
 pub mod stage_file;
 pub mod state;
@@ -19,7 +22,7 @@ mod steps;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::end::{MigrationEnd, run_directory};
+pub use self::end::{MigrationEnd, STATE, disk_of_tree, modes_of_tree, run_directory};
 use self::steps::ManifestMigration;
 use super::run_options::MigrateOptions;
 use crate::durable::{Disk, without_sync};

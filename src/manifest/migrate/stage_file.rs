@@ -10,16 +10,14 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::backup::{Backup, BackupError, Original, has_own_backup, make_backup, write_temporary};
-use super::evaluate::{
-    MANIFEST_BYTES_MAX, NotReplaced, Tally, changed_refusal, disk_refusal, evaluate, not_kept_notice,
-};
+use super::document_reader::DocumentReader;
+use super::evaluate::{NotReplaced, Tally, changed_refusal, evaluate, not_kept_notice};
 use crate::durable::{AttributesNotKept, DiskError, FileState, Model};
 use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::options::Mode;
 use crate::manifest::document::verdict::{Migrated, Refusal};
 use crate::manifest::document::version::Version;
 use crate::manifest::transform::Transformer;
-use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::file_names;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::manifest::tree::writable::{WritableDirectory, WritableTree};
@@ -83,8 +81,8 @@ pub struct FileStager {
     pub break_links: bool,
     /// The migration of the file that the operator named, if any.
     pub named: Option<Arc<Mutex<NamedFile>>>,
-    /// What could not be read so far.
-    pub bad_spots: BadSpots,
+    /// Reads the files.
+    pub documents: Arc<DocumentReader>,
 }
 
 impl Converter for FileStager {
@@ -116,19 +114,29 @@ impl FileStager {
     fn stage_file(
         &self,
         file: &Path,
-        bytes: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         tally: &mut Tally,
     ) -> Result<Option<StagedFile>, NotReplaced> {
         let name = file.file_name().unwrap_or_default();
         let directory = self.tree.directory_of(file)?;
-        let read = self.bad_spots.read(|| directory.read_file(name, MANIFEST_BYTES_MAX, bytes));
-        let state = read.map_err(NotReplaced::Failed)?.map_err(|error| NotReplaced::Refused(disk_refusal(&error)))?;
+        let read = |max_bytes, buffer: &mut Vec<u8>| directory.read_file(name, max_bytes, buffer);
+        self.documents.read(buffer, read, |bytes, state| self.stage_bytes(file, &directory, (bytes, state), tally))?
+    }
+
+    fn stage_bytes(
+        &self,
+        file: &Path,
+        directory: &WritableDirectory,
+        (bytes, state): (&[u8], &FileState),
+        tally: &mut Tally,
+    ) -> Result<Option<StagedFile>, NotReplaced> {
+        let name = file.file_name().unwrap_or_default();
         tally.source_bytes += bytes.len() as u64;
-        let verdict = evaluate(&*self.tree.root, &self.transformer, file, bytes, &state);
+        let verdict = evaluate(&*self.tree.root, &self.transformer, file, bytes, state);
         let Some(migrated) = tally.record(file, verdict) else { return Ok(None) };
-        let digest = Sha256::digest(&bytes[..]).into();
-        let original = Original { name, bytes, state: &state, version: migrated.from, digest };
-        let (backup, not_kept) = self.stage(&directory, &original, &migrated)?;
+        let digest = Sha256::digest(bytes).into();
+        let original = Original { name, bytes, state, version: migrated.from, digest };
+        let (backup, not_kept) = self.stage(directory, &original, &migrated)?;
         tally.notice(file, not_kept_notice(&not_kept).as_slice());
         if let Some(named) = &self.named {
             *named.lock() = NamedFile {
@@ -139,7 +147,7 @@ impl FileStager {
         }
         Ok(Some(StagedFile {
             file: file.to_path_buf(),
-            state,
+            state: *state,
             from: migrated.from,
             to: migrated.to,
             before: digest,

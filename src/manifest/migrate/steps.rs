@@ -10,19 +10,19 @@ use serde_json::json;
 
 use super::already_done::scan_finished;
 use super::crash_recovery::{Settled, Unsettled, settle};
-use super::end::{EndDetails, MigrationEnd};
+use super::document_reader::DocumentReader;
+use super::end::{EndDetails, MigrationEnd, modes_of_tree};
 use super::evaluation_pass::DryRunEnd;
 use super::group_commit::{GroupWriter, Replacer, RunAccounting};
 use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
+use super::selector::Selector;
 use super::stage_file::{FileStager, NamedFile};
 use super::state::{CHECKPOINT_KIND, Progress, RunState};
-use crate::durable::{Disk, NewModes};
+use crate::durable::{Disk, NewModes, ReadRoot};
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
-use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::reader::EntryReader;
-use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
@@ -101,7 +101,7 @@ impl<'a> ManifestMigration<'a> {
         if let Some(unfinished) = last.filter(|last| last.stage == Stage::Running) {
             ledger.begin_run(&unfinished.run_id);
         }
-        let settled = settle(self.tree(), &begun, &mut ledger)?;
+        let settled = settle(self.tree(), &begun, &mut ledger, cx.control.stop)?;
         Ok((ledger, settled))
     }
 
@@ -138,16 +138,14 @@ impl<'a> ManifestMigration<'a> {
 impl Migration for ManifestMigration<'_> {
     const NOUN: &'static str = "manifest";
     const KIND: Kind = CHECKPOINT_KIND;
-    const PLAN_PARTS: &'static str = "the settings or the steps";
+    const PLAN_PARTS: &'static str = "the settings, the selection or the steps";
     type Rules = ManifestRules;
     type Progress = Progress;
     type Counts = Counts;
     type Plan = Plan;
 
     fn modes(&self) -> Result<NewModes, Error> {
-        let artifacts = self.root.join(ARTIFACTS);
-        let directories = [self.root, &*artifacts].into_iter().filter(|directory| directory.is_dir());
-        Ok(NewModes::of_sources(directories)?)
+        Ok(modes_of_tree(self.root)?)
     }
 
     fn rules(&self) -> ManifestRules {
@@ -297,15 +295,20 @@ impl ManifestMigration<'_> {
         let tree = self.tree();
         let places = (options.layout, options.manifest.as_deref());
         let place = state.progress.place.clone();
-        let reader = EntryReader::new(cx.disk.root(self.root)?, places, place, cx.options.batch_records)?
-            .after_crash(settled, tree.root.clone());
+        let documents = Arc::new(DocumentReader::new(cx.options, options.transform.depth_max));
+        let root: Arc<dyn ReadRoot> = cx.disk.root(self.root)?;
+        let begun = (state.progress.now(), state.counts.migrated);
+        let selector = Selector::of_migration(&root, options, &documents, begun)?;
+        let reader = EntryReader::new(root, places, place, cx.options.batch_records)?
+            .after_crash(settled, tree.root.clone())
+            .selecting(selector);
         let stager = FileStager {
             tree: tree.clone(),
             transformer: options.transformer(state.progress.now())?,
             mode: options.transform.mode,
             break_links: options.break_links,
             named: self.named.clone(),
-            bad_spots: BadSpots::default(),
+            documents,
         };
         let mut writer = GroupWriter::new(replacer.clone());
         run(reader, &stager, &mut writer, &cx.options.engine(), cx.control)

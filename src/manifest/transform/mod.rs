@@ -52,6 +52,16 @@ struct Scratch {
     text: Vec<u8>,
 }
 
+/// The most that a thread keeps. The memory of a large document is needed for that of another thread.
+const KEPT_BYTES_MAX: u64 = 1 << 20;
+
+impl Scratch {
+    fn kept(self) -> Self {
+        let bytes = self.before.reserved_bytes() + self.after.reserved_bytes() + self.text.capacity() as u64;
+        if bytes <= KEPT_BYTES_MAX { self } else { Self::default() }
+    }
+}
+
 thread_local! {
     static SCRATCH: Cell<Scratch> = Cell::new(Scratch::default());
 }
@@ -107,7 +117,7 @@ impl Transformer {
                 verdict.unwrap_or_else(|refusal| self.skip_or_refuse(refusal))
             }
         };
-        SCRATCH.set(scratch);
+        SCRATCH.set(scratch.kept());
         verdict
     }
 
@@ -123,7 +133,7 @@ impl Transformer {
                 inspection
             }
         };
-        SCRATCH.set(scratch);
+        SCRATCH.set(scratch.kept());
         inspection
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file_faults::concerns_one_file;
-use super::scan::{Found, Layout, Scan, ScanEntry};
+use super::scan::{Found, Layout, Scan, ScanEntry, SkipReason};
 use crate::durable::{DiskRoot, ReadRoot};
 use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Reader};
@@ -13,6 +13,15 @@ use crate::pipeline::{Admission, Admitted, Reader};
 /// Memory that a file takes until it is written: its path, its digests and its findings. The content is not part of it:
 /// a converter reads one file at a time.
 const RECORD_BYTES: u64 = 2 << 10;
+
+/// The largest batch if manifests are looked into to select them.
+const SELECTED_MAX: u64 = 32;
+
+/// Decides which manifests a command takes. It is asked for each of them, in the order of the tree.
+pub trait Select: Send {
+    /// Returns true if the command takes the manifest.
+    fn takes(&mut self, file: &Path) -> Result<bool, Error>;
+}
 
 /// Divides what is found into batches.
 pub struct EntryReader {
@@ -22,6 +31,7 @@ pub struct EntryReader {
     settled: Vec<PathBuf>,
     /// The tree from which leftovers of a crashed run are removed; `None` for a pass that only reads.
     cleaner: Option<Arc<dyn DiskRoot>>,
+    select: Option<Box<dyn Select>>,
 }
 
 enum Entries {
@@ -42,7 +52,7 @@ impl EntryReader {
             Some(file) => Entries::Named(Some(file.to_path_buf())),
             None => Entries::Walk(Box::new(Scan::start(root, layout, after)?)),
         };
-        Ok(Self { entries, batch_records, settled: Vec::new(), cleaner: None })
+        Ok(Self { entries, batch_records, settled: Vec::new(), cleaner: None, select: None })
     }
 
     /// Skips the files that a crashed run has replaced, and removes its leftovers on the way.
@@ -50,6 +60,22 @@ impl EntryReader {
         self.settled = settled;
         self.cleaner = Some(cleaner);
         self
+    }
+
+    /// Passes on other manifests as skipped.
+    pub fn selecting(mut self, select: Option<impl Select + 'static>) -> Self {
+        self.select = select.map(|select| Box::new(select) as Box<dyn Select>);
+        if self.select.is_some() {
+            self.batch_records = self.batch_records.min(SELECTED_MAX);
+        }
+        self
+    }
+
+    fn selected(&mut self, entry: ScanEntry) -> Result<ScanEntry, Error> {
+        let select = self.select.as_mut().filter(|_| matches!(entry.found, Found::Manifest));
+        let is_taken = select.map_or(Ok(true), |select| select.takes(&entry.path))?;
+        let found = if is_taken { entry.found } else { Found::Skipped(SkipReason::NotSelected) };
+        Ok(ScanEntry { found, ..entry })
     }
 
     fn next_entry(&mut self) -> Option<ScanEntry> {
@@ -86,7 +112,7 @@ impl Reader for EntryReader {
                 None => break,
                 Some(ScanEntry { path, found: Found::Leftover }) => self.remove(&path)?,
                 Some(entry) if self.settled.binary_search(&entry.path).is_ok() => {}
-                Some(entry) => batch.push(entry),
+                Some(entry) => batch.push(self.selected(entry)?),
             }
         }
         let records = batch.len() as u64;

@@ -6,10 +6,11 @@ use sha2::{Digest, Sha256};
 
 use super::report::VerifiedFiles;
 use crate::manifest::document::checksum::hex;
+use crate::manifest::document::error_codes::ErrorCode;
 use crate::manifest::document::history::{HistoryCheck, check_last_record};
 use crate::manifest::document::inputs::DocumentInputs;
 use crate::manifest::document::inputs_hash::recorded_hash;
-use crate::manifest::document::json::{Document, Kind, ReadOptions, Value};
+use crate::manifest::document::json::{Document, Kind, ReadOptions, Value, memory_needed};
 use crate::manifest::document::version::Version;
 use crate::manifest::migrate::evaluate::finding;
 use crate::manifest::steps::registry::Registry;
@@ -18,8 +19,6 @@ use crate::migration::Severity;
 
 /// The deepest nesting of arrays and objects.
 const DEPTH_MAX: usize = 1000;
-/// The longest resolved doctrine that is read.
-const DOCTRINE_BYTES_MAX: u64 = 64 << 20;
 const DOCTRINE: &str = "inputs/doctrine.resolved.json";
 
 /// Verifies a manifest and adds the result to `verified`.
@@ -27,7 +26,7 @@ pub fn verify_file(
     bytes: &[u8],
     file: &Path,
     inputs: &dyn DocumentInputs,
-    registry: &Registry,
+    (registry, doctrine_max_bytes): (&Registry, u64),
     verified: &mut VerifiedFiles,
 ) {
     let options = ReadOptions { depth_max: DEPTH_MAX, bom_strip: true, last_member_wins: false, compat_numbers: false };
@@ -39,7 +38,7 @@ pub fn verify_file(
             return;
         }
     };
-    let mut check = Check { file, inputs, verified };
+    let mut check = Check { file, inputs, doctrine_max_bytes, verified };
     check.schema(&document, registry);
     let root = document.root();
     check.snapshots(root);
@@ -51,6 +50,8 @@ pub fn verify_file(
 struct Check<'a> {
     file: &'a Path,
     inputs: &'a dyn DocumentInputs,
+    /// The memory that a resolved doctrine may take.
+    doctrine_max_bytes: u64,
     verified: &'a mut VerifiedFiles,
 }
 
@@ -135,11 +136,15 @@ impl Check<'_> {
     /// Checks that the resolved doctrine in the directory of the manifest is the one that the manifest names.
     fn doctrine(&mut self, root: Value<'_>) {
         let Some(doctrine) = root.get("doctrine").filter(|doctrine| doctrine.kind() == Kind::Object) else { return };
-        let bytes = match self.inputs.read(DOCTRINE, DOCTRINE_BYTES_MAX) {
+        let bytes = match self.inputs.read(DOCTRINE, self.doctrine_max_bytes) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return,
             Err(text) => return self.fatal("E_DOCTRINE", text),
         };
+        if memory_needed(&bytes, DEPTH_MAX) > self.doctrine_max_bytes {
+            let text = format!("{DOCTRINE} needs more memory than it may take; raise --memory-budget-mb");
+            return self.fatal(ErrorCode::TooLarge.name(), text);
+        }
         let Ok(resolved) = Document::parse(&bytes, &ReadOptions::default()) else {
             return self.fatal("E_DOCTRINE", format!("{DOCTRINE} is not JSON"));
         };

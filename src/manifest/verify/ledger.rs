@@ -1,9 +1,9 @@
 //! Compares the ledger with the files: each file and its backup must have the recorded bytes, unless a later line
 //! explains the difference (docs/source-sigilzero.md, "Verification and index").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::report::{FaultyFiles, VerifyEnd};
@@ -12,22 +12,58 @@ use crate::manifest::accept::Accepted;
 use crate::manifest::migrate::crash_recovery::digest_of;
 use crate::manifest::migrate::evaluate::{disk_refusal, finding};
 use crate::manifest::migrate::ledger::{
-    FILE_NAME, LedgerEntry, LedgerPosition, NEXT_WITHOUT, WholeCheck, WrittenFile, for_each_line,
+    FILE_NAME, LedgerEntry, LedgerPosition, NEXT_WITHOUT, WholeCheck, WrittenFile, file_text, for_each_line,
 };
 use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
+use crate::manifest::migrate::share::PathShare;
 use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
+use crate::manifest::stop::check_stop;
 use crate::manifest::tree::file_faults::BadSpots;
 use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage};
+use crate::pipeline::StopToken;
 
-/// Compares every line of the ledger with the files. Returns the runs that have ended and are to be marked as verified,
-/// each with the lines to be excepted, because something is wrong with their files.
+/// The tree whose ledger is verified.
+pub struct Tree<'a> {
+    pub disk: &'a Arc<dyn Disk>,
+    pub root: &'a Path,
+    pub files: &'a dyn ReadRoot,
+    pub stop: &'a StopToken,
+}
+
+/// Which files of the ledger are verified.
+pub struct Coverage<'a> {
+    share: PathShare,
+    /// Whether only files that were named are verified: what selected them does not show in their paths.
+    is_by_file: bool,
+    by_file: LedgerByFile<'a>,
+}
+
+impl<'a> Coverage<'a> {
+    /// Covers a share of the files: all of it, or those that are named.
+    pub fn new(share: PathShare, is_by_file: bool, sorts: &'a SortDirectory) -> Result<Self, Error> {
+        Ok(Self { share, is_by_file, by_file: LedgerByFile::new(sorts)? })
+    }
+
+    /// Returns true if the files must be named.
+    pub fn is_by_file(&self) -> bool {
+        self.is_by_file
+    }
+
+    /// Names files.
+    pub fn take(&mut self, files: &[PathBuf]) -> Result<(), Error> {
+        let noted = NotedLine { line: 0, mark: NAMED, about: 0 };
+        files.iter().try_for_each(|file| self.by_file.note(Path::new(&file_text(file)), noted))
+    }
+}
+
+/// Compares the lines of the ledger with the files that are covered. Returns the runs that have ended and are to be marked
+/// as verified, each with the lines to be excepted, because something is wrong with their files.
 // Two passes: whether a line still counts depends on later lines of the same file.
 pub fn verify_ledger(
-    disk: &Arc<dyn Disk>,
-    root: &Path,
-    tree: &dyn ReadRoot,
+    &Tree { disk, root, files: tree, stop }: &Tree<'_>,
     (accepted, mut faulty): (&Accepted, FaultyFiles),
+    Coverage { share, is_by_file, mut by_file }: Coverage<'_>,
     sums: &mut VerifyEnd,
 ) -> Result<BTreeMap<String, Vec<u64>>, Error> {
     let directory = run_directory(root);
@@ -43,10 +79,9 @@ pub fn verify_ledger(
     let unfinished = checkpoint.as_ref().filter(|state| state.stage == Stage::Running);
     let begun_after = unfinished.map_or(u64::MAX, |state| state.progress.ledger.lines);
     let mut whole = WholeCheck::new(checkpoint.as_ref().map_or(LedgerPosition::START, |state| state.progress.ledger));
-    let sorts = SortDirectory::temporary(disk)?;
     let mut runs = EndedRuns::default();
-    let mut by_file = LedgerByFile::new(&sorts)?;
     let end = for_each_line(&**disk, directory.path(), |line| {
+        check_stop(stop)?;
         sums.ledger_lines += 1;
         whole.take(&line);
         let number = line.number;
@@ -70,9 +105,15 @@ pub fn verify_ledger(
     let mut check = WrittenCheck { tree, spots: BadSpots::default(), sums };
     let mut in_force = by_file.choose(choose_in_force)?;
     for_each_line(&**disk, directory.path(), |line| {
+        check_stop(stop)?;
         let Some(mark) = in_force.mark(line.number)? else { return Ok(()) };
         let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
         if accepted.is_after(&written.file, line.number) {
+            return Ok(());
+        }
+        let is_named = !is_by_file || mark & IS_NAMED > 0;
+        if !is_named || !share.covers(&written.path().unwrap_or_default()) {
+            runs.leave_out(&line.run, line.number);
             return Ok(());
         }
         let is_begun = line.number > begun_after;
@@ -94,6 +135,8 @@ struct EndedRuns {
     marks: BTreeMap<String, Option<Vec<u64>>>,
     /// The exceptions that were found now.
     except: BTreeMap<String, Vec<u64>>,
+    /// Runs with files that are not covered.
+    in_part: BTreeSet<String>,
 }
 
 impl EndedRuns {
@@ -101,11 +144,25 @@ impl EndedRuns {
         self.except.entry(run.to_owned()).or_default().push(line);
     }
 
-    /// Returns the runs without a mark, and those whose mark has other exceptions.
+    /// Leaves out a line that is not covered: if the last mark excepts it, so does the next.
+    fn leave_out(&mut self, run: &str, line: u64) {
+        if let Some(Some(excepted)) = self.marks.get(run)
+            && excepted.binary_search(&line).is_ok()
+        {
+            self.except(run, line);
+        }
+        if !self.in_part.contains(run) {
+            self.in_part.insert(run.to_owned());
+        }
+    }
+
+    /// Returns the runs without a mark, and those whose mark has other exceptions. One that was verified in part has to
+    /// have a mark already.
     fn into_unmarked(mut self) -> BTreeMap<String, Vec<u64>> {
         let new = self.marks.into_iter().filter_map(|(run, mark)| {
             let except = self.except.remove(&run).unwrap_or_default();
-            (mark.as_ref() != Some(&except)).then_some((run, except))
+            let is_new = mark.as_ref() != Some(&except) && (mark.is_some() || !self.in_part.contains(&run));
+            is_new.then_some((run, except))
         });
         new.collect()
     }
@@ -115,11 +172,15 @@ impl EndedRuns {
 const WRITTEN: u8 = 0;
 const UNDONE: u8 = 1;
 const BACKUP_REMOVED: u8 = 2;
+/// The file was named as covered.
+const NAMED: u8 = 3;
 
 // Marks of the second pass: what must exist for a line that was not undone.
 const HAS_BACKUP: u8 = 1;
 /// No later line has written the file.
 const IS_LAST: u8 = 2;
+/// The file was named as covered.
+const IS_NAMED: u8 = 4;
 
 fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
     let is = |mark, line| of_file.iter().any(|noted| noted.mark == mark && noted.about == line);
@@ -128,10 +189,11 @@ fn choose_in_force(of_file: &[NotedLine], chosen: &mut Vec<(u64, u8)>) {
         let mut undoing = of_file.iter().filter(|noted| noted.mark == UNDONE && noted.about == line);
         undoing.any(|noted| !is(UNDONE, noted.line))
     };
+    let is_named = if of_file.iter().any(|noted| noted.mark == NAMED) { IS_NAMED } else { 0 };
     let mut is_last = IS_LAST;
     for written in of_file.iter().rev().filter(|noted| noted.mark == WRITTEN && !is_undone(noted.line)) {
         let has_backup = if is(BACKUP_REMOVED, written.line) { 0 } else { HAS_BACKUP };
-        chosen.push((written.line, has_backup | is_last));
+        chosen.push((written.line, has_backup | is_last | is_named));
         is_last = 0;
     }
 }
@@ -159,6 +221,12 @@ impl WrittenCheck<'_> {
                 Err(()) => is_right = false,
                 Ok(found) if found.as_ref() == Some(&written.after) => self.sums.ledger_files += 1,
                 Ok(found) if is_begun && found.as_ref() == Some(&written.before) => self.sums.ledger_waiting += 1,
+                Ok(None) if needs_backup => {
+                    is_right = false;
+                    let text =
+                        format!("it is gone, and its directory is not: line {line} of the ledger names its backup");
+                    self.sums.findings.push(finding(Severity::Fatal, &path, "E_GONE", text));
+                }
                 Ok(_) if needs_backup => {
                     let differs = format!("its bytes differ from line {line} of the ledger");
                     self.note(&path, "W_CHANGED", format!("{differs}: another program has written to it since"));

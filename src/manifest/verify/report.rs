@@ -1,17 +1,24 @@
 //! The results of a verification.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::manifest::migrate::ledger::EXCEPT_MAX;
-use crate::migration::{Finding, FirstFindings, Severity};
+use crate::manifest::migrate::share::Sample;
+use crate::migration::units::count_text;
+use crate::migration::{Finding, FirstFindings, Severity, Subset};
 
 /// The result of verifying a tree.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct VerifyEnd {
     /// Number of manifests that were read.
     pub manifests: u64,
+    /// Number of manifests that were not, because others were selected.
+    pub not_selected: u64,
+    /// What was covered, in words.
+    pub covered: String,
     /// Number of those whose last history record has the right checksum.
     pub checksums: u64,
     /// Number of manifests without snapshots, from before snapshots existed. That is not a fault
@@ -43,6 +50,10 @@ pub struct VerifyEnd {
 pub struct VerifiedFiles {
     /// See [`VerifyEnd::manifests`].
     pub manifests: u64,
+    /// See [`VerifyEnd::not_selected`].
+    pub not_selected: u64,
+    /// The files, if the ledger must know them one by one.
+    pub files: Vec<PathBuf>,
     /// See [`VerifyEnd::checksums`].
     pub checksums: u64,
     /// See [`VerifyEnd::legacy_no_snapshots`].
@@ -54,9 +65,27 @@ pub struct VerifiedFiles {
 }
 
 impl VerifyEnd {
+    /// Returns what was covered, in words.
+    pub(super) fn covered_text(&self, subset: Subset, sample: Option<Sample>, is_selected: bool) -> String {
+        let share = match (subset, sample) {
+            (Subset::ALL, None) if !is_selected => "all manifests".to_owned(),
+            (Subset::ALL, None) => "the selected manifests".to_owned(),
+            (Subset { part, of }, None) => format!("share {part}/{of} of the manifests"),
+            (Subset::ALL, Some(sample)) => format!("a sample of {} manifests, seed {}", sample.manifests, sample.seed),
+            (Subset { part, of }, Some(sample)) => {
+                format!("a sample of {} manifests of share {part}/{of}, seed {}", sample.manifests, sample.seed)
+            }
+        };
+        let selected = if is_selected && (subset, sample) != (Subset::ALL, None) { ", of those selected" } else { "" };
+        let stopped = if self.stopped { "stopped on the way; " } else { "" };
+        let (read, found) = (count_text(self.manifests), count_text(self.manifests + self.not_selected));
+        format!("{stopped}{share}{selected}: {read} of {found} read")
+    }
+
     /// Adds the result of a batch of files.
     pub(super) fn add(&mut self, verified: VerifiedFiles) {
         self.manifests += verified.manifests;
+        self.not_selected += verified.not_selected;
         self.checksums += verified.checksums;
         self.legacy_no_snapshots += verified.legacy_no_snapshots;
         self.snapshots += verified.snapshots;

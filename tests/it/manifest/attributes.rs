@@ -52,6 +52,24 @@ fn access_list_and_attributes_go_forward_and_back() {
     }
 }
 
+/// The row of an index has the time of its manifest, so after a rollback it is that from before.
+#[test]
+fn a_rollback_brings_back_the_time_of_the_last_change() {
+    for arguments in [&[][..], &["--break-links"]] {
+        let root = Root::new();
+        let path = root.put("job", "run");
+        if !arguments.is_empty() {
+            fs::hard_link(&path, root.path().join("second")).unwrap();
+        }
+        let before = std::time::UNIX_EPOCH + std::time::Duration::new(978_307_200, 123_456_789);
+        File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+        root.migrate(arguments).expect(0);
+        assert_ne!(fs::metadata(&path).unwrap().modified().unwrap(), before, "it has other bytes");
+        root.haul("rollback", &["--run", "last", "--yes"]).expect(0);
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+    }
+}
+
 mod as_root {
     use super::*;
 

@@ -49,7 +49,7 @@ fn a_tree_may_have_no_manifests_but_must_exist() {
     fs::remove_dir(root.artifacts()).unwrap();
     let done = root.haul("migrate", &["--compat", "--list-versions"]).expect(1);
     assert!(done.stdout.starts_with("❌ Artifacts directory not found: "), "{}", done.stdout);
-    root.haul("migrate", &[]).expect(1);
+    root.haul("migrate", &[]).expect(2);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 mod attributes;
 mod bad_days;
+mod bounds;
 mod documents;
 mod floats;
 mod index;
+mod mistakes;
 mod obstacles;
 mod properties;
+mod selection;
 mod verbs;

@@ -17,7 +17,7 @@ use haul::manifest::rollback::{RollbackEnd, RollbackRequest, rollback};
 use haul::manifest::run_options::MigrateOptions;
 use haul::manifest::status::status;
 use haul::manifest::verify::report::VerifyEnd;
-use haul::manifest::verify::verify;
+use haul::manifest::verify::{VerifyRequest, verify};
 use haul::migration::{Durability, FirstFindings, RunOptions, Start};
 use haul::pipeline::{Control, Silent, StopToken};
 
@@ -80,7 +80,8 @@ fn back(disk: &SimulatedDisk, run_id: &str) -> RollbackEnd {
 
 fn verified(disk: &SimulatedDisk) -> VerifyEnd {
     let options = options(Durability::Group, Start::Auto);
-    with_control(|control| verify(Arc::new(disk.clone()), Path::new(APP), &options, control)).unwrap()
+    with_control(|control| verify(Arc::new(disk.clone()), Path::new(APP), &VerifyRequest::WHOLE, &options, control))
+        .unwrap()
 }
 
 fn codes(findings: &FirstFindings) -> Vec<&str> {

@@ -232,6 +232,46 @@ fn an_application_that_goes_on_does_not_keep_the_others_from_being_verified_and_
     assert!(refused.stderr.contains("no run has written this file"), "{}", refused.stderr);
 }
 
+/// What is printed never leads to the loss of the only whole copy: a damaged manifest keeps its backup until it is whole
+/// again, whoever follows the advice.
+#[test]
+fn the_backup_of_a_damaged_manifest_outlives_all_advice() {
+    type Damage = fn(&Path);
+    let cases: [(Damage, &str); 3] = [
+        (|path| fs::write(path, "").unwrap(), "E_EMPTY"),
+        (|path| fs::write(path, &fs::read(path).unwrap()[..100]).unwrap(), "E_JSON"),
+        (|path| fs::remove_file(path).unwrap(), "E_GONE"),
+    ];
+    for (damage, code) in cases {
+        let root = Root::new();
+        let (path, _) = (root.put("job", "a"), root.put("job", "b"));
+        let text = fs::read(&path).unwrap();
+        let id = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
+        damage(&path);
+        assert_eq!(findings(&root, 65), [code]);
+        let cleaned = root.haul("clean", &["--older-than", "0s", "--yes", "--json"]).expect(0).json();
+        assert_eq!((&cleaned["removed"], &cleaned["kept"][0]["why"]), (&json!(1), &json!("faulty")), "{code}");
+        if path.exists() {
+            let refused = root.haul("accept", &["artifacts/job/a/manifest.json"]).expect(65);
+            assert!(
+                refused.stderr.contains(code) && refused.stderr.contains("next: restore it from "),
+                "{}",
+                refused.stderr
+            );
+        }
+        root.haul("rollback", &["--run", &id, "--yes", "artifacts/job/a/manifest.json"]).expect(70);
+        root.migrate(&["--restart", "--yes"]);
+        root.haul("verify", &[]).expect(65);
+        root.haul("clean", &["--older-than", "0s", "--yes"]).expect(0);
+        let copies: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let backup = copies.iter().find(|path| path.extension().is_some_and(|ending| ending == "backup")).unwrap();
+        assert_eq!(fs::read(backup).unwrap(), text, "{code}");
+        fs::copy(backup, &path).unwrap();
+        root.migrate(&[]).expect(0);
+        assert_eq!(findings(&root, 0), [""; 0], "{code}");
+    }
+}
+
 #[test]
 fn a_file_whose_backup_is_gone_can_be_accepted() {
     let root = Root::new();
@@ -280,8 +320,8 @@ fn links_in_the_places_of_jobs_are_named_and_a_linked_tree_is_refused_with_a_way
     fs::remove_file(root.artifacts().join("linked")).unwrap();
     fs::remove_dir(root.artifacts()).unwrap();
     std::os::unix::fs::symlink(other.artifacts(), root.artifacts()).unwrap();
-    let refused = root.migrate(&[]).expect(1);
-    assert!(refused.stderr.contains("give the directory above the one that it leads to"), "{}", refused.stderr);
+    let refused = root.migrate(&[]).expect(2);
+    assert!(refused.stderr.contains("next: give the root that it leads to"), "{}", refused.stderr);
 }
 
 #[test]
@@ -293,8 +333,8 @@ fn an_absolute_path_is_taken_with_a_relative_root_and_a_missing_file_has_no_hist
         let output = command.args(["manifest"]).args(arguments).current_dir(root.path()).output().unwrap();
         crate::support::haul::Done::of(output)
     };
-    let missing = haul(&["history", ".", "artifacts/job/none/manifest.json"]).expect(1);
-    assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
+    let missing = haul(&["history", ".", "artifacts/job/none/manifest.json"]).expect(2);
+    assert!(missing.stderr.contains("does not exist"), "{}", missing.stderr);
     haul(&["migrate", ".", "--manifest", path.to_str().unwrap()]).expect(0);
     haul(&["history", ".", path.to_str().unwrap()]).expect(0);
     fs::remove_file(&path).unwrap();

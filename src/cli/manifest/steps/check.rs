@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::manifest::arguments::StepsArgs;
-use crate::cli::manifest::validate::read;
 use crate::cli::table::Table;
-use crate::durable::DiskError;
+use crate::durable::RealDisk;
+use crate::manifest::read_whole;
 use crate::manifest::transform::step_check::{GivenManifest, check_steps};
-use crate::migration::exit;
+use crate::migration::{Error, RunOptions, exit};
 
 /// `haul manifest steps check`
 #[derive(Args)]
@@ -45,8 +45,9 @@ struct Proved {
 impl CheckCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let registry = self.steps.registry()?;
-        let given = self.manifests.iter().map(|path| -> Result<_, DiskError> {
-            Ok(GivenManifest { name: path.display().to_string(), bytes: read(path)? })
+        let given = self.manifests.iter().map(|path| -> Result<_, Error> {
+            let bytes = read_whole(&RealDisk, path, RunOptions::default().memory_budget_bytes)?;
+            Ok(GivenManifest { name: path.display().to_string(), bytes })
         });
         let given = given.collect::<Result<Vec<_>, _>>()?;
         let proofs = check_steps(&registry, &given)?;

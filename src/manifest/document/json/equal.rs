@@ -15,19 +15,22 @@ pub enum Numbers {
 
 /// Returns true if two values, of one document or of two, are equal.
 pub fn is_equal(a: Value<'_>, b: Value<'_>, numbers: Numbers) -> bool {
-    let mut pairs = vec![(a, b)];
+    let (first, second) = (a, b);
+    // Pairs of ids take an eighth of what pairs of values do, which counts where there are millions.
+    let mut pairs = vec![(a.id(), b.id())];
     while let Some((a, b)) = pairs.pop() {
+        let (a, b) = (first.at(a), second.at(b));
         let is_same = match (a.kind(), b.kind()) {
             (Kind::Object, Kind::Object) => {
                 let (own, other) = (a.members(), b.members());
                 let is_same =
                     own.len() == other.len() && own.clone().zip(other.clone()).all(|(a, b)| is_same_text(a.0, b.0));
-                pairs.extend(own.zip(other).map(|(a, b)| (a.1, b.1)));
+                pairs.extend(own.zip(other).map(|(a, b)| (a.1.id(), b.1.id())));
                 is_same
             }
             (Kind::Array, Kind::Array) => {
                 let is_same = a.items().len() == b.items().len();
-                pairs.extend(a.items().zip(b.items()));
+                pairs.extend(a.items().zip(b.items()).map(|(a, b)| (a.id(), b.id())));
                 is_same
             }
             (Kind::String, Kind::String) => is_same_text(a, b),

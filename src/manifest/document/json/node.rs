@@ -73,6 +73,19 @@ pub struct Arena {
 }
 
 impl Arena {
+    /// Returns the size of the memory, used or not.
+    pub fn reserved_bytes(&self) -> u64 {
+        let Self { nodes, members, items, pending, frames, added } = self;
+        let lists = [
+            nodes.capacity() * size_of::<Node>(),
+            members.capacity() * size_of::<Member>(),
+            (items.capacity() + pending.capacity()) * size_of::<NodeId>(),
+            frames.capacity() * size_of::<Frame>(),
+            added.capacity(),
+        ];
+        lists.iter().sum::<usize>() as u64
+    }
+
     /// Removes the content and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.nodes.clear();

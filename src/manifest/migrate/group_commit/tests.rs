@@ -2,11 +2,11 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::durable::{InjectedFault, ReadRoot, SimulatedDisk, read_file};
+use crate::manifest::migrate::document_reader::DocumentReader;
 use crate::manifest::migrate::ledger::LedgerPosition;
 use crate::manifest::migrate::stage_file::FileStager;
 use crate::manifest::migrate::state::CHECKPOINT_KIND;
 use crate::manifest::run_options::MigrateOptions;
-use crate::manifest::tree::file_faults::BadSpots;
 use crate::manifest::tree::scan::{Found, ScanEntry};
 use crate::pipeline::Converter;
 
@@ -30,7 +30,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
         mode: options.transform.mode,
         break_links: false,
         named: None,
-        bad_spots: BadSpots::default(),
+        documents: Arc::new(DocumentReader::of_budget(64 << 20, 1000)),
     };
     let entry = ScanEntry { path: PathBuf::from(MANIFEST), found: Found::Manifest };
     let batch = preparer.convert(&mut Vec::new(), vec![entry]).unwrap();

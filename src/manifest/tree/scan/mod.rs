@@ -58,6 +58,8 @@ pub enum SkipReason {
     NotAFile,
     /// The manifest is in a place that the layout does not have.
     OutsideLayout,
+    /// The operator has selected other manifests.
+    NotSelected,
 }
 
 /// What the scan found at a path.
