@@ -12,6 +12,7 @@ mod owners;
 mod places;
 mod references;
 mod repair;
+mod repair_from;
 mod runs;
 mod store;
 mod two_at_once;
