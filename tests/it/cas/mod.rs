@@ -4,6 +4,7 @@ mod determinism;
 mod dry_run;
 mod empty_source;
 mod generate;
+mod keys;
 mod links;
 mod lost_state;
 mod map;
