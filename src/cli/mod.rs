@@ -16,6 +16,7 @@ mod db;
 mod demo;
 mod error_output;
 mod estimate_text;
+mod habits;
 mod limits;
 #[cfg(feature = "manifest")]
 mod manifest;
@@ -29,7 +30,10 @@ mod space;
 mod table;
 mod verbs;
 
-use clap::{Parser, Subcommand};
+use std::env::args_os;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Migrate stores in bulk: offline, in parallel, with proof that nothing was lost
 #[derive(Parser)]
@@ -69,11 +73,7 @@ pub fn main() -> u8 {
     limits::meet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // If standard error is closed, the exit code still tells.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE);
-        }
+        Err(error) => return refuse(&error),
     };
     let (json, result) = match cli.noun {
         #[cfg(feature = "space")]
@@ -90,10 +90,21 @@ pub fn main() -> u8 {
     result.unwrap_or_else(|error| error_output::report(&error, json))
 }
 
+/// Says why the command line cannot be parsed, or prints the help or the version that it asks for.
+fn refuse(error: &clap::Error) -> u8 {
+    let words: Vec<_> = args_os().skip(1).collect();
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(error) = habits::verb_without_noun(&Cli::command(), &words)
+    {
+        return error_output::report(&error.into(), words.iter().any(|word| word == "--json"));
+    }
+    // If standard error is closed, the exit code still tells.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE)
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
