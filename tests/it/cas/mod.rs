@@ -15,6 +15,7 @@ mod references;
 mod repair;
 mod repair_from;
 mod runs;
+mod second_pass;
 mod store;
 mod two_at_once;
 mod validate;
