@@ -134,10 +134,10 @@ struct SourceTargetWords {
     /// Path of the v2 store; the state of the run is kept next to it, in DIR.migration
     #[arg(long, value_name = "DIR", required_unless_present = "old", requires = "source")]
     target: Option<PathBuf>,
-    /// Root of the old store, as with --source
+    /// The same as --source
     #[arg(value_name = "OLD", conflicts_with_all = ["source", "target"], requires = "new")]
     old: Option<PathBuf>,
-    /// Path of the v2 store, as with --target
+    /// The same as --target
     #[arg(value_name = "NEW")]
     new: Option<PathBuf>,
 }
