@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
+use super::migrate::object_log::LoggedObjects;
 use super::migrate::plan::planned_source;
 use super::migrate::publish::has_begun;
 use super::migrate::publish::unpublish::{TargetState, Unpublish};
@@ -191,10 +192,18 @@ impl Rollback<'_> {
         let Some(walked) = walk_except(&root, &left_out, builder, workers, self.control, on_other)? else {
             return Ok(None);
         };
-        match rehash_source(&root, &left_out, walked, self.options, self.control) {
+        match rehash_source(&root, &left_out, self.logged()?, walked, self.options, self.control) {
             Err(Error::SourceChanged { path, what }) => Err(not_what_was_migrated(&path, &what)),
             proof => proof,
         }
+    }
+
+    /// Returns the outcomes of the run's objects, if it has not read some of them again.
+    fn logged(&self) -> Result<Option<LoggedObjects>, Error> {
+        let Unpublish { paths, state, .. } = self.unpublish;
+        let is_needed = state.progress.more.not_read_again > 0;
+        let open = || LoggedObjects::open(&**self.disk, &paths.object_log(), state.progress.objects);
+        is_needed.then(open).transpose()
     }
 
     /// Returns what the run could not read, as its findings name it.

@@ -1,5 +1,6 @@
 //! The contents of a migration's checkpoint.
 
+use bincode::Decode;
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
 use serde::Serialize;
@@ -44,14 +45,22 @@ pub struct Progress {
 pub struct LaterCounts {
     /// How the blobs of the migrated objects came into the target.
     pub blobs: BlobMethods,
+    /// Whether objects that an earlier run has migrated are not read again.
+    pub is_second_pass: bool,
+    /// Objects that were not read again.
+    pub not_read_again: u64,
 }
 
-impl<C> bincode::Decode<C> for LaterCounts {
+impl<C> Decode<C> for LaterCounts {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         match BlobMethods::decode(decoder) {
             // The digest of the checkpoint is right, so this is where an earlier version ended it.
             Err(DecodeError::UnexpectedEnd { .. }) => Ok(Self::default()),
-            blobs => Ok(Self { blobs: blobs? }),
+            blobs => Ok(Self {
+                blobs: blobs?,
+                is_second_pass: Decode::decode(decoder)?,
+                not_read_again: Decode::decode(decoder)?,
+            }),
         }
     }
 }

@@ -16,6 +16,7 @@ mod db;
 mod demo;
 mod error_output;
 mod estimate_text;
+mod habits;
 mod limits;
 #[cfg(feature = "manifest")]
 mod manifest;
@@ -32,7 +33,8 @@ mod verbs;
 use std::env::args_os;
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::migration::escaped;
 
@@ -74,7 +76,7 @@ pub fn main() -> u8 {
     limits::meet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse_words(&error),
+        Err(error) => return refuse(&error),
     };
     let (json, result) = match cli.noun {
         #[cfg(feature = "space")]
@@ -91,8 +93,14 @@ pub fn main() -> u8 {
     result.unwrap_or_else(|error| error_output::report(&error, json))
 }
 
-/// Prints help or what is wrong with the words of the command line, and returns the exit code.
-fn refuse_words(error: &clap::Error) -> u8 {
+/// Says why the command line cannot be parsed, or prints the help or the version that it asks for.
+fn refuse(error: &clap::Error) -> u8 {
+    let words: Vec<_> = args_os().skip(1).collect();
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(error) = habits::verb_without_noun(&Cli::command(), &words)
+    {
+        return error_output::report(&error.into(), words.iter().any(|word| word == "--json"));
+    }
     // The message quotes words, so it is made again from words that a terminal can show.
     let shown = Cli::try_parse_from(args_os().map(shown_word)).err();
     // If standard error is closed, the exit code still tells.
@@ -106,8 +114,6 @@ fn shown_word(word: OsString) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -5,5 +5,6 @@ pub mod encoding;
 pub mod frame;
 pub mod generation;
 pub mod key;
+pub mod key_text;
 pub mod layout;
 pub mod record;

@@ -42,7 +42,7 @@ use crate::durable::{Disk, parent_of};
 use crate::migration::Error;
 
 pub use check::MapCheck;
-pub use reader::{KeyMap, Rows};
+pub use reader::{KeyMap, MapCursor, Rows};
 pub use reverse::{REVERSE_MAGIC, REVERSE_VERSION, ReverseEntry, ReverseHeader, reverse_path};
 pub use row::{HEADER_LINE, MapRow, ROW_TEXT_BYTES_MAX};
 pub use writer::{MapSummary, MapWriter};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::reverse::{Reverse, ReverseState};
 use super::row::{HEADER_LINE, MapRow, ROW_TEXT_BYTES_MAX};
 use crate::cas::format::key::Key;
+use crate::cas::format::key_text::KeyText;
 use crate::durable::{Disk, DiskFile, ReaderKind, RealDisk, SourceFile};
 use crate::migration::Error;
 
@@ -15,6 +16,10 @@ const WINDOW_BYTES: u64 = 4 << 10;
 const ENTRIES_AT_ONCE: u64 = 4;
 /// Bytes that one read returns when all rows are read.
 const READ_BYTES: u64 = 256 << 10;
+/// Bytes that one read of a cursor returns.
+const CURSOR_BYTES: u64 = 16 << 10;
+/// Rows that a cursor skips before it searches.
+const SKIPPED_MAX: u32 = 256;
 /// Most rows that one lookup returns. In the map of a migration, a key has one for each algorithm; a forged map may not
 /// fill the memory.
 const ROWS_FOUND_MAX: usize = 1024;
@@ -81,6 +86,43 @@ impl KeyMap {
             found.push(row);
         }
         Ok(found)
+    }
+
+    /// Visits the rows whose old key begins as the text says and was made as it says, in order, until `visit` returns
+    /// false.
+    pub fn for_each_old(&self, text: &KeyText, mut visit: impl FnMut(&MapRow) -> bool) -> Result<(), Error> {
+        let mut lines = Lines::new(self, self.lower_bound(text.lowest())?, WINDOW_BYTES);
+        while let Some((_, row)) = lines.next(|offset| self.line_number(offset))? {
+            let is_made_so = text.algorithm.is_none_or(|algorithm| algorithm == row.old_algorithm);
+            if !text.begins(row.old_key) || is_made_so && !visit(&row) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the new keys that begin as the text says, until `visit` returns false. Without a reverse file that fits,
+    /// this reads the whole map.
+    pub fn for_each_new(&self, text: &KeyText, mut visit: impl FnMut(Key) -> bool) -> Result<(), Error> {
+        match &self.reverse {
+            ReverseState::Fits(reverse) => {
+                for entry in reverse.entries_from(reverse.lower_bound(text.lowest())?, ENTRIES_AT_ONCE) {
+                    let key = entry?.1.key();
+                    if !text.begins(key) || !visit(key) {
+                        break;
+                    }
+                }
+            }
+            ReverseState::Unfit(_) | ReverseState::Absent => {
+                for row in self.rows() {
+                    let key = row?.row.new_key;
+                    if text.begins(key) && !visit(key) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns the rows of a new key in the order of the map. Without a reverse file that fits, this reads the whole
@@ -235,6 +277,57 @@ impl KeyMap {
 impl std::fmt::Debug for KeyMap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeyMap").field("path", &self.path).field("len_bytes", &self.len_bytes).finish_non_exhaustive()
+    }
+}
+
+/// Finds the rows of many old keys. Keys in ascending order cost little more than one pass over their lines.
+pub struct MapCursor<'a> {
+    map: &'a KeyMap,
+    lines: Option<Lines<'a>>,
+    /// The first row after those of the last key.
+    ahead: Option<MapRow>,
+    last: Key,
+    found: Vec<MapRow>,
+}
+
+impl<'a> MapCursor<'a> {
+    /// Creates a cursor.
+    pub fn new(map: &'a KeyMap) -> Self {
+        Self { map, lines: None, ahead: None, last: Key([0; 32]), found: Vec::new() }
+    }
+
+    /// Returns the rows of an old key.
+    pub fn find_old(&mut self, key: Key) -> Result<&[MapRow], Error> {
+        if self.lines.is_none() || key <= self.last {
+            self.seek(key)?;
+        }
+        self.last = key;
+        let mut skipped = 0;
+        while self.ahead.is_some_and(|row| row.old_key < key) {
+            if skipped == SKIPPED_MAX {
+                self.seek(key)?;
+                break;
+            }
+            skipped += 1;
+            self.step()?;
+        }
+        self.found.clear();
+        while let Some(row) = self.ahead.filter(|row| row.old_key == key) {
+            self.found.push(row);
+            self.step()?;
+        }
+        Ok(&self.found)
+    }
+
+    fn seek(&mut self, key: Key) -> Result<(), Error> {
+        self.lines = Some(Lines::new(self.map, self.map.lower_bound(key)?, CURSOR_BYTES));
+        self.step()
+    }
+
+    fn step(&mut self) -> Result<(), Error> {
+        let lines = self.lines.as_mut().expect("it was sought");
+        self.ahead = lines.next(|offset| self.map.line_number(offset))?.map(|(_, row)| row);
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! Runs, dry runs and read-only passes share it, so that their numbers agree.
 
 use super::converted::{Converted, ConvertedItem, ItemResult};
+use super::known_objects::KnownObject;
 use super::object_log::{LoggedObject, ObjectOutcome};
 use super::placer::{IncomingObject, PlaceResult};
 use super::source_chain::{Link, chain};
@@ -72,6 +73,7 @@ impl<D: Destination> RunAccounting<'_, D> {
         let (algorithm, record, blob) = match &item.result {
             ItemResult::Object { algorithm, record, blob } => (*algorithm, record, blob),
             ItemResult::Refused { reason, text } => return self.refuse(entry, &item.link, *reason, text.clone()),
+            ItemResult::Known(known) => return self.record_known(entry, &item.link, known),
             ItemResult::LoneSidecar => unreachable!("an object is not a sidecar"),
         };
         let source = self.root.blob(&entry.location);
@@ -113,6 +115,14 @@ impl<D: Destination> RunAccounting<'_, D> {
             algorithm,
             record: *record,
         })
+    }
+
+    fn record_known(&mut self, entry: &Entry, link: &Link, known: &KnownObject) -> Result<(), Error> {
+        self.extend_chain(entry, link);
+        self.state.progress.generations[known.algorithm as usize] += 1;
+        self.state.progress.more.not_read_again += 1;
+        self.state.counts.add(Outcome::InTarget);
+        self.destination.log_object(&LoggedObject::known(entry.location.key(), known))
     }
 
     fn extend_chain(&mut self, entry: &Entry, link: &Link) {

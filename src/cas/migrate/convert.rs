@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::converted::{Blob, ConvertScratch, Converted, ConvertedItem, ItemResult};
+use super::known_objects::KnownObjects;
 use super::large_blobs::BlobStaging;
 use super::source_chain::{ABSENT, Link};
 use super::transcode::Transcoder;
@@ -35,6 +36,8 @@ pub struct ObjectConverter<'a> {
     pub link: bool,
     /// Where large blobs go; `None` in a dry run, which only hashes them.
     pub staging: Option<&'a BlobStaging>,
+    /// Objects that are not read again.
+    known: Option<&'a KnownObjects>,
     /// Looked at inside of large objects.
     stop: &'a StopToken,
     /// Tells an object that cannot be read from a source that fails.
@@ -52,7 +55,12 @@ impl<'a> ObjectConverter<'a> {
         stop: &'a StopToken,
     ) -> Self {
         let (buffers, faults) = (BufferPool::new(BUFFER_BYTES_KEPT_MAX), MediumFaults::new(objects));
-        Self { buffers, root, compress, link, staging, stop, faults }
+        Self { buffers, root, compress, link, staging, known: None, stop, faults }
+    }
+
+    /// Leaves out what is known.
+    pub fn without(self, known: Option<&'a KnownObjects>) -> Self {
+        Self { known, ..self }
     }
 
     /// Returns the error if it is one of reading the source that its neighbours decide about.
@@ -77,8 +85,15 @@ impl Converter for ObjectConverter<'_> {
     fn convert(&self, scratch: &mut ConvertScratch, batch: Batch) -> Result<Converted, Error> {
         let bytes = self.buffers.take(usize::try_from(batch.memory_bytes).unwrap_or(0));
         let mut converted = Converted { items: Vec::with_capacity(batch.items.len()), bytes };
+        let known = self.known.map_or(Ok(Vec::new()), |known| known.find(&batch.items))?;
         for (index, (number, item)) in (batch.first_item..).zip(&batch.items).enumerate() {
             let item = match item {
+                Item::Object { .. } if let Some(known) = known.get(index).copied().flatten() => ConvertedItem {
+                    item: *item,
+                    link: Link::UNREAD,
+                    result: ItemResult::Known(known),
+                    notes: Vec::new(),
+                },
                 Item::LoneSidecar(_) => ConvertedItem {
                     item: *item,
                     link: Link::UNREAD,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::known_objects::KnownObject;
 use super::source_chain::Link;
 use crate::cas::format::frame::Compressor;
 use crate::cas::format::key::Algorithm;
@@ -51,6 +52,8 @@ pub enum ItemResult {
         /// The same for people.
         text: String,
     },
+    /// An object that the store which is merged into has from an earlier run.
+    Known(KnownObject),
     /// A sidecar without an object.
     LoneSidecar,
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::accounting::{Destination, check_complete, record_batch};
 use super::convert::ObjectConverter;
 use super::converted::{Blob, Converted};
+use super::known_objects::KnownObjects;
 use super::object_log::LoggedObject;
 use super::outcome_check::check_outcomes;
 use super::placer::{IncomingObject, PlaceResult, link_error};
@@ -51,6 +52,8 @@ pub struct DryRunEnd {
     pub stored_bytes: u64,
     /// How the blobs would come into the target. Copies may turn out to share their blocks.
     pub blobs: BlobMethods,
+    /// Objects that an earlier run has migrated and that are not read again.
+    pub not_read_again: u64,
     /// Findings by severity.
     pub findings_count: FindingsCount,
     /// The first findings.
@@ -76,6 +79,7 @@ pub fn dry_run(
     let mut migration = CasMigration::open(source, paths, options)?;
     let plan = rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?
         .ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let known = if migration.is_second_pass() { Some(KnownObjects::open(&**disk, paths)?) } else { None };
     let (root, found) = migration.into_found();
     let mut state = RunState::new(plan.digest_bytes, String::new(), options.rules(), options.durability);
     (state.records, state.counts) = (found.counts.sum(), found.counts);
@@ -83,36 +87,43 @@ pub fn dry_run(
     unwritten.findings = found.findings;
     let inventory = found.inventory.expect("no run has taken it");
     let mut writer = DryWriter { root: &root, state, unwritten };
-    let ended = convert_all(&**disk, paths, &found.sums, inventory, &mut writer, options, control)?;
+    let pass = Pass { disk: &**disk, paths, sums: &found.sums, known: known.as_ref(), options, control };
+    let ended = pass.convert_all(inventory, &mut writer)?;
     Ok(end(plan, writer, options, ended))
 }
 
-/// Converts every object.
-fn convert_all(
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    sums: &ScanSums,
-    inventory: Inventory,
-    writer: &mut DryWriter<'_>,
-    options: &MigrateOptions,
-    control: &Control<'_>,
-) -> Result<Ended, Error> {
-    let root = writer.root;
-    let converter =
-        ObjectConverter::new(root, sums.objects, options.compress, options.link.is_wanted(), None, control.stop);
-    let reader = SourceReader::new(inventory, 0, options.run.batch_records, options.compress)?;
-    let ended = control.phase(Phase::Run, Expected::both(sums.objects, sums.object_bytes), || {
-        pass(reader, &converter, &options.engine(), control, |converted| writer.write(&converted))
-    });
-    let ended = stopped_inside(ended)?;
-    if ended == Ended::Complete {
-        check_complete(&writer.state, sums)?;
-        sums.check_unchanged(root)?;
-        if options.placement == Placement::Replace {
-            check_drop(disk, paths, &writer.state.counts, options, control.stop)?;
+/// What the conversion needs.
+struct Pass<'a> {
+    disk: &'a dyn Disk,
+    paths: &'a TargetPaths,
+    sums: &'a ScanSums,
+    /// Objects that are not read again.
+    known: Option<&'a KnownObjects>,
+    options: &'a MigrateOptions,
+    control: &'a Control<'a>,
+}
+
+impl Pass<'_> {
+    /// Converts every object.
+    fn convert_all(&self, inventory: Inventory, writer: &mut DryWriter<'_>) -> Result<Ended, Error> {
+        let Self { sums, options, control, .. } = *self;
+        let (root, link) = (writer.root, options.link.is_wanted());
+        let converter = ObjectConverter::new(root, sums.objects, options.compress, link, None, control.stop);
+        let converter = converter.without(self.known);
+        let reader = SourceReader::new(inventory, 0, options.run.batch_records, options.compress)?;
+        let ended = control.phase(Phase::Run, Expected::both(sums.objects, sums.object_bytes), || {
+            pass(reader, &converter, &options.engine(), control, |converted| writer.write(&converted))
+        });
+        let ended = stopped_inside(ended)?;
+        if ended == Ended::Complete {
+            check_complete(&writer.state, sums)?;
+            sums.check_unchanged(root)?;
+            if options.placement == Placement::Replace {
+                check_drop(self.disk, self.paths, &writer.state.counts, options, control.stop)?;
+            }
         }
+        Ok(ended)
     }
-    Ok(ended)
 }
 
 fn end(plan: Plan, writer: DryWriter<'_>, options: &MigrateOptions, ended: Ended) -> DryRunEnd {
@@ -125,6 +136,7 @@ fn end(plan: Plan, writer: DryWriter<'_>, options: &MigrateOptions, ended: Ended
         generations: state.progress.generations.into(),
         stored_bytes: state.progress.stored_bytes,
         blobs: state.progress.more.blobs,
+        not_read_again: state.progress.more.not_read_again,
         findings_count: unwritten.findings.count,
         findings: unwritten.findings.first,
         would_fail: check_outcomes(options, &state.counts, PathBuf::new()).is_err(),
@@ -171,7 +183,7 @@ impl Unwritten {
         Ok(Self { merged_into, new_keys, findings, linking, directory })
     }
 
-    /// Foretells how the blob would come into the target. Whether a copy could share blocks shows only when it is made.
+    /// Predicts how the blob would come into the target. Whether a copy could share blocks shows only when it is made.
     fn method(&self, incoming: &IncomingObject<'_>) -> Result<BlobMethod, Error> {
         if !matches!(incoming.blob, Blob::Linked) {
             return Ok(BlobMethod::Copied);

@@ -6,6 +6,7 @@ pub mod converted;
 pub mod crash_cleanup;
 pub mod dry_run;
 pub mod estimate;
+pub mod known_objects;
 pub mod large_blobs;
 pub mod object_log;
 mod outcome_check;
@@ -51,6 +52,8 @@ pub struct EndDetails {
     pub stored_bytes: u64,
     /// How these blobs came into the target.
     pub blobs: BlobMethods,
+    /// Objects that an earlier run has migrated and that were not read again.
+    pub not_read_again: u64,
     /// The first findings on single entries. The report has all of them.
     #[serde(skip)]
     pub findings: FirstFindings,
@@ -107,6 +110,7 @@ pub fn migrate(
         generations: progress.generations.into(),
         stored_bytes: progress.stored_bytes,
         blobs: progress.more.blobs,
+        not_read_again: progress.more.not_read_again,
         findings: FirstFindings::read(
             &*disk,
             &Findings::new(paths.run_directory().findings_path(), finished.state.findings_bytes),

@@ -3,7 +3,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 1 | outcome: 0 migrated, 1 duplicate, 2 in the target already, 3 refused |
+//! | 0 | 1 | outcome: 0 migrated, 1 duplicate, 2 in the target already, 3 refused, 4 in the target and not read again |
 //! | 1 | 1 | algorithm of the old key |
 //! | 2 | 1 | encoding of the blob |
 //! | 3 | 5 | zeros |
@@ -14,9 +14,10 @@
 //! | 112 | 8 | length of the blob, little-endian |
 //! | 120 | 8 | created at, Unix seconds, little-endian |
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::known_objects::KnownObject;
 use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::format::record::ObjectRecord;
@@ -40,6 +41,8 @@ pub enum ObjectOutcome {
     InTarget = 2,
     /// It is left out.
     Refused = 3,
+    /// The store that is merged into has it from an earlier run, and it was not read again.
+    Known = 4,
 }
 
 /// One object and its outcome.
@@ -58,16 +61,14 @@ pub struct LoggedObject {
 impl LoggedObject {
     /// Returns an object that was left out.
     pub fn refused(old_key: Key) -> Self {
-        let nothing = Key([0; 32]);
-        let record = ObjectRecord {
-            digest: nothing,
-            encoding: Encoding::Identity,
-            original_size: 0,
-            stored_size: 0,
-            stored_blob_hash: nothing,
-            created_at: 0,
-        };
+        let record = record_of(Key([0; 32]), 0);
         Self { outcome: ObjectOutcome::Refused, old_key, algorithm: Algorithm::Cas, record }
+    }
+
+    /// Returns an object that was not read again. Its blob in the target is not described.
+    pub fn known(old_key: Key, object: &KnownObject) -> Self {
+        let record = record_of(object.new_key, object.size);
+        Self { outcome: ObjectOutcome::Known, old_key, algorithm: object.algorithm, record }
     }
 
     /// Returns the record.
@@ -90,6 +91,7 @@ impl LoggedObject {
             1 => ObjectOutcome::Duplicate,
             2 => ObjectOutcome::InTarget,
             3 => ObjectOutcome::Refused,
+            4 => ObjectOutcome::Known,
             _ => return None,
         };
         let key = |at: usize| Key(bytes[at..at + 32].try_into().expect("32 bytes"));
@@ -108,6 +110,18 @@ impl LoggedObject {
             },
         };
         (object.to_bytes() == *bytes).then_some(object)
+    }
+}
+
+/// Returns a record that says of the blob nothing.
+fn record_of(digest: Key, original_size: u64) -> ObjectRecord {
+    ObjectRecord {
+        digest,
+        encoding: Encoding::Identity,
+        original_size,
+        stored_size: 0,
+        stored_blob_hash: Key([0; 32]),
+        created_at: 0,
     }
 }
 
@@ -149,27 +163,57 @@ pub fn for_each_logged(
     records: u64,
     mut visit: impl FnMut(&LoggedObject) -> Result<bool, Error>,
 ) -> Result<bool, Error> {
-    if records == 0 {
-        return Ok(true);
-    }
-    let file = disk.open_for_read(path)?;
-    let len_bytes = check_len(&*file, path, records)?;
-    let mut buffer = vec![[0; LOG_RECORD_BYTES]; RECORDS_PER_STEP];
-    let mut offset = 0;
-    while offset < len_bytes {
-        let count = RECORDS_PER_STEP.min(((len_bytes - offset) / LOG_RECORD_BYTES as u64) as usize);
-        file.read_exact_at(offset, buffer[..count].as_flattened_mut())?;
-        for (index, bytes) in buffer[..count].iter().enumerate() {
-            let at = offset + (index * LOG_RECORD_BYTES) as u64;
-            let object = LoggedObject::from_bytes(bytes)
-                .ok_or_else(|| damaged(path, format!("damaged record at offset {at}")))?;
-            if !visit(&object)? {
-                return Ok(false);
-            }
+    let mut objects = LoggedObjects::open(disk, path, records)?;
+    while let Some(object) = objects.next()? {
+        if !visit(&object)? {
+            return Ok(false);
         }
-        offset += (count * LOG_RECORD_BYTES) as u64;
     }
     Ok(true)
+}
+
+/// The first records of a log, in order.
+pub struct LoggedObjects {
+    path: PathBuf,
+    /// `None` if no record is wanted: then there may be no log.
+    file: Option<Arc<dyn DiskFile>>,
+    len_bytes: u64,
+    /// Where the records after those in the buffer begin.
+    offset: u64,
+    buffer: Vec<[u8; LOG_RECORD_BYTES]>,
+    taken: usize,
+}
+
+impl LoggedObjects {
+    /// Opens the log at `path`, which must have so many records.
+    pub fn open(disk: &dyn Disk, path: &Path, records: u64) -> Result<Self, Error> {
+        let file = (records > 0).then(|| disk.open_for_read(path)).transpose()?;
+        let len_bytes = file.as_ref().map_or(Ok(0), |file| check_len(&**file, path, records))?;
+        Ok(Self { path: path.to_path_buf(), file, len_bytes, offset: 0, buffer: Vec::new(), taken: 0 })
+    }
+
+    /// Returns the next record, `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
+    pub fn next(&mut self) -> Result<Option<LoggedObject>, Error> {
+        if self.taken == self.buffer.len() && !self.load()? {
+            return Ok(None);
+        }
+        let bytes = &self.buffer[self.taken];
+        let at = self.offset - ((self.buffer.len() - self.taken) * LOG_RECORD_BYTES) as u64;
+        self.taken += 1;
+        let object = LoggedObject::from_bytes(bytes);
+        object.map(Some).ok_or_else(|| damaged(&self.path, format!("damaged record at offset {at}")))
+    }
+
+    fn load(&mut self) -> Result<bool, Error> {
+        let left = (self.len_bytes - self.offset) / LOG_RECORD_BYTES as u64;
+        let Some(file) = self.file.as_ref().filter(|_| left > 0) else { return Ok(false) };
+        self.buffer.resize(RECORDS_PER_STEP.min(left as usize), [0; LOG_RECORD_BYTES]);
+        file.read_exact_at(self.offset, self.buffer.as_flattened_mut())?;
+        self.offset += self.buffer.as_flattened().len() as u64;
+        self.taken = 0;
+        Ok(true)
+    }
 }
 
 fn check_len(file: &dyn DiskFile, path: &Path, records: u64) -> Result<u64, Error> {

@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 
+use super::plan::planned_source;
 use super::publish::merge_preflight::check_before_merge;
 use super::publish::staged_check::check_map;
 use super::publish::{check_target, is_live};
 use super::steps::CasMigration;
-use crate::cas::options::Placement;
+use crate::cas::options::{Placement, ReadBack};
 use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near};
 use crate::cas::state::RunState;
 use crate::cas::verify::run::{verify_held, verify_in_memory};
-use crate::cas::verify::{VerifyEnd, VerifyRequest};
+use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
 use crate::durable::{Disk, EntryKind, NewOwner};
 use crate::migration::plan::escape_name;
-use crate::migration::{Check, Context, Error, Finding, Severity, Stage};
+use crate::migration::{Check, Context, Error, Finding, LastRun, Severity, Stage};
 use crate::pipeline::Ended;
 
 /// Fails if the place of the run directory has something that haul has not made: a run removes files in it.
@@ -79,6 +80,7 @@ impl CasMigration<'_> {
                 if self.options.placement == Placement::Merge && cx.disk.is_system() {
                     check_objects_near(self.paths)?;
                 }
+                self.is_second_pass.set(self.follows_a_run_of_this_source(cx)?);
                 if self.options.placement == Placement::Merge && self.options.verify_merged_into {
                     return check_before_merge(&**cx.disk, self.paths, || self.verify_target(cx));
                 }
@@ -110,12 +112,32 @@ impl CasMigration<'_> {
         Ok(Ended::Complete)
     }
 
-    /// Verifies the store that is merged into. A dry run sorts in memory, because it must not write.
+    /// Returns true for a merge into the store that the last run has published from the same source, unless everything is
+    /// to be read.
+    fn follows_a_run_of_this_source(&self, cx: &Context<'_>) -> Result<bool, Error> {
+        let is_asked_for = self.options.placement == Placement::Merge && self.options.read_back == ReadBack::Index;
+        if !is_asked_for || !cx.disk.is_system() {
+            return Ok(false);
+        }
+        let LastRun::Known(last) = LastRun::<RunState>::load(&**cx.disk, &cx.checkpoint)? else { return Ok(false) };
+        if last.stage != Stage::Published || !self.paths.has_map(&**cx.disk, &last.run_id)? {
+            return Ok(false);
+        }
+        // Without its plan, the source of a run is not known.
+        let source = planned_source(&**cx.disk, &cx.directory, &last.plan_digest).ok();
+        let of_this = |source: PathBuf| source.canonicalize().ok() == self.root.path().canonicalize().ok();
+        Ok(source.is_some_and(of_this))
+    }
+
+    /// Verifies the store that is merged into: its layout and its index and, unless an earlier run of this source has made
+    /// it, every object. A dry run sorts in memory, because it must not write.
     fn verify_target(&self, cx: &Context<'_>) -> Result<VerifyEnd, Error> {
         let target = self.paths.target();
+        let no_object = self.is_second_pass.get().then_some(Sample { objects: 0, seed: 0 });
+        let request = VerifyRequest { sample: no_object, ..VerifyRequest::WHOLE };
         match cx.lock {
-            Some(_) => verify_held(cx.disk, self.paths, target, &VerifyRequest::WHOLE, self.options, cx.control),
-            None => verify_in_memory(target, self.options, cx.control),
+            Some(_) => verify_held(cx.disk, self.paths, target, &request, self.options, cx.control),
+            None => verify_in_memory(target, &request, self.options, cx.control),
         }
     }
 

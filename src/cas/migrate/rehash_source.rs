@@ -1,5 +1,6 @@
 //! Reads a source again and chains its digests, to compare it with the source of a migration.
 
+use super::object_log::{LoggedObjects, ObjectOutcome};
 use super::read_only_pass::stopped_inside;
 use super::source_chain::{ABSENT, CHAIN_START, Link, chain};
 use crate::cas::format::digest::blake3_key;
@@ -30,8 +31,8 @@ pub struct SourceDigest {
     pub chain: [u8; 32],
 }
 
-/// Reads every object of the source that was walked, except for those that the migration could not read. `Ok(None)`: a
-/// stop was requested.
+/// Reads every object of the source that was walked, except for those that the migration could not read. `logged` are the
+/// outcomes of the objects, if the migration has not read some of them again. `Ok(None)`: a stop was requested.
 ///
 /// # Errors
 /// [`Error::SourceChanged`] if names were added or removed meanwhile; [`Error::Disk`] if an object cannot be read: it
@@ -39,6 +40,7 @@ pub struct SourceDigest {
 pub fn rehash_source(
     root: &SourceRoot,
     left_out: &LeftOut,
+    mut logged: Option<LoggedObjects>,
     walked: Walked,
     options: &MigrateOptions,
     control: &Control<'_>,
@@ -49,11 +51,13 @@ pub fn rehash_source(
     let ended = control.phase(Phase::Rollback, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &LinkConverter { root, left_out, stop: control.stop }, &options.engine(), control, |links| {
             for (entry, link) in &links {
+                let outcome = logged.as_mut().map_or(Ok(None), LoggedObjects::next)?.map(|object| object.outcome);
+                let link = if outcome == Some(ObjectOutcome::Known) { &Link::UNREAD } else { link };
                 digest.objects += 1;
                 digest.bytes += entry.len_bytes;
                 digest.chain = chain(&digest.chain, entry, link);
             }
-            Ok(())
+            Ok::<_, Error>(())
         })
     });
     if stopped_inside(ended)? == Ended::Stopped {

@@ -1,5 +1,6 @@
 //! The migration of an object store, as the life cycle calls it step by step.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use serde_json::json;
 use super::accounting::check_complete;
 use super::convert::ObjectConverter;
 use super::crash_cleanup::remove_unfinished;
+use super::known_objects::KnownObjects;
 use super::large_blobs::BlobStaging;
 use super::object_log::ObjectLog;
 use super::outcome_check::check_outcomes;
@@ -58,6 +60,8 @@ pub(super) struct CasMigration<'a> {
     file_system: Option<Arc<dyn DiskFileSystem>>,
     /// True if this process has staged every object.
     has_staged_all: bool,
+    /// Whether what an earlier run has migrated is not read again. Set when the target is checked.
+    pub(super) is_second_pass: Cell<bool>,
 }
 
 /// What the walk through the source found.
@@ -79,12 +83,25 @@ impl<'a> CasMigration<'a> {
     /// Opens the source.
     pub fn open(source: &Path, paths: &'a TargetPaths, options: &'a MigrateOptions) -> Result<Self, Error> {
         let root = SourceRoot::open(source)?;
-        Ok(Self { root, paths, options, found: None, file_system: None, has_staged_all: false })
+        Ok(Self {
+            root,
+            paths,
+            options,
+            found: None,
+            file_system: None,
+            has_staged_all: false,
+            is_second_pass: Cell::new(false),
+        })
     }
 
     /// Returns the number of objects in the source, after it was walked.
     pub fn objects_found(&self) -> Option<u64> {
         self.found.as_ref().map(|found| found.sums.objects)
+    }
+
+    /// Returns true if what an earlier run has migrated is not read again.
+    pub fn is_second_pass(&self) -> bool {
+        self.is_second_pass.get()
     }
 
     /// Returns the source and what [`plan`](Migration::plan) found in it.
@@ -239,6 +256,7 @@ impl Migration for CasMigration<'_> {
         state.records = found.counts.sum();
         state.counts = found.counts;
         state.findings_bytes = found.findings_bytes;
+        state.progress.more.is_second_pass = self.is_second_pass.get();
         Ok(())
     }
 
@@ -277,6 +295,7 @@ impl Migration for CasMigration<'_> {
             details: json!({
                 "link": self.options.link,
                 "blobs": state.progress.more.blobs,
+                "not_read_again": state.progress.more.not_read_again,
                 "generations": AlgorithmCounts::from(generations),
                 "map": escape_name(self.paths.map().as_os_str()),
             }),
@@ -300,7 +319,10 @@ impl CasMigration<'_> {
         let blob_staging = BlobStaging::new(cx.disk.clone(), self.paths.incoming(), self.can_share_blocks(cx)?);
         let (objects, &MigrateOptions { compress, link, .. }) = (self.found().sums.objects, self.options);
         let (link, stop) = (link.is_wanted(), cx.control.stop);
+        let is_second_pass = state.progress.more.is_second_pass;
+        let known = is_second_pass.then(|| KnownObjects::open(&**cx.disk, self.paths)).transpose()?;
         let converter = ObjectConverter::new(&self.root, objects, compress, link, Some(&blob_staging), stop);
+        let converter = converter.without(known.as_ref());
         let batch_records = cx.options.batch_records;
         let reader = SourceReader::new(inventory, state.progress.items, batch_records, self.options.compress)?;
         let mut writer = self.writer(cx, state, staging)?;

@@ -1,5 +1,7 @@
 //! Finds out from its content what an object is, and what its sidecar should be.
 
+use std::path::Path;
+
 use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::{Hint, ObjectRecord, RECORD_BYTES_MAX, parse, parse_hint};
@@ -25,17 +27,35 @@ pub enum Examined {
         /// True if its sidecar has another record.
         needs_sidecar: bool,
     },
-    /// An item that cannot be repaired.
+    /// An item that cannot be repaired from what the store has.
     Left {
         /// What is wrong with it.
         fault: VerifyFault,
         /// Lines of the index that have its key.
         lines: u64,
+        /// The object, if another copy of it would do.
+        lost: Option<LostObject>,
+    },
+    /// An object of which nothing is known: it may be intact, so the index cannot be written without it.
+    Unreadable {
+        /// Why it cannot be read.
+        error: DiskError,
+        /// The object.
+        lost: LostObject,
     },
 }
 
+/// An object that is damaged or missing.
+#[derive(Debug, Clone, Copy)]
+pub struct LostObject {
+    /// Its key.
+    pub key: Key,
+    /// Its time, as far as the store still knows it.
+    pub created_at: Option<u64>,
+}
+
 /// Why an object is not intact, as far as that is known.
-enum Unsound {
+pub(super) enum Unsound {
     /// It stays as it is, and loses its line in the index.
     Left(FaultKind, String),
     /// Nothing is known of it: it may be intact, so the repair ends and the index stays.
@@ -81,21 +101,31 @@ impl Examiner<'_> {
         Ok(match found {
             Joined::LoneSidecar(location) => {
                 let path = format!("{}.meta", object_path(location));
-                left(FaultKind::LoneSidecar, path, location.key(), "a sidecar without a blob", 0)
+                let key = location.key();
+                let lost = location.is_in_place().then_some(LostObject { key, created_at: None });
+                left(FaultKind::LoneSidecar, path, key, "a sidecar without a blob", 0, lost)
             }
             Joined::LineAlone(line) => {
                 let key = line.parsed.record.digest;
                 let text = format!("{INDEX_NAME} listed {key}, and there is no such blob in its place");
-                left(FaultKind::BlobMissing, line_path(line.line), key, text, line.lines)
+                let lost = LostObject { key, created_at: Some(line.parsed.record.created_at) };
+                left(FaultKind::BlobMissing, line_path(line.line), key, text, line.lines, Some(lost))
             }
             Joined::Object { entry, has_sidecar, indexed } => {
                 let lines = indexed.map_or(0, |line| line.lines);
+                let key = entry.location.key();
+                let created_at = indexed.map(|line| line.parsed.record.created_at);
                 match self.examine_object(entry, *has_sidecar, indexed.as_ref(), scratch) {
                     Ok(examined) => examined,
                     Err(Unsound::Left(kind, text)) => {
-                        left(kind, object_path(&entry.location), entry.location.key(), text, lines)
+                        let of_sidecar = parse_hint(&scratch.sidecar).created_at;
+                        let lost = LostObject { key, created_at: of_sidecar.or(created_at) };
+                        let lost = (kind == FaultKind::WrongContent).then_some(lost);
+                        left(kind, object_path(&entry.location), key, text, lines, lost)
                     }
-                    Err(Unsound::Unreadable(error)) => return Err(error.into()),
+                    Err(Unsound::Unreadable(error)) => {
+                        Examined::Unreadable { error, lost: LostObject { key, created_at } }
+                    }
                     Err(Unsound::Stopped) => return Err(ReadFault::Stopped.into()),
                 }
             }
@@ -121,7 +151,8 @@ impl Examiner<'_> {
         let encoding = hint.encoding.or(line.map(|line| line.record.encoding)).unwrap_or(Encoding::Identity);
         let original_size = hint.original_size.or(line.map(|line| line.record.original_size));
         let limit = content_bytes_max(original_size, entry.len_bytes);
-        let identified = self.identify(entry, encoding, limit, &mut scratch.blob)?;
+        let path = self.root.blob(&entry.location);
+        let identified = identify_blob(&path, entry, key, (encoding, limit), &mut scratch.blob, self.stop)?;
         let its_own = hint.digest.is_none_or(|digest| digest == key);
         let created_at = hint.created_at.filter(|_| its_own).or(line.map(|line| line.record.created_at)).unwrap_or(0);
         let record = ObjectRecord { created_at, ..identified };
@@ -148,51 +179,56 @@ impl Examiner<'_> {
         read_again(read)?;
         Ok(parse_hint(&scratch.sidecar))
     }
-
-    /// Returns the object if its content has its key: with the encoding of the sidecar, else with the other one.
-    fn identify(
-        &self,
-        entry: &Entry,
-        encoding: Encoding,
-        content_bytes_max: u64,
-        scratch: &mut BlobScratch,
-    ) -> Result<ObjectRecord, Unsound> {
-        let (path, digest) = (self.root.blob(&entry.location), entry.location.key());
-        let other = match encoding {
-            Encoding::Identity => Encoding::Zstd,
-            Encoding::Zstd => Encoding::Identity,
-        };
-        let mut found_key = None;
-        for encoding in [encoding, other] {
-            let read = || digest_blob(&path, entry, encoding, content_bytes_max, scratch, self.stop);
-            let digests = read_again_if(read, BlobReadFault::of_disk).map_err(|fault| match fault {
-                BlobReadFault::Unreadable(error) => Unsound::Unreadable(error),
-                BlobReadFault::Stopped => Unsound::Stopped,
-                BlobReadFault::Changed(text) => {
-                    Unsound::Left(FaultKind::ObjectChanged, format!("changed meanwhile: {text}"))
-                }
-            })?;
-            let Ok(content) = digests.content else { continue };
-            if content.key == digest {
-                return Ok(ObjectRecord {
-                    digest,
-                    encoding,
-                    original_size: content.len_bytes,
-                    stored_size: entry.len_bytes,
-                    stored_blob_hash: digests.stored_hash,
-                    created_at: 0,
-                });
-            }
-            found_key = found_key.or(Some(content.key));
-        }
-        let key = found_key.map_or_else(String::new, |key| format!("; it has the key {key}"));
-        Err(Unsound::Left(
-            FaultKind::WrongContent,
-            format!("its content does not match its name, stored or decoded{key}"),
-        ))
-    }
 }
 
-fn left(kind: FaultKind, path: String, key: Key, text: impl Into<String>, lines: u64) -> Examined {
-    Examined::Left { fault: VerifyFault::new(kind, path, Some(key), text), lines }
+/// Returns the object `digest` if the blob at `path`, which was seen as `entry`, has its content: in the expected
+/// encoding, else in the other one. A blob is decoded to the given length at most.
+pub(super) fn identify_blob(
+    path: &Path,
+    entry: &Entry,
+    digest: Key,
+    (encoding, content_bytes_max): (Encoding, u64),
+    scratch: &mut BlobScratch,
+    stop: &StopToken,
+) -> Result<ObjectRecord, Unsound> {
+    let other = match encoding {
+        Encoding::Identity => Encoding::Zstd,
+        Encoding::Zstd => Encoding::Identity,
+    };
+    let mut found_key = None;
+    for encoding in [encoding, other] {
+        let read = || digest_blob(path, entry, encoding, content_bytes_max, scratch, stop);
+        let digests = read_again_if(read, BlobReadFault::of_disk).map_err(|fault| match fault {
+            BlobReadFault::Unreadable(error) => Unsound::Unreadable(error),
+            BlobReadFault::Stopped => Unsound::Stopped,
+            BlobReadFault::Changed(text) => {
+                Unsound::Left(FaultKind::ObjectChanged, format!("changed meanwhile: {text}"))
+            }
+        })?;
+        let Ok(content) = digests.content else { continue };
+        if content.key == digest {
+            return Ok(ObjectRecord {
+                digest,
+                encoding,
+                original_size: content.len_bytes,
+                stored_size: entry.len_bytes,
+                stored_blob_hash: digests.stored_hash,
+                created_at: 0,
+            });
+        }
+        found_key = found_key.or(Some(content.key));
+    }
+    let key = found_key.map_or_else(String::new, |key| format!("; it has the key {key}"));
+    Err(Unsound::Left(FaultKind::WrongContent, format!("its content does not match its name, stored or decoded{key}")))
+}
+
+fn left(
+    kind: FaultKind,
+    path: String,
+    key: Key,
+    text: impl Into<String>,
+    lines: u64,
+    lost: Option<LostObject>,
+) -> Examined {
+    Examined::Left { fault: VerifyFault::new(kind, path, Some(key), text), lines, lost }
 }

@@ -6,11 +6,16 @@
 //! is, with its sidecar, and is reported. The index does not list it: readers must not see an object that they cannot
 //! get.
 //!
+//! With another copy of the store, damaged and missing objects are taken from it: the other blob is read to its end and
+//! must have the key, the copy is durable before it gets the name, and the damaged bytes are kept in
+//! `STORE.migration/damaged/`.
+//!
 //! Sidecars are replaced first, each durably. Then the old index is copied to
 //! `STORE.migration/index-before-repair-*.ndjson` and replaced in one step. After a crash, the index is complete, the
 //! old or the new one, and the same repair completes the rest.
 
 mod examine;
+mod other_copy;
 mod repairer;
 
 use std::collections::BTreeMap;
@@ -21,7 +26,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::examine::Examiner;
+use self::other_copy::OtherCopy;
 use self::repairer::{DiskRepairer, DryRepairer, RepairWriter, Repairer, install_index};
+use super::map::{KeyMap, earlier_maps};
 use super::migrate::read_only_pass::stopped_inside;
 use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
@@ -48,6 +55,12 @@ pub struct RepairEnd {
     pub index_backup: Option<String>,
     /// Lines of the old index without an intact object.
     pub lines_dropped: u64,
+    /// Damaged and missing objects that came back from another store; in a dry run, would.
+    pub restored: u64,
+    /// Damaged and missing objects that the other store does not have intact.
+    pub not_found: u64,
+    /// Where the damaged bytes of these are, if there were any.
+    pub damaged_kept: Option<String>,
     /// Faults that could not be repaired, by name.
     pub left_count: BTreeMap<&'static str, u64>,
     /// The first of them.
@@ -68,6 +81,7 @@ pub struct RepairEnd {
 pub fn repair_store(
     disk: &Arc<dyn Disk>,
     root: &Path,
+    from: Option<&Path>,
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<RepairEnd, Error> {
@@ -77,14 +91,17 @@ pub fn repair_store(
     let held = LockedRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let disk = &held.guarded(disk);
     check_index_kind(&**disk, root)?;
-    let result = repair_held(disk, &paths, root, options, control);
+    let result = repair_held(disk, &paths, root, from, options, control);
     let (event, detail) = match &result {
         Ok(end) if end.stopped => ("repair-stopped", json!(null)),
         Ok(end) => {
             let (sound, sidecars, dropped) = (end.objects_sound, end.sidecars_written, end.lines_dropped);
             (
                 "store-repaired",
-                json!({ "sound": sound, "sidecars": sidecars, "dropped": dropped, "left": end.left_count }),
+                json!({
+                    "sound": sound, "restored": end.restored, "sidecars": sidecars, "dropped": dropped,
+                    "left": end.left_count,
+                }),
             )
         }
         Err(error) => ("repair-failed", json!(error.to_string())),
@@ -99,11 +116,17 @@ pub fn repair_store(
 }
 
 /// Reports what a repair would do and writes nothing.
-pub fn repair_dry_run(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<RepairEnd, Error> {
+pub fn repair_dry_run(
+    root: &Path,
+    from: Option<&Path>,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<RepairEnd, Error> {
     list_root(root, &mut Tally::default())?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let sorts = SortDirectory::temporary(&disk)?;
-    let examined = examine(root, &sorts, DryRepairer::default(), options, control)?;
+    let other = other_copy(&*disk, &TargetPaths::of_store(root)?, root, from, control)?;
+    let examined = examine(root, &sorts, (DryRepairer::default(), other), options, control)?;
     let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
     end.dry_run = true;
     end.index_replaced = !repairer::is_index(&*disk, root, &repairer.finish())?;
@@ -114,29 +137,53 @@ fn repair_held(
     disk: &Arc<dyn Disk>,
     paths: &TargetPaths,
     root: &Path,
+    from: Option<&Path>,
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<RepairEnd, Error> {
+    let other = other_copy(&**disk, paths, root, from, control)?;
     remove_tree(&**disk, &paths.verification())?;
     create_directory_durable(&**disk, &paths.verification())?;
     let sorts = SortDirectory::create(disk, paths.verification().join("sort"))?;
     let staged = paths.verification().join(INDEX_NAME);
-    let repairer = DiskRepairer::new(disk.clone(), root.to_path_buf(), &staged)?;
-    let Some((repairer, mut end)) = examine(root, &sorts, repairer, options, control)? else { return Ok(stopped()) };
+    let repairer = DiskRepairer::new(disk.clone(), root.to_path_buf(), &staged, paths.damaged())?;
+    let examined = examine(root, &sorts, (repairer, other), options, control)?;
+    let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
     let index: SealedIndex = repairer.finish()?;
     if !repairer::is_index(&**disk, root, &index)? {
         let backup = install_index(&**disk, paths, root, &staged)?;
         end.index_backup = backup.map(|path| escape_name(path.as_os_str()));
         end.index_replaced = true;
     }
+    if end.restored > 0 && disk.kind(&paths.damaged())?.is_some() {
+        end.damaged_kept = Some(escape_name(paths.damaged().as_os_str()));
+    }
     Ok(end)
+}
+
+/// Opens the other copy, with the maps that lead to the keys of an old one.
+fn other_copy<'a>(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    root: &Path,
+    from: Option<&Path>,
+    control: &Control<'a>,
+) -> Result<Option<OtherCopy<'a>>, Error> {
+    let Some(from) = from else { return Ok(None) };
+    let map = paths.map();
+    let mut maps = earlier_maps(disk, &map)?;
+    if disk.kind(&map)?.is_some() {
+        maps.insert(0, map);
+    }
+    let maps = maps.iter().map(|map| KeyMap::open(map)).collect::<Result<_, _>>()?;
+    OtherCopy::open(from, root, maps, control.stop).map(Some)
 }
 
 /// Examines every object and passes the intact ones to `repairer`. `Ok(None)`: a stop was requested.
 fn examine<M: Repairer>(
     root: &Path,
     sorts: &SortDirectory,
-    repairer: M,
+    (repairer, other): (M, Option<OtherCopy<'_>>),
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Option<(M, RepairEnd)>, Error> {
@@ -147,7 +194,7 @@ fn examine<M: Repairer>(
     let expected = Expected { records: Some(objects), bytes: walked.share.bytes };
     let source = SourceRoot::v2(root);
     let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, 0)?;
-    let mut writer = RepairWriter::new(repairer, tally);
+    let mut writer = RepairWriter::new(repairer, tally, other);
     let ended = control.phase(Phase::Verify, expected, || {
         let examiner = Examiner { root: &source, stop: control.stop };
         stopped_inside(pass(reader, &examiner, &options.engine(), control, |examined| writer.write(examined)))
@@ -155,7 +202,8 @@ fn examine<M: Repairer>(
     if ended == Ended::Stopped {
         return Ok(None);
     }
-    let RepairWriter { repairer, left, objects_sound, sidecars_written, lines_dropped } = writer;
+    let RepairWriter { repairer, left, objects_sound, sidecars_written, lines_dropped, restored, not_found, .. } =
+        writer;
     if objects_sound == 0 && (objects > 0 || records > 0) {
         return Err(nothing_sound(root, objects, records));
     }
@@ -166,6 +214,9 @@ fn examine<M: Repairer>(
         index_replaced: false,
         index_backup: None,
         lines_dropped,
+        restored,
+        not_found,
+        damaged_kept: None,
         left_count: left.by_name(),
         errors: left.errors(),
         left: left.into_kept(),
@@ -221,6 +272,9 @@ fn stopped() -> RepairEnd {
         index_replaced: false,
         index_backup: None,
         lines_dropped: 0,
+        restored: 0,
+        not_found: 0,
+        damaged_kept: None,
         left_count: BTreeMap::new(),
         left: Vec::new(),
         errors: 0,

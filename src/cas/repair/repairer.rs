@@ -3,17 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::examine::Examined;
+use super::examine::{Examined, LostObject};
+use super::other_copy::{FoundObject, OtherCopy};
+use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::migrate::seal::IndexFile;
-use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_bytes, sidecar_path};
+use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME, TargetPaths, blob_path, sidecar_bytes, sidecar_path};
 use crate::cas::state::SealedIndex;
-use crate::cas::verify::Tally;
-use crate::durable::{Attributes, Disk, EntryKind, copy_file, file_digest_if_present, replace_file_with};
+use crate::cas::verify::{FaultKind, Tally};
+use crate::durable::{
+    Attributes, Disk, EntryKind, FaultClass, ReaderKind, SourceFile, WindowError, copy_file, create_directory_durable,
+    file_digest_if_present, for_each_chunk, parent_of, replace_file_with, write_synced_file,
+};
 use crate::migration::Error;
+
+/// The name in the directory of objects under which a copy is made. It is one of those that `put` uses and clears.
+const TEMPORARY_NAME: &str = ".tmp_0";
 
 /// Receives the intact objects in the order of keys.
 pub trait Repairer: Send {
+    /// Puts an intact object of another store in the place of a damaged or missing one, of which the bytes are kept.
+    fn restore(&mut self, from: &Path, record: &ObjectRecord) -> Result<(), Error>;
     /// Writes the sidecar of an object, and replaces the one that is there.
     fn write_sidecar(&mut self, record: &ObjectRecord) -> Result<(), Error>;
     /// Adds the line of an object to the new index.
@@ -21,9 +31,13 @@ pub trait Repairer: Send {
 }
 
 /// Counts the results and passes on the intact objects.
-pub struct RepairWriter<M> {
+pub struct RepairWriter<'a, M> {
     /// Receives the intact objects.
     pub repairer: M,
+    /// Where damaged and missing objects may come back from.
+    other: Option<OtherCopy<'a>>,
+    /// The key of the last object that came back: a sidecar without a blob and the line of its object are two items.
+    last_restored: Option<Key>,
     /// Faults that are not repaired.
     pub left: Tally,
     /// Intact objects.
@@ -32,16 +46,30 @@ pub struct RepairWriter<M> {
     pub sidecars_written: u64,
     /// Lines of the old index without an intact object.
     pub lines_dropped: u64,
+    /// Objects that came back from the other store.
+    pub restored: u64,
+    /// Objects that the other store does not have intact.
+    pub not_found: u64,
 }
 
-impl<M> RepairWriter<M> {
+impl<'a, M> RepairWriter<'a, M> {
     /// Creates a writer that starts with the faults `left`.
-    pub fn new(repairer: M, left: Tally) -> Self {
-        Self { repairer, left, objects_sound: 0, sidecars_written: 0, lines_dropped: 0 }
+    pub fn new(repairer: M, left: Tally, other: Option<OtherCopy<'a>>) -> Self {
+        Self {
+            repairer,
+            other,
+            last_restored: None,
+            left,
+            objects_sound: 0,
+            sidecars_written: 0,
+            lines_dropped: 0,
+            restored: 0,
+            not_found: 0,
+        }
     }
 }
 
-impl<M: Repairer> RepairWriter<M> {
+impl<M: Repairer> RepairWriter<'_, M> {
     /// Adds a batch, in the order of keys.
     pub fn write(&mut self, examined: Vec<Examined>) -> Result<(), Error> {
         for one in examined {
@@ -54,13 +82,38 @@ impl<M: Repairer> RepairWriter<M> {
                     self.repairer.push_line(&record)?;
                     self.objects_sound += 1;
                 }
-                Examined::Left { fault, lines } => {
+                Examined::Left { lost: Some(lost), .. } if self.restore(&lost)? => {}
+                Examined::Left { fault, lines, lost } => {
+                    let is_missed = self.other.is_some() && lost.is_some() && fault.kind != FaultKind::LoneSidecar;
+                    self.not_found += u64::from(is_missed);
                     self.left.add(fault);
                     self.lines_dropped += lines;
+                }
+                Examined::Unreadable { error, lost } => {
+                    if !self.restore(&lost)? {
+                        return Err(error.into());
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Brings the object back from the other store. Returns false if that has no intact copy of it.
+    fn restore(&mut self, lost: &LostObject) -> Result<bool, Error> {
+        if self.last_restored == Some(lost.key) {
+            return Ok(true);
+        }
+        let found = self.other.as_mut().map_or(Ok(None), |other| other.find(lost.key))?;
+        let Some(FoundObject { path, record }) = found else { return Ok(false) };
+        let record = ObjectRecord { created_at: lost.created_at.unwrap_or(record.created_at), ..record };
+        self.repairer.restore(&path, &record)?;
+        self.repairer.write_sidecar(&record)?;
+        self.repairer.push_line(&record)?;
+        self.last_restored = Some(lost.key);
+        self.objects_sound += 1;
+        self.restored += 1;
+        Ok(true)
     }
 }
 
@@ -68,15 +121,17 @@ impl<M: Repairer> RepairWriter<M> {
 pub struct DiskRepairer {
     disk: Arc<dyn Disk>,
     root: PathBuf,
+    /// Where damaged blobs are kept.
+    damaged: PathBuf,
     index: IndexFile,
     lines: u64,
 }
 
 impl DiskRepairer {
     /// Creates a repairer of the store at `root`. Its new index is written to the file `staged`.
-    pub fn new(disk: Arc<dyn Disk>, root: PathBuf, staged: &Path) -> Result<Self, Error> {
+    pub fn new(disk: Arc<dyn Disk>, root: PathBuf, staged: &Path, damaged: PathBuf) -> Result<Self, Error> {
         let index = IndexFile::create(&*disk, staged, None)?;
-        Ok(Self { disk, root, index, lines: 0 })
+        Ok(Self { disk, root, damaged, index, lines: 0 })
     }
 
     /// Returns the new index, which is not in its place yet.
@@ -85,7 +140,70 @@ impl DiskRepairer {
     }
 }
 
+impl DiskRepairer {
+    /// Gives the blob a second name, so that its bytes survive the replacement.
+    fn keep(&self, blob: &Path, key: Key) -> Result<(), Error> {
+        create_directory_durable(&*self.disk, &self.damaged)?;
+        let mut kept = self.damaged.join(key.to_string());
+        for number in 1.. {
+            if self.disk.kind(&kept)?.is_none() {
+                break;
+            }
+            kept = self.damaged.join(format!("{key}.{number}"));
+        }
+        match self.disk.hard_link(blob, &kept) {
+            Ok(()) => Ok(self.disk.sync_directory(&self.damaged)?),
+            Err(error) if error.fault_class() == FaultClass::Item => {
+                copy_file(&*self.disk, blob, &kept, Attributes::Of(blob))?;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Copies the blob to a name that no reader looks for, and fails unless the copy has the bytes that were identified.
+    fn stage(&self, from: &Path, attributes: Attributes<'_>, record: &ObjectRecord) -> Result<PathBuf, Error> {
+        let temporary = self.root.join(OBJECTS_NAME).join(TEMPORARY_NAME);
+        let source = SourceFile::open(from, ReaderKind::Pread)?;
+        let len_bytes = source.identity().len_bytes;
+        let mut hasher = blake3::Hasher::new();
+        write_synced_file::<Error>(&*self.disk, &temporary, attributes, |file| {
+            for_each_chunk(
+                0..len_bytes,
+                |offset, chunk| source.read_exact_at(offset, chunk).map_err(|fault| source_changed(from, &fault)),
+                |offset, chunk| {
+                    hasher.update(chunk);
+                    Ok(file.write_all_at(offset, chunk)?)
+                },
+            )
+        })?;
+        if len_bytes != record.stored_size || *hasher.finalize().as_bytes() != record.stored_blob_hash.0 {
+            self.disk.remove_file(&temporary)?;
+            let what = "its bytes changed while it was copied".to_owned();
+            return Err(Error::SourceChanged { path: from.to_path_buf(), what });
+        }
+        Ok(temporary)
+    }
+}
+
+fn source_changed(path: &Path, fault: &WindowError) -> Error {
+    Error::SourceChanged { path: path.to_path_buf(), what: fault.to_string() }
+}
+
 impl Repairer for DiskRepairer {
+    fn restore(&mut self, from: &Path, record: &ObjectRecord) -> Result<(), Error> {
+        let blob = blob_path(&self.root, record.digest);
+        create_directory_durable(&*self.disk, parent_of(&blob))?;
+        let is_there = self.disk.kind(&blob)? == Some(EntryKind::File);
+        let attributes = if is_there { Attributes::Of(&blob) } else { Attributes::OfReplaced };
+        let staged = self.stage(from, attributes, record)?;
+        if is_there {
+            self.keep(&blob, record.digest)?;
+        }
+        self.disk.rename(&staged, &blob)?;
+        Ok(self.disk.sync_directory(parent_of(&blob))?)
+    }
+
     fn write_sidecar(&mut self, record: &ObjectRecord) -> Result<(), Error> {
         let path = sidecar_path(&self.root, record.digest);
         // A sidecar that was missing gets the owner and the permissions of its blob.
@@ -121,6 +239,10 @@ impl DryRepairer {
 }
 
 impl Repairer for DryRepairer {
+    fn restore(&mut self, _: &Path, _: &ObjectRecord) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn write_sidecar(&mut self, _: &ObjectRecord) -> Result<(), Error> {
         Ok(())
     }

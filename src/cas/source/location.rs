@@ -49,6 +49,15 @@ impl Location {
         Some(Self(bytes))
     }
 
+    /// Returns the places where the object of this key may be, in every layout, today's first.
+    pub fn all_of(key: Key) -> impl Iterator<Item = Self> {
+        let text = key.text();
+        let shards = [[text[0], text[1]], [text[2], text[3]]];
+        let two_levels = Self::new(&shards, &text);
+        let others = [Self::new(&shards[..1], &text), Self::new(&shards[..1], &text[2..]), Self::new(&[], &text)];
+        two_levels.into_iter().chain(others.into_iter().flatten())
+    }
+
     /// Returns the location whose [`Location::bytes`] these are, or `None` if there is no such location.
     pub fn from_bytes(bytes: [u8; LOCATION_BYTES]) -> Option<Self> {
         let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(LOCATION_BYTES);
@@ -187,6 +196,15 @@ mod tests {
             assert_eq!(location.path(), Path::new(directory).join(name));
             assert_eq!(Location::from_bytes(location.bytes()), Some(location));
         }
+    }
+
+    #[test]
+    fn an_object_has_a_place_in_every_layout() {
+        let key = Key::parse(KEY).unwrap();
+        let all: Vec<_> = Location::all_of(key).collect();
+        assert!(all.iter().all(|location| location.key() == key && !location.is_misplaced()));
+        let shapes: Vec<_> = all.iter().map(Location::shape).collect();
+        assert_eq!(shapes, [Shape::TwoLevels, Shape::OneLevel, Shape::SplitName, Shape::Flat]);
     }
 
     #[test]

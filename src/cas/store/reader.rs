@@ -11,6 +11,7 @@ use super::index::{IndexReader, LineContent};
 use super::objects::Objects;
 use super::sidecar::{Sidecar, read_sidecar};
 use crate::cas::format::key::Key;
+use crate::cas::format::key_text::{Candidates, KeyText};
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::StorePaths;
 use crate::durable::{Attributes, Disk, DiskError, EntryKind, RealDisk, replace_shared_file};
@@ -92,6 +93,20 @@ impl CasStore {
                 && parsed.record.digest == key
             {
                 found = Some(parsed.record);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the keys in the index that begin as the text says. Reads the index to its end.
+    pub fn find(&self, text: &KeyText) -> Result<Candidates, Error> {
+        let path = self.paths.index();
+        let (mut index, mut found) = (self.index()?, Candidates::default());
+        while let Some(line) = index.next().map_err(|e| DiskError::new("read", &path, e))? {
+            if let LineContent::Record(parsed) = line.content
+                && text.begins(parsed.record.digest)
+            {
+                found.add(parsed.record.digest);
             }
         }
         Ok(found)

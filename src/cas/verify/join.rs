@@ -44,26 +44,25 @@ impl Join {
     /// Returns the next item, `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<Joined>, Error> {
-        let (entry, has_sidecar) = match self.item {
-            None => return Ok(self.take_line()?.map(Joined::LineAlone)),
-            Some(Item::LoneSidecar(location)) => {
-                self.take_item()?;
-                return Ok(Some(Joined::LoneSidecar(location)));
-            }
-            Some(Item::Object { entry, has_sidecar }) => (entry, has_sidecar),
+        let Some(item) = self.item else { return Ok(self.take_line()?.map(Joined::LineAlone)) };
+        let location = match item {
+            Item::LoneSidecar(location) => location,
+            Item::Object { entry, .. } => entry.location,
         };
-        if !entry.location.is_in_place() {
-            self.take_item()?;
-            return Ok(Some(Joined::Object { entry, has_sidecar, indexed: None }));
-        }
-        let key = entry.location.key();
-        let line_key = self.line.map(|line| line.parsed.record.digest);
+        let key = location.key();
+        let line_key = self.line.map(|line| line.parsed.record.digest).filter(|_| location.is_in_place());
+        // Lines come before the names that are greater, so that what has a key comes in the order of keys.
         if line_key.is_some_and(|line_key| line_key < key) {
             return Ok(self.take_line()?.map(Joined::LineAlone));
         }
         self.take_item()?;
-        let indexed = if line_key == Some(key) { self.take_line()? } else { None };
-        Ok(Some(Joined::Object { entry, has_sidecar, indexed }))
+        match item {
+            Item::LoneSidecar(location) => Ok(Some(Joined::LoneSidecar(location))),
+            Item::Object { entry, has_sidecar } => {
+                let indexed = if line_key == Some(key) { self.take_line()? } else { None };
+                Ok(Some(Joined::Object { entry, has_sidecar, indexed }))
+            }
+        }
     }
 
     fn take_item(&mut self) -> Result<(), Error> {

@@ -111,6 +111,7 @@ impl ObjectChecker<'_> {
                     true => check.read(*has_sidecar, indexed.as_ref(), scratch)?,
                     false => {
                         check.sidecar_is_there(*has_sidecar);
+                        check.length(indexed.as_ref());
                         None
                     }
                 };
@@ -180,6 +181,15 @@ impl ObjectCheck<'_> {
         match indexed {
             None => self.add(FaultKind::NotIndexed, "the index does not list it: no reader sees it"),
             Some(line) => self.faults.extend(repeated(line)),
+        }
+    }
+
+    /// Compares the length of a blob that is not read with the index.
+    fn length(&mut self, indexed: Option<&IndexedObject>) {
+        let listed = indexed.map(|line| line.parsed.record.stored_size);
+        if self.entry.kind == EntryKind::File && listed.is_some_and(|listed| listed != self.entry.len_bytes) {
+            let (listed, found) = (listed.unwrap_or_default(), self.entry.len_bytes);
+            self.add(FaultKind::StoredSizeWrong, format!("the index says {listed} bytes, the blob has {found}"));
         }
     }
 

@@ -101,8 +101,9 @@ impl Task {
     fn is_plain(&self) -> bool {
         match &self.found {
             Joined::Object { entry, has_sidecar, indexed } => {
-                let is_once_indexed = indexed.is_some_and(|line| line.lines == 1);
-                entry.kind == EntryKind::File && *has_sidecar && is_once_indexed
+                let is_as_indexed =
+                    indexed.is_some_and(|line| line.lines == 1 && line.parsed.record.stored_size == entry.len_bytes);
+                entry.kind == EntryKind::File && *has_sidecar && is_as_indexed
             }
             Joined::LoneSidecar(_) | Joined::LineAlone(_) => false,
         }

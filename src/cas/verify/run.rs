@@ -72,9 +72,14 @@ pub fn verify_held(
     result
 }
 
-/// Verifies the whole store at `root` and writes nothing: it takes no lock, keeps no resume point and sorts in memory.
-pub fn verify_in_memory(root: &Path, options: &MigrateOptions, control: &Control<'_>) -> Result<VerifyEnd, Error> {
-    let (request, sorts) = (&VerifyRequest::WHOLE, &SortDirectory::in_memory());
+/// Verifies the store at `root` and writes nothing: it takes no lock, keeps no resume point and sorts in memory.
+pub fn verify_in_memory(
+    root: &Path,
+    request: &VerifyRequest,
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<VerifyEnd, Error> {
+    let sorts = &SortDirectory::in_memory();
     Verification { root, request, sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
 }
 

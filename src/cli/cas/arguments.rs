@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
-use crate::cas::Key;
 use crate::cas::format::encoding::Compress;
+use crate::cas::format::key_text::{Candidates, KeyText};
+use crate::cas::map::{KeyMap, map_of_store};
 use crate::cas::options::{Linking, MigrateOptions, Placement};
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::BlobMethods;
 use crate::cas::store::CasStore;
+use crate::cas::{Algorithm, Key};
 use crate::cli::arguments::ResourceArgs;
+use crate::cli::command_line::{cas_command, quoted};
 use crate::cli::table::Table;
 use crate::migration::{Durability, Error};
 use crate::observe::Scope;
@@ -38,31 +41,128 @@ impl StoreArgs {
 pub struct ObjectArgs {
     #[command(flatten)]
     pub store: StoreArgs,
-    /// The object's key: 64 lowercase hex digits
-    #[arg(value_name = "KEY", value_parser = key)]
-    pub key: Key,
+    /// The object's key, or its first digits; with --map also an old key, as sha256:DIGITS where that is ambiguous
+    #[arg(value_name = "KEY")]
+    key: KeyText,
+    /// The map of the migration, which leads from old keys to those of the store
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
 }
 
 impl ObjectArgs {
+    /// Returns the key that is meant, whether the store has it or not.
+    pub fn find(&self, store: &CasStore) -> Result<Key, Error> {
+        if let Some(key) = self.by_map()? {
+            return Ok(key);
+        }
+        if self.key.algorithm.is_some_and(|algorithm| algorithm != Algorithm::Cas) {
+            return Err(match &self.map {
+                Some(map) => self.absent(&format!("the map {} has no old key", map.display())),
+                None => Error::Usage {
+                    what: format!("{} is an old key, and the store has only new ones", self.key),
+                    next: "name the map of the migration with --map, such as STORE.migration/key-map.tsv".into(),
+                },
+            });
+        }
+        match self.key.whole() {
+            Some(key) => Ok(key),
+            None => self.key.only(&store.find(&self.key)?)?.ok_or_else(|| self.absent("no key begins with")),
+        }
+    }
+
+    /// Returns the new key of an old one.
+    fn by_map(&self) -> Result<Option<Key>, Error> {
+        let Some(path) = &self.map else { return Ok(None) };
+        let (mut old, mut rows) = (Candidates::default(), Vec::new());
+        KeyMap::open(path)?.for_each_old(&self.key, |row| {
+            old.add(row.old_key);
+            rows.push(*row);
+            !old.is_full() && rows.len() < ROWS_MAX
+        })?;
+        self.key.only(&old)?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        if rows.iter().all(|row| row.new_key == first.new_key) {
+            return Ok(Some(first.new_key));
+        }
+        let made: Vec<_> = rows.iter().map(|row| format!("{}:{}", row.old_algorithm, row.old_key)).collect();
+        Err(Error::Usage {
+            what: format!("objects of several generations have that key: {}", made.join(", ")),
+            next: "name the algorithm in front of the key".into(),
+        })
+    }
+
     /// Returns the error for an object that the store does not have.
-    pub fn absent(&self) -> anyhow::Error {
-        anyhow::anyhow!("no object {} in {}", self.key, self.store.store.display())
+    pub fn not_there(&self, key: Key) -> anyhow::Error {
+        let store = &self.store.store;
+        let of_old = map_of_store(store).filter(|map| {
+            self.map.is_none()
+                && KeyMap::open(map).is_ok_and(|map| map.find_old(key).is_ok_and(|rows| !rows.is_empty()))
+        });
+        match of_old {
+            Some(map) => anyhow::anyhow!(
+                "no object {key} in {}; it is an old key: add --map {}",
+                store.display(),
+                quoted(&map.display().to_string())
+            ),
+            None => anyhow::anyhow!("no object {key} in {}", store.display()),
+        }
+    }
+
+    fn absent(&self, what: &str) -> Error {
+        Error::Usage {
+            what: format!("{what} {}", self.key),
+            next: format!("list the keys with {}", cas_command("ls", &self.store.store)),
+        }
     }
 }
 
-fn key(text: &str) -> Result<Key, &'static str> {
-    Key::parse(text.as_bytes()).ok_or("a key has 64 lowercase hex digits")
+/// Most rows of one old key that are looked at: it has one for each algorithm.
+const ROWS_MAX: usize = 16;
+
+/// The source and the target of a migration, by option or by position.
+pub struct SourceTargetArgs {
+    pub source: PathBuf,
+    pub target: PathBuf,
 }
 
-/// The source and the target of a migration.
+/// The words of [`SourceTargetArgs`].
 #[derive(Args)]
-pub struct SourceTargetArgs {
+struct SourceTargetWords {
     /// Root of the old store: the directory that contains objects/, or the objects themselves
-    #[arg(long, value_name = "DIR")]
-    pub source: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "old", requires = "target")]
+    source: Option<PathBuf>,
     /// Path of the v2 store; the state of the run is kept next to it, in DIR.migration
-    #[arg(long, value_name = "DIR")]
-    pub target: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "old", requires = "source")]
+    target: Option<PathBuf>,
+    /// The same as --source
+    #[arg(value_name = "OLD", conflicts_with_all = ["source", "target"], requires = "new")]
+    old: Option<PathBuf>,
+    /// The same as --target
+    #[arg(value_name = "NEW")]
+    new: Option<PathBuf>,
+}
+
+impl FromArgMatches for SourceTargetArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let words = SourceTargetWords::from_arg_matches(matches)?;
+        let given = |option: Option<PathBuf>, word| option.or(word).expect("one of them is required");
+        Ok(Self { source: given(words.source, words.old), target: given(words.target, words.new) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for SourceTargetArgs {
+    fn augment_args(command: Command) -> Command {
+        SourceTargetWords::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        SourceTargetWords::augment_args_for_update(command)
+    }
 }
 
 /// The migration, by its target.

@@ -20,8 +20,11 @@ use crate::migration::exit;
 #[derive(Args)]
 pub struct DoctorCommand {
     /// Root of the store, of any generation
-    #[arg(long, value_name = "DIR")]
-    store: PathBuf,
+    #[arg(value_name = "STORE", required_unless_present = "named")]
+    positional: Option<PathBuf>,
+    /// The same
+    #[arg(long = "store", id = "named", value_name = "DIR", conflicts_with = "positional")]
+    named: Option<PathBuf>,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -31,9 +34,10 @@ pub struct DoctorCommand {
 impl DoctorCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = resource_options(&self.resources);
+        let store = self.named.or(self.positional).expect("one of them is required");
         let watch = Watch::start(self.output)?;
-        watch.say(format_args!("examining {}", self.store.display()));
-        let end = watch.run(scope(&options), |control| doctor(&self.store, &options, control))?;
+        watch.say(format_args!("examining {}", store.display()));
+        let end = watch.run(scope(&options), |control| doctor(&store, &options, control))?;
         let answer = Answer::new(&end).stopped(end.stopped).exit_if(!end.ok, exit::BAD_DATA);
         answer.print(self.output, |table| render(table, &end))
     }

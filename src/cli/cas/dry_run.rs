@@ -50,6 +50,9 @@ fn verdict(end: &DryRunEnd) -> String {
 fn render(table: &mut Table, end: &DryRunEnd, linking: Linking) {
     table.count("found", end.records);
     table.outcomes(&end.counts);
+    if end.not_read_again > 0 {
+        table.count("not read again", end.not_read_again);
+    }
     table.bytes("blobs", end.stored_bytes);
     write_blob_methods(table, linking, &end.blobs, "copied or sharing blocks");
     write_generations(table, &end.generations);

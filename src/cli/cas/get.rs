@@ -42,15 +42,17 @@ impl GetCommand {
 
     fn to_stdout(&self) -> anyhow::Result<u8> {
         let store = self.object.store.open()?;
-        match output::stream(|out| store.get(self.object.key, out))? {
-            Some(None) => Err(self.object.absent()),
+        let key = self.object.find(&store)?;
+        match output::stream(|out| store.get(key, out))? {
+            Some(None) => Err(self.object.not_there(key)),
             Some(Some(_)) | None => Ok(exit::OK),
         }
     }
 
     fn to_file(&self, path: &Path) -> anyhow::Result<u8> {
         let store = self.object.store.open()?;
-        let record = store.get_to_file(self.object.key, path)?.ok_or_else(|| self.object.absent())?;
+        let key = self.object.find(&store)?;
+        let record = store.get_to_file(key, path)?.ok_or_else(|| self.object.not_there(key))?;
         if !self.output.json {
             self.output.say(format_args!("{} written to {}", bytes_text(record.original_size), path.display()));
         }

@@ -24,7 +24,8 @@ pub struct InfoCommand {
 impl InfoCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let store = self.object.store.open()?;
-        let record = store.info(self.object.key)?.ok_or_else(|| self.object.absent())?;
+        let key = self.object.find(&store)?;
+        let record = store.info(key)?.ok_or_else(|| self.object.not_there(key))?;
         let path = store.paths().blob(record.digest);
         Answer::new(&record).path("path", &path).print(self.output, |table| {
             render(table, &record);

@@ -53,7 +53,8 @@ pub struct MigrateCommand {
     dry_run: bool,
     #[command(flatten)]
     start: StartArgs,
-    /// How much of the store to read back before it is published; `haul cas verify` reads all of it at any time
+    /// How much of the store to read back before it is published; `haul cas verify` reads all of it at any time. Full also
+    /// reads what a merge need not read again: objects that the last run has migrated from the same source
     #[arg(long, value_enum, default_value_t = ReadBackArg::Index, value_name = "DEPTH")]
     verify: ReadBackArg,
     /// Stop before the store is published; run the same command without this option later
@@ -175,6 +176,9 @@ fn render(table: &mut Table, end: &MigrationEnd, linking: Linking) {
     table.durability(end.durability, end.durability_reason.as_deref());
     table.count("found", end.records);
     table.outcomes(&end.counts);
+    if end.details.not_read_again > 0 {
+        table.count("not read again", end.details.not_read_again);
+    }
     table.bytes("blobs", end.details.stored_bytes);
     write_blob_methods(table, linking, &end.details.blobs, "copied");
     write_generations(table, &end.details.generations);

@@ -10,7 +10,7 @@ use super::faults::write_faults;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cas::repair::{RepairEnd, repair_dry_run, repair_store};
-use crate::cli::arguments::{OutputArgs, WaitArgs};
+use crate::cli::arguments::{OutputArgs, WaitArgs, check_exists};
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
 use crate::cli::confirm::confirm;
@@ -23,6 +23,8 @@ use crate::migration::exit;
 pub struct RepairRequest<'a> {
     /// The store.
     pub store: &'a Path,
+    /// Another copy of it.
+    pub from: Option<&'a Path>,
     /// True if nothing may be written.
     pub dry_run: bool,
     /// True if consent was given.
@@ -34,6 +36,9 @@ pub struct RepairRequest<'a> {
 /// Repairs a store with a view of the progress.
 pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, output: OutputArgs) -> anyhow::Result<u8> {
     let store = request.store;
+    if let Some(from) = request.from {
+        check_exists(from, "give another copy of the store, or the old store that was migrated")?;
+    }
     if !request.dry_run && store.is_dir() {
         let kept = TargetPaths::of_store(store)?;
         let what = format!(
@@ -47,15 +52,15 @@ pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, output: Out
     watch.say(format_args!("{} {}", if request.dry_run { "examining" } else { "repairing" }, store.display()));
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let end = watch.run_when_free(request.wait, scope(options), |control| match request.dry_run {
-        true => repair_dry_run(store, options, control),
-        false => repair_store(&disk, store, options, control),
+        true => repair_dry_run(store, request.from, options, control),
+        false => repair_store(&disk, store, request.from, options, control),
     })?;
     let answer = Answer::new(&end).path("store", store).stopped(end.stopped).exit_if(end.errors > 0, exit::BAD_DATA);
     let next = (!end.dry_run).then(|| cas_command("verify", store));
-    answer.next(next).print(output, |table| render(table, store, &end))
+    answer.next(next).print(output, |table| render(table, store, &end, request.from.is_some()))
 }
 
-fn render(table: &mut Table, store: &Path, end: &RepairEnd) {
+fn render(table: &mut Table, store: &Path, end: &RepairEnd, has_other: bool) {
     let store = store.display();
     if end.stopped {
         return table.line(format_args!("{store}: repair stopped; the index is as it was"));
@@ -70,11 +75,18 @@ fn render(table: &mut Table, store: &Path, end: &RepairEnd) {
     table.nested(|table| {
         table.count("objects", end.objects);
         table.count("sound and listed", end.objects_sound);
+        if has_other {
+            table.count(format_args!("{would}restored"), end.restored);
+            table.count("not found in the other store", end.not_found);
+        }
         table.count(format_args!("sidecars {would}written"), end.sidecars_written);
         table.count(format_args!("lines {would}dropped"), end.lines_dropped);
     });
     if let Some(backup) = &end.index_backup {
         table.line(format_args!("the index as it was: {backup}"));
+    }
+    if let Some(kept) = &end.damaged_kept {
+        table.line(format_args!("the damaged bytes: {kept}"));
     }
     if end.errors > 0 {
         table.line("not repaired:");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::{resource_options, scope};
+use super::arguments::{SourceTargetArgs, resource_options, scope};
 use crate::cas::validate::{ValidateEnd, validate};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command::Answer;
@@ -19,12 +19,8 @@ use crate::migration::units::count_text;
 /// `haul cas validate`
 #[derive(Args)]
 pub struct ValidateCommand {
-    /// Root of the old store
-    #[arg(long, value_name = "DIR")]
-    source: PathBuf,
-    /// Root of the v2 store
-    #[arg(long, value_name = "DIR")]
-    target: PathBuf,
+    #[command(flatten)]
+    places: SourceTargetArgs,
     /// The map of the migration
     #[arg(long, value_name = "FILE")]
     map: PathBuf,
@@ -38,9 +34,9 @@ impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = resource_options(&self.resources);
         let watch = Watch::start(self.output)?;
-        watch.say(format_args!("validating {} against {}", self.target.display(), self.source.display()));
-        let end =
-            watch.run(scope(&options), |control| validate(&self.source, &self.target, &self.map, &options, control))?;
+        let SourceTargetArgs { source, target } = &self.places;
+        watch.say(format_args!("validating {} against {}", target.display(), source.display()));
+        let end = watch.run(scope(&options), |control| validate(source, target, &self.map, &options, control))?;
         let answer = Answer::new(&end).stopped(end.stopped).exit_if(end.errors > 0, exit::BAD_DATA);
         answer.print(self.output, |table| render(table, &end))
     }

@@ -43,6 +43,9 @@ pub struct VerifyCommand {
     /// Rebuild index and sidecars from the contents; objects that do not match their names stay, but are not listed
     #[arg(long, conflicts_with_all = ["subset", "sample"])]
     repair: bool,
+    /// Bring damaged and missing objects back from this store: another copy, or the old store that was migrated
+    #[arg(long, value_name = "OTHER", requires = "repair")]
+    from: Option<PathBuf>,
     /// Show what a repair would do, but write nothing
     #[arg(long, requires = "repair")]
     dry_run: bool,
@@ -61,7 +64,8 @@ impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = resource_options(&self.resources);
         if self.repair {
-            let request = RepairRequest { store: &self.store, dry_run: self.dry_run, yes: self.yes, wait: self.wait };
+            let (store, from) = (&*self.store, self.from.as_deref());
+            let request = RepairRequest { store, from, dry_run: self.dry_run, yes: self.yes, wait: self.wait };
             return repair(&request, &options, self.output);
         }
         self.verify(&options)
@@ -77,7 +81,10 @@ impl VerifyCommand {
         let end = watch.run_when_free(self.wait, scope(options), work)?;
         let repair = || {
             let command = cas_command("verify --repair", &self.store);
-            format!("{command}, which rebuilds the index and the sidecars from the contents that are sound")
+            format!(
+                "{command}, which rebuilds the index and the sidecars from the contents that are sound; with --from \
+                 OTHER, damaged objects come back from another copy"
+            )
         };
         let answer = Answer::new(&end).path("store", &self.store).stopped(end.stopped);
         let answer = answer.exit_if(end.errors > 0, exit::BAD_DATA).next((end.errors > 0).then(repair));

@@ -1,4 +1,4 @@
-//! Foretells whether a file may get a second name.
+//! Predicts whether a file may get a second name.
 
 use std::fs;
 use std::io;
@@ -13,8 +13,8 @@ use crate::durable::{DiskError, mount_of};
 /// Where Linux says whether a user may link the files of others.
 const PROTECTED_HARDLINKS: &str = "/proc/sys/fs/protected_hardlinks";
 
-/// Returns the error that a hard link of the file to a name in `directory` would meet, as far as that can be told
-/// without trying. What only the attempt shows is not foretold: too many names, and file systems without links.
+/// Returns the error that a hard link of the file to a name in `directory` would meet, as far as that shows
+/// without trying. What only the attempt shows is missing here: too many names, and file systems without links.
 pub fn link_obstacle(file: &Path, directory: &Path) -> Result<Option<DiskError>, DiskError> {
     let refused = |error: Errno| Ok(Some(DiskError::new("create hard link", file, error.into())));
     let found = statx(CWD, file, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);

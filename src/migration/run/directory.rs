@@ -88,7 +88,7 @@ impl RunDirectory {
         self.lock_as(disk, &owner_text())
     }
 
-    /// Fails if another process holds the lock, or if that cannot be told.
+    /// Fails if another process holds the lock, or if that cannot be found out.
     pub fn check_free(&self, disk: &dyn Disk) -> Result<(), Error> {
         match disk.open_for_read(&self.lock_path()) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),

@@ -79,9 +79,9 @@ impl Drop for DirectoryLocks<'_> {
 }
 
 /// The lock of a store for a writer that keeps no state next to it: that of its run directory or, where this user may not
-/// write there, one inside of the store. Whoever takes one of them looks for the other.
+/// write there, one inside of the store. Who takes one of them looks for the other.
 pub struct StoreLock<'a> {
-    _beside: Option<LockGuard>,
+    _outside: Option<LockGuard>,
     _inside: Option<DirectoryLocks<'a>>,
 }
 
@@ -94,14 +94,14 @@ impl<'a> StoreLock<'a> {
     pub fn take(disk: &'a dyn Disk, run: &RunDirectory, store: &Path) -> Result<Self, Error> {
         let refused = match run.create_and_lock(disk) {
             Err(error) if cannot_be_written(&error) && disk.kind(store)?.is_some() => error,
-            beside => return beside.map(|guard| Self { _beside: Some(guard), _inside: None }),
+            outside => return outside.map(|guard| Self { _outside: Some(guard), _inside: None }),
         };
         let inside = DirectoryLocks::of_files(disk, &[store.join(DIRECTORY_LOCK)])?;
         if inside.is_empty() {
             return Err(refused);
         }
         run.check_free(disk)?;
-        Ok(Self { _beside: None, _inside: Some(inside) })
+        Ok(Self { _outside: None, _inside: Some(inside) })
     }
 }
 

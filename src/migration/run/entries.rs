@@ -20,7 +20,8 @@ const FILES: [(&str, &[u8]); 9] = [
     ("moved", b""),
 ];
 /// The directories of a run.
-const DIRECTORIES: [&str; 7] = ["staging", "scratch", "verify", "retired", "replaced", "withdrawn", "incoming"];
+const DIRECTORIES: [&str; 8] =
+    ["staging", "scratch", "verify", "retired", "replaced", "withdrawn", "incoming", "damaged"];
 /// What a crash may leave at the start of a file that was not synced, and the end that is put after a torn line.
 const LEFT_BY_CRASHES: &[u8] = b"\0\n";
 

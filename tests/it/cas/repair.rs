@@ -25,7 +25,7 @@ fn with<T>(work: impl FnOnce(&Control<'_>) -> T) -> T {
 }
 
 fn repair_on(disk: &Arc<dyn Disk>, root: &Path) -> Result<RepairEnd, Error> {
-    with(|control| repair_store(disk, root, &MigrateOptions::default(), control))
+    with(|control| repair_store(disk, root, None, &MigrateOptions::default(), control))
 }
 
 fn repair(store: &V2Store) -> RepairEnd {
@@ -33,7 +33,7 @@ fn repair(store: &V2Store) -> RepairEnd {
 }
 
 fn dry(store: &V2Store) -> RepairEnd {
-    with(|control| repair_dry_run(&store.root(), &MigrateOptions::default(), control)).unwrap()
+    with(|control| repair_dry_run(&store.root(), None, &MigrateOptions::default(), control)).unwrap()
 }
 
 fn verify(root: &Path) -> VerifyEnd {
@@ -306,7 +306,7 @@ fn a_stopped_repair_leaves_the_index() {
     let index = fs::read(store.index()).unwrap();
     let observer = StopAtObjects(StopToken::new());
     let control = Control { stop: &observer.0, observer: &observer };
-    let end = repair_store(&disk(), &store.root(), &MigrateOptions::default(), &control).unwrap();
+    let end = repair_store(&disk(), &store.root(), None, &MigrateOptions::default(), &control).unwrap();
     assert!(end.stopped && !end.index_replaced);
     assert_eq!(fs::read(store.index()).unwrap(), index);
     assert!(repair(&store).index_replaced);

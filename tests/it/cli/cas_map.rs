@@ -115,7 +115,6 @@ fn a_key_is_found_in_both_directions() {
         format!("map find {}", hello(Algorithm::Cas)),
         format!("map find {} {map} --target store", hello(Algorithm::Cas)),
         format!("map find {} {map} --old --new", hello(Algorithm::Cas)),
-        format!("map find sha256:{} {map}", hello(Algorithm::Cas)),
         format!("map find {} --target ..", hello(Algorithm::Cas)),
         "map".to_owned(),
     ] {

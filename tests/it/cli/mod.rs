@@ -6,6 +6,7 @@ mod cas_store;
 mod db;
 mod demo;
 mod escapes;
+mod habits;
 mod help;
 mod manifest_compat;
 mod manifest_documents;

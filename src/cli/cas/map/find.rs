@@ -9,8 +9,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::MapArgs;
-use crate::cas::Key;
+use crate::cas::format::key_text::{Candidates, KeyText};
 use crate::cas::map::{KeyMap, MapRow};
+use crate::cas::{Algorithm, Key};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::migration::Error;
@@ -19,9 +20,9 @@ use crate::migration::units::count_text;
 /// `haul cas map find`
 #[derive(Args)]
 pub struct FindCommand {
-    /// An old or a new key: 64 lowercase hex digits
+    /// An old or a new key, or its first digits; sha256:DIGITS means old keys that were made with SHA-256
     #[arg(value_name = "KEY")]
-    key: String,
+    key: KeyText,
     #[command(flatten)]
     map: MapArgs,
     /// Search only the old keys
@@ -45,14 +46,11 @@ struct Found {
 
 impl FindCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let key = Key::parse(self.key.as_bytes()).ok_or_else(|| Error::Usage {
-            what: format!("\"{}\" is not a key", self.key),
-            next: "give 64 lowercase hex digits, without a scheme in front".into(),
-        })?;
         let maps = self.map.paths()?;
-        for path in &maps {
-            let map = KeyMap::open(path)?;
-            let found = self.look_up(key, &map)?;
+        let open = maps.iter().map(|path| KeyMap::open(path)).collect::<Result<Vec<_>, _>>()?;
+        let key = self.whole_key(&open)?;
+        for (map, key) in open.iter().filter_map(|map| Some((map, key?))) {
+            let found = self.look_up(key, map)?;
             if found.rows().next().is_some() {
                 let answer = Answer::new(&found).path("map", map.path());
                 return answer.print(self.output, |table| found.rows().for_each(|row| table.line(text(row))));
@@ -64,12 +62,42 @@ impl FindCommand {
             _ => "",
         };
         let maps: Vec<_> = maps.iter().map(|map| map.display().to_string()).collect();
-        bail!("no row of {} has the {which}key {key}", maps.join(", "))
+        let begins = if self.key.whole().is_some() { "has" } else { "begins with" };
+        bail!("no row of {} {begins} the {which}key {}", maps.join(", "), self.key)
+    }
+
+    /// Returns the only key that is meant.
+    fn whole_key(&self, maps: &[KeyMap]) -> Result<Option<Key>, Error> {
+        if let Some(key) = self.key.whole() {
+            return Ok(Some(key));
+        }
+        let mut found = Candidates::default();
+        let mut add = |key| {
+            found.add(key);
+            !found.is_full()
+        };
+        for map in maps {
+            if !self.new {
+                map.for_each_old(&self.key, |row| add(row.old_key))?;
+            }
+            if self.searches_new() {
+                map.for_each_new(&self.key, &mut add)?;
+            }
+        }
+        self.key.only(&found)
+    }
+
+    /// Returns true if new keys are asked for, which all are made in the same way.
+    fn searches_new(&self) -> bool {
+        !self.old && self.key.algorithm.is_none_or(|algorithm| algorithm == Algorithm::Cas)
     }
 
     fn look_up(&self, key: Key, map: &KeyMap) -> anyhow::Result<Found> {
-        let as_old = (!self.new).then(|| map.find_old(key)).transpose()?;
-        let as_new = (!self.old).then(|| map.find_new(key)).transpose()?;
+        let mut as_old = (!self.new).then(|| map.find_old(key)).transpose()?;
+        if let (Some(rows), Some(algorithm)) = (&mut as_old, self.key.algorithm) {
+            rows.retain(|row| row.old_algorithm == algorithm);
+        }
+        let as_new = self.searches_new().then(|| map.find_new(key)).transpose()?;
         Ok(Found { key, as_old, as_new })
     }
 }
