@@ -6,8 +6,11 @@ mod cas_failing_source;
 mod cas_rollback;
 mod cas_scene;
 mod manifest;
+mod manifest_failing_source;
 mod sample;
+mod source_faults;
 mod space;
+mod space_failing_source;
 
 #[path = "../support"]
 mod support {
