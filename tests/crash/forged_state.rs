@@ -1,8 +1,8 @@
 //! State files whose digests are right and whose content is not: whatever names they hold, no command touches anything
 //! outside of the store.
 
+use crate::forged::{Recorded, TEXTS, VERBS, with_text};
 use crate::sample::{sampled_or_full, thinned};
-use crate::support::forged::{Recorded, TEXTS, VERBS, with_text};
 
 /// Texts of one file that are replaced at most.
 const TEXTS_OF_FILE_MAX: usize = 200;

@@ -5,6 +5,7 @@ mod cas;
 mod cas_failing_source;
 mod cas_rollback;
 mod cas_scene;
+mod forged;
 mod forged_state;
 mod manifest;
 mod manifest_failing_source;
@@ -16,7 +17,6 @@ mod space_failing_source;
 #[path = "../support"]
 mod support {
     pub mod files;
-    pub mod forged;
     pub mod nodes;
     pub mod old_objects;
     pub mod old_store;

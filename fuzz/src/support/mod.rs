@@ -2,7 +2,7 @@
 
 pub mod edits;
 // What the tests try too, without a fuzzer.
-#[path = "../../../tests/support/forged.rs"]
+#[path = "../../../tests/crash/forged.rs"]
 pub mod forged;
 pub mod key_map;
 pub mod log;

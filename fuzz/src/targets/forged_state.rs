@@ -6,8 +6,7 @@ use std::sync::LazyLock;
 use crate::support::edits::edited;
 use crate::support::forged::{Recorded, TEXTS, VERBS, with_text};
 
-static STORES: LazyLock<[Recorded; 3]> =
-    LazyLock::new(|| [Recorded::space(), Recorded::cas(), Recorded::manifests()]);
+static STORES: LazyLock<[Recorded; 3]> = LazyLock::new(|| [Recorded::space(), Recorded::cas(), Recorded::manifests()]);
 
 /// Changes that one input describes at most. Each verb runs a whole migration, so a longer input is not worth its time.
 const SCRIPT_BYTES_MAX: usize = 128;

@@ -11,7 +11,7 @@ use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::{OBJECTS_NAME, blob_path, sidecar_path};
 use crate::cas::source::inventory::Entry;
 use crate::cas::store::index_keys::IndexKeys;
-use crate::durable::{Disk, DiskError, SourceIdentity, source_identity};
+use crate::durable::{Disk, DiskError, EntryKind, SourceIdentity, source_identity};
 use crate::migration::{Durability, Error};
 
 /// Directories of one level.
@@ -94,6 +94,10 @@ impl Placer {
         let path = blob_path(&self.store, key);
         match self.place_blob(incoming, &path)? {
             PlaceResult::Done(ObjectOutcome::Migrated) => {}
+            duplicate @ PlaceResult::Done(ObjectOutcome::Duplicate) => {
+                self.check_duplicate(key, &path)?;
+                return Ok(duplicate);
+            }
             other => return Ok(other),
         }
         let sidecar_path = sidecar_path(&self.store, key);
@@ -134,6 +138,23 @@ impl Placer {
             Err(e) if matches!(incoming.blob, Blob::Linked) => Err(link_error(e)),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Fails unless the blob and the sidecar are files, as this run has placed them. Anything else in their place, such as a
+    /// link, would be published in the place of the object.
+    fn check_duplicate(&self, key: Key, blob: &Path) -> Result<(), Error> {
+        for placed in [blob, &sidecar_path(&self.store, key)] {
+            if self.disk.kind(placed)? != Some(EntryKind::File) {
+                return Err(Error::State {
+                    path: blob.to_path_buf(),
+                    what: "something is in the place of an object that this run has not put there".into(),
+                    next: "remove it, then run the same command again".into(),
+                    damaged: false,
+                    source: None,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Fails unless the link is to the file whose bytes were hashed.

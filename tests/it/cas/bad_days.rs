@@ -115,6 +115,26 @@ fn migrate_observed(
     migrate(std::sync::Arc::new(RealDisk), &store.root(), &store.paths(), options, &Control { stop: &stop, observer })
 }
 
+/// A link in the place of a blob that is yet to be written is no duplicate of the object.
+#[test]
+fn what_is_in_the_place_of_a_staged_object_is_not_published() {
+    for is_linked in [true, false] {
+        let store = store();
+        let blob = blob_path(&store.paths().staging(), key_of(Algorithm::Cas, &[7; 3_000]));
+        let observer = At::new(Phase::Run, || {
+            fs::create_dir_all(blob.parent().unwrap()).unwrap();
+            if is_linked { symlink("/nowhere", &blob) } else { fs::write(&blob, b"foreign") }.unwrap();
+        });
+        let error = migrate_observed(&store, &MigrateOptions::default(), &observer).unwrap_err();
+        assert!(error.to_string().contains("has not put there"), "{error}");
+        assert!(!store.paths().target().exists() && fs::symlink_metadata(&blob).is_ok(), "{is_linked}");
+        fs::remove_file(&blob).unwrap();
+        let again = At::new(Phase::Run, || ());
+        assert_eq!(migrate_observed(&store, &MigrateOptions::default(), &again).unwrap().stage, Stage::Published);
+        assert!(blob_path(store.paths().target(), key_of(Algorithm::Cas, &[7; 3_000])).is_file());
+    }
+}
+
 #[test]
 fn names_that_come_or_go_during_a_run_end_it_unpublished() {
     type Change = fn(&Path);
@@ -135,7 +155,7 @@ fn names_that_come_or_go_during_a_run_end_it_unpublished() {
         assert_eq!(error.exit_code(), exit::BAD_DATA);
         assert!(error.to_string().contains("were added or removed"), "{what}: {error}");
         assert!(error.next_step().unwrap().contains("--restart"));
-        assert!(!store.target().exists(), "{what}: nothing is published");
+        assert!(!store.paths().target().exists(), "{what}: nothing is published");
         let refused = i32::from(["replaced", "appeared"].contains(&what)) * 3;
         if what == "appeared" {
             // The path now has another source.
@@ -443,7 +463,7 @@ fn a_strict_run_with_refusals_publishes_nothing_and_a_later_run_without_strict_d
     let expected = spoil(&store);
     let strict = run_in(&store, &format!("{MIGRATE} --strict")).expect(65);
     assert!(strict.stderr.contains("7 findings") && strict.stderr.contains("leave out --strict"), "{}", strict.stderr);
-    assert!(!store.target().exists(), "nothing is published");
+    assert!(!store.paths().target().exists(), "nothing is published");
     assert_eq!(refusals(&store).len(), expected.len(), "the report names each");
     run_in(&store, MIGRATE).expect(3);
     run_in(&store, "verify new").expect(0);
@@ -513,7 +533,7 @@ fn a_restart_into_a_damaged_store_discards_nothing() {
     fs::write(blob_path(&store.target(), key), before).unwrap();
     // The run that published can still be rolled back.
     run_in(&store, "rollback new --yes").expect(0);
-    assert!(!store.target().exists());
+    assert!(!store.paths().target().exists());
 }
 
 // The output of a verification on the command line.
