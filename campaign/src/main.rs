@@ -38,16 +38,15 @@ fn main() -> ExitCode {
         // Turns of one trial each, so that every part and noun has its share whenever the campaign is stopped.
         let mut scenes = Scenes::new(&options);
         let mut calls = calls::Campaign::new(&options);
-        let mut swaps = swaps::Campaign::new(&options);
+        let parts = [swaps::FILES, swaps::DIRECTORIES].into_iter().filter(|part| options.takes(part));
+        let mut swaps: Vec<_> = parts.map(|part| swaps::Campaign::new(part, &options)).collect();
         let mut sequences = sequences::Campaign::new(&options);
         let mut images = options.takes("images").then(|| images::Campaign::new(&options)).flatten();
         while Instant::now() < until {
             if options.takes("calls") {
                 calls.turn(&mut scenes, &mut results);
             }
-            if options.takes("swaps") {
-                swaps.turn(&mut scenes, &mut results);
-            }
+            swaps.iter_mut().for_each(|swaps| swaps.turn(&mut scenes, &mut results));
             if options.takes("sequences") {
                 sequences.turn(&mut results);
             }

@@ -1,5 +1,5 @@
-//! A name below the store is swapped for a link, a pipe or something of another kind just before a system call that uses
-//! it. Whatever a link leads to stays as it was, nothing waits for ever, and once the name is put back the same command
+//! A file or a directory below the store is swapped for a link, a pipe or something of another kind just before a system
+//! call that uses it. Whatever a link leads to stays as it was, nothing waits for ever, and once the name is put back the same command
 //! ends in the result of an undisturbed run.
 
 use std::cell::RefCell;
@@ -21,7 +21,10 @@ use crate::tracer::syscalls::{ALL, Names};
 use crate::tracer::{Fault, Injection, Traced};
 use crate::tree::{self, Tree, tree};
 
-const PART: &str = "swaps";
+/// Swaps files.
+pub const FILES: &str = "swaps";
+/// Swaps directories.
+pub const DIRECTORIES: &str = "directories";
 
 /// Paths of the command line: links there are the operator's, and followed. What lies below them is swapped.
 const ROOTS: [&str; 9] = ["s", "old", "new", "app", "a.db", "m", "out", "refs", "content"];
@@ -56,6 +59,8 @@ struct Swap<'a> {
     victim: PathBuf,
     /// Whether the object of the call itself may be swapped, or only a directory above it.
     is_of_open: bool,
+    /// Whether directories are swapped, or else files.
+    of_directories: bool,
     random: RefCell<Rng>,
     done: RefCell<Option<Done>>,
 }
@@ -70,6 +75,7 @@ struct Done {
 }
 
 pub struct Campaign<'a> {
+    part: &'static str,
     options: &'a Options,
     turn: Turn,
     /// Trials in which there was nothing to swap.
@@ -77,19 +83,20 @@ pub struct Campaign<'a> {
 }
 
 impl<'a> Campaign<'a> {
-    pub fn new(options: &'a Options) -> Self {
-        Self { options, turn: Turn::of(options), idle: 0 }
+    pub fn new(part: &'static str, options: &'a Options) -> Self {
+        Self { part, options, turn: Turn::of(options), idle: 0 }
     }
 
     /// Makes one trial of the next scene.
     pub fn turn(&mut self, scenes: &mut Scenes<'_>, results: &mut Results) {
-        let Some(scene) = scenes.next(&mut self.turn, PART, results) else { return };
+        let Some(scene) = scenes.next(&mut self.turn, self.part, results) else { return };
         let name = scene.script.name;
-        let number = results.tried(PART, name) + (self.idle << 20);
+        let number = results.tried(self.part, name) + (self.idle << 20);
         let mut random = Rng::with_seed(self.options.seed ^ (number << 8) ^ 0x5eed);
-        let Some((call, at)) = choose(scene.counts(self.options), &mut random) else { return };
+        let of_directories = self.part == DIRECTORIES;
+        let Some((call, at)) = choose(scene.counts(self.options), of_directories, &mut random) else { return };
         scene.reset();
-        let swap = Swap::new(scene, ALL[call].name.starts_with("open"), random);
+        let swap = Swap::new(scene, ALL[call].name.starts_with("open"), of_directories, random);
         let hook = |object: &Path| swap.swap(object);
         let injection =
             Injection { root: &scene.work, call: Some(ALL[call].name), at, fault: Fault::Hook, hook: &hook };
@@ -101,7 +108,7 @@ impl<'a> Campaign<'a> {
         let (verdict, detail) = judge(scene, self.options, &swap, &done, &traced);
         let shown = done.name.strip_prefix(&scene.work).unwrap_or(&done.name);
         results.record(&Trial {
-            part: PART,
+            part: self.part,
             scene: name.into(),
             what: json!({
                 "call": ALL[call].name,
@@ -117,18 +124,19 @@ impl<'a> Campaign<'a> {
     }
 }
 
-/// Chooses a call with a path: opening twice as often as the others.
-fn choose(counts: &[u64], random: &mut Rng) -> Option<(usize, u64)> {
+/// Chooses a call with a path: opening twice as often as the others, which only say in which directory something is done.
+fn choose(counts: &[u64], of_directories: bool, random: &mut Rng) -> Option<(usize, u64)> {
     let is_named = |index: &usize| ALL[*index].names == Names::PathAt || matches!(ALL[*index].names, Names::Path(_));
     let present: Vec<_> = (0..ALL.len()).filter(|index| counts[*index] > 0).filter(is_named).collect();
     let opening: Vec<_> = present.iter().copied().filter(|index| ALL[*index].name.starts_with("open")).collect();
-    let from = if random.u8(..3) < 2 && !opening.is_empty() { &opening } else { &present };
+    let opens = !of_directories || random.u8(..3) < 2;
+    let from = if opens && !opening.is_empty() { &opening } else { &present };
     let call = *from.get(random.usize(..from.len().max(1)))?;
     Some((call, random.u64(1..=counts[call])))
 }
 
 impl<'a> Swap<'a> {
-    fn new(scene: &'a Scene, is_of_open: bool, random: Rng) -> Self {
+    fn new(scene: &'a Scene, is_of_open: bool, of_directories: bool, random: Rng) -> Self {
         let (aside, victim) = (scene.work.with_extension("aside"), scene.work.with_extension("victim"));
         for directory in [&aside, &victim] {
             command::remove(directory);
@@ -136,7 +144,15 @@ impl<'a> Swap<'a> {
         }
         fs::write(victim.join("precious"), "precious").expect("a file");
         fs::write(victim.join("sub/precious"), "precious as well").expect("a file");
-        Self { work: &scene.work, aside, victim, is_of_open, random: random.into(), done: RefCell::new(None) }
+        Self {
+            work: &scene.work,
+            aside,
+            victim,
+            is_of_open,
+            of_directories,
+            random: random.into(),
+            done: RefCell::new(None),
+        }
     }
 
     /// Swaps the object of a call or a directory above it.
@@ -179,7 +195,8 @@ impl<'a> Swap<'a> {
             let text = path.to_string_lossy();
             !text.is_empty() && !ROOTS.contains(&&*text) && !OF_SQLITE.contains(&&*text) && !text.contains("..")
         };
-        above.filter(is_open_to).map(|path| self.work.join(path)).collect()
+        let paths = above.filter(is_open_to).map(|path| self.work.join(path));
+        paths.filter(|path| path.is_dir() == self.of_directories).collect()
     }
 
     fn place(&self, kind: Kind, name: &Path) {

@@ -1,12 +1,11 @@
 //! The settings file `haul.toml`: which database and which migrations to use.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::durable::DiskError;
+use crate::durable::{DiskError, open_named_file};
 use crate::migration::Error;
 
 /// The name of the file, which is read from the working directory.
@@ -47,7 +46,7 @@ impl DbSettings {
     /// Reads the file at `path`. If there is none, nothing is set.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let wrap = |error| Error::from(DiskError::new("read settings", path, error));
-        let file = match File::open(path) {
+        let file = match open_named_file(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             file => file.map_err(wrap)?,
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::claim::Claim;
 use super::new_modes::NewModes;
+use super::root::TakePiece;
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
     EntryKind, FileState, FreeSpace, LockGuard, LockReach, Obstacle, ReadRoot, RootDirectory, SourceFile,
@@ -212,6 +213,10 @@ impl ReadRoot for ClaimedRoot {
 
     fn read_file(&self, file: &Path, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
         self.root.read_file(file, limit_bytes, buffer)
+    }
+
+    fn read_pieces(&self, file: &Path, take: &mut TakePiece<'_>) -> Result<(), DiskError> {
+        self.root.read_pieces(file, take)
     }
 
     fn file_state(&self, file: &Path) -> Result<Option<FileState>, DiskError> {

@@ -45,7 +45,7 @@ pub use new_modes::{NewModes, NewOwner};
 pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_root::source_root;
-pub use regular_file::open_state_file;
+pub use regular_file::{open_named_file, open_state_file};
 pub use replace::{
     Attributes, copy_file, read_file, replace_file, replace_file_under_lock, replace_file_with, replace_shared_file,
     temporary_name, write_new_synced_file, write_synced_file,

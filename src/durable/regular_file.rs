@@ -23,6 +23,11 @@ pub fn open_state_file(path: &Path) -> io::Result<File> {
     open_regular(path, &existing())
 }
 
+/// Opens a file that somebody has named for reading. Follows links; what is no regular file is refused, and never waited for.
+pub fn open_named_file(path: &Path) -> io::Result<File> {
+    open_regular(path, OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY))
+}
+
 /// Opens a file and looks at what was opened, because the name may have changed its meaning since it was looked up.
 pub(super) fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let file = options.open(path).map_err(|error| match error.raw_os_error() {
@@ -49,5 +54,26 @@ pub(super) fn entry_kind(file_type: fs::FileType) -> EntryKind {
         EntryKind::Directory
     } else {
         EntryKind::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_file_may_be_a_link_but_nothing_that_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("file"), b"text").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RWXU).unwrap();
+        for name in ["file", "link"] {
+            assert_eq!(io::read_to_string(open_named_file(&path(name)).unwrap()).unwrap(), "text");
+        }
+        let kind = |path: &Path| open_named_file(path).unwrap_err().kind();
+        assert_eq!(kind(&path("pipe")), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(directory.path()), io::ErrorKind::IsADirectory);
+        assert_eq!(kind(&path("absent")), io::ErrorKind::NotFound);
     }
 }

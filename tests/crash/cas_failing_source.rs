@@ -6,40 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::sample::{sampled_or_full, thinned};
+use crate::sample::sampled_or_full;
+use crate::source_faults::for_each_fault;
 use crate::support::scene::Scene;
 use haul::cas::migrate::MigrationEnd;
 use haul::cas::options::{MigrateOptions, Placement};
 use haul::cas::rollback::{RollbackRequest, rollback};
-use haul::durable::{FailingSource, SimulatedDisk, SourceFault, SourceOperation};
+use haul::durable::{FailingSource, SimulatedDisk};
 use haul::migration::{Durability, Error, RunOptions, Stage, Start, exit};
 use haul::pipeline::{Control, Silent, StopToken};
 
 const PLACEMENTS: [Placement; 3] = [Placement::New, Placement::Merge, Placement::Replace];
-
-const OPERATIONS: [SourceOperation; 4] =
-    [SourceOperation::Open, SourceOperation::List, SourceOperation::Read, SourceOperation::Stat];
-
-/// Errors of the process, the medium, the file system and the object.
-const CODES: [i32; 5] = [libc::EMFILE, libc::EIO, libc::ESTALE, libc::EACCES, libc::ENOENT];
-
-/// Returns every fault up to the last operation of its kind. `try_fault` tells whether the fault was reached.
-fn for_each_fault(stride: usize, mut try_fault: impl FnMut(SourceFault) -> bool) -> usize {
-    let mut tried = 0;
-    for operation in OPERATIONS {
-        for code in CODES {
-            for failing in [1, 2, u64::MAX] {
-                for after in thinned(0.., stride) {
-                    if !try_fault(SourceFault { operation, after, failing, code }) {
-                        break;
-                    }
-                    tried += 1;
-                }
-            }
-        }
-    }
-    tried
-}
 
 fn restarting(scene: &Scene) -> MigrateOptions {
     MigrateOptions { run: RunOptions { start: Start::Restart, ..scene.options.run }, ..scene.options.clone() }
@@ -115,9 +92,6 @@ fn a_source_that_fails_publishes_nothing_or_loses_no_name() {
                     ended += 1;
                 }
                 Ok(end) if end.counts == undisturbed => {
-                    if fault.after == 33 {
-                        println!("{}", String::from_utf8_lossy(&scene.state_file(&disk, "findings.jsonl").unwrap()));
-                    }
                     scene.check_complete(&disk, &what);
                     tolerated += 1;
                 }

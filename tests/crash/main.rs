@@ -5,9 +5,14 @@ mod cas;
 mod cas_failing_source;
 mod cas_rollback;
 mod cas_scene;
+mod forged;
+mod forged_state;
 mod manifest;
+mod manifest_failing_source;
 mod sample;
+mod source_faults;
 mod space;
+mod space_failing_source;
 mod two_hosts;
 
 #[path = "../support"]

@@ -46,7 +46,7 @@ fn faults() -> impl Iterator<Item = CrashFault> {
 }
 
 /// A space, and what an uninterrupted migration of it gives.
-struct Scene {
+pub struct Scene {
     space: Space,
     options: MigrateOptions,
     source: Files,
@@ -59,7 +59,7 @@ struct Scene {
 impl Scene {
     /// A space with several files, a duplicate, a deletion, a collision, a gap in the sequence and a torn tail;
     /// settings that commit after every batch, roll segments and spill the sort of the index.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let space = Space::new();
         (0..logs()).for_each(|number| _ = space.log(number, &log(number)));
         let options = MigrateOptions {
@@ -93,7 +93,7 @@ impl Scene {
         scene
     }
 
-    fn root(&self) -> PathBuf {
+    pub fn root(&self) -> PathBuf {
         self.space.root()
     }
 
@@ -102,11 +102,11 @@ impl Scene {
     }
 
     /// A disk that holds the space directory and nothing in it.
-    fn disk(&self) -> SimulatedDisk {
+    pub fn disk(&self) -> SimulatedDisk {
         SimulatedDisk::with_directories(&[&self.root()])
     }
 
-    fn run(&self, disk: &SimulatedDisk) -> Result<MigrationEnd, Error> {
+    pub fn run(&self, disk: &SimulatedDisk) -> Result<MigrationEnd, Error> {
         self.run_with(disk, &self.options, &Silent)
     }
 
@@ -124,7 +124,7 @@ impl Scene {
         MigrateOptions { run: RunOptions { start: Start::Restart, ..self.options.run }, ..self.options.clone() }
     }
 
-    fn live(&self, disk: &SimulatedDisk) -> Option<String> {
+    pub fn live(&self, disk: &SimulatedDisk) -> Option<String> {
         pointer::read(disk, &self.root()).expect("a whole pointer")
     }
 
@@ -167,7 +167,7 @@ impl Scene {
     }
 
     /// What must hold after a run that ended well: this store is live and whole, and nothing else lies about.
-    fn check_complete(&self, disk: &SimulatedDisk, name: &str, what: &dyn Fn() -> String) {
+    pub fn check_complete(&self, disk: &SimulatedDisk, name: &str, what: &dyn Fn() -> String) {
         assert_eq!(self.live(disk).as_deref(), Some(name), "{}", what());
         assert!(self.store_files(disk, name) == self.store, "the store differs: {}", what());
         assert!(self.state_file(disk, "findings.jsonl").as_ref() == Some(&self.findings), "findings: {}", what());
@@ -197,7 +197,7 @@ impl Scene {
     }
 
     /// Runs until the end on what a crash left, and loses the power once more right after it.
-    fn recover(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
+    pub fn recover(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         self.recover_into(disk, "dual-000001", what);
     }
 

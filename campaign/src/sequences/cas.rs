@@ -85,7 +85,7 @@ impl Model for Cas {
                 run.run_killed("cas rollback new --yes");
                 return "killed: cas rollback new --yes".into();
             }
-            _ => return run.follow_advice().map_or("no advice".into(), |line| format!("advice: {line}")),
+            _ => return run.follow_advice().unwrap_or("no advice".into()),
         };
         let end = run.run(&line);
         if end.code == 0 && line.starts_with("cas migrate") && !line.contains("--no-publish") {
@@ -104,6 +104,13 @@ impl Model for Cas {
             true => "cas migrate --source old --target new --merge --restart --yes",
             false => "cas migrate --source old --target new --restart --yes",
         }
+    }
+
+    fn copies(&self, run: &Runner<'_>) -> BTreeSet<String> {
+        // Only what was put has no other place.
+        let everything = tree(&run.work, &|path| path.starts_with("new"));
+        let names = everything.keys().filter_map(|path| path.rsplit('/').next());
+        names.filter(|name| self.put.contains(*name)).map(str::to_owned).collect()
     }
 
     fn check(&mut self, run: &mut Runner<'_>) -> Result<(), String> {

@@ -92,7 +92,7 @@ impl Model for Manifest {
                 self.written.insert(path.clone(), fields);
                 return "an edit".into();
             }
-            _ => return run.follow_advice().map_or("no advice".into(), |line| format!("advice: {line}")),
+            _ => return run.follow_advice().unwrap_or("no advice".into()),
         };
         let end = run.run(&line);
         format!("{line}: exit {}", end.code)

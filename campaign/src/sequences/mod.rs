@@ -5,6 +5,7 @@ mod cas;
 mod manifest;
 mod space;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -27,6 +28,10 @@ trait Model {
     fn begin(&mut self, run: &mut Runner<'_>);
     /// Does something random. Returns what, for the results.
     fn act(&mut self, run: &mut Runner<'_>) -> String;
+    /// Returns what there is, wherever it is, that cannot be made again.
+    fn copies(&self, _run: &Runner<'_>) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
     /// Looks at the store. Returns what is not as it must be.
     fn check(&mut self, run: &mut Runner<'_>) -> Result<(), String>;
     /// Returns the command that must succeed in the end, once its advice is followed.
@@ -76,8 +81,8 @@ impl Runner<'_> {
             return None;
         }
         let arguments = advice.swap_remove(self.random.usize(..advice.len()));
-        self.run_words(&arguments);
-        Some(arguments.join(" "))
+        let end = self.run_words(&arguments);
+        Some(format!("advice: {}: exit {}", arguments.join(" "), end.code))
     }
 
     /// Says that something is lost that no look at the store alone tells.
@@ -151,27 +156,58 @@ impl<'a> Campaign<'a> {
             _ => Box::new(manifest::Manifest::default()),
         };
         model.begin(&mut runner);
-        let mut done = Vec::new();
+        let mut sequence = Sequence { noun, seed, done: Vec::new() };
         for number in 0..OPERATIONS {
             let is_last = number + 1 == OPERATIONS;
-            done.push(if is_last { finish(&mut *model, &mut runner) } else { model.act(&mut runner) });
-            let has_failed = !is_last && runner.code != 0;
-            let verdict = judge(&mut *model, &mut runner);
-            record(results, noun, seed, &done, &verdict);
-            if verdict.0.is_failure() {
+            let act = if is_last { finish } else { |model: &mut dyn Model, run: &mut Runner<'_>| model.act(run) };
+            if !sequence.step(&mut *model, &mut runner, results, act) {
                 return;
             }
             // Half of the failures are followed by what was advised, the others by whatever comes next.
-            for _ in 0..if has_failed && runner.random.bool() { ADVICE_MAX } else { 0 } {
-                let Some(line) = runner.follow_advice() else { break };
-                done.push(format!("advice: {line}: exit {}", runner.code));
-                let verdict = judge(&mut *model, &mut runner);
-                record(results, noun, seed, &done, &verdict);
-                if verdict.0.is_failure() {
+            let advised = if !is_last && runner.code != 0 && runner.random.bool() { ADVICE_MAX } else { 0 };
+            for _ in 0..advised {
+                let advice = |_: &mut dyn Model, run: &mut Runner<'_>| run.follow_advice().unwrap_or_default();
+                if runner.advice.is_empty() {
+                    break;
+                }
+                if !sequence.step(&mut *model, &mut runner, results, advice) {
                     return;
                 }
             }
         }
+    }
+}
+
+/// Operations on one store.
+struct Sequence {
+    noun: &'static str,
+    seed: u64,
+    done: Vec<String>,
+}
+
+impl Sequence {
+    /// Does something, judges and records it. Returns false if something is wrong.
+    fn step(
+        &mut self,
+        model: &mut dyn Model,
+        runner: &mut Runner<'_>,
+        results: &mut Results,
+        act: impl FnOnce(&mut dyn Model, &mut Runner<'_>) -> String,
+    ) -> bool {
+        let before = model.copies(runner);
+        let did = act(model, runner);
+        if did.starts_with("advice: ")
+            && let Some(lost) = before.difference(&model.copies(runner)).next()
+        {
+            runner.lose(format!("the last copy of {lost} is gone as advised"));
+        }
+        self.done.push(did);
+        let (verdict, detail) = judge(model, runner);
+        // What led to a state is of interest only if that is wrong, and long.
+        let shown = if verdict.is_failure() { 0 } else { self.done.len() - 1 };
+        let what = json!({"seed": self.seed, "operations": self.done[shown..]});
+        results.record(&Trial { part: "sequences", scene: self.noun.into(), what, verdict, detail });
+        !verdict.is_failure()
     }
 }
 
@@ -190,9 +226,4 @@ fn judge(model: &mut dyn Model, runner: &mut Runner<'_>) -> (Verdict, String) {
         (None, Err(difference)) => (Verdict::Lost, difference),
         (None, Ok(())) => (Verdict::Absorbed, String::new()),
     }
-}
-
-fn record(results: &mut Results, noun: &str, seed: u64, done: &[String], (verdict, detail): &(Verdict, String)) {
-    let what = json!({"seed": seed, "operations": done});
-    results.record(&Trial { part: "sequences", scene: noun.into(), what, verdict: *verdict, detail: detail.clone() });
 }

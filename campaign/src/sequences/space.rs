@@ -68,7 +68,7 @@ impl Model for Space {
                 run.shell("touch s/wal/*");
                 return "the log is touched".into();
             }
-            _ => return run.follow_advice().map_or("no advice".into(), |line| format!("advice: {line}")),
+            _ => return run.follow_advice().unwrap_or("no advice".into()),
         };
         let end = run.run(&line);
         format!("{line}: exit {}", end.code)

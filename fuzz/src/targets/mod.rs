@@ -7,6 +7,7 @@ mod cas_references;
 mod checkpoint;
 mod db_script;
 mod episode_payload;
+mod forged_state;
 mod manifest_json;
 mod manifest_steps;
 mod store_reader;
@@ -20,7 +21,7 @@ pub fn named(name: &str) -> Option<Target> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
 }
 
-const ALL: [(&str, Target); 11] = [
+const ALL: [(&str, Target); 12] = [
     ("cas_frame", cas_frame::fuzz),
     ("cas_map", cas_map::fuzz),
     ("cas_record", cas_record::fuzz),
@@ -28,6 +29,7 @@ const ALL: [(&str, Target); 11] = [
     ("checkpoint", checkpoint::fuzz),
     ("db_script", db_script::fuzz),
     ("episode_payload", episode_payload::fuzz),
+    ("forged_state", forged_state::fuzz),
     ("manifest_json", manifest_json::fuzz),
     ("manifest_steps", manifest_steps::fuzz),
     ("store_reader", store_reader::fuzz),

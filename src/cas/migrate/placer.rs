@@ -13,7 +13,9 @@ use crate::cas::source::inventory::Entry;
 use crate::cas::source::read::ReadRefusal;
 use crate::cas::state::BlobMethod;
 use crate::cas::store::index_keys::IndexKeys;
-use crate::durable::{CopyMeans, Disk, DiskError, FaultClass, ReaderKind, SourceFile, SourceIdentity, source_identity};
+use crate::durable::{
+    CopyMeans, Disk, DiskError, EntryKind, FaultClass, ReaderKind, SourceFile, SourceIdentity, source_identity,
+};
 use crate::migration::{Durability, Error};
 
 /// Directories of one level.
@@ -114,6 +116,10 @@ impl Placer {
         let path = blob_path(&self.store, key);
         let method = match self.place_blob(incoming, &path)? {
             PlaceResult::Migrated(method) => method,
+            PlaceResult::Duplicate => {
+                self.check_duplicate(key, &path)?;
+                return Ok(PlaceResult::Duplicate);
+            }
             other => return Ok(other),
         };
         let sidecar_path = sidecar_path(&self.store, key);
@@ -187,6 +193,23 @@ impl Placer {
             return Ok(PlaceResult::changed());
         }
         Ok(PlaceResult::Migrated(method))
+    }
+
+    /// Fails unless the blob and the sidecar are files, as this run has placed them. Anything else in their place, such as a
+    /// link, would be published in the place of the object.
+    fn check_duplicate(&self, key: Key, blob: &Path) -> Result<(), Error> {
+        for placed in [blob, &sidecar_path(&self.store, key)] {
+            if self.disk.kind(placed)? != Some(EntryKind::File) {
+                return Err(Error::State {
+                    path: blob.to_path_buf(),
+                    what: "something is in the place of an object that this run has not put there".into(),
+                    next: "remove it, then run the same command again".into(),
+                    damaged: false,
+                    source: None,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Refuses the object unless the link is to the file whose bytes were hashed.

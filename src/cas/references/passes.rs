@@ -5,7 +5,7 @@ use super::original::Original;
 use super::resolve::{Resolution, Resolver};
 use super::rewriter::Rewriter;
 use super::scan::{Reference, Scanner};
-use crate::durable::{DiskError, DiskFile, WindowError, for_each_chunk, read_again_if};
+use crate::durable::{DiskFile, WindowError, for_each_chunk, read_again_if};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
@@ -26,13 +26,7 @@ pub(super) fn for_each_window(
 
 /// Fills `buffer`, and reads again where the medium fails once.
 pub(super) fn read_at(original: &dyn Original, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {
-    fn of_disk(error: &WindowError) -> Option<&DiskError> {
-        match error {
-            WindowError::Disk(error) => Some(error),
-            WindowError::Changed(_) => None,
-        }
-    }
-    read_again_if(|| original.read_exact_at(offset, buffer), of_disk)
+    read_again_if(|| original.read_exact_at(offset, buffer), WindowError::of_disk)
 }
 
 /// Passes each reference of a file and its resolution to `on_reference`.

@@ -1,6 +1,5 @@
 //! Reads a directory of migration files. [`create`](crate::db::create) adds files to it.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use super::error::{ScriptError, ScriptFault};
 use super::file_name::file_name;
 use super::migrations::{Examined, MigrationCollector, Migrations, whole_file};
 use crate::db::dialect::Dialect;
-use crate::durable::{DiskError, source_names};
+use crate::durable::{DiskError, open_named_file, source_names};
 use crate::migration::Error;
 
 /// The maximum length of a file. Scripts are written by hand; larger files contain data.
@@ -80,6 +79,6 @@ fn no_directory(directory: &Path, error: DiskError) -> Error {
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let wrap = |error| DiskError::new("read migration", path, error);
     let mut bytes = Vec::new();
-    File::open(path).map_err(wrap)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(wrap)?;
+    open_named_file(path).map_err(wrap)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(wrap)?;
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= FILE_BYTES_MAX))
 }

@@ -1,6 +1,5 @@
 //! Opens database files, and reports files that are not databases.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::errors::engine_error;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::durable::DiskError;
+use crate::durable::{DiskError, open_named_file};
 use crate::migration::Error;
 
 /// The first bytes of every database.
@@ -36,13 +35,13 @@ pub enum FileKind {
 /// Reads the header of the file.
 pub fn inspect(path: &Path) -> Result<FileKind, Error> {
     let wrap = |error| Error::from(DiskError::new("open database", path, error));
-    let file = match File::open(path) {
+    let file = match open_named_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(FileKind::Nothing),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::IsADirectory) => {
+            return Err(unusable(path, "it is not a regular file", "name the file of a database"));
+        }
         file => file.map_err(wrap)?,
     };
-    if !file.metadata().map_err(wrap)?.is_file() {
-        return Err(unusable(path, "it is not a regular file", "name the file of a database"));
-    }
     let mut header = Vec::new();
     file.take(FORMAT_VERSIONS.end as u64).read_to_end(&mut header).map_err(wrap)?;
     match header.get(FORMAT_VERSIONS) {

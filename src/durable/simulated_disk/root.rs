@@ -12,6 +12,7 @@ use super::files::SimulatedFileSystem;
 use super::state::State;
 use crate::durable::error::TooLong;
 use crate::durable::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory, TakePiece};
+use crate::durable::source::faults::{SourceOperation, check};
 use crate::durable::{AttributesNotKept, DiskError, DiskFileSystem, EntryKind, SourceNameKind};
 
 pub(super) struct SimulatedRoot {
@@ -49,6 +50,8 @@ impl ReadRoot for SimulatedRoot {
 
     fn read_file(&self, file: &Path, limit_bytes: u64, buffer: &mut Vec<u8>) -> Result<FileState, DiskError> {
         self.run("read", file, |state, path| {
+            check(SourceOperation::Open, path)?;
+            check(SourceOperation::Read, path)?;
             let node = state.find_file(path).map_err(|e| match e.kind() {
                 io::ErrorKind::IsADirectory => io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"),
                 _ => e,
@@ -69,11 +72,17 @@ impl ReadRoot for SimulatedRoot {
     }
 
     fn file_state(&self, file: &Path) -> Result<Option<FileState>, DiskError> {
-        self.run("look up", file, |state, path| file_state(state, path))
+        self.run("look up", file, |state, path| {
+            check(SourceOperation::Stat, path)?;
+            file_state(state, path)
+        })
     }
 
     fn names(&self, directory: &Path, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> Result<(), DiskError> {
-        let entries = self.run("list", directory, |state, path| state.list(path))?;
+        let entries = self.run("list", directory, |state, path| {
+            check(SourceOperation::List, path)?;
+            state.list(path)
+        })?;
         for entry in entries {
             let kind = match entry.kind {
                 EntryKind::File => SourceNameKind::File,

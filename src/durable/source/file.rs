@@ -81,6 +81,16 @@ pub enum WindowError {
     Changed(#[from] SourceChange),
 }
 
+impl WindowError {
+    /// Returns the error of the disk, if it is one.
+    pub fn of_disk(&self) -> Option<&DiskError> {
+        match self {
+            Self::Disk(error) => Some(error),
+            Self::Changed(_) => None,
+        }
+    }
+}
+
 /// A regular file, open for reading only. Threads may share it.
 ///
 /// Other programs may change its bytes, so parse every range as untrusted input, and rely on what was read only after a

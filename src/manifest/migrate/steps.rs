@@ -23,6 +23,7 @@ use crate::durable::{Disk, NewModes, ReadRoot};
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
 use crate::manifest::tree::reader::EntryReader;
+use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;

@@ -7,7 +7,7 @@ use super::framing::{Cut, View, cut};
 use super::range_sums::LogFile;
 use super::source::WalSource;
 use super::wal::HEADER_BYTES;
-use crate::durable::{SourceFile, Window};
+use crate::durable::{SourceFile, Window, WindowError, read_again_if};
 use crate::migration::Error;
 use crate::pipeline::{Admission, Admitted, Permit, Reader};
 use crate::space::limits::BLOCK_SOURCE_BYTES_MAX;
@@ -180,7 +180,9 @@ impl Reader for LogReader {
         loop {
             let permit_bytes = 2 * window_bytes + BLOCK_OVERHEAD_BYTES;
             let Some(permit) = admission.acquire(permit_bytes) else { return Ok(None) };
-            let window = file.window(self.cursor.offset, window_bytes as usize)?;
+            // What a medium gives at the second time is no bad spot. A spot that stays ends the run.
+            let read = || file.window(self.cursor.offset, window_bytes as usize);
+            let window = read_again_if(read, WindowError::of_disk)?;
             match self.cut_batch(&file, &window, permit_bytes)? {
                 Ok((extents, held_bytes)) => {
                     return Ok(Some(self.admitted(file, window, extents, permit, held_bytes)));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::range_sums::RangeSums;
 use super::wal::is_wal_name;
-use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, for_each_chunk, source_entries};
+use crate::durable::{
+    ReaderKind, SourceEntry, SourceEntryKind, SourceFile, WindowError, for_each_chunk, read_again_if, source_entries,
+};
 use crate::migration::Error;
 
 /// Log files that are held open. A process may usually have 1,024 files open, and a log may have more.
@@ -144,7 +146,7 @@ pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; 
     let mut hasher = blake3::Hasher::new();
     for_each_chunk(
         start..start + len_bytes,
-        |offset, chunk| file.read_exact_at(offset, chunk),
+        |offset, chunk| read_again_if(|| file.read_exact_at(offset, chunk), WindowError::of_disk),
         |_, chunk| {
             hasher.update(chunk);
             Ok(())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::durable::Disk;
+use crate::durable::{Disk, WindowError, read_again_if};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, PlannedFile, RunPlan, plan_digest};
 use crate::space::current_store::live_store;
@@ -127,7 +127,7 @@ fn estimate_records(source: &WalSource) -> Result<u64, Error> {
         let end = file.identity().len_bytes;
         while records < SAMPLE_RECORDS && at + HEADER_BYTES as u64 <= end {
             let mut bytes = [0; HEADER_BYTES];
-            file.read_exact_at(at, &mut bytes)?;
+            read_again_if(|| file.read_exact_at(at, &mut bytes), WindowError::of_disk)?;
             let Ok(header) = WalHeader::parse(&bytes) else { break };
             at += HEADER_BYTES as u64 + u64::from(header.payload_len_bytes);
             records += 1;

@@ -25,7 +25,7 @@ use haul::cas::options::{MigrateOptions, Placement};
 use haul::cas::paths::{blob_path, sidecar_path};
 use haul::cas::source::location::Shape;
 use haul::durable::RealDisk;
-use haul::migration::{Durability, Error, OutcomeCounts, Stage, exit};
+use haul::migration::{Durability, Error, OutcomeCounts, RunOptions, Stage, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, StopToken};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -86,21 +86,29 @@ fn refusals(store: &OldStore) -> Vec<(String, String)> {
 
 /// Does something once, at the beginning of a phase.
 struct At<'a> {
-    phase: Phase,
+    /// The phase whose start it is, or else the first batch that is written.
+    phase: Option<Phase>,
     act: Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>,
 }
 
 impl<'a> At<'a> {
     fn new(phase: Phase, act: impl FnOnce() + Send + 'a) -> Self {
-        Self { phase, act: Mutex::new(Some(Box::new(act))) }
+        Self { phase: Some(phase), act: Mutex::new(Some(Box::new(act))) }
+    }
+
+    fn first_batch(act: impl FnOnce() + Send + 'a) -> Self {
+        Self { phase: None, act: Mutex::new(Some(Box::new(act))) }
     }
 }
 
 impl Observer for At<'_> {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::PhaseStarted { phase, .. } if *phase == self.phase)
-            && let Some(act) = self.act.lock().take()
-        {
+        let is_now = match event {
+            Event::PhaseStarted { phase, .. } => self.phase == Some(*phase),
+            Event::BatchWritten { .. } => self.phase.is_none(),
+            _ => false,
+        };
+        if is_now && let Some(act) = self.act.lock().take() {
             act();
         }
     }
@@ -113,6 +121,35 @@ fn migrate_observed(
 ) -> Result<MigrationEnd, Error> {
     let stop = StopToken::new();
     migrate(std::sync::Arc::new(RealDisk), &store.root(), &store.paths(), options, &Control { stop: &stop, observer })
+}
+
+/// A link in the place of a blob that is yet to be written is no duplicate of the object.
+#[test]
+fn what_is_in_the_place_of_a_staged_object_is_not_published() {
+    let run = RunOptions {
+        batch_records: 1,
+        memory_budget_bytes: 1,
+        parallel_workers: std::num::NonZeroUsize::MIN,
+        ..MigrateOptions::default().run
+    };
+    let options = MigrateOptions { run, ..MigrateOptions::default() };
+    for is_linked in [true, false] {
+        let store = store();
+        let last = (0..20).max_by_key(|number| object(&store, *number)).unwrap();
+        let key = key_of(Algorithm::Cas, &[last; 3_000]);
+        let blob = blob_path(&store.paths().staging(), key);
+        let observer = At::first_batch(|| {
+            fs::create_dir_all(blob.parent().unwrap()).unwrap();
+            if is_linked { symlink("/nowhere", &blob) } else { fs::write(&blob, b"foreign") }.unwrap();
+        });
+        let error = migrate_observed(&store, &options, &observer).unwrap_err();
+        assert!(error.to_string().contains("has not put there"), "{error}");
+        assert!(!store.paths().target().exists() && fs::symlink_metadata(&blob).is_ok(), "{is_linked}");
+        fs::remove_file(&blob).unwrap();
+        let again = At::first_batch(|| ());
+        assert_eq!(migrate_observed(&store, &options, &again).unwrap().stage, Stage::Published);
+        assert!(blob_path(store.paths().target(), key).is_file());
+    }
 }
 
 #[test]
@@ -135,7 +172,7 @@ fn names_that_come_or_go_during_a_run_end_it_unpublished() {
         assert_eq!(error.exit_code(), exit::BAD_DATA);
         assert!(error.to_string().contains("were added or removed"), "{what}: {error}");
         assert!(error.next_step().unwrap().contains("--restart"));
-        assert!(!store.target().exists(), "{what}: nothing is published");
+        assert!(!store.paths().target().exists(), "{what}: nothing is published");
         let refused = i32::from(["replaced", "appeared"].contains(&what)) * 3;
         if what == "appeared" {
             // The path now has another source.
@@ -448,7 +485,7 @@ fn a_strict_run_with_refusals_publishes_nothing_and_a_later_run_without_strict_d
     let expected = spoil(&store);
     let strict = run_in(&store, &format!("{MIGRATE} --strict")).expect(65);
     assert!(strict.stderr.contains("7 findings") && strict.stderr.contains("leave out --strict"), "{}", strict.stderr);
-    assert!(!store.target().exists(), "nothing is published");
+    assert!(!store.paths().target().exists(), "nothing is published");
     assert_eq!(refusals(&store).len(), expected.len(), "the report names each");
     run_in(&store, MIGRATE).expect(3);
     run_in(&store, "verify new").expect(0);
@@ -518,7 +555,7 @@ fn a_restart_into_a_damaged_store_discards_nothing() {
     fs::write(blob_path(&store.target(), key), before).unwrap();
     // The run that published can still be rolled back.
     run_in(&store, "rollback new --yes").expect(0);
-    assert!(!store.target().exists());
+    assert!(!store.paths().target().exists());
 }
 
 // The output of a verification on the command line.

@@ -729,7 +729,9 @@ fn a_process_or_a_medium_that_fails_ends_the_rewrite() {
             match result {
                 Err(error) => assert!(error.next_step().is_some(), "{error}: {place}"),
                 // Up to two files in a row may be on bad spots of a medium that works.
-                Ok(end) => assert!(code == libc::EIO && call == "read" && end.exit_code(false) == 3, "{place}: {end:?}"),
+                Ok(end) => {
+                    assert!(code == libc::EIO && call == "read" && end.exit_code(false) == 3, "{place}: {end:?}")
+                }
             }
             rewrite_simulated(&image, &map).unwrap_or_else(|error| panic!("{error}: {place}"));
             assert_eq!(lasting(&image), lasting(&whole), "{place}");

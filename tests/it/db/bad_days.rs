@@ -353,6 +353,23 @@ fn no_password_is_left_anywhere(db: &Db) {
     }
 }
 
+/// A pipe in the place of a file is an error, and nobody waits for its other end.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    let db = Db::sqlite();
+    two_applied(&db);
+    let files = [db.migrations().join("002_b.sql"), db.path().join("haul.toml"), db.file()];
+    for path in files {
+        let _ = fs::rename(&path, db.path().join("aside"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        let done = db.run("status");
+        assert!(done.stderr.contains("it is not a regular file"), "{}: {}", path.display(), done.stderr);
+        fs::remove_file(&path).unwrap();
+        let _ = fs::rename(db.path().join("aside"), &path);
+    }
+    assert_eq!(db.applied(), ["001_a", "002_b"]);
+}
+
 #[test]
 fn a_write_ahead_log_is_part_of_the_database() {
     let db = Db::sqlite();
