@@ -152,7 +152,12 @@ pub struct ConsentArgs {
 impl ConsentArgs {
     /// Says what will be done and asks for consent, unless it was given.
     pub fn confirm(&self, what: impl Display) -> Result<(), Error> {
-        confirm(what, self.yes)
+        confirm(what, &[], self.yes)
+    }
+
+    /// Says what will be done to which items and asks for consent, unless it was given.
+    pub fn confirm_all(&self, what: impl Display, items: &[String]) -> Result<(), Error> {
+        confirm(what, items, self.yes)
     }
 }
 
@@ -183,7 +188,7 @@ impl StartArgs {
     /// Asks before an earlier run is discarded. `consequence` says what that means.
     pub fn confirm_restart(&self, has_earlier_run: bool, consequence: impl Display) -> Result<(), Error> {
         if self.restart && has_earlier_run {
-            return confirm(format_args!("--restart {consequence}"), self.yes);
+            return confirm(format_args!("--restart {consequence}"), &[], self.yes);
         }
         Ok(())
     }

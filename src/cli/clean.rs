@@ -27,8 +27,8 @@ pub fn clean_and_print<K: Serialize>(
 ) -> anyhow::Result<u8> {
     let mut bytes = 0;
     if !items.is_empty() {
-        let lines: String = items.iter().map(|item| item_text(item, &kind_text)).collect();
-        consent.confirm(format_args!("this removes{lines}"))?;
+        let lines: Vec<_> = items.iter().map(|item| item_text(item, &kind_text)).collect();
+        consent.confirm_all("this removes", &lines)?;
         bytes = remove()?;
     }
     Answer::new(&Removed { removed: items, bytes }).path(name, place).print(output, |table| {
@@ -43,5 +43,5 @@ pub fn clean_and_print<K: Serialize>(
 
 fn item_text<K>(item: &CleanItem<K>, kind_text: impl Fn(&K) -> &'static str) -> String {
     let work = if item.loses_work { "; a run could still be resumed from it" } else { "" };
-    format!("\n  {}: {}, {}{work}", item.path.display(), kind_text(&item.kind), bytes_text(item.bytes))
+    format!("{}: {}, {}{work}", item.path.display(), kind_text(&item.kind), bytes_text(item.bytes))
 }

@@ -3,11 +3,16 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdin};
 
-use crate::migration::Error;
+use crate::migration::{Error, escaped};
 
-/// Says what will be done and asks for consent, unless `yes` gives it. Without a terminal, `--yes` is required.
-pub fn confirm(what: impl Display, yes: bool) -> Result<(), Error> {
-    let _ = writeln!(stderr(), "{what}");
+/// Says what will be done, to each of `items` if there are any, and asks for consent, unless `yes` gives it. Without a
+/// terminal, `--yes` is required.
+pub fn confirm(what: impl Display, items: &[String], yes: bool) -> Result<(), Error> {
+    let end = if items.is_empty() { "" } else { ":" };
+    let _ = writeln!(stderr(), "{}{end}", escaped(&what.to_string()));
+    for item in items {
+        let _ = writeln!(stderr(), "  {}", escaped(item));
+    }
     if yes {
         return Ok(());
     }

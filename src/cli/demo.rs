@@ -11,14 +11,14 @@ use serde::Serialize;
 
 use super::arguments::{OutputArgs, WaitArgs};
 use super::command::Answer;
-use super::command_line::{quoted, space_command};
+use super::command_line::space_command;
 use super::progress::Watch;
 use super::space::arguments::RECORDS_NOUN;
 use super::space::{generate, migrate, verify};
 use super::table::Table;
 use crate::durable::{Disk, ReaderKind, RealDisk, create_directory_durable, remove_tree, replace_file};
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{Error, Subset};
+use crate::migration::{Error, Subset, shell_word};
 use crate::space::generate::write::GeneratedSpace;
 use crate::space::generate::{GenerateOptions, generated_episode};
 use crate::space::migrate::MigrationEnd;
@@ -116,7 +116,7 @@ fn take_directory(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
 }
 
 fn commands(root: &Path) -> Commands {
-    let id = quoted(&generated_episode(SEED, 0).id);
+    let id = shell_word(generated_episode(SEED, 0).id);
     Commands {
         get: format!("{} {id}", space_command("get", root)),
         verify: format!("{} --full", space_command("verify", root)),
@@ -133,7 +133,14 @@ fn render(table: &mut Table, end: &DemoEnd) {
     let blocks = count_text(verified.rebuilt_blocks);
     table.row("verified", format_args!("{blocks} blocks rebuilt to the bytes of the log"));
     table.row("report", format_args!("{space}/migration/report.json"));
-    table.line(format_args!("\nlook at one node:\n  {}", commands.get));
-    table.line(format_args!("verify again:\n  {}", commands.verify));
-    table.line(format_args!("roll back, so that the log is live again:\n  {}", commands.rollback));
+    table.gap();
+    let commands = [
+        ("look at one node", &commands.get),
+        ("verify again", &commands.verify),
+        ("roll back, so that the log is live again", &commands.rollback),
+    ];
+    for (what, command) in commands {
+        table.line(format_args!("{what}:"));
+        table.nested(|table| table.line(command));
+    }
 }

@@ -27,7 +27,12 @@ mod space;
 mod table;
 mod verbs;
 
+use std::env::args_os;
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
+
+use crate::migration::escaped;
 
 /// Migrate stores in bulk: offline, in parallel, with proof that nothing was lost
 #[derive(Parser)]
@@ -67,11 +72,7 @@ pub fn main() -> u8 {
     limits::meet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // If standard error is closed, the exit code still tells.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE);
-        }
+        Err(error) => return refuse_words(&error),
     };
     let (json, result) = match cli.noun {
         #[cfg(feature = "space")]
@@ -86,6 +87,19 @@ pub fn main() -> u8 {
         Noun::Db(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| error_output::report(&error, json))
+}
+
+/// Prints help or what is wrong with the words of the command line, and returns the exit code.
+fn refuse_words(error: &clap::Error) -> u8 {
+    // The message quotes words, so it is made again from words that a terminal can show.
+    let shown = Cli::try_parse_from(args_os().map(shown_word)).err();
+    // If standard error is closed, the exit code still tells.
+    let _ = shown.as_ref().unwrap_or(error).print();
+    u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE)
+}
+
+fn shown_word(word: OsString) -> OsString {
+    word.to_str().map(|text| escaped(text).into_owned().into()).unwrap_or(word)
 }
 
 #[cfg(test)]

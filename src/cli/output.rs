@@ -9,7 +9,9 @@ use super::arguments::OutputArgs;
 use super::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::units::count_text;
-use crate::migration::{Error, Finding, Findings, FindingsCount, FirstFindings, JournalEntry, RunDirectory};
+use crate::migration::{
+    Error, Finding, Findings, FindingsCount, FirstFindings, JournalEntry, RunDirectory, escaped_json,
+};
 
 /// Findings that the text shows; the document has more.
 const FINDINGS_SHOWN_MAX: usize = 20;
@@ -21,9 +23,9 @@ pub fn print(json_wanted: bool, document: &impl Serialize, text: impl FnOnce() -
 
 /// Prints one JSON document.
 pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(document).context("cannot render the result")?;
-    text.push(b'\n');
-    bytes(&text)
+    let mut text = serde_json::to_string_pretty(document).context("cannot render the result")?;
+    text.push('\n');
+    bytes(escaped_json(&text).as_bytes())
 }
 
 /// Prints bytes as they are.
@@ -104,9 +106,4 @@ pub fn write_more(table: &mut Table, all: u64, shown: usize) {
 pub fn journal_text(entry: &JournalEntry) -> String {
     let stage = entry.detail.get("stage").and_then(|stage| stage.as_str()).unwrap_or_default();
     format!("{} {} {stage}", entry.at, entry.event).trim_end().to_owned()
-}
-
-/// Returns a text from a store or a file system that cannot move the cursor of a terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

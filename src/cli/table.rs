@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use crate::migration::OutcomeCounts;
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{OutcomeCounts, escaped};
 
 /// Width of the column of names, the indent included. Texts begin behind it.
 const NAME_WIDTH: usize = 28;
@@ -29,14 +29,28 @@ impl Table {
         table.text
     }
 
-    /// Adds a line.
+    /// Adds a line. Whatever is in it, it stays one line and moves no cursor, as all that is added to a table.
     pub fn line(&mut self, line: impl Display) {
-        self.text.push_str(&" ".repeat(self.indent));
-        self.text.push_str(&line.to_string());
+        self.push(&escaped(&line.to_string()));
+    }
+
+    /// Adds an empty line.
+    pub fn gap(&mut self) {
         self.text.push('\n');
     }
 
-    /// Adds a text as it is.
+    /// Adds each line of a text.
+    pub fn lines(&mut self, text: &str) {
+        text.lines().for_each(|line| self.line(line));
+    }
+
+    fn push(&mut self, line: &str) {
+        self.text.push_str(&" ".repeat(self.indent));
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// Adds a text as it is, for programs.
     pub fn text(&mut self, text: &str) {
         self.text.push_str(text);
     }
@@ -44,7 +58,8 @@ impl Table {
     /// Adds a name and a text.
     pub fn row(&mut self, name: impl Display, value: impl Display) {
         let width = NAME_WIDTH - self.indent - 1;
-        self.line(format_args!("{:<width$} {value}", name.to_string()));
+        let (name, value) = (name.to_string(), value.to_string());
+        self.push(&format!("{:<width$} {}", escaped(&name), escaped(&value)));
     }
 
     /// Adds a name and a number, which may have a unit.
@@ -69,8 +84,9 @@ impl Table {
 
     /// Adds an entry of a list: its state, its name, and the rest.
     pub fn item(&mut self, state: impl Display, name: impl Display, rest: impl Display) {
-        let line = format!("{:<STATE_WIDTH$}{:<ITEM_WIDTH$} {rest}", state.to_string(), name.to_string());
-        self.line(line.trim_end());
+        let [state, name, rest] = [state.to_string(), name.to_string(), rest.to_string()];
+        let [state, name, rest] = [escaped(&state), escaped(&name), escaped(&rest)];
+        self.push(format!("{state:<STATE_WIDTH$}{name:<ITEM_WIDTH$} {rest}").trim_end());
     }
 
     /// Indents what `write` adds.
@@ -82,13 +98,31 @@ impl Table {
 
     /// Adds the outcomes of records.
     pub fn outcomes(&mut self, counts: &impl OutcomeCounts) {
-        self.nested(|table| counts.to_string().lines().for_each(|line| table.line(line)));
+        self.nested(|table| table.lines(&counts.to_string()));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_a_cell_forges_a_line_or_moves_the_cursor() {
+        let text = Table::render(|table| {
+            table.line("a\nb");
+            table.row("a\tb", "\u{1b}[2J");
+            table.item("x\r", "\u{202e}y", "\u{9b}z");
+            table.nested(|table| table.lines("c\nd\u{7}"));
+            table.gap();
+        });
+        insta::assert_snapshot!(text, @r"
+        a\u{a}b
+        a\u{9}b                     \u{1b}[2J
+        x\u{d}    \u{202e}y                                          \u{9b}z
+          c
+          d\u{7}
+        ");
+    }
 
     #[test]
     fn texts_begin_where_numbers_begin_and_numbers_end_together() {

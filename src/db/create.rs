@@ -17,7 +17,7 @@ const SLUG_CHARS_MAX: usize = 100;
 /// is padded to the width of the highest version in the directory.
 pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, Error> {
     let slug = slug(name).ok_or_else(|| Error::Usage {
-        what: format!("`{}` has no letter and no digit", name.escape_debug()),
+        what: format!("`{}` has no letter and no digit", name),
         next: "say what the migration does: --name \"add user preferences\"".into(),
     })?;
     create_directory_durable(disk, directory)?;

@@ -10,7 +10,6 @@ mod first_findings;
 pub mod journal;
 pub mod lifecycle;
 pub mod outcome;
-mod path_text;
 pub mod plan;
 pub mod pointer;
 mod preflight;
@@ -24,6 +23,7 @@ mod stage;
 mod subset;
 #[cfg(test)]
 mod test_disk;
+mod text;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
@@ -35,7 +35,6 @@ pub use first_findings::{FINDINGS_KEPT_MAX, FirstFindings};
 pub use journal::{Journal, JournalContents, JournalEntry, now_text};
 pub use lifecycle::{Check, Migration, RunPlan, Standing, Step, Summary};
 pub use outcome::OutcomeCounts;
-pub use path_text::serialize_path;
 pub use plan::{PlannedFile, free_space_check, nearest_directory, plan_digest};
 pub use preflight::rehearse;
 pub use redact::redacted;
@@ -52,3 +51,4 @@ pub use session::{Finished, MigrationEnd, Session};
 pub use sort_directory::SortDirectory;
 pub use stage::Stage;
 pub use subset::Subset;
+pub use text::{escaped, escaped_json, serialize_path, shell_word, unescaped};

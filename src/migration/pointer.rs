@@ -43,8 +43,7 @@ pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<String>, Error> 
 pub fn publish(disk: &dyn Disk, directory: &Path, value: &str) -> Result<(), Error> {
     let path = directory.join(FILE_NAME);
     if !is_valid(value.as_bytes()) {
-        let what =
-            format!("\"{}\" cannot be published: a name of at most 64 of a-z, 0-9, - is needed", value.escape_debug());
+        let what = format!("\"{}\" cannot be published: a name of at most 64 of a-z, 0-9, - is needed", value);
         return Err(Error::Usage { what, next: "choose another name for the store".into() });
     }
     Ok(replace_file(disk, &path, format!("{value}\n").as_bytes())?)

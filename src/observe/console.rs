@@ -5,6 +5,8 @@ use std::io::{IsTerminal, Write, stderr};
 use indicatif::ProgressBar;
 use parking_lot::Mutex;
 
+use crate::migration::escaped;
+
 /// Writes whole lines to standard error, above the bar if one is drawn.
 #[derive(Debug, Default)]
 pub struct Console {
@@ -22,8 +24,9 @@ impl Console {
         stderr().is_terminal()
     }
 
-    /// Writes one line.
+    /// Writes one line, which stays one whatever is in it.
     pub fn line(&self, text: &str) {
+        let text = escaped(text);
         let write = || {
             // A run goes on after its terminal is gone.
             let _ = writeln!(stderr().lock(), "{text}");

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use parking_lot::Mutex;
 
+use crate::migration::escaped_json;
 use crate::pipeline::{Event, Observer};
 
 /// Writes each event as one line, an object whose `event` field names it: `phase_started`, `batch_written`,
@@ -22,11 +23,11 @@ impl<W: Write + Send> JsonLines<W> {
 
 impl<W: Write + Send> Observer for JsonLines<W> {
     fn observe(&self, event: &Event) {
-        let mut line = serde_json::to_vec(event).expect("an event has string keys only");
-        line.push(b'\n');
+        let mut line = serde_json::to_string(event).expect("an event has string keys only");
+        line.push('\n');
         let mut out = self.out.lock();
         // A run goes on after its reader is gone.
-        let _ = out.write_all(&line).and_then(|()| out.flush());
+        let _ = out.write_all(escaped_json(&line).as_bytes()).and_then(|()| out.flush());
     }
 }
 
@@ -39,11 +40,11 @@ mod tests {
     fn each_event_is_a_line() {
         let lines = JsonLines::new(Vec::new());
         lines.observe(&Event::PhaseEnded { phase: Phase::Run });
-        lines.observe(&Event::Note { text: "two\nlines".into() });
+        lines.observe(&Event::Note { text: "two\nlines\u{9b}".into() });
         let text = String::from_utf8(lines.out.into_inner()).unwrap();
         insta::assert_snapshot!(text, @r#"
         {"event":"phase_ended","phase":"run"}
-        {"event":"note","text":"two\nlines"}
+        {"event":"note","text":"two\nlines\u009b"}
         "#);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::log::wal::is_wal_name;
 use crate::durable::{Disk, NewModes, SourceEntryKind, source_entries, with_modes};
-use crate::migration::{Error, RunDirectory};
+use crate::migration::{Error, RunDirectory, shell_word};
 
 /// Shortest and longest name of a space.
 const NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=64;
@@ -31,11 +31,11 @@ impl SpacePaths {
         match (is_name && named.is_dir(), path.is_dir()) {
             (true, true) if named.canonicalize().ok() != path.canonicalize().ok() => Err(Error::Usage {
                 what: format!(
-                    "two directories are meant by {name:?}: {} and {}",
+                    "two directories are meant by \"{name}\": {} and {}",
                     named.display(),
                     Path::new(".").join(path).display()
                 ),
-                next: format!("give the path of one of them, for example ./{name}"),
+                next: format!("give the path of one of them, for example {}", shell_word(format!("./{name}"))),
             }),
             (true, _) => Ok(Self::new(named)),
             (false, true) => Ok(Self::new(path)),
@@ -50,7 +50,7 @@ impl SpacePaths {
         };
         Error::Usage {
             what: format!(
-                "no space {name_or_path:?}: neither {} nor {name_or_path} is a directory{rule}",
+                "no space \"{name_or_path}\": neither {} nor {name_or_path} is a directory{rule}",
                 named.display()
             ),
             next: "name a space below --data-dir, or give the path of a directory that holds wal/".into(),

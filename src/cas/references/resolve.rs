@@ -6,7 +6,7 @@ use std::fmt;
 use super::scan::Scheme;
 use crate::cas::format::key::{Algorithm, Key};
 use crate::cas::map::{KeyMap, MapRow};
-use crate::migration::Error;
+use crate::migration::{Error, shell_word};
 
 /// Most answers that are kept. Beyond that, all are dropped and looked up again.
 const ANSWERS_KEPT_MAX: usize = 64 << 10;
@@ -66,7 +66,7 @@ impl<'a> Resolver<'a> {
         if !map.has_reverse() {
             return Err(Error::Usage {
                 what: format!("{} has no reverse file that fits", map.path().display()),
-                next: format!("make one: haul cas map index --map {}", map.path().display()),
+                next: format!("make one: haul cas map index --map {}", shell_word(map.path())),
             });
         }
         Ok(Self { map, direction, algorithm, answers: HashMap::new() })

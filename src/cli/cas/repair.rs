@@ -41,7 +41,7 @@ pub fn repair(request: &RepairRequest<'_>, options: &MigrateOptions, output: Out
             store.display(),
             kept.run_directory().path().display()
         );
-        confirm(what, request.yes)?;
+        confirm(what, &[], request.yes)?;
     }
     let watch = Watch::start(output)?;
     watch.say(format_args!("{} {}", if request.dry_run { "examining" } else { "repairing" }, store.display()));

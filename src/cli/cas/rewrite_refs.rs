@@ -15,7 +15,6 @@ use crate::cas::references::{
 };
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs, check_exists, one_of};
 use crate::cli::command::Answer;
-use crate::cli::output::printable;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{RealDisk, parent_of};
@@ -151,7 +150,6 @@ fn render(table: &mut Table, end: &RewriteEnd, command: &RewriteRefsCommand) {
 
 fn finding_text(finding: &Finding) -> String {
     let Finding { file, offset, reason, id, .. } = finding;
-    let file = printable(file);
     match id {
         Some(id) => format!("{file} at {offset}: {id}: {reason}"),
         None => format!("{file}: {reason}"),

@@ -2,6 +2,8 @@
 //!
 //! The JSON document has `database`, `digest` (BLAKE3-256 of the text) and `text`.
 
+use std::io::{IsTerminal, stdout};
+
 use clap::Args;
 
 use super::arguments::DatabaseArgs;
@@ -24,6 +26,10 @@ impl DumpCommand {
         let database = place.target.to_string();
         let schema = Schema::read(&mut *place.target.open_read_only()?, &place.tables);
         let schema = schema.map_err(|error| error.at(&database))?;
-        Answer::new(&schema).with("database", database).print(self.output, |table| table.text(&schema.text))
+        Answer::new(&schema).with("database", database).print(self.output, |table| match stdout().is_terminal() {
+            // What is read on a terminal is not run; what is run needs each name as it is.
+            true => table.lines(&schema.text),
+            false => table.text(&schema.text),
+        })
     }
 }

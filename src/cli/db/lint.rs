@@ -63,7 +63,7 @@ impl LintCommand {
             Some(unknown) => {
                 let names: Vec<_> = rules().map(|rule| rule.name).collect();
                 Err(Error::Usage {
-                    what: format!("there is no rule `{}` that can be allowed", unknown.escape_debug()),
+                    what: format!("there is no rule `{}` that can be allowed", unknown),
                     next: format!("use one of: {}", names.join(", ")),
                 })
             }

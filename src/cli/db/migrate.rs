@@ -86,7 +86,7 @@ impl MigrateCommand {
             return Ok(());
         }
         let backup = self.backup.consent_text(work.migrations.dialect());
-        confirm(format_args!("this destroys data; {backup}:\n  {}", lines.join("\n  ")), self.yes)
+        confirm(format_args!("this destroys data; {backup}"), &lines, self.yes)
     }
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {

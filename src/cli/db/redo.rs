@@ -31,9 +31,9 @@ impl RedoCommand {
         let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false };
         let plan = work.plan_to_act()?;
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {
-            let (backup, name) = (self.backup.consent_text(work.migrations.dialect()), &row.name);
+            let backup = self.backup.consent_text(work.migrations.dialect());
             let what = "this rolls back, with the data that it holds, and applies again";
-            self.consent.confirm(format_args!("{what}; {backup}:\n  {name}"))?;
+            self.consent.confirm_all(format_args!("{what}; {backup}"), std::slice::from_ref(&row.name))?;
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;

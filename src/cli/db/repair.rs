@@ -36,7 +36,7 @@ impl RepairCommand {
         let changed: Vec<_> = work.plan_to_act()?.changed.into_iter().map(|changed| changed.file).collect();
         if !changed.is_empty() {
             let what = "this records the text of these files as what was applied, although it is not what was run";
-            self.consent.confirm(format_args!("{what}:\n  {}", changed.join("\n  ")))?;
+            self.consent.confirm_all(what, &changed)?;
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;

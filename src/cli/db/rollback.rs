@@ -48,9 +48,9 @@ impl RollbackCommand {
         let plan = work.plan_to_act()?;
         let names: Vec<_> = request.select(&plan, &work.migrations)?.iter().map(|row| row.name.clone()).collect();
         if !names.is_empty() {
-            let (backup, names) = (self.backup.consent_text(work.migrations.dialect()), names.join("\n  "));
-            self.consent
-                .confirm(format_args!("this rolls back, with the data that they hold; {backup}:\n  {names}"))?;
+            let backup = self.backup.consent_text(work.migrations.dialect());
+            let what = format_args!("this rolls back, with the data that they hold; {backup}");
+            self.consent.confirm_all(what, &names)?;
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;

@@ -2,12 +2,11 @@
 
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
-use crate::cli::command_line::quoted;
 use crate::cli::error_output::say_error;
 use crate::cli::table::Table;
 use crate::db::runner::{PagesDone, RunSummary};
-use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{exit, shell_word};
 use crate::observe::Console;
 
 /// Prints the end of a run and returns its exit code. `verb` is what was done to a migration, as in `applied`.
@@ -56,6 +55,6 @@ fn render(table: &mut Table, database: &str, verb: &str, end: &RunSummary) {
 
 /// Returns commands in the words of a shell, each of which runs only if the one before succeeded.
 fn shell_text(commands: &[Vec<String>]) -> String {
-    let text = |words: &Vec<String>| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let text = |words: &Vec<String>| words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
     commands.iter().map(text).collect::<Vec<_>>().join(" && ")
 }

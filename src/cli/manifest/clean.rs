@@ -53,9 +53,9 @@ impl CleanCommand {
         let list = clean_list(&disk, root, before)?;
         let mut end = CleanEnd::default();
         if !list.runs.is_empty() {
-            let lines: String = list.runs.iter().map(run_text).collect();
+            let lines: Vec<_> = list.runs.iter().map(run_text).collect();
             let what = "this removes the backups of verified runs, which can then not be rolled back";
-            self.consent.confirm(format_args!("{what}:{lines}"))?;
+            self.consent.confirm_all(what, &lines)?;
             end = self.wait.until_free(self.output, || clean(disk.clone(), root, before))?;
         }
         let removed = Removed { list: &list, removed: end.backups, bytes: end.bytes };
@@ -99,7 +99,7 @@ fn age(text: &str) -> Result<SignedDuration, String> {
 
 fn run_text(run: &RunBackups) -> String {
     let (count, bytes) = (count_text(run.backups), bytes_text(run.bytes));
-    format!("\n  run {} of {}: {count} backups, {bytes}", run.run_id, run.began_at)
+    format!("run {} of {}: {count} backups, {bytes}", run.run_id, run.began_at)
 }
 
 #[cfg(test)]

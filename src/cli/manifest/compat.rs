@@ -38,23 +38,24 @@ impl Summary<'_> {
         table.line(format_args!("Migrating all manifests in: {}", self.root.join(ARTIFACTS).display()));
         table.line(format_args!("Target version: {}", self.target));
         if self.is_dry_run {
-            table.line("[DRY RUN - no changes will be written]\n");
+            table.lines("[DRY RUN - no changes will be written]\n\n");
         }
-        table.line(format_args!("\n{line}\nMIGRATION SUMMARY\n{line}"));
+        table.lines(&format!("\n{line}\nMIGRATION SUMMARY\n{line}"));
         table.line(format_args!("Total manifests found: {}", counts.manifests()));
         table.line(format_args!("Migrated:              {}", counts.migrated));
         table.line(format_args!("Already current:       {}", counts.current + counts.current_incomplete));
         table.line(format_args!("Failed:                {failed}"));
         if failed > 0 {
-            table.line("\nERRORS:");
+            table.lines("\nERRORS:");
             for finding in self.refused() {
-                table.line(format_args!("\n  Path: {}", self.path(finding)));
+                table.gap();
+                table.line(format_args!("  Path: {}", self.path(finding)));
                 table.line(format_args!("    - {}", self.error_text(finding)));
             }
         }
         match (self.is_dry_run, failed) {
-            (true, _) => table.line("\n[DRY RUN COMPLETE - no changes were written]"),
-            (false, 0) => table.line("\n✅ Migration complete (backups created as *.json.backup)"),
+            (true, _) => table.lines("\n[DRY RUN COMPLETE - no changes were written]"),
+            (false, 0) => table.lines("\n✅ Migration complete (backups created as *.json.backup)"),
             (false, _) => {}
         }
     }
@@ -103,19 +104,21 @@ pub fn write_versions(table: &mut Table, survey: &VersionSurvey) {
     if survey.manifests == 0 {
         return table.line("No manifests found.");
     }
-    table.line(format_args!(
-        "Found {} manifests\n\nSchema Version Distribution:\n{}",
-        survey.manifests,
-        "-".repeat(40)
-    ));
+    table.line(format_args!("Found {} manifests", survey.manifests));
+    table.lines("\nSchema Version Distribution:");
+    table.line("-".repeat(40));
     for (version, &count) in &survey.by_version {
         let share = count as f64 * 100.0 / survey.manifests as f64;
         table.line(format_args!("  {version:<10} : {count:>4} ({share:>5.1}%)"));
     }
-    table.line(format_args!("\nLatest version available: {}", survey.latest_version));
+    table.gap();
+    table.line(format_args!("Latest version available: {}", survey.latest_version));
     let latest = survey.by_version.get(&survey.latest_version).copied().unwrap_or(0);
     match survey.manifests - latest {
         0 => {}
-        behind => table.line(format_args!("\n⚠️  {behind} manifests need migration to {}", survey.latest_version)),
+        behind => {
+            table.gap();
+            table.line(format_args!("⚠️  {behind} manifests need migration to {}", survey.latest_version));
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::manifest::migrate::{MigrationEnd, migrate, run_directory};
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::version_survey::version_of;
-use crate::migration::{Error, OutcomeCounts, RunOptions, exit};
+use crate::migration::{Error, OutcomeCounts, RunOptions, escaped, exit};
 
 /// `haul manifest migrate`
 #[derive(Args)]
@@ -111,7 +111,8 @@ impl MigrateCommand {
                 return Err(DiskError::new("look up", &path, error).into());
             }
             if error.kind() == ErrorKind::NotFound {
-                output::bytes(format!("❌ {what} not found: {}\n", path.display()).as_bytes())?;
+                let line = format!("❌ {what} not found: {}", path.display());
+                output::bytes(format!("{}\n", escaped(&line)).as_bytes())?;
                 return Ok(Some(exit::FAILED));
             }
         }

@@ -13,7 +13,7 @@ use crate::cli::output;
 use crate::manifest::index::IndexRow;
 use crate::manifest::index::sqlite::{IndexQuery, index_error, query};
 use crate::manifest::index::text::write_line;
-use crate::migration::{Error, exit};
+use crate::migration::{Error, escaped, escaped_json, exit};
 
 /// `haul manifest query`
 #[derive(Args)]
@@ -53,7 +53,7 @@ fn write_document(out: &mut dyn Write, database: &Connection, asked: &IndexQuery
     let mut last: Option<String> = None;
     query(database, asked, |row| {
         let text = serde_json::to_string(&row).expect("a row has string keys only");
-        last.replace(text).map_or(Ok(()), |before| write_line(out, &format!("{before},")))
+        last.replace(escaped_json(&text).into_owned()).map_or(Ok(()), |before| write_line(out, &format!("{before},")))
     })?;
     last.map_or(Ok(()), |last| write_line(out, &last))?;
     write_line(out, "]}")
@@ -62,5 +62,6 @@ fn write_document(out: &mut dyn Write, database: &Connection, asked: &IndexQuery
 fn text(row: &IndexRow) -> String {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let (version, status) = (or_dash(&row.schema_version), or_dash(&row.status));
-    format!("{}\t{}\t{version}\t{status}\t{}", row.job_id, row.run_id, row.artifact_dir)
+    let columns = [&row.job_id, &row.run_id, &version, &status, &row.artifact_dir];
+    columns.map(|column| escaped(column)).join("\t")
 }

@@ -25,7 +25,7 @@ use crate::manifest::index::text::{POSTGRES_BEGIN, POSTGRES_END, upsert_text, wr
 #[cfg(feature = "db-sqlite")]
 use crate::manifest::run_options::MigrateOptions;
 use crate::migration::units::count_text;
-use crate::migration::{Error, exit};
+use crate::migration::{Error, escaped_json, exit};
 #[cfg(feature = "db-sqlite")]
 use crate::pipeline::Control;
 
@@ -117,8 +117,10 @@ impl ReindexCommand {
 fn print_rows(how: RowsArg, mut export: Export) -> Result<ReindexEnd, Error> {
     if !export.end.stopped {
         output::stream(|out| match how {
-            RowsArg::Jsonl => export
-                .for_each(|row| write_line(out, &serde_json::to_string(&row).expect("a row has string keys only"))),
+            RowsArg::Jsonl => export.for_each(|row| {
+                let row = serde_json::to_string(&row).expect("a row has string keys only");
+                write_line(out, &escaped_json(&row))
+            }),
             RowsArg::Postgres => {
                 write_line(out, POSTGRES_BEGIN)?;
                 export.for_each(|row| write_line(out, &upsert_text(&row)))?;

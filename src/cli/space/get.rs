@@ -10,7 +10,6 @@ use clap::Args;
 use super::arguments::{NamedSpaceArgs, PolicyArgs, ReaderArgs};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
-use crate::cli::output::printable;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::space::get::get;
@@ -37,14 +36,14 @@ impl GetCommand {
         let paths = self.space.locate()?;
         let found = get(Arc::new(RealDisk), &paths, &self.id, self.policies.policies(), self.reader.reader)?;
         let Some(node) = found else {
-            bail!("no live node {:?} in {}", self.id, paths.root().display());
+            bail!("no live node \"{}\" in {}", self.id, paths.root().display());
         };
         Answer::new(&node).print(self.output, |table| render(table, &node))
     }
 }
 
 fn render(table: &mut Table, node: &NodeDocument) {
-    let mut row = |name: &str, value: &str| table.row(name, printable(value));
+    let mut row = |name: &str, value: &str| table.row(name, value);
     row("node", &node.id.to_string());
     row("stored as", &node.episode_id);
     row("read from", &node.format);

@@ -1,8 +1,12 @@
 //! The differences between two schemas, by object and by line.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde::Serialize;
+
+use crate::migration::unescaped;
 
 /// The maximum number of cells in the table that compares lines. Larger objects are shown in full, before and after.
 const CELLS_MAX: usize = 1 << 22;
@@ -21,38 +25,49 @@ pub struct Change {
 /// Returns the objects that differ, in the order of `after`, then those that exist only in `before`.
 pub fn changes(before: &str, after: &str) -> Vec<Change> {
     let (old, new) = (blocks(before), blocks(after));
-    fn by_title<'a>(blocks: &[Block<'a>]) -> BTreeMap<&'a str, &'a str> {
-        blocks.iter().map(|block| (block.title, block.body)).collect()
+    fn by_title<'b>(blocks: &'b [Block<'_>]) -> HashMap<&'b str, &'b str> {
+        blocks.iter().map(|block| (&*block.title, &*block.body)).collect()
     }
     let (old_bodies, new_bodies) = (by_title(&old), by_title(&new));
     let mut found = Vec::new();
     for Block { title, body } in &new {
-        match old_bodies.get(title) {
+        match old_bodies.get(&**title) {
             None => found.push(change(title, "added", "", body)),
             Some(before) if before != body => found.push(change(title, "changed", before, body)),
             Some(_) => {}
         }
     }
-    let gone = old.iter().filter(|block| !new_bodies.contains_key(block.title));
-    found.extend(gone.map(|block| change(block.title, "removed", block.body, "")));
+    let gone = old.iter().filter(|block| !new_bodies.contains_key(&*block.title));
+    found.extend(gone.map(|block| change(&block.title, "removed", &block.body, "")));
     found
 }
 
 struct Block<'a> {
-    title: &'a str,
-    body: &'a str,
+    title: Cow<'a, str>,
+    body: String,
 }
 
 /// Splits the text of a schema into blocks. A body may contain a text that looks like the start of a block; it is then
-/// split in both schemas, so the comparison stays correct.
+/// split in both schemas, and blocks of one title count as one, so the comparison stays correct.
 fn blocks(text: &str) -> Vec<Block<'_>> {
-    let parts = text.split("\n\n-- ").filter(|part| !part.trim().is_empty());
-    fn block(part: &str) -> Block<'_> {
+    let mut blocks: Vec<Block<'_>> = Vec::new();
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    for part in text.split("\n\n-- ").filter(|part| !part.trim().is_empty()) {
         let part = part.strip_prefix("-- ").unwrap_or(part);
         let (title, body) = part.split_once('\n').unwrap_or((part, ""));
-        Block { title, body: body.trim_matches('\n') }
+        let body = body.trim_matches('\n');
+        match numbers.entry(title) {
+            Entry::Occupied(number) => {
+                let block: &mut Block<'_> = &mut blocks[*number.get()];
+                block.body = format!("{}\n\n{body}", block.body);
+            }
+            Entry::Vacant(free) => {
+                free.insert(blocks.len());
+                blocks.push(Block { title: unescaped(title), body: body.to_owned() });
+            }
+        }
     }
-    parts.map(block).collect()
+    blocks
 }
 
 fn change(title: &str, kind: &'static str, before: &str, after: &str) -> Change {

@@ -18,7 +18,10 @@ use serde::Serialize;
 use super::database::ReadDatabase;
 use super::dialect::Dialect;
 use super::engine_error::EngineError;
+use super::script::{Lexer, TokenKind};
 use super::state::Tables;
+use crate::migration::escaped;
+use object::Object;
 
 /// A schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,14 +35,12 @@ pub struct Schema {
 impl Schema {
     /// Reads the schema of a database, without haul's own tables.
     pub fn read(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Self, EngineError> {
-        let objects = match database.dialect() {
+        let dialect = database.dialect();
+        let objects = match dialect {
             Dialect::Sqlite => sqlite::objects(database, tables)?,
             Dialect::Postgres => postgres::objects(database, tables)?,
         };
-        let blocks: Vec<_> = objects
-            .iter()
-            .map(|object| format!("-- {}\n{};\n", object.title, object.sql.trim_end().trim_end_matches(';')))
-            .collect();
+        let blocks: Vec<_> = objects.iter().map(|object| block(dialect, object)).collect();
         Ok(Self::of_text(blocks.join("\n")))
     }
 
@@ -47,4 +48,13 @@ impl Schema {
     pub fn of_text(text: String) -> Self {
         Self { digest: blake3::hash(text.as_bytes()).to_hex().to_string(), text }
     }
+}
+
+/// Returns the text of an object, which runs whatever its name is and whatever its SQL ends with.
+fn block(dialect: Dialect, object: &Object) -> String {
+    let sql = object.sql.trim_end().trim_end_matches(';');
+    // In a comment that ends the SQL, a semicolon would be a part of the comment.
+    let is_comment = Lexer::new(dialect, sql).last().is_some_and(|token| token.kind == TokenKind::LineComment);
+    let end = if is_comment { "\n;" } else { ";" };
+    format!("-- {}\n{sql}{end}\n", escaped(&object.title))
 }

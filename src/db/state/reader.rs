@@ -72,7 +72,7 @@ fn applied_row(row: Row) -> Result<AppliedRow, EngineError> {
     let position = next().integer().unwrap_or_default();
     let version = next().into_text();
     let parsed = version.parse().map_err(|_| {
-        let what = format!("the ledger has a version that is not a whole number: `{}`", version.escape_debug());
+        let what = format!("the ledger has a version that is not a whole number: `{}`", version);
         EngineError::new(EngineErrorKind::Unusable, what).with_hint("correct that row of the ledger")
     })?;
     Ok(AppliedRow {

@@ -97,7 +97,7 @@ impl Tables {
             && !ledger.to_ascii_lowercase().starts_with("sqlite_");
         if !is_name || ledger.len() > NAME_BYTES_MAX {
             return Err(Error::Usage {
-                what: format!("`{}` cannot be the name of the ledger", ledger.escape_debug()),
+                what: format!("`{}` cannot be the name of the ledger", ledger),
                 next: format!(
                     "use letters, digits and underscores, at most {NAME_BYTES_MAX}, and do not start with a digit"
                 ),

@@ -33,7 +33,7 @@ pub(in crate::manifest) fn version(document: &Document<'_>, options: &TransformO
     let Some(text) = value.as_str() else {
         return Err(Refusal { at, ..Refusal::new(ErrorCode::VersionType, "schema_version is not a string".into()) });
     };
-    let unknown = |_| Refusal { at, ..Refusal::new(ErrorCode::VersionUnknown, format!("{text:?} is not a version")) };
+    let unknown = |_| Refusal { at, ..Refusal::new(ErrorCode::VersionUnknown, format!("\"{text}\" is not a version")) };
     text.parse().map_err(unknown)
 }
 

@@ -113,7 +113,7 @@ impl Types {
 
 fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| serde::de::Error::custom(format!("{text:?} is {error}")))
+    text.parse().map_err(|error| serde::de::Error::custom(format!("\"{text}\" is {error}")))
 }
 
 /// Returns the JSON text of a value that a step file has as `value` or as `json`.

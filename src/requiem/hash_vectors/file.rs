@@ -92,7 +92,7 @@ fn text_vector(item: Json<'_>, vectors: &mut Vec<Vector>) -> Result<(), VectorFa
         input = Some(bytes);
     }
     let Some(input) = input else { return vector_fault(item, "neither input_utf8 nor input_hex") };
-    let name = format!("text {:?}", String::from_utf8_lossy(&input));
+    let name = format!("text \"{}\"", String::from_utf8_lossy(&input));
     digests(item, &["input_utf8", "input_hex"], &name, &Input::Bytes(input.into()), vectors)
 }
 
@@ -166,7 +166,7 @@ fn canonical(item: Json<'_>, domain: Domain, vectors: &mut Vec<Vector>) -> Resul
 }
 
 fn unknown<T>(name: Json<'_>) -> Result<T, VectorFault> {
-    vector_fault(name, format!("unknown member {:?}", text(name)?))
+    vector_fault(name, format!("unknown member \"{}\"", text(name)?))
 }
 
 fn only(item: Json<'_>, names: &[&str]) -> Result<(), VectorFault> {

@@ -5,6 +5,7 @@ mod cas_map;
 mod cas_store;
 mod db;
 mod demo;
+mod escapes;
 mod help;
 mod manifest_compat;
 mod manifest_documents;

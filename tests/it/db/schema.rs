@@ -7,6 +7,7 @@ use serde_json::Value;
 on_both! {
     a_dump_is_the_same_whatever_the_order_that_made_it
     a_dump_makes_the_schema_that_it_shows
+    a_dump_loads_again_whatever_the_names_are
     a_dump_leaves_out_rows_and_own_tables
     a_schema_that_nobody_touched_has_not_drifted
     a_change_by_hand_is_a_drift
@@ -108,6 +109,44 @@ fn a_dump_makes_the_schema_that_it_shows(db: &Db) {
     assert_eq!(dump(&other), text);
     // The engine's own program agrees, which nobody here wrote.
     assert_eq!(other.schema(), db.schema());
+}
+
+/// Objects of which every name breaks out of a comment, a quote or a line.
+fn hostile_objects(engine: Engine) -> String {
+    let names = ["a\nb", "it's", "\"\"x", "-- c", "*/ d", "\u{1b}[2J", "\u{202e}\u{9b}", "e\n\n-- table f\r\n;"];
+    let objects = names.iter().map(|name| {
+        let trigger = match engine {
+            Engine::Sqlite => format!("CREATE TRIGGER \"g{name}\" AFTER INSERT ON \"t{name}\" BEGIN SELECT 1; END;"),
+            Engine::Postgres => format!(
+                "CREATE TRIGGER \"g{name}\" AFTER INSERT ON \"t{name}\" FOR EACH ROW EXECUTE FUNCTION noted();
+                 COMMENT ON COLUMN \"t{name}\".\"c{name}\" IS 'x\ny';"
+            ),
+        };
+        format!(
+            "CREATE TABLE \"t{name}\" (\"c{name}\" INT); CREATE INDEX \"i{name}\" ON \"t{name}\" (\"c{name}\");
+             CREATE VIEW \"v{name}\" AS SELECT \"c{name}\" FROM \"t{name}\" -- the end\n; {trigger}"
+        )
+    });
+    let function = "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NEW; END; $f$;";
+    let function = if engine == Engine::Postgres { function } else { "" };
+    format!("{function}{}", objects.collect::<String>())
+}
+
+fn a_dump_loads_again_whatever_the_names_are(db: &Db) {
+    db.execute(&hostile_objects(db.engine()));
+    let text = dump(db);
+    let other = another(db.engine());
+    other.execute(&text);
+    assert_eq!(dump(&other), text);
+    assert_eq!(other.schema(), db.schema());
+    // Each title is one line, so the objects are told apart.
+    let titles = text.lines().filter(|line| line.starts_with("-- ") && line.contains("\\u{1b}"));
+    assert!(titles.count() >= 4, "{text}");
+    db.write("001_people.sql", "CREATE TABLE people (name TEXT)").run("baseline 1").expect(0);
+    db.execute("DROP VIEW \"va\nb\"");
+    let object = if db.engine() == Engine::Sqlite { "removed view va\nb" } else { "removed view public.\"va\nb\"" };
+    assert_eq!(drift(db, 65), [object]);
+    assert!(db.run("drift").expect(65).stdout.contains("\\u{a}b"));
 }
 
 fn a_dump_leaves_out_rows_and_own_tables(db: &Db) {

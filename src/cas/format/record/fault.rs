@@ -80,7 +80,7 @@ pub enum RecordFault {
         offset: usize,
     },
     /// A member occurs twice, in the object or in one inside it.
-    #[error("the key {key:?} occurs twice")]
+    #[error("the key \"{key}\" occurs twice")]
     DuplicateKey {
         /// The name, or its first 64 characters.
         key: String,

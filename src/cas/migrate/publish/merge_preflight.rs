@@ -5,7 +5,7 @@ use crate::cas::paths::TargetPaths;
 use crate::cas::store::torn_line::torn_record;
 use crate::cas::verify::{FaultKind, VerifyEnd};
 use crate::durable::Disk;
-use crate::migration::Error;
+use crate::migration::{Error, shell_word};
 use crate::pipeline::Ended;
 
 /// Errors that one torn line of the index causes: the tear, the line itself, and its object that is not listed.
@@ -34,7 +34,7 @@ pub fn check_before_merge(
             what: format!("{} has {} errors{first}", paths.target().display(), end.errors),
             next: format!(
                 "list them with `haul cas verify {0}`, repair them as far as possible with `haul cas verify --repair {0}`",
-                paths.target().display()
+                shell_word(paths.target())
             ),
             source: None,
         });

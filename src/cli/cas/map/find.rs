@@ -46,7 +46,7 @@ struct Found {
 impl FindCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let key = Key::parse(self.key.as_bytes()).ok_or_else(|| Error::Usage {
-            what: format!("{:?} is not a key", self.key),
+            what: format!("\"{}\" is not a key", self.key),
             next: "give 64 lowercase hex digits, without a scheme in front".into(),
         })?;
         let maps = self.map.paths()?;

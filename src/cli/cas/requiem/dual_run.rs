@@ -72,8 +72,8 @@ fn render(table: &mut Table, run: &DualRun) {
     table.row("request digest", if run.request_digests_match { "same" } else { "different" });
     table.row("result digest", if run.digests_match { "same" } else { "different" });
     table.nested(|table| {
-        table.row("old", run.old_digest.escape_debug());
-        table.row("new", run.new_digest.escape_debug());
+        table.row("old", &run.old_digest);
+        table.row("new", &run.new_digest);
     });
     if run.truncated {
         table.line("an output was cut; only what was kept of it is compared");

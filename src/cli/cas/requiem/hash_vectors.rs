@@ -52,7 +52,7 @@ fn render(table: &mut Table, file: Option<&str>, report: &HashReport) {
     table.count("mismatches", report.mismatches.len() as u64);
     table.nested(|table| {
         for mismatch in report.mismatches.iter().take(MISMATCHES_SHOWN_MAX) {
-            table.line(format_args!("{}, {}:", mismatch.vector.escape_debug(), mismatch.function));
+            table.line(format_args!("{}, {}:", mismatch.vector, mismatch.function));
             table.line(format_args!("  expected {}", mismatch.expected));
             table.line(format_args!("  found    {} by {}", mismatch.found, mismatch.paths.join("; ")));
         }

@@ -111,6 +111,6 @@ fn render_details(table: &mut Table, file: &FileReport) {
     }
     for Note { kind, name } in &file.notes {
         let label = if kind.is_warning() { "warning" } else { "depends" };
-        table.line(format_args!("{label}: {} {}", name.escape_debug(), kind.text()));
+        table.line(format_args!("{label}: {} {}", name, kind.text()));
     }
 }

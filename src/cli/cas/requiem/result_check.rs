@@ -63,7 +63,7 @@ fn render_file(table: &mut Table, file: &ResultReport) {
     let reason = file.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     table.line(format_args!("{}: {verdict}{reason}", file.file));
     if let Some(code) = &file.error_code {
-        table.line(format_args!("  error_code {}", code.escape_debug()));
+        table.line(format_args!("  error_code {}", code));
     }
     for check in &file.checks {
         let says = match &check.finding {
@@ -74,6 +74,6 @@ fn render_file(table: &mut Table, file: &ResultReport) {
             DigestFinding::Wrong { expected } => format!("is wrong; it should be {expected}"),
             DigestFinding::NoDigest => "is not a digest".to_owned(),
         };
-        table.line(format_args!("  {} {says}", check.digest.escape_debug()));
+        table.line(format_args!("  {} {says}", check.digest));
     }
 }

@@ -37,7 +37,7 @@ impl GraphCommand {
 }
 
 fn render(table: &mut Table, registry: &Registry) {
-    table.line("digraph steps {\n  rankdir = LR;");
+    table.lines("digraph steps {\n  rankdir = LR;");
     table.nested(|table| {
         registry.versions().iter().for_each(|version| table.line(format_args!("\"{version}\";")));
         for step in registry.steps() {

@@ -61,7 +61,8 @@ fn render(table: &mut Table, list: &StepList) {
     table.row("latest", &list.latest);
     for step in &list.steps {
         let breaking = if step.breaking { " (breaking)" } else { "" };
-        table.line(format_args!("\n{} → {}{breaking}", step.from, step.to));
+        table.gap();
+        table.line(format_args!("{} → {}{breaking}", step.from, step.to));
         table.nested(|table| step.changes.iter().for_each(|change| table.line(change)));
     }
 }
