@@ -17,7 +17,6 @@ mod lock_file;
 mod mounts;
 mod new_modes;
 mod no_sync;
-mod reader_kind;
 mod real_disk;
 mod real_file_system;
 mod real_root;
@@ -27,13 +26,14 @@ mod root;
 #[cfg(any(test, feature = "internals"))]
 mod simulated_disk;
 mod source;
+mod stop;
 mod temporary;
 mod window;
 
 pub use attributes::{AttributesNotKept, copy_attributes};
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
-pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
+pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_large_tree, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::DiskError;
 pub use fault_class::{FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
@@ -42,7 +42,6 @@ pub use lock_file::lock_holder;
 pub use mounts::{Mount, mount_of};
 pub use new_modes::NewModes;
 pub use no_sync::without_sync;
-pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_file_system::sync_reports_errors;
 pub use real_root::source_root;
@@ -57,8 +56,9 @@ pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 #[cfg(any(test, feature = "internals"))]
 pub use source::{FailingSource, SourceFault, SourceOperation};
 pub use source::{
-    SourceChange, SourceEntry, SourceEntryKind, SourceFile, SourceIdentity, SourceName, SourceNameKind, WindowError,
-    is_source_directory, read_source_whole, source_entries, source_identity, source_names,
+    ReaderKind, SourceChange, SourceEntry, SourceEntryKind, SourceFile, SourceIdentity, SourceName, SourceNameKind,
+    WindowError, is_source_directory, read_source_whole, source_entries, source_identity, source_names,
 };
+pub use stop::{BYTES_MAX, ITEMS_MAX, NEVER, StopCheck, count_from_now_on, looked};
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
 pub use window::Window;

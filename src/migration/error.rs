@@ -53,7 +53,7 @@ pub enum ErrorKind {
 pub enum Error {
     /// An effect on a disk failed.
     #[error(transparent)]
-    Disk(#[from] DiskError),
+    Disk(DiskError),
     /// Arguments that do not fit each other or the plan.
     #[error("{what}")]
     Usage {
@@ -193,6 +193,15 @@ pub enum Error {
     },
 }
 
+impl From<DiskError> for Error {
+    fn from(error: DiskError) -> Self {
+        if error.is_stop() {
+            return Self::stopped();
+        }
+        Self::Disk(error)
+    }
+}
+
 impl From<SourceChange> for Error {
     fn from(change: SourceChange) -> Self {
         Self::SourceChanged { path: change.path, what: change.what }
@@ -252,6 +261,19 @@ impl Error {
             | Self::Database { temporary: true, .. } => ErrorKind::Retry,
             Self::Program { .. } | Self::Database { .. } => ErrorKind::System,
             Self::Accounting { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// Returns the error of work that was asked to stop and is done again from its last checkpoint on.
+    pub fn stopped() -> Self {
+        Self::Stopped { next: "run the same command again".into() }
+    }
+
+    /// Returns the result, or `None` if it is the error of a stop.
+    pub fn unless_stopped<T>(result: Result<T, Self>) -> Result<Option<T>, Self> {
+        match result {
+            Err(Self::Stopped { .. }) => Ok(None),
+            result => result.map(Some),
         }
     }
 

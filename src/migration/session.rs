@@ -265,7 +265,8 @@ impl<'a> Session<'a> {
                     assert!(stage > from, "a step leads to a later stage");
                     note("stage-reached", json!({ "stage": stage }))?;
                 }
-                Ok(Step::Stopped) => {
+                // Work deep inside of a step ends with the error of a stop.
+                Ok(Step::Stopped) | Err(Error::Stopped { .. }) => {
                     note("stopped", json!({ "stage": from }))?;
                     return Ok(Ended::Stopped);
                 }

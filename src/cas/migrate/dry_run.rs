@@ -72,8 +72,8 @@ pub fn dry_run(
     control: &Control<'_>,
 ) -> Result<DryRunEnd, Error> {
     let mut migration = CasMigration::open(source, paths, options)?;
-    let plan = rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?
-        .ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let plan =
+        rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?.ok_or_else(Error::stopped)?;
     let (root, found) = migration.into_found();
     let mut state = RunState::new(plan.digest_bytes, String::new(), options.rules(), options.durability);
     (state.records, state.counts) = (found.counts.sum(), found.counts);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cas::source::reader::INLINE_BYTES_MAX;
 use crate::durable::{CopyMeans, Disk, DiskError, DiskFile, SourceFile};
+use crate::pipeline::StopToken;
 
 /// Bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -43,10 +44,10 @@ impl BlobStaging {
     }
 
     /// Copies a whole source file.
-    pub fn copy(&self, item: u64, source: &SourceFile) -> Result<StagedBlob, DiskError> {
+    pub fn copy(&self, item: u64, source: &SourceFile, stop: &StopToken) -> Result<StagedBlob, DiskError> {
         let path = self.directory.join(format!("{item}"));
         let means = if self.shares_blocks { CopyMeans::Auto } else { CopyMeans::NoReflink };
-        if let Err(error) = self.disk.copy_new_file(source, &path, means) {
+        if let Err(error) = self.disk.copy_new_file(source, &path, means, &stop.check()) {
             // The copy may be tried again under the same name.
             if self.disk.kind(&path)?.is_some() {
                 self.disk.remove_file(&path)?;

@@ -116,7 +116,7 @@ fn record_of(row: &[u8; INDEX_ROW_BYTES]) -> ObjectRecord {
 fn write_index(input: &SealInput<'_>, rows: SortedRuns<INDEX_ROW_BYTES>) -> Result<Option<SealedIndex>, Error> {
     let mut out = IndexFile::create(&**input.disk, &input.paths.staging().join(INDEX_NAME))?;
     if input.options.placement == Placement::Merge {
-        copy_index(&**input.disk, input.paths.target(), |bytes| out.push_bytes(bytes))?;
+        copy_index(&**input.disk, input.paths.target(), input.control.stop, |bytes| out.push_bytes(bytes))?;
     }
     let mut rows = rows.finish()?;
     let mut written = 0_u64;

@@ -36,7 +36,7 @@ use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
 use crate::durable::{
     DiskFileSystem, FaultClass, NewModes, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present,
-    remove_tree,
+    remove_large_tree, remove_tree,
 };
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
@@ -112,7 +112,10 @@ impl<'a> CasMigration<'a> {
                 let sort_directory = scratch.join("inventory");
                 create_directory_durable(&**cx.disk, &sort_directory)?;
                 let memory_bytes = self.options.sort_memory_bytes();
-                (log.transpose()?, InventoryBuilder::new(cx.disk.clone(), sort_directory, memory_bytes))
+                (
+                    log.transpose()?,
+                    InventoryBuilder::new(cx.disk.clone(), sort_directory, memory_bytes).stopped_by(cx.control.stop),
+                )
             }
         };
         let (mut counts, mut findings) = (Counts::default(), FirstFindings::default());
@@ -186,7 +189,7 @@ impl Migration for CasMigration<'_> {
 
     fn end_publication(&mut self, cx: &Context<'_>, last: Option<&RunState>) -> Result<(), Error> {
         match last {
-            Some(state) => abandon(&**cx.disk, self.paths, state),
+            Some(state) => abandon(&**cx.disk, self.paths, state, cx.control.stop),
             // The staged directory may be the store that was replaced, no matter which run replaced it.
             None => match marked_by(&**cx.disk, self.paths.target())? {
                 Some(run_id) => Swap { disk: &**cx.disk, paths: self.paths, run_id: &run_id }.finish(),
@@ -203,7 +206,7 @@ impl Migration for CasMigration<'_> {
     fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         let paths = self.paths;
         for path in [paths.staging(), paths.object_log(), paths.incoming(), paths.index_before(), paths.withdrawn()] {
-            remove_tree(&**cx.disk, &path)?;
+            remove_large_tree(&**cx.disk, &path, &cx.control.stop.check())?;
         }
         Ok(())
     }
@@ -390,7 +393,7 @@ impl CasMigration<'_> {
     fn verify(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
         let sealed = state.progress.index.expect("a sealed run has an index");
         let path = self.paths.staging().join(INDEX_NAME);
-        if file_digest_if_present(&**cx.disk, &path)? != Some(sealed.file()) {
+        if file_digest_if_present(&**cx.disk, &path, &cx.control.stop.check())? != Some(sealed.file()) {
             return Err(not_as_sealed(format!("{} is not the index that the run sealed", path.display())));
         }
         // Readers of objects use the system's files, so they cannot read from a simulated disk.
@@ -420,7 +423,7 @@ impl CasMigration<'_> {
     fn publish(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
         let placement = state.rules.placement;
         // An earlier version sealed runs without this check.
-        if !has_begun(&**cx.disk, self.paths, state)? {
+        if !has_begun(&**cx.disk, self.paths, state, cx.control.stop)? {
             check_outcomes(self.options, &state.counts, cx.directory.report_path())?;
             if placement == Placement::Replace
                 && !check_drop(&**cx.disk, self.paths, &state.counts, self.options, cx.control.stop)?

@@ -5,7 +5,7 @@ use super::original::Original;
 use super::resolve::{Resolution, Resolver};
 use super::rewriter::Rewriter;
 use super::scan::{Reference, Scanner};
-use crate::durable::{DiskFile, for_each_chunk};
+use crate::durable::{DiskFile, NEVER, for_each_chunk};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
@@ -21,7 +21,7 @@ pub(super) fn for_each_window(
         }
         Ok(original.read_exact_at(offset, chunk)?)
     };
-    for_each_chunk(0..original.len_bytes(), read, |_, chunk| take(chunk))
+    for_each_chunk(0..original.len_bytes(), NEVER, read, |_, chunk| take(chunk))
 }
 
 /// Passes each reference of a file and its resolution to `on_reference`.

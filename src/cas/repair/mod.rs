@@ -104,7 +104,7 @@ pub fn repair_dry_run(root: &Path, options: &MigrateOptions, control: &Control<'
     let examined = examine(root, &sorts, DryRepairer::default(), options, control)?;
     let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
     end.dry_run = true;
-    end.index_replaced = !repairer::is_index(&*disk, root, &repairer.finish())?;
+    end.index_replaced = !repairer::is_index(&*disk, root, &repairer.finish(), control.stop)?;
     Ok(end)
 }
 
@@ -122,8 +122,8 @@ fn repair_held(
     let repairer = DiskRepairer::new(disk.clone(), root.to_path_buf(), &staged)?;
     let Some((repairer, mut end)) = examine(root, &sorts, repairer, options, control)? else { return Ok(stopped()) };
     let index: SealedIndex = repairer.finish()?;
-    if !repairer::is_index(&**disk, root, &index)? {
-        let backup = install_index(&**disk, paths, root, &staged)?;
+    if !repairer::is_index(&**disk, root, &index, control.stop)? {
+        let backup = install_index(&**disk, paths, root, &staged, control.stop)?;
         end.index_backup = backup.map(|path| escape_name(path.as_os_str()));
         end.index_replaced = true;
     }

@@ -11,6 +11,7 @@ use crate::cas::state::SealedIndex;
 use crate::cas::verify::Tally;
 use crate::durable::{Attributes, Disk, EntryKind, copy_file, file_digest_if_present, replace_file_with};
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Receives the intact objects in the order of keys.
 pub trait Repairer: Send {
@@ -137,10 +138,10 @@ impl Repairer for DryRepairer {
 }
 
 /// Returns true if the store has that index already.
-pub fn is_index(disk: &dyn Disk, root: &Path, index: &SealedIndex) -> Result<bool, Error> {
+pub fn is_index(disk: &dyn Disk, root: &Path, index: &SealedIndex, stop: &StopToken) -> Result<bool, Error> {
     let path = root.join(INDEX_NAME);
     let is_file = disk.kind(&path)? == Some(EntryKind::File);
-    Ok(is_file && file_digest_if_present(disk, &path)? == Some(index.file()))
+    Ok(is_file && file_digest_if_present(disk, &path, &stop.check())? == Some(index.file()))
 }
 
 /// Replaces the index of the store by the staged one, after the old index was copied to a name that its content
@@ -150,18 +151,19 @@ pub fn install_index(
     paths: &TargetPaths,
     root: &Path,
     staged: &Path,
+    stop: &StopToken,
 ) -> Result<Option<PathBuf>, Error> {
     let path = root.join(INDEX_NAME);
-    let backup = match file_digest_if_present(disk, &path)? {
+    let backup = match file_digest_if_present(disk, &path, &stop.check())? {
         None => None,
         Some(index) => {
             let backup = paths.index_before_repair(&index.digest);
             if disk.kind(&backup)?.is_none() {
-                copy_file(disk, &path, &backup, Attributes::Of(&path))?;
+                copy_file(disk, &path, &backup, Attributes::Of(&path), &stop.check())?;
             }
             Some(backup)
         }
     };
-    copy_file(disk, staged, &path, Attributes::OfReplaced)?;
+    copy_file(disk, staged, &path, Attributes::OfReplaced, &stop.check())?;
     Ok(backup)
 }

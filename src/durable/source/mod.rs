@@ -4,6 +4,7 @@ mod entries;
 pub(super) mod faults;
 mod file;
 mod names;
+mod reader_kind;
 mod whole;
 
 pub use entries::{SourceEntry, SourceEntryKind, source_entries};
@@ -11,4 +12,5 @@ pub use entries::{SourceEntry, SourceEntryKind, source_entries};
 pub use faults::{FailingSource, SourceFault, SourceOperation};
 pub use file::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
+pub use reader_kind::ReaderKind;
 pub use whole::read_source_whole;

@@ -8,6 +8,7 @@ use super::range_sums::RangeSums;
 use super::wal::is_wal_name;
 use crate::durable::{ReaderKind, SourceEntry, SourceEntryKind, SourceFile, for_each_chunk, source_entries};
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Log files that are held open. A process may usually have 1,024 files open, and a log may have more.
 const HELD_FILES_MAX: usize = 256;
@@ -140,10 +141,11 @@ impl WalSource {
 }
 
 /// Returns the BLAKE3 digest of a range of a source file, read in chunks.
-pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; 32], Error> {
+pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64, stop: &StopToken) -> Result<[u8; 32], Error> {
     let mut hasher = blake3::Hasher::new();
     for_each_chunk(
         start..start + len_bytes,
+        &stop.check(),
         |offset, chunk| file.read_exact_at(offset, chunk),
         |_, chunk| {
             hasher.update(chunk);
