@@ -35,7 +35,7 @@ struct AcceptEnd {
 
 impl AcceptCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let files: Vec<_> = self.files.iter().map(|file| below(root, file)).collect::<Result<_, Error>>()?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let end = AcceptEnd { files: accept(&disk, root, &files)? };

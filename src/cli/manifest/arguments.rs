@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use crate::cli::arguments::ResourceArgs;
+use crate::cli::arguments::{ResourceArgs, check_exists};
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::scan::Layout;
 use crate::manifest::{DeriveJobId, Mode, Registry, TransformOptions, Version};
@@ -22,6 +22,14 @@ pub struct RootArgs {
     /// Root of the application, which contains artifacts/; the state of runs is kept in its migration/
     #[arg(value_name = "APP_ROOT")]
     pub root: PathBuf,
+}
+
+impl RootArgs {
+    /// Returns the root, which must exist.
+    pub fn existing(&self) -> Result<&Path, Error> {
+        check_exists(&self.root, "name the root of an application: the directory that holds artifacts/")?;
+        Ok(&self.root)
+    }
 }
 
 /// The steps between versions.

@@ -44,7 +44,7 @@ struct Removed<'a> {
 
 impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let before = clock::now()?.checked_sub(self.older_than).map_err(|_| Error::Usage {
             what: "--older-than reaches back too far".into(),
             next: "give a shorter age".into(),

@@ -29,8 +29,9 @@ pub struct HistoryCommand {
 
 impl HistoryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let file = below(&self.root.root, &self.file)?;
-        let history = file_history(&RealDisk, &self.root.root, &file)?;
+        let root = self.root.existing()?;
+        let file = below(root, &self.file)?;
+        let history = file_history(&RealDisk, root, &file)?;
         Answer::new(&history).print(self.output, |table| render(table, &history))
     }
 }

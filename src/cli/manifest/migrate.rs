@@ -14,7 +14,7 @@ use super::arguments::{DurabilityArg, ResultArgs, RootArgs, scope};
 use super::compat::Summary;
 use super::text::{TreeEnd, write_counts, write_findings};
 use super::{dry_run, list_versions};
-use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs, check_exists};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::manifest_command;
 use crate::cli::output;
@@ -108,6 +108,7 @@ impl MigrateCommand {
             let found = path.symlink_metadata();
             let Err(error) = found else { continue };
             if !self.result.compat || self.output.json {
+                check_exists(&path, "name the root of an application, and files below its artifacts/")?;
                 return Err(DiskError::new("look up", &path, error).into());
             }
             if error.kind() == ErrorKind::NotFound {

@@ -30,7 +30,7 @@ pub struct PlanCommand {
 
 impl PlanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let options = self.result.options(root, &self.resources)?;
         let tree = source_root(root)?;
         let watch = Watch::start(self.output)?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, check_exists};
 use crate::cli::output;
 use crate::manifest::index::IndexRow;
 use crate::manifest::index::sqlite::{IndexQuery, index_error, query};
@@ -36,6 +36,7 @@ pub struct QueryCommand {
 
 impl QueryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        check_exists(&self.index, "make the index with `haul manifest reindex APP_ROOT --sqlite FILE`")?;
         let database =
             Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(index_error)?;
         let asked = IndexQuery { job: self.job, version: self.version, status: self.status };

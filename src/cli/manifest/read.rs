@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::arguments::{RECORDS_NOUN, StepsArgs, below};
-use crate::cli::arguments::{OutputArgs, WaitArgs};
+use crate::cli::arguments::{OutputArgs, WaitArgs, check_exists};
 use crate::cli::command::say_stopped;
 use crate::cli::output;
 use crate::cli::progress::Watch;
@@ -52,6 +52,7 @@ pub struct ReadCommand {
 
 impl ReadCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        check_exists(&self.file, "give the path of a manifest")?;
         let mode = if self.compat { Mode::Compat } else { Mode::Strict };
         let mut options = MigrateOptions {
             registry: Arc::new(self.steps.registry()?),

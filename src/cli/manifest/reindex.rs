@@ -61,7 +61,7 @@ pub struct ReindexCommand {
 
 impl ReindexCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let options = self.place.options(&self.resources)?;
         let tree: Arc<dyn ReadRoot> = source_root(root)?;
         let watch = Watch::start(self.output)?;

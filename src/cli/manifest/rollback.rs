@@ -47,7 +47,7 @@ pub struct RollbackCommand {
 
 impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let files: BTreeSet<_> = self.files.iter().map(|file| below(root, file)).collect::<Result<_, Error>>()?;
         let registry = self.steps.registry()?;
         let which = match files.len() {

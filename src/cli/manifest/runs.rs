@@ -28,7 +28,7 @@ struct RunsEnd {
 
 impl RunsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let end = RunsEnd { runs: runs(&RealDisk, root)? };
         Answer::new(&end).path("root", root).print(self.output, |table| {
             end.runs.iter().for_each(|run| table.line(text(run)));

@@ -29,7 +29,7 @@ pub struct StatusCommand {
 
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let status = status(&RealDisk, root)?;
         Answer::new(&status).path("root", root).print(self.output, |table| render(table, root, &status))
     }

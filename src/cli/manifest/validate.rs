@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::StepsArgs;
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, check_any_exists};
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::durable::{Disk, DiskError, RealDisk, parent_of};
@@ -78,6 +78,7 @@ impl From<Refusal> for Refused {
 
 impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        check_any_exists(&self.files, "give the paths of manifests")?;
         let registry = prove(Arc::new(self.steps.registry()?))?;
         let files = self.files.iter().map(|file| check(&registry, file)).collect();
         let end = ValidateEnd { files };

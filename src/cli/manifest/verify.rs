@@ -36,7 +36,7 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.existing()?;
         let options = self.place.options(&self.resources)?;
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);

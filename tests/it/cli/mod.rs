@@ -9,5 +9,6 @@ mod escapes;
 mod help;
 mod manifest_compat;
 mod manifest_documents;
+mod mistakes;
 mod space;
 mod space_surroundings;
