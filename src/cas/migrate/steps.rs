@@ -183,6 +183,12 @@ impl Migration for CasMigration<'_> {
         self.options.durability
     }
 
+    /// The target and what is staged for it lie on one file system.
+    fn sync_behind(&mut self, cx: &Context<'_>) -> Result<bool, Error> {
+        cx.disk.file_system(cx.directory.path())?.sync()?;
+        Ok(true)
+    }
+
     fn preflight(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         self.check(cx, check)
     }
