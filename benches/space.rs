@@ -137,7 +137,7 @@ fn ids(c: &mut Criterion) {
 
 fn convert(c: &mut Criterion) {
     let log = Log::new();
-    let converter = LogConverter::new(Policies::default(), log.names.clone());
+    let converter = LogConverter::new(Policies::default(), log.names.clone(), &StopToken::new());
     let source_bytes: u64 = log.batch().extents.iter().map(|extent| extent.len_bytes).sum();
     let mut group = c.benchmark_group("space/convert");
     group.throughput(Throughput::Bytes(source_bytes));
@@ -153,7 +153,7 @@ fn convert(c: &mut Criterion) {
 
 /// The rows that the converter makes of the first block, and its payloads.
 fn first_block(log: &Log) -> (Vec<u8>, Vec<(Row, Vec<u8>)>) {
-    let converter = LogConverter::new(Policies::default(), log.names.clone());
+    let converter = LogConverter::new(Policies::default(), log.names.clone(), &StopToken::new());
     let encoded = converter.convert(&mut Default::default(), log.batch()).expect("a sound batch");
     let bytes = encoded.bytes[..encoded.extents[0].entry.block_bytes.get() as usize].to_vec();
     let block = Block::parse(AlignedBytes::from(bytes.as_slice()), "block".as_ref(), 0).expect("a sound block");

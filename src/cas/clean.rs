@@ -14,6 +14,7 @@ use super::paths::{INDEX_NAME, StorePaths, TargetPaths};
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up};
+use crate::pipeline::StopToken;
 
 /// The kinds of removable items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -82,7 +83,7 @@ fn add_of_run(
     state: &RunState,
 ) -> Result<(), Error> {
     match state.stage {
-        Stage::Published if is_under_way(disk, paths, state)? => Ok(()),
+        Stage::Published if is_under_way(disk, paths, state, &StopToken::new())? => Ok(()),
         Stage::Published => {
             // A rollback that crashed before it changed anything left this mark.
             if marked_by(disk, paths.target())?.as_deref() == Some(&*state.run_id) {
@@ -94,7 +95,7 @@ fn add_of_run(
             add_replaced(list, disk, paths, RemovalCost::default())
         }
         Stage::RolledBack => add_all(list, disk, paths, RemovalCost::default()),
-        _ if has_begun(disk, paths, state)? => Ok(()),
+        _ if has_begun(disk, paths, state, &StopToken::new())? => Ok(()),
         _ => {
             let unfinished = RemovalCost { loses_work: true, with_checkpoint: true };
             list.add(paths.staging(), CleanKind::Staging, unfinished)?;

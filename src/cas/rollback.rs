@@ -72,7 +72,7 @@ pub fn rollback(
     let disk = held.guarded(&disk);
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
-    let unpublish = Unpublish { disk: &*disk, paths, state: &state, file_system: &*file_system };
+    let unpublish = Unpublish { disk: &*disk, paths, state: &state, file_system: &*file_system, stop: control.stop };
     Rollback { disk: &disk, held: &held, unpublish, options, request, control }.run()
 }
 
@@ -96,7 +96,7 @@ impl Rollback<'_> {
             return Ok(self.end(&nothing_read, true, false));
         }
         if state.stage != Stage::Published {
-            if !has_begun(&**self.disk, paths, state)? {
+            if !has_begun(&**self.disk, paths, state, self.control.stop)? {
                 return Err(nothing(paths));
             }
             // The exchange was made, but the run crashed before its checkpoint said so.
@@ -181,6 +181,7 @@ impl Rollback<'_> {
         let sort_directory = scratch.join("inventory");
         create_directory_durable(&**self.disk, &sort_directory)?;
         let builder = InventoryBuilder::new(self.disk.clone(), sort_directory, self.options.sort_memory_bytes());
+        let builder = builder.stopped_by(self.control.stop);
         // What cannot be read now, and could then, may be whole.
         let on_other = |other: OtherName| match other.outcome {
             Outcome::Refused(RefusalReason::Unreadable) if !left_out.has_name(&other.finding, &root) => {

@@ -16,6 +16,7 @@ use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, RunStanding, Stage, serialize_path};
+use crate::pipeline::StopToken;
 
 /// The state of a target.
 #[derive(Debug, Clone, Serialize)]
@@ -84,23 +85,29 @@ pub struct Kept {
     pub bytes: Option<u64>,
 }
 
+/// Fails if there is neither a target nor a run to it.
+pub fn check_known(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+    if disk.kind(paths.target())?.is_some() || disk.kind(paths.run_directory().path())?.is_some() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!("there is neither a store nor a migration at {}", paths.target().display()),
+        next: "give the path of a store, or the target of a migration".into(),
+    })
+}
+
 /// Reads the state of a target. A part that cannot be read is reported in the result and is not an error.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is neither a target nor a run to it.
+/// That of [`check_known`].
 pub fn status(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Status, Error> {
     let disk = &*disk;
+    check_known(disk, paths)?;
     let run_directory = paths.run_directory();
     let holds = holds(disk, paths.target())?;
-    if holds == Holds::Nothing && disk.kind(run_directory.path())?.is_none() {
-        return Err(Error::Usage {
-            what: format!("there is neither a store nor a migration at {}", paths.target().display()),
-            next: "give the path of a store, or the target of a migration".into(),
-        });
-    }
     let mut is_live_now = None;
     let state = RunStanding::read(disk, &run_directory, CHECKPOINT_KIND, |state: &RunState| {
-        is_live_now = state.progress.index.map(|_| is_live(disk, paths, state));
+        is_live_now = state.progress.index.map(|_| is_live(disk, paths, state, &StopToken::new()));
         details(disk, paths, state)
     })?;
     let (is_as_sealed, target_problem) = match is_live_now.transpose() {

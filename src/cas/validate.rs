@@ -24,7 +24,7 @@ use super::state::BlobMethod;
 use super::store::read_blob;
 use crate::durable::{Disk, FaultClass, RealDisk, read_source_whole};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory};
-use crate::pipeline::{Control, SortedRuns};
+use crate::pipeline::{Control, SortedRuns, StopToken};
 
 /// Longest file that is read as a sidecar.
 const SIDECAR_BYTES_MAX: usize = 64 << 10;
@@ -75,6 +75,7 @@ pub fn validate(
         equal: 0,
         findings: FirstFindings::default(),
         buffer: Vec::new(),
+        stop: control.stop,
     };
     let pass = identify_all(&root, builder, &mut comparison, options, control)?;
     let map_rows = if pass.stopped { 0 } else { comparison.find_surplus_rows()? };
@@ -99,6 +100,7 @@ struct Comparison<'a> {
     equal: u64,
     findings: FirstFindings,
     buffer: Vec<u8>,
+    stop: &'a StopToken,
 }
 
 impl Destination for Comparison<'_> {
@@ -149,7 +151,7 @@ impl Comparison<'_> {
             };
         }
         let encoding = parse_hint(&sidecar).encoding.unwrap_or(Encoding::Identity);
-        Ok(match read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| Ok(())) {
+        Ok(match read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| end_if(self.stop)) {
             Err(Error::Disk(error)) if error.fault_class() == FaultClass::Item => {
                 Some(format!("{error}: {}", error.source))
             }
@@ -171,6 +173,7 @@ impl Comparison<'_> {
         for numbered in self.map.rows() {
             let row = numbered?.row;
             rows += 1;
+            end_if(self.stop)?;
             let wanted = old_key_bytes((row.old_key, row.old_algorithm));
             while next.is_some_and(|seen| seen < wanted) {
                 next = seen.next()?;
@@ -185,6 +188,11 @@ impl Comparison<'_> {
         }
         Ok(rows)
     }
+}
+
+/// Fails if a stop was requested.
+fn end_if(stop: &StopToken) -> Result<(), Error> {
+    if stop.is_requested() { Err(Error::stopped()) } else { Ok(()) }
 }
 
 /// Returns the old key as bytes that sort like the map: by key, then by the name of the algorithm.

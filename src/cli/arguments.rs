@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -218,6 +218,13 @@ pub fn check_exists(path: &Path, next: &str) -> Result<(), Error> {
         // Every other error is that of the command which opens it.
         _ => Ok(()),
     }
+}
+
+/// Fails if nothing is at any of the paths. One that is not there among others is left to what handles them.
+pub fn check_any_exists(paths: &[PathBuf], next: &str) -> Result<(), Error> {
+    let mut checks = paths.iter().map(|path| check_exists(path, next));
+    let first = checks.next().unwrap_or(Ok(()));
+    if first.is_err() && checks.all(|check| check.is_err()) { first } else { Ok(()) }
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -98,7 +98,7 @@ impl Demo {
 }
 
 fn unless_stopped(stopped: bool) -> Result<(), Error> {
-    if stopped { Err(Error::Stopped { next: "run the same command again".into() }) } else { Ok(()) }
+    if stopped { Err(Error::stopped()) } else { Ok(()) }
 }
 
 /// Creates the directory, or takes one that a demo made. Refuses any other that is not empty.

@@ -55,7 +55,7 @@ pub fn report(error: &anyhow::Error, json: bool) -> u8 {
 }
 
 /// Returns every cause, each once: an error that only wraps another has the same text.
-fn chain(error: &anyhow::Error) -> String {
+pub fn chain(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use clap::Command;
 
-use super::command_line::quoted;
-use crate::migration::{Error, redacted};
+use crate::migration::{Error, redacted, shell_word};
 
 /// Names that are looked at in a directory to see what it is.
 const NAMES_MAX: usize = 10_000;
@@ -64,7 +63,7 @@ fn command_with(noun: &str, words: &[OsString]) -> String {
             directory_is_named = true;
         }
         command.push(' ');
-        command.push_str(&quoted(&redacted(&word.to_string_lossy())));
+        command.push_str(&shell_word(redacted(&word.to_string_lossy())));
     }
     command
 }

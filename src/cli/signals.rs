@@ -7,6 +7,7 @@ use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
+use crate::durable::count_from_now_on;
 use crate::migration::Error;
 use crate::observe::Console;
 use crate::pipeline::{NoThread, StopToken};
@@ -41,6 +42,10 @@ impl StopOnSignal {
                 console.line("stopping at the next batch; again to end at once");
             }
         };
+        // Test builds check from here on that no loop works for long without looking.
+        if std::env::var_os("HAUL_COUNT_WORK").is_some() {
+            count_from_now_on();
+        }
         let listener = Builder::new().name(NAME.into()).spawn(listen);
         let listener = listener.map_err(|source| Error::from(NoThread { name: NAME, source }))?;
         Ok(Self { handle, listener: Some(listener) })

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::dialect::Dialect;
 use crate::durable::{
-    Attributes, Disk, DiskFile, create_directory_durable, file_digest, parent_of, unique_temporary_name,
+    Attributes, Disk, DiskFile, NEVER, create_directory_durable, file_digest, parent_of, unique_temporary_name,
     write_new_synced_file,
 };
 use crate::migration::{Error, now_text};
@@ -96,7 +96,7 @@ impl<'a> BackupFile<'a> {
     }
 
     fn digest(&self, path: &Path) -> Result<(u64, String), Error> {
-        let file = file_digest(self.disk, path)?;
+        let file = file_digest(self.disk, path, NEVER)?;
         Ok((file.len_bytes, blake3::Hash::from_bytes(file.digest).to_hex().to_string()))
     }
 }

@@ -10,7 +10,7 @@ use super::root::TakePiece;
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
     EntryKind, FileState, FreeSpace, LockGuard, LockReach, Obstacle, ReadRoot, RootDirectory, SourceFile,
-    SourceNameKind,
+    SourceNameKind, StopCheck,
 };
 
 /// Returns the same disk, through which nothing is changed any more once the lock is another's.
@@ -54,9 +54,15 @@ impl Disk for ClaimedDisk {
         self.disk.write_new_file(path, bytes)
     }
 
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
         self.claim.check()?;
-        self.disk.copy_new_file(source, target, means)
+        self.disk.copy_new_file(source, target, means, stop)
     }
 
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
@@ -106,9 +112,9 @@ impl Disk for ClaimedDisk {
         self.disk.remove_file(path)
     }
 
-    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
+    fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
         self.claim.check()?;
-        self.disk.remove_directory_tree(path)
+        self.disk.remove_directory_tree(path, stop)
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::{
-    CopyMeans, Disk, DiskEntry, EntryKind, FileState, Model, ReaderKind, RootDirectory, SourceFile, SourceNameKind,
+    CopyMeans, Disk, DiskEntry, EntryKind, FileState, Model, NEVER, ReaderKind, RootDirectory, SourceFile,
+    SourceNameKind,
 };
 
 /// Tests `disk` inside `root`, an existing empty directory.
@@ -206,15 +207,15 @@ fn copies(disk: &dyn Disk, root: &Path) {
         let source = a_source(&sources.path().join(index.to_string()), &bytes);
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let target = root.join(format!("{index}-{means:?}"));
-            disk.copy_new_file(&source, &target, means).unwrap();
+            disk.copy_new_file(&source, &target, means, NEVER).unwrap();
             assert!(get(disk, &target) == bytes, "{len} {means:?}");
-            assert_eq!(kind_of(disk.copy_new_file(&source, &target, means)), ErrorKind::AlreadyExists);
+            assert_eq!(kind_of(disk.copy_new_file(&source, &target, means, NEVER)), ErrorKind::AlreadyExists);
         }
     }
     copies_of_changed_sources(disk, root, sources.path());
     let source = a_source(&sources.path().join("source"), b"x");
     let absent = root.join("absent");
-    assert_eq!(kind_of(disk.copy_new_file(&source, &absent.join("a"), CopyMeans::Auto)), ErrorKind::NotFound);
+    assert_eq!(kind_of(disk.copy_new_file(&source, &absent.join("a"), CopyMeans::Auto, NEVER)), ErrorKind::NotFound);
     disk.can_reflink(&source, root).unwrap();
     assert_eq!(kind_of(disk.can_reflink(&source, &absent)), ErrorKind::NotFound);
     assert_eq!(disk.list(root).unwrap().len(), 2 * COPIED_LENGTHS.len() + 4, "trying it leaves nothing there");
@@ -226,12 +227,12 @@ fn copies_of_changed_sources(disk: &dyn Disk, root: &Path, sources: &Path) {
         let source = a_source(&path, b"first");
         a_source(&path, b"first and more");
         let target = root.join(format!("longer-{means:?}"));
-        disk.copy_new_file(&source, &target, means).unwrap();
+        disk.copy_new_file(&source, &target, means, NEVER).unwrap();
         assert_eq!(get(disk, &target), b"first");
 
         let source = a_source(&path, b"first");
         a_source(&path, b"fir");
-        let error = disk.copy_new_file(&source, &root.join(format!("shorter-{means:?}")), means).unwrap_err();
+        let error = disk.copy_new_file(&source, &root.join(format!("shorter-{means:?}")), means, NEVER).unwrap_err();
         assert_eq!((error.kind(), error.path), (ErrorKind::UnexpectedEof, path));
     }
 }

@@ -15,13 +15,13 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::new_modes::NewModes;
-use super::{DiskError, SourceFile, file_systems};
+use super::{DiskError, NEVER, SourceFile, StopCheck, file_systems, stop};
 
 /// The size of the buffer between reading and writing, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// The number of bytes that one call asks the kernel to copy. Linux copies at most a little under 2 GiB in one call.
-const KERNEL_COPY_BYTES_MAX: u64 = 1 << 30;
+/// The number of bytes that one call asks the kernel to copy: a call cannot be stopped.
+const KERNEL_COPY_BYTES_MAX: u64 = stop::BYTES_MAX;
 
 /// The means that may be used to copy a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,13 +58,14 @@ impl fmt::Display for CopyMethod {
 pub(super) fn copy_new_file(
     source: &SourceFile,
     target: &Path,
-    means: CopyMeans,
-    modes: NewModes,
+    (means, modes): (CopyMeans, NewModes),
+    stop: StopCheck<'_>,
 ) -> Result<CopyMethod, DiskError> {
+    stop::opened();
     let file = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(target);
     let file = file.map_err(|e| DiskError::new("create file", target, e))?;
     modes.apply(file.as_fd()).map_err(|e| DiskError::new("set the owner of", target, e.into()))?;
-    let copy = Copy { source, path: target, file: &file };
+    let copy = Copy { source, path: target, stop, file: &file };
     let may_share = means == CopyMeans::Auto;
     if may_share && copy.reflink()? {
         return Ok(CopyMethod::Reflink);
@@ -87,18 +88,22 @@ pub(super) fn can_reflink(source: &SourceFile, directory: &Path) -> Result<bool,
         Err(Errno::OPNOTSUPP | Errno::ISDIR) => return Ok(false),
         Err(e) => return Err(wrap(e)),
     };
-    Copy { source, path: directory, file: &nameless }.clone_whole()
+    Copy { source, path: directory, stop: NEVER, file: &nameless }.clone_whole()
 }
 
 /// Passes all bytes of the source to `write`, front to back, in pieces with their offsets.
 pub(super) fn read_through(
     source: &SourceFile,
+    stop: StopCheck<'_>,
     mut write: impl FnMut(u64, &[u8]) -> Result<(), DiskError>,
 ) -> Result<(), DiskError> {
     let len = source.identity().len_bytes;
     let mut buffer = vec![0; usize::try_from(len).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES)];
     let mut offset = 0;
     while offset < len {
+        if stop() {
+            return Err(DiskError::stopped("copy", source.path()));
+        }
         let piece_bytes = buffer.len().min(usize::try_from(len - offset).unwrap_or(buffer.len()));
         let piece = &mut buffer[..piece_bytes];
         source.read_raw(piece, offset).map_err(|e| source.read_error(e))?;
@@ -112,6 +117,7 @@ pub(super) fn read_through(
 struct Copy<'a> {
     source: &'a SourceFile,
     path: &'a Path,
+    stop: StopCheck<'a>,
     file: &'a File,
 }
 
@@ -159,13 +165,19 @@ impl Copy<'_> {
         let source = self.source.file().map_err(|e| self.source.read_error(e))?;
         let mut done = 0;
         while done < self.len_bytes() {
+            if (self.stop)() {
+                return Err(DiskError::stopped("copy", self.path));
+            }
             match self.copy_next(&source, done) {
                 // Some kernels copy nothing between file systems and report no error.
                 Ok(0) | Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if done == 0 => {
                     return Ok(false);
                 }
                 Ok(0) => return Err(self.source_ended()),
-                Ok(copied) => done += copied as u64,
+                Ok(copied) => {
+                    stop::written(copied);
+                    done += copied as u64;
+                }
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(self.error("copy to", e.into())),
             }
@@ -180,7 +192,8 @@ impl Copy<'_> {
     }
 
     fn read_and_write(&self) -> Result<(), DiskError> {
-        read_through(self.source, |offset, piece| {
+        read_through(self.source, self.stop, |offset, piece| {
+            stop::written(piece.len());
             self.file.write_all_at(piece, offset).map_err(|e| self.error("write", e))
         })
     }
@@ -221,11 +234,11 @@ mod tests {
         }
         let path = |name: &str| directory.path().join(name);
         assert_eq!(
-            copy_new_file(&source, &path("shared"), CopyMeans::Auto, NewModes::ANY).unwrap(),
+            copy_new_file(&source, &path("shared"), (CopyMeans::Auto, NewModes::ANY), NEVER).unwrap(),
             CopyMethod::Reflink
         );
         assert_eq!(
-            copy_new_file(&source, &path("own"), CopyMeans::NoReflink, NewModes::ANY).unwrap(),
+            copy_new_file(&source, &path("own"), (CopyMeans::NoReflink, NewModes::ANY), NEVER).unwrap(),
             CopyMethod::ReadWrite
         );
         ["shared", "own"].iter().for_each(|name| assert_copied(&path(name)));
@@ -246,7 +259,10 @@ mod tests {
         assert!(!can_reflink(&source, directory.path()).unwrap());
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let path = directory.path().join(format!("{means:?}"));
-            assert_eq!(copy_new_file(&source, &path, means, NewModes::ANY).unwrap(), CopyMethod::CopyFileRange);
+            assert_eq!(
+                copy_new_file(&source, &path, (means, NewModes::ANY), NEVER).unwrap(),
+                CopyMethod::CopyFileRange
+            );
             assert_copied(&path);
         }
     }
@@ -268,7 +284,7 @@ mod tests {
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let path = near.path().join(format!("{means:?}"));
             // Whether the kernel copies between file systems of different kinds depends on its version.
-            assert_ne!(copy_new_file(&source, &path, means, NewModes::ANY).unwrap(), CopyMethod::Reflink);
+            assert_ne!(copy_new_file(&source, &path, (means, NewModes::ANY), NEVER).unwrap(), CopyMethod::Reflink);
             assert_copied(&path);
         }
     }
@@ -309,7 +325,7 @@ mod tests {
     fn pieces_are_read_in_order_and_without_a_gap() {
         let directory = tempfile::tempdir().unwrap();
         let mut seen = Vec::new();
-        let read = read_through(&source_in(directory.path()), |offset, piece| {
+        let read = read_through(&source_in(directory.path()), NEVER, |offset, piece| {
             assert_eq!(offset, seen.len() as u64);
             seen.extend_from_slice(piece);
             Ok(())

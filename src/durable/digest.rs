@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::{Disk, DiskError};
+use super::{Disk, DiskError, StopCheck};
 
 /// Bytes that one read takes: large enough for full speed, small enough for a stack of them to be no burden.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -17,9 +17,11 @@ pub struct FileDigest {
     pub len_bytes: u64,
 }
 
-/// Reads `range` piece by piece with `read`, which fills a buffer from an offset, and gives each piece to `take`.
-pub fn for_each_chunk<E>(
+/// Reads `range` piece by piece with `read`, which fills a buffer from an offset, and gives each piece to `take`. A stop is
+/// an error of [`DiskError`].
+pub fn for_each_chunk<E: From<DiskError>>(
     range: Range<u64>,
+    stop: StopCheck<'_>,
     mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
     mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -27,6 +29,9 @@ pub fn for_each_chunk<E>(
     let mut offset = range.start;
     let mut buffer = vec![0; if range.is_empty() { 0 } else { len_of(offset) }];
     while offset < range.end {
+        if stop() {
+            return Err(DiskError::stopped("read", Path::new("a whole file")).into());
+        }
         let chunk = &mut buffer[..len_of(offset)];
         read(offset, chunk)?;
         take(offset, chunk)?;
@@ -36,11 +41,12 @@ pub fn for_each_chunk<E>(
 }
 
 /// Returns BLAKE3 and length of the file at `path`.
-pub fn file_digest(disk: &dyn Disk, path: &Path) -> Result<FileDigest, DiskError> {
+pub fn file_digest(disk: &dyn Disk, path: &Path, stop: StopCheck<'_>) -> Result<FileDigest, DiskError> {
     let file = disk.open_for_read(path)?;
     let (len_bytes, mut hasher) = (file.len()?, blake3::Hasher::new());
     for_each_chunk(
         0..len_bytes,
+        stop,
         |offset, chunk| file.read_exact_at(offset, chunk),
         |_, chunk| {
             hasher.update(chunk);
@@ -51,17 +57,21 @@ pub fn file_digest(disk: &dyn Disk, path: &Path) -> Result<FileDigest, DiskError
 }
 
 /// As [`file_digest`]; `None` if there is no such file.
-pub fn file_digest_if_present(disk: &dyn Disk, path: &Path) -> Result<Option<FileDigest>, DiskError> {
+pub fn file_digest_if_present(
+    disk: &dyn Disk,
+    path: &Path,
+    stop: StopCheck<'_>,
+) -> Result<Option<FileDigest>, DiskError> {
     match disk.kind(path)? {
         None => Ok(None),
-        Some(_) => file_digest(disk, path).map(Some),
+        Some(_) => file_digest(disk, path, stop).map(Some),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::SimulatedDisk;
+    use crate::durable::{NEVER, SimulatedDisk};
 
     #[test]
     fn pieces_cover_the_range_once_and_in_order() {
@@ -69,14 +79,14 @@ mod tests {
             let mut next = start;
             let read = |offset: u64, chunk: &mut [u8]| {
                 chunk.fill(offset as u8);
-                Ok::<_, ()>(())
+                Ok::<_, DiskError>(())
             };
             let take = |offset: u64, chunk: &[u8]| {
                 assert!(offset == next && chunk.iter().all(|byte| *byte == offset as u8));
                 next += chunk.len() as u64;
                 Ok(())
             };
-            for_each_chunk(start..start + len, read, take).unwrap();
+            for_each_chunk(start..start + len, NEVER, read, take).unwrap();
             assert_eq!(next, start + len);
         }
     }
@@ -88,9 +98,9 @@ mod tests {
         disk.install_file(Path::new("/large"), &bytes);
         disk.install_file(Path::new("/empty"), b"");
         let digest = |bytes: &[u8]| FileDigest { digest: blake3::hash(bytes).into(), len_bytes: bytes.len() as u64 };
-        assert_eq!(file_digest(&disk, Path::new("/large")).unwrap(), digest(&bytes));
-        assert_eq!(file_digest_if_present(&disk, Path::new("/empty")).unwrap(), Some(digest(b"")));
-        assert_eq!(file_digest_if_present(&disk, Path::new("/absent")).unwrap(), None);
-        assert!(file_digest(&disk, Path::new("/absent")).is_err());
+        assert_eq!(file_digest(&disk, Path::new("/large"), NEVER).unwrap(), digest(&bytes));
+        assert_eq!(file_digest_if_present(&disk, Path::new("/empty"), NEVER).unwrap(), Some(digest(b"")));
+        assert_eq!(file_digest_if_present(&disk, Path::new("/absent"), NEVER).unwrap(), None);
+        assert!(file_digest(&disk, Path::new("/absent"), NEVER).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::claim::LockReach;
 use super::new_modes::NewModes;
-use super::{AttributesNotKept, CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile};
+use super::{AttributesNotKept, CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile, StopCheck};
 
 /// The kind of a directory entry, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +55,14 @@ pub trait Disk: Send + Sync {
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError>;
     /// Creates a file that must not exist, with all bytes of `source`: as many as its
     /// identity says. A source that ends before is an `UnexpectedEof` error that names it.
-    /// Nothing of the new file is durable. A failure may leave it there, partly written.
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError>;
+    /// Nothing of the new file is durable. A failure or a stop may leave it there, partly written.
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError>;
     /// Returns whether a copy of `source` in `directory` can share its storage. Tries it with a file that never gets a
     /// name.
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError>;
@@ -80,9 +86,9 @@ pub trait Disk: Send + Sync {
     /// Removes a name of a file. The file is removed with its last name.
     fn remove_file(&self, path: &Path) -> Result<(), DiskError>;
     /// Removes a directory with everything in it. A link is removed and never followed, not even one that takes the
-    /// place of a directory meanwhile.
-    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
-        remove_step_by_step(self, path)
+    /// place of a directory meanwhile. After a stop, some of it is still there.
+    fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
+        remove_step_by_step(self, path, stop)
     }
     /// Removes an empty directory.
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError>;
@@ -124,11 +130,14 @@ pub trait Disk: Send + Sync {
 }
 
 /// Implements [`Disk::remove_directory_tree`] for a disk on which nothing changes meanwhile.
-fn remove_step_by_step<D: Disk + ?Sized>(disk: &D, path: &Path) -> Result<(), DiskError> {
+fn remove_step_by_step<D: Disk + ?Sized>(disk: &D, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
     for entry in disk.list(path)? {
+        if stop() {
+            return Err(DiskError::stopped("remove", path));
+        }
         let path = path.join(&entry.name);
         match entry.kind {
-            EntryKind::Directory => remove_step_by_step(disk, &path)?,
+            EntryKind::Directory => remove_step_by_step(disk, &path, stop)?,
             EntryKind::File | EntryKind::Other => disk.remove_file(&path)?,
         }
     }

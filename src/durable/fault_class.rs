@@ -98,7 +98,7 @@ pub fn read_again_if<T, E>(
     loop {
         let result = read();
         let Some(error) = result.as_ref().err().and_then(&of_disk) else { return result };
-        if error.kind() == ErrorKind::Interrupted && interruptions < INTERRUPTIONS_MAX {
+        if error.kind() == ErrorKind::Interrupted && !error.is_stop() && interruptions < INTERRUPTIONS_MAX {
             interruptions += 1;
         } else if error.fault_class() == FaultClass::Medium && !is_second {
             is_second = true;

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
 use super::claim::ClaimTimes;
+use super::directories::remove_real_tree;
 use super::file_systems::RealFileSystem;
 use super::lock_file::lock_file;
 use super::new_modes::NewModes;
@@ -23,7 +24,7 @@ use super::real_root::RealRoot;
 use super::regular_file::{entry_kind, existing, not_regular, open_regular};
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, copy, copy_attributes, file_systems, mount_of,
+    EntryKind, LockGuard, LockReach, SourceFile, StopCheck, copy, copy_attributes, file_systems, mount_of, stop,
 };
 
 /// Writeback is not started early for shorter new files: the call costs more than it gains.
@@ -68,8 +69,14 @@ impl Disk for LimitedDisk {
         write_new_file(path, bytes, self.0)
     }
 
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
-        copy::copy_new_file(source, target, means, self.0)
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
+        copy::copy_new_file(source, target, (means, self.0), stop)
     }
 
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
@@ -98,10 +105,12 @@ impl Disk for LimitedDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        stop::opened();
         fs::rename(from, to).map_err(|e| DiskError::new("rename", from, e))
     }
 
     fn rename_exclusive(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        stop::opened();
         rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
             .map_err(|e| DiskError::new("rename without replacing", from, e.into()))
     }
@@ -112,17 +121,18 @@ impl Disk for LimitedDisk {
     }
 
     fn hard_link(&self, source: &Path, target: &Path) -> Result<(), DiskError> {
+        stop::opened();
         rustix::fs::linkat(CWD, source, CWD, target, AtFlags::empty())
             .map_err(|e| DiskError::new("create hard link", target, e.into()))
     }
 
     fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
+        stop::opened();
         fs::remove_file(path).map_err(|e| DiskError::new("remove file", path, e))
     }
 
-    // The standard library removes by file descriptors, so it does not follow a link that replaces a directory.
-    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
-        fs::remove_dir_all(path).map_err(|e| DiskError::new("remove directory tree", path, e))
+    fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
+        remove_real_tree(path, stop)
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
@@ -192,6 +202,7 @@ impl Disk for LimitedDisk {
 }
 
 fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<Arc<dyn DiskFile>, DiskError> {
+    stop::opened();
     let file = open_regular(path, options).map_err(|e| DiskError::new(operation, path, e))?;
     Ok(RealFile::shared(file, path))
 }
@@ -219,6 +230,8 @@ fn create_directory(path: &Path, modes: NewModes) -> Result<(), DiskError> {
 /// Creates the file with three calls, open, write and close, because there may be millions of such files. Writeback of
 /// a large file is started at once, so that a later sync finds it written.
 fn write_new_file(path: &Path, bytes: &[u8], modes: NewModes) -> Result<(), DiskError> {
+    stop::opened();
+    stop::written(bytes.len());
     let options = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(path);
     let written = options.and_then(|file| {
         modes.apply(file.as_fd())?;
@@ -284,10 +297,12 @@ impl RealFile {
 impl DiskFile for RealFile {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.refuse_after_failed_sync("write")?;
+        stop::written(bytes.len());
         self.file.write_all_at(bytes, offset).map_err(|e| self.error("write", e))
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
+        stop::read(buffer.len());
         self.file.read_exact_at(buffer, offset).map_err(|e| self.error("read", e))
     }
 
@@ -337,8 +352,8 @@ fn start_writeback(file: &File, offset: u64, len: u64) {
 mod tests {
 
     use super::*;
-    use crate::durable::RealDisk;
     use crate::durable::contract::disk_contract;
+    use crate::durable::{NEVER, RealDisk};
 
     #[test]
     #[ignore = "needs a RAM disk at /dev/shm"]
@@ -425,10 +440,10 @@ mod tests {
         fs::write(kept.join("sub/file"), b"kept").unwrap();
         fs::create_dir(&tree).unwrap();
         std::os::unix::fs::symlink(kept.join("sub"), tree.join("swapped")).unwrap();
-        RealDisk.remove_directory_tree(&tree).unwrap();
+        RealDisk.remove_directory_tree(&tree, NEVER).unwrap();
         // What another process may do between a look at the name and the removal.
         std::os::unix::fs::symlink(&kept, &tree).unwrap();
-        let _ = RealDisk.remove_directory_tree(&tree);
+        let _ = RealDisk.remove_directory_tree(&tree, NEVER);
         assert_eq!(fs::read(kept.join("sub/file")).unwrap(), b"kept");
     }
 

@@ -17,7 +17,6 @@ mod guarded_map;
 mod limited_disk;
 mod lock_file;
 mod new_modes;
-mod reader_kind;
 mod real_disk;
 mod real_root;
 mod regular_file;
@@ -26,6 +25,7 @@ mod root;
 #[cfg(any(test, feature = "internals"))]
 mod simulated_disk;
 mod source;
+mod stop;
 mod temporary;
 mod window;
 
@@ -34,7 +34,7 @@ pub use claim::{Claim, ClaimText, ClaimTimes, LockReach};
 pub use claimed_disk::claimed;
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
-pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_tree};
+pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_large_tree, remove_tree};
 pub use disk::{Disk, DiskEntry, DiskFile, EntryKind, LockGuard};
 pub use error::{DiskError, TooLong};
 pub use fault_class::{BadSpots, FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
@@ -42,7 +42,6 @@ pub use file_systems::{GroupSync, Mount, mount_of, synced_by_file_if_needed, wit
 pub use limited_disk::with_modes;
 pub use lock_file::lock_holder;
 pub use new_modes::{NewModes, NewOwner};
-pub use reader_kind::ReaderKind;
 pub use real_disk::RealDisk;
 pub use real_root::source_root;
 pub use regular_file::{open_named_file, open_state_file};
@@ -56,8 +55,9 @@ pub use simulated_disk::{CrashFault, InjectedFault, SimulatedDisk};
 #[cfg(any(test, feature = "internals"))]
 pub use source::{FailingSource, SourceFault, SourceOperation};
 pub use source::{
-    SourceChange, SourceEntry, SourceEntryKind, SourceFile, SourceIdentity, SourceName, SourceNameKind, WindowError,
-    is_source_directory, link_obstacle, read_source_whole, source_entries, source_identity, source_names,
+    ReaderKind, SourceChange, SourceEntry, SourceEntryKind, SourceFile, SourceIdentity, SourceName, SourceNameKind,
+    WindowError, is_source_directory, link_obstacle, read_source_whole, source_entries, source_identity, source_names,
 };
+pub use stop::{BYTES_MAX, ITEMS_MAX, NEVER, StopCheck, count_from_now_on, looked};
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
 pub use window::Window;

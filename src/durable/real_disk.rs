@@ -7,7 +7,7 @@ use super::limited_disk::LimitedDisk;
 use super::new_modes::NewModes;
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile,
+    EntryKind, LockGuard, LockReach, SourceFile, StopCheck,
 };
 
 const UNLIMITED: LimitedDisk = LimitedDisk(NewModes::ANY);
@@ -36,8 +36,14 @@ impl Disk for RealDisk {
         UNLIMITED.write_new_file(path, bytes)
     }
 
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
-        UNLIMITED.copy_new_file(source, target, means)
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
+        UNLIMITED.copy_new_file(source, target, means, stop)
     }
 
     fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
@@ -88,8 +94,8 @@ impl Disk for RealDisk {
         UNLIMITED.remove_file(path)
     }
 
-    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
-        UNLIMITED.remove_directory_tree(path)
+    fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
+        UNLIMITED.remove_directory_tree(path, stop)
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {

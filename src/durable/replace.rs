@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::error::TooLong;
 use super::{
-    AttributesNotKept, Disk, DiskError, DiskFile, EntryKind, for_each_chunk, parent_of, temporary_name_under_lock,
-    unique_temporary_name,
+    AttributesNotKept, Disk, DiskError, DiskFile, EntryKind, StopCheck, for_each_chunk, parent_of,
+    temporary_name_under_lock, unique_temporary_name,
 };
 
 /// What a new file is besides its bytes.
@@ -172,12 +172,14 @@ pub fn copy_file(
     from: &Path,
     to: &Path,
     attributes: Attributes<'_>,
+    stop: StopCheck<'_>,
 ) -> Result<AttributesNotKept, DiskError> {
     let source = disk.open_for_read(from)?;
     let len_bytes = source.len()?;
     replace_file_with(disk, to, attributes, |file| {
         for_each_chunk(
             0..len_bytes,
+            stop,
             |offset, chunk| source.read_exact_at(offset, chunk),
             |offset, chunk| file.write_all_at(offset, chunk),
         )
@@ -204,7 +206,7 @@ pub fn read_file(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> Result<Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::{CrashFault, InjectedFault, RealDisk, SimulatedDisk};
+    use crate::durable::{CrashFault, InjectedFault, NEVER, RealDisk, SimulatedDisk};
 
     type Replace = fn(&dyn Disk, &Path, &[u8]) -> Result<(), DiskError>;
 
@@ -297,7 +299,7 @@ mod tests {
         let copy: Replace = |disk, path, bytes| {
             let source = Path::new("/store/source");
             disk.create_file(source)?.write_all_at(0, bytes)?;
-            copy_file(disk, source, path, Attributes::OfReplaced).map(|_| ())
+            copy_file(disk, source, path, Attributes::OfReplaced, NEVER).map(|_| ())
         };
         assert_eq!(first_damage(copy), None);
     }
@@ -326,7 +328,7 @@ mod tests {
         }
         replace_file(&RealDisk, &path, b"new").unwrap();
         assert_eq!(RealDisk.mode(&path).unwrap(), 0o600);
-        let not_kept = copy_file(&RealDisk, &other, &path, Attributes::Of(&other)).unwrap();
+        let not_kept = copy_file(&RealDisk, &other, &path, Attributes::Of(&other), NEVER).unwrap();
         assert!(not_kept.is_empty(), "{not_kept}");
         assert_eq!(RealDisk.mode(&path).unwrap(), 0o640);
     }

@@ -195,6 +195,9 @@ pub enum Error {
 
 impl From<DiskError> for Error {
     fn from(error: DiskError) -> Self {
+        if error.is_stop() {
+            return Self::stopped();
+        }
         match error.lock_taken_over_by() {
             Some(owner) => Self::Locked { owner: owner.to_owned() },
             None => Self::Disk(error),
@@ -261,6 +264,19 @@ impl Error {
             | Self::Database { temporary: true, .. } => ErrorKind::Retry,
             Self::Program { .. } | Self::Database { .. } => ErrorKind::System,
             Self::Accounting { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// Returns the error of work that was asked to stop and is done again from its last checkpoint on.
+    pub fn stopped() -> Self {
+        Self::Stopped { next: "run the same command again".into() }
+    }
+
+    /// Returns the result, or `None` if it is the error of a stop.
+    pub fn unless_stopped<T>(result: Result<T, Self>) -> Result<Option<T>, Self> {
+        match result {
+            Err(Self::Stopped { .. }) => Ok(None),
+            result => result.map(Some),
         }
     }
 

@@ -110,6 +110,11 @@ pub trait Migration: Sized {
         Vec::new()
     }
 
+    /// Makes durable what attempts without durability have written. False: it is not known where all of it lies.
+    fn sync_behind(&mut self, _cx: &Context<'_>) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     /// Makes the checks of this moment. A run and its dry run make all of them here, so that the dry run refuses what
     /// the run refuses. [`Ended::Stopped`]: a stop was requested.
     fn preflight(&self, _cx: &Context<'_>, _check: Check<'_, StateOf<Self>>) -> Result<Ended, Error> {

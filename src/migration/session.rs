@@ -203,8 +203,15 @@ impl<'a> Session<'a> {
     pub fn resume<M: Migration>(&self, migration: &mut M, mut state: StateOf<M>) -> Result<Finished<M>, Error> {
         migration.settle(&self.cx, &mut state)?;
         if state.stage < self.goal {
+            let durability = self.durability(migration)?;
+            if state.durability == Durability::None
+                && durability != Durability::None
+                && migration.sync_behind(&self.cx)?
+            {
+                state.durability = durability;
+            }
             // What is guaranteed of the whole is what is guaranteed of its weakest part.
-            state.durability = state.durability.min(self.durability(migration)?);
+            state.durability = state.durability.min(durability);
         }
         self.carry_out(migration, state, true)
     }
@@ -293,7 +300,8 @@ impl<'a> Session<'a> {
                     assert!(stage > from, "a step leads to a later stage");
                     note("stage-reached", json!({ "stage": stage }))?;
                 }
-                Ok(Step::Stopped) => {
+                // Work deep inside of a step ends with the error of a stop.
+                Ok(Step::Stopped) | Err(Error::Stopped { .. }) => {
                     note("stopped", json!({ "stage": from }))?;
                     return Ok(Ended::Stopped);
                 }

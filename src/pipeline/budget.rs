@@ -133,6 +133,11 @@ impl Admission {
         None
     }
 
+    /// The request to stop that ends it.
+    pub fn stop(&self) -> &StopToken {
+        &self.stop
+    }
+
     /// The budget that it asks.
     pub fn budget(&self) -> &Budget {
         &self.budget

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::run_file::{Run, RunReader, RunWriter};
+use super::stop::StopToken;
 use crate::durable::{Disk, DiskError};
 
 /// Runs that are merged at once, at most: more would read in too small steps.
@@ -51,11 +52,11 @@ impl<const N: usize> Merged<N> {
 /// Merges `runs` within `memory_bytes` (three records at least): first some of them into larger ones, until the rest
 /// can be merged at once. New runs are numbered from `index`.
 pub(super) fn merge_runs<const N: usize>(
-    disk: Arc<dyn Disk>,
-    directory: PathBuf,
+    (disk, directory): (Arc<dyn Disk>, PathBuf),
     memory_bytes: u64,
     mut runs: VecDeque<Run>,
     mut index: u64,
+    stop: &StopToken,
 ) -> Result<Merged<N>, DiskError> {
     let records = runs.iter().map(Run::records).sum();
     let fan_in = fan_in(memory_bytes);
@@ -65,8 +66,16 @@ pub(super) fn merge_runs<const N: usize>(
         let buffer_records = buffer_records::<N>(memory_bytes, taken + 1);
         let mut merge = RunMerge::<N>::open(runs.drain(..taken), buffer_records)?;
         let mut merged = RunWriter::create(&disk, &directory, index, buffer_records)?;
+        let mut since_look = 0;
         while let Some(record) = merge.next()? {
             merged.push(record)?;
+            since_look += N as u64;
+            if since_look >= READ_BYTES_MAX {
+                since_look = 0;
+                if stop.is_requested() {
+                    return Err(DiskError::stopped("sort in", &directory));
+                }
+            }
         }
         runs.push_back(merged.finish()?);
         index += 1;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::stop::StopToken;
 use crate::durable::{Disk, DiskError, DiskFile, EntryKind};
 
 const NAME_PREFIX: &str = "run-";
@@ -63,14 +64,17 @@ pub(super) struct Run {
 impl Run {
     /// Writes sorted records as run number `index`.
     pub(super) fn write<const N: usize>(
-        disk: &Arc<dyn Disk>,
-        directory: &Path,
+        (disk, directory): (&Arc<dyn Disk>, &Path),
         index: u64,
         records: &[[u8; N]],
+        stop: &StopToken,
     ) -> Result<Self, DiskError> {
         let (scratch, file) = Scratch::create(disk, directory, index)?;
         let mut offset = 0;
         for chunk in records.as_flattened().chunks(WRITE_BYTES_MAX) {
+            if stop.is_requested() {
+                return Err(DiskError::stopped("sort in", directory));
+            }
             file.write_all_at(offset, chunk)?;
             offset += chunk.len() as u64;
         }

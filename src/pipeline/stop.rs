@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::durable::looked;
+
 /// How long a blocked thread sleeps between two looks at the token.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -27,7 +29,13 @@ impl StopToken {
 
     /// True once a stop was requested.
     pub fn is_requested(&self) -> bool {
+        looked();
         self.flag.load(Ordering::Acquire) || self.parent.as_ref().is_some_and(|parent| parent.load(Ordering::Acquire))
+    }
+
+    /// The same question for the room of the disks.
+    pub fn check(&self) -> impl Fn() -> bool + '_ {
+        || self.is_requested()
     }
 
     /// What [`request`](Self::request) sets, for a signal handler that stores `true` itself.

@@ -2,6 +2,7 @@
 
 pub mod clean;
 mod current_store;
+pub mod data_directory;
 pub(crate) mod engine;
 pub mod export;
 pub mod generate;

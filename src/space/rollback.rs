@@ -127,8 +127,11 @@ fn prove(
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
     let manifest = Manifest::read(&**disk, directory)?;
-    if let Ok(table) = file_digest(&**disk, directory, TABLE)
-        && manifest.indexes.contains(&table)
+    let table = match file_digest(&**disk, directory, TABLE, control.stop) {
+        Err(Error::Stopped { .. }) => return Ok(None),
+        table => table.ok(),
+    };
+    if table.is_some_and(|table| manifest.indexes.contains(&table))
         && let Ok(store) = DualSpace::open_on(disk.clone(), directory)
     {
         return verify_source(source.clone(), &store, &options.run.engine(), control);
@@ -153,7 +156,7 @@ fn prove_from_manifest(
             .map(|extent| {
                 let digest: [u8; DIGEST_BYTES] = match extent.content {
                     Content::Frames(_) => *blake3::hash(batch.bytes_of(extent)).as_bytes(),
-                    Content::Region(_) => hash_range(&batch.file, extent.start, extent.len_bytes)?,
+                    Content::Region(_) => hash_range(&batch.file, extent.start, extent.len_bytes, control.stop)?,
                 };
                 Ok((batch.file_number, extent.len_bytes, digest))
             })

@@ -206,7 +206,7 @@ pub fn stats(paths: &SpacePaths, reader: ReaderKind, control: &Control<'_>) -> R
         })
     })?;
     if ended == Ended::Stopped {
-        return Err(Error::Stopped { next: "run the same command again".into() });
+        return Err(Error::stopped());
     }
     source.check_unchanged()?;
     walk.into_stats(paths, &source)

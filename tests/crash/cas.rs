@@ -184,6 +184,32 @@ fn a_migration_without_durability_survives_its_process() {
     }
 }
 
+/// What an attempt without durability has written is made durable by the one with it that goes on.
+#[test]
+fn a_migration_that_gets_its_durability_later_survives_the_loss_of_power_afterwards() {
+    for placement in PLACEMENTS {
+        let started = Instant::now();
+        let scene = Scene::new(placement, Durability::None);
+        let with_syncs = MigrateOptions { durability: Durability::Group, ..scene.options.clone() };
+        let first = recorded(&scene);
+        let mut images = 0;
+        for after in thinned(0..=first.operations(), 23) {
+            let disk = first.kill_image(after);
+            let what = || format!("{placement}, killed behind {after}: {}", behind(&first, after));
+            let end = scene.run_with(&disk, &with_syncs, &Silent).unwrap_or_else(|error| panic!("{error}: {}", what()));
+            if end.already_done {
+                continue;
+            }
+            assert_eq!(end.durability, Durability::Group, "{}", what());
+            let lost = disk.crash_image(disk.operations(), CrashFault::UnsyncedDropped);
+            scene.check_target(&lost, &|| format!("{}, and the power lost after the end", what()));
+            images += 1;
+        }
+        assert!(images > 5, "{images} images");
+        tell(&format!("{placement}, durability later"), images, started);
+    }
+}
+
 #[test]
 fn a_resumed_migration_survives_the_loss_of_power() {
     for placement in PLACEMENTS {

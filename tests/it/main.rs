@@ -10,6 +10,7 @@ mod frozen_store;
 mod house;
 mod manifest;
 mod space;
+mod stop;
 
 #[path = "../support"]
 mod support {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use haul::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, RealDisk, SourceFile,
+    EntryKind, LockGuard, RealDisk, SourceFile, StopCheck,
 };
 
 /// The real disk, mounted read-only.
@@ -26,7 +26,13 @@ impl Disk for ReadOnly {
     fn write_new_file(&self, path: &Path, _bytes: &[u8]) -> Result<(), DiskError> {
         refuse(path)
     }
-    fn copy_new_file(&self, _source: &SourceFile, target: &Path, _means: CopyMeans) -> Result<CopyMethod, DiskError> {
+    fn copy_new_file(
+        &self,
+        _source: &SourceFile,
+        target: &Path,
+        _means: CopyMeans,
+        _stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
         refuse(target)
     }
     fn can_reflink(&self, _source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {

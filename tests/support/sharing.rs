@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haul::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile,
+    EntryKind, LockGuard, LockReach, SourceFile, StopCheck,
 };
 
 /// The disk behind it.
@@ -24,8 +24,14 @@ impl<D: Disk> Disk for Sharing<D> {
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         self.0.write_new_file(path, bytes)
     }
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
-        self.0.copy_new_file(source, target, means)
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
+        self.0.copy_new_file(source, target, means, stop)
     }
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         self.0.open_file(path)

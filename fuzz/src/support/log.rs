@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haul::durable::{ReaderKind, SourceFile};
-use haul::pipeline::Converter;
+use haul::pipeline::{Converter, StopToken};
 use haul::space::log::extent::Extent;
 use haul::space::log::framing::{Cut, View, cut};
 use haul::space::log::range_sums::{LogFile, RangeSums};
@@ -52,7 +52,9 @@ impl Log {
         let mut window_bytes = window_bytes.min(rest.len());
         loop {
             let view = View { base: at, bytes: &rest[..window_bytes], file_len_bytes: self.bytes.len() as u64 };
-            match cut(LogFile { file: &self.file, sums: &self.sums }, &view, at, policy).expect("a readable file") {
+            match cut(LogFile { file: &self.file, sums: &self.sums, stop: &StopToken::new() }, &view, at, policy)
+                .expect("a readable file")
+            {
                 Cut::Extent(extent) => return extent,
                 Cut::NeedsBytes(bytes) => {
                     assert!(bytes > window_bytes as u64 && window_bytes < rest.len(), "asks for {bytes}");
@@ -67,7 +69,7 @@ impl Log {
         let after = Cursor { file: 0, offset: self.bytes.len() as u64, extent: extents.len() as u64 };
         let window = self.file.window(0, self.bytes.len()).expect("a readable file");
         let batch = Batch { file_number: 0, file: self.file.clone(), window_offset: 0, window, extents, after };
-        let converter = LogConverter::new(policies, Arc::new(vec!["wal-0000000000000001.log".to_owned()]));
+        let converter = LogConverter::new(policies, Arc::new(vec!["wal-0000000000000001.log".to_owned()]), &StopToken::new());
         converter.convert(&mut Default::default(), batch).expect("a readable file")
     }
 }

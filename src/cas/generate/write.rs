@@ -15,13 +15,15 @@ use crate::cas::format::encoding::Encoding;
 use crate::cas::format::key::Algorithm;
 use crate::cas::format::layout::Layout;
 use crate::durable::{Disk, DiskFile, EntryKind, create_directory_durable, remove_tree};
-use crate::migration::{Error, free_space_check, serialize_path};
+use crate::migration::{EphemeralLock, Error, RunDirectory, free_space_check, serialize_path};
 use crate::pipeline::{
     Admission, Admitted, Budget, Control, Converter, Ended, Expected, Options, Phase, Reader, pass, thread_pool,
 };
 
 /// Memory of objects in flight, unless a single one needs more.
 const BUDGET_BYTES: u64 = 256 << 20;
+/// The directory with the lock of a generator that is at work.
+const LOCKED: &str = "migration";
 /// Most contents in a batch.
 const BATCH_CONTENTS_MAX: u64 = 1_000;
 /// Bytes of contents in a batch, approximately.
@@ -93,7 +95,12 @@ pub fn generate_store(
     control: &Control<'_>,
 ) -> Result<GeneratedStore, Error> {
     options.check()?;
-    prepare(disk, root, options)?;
+    check_is_empty(disk, root)?;
+    create_directory_durable(disk, root)?;
+    // The one that fails empties the directory, so there must be no other who writes there.
+    let _lock = EphemeralLock::take(disk, &RunDirectory::new(root.join(LOCKED)))?;
+    check_is_empty(disk, root)?;
+    free_space_check(disk, root, bytes_expected(options))?;
     let written = control.phase(Phase::Generate, Expected::records(options.objects), || {
         write_store(disk, root, options, parallel_workers, control)
     });
@@ -115,15 +122,15 @@ pub fn generate_store(
     })
 }
 
-fn prepare(disk: &dyn Disk, root: &Path, options: &GenerateOptions) -> Result<(), Error> {
-    if disk.kind(root)?.is_some() && !disk.list(root)?.is_empty() {
-        return Err(Error::Usage {
-            what: format!("{} is not empty", root.display()),
-            next: "choose a directory that does not exist yet".into(),
-        });
+/// Fails if anything is there but the lock.
+fn check_is_empty(disk: &dyn Disk, root: &Path) -> Result<(), Error> {
+    if disk.kind(root)?.is_none() || disk.list(root)?.iter().all(|entry| entry.name == LOCKED) {
+        return Ok(());
     }
-    create_directory_durable(disk, root)?;
-    free_space_check(disk, root, bytes_expected(options))
+    Err(Error::Usage {
+        what: format!("{} is not empty", root.display()),
+        next: "choose a directory that does not exist yet".into(),
+    })
 }
 
 /// Returns the approximate size of the store on the disk. Every file ends with a partly used block.
@@ -165,7 +172,7 @@ fn write_store(
 }
 
 fn empty_directory(disk: &dyn Disk, root: &Path) -> Result<(), Error> {
-    for entry in disk.list(root)? {
+    for entry in disk.list(root)?.into_iter().filter(|entry| entry.name != LOCKED) {
         let path = root.join(entry.name);
         match entry.kind {
             EntryKind::Directory => remove_tree(disk, &path)?,

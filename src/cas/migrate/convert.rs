@@ -271,7 +271,7 @@ impl ObjectTask<'_> {
             Ok(source) => source,
             Err(unread) => return Ok((ABSENT, refused(unread)?)),
         };
-        let copy = match staging.copy(self.number, &source) {
+        let copy = match staging.copy(self.number, &source, self.converter.stop) {
             Ok(copied) => copied,
             Err(error) if error.path == *source.path() => return Ok((ABSENT, refused(error.into())?)),
             Err(error) => return Err(error.into()),

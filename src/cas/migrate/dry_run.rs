@@ -77,8 +77,8 @@ pub fn dry_run(
     control: &Control<'_>,
 ) -> Result<DryRunEnd, Error> {
     let mut migration = CasMigration::open(source, paths, options)?;
-    let plan = rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?
-        .ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let plan =
+        rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?.ok_or_else(Error::stopped)?;
     let known = if migration.is_second_pass() { Some(KnownObjects::open(&**disk, paths)?) } else { None };
     let (root, found) = migration.into_found();
     let mut state = RunState::new(plan.digest_bytes, String::new(), options.rules(), options.durability);

@@ -9,6 +9,7 @@ use super::converted::Blob;
 use crate::cas::source::reader::INLINE_BYTES_MAX;
 use crate::cas::state::BlobMethod;
 use crate::durable::{CopyMeans, Disk, DiskError, DiskFile, SourceFile};
+use crate::pipeline::StopToken;
 
 /// Bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -53,10 +54,10 @@ impl BlobStaging {
     }
 
     /// Copies a whole source file.
-    pub fn copy(&self, item: u64, source: &SourceFile) -> Result<StagedBlob, DiskError> {
+    pub fn copy(&self, item: u64, source: &SourceFile, stop: &StopToken) -> Result<StagedBlob, DiskError> {
         let path = self.directory.join(format!("{item}"));
         let means = if self.shares_blocks { CopyMeans::Auto } else { CopyMeans::NoReflink };
-        match self.disk.copy_new_file(source, &path, means) {
+        match self.disk.copy_new_file(source, &path, means, &stop.check()) {
             Ok(method) => Ok(StagedBlob { file: self.disk.open_file(&path)?, path, method: method.into() }),
             Err(error) => {
                 // The copy may be tried again under the same name.

@@ -17,6 +17,7 @@ use crate::durable::{
     CopyMeans, Disk, DiskError, EntryKind, FaultClass, ReaderKind, SourceFile, SourceIdentity, source_identity,
 };
 use crate::migration::{Durability, Error};
+use crate::pipeline::StopToken;
 
 /// Directories of one level.
 const SHARDS: usize = 256;
@@ -24,6 +25,7 @@ const SHARDS: usize = 256;
 /// Writes objects into a directory that becomes a v2 store. Each object has one path, so a path that exists means that
 /// the content exists already: no set of keys is needed to find duplicates.
 pub struct Placer {
+    stop: StopToken,
     disk: Arc<dyn Disk>,
     store: PathBuf,
     merged_into: Option<MergeTarget>,
@@ -90,8 +92,10 @@ impl Placer {
         merged_into: Option<MergeTarget>,
         durability: Durability,
         linking: Linking,
+        stop: StopToken,
     ) -> Self {
         Self {
+            stop,
             disk,
             store,
             merged_into,
@@ -183,10 +187,16 @@ impl Placer {
             }
             Err(e) => return Err(e.into()),
         };
-        let method = match self.disk.copy_new_file(&source, path, CopyMeans::Auto) {
+        let method = match self.disk.copy_new_file(&source, path, CopyMeans::Auto, &self.stop.check()) {
             Ok(method) => method.into(),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(PlaceResult::Duplicate),
-            Err(e) => return Err(e.into()),
+            Err(e) => {
+                // Half a copy must not be taken for an object that is there.
+                if self.disk.kind(path)?.is_some() {
+                    self.disk.remove_file(path)?;
+                }
+                return Err(e.into());
+            }
         };
         if source.check_unchanged().is_err() {
             self.disk.remove_file(path)?;

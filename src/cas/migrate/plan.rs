@@ -123,7 +123,7 @@ pub fn look(
         }
         Ok(())
     })?;
-    let sums = scanned.ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let sums = scanned.ok_or_else(Error::stopped)?;
     check_outside(source, paths, |(device, inode)| sums.has_directory(device, inode))?;
     check_found(&root, &sums, options.allow_empty)?;
     let plan = plan_of(&root, paths, &sums, options);

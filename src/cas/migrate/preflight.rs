@@ -145,7 +145,7 @@ impl CasMigration<'_> {
     /// put writes to it.
     fn is_target_gone(&self, cx: &Context<'_>, state: &RunState) -> Result<bool, Error> {
         Ok(state.stage == Stage::Published
-            && !is_live(&**cx.disk, self.paths, state)?
+            && !is_live(&**cx.disk, self.paths, state, cx.control.stop)?
             && cx.disk.kind(self.paths.target())?.is_none())
     }
 }

@@ -120,7 +120,7 @@ fn write_index(input: &SealInput<'_>, rows: SortedRuns<INDEX_ROW_BYTES>) -> Resu
     let like = is_merge.then_some(&*live);
     let mut out = IndexFile::create(&**input.disk, &input.paths.staging().join(INDEX_NAME), like)?;
     if is_merge {
-        copy_index(&**input.disk, input.paths.target(), |bytes| out.push_bytes(bytes))?;
+        copy_index(&**input.disk, input.paths.target(), input.control.stop, |bytes| out.push_bytes(bytes))?;
     }
     let mut rows = rows.finish()?;
     let mut written = 0_u64;

@@ -37,8 +37,8 @@ use crate::cas::store::index_keys::IndexKeys;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
 use crate::durable::{
-    DiskFileSystem, FaultClass, NewModes, ReaderKind, SourceFile, create_directory_durable, file_digest_if_present,
-    remove_tree,
+    DiskFileSystem, FaultClass, GroupSync, NewModes, ReaderKind, SourceFile, create_directory_durable,
+    file_digest_if_present, remove_large_tree, remove_tree,
 };
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
@@ -129,7 +129,10 @@ impl<'a> CasMigration<'a> {
                 let sort_directory = scratch.join("inventory");
                 create_directory_durable(&**cx.disk, &sort_directory)?;
                 let memory_bytes = self.options.sort_memory_bytes();
-                (log.transpose()?, InventoryBuilder::new(cx.disk.clone(), sort_directory, memory_bytes))
+                (
+                    log.transpose()?,
+                    InventoryBuilder::new(cx.disk.clone(), sort_directory, memory_bytes).stopped_by(cx.control.stop),
+                )
             }
         };
         let (mut counts, mut findings) = (Counts::default(), FirstFindings::default());
@@ -210,13 +213,21 @@ impl Migration for CasMigration<'_> {
         vec![cx.directory.path().to_path_buf()]
     }
 
+    /// The target and what is staged for it lie on one file system. Where its sync does not reach the medium, the files
+    /// that an earlier attempt has written are not known any more.
+    fn sync_behind(&mut self, cx: &Context<'_>) -> Result<bool, Error> {
+        let file_system = cx.disk.file_system(cx.directory.path())?;
+        file_system.sync()?;
+        Ok(file_system.group_sync() == GroupSync::Reaches)
+    }
+
     fn preflight(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         self.check(cx, check)
     }
 
     fn end_publication(&mut self, cx: &Context<'_>, last: Option<&RunState>) -> Result<(), Error> {
         match last {
-            Some(state) => abandon(&**cx.disk, self.paths, state),
+            Some(state) => abandon(&**cx.disk, self.paths, state, cx.control.stop),
             // The staged directory may be the store that was replaced, no matter which run replaced it.
             None => match marked_by(&**cx.disk, self.paths.target())? {
                 Some(run_id) => Swap { disk: &**cx.disk, paths: self.paths, run_id: &run_id }.finish(),
@@ -233,7 +244,7 @@ impl Migration for CasMigration<'_> {
     fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         let paths = self.paths;
         for path in [paths.staging(), paths.object_log(), paths.incoming(), paths.index_before(), paths.withdrawn()] {
-            remove_tree(&**cx.disk, &path)?;
+            remove_large_tree(&**cx.disk, &path, &cx.control.stop.check())?;
         }
         Ok(())
     }
@@ -356,7 +367,7 @@ impl CasMigration<'_> {
             disk: cx.disk.clone(),
             root: &self.root,
             staged: StagedStore {
-                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability, self.options.link),
+                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability, self.options.link, cx.control.stop.clone()),
                 log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
                 findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
             },
@@ -427,7 +438,7 @@ impl CasMigration<'_> {
     fn verify(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
         let sealed = state.progress.index.expect("a sealed run has an index");
         let path = self.paths.staging().join(INDEX_NAME);
-        if file_digest_if_present(&**cx.disk, &path)? != Some(sealed.file()) {
+        if file_digest_if_present(&**cx.disk, &path, &cx.control.stop.check())? != Some(sealed.file()) {
             return Err(not_as_sealed(format!("{} is not the index that the run sealed", path.display())));
         }
         // Readers of objects use the system's files, so they cannot read from a simulated disk.
@@ -457,7 +468,7 @@ impl CasMigration<'_> {
     fn publish(&self, cx: &Context<'_>, state: &RunState) -> Result<Step, Error> {
         let placement = state.rules.placement;
         // An earlier version sealed runs without this check.
-        if !has_begun(&**cx.disk, self.paths, state)? {
+        if !has_begun(&**cx.disk, self.paths, state, cx.control.stop)? {
             check_outcomes(self.options, &state.counts, cx.directory.report_path())?;
             if placement == Placement::Replace
                 && !check_drop(&**cx.disk, self.paths, &state.counts, self.options, cx.control.stop)?

@@ -5,7 +5,7 @@ use super::original::Original;
 use super::resolve::{Resolution, Resolver};
 use super::rewriter::Rewriter;
 use super::scan::{Reference, Scanner};
-use crate::durable::{DiskFile, WindowError, for_each_chunk, read_again_if};
+use crate::durable::{DiskFile, NEVER, WindowError, for_each_chunk, read_again_if};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
@@ -21,7 +21,7 @@ pub(super) fn for_each_window(
         }
         Ok(read_at(original, offset, chunk)?)
     };
-    for_each_chunk(0..original.len_bytes(), read, |_, chunk| take(chunk))
+    for_each_chunk(0..original.len_bytes(), NEVER, read, |_, chunk| take(chunk))
 }
 
 /// Fills `buffer`, and reads again where the medium fails once.

@@ -129,7 +129,7 @@ pub fn repair_dry_run(
     let examined = examine(root, &sorts, (DryRepairer::default(), other), options, control)?;
     let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
     end.dry_run = true;
-    end.index_replaced = !repairer::is_index(&*disk, root, &repairer.finish())?;
+    end.index_replaced = !repairer::is_index(&*disk, root, &repairer.finish(), control.stop)?;
     Ok(end)
 }
 
@@ -150,8 +150,8 @@ fn repair_held(
     let examined = examine(root, &sorts, (repairer, other), options, control)?;
     let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
     let index: SealedIndex = repairer.finish()?;
-    if !repairer::is_index(&**disk, root, &index)? {
-        let backup = install_index(&**disk, paths, root, &staged)?;
+    if !repairer::is_index(&**disk, root, &index, control.stop)? {
+        let backup = install_index(&**disk, paths, root, &staged, control.stop)?;
         end.index_backup = backup.map(|path| escape_name(path.as_os_str()));
         end.index_replaced = true;
     }

@@ -12,10 +12,11 @@ use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME, TargetPaths, blob_path, sideca
 use crate::cas::state::SealedIndex;
 use crate::cas::verify::{FaultKind, Tally};
 use crate::durable::{
-    Attributes, Disk, EntryKind, FaultClass, ReaderKind, SourceFile, WindowError, copy_file, create_directory_durable,
-    file_digest_if_present, for_each_chunk, parent_of, replace_file_with, write_synced_file,
+    Attributes, Disk, EntryKind, FaultClass, NEVER, ReaderKind, SourceFile, WindowError, copy_file,
+    create_directory_durable, file_digest_if_present, for_each_chunk, parent_of, replace_file_with, write_synced_file,
 };
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// The name in the directory of objects under which a copy is made. It is one of those that `put` uses and clears.
 const TEMPORARY_NAME: &str = ".tmp_0";
@@ -154,7 +155,7 @@ impl DiskRepairer {
         match self.disk.hard_link(blob, &kept) {
             Ok(()) => Ok(self.disk.sync_directory(&self.damaged)?),
             Err(error) if error.fault_class() == FaultClass::Item => {
-                copy_file(&*self.disk, blob, &kept, Attributes::Of(blob))?;
+                copy_file(&*self.disk, blob, &kept, Attributes::Of(blob), NEVER)?;
                 Ok(())
             }
             Err(error) => Err(error.into()),
@@ -170,6 +171,7 @@ impl DiskRepairer {
         write_synced_file::<Error>(&*self.disk, &temporary, attributes, |file| {
             for_each_chunk(
                 0..len_bytes,
+                NEVER,
                 |offset, chunk| source.read_exact_at(offset, chunk).map_err(|fault| source_changed(from, &fault)),
                 |offset, chunk| {
                     hasher.update(chunk);
@@ -259,10 +261,10 @@ impl Repairer for DryRepairer {
 }
 
 /// Returns true if the store has that index already.
-pub fn is_index(disk: &dyn Disk, root: &Path, index: &SealedIndex) -> Result<bool, Error> {
+pub fn is_index(disk: &dyn Disk, root: &Path, index: &SealedIndex, stop: &StopToken) -> Result<bool, Error> {
     let path = root.join(INDEX_NAME);
     let is_file = disk.kind(&path)? == Some(EntryKind::File);
-    Ok(is_file && file_digest_if_present(disk, &path)? == Some(index.file()))
+    Ok(is_file && file_digest_if_present(disk, &path, &stop.check())? == Some(index.file()))
 }
 
 /// Replaces the index of the store by the staged one, after the old index was copied to a name that its content
@@ -272,18 +274,19 @@ pub fn install_index(
     paths: &TargetPaths,
     root: &Path,
     staged: &Path,
+    stop: &StopToken,
 ) -> Result<Option<PathBuf>, Error> {
     let path = root.join(INDEX_NAME);
-    let backup = match file_digest_if_present(disk, &path)? {
+    let backup = match file_digest_if_present(disk, &path, &stop.check())? {
         None => None,
         Some(index) => {
             let backup = paths.index_before_repair(&index.digest);
             if disk.kind(&backup)?.is_none() {
-                copy_file(disk, &path, &backup, Attributes::Of(&path))?;
+                copy_file(disk, &path, &backup, Attributes::Of(&path), &stop.check())?;
             }
             Some(backup)
         }
     };
-    copy_file(disk, staged, &path, Attributes::OfReplaced)?;
+    copy_file(disk, staged, &path, Attributes::OfReplaced, &stop.check())?;
     Ok(backup)
 }

@@ -38,7 +38,7 @@ impl From<ReadFault> for Error {
         match fault {
             ReadFault::Source(error) => error.into(),
             ReadFault::Target(error) => error.into(),
-            ReadFault::Stopped => Error::Stopped { next: "run the same command again".into() },
+            ReadFault::Stopped => Error::stopped(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::location::{LOCATION_BYTES, Location};
 use crate::durable::{Disk, DiskError, SourceIdentity};
-use crate::pipeline::{Merged, SortedRuns};
+use crate::pipeline::{Merged, SortedRuns, StopToken};
 
 /// Length of a record of the sort: location, kind, length, modification time, inode.
 pub const INVENTORY_RECORD_BYTES: usize = LOCATION_BYTES + 1 + 8 + 8 + 4 + 8;
@@ -136,6 +136,11 @@ impl InventoryBuilder {
     /// exist and be used by nothing else.
     pub fn new(disk: Arc<dyn Disk>, scratch: PathBuf, memory_bytes: u64) -> Self {
         Self(SortedRuns::new(disk, scratch, memory_bytes))
+    }
+
+    /// Ends the sort on request.
+    pub fn stopped_by(self, stop: &StopToken) -> Self {
+        Self(self.0.stopped_by(stop))
     }
 
     /// Creates a builder that collects into `runs`.

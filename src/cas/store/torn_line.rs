@@ -7,6 +7,7 @@ use crate::cas::format::record::{ObjectRecord, parse};
 use crate::cas::paths::{INDEX_NAME, blob_path, sidecar_path};
 use crate::durable::{Disk, for_each_chunk, read_file};
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// The longest end of an index that is searched for a newline.
 const TAIL_BYTES_MAX: u64 = 64 << 10;
@@ -15,11 +16,17 @@ const SIDECAR_BYTES_MAX: u64 = 64 << 10;
 
 /// Copies the complete lines of the store's index. A torn last line is replaced by the line of its object, if it still
 /// has the key.
-pub fn copy_index(disk: &dyn Disk, store: &Path, mut out: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+pub fn copy_index(
+    disk: &dyn Disk,
+    store: &Path,
+    stop: &StopToken,
+    mut out: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let path = store.join(INDEX_NAME);
     let file = disk.open_for_read(&path)?;
     let tail_start = torn_tail_start(disk, &path)?;
-    for_each_chunk(0..tail_start, |offset, chunk| Ok(file.read_exact_at(offset, chunk)?), |_, chunk| out(chunk))?;
+    let read = |offset, chunk: &mut [u8]| Ok(file.read_exact_at(offset, chunk)?);
+    for_each_chunk(0..tail_start, &stop.check(), read, |_, chunk| out(chunk))?;
     if let Some(record) = torn_record(disk, store)? {
         let mut line = Vec::with_capacity(320);
         record.push_json(&mut line);

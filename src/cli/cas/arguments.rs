@@ -13,9 +13,9 @@ use crate::cas::state::BlobMethods;
 use crate::cas::store::CasStore;
 use crate::cas::{Algorithm, Key};
 use crate::cli::arguments::ResourceArgs;
-use crate::cli::command_line::{cas_command, quoted};
+use crate::cli::command_line::cas_command;
 use crate::cli::table::Table;
-use crate::migration::{Durability, Error};
+use crate::migration::{Durability, Error, shell_word};
 use crate::observe::Scope;
 
 /// The name of the records of a store.
@@ -102,7 +102,7 @@ impl ObjectArgs {
             Some(map) => anyhow::anyhow!(
                 "no object {key} in {}; it is an old key: add --map {}",
                 store.display(),
-                quoted(&map.display().to_string())
+                shell_word(map)
             ),
             None => anyhow::anyhow!("no object {key} in {}", store.display()),
         }

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::arguments::TargetArgs;
 use crate::cas::clean::{CleanKind, clean, clean_plan};
+use crate::cas::status::check_known;
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::clean::clean_and_print;
 use crate::durable::RealDisk;
@@ -28,6 +29,7 @@ pub struct CleanCommand {
 impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.target.paths()?;
+        check_known(&RealDisk, &paths)?;
         self.output.say(format_args!("measuring what is kept for {}", paths.target().display()));
         let items = clean_plan(Arc::new(RealDisk), &paths)?;
         let remove = || self.wait.until_free(self.output, || clean(Arc::new(RealDisk), &paths, &items));

@@ -10,6 +10,7 @@ use clap::Args;
 use super::arguments::{RECORDS_NOUN, TargetArgs, resource_options, scope};
 use crate::cas::options::Placement;
 use crate::cas::rollback::{RollbackEnd, RollbackRequest, rollback};
+use crate::cas::status::check_known;
 use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -42,6 +43,7 @@ pub struct RollbackCommand {
 impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.target.paths()?;
+        check_known(&RealDisk, &paths)?;
         let target = paths.target().display();
         let lost = if self.force { ", with what was written to it since" } else { "" };
         self.consent.confirm(format_args!(

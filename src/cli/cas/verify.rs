@@ -15,7 +15,7 @@ use super::repair::{RepairRequest, repair};
 use crate::cas::options::MigrateOptions;
 use crate::cas::verify::run::check_store;
 use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
-use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs, check_exists};
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
 use crate::cli::progress::Watch;
@@ -62,6 +62,7 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        check_exists(&self.store, "give the path of a v2 store")?;
         let options = resource_options(&self.resources);
         if self.repair {
             let (store, from) = (&*self.store, self.from.as_deref());

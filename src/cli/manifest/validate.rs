@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::arguments::{PlaceArgs, SelectionArgs, scope};
 use super::root::check_tree;
 use super::text::{TreeEnd, write_findings};
-use crate::cli::arguments::{OutputArgs, ResourceArgs};
+use crate::cli::arguments::{OutputArgs, ResourceArgs, check_any_exists};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -109,6 +109,7 @@ impl ValidateCommand {
             let what = "a selection is given, but files are named".to_owned();
             return Err(Error::Usage { what, next: "give the root of the application".into() }.into());
         }
+        check_any_exists(&self.files, "give the paths of manifests")?;
         check_readers(&options.registry, self.readers)?;
         let registry = prove(options.registry)?;
         let budget_bytes = self.resources.memory_budget_bytes();

@@ -32,6 +32,22 @@ pub struct SpaceArgs {
     data: DataArgs,
 }
 
+/// The space, by position or by name, or all spaces of the data directory.
+#[derive(Args)]
+pub struct SpacesArgs {
+    /// Name of the space, or path of its directory
+    #[arg(value_name = "SPACE", required_unless_present_any = ["named", "all"])]
+    positional: Option<String>,
+    /// Name of the space, or path of its directory
+    #[arg(long = "space", id = "named", value_name = "SPACE", conflicts_with = "positional")]
+    named: Option<String>,
+    /// Every space of the data directory, one after the other; the trouble of one stops no other
+    #[arg(long, conflicts_with_all = ["positional", "named"])]
+    pub all: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
 /// The space, by name only, for commands with another positional argument.
 #[derive(Args)]
 pub struct NamedSpaceArgs {
@@ -44,11 +60,11 @@ pub struct NamedSpaceArgs {
 
 /// The directory of the spaces.
 #[derive(Args)]
-struct DataArgs {
+pub struct DataArgs {
     /// Directory of the spaces
     #[arg(long, value_name = "DIR", env = "ENGRAM_DATA_DIR", hide_env_values = true, default_value = DATA_DIR)]
     #[arg(value_parser = OsStringValueParser::new().map(data_dir))]
-    data_dir: PathBuf,
+    pub data_dir: PathBuf,
 }
 
 /// The directory of the spaces, unless one is named.
@@ -70,8 +86,20 @@ pub struct EngineArgs {
 impl SpaceArgs {
     /// Finds the space.
     pub fn locate(&self) -> Result<SpacePaths, Error> {
-        let space = self.named.as_deref().or(self.positional.as_deref()).unwrap_or_default();
-        SpacePaths::locate(space, &self.data.data_dir)
+        self.data.locate(self.named.as_deref().or(self.positional.as_deref()))
+    }
+}
+
+impl SpacesArgs {
+    /// Finds the one space.
+    pub fn locate(&self) -> Result<SpacePaths, Error> {
+        self.data.locate(self.named.as_deref().or(self.positional.as_deref()))
+    }
+}
+
+impl DataArgs {
+    fn locate(&self, space: Option<&str>) -> Result<SpacePaths, Error> {
+        SpacePaths::locate(space.unwrap_or_default(), &self.data_dir)
     }
 }
 

@@ -11,28 +11,43 @@ use crate::cli::command::Answer;
 use crate::cli::output::write_findings;
 use crate::cli::progress::Watch;
 use crate::durable::{Disk, RealDisk};
-use crate::migration::{Finding, OutcomeCounts, exit};
-use crate::space::migrate::dry_run::dry_run;
+use crate::migration::{Error, Finding, OutcomeCounts, exit};
+use crate::space::migrate::dry_run::{DryRunEnd, dry_run};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 
-/// Carries out the dry run and prints its result. The exit code is that with which a migration would end.
-pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions, output: OutputArgs) -> anyhow::Result<u8> {
-    let root = paths.root().display();
-    watch.say(format_args!("dry run of {root}: nothing is written"));
+/// Carries out the dry run.
+pub fn examine(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions) -> Result<DryRunEnd, Error> {
+    watch.say(format_args!("dry run of {}: nothing is written", paths.root().display()));
     say_plan(watch, &plan_of(paths, options)?, options);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let end = watch.run(scope(options), |control| dry_run(&disk, paths, options, control))?;
-    let answer = Answer::new(&end).path("space", paths.root()).stopped(end.stopped);
-    let answer = answer.exit_if(end.would_fail(), exit::BAD_DATA);
-    let is_less = end.counts.refused() > 0 || end.source_bytes.damaged > 0;
-    answer.exit_if(is_less, exit::REFUSED_RECORDS).print(output, |table| {
-        let verdict = match (end.stopped, end.would_fail()) {
-            (true, _) => "stopped; the numbers cover a part",
-            (_, true) => "a migration under these policies would publish nothing",
-            _ => "a migration would succeed",
-        };
-        table.line(format_args!("{root}: {verdict}"));
+    watch.run(scope(options), |control| dry_run(&disk, paths, options, control))
+}
+
+/// Returns the exit code with which a migration would end.
+pub fn exit_code(end: &DryRunEnd) -> u8 {
+    match (end.stopped, end.would_fail(), end.counts.refused() > 0 || end.source_bytes.damaged > 0) {
+        (true, ..) => exit::TEMPORARY,
+        (_, true, _) => exit::BAD_DATA,
+        (.., true) => exit::REFUSED_RECORDS,
+        _ => exit::OK,
+    }
+}
+
+/// Says how a migration would end.
+pub fn verdict(end: &DryRunEnd) -> &'static str {
+    match (end.stopped, end.would_fail()) {
+        (true, _) => "stopped; the numbers cover a part",
+        (_, true) => "a migration under these policies would publish nothing",
+        _ => "a migration would succeed",
+    }
+}
+
+/// Prints the result of a dry run.
+pub fn finish(paths: &SpacePaths, end: &DryRunEnd, output: OutputArgs) -> anyhow::Result<u8> {
+    let answer = Answer::new(end).path("space", paths.root()).stopped(end.stopped).exit(exit_code(end));
+    answer.print(output, |table| {
+        table.line(format_args!("{}: {}", paths.root().display(), verdict(end)));
         table.count("records read", end.records);
         table.outcomes(&end.counts);
         let bytes = &end.source_bytes;

@@ -1,15 +1,16 @@
 //! `haul space migrate`: the whole way from the log to the published store.
 //!
 //! The JSON document is a [`MigrationEnd`] with `space` and `report` (paths) and `exit_code`. A dry run prints the
-//! document of [`dry_run`].
+//! document of [`dry_run`], a run of all spaces that of [`migrate_all`](super::migrate_all).
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{EngineArgs, PolicyArgs, ReaderArgs, SpaceArgs, options, scope};
+use super::arguments::{EngineArgs, PolicyArgs, ReaderArgs, SpacesArgs, options, scope};
 use super::dry_run::{self, place_text};
+use super::migrate_all::{OneEnd, migrate_all};
 use super::plan::{plan_of, say_plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
@@ -18,8 +19,10 @@ use crate::cli::output::{say_findings, write_findings_of_run};
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
+use crate::migration::units::count_text;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::observe::Scope;
+use crate::space::data_directory::spaces;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -47,7 +50,7 @@ impl From<ReadBack> for Depth {
 #[derive(Args)]
 pub struct MigrateCommand {
     #[command(flatten)]
-    space: SpaceArgs,
+    space: SpacesArgs,
     /// How the space is used during the migration; this version only migrates spaces that nothing writes to
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
@@ -98,18 +101,35 @@ enum Mode {
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         self.check_mode()?;
-        let paths = self.space.locate()?;
         let options = self.options();
-        self.confirm_restart(&paths)?;
+        if self.space.all {
+            return self.run_all(&options);
+        }
+        let paths = self.space.locate()?;
+        self.confirm_restart(std::slice::from_ref(&paths))?;
         let watch = Watch::start(self.output)?;
         if self.dry_run {
-            return dry_run::run(&watch, &paths, &options, self.output);
+            return dry_run::finish(&paths, &dry_run::examine(&watch, &paths, &options)?, self.output);
         }
         let result = run(&watch, &paths, &options, self.wait);
         if let Err(Error::Findings { .. }) = result {
             say_findings(self.output, &paths.run_directory(), place_text)?;
         }
         finish(&paths, &result?, self.output)
+    }
+
+    fn run_all(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
+        let directory = &self.space.data.data_dir;
+        let spaces = spaces(directory)?;
+        self.confirm_restart(&spaces)?;
+        let watch = Watch::start(self.output)?;
+        let one = |paths: &SpacePaths| match self.dry_run {
+            true => OneEnd::of(paths, dry_run::examine(&watch, paths, options), |end| {
+                (dry_run::exit_code(end), format!("{}, {} records", dry_run::verdict(end), count_text(end.records)))
+            }),
+            false => OneEnd::of(paths, run(&watch, paths, options, self.wait), |end| (exit_code(end), sum_text(end))),
+        };
+        migrate_all(&watch, (directory, &spaces), one, self.output)
     }
 
     fn check_mode(&self) -> Result<(), Error> {
@@ -134,12 +154,16 @@ impl MigrateCommand {
         MigrateOptions { verify_depth, publish: !self.no_publish, engine_stopped, run, ..options }
     }
 
-    fn confirm_restart(&self, paths: &SpacePaths) -> Result<(), Error> {
-        let has_earlier_run = paths.run_directory().checkpoint_path().exists() || paths.staging().exists();
-        let root = paths.root().display();
-        let consequence =
-            format_args!("discards the earlier run of {root} and its store, unless it is live; wal/ is not touched");
-        self.start.confirm_restart(has_earlier_run, consequence)
+    fn confirm_restart(&self, spaces: &[SpacePaths]) -> Result<(), Error> {
+        let has_earlier_run =
+            |paths: &&SpacePaths| paths.run_directory().checkpoint_path().exists() || paths.staging().exists();
+        let roots: Vec<_> =
+            spaces.iter().filter(has_earlier_run).map(|paths| paths.root().display().to_string()).collect();
+        let consequence = format_args!(
+            "discards the earlier run of {} and its store, unless it is live; wal/ is not touched",
+            roots.join(", of ")
+        );
+        self.start.confirm_restart(!roots.is_empty(), consequence)
     }
 }
 
@@ -154,14 +178,32 @@ pub fn run(watch: &Watch, paths: &SpacePaths, options: &MigrateOptions, wait: Wa
 
 /// Prints how a migration ended, and says what to do next.
 pub fn finish(paths: &SpacePaths, end: &MigrationEnd, output: OutputArgs) -> anyhow::Result<u8> {
-    let is_less = end.counts.refused() > 0 || end.details.damaged_bytes > 0;
     let report = paths.run_directory().report_path();
     let answer = Answer::new(end).path("space", paths.root()).path("report", &report).stopped(end.stopped);
-    answer.exit_if(is_less, exit::REFUSED_RECORDS).next(next_step(paths, end)).print(output, |table| {
+    answer.exit(exit_code(end)).next(next_step(paths, end)).print(output, |table| {
         table.line(format_args!("{}: {}", paths.root().display(), end_text(end.stopped, end.already_done)));
         render(table, end);
         table.row("report", report.display());
     })
+}
+
+/// Returns the exit code of a migration that ended.
+pub fn exit_code(end: &MigrationEnd) -> u8 {
+    match (end.stopped, end.counts.refused() > 0 || end.details.damaged_bytes > 0) {
+        (true, _) => exit::TEMPORARY,
+        (_, true) => exit::REFUSED_RECORDS,
+        _ => exit::OK,
+    }
+}
+
+/// Says in a line how a migration ended.
+fn sum_text(end: &MigrationEnd) -> String {
+    let what = if end.already_done { "nothing to do".to_owned() } else { end.stage.to_string() };
+    let refused = match end.counts.refused() {
+        0 => String::new(),
+        refused => format!(", {} refused", count_text(refused)),
+    };
+    format!("{what}, {} records{refused}", count_text(end.records))
 }
 
 fn next_step(paths: &SpacePaths, end: &MigrationEnd) -> String {

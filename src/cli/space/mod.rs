@@ -7,7 +7,9 @@ mod estimate;
 mod export;
 pub mod generate;
 mod get;
+mod ls;
 pub mod migrate;
+mod migrate_all;
 mod plan;
 mod publish;
 mod rollback;
@@ -31,6 +33,8 @@ verbs! {
     Estimate(estimate::EstimateCommand),
     /// Migrate a space; run the same command again to resume after a stop
     Migrate(migrate::MigrateCommand),
+    /// List the spaces of a data directory, with their states and next steps; changes nothing
+    Ls(ls::LsCommand),
     /// Show the state of a space; changes nothing
     Status(status::StatusCommand),
     /// Read a store again and compare every digest

@@ -12,7 +12,7 @@ use super::GroupSync;
 use crate::durable::new_modes::NewModes;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, parent_of,
+    EntryKind, LockGuard, LockReach, SourceFile, StopCheck, parent_of,
 };
 
 /// The paths that are remembered. When there are more, they are synced at once.
@@ -165,8 +165,14 @@ impl Disk for EachFile {
         self.name_changed(path)
     }
 
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
-        let method = self.disk.copy_new_file(source, target, means)?;
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
+        let method = self.disk.copy_new_file(source, target, means, stop)?;
         self.file_changed(target);
         self.name_changed(target)?;
         Ok(method)
@@ -227,8 +233,8 @@ impl Disk for EachFile {
         self.name_changed(path)
     }
 
-    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
-        self.disk.remove_directory_tree(path)?;
+    fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
+        self.disk.remove_directory_tree(path, stop)?;
         self.changed.lock().forget_tree(path);
         self.name_changed(path)
     }

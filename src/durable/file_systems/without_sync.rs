@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::durable::new_modes::NewModes;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile,
+    EntryKind, LockGuard, LockReach, SourceFile, StopCheck,
 };
 
 /// Wraps a disk and leaves out every sync: its files survive the end of the process, but not the loss of power. The
@@ -39,8 +39,14 @@ impl Disk for WithoutSync {
         self.0.write_new_file(path, bytes)
     }
 
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
-        self.0.copy_new_file(source, target, means)
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
+        self.0.copy_new_file(source, target, means, stop)
     }
 
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
@@ -83,8 +89,8 @@ impl Disk for WithoutSync {
         self.0.remove_file(path)
     }
 
-    fn remove_directory_tree(&self, path: &Path) -> Result<(), DiskError> {
-        self.0.remove_directory_tree(path)
+    fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
+        self.0.remove_directory_tree(path, stop)
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {

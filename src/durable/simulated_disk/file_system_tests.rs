@@ -1,7 +1,7 @@
 //! Syncing everything at once, permission bits, new files in one call; and every one of these that fails.
 
 use super::*;
-use crate::durable::{ReaderKind, read_file};
+use crate::durable::{NEVER, ReaderKind, read_file};
 
 fn path(text: &str) -> &Path {
     Path::new(text)
@@ -202,7 +202,7 @@ fn copy_of_a_large_source(disk: &SimulatedDisk, target: &Path) -> Result<(), Dis
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     std::fs::write(&source, vec![7; (2 << 20) + 5]).unwrap();
-    disk.copy_new_file(&SourceFile::open(&source, ReaderKind::Auto)?, target, CopyMeans::Auto).map(|_| ())
+    disk.copy_new_file(&SourceFile::open(&source, ReaderKind::Auto)?, target, CopyMeans::Auto, NEVER).map(|_| ())
 }
 
 #[test]

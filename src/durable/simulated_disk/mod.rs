@@ -43,7 +43,7 @@ pub use state::InjectedFault;
 
 use super::{
     AttributesNotKept, ClaimTimes, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem,
-    DiskRoot, EntryKind, LockGuard, LockReach, SourceFile, copy,
+    DiskRoot, EntryKind, LockGuard, LockReach, SourceFile, StopCheck, copy,
 };
 use crash::settle;
 use file_node::NEW_FILE_MODE;
@@ -233,9 +233,15 @@ impl Disk for SimulatedDisk {
         self.state.lock().write_new_file(path, bytes).map_err(|e| DiskError::new("write new file", path, e))
     }
 
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, _means: CopyMeans) -> Result<CopyMethod, DiskError> {
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        _means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
         let file = self.create_file(target)?;
-        copy::read_through(source, |offset, piece| file.write_all_at(offset, piece))?;
+        copy::read_through(source, stop, |offset, piece| file.write_all_at(offset, piece))?;
         Ok(CopyMethod::ReadWrite)
     }
 

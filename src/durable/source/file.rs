@@ -15,7 +15,7 @@ use super::faults::{SourceOperation, check};
 use crate::durable::file_systems;
 use crate::durable::guarded_map::GuardedMap;
 use crate::durable::window::{Window, read_window};
-use crate::durable::{DiskError, ReaderKind};
+use crate::durable::{DiskError, ReaderKind, stop};
 
 /// `Auto` reads shorter windows into a buffer: setting up a mapping costs more than copying them.
 const MAPPED_WINDOW_BYTES_MIN: usize = 256 * 1024;
@@ -110,6 +110,7 @@ impl SourceFile {
     /// Opens the regular file at `path`, following links. Anything else is an `InvalidInput` error.
     pub fn open(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
         let wrap = |e| DiskError::new("open source", path, e);
+        stop::opened();
         check(SourceOperation::Open, path).map_err(wrap)?;
         let file = open_again(path).map_err(wrap)?;
         let metadata = file.metadata().map_err(wrap)?;
@@ -182,6 +183,7 @@ impl SourceFile {
         if end.is_none() {
             return Err(self.read_error(io::ErrorKind::UnexpectedEof.into()).into());
         }
+        stop::read(len);
         check(SourceOperation::Read, &self.path).map_err(|e| self.explain(e))?;
         if len > 0 && self.maps(len) {
             let file = self.file().map_err(|e| self.explain(e))?;
@@ -205,6 +207,7 @@ impl SourceFile {
 
     /// Fills `buffer` from `offset`, and returns the error of the system as it is.
     pub(in crate::durable) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        stop::read(buffer.len());
         check(SourceOperation::Read, &self.path)?;
         self.file()?.read_exact_at(buffer, offset)
     }

@@ -5,6 +5,7 @@ pub(super) mod faults;
 mod file;
 mod link;
 mod names;
+mod reader_kind;
 mod whole;
 
 pub use entries::{SourceEntry, SourceEntryKind, source_entries};
@@ -13,4 +14,5 @@ pub use faults::{FailingSource, SourceFault, SourceOperation};
 pub use file::{SourceChange, SourceFile, SourceIdentity, WindowError};
 pub use link::link_obstacle;
 pub use names::{SourceName, SourceNameKind, is_source_directory, source_identity, source_names};
+pub use reader_kind::ReaderKind;
 pub use whole::read_source_whole;

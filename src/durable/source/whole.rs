@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::faults::{SourceOperation, check};
-use crate::durable::DiskError;
+use crate::durable::{DiskError, stop};
 
 /// Appends the bytes of a file to `buffer` and returns their number. If the file is longer than `len_bytes`, at least
 /// one more byte is appended, but not necessarily all: a caller that gets another number than expected knows that the
@@ -16,10 +16,13 @@ use crate::durable::DiskError;
 pub fn read_source_whole(path: &Path, len_bytes: usize, buffer: &mut Vec<u8>) -> Result<usize, DiskError> {
     let wrap = |e| DiskError::new("read source", path, e);
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    stop::opened();
     check(SourceOperation::Open, path).map_err(wrap)?;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(wrap)?;
     check(SourceOperation::Read, path).map_err(wrap)?;
-    read_to_limit(&file, len_bytes, buffer).map_err(wrap)
+    let read_bytes = read_to_limit(&file, len_bytes, buffer).map_err(wrap)?;
+    stop::read(read_bytes);
+    Ok(read_bytes)
 }
 
 fn read_to_limit(file: &File, len_bytes: usize, buffer: &mut Vec<u8>) -> io::Result<usize> {

@@ -37,7 +37,7 @@ pub fn wait_for_lock<T>(
         let until = Instant::now() + pause.min(wait.saturating_sub(started.elapsed()));
         while Instant::now() < until {
             if stop.is_requested() {
-                return Err(Error::Stopped { next: "run the same command again".into() });
+                return Err(Error::stopped());
             }
             sleep(POLL.min(until.saturating_duration_since(Instant::now())));
         }

@@ -24,6 +24,7 @@ use super::sequence::Sequence;
 use super::stages::{Admitted, Converter, Reader, Writer};
 use super::stop::StopToken;
 use super::threads::{NoThread, start_thread};
+use crate::durable::looked;
 
 /// Batches that may wait between two stages.
 const QUEUE_BATCHES: usize = 1;
@@ -210,6 +211,8 @@ fn convert_all<C: Converter>(
 ) {
     let mut scratch = None;
     for (number, Load { content, permit, records, source_bytes }) in batches {
+        // The reader asks before each batch whether to stop. The few that are on their way then are still taken.
+        looked();
         let outcome = guarded(|| converter.convert(scratch.get_or_insert_default(), content)).map(|content| Load {
             content,
             permit,
@@ -272,6 +275,7 @@ where
 {
     let Load { content, permit, records, source_bytes } = load;
     let budget = Arc::clone(permit.budget());
+    looked();
     writer.write(content).map_err(Failure::Error)?;
     drop(permit);
     let budget_in_use_bytes = budget.in_use_bytes();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::merge::{Merged, compare, merge_runs};
 use super::run_file::Run;
+use super::stop::StopToken;
 use super::threads::sort_in_parallel;
 use crate::durable::{Disk, DiskError};
 
@@ -30,6 +31,7 @@ struct Spill {
     memory_bytes: u64,
     runs: VecDeque<Run>,
     runs_created: u64,
+    stop: StopToken,
 }
 
 impl<const N: usize> SortedRuns<N> {
@@ -38,7 +40,8 @@ impl<const N: usize> SortedRuns<N> {
     pub fn new(disk: Arc<dyn Disk>, directory: PathBuf, memory_bytes: u64) -> Self {
         const { assert!(N > 0, "records have at least one byte") };
         let records_max = usize::try_from(memory_bytes / N as u64).unwrap_or(usize::MAX).max(1);
-        let spill = Spill { disk, directory, memory_bytes, runs: VecDeque::new(), runs_created: 0 };
+        let (runs, stop) = (VecDeque::new(), StopToken::new());
+        let spill = Spill { disk, directory, memory_bytes, runs, runs_created: 0, stop };
         Self { buffer: Vec::new(), records_max, spill: Some(spill) }
     }
 
@@ -46,6 +49,14 @@ impl<const N: usize> SortedRuns<N> {
     pub fn in_memory() -> Self {
         const { assert!(N > 0, "records have at least one byte") };
         Self { buffer: Vec::new(), records_max: usize::MAX, spill: None }
+    }
+
+    /// Ends the writing and the merging of runs on request, with an error of the disk.
+    pub fn stopped_by(mut self, stop: &StopToken) -> Self {
+        if let Some(spill) = &mut self.spill {
+            spill.stop = stop.clone();
+        }
+        self
     }
 
     /// Takes one record.
@@ -70,7 +81,8 @@ impl<const N: usize> SortedRuns<N> {
         match self.spill {
             Some(spill) if !spill.runs.is_empty() => {
                 drop(self.buffer);
-                merge_runs(spill.disk, spill.directory, spill.memory_bytes, spill.runs, spill.runs_created)
+                let place = (spill.disk, spill.directory);
+                merge_runs(place, spill.memory_bytes, spill.runs, spill.runs_created, &spill.stop)
             }
             _ => {
                 sort(&mut self.buffer);
@@ -93,7 +105,7 @@ impl<const N: usize> SortedRuns<N> {
     fn spill_buffer(&mut self) -> Result<(), DiskError> {
         let Some(spill) = self.spill.as_mut().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
         sort(&mut self.buffer);
-        let run = Run::write(&spill.disk, &spill.directory, spill.runs_created, &self.buffer)?;
+        let run = Run::write((&spill.disk, &spill.directory), spill.runs_created, &self.buffer, &spill.stop)?;
         spill.runs.push_back(run);
         spill.runs_created += 1;
         self.buffer.clear();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, DiskEntry, DiskFile, DiskFileSystem, DiskRoot, EntryKind, LockGuard,
-    SimulatedDisk, SourceFile,
+    SimulatedDisk, SourceFile, StopCheck,
 };
 use crate::pipeline::remove_run_files;
 
@@ -66,8 +66,14 @@ impl Disk for ToyDisk {
         self.inner.write_new_file(path, bytes)
     }
 
-    fn copy_new_file(&self, source: &SourceFile, target: &Path, means: CopyMeans) -> Result<CopyMethod, DiskError> {
-        self.inner.copy_new_file(source, target, means)
+    fn copy_new_file(
+        &self,
+        source: &SourceFile,
+        target: &Path,
+        means: CopyMeans,
+        stop: StopCheck<'_>,
+    ) -> Result<CopyMethod, DiskError> {
+        self.inner.copy_new_file(source, target, means, stop)
     }
 
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::{GenerateOptions, generate};
 use crate::durable::{Disk, DiskFile, create_directory_durable};
-use crate::migration::{Error, free_space_check};
+use crate::migration::{EphemeralLock, Error, free_space_check};
 use crate::pipeline::{Control, Expected, Phase};
 use crate::space::log::wal::is_wal_name;
+use crate::space::paths::SpacePaths;
 
 /// A record of a generated log has about this many bytes.
 const RECORD_BYTES_EXPECTED: u64 = 3_600;
@@ -39,13 +40,11 @@ pub fn generate_space(
     control: &Control<'_>,
 ) -> Result<GeneratedSpace, Error> {
     let wal = directory.join("wal");
-    if disk.kind(&wal)?.is_some() && disk.list(&wal)?.iter().any(|entry| is_wal_name(&entry.name)) {
-        return Err(Error::Usage {
-            what: format!("{} has log files already", wal.display()),
-            next: "choose a directory that does not exist yet".into(),
-        });
-    }
+    check_has_no_log(&*disk, &wal)?;
     create_directory_durable(&*disk, &wal)?;
+    // The one that fails removes all logs, so there must be no other who writes them.
+    let _lock = EphemeralLock::take(&*disk, &SpacePaths::new(directory).run_directory())?;
+    check_has_no_log(&*disk, &wal)?;
     free_space_check(&*disk, &wal, options.nodes.saturating_mul(RECORD_BYTES_EXPECTED))?;
     let mut writer = LogFiles { disk: &*disk, wal: &wal, options, control, open: None, names: 0, reported: 0 };
     let made = control.phase(Phase::Generate, Expected::records(options.nodes), || {
@@ -73,6 +72,16 @@ pub fn generate_space(
     }
 }
 
+fn check_has_no_log(disk: &dyn Disk, wal: &Path) -> Result<(), Error> {
+    if disk.kind(wal)?.is_some() && disk.list(wal)?.iter().any(|entry| is_wal_name(&entry.name)) {
+        return Err(Error::Usage {
+            what: format!("{} has log files already", wal.display()),
+            next: "choose a directory that does not exist yet".into(),
+        });
+    }
+    Ok(())
+}
+
 struct LogFiles<'a> {
     disk: &'a dyn Disk,
     wal: &'a Path,
@@ -94,7 +103,7 @@ struct OpenLog {
 impl LogFiles<'_> {
     fn write(&mut self, number: u32, bytes: &[u8]) -> Result<(), Error> {
         if self.control.stop.is_requested() {
-            return Err(Error::Stopped { next: "run the same command again".into() });
+            return Err(Error::stopped());
         }
         if self.open.as_ref().is_none_or(|open| open.number != number) {
             self.finish_file()?;

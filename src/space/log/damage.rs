@@ -75,7 +75,7 @@ pub fn tail_kind(log: LogFile<'_>, start: u64, damage: Damage) -> Result<Option<
         Damage::Short => {
             let mut head = [0; 4];
             let head = &mut head[..left.min(4) as usize];
-            log.file.read_exact_at(start, head)?;
+            log.read_exact_at(start, head)?;
             MAGIC.to_le_bytes().starts_with(head).then_some(RegionKind::TornTail)
         }
         Damage::Magic | Damage::HeaderChecksum => None,
@@ -88,7 +88,7 @@ fn is_zero_to_end(log: LogFile<'_>, start: u64) -> Result<bool, Error> {
     let mut at = start;
     while at < end {
         let part = &mut buffer[..CHUNK_BYTES.min((end - at) as usize)];
-        log.file.read_exact_at(at, part)?;
+        log.read_exact_at(at, part)?;
         if part.iter().any(|&byte| byte != 0) {
             return Ok(false);
         }
@@ -106,7 +106,7 @@ pub fn find_record(log: LogFile<'_>, from: u64) -> Result<Option<u64>, Error> {
     let mut at = from;
     while at + (HEADER_BYTES as u64) <= end {
         let part = &mut buffer[..CHUNK_BYTES.min((end - at) as usize)];
-        log.file.read_exact_at(at, part)?;
+        log.read_exact_at(at, part)?;
         for hit in memchr::memmem::find_iter(part, &magic) {
             if is_record(log, at + hit as u64)? {
                 return Ok(Some(at + hit as u64));
@@ -124,7 +124,7 @@ fn is_record(log: LogFile<'_>, offset: u64) -> Result<bool, Error> {
         return Ok(false);
     }
     let mut bytes = [0; HEADER_BYTES];
-    log.file.read_exact_at(offset, &mut bytes)?;
+    log.read_exact_at(offset, &mut bytes)?;
     let Ok(header) = WalHeader::parse(&bytes) else { return Ok(false) };
     let payload = offset + HEADER_BYTES as u64;
     if u64::from(header.payload_len_bytes) > end - payload {
@@ -137,7 +137,7 @@ fn is_record(log: LogFile<'_>, offset: u64) -> Result<bool, Error> {
 /// file.
 pub fn payload_matches(log: LogFile<'_>, offset: u64, header: &WalHeader) -> Result<bool, Error> {
     let len_bytes = u64::from(header.payload_len_bytes);
-    Ok(log.sums.crc32c(log.file, offset + HEADER_BYTES as u64, len_bytes)? == header.payload_crc)
+    Ok(log.sums.crc32c(log, offset + HEADER_BYTES as u64, len_bytes)? == header.payload_crc)
 }
 
 /// Returns the extent of a record with an enormous payload that fails its checksum. It ends where the record ends, if
@@ -147,7 +147,7 @@ pub fn enormous(log: LogFile<'_>, offset: u64, end: u64, policy: Corruption) -> 
     let left = log.file.identity().len_bytes - end;
     let next = match left >= HEADER_BYTES as u64 {
         true => {
-            log.file.read_exact_at(end, &mut header)?;
+            log.read_exact_at(end, &mut header)?;
             WalHeader::parse(&header).is_ok()
         }
         false => left == 0,

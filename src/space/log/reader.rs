@@ -9,7 +9,7 @@ use super::source::WalSource;
 use super::wal::HEADER_BYTES;
 use crate::durable::{SourceFile, Window, WindowError, read_again_if};
 use crate::migration::Error;
-use crate::pipeline::{Admission, Admitted, Permit, Reader};
+use crate::pipeline::{Admission, Admitted, Permit, Reader, StopToken};
 use crate::space::limits::BLOCK_SOURCE_BYTES_MAX;
 use crate::space::policy::Corruption;
 use crate::space::store::layout::{BLOCK_ALIGN_BYTES, BLOCK_HEADER_BYTES, ROW_BYTES};
@@ -111,9 +111,10 @@ impl LogReader {
         file: &SourceFile,
         window: &Window,
         permit_bytes: u64,
+        stop: &StopToken,
     ) -> Result<Result<(Vec<Extent>, u64), u64>, Error> {
         let base = self.cursor.offset;
-        let log = LogFile { file, sums: self.source.sums(self.cursor.file) };
+        let log = LogFile { file, sums: self.source.sums(self.cursor.file), stop };
         let view = View { base, bytes: window, file_len_bytes: file.identity().len_bytes };
         let (mut extents, mut at, mut records, mut held_bytes) = (Vec::new(), base, 0, 0);
         while at < view.file_len_bytes {
@@ -183,7 +184,12 @@ impl Reader for LogReader {
             // What a medium gives at the second time is no bad spot. A spot that stays ends the run.
             let read = || file.window(self.cursor.offset, window_bytes as usize);
             let window = read_again_if(read, WindowError::of_disk)?;
-            match self.cut_batch(&file, &window, permit_bytes)? {
+            let cut = match self.cut_batch(&file, &window, permit_bytes, admission.stop()) {
+                // The admission refuses then, which tells the engine that this is not the end of the source.
+                Err(Error::Stopped { .. }) if admission.acquire(0).is_none() => return Ok(None),
+                cut => cut?,
+            };
+            match cut {
                 Ok((extents, held_bytes)) => {
                     return Ok(Some(self.admitted(file, window, extents, permit, held_bytes)));
                 }

@@ -10,6 +10,7 @@ use crate::durable::{
     ReaderKind, SourceEntry, SourceEntryKind, SourceFile, WindowError, for_each_chunk, read_again_if, source_entries,
 };
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Log files that are held open. A process may usually have 1,024 files open, and a log may have more.
 const HELD_FILES_MAX: usize = 256;
@@ -142,10 +143,11 @@ impl WalSource {
 }
 
 /// Returns the BLAKE3 digest of a range of a source file, read in chunks.
-pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64) -> Result<[u8; 32], Error> {
+pub fn hash_range(file: &SourceFile, start: u64, len_bytes: u64, stop: &StopToken) -> Result<[u8; 32], Error> {
     let mut hasher = blake3::Hasher::new();
     for_each_chunk(
         start..start + len_bytes,
+        &stop.check(),
         |offset, chunk| read_again_if(|| file.read_exact_at(offset, chunk), WindowError::of_disk),
         |_, chunk| {
             hasher.update(chunk);

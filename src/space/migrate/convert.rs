@@ -6,7 +6,7 @@ use zerocopy::byteorder::little_endian::{F32, I64, U32, U64};
 
 use crate::durable::SourceFile;
 use crate::migration::{Error, Finding, Severity, SourceBytes};
-use crate::pipeline::{Buffer, BufferPool, Converter};
+use crate::pipeline::{Buffer, BufferPool, Converter, StopToken};
 use crate::space::log::bincode_reader::DecodeError;
 use crate::space::log::episode::{EpisodeView, RangeCheck};
 use crate::space::log::extent::{Content, Extent, Frame, Region, RegionKind};
@@ -60,12 +60,13 @@ pub struct LogConverter {
     policies: Policies,
     names: Arc<Vec<String>>,
     pool: BufferPool,
+    stop: StopToken,
 }
 
 impl LogConverter {
-    /// Returns a converter under these policies; `names` are those of the source files.
-    pub fn new(policies: Policies, names: Arc<Vec<String>>) -> Self {
-        Self { policies, names, pool: BufferPool::new(usize::MAX) }
+    /// Returns a converter under these policies; `names` are those of the source files. A stop ends it within an extent.
+    pub fn new(policies: Policies, names: Arc<Vec<String>>, stop: &StopToken) -> Self {
+        Self { policies, names, pool: BufferPool::new(usize::MAX), stop: stop.clone() }
     }
 }
 
@@ -91,7 +92,7 @@ impl Converter for LogConverter {
         for (number, extent) in (first..).zip(&batch.extents) {
             match &extent.content {
                 Content::Frames(frames) => conversion.frames(extent, frames, batch.bytes_of(extent), number),
-                Content::Region(region) => conversion.region(&batch.file, extent, region)?,
+                Content::Region(region) => conversion.region(&batch.file, extent, region, &self.stop)?,
             }
         }
         Ok(EncodedBatch {
@@ -187,7 +188,7 @@ impl BatchConversion<'_> {
         }
     }
 
-    fn region(&mut self, file: &SourceFile, extent: &Extent, region: &Region) -> Result<(), Error> {
+    fn region(&mut self, file: &SourceFile, extent: &Extent, region: &Region, stop: &StopToken) -> Result<(), Error> {
         self.source.total += extent.len_bytes;
         match region.kind {
             RegionKind::TornTail => self.source.torn_tail += extent.len_bytes,
@@ -223,7 +224,7 @@ impl BatchConversion<'_> {
                 region: U32::new(region.kind as u32),
                 reserved: [0; 12],
                 block_digest: [0; DIGEST_BYTES],
-                source_digest: hash_range(file, extent.start, extent.len_bytes)?,
+                source_digest: hash_range(file, extent.start, extent.len_bytes, stop)?,
             },
             at: self.bytes.len(),
             sequences: None,

@@ -68,8 +68,8 @@ pub fn dry_run(
     control: &Control<'_>,
 ) -> Result<DryRunEnd, Error> {
     let mut migration = SpaceMigration::open(paths, options)?;
-    let plan = rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?
-        .ok_or_else(|| Error::Stopped { next: "run the same command again".into() })?;
+    let plan =
+        rehearse(&mut migration, disk, &paths.run_directory(), &options.run, control)?.ok_or_else(Error::stopped)?;
     let source = migration.source().clone();
     let mut tally = Tally::default();
     let share_bytes = options.run.memory_budget_bytes / 4;
@@ -136,7 +136,7 @@ impl Pass<'_> {
         let limits = self.options.batch_limits();
         let corruption = self.options.policies.corruption;
         let reader = LogReader::new(self.source.clone(), Cursor::default(), corruption, limits);
-        let converter = LogConverter::new(self.options.policies, names);
+        let converter = LogConverter::new(self.options.policies, names, self.control.stop);
         let phase = if first { Phase::Run } else { Phase::Index };
         let expected = Expected { records: None, bytes: Some(self.source.total_bytes()) };
         let engine = self.options.run.engine_within(self.options.run.memory_budget_bytes - self.share_bytes);

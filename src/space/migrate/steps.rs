@@ -7,7 +7,7 @@ use serde_json::json;
 use super::convert::LogConverter;
 use super::plan::{Plan, check_directory, others, plan};
 use super::writer::{StagingPaths, StoreWriter};
-use crate::durable::{NewModes, create_directory_durable, directory_bytes, remove_tree};
+use crate::durable::{NewModes, create_directory_durable, directory_bytes, remove_large_tree, remove_tree};
 use crate::migration::checkpoint::Kind;
 use crate::migration::{
     Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, RunOptions, Stage, Start, Step, Subset,
@@ -157,8 +157,9 @@ impl Migration for SpaceMigration<'_> {
     }
 
     fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        remove_tree(&**cx.disk, &self.paths.staging())?;
-        Ok(remove_tree(&**cx.disk, &cx.directory.retired_path())?)
+        let stop = cx.control.stop.check();
+        remove_large_tree(&**cx.disk, &self.paths.staging(), &stop)?;
+        Ok(remove_large_tree(&**cx.disk, &cx.directory.retired_path(), &stop)?)
     }
 
     fn plan(&mut self, _cx: &Context<'_>, _begins: bool) -> Result<Option<Plan>, Error> {
@@ -185,7 +186,7 @@ impl Migration for SpaceMigration<'_> {
         let proof = cx
             .control
             .phase(Phase::Verify, expected, || verify_source(self.source.clone(), &store, &engine, cx.control))?;
-        proof.map(|_| true).ok_or_else(|| Error::Stopped { next: "run the same command again".into() })
+        proof.map(|_| true).ok_or_else(Error::stopped)
     }
 
     fn begin(&mut self, cx: &Context<'_>, state: &mut RunState, _last: Option<&RunState>) -> Result<(), Error> {
@@ -255,7 +256,7 @@ impl SpaceMigration<'_> {
         let staging = self.paths.staging();
         if state.progress.cursor == Cursor::default() {
             // The first checkpoint comes before the staged files, so a crash may leave any part of their headers.
-            remove_tree(&**cx.disk, &staging)?;
+            remove_large_tree(&**cx.disk, &staging, &cx.control.stop.check())?;
         }
         create_directory_durable(&**cx.disk, &staging)?;
         let names = Arc::new(self.source.names().to_vec());
@@ -272,7 +273,7 @@ impl SpaceMigration<'_> {
             state.rules.policies.corruption,
             self.options.batch_limits(),
         );
-        let converter = LogConverter::new(state.rules.policies, names);
+        let converter = LogConverter::new(state.rules.policies, names, cx.control.stop);
         let ended = run(reader, &converter, &mut writer, &cx.options.engine(), cx.control)?;
         *state = writer.finish()?;
         if ended == Ended::Stopped {
@@ -303,6 +304,7 @@ impl SpaceMigration<'_> {
             counts,
             policies: state.rules.policies,
             sources: &sources,
+            stop: cx.control.stop,
         };
         let manifest = seal(&**cx.disk, &staging, &input)?;
         cx.disk.sync_directory(&staging)?;

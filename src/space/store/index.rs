@@ -71,7 +71,8 @@ pub fn build(input: &IndexInput<'_>, findings: &mut FindingsLog) -> Result<Optio
 
 /// Reads the rows of every block and sorts them into the order of the replay.
 fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Error> {
-    let mut runs = SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes / 32);
+    let mut runs =
+        SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes / 32).stopped_by(input.stop);
     let table = TableReader::open(&*input.disk, input.staging)?;
     let mut segment: Option<(u32, Arc<dyn DiskFile>)> = None;
     let mut rows = Vec::new();
@@ -122,8 +123,8 @@ impl<'a> IndexSink<'a> {
         let share = input.memory_bytes / 64;
         Ok(Self {
             ids: EntryFile::create(&*input.disk, &input.staging.join(IDS), IDS_MAGIC, ID_ENTRY_BYTES)?,
-            marks: SortedRuns::new(input.disk.clone(), input.scratch.join("marks"), share),
-            rekeyed: SortedRuns::new(input.disk.clone(), input.scratch.join("rekeyed"), share),
+            marks: SortedRuns::new(input.disk.clone(), input.scratch.join("marks"), share).stopped_by(input.stop),
+            rekeyed: SortedRuns::new(input.disk.clone(), input.scratch.join("rekeyed"), share).stopped_by(input.stop),
             rekeyed_count: 0,
             findings,
             fatal_findings: 0,
@@ -135,6 +136,9 @@ impl<'a> IndexSink<'a> {
         let mut marks = EntryFile::create(&*input.disk, &input.staging.join(MARKS), MARKS_MAGIC, MARK_ENTRY_BYTES)?;
         let mut sorted = std::mem::replace(&mut self.marks, SortedRuns::in_memory()).finish()?;
         while let Some(key) = sorted.next()? {
+            if input.stop.is_requested() {
+                return Err(Error::stopped());
+            }
             marks.push(decode_mark(&key).as_bytes())?;
         }
         marks.finish()?;
@@ -154,6 +158,9 @@ impl<'a> IndexSink<'a> {
         let mut next_plain = plain.next()?;
         let mut last: Option<[u8; 16]> = None;
         while let Some(key) = rekeyed.next()? {
+            if input.stop.is_requested() {
+                return Err(Error::stopped());
+            }
             let (uuid, candidate) = decode_rekeyed(&key);
             while let Some(bytes) = next_plain.filter(|bytes| bytes[..16] <= uuid[..]) {
                 out.push(&bytes)?;
@@ -167,6 +174,9 @@ impl<'a> IndexSink<'a> {
             last = Some(uuid);
         }
         while let Some(bytes) = next_plain {
+            if input.stop.is_requested() {
+                return Err(Error::stopped());
+            }
             out.push(&bytes)?;
             next_plain = plain.next()?;
         }

@@ -9,8 +9,9 @@ use super::manifest::{FORMAT_NAME, FileDigest, Manifest, hex};
 use super::merkle::MerkleTree;
 use super::names::{IDS, MANIFEST, MARKS, TABLE, segment_name, segment_path};
 use super::table::{TableReader, corrupt};
-use crate::durable::{self, Disk, replace_file};
+use crate::durable::{self, Disk, ITEMS_MAX, replace_file};
 use crate::migration::{Error, OutcomeCounts, SourceBytes};
+use crate::pipeline::StopToken;
 use crate::space::outcome::Counts;
 use crate::space::policy::Policies;
 
@@ -30,6 +31,8 @@ pub struct SealInput<'a> {
     pub policies: Policies,
     /// Names and lengths of the source files.
     pub sources: &'a [(String, u64)],
+    /// Ends the seal early, with an error.
+    pub stop: &'a StopToken,
 }
 
 /// Digests that follow from the table alone.
@@ -44,12 +47,15 @@ pub struct TableDigests {
 }
 
 /// Walks the table and checks that its extents cover the source files whole.
-pub fn table_digests(table: &TableReader, sources: &[(String, u64)]) -> Result<TableDigests, Error> {
+pub fn table_digests(table: &TableReader, sources: &[(String, u64)], stop: &StopToken) -> Result<TableDigests, Error> {
     let mut tree = MerkleTree::default();
     let mut segments: Vec<blake3::Hasher> = Vec::new();
     let mut files = vec![(blake3::Hasher::new(), 0_u64); sources.len()];
     for (number, entry) in table.entries().enumerate() {
         let entry = entry?;
+        if number.is_multiple_of(ITEMS_MAX as usize) && stop.is_requested() {
+            return Err(Error::stopped());
+        }
         tree.push(entry.as_bytes());
         add_segment(&mut segments, &entry).ok_or_else(|| misplaced(table, number))?;
         let (hasher, end) = files.get_mut(entry.source_file.get() as usize).ok_or_else(|| misplaced(table, number))?;
@@ -93,7 +99,7 @@ fn misplaced(table: &TableReader, number: usize) -> Error {
 /// Writes the manifest durably and returns it. Everything else of the store is synced by now.
 pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Manifest, Error> {
     let table = TableReader::open(disk, staging)?;
-    let digests = table_digests(&table, input.sources)?;
+    let digests = table_digests(&table, input.sources, input.stop)?;
     let mut segments = Vec::new();
     for segment in 0..=input.last_segment {
         let bytes = disk.open_for_read(&segment_path(staging, segment))?.len()?;
@@ -101,8 +107,10 @@ pub fn seal(disk: &dyn Disk, staging: &Path, input: &SealInput<'_>) -> Result<Ma
         let digest = digest.unwrap_or_else(|| *blake3::hash(b"").as_bytes());
         segments.push(FileDigest { name: segment_name(segment), bytes, digest: hex(&digest) });
     }
-    let indexes =
-        [TABLE, IDS, MARKS].iter().map(|name| file_digest(disk, staging, name)).collect::<Result<Vec<_>, _>>()?;
+    let indexes = [TABLE, IDS, MARKS]
+        .iter()
+        .map(|name| file_digest(disk, staging, name, input.stop))
+        .collect::<Result<Vec<_>, _>>()?;
     let sources = input
         .sources
         .iter()
@@ -142,7 +150,7 @@ fn check_identities(manifest: &Manifest) -> Result<(), Error> {
 }
 
 /// BLAKE3 of a whole file of a store.
-pub fn file_digest(disk: &dyn Disk, directory: &Path, name: &str) -> Result<FileDigest, Error> {
-    let file = durable::file_digest(disk, &directory.join(name))?;
+pub fn file_digest(disk: &dyn Disk, directory: &Path, name: &str, stop: &StopToken) -> Result<FileDigest, Error> {
+    let file = durable::file_digest(disk, &directory.join(name), &stop.check())?;
     Ok(FileDigest { name: name.to_owned(), bytes: file.len_bytes, digest: hex(&file.digest) })
 }

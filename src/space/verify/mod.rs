@@ -21,7 +21,9 @@ use super::store::seal::{TableDigests, file_digest, table_digests};
 use super::store::table::TableReader;
 use crate::migration::checkpoint::Kind;
 use crate::migration::{Error, ResumePoint, Subset};
-use crate::pipeline::{Admission, Admitted, Commit, Control, Converter, Ended, Options, Reader, Writer, run};
+use crate::pipeline::{
+    Admission, Admitted, Commit, Control, Converter, Ended, Options, Reader, StopToken, Writer, run,
+};
 
 const GROUP_BYTES_MAX: u64 = 4 << 20;
 const GROUP_ENTRIES_MAX: usize = 64;
@@ -90,7 +92,7 @@ pub fn verify_store(
     options: &Options,
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
-    quick(&store)?;
+    let Some(()) = Error::unless_stopped(quick(&store, control.stop))? else { return Ok(None) };
     if depth == Depth::Quick {
         return Ok(Some(Coverage::default()));
     }
@@ -101,7 +103,7 @@ pub fn verify_store(
     let coverage = compare(Subject::Store(store.clone(), depth), &table, subset, state, place, options, control)?;
     let Some(coverage) = coverage else { return Ok(None) };
     if depth == Depth::Full && subset == Subset::ALL {
-        check_ids(&store)?;
+        let Some(()) = Error::unless_stopped(check_ids(&store, control.stop))? else { return Ok(None) };
     }
     if let Some(place) = place {
         place.forget()?;
@@ -133,7 +135,7 @@ pub fn verify_source(
         return Err(differs(format!("{} was not there at the migration", extra.path().display())));
     }
     let table = TableReader::open(&**store.disk(), store.directory())?;
-    check_table(store, &table)?;
+    let Some(_) = Error::unless_stopped(check_table(store, &table, control.stop))? else { return Ok(None) };
     let state = VerifyState {
         root: store.manifest().root.clone(),
         depth: Depth::Blocks,
@@ -153,16 +155,16 @@ fn differs(what: String) -> Error {
 }
 
 /// Everything but the blocks: seal, digests of the indexes, table against manifest, lengths and headers of the segments.
-fn quick(store: &DualSpace) -> Result<(), Error> {
+fn quick(store: &DualSpace, stop: &StopToken) -> Result<(), Error> {
     let manifest = store.manifest();
     let (disk, directory) = (&**store.disk(), store.directory());
     for name in [TABLE, IDS, MARKS] {
-        let found = file_digest(disk, directory, name)?;
+        let found = file_digest(disk, directory, name, stop)?;
         if !manifest.indexes.contains(&found) {
             return Err(wrong(directory.join(name), "its digest is not that of the manifest"));
         }
     }
-    let digests = check_table(store, store.table())?;
+    let digests = check_table(store, store.table(), stop)?;
     for (number, segment) in manifest.segments.iter().enumerate() {
         let path = segment_path(directory, number as u32);
         let file = disk.open_for_read(&path)?;
@@ -183,10 +185,10 @@ fn quick(store: &DualSpace) -> Result<(), Error> {
 }
 
 /// Checks that the table has the root in the manifest and that its extents cover the source files.
-fn check_table(store: &DualSpace, table: &TableReader) -> Result<TableDigests, Error> {
+fn check_table(store: &DualSpace, table: &TableReader, stop: &StopToken) -> Result<TableDigests, Error> {
     let manifest = store.manifest();
     let sources: Vec<_> = manifest.sources.iter().map(|file| (file.name.clone(), file.bytes)).collect();
-    let digests = table_digests(table, &sources).map_err(|error| match error {
+    let digests = table_digests(table, &sources, stop).map_err(|error| match error {
         Error::Accounting { what } => wrong(table.path().to_path_buf(), &what),
         other => other,
     })?;
@@ -214,7 +216,7 @@ fn compare(
     control: &Control<'_>,
 ) -> Result<Option<Coverage>, Error> {
     let reader = EntryReader { table, next: state.next, subset, in_source: matches!(subject, Subject::Source(_)) };
-    let converter = Comparison { subject };
+    let converter = Comparison { subject, stop: control.stop.clone() };
     let mut writer = Tally { state, place };
     match run(reader, &converter, &mut writer, options, control)? {
         Ended::Complete => Ok(Some(writer.state.coverage)),
@@ -270,6 +272,7 @@ impl Reader for EntryReader<'_> {
 
 struct Comparison {
     subject: Subject,
+    stop: StopToken,
 }
 
 #[derive(Default)]
@@ -288,7 +291,7 @@ impl Converter for Comparison {
         let mut coverage = Coverage::default();
         for (number, entry) in &group.entries {
             match &self.subject {
-                Subject::Source(source) => compare_source(source, entry, &mut coverage)?,
+                Subject::Source(source) => compare_source(source, entry, &self.stop, &mut coverage)?,
                 Subject::Store(store, depth) => compare_block(store, *depth, *number, entry, buffers, &mut coverage)?,
             }
         }
@@ -296,11 +299,16 @@ impl Converter for Comparison {
     }
 }
 
-fn compare_source(source: &WalSource, entry: &TableEntry, coverage: &mut Coverage) -> Result<(), Error> {
+fn compare_source(
+    source: &WalSource,
+    entry: &TableEntry,
+    stop: &StopToken,
+    coverage: &mut Coverage,
+) -> Result<(), Error> {
     let file = &source.files()[entry.source_file.get() as usize];
     let (offset, bytes) = (entry.source_offset.get(), entry.source_bytes.get());
     let digest = if entry.segment.get() == NO_SEGMENT {
-        hash_range(file, offset, bytes)?
+        hash_range(file, offset, bytes, stop)?
     } else {
         *blake3::hash(&file.window(offset, bytes as usize)?).as_bytes()
     };

@@ -11,6 +11,7 @@ const COMMANDS: &[&[&str]] = &[
     &["space", "plan"],
     &["space", "estimate"],
     &["space", "migrate"],
+    &["space", "ls"],
     &["space", "status"],
     &["space", "verify"],
     &["space", "publish"],

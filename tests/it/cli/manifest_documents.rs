@@ -77,7 +77,7 @@ fn manifests_are_validated_by_name() {
     assert_eq!(done["files"][1]["refused"]["line"], 3);
     assert_eq!(done["files"][0]["version"], "1.1.0");
     place.run(&["manifest", "validate", "manifest.json"]).expect(0);
-    place.run(&["manifest", "validate", "absent.json"]).expect(1);
+    place.run(&["manifest", "validate", "absent.json"]).expect(2);
     let done =
         place.run(&["manifest", "validate", "absent.json", "manifest.json", "bad.json", "--json"]).expect(1).json();
     let codes: Vec<_> = (0..3).map(|file| done["files"][file]["refused"]["code"].as_str()).collect();

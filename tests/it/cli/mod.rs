@@ -10,5 +10,6 @@ mod habits;
 mod help;
 mod manifest_compat;
 mod manifest_documents;
+mod mistakes;
 mod space;
 mod space_surroundings;

@@ -285,3 +285,24 @@ fn the_number_of_workers_has_a_ceiling() {
         assert!(done.stderr.contains("a number from 1 to 512 is needed"), "{}", done.stderr);
     }
 }
+
+#[test]
+fn of_two_generators_one_must_wait() {
+    let place = Place::new();
+    let commands = [["space", "generate", "space", "--nodes", "3"], ["cas", "generate", "store", "--objects", "3"]];
+    for arguments in commands {
+        let root = place.path().join(arguments[2]);
+        let run = root.join("migration");
+        fs::create_dir_all(&run).unwrap();
+        fs::write(run.join("lock"), "pid 1 on here").unwrap();
+        let held = fs::File::open(run.join("lock")).unwrap();
+        held.lock().unwrap();
+        let done = place.run(&arguments).expect(75);
+        assert!(done.stderr.contains("error: another run is active: pid 1 on here"), "{}", done.stderr);
+        assert!(!root.join("objects").exists());
+        drop(held);
+        // What a dead one left is no obstacle.
+        place.run(&arguments).expect(0);
+        assert!(!run.exists());
+    }
+}

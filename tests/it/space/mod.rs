@@ -1,4 +1,5 @@
 mod bad_days;
+mod data_directory;
 mod determinism;
 mod enormous;
 mod export;

@@ -14,7 +14,7 @@ use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
 use crate::cas::store::torn_line::{check_index, torn_tail_start};
 use crate::durable::{
     Attributes, Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk,
-    remove_tree,
+    remove_large_tree,
 };
 use crate::migration::Error;
 use crate::pipeline::{Ended, StopToken};
@@ -39,8 +39,8 @@ impl Publisher for Merge {
 
     /// Moves the staged objects into the target, then the index over the old one, of which a copy is kept for a rollback.
     /// After a stop, the objects that were moved are not visible yet, and the next run continues with the others.
-    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem, stop: &StopToken) -> Result<Ended, Error> {
-        let (disk, paths, state) = (target.disk, target.paths, target.state);
+    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<Ended, Error> {
+        let Target { disk, paths, state, stop } = target;
         let live_index = paths.target().join(INDEX_NAME);
         let staged_index = paths.staging().join(INDEX_NAME);
         if !target.has(&staged_index)? {
@@ -55,10 +55,10 @@ impl Publisher for Merge {
             }
             // The run crashed after the rename of the index, perhaps before that was durable.
             disk.sync_directory(paths.target())?;
-            return Ok(remove_tree(disk, &paths.staging()).map(|()| Ended::Complete)?);
+            return Ok(remove_large_tree(disk, &paths.staging(), &stop.check()).map(|()| Ended::Complete)?);
         }
-        check_index_kept(disk, paths)?;
-        keep_index(disk, paths)?;
+        check_index_kept(disk, paths, stop)?;
+        keep_index(disk, paths, stop)?;
         let complete = for_each_logged(disk, &paths.object_log(), state.progress.objects, |object| {
             if object.outcome == ObjectOutcome::Migrated {
                 move_in(disk, paths, object.record.digest)?;
@@ -72,7 +72,7 @@ impl Publisher for Merge {
         file_system.sync()?;
         disk.rename(&staged_index, &live_index)?;
         disk.sync_directory(paths.target())?;
-        remove_tree(disk, &paths.staging())?;
+        remove_large_tree(disk, &paths.staging(), &stop.check())?;
         Ok(Ended::Complete)
     }
 
@@ -82,7 +82,7 @@ impl Publisher for Merge {
 
     fn settle_begun(&self, target: Target<'_>) -> Result<(), Error> {
         let (disk, paths) = (target.disk, target.paths);
-        if !has_index_before(disk, paths)? {
+        if !has_index_before(target)? {
             // The index was replaced, perhaps not durably yet, or written since. It may list objects of the merge.
             return Ok(disk.sync_directory(paths.target())?);
         }
@@ -91,14 +91,14 @@ impl Publisher for Merge {
     }
 
     fn is_unpublishing(&self, target: Target<'_>) -> Result<bool, Error> {
-        Ok(!target.is_live()? && has_index_before(target.disk, target.paths)?)
+        Ok(!target.is_live()? && has_index_before(target)?)
     }
 
     fn target_state(&self, target: Target<'_>) -> Result<TargetState, Error> {
         if target.is_live()? {
             return Ok(TargetState::Published);
         }
-        let is_before = has_index_before(target.disk, target.paths)?;
+        let is_before = has_index_before(target)?;
         Ok(if is_before { TargetState::Unpublished } else { TargetState::Changed })
     }
 
@@ -113,14 +113,14 @@ impl Publisher for Merge {
 
     fn unpublish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
         let (disk, paths) = (target.disk, target.paths);
-        copy_with_attributes(disk, &paths.index_before(), &paths.target().join(INDEX_NAME))?;
+        copy_with_attributes(disk, &paths.index_before(), &paths.target().join(INDEX_NAME), target.stop)?;
         remove_merged(target, file_system)
     }
 }
 
 /// Fails unless the sealed index begins with the complete lines that the target's index has now: lines that were added
 /// since would be lost.
-fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths, stop: &StopToken) -> Result<(), Error> {
     let (live_path, staged_path) = (paths.target().join(INDEX_NAME), paths.staging().join(INDEX_NAME));
     let changed = || Error::State {
         path: live_path.clone(),
@@ -137,6 +137,7 @@ fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     let mut of_staged = Vec::new();
     for_each_chunk(
         0..len_bytes,
+        &stop.check(),
         |offset, chunk| Ok(live.read_exact_at(offset, chunk)?),
         |offset, of_live| {
             of_staged.resize(of_live.len(), 0);
@@ -147,22 +148,23 @@ fn check_index_kept(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
 }
 
 /// Keeps a copy of the target's index from before the merge.
-fn keep_index(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+fn keep_index(disk: &dyn Disk, paths: &TargetPaths, stop: &StopToken) -> Result<(), Error> {
     let kept = paths.index_before();
     if disk.kind(&kept)?.is_some() {
         return Ok(());
     }
-    copy_with_attributes(disk, &paths.target().join(INDEX_NAME), &kept)
+    copy_with_attributes(disk, &paths.target().join(INDEX_NAME), &kept, stop)
 }
 
-fn has_index_before(disk: &dyn Disk, paths: &TargetPaths) -> Result<bool, Error> {
-    let before = file_digest_if_present(disk, &paths.index_before())?;
-    Ok(before.is_some() && before == file_digest_if_present(disk, &paths.target().join(INDEX_NAME))?)
+fn has_index_before(target: Target<'_>) -> Result<bool, Error> {
+    let digest = |path: &Path| file_digest_if_present(target.disk, path, &target.stop.check());
+    let before = digest(&target.paths.index_before())?;
+    Ok(before.is_some() && before == digest(&target.paths.target().join(INDEX_NAME))?)
 }
 
 /// Copies a file with its owner and permissions durably, in one step.
-fn copy_with_attributes(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
-    copy_file(disk, from, to, Attributes::Of(from))?;
+fn copy_with_attributes(disk: &dyn Disk, from: &Path, to: &Path, stop: &StopToken) -> Result<(), Error> {
+    copy_file(disk, from, to, Attributes::Of(from), &stop.check())?;
     Ok(())
 }
 
@@ -201,7 +203,7 @@ fn create_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {
 /// Removes the objects of a merge from the target, durably.
 fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
     let (disk, paths) = (target.disk, target.paths);
-    for_each_logged(disk, &paths.object_log(), target.state.progress.objects, |object| {
+    let complete = for_each_logged(disk, &paths.object_log(), target.state.progress.objects, |object| {
         if object.outcome == ObjectOutcome::Migrated {
             let key = object.record.digest;
             for path in [sidecar_path(paths.target(), key), blob_path(paths.target(), key)] {
@@ -211,8 +213,11 @@ fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result
             }
             remove_empty_shards(disk, &blob_path(paths.target(), key))?;
         }
-        Ok(true)
+        Ok(!target.stop.is_requested())
     })?;
+    if !complete {
+        return Err(Error::stopped());
+    }
     Ok(file_system.sync()?)
 }
 

@@ -37,12 +37,12 @@ pub fn publish(
     file_system: &dyn DiskFileSystem,
     stop: &StopToken,
 ) -> Result<Ended, Error> {
-    publisher_of(state.rules.placement).publish(Target { disk, paths, state }, file_system, stop)
+    publisher_of(state.rules.placement).publish(Target { disk, paths, state, stop }, file_system)
 }
 
 /// Returns true if the target has the index that the run has sealed.
-pub fn is_live(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
-    Target { disk, paths, state }.is_live()
+pub fn is_live(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, stop: &StopToken) -> Result<bool, Error> {
+    Target { disk, paths, state, stop }.is_live()
 }
 
 /// Fails unless the placement fits what is at the target.
@@ -54,16 +54,16 @@ pub fn check_target(disk: &dyn Disk, paths: &TargetPaths, placement: Placement) 
 }
 
 /// Returns true if a run that is not yet called published had begun its publication when it crashed.
-pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
+pub fn has_begun(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, stop: &StopToken) -> Result<bool, Error> {
     let publisher = publisher_of(state.rules.placement);
-    Ok(state.stage == Stage::Verified && publisher.has_begun(Target { disk, paths, state })?)
+    Ok(state.stage == Stage::Verified && publisher.has_begun(Target { disk, paths, state, stop })?)
 }
 
 /// Completes or undoes a publication that crashed, before the state of its run is discarded: the store that was replaced
 /// may be where the run's own was staged, and objects that were moved into a store are in no index yet.
-pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), Error> {
-    if !has_begun(disk, paths, state)? {
+pub fn abandon(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, stop: &StopToken) -> Result<(), Error> {
+    if !has_begun(disk, paths, state, stop)? {
         return Ok(());
     }
-    publisher_of(state.rules.placement).settle_begun(Target { disk, paths, state })
+    publisher_of(state.rules.placement).settle_begun(Target { disk, paths, state, stop })
 }

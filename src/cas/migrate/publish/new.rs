@@ -6,9 +6,9 @@
 
 use super::publisher::{Publisher, Target, TargetState, is_empty_directory, refuse_target, rename_to_free_name};
 use crate::cas::paths::TargetPaths;
-use crate::durable::{Disk, DiskFileSystem, remove_tree};
+use crate::durable::{Disk, DiskFileSystem, remove_large_tree};
 use crate::migration::Error;
-use crate::pipeline::{Ended, StopToken};
+use crate::pipeline::Ended;
 
 /// Nothing may be at the target but an empty directory.
 pub(super) struct NewStore;
@@ -25,7 +25,7 @@ impl Publisher for NewStore {
         )
     }
 
-    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem, _: &StopToken) -> Result<Ended, Error> {
+    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem) -> Result<Ended, Error> {
         let (disk, paths) = (target.disk, target.paths);
         if target.has(&paths.staging())? {
             let is_there = target.has(paths.target())?;
@@ -65,7 +65,7 @@ impl Publisher for NewStore {
     fn unpublish(&self, target: Target<'_>, _: &dyn DiskFileSystem) -> Result<(), Error> {
         let withdrawn = target.paths.withdrawn();
         if target.has(target.paths.target())? {
-            remove_tree(target.disk, &withdrawn)?;
+            remove_large_tree(target.disk, &withdrawn, &target.stop.check())?;
             rename_to_free_name(target.disk, target.paths.target(), &withdrawn)?;
         }
         Ok(())

@@ -30,6 +30,8 @@ pub struct Target<'a> {
     pub paths: &'a TargetPaths,
     /// The run.
     pub state: &'a RunState,
+    /// Ends long work early, with an error.
+    pub stop: &'a StopToken,
 }
 
 /// Publishes a sealed store, and undoes that. There is one implementation for each placement, with the argument why a
@@ -38,7 +40,7 @@ pub trait Publisher {
     /// Fails unless the placement fits what is at the target, which is not a file.
     fn check_target(&self, disk: &dyn Disk, paths: &TargetPaths, is_there: bool) -> Result<(), Error>;
     /// Publishes the staged store. It can be repeated after a crash at any point.
-    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem, stop: &StopToken) -> Result<Ended, Error>;
+    fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<Ended, Error>;
     /// Returns true if the publication of a verified run has begun.
     fn has_begun(&self, target: Target<'_>) -> Result<bool, Error>;
     /// Completes or undoes a publication that has begun, before the state of its run is discarded.
@@ -66,7 +68,7 @@ impl<'a> Target<'a> {
     /// Returns true if the target has the index that the run has sealed.
     pub fn is_live(&self) -> Result<bool, Error> {
         let Some(sealed) = self.state.progress.index else { return Ok(false) };
-        let live = file_digest_if_present(self.disk, &self.paths.target().join(INDEX_NAME))?;
+        let live = file_digest_if_present(self.disk, &self.paths.target().join(INDEX_NAME), &self.stop.check())?;
         Ok(live == Some(sealed.file()))
     }
 

@@ -7,9 +7,9 @@
 
 use super::publisher::{Publisher, Target, TargetState, cannot_unpublish, refuse_target, rename_to_free_name};
 use crate::cas::paths::TargetPaths;
-use crate::durable::{Disk, DiskFileSystem, remove_tree};
+use crate::durable::{Disk, DiskFileSystem, remove_large_tree};
 use crate::migration::Error;
-use crate::pipeline::{Ended, StopToken};
+use crate::pipeline::Ended;
 
 /// The store at the target is swapped for the new one and kept next to it.
 pub(super) struct Replacement;
@@ -29,7 +29,7 @@ impl Publisher for Replacement {
         Ok(())
     }
 
-    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem, _: &StopToken) -> Result<Ended, Error> {
+    fn publish(&self, target: Target<'_>, _: &dyn DiskFileSystem) -> Result<Ended, Error> {
         let (staging, swap) = (target.paths.staging(), target.swap());
         if target.has(&staging)? && !swap.is_half_done()? {
             swap.make(&staging, target.paths.target())?;
@@ -81,7 +81,7 @@ impl Publisher for Replacement {
         }
         // An earlier attempt may have made the swap and crashed before it was durable.
         swap.sync()?;
-        remove_tree(disk, &withdrawn)?;
+        remove_large_tree(disk, &withdrawn, &target.stop.check())?;
         Ok(disk.rename(&replaced, &withdrawn)?)
     }
 }

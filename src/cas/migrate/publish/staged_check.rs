@@ -13,7 +13,7 @@ use crate::pipeline::{Ended, StopToken};
 /// Fails unless the sealed index is there, and every object that the run has placed with its blob and its sidecar.
 pub fn check_staged(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, stop: &StopToken) -> Result<Ended, Error> {
     let (staging, index) = (paths.staging(), paths.staging().join(INDEX_NAME));
-    if state.progress.index.map(|index| index.file()) != file_digest_if_present(disk, &index)? {
+    if state.progress.index.map(|index| index.file()) != file_digest_if_present(disk, &index, &stop.check())? {
         return Err(not_whole(index));
     }
     let complete = for_each_logged(disk, &paths.object_log(), state.progress.objects, |object| {

@@ -6,12 +6,13 @@ use super::publisher_of;
 use super::swap::Swap;
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::RunState;
-use crate::durable::{Disk, DiskFileSystem, remove_tree};
+use crate::durable::{Disk, DiskFileSystem, remove_large_tree};
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// Returns true if the rollback of a published run has begun and crashed.
-pub fn is_under_way(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<bool, Error> {
-    publisher_of(state.rules.placement).is_unpublishing(Target { disk, paths, state })
+pub fn is_under_way(disk: &dyn Disk, paths: &TargetPaths, state: &RunState, stop: &StopToken) -> Result<bool, Error> {
+    publisher_of(state.rules.placement).is_unpublishing(Target { disk, paths, state, stop })
 }
 
 /// A published run whose publication is undone.
@@ -24,11 +25,13 @@ pub struct Unpublish<'a> {
     pub state: &'a RunState,
     /// The file system of the target, opened before anything is written.
     pub file_system: &'a dyn DiskFileSystem,
+    /// Ends long work early, with an error.
+    pub stop: &'a StopToken,
 }
 
 impl<'a> Unpublish<'a> {
     fn target(&self) -> Target<'a> {
-        Target { disk: self.disk, paths: self.paths, state: self.state }
+        Target { disk: self.disk, paths: self.paths, state: self.state, stop: self.stop }
     }
 
     fn publisher(&self) -> &'static dyn Publisher {
@@ -61,7 +64,7 @@ impl<'a> Unpublish<'a> {
     pub fn discard(&self) -> Result<(), Error> {
         let paths = self.paths;
         for path in [paths.withdrawn(), paths.staging(), paths.object_log(), paths.index_before(), paths.incoming()] {
-            remove_tree(self.disk, &path)?;
+            remove_large_tree(self.disk, &path, &self.stop.check())?;
         }
         Ok(())
     }

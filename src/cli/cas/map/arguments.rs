@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cas::map::{KeyMap, earlier_maps, map_of_store};
+use crate::cli::arguments::check_exists;
 use crate::durable::RealDisk;
 use crate::migration::Error;
 
@@ -38,8 +39,9 @@ impl MapArgs {
     }
 
     fn path(&self) -> Result<PathBuf, Error> {
+        let next = "name the map of a migration: NEW.migration/key-map.tsv";
         match (&self.map, &self.target) {
-            (Some(map), _) => Ok(map.clone()),
+            (Some(map), _) => check_exists(map, next).map(|()| map.clone()),
             (_, Some(store)) => map_of_store(store).ok_or_else(|| Error::Usage {
                 what: format!("{} does not end in the name of a store", store.display()),
                 next: "name the store by a path that ends in its name".into(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::arguments::{OutputArgs, WaitArgs};
+use crate::cli::arguments::{OutputArgs, WaitArgs, check_any_exists};
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -44,6 +44,7 @@ pub struct RequestUpgradeCommand {
 
 impl RequestUpgradeCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        check_any_exists(&self.files, "give the paths of request files")?;
         let options = UpgradeOptions { move_scheduler_mode: self.move_scheduler_mode };
         let dry_run = self.dry_run || !self.in_place && self.out_dir.is_none();
         if let Some(directory) = &self.out_dir {
