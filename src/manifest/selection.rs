@@ -31,8 +31,8 @@ pub struct Selection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
 #[serde(rename_all = "kebab-case")]
 pub enum Newer {
-    /// Since this instant, in nanoseconds since 1970.
-    Instant(i128),
+    /// Since this instant, in microseconds since 1970.
+    Instant(i64),
     /// Since so many seconds before the command began.
     Age(i64),
 }
@@ -75,7 +75,7 @@ impl Newer {
     /// Returns the instant, for a command that began at `now`.
     pub fn since(self, now: Timestamp) -> Timestamp {
         match self {
-            Self::Instant(nanos) => Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::MAX),
+            Self::Instant(micros) => Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX),
             Self::Age(secs) => now.checked_sub(SignedDuration::from_secs(secs)).unwrap_or(Timestamp::MIN),
         }
     }
@@ -88,7 +88,7 @@ impl FromStr for Newer {
         let of_date = |date: Date| date.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp());
         let instant = text.parse::<Timestamp>().ok().or_else(|| text.parse().ok().and_then(of_date));
         match instant {
-            Some(instant) => Ok(Self::Instant(instant.as_nanosecond())),
+            Some(instant) => Ok(Self::Instant(instant.as_microsecond())),
             None => age(text).map(|age| Self::Age(age.as_secs())).map_err(|_| {
                 "expected a date as in 2026-03-01, a time as in 2026-03-01T12:00:00Z, or an age as in 7d".to_owned()
             }),
@@ -122,8 +122,8 @@ impl fmt::Display for Selection {
             write!(f, " --status {status:?}")?;
         }
         match newer {
-            Some(Newer::Instant(nanos)) => {
-                write!(f, " --newer {}", Timestamp::from_nanosecond(*nanos).unwrap_or_default())?;
+            Some(Newer::Instant(micros)) => {
+                write!(f, " --newer {}", Timestamp::from_microsecond(*micros).unwrap_or_default())?;
             }
             Some(Newer::Age(secs)) => write!(f, " --newer {secs}s")?,
             None => {}
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_told_by_its_directory_or_in_the_old_one_by_its_document() {
+    fn a_directory_names_its_job_and_in_the_old_one_the_document_does() {
         let selection = Selection { job: Some("a".into()), ..Selection::default() };
         let asked = |path: &str| (selection.may_be_of_job(Path::new(path)), selection.needs_document(Path::new(path)));
         assert_eq!(asked("artifacts/a/1/manifest.json"), (true, false));

@@ -89,7 +89,8 @@ impl RollbackCommand {
             runs.iter().filter(|run| run.run_id.starts_with(&self.run)).map(|run| &*run.run_id).collect();
         let list = format!("choose one that {} lists, or `last`", manifest_command("runs", root));
         match begun[..] {
-            [] => refuse(format!("{}: no run {}", root.display(), self.run), list),
+            // The ledger may be gone, or in use: the command tells.
+            [] => Ok(self.run.clone()),
             [id] => refuse(format!("{:?} is too short for a run id", self.run), format!("give --run {id}")),
             _ => refuse(format!("{:?} is too short: {} runs begin so", self.run, begun.len()), list),
         }

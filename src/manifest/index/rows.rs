@@ -184,7 +184,7 @@ impl RowMaker<'_> {
 
     fn row_of(&self, path: &Path, bytes: &[u8], state: &FileState) -> Option<(IndexRow, NewModes)> {
         let row = row_of(path, bytes, state)?;
-        // Whoever may not enter the directories of the job and of the run cannot read the manifest either.
+        // Those who may not enter the directories of the job and of the run cannot read the manifest either.
         let above = path.ancestors().skip(1).take(DIRECTORIES_MAX);
         let directories = above.map(|directory| self.root.path().join(directory));
         let modes = NewModes::of_sources(directories).unwrap_or(NewModes::PRIVATE);

@@ -44,11 +44,6 @@ pub struct VerifyRequest {
     pub sample: Option<Sample>,
 }
 
-impl VerifyRequest {
-    /// All that is selected.
-    pub const WHOLE: Self = Self { subset: Subset::ALL, sample: None };
-}
-
 /// Verifies the tree at `root`. The runs that have ended are marked as verified in the ledger, except for the files in
 /// which something is wrong, provided that this user may write to it. If not all of the tree is verified, only runs are
 /// marked whose files were all verified; other marks stay as they are for the files that were not.

@@ -107,7 +107,7 @@ fn a_failed_reindex_leaves_the_index_unchanged() {
     reindex(&root, &["--sqlite", &index]);
     let before = query(&index, &[]);
     fs::rename(root.artifacts(), root.path().join("away")).unwrap();
-    root.haul("reindex", &["--sqlite", &index]).expect(1);
+    root.haul("reindex", &["--sqlite", &index]).expect(2);
     assert_eq!(query(&index, &[]), before);
 }
 

@@ -82,7 +82,7 @@ fn a_run_is_named_in_full() {
     let id = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
     let rollback = |run: &str| root.haul("rollback", &["--run", run, "--yes"]).expect(2).stderr;
     assert!(rollback(&id[..8]).contains(&format!("next: give --run {id}")), "{}", rollback(&id[..8]));
-    assert!(rollback("x").contains("manifest runs "), "{}", rollback("x"));
+    assert!(rollback("x").contains("manifest runs"), "{}", rollback("x"));
     root.haul("rollback", &[]).expect(2);
     root.haul("rollback", &["--run", &id, "--yes"]).expect(0);
 }

@@ -80,8 +80,8 @@ fn back(disk: &SimulatedDisk, run_id: &str) -> RollbackEnd {
 
 fn verified(disk: &SimulatedDisk) -> VerifyEnd {
     let options = options(Durability::Group, Start::Auto);
-    with_control(|control| verify(Arc::new(disk.clone()), Path::new(APP), &VerifyRequest::WHOLE, &options, control))
-        .unwrap()
+    let whole = VerifyRequest { subset: haul::migration::Subset::ALL, sample: None };
+    with_control(|control| verify(Arc::new(disk.clone()), Path::new(APP), &whole, &options, control)).unwrap()
 }
 
 fn codes(findings: &FirstFindings) -> Vec<&str> {
