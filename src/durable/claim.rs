@@ -172,7 +172,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::durable::{SimulatedDisk, claimed};
+    use crate::durable::{NEVER, SimulatedDisk, claimed};
 
     const AT_ONCE: ClaimTimes = ClaimTimes { settle: Duration::ZERO, relied_on: Duration::ZERO };
 
@@ -210,7 +210,7 @@ mod tests {
             disk.set_mode(a, 0o600).err(),
             disk.remove_file(a).err(),
             disk.remove_directory(Path::new("/run")).err(),
-            disk.remove_directory_tree(Path::new("/run")).err(),
+            disk.remove_directory_tree(Path::new("/run"), NEVER).err(),
             disk.root(Path::new("/run")).unwrap().open_directory(Path::new("")).err(),
             file.write_all_at(0, b"x").err(),
             file.set_len(1).err(),

@@ -300,7 +300,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let source = source_in(directory.path());
         let (path, file) = new_target(directory.path());
-        Copy { source: &source, path: &path, file: &file }.read_and_write().unwrap();
+        Copy { source: &source, path: &path, stop: NEVER, file: &file }.read_and_write().unwrap();
         assert_copied(&path);
     }
 
@@ -309,7 +309,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let source = source_in(directory.path());
         let (path, file) = new_target(directory.path());
-        let copy = Copy { source: &source, path: &path, file: &file };
+        let copy = Copy { source: &source, path: &path, stop: NEVER, file: &file };
         for left in [LEN as u64 - 1, 1, 0] {
             OpenOptions::new().write(true).open(source.path()).unwrap().set_len(left).unwrap();
             let by_hand = copy.read_and_write().map(|()| true);

@@ -42,7 +42,7 @@ pub fn spaces(directory: &Path) -> Result<Vec<SpacePaths>, Error> {
     let entries = source_entries(directory).map_err(|error| not_listed(directory, error))?;
     let directories = entries.into_iter().filter(|entry| entry.kind == SourceEntryKind::Directory);
     let found = directories.map(|entry| SpacePaths::new(directory.join(entry.name)));
-    Ok(found.filter(|paths| holds_space(paths)).collect())
+    Ok(found.filter(holds_space).collect())
 }
 
 fn not_listed(directory: &Path, error: DiskError) -> Error {

@@ -13,7 +13,7 @@ use haul::durable::{Disk, SimulatedDisk};
 use haul::manifest::Registry;
 use haul::manifest::migrate::ledger::LedgerPosition;
 use haul::migration::checkpoint::{self, Kind};
-use haul::migration::{Error, RunOptions, Start};
+use haul::migration::{Error, RunOptions, Start, Subset};
 use haul::pipeline::{Control, Silent, StopToken};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -303,7 +303,10 @@ fn run_on_manifests(verb: Verb, disk: &SimulatedDisk, run_id: &str) -> Result<()
             rollback::rollback(disk, root, request, &control).map(drop)
         }
         Verb::Clean => clean::clean(disk, root, "2100-01-01T00:00:00Z".parse().expect("a time")).map(drop),
-        Verb::Verify => verify::verify(disk, root, &options, &control).map(drop),
+        Verb::Verify => {
+            let request = verify::VerifyRequest { subset: Subset::ALL, sample: None };
+            verify::verify(disk, root, &request, &options, &control).map(drop)
+        }
         _ => status::status(&*disk, root).map(drop),
     }
 }

@@ -124,7 +124,7 @@ impl CasMigration<'_> {
             return Ok(false);
         }
         // Without its plan, the source of a run is not known.
-        let source = planned_source(&**cx.disk, &cx.directory, &last.plan_digest).ok();
+        let source = planned_source(&**cx.disk, cx.directory, &last.plan_digest).ok();
         let of_this = |source: PathBuf| source.canonicalize().ok() == self.root.path().canonicalize().ok();
         Ok(source.is_some_and(of_this))
     }

@@ -367,7 +367,14 @@ impl CasMigration<'_> {
             disk: cx.disk.clone(),
             root: &self.root,
             staged: StagedStore {
-                placer: Placer::new(cx.disk.clone(), staging, self.merged_into(cx)?, durability, self.options.link, cx.control.stop.clone()),
+                placer: Placer::new(
+                    cx.disk.clone(),
+                    staging,
+                    self.merged_into(cx)?,
+                    durability,
+                    self.options.link,
+                    cx.control.stop.clone(),
+                ),
                 log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
                 findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
             },

@@ -55,6 +55,6 @@ fn render(table: &mut Table, database: &str, verb: &str, end: &RunSummary) {
 
 /// Returns commands in the words of a shell, each of which runs only if the one before succeeded.
 fn shell_text(commands: &[Vec<String>]) -> String {
-    let text = |words: &Vec<String>| words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
+    let text = |words: &Vec<String>| words.iter().map(shell_word).collect::<Vec<_>>().join(" ");
     commands.iter().map(text).collect::<Vec<_>>().join(" && ")
 }

@@ -33,8 +33,8 @@ fn an_object_is_read_by_its_old_key_and_by_the_first_digits_of_any() {
         let (old, new) = (old_key(number).to_string(), key_of(Algorithm::Cas, &content(number)).to_string());
         let algorithm = Algorithm::ALL[usize::from(number)].name();
         let asked = [
-            format!("{new}"),
-            format!("{}", &new[..8]),
+            new.to_string(),
+            new[..8].to_string(),
             format!("cas:{}", &new[..8]),
             format!("{old} {MAP}"),
             format!("{algorithm}:{old} {MAP}"),

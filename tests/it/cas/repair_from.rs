@@ -50,9 +50,12 @@ fn flip(store: &V2Store, number: usize) -> Vec<u8> {
     fs::read(store.blob(number)).unwrap()
 }
 
+/// A name, how many objects it costs, and what does it.
+type Damage = (&'static str, u64, fn(&V2Store));
+
 #[test]
 fn whatever_is_damaged_or_missing_comes_back() {
-    let damages: [(&str, u64, fn(&V2Store)); 7] = [
+    let damages: [Damage; 7] = [
         ("a damaged blob", 1, |store| _ = flip(store, PLAIN)),
         ("a damaged frame", 1, |store| store.edit(&store.blob(ZSTD), |bytes| bytes.truncate(9))),
         ("a missing blob", 1, |store| fs::remove_file(store.blob(ZSTD)).unwrap()),
