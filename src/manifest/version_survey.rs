@@ -77,7 +77,7 @@ pub fn survey_versions(
         .selecting(Selector::of_migration(&root, options, &documents, (now, 0))?);
     let mut survey = VersionSurvey::default();
     let mut space_needed = SpaceNeeded::default();
-    let inspector = Inspector { root: &*root, transformer, documents: documents };
+    let inspector = Inspector { root: &*root, transformer, documents };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {
         pass(reader, &inspector, &options.run.engine(), control, |inspected| {
             space_needed.merge(survey.add(inspected));

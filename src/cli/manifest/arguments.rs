@@ -290,7 +290,8 @@ fn plain(path: &Path) -> Option<PathBuf> {
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir => _ = plain.pop().then_some(())?,
+            Component::ParentDir if plain.pop() => {}
+            Component::ParentDir => return None,
             other => plain.push(other),
         }
     }

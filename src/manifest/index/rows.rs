@@ -75,7 +75,7 @@ pub(super) fn read_rows(
                 match row {
                     Made::Row(row, modes) => {
                         end.candidates += 1;
-                        take(row, modes)?;
+                        take(*row, modes)?;
                     }
                     Made::Long(path) => match maker.row(&path, &mut buffer)? {
                         Some((row, modes)) => {
@@ -127,7 +127,7 @@ struct RowMaker<'a> {
 /// What the converters make of a manifest.
 enum Made {
     /// Its row, and who may read the manifest.
-    Row(IndexRow, NewModes),
+    Row(Box<IndexRow>, NewModes),
     /// The path of one that is too long to wait with others until it is written.
     Long(PathBuf),
 }
@@ -159,7 +159,7 @@ impl Converter for RowMaker<'_> {
                 Found::Unreadable(_) => made.left_out.push(path),
                 Found::Manifest => match self.root.read_file(&path, WAITING_BYTES_MAX, scratch) {
                     Ok(state) => match self.row_of(&path, scratch, &state) {
-                        Some((row, modes)) => made.rows.push(Made::Row(row, modes)),
+                        Some((row, modes)) => made.rows.push(Made::Row(Box::new(row), modes)),
                         None => made.left_out.push(path),
                     },
                     // Also one that cannot be read now, which is tried again.
