@@ -69,7 +69,8 @@ impl Log {
         let after = Cursor { file: 0, offset: self.bytes.len() as u64, extent: extents.len() as u64 };
         let window = self.file.window(0, self.bytes.len()).expect("a readable file");
         let batch = Batch { file_number: 0, file: self.file.clone(), window_offset: 0, window, extents, after };
-        let converter = LogConverter::new(policies, Arc::new(vec!["wal-0000000000000001.log".to_owned()]), &StopToken::new());
+        let converter =
+            LogConverter::new(policies, Arc::new(vec!["wal-0000000000000001.log".to_owned()]), &StopToken::new());
         converter.convert(&mut Default::default(), batch).expect("a readable file")
     }
 }

@@ -103,7 +103,6 @@ fn a_key_that_stands_twice_is_a_fault_wherever_it_stands() {
     assert_eq!(fault(SAMPLE.replace('{', "{\"x\":[{\"y\":1,\"y\":1}],")), twice("y"));
     let long = "k".repeat(1000);
     assert_eq!(fault(SAMPLE.replace('{', &format!("{{\"{long}\":1,\"{long}\":1,"))), twice(&long[..64]));
-    assert_eq!(twice("a\u{1b}b").to_string(), r#"the key "a\u{1b}b" occurs twice"#);
 }
 
 #[test]
