@@ -87,13 +87,22 @@ struct Rollback<'a> {
 }
 
 impl Rollback<'_> {
+    /// Rolls back. A stop may come within each step, and the next attempt goes on from what that one left.
     fn run(&self) -> Result<RollbackEnd, Error> {
+        let chain = self.unpublish.state.progress.source_chain;
+        let nothing_read = SourceDigest { objects: 0, bytes: 0, chain };
+        match self.attempt(&nothing_read) {
+            Err(Error::Stopped { .. }) => Ok(self.end(&nothing_read, false, true)),
+            end => end,
+        }
+    }
+
+    fn attempt(&self, nothing_read: &SourceDigest) -> Result<RollbackEnd, Error> {
         let Unpublish { paths, state, .. } = self.unpublish;
         let placement = state.rules.placement;
-        let nothing_read = SourceDigest { objects: 0, bytes: 0, chain: state.progress.source_chain };
         if state.stage == Stage::RolledBack {
-            self.settle(&nothing_read)?;
-            return Ok(self.end(&nothing_read, true, false));
+            self.settle(nothing_read)?;
+            return Ok(self.end(nothing_read, true, false));
         }
         if state.stage != Stage::Published {
             if !has_begun(&**self.disk, paths, state, self.control.stop)? {
@@ -106,7 +115,7 @@ impl Rollback<'_> {
         }
         self.unpublish.check_possible()?;
         self.check_target()?;
-        let Some(proof) = self.rehash_source()? else { return Ok(self.end(&nothing_read, false, true)) };
+        let Some(proof) = self.rehash_source()? else { return Ok(self.end(nothing_read, false, true)) };
         self.unpublish.make()?;
         self.held.checkpoint.store(&**self.disk, &RunState { stage: Stage::RolledBack, ..state.clone() })?;
         self.settle(&proof)?;

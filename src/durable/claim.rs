@@ -1,6 +1,6 @@
 //! Claims: what keeps two hosts apart where a lock keeps out processes of one host only.
 //!
-//! Whoever takes the lock writes a random word into its file, waits, and reads it back. Whoever has written last has the
+//! A process that takes the lock writes a random word into its file, waits, and reads it back. The one that has written last has the
 //! lock. The other finds that out before it changes anything more, because a [`claimed`](super::claimed) disk looks at the word
 //! at most a moment before each change.
 
@@ -14,31 +14,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{Disk, DiskError, read_file};
+use super::{ClaimTimes, Disk, DiskError, read_file};
 
 /// The longest text of a lock that is read.
 const TEXT_BYTES_MAX: u64 = 4096;
 /// How often a text is read of which only a part is there yet.
 const READS_MAX: u32 = 20;
 const READ_PAUSE: Duration = Duration::from_millis(5);
-
-/// Which processes a lock keeps out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockReach {
-    /// Those of every host.
-    EveryHost,
-    /// Those of this host: a claim is needed.
-    ThisHost(ClaimTimes),
-}
-
-/// The times of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClaimTimes {
-    /// The time between writing a claim and reading it back.
-    pub settle: Duration,
-    /// The time for which a claim that was read is relied on. It must be much shorter than `settle`.
-    pub relied_on: Duration,
-}
 
 /// A claim to the lock at a path.
 pub struct Claim {

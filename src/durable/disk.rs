@@ -3,10 +3,28 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::claim::LockReach;
 use super::new_modes::NewModes;
 use super::{AttributesNotKept, CopyMeans, CopyMethod, DiskError, DiskFileSystem, DiskRoot, SourceFile, StopCheck};
+
+/// Which processes a lock keeps out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockReach {
+    /// Those of every host.
+    EveryHost,
+    /// Those of this host: a claim is needed.
+    ThisHost(ClaimTimes),
+}
+
+/// The times of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimTimes {
+    /// The time between writing a claim and reading it back.
+    pub settle: Duration,
+    /// The time for which a claim that was read is relied on. It must be much shorter than `settle`.
+    pub relied_on: Duration,
+}
 
 /// The kind of a directory entry, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

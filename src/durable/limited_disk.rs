@@ -15,7 +15,6 @@ use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
-use super::claim::ClaimTimes;
 use super::directories::remove_real_tree;
 use super::file_systems::RealFileSystem;
 use super::lock_file::lock_file;
@@ -23,8 +22,9 @@ use super::new_modes::NewModes;
 use super::real_root::RealRoot;
 use super::regular_file::{entry_kind, existing, not_regular, open_regular};
 use super::{
-    AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, StopCheck, copy, copy_attributes, file_systems, mount_of, stop,
+    AttributesNotKept, ClaimTimes, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem,
+    DiskRoot, EntryKind, LockGuard, LockReach, SourceFile, StopCheck, copy, copy_attributes, file_systems, mount_of,
+    stop,
 };
 
 /// Writeback is not started early for shorter new files: the call costs more than it gains.

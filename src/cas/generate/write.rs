@@ -98,11 +98,15 @@ pub fn generate_store(
     check_is_empty(disk, root)?;
     create_directory_durable(disk, root)?;
     // The one that fails empties the directory, so there must be no other who writes there.
-    let _lock = EphemeralLock::take(disk, &RunDirectory::new(root.join(LOCKED)))?;
+    let mut lock = EphemeralLock::take(disk, &RunDirectory::new(root.join(LOCKED)))?;
     check_is_empty(disk, root)?;
     free_space_check(disk, root, bytes_expected(options))?;
     let written = control.phase(Phase::Generate, Expected::records(options.objects), || {
-        write_store(disk, root, options, parallel_workers, control)
+        let totals = write_store(disk, root, options, parallel_workers, control)?;
+        if totals.is_some() {
+            lock.remove()?;
+        }
+        Ok::<_, Error>(totals)
     });
     if !matches!(written, Ok(Some(_))) {
         // Half a store would look like a complete one.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::entries::check_entries;
-use crate::durable::{Claim, ClaimText, Disk, LockGuard, LockReach, create_directory_durable, lock_holder};
+use crate::durable::{
+    Claim, ClaimText, Disk, DiskError, LockGuard, LockReach, create_directory_durable, lock_holder, parent_of,
+};
 use crate::migration::{Error, checkpoint, journal};
 
 /// The name of the lock in a directory in which files are replaced. It exists while it is held, and after a crash.
@@ -155,6 +157,14 @@ impl<'a> EphemeralLock<'a> {
     pub fn take(disk: &'a dyn Disk, directory: &RunDirectory) -> Result<Self, Error> {
         let guard = Some(directory.create_and_lock(disk)?);
         Ok(Self { disk, directory: directory.clone(), guard })
+    }
+
+    /// Removes the directory durably, for a place in which nothing but what was made there may be found afterwards. Others
+    /// are kept out until this drops.
+    pub fn remove(&mut self) -> Result<(), DiskError> {
+        self.disk.remove_file(&self.directory.lock_path())?;
+        self.disk.remove_directory(self.directory.path())?;
+        self.disk.sync_directory(parent_of(self.directory.path()))
     }
 }
 

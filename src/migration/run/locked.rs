@@ -59,7 +59,7 @@ impl LockedRun {
         guarded(disk, self.claim.as_ref())
     }
 
-    /// Puts the id of a run into the text of the lock, if other hosts must be told by it who has the lock.
+    /// Puts the id of a run into the text of the lock, if it is what tells other hosts who has the lock.
     pub fn name_run(&self, run_id: &str) -> Result<(), Error> {
         self.claim.as_ref().map_or(Ok(()), |claim| Ok(claim.name_run(run_id)?))
     }

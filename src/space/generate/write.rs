@@ -43,13 +43,15 @@ pub fn generate_space(
     check_has_no_log(&*disk, &wal)?;
     create_directory_durable(&*disk, &wal)?;
     // The one that fails removes all logs, so there must be no other who writes them.
-    let _lock = EphemeralLock::take(&*disk, &SpacePaths::new(directory).run_directory())?;
+    let mut lock = EphemeralLock::take(&*disk, &SpacePaths::new(directory).run_directory())?;
     check_has_no_log(&*disk, &wal)?;
     free_space_check(&*disk, &wal, options.nodes.saturating_mul(RECORD_BYTES_EXPECTED))?;
     let mut writer = LogFiles { disk: &*disk, wal: &wal, options, control, open: None, names: 0, reported: 0 };
     let made = control.phase(Phase::Generate, Expected::records(options.nodes), || {
         let made = generate(options, &mut |file, bytes| writer.write(file, bytes))?;
-        writer.finish().map(|()| made)
+        writer.finish()?;
+        lock.remove()?;
+        Ok(made)
     });
     let end = |records, bytes, stopped| GeneratedSpace {
         path: directory.to_path_buf(),

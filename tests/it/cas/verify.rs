@@ -316,7 +316,7 @@ fn shares_add_up_to_the_whole() {
         let count = |end: &VerifyEnd, name| end.faults_count.get(name).copied().unwrap_or(0);
         for (name, expected) in &whole.faults_count {
             // Faults that are visible without reading an object are in every share.
-            let is_structural = ["not-indexed", "sidecar-missing"].contains(name);
+            let is_structural = ["not-indexed", "sidecar-missing", "stored-size-wrong"].contains(name);
             let found = shares.iter().map(|end| count(end, name)).sum::<u64>();
             assert_eq!(found, if is_structural { expected * of } else { *expected }, "{name} in {of} shares");
         }
