@@ -105,6 +105,16 @@ impl EachFile {
         sync_changed(&*self.disk, &self.changed)
     }
 
+    /// Remembers what was below the old name below the new one. A file counts as changed: a sync that is under way may have
+    /// taken it under the old name, and found nothing there.
+    fn renamed(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        self.changed.lock().rename(from, to);
+        if self.disk.kind(to)? == Some(EntryKind::File) {
+            self.file_changed(to);
+        }
+        Ok(())
+    }
+
     fn wrap(&self, file: Arc<dyn DiskFile>, path: &Path) -> Arc<dyn DiskFile> {
         Arc::new(RememberedFile { file, path: path.to_path_buf(), changed: self.changed.clone() })
     }
@@ -202,14 +212,14 @@ impl Disk for EachFile {
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
         self.disk.rename(from, to)?;
-        self.changed.lock().rename(from, to);
+        self.renamed(from, to)?;
         self.name_changed(from)?;
         self.name_changed(to)
     }
 
     fn rename_exclusive(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
         self.disk.rename_exclusive(from, to)?;
-        self.changed.lock().rename(from, to);
+        self.renamed(from, to)?;
         self.name_changed(from)?;
         self.name_changed(to)
     }
@@ -320,6 +330,7 @@ struct RememberedFile {
 }
 
 impl RememberedFile {
+    /// Remembers a change that was made: a sync between the two would forget it.
     fn remember(&self) {
         self.changed.lock().files.insert(self.path.clone());
     }
@@ -327,8 +338,9 @@ impl RememberedFile {
 
 impl DiskFile for RememberedFile {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let written = self.file.write_all_at(offset, bytes);
         self.remember();
-        self.file.write_all_at(offset, bytes)
+        written
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
@@ -340,8 +352,9 @@ impl DiskFile for RememberedFile {
     }
 
     fn set_len(&self, len: u64) -> Result<(), DiskError> {
+        let set = self.file.set_len(len);
         self.remember();
-        self.file.set_len(len)
+        set
     }
 
     fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
@@ -411,6 +424,21 @@ mod tests {
         let operations = inner.operations();
         file_system.sync().unwrap();
         assert_eq!(inner.operations(), operations + 1, "nothing is synced twice");
+    }
+
+    #[test]
+    fn a_file_that_gets_another_name_is_synced_under_it_in_any_case() {
+        let inner = disk().0;
+        let changed_max = CHANGED_MAX;
+        let disk = EachFile { disk: Arc::new(inner.clone()), changed: Arc::default(), changed_max };
+        let file_system = disk.file_system(Path::new("/top")).unwrap();
+        let (old, new) = (Path::new("/top/old"), Path::new("/top/new"));
+        disk.write_new_file(old, b"1").unwrap();
+        // What a sync in another thread has taken, and has not come to yet.
+        disk.changed.lock().files.clear();
+        disk.rename(old, new).unwrap();
+        file_system.sync().unwrap();
+        assert_eq!(durable(&inner), [(new.to_path_buf(), b"1".to_vec())]);
     }
 
     #[test]

@@ -200,7 +200,9 @@ fn a_stopped_or_failed_generation_leaves_no_log() {
         simulated.fail_operation(n, InjectedFault::Enospc);
         let target: Arc<dyn Disk> = Arc::new(simulated.clone());
         with(|control| generate_space(target, &space.root(), &options(), control)).unwrap_err();
-        assert!(simulated.snapshot().is_empty(), "{n}");
+        // A lock that could not be taken may stay; the next generator uses it.
+        let left = simulated.snapshot().into_keys().find(|path| !path.ends_with("migration/lock"));
+        assert_eq!(left, None, "{n}");
     }
 }
 
