@@ -23,7 +23,7 @@ use super::source::inventory::InventoryBuilder;
 use super::state::BlobMethod;
 use super::store::read_blob;
 use crate::durable::{Disk, FaultClass, RealDisk, read_source_whole};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory};
+use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory, check_stop};
 use crate::pipeline::{Control, SortedRuns, StopToken};
 
 /// Longest file that is read as a sidecar.
@@ -151,7 +151,7 @@ impl Comparison<'_> {
             };
         }
         let encoding = parse_hint(&sidecar).encoding.unwrap_or(Encoding::Identity);
-        Ok(match read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| end_if(self.stop)) {
+        Ok(match read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| check_stop(self.stop)) {
             Err(Error::Disk(error)) if error.fault_class() == FaultClass::Item => {
                 Some(format!("{error}: {}", error.source))
             }
@@ -173,7 +173,7 @@ impl Comparison<'_> {
         for numbered in self.map.rows() {
             let row = numbered?.row;
             rows += 1;
-            end_if(self.stop)?;
+            check_stop(self.stop)?;
             let wanted = old_key_bytes((row.old_key, row.old_algorithm));
             while next.is_some_and(|seen| seen < wanted) {
                 next = seen.next()?;
@@ -188,11 +188,6 @@ impl Comparison<'_> {
         }
         Ok(rows)
     }
-}
-
-/// Fails if a stop was requested.
-fn end_if(stop: &StopToken) -> Result<(), Error> {
-    if stop.is_requested() { Err(Error::stopped()) } else { Ok(()) }
 }
 
 /// Returns the old key as bytes that sort like the map: by key, then by the name of the algorithm.

@@ -26,7 +26,6 @@ pub mod run_options;
 pub mod runs;
 pub mod selection;
 pub mod status;
-mod stop;
 pub mod validate;
 pub mod validate_tree;
 pub mod verify;

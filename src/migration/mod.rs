@@ -46,6 +46,7 @@ pub use run::locked::{LockedRun, cannot_be_written};
 pub use run::options::{RunOptions, Start};
 pub use run::state::{Durability, Rules, RunState};
 pub use run::status::{RunStanding, RunStatus};
+pub use run::stop::{check_stop, stopped_inside};
 pub use run::wait::wait_for_lock;
 pub use session::{Finished, MigrationEnd, Session};
 pub use sort_directory::SortDirectory;

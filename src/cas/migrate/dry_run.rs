@@ -18,7 +18,6 @@ use super::object_log::LoggedObject;
 use super::outcome_check::check_outcomes;
 use super::placer::{IncomingObject, PlaceResult, link_error};
 use super::plan::Plan;
-use super::read_only_pass::stopped_inside;
 use super::replaced_check::check_drop;
 use super::steps::CasMigration;
 use crate::cas::algorithm_counts::AlgorithmCounts;
@@ -32,7 +31,9 @@ use crate::cas::source::{Inventory, SourceRoot};
 use crate::cas::state::{BlobMethod, BlobMethods, RunState};
 use crate::cas::store::index_keys::for_each_index_key;
 use crate::durable::{Disk, link_obstacle, source_identity};
-use crate::migration::{Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, nearest_directory, rehearse};
+use crate::migration::{
+    Error, Finding, FindingsCount, FirstFindings, OutcomeCounts, nearest_directory, rehearse, stopped_inside,
+};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// What a real run would do.

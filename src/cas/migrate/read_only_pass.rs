@@ -10,7 +10,7 @@ use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::walk::{Walked, walk};
 use crate::cas::state::RunState;
-use crate::migration::Error;
+use crate::migration::{Error, stopped_inside};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// The result of a pass.
@@ -54,12 +54,4 @@ pub fn identify_all(
         check_complete(&state, &sums)?;
     }
     Ok(PassEnd { state, sums, stopped })
-}
-
-/// Treats a stop inside of a large object like one between two objects.
-pub fn stopped_inside(ended: Result<Ended, Error>) -> Result<Ended, Error> {
-    match ended {
-        Err(Error::Stopped { .. }) => Ok(Ended::Stopped),
-        ended => ended,
-    }
 }

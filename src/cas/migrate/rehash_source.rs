@@ -1,7 +1,6 @@
 //! Reads a source again and chains its digests, to compare it with the source of a migration.
 
 use super::object_log::{LoggedObjects, ObjectOutcome};
-use super::read_only_pass::stopped_inside;
 use super::source_chain::{ABSENT, CHAIN_START, Link, chain};
 use crate::cas::format::digest::blake3_key;
 use crate::cas::format::encoding::Compress;
@@ -17,7 +16,7 @@ use crate::cas::source::reader::{Batch, INLINE_BYTES_MAX, SourceReader};
 use crate::cas::source::walk::Walked;
 use crate::cas::source::{Item, SourceRoot};
 use crate::durable::read_again_if;
-use crate::migration::Error;
+use crate::migration::{Error, stopped_inside};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, StopToken, pass};
 
 /// A source as it is now.

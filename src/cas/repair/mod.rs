@@ -29,7 +29,6 @@ use self::examine::Examiner;
 use self::other_copy::OtherCopy;
 use self::repairer::{DiskRepairer, DryRepairer, RepairWriter, Repairer, install_index};
 use super::map::{KeyMap, earlier_maps};
-use super::migrate::read_only_pass::stopped_inside;
 use super::options::MigrateOptions;
 use super::paths::{INDEX_NAME, TargetPaths};
 use super::source::SourceRoot;
@@ -37,7 +36,7 @@ use super::state::{CHECKPOINT_KIND, SealedIndex};
 use super::verify::{FaultKind, Join, Scanned, Tally, TaskReader, VerifyFault, VerifyRequest, list_root, scan};
 use crate::durable::{Disk, EntryKind, NewModes, RealDisk, create_directory_durable, remove_tree, with_modes};
 use crate::migration::plan::escape_name;
-use crate::migration::{Error, LockedRun, SortDirectory};
+use crate::migration::{Error, LockedRun, SortDirectory, stopped_inside};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
 
 /// The result of a repair.

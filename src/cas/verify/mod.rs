@@ -37,12 +37,11 @@ pub use tally::{FAULTS_KEPT_MAX, Tally};
 pub use walk::list_root;
 
 use self::state::{StateWriter, VerifySubject, resumed};
-use super::migrate::read_only_pass::stopped_inside;
 use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
 use crate::durable::{Disk, RealDisk, source_identity};
-use crate::migration::{Error, ResumePoint, SortDirectory};
+use crate::migration::{Error, ResumePoint, SortDirectory, stopped_inside};
 use crate::pipeline::{Control, Ended, Expected, Phase, run};
 
 /// Verifies the store at `root`, which may be on a read-only file system. A verification that is stopped starts over;

@@ -12,11 +12,10 @@ use super::evaluate::NotReplaced;
 use super::ledger::{Ledger, LedgerEntry, LedgerLine, WrittenFile};
 use crate::durable::{DiskError, ReadRoot};
 use crate::manifest::document::checksum::hex;
-use crate::manifest::stop::check_stop;
 use crate::manifest::tree::file_faults::concerns_one_file;
 use crate::manifest::tree::file_names::temporary_name;
 use crate::manifest::tree::writable::WritableTree;
-use crate::migration::Error;
+use crate::migration::{Error, check_stop};
 use crate::pipeline::StopToken;
 
 /// Replacements that are in the ledger but not in the checkpoint, by number of line.

@@ -18,9 +18,8 @@ use crate::manifest::migrate::ledger_by_file::{LedgerByFile, NotedLine};
 use crate::manifest::migrate::run_directory;
 use crate::manifest::migrate::share::PathShare;
 use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
-use crate::manifest::stop::check_stop;
 use crate::manifest::tree::file_faults::BadSpots;
-use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage};
+use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage, check_stop};
 use crate::pipeline::StopToken;
 
 /// The tree whose ledger is verified.

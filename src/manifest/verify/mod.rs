@@ -26,13 +26,12 @@ use super::migrate::state::{CHECKPOINT_KIND, name_ledger_end};
 use super::migrate::{disk_of_tree, run_directory};
 use super::run_options::MigrateOptions;
 use super::steps::registry::Registry;
-use super::stop::{check_stop, stopped_inside};
 use super::tree::file_faults::concerns_one_file;
 use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry, SkipReason};
 use super::tree::siblings::SiblingFiles;
 use crate::durable::{Disk, FileState, ReadRoot};
-use crate::migration::{Error, LockedRun, Severity, SortDirectory, Subset, clock};
+use crate::migration::{Error, LockedRun, Severity, SortDirectory, Subset, check_stop, clock, stopped_inside};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, StopToken, pass};
 
 /// What is verified: the selected manifests, or a share of them.

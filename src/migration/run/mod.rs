@@ -7,4 +7,5 @@ pub(crate) mod locked;
 pub(crate) mod options;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod wait;
