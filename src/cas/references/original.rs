@@ -12,7 +12,7 @@ pub trait FileSource {
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError>;
     /// Returns the path without links and dots, or unchanged if it does not exist.
     fn canonical(&self, path: &Path) -> PathBuf;
-    /// Opens a regular file.
+    /// Opens a regular file without following links: one may have taken the place of a file since it was listed.
     fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError>;
 }
 
@@ -64,6 +64,22 @@ impl FileSource for RealFileSource {
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError> {
-        Ok(Box::new(SourceFile::open(path, ReaderKind::Pread)?))
+        Ok(Box::new(SourceFile::open_no_follow(path, ReaderKind::Pread)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_took_the_place_of_a_file_is_refused_and_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("other.json"), directory.path().join("refs.json"));
+        std::fs::write(&file, "{}").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(RealFileSource.open(&file).is_ok());
+        let error = RealFileSource.open(&link).err().expect("the link is not followed");
+        assert_eq!(error.fault_class(), crate::durable::FaultClass::Item, "{error}");
     }
 }

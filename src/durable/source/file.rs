@@ -109,10 +109,19 @@ pub struct SourceFile {
 impl SourceFile {
     /// Opens the regular file at `path`, following links. Anything else is an `InvalidInput` error.
     pub fn open(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
+        Self::open_with(path, reader, 0)
+    }
+
+    /// Works like [`open`](Self::open), but does not follow a link at the last name: that is an error of the file.
+    pub fn open_no_follow(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
+        Self::open_with(path, reader, libc::O_NOFOLLOW)
+    }
+
+    fn open_with(path: &Path, reader: ReaderKind, flags: i32) -> Result<Self, DiskError> {
         let wrap = |e| DiskError::new("open source", path, e);
         stop::opened();
         check(SourceOperation::Open, path).map_err(wrap)?;
-        let file = open_again(path).map_err(wrap)?;
+        let file = open_read_only(path, flags).map_err(wrap)?;
         let metadata = file.metadata().map_err(wrap)?;
         if !metadata.is_file() {
             return Err(wrap(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
@@ -151,7 +160,7 @@ impl SourceFile {
         if let Some(file) = &self.file {
             return Ok(Opened::Held(file));
         }
-        let file = open_again(&self.path)?;
+        let file = open_read_only(&self.path, 0)?;
         match self.identity.difference(&SourceIdentity::of(&file.metadata()?)) {
             None => Ok(Opened::Again(file)),
             Some(what) => Err(io::Error::other(what)),
@@ -253,8 +262,8 @@ impl Deref for Opened<'_> {
 }
 
 /// Without O_NONBLOCK, opening a pipe would wait for its writer. For a regular file the flag has no effect.
-fn open_again(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+fn open_read_only(path: &Path, flags: i32) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path)
 }
 
 #[cfg(test)]
