@@ -149,10 +149,8 @@ fn copy_mode(was: &Stat, list: Option<&[u8]>, to: BorrowedFd<'_>, not_kept: &mut
     if not_kept.group.is_some() && !has_list {
         mode &= !GROUP_BITS | ((mode & 0o007) << 3);
     }
-    if fstat(to)?.st_mode & MODE_BITS != mode {
-        is_done(fchmod(to, Mode::from_raw_mode(mode)))?;
-    }
-    // The system may leave bits out without an error.
+    is_done(fchmod(to, Mode::from_raw_mode(mode)))?;
+    // The system may leave bits out without an error, and refuse a change that is none.
     if fstat(to)?.st_mode & MODE_BITS != wanted {
         not_kept.mode = Some(wanted);
     }
@@ -174,12 +172,22 @@ fn is_refusal(error: Errno) -> bool {
 }
 
 fn names(file: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
-    let mut buffer = vec![0; ATTRIBUTE_BYTES_MAX];
-    let len = match flistxattr(file, &mut buffer[..]) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => 0,
-        listed => listed?,
+    let list = |buffer: &mut [u8]| match flistxattr(file, buffer) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(0),
+        listed => listed,
     };
-    let names = buffer[..len].split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    // Few files have more than one or two.
+    let mut few = [0; 256];
+    let mut all = Vec::new();
+    let listed = match list(&mut few) {
+        Err(Errno::RANGE) => {
+            all.resize(ATTRIBUTE_BYTES_MAX, 0);
+            let len = list(&mut all)?;
+            &all[..len]
+        }
+        len => &few[..len?],
+    };
+    let names = listed.split(|&byte| byte == 0).filter(|name| !name.is_empty());
     Ok(names.filter_map(|name| CString::new(name).ok()).collect())
 }
 
@@ -265,6 +273,18 @@ mod tests {
         assert_eq!(value(to.as_fd(), NOTE).unwrap().as_deref(), Some(&b"kept"[..]));
         assert_eq!(value(to.as_fd(), ACCESS_LIST).unwrap(), Some(list()));
         assert_eq!(to.metadata().unwrap().mode() & 0o7777, 0o640);
+    }
+
+    #[test]
+    fn many_attributes_are_all_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (new_file(&directory.path().join("a")), new_file(&directory.path().join("b")));
+        let names: Vec<CString> = (0..40).map(|i| CString::new(format!("user.attribute-{i:02}")).unwrap()).collect();
+        names.iter().for_each(|name| set(&from, name, name.to_bytes()));
+        assert!(copied(&from, &to).is_empty());
+        for name in &names {
+            assert_eq!(value(to.as_fd(), name).unwrap().as_deref(), Some(name.to_bytes()));
+        }
     }
 
     #[test]
