@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::current_store::live_store;
 use super::migrate::estimate::SCRATCH_PREFIX;
+use super::only_copy::{OnlyCopy, only_copy};
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
@@ -49,27 +50,39 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
     list.add(paths.staging(), CleanKind::Staging, worth_of_staging(&run))?;
     list.add(paths.run_directory().retired_path(), CleanKind::Retired, RemovalCost::default())?;
+    let only = only_copy_of_the_log(disk, paths, live.as_deref())?;
     for entry in disk.list(paths.root())? {
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
-        if live.as_deref() != Some(name) && foreign_part(disk, &paths.store(name))?.is_none() {
+        let may_go = live.as_deref() != Some(name) && only.as_ref().is_none_or(|only| only.store != name);
+        if may_go && foreign_part(disk, &paths.store(name))?.is_none() {
             list.add(paths.store(name), CleanKind::Store, worth_of_store(&run, name))?;
         }
     }
     Ok(list.items())
 }
 
-/// Something with the name of a store that haul cannot prove to be one. It is never removed, and no store gets its name.
+/// While readers take the log, a store that the log cannot give again stays.
+fn only_copy_of_the_log(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>) -> Result<Option<OnlyCopy>, Error> {
+    if live.is_none() { only_copy(disk, paths) } else { Ok(None) }
+}
+
+/// Something with the name of a store that is never removed: haul cannot prove that it is one, or it may be the only copy
+/// of its nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftAlone {
     /// Its name.
     pub name: String,
-    /// Why it cannot be proved.
+    /// Why it stays.
     pub reason: String,
 }
 
 /// Lists what has the name of a store and is left alone by [`clean`].
 pub fn left_alone(disk: &dyn Disk, paths: &SpacePaths) -> Result<Vec<LeftAlone>, Error> {
     let mut left = Vec::new();
+    let live = live_store(disk, paths)?;
+    if let Some(OnlyCopy { store, problem, .. }) = only_copy_of_the_log(disk, paths, live.as_deref())? {
+        left.push(LeftAlone { name: store, reason: format!("may be the only copy of its nodes: {problem}") });
+    }
     for entry in disk.list(paths.root())? {
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
         if let Some(reason) = foreign_part(disk, &paths.store(name))? {

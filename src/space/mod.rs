@@ -11,6 +11,7 @@ pub mod limits;
 pub mod log;
 mod log_pass;
 pub mod migrate;
+pub(crate) mod only_copy;
 pub mod options;
 pub mod outcome;
 pub mod paths;

@@ -28,6 +28,8 @@ pub struct MigrateOptions {
     pub publish: bool,
     /// True if the operator knows that no engine writes to the space, whatever the system says.
     pub engine_stopped: bool,
+    /// True if a log without records is no error where there should be some.
+    pub allow_empty: bool,
     /// How the run is carried out.
     pub run: RunOptions,
 }
@@ -42,6 +44,7 @@ impl Default for MigrateOptions {
             verify_depth: Depth::Blocks,
             publish: true,
             engine_stopped: false,
+            allow_empty: false,
             run: RunOptions::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::current_store::live_store;
+use super::only_copy::{OnlyCopy, only_copy};
 use super::options::SpaceRules;
 use super::outcome::Counts;
 use super::paths::SpacePaths;
@@ -12,6 +13,7 @@ use super::state::{CHECKPOINT_KIND, Progress, RunState};
 use super::store::names::{POINTER_TO_LOG, generation};
 use super::store::whole::{check_files, foreign_part};
 use crate::durable::{Disk, directory_bytes};
+use crate::migration::units::count_text;
 use crate::migration::{Error, RunStanding, Stage};
 
 /// Where a space stands.
@@ -21,7 +23,7 @@ pub struct Status {
     pub space: String,
     /// What readers take: `wal` or the name of a store; `None` if the pointer cannot be read.
     pub live: Option<String>,
-    /// Why the pointer cannot be read, or leads nowhere.
+    /// Why the pointer cannot be read or leads nowhere, or what the log that it names has lost.
     pub pointer_problem: Option<String>,
     #[serde(skip)]
     pointer_remedy: Option<String>,
@@ -73,18 +75,28 @@ pub fn status(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Status, Error> 
         Ok(store) => (Some(store.unwrap_or_else(|| POINTER_TO_LOG.to_owned())), None),
         Err(error) => (None, Some(error)),
     };
+    // Readers of an empty log find nothing, and no error.
+    let lost = if pointer_error.is_none() && live.as_deref() == Some(POINTER_TO_LOG) {
+        only_copy(&*disk, paths)?
+    } else {
+        None
+    };
     let mut status = Status {
         space: paths.root().display().to_string(),
         stores: stores(&*disk, paths, live.as_deref())?,
         live,
-        pointer_problem: pointer_error.as_ref().map(Error::to_string),
-        pointer_remedy: pointer_error.and_then(|error| error.next_step()),
+        pointer_problem: pointer_error.as_ref().map(Error::to_string).or(lost.as_ref().map(lost_text)),
+        pointer_remedy: pointer_error.and_then(|error| error.next_step()).or(lost.as_ref().map(OnlyCopy::next)),
         staging_bytes: directory_bytes(&*disk, &paths.staging())?,
         state: RunStanding::read(&*disk, &paths.run_directory(), CHECKPOINT_KIND, details)?,
         next: String::new(),
     };
     status.next = status.next_step();
     Ok(status)
+}
+
+fn lost_text(lost: &OnlyCopy) -> String {
+    format!("the log is live, but {}; {} holds {} nodes", lost.problem, lost.store, count_text(lost.nodes))
 }
 
 fn details(state: &RunState) -> RunDetails {

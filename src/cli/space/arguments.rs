@@ -83,6 +83,14 @@ pub struct EngineArgs {
     pub engine_stopped: bool,
 }
 
+/// What is known about the log.
+#[derive(Args)]
+pub struct EmptyArgs {
+    /// Accept a log without records, also where one is expected
+    #[arg(long)]
+    pub allow_empty: bool,
+}
+
 impl SpaceArgs {
     /// Finds the space.
     pub fn locate(&self) -> Result<SpacePaths, Error> {

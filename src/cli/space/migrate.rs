@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{EngineArgs, PolicyArgs, ReaderArgs, SpacesArgs, options, scope};
+use super::arguments::{EmptyArgs, EngineArgs, PolicyArgs, ReaderArgs, SpacesArgs, options, scope};
 use super::dry_run::{self, place_text};
 use super::migrate_all::{OneEnd, migrate_all};
 use super::plan::{plan_of, say_plan};
@@ -59,6 +59,8 @@ pub struct MigrateCommand {
     dry_run: bool,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    empty: EmptyArgs,
     #[command(flatten)]
     start: StartArgs,
     /// How much of the store to read back before it becomes the live one: its indexes, every block as well, or also the
@@ -151,7 +153,8 @@ impl MigrateCommand {
             ..options.run
         };
         let (verify_depth, engine_stopped) = (self.verify.into(), self.engine.engine_stopped);
-        MigrateOptions { verify_depth, publish: !self.no_publish, engine_stopped, run, ..options }
+        let (publish, allow_empty) = (!self.no_publish, self.empty.allow_empty);
+        MigrateOptions { verify_depth, publish, engine_stopped, allow_empty, run, ..options }
     }
 
     fn confirm_restart(&self, spaces: &[SpacePaths]) -> Result<(), Error> {

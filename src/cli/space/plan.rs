@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{EngineArgs, PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options};
+use super::arguments::{EmptyArgs, EngineArgs, PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command::Answer;
 use crate::cli::estimate_text::needed_text;
@@ -16,6 +16,7 @@ use crate::migration::units::{bytes_text, count_text};
 use crate::space::engine::check_engine_is_stopped;
 use crate::space::log::source::WalSource;
 use crate::space::migrate::plan::{Plan, check_directory, check_pointer, plan};
+use crate::space::only_copy::check_log;
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 
@@ -26,6 +27,8 @@ pub struct PlanCommand {
     space: SpaceArgs,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    empty: EmptyArgs,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -41,6 +44,7 @@ impl PlanCommand {
         let paths = self.space.locate()?;
         let plan = plan_of(&paths, &options(&self.policies, &self.resources, &self.reader))?;
         check_pointer(&RealDisk, &paths)?;
+        check_log(&RealDisk, &paths, self.empty.allow_empty)?;
         if !self.engine.engine_stopped {
             check_engine_is_stopped(&paths, |text| self.output.say(format_args!("note: {text}")))?;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{EngineArgs, ReaderArgs, SpaceArgs, scope};
+use super::arguments::{EmptyArgs, EngineArgs, ReaderArgs, SpaceArgs, scope};
 use super::migrate::finish;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::progress::Watch;
@@ -22,6 +22,8 @@ pub struct PublishCommand {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
+    empty: EmptyArgs,
+    #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
     reader: ReaderArgs,
@@ -34,8 +36,8 @@ pub struct PublishCommand {
 impl PublishCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
-        let engine_stopped = self.engine.engine_stopped;
-        let options = MigrateOptions { engine_stopped, ..self.reader.options(&self.resources) };
+        let (engine_stopped, allow_empty) = (self.engine.engine_stopped, self.empty.allow_empty);
+        let options = MigrateOptions { engine_stopped, allow_empty, ..self.reader.options(&self.resources) };
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("publishing {}", paths.root().display()));
         let end = watch.run_when_free(self.wait, scope(&options), |control| {

@@ -9,6 +9,7 @@ pub mod framing;
 pub mod memory;
 pub mod node_id;
 pub mod payload_lists;
+pub mod presence;
 pub mod provenance;
 pub mod range_sums;
 pub mod reader;

@@ -18,6 +18,7 @@ use crate::space::current_store::live_store;
 use crate::space::engine::check_engine_is_stopped;
 use crate::space::log::reader::{Cursor, LogReader};
 use crate::space::log::source::WalSource;
+use crate::space::only_copy::{check_log, check_trade};
 use crate::space::options::{MigrateOptions, SpaceRules};
 use crate::space::outcome::Counts;
 use crate::space::paths::SpacePaths;
@@ -92,7 +93,19 @@ impl<'a> SpaceMigration<'a> {
                 next: "unmount it or move it away, so that it is an ordinary directory of the space".into(),
             });
         }
+        check_log(disk, self.paths, self.options.allow_empty)?;
+        self.say_what_is_not_read(cx);
         self.check_engine(cx)
+    }
+
+    /// What lies next to the log may be a log that somebody has moved away or compressed.
+    fn say_what_is_not_read(&self, cx: &Context<'_>) {
+        let others = others(&self.source);
+        if let Some(first) = others.first() {
+            let more = if others.len() > 1 { format!(" and {} more", others.len() - 1) } else { String::new() };
+            let path = self.source.directory().join(&first.name);
+            cx.control.note(format!("{}{more}: not read, because Engram does not read it", path.display()));
+        }
     }
 
     fn check_engine(&self, cx: &Context<'_>) -> Result<(), Error> {
@@ -369,6 +382,7 @@ impl SpaceMigration<'_> {
         // It may have been started since the run began.
         self.check_engine(cx)?;
         self.source.check_unchanged()?;
+        check_trade(&**cx.disk, self.paths, &state.progress.store, self.options.allow_empty)?;
         pointer::publish(&**cx.disk, self.paths.root(), &state.progress.store)?;
         Ok(Step::Reached(Stage::Published))
     }

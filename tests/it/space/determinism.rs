@@ -296,7 +296,7 @@ fn the_manifest_says_nothing_of_host_time_or_attempt() {
     let keys: Vec<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys.len(), 13, "{keys:?}");
     let space = Space::new();
-    space.migrate(&MigrateOptions::default()).unwrap();
+    space.log(1, b"").migrate(&MigrateOptions::default()).unwrap();
     assert_eq!(space.findings(Severity::Note), []);
 }
 

@@ -129,7 +129,7 @@ fn an_export_is_a_log_as_engram_reads_it() {
 #[test]
 fn a_space_without_nodes_gives_an_empty_log() {
     let space = Space::new();
-    space.migrate(&eager()).unwrap();
+    space.log(1, b"").migrate(&eager()).unwrap();
     let end = export_to(&space, &space.root().with_file_name("exported")).unwrap();
     assert_eq!((end.records, end.bytes, fs::read(&end.path).unwrap().len()), (0, 0, 0));
 }

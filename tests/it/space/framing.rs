@@ -758,7 +758,8 @@ fn without_a_log_directory_there_is_no_space() {
 
 #[test]
 fn a_space_without_records_is_a_valid_source() {
-    ran(Space::new(), DEFAULT).ends(exit::OK, &[]).lives(&[]);
+    let allowed = MigrateOptions { allow_empty: true, ..with(DEFAULT) };
+    ran_with(Space::new(), &allowed).ends(exit::OK, &[]).lives(&[]);
     let empty = Space::new();
     empty.log(1, b"").log(2, b"");
     let ran = ran(empty, DEFAULT).ends(exit::OK, &[]).bytes(0, 0, 0).lives(&[]);

@@ -5,6 +5,7 @@ mod enormous;
 mod export;
 mod framing;
 mod hostile;
+mod lost_log;
 mod measures;
 mod read_back;
 mod replay;
