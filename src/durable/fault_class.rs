@@ -10,7 +10,7 @@ pub const IN_A_ROW_MAX: u64 = 2;
 /// Of so many items, one may be on a bad spot of a medium that works.
 const ITEMS_PER_FAULT_MIN: u64 = 100;
 /// Interruptions of one call after which it is given up.
-const INTERRUPTIONS_MAX: u32 = 100;
+pub(super) const INTERRUPTIONS_MAX: u32 = 100;
 
 /// Whose fault an error of the system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

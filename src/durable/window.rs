@@ -4,11 +4,11 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::FileExt;
 
 use parking_lot::Mutex;
 
 use super::guarded_map::GuardedMap;
+use super::source::interrupted::read_exact_at;
 
 /// A range of a source: a mapping or a copy. Share it in an `Arc`; it is released with the last reference.
 ///
@@ -57,7 +57,7 @@ impl fmt::Debug for Window {
 /// Reads `len` bytes at `offset` into a buffer of the pool.
 pub(super) fn read_window(file: &File, offset: u64, len: usize) -> io::Result<Window> {
     let mut buffer = PooledBuffer { bytes: POOL.take(len), len };
-    file.read_exact_at(&mut buffer.bytes[..len], offset)?;
+    read_exact_at(file, &mut buffer.bytes[..len], offset)?;
     Ok(Window(Bytes::Read(buffer)))
 }
 

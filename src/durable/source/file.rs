@@ -1,17 +1,17 @@
 //! Source files: opened for reading only, and checked for changes while they are read.
 
-#![allow(clippy::disallowed_methods, reason = "opening for reading needs flags; nothing here can write")]
-
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::faults::{SourceOperation, check};
+use super::interrupted::{read_exact_at, retried};
 use crate::durable::file_systems;
 use crate::durable::guarded_map::GuardedMap;
 use crate::durable::window::{Window, read_window};
@@ -109,15 +109,15 @@ pub struct SourceFile {
 impl SourceFile {
     /// Opens the regular file at `path`, following links. Anything else is an `InvalidInput` error.
     pub fn open(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
-        Self::open_with(path, reader, 0)
+        Self::open_with(path, reader, OFlags::empty())
     }
 
     /// Works like [`open`](Self::open), but does not follow a link at the last name: that is an error of the file.
     pub fn open_no_follow(path: &Path, reader: ReaderKind) -> Result<Self, DiskError> {
-        Self::open_with(path, reader, libc::O_NOFOLLOW)
+        Self::open_with(path, reader, OFlags::NOFOLLOW)
     }
 
-    fn open_with(path: &Path, reader: ReaderKind, flags: i32) -> Result<Self, DiskError> {
+    fn open_with(path: &Path, reader: ReaderKind, flags: OFlags) -> Result<Self, DiskError> {
         let wrap = |e| DiskError::new("open source", path, e);
         stop::opened();
         check(SourceOperation::Open, path).map_err(wrap)?;
@@ -160,7 +160,7 @@ impl SourceFile {
         if let Some(file) = &self.file {
             return Ok(Opened::Held(file));
         }
-        let file = open_read_only(&self.path, 0)?;
+        let file = open_read_only(&self.path, OFlags::empty())?;
         match self.identity.difference(&SourceIdentity::of(&file.metadata()?)) {
             None => Ok(Opened::Again(file)),
             Some(what) => Err(io::Error::other(what)),
@@ -218,7 +218,7 @@ impl SourceFile {
     pub(in crate::durable) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         stop::read(buffer.len());
         check(SourceOperation::Read, &self.path)?;
-        self.file()?.read_exact_at(buffer, offset)
+        read_exact_at(&*self.file()?, buffer, offset)
     }
 
     fn maps(&self, len: usize) -> bool {
@@ -262,12 +262,16 @@ impl Deref for Opened<'_> {
 }
 
 /// Without O_NONBLOCK, opening a pipe would wait for its writer. For a regular file the flag has no effect.
-fn open_read_only(path: &Path, flags: i32) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path)
+fn open_read_only(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | flags;
+    Ok(retried(|| rustix::fs::open(path, flags, Mode::empty()))?.into())
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out files")]
+
+    use std::fs::OpenOptions;
     use std::time::{Duration, SystemTime};
 
     use super::*;

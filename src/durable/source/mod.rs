@@ -3,6 +3,7 @@
 mod entries;
 pub(super) mod faults;
 mod file;
+pub(super) mod interrupted;
 mod link;
 mod names;
 mod reader_kind;

@@ -1,13 +1,13 @@
 //! Reads small source files whole.
 
-#![allow(clippy::disallowed_methods, reason = "opening for reading needs flags; nothing here can write")]
-
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
 use super::faults::{SourceOperation, check};
+use super::interrupted::retried;
 use crate::durable::{DiskError, stop};
 
 /// Appends the bytes of a file to `buffer` and returns their number. If the file is longer than `len_bytes`, at least
@@ -15,10 +15,10 @@ use crate::durable::{DiskError, stop};
 /// file changed. Does not follow links (`ELOOP`), and does not wait for a pipe.
 pub fn read_source_whole(path: &Path, len_bytes: usize, buffer: &mut Vec<u8>) -> Result<usize, DiskError> {
     let wrap = |e| DiskError::new("read source", path, e);
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     stop::opened();
     check(SourceOperation::Open, path).map_err(wrap)?;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(wrap)?;
+    let file: File = retried(|| rustix::fs::open(path, flags, Mode::empty())).map_err(wrap)?.into();
     check(SourceOperation::Read, path).map_err(wrap)?;
     let read_bytes = read_to_limit(&file, len_bytes, buffer).map_err(wrap)?;
     stop::read(read_bytes);
@@ -29,14 +29,13 @@ fn read_to_limit(file: &File, len_bytes: usize, buffer: &mut Vec<u8>) -> io::Res
     buffer.try_reserve(len_bytes.saturating_add(1))?;
     let mut read_bytes = 0;
     while read_bytes <= len_bytes {
-        match rustix::io::read(file, rustix::buffer::spare_capacity(buffer)) {
+        match retried(|| rustix::io::read(file, rustix::buffer::spare_capacity(buffer))) {
             Ok(0) => break,
             // The buffer had room for more, so a short read is the end. That saves a second call for every file of the
             // expected length.
             Ok(count) if read_bytes + count == len_bytes => return Ok(len_bytes),
             Ok(count) => read_bytes += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err(e),
         }
     }
     Ok(read_bytes)
@@ -44,6 +43,8 @@ fn read_to_limit(file: &File, len_bytes: usize, buffer: &mut Vec<u8>) -> io::Res
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out files")]
+
     use super::*;
 
     #[test]
