@@ -1,6 +1,6 @@
 //! Finds references in bytes that come piece by piece.
 
-use super::shards::{Separator, Shards};
+use super::shards::{ENCODED_SLASH_BYTES, Separator, Shards};
 use crate::cas::format::key::{Algorithm, KEY_TEXT_BYTES, Key};
 
 /// The bytes of `\u00XX` after the backslash.
@@ -142,6 +142,11 @@ impl Word {
         self.len == WORD_BYTES_MAX
     }
 
+    fn drop_first(&mut self, count: usize) {
+        self.bytes.copy_within(count..self.len, 0);
+        self.len -= count;
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let kept = &bytes[..bytes.len().min(WORD_BYTES_MAX - self.len)];
         self.bytes[self.len..][..kept.len()].copy_from_slice(kept);
@@ -198,6 +203,9 @@ impl Scanner {
 
     /// Ends the current word before `separator`.
     fn end_word(&mut self, separator: u8) -> Option<Reference> {
+        if self.shards.take_encoded_slash(self.word.as_bytes()) {
+            self.word.drop_first(ENCODED_SLASH_BYTES);
+        }
         let ended = self.ended_word();
         let reference = self.reference(&ended);
         self.shards = ended.shards;
@@ -375,7 +383,18 @@ mod tests {
             (format!("x-88/8c/{KEY}"), KEY),
             (format!("88 /8c/{KEY}"), KEY),
             (format!("88/8c//{KEY}"), KEY),
-            (format!("88\\8c\\{KEY}"), KEY),
+            (format!("objects\\88\\8c\\{KEY}"), &format!("88\\8c\\{KEY}")),
+            (format!("\"objects\\\\88\\\\8c\\\\{KEY}\""), &format!("88\\\\8c\\\\{KEY}")),
+            (format!("objects\\88\\{split}"), &format!("88\\{split}")),
+            (format!("u=objects%2F88%2F8c%2F{KEY}&v"), &format!("88%2F8c%2F{KEY}")),
+            (format!("objects%2f88%2f8c%2f{KEY}"), &format!("88%2f8c%2f{KEY}")),
+            (format!("objects%2F{KEY}"), KEY),
+            (format!("objects%2F88%2F{split}"), &format!("88%2F{split}")),
+            (format!("%2F{}", &KEY[2..]), ""),
+            (format!("88%208c/{KEY}"), KEY),
+            (format!("88/%8c/{KEY}"), KEY),
+            (format!("88%2F%2F8c%2F{KEY}"), KEY),
+            (format!("88\\n8c\\{KEY}"), KEY),
             (split.to_owned(), ""),
             (format!("objects/{split}"), ""),
         ] {
@@ -391,10 +410,17 @@ mod tests {
     fn only_what_can_be_restored_counts_as_kept() {
         let is_kept = |text: &str| scan(&[text.as_bytes()])[0].spelling.is_kept;
         let (upper, mixed) = (KEY.to_uppercase(), KEY.replace('c', "C"));
-        for text in [KEY, &upper, &format!("88/8c/{KEY}"), &format!("cas:{KEY}")] {
+        let (windows, url) = (format!("88\\8c\\{KEY}"), format!("88%2f8c%2f{KEY}"));
+        for text in [KEY, &upper, &format!("88/8c/{KEY}"), &windows, &url, &format!("cas:{KEY}")] {
             assert!(is_kept(text), "{text}");
         }
-        for text in [&mixed, &format!("\\u0038{}", &KEY[1..]), &format!("88/{KEY}"), &format!("88/{}", &KEY[2..])] {
+        for text in [
+            &mixed,
+            &format!("88/8c%2F{KEY}"),
+            &format!("\\u0038{}", &KEY[1..]),
+            &format!("88/{KEY}"),
+            &format!("88/{}", &KEY[2..]),
+        ] {
             assert!(!is_kept(text), "{text}");
         }
     }
