@@ -1,16 +1,16 @@
 //! `haul space migrate`: the whole way from the log to the published store.
 //!
 //! The JSON document is a [`MigrationEnd`] with `space` and `report` (paths) and `exit_code`. A dry run prints the
-//! document of [`dry_run`], a run of all spaces that of [`migrate_all`](super::migrate_all).
+//! document of [`dry_run`], a run of all spaces that of [`all_spaces`](super::all_spaces).
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::all_spaces::{OneEnd, migrate_all};
 use super::arguments::{EngineArgs, PolicyArgs, ReaderArgs, SpacesArgs, options, scope};
 use super::dry_run::{self, place_text};
-use super::migrate_all::{OneEnd, migrate_all};
 use super::plan::{plan_of, say_plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
