@@ -21,7 +21,7 @@ mod limits;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod output;
-#[cfg(feature = "cas")]
+#[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
 mod owner;
 mod progress;
 mod signals;

@@ -35,22 +35,10 @@ fn check_run_directory(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error
     })
 }
 
-/// Fails if this process may not give files to the owner that is asked for.
-fn check_owner(owner: NewOwner) -> Result<(), Error> {
-    let refused = owner.refused();
-    if refused.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Usage {
-        what: format!("this user may not give files to {}", refused.text()),
-        next: "run haul as root, or leave out --chown".into(),
-    })
-}
-
 impl CasMigration<'_> {
     /// Returns a note about each part of the store at the target whose owner what is added cannot get.
     pub(super) fn notes_on_owners(&self) -> Vec<Finding> {
-        if self.options.placement == Placement::New || !self.options.owner.is_empty() {
+        if self.options.placement == Placement::New || !self.options.run.owner.is_empty() {
             return Vec::new();
         }
         let note = |(path, owner): (PathBuf, NewOwner)| Finding {
@@ -70,7 +58,6 @@ impl CasMigration<'_> {
     pub(super) fn check(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         match check {
             Check::Places => {
-                check_owner(self.options.owner)?;
                 check_apart(self.root.path(), &self.root.directories(), self.paths)?;
                 check_not_mounted(self.paths)?;
                 check_run_directory(&**cx.disk, self.paths)?;

@@ -19,6 +19,7 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs, check
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::manifest_command;
 use crate::cli::output;
+use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{DiskError, RealDisk};
@@ -43,6 +44,8 @@ pub struct MigrateCommand {
     start: StartArgs,
     #[command(flatten)]
     result: ResultArgs,
+    #[command(flatten)]
+    owner: OwnerArgs,
     /// When to make written data durable
     #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Tuning")]
     durability: DurabilityArg,
@@ -92,6 +95,7 @@ impl MigrateCommand {
         let options = self.result.options(&self.root.root, &self.resources)?;
         let run = RunOptions {
             start: self.start.start(),
+            owner: self.owner.owner(),
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
             ..options.run

@@ -16,6 +16,7 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::space_command;
 use crate::cli::output::{say_findings, write_findings_of_run};
+use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -80,6 +81,8 @@ pub struct MigrateCommand {
     reader: ReaderArgs,
     #[command(flatten)]
     policies: PolicyArgs,
+    owner: OwnerArgs,
+    #[command(flatten)]
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -144,6 +147,7 @@ impl MigrateCommand {
 
     fn options(&self) -> MigrateOptions {
         let options = options(&self.policies, &self.resources, &self.reader);
+            owner: self.owner.owner(),
         let run = RunOptions {
             start: self.start.start(),
             batch_records: self.batch_size.get(),
