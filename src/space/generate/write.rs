@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{GenerateOptions, generate};
 use crate::durable::{Disk, DiskFile, create_directory_durable};
-use crate::migration::{EphemeralLock, Error, free_space_check};
+use crate::migration::{EphemeralLock, Error, check_stop, free_space_check};
 use crate::pipeline::{Control, Expected, Phase};
 use crate::space::log::wal::is_wal_name;
 use crate::space::paths::SpacePaths;
@@ -104,9 +104,7 @@ struct OpenLog {
 
 impl LogFiles<'_> {
     fn write(&mut self, number: u32, bytes: &[u8]) -> Result<(), Error> {
-        if self.control.stop.is_requested() {
-            return Err(Error::stopped());
-        }
+        check_stop(self.control.stop)?;
         if self.open.as_ref().is_none_or(|open| open.number != number) {
             self.finish_file()?;
             let file = self.disk.create_file(&self.wal.join(self.options.file_name(number)))?;
