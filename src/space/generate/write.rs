@@ -40,10 +40,12 @@ pub fn generate_space(
     control: &Control<'_>,
 ) -> Result<GeneratedSpace, Error> {
     let wal = directory.join("wal");
+    let state = SpacePaths::new(directory).run_directory();
+    state.check_free(&*disk)?;
     check_has_no_log(&*disk, &wal)?;
     create_directory_durable(&*disk, &wal)?;
     // The one that fails removes all logs, so there must be no other who writes them.
-    let mut lock = EphemeralLock::take(&*disk, &SpacePaths::new(directory).run_directory())?;
+    let mut lock = EphemeralLock::take(&*disk, &state)?;
     check_has_no_log(&*disk, &wal)?;
     free_space_check(&*disk, &wal, options.nodes.saturating_mul(RECORD_BYTES_EXPECTED))?;
     let mut writer = LogFiles { disk: &*disk, wal: &wal, options, control, open: None, names: 0, reported: 0 };
