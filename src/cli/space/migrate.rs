@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::all_spaces::{OneEnd, migrate_all};
+use super::all_spaces::{OneEnd, each_space};
 use super::arguments::{EngineArgs, PolicyArgs, ReaderArgs, SpacesArgs, options, scope};
 use super::dry_run::{self, place_text};
 use super::plan::{plan_of, say_plan};
@@ -23,7 +23,6 @@ use crate::durable::RealDisk;
 use crate::migration::units::count_text;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::observe::Scope;
-use crate::space::data_directory::spaces;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -81,8 +80,8 @@ pub struct MigrateCommand {
     reader: ReaderArgs,
     #[command(flatten)]
     policies: PolicyArgs,
-    owner: OwnerArgs,
     #[command(flatten)]
+    owner: OwnerArgs,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -122,8 +121,7 @@ impl MigrateCommand {
     }
 
     fn run_all(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
-        let directory = &self.space.data.data_dir;
-        let spaces = spaces(directory)?;
+        let (directory, spaces) = self.space.every()?;
         self.confirm_restart(&spaces)?;
         let watch = Watch::start(self.output)?;
         let one = |paths: &SpacePaths| match self.dry_run {
@@ -132,7 +130,7 @@ impl MigrateCommand {
             }),
             false => OneEnd::of(paths, run(&watch, paths, options, self.wait), |end| (exit_code(end), sum_text(end))),
         };
-        migrate_all(&watch, (directory, &spaces), one, self.output)
+        each_space(watch.stop(), (directory, &spaces), one, self.output)
     }
 
     fn check_mode(&self) -> Result<(), Error> {
@@ -147,9 +145,9 @@ impl MigrateCommand {
 
     fn options(&self) -> MigrateOptions {
         let options = options(&self.policies, &self.resources, &self.reader);
-            owner: self.owner.owner(),
         let run = RunOptions {
             start: self.start.start(),
+            owner: self.owner.owner(),
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
             ..options.run
