@@ -23,6 +23,8 @@ mod manifest;
 mod output;
 #[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
 mod owner;
+#[cfg(any(feature = "cas", feature = "manifest"))]
+mod place;
 mod progress;
 mod signals;
 #[cfg(feature = "space")]
