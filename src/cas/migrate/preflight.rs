@@ -11,10 +11,10 @@ use crate::cas::options::{Placement, ReadBack};
 use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near};
 use crate::cas::state::RunState;
 use crate::cas::verify::run::{verify_held, verify_in_memory};
-use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
+use crate::cas::verify::{VerifyEnd, VerifyRequest};
 use crate::durable::{Disk, EntryKind, NewOwner};
 use crate::migration::plan::escape_name;
-use crate::migration::{Check, Context, Error, Finding, LastRun, Severity, Stage};
+use crate::migration::{Check, Context, Error, Finding, LastRun, Sample, Severity, Stage};
 use crate::pipeline::Ended;
 
 /// Fails if the place of the run directory has something that haul has not made: a run removes files in it.
@@ -120,7 +120,7 @@ impl CasMigration<'_> {
     /// it, every object. A dry run sorts in memory, because it must not write.
     fn verify_target(&self, cx: &Context<'_>) -> Result<VerifyEnd, Error> {
         let target = self.paths.target();
-        let no_object = self.is_second_pass.get().then_some(Sample { objects: 0, seed: 0 });
+        let no_object = self.is_second_pass.get().then_some(Sample { records: 0, seed: 0 });
         let request = VerifyRequest { sample: no_object, ..VerifyRequest::WHOLE };
         match cx.lock {
             Some(_) => verify_held(cx.disk, self.paths, target, &request, self.options, cx.control),

@@ -30,7 +30,7 @@ pub use index::line_path;
 pub use join::{Join, Joined};
 pub use object::{ObjectChecker, Totals, object_path};
 pub use reader::{Batch, TaskReader};
-pub use request::{Sample, Share, VerifyRequest};
+pub use request::{Share, VerifyRequest};
 pub use scan::{Scanned, scan};
 pub use state::{OnSound, VERIFY_KIND};
 pub use tally::{FAULTS_KEPT_MAX, Tally};

@@ -14,7 +14,7 @@ use super::faults::write_faults;
 use super::repair::{RepairRequest, repair};
 use crate::cas::options::MigrateOptions;
 use crate::cas::verify::run::check_store;
-use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
+use crate::cas::verify::{VerifyEnd, VerifyRequest};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs, check_exists};
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
@@ -23,7 +23,7 @@ use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::count_text;
-use crate::migration::{Subset, exit};
+use crate::migration::{Sample, Subset, exit};
 use crate::pipeline::Control;
 
 /// `haul cas verify`
@@ -73,7 +73,7 @@ impl VerifyCommand {
     }
 
     fn verify(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
-        let sample = self.sample.map(|objects| Sample { objects: objects.get(), seed: self.seed });
+        let sample = self.sample.map(|objects| Sample { records: objects.get(), seed: self.seed });
         let request = VerifyRequest { subset: self.subset, sample, ..VerifyRequest::WHOLE };
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("verifying {}", self.store.display()));
