@@ -5,7 +5,6 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::format::encoding::Compress;
-use crate::durable::NewOwner;
 use crate::migration::{Durability, Rules, RunOptions};
 use crate::pipeline::Options;
 
@@ -74,8 +73,6 @@ pub struct MigrateOptions {
     pub strict: bool,
     /// Whether blobs that stay as they are become hard links instead of copies.
     pub link: Linking,
-    /// Who owns what is created. Otherwise it is the owner of the store at the target or, without one, this process's.
-    pub owner: NewOwner,
     /// When written files are made durable.
     pub durability: Durability,
     /// Whether the store at the target is verified before a merge stages anything. Turn this off only if the store is
@@ -100,7 +97,6 @@ impl Default for MigrateOptions {
             placement: Placement::default(),
             strict: false,
             link: Linking::default(),
-            owner: NewOwner::default(),
             durability: Durability::default(),
             verify_merged_into: true,
             read_back: ReadBack::default(),

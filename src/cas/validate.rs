@@ -1,6 +1,7 @@
 //! Compares a target and its map with the source: the target has the content of every readable object, and the map has
 //! exactly the rows of these objects (docs/source-requiem.md, "Tools around a store").
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,9 +21,10 @@ use super::outcome::Counts;
 use super::paths::blob_path;
 use super::source::SourceRoot;
 use super::source::inventory::InventoryBuilder;
+use super::source::scan::unreadable_text;
 use super::state::BlobMethod;
 use super::store::read_blob;
-use crate::durable::{Disk, FaultClass, RealDisk, read_source_whole};
+use crate::durable::{BadSpots, Disk, DiskError, RealDisk, read_again, read_again_if, read_source_whole};
 use crate::migration::{Error, Finding, FindingsCount, FirstFindings, Severity, SortDirectory, check_stop};
 use crate::pipeline::{Control, SortedRuns, StopToken};
 
@@ -75,6 +77,7 @@ pub fn validate(
         equal: 0,
         findings: FirstFindings::default(),
         buffer: Vec::new(),
+        spots: BadSpots::default(),
         stop: control.stop,
     };
     let pass = identify_all(&root, builder, &mut comparison, options, control)?;
@@ -100,6 +103,8 @@ struct Comparison<'a> {
     equal: u64,
     findings: FirstFindings,
     buffer: Vec<u8>,
+    /// Tells objects of the target that cannot be read from a target whose device fails.
+    spots: BadSpots,
     stop: &'a StopToken,
 }
 
@@ -144,23 +149,38 @@ impl Comparison<'_> {
         let path = blob_path(self.target, key);
         let mut sidecar = Vec::new();
         let sidecar_path = super::paths::sidecar_path(self.target, key);
-        if let Err(error) = read_source_whole(&sidecar_path, SIDECAR_BYTES_MAX, &mut sidecar) {
-            return match error.fault_class() {
-                FaultClass::Item => Ok(Some(format!("no sidecar: {}", error.source))),
-                FaultClass::Medium | FaultClass::Run => Err(error.into()),
-            };
+        let read = || {
+            sidecar.clear();
+            read_source_whole(&sidecar_path, SIDECAR_BYTES_MAX, &mut sidecar)
+        };
+        match read_again(read) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some("it has no sidecar".into())),
+            Err(error) => return self.unreadable(error).map(Some),
+            Ok(_) => {}
         }
         let encoding = parse_hint(&sidecar).encoding.unwrap_or(Encoding::Identity);
-        Ok(match read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| check_stop(self.stop)) {
-            Err(Error::Disk(error)) if error.fault_class() == FaultClass::Item => {
-                Some(format!("{error}: {}", error.source))
-            }
+        let stop = self.stop;
+        let read = || read_blob(&RealDisk, &path, encoding, size, &mut self.buffer, |_| check_stop(stop));
+        let read = read_again_if(read, |error| match error {
+            Error::Disk(error) => Some(error),
+            _ => None,
+        });
+        if read.is_ok() {
+            self.spots.note_readable();
+        }
+        Ok(match read {
+            Err(Error::Disk(error)) => Some(self.unreadable(error)?),
             Err(error) => return Err(error),
             Ok(Err(fault)) => Some(fault.to_string()),
             Ok(Ok(digests)) if digests.key != key => Some("it has other content".into()),
             Ok(Ok(digests)) if digests.original_size != size => Some("its content has another length".into()),
             Ok(Ok(_)) => None,
         })
+    }
+
+    /// Returns the text of a fault, unless the device of the target fails.
+    fn unreadable(&self, error: DiskError) -> Result<String, Error> {
+        if self.spots.is_of_file(&error) { Ok(unreadable_text(&error)) } else { Err(error.into()) }
     }
 
     /// Finds rows of the map whose old keys are not in the source. Returns the number of all rows.

@@ -16,7 +16,7 @@ use super::progress::Watch;
 use super::space::arguments::RECORDS_NOUN;
 use super::space::{generate, migrate, verify};
 use super::table::Table;
-use crate::durable::{Disk, ReaderKind, RealDisk, create_directory_durable, remove_tree, replace_file};
+use crate::durable::{Disk, ReaderKind, RealDisk, create_directory_durable, remove_large_tree, replace_file};
 use crate::migration::units::{bytes_text, count_text};
 use crate::migration::{Error, Subset, shell_word};
 use crate::space::generate::write::GeneratedSpace;
@@ -91,7 +91,7 @@ impl Demo {
 
     fn generate(&self, watch: &Watch, paths: &SpacePaths) -> Result<GeneratedSpace, Error> {
         take_directory(&RealDisk, &self.dir)?;
-        remove_tree(&RealDisk, paths.root())?;
+        remove_large_tree(&RealDisk, paths.root(), &watch.stop().check())?;
         let options = GenerateOptions { nodes: self.nodes, seed: SEED, files: 1 };
         generate::generate(watch, paths.root(), &options)
     }

@@ -21,8 +21,10 @@ mod limits;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod output;
-#[cfg(feature = "cas")]
+#[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
 mod owner;
+#[cfg(any(feature = "cas", feature = "manifest"))]
+mod place;
 mod progress;
 mod signals;
 #[cfg(feature = "space")]

@@ -2,14 +2,32 @@
 
 use std::fs;
 
+use clap::Args;
+
 use crate::durable::NewOwner;
 
 /// Where this computer names its users and groups.
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
+/// The owner of what a migration creates.
+#[derive(Args)]
+pub struct OwnerArgs {
+    /// Give what is created to this user and group, names or numbers [default: the owner of the store that is merged into
+    /// or replaced, else the own user]
+    #[arg(long, value_name = "USER:GROUP", value_parser = parse_owner, help_heading = "Result")]
+    chown: Option<NewOwner>,
+}
+
+impl OwnerArgs {
+    /// Returns the owner, which is empty if none is asked for.
+    pub fn owner(&self) -> NewOwner {
+        self.chown.unwrap_or_default()
+    }
+}
+
 /// Returns the owner that `USER`, `USER:GROUP` or `:GROUP` means; each is a number or a name of this computer.
-pub fn parse_owner(text: &str) -> Result<NewOwner, String> {
+fn parse_owner(text: &str) -> Result<NewOwner, String> {
     let (user, group) = text.split_once(':').unwrap_or((text, ""));
     let number = |name: &str, file| if name.is_empty() { Ok(None) } else { number_of(name, file).map(Some) };
     let owner = NewOwner { user: number(user, USERS)?, group: number(group, GROUPS)?, is_required: true };

@@ -9,6 +9,8 @@ use super::DiskError;
 pub const IN_A_ROW_MAX: u64 = 2;
 /// Of so many items, one may be on a bad spot of a medium that works.
 const ITEMS_PER_FAULT_MIN: u64 = 100;
+/// How the operations begin that only read one file. The medium under a name may be as bad as that under the content.
+const READING: [&str; 4] = ["read", "open", "look up", "map"];
 /// Interruptions of one call after which it is given up.
 pub(super) const INTERRUPTIONS_MAX: u32 = 100;
 
@@ -121,7 +123,8 @@ impl MediumFaults {
         Self { found_max: Self::max_of(items), found: AtomicU64::new(0) }
     }
 
-    /// Returns how many of so many items may be on bad spots of a medium that works.
+    /// Returns how many of so many items may be on bad spots of a medium that works: one in a hundred, but two of less
+    /// than three hundred, because one bad sector of a small store is no failing device.
     pub fn max_of(items: u64) -> u64 {
         IN_A_ROW_MAX.max(items / ITEMS_PER_FAULT_MIN)
     }
@@ -162,12 +165,18 @@ fn count_unreadable<E>(side: impl Iterator<Item = Result<bool, E>>, in_a_row: &m
 /// Tells bad spots of a medium from a medium that fails, while files are read one after the other. Threads may share it.
 #[derive(Debug, Default)]
 pub struct BadSpots {
+    items: u64,
     read: AtomicU64,
     found: AtomicU64,
     in_a_row: AtomicU64,
 }
 
 impl BadSpots {
+    /// Creates the judge of so many files; without that, the files that were read so far count.
+    pub fn of(items: u64) -> Self {
+        Self { items, ..Self::default() }
+    }
+
     /// Reads a file, again after an error of the medium. The inner error is the file's: others can be read all the same.
     pub fn read<T>(&self, read: impl FnMut() -> Result<T, DiskError>) -> Result<Result<T, DiskError>, DiskError> {
         match read_again_if(read, itself) {
@@ -194,13 +203,14 @@ impl BadSpots {
     /// Decides about a file that could not be read twice in a row. As the files are not known in advance, it is the
     /// medium that fails from the third file in a row on, and if more than one in a hundred cannot be read.
     fn is_spot(&self, error: &DiskError) -> bool {
-        if error.fault_class() != FaultClass::Medium || !error.operation.starts_with("read") {
+        let is_read = READING.iter().any(|operation| error.operation.starts_with(operation));
+        if error.fault_class() != FaultClass::Medium || !is_read {
             return false;
         }
         let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         let found = self.found.fetch_add(1, Ordering::Relaxed) + 1;
         let seen = self.read.load(Ordering::Relaxed) + found;
-        in_a_row <= IN_A_ROW_MAX && found <= MediumFaults::max_of(seen)
+        in_a_row <= IN_A_ROW_MAX && found <= MediumFaults::max_of(seen.max(self.items))
     }
 }
 
@@ -310,8 +320,29 @@ mod tests {
     }
 
     #[test]
+    fn the_share_of_bad_spots_is_that_of_all_files_if_their_number_is_known() {
+        let failures_of = |spots: BadSpots| {
+            let is_of_file = || {
+                spots.note_readable();
+                spots.is_of_file(&error(libc::EIO))
+            };
+            (0..100).take_while(|_| is_of_file()).count()
+        };
+        assert_eq!(failures_of(BadSpots::default()), 2);
+        assert_eq!([299, 300, 1_000].map(|items| failures_of(BadSpots::of(items))), [2, 3, 10]);
+    }
+
+    #[test]
     fn only_a_read_can_meet_a_bad_spot() {
-        let fail = || Err::<(), _>(DiskError::new("write", Path::new("file"), io::Error::from_raw_os_error(libc::EIO)));
-        BadSpots::default().read(fail).unwrap_err();
+        for (operation, is_of_file) in [
+            ("read", true),
+            ("open source", true),
+            ("look up", true),
+            ("write", false),
+            ("sync the file system of", false),
+        ] {
+            let error = DiskError::new(operation, Path::new("file"), io::Error::from_raw_os_error(libc::EIO));
+            assert_eq!(BadSpots::default().is_of_file(&error), is_of_file, "{operation}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Generates trees of manifests for benchmarks, demonstrations and tests.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,10 +7,11 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::document::checksum::hex;
+use super::migrate::run_directory;
 use super::tree::file_names::MANIFEST;
 use super::tree::scan::ARTIFACTS;
-use crate::durable::{Disk, DiskError};
-use crate::migration::Error;
+use crate::durable::{Disk, create_directory_durable};
+use crate::migration::{EphemeralLock, Error};
 use crate::pipeline::{Control, Expected, Phase};
 
 const JOB_TYPES: [&str; 3] = ["instagram_copy", "brand_score", "optimization"];
@@ -51,6 +51,9 @@ pub struct GeneratedTree {
 }
 
 /// Generates a tree at `root`, which must be empty or absent. The same options give the same bytes.
+///
+/// # Errors
+/// [`Error::Conflict`] for a directory that is not empty; [`Error::Locked`] while another process works there.
 pub fn generate(
     disk: &dyn Disk,
     root: &Path,
@@ -63,14 +66,37 @@ pub fn generate(
             next: "give at least one version a share, and each job a run".into(),
         });
     }
-    create(disk, root)?;
+    let directory = run_directory(root);
+    directory.check_free(disk)?;
+    check_is_empty(disk, root)?;
+    create_directory_durable(disk, root)?;
+    let mut lock = EphemeralLock::take(disk, &directory)?;
+    check_is_empty(disk, root)?;
     let artifacts = root.join(ARTIFACTS);
-    create(disk, &artifacts)?;
+    disk.create_directory(&artifacts)?;
     let mut made = GeneratedTree { path: root.to_path_buf(), manifests: 0, bytes: 0, stopped: false };
     control.phase(Phase::Generate, Expected::records(options.manifests), || {
         write_all(disk, &artifacts, options, control, &mut made)
     })?;
+    lock.remove()?;
     Ok(made)
+}
+
+/// Fails if anything is there but the lock.
+fn check_is_empty(disk: &dyn Disk, root: &Path) -> Result<(), Error> {
+    let directory = run_directory(root);
+    let is_lock = |path: &Path| path == directory.path() || path == directory.lock_path();
+    for place in [root, directory.path()] {
+        let is_there = disk.kind(place)?.is_some();
+        if is_there && !disk.list(place)?.iter().all(|entry| is_lock(&place.join(&entry.name))) {
+            return Err(Error::Conflict {
+                path: place.to_path_buf(),
+                what: "the directory is not empty".into(),
+                next: "give a directory that is empty or does not exist".into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn write_all(
@@ -87,11 +113,11 @@ fn write_all(
         }
         let job = artifacts.join(job_name(number / options.runs_per_job));
         if number % options.runs_per_job == 0 {
-            create(disk, &job)?;
+            disk.create_directory(&job)?;
         }
         let (run_id, text) = manifest(number, options);
         let run = job.join(run_id);
-        create(disk, &run)?;
+        disk.create_directory(&run)?;
         disk.write_new_file(&run.join(MANIFEST), text.as_bytes())?;
         made.manifests += 1;
         made.bytes += text.len() as u64;
@@ -101,22 +127,6 @@ fn write_all(
     }
     control.progress(made.manifests % STEP_MANIFESTS, 0);
     Ok(())
-}
-
-fn create(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
-    match disk.create_directory(directory) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_empty(disk, directory)? => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::Conflict {
-            path: directory.to_path_buf(),
-            what: "the directory is not empty".into(),
-            next: "give a directory that is empty or does not exist".into(),
-        }),
-        created => Ok(created?),
-    }
-}
-
-fn is_empty(disk: &dyn Disk, directory: &Path) -> Result<bool, DiskError> {
-    Ok(disk.list(directory)?.is_empty())
 }
 
 fn job_name(job: u64) -> String {

@@ -22,7 +22,7 @@ use super::tree::file_names;
 use super::tree::writable::WritableTree;
 use super::{Mode, Refusal, Registry, Touch, check_inverse};
 use crate::durable::{AttributesNotKept, Disk, DiskError, FileState, Model, without_sync};
-use crate::migration::{Durability, Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage};
+use crate::migration::{Durability, Error, FirstFindings, LockedRun, RunDirectory, Severity, Stage, check_stop};
 use crate::pipeline::{Control, Expected, Phase, StopToken};
 
 /// Files that are restored together.
@@ -89,6 +89,7 @@ pub fn rollback(
     let mut ledger = settle_unfinished(&*disk, root, &tree, &held, (run_id, control.stop))?;
     let mut known = Known::default();
     for_each_line(&*disk, directory.path(), |line| {
+        check_stop(control.stop)?;
         if line.run == run_id {
             known.take(line.entry, &directory)?;
         }

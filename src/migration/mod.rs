@@ -51,5 +51,5 @@ pub use run::wait::wait_for_lock;
 pub use session::{Finished, MigrationEnd, Session};
 pub use sort_directory::SortDirectory;
 pub use stage::Stage;
-pub use subset::Subset;
+pub use subset::{Sample, Sampled, Sampling, Subset};
 pub use text::{escaped, escaped_json, serialize_path, shell_word, unescaped};

@@ -21,6 +21,7 @@ pub fn rehearse<M: Migration>(
 ) -> Result<Option<M::Plan>, Error> {
     let cx = Context::unlocked(disk, directory, M::KIND, options, control);
     directory.check(&**disk)?;
+    options.check_owner()?;
     migration.preflight(&cx, Check::Places)?;
     let last = last_run::<M>(&cx)?;
     match standing(&cx, migration, last.as_ref())? {

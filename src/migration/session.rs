@@ -94,7 +94,8 @@ pub fn run<M: Migration>(
     options: &RunOptions,
     control: &Control<'_>,
 ) -> Result<Finished<M>, Error> {
-    let disk = &with_modes(disk, migration.modes()?);
+    options.check_owner()?;
+    let disk = &with_modes(disk, options.modes(migration.modes()?));
     migration.preflight(&Context::unlocked(disk, directory, M::KIND, options, control), Check::Places)?;
     let lock = LockedRun::create(disk, directory, M::KIND)?;
     let disk = &lock.guarded(disk);

@@ -7,7 +7,7 @@ use super::migrate::{MigrationEnd, SpaceMigration, end};
 use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
-use crate::durable::Disk;
+use crate::durable::{Disk, NewOwner, with_modes};
 use crate::migration::{Error, LockedRun, Session, Stage};
 use crate::pipeline::Control;
 
@@ -20,7 +20,10 @@ pub fn publish(
     control: &Control<'_>,
 ) -> Result<MigrationEnd, Error> {
     check_directory(paths.root())?;
-    let (disk, directory) = (paths.limited(&disk)?, paths.run_directory());
+    let directory = paths.run_directory();
+    // What publishes a store belongs to whom the run gave the store.
+    let owner = if disk.is_system() { NewOwner::of(directory.path()).unwrap_or_default() } else { NewOwner::default() };
+    let disk = with_modes(&disk, paths.modes()?.owned_by(owner));
     let lock =
         LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths, "no migration was begun"))?;
     let disk = lock.guarded(&disk);

@@ -14,6 +14,8 @@ use crate::support::place::Place;
 /// More than lies between two looks.
 const LARGE_BYTES: usize = 9 << 20;
 const OBJECTS: u64 = 1_200;
+/// More files than that many objects may consist of.
+const NAMES: u64 = 4_200;
 
 /// Runs the command, which fails where a loop does not look.
 #[track_caller]
@@ -57,6 +59,36 @@ fn a_damaged_range_of_any_length_is_read_with_looks() {
     run(&place, "space migrate default --dry-run --corruption skip", 3);
     run(&place, "space migrate default --corruption skip --verify full", 3);
     run(&place, "space rollback default --yes", 0);
+}
+
+/// Most of these names are no object's, so nothing is told of them while they are looked at.
+#[test]
+fn a_foreign_directory_of_any_size_is_searched_with_looks() {
+    let place = Place::new();
+    let store = OldStore::in_directory(tempfile::tempdir_in(place.path()).unwrap());
+    store.object(Algorithm::Sha256, b"content", Shape::TwoLevels);
+    let foreign = store.root().join("objects/foreign");
+    fs::create_dir(&foreign).unwrap();
+    (0..NAMES).for_each(|number| fs::write(foreign.join(number.to_string()), "").unwrap());
+    run(&place, &format!("cas plan --source {} --target new", store.root().display()), 0);
+}
+
+/// The verbs of a tree, on more manifests than lie between two looks.
+#[test]
+fn every_verb_of_a_tree_looks_for_a_stop() {
+    let place = Place::new();
+    run(&place, &format!("manifest generate app --manifests {OBJECTS} --seed 1"), 0);
+    run(&place, "manifest plan app", 0);
+    run(&place, "manifest migrate app --dry-run", 0);
+    run(&place, "manifest migrate app --durability none", 0);
+    run(&place, "manifest verify app", 0);
+    run(&place, "manifest verify app --sample 2000 --seed 1", 0);
+    run(&place, "manifest validate app --as 1.0.0", 0);
+    run(&place, "manifest reindex app --sqlite index.sqlite", 0);
+    run(&place, "manifest reindex app --rows jsonl", 0);
+    run(&place, "manifest rollback app --run last --yes --durability none", 0);
+    run(&place, "demo --nodes 2000", 0);
+    run(&place, "demo --nodes 2000", 0);
 }
 
 fn object_store(root: &Path, large: &[u8]) -> OldStore {

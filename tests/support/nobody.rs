@@ -63,3 +63,24 @@ pub fn give_away(path: &Path) {
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
+
+/// A path and everything below it, sorted.
+pub fn entries(path: &Path) -> Vec<PathBuf> {
+    let mut found = vec![path.to_path_buf()];
+    if path.is_dir() {
+        fs::read_dir(path)
+            .expect("a directory")
+            .for_each(|entry| found.extend(entries(&entry.expect("an entry").path())));
+    }
+    found.sort();
+    found
+}
+
+/// Those that do not belong to this user and group.
+pub fn of_others(path: &Path, (user, group): (u32, u32)) -> Vec<PathBuf> {
+    let is_others = |path: &PathBuf| {
+        let metadata = fs::metadata(path).expect("an entry");
+        (metadata.uid(), metadata.gid()) != (user, group)
+    };
+    entries(path).into_iter().filter(is_others).collect()
+}

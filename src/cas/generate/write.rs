@@ -95,10 +95,12 @@ pub fn generate_store(
     control: &Control<'_>,
 ) -> Result<GeneratedStore, Error> {
     options.check()?;
+    let directory = RunDirectory::new(root.join(LOCKED));
+    directory.check_free(disk)?;
     check_is_empty(disk, root)?;
     create_directory_durable(disk, root)?;
     // The one that fails empties the directory, so there must be no other who writes there.
-    let mut lock = EphemeralLock::take(disk, &RunDirectory::new(root.join(LOCKED)))?;
+    let mut lock = EphemeralLock::take(disk, &directory)?;
     check_is_empty(disk, root)?;
     free_space_check(disk, root, bytes_expected(options))?;
     let written = control.phase(Phase::Generate, Expected::records(options.objects), || {

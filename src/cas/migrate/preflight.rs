@@ -11,10 +11,10 @@ use crate::cas::options::{Placement, ReadBack};
 use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near};
 use crate::cas::state::RunState;
 use crate::cas::verify::run::{verify_held, verify_in_memory};
-use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
+use crate::cas::verify::{VerifyEnd, VerifyRequest};
 use crate::durable::{Disk, EntryKind, NewOwner};
 use crate::migration::plan::escape_name;
-use crate::migration::{Check, Context, Error, Finding, LastRun, Severity, Stage};
+use crate::migration::{Check, Context, Error, Finding, LastRun, Sample, Severity, Stage};
 use crate::pipeline::Ended;
 
 /// Fails if the place of the run directory has something that haul has not made: a run removes files in it.
@@ -35,22 +35,10 @@ fn check_run_directory(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error
     })
 }
 
-/// Fails if this process may not give files to the owner that is asked for.
-fn check_owner(owner: NewOwner) -> Result<(), Error> {
-    let refused = owner.refused();
-    if refused.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Usage {
-        what: format!("this user may not give files to {}", refused.text()),
-        next: "run haul as root, or leave out --chown".into(),
-    })
-}
-
 impl CasMigration<'_> {
     /// Returns a note about each part of the store at the target whose owner what is added cannot get.
     pub(super) fn notes_on_owners(&self) -> Vec<Finding> {
-        if self.options.placement == Placement::New || !self.options.owner.is_empty() {
+        if self.options.placement == Placement::New || !self.options.run.owner.is_empty() {
             return Vec::new();
         }
         let note = |(path, owner): (PathBuf, NewOwner)| Finding {
@@ -70,7 +58,6 @@ impl CasMigration<'_> {
     pub(super) fn check(&self, cx: &Context<'_>, check: Check<'_, RunState>) -> Result<Ended, Error> {
         match check {
             Check::Places => {
-                check_owner(self.options.owner)?;
                 check_apart(self.root.path(), &self.root.directories(), self.paths)?;
                 check_not_mounted(self.paths)?;
                 check_run_directory(&**cx.disk, self.paths)?;
@@ -133,7 +120,7 @@ impl CasMigration<'_> {
     /// it, every object. A dry run sorts in memory, because it must not write.
     fn verify_target(&self, cx: &Context<'_>) -> Result<VerifyEnd, Error> {
         let target = self.paths.target();
-        let no_object = self.is_second_pass.get().then_some(Sample { objects: 0, seed: 0 });
+        let no_object = self.is_second_pass.get().then_some(Sample { records: 0, seed: 0 });
         let request = VerifyRequest { sample: no_object, ..VerifyRequest::WHOLE };
         match cx.lock {
             Some(_) => verify_held(cx.disk, self.paths, target, &request, self.options, cx.control),

@@ -196,9 +196,7 @@ impl Migration for CasMigration<'_> {
 
     fn modes(&self) -> Result<NewModes, Error> {
         let limit = self.root.modes()?;
-        let like_target = if self.options.placement == Placement::New { limit } else { self.paths.new_modes(limit) };
-        let owner = self.options.owner;
-        Ok(if owner.is_empty() { like_target } else { like_target.owned_by(owner) })
+        Ok(if self.options.placement == Placement::New { limit } else { self.paths.new_modes(limit) })
     }
 
     fn rules(&self) -> CasRules {

@@ -13,7 +13,7 @@ use super::replace::{Replacement, Replacer, backup_path, is_kept};
 use super::resolve::{Resolution, Resolver};
 use super::targets::{Target, Walk};
 use crate::cas::map::HEADER_LINE;
-use crate::durable::BadSpots;
+use crate::durable::{BadSpots, read_again};
 use crate::migration::{DirectoryLocks, Error, Finding, Severity, exit};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -197,7 +197,7 @@ impl Run<'_, '_> {
 
     fn rewrite(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
         let Self { how, resolver, control, findings, .. } = self;
-        let original = how.files.open(path).map_err(RewriteFailure::unreadable)?;
+        let original = read_again(|| how.files.open(path)).map_err(RewriteFailure::unreadable)?;
         if let Some(reason) = reason_not_to_read(&*original)? {
             return Ok(Outcome::Skipped(Some(reason)));
         }

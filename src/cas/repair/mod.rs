@@ -188,6 +188,7 @@ fn examine<M: Repairer>(
 ) -> Result<Option<(M, RepairEnd)>, Error> {
     let Some(scanned) = scan(root, &VerifyRequest::WHOLE, sorts, options, control)? else { return Ok(None) };
     let Scanned { walked, index, mut tally } = scanned;
+    check_readable(root, &tally)?;
     tally.retain(outlasts_a_new_index);
     let (objects, records) = (walked.sums.objects, index.records());
     let expected = Expected { records: Some(objects), bytes: walked.share.bytes };
@@ -225,16 +226,21 @@ fn examine<M: Repairer>(
     Ok(Some((repairer, end)))
 }
 
+/// Fails if a directory or a name in the store cannot be read. Nobody knows which objects are there, so the index cannot
+/// be written without them.
+fn check_readable(root: &Path, found: &Tally) -> Result<(), Error> {
+    found.first(FaultKind::Unreadable).map_or(Ok(()), |fault| {
+        Err(Error::Verification {
+            what: format!("{} cannot be read whole: {}; nothing was changed", root.display(), fault.text),
+            next: "make it readable for this user, then run the same command again".into(),
+            source: None,
+        })
+    })
+}
+
 /// Returns true for faults of the first scan that are not about the index.
 fn outlasts_a_new_index(kind: FaultKind) -> bool {
-    matches!(
-        kind,
-        FaultKind::ObjectsMissing
-            | FaultKind::Unreadable
-            | FaultKind::NotAFile
-            | FaultKind::TemporaryFile
-            | FaultKind::ForeignName
-    )
+    matches!(kind, FaultKind::ObjectsMissing | FaultKind::NotAFile | FaultKind::TemporaryFile | FaultKind::ForeignName)
 }
 
 fn nothing_sound(root: &Path, objects: u64, records: u64) -> Error {

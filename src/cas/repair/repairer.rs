@@ -105,7 +105,7 @@ impl<M: Repairer> RepairWriter<'_, M> {
         if self.last_restored == Some(lost.key) {
             return Ok(true);
         }
-        let found = self.other.as_mut().map_or(Ok(None), |other| other.find(lost.key))?;
+        let found = self.other.as_mut().map_or(Ok(None), |other| other.find(lost))?;
         let Some(FoundObject { path, record }) = found else { return Ok(false) };
         let record = ObjectRecord { created_at: lost.created_at.unwrap_or(record.created_at), ..record };
         self.repairer.restore(&path, &record)?;

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
+use super::sidecar::{Sidecar, read_sidecar};
 use crate::cas::format::key::Key;
-use crate::cas::format::record::{ObjectRecord, parse};
+use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::{INDEX_NAME, blob_path, sidecar_path};
-use crate::durable::{Disk, for_each_chunk, read_file};
+use crate::durable::{Disk, for_each_chunk};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
 /// The longest end of an index that is searched for a newline.
 const TAIL_BYTES_MAX: u64 = 64 << 10;
-/// Longest file that is read as a sidecar.
-const SIDECAR_BYTES_MAX: u64 = 64 << 10;
 
 /// Copies the complete lines of the store's index. A torn last line is replaced by the line of its object, if it still
 /// has the key.
@@ -44,7 +43,7 @@ pub fn torn_record(disk: &dyn Disk, store: &Path) -> Result<Option<ObjectRecord>
     let file = disk.open_for_read(&path)?;
     let mut tail = vec![0; usize::try_from(file.len()? - tail_start).expect("a tail is short")];
     file.read_exact_at(tail_start, &mut tail)?;
-    Ok(digest_in(&tail).and_then(|key| sidecar_record(disk, store, key)))
+    digest_in(&tail).map_or(Ok(None), |key| sidecar_record(disk, store, key))
 }
 
 /// Fails if the index of the store has no line end that can be found.
@@ -78,8 +77,12 @@ fn digest_in(line: &[u8]) -> Option<Key> {
     Key::parse(text.get(..64)?).filter(|_| text.get(64) == Some(&b'"'))
 }
 
-fn sidecar_record(disk: &dyn Disk, store: &Path, key: Key) -> Option<ObjectRecord> {
-    disk.kind(&blob_path(store, key)).ok()??;
-    let bytes = read_file(disk, &sidecar_path(store, key), SIDECAR_BYTES_MAX).ok()?;
-    parse(&bytes).ok().map(|parsed| parsed.record).filter(|record| record.digest == key)
+fn sidecar_record(disk: &dyn Disk, store: &Path, key: Key) -> Result<Option<ObjectRecord>, Error> {
+    if disk.kind(&blob_path(store, key))?.is_none() {
+        return Ok(None);
+    }
+    Ok(match read_sidecar(disk, &sidecar_path(store, key))? {
+        Sidecar::Parsed(parsed) => Some(parsed.record).filter(|record| record.digest == key),
+        Sidecar::Faulty { .. } | Sidecar::Missing | Sidecar::NotAFile => None,
+    })
 }

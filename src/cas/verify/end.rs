@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::fault::{FaultSeverity, VerifyFault};
-use super::request::Sample;
-use crate::migration::Subset;
 use crate::migration::units::count_text;
+use crate::migration::{Sample, Subset};
 
 /// The result of a verification that saw everything it was asked to read. Errors in the store are among its faults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,9 +66,9 @@ impl VerifyEnd {
         let share = match (self.subset, self.sample) {
             (Subset::ALL, None) => "all objects".to_owned(),
             (Subset { part, of }, None) => format!("share {part}/{of} of the objects"),
-            (Subset::ALL, Some(sample)) => format!("a sample of {} objects, seed {}", sample.objects, sample.seed),
+            (Subset::ALL, Some(sample)) => format!("a sample of {} objects, seed {}", sample.records, sample.seed),
             (Subset { part, of }, Some(sample)) => {
-                format!("a sample of {} objects of share {part}/{of}, seed {}", sample.objects, sample.seed)
+                format!("a sample of {} objects of share {part}/{of}, seed {}", sample.records, sample.seed)
             }
         };
         let layout = if self.stopped { "stopped on the way" } else { "layout and index, both ways" };

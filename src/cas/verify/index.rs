@@ -1,6 +1,6 @@
 //! Reads the index of a store: the faults of each line, and all records by key.
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::fault::{FaultKind, VerifyFault};
@@ -9,7 +9,7 @@ use crate::cas::paths::INDEX_NAME;
 use crate::cas::source::bytes::BytesReader;
 use crate::cas::store::index::IndexReader;
 use crate::cas::store::sorted_index::{INDEX_ENTRY_BYTES, IndexFinding, IndexFindingKind, SortedIndex};
-use crate::durable::{FaultClass, ReaderKind, SourceFile, SourceIdentity, SourceNameKind};
+use crate::durable::{ReaderKind, SourceFile, SourceIdentity, SourceNameKind, read_again};
 use crate::migration::Error;
 use crate::pipeline::{SortedRuns, StopToken};
 
@@ -46,13 +46,14 @@ pub fn read_index(
     };
     let path = root.join(INDEX_NAME);
     let file = match kind {
-        Some(SourceNameKind::File) => match SourceFile::open(&path, ReaderKind::Pread) {
+        Some(SourceNameKind::File) => match read_again(|| SourceFile::open(&path, ReaderKind::Pread)) {
             Ok(file) => file,
-            Err(error) if error.fault_class() != FaultClass::Item => return Err(error.into()),
-            Err(error) => {
-                missing(format!("{error}: {}", error.source));
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                missing("it was removed meanwhile".into());
                 return Ok(Some(read));
             }
+            // What cannot be read is not missing: a repair would make it again without what only it knows.
+            Err(error) => return Err(error.into()),
         },
         kind => {
             missing(if kind.is_none() { "it does not exist" } else { "it is not a regular file" }.into());

@@ -4,7 +4,7 @@
 //! The walk finds every name below the objects, the index is read line by line, and both are sorted by key within the
 //! memory budget. Joined, they are one stream of items for the engine: the converters read blobs and sidecars, and the
 //! writer adds up in the order of keys and stores its progress. Nothing in the store is written or locked. A fault
-//! never ends the verification: the objects after it are read all the same.
+//! never ends the verification: the objects after it are read all the same, unless it is the device that fails.
 
 mod blob;
 mod end;
@@ -30,7 +30,7 @@ pub use index::line_path;
 pub use join::{Join, Joined};
 pub use object::{ObjectChecker, Totals, object_path};
 pub use reader::{Batch, TaskReader};
-pub use request::{Sample, Share, VerifyRequest};
+pub use request::{Share, VerifyRequest};
 pub use scan::{Scanned, scan};
 pub use state::{OnSound, VERIFY_KIND};
 pub use tally::{FAULTS_KEPT_MAX, Tally};
@@ -40,7 +40,7 @@ use self::state::{StateWriter, VerifySubject, resumed};
 use super::options::MigrateOptions;
 use super::paths::INDEX_NAME;
 use super::source::SourceRoot;
-use crate::durable::{Disk, RealDisk, source_identity};
+use crate::durable::{BadSpots, Disk, RealDisk, source_identity};
 use crate::migration::{Error, ResumePoint, SortDirectory, stopped_inside};
 use crate::pipeline::{Control, Ended, Expected, Phase, run};
 
@@ -48,7 +48,8 @@ use crate::pipeline::{Control, Ended, Expected, Phase, run};
 /// `haul cas verify` resumes.
 ///
 /// # Errors
-/// [`Error::Verification`] if there is no such directory. Faults in a store are not errors of this call: see
+/// [`Error::Verification`] if there is no such directory; [`Error::Disk`] if its index cannot be read, or its device
+/// fails. Faults in a store are not errors of this call: see
 /// [`VerifyEnd::errors`].
 pub fn verify_store(
     root: &Path,
@@ -92,8 +93,12 @@ impl Verification<'_> {
         };
         let root = SourceRoot::v2(self.root);
         let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, state.next)?;
-        let checker =
-            ObjectChecker { root: &root, merged_into: self.request.merged_into.as_deref(), stop: self.control.stop };
+        let checker = ObjectChecker {
+            root: &root,
+            merged_into: self.request.merged_into.as_deref(),
+            stop: self.control.stop,
+            spots: BadSpots::of(objects_in_share),
+        };
         let mut writer = StateWriter { state, place: self.place, on_sound };
         let ended = self.control.phase(Phase::Verify, expected, || {
             stopped_inside(run(reader, &checker, &mut writer, &self.options.engine(), self.control))

@@ -17,7 +17,7 @@ use crate::cas::source::inventory::{Entry, EntryKind};
 use crate::cas::source::scan::unreadable_text;
 use crate::cas::source::{Location, SourceRoot};
 use crate::cas::store::sorted_index::{IndexFindingKind, IndexedObject};
-use crate::durable::{DiskError, FaultClass, read_again, read_again_if, read_source_whole, source_identity};
+use crate::durable::{BadSpots, DiskError, FaultClass, read_again, read_again_if, read_source_whole, source_identity};
 use crate::migration::Error;
 use crate::pipeline::{Converter, StopToken};
 
@@ -66,6 +66,8 @@ pub struct ObjectChecker<'a> {
     pub merged_into: Option<&'a Path>,
     /// Looked at inside of large objects.
     pub stop: &'a StopToken,
+    /// Tells objects that cannot be read from a store whose device fails.
+    pub spots: BadSpots,
 }
 
 /// Buffers of one thread.
@@ -102,7 +104,7 @@ impl ObjectChecker<'_> {
             }
             Joined::LineAlone(line) => self.check_line_alone(line, faults)?,
             Joined::Object { entry, has_sidecar, indexed } => {
-                let mut check = ObjectCheck { checker: self, entry, faults: Vec::new() };
+                let mut check = ObjectCheck { checker: self, entry, faults: Vec::new(), is_on_spot: false };
                 check.placing();
                 if entry.location.is_in_place() {
                     check.line(indexed.as_ref());
@@ -139,16 +141,13 @@ impl ObjectChecker<'_> {
     }
 }
 
-/// Returns the error if it is a fault of the object.
-fn of_object(error: DiskError) -> Result<DiskError, DiskError> {
-    if error.fault_class() == FaultClass::Run { Err(error) } else { Ok(error) }
-}
-
 /// The check of one object.
 struct ObjectCheck<'a> {
     checker: &'a ObjectChecker<'a>,
     entry: &'a Entry,
     faults: Vec<VerifyFault>,
+    /// True if the medium failed to give its sidecar: a blob that it fails to give too is no second item.
+    is_on_spot: bool,
 }
 
 /// A blob that was read: the length of its content, if it could be decoded.
@@ -165,6 +164,16 @@ impl ObjectCheck<'_> {
     fn add_to_sidecar(&mut self, kind: FaultKind, text: impl Into<String>) {
         let path = format!("{}.meta", object_path(&self.entry.location));
         self.faults.push(VerifyFault::new(kind, path, Some(self.entry.location.key()), text));
+    }
+
+    /// Returns the error if it is a fault of the object.
+    fn of_object(&mut self, error: DiskError) -> Result<DiskError, DiskError> {
+        let is_same_spot = self.is_on_spot && error.fault_class() == FaultClass::Medium;
+        if !is_same_spot && !self.checker.spots.is_of_file(&error) {
+            return Err(error);
+        }
+        self.is_on_spot |= error.fault_class() == FaultClass::Medium;
+        Ok(error)
     }
 
     fn placing(&mut self) {
@@ -223,7 +232,8 @@ impl ObjectCheck<'_> {
         let read = || digest_blob(&path, self.entry, encoding, content_bytes_max, &mut scratch.blob, self.checker.stop);
         match read_again_if(read, BlobReadFault::of_disk) {
             Err(BlobReadFault::Unreadable(error)) => {
-                self.add(FaultKind::Unreadable, unreadable_text(&of_object(error)?));
+                let error = self.of_object(error)?;
+                self.add(FaultKind::Unreadable, unreadable_text(&error));
                 Ok(None)
             }
             Err(BlobReadFault::Stopped) => Err(ReadFault::Stopped.into()),
@@ -232,6 +242,9 @@ impl ObjectCheck<'_> {
                 Ok(None)
             }
             Ok(digests) => {
+                if !self.is_on_spot {
+                    self.checker.spots.note_readable();
+                }
                 let Some(expected) = &expected else { return Ok(Some(BlobRead { content_bytes: None })) };
                 self.compare_blob(&path, expected, &digests)?;
                 Ok(Some(BlobRead { content_bytes: digests.content.ok().map(|content| content.len_bytes) }))
@@ -249,7 +262,8 @@ impl ObjectCheck<'_> {
             read_source_whole(&path, RECORD_BYTES_MAX, sidecar)
         };
         if let Err(error) = read_again(read) {
-            self.add_to_sidecar(FaultKind::Unreadable, unreadable_text(&of_object(error)?));
+            let error = self.of_object(error)?;
+            self.add_to_sidecar(FaultKind::Unreadable, unreadable_text(&error));
             return Ok(None);
         }
         let parsed = match line {

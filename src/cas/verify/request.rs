@@ -2,25 +2,11 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
-
 use crate::cas::format::key::Key;
 use crate::cas::options::MigrateOptions;
 use crate::cas::source::inventory::{Entry, EntryKind};
-use crate::migration::{Error, SortDirectory, Subset};
-use crate::pipeline::SortedRuns;
-
-/// Length of an object's rank in a sample.
-const RANK_BYTES: usize = 16;
-
-/// A random sample of objects. The same seed chooses the same objects of the same store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, bincode::Encode, bincode::Decode)]
-pub struct Sample {
-    /// Size of the sample; a smaller store is read completely.
-    pub objects: u64,
-    /// Seed of the random choice.
-    pub seed: u64,
-}
+use crate::migration::{Error, Sample, Sampled, Sampling, SortDirectory, Subset};
+use crate::pipeline::StopToken;
 
 /// What is verified. A share limits which objects are read; layout and index are always compared completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +29,7 @@ impl VerifyRequest {
 /// The objects that are read.
 pub struct Share {
     subset: Subset,
-    /// The seed, and the greatest rank in the sample.
-    sample: Option<(u64, [u8; RANK_BYTES])>,
+    sample: Option<Sampled>,
     /// Number of these objects.
     pub objects: u64,
     /// Bytes of their blobs; unknown for a sample.
@@ -54,24 +39,29 @@ pub struct Share {
 impl Share {
     /// Returns true if the object is read.
     pub fn covers(&self, key: Key) -> bool {
-        self.subset.covers(number_of(key)) && self.sample.is_none_or(|(seed, last)| rank(seed, key) <= last)
+        self.subset.covers(number_of(key)) && self.sample.is_none_or(|sampled| sampled.covers(&key.0))
     }
 }
 
 /// Collects every object to find out which are read.
 pub struct ShareBuilder {
     subset: Subset,
-    sample: Option<(Sample, SortedRuns<RANK_BYTES>)>,
+    sample: Option<(Sample, Sampling)>,
     objects: u64,
     bytes: u64,
 }
 
 impl ShareBuilder {
     /// Creates a builder for `request`.
-    pub fn new(request: &VerifyRequest, sorts: &SortDirectory, options: &MigrateOptions) -> Result<Self, Error> {
+    pub fn new(
+        request: &VerifyRequest,
+        sorts: &SortDirectory,
+        options: &MigrateOptions,
+        stop: &StopToken,
+    ) -> Result<Self, Error> {
         let sample = match request.sample {
             None => None,
-            Some(sample) => Some((sample, sorts.runs("sample", options.sort_memory_bytes())?)),
+            Some(sample) => Some((sample, Sampling::new(sample, sorts, options.sort_memory_bytes(), stop)?)),
         };
         Ok(Self { subset: request.subset, sample, objects: 0, bytes: 0 })
     }
@@ -84,8 +74,8 @@ impl ShareBuilder {
         }
         self.objects += 1;
         self.bytes += entry.len_bytes;
-        if let Some((sample, ranks)) = &mut self.sample {
-            ranks.push(rank(sample.seed, key))?;
+        if let Some((_, sampling)) = &mut self.sample {
+            sampling.push(&key.0)?;
         }
         Ok(())
     }
@@ -93,30 +83,16 @@ impl ShareBuilder {
     /// Returns the share.
     pub fn finish(self) -> Result<Share, Error> {
         let whole = Share { subset: self.subset, sample: None, objects: self.objects, bytes: Some(self.bytes) };
-        let Some((sample, ranks)) = self.sample.filter(|(sample, _)| sample.objects < self.objects) else {
-            return Ok(whole);
-        };
-        let mut ranks = ranks.finish()?;
-        // The sample of no objects: only one rank in 2^128 is not above it.
-        let mut last = [0; RANK_BYTES];
-        for _ in 0..sample.objects {
-            last = ranks.next()?.expect("the sample is smaller than the store");
-        }
-        Ok(Share { sample: Some((sample.seed, last)), objects: sample.objects, bytes: None, ..whole })
+        let Some((sample, sampling)) = self.sample else { return Ok(whole) };
+        Ok(match sampling.finish()? {
+            None => whole,
+            sampled => Share { sample: sampled, objects: sample.records, bytes: None, ..whole },
+        })
     }
 }
 
 fn number_of(key: Key) -> u64 {
     u64::from_be_bytes(*key.0.first_chunk().expect("a key has eight bytes"))
-}
-
-/// Returns the rank of an object. The objects with the lowest ranks are the sample, so it does not depend on the order
-/// in which they are found.
-fn rank(seed: u64, key: Key) -> [u8; RANK_BYTES] {
-    let mut bytes = [0; 8 + 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes[8..].copy_from_slice(&key.0);
-    *blake3::hash(&bytes).as_bytes().first_chunk().expect("a digest has sixteen bytes")
 }
 
 #[cfg(test)]
@@ -136,7 +112,7 @@ mod tests {
 
     fn share(request: &VerifyRequest, objects: u64) -> Share {
         let sorts = SortDirectory::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
-        let mut builder = ShareBuilder::new(request, &sorts, &MigrateOptions::default()).unwrap();
+        let mut builder = ShareBuilder::new(request, &sorts, &MigrateOptions::default(), &StopToken::new()).unwrap();
         (0..objects).for_each(|number| builder.push(&entry(number)).unwrap());
         builder.finish().unwrap()
     }
@@ -166,7 +142,7 @@ mod tests {
     #[test]
     fn a_sample_has_the_requested_size_and_depends_on_the_seed() {
         let sample = |objects, seed| {
-            let request = VerifyRequest { sample: Some(Sample { objects, seed }), ..VerifyRequest::WHOLE };
+            let request = VerifyRequest { sample: Some(Sample { records: objects, seed }), ..VerifyRequest::WHOLE };
             covered(&request, 100)
         };
         for objects in [0, 1, 10, 99, 100, 1000] {
@@ -179,7 +155,8 @@ mod tests {
     #[test]
     fn a_name_without_a_file_in_its_place_is_not_counted() {
         let sorts = SortDirectory::temporary(&(Arc::new(RealDisk) as Arc<dyn Disk>)).unwrap();
-        let mut builder = ShareBuilder::new(&VerifyRequest::WHOLE, &sorts, &MigrateOptions::default()).unwrap();
+        let mut builder =
+            ShareBuilder::new(&VerifyRequest::WHOLE, &sorts, &MigrateOptions::default(), &StopToken::new()).unwrap();
         builder.push(&Entry { kind: EntryKind::Link, ..entry(1) }).unwrap();
         let flat = Location::new(&[], &entry(1).location.key().text()).unwrap();
         builder.push(&Entry { location: flat, ..entry(1) }).unwrap();

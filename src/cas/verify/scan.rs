@@ -60,7 +60,7 @@ fn walk_parts(
     control: &Control<'_>,
 ) -> Result<Option<Walked>, Error> {
     let builder = InventoryBuilder::over(sorts.runs("objects", options.sort_memory_bytes())?);
-    let share = ShareBuilder::new(request, sorts, options)?;
+    let share = ShareBuilder::new(request, sorts, options, control.stop)?;
     if !parts.has_objects {
         let (inventory, share) = (builder.finish()?, share.finish()?);
         return Ok(Some(Walked { sums: Default::default(), inventory, share }));

@@ -1,12 +1,12 @@
 //! The progress of a verification, and the writer that advances it.
 
 use super::object::{Checked, Totals};
-use super::request::{Sample, VerifyRequest};
+use super::request::VerifyRequest;
 use crate::cas::format::key::Key;
 use crate::cas::source::scan::ScanSums;
 use crate::durable::SourceIdentity;
 use crate::migration::checkpoint::Kind;
-use crate::migration::{Error, ResumePoint, Subset};
+use crate::migration::{Error, ResumePoint, Sample, Subset};
 use crate::pipeline::{Commit, Writer};
 
 /// Kind tag of the checkpoint of a verification.

@@ -37,6 +37,11 @@ impl Tally {
         self.warnings.retain(|fault| is_kept(fault.kind));
     }
 
+    /// Returns the first fault of a kind that was kept.
+    pub fn first(&self, kind: FaultKind) -> Option<&VerifyFault> {
+        self.errors.iter().chain(&self.warnings).find(|fault| fault.kind == kind)
+    }
+
     /// Returns the number of errors.
     pub fn errors(&self) -> u64 {
         self.count_of(FaultSeverity::Error)

@@ -15,7 +15,7 @@ use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME};
 use crate::cas::source::inventory::InventoryBuilder;
 use crate::cas::source::scan::{Found, ScanSums, scan_watched, skip_reason};
 use crate::cas::source::{Inventory, SourceRoot};
-use crate::durable::{SourceNameKind, source_names};
+use crate::durable::{SourceNameKind, is_source_directory, source_names};
 use crate::migration::plan::escape_name;
 use crate::migration::{DIRECTORY_LOCK, Error};
 use crate::pipeline::Control;
@@ -51,7 +51,7 @@ pub fn list_root(root: &Path, tally: &mut Tally) -> Result<Parts, Error> {
         let (text, kind) = (name.name(), name.kind()?);
         if text == OBJECTS_NAME {
             // A link to the directory is followed, as the reference does.
-            parts.has_objects = kind == SourceNameKind::Directory || root.join(&text).is_dir();
+            parts.has_objects = kind == SourceNameKind::Directory || is_source_directory(&root.join(&text))?;
         } else if text == INDEX_NAME {
             parts.index = Some(kind);
         } else if text != DIRECTORY_LOCK {

@@ -14,6 +14,7 @@ use crate::cas::store::CasStore;
 use crate::cas::{Algorithm, Key};
 use crate::cli::arguments::ResourceArgs;
 use crate::cli::command_line::cas_command;
+use crate::cli::place::{Place, PlaceKind};
 use crate::cli::table::Table;
 use crate::migration::{Durability, Error, shell_word};
 use crate::observe::Scope;
@@ -21,7 +22,7 @@ use crate::observe::Scope;
 /// The name of the records of a store.
 pub const RECORDS_NOUN: &str = "objects";
 
-/// The store.
+/// The store, by position only, for commands with another positional argument.
 #[derive(Args)]
 pub struct StoreArgs {
     /// Directory of a v2 store, which contains objects/ and index.ndjson
@@ -165,12 +166,29 @@ impl Args for SourceTargetArgs {
     }
 }
 
+/// What a v2 store is.
+pub struct V2Store;
+
+impl PlaceKind for V2Store {
+    const VALUE_NAME: &'static str = "STORE";
+    const OPTION: &'static str = "store";
+    const HELP: &'static str = "Directory of a v2 store, which contains objects/ and index.ndjson";
+}
+
+/// What the target of a migration is.
+struct Target;
+
+impl PlaceKind for Target {
+    const VALUE_NAME: &'static str = "TARGET";
+    const OPTION: &'static str = "target";
+    const HELP: &'static str = "Path of the v2 store, as given to `haul cas migrate --target`";
+}
+
 /// The migration, by its target.
 #[derive(Args)]
 pub struct TargetArgs {
-    /// Path of the v2 store, as given to `haul cas migrate --target`
-    #[arg(value_name = "TARGET")]
-    target: PathBuf,
+    #[command(flatten)]
+    target: Place<Target>,
 }
 
 impl TargetArgs {

@@ -2,7 +2,7 @@
 //!
 //! The JSON document is a [`DoctorEnd`] with `exit_code`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Args;
 
@@ -12,19 +12,25 @@ use crate::cas::doctor::{DoctorEnd, doctor};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command::Answer;
 use crate::cli::output::write_findings;
+use crate::cli::place::{Place, PlaceKind};
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::migration::exit;
 
+/// What the store is.
+struct AnyStore;
+
+impl PlaceKind for AnyStore {
+    const VALUE_NAME: &'static str = "STORE";
+    const OPTION: &'static str = "store";
+    const HELP: &'static str = "Root of the store, of any generation";
+}
+
 /// `haul cas doctor`
 #[derive(Args)]
 pub struct DoctorCommand {
-    /// Root of the store, of any generation
-    #[arg(value_name = "STORE", required_unless_present = "named")]
-    positional: Option<PathBuf>,
-    /// The same
-    #[arg(long = "store", id = "named", value_name = "DIR", conflicts_with = "positional")]
-    named: Option<PathBuf>,
+    #[command(flatten)]
+    store: Place<AnyStore>,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -34,10 +40,10 @@ pub struct DoctorCommand {
 impl DoctorCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let options = resource_options(&self.resources);
-        let store = self.named.or(self.positional).expect("one of them is required");
+        let store: &Path = &self.store;
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("examining {}", store.display()));
-        let end = watch.run(scope(&options), |control| doctor(&store, &options, control))?;
+        let end = watch.run(scope(&options), |control| doctor(store, &options, control))?;
         let answer = Answer::new(&end).stopped(end.stopped).exit_if(!end.ok, exit::BAD_DATA);
         answer.print(self.output, |table| render(table, &end))
     }

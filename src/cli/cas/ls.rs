@@ -8,10 +8,11 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::arguments::StoreArgs;
-use crate::cas::store::Objects;
+use super::arguments::V2Store;
+use crate::cas::store::{CasStore, Objects};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::output;
+use crate::cli::place::Place;
 use crate::durable::DiskError;
 use crate::migration::{Error, exit};
 
@@ -19,14 +20,14 @@ use crate::migration::{Error, exit};
 #[derive(Args)]
 pub struct LsCommand {
     #[command(flatten)]
-    store: StoreArgs,
+    store: Place<V2Store>,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl LsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let objects = self.store.open()?.objects()?;
+        let objects = CasStore::open(&self.store)?.objects()?;
         output::stream(|out| list(objects, self.output.json, &mut BufWriter::new(out)))?;
         Ok(exit::OK)
     }

@@ -18,10 +18,10 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::cas_command;
 use crate::cli::output::{say_findings, write_findings_of_run};
-use crate::cli::owner::parse_owner;
+use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::{NewOwner, RealDisk};
+use crate::durable::RealDisk;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::pipeline::Control;
 
@@ -82,10 +82,8 @@ pub struct MigrateCommand {
     max_drop: Option<u8>,
     #[command(flatten)]
     link: LinkArgs,
-    /// Give what is created to this user and group, names or numbers [default: the owner of the store that is merged into
-    /// or replaced, else the own user]
-    #[arg(long, value_name = "USER:GROUP", value_parser = parse_owner, help_heading = "Result")]
-    chown: Option<NewOwner>,
+    #[command(flatten)]
+    owner: OwnerArgs,
     #[command(flatten)]
     resources: ResourceArgs,
     #[command(flatten)]
@@ -119,7 +117,6 @@ impl MigrateCommand {
         let options = self.result.options(&self.resources);
         MigrateOptions {
             link: self.link.linking(),
-            owner: self.chown.unwrap_or_default(),
             durability: self.durability.into(),
             read_back: self.verify.into(),
             max_drop_percent: self.max_drop,
@@ -128,6 +125,7 @@ impl MigrateCommand {
                 batch_records: self.batch_size.get(),
                 checkpoint_interval_records: self.checkpoint_interval.get(),
                 start: self.start.start(),
+                owner: self.owner.owner(),
                 ..options.run
             },
             ..options

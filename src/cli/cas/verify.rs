@@ -9,28 +9,28 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{resource_options, scope};
+use super::arguments::{V2Store, resource_options, scope};
 use super::faults::write_faults;
 use super::repair::{RepairRequest, repair};
 use crate::cas::options::MigrateOptions;
 use crate::cas::verify::run::check_store;
-use crate::cas::verify::{Sample, VerifyEnd, VerifyRequest};
+use crate::cas::verify::{VerifyEnd, VerifyRequest};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs, check_exists};
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
+use crate::cli::place::Place;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::units::count_text;
-use crate::migration::{Subset, exit};
+use crate::migration::{Sample, Subset, exit};
 use crate::pipeline::Control;
 
 /// `haul cas verify`
 #[derive(Args)]
 pub struct VerifyCommand {
-    /// Directory of a v2 store, which contains objects/ and index.ndjson
-    #[arg(value_name = "STORE")]
-    store: PathBuf,
+    #[command(flatten)]
+    store: Place<V2Store>,
     /// Read only the N-th of T shares of the objects; layout and index are always checked in full
     #[arg(long, value_name = "N/T", default_value_t = Subset::ALL)]
     subset: Subset,
@@ -73,7 +73,7 @@ impl VerifyCommand {
     }
 
     fn verify(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
-        let sample = self.sample.map(|objects| Sample { objects: objects.get(), seed: self.seed });
+        let sample = self.sample.map(|objects| Sample { records: objects.get(), seed: self.seed });
         let request = VerifyRequest { subset: self.subset, sample, ..VerifyRequest::WHOLE };
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("verifying {}", self.store.display()));

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::below;
-use super::root::RootArgs;
+use super::root::FirstRootArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::command_line::manifest_command;
@@ -21,7 +21,7 @@ use crate::migration::Error;
 #[derive(Args)]
 pub struct AcceptCommand {
     #[command(flatten)]
-    root: RootArgs,
+    root: FirstRootArgs,
     /// The files, relative to the root; a file that a run has written and that is gone can be accepted too
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::arguments::below;
-use super::root::RootArgs;
+use super::root::FirstRootArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
@@ -20,7 +20,7 @@ use crate::manifest::migrate::ledger::{LedgerEntry, LedgerLine};
 #[derive(Args)]
 pub struct HistoryCommand {
     #[command(flatten)]
-    root: RootArgs,
+    root: FirstRootArgs,
     /// The file, relative to the root
     #[arg(value_name = "FILE")]
     file: PathBuf,

@@ -19,6 +19,7 @@ use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs, check
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::manifest_command;
 use crate::cli::output;
+use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{DiskError, RealDisk};
@@ -43,6 +44,8 @@ pub struct MigrateCommand {
     start: StartArgs,
     #[command(flatten)]
     result: ResultArgs,
+    #[command(flatten)]
+    owner: OwnerArgs,
     /// When to make written data durable
     #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Tuning")]
     durability: DurabilityArg,
@@ -62,7 +65,7 @@ pub struct MigrateCommand {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.path();
         let options = self.options()?;
         if let Some(code) = self.refuse_absent(&options)? {
             return Ok(code);
@@ -89,9 +92,10 @@ impl MigrateCommand {
     }
 
     fn options(&self) -> Result<MigrateOptions, Error> {
-        let options = self.result.options(&self.root.root, &self.resources)?;
+        let options = self.result.options(self.root.path(), &self.resources)?;
         let run = RunOptions {
             start: self.start.start(),
+            owner: self.owner.owner(),
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
             ..options.run
@@ -102,11 +106,11 @@ impl MigrateCommand {
     /// Refuses a tree or a file that does not exist. With `--compat` prints the line of the original and returns its exit
     /// code.
     fn refuse_absent(&self, options: &MigrateOptions) -> anyhow::Result<Option<u8>> {
-        let root = &self.root.root;
+        let root = self.root.path();
         if !self.result.compat {
             check_tree(root)?;
         }
-        let mut places = vec![("App root", root.clone()), ("Artifacts directory", root.join(ARTIFACTS))];
+        let mut places = vec![("App root", root.to_path_buf()), ("Artifacts directory", root.join(ARTIFACTS))];
         places.extend(options.manifest.as_ref().map(|file| ("Manifest", root.join(file))));
         for (what, path) in places {
             let found = path.symlink_metadata();
@@ -126,14 +130,14 @@ impl MigrateCommand {
     }
 
     fn confirm_restart(&self) -> Result<(), Error> {
-        let directory = run_directory(&self.root.root);
+        let directory = run_directory(self.root.path());
         let state = directory.path().display();
         let consequence = format_args!("discards the earlier run in {state}; the files that it has migrated stay so");
         self.start.confirm_restart(directory.checkpoint_path().exists(), consequence)
     }
 
     fn finish(&self, options: &MigrateOptions, current: &str, end: &MigrationEnd) -> anyhow::Result<u8> {
-        let root = &self.root.root;
+        let root = self.root.path();
         let compat = self.result.compat;
         let (target, counts, findings) = (&*end.details.target_version, &end.counts, &end.details.findings);
         let summary = Summary { root, target, counts, findings, is_dry_run: false };
@@ -153,7 +157,7 @@ impl MigrateCommand {
     }
 
     fn next_step(&self, end: &MigrationEnd) -> String {
-        let root = &self.root.root;
+        let root = self.root.path();
         let (verify, rollback) = (manifest_command("verify", root), manifest_command("rollback", root));
         format!("{verify}; to undo: {rollback} --run {}", end.run_id)
     }

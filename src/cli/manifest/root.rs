@@ -6,19 +6,49 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::command_line::manifest_command;
+use crate::cli::place::{Place, PlaceKind};
 use crate::manifest::migrate::STATE;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::migration::Error;
 
+/// What the root of a tree is.
+struct AppRoot;
+
+impl PlaceKind for AppRoot {
+    const VALUE_NAME: &'static str = "APP_ROOT";
+    const OPTION: &'static str = "root";
+    const HELP: &'static str =
+        "Root of the application, which contains artifacts/; the state of runs is kept in its migration/";
+}
+
 /// The tree.
-#[derive(Args, Clone)]
+#[derive(Args)]
 pub struct RootArgs {
+    #[command(flatten)]
+    root: Place<AppRoot>,
+}
+
+/// The tree, by position only, for commands with another positional argument.
+#[derive(Args)]
+pub struct FirstRootArgs {
     /// Root of the application, which contains artifacts/; the state of runs is kept in its migration/
     #[arg(value_name = "APP_ROOT")]
-    pub root: PathBuf,
+    root: PathBuf,
+}
+
+impl FirstRootArgs {
+    /// Returns the root of a tree whose runs are looked at. Its manifests may be gone.
+    pub fn with_runs(&self) -> Result<&Path, Error> {
+        with_runs(&self.root)
+    }
 }
 
 impl RootArgs {
+    /// Returns the root as it is given.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
     /// Returns the root of a tree whose manifests are read.
     pub fn tree(&self) -> Result<&Path, Error> {
         check_tree(&self.root)?;
@@ -27,11 +57,15 @@ impl RootArgs {
 
     /// Returns the root of a tree whose runs are looked at. Its manifests may be gone.
     pub fn with_runs(&self) -> Result<&Path, Error> {
-        if !self.root.join(STATE).is_dir() {
-            check_tree(&self.root)?;
-        }
-        Ok(&self.root)
+        with_runs(&self.root)
     }
+}
+
+fn with_runs(root: &Path) -> Result<&Path, Error> {
+    if !root.join(STATE).is_dir() {
+        check_tree(root)?;
+    }
+    Ok(root)
 }
 
 /// Fails if the directory is no root of a tree.

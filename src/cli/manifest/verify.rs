@@ -18,8 +18,8 @@ use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::verify::report::VerifyEnd;
-use crate::manifest::verify::{Sample, VerifyRequest, verify};
-use crate::migration::{Subset, exit};
+use crate::manifest::verify::{VerifyRequest, verify};
+use crate::migration::{Sample, Subset, exit};
 use crate::pipeline::Control;
 
 /// `haul manifest verify`
@@ -52,7 +52,7 @@ impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = self.root.tree()?;
         let options = MigrateOptions { selection: self.selection.selection(), ..self.place.options(&self.resources)? };
-        let sample = self.sample.map(|manifests| Sample { manifests: manifests.get(), seed: self.seed });
+        let sample = self.sample.map(|manifests| Sample { records: manifests.get(), seed: self.seed });
         let request = VerifyRequest { subset: self.subset, sample };
         let watch = Watch::start(self.output)?;
         let disk = Arc::new(RealDisk);

@@ -1,7 +1,7 @@
 //! Arguments that the commands of a space share.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -10,6 +10,7 @@ use crate::cli::arguments::{ResourceArgs, one_of};
 use crate::durable::ReaderKind;
 use crate::migration::{Error, RunOptions};
 use crate::observe::Scope;
+use crate::space::data_directory::spaces;
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::policy::{
@@ -45,7 +46,7 @@ pub struct SpacesArgs {
     #[arg(long, conflicts_with_all = ["positional", "named"])]
     pub all: bool,
     #[command(flatten)]
-    pub data: DataArgs,
+    data: DataArgs,
 }
 
 /// The space, by name only, for commands with another positional argument.
@@ -99,6 +100,11 @@ impl SpaceArgs {
 }
 
 impl SpacesArgs {
+    /// Finds all spaces of the data directory.
+    pub fn every(&self) -> Result<(&Path, Vec<SpacePaths>), Error> {
+        Ok((&self.data.data_dir, spaces(&self.data.data_dir)?))
+    }
+
     /// Finds the one space.
     pub fn locate(&self) -> Result<SpacePaths, Error> {
         self.data.locate(self.named.as_deref().or(self.positional.as_deref()))

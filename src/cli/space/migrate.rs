@@ -1,28 +1,28 @@
 //! `haul space migrate`: the whole way from the log to the published store.
 //!
 //! The JSON document is a [`MigrationEnd`] with `space` and `report` (paths) and `exit_code`. A dry run prints the
-//! document of [`dry_run`], a run of all spaces that of [`migrate_all`](super::migrate_all).
+//! document of [`dry_run`], a run of all spaces that of [`all_spaces`](super::all_spaces).
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::all_spaces::{OneEnd, each_space};
 use super::arguments::{EmptyArgs, EngineArgs, PolicyArgs, ReaderArgs, SpacesArgs, options, scope};
 use super::dry_run::{self, place_text};
-use super::migrate_all::{OneEnd, migrate_all};
 use super::plan::{plan_of, say_plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::space_command;
 use crate::cli::output::{say_findings, write_findings_of_run};
+use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::units::count_text;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::observe::Scope;
-use crate::space::data_directory::spaces;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -83,6 +83,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
+    owner: OwnerArgs,
+    #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -121,8 +123,7 @@ impl MigrateCommand {
     }
 
     fn run_all(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
-        let directory = &self.space.data.data_dir;
-        let spaces = spaces(directory)?;
+        let (directory, spaces) = self.space.every()?;
         self.confirm_restart(&spaces)?;
         let watch = Watch::start(self.output)?;
         let one = |paths: &SpacePaths| match self.dry_run {
@@ -131,7 +132,7 @@ impl MigrateCommand {
             }),
             false => OneEnd::of(paths, run(&watch, paths, options, self.wait), |end| (exit_code(end), sum_text(end))),
         };
-        migrate_all(&watch, (directory, &spaces), one, self.output)
+        each_space(watch.stop(), (directory, &spaces), one, self.output)
     }
 
     fn check_mode(&self) -> Result<(), Error> {
@@ -148,6 +149,7 @@ impl MigrateCommand {
         let options = options(&self.policies, &self.resources, &self.reader);
         let run = RunOptions {
             start: self.start.start(),
+            owner: self.owner.owner(),
             batch_records: self.batch_size.get(),
             checkpoint_interval_records: self.checkpoint_interval.get(),
             ..options.run

@@ -1,5 +1,6 @@
 //! `haul space`: Engram memory spaces.
 
+mod all_spaces;
 pub mod arguments;
 mod clean;
 mod dry_run;
@@ -9,7 +10,6 @@ pub mod generate;
 mod get;
 mod ls;
 pub mod migrate;
-mod migrate_all;
 mod plan;
 mod publish;
 mod rollback;

@@ -1,18 +1,22 @@
 //! `haul space plan`: what a migration would read and need.
 //!
-//! The JSON document is a [`Plan`] with `free_bytes`: what this user may still write to the file system of the space.
+//! The JSON document is a [`Plan`] with `free_bytes`: what this user may still write to the file system of the space. With
+//! `--all` it is that of [`all_spaces`](super::all_spaces).
 
 use clap::Args;
+use serde::Serialize;
 
-use super::arguments::{EmptyArgs, EngineArgs, PolicyArgs, RECORDS_NOUN, ReaderArgs, SpaceArgs, options};
+use super::all_spaces::{OneEnd, each_space};
+use super::arguments::{EmptyArgs, EngineArgs, PolicyArgs, RECORDS_NOUN, ReaderArgs, SpacesArgs, options};
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
 use crate::cli::command::Answer;
 use crate::cli::estimate_text::needed_text;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
-use crate::migration::Error;
 use crate::migration::units::{bytes_text, count_text};
+use crate::migration::{Error, exit};
+use crate::pipeline::StopToken;
 use crate::space::engine::check_engine_is_stopped;
 use crate::space::log::source::WalSource;
 use crate::space::migrate::plan::{Plan, check_directory, check_pointer, plan};
@@ -24,7 +28,7 @@ use crate::space::paths::SpacePaths;
 #[derive(Args)]
 pub struct PlanCommand {
     #[command(flatten)]
-    space: SpaceArgs,
+    space: SpacesArgs,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
@@ -41,17 +45,39 @@ pub struct PlanCommand {
 
 impl PlanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let paths = self.space.locate()?;
-        let plan = plan_of(&paths, &options(&self.policies, &self.resources, &self.reader))?;
-        check_pointer(&RealDisk, &paths)?;
-        check_log(&RealDisk, &paths, self.empty.allow_empty)?;
-        if !self.engine.engine_stopped {
-            check_engine_is_stopped(&paths, |text| self.output.say(format_args!("note: {text}")))?;
+        if self.space.all {
+            let (directory, spaces) = self.space.every()?;
+            let one = |paths: &SpacePaths| OneEnd::of(paths, self.plan(paths), |end| (exit::OK, sum_text(end)));
+            return each_space(&StopToken::new(), (directory, &spaces), one, self.output);
         }
-        let free_bytes = RealDisk.free_bytes(paths.root()).map_err(Error::from)?;
-        let answer = Answer::new(&plan).with("free_bytes", free_bytes);
-        answer.print(self.output, |table| render(table, &paths, &plan, free_bytes))
+        let paths = self.space.locate()?;
+        let end = self.plan(&paths)?;
+        Answer::new(&end).print(self.output, |table| render(table, &paths, &end.plan, end.free_bytes))
     }
+
+    fn plan(&self, paths: &SpacePaths) -> Result<PlanEnd, Error> {
+        let plan = plan_of(paths, &options(&self.policies, &self.resources, &self.reader))?;
+        check_pointer(&RealDisk, paths)?;
+        check_log(&RealDisk, paths, self.empty.allow_empty)?;
+        if !self.engine.engine_stopped {
+            check_engine_is_stopped(paths, |text| self.output.say(format_args!("note: {text}")))?;
+        }
+        Ok(PlanEnd { plan, free_bytes: RealDisk.free_bytes(paths.root())? })
+    }
+}
+
+#[derive(Serialize)]
+struct PlanEnd {
+    #[serde(flatten)]
+    plan: Plan,
+    free_bytes: u64,
+}
+
+/// Says the plan of a space in a line.
+fn sum_text(PlanEnd { plan, free_bytes }: &PlanEnd) -> String {
+    let (records, bytes) = (count_text(plan.records_estimated), bytes_text(plan.source_bytes));
+    let needed = needed_text(plan.space_needed_bytes, Some(*free_bytes), bytes_text);
+    format!("about {records} {RECORDS_NOUN}, {bytes}; disk {needed}")
 }
 
 /// Plans the migration of a space.

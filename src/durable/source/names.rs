@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::faults::{SourceOperation, check};
 use super::file::SourceIdentity;
-use crate::durable::{DiskError, source};
+use crate::durable::{DiskError, source, stop};
 
 /// The kind of a name in a source directory, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,7 @@ pub fn source_names(directory: &Path) -> Result<impl Iterator<Item = Result<Sour
     let names = check(SourceOperation::List, directory).and_then(|()| fs::read_dir(directory)).map_err(&wrap)?;
     let directory = directory.to_path_buf();
     let next = move |name: io::Result<fs::DirEntry>| {
+        stop::opened();
         check(SourceOperation::List, &directory).and(name).map(SourceName).map_err(&wrap)
     };
     Ok(names.map(next))

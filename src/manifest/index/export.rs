@@ -6,8 +6,8 @@ use super::IndexRow;
 use super::rows::{ReindexEnd, read_rows};
 use crate::durable::{Disk, DiskFile, ReadRoot};
 use crate::manifest::run_options::MigrateOptions;
-use crate::migration::{Error, SortDirectory};
-use crate::pipeline::{Control, Merged, SortedRuns};
+use crate::migration::{Error, SortDirectory, check_stop};
+use crate::pipeline::{Control, Merged, SortedRuns, StopToken};
 
 /// Length of a candidate: the digest of the key, a byte that is 1 for a legacy manifest, and the place of the row in
 /// the scratch file.
@@ -27,6 +27,7 @@ pub struct Export {
     pub end: ReindexEnd,
     scratch: Scratch,
     winners: Merged<PLACE_BYTES>,
+    stop: StopToken,
     _directory: SortDirectory,
 }
 
@@ -41,25 +42,28 @@ impl Export {
         let directory = SortDirectory::temporary(disk)?;
         let memory_bytes = options.run.memory_budget_bytes / SORT_SHARE;
         let mut scratch = Scratch::create(disk, &directory)?;
-        let mut candidates = directory.runs::<CANDIDATE_BYTES>("candidates", memory_bytes)?;
+        let mut candidates = directory.runs::<CANDIDATE_BYTES>("candidates", memory_bytes)?.stopped_by(control.stop);
         let mut end = read_rows(root, options, control, |row, _| {
             let place = scratch.append(&row)?;
             Ok(candidates.push(candidate(&row, place))?)
         })?;
-        let mut winners = directory.runs("winners", memory_bytes)?;
-        if !end.stopped {
-            keep_winners(candidates, &mut winners)?;
-        }
-        let winners = winners.finish()?;
+        let winners = directory.runs("winners", memory_bytes)?.stopped_by(control.stop);
+        let chosen = if end.stopped { None } else { Error::unless_stopped(choose(candidates, winners, control.stop))? };
+        end.stopped = chosen.is_none();
+        let winners = chosen.map_or_else(|| SortedRuns::in_memory().finish(), Ok)?;
         if !end.stopped {
             end.set_rows(winners.records());
         }
-        Ok(Self { end, scratch, winners, _directory: directory })
+        Ok(Self { end, scratch, winners, stop: control.stop.clone(), _directory: directory })
     }
 
     /// Passes the rows to `visit`, in the order of their paths.
+    ///
+    /// # Errors
+    /// Those of `visit`; [`Error::Stopped`] if a stop is requested.
     pub fn for_each(&mut self, mut visit: impl FnMut(IndexRow) -> Result<(), Error>) -> Result<(), Error> {
         while let Some(place) = self.winners.next()? {
+            check_stop(&self.stop)?;
             visit(self.scratch.read(place)?)?;
         }
         Ok(())
@@ -79,17 +83,22 @@ fn candidate(row: &IndexRow, place: [u8; PLACE_BYTES]) -> [u8; CANDIDATE_BYTES] 
     candidate
 }
 
-/// Adds the place of the first candidate of each key to `winners`.
-fn keep_winners(candidates: SortedRuns<CANDIDATE_BYTES>, winners: &mut SortedRuns<PLACE_BYTES>) -> Result<(), Error> {
+/// Adds the place of the first candidate of each key to `winners`, and sorts them.
+fn choose(
+    candidates: SortedRuns<CANDIDATE_BYTES>,
+    mut winners: SortedRuns<PLACE_BYTES>,
+    stop: &StopToken,
+) -> Result<Merged<PLACE_BYTES>, Error> {
     let mut merged = candidates.finish()?;
     let mut last = None;
     while let Some(candidate) = merged.next()? {
+        check_stop(stop)?;
         let (digest, rest) = candidate.split_first_chunk::<DIGEST_BYTES>().expect("a candidate starts with a digest");
         if last.replace(*digest) != Some(*digest) {
             winners.push(*rest.last_chunk().expect("a candidate ends with a place"))?;
         }
     }
-    Ok(())
+    Ok(winners.finish()?)
 }
 
 /// A temporary file of rows as JSON texts.

@@ -8,29 +8,17 @@ use std::sync::Arc;
 use crate::durable::ReadRoot;
 use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::tree::scan::{Found, Scan};
-use crate::migration::{Error, SortDirectory, Subset};
-use crate::pipeline::{SortedRuns, StopToken};
+use crate::migration::{Error, Sample, Sampled, Sampling, SortDirectory, Subset};
+use crate::pipeline::StopToken;
 
-/// Length of the rank of a manifest in a sample.
-const RANK_BYTES: usize = 16;
 /// The memory of the sort of ranks.
 const SORT_BYTES: u64 = 4 << 20;
-
-/// A random sample of manifests. The same seed chooses the same manifests of the same tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
-    /// Size of the sample; a smaller tree is read completely.
-    pub manifests: u64,
-    /// Seed of the random choice.
-    pub seed: u64,
-}
 
 /// A share of the manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathShare {
     subset: Subset,
-    /// The seed, and the greatest rank in the sample.
-    sample: Option<(u64, [u8; RANK_BYTES])>,
+    sample: Option<Sampled>,
 }
 
 impl PathShare {
@@ -45,29 +33,18 @@ impl PathShare {
         (sorts, stop): (&SortDirectory, &StopToken),
     ) -> Result<Option<Self>, Error> {
         let whole = Self { subset, sample: None };
-        let Some(Sample { manifests, seed }) = sample else { return Ok(Some(whole)) };
-        let mut ranks: SortedRuns<RANK_BYTES> = sorts.runs("sample", SORT_BYTES)?;
-        let mut found = 0;
+        let Some(sample) = sample else { return Ok(Some(whole)) };
+        let mut sampling = Sampling::new(sample, sorts, SORT_BYTES, stop)?;
         for entry in Scan::start(root.clone(), options.layout, Vec::new())? {
             if stop.is_requested() {
                 return Ok(None);
             }
             let is_candidate = matches!(entry.found, Found::Manifest) && whole.covers(&entry.path);
             if is_candidate && options.selection.may_be_of_job(&entry.path) {
-                found += 1;
-                ranks.push(rank(seed, &entry.path))?;
+                sampling.push(entry.path.as_os_str().as_bytes())?;
             }
         }
-        if manifests >= found {
-            return Ok(Some(whole));
-        }
-        let mut ranks = ranks.finish()?;
-        // The sample of no manifests: only one rank in 2^128 is not above it.
-        let mut last = [0; RANK_BYTES];
-        for _ in 0..manifests {
-            last = ranks.next()?.expect("the sample is smaller than the tree");
-        }
-        Ok(Some(Self { sample: Some((seed, last)), ..whole }))
+        Ok(Some(Self { sample: sampling.finish()?, ..whole }))
     }
 
     /// Returns true if all manifests are in the share.
@@ -82,15 +59,8 @@ impl PathShare {
             u64::from_be_bytes(*digest.as_bytes().first_chunk().expect("a digest has eight bytes"))
         };
         let is_in_subset = self.subset == Subset::ALL || self.subset.covers(number());
-        is_in_subset && self.sample.is_none_or(|(seed, last)| rank(seed, file) <= last)
+        is_in_subset && self.sample.is_none_or(|sampled| sampled.covers(file.as_os_str().as_bytes()))
     }
-}
-
-/// Returns the rank of a manifest. Those with the lowest ranks are the sample, so it does not depend on the order.
-fn rank(seed: u64, file: &Path) -> [u8; RANK_BYTES] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes()).update(file.as_os_str().as_bytes());
-    *hasher.finalize().as_bytes().first_chunk().expect("a digest has sixteen bytes")
 }
 
 #[cfg(test)]
@@ -125,13 +95,13 @@ mod tests {
 
     #[test]
     fn a_sample_has_the_requested_size_and_depends_on_the_seed() {
-        let sample = |manifests, seed| covered(Subset::ALL, Some(Sample { manifests, seed }), 60);
+        let sample = |manifests, seed| covered(Subset::ALL, Some(Sample { records: manifests, seed }), 60);
         for manifests in [0, 1, 10, 59, 60, 1000] {
             assert_eq!(sample(manifests, 1).len() as u64, manifests.min(60), "{manifests}");
         }
         assert_eq!(sample(10, 1), sample(10, 1));
         assert_ne!(sample(10, 1), sample(10, 2));
-        let of_half = covered(Subset { part: 1, of: 2 }, Some(Sample { manifests: 5, seed: 1 }), 60);
+        let of_half = covered(Subset { part: 1, of: 2 }, Some(Sample { records: 5, seed: 1 }), 60);
         let half = covered(Subset { part: 1, of: 2 }, None, 60);
         assert!(of_half.len() == 5 && of_half.iter().all(|number| half.contains(number)));
     }

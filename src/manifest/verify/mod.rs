@@ -21,7 +21,6 @@ use super::migrate::evaluate::{NotReplaced, disk_refusal, finding};
 use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::migrate::selector::Selector;
 use super::migrate::share::PathShare;
-pub use super::migrate::share::Sample;
 use super::migrate::state::{CHECKPOINT_KIND, name_ledger_end};
 use super::migrate::{disk_of_tree, run_directory};
 use super::run_options::MigrateOptions;
@@ -31,7 +30,7 @@ use super::tree::reader::EntryReader;
 use super::tree::scan::{Found, ScanEntry, SkipReason};
 use super::tree::siblings::SiblingFiles;
 use crate::durable::{Disk, FileState, ReadRoot};
-use crate::migration::{Error, LockedRun, Severity, SortDirectory, Subset, check_stop, clock, stopped_inside};
+use crate::migration::{Error, LockedRun, Sample, Severity, SortDirectory, Subset, check_stop, clock, stopped_inside};
 use crate::pipeline::{Control, Converter, Ended, Expected, Phase, StopToken, pass};
 
 /// What is verified: the selected manifests, or a share of them.

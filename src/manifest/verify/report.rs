@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::manifest::migrate::ledger::EXCEPT_MAX;
-use crate::manifest::migrate::share::Sample;
 use crate::migration::units::count_text;
-use crate::migration::{Finding, FirstFindings, Severity, Subset};
+use crate::migration::{Finding, FirstFindings, Sample, Severity, Subset};
 
 /// The result of verifying a tree.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -71,9 +70,9 @@ impl VerifyEnd {
             (Subset::ALL, None) if !is_selected => "all manifests".to_owned(),
             (Subset::ALL, None) => "the selected manifests".to_owned(),
             (Subset { part, of }, None) => format!("share {part}/{of} of the manifests"),
-            (Subset::ALL, Some(sample)) => format!("a sample of {} manifests, seed {}", sample.manifests, sample.seed),
+            (Subset::ALL, Some(sample)) => format!("a sample of {} manifests, seed {}", sample.records, sample.seed),
             (Subset { part, of }, Some(sample)) => {
-                format!("a sample of {} manifests of share {part}/{of}, seed {}", sample.manifests, sample.seed)
+                format!("a sample of {} manifests of share {part}/{of}, seed {}", sample.records, sample.seed)
             }
         };
         let selected = if is_selected && (subset, sample) != (Subset::ALL, None) { ", of those selected" } else { "" };

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::thread::available_parallelism;
 
+use crate::durable::{NewModes, NewOwner};
+use crate::migration::Error;
 use crate::pipeline::{Budget, Options};
 
 /// What to do with an earlier run that is kept in the checkpoint.
@@ -40,6 +42,8 @@ pub struct RunOptions {
     pub rate_limit: Option<NonZeroU32>,
     /// Threads that convert.
     pub parallel_workers: NonZeroUsize,
+    /// Who owns what is created. Otherwise it is the owner of the store at the target or, without one, this process's.
+    pub owner: NewOwner,
 }
 
 impl Default for RunOptions {
@@ -54,6 +58,7 @@ impl Default for RunOptions {
             backpressure_threshold: 0.8,
             rate_limit: None,
             parallel_workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            owner: NewOwner::default(),
         }
     }
 }
@@ -73,6 +78,23 @@ impl RunOptions {
             checkpoint_interval_records: self.checkpoint_interval_records,
             checkpoint_interval_ms_min: self.checkpoint_interval_ms_min,
         }
+    }
+
+    /// Returns the permissions and the owner of what is created, within what the store allows.
+    pub fn modes(&self, of_store: NewModes) -> NewModes {
+        if self.owner.is_empty() { of_store } else { of_store.owned_by(self.owner) }
+    }
+
+    /// Fails if this process may not give files to the owner that is asked for.
+    pub fn check_owner(&self) -> Result<(), Error> {
+        let refused = self.owner.refused();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Usage {
+            what: format!("this user may not give files to {}", refused.text()),
+            next: "run haul as root, or leave out --chown".into(),
+        })
     }
 
     /// Returns the memory of a sort that may take this share of the budget.

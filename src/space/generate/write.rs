@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{GenerateOptions, generate};
 use crate::durable::{Disk, DiskFile, create_directory_durable};
-use crate::migration::{EphemeralLock, Error, free_space_check};
+use crate::migration::{EphemeralLock, Error, check_stop, free_space_check};
 use crate::pipeline::{Control, Expected, Phase};
 use crate::space::log::wal::is_wal_name;
 use crate::space::paths::SpacePaths;
@@ -40,10 +40,12 @@ pub fn generate_space(
     control: &Control<'_>,
 ) -> Result<GeneratedSpace, Error> {
     let wal = directory.join("wal");
+    let state = SpacePaths::new(directory).run_directory();
+    state.check_free(&*disk)?;
     check_has_no_log(&*disk, &wal)?;
     create_directory_durable(&*disk, &wal)?;
     // The one that fails removes all logs, so there must be no other who writes them.
-    let mut lock = EphemeralLock::take(&*disk, &SpacePaths::new(directory).run_directory())?;
+    let mut lock = EphemeralLock::take(&*disk, &state)?;
     check_has_no_log(&*disk, &wal)?;
     free_space_check(&*disk, &wal, options.nodes.saturating_mul(RECORD_BYTES_EXPECTED))?;
     let mut writer = LogFiles { disk: &*disk, wal: &wal, options, control, open: None, names: 0, reported: 0 };
@@ -104,9 +106,7 @@ struct OpenLog {
 
 impl LogFiles<'_> {
     fn write(&mut self, number: u32, bytes: &[u8]) -> Result<(), Error> {
-        if self.control.stop.is_requested() {
-            return Err(Error::stopped());
-        }
+        check_stop(self.control.stop)?;
         if self.open.as_ref().is_none_or(|open| open.number != number) {
             self.finish_file()?;
             let file = self.disk.create_file(&self.wal.join(self.options.file_name(number)))?;

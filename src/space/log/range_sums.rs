@@ -6,7 +6,7 @@
 use parking_lot::Mutex;
 
 use crate::durable::SourceFile;
-use crate::migration::Error;
+use crate::migration::{Error, check_stop};
 use crate::pipeline::StopToken;
 
 /// The checksums of this many bytes are kept as one.
@@ -30,9 +30,7 @@ impl LogFile<'_> {
     /// Fills `buffer` from `offset`. A stop is an error.
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
         // Damaged bytes are searched to the end of the file.
-        if self.stop.is_requested() {
-            return Err(Error::stopped());
-        }
+        check_stop(self.stop)?;
         Ok(self.file.read_exact_at(offset, buffer)?)
     }
 }

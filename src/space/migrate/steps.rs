@@ -349,8 +349,8 @@ impl SpaceMigration<'_> {
             observer: cx.control.observer,
         };
         let expected = Expected::both(state.records, state.progress.source.framed);
-        let built = cx.control.phase(Phase::Index, expected, || index::build(&input, &mut findings))?;
-        let Some(built) = built else { return Ok(None) };
+        let built = cx.control.phase(Phase::Index, expected, || index::build(&input, &mut findings));
+        let Some(built) = Error::unless_stopped(built)? else { return Ok(None) };
         remove_tree(&**cx.disk, &scratch)?;
         state.findings_bytes = findings.flush()?;
         findings.file().sync()?;

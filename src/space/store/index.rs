@@ -16,7 +16,7 @@ use super::replay::{Replay, ReplaySink};
 use super::replay_key::{CANDIDATE_BYTES, Candidate};
 use super::table::TableReader;
 use crate::durable::{Disk, DiskFile};
-use crate::migration::{Error, Finding, FindingsLog, Severity};
+use crate::migration::{Error, Finding, FindingsLog, Severity, check_stop};
 use crate::pipeline::{Event, Merged, Observer, SortedRuns, StopToken};
 use crate::space::outcome::Counts;
 use crate::space::policy::{Duplicates, Policies};
@@ -53,24 +53,25 @@ pub struct IndexOutcome {
     pub fatal_findings: u64,
 }
 
-/// Builds both indexes; `None` if a stop was requested.
-pub fn build(input: &IndexInput<'_>, findings: &mut FindingsLog) -> Result<Option<IndexOutcome>, Error> {
-    let Some(mut candidates) = collect(input)? else { return Ok(None) };
+/// Builds both indexes.
+///
+/// # Errors
+/// [`Error::Stopped`] if a stop was requested.
+pub fn build(input: &IndexInput<'_>, findings: &mut FindingsLog) -> Result<IndexOutcome, Error> {
+    let mut candidates = collect(input)?;
     let mut sink = IndexSink::new(input, findings)?;
     let mut replay = Replay::new(input.policies, input.records, &mut sink);
     while let Some(key) = candidates.next()? {
-        if input.stop.is_requested() {
-            return Ok(None);
-        }
+        check_stop(input.stop)?;
         replay.push(Candidate::decode(&key))?;
     }
     let counts = replay.finish()?;
     let fatal_findings = sink.finish(input)?;
-    Ok(Some(IndexOutcome { counts, fatal_findings }))
+    Ok(IndexOutcome { counts, fatal_findings })
 }
 
 /// Reads the rows of every block and sorts them into the order of the replay.
-fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Error> {
+fn collect(input: &IndexInput<'_>) -> Result<Merged<CANDIDATE_BYTES>, Error> {
     let mut runs =
         SortedRuns::new(input.disk.clone(), input.scratch.join("ids"), input.memory_bytes / 32).stopped_by(input.stop);
     let table = TableReader::open(&*input.disk, input.staging)?;
@@ -78,9 +79,7 @@ fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Er
     let mut rows = Vec::new();
     for (block, entry) in table.entries().enumerate() {
         let entry = entry?;
-        if input.stop.is_requested() {
-            return Ok(None);
-        }
+        check_stop(input.stop)?;
         let number = entry.segment.get();
         if number == NO_SEGMENT {
             continue;
@@ -106,7 +105,7 @@ fn collect(input: &IndexInput<'_>) -> Result<Option<Merged<CANDIDATE_BYTES>>, Er
             budget_in_use_bytes: runs.resident_bytes(),
         });
     }
-    Ok(Some(runs.finish()?))
+    Ok(runs.finish()?)
 }
 
 struct IndexSink<'a> {
@@ -136,9 +135,7 @@ impl<'a> IndexSink<'a> {
         let mut marks = EntryFile::create(&*input.disk, &input.staging.join(MARKS), MARKS_MAGIC, MARK_ENTRY_BYTES)?;
         let mut sorted = std::mem::replace(&mut self.marks, SortedRuns::in_memory()).finish()?;
         while let Some(key) = sorted.next()? {
-            if input.stop.is_requested() {
-                return Err(Error::stopped());
-            }
+            check_stop(input.stop)?;
             marks.push(decode_mark(&key).as_bytes())?;
         }
         marks.finish()?;
@@ -158,11 +155,10 @@ impl<'a> IndexSink<'a> {
         let mut next_plain = plain.next()?;
         let mut last: Option<[u8; 16]> = None;
         while let Some(key) = rekeyed.next()? {
-            if input.stop.is_requested() {
-                return Err(Error::stopped());
-            }
+            check_stop(input.stop)?;
             let (uuid, candidate) = decode_rekeyed(&key);
             while let Some(bytes) = next_plain.filter(|bytes| bytes[..16] <= uuid[..]) {
+                check_stop(input.stop)?;
                 out.push(&bytes)?;
                 last = Some(bytes[..16].try_into().expect("16 bytes"));
                 next_plain = plain.next()?;
@@ -174,9 +170,7 @@ impl<'a> IndexSink<'a> {
             last = Some(uuid);
         }
         while let Some(bytes) = next_plain {
-            if input.stop.is_requested() {
-                return Err(Error::stopped());
-            }
+            check_stop(input.stop)?;
             out.push(&bytes)?;
             next_plain = plain.next()?;
         }

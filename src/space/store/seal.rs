@@ -10,7 +10,7 @@ use super::merkle::MerkleTree;
 use super::names::{IDS, MANIFEST, MARKS, TABLE, segment_name, segment_path};
 use super::table::{TableReader, corrupt};
 use crate::durable::{self, Disk, ITEMS_MAX, replace_file};
-use crate::migration::{Error, OutcomeCounts, SourceBytes};
+use crate::migration::{Error, OutcomeCounts, SourceBytes, check_stop};
 use crate::pipeline::StopToken;
 use crate::space::outcome::Counts;
 use crate::space::policy::Policies;
@@ -53,8 +53,8 @@ pub fn table_digests(table: &TableReader, sources: &[(String, u64)], stop: &Stop
     let mut files = vec![(blake3::Hasher::new(), 0_u64); sources.len()];
     for (number, entry) in table.entries().enumerate() {
         let entry = entry?;
-        if number.is_multiple_of(ITEMS_MAX as usize) && stop.is_requested() {
-            return Err(Error::stopped());
+        if number.is_multiple_of(ITEMS_MAX as usize) {
+            check_stop(stop)?;
         }
         tree.push(entry.as_bytes());
         add_segment(&mut segments, &entry).ok_or_else(|| misplaced(table, number))?;

@@ -6,8 +6,8 @@ use std::mem::offset_of;
 use std::sync::Arc;
 
 use super::fault::wrong;
-use crate::durable::{DiskFile, ITEMS_MAX};
-use crate::migration::Error;
+use crate::durable::DiskFile;
+use crate::migration::{Error, check_stop};
 use crate::pipeline::StopToken;
 use crate::space::store::layout::{BLOCK_HEADER_BYTES, MarkKind, ROW_BYTES, Row};
 use crate::space::store::names::{IDS, segment_path};
@@ -16,15 +16,11 @@ use crate::space::store::reader::DualSpace;
 /// Every id is in order and points to a row that is live under it, and there are as many ids as live rows: so each live
 /// row is found under its id.
 pub(super) fn check_ids(store: &DualSpace, stop: &StopToken) -> Result<(), Error> {
-    let look = |number: u64| match number.is_multiple_of(ITEMS_MAX) && stop.is_requested() {
-        true => Err(Error::stopped()),
-        false => Ok(()),
-    };
     let path = store.directory().join(IDS);
     let mut rows = RowIds::new(store);
     let mut previous: Option<[u8; 16]> = None;
     for number in 0..store.len() {
-        look(number)?;
+        check_stop(stop)?;
         let entry = store.id_entry(number)?;
         if previous.is_some_and(|previous| previous >= entry.uuid) {
             return Err(wrong(path, &format!("entry {number} is out of order")));
@@ -36,7 +32,7 @@ pub(super) fn check_ids(store: &DualSpace, stop: &StopToken) -> Result<(), Error
     }
     let mut dead = 0;
     for number in 0..store.mark_count() {
-        look(number)?;
+        check_stop(stop)?;
         dead += u64::from(store.mark(number)?.kind.get() != MarkKind::Rekeyed as u32);
     }
     if store.len() + dead != store.manifest().node_rows {

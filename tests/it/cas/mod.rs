@@ -18,6 +18,7 @@ mod runs;
 mod second_pass;
 mod store;
 mod two_at_once;
+mod unreadable;
 mod validate;
 mod verbs;
 mod verify;

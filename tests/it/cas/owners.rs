@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::runs::cas_in;
 use crate::support::haul::Done;
-use crate::support::nobody::{Nobody, give_away};
+use crate::support::nobody::{Nobody, entries, give_away, of_others};
 use crate::support::old_store::OldStore;
 use haul::cas::Algorithm;
 use haul::cas::paths::TargetPaths;
@@ -16,25 +16,8 @@ use haul::migration::{DIRECTORY_LOCK, DirectoryLocks};
 
 const OWNER: (u32, u32) = (12_345, 23_456);
 
-fn entries(path: &Path) -> Vec<PathBuf> {
-    let mut found = vec![path.to_path_buf()];
-    if path.is_dir() {
-        fs::read_dir(path).unwrap().for_each(|entry| found.extend(entries(&entry.unwrap().path())));
-    }
-    found
-}
-
 fn give(path: &Path, (user, group): (u32, u32)) {
     entries(path).iter().for_each(|path| chown(path, Some(user), Some(group)).unwrap());
-}
-
-/// The entries below the path that belong to somebody else.
-fn of_others(path: &Path, (user, group): (u32, u32)) -> Vec<PathBuf> {
-    let is_others = |path: &PathBuf| {
-        let metadata = fs::metadata(path).unwrap();
-        (metadata.uid(), metadata.gid()) != (user, group)
-    };
-    entries(path).into_iter().filter(is_others).collect()
 }
 
 fn mode(path: &Path) -> u32 {

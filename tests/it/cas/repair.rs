@@ -24,7 +24,7 @@ fn with<T>(work: impl FnOnce(&Control<'_>) -> T) -> T {
     work(&Control { stop: &stop, observer: &Silent })
 }
 
-fn repair_on(disk: &Arc<dyn Disk>, root: &Path) -> Result<RepairEnd, Error> {
+pub fn repair_on(disk: &Arc<dyn Disk>, root: &Path) -> Result<RepairEnd, Error> {
     with(|control| repair_store(disk, root, None, &MigrateOptions::default(), control))
 }
 
@@ -259,7 +259,7 @@ fn permissions_are_kept() {
     }
 }
 
-fn copied(from: &Path) -> (tempfile::TempDir, PathBuf) {
+pub fn copied(from: &Path) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("store");
     for (path, bytes) in tree(from) {
@@ -315,7 +315,7 @@ fn a_stopped_repair_leaves_the_index() {
 
 // Crashes: the store is read from the real disk, and written to a simulated disk with the same files.
 
-fn mirrored(store: &V2Store) -> SimulatedDisk {
+pub fn mirrored(store: &V2Store) -> SimulatedDisk {
     let mirror = SimulatedDisk::with_directories(&[&store.root()]);
     for (path, bytes) in tree(&store.root()) {
         mirror.install_file(&store.root().join(path), &bytes);
@@ -324,7 +324,7 @@ fn mirrored(store: &V2Store) -> SimulatedDisk {
 }
 
 /// A store with a sidecar that is wrong, one that is missing, and an index that is torn.
-fn damaged() -> V2Store {
+pub fn damaged() -> V2Store {
     let store = V2Store::new();
     fs::write(store.sidecar(PLAIN), b"wrong").unwrap();
     fs::remove_file(store.sidecar(ZSTD)).unwrap();
@@ -332,7 +332,7 @@ fn damaged() -> V2Store {
     store
 }
 
-fn files(disk: &SimulatedDisk, store: &V2Store) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn files(disk: &SimulatedDisk, store: &V2Store) -> BTreeMap<PathBuf, Vec<u8>> {
     let (root, files) = (store.root(), disk.snapshot().into_iter());
     files.filter_map(|(path, bytes)| Some((path.strip_prefix(&root).ok()?.to_path_buf(), bytes))).collect()
 }

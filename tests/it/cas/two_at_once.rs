@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::haul::{Done, HAUL};
 use crate::support::manifest_files::manifest;
+use haul::durable::RealDisk;
+use haul::migration::{RunDirectory, exit};
 
 /// A directory for the processes of a test.
 struct Scene(tempfile::TempDir);
@@ -285,4 +287,24 @@ fn owner_and_mode_of_rewritten_files_stay_as_root() {
     }
     let kept = (12345, 12346, 0o640);
     assert_eq!(found, BTreeMap::from([("0.json".into(), kept), ("0.json.haul-backup".into(), kept)]));
+}
+
+/// Also where it has found what the other one has written so far.
+#[test]
+fn a_generator_that_meets_another_one_names_it() {
+    let scene = Scene::new();
+    for generate in
+        ["cas generate old --objects 3", "space generate log --nodes 3", "manifest generate app --manifests 3"]
+    {
+        let words: Vec<_> = generate.split(' ').chain(["--seed", "1"]).collect();
+        scene.run(&words).expect(0);
+        let made = scene.path().join(words[2]);
+        assert!(!made.join("migration").exists(), "{generate}: nothing is left of the lock");
+        let lock = RunDirectory::new(made.join("migration")).create_and_lock(&RealDisk).unwrap();
+        let other = scene.run(&words).expect(75);
+        assert!(other.stderr.contains("another run is active: pid "), "{generate}: {}", other.stderr);
+        drop(lock);
+        let code = scene.run(&words).code;
+        assert!([exit::USAGE.into(), exit::CONFLICT.into()].contains(&code), "{generate}: {code}, it is not empty");
+    }
 }

@@ -16,10 +16,10 @@ use haul::cas::format::digest::key_of;
 use haul::cas::format::frame::decode;
 use haul::cas::options::MigrateOptions;
 use haul::cas::verify::run::check_store;
-use haul::cas::verify::{FaultKind, Sample, VerifyEnd, VerifyRequest, verify_store};
+use haul::cas::verify::{FaultKind, VerifyEnd, VerifyRequest, verify_store};
 use haul::cas::{Algorithm, Key};
 use haul::durable::Disk;
-use haul::migration::{Error, JournalContents, RunOptions, Subset, exit};
+use haul::migration::{Error, JournalContents, RunOptions, Sample, Subset, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 use proptest::prelude::*;
 
@@ -330,7 +330,7 @@ fn a_verification_of_any_share_fails_without_an_index() {
     for part in 1..=20 {
         assert!(share(&store.root(), part, 20).errors > 0);
     }
-    let sample = Some(Sample { objects: 1, seed: 0 });
+    let sample = Some(Sample { records: 1, seed: 0 });
     assert!(check(&store.root(), &VerifyRequest { sample, ..VerifyRequest::WHOLE }).errors > 0);
 }
 
@@ -339,7 +339,7 @@ fn a_sample_reads_as_many_objects_as_were_asked_for() {
     let store = V2Store::new();
     (0..OBJECTS).for_each(|number| store.forge(number, format!("forged {number}").as_bytes()));
     let sample = |objects, seed| {
-        let sample = Some(Sample { objects, seed });
+        let sample = Some(Sample { records: objects, seed });
         let end = check(&store.root(), &VerifyRequest { sample, ..VerifyRequest::WHOLE });
         assert_eq!(end.objects_read, objects.min(OBJECTS as u64));
         assert_eq!(end.errors, end.objects_read);
@@ -475,7 +475,7 @@ fn a_small_budget_sorts_on_disk_and_finds_the_same() {
         run: RunOptions { sort_memory_bytes_min: 4096, memory_budget_bytes: 1, ..MigrateOptions::default().run },
         ..MigrateOptions::default()
     };
-    let sample = Some(Sample { objects: 1000, seed: 5 });
+    let sample = Some(Sample { records: 1000, seed: 5 });
     let small = check_with(&disk(), &store.root(), &VerifyRequest::WHOLE, &options).unwrap();
     assert_eq!(small, whole);
     let request = VerifyRequest { sample, ..VerifyRequest::WHOLE };

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::support::haul::Done;
 use crate::support::old_store::OldStore;
 use crate::support::place::Place;
 use haul::migration::exit;
@@ -27,6 +28,41 @@ fn a_verb_without_its_noun_is_answered_with_a_command_that_works() {
     fs::create_dir_all(place.path().join("app/artifacts")).unwrap();
     let done = place.run(&["migrate", "app", "--json"]).expect(2);
     assert_eq!(done.json()["error"]["next"], "haul manifest migrate app --json");
+    let options = place.run(&["migrate", "--root", "app"]).expect(2);
+    assert_eq!(next(&options.stderr), "haul manifest migrate --root app");
     let unknown = place.run(&["teleport"]).expect(2);
     assert!(unknown.stderr.contains("unrecognized subcommand"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_place_may_be_given_by_position_or_by_an_option() {
+    let place = Place::with_space(3);
+    let store = OldStore::with_objects(2);
+    store.cas("migrate --source old --target new").expect(0);
+    let target = store.target().display().to_string();
+    place.run(&["manifest", "generate", "app", "--manifests", "2"]).expect(0);
+    let verbs = [
+        ("cas verify", "--store", &*target),
+        ("cas ls", "--store", &target),
+        ("cas status", "--target", &target),
+        ("space plan", "--space", "default"),
+        ("manifest runs", "--root", "app"),
+        ("manifest verify", "--root", "app"),
+    ];
+    for (verb, option, path) in verbs {
+        let run = |words: &[&str]| {
+            let words: Vec<_> = verb.split(' ').chain(words.iter().copied()).chain(["--json"]).collect();
+            place.run(&words)
+        };
+        let (by_position, by_option) = (run(&[path]).expect(0), run(&[option, path]).expect(0));
+        let known = |done: &Done| {
+            let mut end = done.json();
+            // Time goes on, and what else is done on this file system changes what is free.
+            ["free_bytes", "checkpoint_age_ms"].iter().for_each(|name| _ = end.as_object_mut().unwrap().remove(*name));
+            end
+        };
+        assert_eq!(known(&by_position), known(&by_option), "{verb}");
+        run(&[path, option, path]).expect(2);
+        run(&[]).expect(2);
+    }
 }

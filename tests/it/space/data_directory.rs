@@ -94,3 +94,29 @@ fn all_spaces_or_one_but_not_both() {
         asked.stderr
     );
 }
+
+#[test]
+fn plan_and_status_show_all_spaces_as_they_show_one() {
+    let place = three_spaces();
+    place.space_run("migrate beta").expect(0);
+    // Time goes on, and what else is done on this file system changes what is free.
+    let without = |mut end: Value, names: &[&str]| {
+        names.iter().for_each(|name| _ = end.as_object_mut().unwrap().remove(*name));
+        end
+    };
+    for verb in ["plan", "status"] {
+        let all = place.space_run(&format!("{verb} --all --json")).expect(0);
+        for (name, result) in names_and(&all, "result") {
+            let alone = place.space_run(&format!("{verb} {name} --json")).expect(0).json();
+            let names = ["exit_code", "free_bytes", "checkpoint_age_ms"];
+            assert_eq!(without(result, &names), without(alone, &names), "{verb} of {name}");
+        }
+    }
+    let shown = place.space_run("status --all").expect(0).stdout;
+    assert!(shown.contains("live: dual-000001; last run published, 4 records; next: "), "{shown}");
+    assert!(shown.ends_with("data: 3 spaces, 3 done, 0 with refused nodes, 0 failed or stopped\n"), "{shown}");
+    fs::write(place.path().join("data/gamma/CURRENT"), "dual-000009\n").unwrap();
+    let planned = place.space_run("plan --all --json").expect(65);
+    let codes: Vec<_> = names_and(&planned, "exit_code").into_iter().map(|(_, code)| code).collect();
+    assert_eq!(codes, [0, 0, 65], "the trouble of one stops no other");
+}

@@ -405,6 +405,8 @@ impl<'a> Walker<'a> {
                 names => names?,
             };
             for name in names {
+                // Nothing is found for most names here, so nothing is sent either.
+                self.is_over |= self.stop.is_requested();
                 if self.is_over {
                     return Ok(());
                 }

@@ -1,8 +1,9 @@
-//! `haul space migrate --all`: one space of a data directory after the other. The same command goes on after a stop.
+//! `haul space migrate|plan|status --all`: one space of a data directory after the other. The same command goes on after
+//! a stop.
 //!
 //! The JSON document has `data_dir`, `spaces` and `exit_code`. Each of `spaces` has `space` (path), `exit_code`, and
-//! `result`, which is the document of a run of that space alone, or `error` and `next`. A space that was not begun when
-//! the run was stopped has the exit code 75 and neither.
+//! `result`, which is the document of that space alone, or `error` and `next`. A space that was not begun when the command
+//! was stopped has the exit code 75 and neither.
 
 use std::path::Path;
 
@@ -13,9 +14,9 @@ use super::arguments::RECORDS_NOUN;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::error_output::chain;
-use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::migration::{Error, exit};
+use crate::pipeline::StopToken;
 use crate::space::paths::SpacePaths;
 
 /// From the best to the worst. A stop decides over all of them.
@@ -42,21 +43,21 @@ pub struct OneEnd {
     next: Option<String>,
 }
 
-/// Lets `migrate` treat each of `spaces`, and prints how each ended. The trouble of one stops no other.
-pub fn migrate_all(
-    watch: &Watch,
+/// Lets `treat` have each of `spaces`, and prints how each ended. The trouble of one stops no other.
+pub fn each_space(
+    stop: &StopToken,
     (data_directory, spaces): (&Path, &[SpacePaths]),
-    migrate: impl Fn(&SpacePaths) -> OneEnd,
+    treat: impl Fn(&SpacePaths) -> OneEnd,
     output: OutputArgs,
 ) -> anyhow::Result<u8> {
     let mut end = End { spaces: Vec::new() };
     for paths in spaces {
-        end.spaces.push(match watch.stop().is_requested() {
+        end.spaces.push(match stop.is_requested() {
             true => OneEnd::new(paths, exit::TEMPORARY, "not begun".into()),
-            false => migrate(paths),
+            false => treat(paths),
         });
     }
-    let stopped = watch.stop().is_requested();
+    let stopped = stop.is_requested();
     let worth = |code: u8| BY_WORTH.iter().position(|known| *known == code).unwrap_or(BY_WORTH.len());
     let worst = end.spaces.iter().map(|one| one.exit_code).max_by_key(|code| worth(*code)).unwrap_or(exit::OK);
     let answer = Answer::new(&end).path("data_dir", data_directory).stopped(stopped).exit(worst);
