@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::RewriteFailure;
 use super::original::{FileSource, Original};
-use super::passes::{for_each_window, read_at};
+use super::windows::{for_each_window, read_at};
 use crate::durable::{
     Attributes, AttributesNotKept, Disk, DiskFile, EntryKind, parent_of, replace_file_under_lock,
     temporary_name_under_lock, write_new_synced_file,

@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::counts::{FileCounts, ReferenceCounts};
 use super::failure::{RewriteFailure, unreadable_text};
 use super::findings::FindingsKept;
-use super::original::{FileSource, Original};
-use super::passes::{read_at, scan_references, write_rewritten};
+use super::original::FileSource;
+use super::passes::{scan_references, write_rewritten};
 use super::replace::{Replacement, Replacer, backup_path, is_kept};
 use super::resolve::{Resolution, Resolver};
 use super::targets::{Target, Walk};
+use super::text::{Form, Text};
 use crate::cas::map::HEADER_LINE;
 use crate::durable::BadSpots;
 use crate::migration::{DirectoryLocks, Error, Finding, Severity, exit};
@@ -30,6 +31,15 @@ pub struct Rewrite<'a> {
     pub backup_suffix: &'a str,
     /// Files that are never rewritten.
     pub excluded: &'a [PathBuf],
+    /// What is rewritten besides plain text. The rest is searched, and refused if it has references to rewrite.
+    pub packed: Packed,
+}
+
+/// Files that are not plain text, and are rewritten on request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Packed {
+    /// Gzip files.
+    pub gzip: bool,
 }
 
 /// The result of a run; in a dry run, of what it would do.
@@ -65,7 +75,7 @@ impl RewriteEnd {
 enum Outcome {
     Changed,
     Unchanged,
-    Skipped(Option<&'static str>),
+    Skipped(Option<String>),
     Refused(String),
     Stopped,
 }
@@ -152,7 +162,7 @@ impl Run<'_, '_> {
                 self.how.replacer.remove_leftover(path)?;
                 return Ok(true);
             }
-            Target::Skipped(reason) => Outcome::Skipped(Some(reason)),
+            Target::Skipped(reason) => Outcome::Skipped(Some(reason.into())),
             Target::Refused(reason) => Outcome::Refused(reason),
         };
         *match outcome {
@@ -160,7 +170,7 @@ impl Run<'_, '_> {
             Outcome::Changed => &mut self.files.changed,
             Outcome::Unchanged => &mut self.files.unchanged,
             Outcome::Skipped(reason) => {
-                reason.map_or(Ok(()), |reason| self.findings.file(Severity::Note, path, reason.into()))?;
+                reason.map_or(Ok(()), |reason| self.findings.file(Severity::Note, path, reason))?;
                 &mut self.files.skipped
             }
             Outcome::Refused(reason) => {
@@ -196,12 +206,50 @@ impl Run<'_, '_> {
     }
 
     fn rewrite(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
-        let Self { how, resolver, control, findings, .. } = self;
-        let original = how.files.open(path).map_err(RewriteFailure::unreadable)?;
-        if let Some(reason) = reason_not_to_read(&*original)? {
-            return Ok(Outcome::Skipped(Some(reason)));
+        let original = self.how.files.open(path).map_err(RewriteFailure::unreadable)?;
+        let text = Text::of(&*original, self.control.stop)?;
+        if text.form == Form::Gzip && !self.how.packed.gzip {
+            return self.look_into_gzip(path, &text, counts);
         }
-        scan_references(&*original, resolver, control.stop, |reference, resolution| {
+        if let Some(reason) = self.search(path, &text, counts)? {
+            return Ok(Outcome::Skipped(Some(reason.into())));
+        }
+        self.replace(path, &text, counts)
+    }
+
+    /// Finds the references of a gzip file that is not to be rewritten.
+    fn look_into_gzip(
+        &mut self,
+        path: &Path,
+        text: &Text<'_>,
+        counts: &mut ReferenceCounts,
+    ) -> Result<Outcome, RewriteFailure> {
+        match self.search(path, text, counts) {
+            Ok(_) | Err(RewriteFailure::Refused(_)) if counts.replaced > 0 => Err(RewriteFailure::Refused(format!(
+                "a gzip file with references to rewrite: {}; --gzip rewrites gzip files",
+                counts.replaced
+            ))),
+            Ok(None) => Ok(Outcome::Unchanged),
+            Ok(Some(reason)) => Ok(Outcome::Skipped(Some(reason.into()))),
+            Err(RewriteFailure::Refused(why)) => {
+                Ok(Outcome::Skipped(Some(format!("a gzip file, and not searched to its end: {why}"))))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Counts the references of a file. Returns why they are not its own, if so.
+    fn search(
+        &mut self,
+        path: &Path,
+        text: &Text<'_>,
+        counts: &mut ReferenceCounts,
+    ) -> Result<Option<&'static str>, RewriteFailure> {
+        let Self { resolver, control, findings, .. } = self;
+        if let Some(reason) = reason_not_to_read(text)? {
+            return Ok(Some(reason));
+        }
+        scan_references(text, resolver, |reference, resolution| {
             counts.count(resolution);
             let (severity, reason) = match resolution {
                 Resolution::Unknown => (Severity::Note, "not in the map"),
@@ -210,8 +258,14 @@ impl Run<'_, '_> {
             };
             findings.reference(severity, path, reference, reason)
         })?;
-        let (records, source_bytes) = (counts.found, original.len_bytes());
-        control.progress(records, source_bytes);
+        control.progress(counts.found, text.original.len_bytes());
+        Ok(None)
+    }
+
+    /// Replaces the file, if it has references to rewrite.
+    fn replace(&mut self, path: &Path, text: &Text<'_>, counts: &ReferenceCounts) -> Result<Outcome, RewriteFailure> {
+        let Self { how, resolver, control, findings, .. } = self;
+        let original = text.original;
         let backup = backup_path(path, how.backup_suffix);
         if counts.replaced == 0 {
             // An earlier run may have rewritten this file and crashed before the rename was durable.
@@ -226,10 +280,10 @@ impl Run<'_, '_> {
                 "the file has {names} names, and the others would keep the old content; copy it to a file of its own"
             )));
         }
-        let is_kept = is_kept(how.files, &*original, &backup, control.stop)?;
-        let replacement = Replacement { path, original: &*original, backup, is_kept, stop: control.stop };
+        let is_kept = is_kept(how.files, original, &backup, control.stop)?;
+        let replacement = Replacement { path, original, backup, is_kept, stop: control.stop };
         let not_kept = how.replacer.replace(&replacement, &mut |file| {
-            let written = write_rewritten(&*original, resolver, control.stop, file)?;
+            let written = write_rewritten(text, resolver, file)?;
             if written == counts.replaced { Ok(()) } else { Err(miscounted(path, counts.replaced, written).into()) }
         })?;
         if !not_kept.is_empty() {
@@ -255,9 +309,8 @@ fn miscounted(path: &Path, found: u64, written: u64) -> Error {
 }
 
 /// Returns why the references in a file are not its own.
-fn reason_not_to_read(original: &dyn Original) -> Result<Option<&'static str>, RewriteFailure> {
-    let mut start = vec![0; BINARY_LOOK_BYTES.min(original.len_bytes()) as usize];
-    read_at(original, 0, &mut start)?;
+fn reason_not_to_read(text: &Text<'_>) -> Result<Option<&'static str>, RewriteFailure> {
+    let start = text.start(BINARY_LOOK_BYTES)?;
     Ok(if start.contains(&0) {
         Some("binary: it has a NUL byte near its start")
     } else if start.starts_with(HEADER_LINE) {
