@@ -12,6 +12,9 @@
 //! The text of a gzip file is searched as well, and on request it is rewritten like a plain one and compressed again. What
 //! it unpacks to is limited.
 //!
+//! The same holds for SQLite databases: texts in ordinary tables, blobs that are text, and blobs of 32 bytes that are keys of
+//! the map.
+//!
 //! | | forward | in reverse |
 //! |---|---|---|
 //! | is looked up as | old key; after a scheme of an algorithm only by that algorithm | new key |
@@ -31,6 +34,8 @@ mod rewrite;
 mod rewriter;
 mod scan;
 mod shards;
+#[cfg(feature = "db-sqlite")]
+mod sqlite;
 mod targets;
 mod text;
 mod windows;

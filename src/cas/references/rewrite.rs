@@ -7,14 +7,16 @@ use serde::Serialize;
 use super::counts::{FileCounts, ReferenceCounts};
 use super::failure::{RewriteFailure, unreadable_text};
 use super::findings::FindingsKept;
-use super::original::FileSource;
+use super::original::{FileSource, Original};
 use super::passes::{scan_references, write_rewritten};
 use super::replace::{Replacement, Replacer, backup_path, is_kept};
 use super::resolve::{Resolution, Resolver};
+#[cfg(feature = "db-sqlite")]
+use super::sqlite::Database;
 use super::targets::{Target, Walk};
-use super::text::{Form, Text};
+use super::text::{Form, Text, belongs_to_database, is_database};
 use crate::cas::map::HEADER_LINE;
-use crate::durable::BadSpots;
+use crate::durable::{AttributesNotKept, BadSpots};
 use crate::migration::{DirectoryLocks, Error, Finding, Severity, exit};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -40,6 +42,8 @@ pub struct Rewrite<'a> {
 pub struct Packed {
     /// Gzip files.
     pub gzip: bool,
+    /// SQLite databases.
+    pub sqlite: bool,
 }
 
 /// The result of a run; in a dry run, of what it would do.
@@ -206,7 +210,14 @@ impl Run<'_, '_> {
     }
 
     fn rewrite(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
+        if belongs_to_database(self.how.files, path)? {
+            return Ok(Outcome::Skipped(None));
+        }
         let original = self.how.files.open(path).map_err(RewriteFailure::unreadable)?;
+        if is_database(&*original)? {
+            drop(original);
+            return self.database(path, counts);
+        }
         let text = Text::of(&*original, self.control.stop)?;
         if text.form == Form::Gzip && !self.how.packed.gzip {
             return self.look_into_gzip(path, &text, counts);
@@ -251,11 +262,7 @@ impl Run<'_, '_> {
         }
         scan_references(text, resolver, |reference, resolution| {
             counts.count(resolution);
-            let (severity, reason) = match resolution {
-                Resolution::Unknown => (Severity::Note, "not in the map"),
-                Resolution::Ambiguous => (Severity::Refused, "ambiguous: its rows lead to different keys"),
-                Resolution::Replace { .. } | Resolution::Current => return Ok(()),
-            };
+            let Some((severity, reason)) = why_it_stays(resolution) else { return Ok(()) };
             findings.reference(severity, path, reference, reason)
         })?;
         control.progress(counts.found, text.original.len_bytes());
@@ -274,21 +281,70 @@ impl Run<'_, '_> {
             }
             return Ok(Outcome::Unchanged);
         }
-        if original.names() > 1 {
-            let names = original.names();
-            return Err(RewriteFailure::Refused(format!(
-                "the file has {names} names, and the others would keep the old content; copy it to a file of its own"
-            )));
-        }
+        check_names(original)?;
         let is_kept = is_kept(how.files, original, &backup, control.stop)?;
         let replacement = Replacement { path, original, backup, is_kept, stop: control.stop };
         let not_kept = how.replacer.replace(&replacement, &mut |file| {
             let written = write_rewritten(text, resolver, file)?;
             if written == counts.replaced { Ok(()) } else { Err(miscounted(path, counts.replaced, written).into()) }
         })?;
-        if !not_kept.is_empty() {
-            let reason = format!("rewritten, but without {not_kept} of the original, which this user may not set");
+        note_not_kept(findings, path, &not_kept)?;
+        Ok(Outcome::Changed)
+    }
+
+    #[cfg(not(feature = "db-sqlite"))]
+    fn database(&mut self, _path: &Path, _counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
+        Ok(Outcome::Skipped(Some("a SQLite database, which this build of haul cannot search".into())))
+    }
+
+    /// Finds the references of a database, and rewrites them on request.
+    #[cfg(feature = "db-sqlite")]
+    fn database(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
+        let Self { how, resolver, control, findings, .. } = self;
+        let is_asked_for = how.packed.sqlite;
+        let disk = how.replacer.disk().filter(|_| is_asked_for);
+        let real = how.files.canonical(path);
+        let database = Database { path: &real, files: how.files, stop: control.stop };
+        if disk.is_some() {
+            database.recover()?;
+        }
+        // To close a file ends the locks of SQLite on it, so this one is closed last.
+        let original = how.files.open(path).map_err(RewriteFailure::unreadable)?;
+        let found = database.search(resolver, &mut |place, reference, resolution| {
+            counts.count(resolution);
+            let Some((severity, reason)) = why_it_stays(resolution) else { return Ok(()) };
+            findings.reference(severity, path, reference, &format!("{reason}; {place}"))
+        });
+        let found = match found {
+            Ok(_) | Err(RewriteFailure::Refused(_)) if counts.replaced > 0 && !is_asked_for => {
+                return Err(RewriteFailure::Refused(format!(
+                    "a SQLite database with references to rewrite: {}; --sqlite rewrites databases",
+                    counts.replaced
+                )));
+            }
+            Err(RewriteFailure::Refused(why)) if !is_asked_for => {
+                return Ok(Outcome::Skipped(Some(format!("a SQLite database, and not searched to its end: {why}"))));
+            }
+            found => found?,
+        };
+        control.progress(counts.found, original.len_bytes());
+        if counts.replaced == 0 {
+            return Ok(Outcome::Unchanged);
+        }
+        check_names(&*original)?;
+        if let Some(obstacle) = found.obstacle {
+            return Err(RewriteFailure::Refused(obstacle));
+        }
+        if !found.virtual_tables.is_empty() {
+            let tables = found.virtual_tables.join(", ");
+            let reason = format!("virtual tables stay as they are, with what their modules keep unseen: {tables}");
             findings.file(Severity::Note, path, reason)?;
+        }
+        if let Some(disk) = disk {
+            original.check_unchanged()?;
+            let backup = backup_path(&real, how.backup_suffix);
+            let not_kept = database.rewrite(resolver, disk, &backup, &found)?;
+            note_not_kept(findings, path, &not_kept)?;
         }
         Ok(Outcome::Changed)
     }
@@ -301,6 +357,33 @@ impl Run<'_, '_> {
         let (findings, findings_left_out) = findings.finish()?;
         Ok(RewriteEnd { files, references, findings, findings_left_out, stopped })
     }
+}
+
+/// Returns what is said about a reference that is not rewritten.
+fn why_it_stays(resolution: Resolution) -> Option<(Severity, &'static str)> {
+    match resolution {
+        Resolution::Unknown => Some((Severity::Note, "not in the map")),
+        Resolution::Ambiguous => Some((Severity::Refused, "ambiguous: its rows lead to different keys")),
+        Resolution::Replace { .. } | Resolution::Current => None,
+    }
+}
+
+/// Refuses a file that other names lead to.
+fn check_names(original: &dyn Original) -> Result<(), RewriteFailure> {
+    match original.names() {
+        0 | 1 => Ok(()),
+        names => Err(RewriteFailure::Refused(format!(
+            "the file has {names} names, and the others would keep the old content; copy it to a file of its own"
+        ))),
+    }
+}
+
+fn note_not_kept(findings: &mut FindingsKept, path: &Path, not_kept: &AttributesNotKept) -> Result<(), Error> {
+    if not_kept.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("rewritten, but without {not_kept} of the original, which this user may not set");
+    findings.file(Severity::Note, path, reason)
 }
 
 fn miscounted(path: &Path, found: u64, written: u64) -> Error {

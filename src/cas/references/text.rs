@@ -1,10 +1,20 @@
 //! The text of a file: its bytes, or what they unpack to.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use super::failure::RewriteFailure;
 use super::gzip::{GZIP_START, Unpacking};
-use super::original::Original;
+use super::original::{FileSource, Original};
 use super::windows::{first_bytes, for_each_window};
+use crate::durable::EntryKind;
 use crate::pipeline::StopToken;
+
+/// The first bytes of every SQLite database.
+const DATABASE_START: &[u8; 16] = b"SQLite format 3\0";
+/// Endings of files that SQLite has next to a database.
+const COMPANION_ENDINGS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// How a file has its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +34,23 @@ pub(super) struct Text<'a> {
     pub(super) form: Form,
     /// Ends the reading early.
     pub(super) stop: &'a StopToken,
+}
+
+/// Returns true if the file is a SQLite database.
+pub(super) fn is_database(original: &dyn Original) -> Result<bool, RewriteFailure> {
+    Ok(first_bytes(original, DATABASE_START.len() as u64)? == DATABASE_START)
+}
+
+/// Returns true if the file is the journal or the log of a database, which comes and goes with the use of that.
+pub(super) fn belongs_to_database(files: &dyn FileSource, path: &Path) -> Result<bool, RewriteFailure> {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let mut names = COMPANION_ENDINGS.iter().filter_map(|ending| name.strip_suffix(ending.as_bytes()));
+    let Some(name) = names.next().filter(|name| !name.is_empty()) else { return Ok(false) };
+    let database = path.with_file_name(OsStr::from_bytes(name));
+    if files.kind(&database).map_err(RewriteFailure::unreadable)? != Some(EntryKind::File) {
+        return Ok(false);
+    }
+    is_database(&*files.open(&database).map_err(RewriteFailure::unreadable)?)
 }
 
 impl<'a> Text<'a> {

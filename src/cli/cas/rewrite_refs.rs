@@ -46,6 +46,9 @@ pub struct RewriteRefsCommand {
     /// Rewrite references in gzip files too, which are compressed again
     #[arg(long)]
     gzip: bool,
+    /// Rewrite references in the tables of SQLite databases too, each in one transaction
+    #[arg(long)]
+    sqlite: bool,
     /// Suffix of the originals that are kept [default: .haul-backup, with --reverse .haul-backup-reverse]
     #[arg(long, value_name = "SUFFIX", value_parser = suffix)]
     backup_suffix: Option<String>,
@@ -72,6 +75,14 @@ fn suffix(text: &str) -> Result<String, &'static str> {
 
 impl RewriteRefsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        #[cfg(not(feature = "db-sqlite"))]
+        if self.sqlite {
+            return Err(Error::Usage {
+                what: "this build of haul has no SQLite".into(),
+                next: "use a build with the feature db-sqlite, or leave out --sqlite".into(),
+            }
+            .into());
+        }
         check_exists(&self.map, "name the map of the migration: NEW.migration/key-map.tsv")?;
         let map = KeyMap::open(&self.map)?;
         let direction = self.direction();
@@ -107,7 +118,7 @@ impl RewriteRefsCommand {
         let replacer: &dyn Replacer = if self.dry_run { &DryRun } else { &on_disk };
         // The report may be in a directory that is searched, and it quotes references itself.
         let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| real_path(path)).collect();
-        let packed = Packed { gzip: self.gzip };
+        let packed = Packed { gzip: self.gzip, sqlite: self.sqlite };
         let rewrite = Rewrite { files: &RealFileSource, replacer, backup_suffix, excluded: &excluded, packed };
         watch.run(Scope::of("references"), |control| {
             let begun = self.wait.repeat(control, || rewrite.begin(&self.paths))?;

@@ -1,6 +1,7 @@
 //! References in files that are not plain text, which are rewritten on request.
 
 mod gzip;
+mod sqlite;
 
 use std::fs;
 use std::path::PathBuf;
