@@ -79,11 +79,16 @@ impl Database<'_> {
         let mut nothing = |_: &Place<'_>, _: &Reference, _| Ok(());
         let after = search::search(&mut connection, self.path, resolver, self.stop, &mut nothing)?;
         let expected = found.rewritten();
-        if after.counts != expected {
+        if after.counts.found != expected.found {
+            let (found, before) = (after.counts.found, expected.found);
             return Err(RewriteFailure::Refused(format!(
-                "after the change it would have {:?}, not {expected:?}",
-                after.counts
+                "changed while it was being read: it has {found} references, and had {before}; run the same command again"
             )));
+        }
+        if after.counts != expected {
+            return Err(RewriteFailure::Refused(
+                "its references after the change are not what was to be written".into(),
+            ));
         }
         changes::check(&connection, self.path, violations)?;
         connection.execute_batch("COMMIT").map_err(failure)

@@ -4,6 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use haul::cas::map::KeyMap;
+use haul::cas::references::{
+    BACKUP_SUFFIX, Direction, DiskReplacer, FileSource, FindingsKept, Original, Packed, RealFileSource, Resolver,
+    Rewrite,
+};
+use haul::durable::{DiskEntry, DiskError, EntryKind, RealDisk, WindowError};
+use haul::pipeline::{Control, Silent, StopToken};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -214,6 +221,91 @@ fn a_copy_of_a_killed_run_is_used_and_another_file_in_its_place_is_not_replaced(
     fs::write(&path, &bytes).unwrap();
     rewrite(&store, "--sqlite").expect(0);
     assert_eq!((value(&path, "SELECT k FROM t"), fs::read(&backup).unwrap() == kept), (new, true));
+}
+
+#[test]
+fn a_transaction_of_a_killed_program_is_undone_first() {
+    let (store, old, new) = migrated();
+    let sql = "CREATE TABLE t (k TEXT, n TEXT);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+            INSERT INTO t SELECT 'OLD', printf('%500d', i) FROM n;";
+    let path = database(&store, "app.db", (&old, &new), sql);
+    let killed = Connection::open(&path).unwrap();
+    // Pages of a change that is not committed are in the file.
+    killed.execute_batch("PRAGMA cache_size = 2; BEGIN; UPDATE t SET k = 'half', n = n || '!'").unwrap();
+    let in_place = store.place().join("refs/killed.db");
+    fs::copy(&path, &in_place).unwrap();
+    fs::copy(path.with_file_name("app.db-journal"), in_place.with_file_name("killed.db-journal")).unwrap();
+    drop(killed);
+    fs::remove_file(&path).unwrap();
+    let end = rewrite(&store, "--sqlite --dry-run").expect(3).json();
+    assert!(end["findings"].to_string().contains("a journal to undo"), "{end}");
+    let end = rewrite(&store, "--sqlite").expect(0).json();
+    assert_eq!(end["references"]["replaced"], 200, "{end}");
+    assert_eq!(value(&in_place, "SELECT group_concat(DISTINCT k) FROM t"), new);
+}
+
+/// Files of which one gets a row after it was searched.
+struct Growing(String);
+
+/// A database that grows.
+struct Grown(Box<dyn Original>, PathBuf, String);
+
+impl FileSource for Growing {
+    fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError> {
+        RealFileSource.list(directory)
+    }
+
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        RealFileSource.kind(path)
+    }
+
+    fn canonical(&self, path: &Path) -> PathBuf {
+        RealFileSource.canonical(path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError> {
+        Ok(Box::new(Grown(RealFileSource.open(path)?, path.to_path_buf(), self.0.clone())))
+    }
+}
+
+impl Original for Grown {
+    fn len_bytes(&self) -> u64 {
+        self.0.len_bytes()
+    }
+
+    fn names(&self) -> u64 {
+        self.0.names()
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WindowError> {
+        self.0.read_exact_at(offset, buffer)
+    }
+
+    fn check_unchanged(&self) -> Result<(), WindowError> {
+        self.0.check_unchanged()?;
+        Connection::open(&self.1).unwrap().execute("INSERT INTO t VALUES (?1)", [&self.2]).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_database_that_changes_after_the_search_is_refused() {
+    let (store, old, new) = migrated();
+    let path = database(&store, "app.db", (&old, &new), "CREATE TABLE t (k TEXT); INSERT INTO t VALUES ('OLD')");
+    let map = KeyMap::open(&store.paths().map()).unwrap();
+    let mut resolver = Resolver::new(&map, Direction::Forward, None).unwrap();
+    let files = Growing(old.clone());
+    let packed = Packed { sqlite: true, ..Packed::default() };
+    let replacer = DiskReplacer(&RealDisk);
+    let rewrite = Rewrite { files: &files, replacer: &replacer, backup_suffix: BACKUP_SUFFIX, excluded: &[], packed };
+    let (named, stop) = ([path.clone()], StopToken::new());
+    let control = Control { stop: &stop, observer: &Silent };
+    let end = rewrite.begin(&named).unwrap().run(&mut resolver, FindingsKept::in_memory(), &control).unwrap();
+    assert!(end.findings[0].reason.contains("changed while it was being read"), "{end:?}");
+    assert_eq!((end.files.refused, end.references.refused), (1, 1));
+    assert_eq!(value(&path, "SELECT group_concat(k) FROM t"), format!("{old},{old}"));
+    assert_eq!(names(&store), ["app.db"]);
 }
 
 #[test]
