@@ -75,7 +75,7 @@ impl Database<'_> {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(failure)?;
         copy.fill(self.files, self.stop)?;
         let violations = changes::foreign_key_violations(&connection).map_err(failure)?;
-        changes::apply(&mut connection, self.path, resolver, self.stop, found)?;
+        changes::apply(&connection, self.path, resolver, self.stop, found)?;
         let mut nothing = |_: &Place<'_>, _: &Reference, _| Ok(());
         let after = search::search(&mut connection, self.path, resolver, self.stop, &mut nothing)?;
         let expected = found.rewritten();
