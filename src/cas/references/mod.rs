@@ -9,6 +9,12 @@
 //! become lower-case text. With the directories of an object's path before it (`AB/CD/KEY`, `AB/KEY`, or `AB/REST` without
 //! the first two digits) a key is replaced together with them, by `AB/CD/KEY` of the other key.
 //!
+//! The text of a gzip file is searched as well, and on request it is rewritten like a plain one and compressed again. What
+//! it unpacks to is limited.
+//!
+//! The same holds for SQLite databases: texts in ordinary tables, blobs that are text, and blobs of 32 bytes that are keys of
+//! the map.
+//!
 //! | | forward | in reverse |
 //! |---|---|---|
 //! | is looked up as | old key; after a scheme of an algorithm only by that algorithm | new key |
@@ -19,6 +25,7 @@
 mod counts;
 mod failure;
 mod findings;
+mod gzip;
 mod original;
 mod passes;
 mod replace;
@@ -27,13 +34,17 @@ mod rewrite;
 mod rewriter;
 mod scan;
 mod shards;
+#[cfg(feature = "db-sqlite")]
+mod sqlite;
 mod targets;
+mod text;
+mod windows;
 
 pub use findings::FindingsKept;
 pub use original::{FileSource, Original, RealFileSource};
 pub use replace::{BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, DiskReplacer, DryRun, Replacer, Write};
 pub use resolve::{Direction, Resolution, Resolver};
-pub use rewrite::{BegunRewrite, Rewrite, RewriteEnd};
+pub use rewrite::{BegunRewrite, Packed, Rewrite, RewriteEnd};
 pub use rewriter::Rewriter;
 pub use scan::{Reference, Scanner, Scheme, Spelling};
 pub use shards::Separator;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::RewriteFailure;
 use super::original::{FileSource, Original};
-use super::passes::{for_each_window, read_at};
+use super::windows::{for_each_window, read_at};
 use crate::durable::{
     Attributes, AttributesNotKept, Disk, DiskFile, EntryKind, parent_of, replace_file_under_lock,
     temporary_name_under_lock, write_new_synced_file,
@@ -48,6 +48,9 @@ pub trait Replacer {
     /// new file or the backup does not have.
     fn replace(&self, replacement: &Replacement<'_>, write: Write<'_>) -> Result<AttributesNotKept, RewriteFailure>;
 
+    /// Returns the disk on which it replaces files.
+    fn disk(&self) -> Option<&dyn Disk>;
+
     /// Makes a replacement durable that an earlier run may not have finished.
     fn settle(&self, path: &Path) -> Result<(), RewriteFailure>;
 
@@ -66,6 +69,10 @@ impl Replacer for DryRun {
 
     fn replace(&self, _replacement: &Replacement<'_>, _write: Write<'_>) -> Result<AttributesNotKept, RewriteFailure> {
         Ok(AttributesNotKept::default())
+    }
+
+    fn disk(&self) -> Option<&dyn Disk> {
+        None
     }
 
     fn settle(&self, _path: &Path) -> Result<(), RewriteFailure> {
@@ -106,6 +113,10 @@ impl Replacer for DiskReplacer<'_> {
             let _ = disk.remove_file(backup);
         }
         replaced
+    }
+
+    fn disk(&self) -> Option<&dyn Disk> {
+        Some(self.0)
     }
 
     fn settle(&self, path: &Path) -> Result<(), RewriteFailure> {

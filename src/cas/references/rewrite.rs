@@ -8,12 +8,15 @@ use super::counts::{FileCounts, ReferenceCounts};
 use super::failure::{RewriteFailure, unreadable_text};
 use super::findings::FindingsKept;
 use super::original::{FileSource, Original};
-use super::passes::{read_at, scan_references, write_rewritten};
+use super::passes::{scan_references, write_rewritten};
 use super::replace::{Replacement, Replacer, backup_path, is_kept};
 use super::resolve::{Resolution, Resolver};
+#[cfg(feature = "db-sqlite")]
+use super::sqlite::Database;
 use super::targets::{Target, Walk};
+use super::text::{Form, Text, belongs_to_database, is_database};
 use crate::cas::map::HEADER_LINE;
-use crate::durable::{BadSpots, read_again};
+use crate::durable::{AttributesNotKept, BadSpots, read_again};
 use crate::migration::{DirectoryLocks, Error, Finding, Severity, exit};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -30,6 +33,17 @@ pub struct Rewrite<'a> {
     pub backup_suffix: &'a str,
     /// Files that are never rewritten.
     pub excluded: &'a [PathBuf],
+    /// What is rewritten besides plain text. The rest is searched, and refused if it has references to rewrite.
+    pub packed: Packed,
+}
+
+/// Files that are not plain text, and are rewritten on request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Packed {
+    /// Gzip files.
+    pub gzip: bool,
+    /// SQLite databases.
+    pub sqlite: bool,
 }
 
 /// The result of a run; in a dry run, of what it would do.
@@ -65,7 +79,7 @@ impl RewriteEnd {
 enum Outcome {
     Changed,
     Unchanged,
-    Skipped(Option<&'static str>),
+    Skipped(Option<String>),
     Refused(String),
     Stopped,
 }
@@ -152,7 +166,7 @@ impl Run<'_, '_> {
                 self.how.replacer.remove_leftover(path)?;
                 return Ok(true);
             }
-            Target::Skipped(reason) => Outcome::Skipped(Some(reason)),
+            Target::Skipped(reason) => Outcome::Skipped(Some(reason.into())),
             Target::Refused(reason) => Outcome::Refused(reason),
         };
         *match outcome {
@@ -160,7 +174,7 @@ impl Run<'_, '_> {
             Outcome::Changed => &mut self.files.changed,
             Outcome::Unchanged => &mut self.files.unchanged,
             Outcome::Skipped(reason) => {
-                reason.map_or(Ok(()), |reason| self.findings.file(Severity::Note, path, reason.into()))?;
+                reason.map_or(Ok(()), |reason| self.findings.file(Severity::Note, path, reason))?;
                 &mut self.files.skipped
             }
             Outcome::Refused(reason) => {
@@ -196,22 +210,69 @@ impl Run<'_, '_> {
     }
 
     fn rewrite(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
-        let Self { how, resolver, control, findings, .. } = self;
-        let original = read_again(|| how.files.open(path)).map_err(RewriteFailure::unreadable)?;
-        if let Some(reason) = reason_not_to_read(&*original)? {
-            return Ok(Outcome::Skipped(Some(reason)));
+        if belongs_to_database(self.how.files, path)? {
+            return Ok(Outcome::Skipped(None));
         }
-        scan_references(&*original, resolver, control.stop, |reference, resolution| {
+        let original = read_again(|| self.how.files.open(path)).map_err(RewriteFailure::unreadable)?;
+        if is_database(&*original)? {
+            drop(original);
+            return self.database(path, counts);
+        }
+        let text = Text::of(&*original, self.control.stop)?;
+        if text.form == Form::Gzip && !self.how.packed.gzip {
+            return self.look_into_gzip(path, &text, counts);
+        }
+        if let Some(reason) = self.search(path, &text, counts)? {
+            return Ok(Outcome::Skipped(Some(reason.into())));
+        }
+        self.replace(path, &text, counts)
+    }
+
+    /// Finds the references of a gzip file that is not to be rewritten.
+    fn look_into_gzip(
+        &mut self,
+        path: &Path,
+        text: &Text<'_>,
+        counts: &mut ReferenceCounts,
+    ) -> Result<Outcome, RewriteFailure> {
+        match self.search(path, text, counts) {
+            Ok(_) | Err(RewriteFailure::Refused(_)) if counts.replaced > 0 => Err(RewriteFailure::Refused(format!(
+                "a gzip file with references to rewrite: {}; --gzip rewrites gzip files",
+                counts.replaced
+            ))),
+            Ok(None) => Ok(Outcome::Unchanged),
+            Ok(Some(reason)) => Ok(Outcome::Skipped(Some(reason.into()))),
+            Err(RewriteFailure::Refused(why)) => {
+                Ok(Outcome::Skipped(Some(format!("a gzip file, and not searched to its end: {why}"))))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Counts the references of a file. Returns why they are not its own, if so.
+    fn search(
+        &mut self,
+        path: &Path,
+        text: &Text<'_>,
+        counts: &mut ReferenceCounts,
+    ) -> Result<Option<&'static str>, RewriteFailure> {
+        let Self { resolver, control, findings, .. } = self;
+        if let Some(reason) = reason_not_to_read(text)? {
+            return Ok(Some(reason));
+        }
+        scan_references(text, resolver, |reference, resolution| {
             counts.count(resolution);
-            let (severity, reason) = match resolution {
-                Resolution::Unknown => (Severity::Note, "not in the map"),
-                Resolution::Ambiguous => (Severity::Refused, "ambiguous: its rows lead to different keys"),
-                Resolution::Replace { .. } | Resolution::Current => return Ok(()),
-            };
+            let Some((severity, reason)) = why_it_stays(resolution) else { return Ok(()) };
             findings.reference(severity, path, reference, reason)
         })?;
-        let (records, source_bytes) = (counts.found, original.len_bytes());
-        control.progress(records, source_bytes);
+        control.progress(counts.found, text.original.len_bytes());
+        Ok(None)
+    }
+
+    /// Replaces the file, if it has references to rewrite.
+    fn replace(&mut self, path: &Path, text: &Text<'_>, counts: &ReferenceCounts) -> Result<Outcome, RewriteFailure> {
+        let Self { how, resolver, control, findings, .. } = self;
+        let original = text.original;
         let backup = backup_path(path, how.backup_suffix);
         if counts.replaced == 0 {
             // An earlier run may have rewritten this file and crashed before the rename was durable.
@@ -220,21 +281,70 @@ impl Run<'_, '_> {
             }
             return Ok(Outcome::Unchanged);
         }
-        if original.names() > 1 {
-            let names = original.names();
-            return Err(RewriteFailure::Refused(format!(
-                "the file has {names} names, and the others would keep the old content; copy it to a file of its own"
-            )));
-        }
-        let is_kept = is_kept(how.files, &*original, &backup, control.stop)?;
-        let replacement = Replacement { path, original: &*original, backup, is_kept, stop: control.stop };
+        check_names(original)?;
+        let is_kept = is_kept(how.files, original, &backup, control.stop)?;
+        let replacement = Replacement { path, original, backup, is_kept, stop: control.stop };
         let not_kept = how.replacer.replace(&replacement, &mut |file| {
-            let written = write_rewritten(&*original, resolver, control.stop, file)?;
+            let written = write_rewritten(text, resolver, file)?;
             if written == counts.replaced { Ok(()) } else { Err(miscounted(path, counts.replaced, written).into()) }
         })?;
-        if !not_kept.is_empty() {
-            let reason = format!("rewritten, but without {not_kept} of the original, which this user may not set");
+        note_not_kept(findings, path, &not_kept)?;
+        Ok(Outcome::Changed)
+    }
+
+    #[cfg(not(feature = "db-sqlite"))]
+    fn database(&mut self, _path: &Path, _counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
+        Ok(Outcome::Skipped(Some("a SQLite database, which this build of haul cannot search".into())))
+    }
+
+    /// Finds the references of a database, and rewrites them on request.
+    #[cfg(feature = "db-sqlite")]
+    fn database(&mut self, path: &Path, counts: &mut ReferenceCounts) -> Result<Outcome, RewriteFailure> {
+        let Self { how, resolver, control, findings, .. } = self;
+        let is_asked_for = how.packed.sqlite;
+        let disk = how.replacer.disk().filter(|_| is_asked_for);
+        let real = how.files.canonical(path);
+        let database = Database { path: &real, files: how.files, stop: control.stop };
+        if disk.is_some() {
+            database.recover()?;
+        }
+        // To close a file ends the locks of SQLite on it, so this one is closed last.
+        let original = how.files.open(path).map_err(RewriteFailure::unreadable)?;
+        let found = database.search(resolver, &mut |place, reference, resolution| {
+            counts.count(resolution);
+            let Some((severity, reason)) = why_it_stays(resolution) else { return Ok(()) };
+            findings.reference(severity, path, reference, &format!("{reason}; {place}"))
+        });
+        let found = match found {
+            Ok(_) | Err(RewriteFailure::Refused(_)) if counts.replaced > 0 && !is_asked_for => {
+                return Err(RewriteFailure::Refused(format!(
+                    "a SQLite database with references to rewrite: {}; --sqlite rewrites databases",
+                    counts.replaced
+                )));
+            }
+            Err(RewriteFailure::Refused(why)) if !is_asked_for => {
+                return Ok(Outcome::Skipped(Some(format!("a SQLite database, and not searched to its end: {why}"))));
+            }
+            found => found?,
+        };
+        control.progress(counts.found, original.len_bytes());
+        if counts.replaced == 0 {
+            return Ok(Outcome::Unchanged);
+        }
+        check_names(&*original)?;
+        if let Some(obstacle) = found.obstacle {
+            return Err(RewriteFailure::Refused(obstacle));
+        }
+        if !found.virtual_tables.is_empty() {
+            let tables = found.virtual_tables.join(", ");
+            let reason = format!("virtual tables stay as they are, with what their modules keep unseen: {tables}");
             findings.file(Severity::Note, path, reason)?;
+        }
+        if let Some(disk) = disk {
+            original.check_unchanged()?;
+            let backup = backup_path(&real, how.backup_suffix);
+            let not_kept = database.rewrite(resolver, disk, &backup, &found)?;
+            note_not_kept(findings, path, &not_kept)?;
         }
         Ok(Outcome::Changed)
     }
@@ -249,15 +359,41 @@ impl Run<'_, '_> {
     }
 }
 
+/// Returns what is said about a reference that is not rewritten.
+fn why_it_stays(resolution: Resolution) -> Option<(Severity, &'static str)> {
+    match resolution {
+        Resolution::Unknown => Some((Severity::Note, "not in the map")),
+        Resolution::Ambiguous => Some((Severity::Refused, "ambiguous: its rows lead to different keys")),
+        Resolution::Replace { .. } | Resolution::Current => None,
+    }
+}
+
+/// Refuses a file that other names lead to.
+fn check_names(original: &dyn Original) -> Result<(), RewriteFailure> {
+    match original.names() {
+        0 | 1 => Ok(()),
+        names => Err(RewriteFailure::Refused(format!(
+            "the file has {names} names, and the others would keep the old content; copy it to a file of its own"
+        ))),
+    }
+}
+
+fn note_not_kept(findings: &mut FindingsKept, path: &Path, not_kept: &AttributesNotKept) -> Result<(), Error> {
+    if not_kept.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("rewritten, but without {not_kept} of the original, which this user may not set");
+    findings.file(Severity::Note, path, reason)
+}
+
 fn miscounted(path: &Path, found: u64, written: u64) -> Error {
     let path = path.display();
     Error::Accounting { what: format!("{path}: {found} references to rewrite were found, {written} were written") }
 }
 
 /// Returns why the references in a file are not its own.
-fn reason_not_to_read(original: &dyn Original) -> Result<Option<&'static str>, RewriteFailure> {
-    let mut start = vec![0; BINARY_LOOK_BYTES.min(original.len_bytes()) as usize];
-    read_at(original, 0, &mut start)?;
+fn reason_not_to_read(text: &Text<'_>) -> Result<Option<&'static str>, RewriteFailure> {
+    let start = text.start(BINARY_LOOK_BYTES)?;
     Ok(if start.contains(&0) {
         Some("binary: it has a NUL byte near its start")
     } else if start.starts_with(HEADER_LINE) {

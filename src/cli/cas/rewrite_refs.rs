@@ -10,8 +10,8 @@ use clap::Args;
 use crate::cas::Algorithm;
 use crate::cas::map::KeyMap;
 use crate::cas::references::{
-    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FindingsKept, RealFileSource, Replacer,
-    Resolver, Rewrite, RewriteEnd,
+    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FindingsKept, Packed, RealFileSource,
+    Replacer, Resolver, Rewrite, RewriteEnd,
 };
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs, check_exists, one_of};
 use crate::cli::command::Answer;
@@ -43,6 +43,12 @@ pub struct RewriteRefsCommand {
     /// The algorithm whose keys are meant if those of several lead to different keys
     #[arg(long, value_name = "NAME", value_parser = one_of::<Algorithm>(&["blake2s", "blake3", "cas", "sha256"]))]
     algorithm: Option<Algorithm>,
+    /// Rewrite references in gzip files too, which are compressed again
+    #[arg(long)]
+    gzip: bool,
+    /// Rewrite references in the tables of SQLite databases too, each in one transaction
+    #[arg(long)]
+    sqlite: bool,
     /// Suffix of the originals that are kept [default: .haul-backup, with --reverse .haul-backup-reverse]
     #[arg(long, value_name = "SUFFIX", value_parser = suffix)]
     backup_suffix: Option<String>,
@@ -69,6 +75,14 @@ fn suffix(text: &str) -> Result<String, &'static str> {
 
 impl RewriteRefsCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        #[cfg(not(feature = "db-sqlite"))]
+        if self.sqlite {
+            return Err(Error::Usage {
+                what: "this build of haul has no SQLite".into(),
+                next: "use a build with the feature db-sqlite, or leave out --sqlite".into(),
+            }
+            .into());
+        }
         check_exists(&self.map, "name the map of the migration: NEW.migration/key-map.tsv")?;
         let map = KeyMap::open(&self.map)?;
         let direction = self.direction();
@@ -104,7 +118,8 @@ impl RewriteRefsCommand {
         let replacer: &dyn Replacer = if self.dry_run { &DryRun } else { &on_disk };
         // The report may be in a directory that is searched, and it quotes references itself.
         let excluded: Vec<PathBuf> = self.report.iter().filter_map(|path| real_path(path)).collect();
-        let rewrite = Rewrite { files: &RealFileSource, replacer, backup_suffix, excluded: &excluded };
+        let packed = Packed { gzip: self.gzip, sqlite: self.sqlite };
+        let rewrite = Rewrite { files: &RealFileSource, replacer, backup_suffix, excluded: &excluded, packed };
         watch.run(Scope::of("references"), |control| {
             let begun = self.wait.repeat(control, || rewrite.begin(&self.paths))?;
             let findings = match &self.report {

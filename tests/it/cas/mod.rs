@@ -10,6 +10,7 @@ mod lost_state;
 mod map;
 mod merge_check;
 mod owners;
+mod packed_references;
 mod places;
 mod references;
 mod repair;

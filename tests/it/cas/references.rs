@@ -13,7 +13,7 @@ use crate::support::read_only::ReadOnly;
 use haul::cas::format::digest::key_of;
 use haul::cas::map::{KeyMap, MAP_NAME, MapRow, MapWriter, reverse_path};
 use haul::cas::references::{
-    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FileSource, FindingsKept, Original,
+    BACKUP_SUFFIX, BACKUP_SUFFIX_REVERSE, Direction, DiskReplacer, DryRun, FileSource, FindingsKept, Original, Packed,
     RealFileSource, Reference, Replacer, Resolver, Rewrite, RewriteEnd, Rewriter, Scanner, Scheme,
 };
 use haul::cas::{Algorithm, Key};
@@ -93,7 +93,7 @@ fn run_in(
     stop: &StopToken,
 ) -> Result<RewriteEnd, Error> {
     let named: Vec<PathBuf> = named.iter().map(|path| path.to_path_buf()).collect();
-    let rewrite = Rewrite { files, replacer, backup_suffix, excluded: &[] };
+    let rewrite = Rewrite { files, replacer, backup_suffix, excluded: &[], packed: Packed::default() };
     rewrite.begin(&named)?.run(resolver, FindingsKept::in_memory(), &Control { stop, observer: &Silent })
 }
 
@@ -440,8 +440,13 @@ fn findings_are_bounded_in_memory_and_whole_in_the_report() {
     let map = map_of(&generation(Algorithm::Sha256, 1));
     let findings = FindingsKept::logged(&RealDisk, &report).expect("a report");
     let excluded = [report.canonicalize().expect("it is there")];
-    let rewrite =
-        Rewrite { files: &RealFileSource, replacer: &DryRun, backup_suffix: BACKUP_SUFFIX, excluded: &excluded };
+    let rewrite = Rewrite {
+        files: &RealFileSource,
+        replacer: &DryRun,
+        backup_suffix: BACKUP_SUFFIX,
+        excluded: &excluded,
+        packed: Packed::default(),
+    };
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };
     let named = [directory.path().to_path_buf()];
