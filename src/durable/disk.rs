@@ -62,6 +62,11 @@ pub trait Disk: Send + Sync {
     fn limited(&self, _modes: NewModes) -> Option<Arc<dyn Disk>> {
         None
     }
+    /// Returns the same disk with this directory opened: whatever is below it is reached from there and through no link, so
+    /// nothing outside is changed if a part of the path is swapped for one. `None` if it has no links.
+    fn anchored(&self, _directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(None)
+    }
     /// Creates a file that must not exist, open for reading and writing.
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
     /// Creates a file that must not exist, open for reading and writing, with the owner, group, permission bits, access
@@ -163,7 +168,9 @@ fn remove_step_by_step<D: Disk + ?Sized>(disk: &D, path: &Path, stop: StopCheck<
 }
 
 /// A lock taken by [`Disk::try_lock`]. Dropping it releases the lock.
-pub struct LockGuard(#[expect(dead_code, reason = "held, never read")] pub(super) Box<dyn std::any::Any + Send + Sync>);
+pub struct LockGuard(
+    #[expect(dead_code, reason = "held, never read")] pub(in crate::durable) Box<dyn std::any::Any + Send + Sync>,
+);
 
 impl std::fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

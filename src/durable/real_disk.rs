@@ -10,7 +10,7 @@ use super::{
     EntryKind, LockGuard, LockReach, SourceFile, StopCheck,
 };
 
-const UNLIMITED: LimitedDisk = LimitedDisk(NewModes::ANY);
+const UNLIMITED: LimitedDisk = LimitedDisk { modes: NewModes::ANY, anchor: None };
 
 /// The disk of this computer, with the system calls of Linux.
 ///
@@ -22,6 +22,10 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
         UNLIMITED.limited(modes)
+    }
+
+    fn anchored(&self, directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        UNLIMITED.anchored(directory)
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {

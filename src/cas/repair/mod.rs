@@ -88,7 +88,7 @@ pub fn repair_store(
     let paths = TargetPaths::of_store(root)?;
     let disk = &with_modes(disk, paths.new_modes(NewModes::ANY));
     let held = LockedRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
-    let disk = &held.guarded(disk);
+    let disk = &held.disk;
     check_index_kind(&**disk, root)?;
     let result = repair_held(disk, &paths, root, from, options, control);
     let (event, detail) = match &result {

@@ -26,6 +26,10 @@ impl Disk for WithoutSync {
         self.0.limited(modes).map(without_sync)
     }
 
+    fn anchored(&self, directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(self.0.anchored(directory)?.map(without_sync))
+    }
+
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         Ok(Arc::new(UnsyncedFile(self.0.create_file(path)?)))
     }

@@ -49,33 +49,28 @@ impl RunDirectory {
 
     /// Creates it, and takes the lock.
     pub fn create_and_lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
-        self.create_and_lock_as(disk, &owner_text())
-    }
-
-    /// Creates it, and takes the lock, also of other hosts where it does not reach them.
-    pub fn create_and_claim(&self, disk: &Arc<dyn Disk>) -> Result<(LockGuard, Option<Arc<Claim>>), Error> {
-        self.create(&**disk)?;
-        match disk.lock_reach(self.path())? {
-            LockReach::EveryHost => Ok((self.create_and_lock(&**disk)?, None)),
-            LockReach::ThisHost(times) => {
-                let text = ClaimText::new(&owner_text());
-                let guard = self.create_and_lock_as(&**disk, &text.to_string())?;
-                let claim = Claim::settle(disk.clone(), self.lock_path(), text, times)?;
-                Ok((guard, Some(Arc::new(claim))))
-            }
-        }
-    }
-
-    fn create_and_lock_as(&self, disk: &dyn Disk, owner: &str) -> Result<LockGuard, Error> {
         for _ in 0..CREATE_TRIES {
             self.create(disk)?;
-            match self.lock_as(disk, owner) {
+            match self.lock(disk) {
                 // A process that had created it for its own lock has just removed it.
                 Err(Error::Disk(error)) if error.kind() == ErrorKind::NotFound => {}
                 lock => return lock,
             }
         }
-        self.lock_as(disk, owner)
+        self.lock(disk)
+    }
+
+    /// Takes the lock of the directory, which exists, also of other hosts where it does not reach them.
+    pub fn claim(&self, disk: &Arc<dyn Disk>) -> Result<(LockGuard, Option<Arc<Claim>>), Error> {
+        match disk.lock_reach(self.path())? {
+            LockReach::EveryHost => Ok((self.lock(&**disk)?, None)),
+            LockReach::ThisHost(times) => {
+                let text = ClaimText::new(&owner_text());
+                let guard = self.lock_as(&**disk, &text.to_string())?;
+                let claim = Claim::settle(disk.clone(), self.lock_path(), text, times)?;
+                Ok((guard, Some(Arc::new(claim))))
+            }
+        }
     }
 
     fn lock_as(&self, disk: &dyn Disk, owner: &str) -> Result<LockGuard, Error> {
