@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::convert::ObjectConverter;
 use super::converted::{Blob, ConvertScratch, ItemResult};
 use super::plan::{Plan, look};
+use super::publish::swap::MARK_NAME;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::{TargetPaths, sidecar_bytes};
@@ -268,7 +269,9 @@ fn measure_writing(
         }
         Err(error) => return Err(error),
     }
-    let result = write_sample(disk, &scratch, &reading.files, &mut writing);
+    // It shows a clean-up that haul made the directory.
+    let marked = disk.write_new_file(&scratch.join(MARK_NAME), b"estimate");
+    let result = marked.and_then(|()| write_sample(disk, &scratch, &reading.files, &mut writing));
     // Also after a failure.
     remove_tree(disk, &scratch)?;
     match result {

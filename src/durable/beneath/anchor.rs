@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, openat, statat};
-use rustix::io::retry_on_intr;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::removal::{Removal, remove_tree_at};
 use super::steps::open_beneath;
@@ -39,13 +39,30 @@ impl Anchor {
             _ => None,
         }
     }
+
+    fn open_below(&self, relative: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let opened = open_beneath(self.directory.as_fd(), relative, flags, mode);
+        match opened {
+            // For the system, a link that is the last name is no directory. It must not pass for something that is absent.
+            Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) && self.is_link(relative) => {
+                Err(Errno::LOOP.into())
+            }
+            opened => opened,
+        }
+    }
+
+    fn is_link(&self, relative: &Path) -> bool {
+        open_beneath(self.directory.as_fd(), relative, OFlags::PATH, Mode::empty())
+            .and_then(|entry| Ok(fstat(&entry)?))
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
 }
 
 /// Opens a path: below the anchor from there and without following links, elsewhere as the system does.
 pub(in crate::durable) fn open_at(anchor: Option<&Anchor>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
     let below = anchor.and_then(|anchor| Some((anchor, anchor.relative(path)?)));
     Ok(File::from(match below {
-        Some((anchor, relative)) => open_beneath(anchor.directory.as_fd(), relative, flags, mode)?,
+        Some((anchor, relative)) => anchor.open_below(relative, flags, mode)?,
         None => retry_on_intr(|| rustix::fs::open(path, flags | OFlags::CLOEXEC, mode))?,
     }))
 }
@@ -78,7 +95,7 @@ impl<'a> Place<'a> {
             true => Held::Anchor(anchor.directory.as_fd()),
             false => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY;
-                Held::Opened(open_beneath(anchor.directory.as_fd(), parent, flags, Mode::empty())?)
+                Held::Opened(anchor.open_below(parent, flags, Mode::empty())?)
             }
         };
         Ok(Self { directory, name })
@@ -192,6 +209,7 @@ mod tests {
             disk.set_mode(&file, 0o777).err(),
             disk.list(&ab).err(),
             disk.kind(&file).err(),
+            disk.kind(&ab).err(),
             disk.root(&ab).err(),
             disk.file_system(&ab).err(),
             disk.try_lock(&file, "owner").err(),
@@ -203,7 +221,7 @@ mod tests {
         assert_eq!(fs::read(outside.join("ab/file")).unwrap(), b"kept");
         assert_eq!(fs::read_dir(outside.join("ab")).unwrap().count(), 2);
         assert_eq!(fs::read(run.join("own")).unwrap(), b"own");
-        disk.remove_directory_tree(&run.join("staging", NEVER)).unwrap();
+        disk.remove_directory_tree(&run.join("staging"), NEVER).unwrap();
         assert!(outside.join("ab/cd").is_dir() && !run.join("staging").exists());
     }
 
