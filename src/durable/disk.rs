@@ -26,6 +26,15 @@ pub struct ClaimTimes {
     pub relied_on: Duration,
 }
 
+/// What is done with a link in the place of a directory that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The directory that it leads to is opened: the user has put it there.
+    Followed,
+    /// It is an error.
+    Refused,
+}
+
 /// The kind of a directory entry, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
@@ -62,9 +71,9 @@ pub trait Disk: Send + Sync {
     fn limited(&self, _modes: NewModes) -> Option<Arc<dyn Disk>> {
         None
     }
-    /// Returns the same disk with this directory opened: whatever is below it is reached from there and through no link, so
-    /// nothing outside is changed if a part of the path is swapped for one. `None` if it has no links.
-    fn anchored(&self, _directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+    /// Returns the same disk with this directory opened, in addition to those that are: whatever is below it is reached from
+    /// there and through no link, so nothing outside is changed if a part of the path is swapped for one. `None` if it has no links.
+    fn anchored(&self, _directory: &Path, _link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
         Ok(None)
     }
     /// Creates a file that must not exist, open for reading and writing.

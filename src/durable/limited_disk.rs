@@ -26,7 +26,7 @@ use super::real_root::{RealRoot, visit_names, without_loop};
 use super::regular_file::{check_regular, not_regular};
 use super::{
     AttributesNotKept, ClaimTimes, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem,
-    DiskRoot, EntryKind, LockGuard, LockReach, SourceFile, SourceNameKind, StopCheck, copy, copy_attributes,
+    DiskRoot, EntryKind, Link, LockGuard, LockReach, SourceFile, SourceNameKind, StopCheck, copy, copy_attributes,
     file_systems, mount_of, stop,
 };
 
@@ -36,12 +36,12 @@ const WRITEBACK_BYTES_MIN: usize = 256 << 10;
 /// A claim is read back after a time in which it reaches every host, and relied on for a much shorter one.
 const CLAIM_TIMES: ClaimTimes = ClaimTimes { settle: Duration::from_secs(1), relied_on: Duration::from_millis(250) };
 
-/// The disk of this computer with a limit, and perhaps a directory below which no link is followed. The files of a
+/// The disk of this computer with a limit, and perhaps directories below which no link is followed. The files of a
 /// [`DiskRoot`] have explicit permissions, which are kept.
 #[derive(Debug, Clone)]
 pub(super) struct LimitedDisk {
     pub(super) modes: NewModes,
-    pub(super) anchor: Option<Arc<Anchor>>,
+    pub(super) anchors: Vec<Arc<Anchor>>,
 }
 
 /// Returns the disk with this limit on what it creates. A disk without permissions of its own stays as it is.
@@ -52,7 +52,7 @@ pub fn with_modes(disk: &Arc<dyn Disk>, modes: NewModes) -> Arc<dyn Disk> {
 /// Returns the disk with this directory opened, so that nothing below it is reached through a link. A disk without links
 /// stays as it is.
 pub fn anchored(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Arc<dyn Disk>, DiskError> {
-    Ok(disk.anchored(directory)?.unwrap_or_else(|| disk.clone()))
+    Ok(disk.anchored(directory, Link::Refused)?.unwrap_or_else(|| disk.clone()))
 }
 
 /// Returns what names the operation and the path in an error of the system.
@@ -61,15 +61,21 @@ fn failed<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl FnOn
 }
 
 impl LimitedDisk {
+    /// Returns the open directory that the path is in or below. The one that was opened last may be in another of them.
+    fn anchor(&self, path: &Path) -> Option<&Anchor> {
+        let of_path = |anchor: &&Arc<Anchor>| anchor.relative(path).is_some();
+        self.anchors.iter().rev().find(of_path).map(|anchor| &**anchor)
+    }
+
     fn open_at(&self, path: &Path, flags: OFlags) -> io::Result<File> {
-        open_at(self.anchor.as_deref(), path, flags, Mode::empty())
+        open_at(self.anchor(path), path, flags, Mode::empty())
     }
 
     /// Creates a file with its permissions and its owner.
     fn create_at(&self, operation: &'static str, path: &Path, flags: OFlags) -> Result<File, DiskError> {
         stop::opened();
         let mode = Mode::from_raw_mode(self.modes.file());
-        let file = open_at(self.anchor.as_deref(), path, flags | NEW, mode).map_err(failed(operation, path))?;
+        let file = open_at(self.anchor(path), path, flags | NEW, mode).map_err(failed(operation, path))?;
         self.modes.apply(file.as_fd()).map_err(failed("set the owner of", path))?;
         Ok(file)
     }
@@ -79,7 +85,7 @@ impl LimitedDisk {
     }
 
     fn place<'a>(&'a self, path: &'a Path) -> io::Result<Place<'a>> {
-        Place::of(self.anchor.as_deref(), path)
+        Place::of(self.anchor(path), path)
     }
 
     fn open(&self, operation: &'static str, path: &Path, flags: OFlags) -> Result<Arc<dyn DiskFile>, DiskError> {
@@ -129,12 +135,13 @@ const NEW: OFlags = OFlags::CREATE.union(OFlags::EXCL);
 
 impl Disk for LimitedDisk {
     fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
-        Some(Arc::new(Self { modes: self.modes.and(modes), anchor: self.anchor.clone() }))
+        Some(Arc::new(Self { modes: self.modes.and(modes), anchors: self.anchors.clone() }))
     }
 
-    fn anchored(&self, directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
-        let anchor = Anchor::open(directory).map_err(failed("open directory", directory))?;
-        Ok(Some(Arc::new(Self { modes: self.modes, anchor: Some(Arc::new(anchor)) })))
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        let anchor = Anchor::open(directory, link).map_err(failed("open directory", directory))?;
+        let anchors = self.anchors.iter().cloned().chain([Arc::new(anchor)]).collect();
+        Ok(Some(Arc::new(Self { modes: self.modes, anchors })))
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
@@ -146,7 +153,7 @@ impl Disk for LimitedDisk {
         let original = original.map_err(failed("read the attributes of", like))?;
         // Until it has the attributes, nobody else may open it.
         let private = Mode::RUSR | Mode::WUSR;
-        let file = open_at(self.anchor.as_deref(), path, OFlags::RDWR | NEW, private);
+        let file = open_at(self.anchor(path), path, OFlags::RDWR | NEW, private);
         let file = file.map_err(failed("create file", path))?;
         match copy_attributes(original.as_fd(), file.as_fd()) {
             Ok(not_kept) => Ok((RealFile::shared(file, path), not_kept)),

@@ -32,7 +32,7 @@ pub use attributes::{AttributesNotKept, copy_attributes};
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_large_tree, remove_tree};
-pub use disk::{ClaimTimes, Disk, DiskEntry, DiskFile, EntryKind, LockGuard, LockReach};
+pub use disk::{ClaimTimes, Disk, DiskEntry, DiskFile, EntryKind, Link, LockGuard, LockReach};
 pub use error::{DiskError, TooLong};
 pub use fault_class::{BadSpots, FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
 pub use file_systems::{GroupSync, Mount, mount_of, synced_by_file_if_needed, without_sync};

@@ -7,10 +7,10 @@ use super::limited_disk::LimitedDisk;
 use super::new_modes::NewModes;
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, StopCheck,
+    EntryKind, Link, LockGuard, LockReach, SourceFile, StopCheck,
 };
 
-const UNLIMITED: LimitedDisk = LimitedDisk { modes: NewModes::ANY, anchor: None };
+const UNLIMITED: LimitedDisk = LimitedDisk { modes: NewModes::ANY, anchors: Vec::new() };
 
 /// The disk of this computer, with the system calls of Linux.
 ///
@@ -24,8 +24,8 @@ impl Disk for RealDisk {
         UNLIMITED.limited(modes)
     }
 
-    fn anchored(&self, directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
-        UNLIMITED.anchored(directory)
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        UNLIMITED.anchored(directory, link)
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {

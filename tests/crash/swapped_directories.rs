@@ -1,14 +1,18 @@
 //! Directories of a run that somebody swaps for a link while the run works: nothing is written where the link leads.
 
 use std::fs;
+use std::io::{self, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use haul::cas::format::encoding::Compress;
 use haul::cas::format::generation::Generation;
 use haul::cas::migrate::migrate as migrate_objects;
-use haul::cas::options::MigrateOptions as CasOptions;
+use haul::cas::options::{MigrateOptions as CasOptions, Placement};
+use haul::cas::paths::blob_path;
+use haul::cas::store::put::{PutOptions, put};
 use haul::durable::RealDisk;
 use haul::migration::{Error, RunOptions};
 use haul::pipeline::{Control, Event, Observer, StopToken};
@@ -106,6 +110,66 @@ fn an_object_store_is_not_staged_through_a_link() {
         });
         assert!(failures > 0 || child == "incoming", "{child}: no swap was in time");
     }
+}
+
+const AS_IT_IS: PutOptions = PutOptions { compress: Compress::AsStored, created_at: 0 };
+
+#[test]
+fn objects_are_not_merged_through_a_link_in_the_place_of_a_shard() {
+    let contents: Vec<_> = (0..6).map(|number| content(number, 300, false)).collect();
+    let other = OldStore::new();
+    let known = put(&RealDisk, other.paths().target(), &mut &*contents[5], Path::new("it"), AS_IT_IS).unwrap();
+    let key = known.record.digest.to_string();
+    let failures = swap_everywhere(&format!("../new/objects/{}", &key[..2]), &|swap| {
+        let store = OldStore::new();
+        contents.iter().for_each(|content| _ = store.keep_plain(Generation::V0_2, content));
+        let target = store.paths().target().to_path_buf();
+        put(&RealDisk, &target, &mut &b"there already"[..], Path::new("it"), AS_IT_IS).unwrap();
+        fs::create_dir_all(target.join("objects").join(&key[..2])).unwrap();
+        let swap = swap(store.paths().run_directory().path());
+        let stop = StopToken::new();
+        let control = Control { stop: &stop, observer: &*swap };
+        let options = CasOptions { run: run_options(), placement: Placement::Merge, ..CasOptions::default() };
+        let result = migrate_objects(Arc::new(RealDisk), &store.root(), &store.paths(), &options, &control);
+        (swap, result.map(drop))
+    });
+    assert!(failures > 0, "no swap was in time");
+}
+
+/// Content that swaps the objects of the store for a link when it is read.
+struct Swapping<'a> {
+    content: &'a [u8],
+    objects: &'a Path,
+    outside: &'a Path,
+}
+
+impl Read for Swapping<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.objects.is_symlink() {
+            fs::rename(self.objects, self.objects.with_extension("aside"))?;
+            symlink(self.outside, self.objects)?;
+        }
+        self.content.read(buffer)
+    }
+}
+
+#[test]
+fn an_object_is_not_put_through_a_link_that_the_store_did_not_have() {
+    let (store, outside) = (OldStore::new(), tempfile::tempdir().unwrap());
+    let target = store.paths().target().to_path_buf();
+    put(&RealDisk, &target, &mut &b"first"[..], Path::new("it"), AS_IT_IS).unwrap();
+    let objects = target.join("objects");
+    let mut swapping = Swapping { content: b"second", objects: &objects, outside: outside.path() };
+    let end = put(&RealDisk, &target, &mut swapping, Path::new("it"), AS_IT_IS).unwrap();
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    fs::remove_file(&objects).unwrap();
+    fs::rename(objects.with_extension("aside"), &objects).unwrap();
+    assert_eq!(fs::read(blob_path(&target, end.record.digest)).unwrap(), b"second");
+    // A link that was there is the user's.
+    fs::rename(&objects, outside.path().join("objects")).unwrap();
+    symlink(outside.path().join("objects"), &objects).unwrap();
+    let end = put(&RealDisk, &target, &mut &b"third"[..], Path::new("it"), AS_IT_IS).unwrap();
+    assert_eq!(fs::read(blob_path(&target, end.record.digest)).unwrap(), b"third");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::removal::{Removal, remove_tree_at};
 use super::steps::open_beneath;
-use crate::durable::StopCheck;
+use crate::durable::{Link, StopCheck};
 
 /// A directory that is open.
 #[derive(Debug)]
@@ -22,15 +22,19 @@ pub(in crate::durable) struct Anchor {
 }
 
 impl Anchor {
-    /// Opens the directory, which must not be a link.
-    pub(in crate::durable) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    /// Opens the directory.
+    pub(in crate::durable) fn open(path: &Path, link: Link) -> io::Result<Self> {
+        let follows = match link {
+            Link::Followed => OFlags::empty(),
+            Link::Refused => OFlags::NOFOLLOW,
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | follows;
         let directory = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
         Ok(Self { directory, path: path.to_path_buf() })
     }
 
     /// Returns the part of the path below the directory; empty for the directory itself, `None` for a path elsewhere.
-    fn relative<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+    pub(in crate::durable) fn relative<'p>(&self, path: &'p Path) -> Option<&'p Path> {
         // As bytes: this is done for every file that is created, and `Path` would compare name by name.
         let rest = path.as_os_str().as_bytes().strip_prefix(self.path.as_os_str().as_bytes())?;
         match rest {
@@ -164,7 +168,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let run = place.path().join("run");
         fs::create_dir(&run).unwrap();
-        let anchor = Anchor::open(&run).unwrap();
+        let anchor = Anchor::open(&run, Link::Refused).unwrap();
         assert_eq!(anchor.relative(&run.join("a/b")), Some(Path::new("a/b")));
         assert_eq!(anchor.relative(&run), Some(Path::new("")));
         assert_eq!(anchor.relative(&place.path().join("run-2/a")), None);
@@ -172,7 +176,8 @@ mod tests {
         assert!(disk.write_new_file(&run.join("../out"), b"x").is_err());
         assert!(disk.create_directory(&run.join("../out")).is_err());
         symlink(&run, place.path().join("link")).unwrap();
-        assert!(Anchor::open(&place.path().join("link")).is_err());
+        let link = place.path().join("link");
+        assert!(Anchor::open(&link, Link::Refused).is_err() && Anchor::open(&link, Link::Followed).is_ok());
     }
 
     /// Everything that could change something, tried below a directory that was swapped for a link.
@@ -223,6 +228,24 @@ mod tests {
         assert_eq!(fs::read(run.join("own")).unwrap(), b"own");
         disk.remove_directory_tree(&run.join("staging"), NEVER).unwrap();
         assert!(outside.join("ab/cd").is_dir() && !run.join("staging").exists());
+    }
+
+    #[test]
+    fn several_directories_may_be_open_and_the_last_one_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let (store, far) = (place.path().join("store"), place.path().join("far"));
+        for directory in [&store, &far, &place.path().join("victim")] {
+            fs::create_dir(directory).unwrap();
+        }
+        let objects = store.join("objects");
+        symlink(&far, &objects).unwrap();
+        let disk = disk(&store).anchored(&objects, Link::Followed).unwrap().unwrap();
+        fs::remove_file(&objects).unwrap();
+        symlink("../victim", &objects).unwrap();
+        disk.write_new_file(&objects.join("new"), b"x").unwrap();
+        disk.write_new_file(&store.join("index"), b"x").unwrap();
+        assert!(far.join("new").exists() && store.join("index").exists());
+        assert_eq!(fs::read_dir(place.path().join("victim")).unwrap().count(), 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::GroupSync;
 use crate::durable::new_modes::NewModes;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, StopCheck, parent_of,
+    EntryKind, Link, LockGuard, LockReach, SourceFile, StopCheck, parent_of,
 };
 
 /// The paths that are remembered. When there are more, they are synced at once.
@@ -159,8 +159,8 @@ impl Disk for EachFile {
         self.disk.limited(modes).map(|disk| self.on(disk))
     }
 
-    fn anchored(&self, directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
-        Ok(self.disk.anchored(directory)?.map(|disk| self.on(disk)))
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(self.disk.anchored(directory, link)?.map(|disk| self.on(disk)))
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {

@@ -9,7 +9,7 @@ use crate::durable::new_modes::NewModes;
 use crate::durable::root::TakePiece;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, FileState, FreeSpace, LockGuard, LockReach, Obstacle, ReadRoot, RootDirectory, SourceFile,
+    EntryKind, FileState, FreeSpace, Link, LockGuard, LockReach, Obstacle, ReadRoot, RootDirectory, SourceFile,
     SourceNameKind, StopCheck,
 };
 
@@ -38,8 +38,8 @@ impl Disk for ClaimedDisk {
         Some(claimed(&self.disk.limited(modes)?, &self.claim))
     }
 
-    fn anchored(&self, directory: &Path) -> Result<Option<Arc<dyn Disk>>, DiskError> {
-        Ok(self.disk.anchored(directory)?.map(|disk| claimed(&disk, &self.claim)))
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(self.disk.anchored(directory, link)?.map(|disk| claimed(&disk, &self.claim)))
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
