@@ -1,6 +1,7 @@
 //! Removes files that neither a run nor a reader needs.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -69,8 +70,13 @@ fn add_temporary(list: &mut CleanList<'_, CleanKind>, disk: &dyn Disk, paths: &T
     let kind = CleanKind::Temporary;
     let name = paths.target().file_name().and_then(OsStr::to_str);
     if let Some(prefix) = name.map(scratch_prefix) {
-        let mark = |name: &str| disk.kind(&paths.parent().join(name).join(MARK_NAME));
-        let is_ours = |name: &str| name.starts_with(&prefix) && matches!(mark(name), Ok(Some(EntryKind::File)));
+        let is_marked = |directory: &Path| matches!(disk.kind(&directory.join(MARK_NAME)), Ok(Some(EntryKind::File)));
+        // Before it gets its mark, and just before it goes, an estimate's directory is empty.
+        let is_empty = |directory: &Path| disk.list(directory).is_ok_and(|entries| entries.is_empty());
+        let is_ours = |name: &str| {
+            let directory = paths.parent().join(name);
+            name.starts_with(&prefix) && (is_marked(&directory) || is_empty(&directory))
+        };
         list.add_temporary(paths.parent(), EntryKind::Directory, kind, is_ours)?;
     }
     let ours = [INDEX_NAME, MARK_NAME].map(|name| format!(".{name}.tmp"));

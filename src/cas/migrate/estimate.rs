@@ -273,7 +273,7 @@ fn measure_writing(
     let marked = disk.write_new_file(&scratch.join(MARK_NAME), b"estimate");
     let result = marked.and_then(|()| write_sample(disk, &scratch, &reading.files, &mut writing));
     // Also after a failure.
-    remove_tree(disk, &scratch)?;
+    remove_scratch(disk, &scratch)?;
     match result {
         Ok(times) => writing.times = Some(times),
         Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
@@ -282,6 +282,14 @@ fn measure_writing(
         Err(error) => return Err(error.into()),
     }
     Ok(writing)
+}
+
+/// Removes the mark last: if that fails halfway, a clean-up still knows whose the directory is.
+fn remove_scratch(disk: &dyn Disk, scratch: &Path) -> Result<(), DiskError> {
+    for entry in disk.list(scratch)?.into_iter().filter(|entry| entry.name != MARK_NAME) {
+        remove_tree(disk, &scratch.join(entry.name))?;
+    }
+    remove_tree(disk, scratch)
 }
 
 fn write_sample(disk: &dyn Disk, scratch: &Path, files: &[Vec<u8>], writing: &mut Writing) -> Result<Times, DiskError> {
