@@ -321,7 +321,7 @@ fn kind_of(stat: &Stat) -> EntryKind {
 #[cfg(test)]
 mod tests {
 
-    use std::fs::{self, OpenOptions};
+    use std::fs;
 
     use rustix::fs::CWD;
 

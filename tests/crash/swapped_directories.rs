@@ -56,9 +56,14 @@ fn run_options() -> RunOptions {
     }
 }
 
+/// Makes the swap of a run in this run directory.
+type SwapBelow<'a> = &'a dyn Fn(&Path) -> Arc<Swap>;
+/// A swap, and how the run ended.
+type Ended = (Arc<Swap>, Result<(), Error>);
+
 /// Runs once for each event, swaps there, and returns how often a swap made the run fail. `run` prepares a new place and
 /// returns its run directory.
-fn swap_everywhere(child: &str, run: &dyn Fn(&dyn Fn(&Path) -> Arc<Swap>) -> (Arc<Swap>, Result<(), Error>)) -> usize {
+fn swap_everywhere(child: &str, run: &dyn Fn(SwapBelow<'_>) -> Ended) -> usize {
     let mut failures = 0;
     for at in 0.. {
         let outside = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ impl LockedRun {
     pub fn create(disk: &Arc<dyn Disk>, run_directory: &RunDirectory, kind: Kind) -> Result<Self, Error> {
         // The journal needs a time, and so does every run: nothing is created before that is certain.
         clock::now()?;
-        let (lock, claim, disk) = lock(disk, run_directory)?;
+        let ((lock, claim), disk) = lock(disk, run_directory)?;
         let checkpoint = Arc::new(CheckpointFile::new(run_directory.path(), kind));
         let journal = Journal::open(disk.clone(), run_directory.path())?;
         Ok(Self { _lock: lock, claim, disk, checkpoint, journal })
@@ -86,11 +86,11 @@ impl LockedRun {
 /// How often a directory is opened again that another process removes before it can be locked.
 const OPEN_TRIES: u32 = 100;
 
+/// A lock, and the claim that backs it where it does not reach every host.
+type Claimed = (LockGuard, Option<Arc<Claim>>);
+
 /// Opens the run directory and takes its lock.
-fn lock(
-    disk: &Arc<dyn Disk>,
-    run_directory: &RunDirectory,
-) -> Result<(LockGuard, Option<Arc<Claim>>, Arc<dyn Disk>), Error> {
+fn lock(disk: &Arc<dyn Disk>, run_directory: &RunDirectory) -> Result<(Claimed, Arc<dyn Disk>), Error> {
     let mut tries = 0;
     loop {
         run_directory.create(&**disk)?;
@@ -100,7 +100,7 @@ fn lock(
             locked => {
                 let ((lock, claim), disk) = locked?;
                 let disk = claim.as_ref().map_or_else(|| disk.clone(), |claim| claimed(&disk, claim));
-                return Ok((lock, claim, disk));
+                return Ok(((lock, claim), disk));
             }
         }
     }
