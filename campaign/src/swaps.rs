@@ -26,8 +26,9 @@ pub const FILES: &str = "swaps";
 /// Swaps directories.
 pub const DIRECTORIES: &str = "directories";
 
-/// Paths of the command line: links there are the operator's, and followed. What lies below them is swapped.
-const ROOTS: [&str; 9] = ["s", "old", "new", "app", "a.db", "m", "out", "refs", "content"];
+/// Paths of the command line, and the objects of a store that is written to, which may be on a larger disk: links there are
+/// the operator's, and followed. What lies below them is swapped.
+const ROOTS: [&str; 10] = ["s", "old", "new", "new/objects", "app", "a.db", "m", "out", "refs", "content"];
 /// Files that SQLite opens.
 const OF_SQLITE: [&str; 3] = ["a.db-journal", "a.db-wal", "a.db-shm"];
 
@@ -269,7 +270,9 @@ fn judge(scene: &Scene, options: &Options, swap: &Swap<'_>, done: &Done, traced:
     }
     swap.undo(done);
     let mut verdicts = Verdicts { scene, options, advice: Vec::new() };
-    let (verdict, detail) = judge::after(&mut verdicts, &first, false);
+    // Another source is no fault of the run: it says so, and is started over as it advises.
+    let follows_advice = first.text.contains("source changed during the run");
+    let (verdict, detail) = judge::after(&mut verdicts, &first, follows_advice);
     let said = first.text.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
     (verdict, if verdict.is_failure() { format!("{detail} ({said})") } else { detail })
 }

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::format::key::Key;
 use super::format::record::ObjectRecord;
 use super::map::{MAP_NAME, earlier_map_name};
-use crate::durable::{Disk, DiskError, NewModes, NewOwner, mount_of};
+use crate::durable::{Disk, DiskError, EntryKind, Link, NewModes, NewOwner, mount_of};
 use crate::migration::{Error, RunDirectory};
 
 /// Name of the index in a store.
@@ -58,6 +59,18 @@ impl StorePaths {
         let mut path = self.blob(key);
         path.pop();
         path
+    }
+
+    /// Returns the disk with the store opened, so that nothing in it is reached through a link. Its root and its objects
+    /// are the user's, who may have put a link there, but not what is below. `None` if the disk has no links.
+    pub fn opened(&self, disk: &dyn Disk) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        let Some(store) = disk.anchored(&self.root, Link::Followed)? else { return Ok(None) };
+        let link = match store.kind(&self.objects())? {
+            None => return Ok(Some(store)),
+            Some(EntryKind::Other) => Link::Followed,
+            Some(_) => Link::Refused,
+        };
+        store.anchored(&self.objects(), link)
     }
 
     /// Returns the run directory of migrations into the store. Everything in haul that writes to the store takes its

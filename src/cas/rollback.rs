@@ -69,7 +69,7 @@ pub fn rollback(
 ) -> Result<RollbackEnd, Error> {
     let disk = synced_by_file_if_needed(disk, paths.run_directory().path())?;
     let held = LockedRun::open(&disk, &paths.run_directory(), CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths))?;
-    let disk = held.guarded(&disk);
+    let disk = held.disk.clone();
     let state = held.checkpoint.load::<RunState>(&*disk)?.ok_or_else(|| nothing(paths))?;
     let file_system = disk.file_system(paths.run_directory().path())?;
     let unpublish = Unpublish { disk: &*disk, paths, state: &state, file_system: &*file_system, stop: control.stop };

@@ -4,17 +4,15 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::new_modes::NewModes;
 use super::{DiskError, NEVER, SourceFile, StopCheck, file_systems, stop};
 
 /// The size of the buffer between reading and writing, in bytes.
@@ -55,17 +53,15 @@ impl fmt::Display for CopyMethod {
 }
 
 /// Implements [`Disk::copy_new_file`](super::Disk::copy_new_file) on the real disk.
-pub(super) fn copy_new_file(
+///
+/// The file is new and empty; `target` is its path.
+pub(super) fn copy_to_new_file(
     source: &SourceFile,
-    target: &Path,
-    (means, modes): (CopyMeans, NewModes),
+    (file, target): (&File, &Path),
+    means: CopyMeans,
     stop: StopCheck<'_>,
 ) -> Result<CopyMethod, DiskError> {
-    stop::opened();
-    let file = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(target);
-    let file = file.map_err(|e| DiskError::new("create file", target, e))?;
-    modes.apply(file.as_fd()).map_err(|e| DiskError::new("set the owner of", target, e.into()))?;
-    let copy = Copy { source, path: target, stop, file: &file };
+    let copy = Copy { source, path: target, stop, file };
     let may_share = means == CopyMeans::Auto;
     if may_share && copy.reflink()? {
         return Ok(CopyMethod::Reflink);
@@ -204,8 +200,10 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;
 
+    use std::fs::OpenOptions;
+
     use super::*;
-    use crate::durable::ReaderKind;
+    use crate::durable::{Disk, ReaderKind, RealDisk};
 
     /// The length of a buffer and a half.
     const LEN: usize = BUFFER_BYTES * 3 / 2;
@@ -234,11 +232,11 @@ mod tests {
         }
         let path = |name: &str| directory.path().join(name);
         assert_eq!(
-            copy_new_file(&source, &path("shared"), (CopyMeans::Auto, NewModes::ANY), NEVER).unwrap(),
+            RealDisk.copy_new_file(&source, &path("shared"), CopyMeans::Auto, NEVER).unwrap(),
             CopyMethod::Reflink
         );
         assert_eq!(
-            copy_new_file(&source, &path("own"), (CopyMeans::NoReflink, NewModes::ANY), NEVER).unwrap(),
+            RealDisk.copy_new_file(&source, &path("own"), CopyMeans::NoReflink, NEVER).unwrap(),
             CopyMethod::ReadWrite
         );
         ["shared", "own"].iter().for_each(|name| assert_copied(&path(name)));
@@ -259,10 +257,7 @@ mod tests {
         assert!(!can_reflink(&source, directory.path()).unwrap());
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let path = directory.path().join(format!("{means:?}"));
-            assert_eq!(
-                copy_new_file(&source, &path, (means, NewModes::ANY), NEVER).unwrap(),
-                CopyMethod::CopyFileRange
-            );
+            assert_eq!(RealDisk.copy_new_file(&source, &path, means, NEVER).unwrap(), CopyMethod::CopyFileRange);
             assert_copied(&path);
         }
     }
@@ -284,7 +279,7 @@ mod tests {
         for means in [CopyMeans::Auto, CopyMeans::NoReflink] {
             let path = near.path().join(format!("{means:?}"));
             // Whether the kernel copies between file systems of different kinds depends on its version.
-            assert_ne!(copy_new_file(&source, &path, (means, NewModes::ANY), NEVER).unwrap(), CopyMethod::Reflink);
+            assert_ne!(RealDisk.copy_new_file(&source, &path, means, NEVER).unwrap(), CopyMethod::Reflink);
             assert_copied(&path);
         }
     }

@@ -1,18 +1,10 @@
 //! Operations on directories, built from the single effects of a [`Disk`]: durable creation, and removal of whole
 //! trees.
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, openat, unlinkat};
-use rustix::io::Errno;
-
-use super::{Disk, DiskError, EntryKind, NEVER, StopCheck, stop};
-
-const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+use super::{Disk, DiskError, EntryKind, NEVER, StopCheck};
 
 /// Returns the directory that contains the name: `.` for a bare name, the path itself for a root.
 pub fn parent_of(path: &Path) -> &Path {
@@ -67,46 +59,6 @@ pub fn remove_large_tree(disk: &dyn Disk, path: &Path, stop: StopCheck<'_>) -> R
     }
     // One sync is enough: nothing below can be reached once the name of the tree is gone.
     disk.sync_directory(parent)
-}
-
-/// Implements [`Disk::remove_directory_tree`] on the real disk, by descriptors: a link that takes the place of a directory
-/// is not followed.
-pub(super) fn remove_real_tree(path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
-    let error = |source: Errno| DiskError::new("remove directory tree", path, source.into());
-    let name = path.file_name().ok_or_else(|| error(Errno::INVAL))?;
-    let parent = openat(CWD, parent_of(path), OPEN_DIRECTORY, Mode::empty()).map_err(error)?;
-    match remove_beneath(parent.as_fd(), name, stop).map_err(error)? {
-        Removal::Complete => Ok(()),
-        Removal::Stopped => Err(DiskError::stopped("remove", path)),
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Removal {
-    Complete,
-    Stopped,
-}
-
-fn remove_beneath(parent: BorrowedFd<'_>, name: &OsStr, stop: StopCheck<'_>) -> Result<Removal, Errno> {
-    if stop() {
-        return Ok(Removal::Stopped);
-    }
-    stop::opened();
-    let directory = match openat(parent, name, OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
-        Ok(directory) => directory,
-        Err(Errno::NOTDIR | Errno::LOOP) => {
-            return unlinkat(parent, name, AtFlags::empty()).map(|()| Removal::Complete);
-        }
-        Err(e) => return Err(e),
-    };
-    for entry in Dir::read_from(&directory)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name != "." && name != ".." && remove_beneath(directory.as_fd(), name, stop)? == Removal::Stopped {
-            return Ok(Removal::Stopped);
-        }
-    }
-    unlinkat(parent, name, AtFlags::REMOVEDIR).map(|()| Removal::Complete)
 }
 
 /// Returns the total length of all files in and below a directory, in bytes; 0 for a missing path. Links are not

@@ -26,6 +26,15 @@ pub struct ClaimTimes {
     pub relied_on: Duration,
 }
 
+/// What is done with a link in the place of a directory that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The directory that it leads to is opened: the user has put it there.
+    Followed,
+    /// It is an error.
+    Refused,
+}
+
 /// The kind of a directory entry, without following links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
@@ -61,6 +70,11 @@ pub trait Disk: Send + Sync {
     /// Returns the same disk with a limit on the permissions of what it creates; `None` if it has no permissions.
     fn limited(&self, _modes: NewModes) -> Option<Arc<dyn Disk>> {
         None
+    }
+    /// Returns the same disk with this directory opened, in addition to those that are: whatever is below it is reached from
+    /// there and through no link, so nothing outside is changed if a part of the path is swapped for one. `None` if it has no links.
+    fn anchored(&self, _directory: &Path, _link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(None)
     }
     /// Creates a file that must not exist, open for reading and writing.
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
@@ -163,7 +177,9 @@ fn remove_step_by_step<D: Disk + ?Sized>(disk: &D, path: &Path, stop: StopCheck<
 }
 
 /// A lock taken by [`Disk::try_lock`]. Dropping it releases the lock.
-pub struct LockGuard(#[expect(dead_code, reason = "held, never read")] pub(super) Box<dyn std::any::Any + Send + Sync>);
+pub struct LockGuard(
+    #[expect(dead_code, reason = "held, never read")] pub(in crate::durable) Box<dyn std::any::Any + Send + Sync>,
+);
 
 impl std::fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

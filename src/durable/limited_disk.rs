@@ -2,71 +2,167 @@
 
 #![allow(clippy::disallowed_methods, reason = "this file is where the writing happens")]
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
-
-use super::attributes::MODE_BITS;
-use super::directories::remove_real_tree;
-use super::file_systems::RealFileSystem;
-use super::lock_file::lock_file;
-use super::new_modes::NewModes;
-use super::real_root::RealRoot;
-use super::regular_file::{entry_kind, existing, not_regular, open_regular};
-use super::{
-    AttributesNotKept, ClaimTimes, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem,
-    DiskRoot, EntryKind, LockGuard, LockReach, SourceFile, StopCheck, copy, copy_attributes, file_systems, mount_of,
-    stop,
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, chmodat, linkat, mkdirat, renameat, renameat_with, unlinkat,
 };
 
-/// Writeback is not started early for shorter new files: the call costs more than it gains.
-const WRITEBACK_BYTES_MIN: usize = 256 << 10;
-/// The permission bits of a file that nobody else may open yet.
-const PRIVATE: u32 = 0o600;
+use super::attributes::MODE_BITS;
+use super::beneath::{Anchor, Place, Removal, open_at};
+use super::file_systems::{RealFile, RealFileSystem, write_at_once};
+use super::locks::lock_file;
+use super::new_modes::NewModes;
+use super::real_root::{RealRoot, visit_names, without_loop};
+use super::regular_file::{check_regular, not_regular};
+use super::{
+    AttributesNotKept, ClaimTimes, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem,
+    DiskRoot, EntryKind, Link, LockGuard, LockReach, SourceFile, SourceNameKind, StopCheck, copy, copy_attributes,
+    file_systems, mount_of, stop,
+};
 
 /// A claim is read back after a time in which it reaches every host, and relied on for a much shorter one.
 const CLAIM_TIMES: ClaimTimes = ClaimTimes { settle: Duration::from_secs(1), relied_on: Duration::from_millis(250) };
 
-/// The disk of this computer with a limit. The files of a [`DiskRoot`] have explicit permissions, which are kept.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LimitedDisk(pub(super) NewModes);
+/// The disk of this computer with a limit, and perhaps directories below which no link is followed. The files of a
+/// [`DiskRoot`] have explicit permissions, which are kept.
+#[derive(Debug, Clone)]
+pub(super) struct LimitedDisk {
+    pub(super) modes: NewModes,
+    pub(super) anchors: Vec<Arc<Anchor>>,
+}
 
 /// Returns the disk with this limit on what it creates. A disk without permissions of its own stays as it is.
 pub fn with_modes(disk: &Arc<dyn Disk>, modes: NewModes) -> Arc<dyn Disk> {
     disk.limited(modes).unwrap_or_else(|| disk.clone())
 }
 
+/// Returns the disk with this directory opened, so that nothing below it is reached through a link. A disk without links
+/// stays as it is.
+pub fn anchored(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Arc<dyn Disk>, DiskError> {
+    Ok(disk.anchored(directory, Link::Refused)?.unwrap_or_else(|| disk.clone()))
+}
+
+/// Returns what names the operation and the path in an error of the system.
+fn failed<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl FnOnce(E) -> DiskError {
+    move |error| DiskError::new(operation, path, without_loop(error.into()))
+}
+
+impl LimitedDisk {
+    /// Returns the open directory that the path is in or below. The one that was opened last may be in another of them.
+    fn anchor(&self, path: &Path) -> Option<&Anchor> {
+        let of_path = |anchor: &&Arc<Anchor>| anchor.relative(path).is_some();
+        self.anchors.iter().rev().find(of_path).map(|anchor| &**anchor)
+    }
+
+    fn open_at(&self, path: &Path, flags: OFlags) -> io::Result<File> {
+        open_at(self.anchor(path), path, flags, Mode::empty())
+    }
+
+    /// Creates a file with its permissions and its owner.
+    fn create_at(&self, operation: &'static str, path: &Path, flags: OFlags) -> Result<File, DiskError> {
+        stop::opened();
+        let mode = Mode::from_raw_mode(self.modes.file());
+        let file = open_at(self.anchor(path), path, flags | NEW, mode).map_err(failed(operation, path))?;
+        self.modes.apply(file.as_fd()).map_err(failed("set the owner of", path))?;
+        Ok(file)
+    }
+
+    fn open_directory(&self, path: &Path) -> io::Result<File> {
+        self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    fn place<'a>(&'a self, path: &'a Path) -> io::Result<Place<'a>> {
+        Place::of(self.anchor(path), path)
+    }
+
+    fn open(&self, operation: &'static str, path: &Path, flags: OFlags) -> Result<Arc<dyn DiskFile>, DiskError> {
+        stop::opened();
+        let file = check_regular(self.open_at(path, flags | EXISTING)).map_err(failed(operation, path))?;
+        Ok(RealFile::shared(file, path))
+    }
+
+    /// Calls a function of two names with their places.
+    fn between(
+        &self,
+        from: &Path,
+        to: &Path,
+        body: impl FnOnce(&Place<'_>, &Place<'_>) -> rustix::io::Result<()>,
+    ) -> io::Result<()> {
+        stop::opened();
+        Ok(body(&self.place(from)?, &self.place(to)?)?)
+    }
+
+    fn list_entries(&self, path: &Path) -> io::Result<Vec<DiskEntry>> {
+        let mut entries = Vec::new();
+        visit_names(self.open_directory(path)?.as_fd(), &mut |name, kind| {
+            let kind = match kind {
+                SourceNameKind::File => EntryKind::File,
+                SourceNameKind::Directory => EntryKind::Directory,
+                SourceNameKind::Link | SourceNameKind::Other => EntryKind::Other,
+            };
+            entries.push(DiskEntry { name: name.to_owned(), kind });
+        })?;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn file_mode(&self, path: &Path) -> io::Result<u32> {
+        let stat = self.place(path)?.stat()?;
+        match kind_of(&stat) {
+            EntryKind::File => Ok(stat.st_mode & MODE_BITS),
+            EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            EntryKind::Other => Err(not_regular()),
+        }
+    }
+}
+
+/// Without `NONBLOCK`, opening a pipe would wait for its other end.
+const EXISTING: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+const NEW: OFlags = OFlags::CREATE.union(OFlags::EXCL);
+
 impl Disk for LimitedDisk {
+    fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
+        Some(Arc::new(Self { modes: self.modes.and(modes), anchors: self.anchors.clone() }))
+    }
+
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        let anchor = Anchor::open(directory, link).map_err(failed("open directory", directory))?;
+        let anchors = self.anchors.iter().cloned().chain([Arc::new(anchor)]).collect();
+        Ok(Some(Arc::new(Self { modes: self.modes, anchors })))
+    }
+
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
-        create_file(path, self.0)
+        Ok(RealFile::shared(self.create_at("create file", path, OFlags::RDWR)?, path))
     }
 
     fn create_file_like(&self, path: &Path, like: &Path) -> Result<(Arc<dyn DiskFile>, AttributesNotKept), DiskError> {
-        let original =
-            open_regular(like, &existing()).map_err(|e| DiskError::new("read the attributes of", like, e))?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(PRIVATE);
-        let file = options.open(path).map_err(|e| DiskError::new("create file", path, e))?;
+        let original = check_regular(self.open_at(like, OFlags::RDONLY | EXISTING));
+        let original = original.map_err(failed("read the attributes of", like))?;
+        // Until it has the attributes, nobody else may open it.
+        let private = Mode::RUSR | Mode::WUSR;
+        let file = open_at(self.anchor(path), path, OFlags::RDWR | NEW, private);
+        let file = file.map_err(failed("create file", path))?;
         match copy_attributes(original.as_fd(), file.as_fd()) {
             Ok(not_kept) => Ok((RealFile::shared(file, path), not_kept)),
             Err(error) => {
                 // This process has just created it. The first error is the one to report.
-                let _ = fs::remove_file(path);
+                let _ = self.remove_file(path);
                 Err(DiskError::new("set the attributes of", path, error))
             }
         }
     }
 
+    // Three calls, open, write and close, because there may be millions of such files.
     fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-        write_new_file(path, bytes, self.0)
+        stop::written(bytes.len());
+        let file = self.create_at("write new file", path, OFlags::WRONLY)?;
+        write_at_once(file, bytes).map_err(failed("write new file", path))
     }
 
     fn copy_new_file(
@@ -76,7 +172,8 @@ impl Disk for LimitedDisk {
         means: CopyMeans,
         stop: StopCheck<'_>,
     ) -> Result<CopyMethod, DiskError> {
-        copy::copy_new_file(source, target, (means, self.0), stop)
+        let file = self.create_at("create file", target, OFlags::WRONLY)?;
+        copy::copy_to_new_file(source, (&file, target), means, stop)
     }
 
     fn can_reflink(&self, source: &SourceFile, directory: &Path) -> Result<bool, DiskError> {
@@ -84,91 +181,106 @@ impl Disk for LimitedDisk {
     }
 
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
-        open("open file", path, existing().write(true))
+        self.open("open file", path, OFlags::RDWR)
     }
 
     fn open_for_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
-        open("open file for reading", path, &existing())
+        self.open("open file for reading", path, OFlags::RDONLY)
     }
 
     fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
-        create_directory(path, self.0)
+        let place = self.place(path).map_err(failed("create directory", path))?;
+        let mode = Mode::from_raw_mode(self.modes.directory());
+        mkdirat(place.fd(), place.name, mode).map_err(failed("create directory", path))?;
+        if !self.modes.is_more_than_a_limit() {
+            return Ok(());
+        }
+        place
+            .open(OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+            .and_then(|directory| Ok(self.modes.apply_to_directory(directory.as_fd())?))
+            .map_err(failed("set the owner of", path))
     }
 
     fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_DIRECTORY)
-            .open(path)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|e| DiskError::new("sync directory", path, e))
+        self.open_directory(path).and_then(|directory| directory.sync_all()).map_err(failed("sync directory", path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
-        stop::opened();
-        fs::rename(from, to).map_err(|e| DiskError::new("rename", from, e))
+        self.between(from, to, |from, to| renameat(from.fd(), from.name, to.fd(), to.name))
+            .map_err(failed("rename", from))
     }
 
     fn rename_exclusive(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
-        stop::opened();
-        rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
-            .map_err(|e| DiskError::new("rename without replacing", from, e.into()))
+        self.between(from, to, |a, b| renameat_with(a.fd(), a.name, b.fd(), b.name, RenameFlags::NOREPLACE))
+            .map_err(failed("rename without replacing", from))
     }
 
     fn exchange(&self, a: &Path, b: &Path) -> Result<(), DiskError> {
-        rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)
-            .map_err(|e| DiskError::new("exchange", a, e.into()))
+        self.between(a, b, |a, b| renameat_with(a.fd(), a.name, b.fd(), b.name, RenameFlags::EXCHANGE))
+            .map_err(failed("exchange", a))
     }
 
     fn hard_link(&self, source: &Path, target: &Path) -> Result<(), DiskError> {
-        stop::opened();
-        rustix::fs::linkat(CWD, source, CWD, target, AtFlags::empty())
-            .map_err(|e| DiskError::new("create hard link", target, e.into()))
+        self.between(source, target, |a, b| linkat(a.fd(), a.name, b.fd(), b.name, AtFlags::empty()))
+            .map_err(failed("create hard link", target))
     }
 
     fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
         stop::opened();
-        fs::remove_file(path).map_err(|e| DiskError::new("remove file", path, e))
+        self.place(path)
+            .and_then(|place| Ok(unlinkat(place.fd(), place.name, AtFlags::empty())?))
+            .map_err(failed("remove file", path))
     }
 
     fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
-        remove_real_tree(path, stop)
+        let removed = self.place(path).and_then(|place| place.remove_tree(stop));
+        match removed.map_err(failed("remove directory tree", path))? {
+            Removal::Complete => Ok(()),
+            Removal::Stopped => Err(DiskError::stopped("remove", path)),
+        }
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), DiskError> {
-        fs::remove_dir(path).map_err(|e| DiskError::new("remove directory", path, e))
+        self.place(path)
+            .and_then(|place| Ok(unlinkat(place.fd(), place.name, AtFlags::REMOVEDIR)?))
+            .map_err(failed("remove directory", path))
     }
 
     fn list(&self, path: &Path) -> Result<Vec<DiskEntry>, DiskError> {
-        list_entries(path).map_err(|e| DiskError::new("list directory", path, e))
+        self.list_entries(path).map_err(failed("list directory", path))
     }
 
     fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
-        match fs::symlink_metadata(path) {
-            Ok(metadata) => Ok(Some(entry_kind(metadata.file_type()))),
+        match self.place(path).and_then(|place| place.stat()) {
+            Ok(stat) => Ok(Some(kind_of(&stat))),
             // A path below a regular file does not exist either.
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(DiskError::new("look up", path, e)),
+            Err(e) => Err(failed("look up", path)(e)),
         }
     }
 
     fn mode(&self, path: &Path) -> Result<u32, DiskError> {
-        file_mode(path).map_err(|e| DiskError::new("look up the mode of", path, e))
+        self.file_mode(path).map_err(failed("look up the mode of", path))
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), DiskError> {
         // The system call would follow a link, so the kind is checked first.
-        file_mode(path)
-            .and_then(|_| fs::set_permissions(path, fs::Permissions::from_mode(mode & MODE_BITS)))
-            .map_err(|e| DiskError::new("set the mode of", path, e))
+        self.file_mode(path)
+            .and_then(|_| self.place(path))
+            .and_then(|place| {
+                Ok(chmodat(place.fd(), place.name, Mode::from_raw_mode(mode & MODE_BITS), AtFlags::empty())?)
+            })
+            .map_err(failed("set the mode of", path))
     }
 
     fn file_system(&self, path: &Path) -> Result<Arc<dyn DiskFileSystem>, DiskError> {
-        Ok(Arc::new(RealFileSystem::open(path)?))
+        let directory = self.open_directory(path).map_err(failed("open the file system of", path))?;
+        Ok(Arc::new(RealFileSystem::of(directory, path)))
     }
 
     fn root(&self, path: &Path) -> Result<Arc<dyn DiskRoot>, DiskError> {
-        Ok(Arc::new(RealRoot::open(path)?))
+        let directory = self.open_directory(path).map_err(failed("open directory", path))?;
+        Ok(Arc::new(RealRoot::of(directory.into(), path)))
     }
 
     fn can_rename_between(&self, a: &Path, b: &Path) -> Result<bool, DiskError> {
@@ -176,180 +288,42 @@ impl Disk for LimitedDisk {
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, DiskError> {
-        let status = rustix::fs::statvfs(path).map_err(|e| DiskError::new("measure free space at", path, e.into()))?;
+        let status = rustix::fs::statvfs(path).map_err(failed("measure free space at", path))?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
     }
 
     fn free_inodes(&self, path: &Path) -> Result<Option<u64>, DiskError> {
-        let status = rustix::fs::statvfs(path).map_err(|e| DiskError::new("count free inodes at", path, e.into()))?;
+        let status = rustix::fs::statvfs(path).map_err(failed("count free inodes at", path))?;
         // File systems that create inodes on demand report 0 of 0.
         Ok((status.f_files > 0).then_some(status.f_favail))
     }
 
     fn lock_reach(&self, directory: &Path) -> Result<LockReach, DiskError> {
-        let reaches = file_systems::locks_reach_every_host(directory);
-        let reaches = reaches.map_err(|e| DiskError::new("look up the file system of", directory, e))?;
+        let opened = self.open_at(directory, OFlags::PATH | OFlags::DIRECTORY);
+        let opened = opened.map_err(failed("look up the file system of", directory))?;
+        let reaches = file_systems::locks_reach_every_host(&opened);
         Ok(if reaches { LockReach::EveryHost } else { LockReach::ThisHost(CLAIM_TIMES) })
     }
 
     fn try_lock(&self, path: &Path, owner: &str) -> Result<Result<LockGuard, String>, DiskError> {
-        lock_file(path, owner, self.0).map_err(|e| DiskError::new("lock", path, e))
-    }
-
-    fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
-        Some(Arc::new(Self(self.0.and(modes))))
+        self.place(path).and_then(|place| lock_file(&place, owner, self.modes)).map_err(failed("lock", path))
     }
 }
 
-fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<Arc<dyn DiskFile>, DiskError> {
-    stop::opened();
-    let file = open_regular(path, options).map_err(|e| DiskError::new(operation, path, e))?;
-    Ok(RealFile::shared(file, path))
-}
-
-fn create_file(path: &Path, modes: NewModes) -> Result<Arc<dyn DiskFile>, DiskError> {
-    let options = &mut OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(modes.file());
-    let file = open_regular(path, options).map_err(|e| DiskError::new("create file", path, e))?;
-    modes.apply(file.as_fd()).map_err(|e| DiskError::new("set the owner of", path, e.into()))?;
-    Ok(RealFile::shared(file, path))
-}
-
-fn create_directory(path: &Path, modes: NewModes) -> Result<(), DiskError> {
-    let created = fs::DirBuilder::new().mode(modes.directory()).create(path);
-    created.map_err(|e| DiskError::new("create directory", path, e))?;
-    if !modes.is_more_than_a_limit() {
-        return Ok(());
+fn kind_of(stat: &Stat) -> EntryKind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => EntryKind::File,
+        FileType::Directory => EntryKind::Directory,
+        _ => EntryKind::Other,
     }
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-        .and_then(|directory| modes.apply_to_directory(directory.as_fd()))
-        .map_err(|e| DiskError::new("set the owner of", path, e.into()))
-}
-
-/// Creates the file with three calls, open, write and close, because there may be millions of such files. Writeback of
-/// a large file is started at once, so that a later sync finds it written.
-fn write_new_file(path: &Path, bytes: &[u8], modes: NewModes) -> Result<(), DiskError> {
-    stop::opened();
-    stop::written(bytes.len());
-    let options = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(path);
-    let written = options.and_then(|file| {
-        modes.apply(file.as_fd())?;
-        write_at_once(file, bytes)
-    });
-    written.map_err(|e| DiskError::new("write new file", path, e))
-}
-
-fn write_at_once(mut file: File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
-    if bytes.len() >= WRITEBACK_BYTES_MIN {
-        start_writeback(&file, 0, bytes.len() as u64);
-    }
-    Ok(())
-}
-
-fn file_mode(path: &Path) -> io::Result<u32> {
-    let metadata = fs::symlink_metadata(path)?;
-    match entry_kind(metadata.file_type()) {
-        EntryKind::File => Ok(metadata.permissions().mode() & MODE_BITS),
-        EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
-        EntryKind::Other => Err(not_regular()),
-    }
-}
-
-fn list_entries(path: &Path) -> io::Result<Vec<DiskEntry>> {
-    let mut entries = fs::read_dir(path)?
-        .map(|entry| {
-            let entry = entry?;
-            Ok(DiskEntry { name: entry.file_name(), kind: entry_kind(entry.file_type()?) })
-        })
-        .collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(entries)
-}
-
-struct RealFile {
-    file: File,
-    path: PathBuf,
-    /// Remembers a failed sync. The system reports lost bytes once and treats the file as clean afterwards.
-    sync_failed: AtomicBool,
-}
-
-impl RealFile {
-    fn shared(file: File, path: &Path) -> Arc<dyn DiskFile> {
-        Arc::new(Self { file, path: path.to_path_buf(), sync_failed: AtomicBool::new(false) })
-    }
-
-    fn error(&self, operation: &'static str, source: io::Error) -> DiskError {
-        DiskError::new(operation, &self.path, source)
-    }
-
-    fn refuse_after_failed_sync(&self, operation: &'static str) -> Result<(), DiskError> {
-        if self.sync_failed.load(Ordering::Acquire) {
-            return Err(
-                self.error(operation, io::Error::other("an earlier sync of this file failed, its bytes may be lost"))
-            );
-        }
-        Ok(())
-    }
-}
-
-impl DiskFile for RealFile {
-    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.refuse_after_failed_sync("write")?;
-        stop::written(bytes.len());
-        self.file.write_all_at(bytes, offset).map_err(|e| self.error("write", e))
-    }
-
-    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
-        stop::read(buffer.len());
-        self.file.read_exact_at(buffer, offset).map_err(|e| self.error("read", e))
-    }
-
-    fn len(&self) -> Result<u64, DiskError> {
-        self.file.metadata().map(|metadata| metadata.len()).map_err(|e| self.error("measure", e))
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), DiskError> {
-        self.refuse_after_failed_sync("set the length of")?;
-        self.file.set_len(len).map_err(|e| self.error("set the length of", e))
-    }
-
-    fn preallocate(&self, offset: u64, len: u64) -> Result<(), DiskError> {
-        // On a RAM disk, allocation only clears pages that are written next.
-        if len == 0 || file_systems::is_ram_disk(&self.file) {
-            return Ok(());
-        }
-        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len) {
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(e) => Err(self.error("preallocate", e.into())),
-        }
-    }
-
-    fn start_writeback(&self, offset: u64, len: u64) {
-        start_writeback(&self.file, offset, len);
-    }
-
-    // fdatasync skips times, but never the length or the extents that are needed to read the bytes.
-    fn sync(&self) -> Result<(), DiskError> {
-        self.refuse_after_failed_sync("sync")?;
-        self.file.sync_data().map_err(|e| {
-            self.sync_failed.store(true, Ordering::Release);
-            self.error("sync", e)
-        })
-    }
-}
-
-fn start_writeback(file: &File, offset: u64, len: u64) {
-    use std::os::fd::AsRawFd;
-    let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else { return };
-    // The result is ignored: this is a hint, and the sync reports errors.
-    // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call takes no pointer.
-    unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 #[cfg(test)]
 mod tests {
+
+    use std::fs;
+
+    use rustix::fs::CWD;
 
     use super::*;
     use crate::durable::contract::disk_contract;
@@ -373,18 +347,6 @@ mod tests {
     fn keeps_the_contract() {
         let directory = tempfile::tempdir().unwrap();
         disk_contract(&RealDisk, directory.path());
-    }
-
-    #[test]
-    fn a_failed_sync_is_final_for_the_open_file() {
-        let file = OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
-        // Devices without a backing store refuse fdatasync with EINVAL: a real failure of a sync.
-        let file = RealFile { file, path: PathBuf::from("/dev/null"), sync_failed: AtomicBool::new(false) };
-        file.write_all_at(0, b"before").unwrap();
-        file.sync().unwrap_err();
-        assert_eq!(file.sync().unwrap_err().kind(), io::ErrorKind::Other);
-        assert_eq!(file.write_all_at(0, b"after").unwrap_err().operation, "write");
-        assert_eq!(file.set_len(0).unwrap_err().kind(), io::ErrorKind::Other);
     }
 
     #[test]

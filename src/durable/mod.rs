@@ -2,8 +2,7 @@
 //! read-only sources. This room imports none of the others.
 
 mod attributes;
-mod claim;
-mod claimed_disk;
+mod beneath;
 #[cfg(test)]
 mod contract;
 mod copy;
@@ -15,7 +14,7 @@ mod fault_class;
 mod file_systems;
 mod guarded_map;
 mod limited_disk;
-mod lock_file;
+mod locks;
 mod new_modes;
 mod real_disk;
 mod real_root;
@@ -30,17 +29,15 @@ mod temporary;
 mod window;
 
 pub use attributes::{AttributesNotKept, copy_attributes};
-pub use claim::{Claim, ClaimText};
-pub use claimed_disk::claimed;
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};
 pub use directories::{create_directory_durable, directory_bytes, parent_of, remove_large_tree, remove_tree};
-pub use disk::{ClaimTimes, Disk, DiskEntry, DiskFile, EntryKind, LockGuard, LockReach};
+pub use disk::{ClaimTimes, Disk, DiskEntry, DiskFile, EntryKind, Link, LockGuard, LockReach};
 pub use error::{DiskError, TooLong};
 pub use fault_class::{BadSpots, FaultClass, IN_A_ROW_MAX, MediumFaults, read_again, read_again_if};
 pub use file_systems::{GroupSync, Mount, mount_of, synced_by_file_if_needed, without_sync};
-pub use limited_disk::with_modes;
-pub use lock_file::lock_holder;
+pub use limited_disk::{anchored, with_modes};
+pub use locks::{Claim, ClaimText, claimed, lock_holder};
 pub use new_modes::{NewModes, NewOwner};
 pub use real_disk::RealDisk;
 pub use real_root::source_root;

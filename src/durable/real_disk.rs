@@ -7,10 +7,10 @@ use super::limited_disk::LimitedDisk;
 use super::new_modes::NewModes;
 use super::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, StopCheck,
+    EntryKind, Link, LockGuard, LockReach, SourceFile, StopCheck,
 };
 
-const UNLIMITED: LimitedDisk = LimitedDisk(NewModes::ANY);
+const UNLIMITED: LimitedDisk = LimitedDisk { modes: NewModes::ANY, anchors: Vec::new() };
 
 /// The disk of this computer, with the system calls of Linux.
 ///
@@ -22,6 +22,10 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
         UNLIMITED.limited(modes)
+    }
+
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        UNLIMITED.anchored(directory, link)
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {

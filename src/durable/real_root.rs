@@ -6,17 +6,18 @@ use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    Access, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags,
-    Timespec, Timestamps, accessat, fchmod, fstat, fstatvfs, futimens, linkat, openat, openat2, renameat,
-    renameat_with, statat, statx, unlinkat,
+    Access, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, Stat, StatxAttributes, StatxFlags, Timespec,
+    Timestamps, accessat, fchmod, fstat, fstatvfs, futimens, linkat, openat, renameat, renameat_with, statat, statx,
+    unlinkat,
 };
 use rustix::io::Errno;
 
 use super::attributes::MODE_BITS;
+use super::beneath::open_beneath;
 use super::error::TooLong;
 use super::file_systems::RealFileSystem;
 use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory, TakePiece};
@@ -44,8 +45,12 @@ pub(super) struct RealRoot {
 impl RealRoot {
     pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
         let directory = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let directory = directory.map_err(|e| DiskError::new("open directory", path, e.into()))?;
-        Ok(Self { directory, path: path.to_path_buf() })
+        Ok(Self::of(directory.map_err(|e| DiskError::new("open directory", path, e.into()))?, path))
+    }
+
+    /// Takes a directory that is open for reading.
+    pub(super) fn of(directory: OwnedFd, path: &Path) -> Self {
+        Self { directory, path: path.to_path_buf() }
     }
 
     /// Fails in a test of a source that fails.
@@ -57,40 +62,8 @@ impl RealRoot {
         DiskError::new(operation, &self.path.join(relative), without_loop(source))
     }
 
-    /// Opens a relative path, with one call where the system supports it.
     fn open_beneath(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-        let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { check_relative(relative)? };
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        match openat2(&self.directory, relative, flags, Mode::empty(), resolve) {
-            // Old kernels do not have openat2, and the filters of some containers refuse it with EPERM.
-            Err(Errno::NOSYS | Errno::PERM) => self.open_step_by_step(relative, flags),
-            opened => Ok(opened?),
-        }
-    }
-
-    fn open_step_by_step(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-        let mut directory: Option<OwnedFd> = None;
-        let mut names = relative.components().peekable();
-        while let Some(name) = names.next() {
-            let step = match names.peek() {
-                Some(_) => OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-                None => flags,
-            };
-            let above = directory.as_ref().map_or(self.directory.as_fd(), AsFd::as_fd);
-            let opened = openat(above, name.as_os_str(), step, Mode::empty())?;
-            directory = Some(opened);
-        }
-        directory.ok_or_else(|| io::ErrorKind::InvalidInput.into())
-    }
-}
-
-/// Fails unless the path consists of plain names.
-fn check_relative(relative: &Path) -> io::Result<&Path> {
-    let is_plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
-    match relative.components().all(is_plain) {
-        true => Ok(relative),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it leads out of the tree")),
+        open_beneath(self.directory.as_fd(), relative, flags, Mode::empty())
     }
 }
 
@@ -259,7 +232,8 @@ fn present(found: io::Result<Option<FileState>>) -> io::Result<Option<FileState>
     }
 }
 
-fn visit_names(directory: BorrowedFd<'_>, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> io::Result<()> {
+/// Passes each name in the directory with its kind to `visit`.
+pub(super) fn visit_names(directory: BorrowedFd<'_>, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> io::Result<()> {
     let mut buffer = [MaybeUninit::uninit(); NAMES_BUFFER_BYTES];
     let mut entries = RawDir::new(directory, &mut buffer);
     while let Some(entry) = entries.next() {
@@ -413,6 +387,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::durable::beneath::open_step_by_step;
 
     #[test]
     fn no_link_is_followed_wherever_it_stands() {
@@ -425,16 +400,17 @@ mod tests {
         symlink("real", root.path().join("in")).unwrap();
         symlink("file", root.path().join("real/link")).unwrap();
         let tree = RealRoot::open(root.path()).unwrap();
+        let stepped = |path: &Path, flags| open_step_by_step(tree.directory.as_fd(), path, flags, Mode::empty());
         for path in ["out/file", "in/file", "real/link"] {
             let path = Path::new(path);
             assert!(tree.read_file(path, 9, &mut Vec::new()).is_err(), "{}", path.display());
             for flags in [READ, OFlags::PATH] {
-                let stepped = tree.open_step_by_step(path, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC);
-                assert!(flags == OFlags::PATH || stepped.is_err(), "{}", path.display());
+                let opened = stepped(path, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC);
+                assert!(flags == OFlags::PATH || opened.is_err(), "{}", path.display());
             }
         }
         assert!(tree.open_directory(Path::new("out")).is_err() && tree.open_directory(Path::new("in")).is_err());
-        assert!(tree.open_step_by_step(Path::new("real/file"), READ).is_ok());
+        assert!(stepped(Path::new("real/file"), READ).is_ok());
         assert_eq!(tree.file_state(Path::new("real/link")).unwrap_or(None), None);
         let directory = tree.open_directory(Path::new("real")).unwrap();
         assert!(directory.read_file("link".as_ref(), 9, &mut Vec::new()).is_err());

@@ -30,7 +30,12 @@ pub fn open_named_file(path: &Path) -> io::Result<File> {
 
 /// Opens a file and looks at what was opened, because the name may have changed its meaning since it was looked up.
 pub(super) fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let file = options.open(path).map_err(|error| match error.raw_os_error() {
+    check_regular(options.open(path))
+}
+
+/// Takes what was opened without following a link, if it is a regular file.
+pub(super) fn check_regular(opened: io::Result<File>) -> io::Result<File> {
+    let file = opened.map_err(|error| match error.raw_os_error() {
         // A pipe without a reader, or a socket.
         Some(libc::ENXIO) => not_regular(),
         _ => without_loop(error),

@@ -46,7 +46,7 @@ pub fn accept(disk: &Arc<dyn Disk>, root: &Path, files: &[PathBuf]) -> Result<Ve
     };
     let first = missing.first().cloned().unwrap_or_default();
     let held = LockedRun::open(disk, &directory, CHECKPOINT_KIND)?.ok_or_else(|| unknown(&first))?;
-    let disk = &held.guarded(disk);
+    let disk = &held.disk;
     let named = missing.clone();
     let mut backups = BTreeMap::new();
     let mut ledger = Ledger::open(&**disk, directory.path(), "", LedgerPosition::START, |line| {

@@ -221,7 +221,7 @@ pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<Clea
     let directory = run_directory(root);
     let mut end = CleanEnd::default();
     let Some(held) = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok(end) };
-    let disk = held.guarded(&disk);
+    let disk = held.disk.clone();
     let sorts = SortDirectory::temporary(&disk)?;
     let mut removable = removable(&*disk, root, before, &sorts)?;
     let mut ledger = Ledger::open(&*disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;

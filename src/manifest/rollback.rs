@@ -84,7 +84,7 @@ pub fn rollback(
         next: "choose a run that `haul manifest runs` lists".into(),
     };
     let held = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(unknown)?;
-    let disk = held.guarded(&disk);
+    let disk = held.disk.clone();
     let tree = WritableTree::open(&*disk, root, durability)?;
     let mut ledger = settle_unfinished(&*disk, root, &tree, &held, (run_id, control.stop))?;
     let mut known = Known::default();

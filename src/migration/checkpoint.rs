@@ -37,7 +37,8 @@ pub const PREVIOUS_FILE_NAME: &str = "checkpoint.prev";
 /// The longest payload that is written or read.
 pub const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
-const MAGIC: &[u8; 8] = b"HAULCKPT";
+/// The first bytes of the file.
+pub const MAGIC: &[u8] = b"HAULCKPT";
 const FORMAT_VERSION: u32 = 2;
 const FIELDS_BYTES: usize = 28;
 const HEADER_BYTES: usize = FIELDS_BYTES + 32;

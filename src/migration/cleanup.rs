@@ -138,7 +138,7 @@ where
         return Ok(0);
     }
     let lock = LockedRun::create(disk, directory, kind)?;
-    let disk = &lock.guarded(disk);
+    let disk = &lock.disk;
     let chosen = still_removable(&**disk, items, &plan()?, command)?;
     let run_id = lock.readable_state(&**disk)?.map(run_id);
     remove_chosen(&**disk, directory, &lock, &chosen, run_id.as_deref())

@@ -42,6 +42,7 @@ pub use report::{FindingsCount, Report, SourceBytes, report_says, write_report};
 pub use resume_point::ResumePoint;
 pub use run::directory::{DIRECTORY_LOCK, EphemeralLock, RunDirectory, owner_text};
 pub use run::directory_locks::{DirectoryLocks, StoreLock, check_free, remove_leftovers};
+pub use run::entries::is_temporary_of_run;
 pub use run::locked::{LockedRun, cannot_be_written};
 pub use run::options::{RunOptions, Start};
 pub use run::state::{Durability, Rules, RunState};

@@ -98,7 +98,7 @@ pub fn run<M: Migration>(
     let disk = &with_modes(disk, options.modes(migration.modes()?));
     migration.preflight(&Context::unlocked(disk, directory, M::KIND, options, control), Check::Places)?;
     let lock = LockedRun::create(disk, directory, M::KIND)?;
-    let disk = &lock.guarded(disk);
+    let disk = &lock.disk;
     let session = Session::new(&lock, disk, directory, goal, options, control);
     let result = session.attempt(migration);
     let swept = migration.sweep(&session.cx);

@@ -12,7 +12,7 @@ use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
 use super::store::whole::foreign_part;
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up};
+use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up, is_temporary_of_run};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,7 +45,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     let mut list = CleanList::new(disk);
     let is_ours_in_root = |name: &str| name == format!(".{POINTER}.tmp") || name.starts_with(SCRATCH_PREFIX);
     list.add_temporary(paths.root(), EntryKind::File, CleanKind::Temporary, is_ours_in_root)?;
-    list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, |_| true)?;
+    list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, is_temporary_of_run)?;
     list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
     list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
     list.add(paths.staging(), CleanKind::Staging, worth_of_staging(&run))?;

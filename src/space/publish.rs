@@ -26,7 +26,7 @@ pub fn publish(
     let disk = with_modes(&disk, paths.modes()?.owned_by(owner));
     let lock =
         LockedRun::open(&disk, &directory, CHECKPOINT_KIND)?.ok_or_else(|| nothing(paths, "no migration was begun"))?;
-    let disk = lock.guarded(&disk);
+    let disk = lock.disk.clone();
     let mut state: RunState =
         lock.checkpoint.load(&*disk)?.ok_or_else(|| nothing(paths, "there is no run with a sealed store"))?;
     if state.stage < Stage::Sealed {

@@ -57,7 +57,7 @@ pub fn rollback(
         return Ok(nothing);
     }
     let held = LockedRun::create(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
-    let disk = held.guarded(&disk);
+    let disk = held.disk.clone();
     let Some(store) = live_store(&*disk, paths)? else {
         return Ok(RollbackEnd { store: settle(&*disk, &held, None, &Coverage::default())?, ..nothing });
     };

@@ -13,6 +13,7 @@ mod sample;
 mod source_faults;
 mod space;
 mod space_failing_source;
+mod swapped_directories;
 mod two_hosts;
 
 #[path = "../support"]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::convert::ObjectConverter;
 use super::converted::{Blob, ConvertScratch, ItemResult};
 use super::plan::{Plan, look};
+use super::publish::swap::MARK_NAME;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::{TargetPaths, sidecar_bytes};
@@ -268,9 +269,11 @@ fn measure_writing(
         }
         Err(error) => return Err(error),
     }
-    let result = write_sample(disk, &scratch, &reading.files, &mut writing);
+    // It shows a clean-up that haul made the directory.
+    let marked = disk.write_new_file(&scratch.join(MARK_NAME), b"estimate");
+    let result = marked.and_then(|()| write_sample(disk, &scratch, &reading.files, &mut writing));
     // Also after a failure.
-    remove_tree(disk, &scratch)?;
+    remove_scratch(disk, &scratch)?;
     match result {
         Ok(times) => writing.times = Some(times),
         Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
@@ -279,6 +282,14 @@ fn measure_writing(
         Err(error) => return Err(error.into()),
     }
     Ok(writing)
+}
+
+/// Removes the mark last: if that fails halfway, a clean-up still knows whose the directory is.
+fn remove_scratch(disk: &dyn Disk, scratch: &Path) -> Result<(), DiskError> {
+    for entry in disk.list(scratch)?.into_iter().filter(|entry| entry.name != MARK_NAME) {
+        remove_tree(disk, &scratch.join(entry.name))?;
+    }
+    remove_tree(disk, scratch)
 }
 
 fn write_sample(disk: &dyn Disk, scratch: &Path, files: &[Vec<u8>], writing: &mut Writing) -> Result<Times, DiskError> {

@@ -30,7 +30,7 @@ use self::other_copy::OtherCopy;
 use self::repairer::{DiskRepairer, DryRepairer, RepairWriter, Repairer, install_index};
 use super::map::{KeyMap, earlier_maps};
 use super::options::MigrateOptions;
-use super::paths::{INDEX_NAME, TargetPaths};
+use super::paths::{INDEX_NAME, StorePaths, TargetPaths};
 use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, SealedIndex};
 use super::verify::{FaultKind, Join, Scanned, Tally, TaskReader, VerifyFault, VerifyRequest, list_root, scan};
@@ -88,7 +88,8 @@ pub fn repair_store(
     let paths = TargetPaths::of_store(root)?;
     let disk = &with_modes(disk, paths.new_modes(NewModes::ANY));
     let held = LockedRun::create(disk, &paths.run_directory(), CHECKPOINT_KIND)?;
-    let disk = &held.guarded(disk);
+    let opened = StorePaths::new(root).opened(&*held.disk)?;
+    let disk = opened.as_ref().unwrap_or(&held.disk);
     check_index_kind(&**disk, root)?;
     let result = repair_held(disk, &paths, root, from, options, control);
     let (event, detail) = match &result {

@@ -12,7 +12,7 @@ use super::GroupSync;
 use crate::durable::new_modes::NewModes;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, StopCheck, parent_of,
+    EntryKind, Link, LockGuard, LockReach, SourceFile, StopCheck, parent_of,
 };
 
 /// The paths that are remembered. When there are more, they are synced at once.
@@ -90,6 +90,11 @@ fn below(path: &Path, from: &Path, to: &Path) -> PathBuf {
 }
 
 impl EachFile {
+    /// Returns the same for another form of the disk.
+    fn on(&self, disk: Arc<dyn Disk>) -> Arc<dyn Disk> {
+        Arc::new(Self { disk, changed: self.changed.clone(), changed_max: self.changed_max })
+    }
+
     fn file_changed(&self, path: &Path) {
         self.changed.lock().files.insert(path.to_path_buf());
     }
@@ -151,8 +156,11 @@ impl Disk for EachFile {
     }
 
     fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
-        let limited = self.disk.limited(modes)?;
-        Some(Arc::new(Self { disk: limited, changed: self.changed.clone(), changed_max: self.changed_max }))
+        self.disk.limited(modes).map(|disk| self.on(disk))
+    }
+
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(self.disk.anchored(directory, link)?.map(|disk| self.on(disk)))
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {

@@ -1,28 +1,22 @@
 //! Tells whether a lock keeps out the processes of other hosts.
 
-#![allow(clippy::disallowed_methods, reason = "opening a directory needs flags; nothing here can write")]
-
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::fd::AsFd;
 
 use super::{kinds, mounts};
 
 /// Options of a mount with which locks stay on this host.
 const LOCAL_LOCKS: [&str; 4] = ["nolock", "local_lock=all", "local_lock=flock", "nobrl"];
 
-/// Returns true if no process of another host can hold a lock that a process of this one holds on a file in the directory.
+/// Returns true if no process of another host can hold a lock that a process of this one holds on a file in the open directory.
 ///
 /// Files on a disk of this host can be reached by no other one. FUSE keeps `flock` on this host unless the process behind
 /// it does more, which nothing tells; a kind of file system that is not known counts as one of those.
-pub(in crate::durable) fn locks_reach_every_host(directory: &Path) -> io::Result<bool> {
-    let directory = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(directory)?;
-    if kinds::is_synced_as_a_whole(&directory) {
-        return Ok(true);
+pub(in crate::durable) fn locks_reach_every_host(directory: impl AsFd + Copy) -> bool {
+    if kinds::is_synced_as_a_whole(directory) {
+        return true;
     }
-    let options = mounts::options(&directory).unwrap_or_default();
-    Ok(kinds::is_locked_by_server(&directory) && !keeps_locks(&options))
+    let options = mounts::options(directory).unwrap_or_default();
+    kinds::is_locked_by_server(directory) && !keeps_locks(&options)
 }
 
 fn keeps_locks(options: &str) -> bool {
@@ -31,14 +25,15 @@ fn keeps_locks(options: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
     fn only_local_and_known_kinds_are_relied_on() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(locks_reach_every_host(directory.path()).unwrap());
-        assert!(!locks_reach_every_host(Path::new("/proc")).unwrap());
-        assert!(locks_reach_every_host(&directory.path().join("absent")).is_err());
+        assert!(locks_reach_every_host(&File::open(directory.path()).unwrap()));
+        assert!(!locks_reach_every_host(&File::open("/proc").unwrap()));
         assert!(keeps_locks("rw,vers=3,nolock,proto=tcp") && keeps_locks("rw,local_lock=flock"));
         assert!(!keeps_locks("rw,vers=4.2,local_lock=none"));
     }

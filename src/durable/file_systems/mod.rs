@@ -1,4 +1,4 @@
-//! File systems as wholes: their kinds, where they are mounted, and what a sync of one does.
+//! File systems as wholes: their kinds, where they are mounted, and what a sync of one does. Their files, once open.
 
 mod each_file;
 mod group_sync;
@@ -6,6 +6,7 @@ mod kinds;
 mod lock_reach;
 mod mounts;
 mod real;
+mod real_file;
 mod without_sync;
 
 pub use each_file::synced_by_file_if_needed;
@@ -14,4 +15,5 @@ pub(super) use kinds::{is_local, is_ram_disk, never_shares};
 pub(super) use lock_reach::locks_reach_every_host;
 pub use mounts::{Mount, mount_of};
 pub(super) use real::RealFileSystem;
+pub(super) use real_file::{RealFile, write_at_once};
 pub use without_sync::without_sync;

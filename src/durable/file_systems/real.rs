@@ -1,10 +1,7 @@
 //! A file system of this computer, synced as a whole.
 
-#![allow(clippy::disallowed_methods, reason = "opening a directory needs flags; nothing here can write")]
-
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -36,13 +33,6 @@ pub(in crate::durable) struct RealFileSystem {
 }
 
 impl RealFileSystem {
-    pub(in crate::durable) fn open(path: &Path) -> Result<Self, DiskError> {
-        let directory = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
-        directory
-            .map(|directory| Self::of(directory, path))
-            .map_err(|e| DiskError::new("open the file system of", path, e))
-    }
-
     /// Takes a directory that is open for reading.
     pub(in crate::durable) fn of(directory: File, path: &Path) -> Self {
         Self { directory, path: path.to_path_buf(), has_failed: Mutex::new(false) }
@@ -79,6 +69,10 @@ impl DiskFileSystem for RealFileSystem {
 mod tests {
     use super::*;
 
+    fn of(path: &Path) -> RealFileSystem {
+        RealFileSystem::of(File::open(path).unwrap(), path)
+    }
+
     #[test]
     fn old_kernels_keep_errors_to_themselves() {
         for (release, reports) in [
@@ -103,7 +97,7 @@ mod tests {
     #[test]
     fn a_failed_sync_is_final() {
         let directory = tempfile::tempdir().unwrap();
-        let file_system = RealFileSystem::open(directory.path()).unwrap();
+        let file_system = of(directory.path());
         file_system.sync().unwrap();
         *file_system.has_failed.lock() = true;
         let error = file_system.sync().unwrap_err();
@@ -112,7 +106,7 @@ mod tests {
 
     #[test]
     fn only_known_kinds_of_file_systems_are_synced_as_a_whole() {
-        let of_processes = RealFileSystem::open(Path::new("/proc")).unwrap();
+        let of_processes = of(Path::new("/proc"));
         assert_eq!(of_processes.group_sync(), GroupSync::StaysHere(Some("proc".into())));
         let why = of_processes.group_sync().to_string();
         assert!(why.starts_with("a sync of the whole file system need not reach the medium on proc"), "{why}");

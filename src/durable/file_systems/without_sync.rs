@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::durable::new_modes::NewModes;
 use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, LockGuard, LockReach, SourceFile, StopCheck,
+    EntryKind, Link, LockGuard, LockReach, SourceFile, StopCheck,
 };
 
 /// Wraps a disk and leaves out every sync: its files survive the end of the process, but not the loss of power. The
@@ -24,6 +24,10 @@ impl Disk for WithoutSync {
 
     fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
         self.0.limited(modes).map(without_sync)
+    }
+
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(self.0.anchored(directory, link)?.map(without_sync))
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::entries::check_entries;
 use crate::durable::{
-    Claim, ClaimText, Disk, DiskError, LockGuard, LockReach, create_directory_durable, lock_holder, parent_of,
+    Claim, ClaimText, Disk, DiskError, Link, LockGuard, LockReach, create_directory_durable, lock_holder, parent_of,
 };
 use crate::migration::{Error, checkpoint, journal};
 
@@ -49,33 +49,39 @@ impl RunDirectory {
 
     /// Creates it, and takes the lock.
     pub fn create_and_lock(&self, disk: &dyn Disk) -> Result<LockGuard, Error> {
-        self.create_and_lock_as(disk, &owner_text())
+        Ok(self.create_and_open(disk)?.0)
     }
 
-    /// Creates it, and takes the lock, also of other hosts where it does not reach them.
-    pub fn create_and_claim(&self, disk: &Arc<dyn Disk>) -> Result<(LockGuard, Option<Arc<Claim>>), Error> {
-        self.create(&**disk)?;
-        match disk.lock_reach(self.path())? {
-            LockReach::EveryHost => Ok((self.create_and_lock(&**disk)?, None)),
-            LockReach::ThisHost(times) => {
-                let text = ClaimText::new(&owner_text());
-                let guard = self.create_and_lock_as(&**disk, &text.to_string())?;
-                let claim = Claim::settle(disk.clone(), self.lock_path(), text, times)?;
-                Ok((guard, Some(Arc::new(claim))))
-            }
-        }
-    }
-
-    fn create_and_lock_as(&self, disk: &dyn Disk, owner: &str) -> Result<LockGuard, Error> {
+    /// Creates it, takes the lock, and returns the disk with the directory opened, if the disk has links.
+    fn create_and_open(&self, disk: &dyn Disk) -> Result<(LockGuard, Option<Arc<dyn Disk>>), Error> {
         for _ in 0..CREATE_TRIES {
             self.create(disk)?;
-            match self.lock_as(disk, owner) {
+            match self.lock_opened(disk) {
                 // A process that had created it for its own lock has just removed it.
                 Err(Error::Disk(error)) if error.kind() == ErrorKind::NotFound => {}
                 lock => return lock,
             }
         }
-        self.lock_as(disk, owner)
+        self.lock_opened(disk)
+    }
+
+    /// Takes the lock in the directory as it is opened now, which is not a link.
+    fn lock_opened(&self, disk: &dyn Disk) -> Result<(LockGuard, Option<Arc<dyn Disk>>), Error> {
+        let opened = disk.anchored(&self.path, Link::Refused)?;
+        Ok((self.lock(opened.as_deref().unwrap_or(disk))?, opened))
+    }
+
+    /// Takes the lock of the directory, which exists, also of other hosts where it does not reach them.
+    pub fn claim(&self, disk: &Arc<dyn Disk>) -> Result<(LockGuard, Option<Arc<Claim>>), Error> {
+        match disk.lock_reach(self.path())? {
+            LockReach::EveryHost => Ok((self.lock(&**disk)?, None)),
+            LockReach::ThisHost(times) => {
+                let text = ClaimText::new(&owner_text());
+                let guard = self.lock_as(&**disk, &text.to_string())?;
+                let claim = Claim::settle(disk.clone(), self.lock_path(), text, times)?;
+                Ok((guard, Some(Arc::new(claim))))
+            }
+        }
     }
 
     fn lock_as(&self, disk: &dyn Disk, owner: &str) -> Result<LockGuard, Error> {
@@ -148,6 +154,8 @@ impl RunDirectory {
 /// The lock of a run directory, for a moment and without a run: a directory that has nothing else is removed with it.
 pub struct EphemeralLock<'a> {
     disk: &'a dyn Disk,
+    /// The disk with the directory opened.
+    opened: Option<Arc<dyn Disk>>,
     directory: RunDirectory,
     guard: Option<LockGuard>,
 }
@@ -155,16 +163,20 @@ pub struct EphemeralLock<'a> {
 impl<'a> EphemeralLock<'a> {
     /// Takes the lock, and creates the directory if it does not exist.
     pub fn take(disk: &'a dyn Disk, directory: &RunDirectory) -> Result<Self, Error> {
-        let guard = Some(directory.create_and_lock(disk)?);
-        Ok(Self { disk, directory: directory.clone(), guard })
+        let (guard, opened) = directory.create_and_open(disk)?;
+        Ok(Self { disk, opened, directory: directory.clone(), guard: Some(guard) })
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        self.opened.as_deref().unwrap_or(self.disk)
     }
 
     /// Removes the directory durably, for a place in which nothing but what was made there may be found afterwards. Others
     /// are kept out until this drops.
     pub fn remove(&mut self) -> Result<(), DiskError> {
-        self.disk.remove_file(&self.directory.lock_path())?;
-        self.disk.remove_directory(self.directory.path())?;
-        self.disk.sync_directory(parent_of(self.directory.path()))
+        self.disk().remove_file(&self.directory.lock_path())?;
+        self.disk().remove_directory(self.directory.path())?;
+        self.disk().sync_directory(parent_of(self.directory.path()))
     }
 }
 
@@ -172,9 +184,9 @@ impl Drop for EphemeralLock<'_> {
     fn drop(&mut self) {
         // Every writer there needs the lock, so nothing appears meanwhile. A directory that stays does no harm.
         let path = self.directory.path();
-        if self.disk.list(path).is_ok_and(|entries| entries.len() == 1) {
-            let _ = self.disk.remove_file(&self.directory.lock_path());
-            let _ = self.disk.remove_directory(path);
+        if self.disk().list(path).is_ok_and(|entries| entries.len() == 1) {
+            let _ = self.disk().remove_file(&self.directory.lock_path());
+            let _ = self.disk().remove_directory(path);
         }
         drop(self.guard.take());
     }
@@ -239,6 +251,23 @@ mod tests {
         RealDisk.write_new_file(&kept.plan_path(), b"{}").unwrap();
         drop(EphemeralLock::take(&RealDisk, &kept).unwrap());
         assert!(kept.plan_path().exists() && kept.lock_path().exists(), "a run has left something there");
+    }
+
+    #[test]
+    fn a_directory_that_became_a_link_is_not_locked_through_it() {
+        let root = tempfile::tempdir().unwrap();
+        let (run, outside) = (RunDirectory::new(root.path().join("migration")), root.path().join("outside"));
+        RealDisk.create_directory(&outside).unwrap();
+        RealDisk.write_new_file(&outside.join("lock"), b"kept").unwrap();
+        std::os::unix::fs::symlink(&outside, run.path()).unwrap();
+        // What `create_and_lock` does after it has found a directory there.
+        assert!(run.lock_opened(&RealDisk).is_err());
+        RealDisk.remove_file(run.path()).unwrap();
+        let lock = EphemeralLock::take(&RealDisk, &run).unwrap();
+        RealDisk.rename(run.path(), &root.path().join("aside")).unwrap();
+        std::os::unix::fs::symlink(&outside, run.path()).unwrap();
+        drop(lock);
+        assert_eq!(RealDisk.open_for_read(&outside.join("lock")).unwrap().len().unwrap(), 4);
     }
 
     #[test]

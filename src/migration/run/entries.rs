@@ -4,8 +4,10 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use serde::Deserialize;
+
 use crate::durable::{Disk, EntryKind};
-use crate::migration::Error;
+use crate::migration::{Error, checkpoint, journal};
 
 /// The files of a run and the bytes that each may begin with, in any store.
 const FILES: [(&str, &[u8]); 9] = [
@@ -19,6 +21,10 @@ const FILES: [(&str, &[u8]); 9] = [
     ("ledger.jsonl", b"{"),
     ("moved", b""),
 ];
+/// The longest plan in which the id of a run is looked for.
+const PLAN_BYTES_MAX: u64 = 1 << 20;
+/// Directories whose content only a run makes or moves there, after its plan is durable.
+const MADE_BY_RUNS: [&str; 5] = ["staging", "retired", "replaced", "withdrawn", "incoming"];
 /// The directories of a run.
 const DIRECTORIES: [&str; 8] =
     ["staging", "scratch", "verify", "retired", "replaced", "withdrawn", "incoming", "damaged"];
@@ -48,7 +54,63 @@ pub(super) fn check_entries(disk: &dyn Disk, directory: &Path) -> Result<(), Err
             Some(kind) => return Err(foreign(&path, kind)),
         }
     }
+    check_made(disk, directory)
+}
+
+/// Fails if there is something in a directory that only runs fill, and nothing next to it has the id of a run.
+fn check_made(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
+    for name in MADE_BY_RUNS {
+        let path = directory.join(name);
+        let is_filled = match disk.list(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            entries => !entries?.is_empty(),
+        };
+        if is_filled {
+            return match has_run(disk, directory)? {
+                true => Ok(()),
+                false => {
+                    Err(refused(&path, "nothing next to it has the id of a run, so nothing shows that haul made it"))
+                }
+            };
+        }
+    }
     Ok(())
+}
+
+/// Returns true if the plan, a checkpoint or the journal shows that a run has worked in the directory.
+fn has_run(disk: &dyn Disk, directory: &Path) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Plan {
+        run_id: String,
+    }
+    let is_plan = |bytes: &[u8]| serde_json::from_slice::<Plan>(bytes).is_ok_and(|plan| !plan.run_id.is_empty());
+    if start_of(disk, &directory.join("plan.json"), PLAN_BYTES_MAX)?.is_some_and(|bytes| is_plan(&bytes)) {
+        return Ok(true);
+    }
+    for name in [checkpoint::FILE_NAME, checkpoint::PREVIOUS_FILE_NAME] {
+        let begins = start_of(disk, &directory.join(name), checkpoint::MAGIC.len() as u64)?;
+        if begins.as_deref() == Some(checkpoint::MAGIC) {
+            return Ok(true);
+        }
+    }
+    // Without the id of a run, an entry is that of a command which needs none.
+    Ok(journal::read(disk, directory)?.entries.iter().any(|entry| entry.run_id.len() > 1))
+}
+
+/// Returns the first bytes of a file; `None` if there is none.
+fn start_of(disk: &dyn Disk, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
+    let file = match disk.open_for_read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = vec![0; file.len()?.min(bytes_max) as usize];
+    file.read_exact_at(0, &mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Returns true if a name in the run directory is that of a file which was to replace one of a run's when its writer died.
+pub fn is_temporary_of_run(name: &str) -> bool {
+    FILES.iter().any(|(file, _)| name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")) == Some(file))
 }
 
 /// Fails if a file begins as none of haul's does.
@@ -153,6 +215,41 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         symlink(place.path(), place.path().join("migration")).unwrap();
         assert!(refusal(&place.path().join("migration")).contains("it is a link"));
+    }
+
+    #[test]
+    fn what_no_run_has_made_is_refused_and_left() {
+        for name in MADE_BY_RUNS {
+            let place = tempfile::tempdir().unwrap();
+            let run = place.path().join("migration");
+            fs::create_dir_all(run.join(name)).unwrap();
+            RunDirectory::new(&run).create(&RealDisk).unwrap();
+            fs::write(run.join(name).join("precious"), b"precious").unwrap();
+            for (file, bytes) in
+                [("journal.jsonl", &b""[..]), ("plan.json", b"{\"run\":1}"), ("checkpoint.bin", b"HAUL")]
+            {
+                fs::write(run.join(file), bytes).unwrap();
+                assert!(refusal(&run).contains("nothing shows that haul made it"), "{name}, {file}");
+            }
+            assert!(run.join(name).join("precious").exists());
+            let line = r#"{"at":"2026-11-21T01:18:00.000Z","run_id":"r1","event":"started"}"#;
+            for (file, bytes) in
+                [("journal.jsonl", line), ("plan.json", r#"{"run_id":"r1"}"#), ("checkpoint.bin", "HAULCKPT2")]
+            {
+                let before = fs::read(run.join(file)).unwrap();
+                fs::write(run.join(file), bytes).unwrap();
+                RunDirectory::new(&run).create(&RealDisk).unwrap();
+                fs::write(run.join(file), before).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn only_names_of_state_files_are_temporary() {
+        assert!(is_temporary_of_run(".plan.json.tmp") && is_temporary_of_run(".checkpoint.bin.tmp"));
+        for name in [".mine.tmp", "plan.json.tmp", ".plan.json", ".tmp", "..tmp"] {
+            assert!(!is_temporary_of_run(name), "{name}");
+        }
     }
 
     #[test]

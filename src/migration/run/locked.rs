@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bincode::Decode;
 
-use crate::durable::{Claim, Disk, LockGuard, claimed};
+use crate::durable::{Claim, Disk, LockGuard, anchored, claimed};
 use crate::migration::checkpoint::Kind;
 use crate::migration::{CheckpointFile, Error, Journal, JournalEntry, RunDirectory, clock};
 
@@ -16,6 +16,9 @@ const NO_RUN: &str = "-";
 pub struct LockedRun {
     _lock: LockGuard,
     claim: Option<Arc<Claim>>,
+    /// The disk that [`create`](Self::create) was given. The run directory is open there and nothing in it is reached
+    /// through a link; nothing is changed any more once another host has taken the lock over.
+    pub disk: Arc<dyn Disk>,
     /// The checkpoint.
     pub checkpoint: Arc<CheckpointFile>,
     /// The journal.
@@ -27,11 +30,10 @@ impl LockedRun {
     pub fn create(disk: &Arc<dyn Disk>, run_directory: &RunDirectory, kind: Kind) -> Result<Self, Error> {
         // The journal needs a time, and so does every run: nothing is created before that is certain.
         clock::now()?;
-        let (lock, claim) = run_directory.create_and_claim(disk)?;
-        let disk = guarded(disk, claim.as_ref());
+        let ((lock, claim), disk) = lock(disk, run_directory)?;
         let checkpoint = Arc::new(CheckpointFile::new(run_directory.path(), kind));
-        let journal = Journal::open(disk, run_directory.path())?;
-        Ok(Self { _lock: lock, claim, checkpoint, journal })
+        let journal = Journal::open(disk.clone(), run_directory.path())?;
+        Ok(Self { _lock: lock, claim, disk, checkpoint, journal })
     }
 
     /// Takes the lock if there is a run directory.
@@ -52,11 +54,6 @@ impl LockedRun {
             Err(error) if cannot_be_written(&error) => Ok(None),
             held => held.map(Some),
         }
-    }
-
-    /// Returns the same disk, through which nothing is changed any more once another host has taken the lock over.
-    pub fn guarded(&self, disk: &Arc<dyn Disk>) -> Arc<dyn Disk> {
-        guarded(disk, self.claim.as_ref())
     }
 
     /// Puts the id of a run into the text of the lock, if it is what tells other hosts who has the lock.
@@ -86,8 +83,27 @@ impl LockedRun {
     }
 }
 
-fn guarded(disk: &Arc<dyn Disk>, claim: Option<&Arc<Claim>>) -> Arc<dyn Disk> {
-    claim.map_or_else(|| disk.clone(), |claim| claimed(disk, claim))
+/// How often a directory is opened again that another process removes before it can be locked.
+const OPEN_TRIES: u32 = 100;
+
+/// A lock, and the claim that backs it where it does not reach every host.
+type Claimed = (LockGuard, Option<Arc<Claim>>);
+
+/// Opens the run directory and takes its lock.
+fn lock(disk: &Arc<dyn Disk>, run_directory: &RunDirectory) -> Result<(Claimed, Arc<dyn Disk>), Error> {
+    let mut tries = 0;
+    loop {
+        run_directory.create(&**disk)?;
+        let opened = anchored(disk, run_directory.path()).map_err(Error::from);
+        match opened.and_then(|disk| Ok((run_directory.claim(&disk)?, disk))) {
+            Err(Error::Disk(error)) if error.kind() == ErrorKind::NotFound && tries < OPEN_TRIES => tries += 1,
+            locked => {
+                let ((lock, claim), disk) = locked?;
+                let disk = claim.as_ref().map_or_else(|| disk.clone(), |claim| claimed(&disk, claim));
+                return Ok(((lock, claim), disk));
+            }
+        }
+    }
 }
 
 /// True if the place is read-only for this user.

@@ -2,7 +2,7 @@
 
 pub(crate) mod directory;
 pub(crate) mod directory_locks;
-mod entries;
+pub(crate) mod entries;
 pub(crate) mod locked;
 pub(crate) mod options;
 pub(crate) mod state;

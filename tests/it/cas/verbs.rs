@@ -478,11 +478,15 @@ fn a_clean_up_removes_temporary_files_and_keeps_foreign_ones() {
     ];
     ours.iter().chain(&strangers).for_each(|path| fs::write(path, b"x").unwrap());
     fs::create_dir(&estimated).unwrap();
-    fs::write(estimated.join("x"), b"x").unwrap();
+    fs::write(estimated.join(".haul-run"), b"x").unwrap();
+    fs::create_dir(store.place().join(".new.estimate-4.tmp")).unwrap();
+    fs::write(store.place().join(".new.estimate-4.tmp/x"), b"x").unwrap();
+    fs::write(run.path().join(".mine.tmp"), b"x").unwrap();
     let temporary: Vec<_> = cleanable(&store).into_iter().filter(|item| item.kind == CleanKind::Temporary).collect();
     assert_eq!((temporary.len(), clean(disk(), &store.paths(), &temporary).unwrap()), (5, 5));
     assert!(ours.iter().all(|path| !path.exists()) && !estimated.exists());
     assert!(strangers.iter().all(|path| path.exists()));
+    assert!(store.place().join(".new.estimate-4.tmp").exists() && run.path().join(".mine.tmp").exists());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::publisher::{Publisher, Target, TargetState, cannot_unpublish, refuse_target};
 use crate::cas::format::key::Key;
 use crate::cas::migrate::object_log::{ObjectOutcome, for_each_logged};
-use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_path};
+use crate::cas::paths::{INDEX_NAME, StorePaths, TargetPaths, blob_path, sidecar_path};
 use crate::cas::store::torn_line::{check_index, torn_tail_start};
 use crate::durable::{
     Attributes, Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk,
@@ -40,6 +40,8 @@ impl Publisher for Merge {
     /// Moves the staged objects into the target, then the index over the old one, of which a copy is kept for a rollback.
     /// After a stop, the objects that were moved are not visible yet, and the next run continues with the others.
     fn publish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<Ended, Error> {
+        let opened = StorePaths::new(target.paths.target()).opened(target.disk)?;
+        let target = Target { disk: opened.as_deref().unwrap_or(target.disk), ..target };
         let Target { disk, paths, state, stop } = target;
         let live_index = paths.target().join(INDEX_NAME);
         let staged_index = paths.staging().join(INDEX_NAME);
@@ -202,7 +204,9 @@ fn create_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {
 
 /// Removes the objects of a merge from the target, durably.
 fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
-    let (disk, paths) = (target.disk, target.paths);
+    let paths = target.paths;
+    let opened = StorePaths::new(paths.target()).opened(target.disk)?;
+    let disk = opened.as_deref().unwrap_or(target.disk);
     let complete = for_each_logged(disk, &paths.object_log(), target.state.progress.objects, |object| {
         if object.outcome == ObjectOutcome::Migrated {
             let key = object.record.digest;

@@ -70,6 +70,8 @@ pub fn put(
     let _lock = StoreLock::take(disk, &run, root)?;
     check_store(disk, &paths)?;
     create_store(disk, &paths)?;
+    let opened = paths.opened(disk)?;
+    let disk = opened.as_deref().unwrap_or(disk);
     remove_temporary_files(disk, &paths)?;
     let end = receive(disk, &Temporary::Content.path(&paths), content, name)
         .and_then(|incoming| put_received(disk, &paths, &incoming, options));

@@ -2,17 +2,20 @@
 
 #![allow(clippy::disallowed_methods, reason = "locks need files that are opened in a way of their own")]
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::LockGuard;
-use super::new_modes::NewModes;
-use super::regular_file::{existing, open_regular, open_state_file};
+use rustix::fs::{Mode, OFlags};
+
+use crate::durable::LockGuard;
+use crate::durable::beneath::Place;
+use crate::durable::new_modes::NewModes;
+use crate::durable::regular_file::{check_regular, open_state_file};
 
 /// The maximum length of an owner text, in bytes.
 const OWNER_TEXT_BYTES_MAX: usize = 4096;
@@ -21,14 +24,19 @@ const OWNER_TEXT_TRIES: u32 = 20;
 const OWNER_TEXT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Takes the lock with `flock`, so that it ends with the process even after a kill. The text only names the owner.
-pub(super) fn lock_file(path: &Path, owner: &str, modes: NewModes) -> io::Result<Result<LockGuard, String>> {
+pub(in crate::durable) fn lock_file(
+    place: &Place<'_>,
+    owner: &str,
+    modes: NewModes,
+) -> io::Result<Result<LockGuard, String>> {
+    // The file is not truncated here: it contains the text of the holder until the lock is taken. A link is not followed,
+    // because the text would replace what it leads to.
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
     loop {
-        // The file is not truncated here: it contains the text of the holder until the lock is taken. A link is not
-        // followed, because the text would replace what it leads to.
-        let mut file = open_regular(path, existing().write(true).create(true).truncate(false).mode(modes.file()))?;
+        let mut file = check_regular(place.open(flags, Mode::from_raw_mode(modes.file())))?;
         match file.try_lock() {
             // The last holder may have removed the file between the two calls: then the lock protects nothing.
-            Ok(()) if !is_named(&file, path)? => continue,
+            Ok(()) if !is_named(&file, place)? => continue,
             Ok(()) => {
                 modes.apply(file.as_fd())?;
                 file.set_len(0)?;
@@ -42,11 +50,11 @@ pub(super) fn lock_file(path: &Path, owner: &str, modes: NewModes) -> io::Result
     }
 }
 
-/// Returns true if `path` still is a name of the open file.
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+/// Returns true if the open file still has the name.
+fn is_named(file: &File, place: &Place<'_>) -> io::Result<bool> {
     let open = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+    match place.stat() {
+        Ok(named) => Ok((named.st_dev, named.st_ino) == (open.dev(), open.ino())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
@@ -90,7 +98,13 @@ impl Drop for LockedFile {
 mod tests {
     use std::process::Command;
 
+    use std::fs;
+
     use super::*;
+
+    fn lock_at(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
+        lock_file(&Place::plain(path), owner, NewModes::ANY)
+    }
 
     const LOCK_PATH_VARIABLE: &str = "HAUL_TEST_LOCK_PATH";
 
@@ -98,14 +112,14 @@ mod tests {
     #[test]
     fn child_that_tries_a_lock() {
         if let Some(path) = std::env::var_os(LOCK_PATH_VARIABLE) {
-            let held = lock_file(Path::new(&path), "child", NewModes::ANY).unwrap();
+            let held = lock_at(Path::new(&path), "child").unwrap();
             println!("lock answer: {:?}", held.map(|_| ()));
         }
     }
 
     fn answer_of_child(lock: &Path) -> String {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "durable::lock_file::tests::child_that_tries_a_lock", "--nocapture"])
+            .args(["--exact", "durable::locks::lock_file::tests::child_that_tries_a_lock", "--nocapture"])
             .env(LOCK_PATH_VARIABLE, lock)
             .output()
             .unwrap();
@@ -116,7 +130,7 @@ mod tests {
     fn a_lock_excludes_another_process() {
         let directory = tempfile::tempdir().unwrap();
         let lock = directory.path().join("lock");
-        let guard = lock_file(&lock, "parent", NewModes::ANY).unwrap().unwrap();
+        let guard = lock_at(&lock, "parent").unwrap().unwrap();
         assert!(answer_of_child(&lock).contains(r#"lock answer: Err("parent")"#));
         drop(guard);
         assert!(answer_of_child(&lock).contains("lock answer: Ok(())"));
@@ -132,7 +146,7 @@ mod tests {
         // What a child has between fork and exec: another descriptor of the same open file.
         let inherited = file.try_clone().unwrap();
         drop(LockedFile(file));
-        assert!(lock_file(&path, "next", NewModes::ANY).unwrap().is_ok());
+        assert!(lock_at(&path, "next").unwrap().is_ok());
         drop(inherited);
     }
 
@@ -146,7 +160,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for _ in 0..50 {
-                            let Ok(Ok(guard)) = lock_file(&path, "x", NewModes::ANY) else { continue };
+                            let Ok(Ok(guard)) = lock_at(&path, "x") else { continue };
                             assert_eq!(held.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0, "two have it");
                             held.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                             fs::remove_file(&path).unwrap();
@@ -164,7 +178,7 @@ mod tests {
         let (path, other) = (directory.path().join("lock"), directory.path().join("other"));
         fs::write(&other, "kept").unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
-        assert!(lock_file(&path, "x", NewModes::ANY).is_err());
+        assert!(lock_at(&path, "x").is_err());
         assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
         assert_eq!(lock_holder(&path), None);
     }
@@ -176,7 +190,7 @@ mod tests {
         let file = File::create_new(&path).unwrap();
         file.try_lock().unwrap();
         let named = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| lock_file(&path, "second", NewModes::ANY).unwrap().unwrap_err());
+            let asked = scope.spawn(|| lock_at(&path, "second").unwrap().unwrap_err());
             sleep(OWNER_TEXT_INTERVAL * 2);
             file.write_all_at(b"first", 0).unwrap();
             asked.join().unwrap()

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::claim::Claim;
-use super::new_modes::NewModes;
-use super::root::TakePiece;
-use super::{
+use crate::durable::new_modes::NewModes;
+use crate::durable::root::TakePiece;
+use crate::durable::{
     AttributesNotKept, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem, DiskRoot,
-    EntryKind, FileState, FreeSpace, LockGuard, LockReach, Obstacle, ReadRoot, RootDirectory, SourceFile,
+    EntryKind, FileState, FreeSpace, Link, LockGuard, LockReach, Obstacle, ReadRoot, RootDirectory, SourceFile,
     SourceNameKind, StopCheck,
 };
 
@@ -36,6 +36,10 @@ impl Disk for ClaimedDisk {
 
     fn limited(&self, modes: NewModes) -> Option<Arc<dyn Disk>> {
         Some(claimed(&self.disk.limited(modes)?, &self.claim))
+    }
+
+    fn anchored(&self, directory: &Path, link: Link) -> Result<Option<Arc<dyn Disk>>, DiskError> {
+        Ok(self.disk.anchored(directory, link)?.map(|disk| claimed(&disk, &self.claim)))
     }
 
     fn create_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{ClaimTimes, Disk, DiskError, read_file};
+use crate::durable::{ClaimTimes, Disk, DiskError, read_file};
 
 /// The longest text of a lock that is read.
 const TEXT_BYTES_MAX: u64 = 4096;
