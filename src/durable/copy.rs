@@ -62,7 +62,7 @@ pub(super) fn copy_new_file(
     stop: StopCheck<'_>,
 ) -> Result<CopyMethod, DiskError> {
     stop::opened();
-    let file = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(target);
+    let file = OpenOptions::new().write(true).create_new(true).mode(modes.new_file()).open(target);
     let file = file.map_err(|e| DiskError::new("create file", target, e))?;
     modes.apply(file.as_fd()).map_err(|e| DiskError::new("set the owner of", target, e.into()))?;
     let copy = Copy { source, path: target, stop, file: &file };

@@ -209,14 +209,14 @@ fn open(operation: &'static str, path: &Path, options: &OpenOptions) -> Result<A
 
 fn create_file(path: &Path, modes: NewModes) -> Result<Arc<dyn DiskFile>, DiskError> {
     let options = &mut OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(modes.file());
+    options.read(true).write(true).create_new(true).mode(modes.new_file());
     let file = open_regular(path, options).map_err(|e| DiskError::new("create file", path, e))?;
     modes.apply(file.as_fd()).map_err(|e| DiskError::new("set the owner of", path, e.into()))?;
     Ok(RealFile::shared(file, path))
 }
 
 fn create_directory(path: &Path, modes: NewModes) -> Result<(), DiskError> {
-    let created = fs::DirBuilder::new().mode(modes.directory()).create(path);
+    let created = fs::DirBuilder::new().mode(modes.new_directory()).create(path);
     created.map_err(|e| DiskError::new("create directory", path, e))?;
     if !modes.is_more_than_a_limit() {
         return Ok(());
@@ -232,7 +232,7 @@ fn create_directory(path: &Path, modes: NewModes) -> Result<(), DiskError> {
 fn write_new_file(path: &Path, bytes: &[u8], modes: NewModes) -> Result<(), DiskError> {
     stop::opened();
     stop::written(bytes.len());
-    let options = OpenOptions::new().write(true).create_new(true).mode(modes.file()).open(path);
+    let options = OpenOptions::new().write(true).create_new(true).mode(modes.new_file()).open(path);
     let written = options.and_then(|file| {
         modes.apply(file.as_fd())?;
         write_at_once(file, bytes)

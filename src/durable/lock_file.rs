@@ -10,6 +10,9 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
 use super::LockGuard;
 use super::new_modes::NewModes;
 use super::regular_file::{existing, open_regular, open_state_file};
@@ -25,12 +28,16 @@ pub(super) fn lock_file(path: &Path, owner: &str, modes: NewModes) -> io::Result
     loop {
         // The file is not truncated here: it contains the text of the holder until the lock is taken. A link is not
         // followed, because the text would replace what it leads to.
-        let mut file = open_regular(path, existing().write(true).create(true).truncate(false).mode(modes.file()))?;
+        let mut file = open_regular(path, existing().write(true).create(true).truncate(false).mode(modes.new_file()))?;
         match file.try_lock() {
             // The last holder may have removed the file between the two calls: then the lock protects nothing.
             Ok(()) if !is_named(&file, path)? => continue,
             Ok(()) => {
-                modes.apply(file.as_fd())?;
+                match modes.apply(file.as_fd()) {
+                    // Another user has created it.
+                    Err(Errno::PERM) if file.metadata()?.uid() != geteuid().as_raw() => {}
+                    applied => applied?,
+                }
                 file.set_len(0)?;
                 file.seek(SeekFrom::Start(0))?;
                 file.write_all(owner.as_bytes())?;
