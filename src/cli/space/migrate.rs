@@ -22,7 +22,7 @@ use crate::durable::RealDisk;
 use crate::migration::units::count_text;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::observe::Scope;
-use crate::space::data_directory::spaces;
+use crate::space::data_directory::{check_found, spaces};
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -123,6 +123,7 @@ impl MigrateCommand {
     fn run_all(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
         let directory = &self.space.data.data_dir;
         let spaces = spaces(directory)?;
+        check_found(directory, &spaces, options.allow_empty)?;
         self.confirm_restart(&spaces)?;
         let watch = Watch::start(self.output)?;
         let one = |paths: &SpacePaths| match self.dry_run {
