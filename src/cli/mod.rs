@@ -34,6 +34,7 @@ mod verbs;
 
 use std::env::args_os;
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -110,13 +111,25 @@ fn refuse(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE)
 }
 
+/// Bytes that are no text stay: the message shows each as `U+FFFD`.
 fn shown_word(word: OsString) -> OsString {
-    word.to_str().map(|text| escaped(text).into_owned().into()).unwrap_or(word)
+    let mut shown = Vec::with_capacity(word.len());
+    for chunk in word.as_bytes().utf8_chunks() {
+        shown.extend_from_slice(escaped(chunk.valid()).as_bytes());
+        shown.extend_from_slice(chunk.invalid());
+    }
+    OsString::from_vec(shown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_is_no_text_is_shown_without_what_drives_a_terminal() {
+        let shown = shown_word(OsString::from_vec(b"x\xe2\x80\xae\nerror: forged\xff\x1b[1m".to_vec()));
+        assert_eq!(shown.as_bytes(), b"x\\u{202e}\\u{a}error: forged\xff\\u{1b}[1m");
+    }
 
     #[test]
     fn the_arguments_are_consistent() {

@@ -4,9 +4,10 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use rustix::fs::{
-    Gid, Mode, Stat, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat,
+    Gid, Mode, Stat, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat, getxattr,
 };
 use rustix::io::Errno;
 
@@ -16,6 +17,8 @@ pub(super) const MODE_BITS: u32 = 0o7777;
 const ATTRIBUTE_BYTES_MAX: usize = 64 << 10;
 /// The attribute that holds the access control list.
 const ACCESS_LIST: &CStr = c"system.posix_acl_access";
+/// The attribute of a directory that holds the list of what is created in it.
+const DEFAULT_LIST: &CStr = c"system.posix_acl_default";
 /// Attributes that the system computes from the bytes: those of one file are wrong for another.
 const OF_THE_BYTES: [&CStr; 2] = [c"security.ima", c"security.evm"];
 
@@ -87,6 +90,26 @@ fn copy_owner(was: &Stat, to: BorrowedFd<'_>, not_kept: &mut AttributesNotKept) 
     }
     if is.st_uid != was.st_uid && !is_done(fchown(to, Some(Uid::from_raw(was.st_uid)), None))? {
         not_kept.owner = Some(was.st_uid);
+    }
+    Ok(())
+}
+
+/// Returns true if this path, links followed, has an access control list.
+pub(super) fn has_access_list(path: &Path) -> io::Result<bool> {
+    match getxattr(path, ACCESS_LIST, &mut [0_u8; 0][..]) {
+        Ok(_) => Ok(true),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes the access control lists away that a new file or directory has inherited.
+pub(super) fn remove_access_lists(new: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    for name in [ACCESS_LIST, DEFAULT_LIST] {
+        // To ask costs less than to remove what is not there.
+        if fgetxattr(new, name, &mut [0_u8; 0][..]).is_ok() {
+            fremovexattr(new, name)?;
+        }
     }
     Ok(())
 }
@@ -231,12 +254,10 @@ fn narrow_group(list: &mut [u8]) {
 mod tests {
     #![allow(clippy::disallowed_methods, reason = "tests lay out files")]
 
+    use super::*;
     use std::fs::{self, File};
     use std::os::fd::AsFd;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-    use std::path::Path;
-
-    use super::*;
 
     const NOTE: &CStr = c"user.note";
 

@@ -67,7 +67,7 @@ impl LimitedDisk {
     /// Creates a file with its permissions and its owner.
     fn create_at(&self, operation: &'static str, path: &Path, flags: OFlags) -> Result<File, DiskError> {
         stop::opened();
-        let mode = Mode::from_raw_mode(self.modes.file());
+        let mode = Mode::from_raw_mode(self.modes.new_file());
         let file = open_at(self.anchor(path), path, flags | NEW, mode).map_err(failed(operation, path))?;
         self.modes.apply(file.as_fd()).map_err(failed("set the owner of", path))?;
         Ok(file)
@@ -190,7 +190,7 @@ impl Disk for LimitedDisk {
 
     fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
         let place = self.place(path).map_err(failed("create directory", path))?;
-        let mode = Mode::from_raw_mode(self.modes.directory());
+        let mode = Mode::from_raw_mode(self.modes.new_directory());
         mkdirat(place.fd(), place.name, mode).map_err(failed("create directory", path))?;
         if !self.modes.is_more_than_a_limit() {
             return Ok(());

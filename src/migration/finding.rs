@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Cause, Error};
+use super::text::escaped_json;
 use crate::durable::{Disk, DiskFile, parent_of};
 
 /// The longest text kept in a field of a finding, in bytes; the rest is cut off and marked with `…`.
@@ -76,7 +77,8 @@ impl Finding {
             related: self.related.as_ref().map(short),
             ..*self
         };
-        let mut line = serde_json::to_vec(&shortened).expect("a finding has string keys only");
+        let line = serde_json::to_string(&shortened).expect("a finding has string keys only");
+        let mut line = escaped_json(&line).into_owned().into_bytes();
         line.push(b'\n');
         debug_assert!(line.len() <= LINE_BYTES_MAX);
         line
@@ -243,6 +245,14 @@ mod tests {
             sequence: Some(sequence),
             related: None,
         }
+    }
+
+    #[test]
+    fn a_line_shows_nothing_that_a_terminal_obeys_and_says_the_same() {
+        let id = Some("\u{202e}a\u{9b}b\u{2028}\u{1b}[1m".to_owned());
+        let line = String::from_utf8(Finding { id: id.clone(), ..finding(1) }.line()).unwrap();
+        assert!(line.contains(r#""\u202ea\u009bb\u2028\u001b[1m""#), "{line}");
+        assert_eq!(serde_json::from_str::<Finding>(&line).unwrap().id, id);
     }
 
     fn sequences(disk: &SimulatedDisk, findings: &Findings) -> Vec<u64> {

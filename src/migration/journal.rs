@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::text::escaped_json;
 use super::{Error, clock};
 use crate::durable::{Disk, DiskError, DiskFile};
 
@@ -95,7 +96,8 @@ impl Journal {
 
     /// Appends an entry; it is durable on return.
     pub fn append(&self, entry: &JournalEntry) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(entry).expect("an entry has string keys only");
+        let line = serde_json::to_string(entry).expect("an entry has string keys only");
+        let mut line = escaped_json(&line).into_owned().into_bytes();
         line.push(b'\n');
         let mut kept = self.tail.lock();
         let Tail { file, end } = match kept.take() {

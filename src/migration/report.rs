@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::escaped_json;
 use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Attributes, Disk, DiskFile, read_file, replace_file_with, temporary_name};
 
@@ -132,7 +133,8 @@ pub fn write_report<C: OutcomeCounts>(
         report: &'a Report<C>,
     }
     let versioned = Versioned { report_version: REPORT_VERSION, report };
-    let mut head = serde_json::to_string_pretty(&versioned).expect("a report has string keys only");
+    let head = serde_json::to_string_pretty(&versioned).expect("a report has string keys only");
+    let mut head = escaped_json(&head).into_owned();
     let open_len = head.trim_end_matches("\n}").len();
     head.truncate(open_len);
     head.push_str(",\n  \"findings\": [");
@@ -142,7 +144,8 @@ pub fn write_report<C: OutcomeCounts>(
         findings.for_each(disk, |finding| {
             out.buffer.extend_from_slice(separator.as_bytes());
             separator = ",\n    ";
-            serde_json::to_writer(&mut out.buffer, &finding).expect("a finding has string keys only");
+            let line = serde_json::to_string(&finding).expect("a finding has string keys only");
+            out.buffer.extend_from_slice(escaped_json(&line).as_bytes());
             if out.buffer.len() >= BUFFER_BYTES { out.flush() } else { Ok(()) }
         })?;
         out.buffer.extend_from_slice(if separator.starts_with(',') { b"\n  ]\n}\n" } else { b"]\n}\n" });

@@ -14,6 +14,7 @@ use super::run::locked::LockedRun;
 use super::run::options::{RunOptions, Start};
 use super::run::state::Durability;
 use super::stage::Stage;
+use super::text::escaped_json;
 use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, report_says, write_report};
 use crate::durable::{Disk, GroupSync, replace_file, with_modes};
 use crate::pipeline::{Control, Ended};
@@ -169,8 +170,8 @@ impl<'a> Session<'a> {
         let durability = self.durability(migration)?;
         let mut state = StateOf::<M>::new(plan.digest(), clock::new_run_id()?, migration.rules(), durability);
         let kept = Kept { run_id: &state.run_id, plan };
-        let text = serde_json::to_vec_pretty(&kept).expect("plain data always serialises");
-        replace_file(disk, &self.cx.directory.plan_path(), &text)?;
+        let text = serde_json::to_string_pretty(&kept).expect("plain data always serialises");
+        replace_file(disk, &self.cx.directory.plan_path(), escaped_json(&text).as_bytes())?;
         migration.begin(&self.cx, &mut state, last)?;
         self.cx.checkpoint.store(disk, &state)?;
         Ok(state)

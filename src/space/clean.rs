@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::apart::check_log_apart;
 use super::current_store::live_store;
 use super::migrate::estimate::SCRATCH_PREFIX;
 use super::only_copy::{OnlyCopy, only_copy};
@@ -39,6 +40,9 @@ pub type CleanItem = crate::migration::CleanItem<CleanKind>;
 /// reports.
 pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanItem>, Error> {
     let disk = &*disk;
+    if disk.is_system() {
+        check_log_apart(paths)?;
+    }
     let live = live_store(disk, paths)?;
     let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
     let run = LastRun::load(disk, &checkpoint)?;

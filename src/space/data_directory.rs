@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::log::wal::is_wal_name;
-use super::paths::SpacePaths;
+use super::paths::{SpacePaths, is_absence};
 use super::status::{Status, status};
 use crate::durable::{Disk, DiskError, SourceEntryKind, source_entries};
-use crate::migration::{Error, Stage, pointer};
+use crate::migration::{Error, Stage, pointer, shell_word};
 
 /// Where one of several spaces stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,10 +55,26 @@ fn not_listed(directory: &Path, error: DiskError) -> Error {
     }
 }
 
-/// Returns true if there is a log, or a trace of a migration: a space whose log was moved away must not be overlooked.
-fn holds_space(paths: &SpacePaths) -> bool {
+/// Returns true if there is a log, or a trace of a migration: a space whose log was moved away must not be overlooked. One
+/// that cannot be looked at may be a space; what is done with it says why it cannot.
+pub fn holds_space(paths: &SpacePaths) -> bool {
     let parts = [paths.log(), paths.run_directory().path().to_path_buf(), paths.root().join(pointer::FILE_NAME)];
-    parts.iter().any(|part| part.symlink_metadata().is_ok())
+    parts.iter().any(|part| !part.symlink_metadata().is_err_and(|error| is_absence(&error)))
+}
+
+/// Refuses a directory without a single space: more often than not it is the wrong one.
+pub fn check_found(directory: &Path, spaces: &[SpacePaths], allow_empty: bool) -> Result<(), Error> {
+    if !spaces.is_empty() || allow_empty {
+        return Ok(());
+    }
+    let (what, next) = match holds_space(&SpacePaths::new(directory)) {
+        true => ("it is a space itself, and has none in it", format!("give {} without --all", shell_word(directory))),
+        false => (
+            "no directory in it is a space",
+            "name the directory above the spaces with --data-dir; if there are none yet, add --allow-empty".into(),
+        ),
+    };
+    Err(Error::State { path: directory.to_path_buf(), what: what.into(), next, damaged: true, source: None })
 }
 
 /// Looks at one space. What cannot be read is said and is no error.
@@ -124,5 +140,30 @@ mod tests {
         assert_eq!(names, [("Not A Name", 0), ("a", 0), ("b", 7), ("moved", 0)]);
         assert!(entries[3].problem.is_some() && entries[2].problem.is_none());
         assert_eq!(spaces(&data.path().join("absent")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "builds what is to be listed")]
+    fn what_cannot_be_looked_at_may_be_a_space() {
+        let data = tempfile::tempdir().unwrap();
+        // A circle of links cannot be looked into, whoever asks.
+        std::os::unix::fs::symlink("circle", data.path().join("circle")).unwrap();
+        assert!(holds_space(&SpacePaths::new(data.path().join("circle"))));
+        assert!(!holds_space(&SpacePaths::new(data.path().join("absent"))));
+        std::fs::write(data.path().join("file"), b"").unwrap();
+        assert!(!holds_space(&SpacePaths::new(data.path().join("file"))));
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "builds what is to be listed")]
+    fn a_directory_without_a_space_is_refused_and_one_that_is_a_space_is_called_so() {
+        let data = tempfile::tempdir().unwrap();
+        let refused = || check_found(data.path(), &spaces(data.path()).unwrap(), false).unwrap_err();
+        assert_eq!(refused().exit_code(), crate::migration::exit::BAD_DATA);
+        check_found(data.path(), &[], true).unwrap();
+        std::fs::create_dir(data.path().join("wal")).unwrap();
+        assert!(refused().to_string().contains("it is a space itself"), "{}", refused());
+        std::fs::create_dir_all(data.path().join("one/wal")).unwrap();
+        check_found(data.path(), &spaces(data.path()).unwrap(), false).unwrap();
     }
 }

@@ -58,7 +58,7 @@ pub fn check_engine_is_stopped(paths: &SpacePaths, note: impl FnOnce(String)) ->
 
 fn search(paths: &SpacePaths, processes: &Path) -> Search {
     let Ok(root) = paths.root().canonicalize() else { return Search { writer: None, is_blind: false } };
-    let space = OpenSpace { files: engine_files(&root), root };
+    let space = OpenSpace::of(root);
     let mut search = Search { writer: None, is_blind: !processes.join("self").exists() };
     let mut was_refused = false;
     let names = fs::read_dir(processes).into_iter().flatten().filter_map(Result::ok);
@@ -81,63 +81,151 @@ fn search(paths: &SpacePaths, processes: &Path) -> Search {
     search
 }
 
+/// Device and inode.
+type Identity = (u64, u64);
+
 struct OpenSpace {
     root: PathBuf,
-    /// Device and inode of each file that an engine may have open.
-    files: Vec<(u64, u64)>,
+    /// Where the log is, which may be a link.
+    log: PathBuf,
+    root_identity: Option<Identity>,
+    log_identity: Option<Identity>,
+    /// Each file that an engine may have open. It may have opened one by another name.
+    files: Vec<Identity>,
 }
 
 /// Files of an engine that have names.
-fn engine_files(root: &Path) -> Vec<(u64, u64)> {
+fn engine_files(root: &Path) -> Vec<Identity> {
     let logs = fs::read_dir(root.join("wal")).into_iter().flatten().filter_map(Result::ok);
     let logs = logs.filter(|entry| is_wal_name(&entry.file_name())).map(|entry| entry.path());
-    let files = logs.chain([root.join(WARM_TIER)]).filter_map(|path| fs::metadata(path).ok());
-    files.map(|metadata| (metadata.dev(), metadata.ino())).collect()
+    logs.chain([root.join(WARM_TIER)]).filter_map(|path| identity_of(&path)).collect()
+}
+
+fn identity_of(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl OpenSpace {
-    /// Returns a file of the space that the process has open for writing. A process that ends meanwhile has none.
-    fn written_by(&self, process: &Path) -> Result<Option<PathBuf>, ErrorKind> {
-        let descriptors = fs::read_dir(process.join("fd")).map_err(|error| error.kind())?;
-        for descriptor in descriptors.filter_map(Result::ok) {
-            let Ok(target) = fs::read_link(descriptor.path()) else { continue };
-            if self.is_of_engine(&target, || fs::metadata(descriptor.path()).ok())
-                && is_writable(&process.join("fdinfo").join(descriptor.file_name()))
-            {
-                return Ok(Some(target));
-            }
-        }
-        let maps = fs::read(process.join("maps")).map_err(|error| error.kind())?;
-        Ok(maps.split(|&byte| byte == b'\n').filter_map(mapped_file).find(|file| self.is_of_engine(file, || None)))
+    fn of(root: PathBuf) -> Self {
+        let log = root.join("wal");
+        let log = log.canonicalize().unwrap_or(log);
+        let (root_identity, log_identity) = (identity_of(&root), identity_of(&log));
+        Self { files: engine_files(&root), root, log, root_identity, log_identity }
     }
 
-    /// True for a file that an engine writes to, with or without a name. In another mount namespace the space has another
-    /// path, so what has such a name elsewhere is compared by what `look` finds.
-    fn is_of_engine(&self, target: &Path, look: impl FnOnce() -> Option<fs::Metadata>) -> bool {
+    /// Returns a file of the space that the process has open for writing. A process that ends meanwhile has none.
+    fn written_by(&self, process: &Path) -> Result<Option<PathBuf>, ErrorKind> {
+        match self.written_by_thread(process) {
+            Ok(Some(found)) => return Ok(found),
+            Err(ErrorKind::PermissionDenied) => return Err(ErrorKind::PermissionDenied),
+            Ok(None) | Err(_) => {}
+        }
+        // The first thread of a process may have ended, and only the others show what is open.
+        let threads = fs::read_dir(process.join("task")).map_err(|error| error.kind())?;
+        for thread in threads.filter_map(Result::ok).filter(|thread| Some(&*thread.file_name()) != process.file_name())
+        {
+            if let Ok(Some(found)) = self.written_by_thread(&thread.path()) {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does the same by what the system shows of one thread; `None` if that is nothing.
+    fn written_by_thread(&self, thread: &Path) -> Result<Option<Option<PathBuf>>, ErrorKind> {
+        let wrap = |error: std::io::Error| error.kind();
+        let mut shows_nothing = true;
+        for descriptor in fs::read_dir(thread.join("fd")).map_err(wrap)?.filter_map(Result::ok) {
+            shows_nothing = false;
+            let Ok(target) = fs::read_link(descriptor.path()) else { continue };
+            if !target.is_absolute() {
+                continue;
+            }
+            let Open { is_writable, inode } = Open::read(&thread.join("fdinfo").join(descriptor.file_name()));
+            if is_writable && self.is_of_engine(thread, &target, inode, || identity_of(&descriptor.path())) {
+                return Ok(Some(Some(target)));
+            }
+        }
+        let maps = fs::read(thread.join("maps")).map_err(wrap)?;
+        shows_nothing &= maps.is_empty();
+        let found = maps.split(|&byte| byte == b'\n').filter_map(mapped_file).find(|(file, inode)| {
+            let look = || identity_of(&below(&thread.join("root"), file)).or_else(|| identity_of(file));
+            self.is_of_engine(thread, file, *inode, look)
+        });
+        Ok((!shows_nothing).then(|| found.map(|(file, _)| file)))
+    }
+
+    /// True for a file that an engine writes to, with or without a name. A link, a mount or another mount namespace gives
+    /// the space another path, so directories and files are compared by what `look` and the paths lead to. Only a file
+    /// with the inode of a log is looked up: on a file system that does not answer, a look takes for ever.
+    fn is_of_engine(
+        &self,
+        thread: &Path,
+        target: &Path,
+        inode: Option<u64>,
+        look: impl FnOnce() -> Option<Identity>,
+    ) -> bool {
         let bytes = target.as_os_str().as_bytes();
-        let path = Path::new(OsStr::from_bytes(bytes.strip_suffix(DELETED).unwrap_or(bytes)));
+        let without_name = bytes.strip_suffix(DELETED);
+        let path = Path::new(OsStr::from_bytes(without_name.unwrap_or(bytes)));
         if let Ok(below) = path.strip_prefix(&self.root) {
             return below.starts_with("wal") || below == Path::new(WARM_TIER);
         }
-        let has_name = path.file_name().is_some_and(|name| is_wal_name(name) || name == WARM_TIER);
-        has_name && look().is_some_and(|metadata| self.files.contains(&(metadata.dev(), metadata.ino())))
+        if path.starts_with(&self.log) {
+            return true;
+        }
+        let directory = match path.file_name() {
+            Some(name) if is_wal_name(name) => self.log_identity,
+            Some(name) if name == WARM_TIER => self.root_identity,
+            _ => None,
+        };
+        if without_name.is_some() {
+            let parent = path.parent().unwrap_or(path);
+            let is_there = |parent: &Path| directory.is_some() && identity_of(parent) == directory;
+            return directory.is_some() && (is_there(parent) || is_there(&below(&thread.join("root"), parent)));
+        }
+        let may_be = match inode {
+            Some(inode) => self.files.iter().any(|(_, known)| *known == inode),
+            None => directory.is_some(),
+        };
+        may_be && look().is_some_and(|found| self.files.contains(&found))
     }
 }
 
-/// Reads the access mode of a descriptor: `flags:` with an octal number, of which the last two bits tell.
-fn is_writable(information: &Path) -> bool {
-    let text = fs::read_to_string(information).unwrap_or_default();
-    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
-    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & 3 != 0)
+/// Returns an absolute path below another root.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Returns the file of a line of `maps` whose mapping can change the file, or that only an engine maps.
-fn mapped_file(line: &[u8]) -> Option<PathBuf> {
+/// What the system tells of a descriptor.
+struct Open {
+    is_writable: bool,
+    /// `None` if the system does not tell.
+    inode: Option<u64>,
+}
+
+impl Open {
+    /// Reads `flags:`, an octal number of which the last two bits are the access mode, and `ino:`.
+    fn read(information: &Path) -> Self {
+        let text = fs::read_to_string(information).unwrap_or_default();
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
+        Self {
+            is_writable: flags.is_some_and(|flags| flags & 3 != 0),
+            inode: field("ino:").and_then(|ino| ino.parse().ok()),
+        }
+    }
+}
+
+/// Returns the file and the inode of a line of `maps` whose mapping can change the file, or that only an engine maps.
+fn mapped_file(line: &[u8]) -> Option<(PathBuf, Option<u64>)> {
     let text = line.iter().position(|&byte| byte == b'/')?;
     let path = Path::new(OsStr::from_bytes(&line[text..]));
-    let modes = line.split(|&byte| byte == b' ').nth(1)?;
+    let mut fields = line[..text].split(|&byte| byte == b' ').filter(|field| !field.is_empty());
+    let modes = fields.nth(1)?;
+    let inode = fields.nth(2).and_then(|inode| std::str::from_utf8(inode).ok()?.parse().ok());
     let is_shared_and_writable = modes.contains(&b'w') && modes.contains(&b's');
-    (is_shared_and_writable || path.file_name() == Some(OsStr::new(WARM_TIER))).then(|| path.to_path_buf())
+    (is_shared_and_writable || path.file_name() == Some(OsStr::new(WARM_TIER))).then(|| (path.to_path_buf(), inode))
 }
 
 #[cfg(test)]
@@ -197,6 +285,61 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_is_found_by_whatever_path_it_has_opened_the_log() {
+        let place = tempfile::tempdir().unwrap();
+        let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path).unwrap();
+        let name = "wal-0000000000000001.log";
+
+        let linked = SpacePaths::new(place.path().join("linked"));
+        let elsewhere = place.path().join("elsewhere");
+        fs::create_dir_all(linked.root()).unwrap();
+        fs::create_dir_all(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, linked.log()).unwrap();
+        let without_name = holder(open(&linked.log().join(name)));
+        fs::remove_file(linked.log().join(name)).unwrap();
+        assert_eq!(writer(&linked).expect("wal/ is a link").pid, without_name.0.id());
+
+        let named_twice = space(place.path());
+        drop(open(&named_twice.log().join(name)));
+        fs::hard_link(named_twice.log().join(name), place.path().join("other.bin")).unwrap();
+        let by_other_name = holder(open(&place.path().join("other.bin")));
+        assert_eq!(writer(&named_twice).expect("another hard link").pid, by_other_name.0.id());
+    }
+
+    /// The other two ways to lose sight of a writer: a file without a name that was opened where a mount leads to, and a
+    /// process whose first thread has ended.
+    #[test]
+    fn a_directory_is_known_by_its_identity_and_a_process_by_all_of_its_threads() {
+        let place = tempfile::tempdir().unwrap();
+        let paths = space(place.path());
+        let origin = place.path().join("origin");
+        fs::create_dir(&origin).unwrap();
+        let mut open_space = OpenSpace::of(paths.root().canonicalize().unwrap());
+        open_space.log_identity = identity_of(&origin);
+        let target = |name: &str| PathBuf::from(format!("{}/{name} (deleted)", origin.display()));
+        let is_of_engine = |name: &str| open_space.is_of_engine(place.path(), &target(name), Some(1), || None);
+        assert!(is_of_engine("wal-0000000000000001.log"));
+        assert!(!is_of_engine("notes"));
+
+        // As the system shows a process: the first thread has no descriptors and no maps any more.
+        let process = place.path().join("77");
+        let log = paths.log().canonicalize().unwrap().join("wal-0000000000000001.log");
+        fs::write(&log, b"").unwrap();
+        for thread in ["77", "78"] {
+            for part in ["fd", "fdinfo"] {
+                fs::create_dir_all(process.join("task").join(thread).join(part)).unwrap();
+            }
+            fs::write(process.join("task").join(thread).join("maps"), b"").unwrap();
+        }
+        fs::create_dir_all(process.join("fd")).unwrap();
+        fs::write(process.join("maps"), b"").unwrap();
+        assert_eq!(open_space.written_by(&process), Ok(None));
+        std::os::unix::fs::symlink(&log, process.join("task/78/fd/3")).unwrap();
+        fs::write(process.join("task/78/fdinfo/3"), "pos:\t0\nflags:\t0100001\n").unwrap();
+        assert_eq!(open_space.written_by(&process), Ok(Some(log)));
+    }
+
+    #[test]
     fn readers_and_what_haul_writes_are_no_engine() {
         let place = tempfile::tempdir().unwrap();
         let paths = space(place.path());
@@ -213,15 +356,18 @@ mod tests {
     fn only_mappings_that_can_change_a_file_count() {
         let of = |line: &str| mapped_file(line.as_bytes());
         let path = "/data/default/wal/wal-0000000000000001.log";
-        assert_eq!(of(&format!("7f00-7f01 rw-s 00000000 08:01 42                 {path}")), Some(path.into()));
+        assert_eq!(
+            of(&format!("7f00-7f01 rw-s 00000000 08:01 42                 {path}")),
+            Some((path.into(), Some(42)))
+        );
         for modes in ["r--s", "rw-p", "r--p"] {
             assert_eq!(of(&format!("7f00-7f01 {modes} 00000000 08:01 42                 {path}")), None);
         }
         let warm = "/data/default/warm_tier.dat (deleted)";
-        assert_eq!(of(&format!("7f00-7f01 rw-s 0 08:01 42 {warm}")), Some(warm.into()));
+        assert_eq!(of(&format!("7f00-7f01 rw-s 0 08:01 42 {warm}")), Some((warm.into(), Some(42))));
         assert_eq!(
             of("7f00-7f01 r--s 0 08:01 42 /data/default/warm_tier.dat"),
-            Some("/data/default/warm_tier.dat".into())
+            Some(("/data/default/warm_tier.dat".into(), Some(42)))
         );
         assert_eq!(of("7f00-7f01 rw-p 00000000 00:00 0"), None);
     }

@@ -1,23 +1,21 @@
 //! Writes the live nodes of a store back as a log that Engram reads.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
 
+use super::apart::check_export_apart;
 use super::current_store::choose_store;
-use super::log::wal::{EntryKind, append_record, wal_file_name};
+use super::log::wal::{EntryKind, MAGIC_BYTES, append_record, wal_file_name};
 use super::paths::SpacePaths;
 use super::state::CHECKPOINT_KIND;
 use super::store::block_view::{Block, NodeRef};
 use super::store::layout::RowKind;
 use super::store::names::segment_path;
 use super::store::reader::DualSpace;
-use crate::durable::{
-    Disk, DiskFile, EntryKind as DiskEntryKind, NewModes, create_directory_durable, remove_tree, with_modes,
-};
+use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, NewModes, create_directory_durable, with_modes};
 use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, LockedRun};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -56,7 +54,9 @@ pub fn export(
     control: &Control<'_>,
 ) -> Result<ExportEnd, Error> {
     let name = choose_store(&*disk, paths, store)?;
-    refuse_within_log(paths, to)?;
+    if disk.is_system() {
+        check_export_apart(paths, to)?;
+    }
     let disk = paths.limited(&disk)?;
     let held = LockedRun::create_if_writable(&disk, &paths.run_directory(), CHECKPOINT_KIND)?;
     let opened = DualSpace::open_on(disk.clone(), &paths.store(&name))?;
@@ -66,34 +66,44 @@ pub fn export(
     let disk = with_modes(&disk, store_modes(&*disk, &paths.store(&name))?);
     create_directory_durable(&*disk, to)?;
     // Another space may be exported to the same directory.
-    let _locks = DirectoryLocks::of_files(&*disk, &[to.join("wal")])?;
-    let target = Target::prepare(disk.clone(), to, existed)?;
-    let written =
-        control.phase(Phase::Export, Expected::records(opened.len()), || write_log(&opened, &target, control));
-    let mut end = match written {
-        Ok(Some(end)) => end,
-        Ok(None) => {
-            target.discard()?;
-            return Ok(ExportEnd {
-                path: to.to_path_buf(),
-                stopped: true,
-                store: name,
-                records: 0,
-                memories: 0,
-                bytes: 0,
-            });
-        }
-        Err(error) => {
-            // The first error matters more than a failed clean-up: the next attempt removes what is left.
-            let _ = target.discard();
-            return Err(error);
+    let locks = DirectoryLocks::of_files(&*disk, &[to.join("wal")])?;
+    let exported = export_under_lock(&disk, &opened, to, control);
+    drop(locks);
+    if !existed && !matches!(exported, Ok(Some(_))) {
+        // It stays if somebody has put something there meanwhile.
+        let _ = disk.remove_directory(to);
+    }
+    let end = match exported? {
+        Some(end) => ExportEnd { store: name, ..end },
+        None => {
+            let (path, stopped) = (to.to_path_buf(), true);
+            return Ok(ExportEnd { path, stopped, store: name, records: 0, memories: 0, bytes: 0 });
         }
     };
-    end.store = name;
     if let Some(held) = held {
         held.note(None, "exported", json!(end))?;
     }
     Ok(end)
+}
+
+/// Writes the log. If it is not completed, only what was there before remains. `None`: stopped.
+fn export_under_lock(
+    disk: &Arc<dyn Disk>,
+    opened: &DualSpace,
+    to: &Path,
+    control: &Control<'_>,
+) -> Result<Option<ExportEnd>, Error> {
+    let target = Target::prepare(&**disk, to)?;
+    let written = control.phase(Phase::Export, Expected::records(opened.len()), || write_log(opened, &target, control));
+    match written {
+        Ok(Some(end)) => Ok(Some(end)),
+        Ok(None) => target.discard().map(|()| None),
+        Err(error) => {
+            // The first error matters more than a failed clean-up: the next attempt removes what is left.
+            let _ = target.discard();
+            Err(error)
+        }
+    }
 }
 
 /// Returns what those may do who may read the store.
@@ -104,45 +114,44 @@ fn store_modes(disk: &dyn Disk, store: &Path) -> Result<NewModes, Error> {
     Ok(NewModes::of_sources([store.to_path_buf(), segment_path(store, 0)])?)
 }
 
-/// The source is never written to, whatever the operator types.
-fn refuse_within_log(paths: &SpacePaths, to: &Path) -> Result<(), Error> {
-    let Ok(log) = paths.log().canonicalize() else { return Ok(()) };
-    let absolute = std::path::absolute(to).unwrap_or_else(|_| to.to_path_buf());
-    let existing = absolute.ancestors().find_map(|above| above.canonicalize().ok());
-    if existing.is_some_and(|existing| existing.starts_with(&log)) {
-        return Err(Error::Usage {
-            what: format!("{} lies within the log of the space", to.display()),
-            next: "export to another directory".into(),
-        });
-    }
-    Ok(())
-}
-
 /// The directory of an export, which is empty but for what an earlier attempt left.
-struct Target {
-    disk: Arc<dyn Disk>,
-    /// The uppermost directory that the export created. It is removed if the export fails.
-    created: PathBuf,
+struct Target<'a> {
+    disk: &'a dyn Disk,
     wal: PathBuf,
+    /// True if the directory of the log was there before the export.
+    wal_existed: bool,
+    /// The log under its temporary name, which this export has created.
+    file: Arc<dyn DiskFile>,
 }
 
-impl Target {
-    /// `existed` is true if the directory was there before the export.
-    fn prepare(disk: Arc<dyn Disk>, to: &Path, existed: bool) -> Result<Self, Error> {
+impl<'a> Target<'a> {
+    fn prepare(disk: &'a dyn Disk, to: &Path) -> Result<Self, Error> {
         let wal = to.join("wal");
-        check_unused(&*disk, to)?;
-        remove_tree(&*disk, &wal.join(TEMPORARY))?;
-        create_directory_durable(&*disk, &wal)?;
-        let created = if existed { wal.clone() } else { to.to_path_buf() };
-        Ok(Self { disk, created, wal })
+        // Looked at again under the lock.
+        check_unused(disk, to)?;
+        let wal_existed = disk.kind(&wal)?.is_some();
+        create_directory_durable(disk, &wal)?;
+        let temporary = wal.join(TEMPORARY);
+        if disk.kind(&temporary)?.is_some() {
+            disk.remove_file(&temporary)?;
+        }
+        let file = disk.create_file(&temporary)?;
+        Ok(Self { disk, wal, wal_existed, file })
     }
 
     fn temporary(&self) -> PathBuf {
         self.wal.join(TEMPORARY)
     }
 
+    /// Removes what this export has made, and nothing that somebody has put there meanwhile.
     fn discard(&self) -> Result<(), Error> {
-        Ok(remove_tree(&*self.disk, &self.created)?)
+        if self.disk.kind(&self.temporary())?.is_some() {
+            self.disk.remove_file(&self.temporary())?;
+        }
+        match self.wal_existed || !self.disk.list(&self.wal)?.is_empty() {
+            true => Ok(()),
+            false => Ok(self.disk.remove_directory(&self.wal)?),
+        }
     }
 }
 
@@ -165,16 +174,29 @@ fn is_unused(disk: &dyn Disk, to: &Path) -> Result<bool, Error> {
         if entry.name != "wal" || entry.kind != DiskEntryKind::Directory {
             return Ok(false);
         }
-        if disk.list(&to.join("wal"))?.iter().any(|entry| entry.name != OsStr::new(TEMPORARY)) {
-            return Ok(false);
+        let wal = to.join("wal");
+        for entry in disk.list(&wal)? {
+            let is_file = entry.name == TEMPORARY && entry.kind == DiskEntryKind::File;
+            if !is_file || !begins_like_a_log(disk, &wal.join(TEMPORARY))? {
+                return Ok(false);
+            }
         }
     }
     Ok(true)
 }
 
+/// Returns true for a file that an export may have begun to write. A crash may leave zeros at its start.
+fn begins_like_a_log(disk: &dyn Disk, path: &Path) -> Result<bool, Error> {
+    let file = disk.open_for_read(path)?;
+    let mut first = MAGIC_BYTES;
+    let found_bytes = file.len()?.min(first.len() as u64) as usize;
+    file.read_exact_at(0, &mut first[..found_bytes])?;
+    Ok(first == MAGIC_BYTES || first[..found_bytes].iter().all(|&byte| byte == 0))
+}
+
 /// Writes, syncs and names the log. `Ok(None)`: stopped.
-fn write_log(store: &DualSpace, target: &Target, control: &Control<'_>) -> Result<Option<ExportEnd>, Error> {
-    let mut log = LogWriter::new(target.disk.create_file(&target.temporary())?);
+fn write_log(store: &DualSpace, target: &Target<'_>, control: &Control<'_>) -> Result<Option<ExportEnd>, Error> {
+    let mut log = LogWriter::new(target.file.clone());
     let mut block_checked: Option<Arc<Block>> = None;
     for found in store.iter() {
         let found = found?;

@@ -1,5 +1,6 @@
 //! Engram memory spaces: the log of episodes, the dual-memory store, and the migration from one to the other.
 
+mod apart;
 pub mod clean;
 mod current_store;
 pub mod data_directory;

@@ -1,11 +1,12 @@
 //! Where the parts of a space lie.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::log::wal::is_wal_name;
-use crate::durable::{Disk, NewModes, SourceEntryKind, source_entries, with_modes};
+use crate::durable::{Disk, DiskError, NewModes, SourceEntryKind, source_entries, with_modes};
 use crate::migration::{Error, RunDirectory, shell_word};
 
 /// Shortest and longest name of a space.
@@ -28,7 +29,7 @@ impl SpacePaths {
         let (name, path) = (name_or_path.trim(), Path::new(name_or_path));
         let named = data_directory.join(name);
         let is_name = is_space_name(name);
-        match (is_name && named.is_dir(), path.is_dir()) {
+        match (is_name && is_directory(&named)?, is_directory(path)?) {
             (true, true) if named.canonicalize().ok() != path.canonicalize().ok() => Err(Error::Usage {
                 what: format!(
                     "two directories are meant by \"{name}\": {} and {}",
@@ -91,7 +92,15 @@ impl SpacePaths {
     pub fn modes(&self) -> Result<NewModes, Error> {
         let log = self.log();
         let directories = [self.root.clone(), log.clone()];
-        let mut sources: Vec<_> = directories.into_iter().filter(|directory| directory.is_dir()).collect();
+        let mut sources = Vec::new();
+        for directory in directories {
+            match is_directory(&directory) {
+                Ok(true) => sources.push(directory),
+                Ok(false) => {}
+                // Nobody knows what others may do there.
+                Err(_) => return Ok(NewModes::PRIVATE),
+            }
+        }
         if sources.contains(&log) {
             let entries = source_entries(&log)?.into_iter();
             let files = entries.filter(|entry| is_wal_name(&entry.name) && entry.kind == SourceEntryKind::File);
@@ -123,6 +132,21 @@ impl SpacePaths {
     pub fn has_valid_name(&self) -> bool {
         self.root.file_name().and_then(|name| name.to_str()).is_some_and(is_space_name)
     }
+}
+
+/// Returns true for a directory, links followed. One that cannot be looked at is an error, not something else.
+pub(super) fn is_directory(path: &Path) -> Result<bool, DiskError> {
+    match path.metadata() {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if is_absence(&error) => Ok(false),
+        Err(error) => Err(DiskError::new("look up", path, error)),
+    }
+}
+
+/// Returns true if the error says that nothing has this path, or can have it.
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename | InvalidInput)
 }
 
 /// Returns the rule for names of spaces.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::location::Location;
-use crate::durable::{DiskError, NewModes, SourceNameKind, is_source_directory, source_names};
+use crate::durable::{DiskError, NewModes, is_source_directory};
 use crate::migration::Error;
 
 /// Levels of directories between the directory of objects and an object.
@@ -39,22 +39,8 @@ impl SourceRoot {
     /// Returns what everyone may do who may read the store, as its directories tell, and its first object of each
     /// directory on the way to it: one writer gives all of them the same permissions.
     pub fn modes(&self) -> Result<NewModes, DiskError> {
-        let mut modes = NewModes::of_sources([&self.root])?;
-        let mut directory = Some(self.objects.clone());
-        for _ in 0..=SHARD_LEVELS_MAX {
-            let Some(current) = directory.take() else { break };
-            // What cannot be listed or looked up is reported where it is read.
-            let first = |wanted| {
-                let names = source_names(&current).into_iter().flatten().filter_map(Result::ok);
-                names.filter(|name| name.kind().is_ok_and(|kind| kind == wanted)).map(|name| name.name()).next()
-            };
-            let file = first(SourceNameKind::File).map(|name| current.join(name));
-            directory = first(SourceNameKind::Directory).map(|name| current.join(name));
-            for source in std::iter::once(current.clone()).chain(file) {
-                modes = NewModes::of_sources([source]).map_or(modes, |of_source| modes.and(of_source));
-            }
-        }
-        Ok(modes)
+        let modes = NewModes::of_sources([&self.root])?;
+        Ok(modes.of_samples(&self.objects, SHARD_LEVELS_MAX + 1, |_| true))
     }
 
     /// Returns the path that was given.

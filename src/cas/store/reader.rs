@@ -14,8 +14,11 @@ use crate::cas::format::key::Key;
 use crate::cas::format::key_text::{Candidates, KeyText};
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::StorePaths;
-use crate::durable::{Attributes, Disk, DiskError, EntryKind, RealDisk, replace_shared_file};
+use crate::durable::{Attributes, Disk, DiskError, EntryKind, NewModes, RealDisk, replace_shared_file, with_modes};
 use crate::migration::Error;
+
+/// Directories above an object that are of the store: two of shards, that of the objects, the root.
+const OBJECT_DIRECTORIES: usize = 4;
 
 /// A v2 store that is open for reading. It is never written or locked.
 ///
@@ -147,7 +150,8 @@ impl CasStore {
             return Err(Error::Usage { what: format!("{} is not a regular file", path.display()), next });
         }
         let Some(record) = self.locate(key)? else { return Ok(None) };
-        let not_kept = replace_shared_file(&*self.disk, path, Attributes::OfReplaced, |file| {
+        let disk = with_modes(&self.disk, self.modes_of(key)?);
+        let not_kept = replace_shared_file(&*disk, path, Attributes::OfReplaced, |file| {
             let mut offset = 0;
             self.content(&record, |piece| {
                 file.write_all_at(offset, piece)?;
@@ -156,6 +160,16 @@ impl CasStore {
             })
         });
         not_kept.map(|_| Some(record))
+    }
+
+    /// Returns what those may do who may read the object.
+    fn modes_of(&self, key: Key) -> Result<NewModes, DiskError> {
+        if !self.disk.is_system() {
+            return Ok(NewModes::ANY);
+        }
+        let blob = self.paths.blob(key);
+        let directories = blob.ancestors().skip(1).take(OBJECT_DIRECTORIES);
+        NewModes::of_sources(directories.chain([&*blob]))
     }
 
     /// Reads the object and checks everything that the reference checks, and the sizes: blob, index, sidecar, digest of

@@ -11,12 +11,15 @@ use crate::cas::paths::TargetPaths;
 use crate::cas::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, remove_tree};
 use crate::migration::plan::escape_name;
-use crate::migration::{Error, LockedRun, ResumePoint, SortDirectory, Stage};
+use crate::migration::{CheckpointFile, Error, LastRun, LockedRun, ResumePoint, SortDirectory, Stage, Subset};
 use crate::pipeline::Control;
 
 /// Verifies the store at `root` under the lock of its migrations. A verification that was stopped resumes if it is
 /// requested again for the same store. Where nothing can be written next to the store, as on a read-only file system,
 /// it takes no lock and cannot resume.
+///
+/// A share is also verified while another process has the lock, so that shares are verified at the same time. It cannot be
+/// resumed then. Only under the lock is a fault one of the store, and not of a run that changes it.
 ///
 /// # Errors
 /// [`Error::Verification`] if there is no such directory; then nothing is created. [`Error::Locked`] while another
@@ -32,13 +35,29 @@ pub fn check_store(
     let paths = TargetPaths::of_store(root)?;
     let run_directory = paths.run_directory();
     let is_new = disk.kind(run_directory.path())?.is_none();
-    let Some(held) = LockedRun::create_if_writable(disk, &run_directory, CHECKPOINT_KIND)? else {
+    let lock = || LockedRun::create_if_writable(disk, &run_directory, CHECKPOINT_KIND);
+    let verify_without_lock = || {
         let sorts = SortDirectory::temporary(disk)?;
-        return Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()));
+        Verification { root, request, sorts: &sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
     };
+    let held = match lock() {
+        Err(Error::Locked { .. }) if request.subset != Subset::ALL => {
+            let checkpoint = CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND);
+            let mut result = verify_without_lock();
+            if let Ok(end) = &mut result {
+                look_for_map(disk, &checkpoint, &paths, end)?;
+            }
+            match result {
+                Ok(end) if end.stopped || end.is_sound() => return Ok(end),
+                _ => lock()?,
+            }
+        }
+        held => held?,
+    };
+    let Some(held) = held else { return verify_without_lock() };
     let mut result = verify_held(disk, &paths, root, request, options, control);
     if let Ok(end) = &mut result {
-        look_for_map(disk, &held, &paths, end)?;
+        look_for_map(disk, &held.checkpoint, &paths, end)?;
     }
     if is_new && !matches!(&result, Ok(end) if end.stopped) {
         // The run directory was created only for this verification, so it must not remain.
@@ -84,9 +103,15 @@ pub fn verify_in_memory(
 }
 
 /// Adds a fault if the run that published the store has lost its map.
-fn look_for_map(disk: &Arc<dyn Disk>, held: &LockedRun, paths: &TargetPaths, end: &mut VerifyEnd) -> Result<(), Error> {
-    let state = held.readable_state::<RunState>(&**disk)?.filter(|state| state.stage == Stage::Published);
-    if let Some(state) = state
+fn look_for_map(
+    disk: &Arc<dyn Disk>,
+    checkpoint: &CheckpointFile,
+    paths: &TargetPaths,
+    end: &mut VerifyEnd,
+) -> Result<(), Error> {
+    let last = LastRun::<RunState>::load(&**disk, checkpoint)?;
+    if let LastRun::Known(state) = last
+        && state.stage == Stage::Published
         && !paths.has_map(&**disk, &state.run_id)?
     {
         let text = "the key map is gone: restore it, or migrate the same source to another path, which makes it again";

@@ -4,6 +4,7 @@
 //! `exit_code`. `findings` lists the first thousand; with `--report` all of them are in that file, one object a line.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -17,7 +18,7 @@ use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs, check_exists, one
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::{RealDisk, parent_of};
+use crate::durable::{Disk, NewModes, RealDisk, parent_of, with_modes};
 use crate::migration::units::count_text;
 use crate::migration::{Error, Finding};
 use crate::observe::Scope;
@@ -114,6 +115,7 @@ impl RewriteRefsCommand {
 
     fn rewrite(&self, watch: &Watch, resolver: &mut Resolver<'_>, backup_suffix: &str) -> Result<RewriteEnd, Error> {
         let disk = RealDisk;
+        let private: Arc<dyn Disk> = Arc::new(RealDisk);
         let on_disk = DiskReplacer(&disk);
         let replacer: &dyn Replacer = if self.dry_run { &DryRun } else { &on_disk };
         // The report may be in a directory that is searched, and it quotes references itself.
@@ -123,7 +125,8 @@ impl RewriteRefsCommand {
         watch.run(Scope::of("references"), |control| {
             let begun = self.wait.repeat(control, || rewrite.begin(&self.paths))?;
             let findings = match &self.report {
-                Some(path) => FindingsKept::logged(&disk, path)?,
+                // It quotes files that may each have other permissions.
+                Some(path) => FindingsKept::logged(&*with_modes(&private, NewModes::PRIVATE), path)?,
                 None => FindingsKept::in_memory(),
             };
             begun.run(resolver, findings, control)

@@ -23,6 +23,7 @@ use crate::durable::RealDisk;
 use crate::migration::units::count_text;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::observe::Scope;
+use crate::space::data_directory::check_found;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
@@ -124,6 +125,7 @@ impl MigrateCommand {
 
     fn run_all(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
         let (directory, spaces) = self.space.every()?;
+        check_found(directory, &spaces, options.allow_empty)?;
         self.confirm_restart(&spaces)?;
         let watch = Watch::start(self.output)?;
         let one = |paths: &SpacePaths| match self.dry_run {

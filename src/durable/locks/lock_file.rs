@@ -11,6 +11,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use crate::durable::LockGuard;
 use crate::durable::beneath::Place;
@@ -33,12 +35,16 @@ pub(in crate::durable) fn lock_file(
     // because the text would replace what it leads to.
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
     loop {
-        let mut file = check_regular(place.open(flags, Mode::from_raw_mode(modes.file())))?;
+        let mut file = check_regular(place.open(flags, Mode::from_raw_mode(modes.new_file())))?;
         match file.try_lock() {
             // The last holder may have removed the file between the two calls: then the lock protects nothing.
             Ok(()) if !is_named(&file, place)? => continue,
             Ok(()) => {
-                modes.apply(file.as_fd())?;
+                match modes.apply(file.as_fd()) {
+                    // Another user has created it.
+                    Err(Errno::PERM) if file.metadata()?.uid() != geteuid().as_raw() => {}
+                    applied => applied?,
+                }
                 file.set_len(0)?;
                 file.seek(SeekFrom::Start(0))?;
                 file.write_all(owner.as_bytes())?;

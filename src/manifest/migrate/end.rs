@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::stage_file::NamedFile;
 use crate::durable::{Disk, DiskError, NewModes, with_modes};
 use crate::manifest::outcome::Counts;
+use crate::manifest::tree::file_names::MANIFEST;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::migration::{self, FirstFindings, RunDirectory};
 
@@ -36,10 +37,14 @@ pub struct EndDetails {
     pub named: Option<NamedFile>,
 }
 
-/// Returns what those may do who may enter the tree at `root`.
+/// Directories on the way to a manifest: `artifacts/`, the job, the run.
+const TREE_LEVELS: usize = 3;
+
+/// Returns what those may do who may enter the tree at `root` and read its manifests.
 pub fn modes_of_tree(root: &Path) -> Result<NewModes, DiskError> {
     let artifacts = root.join(ARTIFACTS);
-    NewModes::of_sources([root, &*artifacts].into_iter().filter(|directory| directory.is_dir()))
+    let modes = NewModes::of_sources([root, &*artifacts].into_iter().filter(|directory| directory.is_dir()))?;
+    Ok(modes.of_samples(&artifacts, TREE_LEVELS, |name| name == MANIFEST))
 }
 
 /// Returns the disk for what is written about the tree at `root`, which nobody else may read than the tree.

@@ -12,7 +12,7 @@ use crate::space::limits::BLOCK_RECORDS_MAX;
 use crate::space::log::source::{OtherEntry, WalSource};
 use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 use crate::space::options::MigrateOptions;
-use crate::space::paths::SpacePaths;
+use crate::space::paths::{SpacePaths, is_directory};
 use crate::space::policy::Policies;
 use crate::space::state::CHECKPOINT_KIND;
 use crate::space::store::layout::{FORMAT_VERSION, ID_ENTRY_BYTES};
@@ -150,7 +150,7 @@ pub fn check_pointer(disk: &dyn Disk, space: &SpacePaths) -> Result<(), Error> {
 
 /// Refuses a directory that is not a space.
 pub fn check_directory(root: &Path) -> Result<(), Error> {
-    if root.join("wal").is_dir() {
+    if is_directory(&root.join("wal"))? {
         return Ok(());
     }
     Err(Error::Usage {

@@ -14,6 +14,7 @@ use crate::migration::{
     Summary, pointer, retire,
 };
 use crate::pipeline::{Ended, Expected, Phase, run};
+use crate::space::apart::check_log_apart;
 use crate::space::current_store::live_store;
 use crate::space::engine::check_engine_is_stopped;
 use crate::space::log::reader::{Cursor, LogReader};
@@ -47,6 +48,7 @@ impl<'a> SpaceMigration<'a> {
     /// Opens the log. Fails for a directory that is no space, before anything is created in it.
     pub fn open(paths: &'a SpacePaths, options: &'a MigrateOptions) -> Result<Self, Error> {
         check_directory(paths.root())?;
+        check_log_apart(paths)?;
         Ok(Self { paths, options, source: Arc::new(WalSource::open(&paths.log(), options.reader)?) })
     }
 

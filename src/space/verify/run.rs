@@ -32,6 +32,9 @@ pub struct VerifyEnd {
 
 /// Reads a store from disk again and compares every digest: the store of the name `store`, else the live one, else that of
 /// the last run. A stopped verification resumes where it was, except on a read-only file system.
+///
+/// A share is also verified while another process has the lock, so that shares are verified at the same time. It cannot be
+/// resumed then. Only under the lock is a fault one of the store, and not of a run that changes it.
 pub fn verify_space(
     disk: Arc<dyn Disk>,
     paths: &SpacePaths,
@@ -43,26 +46,33 @@ pub fn verify_space(
 ) -> Result<VerifyEnd, Error> {
     choose_store(&*disk, paths, store)?;
     let disk = paths.limited(&disk)?;
-    let held = LockedRun::create_if_writable(&disk, &paths.run_directory(), state::CHECKPOINT_KIND)?;
-    // Chosen again under the lock: a run may have published or removed it meanwhile.
-    let name = choose_store(&*disk, paths, store)?;
-    let opened = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);
-    let place = match held {
-        Some(_) => ResumePoint::create_if_writable(&disk, paths.verification(), CHECKPOINT_KIND)?,
-        None => None,
+    let lock = || LockedRun::create_if_writable(&disk, &paths.run_directory(), state::CHECKPOINT_KIND);
+    let verify = |held: Option<LockedRun>| {
+        // Chosen again under the lock: a run may have published or removed it meanwhile.
+        let name = choose_store(&*disk, paths, store)?;
+        let opened = Arc::new(DualSpace::open_on(disk.clone(), &paths.store(&name))?);
+        let place = match held {
+            Some(_) => ResumePoint::create_if_writable(&disk, paths.verification(), CHECKPOINT_KIND)?,
+            None => None,
+        };
+        let records = (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records);
+        let result = control.phase(Phase::Verify, Expected { records, bytes: None }, || {
+            verify_store(opened, depth, subset, place.as_ref(), &options.run.engine(), control)
+        });
+        if let Some(held) = &held {
+            note(held, &name, depth, subset, &result)?;
+        }
+        let coverage = result?;
+        if coverage.is_some() && place.is_some() {
+            remove_tree(&*disk, &paths.verification())?;
+        }
+        let stopped = coverage.is_none();
+        Ok(VerifyEnd { store: name, depth, subset, coverage: coverage.unwrap_or_default(), stopped })
     };
-    let records = (subset == Subset::ALL && depth != Depth::Quick).then_some(opened.manifest().records);
-    let result = control.phase(Phase::Verify, Expected { records, bytes: None }, || {
-        verify_store(opened, depth, subset, place.as_ref(), &options.run.engine(), control)
-    });
-    if let Some(held) = &held {
-        note(held, &name, depth, subset, &result)?;
+    match lock() {
+        Err(Error::Locked { .. }) if subset != Subset::ALL => verify(None).or_else(|_| verify(lock()?)),
+        held => verify(held?),
     }
-    let coverage = result?;
-    if coverage.is_some() && place.is_some() {
-        remove_tree(&*disk, &paths.verification())?;
-    }
-    Ok(VerifyEnd { store: name, depth, subset, coverage: coverage.unwrap_or_default(), stopped: coverage.is_none() })
 }
 
 fn note(

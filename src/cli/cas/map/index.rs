@@ -11,7 +11,7 @@ use crate::cas::map::{KeyMap, reverse_path};
 use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
-use crate::durable::{LockGuard, RealDisk, parent_of};
+use crate::durable::{LockGuard, NewModes, RealDisk, parent_of, with_modes};
 use crate::migration::units::count_text;
 use crate::migration::{DirectoryLocks, Error, RunDirectory};
 use crate::observe::Scope;
@@ -38,7 +38,8 @@ impl IndexCommand {
         let scope = Scope { budget_bytes: MEMORY_BYTES, ..Scope::of("rows") };
         let rows = watch.run(scope, |control| {
             let _locks = self.wait.repeat(control, || lock_directory(&map))?;
-            map.write_reverse(Arc::new(RealDisk), &scratch, MEMORY_BYTES, control.stop)
+            let disk = with_modes(&(Arc::new(RealDisk) as _), NewModes::of_sources([map.path()])?);
+            map.write_reverse(disk, &scratch, MEMORY_BYTES, control.stop)
         })?;
         let reverse = reverse_path(map.path());
         let answer = Answer::new(&()).path("map", map.path()).path("reverse", &reverse).with("rows", rows);
