@@ -71,7 +71,10 @@ fn nothing_found(
             };
             ("no manifest was found".to_owned(), format!("{} looks like one: {how}", name(&similar)))
         }
-        _ => ("no manifest was found".to_owned(), "give the root of the application, or mount what is missing".to_owned()),
+        _ => (
+            "no manifest was found".to_owned(),
+            "give the root of the application, or mount what is missing".to_owned(),
+        ),
     };
     let next = format!("{next}; if there is none, add --allow-empty");
     Error::State { path: artifacts.to_path_buf(), what, next, damaged: true, source: None }

@@ -29,7 +29,14 @@ impl<'a> StillWhole<'a> {
     /// Creates a check of manifests in `tree`.
     pub fn new(tree: &'a dyn ReadRoot, accepted: &'a Accepted) -> Self {
         let documents = DocumentReader::of_budget(RunOptions::default().memory_budget_bytes, DEPTH_MAX);
-        Self { tree, accepted, registry: Registry::built_in(), documents, spots: BadSpots::default(), buffer: Vec::new() }
+        Self {
+            tree,
+            accepted,
+            registry: Registry::built_in(),
+            documents,
+            spots: BadSpots::default(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Returns true if the manifest has the bytes that a run or its rollback gave it, is as the operator has accepted it,

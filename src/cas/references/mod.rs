@@ -27,6 +27,7 @@ mod rewrite;
 mod rewriter;
 mod scan;
 mod shards;
+mod stores;
 mod targets;
 
 pub use findings::FindingsKept;

@@ -14,7 +14,7 @@ use crate::cas::format::key::Key;
 use crate::cas::format::key_text::{Candidates, KeyText};
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::StorePaths;
-use crate::durable::{Attributes, Disk, DiskError, EntryKind, RealDisk, replace_shared_file};
+use crate::durable::{Attributes, Disk, DiskError, EntryKind, RealDisk, parent_of, replace_shared_file};
 use crate::migration::Error;
 
 /// A v2 store that is open for reading. It is never written or locked.
@@ -146,6 +146,7 @@ impl CasStore {
             let next = "name a file that does not exist yet".into();
             return Err(Error::Usage { what: format!("{} is not a regular file", path.display()), next });
         }
+        self.check_outside(path)?;
         let Some(record) = self.locate(key)? else { return Ok(None) };
         let not_kept = replace_shared_file(&*self.disk, path, Attributes::OfReplaced, |file| {
             let mut offset = 0;
@@ -156,6 +157,23 @@ impl CasStore {
             })
         });
         not_kept.map(|_| Some(record))
+    }
+
+    /// Fails if a file at `path` would take the place of a part of the store.
+    fn check_outside(&self, path: &Path) -> Result<(), Error> {
+        let resolved = |path: &Path| std::fs::canonicalize(path).ok();
+        let inside = [Some(self.paths.root().to_path_buf()), Some(self.paths.objects())].into_iter().flatten();
+        let directory = resolved(parent_of(path));
+        match inside
+            .filter_map(|inside| resolved(&inside))
+            .find(|inside| directory.iter().any(|it| it.starts_with(inside)))
+        {
+            None => Ok(()),
+            Some(inside) => Err(Error::Usage {
+                what: format!("{} is in the store {}", path.display(), inside.display()),
+                next: "name a file outside of the store".into(),
+            }),
+        }
     }
 
     /// Reads the object and checks everything that the reference checks, and the sizes: blob, index, sidecar, digest of

@@ -3,7 +3,7 @@
 //! The JSON document has `rows`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rusqlite::{Connection, OpenFlags};
@@ -37,6 +37,7 @@ pub struct QueryCommand {
 impl QueryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         check_exists(&self.index, "give the file that `haul manifest reindex --sqlite` has made")?;
+        check_file(&self.index)?;
         let database =
             Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(index_error)?;
         let asked = IndexQuery { job: self.job, version: self.version, status: self.status };
@@ -46,6 +47,15 @@ impl QueryCommand {
         })?;
         Ok(exit::OK)
     }
+}
+
+/// Fails unless it is a file: a pipe would block until something writes to it.
+fn check_file(path: &Path) -> Result<(), Error> {
+    if path.is_file() {
+        return Ok(());
+    }
+    let what = format!("{} is not a regular file", path.display());
+    Err(Error::Usage { what, next: "give the file that `haul manifest reindex --sqlite` has made".into() })
 }
 
 /// Writes row by row, because an index may be larger than memory.

@@ -49,7 +49,7 @@ impl WriteCommand {
         let mut bytes = Vec::new();
         // One byte more than is allowed, so that a manifest that is too long is refused and not cut.
         let budget_bytes = self.memory.budget_bytes();
-        let limited = &mut stdin().lock().take((LEN_MAX_BYTES as u64).min(budget_bytes) + 1);
+        let limited = &mut stdin().lock().take((LEN_MAX_BYTES as u64).min(budget_bytes / 2) + 1);
         limited.read_to_end(&mut bytes).context("cannot read standard input")?;
         let (version, notices) = WaitArgs::from(self.wait)
             .until_free(self.output, || write_manifest(&RealDisk, &registry, &self.file, &bytes, budget_bytes))?;
