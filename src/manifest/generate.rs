@@ -106,9 +106,8 @@ fn write_all(
 fn create(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
     match disk.create_directory(directory) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && is_empty(disk, directory)? => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::Conflict {
-            path: directory.to_path_buf(),
-            what: "the directory is not empty".into(),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::Usage {
+            what: format!("{} is not empty", directory.display()),
             next: "give a directory that is empty or does not exist".into(),
         }),
         created => Ok(created?),

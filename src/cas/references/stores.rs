@@ -37,6 +37,13 @@ pub(super) fn is_store(files: &dyn FileSource, directory: &Path) -> Result<bool,
     Ok(is_flat || has_objects(files, directory, &entries, &[])?)
 }
 
+/// Returns true if the file has the name of an object or of its sidecar.
+pub(super) fn is_part_of_object(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let name = name.strip_suffix(b".meta").unwrap_or(name);
+    Location::new(&[], name).or_else(|| Location::new(&[*b"00"], name)).is_some()
+}
+
 /// Returns true if these are the names in a run directory.
 pub(super) fn is_run_directory(entries: &[DiskEntry]) -> bool {
     let is_map = |name: &OsStr| name == MAP_NAME || is_earlier_map(name);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::failure::unreadable_text;
 use super::original::FileSource;
 use super::replace::BACKUP_SUFFIX;
-use super::stores::{is_run_directory, is_store};
+use super::stores::{is_part_of_object, is_run_directory, is_store};
 use crate::durable::{DiskError, EntryKind, FaultClass, is_leftover, parent_of};
 use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, check_free};
 
@@ -51,8 +51,8 @@ impl Walk<'_> {
                 self.check_above(named)?;
                 self.check_below(named, named)
             }
-            Some(EntryKind::File) => self.check_above(named),
-            Some(EntryKind::Other) => Ok(()),
+            Some(EntryKind::File) if is_part_of_object(named) => self.check_above(named),
+            Some(EntryKind::File | EntryKind::Other) => Ok(()),
         }
     }
 

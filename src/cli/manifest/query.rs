@@ -3,12 +3,12 @@
 //! The JSON document has `rows`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::cli::arguments::{OutputArgs, check_exists};
+use crate::cli::arguments::{OutputArgs, check_file};
 use crate::cli::output;
 use crate::manifest::index::IndexRow;
 use crate::manifest::index::sqlite::{IndexQuery, index_error, query};
@@ -36,8 +36,7 @@ pub struct QueryCommand {
 
 impl QueryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        check_exists(&self.index, "give the file that `haul manifest reindex --sqlite` has made")?;
-        check_file(&self.index)?;
+        check_file(&self.index, "give the file that `haul manifest reindex --sqlite` has made")?;
         let database =
             Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(index_error)?;
         let asked = IndexQuery { job: self.job, version: self.version, status: self.status };
@@ -47,15 +46,6 @@ impl QueryCommand {
         })?;
         Ok(exit::OK)
     }
-}
-
-/// Fails unless it is a file: a pipe would block until something writes to it.
-fn check_file(path: &Path) -> Result<(), Error> {
-    if path.is_file() {
-        return Ok(());
-    }
-    let what = format!("{} is not a regular file", path.display());
-    Err(Error::Usage { what, next: "give the file that `haul manifest reindex --sqlite` has made".into() })
 }
 
 /// Writes row by row, because an index may be larger than memory.

@@ -39,6 +39,22 @@ pub fn for_each_line_of_whole(
     whole.fault(&end).map_or(Ok(()), |what| Err(damaged(&directory.join(FILE_NAME), end.len_bytes, what)))
 }
 
+/// Fails if the ledger is gone or shorter than the checkpoint says. Reads no line of it.
+pub fn check_ledger_length(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
+    let LastRun::Known(state) = LastRun::<RunState>::load(disk, &CheckpointFile::new(directory, CHECKPOINT_KIND))?
+    else {
+        return Ok(());
+    };
+    let (path, known) = (directory.join(FILE_NAME), state.progress.ledger);
+    let len_bytes = if disk.kind(&path)?.is_some() { disk.open_for_read(&path)?.len()? } else { 0 };
+    let what = match len_bytes {
+        _ if len_bytes >= known.len_bytes => return Ok(()),
+        0 => format!("the ledger is gone, of {} lines", known.lines),
+        _ => format!("the ledger was cut short: {len_bytes} bytes of {}", known.len_bytes),
+    };
+    Err(damaged(&path, len_bytes, what))
+}
+
 /// Names the end of the ledger in the checkpoint, so that a verification misses lines that are lost later.
 pub fn name_ledger_end(disk: &dyn Disk, held: &LockedRun, end: LedgerPosition) -> Result<(), Error> {
     // The lines behind the checkpoint of an unfinished run tell the next run what to look at.

@@ -18,7 +18,7 @@ use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
 use super::selector::Selector;
 use super::stage_file::{FileStager, NamedFile};
-use super::state::{CHECKPOINT_KIND, Progress, RunState, for_each_line_of_whole};
+use super::state::{CHECKPOINT_KIND, Progress, RunState, check_ledger_length};
 use crate::durable::{Disk, NewModes, ReadRoot};
 use crate::manifest::nothing_found::check_found;
 use crate::manifest::outcome::Counts;
@@ -169,13 +169,15 @@ impl Migration for ManifestMigration<'_> {
             // D16).
             Check::Places => {
                 self.options.transformer(Timestamp::UNIX_EPOCH)?;
+                // A run that is done, and a dry run, would not open the ledger, and then say that nothing is wrong.
+                if cx.options.start != Start::Restart {
+                    check_ledger_length(&**cx.disk, cx.directory.path())?;
+                }
                 let root: Arc<dyn ReadRoot> = cx.disk.root(self.root)?;
                 return check_found(&root, self.options, cx.control.stop);
             }
             Check::Target => {}
             Check::Continued(state) => {
-                // A run that is done would not open the ledger, and then say that nothing is wrong.
-                for_each_line_of_whole(&**cx.disk, cx.directory.path(), |_| Ok(()))?;
                 let earlier = state.progress.now();
                 if state.stage == Stage::Running && self.options.now.is_some_and(|now| now != earlier) {
                     return Err(Error::State {
