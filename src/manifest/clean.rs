@@ -161,7 +161,7 @@ struct Line {
     len_bytes: Option<u64>,
 }
 
-/// What becomes of a backup that is there.
+/// Whether a backup that is there goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Goes,

@@ -46,8 +46,8 @@ pub struct DualRunCommand {
 
 impl DualRunCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        check_file(&self.request, "give the path of a request")?;
         check_out(&RealDisk, &self.out)?;
+        check_file(&self.request, "give the path of a request")?;
         let watch = Watch::start(self.output)?;
         let options = DualRunOptions {
             request: self.request,
