@@ -27,6 +27,8 @@ pub enum CleanKind {
     Incoming,
     /// The resume point of a verification that was stopped.
     Verification,
+    /// What an earlier clean-up had begun to remove.
+    Retired,
     /// A store that is not published.
     Staging,
     /// The object log of a run that no longer needs it.
@@ -45,8 +47,9 @@ pub enum CleanKind {
 pub type CleanItem = crate::migration::CleanItem<CleanKind>;
 
 /// Lists the removable items. The target, the map, the plan, the journal, the findings and the report are never among
-/// them, nor is a replaced store while the one at the target is missing or empty. The checkpoint is removed only with an unfinished store. Files that complete an interrupted publication or
-/// rollback are not listed.
+/// them, nor is a replaced store while the one at the target is missing or empty, or if the last run did not replace it.
+/// The checkpoint is removed only with an unfinished store. Files that complete an interrupted publication or rollback are
+/// not listed.
 pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanItem>, Error> {
     let disk = &*disk;
     let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
@@ -56,12 +59,13 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
     list.add(paths.incoming(), CleanKind::Incoming, RemovalCost::default())?;
     list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
+    list.add(paths.run_directory().retired_path(), CleanKind::Retired, RemovalCost::default())?;
     match &run {
         LastRun::Known(state) => add_of_run(&mut list, disk, paths, state)?,
         // If the run is not known, the staged directory may be the store that was replaced.
         _ if marked_by(disk, paths.target())?.is_some() => {}
-        LastRun::None => add_all(&mut list, disk, paths, RemovalCost::default())?,
-        LastRun::Unreadable => add_all(&mut list, disk, paths, RemovalCost::UNKNOWN)?,
+        LastRun::None => add_all(&mut list, paths, RemovalCost::default())?,
+        LastRun::Unreadable => add_all(&mut list, paths, RemovalCost::UNKNOWN)?,
     }
     Ok(list.items())
 }
@@ -102,46 +106,39 @@ fn add_of_run(
             let log = if state.rules.placement == Placement::Merge { CleanKind::MergeLog } else { CleanKind::Moved };
             list.add(paths.object_log(), log, RemovalCost::default())?;
             list.add(paths.index_before(), log, RemovalCost::default())?;
-            add_replaced(list, disk, paths, RemovalCost::default())
+            // A store that another run has replaced may be the only one with some of its objects.
+            if state.rules.placement == Placement::Replace {
+                add_replaced(list, disk, paths)?;
+            }
+            Ok(())
         }
-        Stage::RolledBack => add_all(list, disk, paths, RemovalCost::default()),
+        Stage::RolledBack => add_all(list, paths, RemovalCost::default()),
         _ if has_begun(disk, paths, state, &StopToken::new())? => Ok(()),
         _ => {
             let unfinished = RemovalCost { loses_work: true, with_checkpoint: true };
             list.add(paths.staging(), CleanKind::Staging, unfinished)?;
-            list.add(paths.object_log(), CleanKind::Staging, unfinished)?;
-            add_replaced(list, disk, paths, RemovalCost::default())
+            list.add(paths.object_log(), CleanKind::Staging, unfinished)
         }
     }
 }
 
-/// Adds all files that a run leaves, with the same cost.
-fn add_all(
-    list: &mut CleanList<'_, CleanKind>,
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    cost: RemovalCost,
-) -> Result<(), Error> {
+/// Adds all files that a run leaves, with the same cost, but no store that was replaced: only the run that did it tells
+/// whether the one at the target has taken its place.
+fn add_all(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths, cost: RemovalCost) -> Result<(), Error> {
     list.add(paths.staging(), CleanKind::Staging, cost)?;
     list.add(paths.object_log(), CleanKind::Moved, cost)?;
     list.add(paths.index_before(), CleanKind::Moved, cost)?;
-    add_replaced(list, disk, paths, cost)?;
     list.add(paths.withdrawn(), CleanKind::Withdrawn, cost)
 }
 
 /// Adds the store that was replaced, unless nothing took its place that readers could use: then it is the only one.
-fn add_replaced(
-    list: &mut CleanList<'_, CleanKind>,
-    disk: &dyn Disk,
-    paths: &TargetPaths,
-    cost: RemovalCost,
-) -> Result<(), Error> {
+fn add_replaced(list: &mut CleanList<'_, CleanKind>, disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
     let target = StorePaths::new(paths.target());
     let is_kept = disk.kind(&target.index())? == Some(EntryKind::File)
         && !disk.open_for_read(&target.index())?.is_empty()?
         && disk.kind(&target.objects())?.is_some()
         && !disk.list(&target.objects())?.is_empty();
-    if is_kept { list.add(paths.replaced(), CleanKind::Replaced, cost) } else { Ok(()) }
+    if is_kept { list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default()) } else { Ok(()) }
 }
 
 /// Removes these items of a [`clean_plan`] under the lock, and returns the number of bytes that this frees. Skips items

@@ -267,6 +267,32 @@ pub fn check_apart(source: &Path, reached: &[PathBuf], target: &TargetPaths) -> 
     Ok(())
 }
 
+/// Fails if the source or the target is in the run directory of a migration, which removes what is in it.
+pub fn check_outside_of_runs(source: &Path, target: &TargetPaths) -> Result<(), Error> {
+    let wrap = |path: &Path, e| Error::Disk(DiskError::new("look up", path, e));
+    for (path, what) in [(source, "source"), (&*target.target, "target")] {
+        let nearest = nearest_existing(path)?;
+        let resolved = nearest.canonicalize().map_err(|e| wrap(&nearest, e))?;
+        if let Some(run) = resolved.ancestors().find(|above| is_run_directory(above)) {
+            return Err(Error::Usage {
+                what: format!("the {what} {} is in the run directory {}", path.display(), run.display()),
+                next:
+                    "a later run or clean-up removes what is there: move the source out of it, or choose another target"
+                        .into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Returns true if the directory has the name of a run directory and the state of a run.
+fn is_run_directory(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let directory = RunDirectory::new(path);
+    let state = [directory.checkpoint_path(), directory.journal_path()];
+    name.ends_with(b"migration") && state.iter().any(|file| file.exists())
+}
+
 /// Fails if the target or the state next to it is in one of these directories of the source, by device and inode.
 pub fn check_outside(
     source: &Path,

@@ -220,6 +220,17 @@ pub fn check_exists(path: &Path, next: &str) -> Result<(), Error> {
     }
 }
 
+/// Fails if nothing is at the path, or something that is no file: a pipe would block until something writes to it.
+pub fn check_file(path: &Path, next: &str) -> Result<(), Error> {
+    check_exists(path, next)?;
+    match path.metadata() {
+        Ok(found) if !found.is_file() => {
+            Err(Error::Usage { what: format!("{} is not a regular file", path.display()), next: next.into() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Fails if nothing is at any of the paths. One that is not there among others is left to what handles them.
 pub fn check_any_exists(paths: &[PathBuf], next: &str) -> Result<(), Error> {
     let mut checks = paths.iter().map(|path| check_exists(path, next));

@@ -2,6 +2,7 @@
 //! migrated, and that must not keep the rest of the tree from being verified and cleaned up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ pub fn accept(disk: &Arc<dyn Disk>, root: &Path, files: &[PathBuf]) -> Result<Ve
 /// Refuses a file that is no whole document: once it is accepted, a clean-up may remove its backup, the only whole copy.
 fn check_whole(tree: &dyn ReadRoot, root: &Path, file: &Path, backup: Option<&PathBuf>) -> Result<(), Error> {
     if tree.file_state(file)?.is_none() {
-        return Ok(());
+        return check_gone(tree, root, file);
     }
     let read = |max_bytes, buffer: &mut Vec<u8>| tree.read_file(file, max_bytes, buffer);
     let parse = |bytes: &[u8], _: &FileState| Document::parse(bytes, &READ).map(|_| ());
@@ -99,6 +100,23 @@ fn check_whole(tree: &dyn ReadRoot, root: &Path, file: &Path, backup: Option<&Pa
         next: format!("restore it from {backup}, or remove it, then accept it"),
         source: None,
     })
+}
+
+/// Fails if something else has the name of the file: a link may lead to its bytes, so it is not gone.
+fn check_gone(tree: &dyn ReadRoot, root: &Path, file: &Path) -> Result<(), Error> {
+    let mut is_there = false;
+    let listed = tree.names(file.parent().unwrap_or(file), &mut |name, _| is_there |= Some(name) == file.file_name());
+    match listed {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Err(error.into()),
+        _ if !is_there => Ok(()),
+        _ => Err(Error::Corrupt {
+            path: root.join(file),
+            offset: 0,
+            what: "it is not accepted, because a link, a directory or a device has its name".into(),
+            next: "put the file in its place, or remove what is there, then accept it".into(),
+            source: None,
+        }),
+    }
 }
 
 /// What the ledger says of accepted files. They are named one by one, so they are few.
@@ -126,6 +144,11 @@ impl Accepted {
     /// Returns true if the file was accepted with these bytes.
     pub fn has(&self, file: &Path, sha256: impl FnOnce() -> String) -> bool {
         self.0.get(&file_text(file)).is_some_and(|(_, accepted)| accepted.as_ref().is_some_and(|it| *it == sha256()))
+    }
+
+    /// Returns true if the file was accepted as it is now: with these bytes, or as gone.
+    pub fn is_as_accepted(&self, file: &str, sha256: Option<&str>) -> bool {
+        self.0.get(file).is_some_and(|(_, accepted)| accepted.as_deref() == sha256)
     }
 
     /// Returns true if the file was accepted after this line of the ledger.

@@ -11,17 +11,16 @@ use serde_json::json;
 
 use super::accept::Accepted;
 use super::migrate::evaluate::{NotReplaced, finding};
-use super::migrate::ledger::{
-    FILE_NAME, Ledger, LedgerEntry, LedgerPosition, WholeCheck, WrittenFile, damaged, for_each_line,
-};
+use super::migrate::ledger::{Ledger, LedgerEntry, LedgerPosition, WrittenFile, for_each_line};
 use super::migrate::ledger_by_file::{ChosenLines, LedgerByFile, NotedLine};
-use super::migrate::state::{CHECKPOINT_KIND, RunState, name_ledger_end};
+use super::migrate::state::{CHECKPOINT_KIND, for_each_line_of_whole, name_ledger_end};
 use super::migrate::{disk_of_tree, run_directory};
 use super::runs::began_at;
+use super::still_whole::StillWhole;
 use super::tree::file_faults::concerns_one_file;
 use super::tree::writable::WritableTree;
 use crate::durable::Disk;
-use crate::migration::{CheckpointFile, Durability, Error, FirstFindings, LastRun, LockedRun, Severity, SortDirectory};
+use crate::migration::{Durability, Error, FirstFindings, LockedRun, Severity, SortDirectory};
 
 /// Files whose backups are removed together.
 const GROUP_FILES: usize = 4096;
@@ -60,6 +59,8 @@ pub enum KeptWhy {
     TooYoung,
     /// The last verification found a fault in the file or in its backup.
     Faulty,
+    /// The file is no longer what was verified.
+    Changed,
     /// A run whose backups are kept has the same one.
     Shared,
 }
@@ -112,11 +113,8 @@ fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortDirect
     let directory = run_directory(root);
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     let mut accepted = Accepted::default();
-    let state = LastRun::<RunState>::load(disk, &CheckpointFile::new(directory.path(), CHECKPOINT_KIND))?;
-    let known = if let LastRun::Known(state) = state { state.progress.ledger } else { LedgerPosition::START };
-    let mut whole = WholeCheck::new(known);
-    let end = for_each_line(disk, directory.path(), |line| {
-        whole.take(&line);
+    // The lines that are missing may need these backups.
+    for_each_line_of_whole(disk, directory.path(), |line| {
         accepted.take(&line);
         match line.entry {
             LedgerEntry::Verified { except } => {
@@ -128,10 +126,6 @@ fn removable(disk: &dyn Disk, root: &Path, before: Timestamp, sorts: &SortDirect
         }
         Ok(())
     })?;
-    if let Some(what) = whole.fault(&end) {
-        // The lines that are missing may need these backups.
-        return Err(damaged(&directory.path().join(FILE_NAME), end.len_bytes, what));
-    }
     let mut by_backup = LedgerByFile::new(sorts)?;
     for_each_line(disk, directory.path(), |line| {
         let LedgerEntry::Written(written) = &line.entry else { return Ok(()) };
@@ -167,14 +161,25 @@ struct Line {
     len_bytes: Option<u64>,
 }
 
-/// Shows `visit` every line whose backup is there, and whether it is chosen.
+/// Whether a backup that is there goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Goes,
+    /// It is all that is left of a file which has changed since it was verified.
+    KeptAsChanged,
+    /// The ledger says why.
+    Kept,
+}
+
+/// Shows `visit` every line whose backup is there, and whether it is removed.
 fn for_each_backup(
     disk: &dyn Disk,
     root: &Path,
-    lines: &mut ChosenLines,
-    mut visit: impl FnMut(Line, bool) -> Result<(), Error>,
+    (lines, accepted): (&mut ChosenLines, &Accepted),
+    mut visit: impl FnMut(Line, Verdict) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let tree = disk.root(root)?;
+    let mut whole = StillWhole::new(&*tree, accepted);
     for_each_line(disk, run_directory(root).path(), |line| {
         let mark = lines.mark(line.number)?;
         let LedgerEntry::Written(written) = line.entry else { return Ok(()) };
@@ -185,7 +190,12 @@ fn for_each_backup(
         };
         let Some(state) = state else { return Ok(()) };
         let len_bytes = (mark != Some(EARLIER)).then_some(state.len_bytes);
-        visit(Line { run: line.run, number: line.number, written, len_bytes }, mark.is_some())
+        let verdict = match mark {
+            None => Verdict::Kept,
+            Some(_) if whole.check(&written)? => Verdict::Goes,
+            Some(_) => Verdict::KeptAsChanged,
+        };
+        visit(Line { run: line.run, number: line.number, written, len_bytes }, verdict)
     })?;
     Ok(())
 }
@@ -196,10 +206,13 @@ pub fn clean_list(disk: &Arc<dyn Disk>, root: &Path, before: Timestamp) -> Resul
     let Removable { runs, accepted, mut lines } = removable(&**disk, root, before, &sorts)?;
     let mut found: BTreeMap<String, RunBackups> = BTreeMap::new();
     let mut kept: BTreeMap<(String, KeptWhy), u64> = BTreeMap::new();
-    for_each_backup(&**disk, root, &mut lines, |line, is_chosen| {
+    for_each_backup(&**disk, root, (&mut lines, &accepted), |line, verdict| {
         let run = runs.get(&line.run);
-        if !is_chosen {
-            let why = why_kept(run, before, &accepted, (line.number, &line.written.file)).unwrap_or(KeptWhy::Shared);
+        if verdict != Verdict::Goes {
+            let why = match verdict {
+                Verdict::KeptAsChanged => KeptWhy::Changed,
+                _ => why_kept(run, before, &accepted, (line.number, &line.written.file)).unwrap_or(KeptWhy::Shared),
+            };
             *kept.entry((line.run, why)).or_default() += 1;
             return Ok(());
         }
@@ -223,12 +236,12 @@ pub fn clean(disk: Arc<dyn Disk>, root: &Path, before: Timestamp) -> Result<Clea
     let Some(held) = LockedRun::open(&disk, &directory, CHECKPOINT_KIND)? else { return Ok(end) };
     let disk = held.disk.clone();
     let sorts = SortDirectory::temporary(&disk)?;
-    let mut removable = removable(&*disk, root, before, &sorts)?;
+    let Removable { accepted, mut lines, .. } = removable(&*disk, root, before, &sorts)?;
     let mut ledger = Ledger::open(&*disk, directory.path(), "", LedgerPosition::START, |_| Ok(()))?;
     let tree = WritableTree::open(&*disk, root, Durability::Group)?;
     let mut group = Vec::new();
-    for_each_backup(&*disk, root, &mut removable.lines, |line, is_chosen| {
-        if is_chosen {
+    for_each_backup(&*disk, root, (&mut lines, &accepted), |line, verdict| {
+        if verdict == Verdict::Goes {
             group.push(line);
         }
         if group.len() < GROUP_FILES { Ok(()) } else { remove(&tree, &mut ledger, &mut group, &mut end) }

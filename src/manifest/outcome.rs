@@ -56,7 +56,7 @@ impl Counts {
             SkipReason::Inputs => &mut self.skipped_inputs,
             SkipReason::Link => &mut self.skipped_link,
             SkipReason::NotAFile => &mut self.skipped_not_a_file,
-            SkipReason::OutsideLayout => &mut self.skipped_outside_layout,
+            SkipReason::OutsideLayout | SkipReason::OtherSpelling => &mut self.skipped_outside_layout,
             SkipReason::NotSelected => &mut self.not_selected,
         } += 1;
     }

@@ -32,6 +32,8 @@ pub struct MigrateOptions {
     pub manifest: Option<PathBuf>,
     /// Which of them to take.
     pub selection: Selection,
+    /// Accept a tree without manifests, and a selection of a job that has none.
+    pub allow_empty: bool,
     /// Take files that have more than one name; the others keep the old content.
     pub break_links: bool,
     /// When what is written is made durable.
@@ -51,6 +53,7 @@ impl Default for MigrateOptions {
             layout: Layout::default(),
             manifest: None,
             selection: Selection::default(),
+            allow_empty: false,
             break_links: false,
             durability: Durability::default(),
             now: None,

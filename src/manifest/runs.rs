@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::migrate::ledger::{LedgerEntry, LedgerLine, for_each_line};
 use super::migrate::run_directory;
+use super::migrate::state::for_each_line_of_whole;
 use crate::durable::Disk;
 use crate::migration::Error;
 
@@ -38,7 +39,7 @@ pub struct Run {
 pub fn runs(disk: &dyn Disk, root: &Path) -> Result<Vec<Run>, Error> {
     let directory = run_directory(root);
     let mut withdrawn = BTreeSet::new();
-    for_each_line(disk, directory.path(), |line| {
+    for_each_line_of_whole(disk, directory.path(), |line| {
         if let LedgerEntry::Withdrawn { line, .. } = line.entry {
             withdrawn.insert(line);
         }
@@ -75,7 +76,7 @@ impl Run {
 /// Returns the id of the run that began last.
 pub fn last_run(disk: &dyn Disk, root: &Path) -> Result<Option<String>, Error> {
     let mut last = None;
-    for_each_line(disk, run_directory(root).path(), |line| {
+    for_each_line_of_whole(disk, run_directory(root).path(), |line| {
         if let LedgerEntry::Began { .. } = line.entry {
             last = Some(line.run);
         }

@@ -12,6 +12,7 @@ use super::migrate::document_reader::{DocumentReader, NotRead};
 use super::migrate::evaluate::{Tally, disk_refusal, finding};
 use super::migrate::selector::Selector;
 use super::migrate::share::PathShare;
+use super::nothing_found::check_found;
 use super::run_options::MigrateOptions;
 use super::steps::registry::Registry;
 use super::transform::step_check::prove;
@@ -57,6 +58,9 @@ pub fn validate_tree(
 ) -> Result<ValidateEnd, Error> {
     check_readers(&options.registry, readers)?;
     let registry = prove(options.registry.clone())?;
+    if check_found(root, options, control.stop)? == Ended::Stopped {
+        return Ok(ValidateEnd { stopped: true, ..ValidateEnd::default() });
+    }
     let documents = Arc::new(DocumentReader::new(&options.run, options.transform.depth_max));
     let share = (PathShare::ALL, clock::now_or_nearest());
     let reader = EntryReader::new(root.clone(), (options.layout, None), Vec::new(), options.run.batch_records)?

@@ -13,6 +13,7 @@ use super::migrate::document_reader::DocumentReader;
 use super::migrate::evaluate::{NotReplaced, Tally, disk_refusal};
 use super::migrate::selector::Selector;
 use super::migrate::space_needed::{FileSystemNeeds, SpaceNeeded, bytes_needed_and_available};
+use super::nothing_found::check_found;
 use super::outcome::Counts;
 use super::run_options::MigrateOptions;
 use super::transform::Transformer;
@@ -76,6 +77,10 @@ pub fn survey_versions(
     let reader = EntryReader::new(root.clone(), places, Vec::new(), options.run.batch_records)?
         .selecting(Selector::of_migration(&root, options, &documents, (now, 0))?);
     let mut survey = VersionSurvey::default();
+    if check_found(&root, options, control.stop)? == Ended::Stopped {
+        survey.stopped = true;
+        return Ok(survey);
+    }
     let mut space_needed = SpaceNeeded::default();
     let inspector = Inspector { root: &*root, transformer, documents };
     let ended = control.phase(Phase::Scan, Expected::UNKNOWN, || {

@@ -194,7 +194,7 @@ fn remove_chosen<K>(
     let mut bytes = 0;
     for item in chosen {
         match disk.kind(&item.path)? {
-            Some(EntryKind::Directory) if !item.path.starts_with(directory.path()) => {
+            Some(EntryKind::Directory) if item.path != directory.retired_path() => {
                 retire(disk, directory, &item.path)?;
             }
             _ => remove_tree(disk, &item.path)?,

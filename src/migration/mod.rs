@@ -38,7 +38,7 @@ pub use outcome::OutcomeCounts;
 pub use plan::{PlannedFile, free_space_check, nearest_directory, plan_digest};
 pub use preflight::rehearse;
 pub use redact::redacted;
-pub use report::{FindingsCount, Report, SourceBytes, report_says, write_report};
+pub use report::{FindingsCount, Report, SourceBytes, is_whole_report, report_says, write_report};
 pub use resume_point::ResumePoint;
 pub use run::directory::{DIRECTORY_LOCK, EphemeralLock, RunDirectory, owner_text};
 pub use run::directory_locks::{DirectoryLocks, StoreLock, check_free, remove_leftovers};

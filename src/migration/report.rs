@@ -172,6 +172,23 @@ pub fn report_says(disk: &dyn Disk, path: &Path, run_id: &str, outcome: &str) ->
     Ok(serde_json::from_slice::<End>(&bytes).is_ok_and(|end| end.run_id == run_id && end.outcome == outcome))
 }
 
+/// Returns true if the file at `path` begins as a report of the run and ends as a report does.
+pub fn is_whole_report(disk: &dyn Disk, path: &Path, run_id: &str) -> Result<bool, Error> {
+    const HEAD_BYTES: u64 = 4 << 10;
+    const END: &[u8] = b"]\n}\n";
+    let file = match disk.open_for_read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    let len_bytes = file.len()?;
+    let Some(end_at) = len_bytes.checked_sub(END.len() as u64) else { return Ok(false) };
+    let mut head = vec![0; len_bytes.min(HEAD_BYTES) as usize];
+    let mut end = [0; END.len()];
+    file.read_exact_at(0, &mut head)?;
+    file.read_exact_at(end_at, &mut end)?;
+    Ok(end == *END && String::from_utf8_lossy(&head).contains(&format!("\"run_id\": \"{run_id}\"")))
+}
+
 struct Appender<'a> {
     file: &'a dyn DiskFile,
     written_bytes: u64,

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::plan::planned_source;
 use super::publish::merge_preflight::check_before_merge;
-use super::publish::staged_check::check_map;
+use super::publish::staged_check::check_map_whole;
 use super::publish::{check_target, is_live};
 use super::steps::CasMigration;
 use crate::cas::options::{Placement, ReadBack};
-use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near};
+use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near, check_outside_of_runs};
 use crate::cas::state::RunState;
 use crate::cas::verify::run::{verify_held, verify_in_memory};
 use crate::cas::verify::{VerifyEnd, VerifyRequest};
@@ -59,6 +59,7 @@ impl CasMigration<'_> {
         match check {
             Check::Places => {
                 check_apart(self.root.path(), &self.root.directories(), self.paths)?;
+                check_outside_of_runs(self.root.path(), self.paths)?;
                 check_not_mounted(self.paths)?;
                 check_run_directory(&**cx.disk, self.paths)?;
             }
@@ -93,7 +94,9 @@ impl CasMigration<'_> {
                     source: None,
                 });
             }
-            Check::Continued(state) if state.stage == Stage::Published => check_map(&**cx.disk, self.paths, state)?,
+            Check::Continued(state) if state.stage == Stage::Published => {
+                check_map_whole(&**cx.disk, self.paths, state)?
+            }
             Check::Continued(_) => {}
         }
         Ok(Ended::Complete)

@@ -36,6 +36,7 @@ mod scan;
 mod shards;
 #[cfg(feature = "db-sqlite")]
 mod sqlite;
+mod stores;
 mod targets;
 mod text;
 mod windows;

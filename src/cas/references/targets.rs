@@ -6,13 +6,9 @@ use std::path::{Path, PathBuf};
 use super::failure::unreadable_text;
 use super::original::FileSource;
 use super::replace::BACKUP_SUFFIX;
-use crate::cas::map::{MAP_NAME, is_earlier_map};
+use super::stores::{is_part_of_object, is_run_directory, is_store};
 use crate::durable::{DiskError, EntryKind, FaultClass, is_leftover, parent_of};
 use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, check_free};
-
-/// A v2 store is recognised by a directory and a file.
-const STORE_OBJECTS: &str = "objects";
-const STORE_INDEX: &str = "index.ndjson";
 
 const NOT_REGULAR: &str = "not a regular file: a link, a pipe or a device";
 
@@ -52,30 +48,26 @@ impl Walk<'_> {
                 next: "name files or directories that exist".into(),
             }),
             Some(EntryKind::Directory) => {
-                for above in self.files.canonical(named).ancestors().skip(1) {
-                    if self.is_store(above)? {
-                        return Err(store_error(named, "is inside", above));
-                    }
-                }
+                self.check_above(named)?;
                 self.check_below(named, named)
             }
+            Some(EntryKind::File) if is_part_of_object(named) => self.check_above(named),
             Some(EntryKind::File | EntryKind::Other) => Ok(()),
         }
     }
 
-    /// Returns true if the directory is a store, as far as this user can see.
-    fn is_store(&self, directory: &Path) -> Result<bool, Error> {
-        let has = |name: &str, kind| match self.files.kind(&directory.join(name)) {
-            Ok(found) => Ok(found == Some(kind)),
-            Err(error) if error.fault_class() == FaultClass::Item => Ok(false),
-            Err(error) => Err(error),
-        };
-        Ok(has(STORE_OBJECTS, EntryKind::Directory)? && has(STORE_INDEX, EntryKind::File)?)
+    fn check_above(&self, named: &Path) -> Result<(), Error> {
+        for above in self.files.canonical(named).ancestors().skip(1) {
+            if is_store(self.files, above)? {
+                return Err(store_error(named, "is inside", above));
+            }
+        }
+        Ok(())
     }
 
     fn check_below(&self, named: &Path, directory: &Path) -> Result<(), Error> {
         check_free(&directory.join(DIRECTORY_LOCK))?;
-        if self.is_store(directory)? {
+        if is_store(self.files, directory)? {
             let how = if named == directory { "is" } else { "contains" };
             return Err(store_error(named, how, directory));
         }
@@ -138,7 +130,7 @@ impl Walk<'_> {
             Ok(entries) => entries,
             Err(error) => return on_target(directory, unreadable(error)?),
         };
-        if entries.iter().any(|entry| entry.name == MAP_NAME || is_earlier_map(&entry.name)) {
+        if is_run_directory(&entries) {
             return on_target(directory, Target::Skipped("the state of a migration"));
         }
         for entry in entries {

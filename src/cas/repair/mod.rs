@@ -34,7 +34,9 @@ use super::paths::{INDEX_NAME, StorePaths, TargetPaths};
 use super::source::SourceRoot;
 use super::state::{CHECKPOINT_KIND, SealedIndex};
 use super::verify::{FaultKind, Join, Scanned, Tally, TaskReader, VerifyFault, VerifyRequest, list_root, scan};
-use crate::durable::{Disk, EntryKind, NewModes, RealDisk, create_directory_durable, remove_tree, with_modes};
+use crate::durable::{
+    Disk, EntryKind, NewModes, RealDisk, create_directory_durable, remove_tree, source_root, with_modes,
+};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, LockedRun, SortDirectory, stopped_inside};
 use crate::pipeline::{Control, Ended, Expected, Phase, pass};
@@ -127,9 +129,9 @@ pub fn repair_dry_run(
     let sorts = SortDirectory::temporary(&disk)?;
     let other = other_copy(&*disk, &TargetPaths::of_store(root)?, root, from, control)?;
     let examined = examine(root, &sorts, (DryRepairer::default(), other), options, control)?;
-    let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
+    let Some((repairer, mut end, is_index_open)) = examined else { return Ok(stopped()) };
     end.dry_run = true;
-    end.index_replaced = !repairer::is_index(&*disk, root, &repairer.finish(), control.stop)?;
+    end.index_replaced = !is_index_open && !repairer::is_index(&*disk, root, &repairer.finish(), control.stop)?;
     Ok(end)
 }
 
@@ -148,9 +150,9 @@ fn repair_held(
     let staged = paths.verification().join(INDEX_NAME);
     let repairer = DiskRepairer::new(disk.clone(), root.to_path_buf(), &staged, paths.damaged())?;
     let examined = examine(root, &sorts, (repairer, other), options, control)?;
-    let Some((repairer, mut end)) = examined else { return Ok(stopped()) };
+    let Some((repairer, mut end, is_index_open)) = examined else { return Ok(stopped()) };
     let index: SealedIndex = repairer.finish()?;
-    if !repairer::is_index(&**disk, root, &index, control.stop)? {
+    if !is_index_open && !repairer::is_index(&**disk, root, &index, control.stop)? {
         let backup = install_index(&**disk, paths, root, &staged, control.stop)?;
         end.index_backup = backup.map(|path| escape_name(path.as_os_str()));
         end.index_replaced = true;
@@ -179,14 +181,15 @@ fn other_copy<'a>(
     OtherCopy::open(from, root, maps, control.stop).map(Some)
 }
 
-/// Examines every object and passes the intact ones to `repairer`. `Ok(None)`: a stop was requested.
+/// Examines every object and passes the intact ones to `repairer`. Also returns whether the index must stay as it is.
+/// `Ok(None)`: a stop was requested.
 fn examine<M: Repairer>(
     root: &Path,
     sorts: &SortDirectory,
     (repairer, other): (M, Option<OtherCopy<'_>>),
     options: &MigrateOptions,
     control: &Control<'_>,
-) -> Result<Option<(M, RepairEnd)>, Error> {
+) -> Result<Option<(M, RepairEnd, bool)>, Error> {
     let Some(scanned) = scan(root, &VerifyRequest::WHOLE, sorts, options, control)? else { return Ok(None) };
     let Scanned { walked, index, mut tally } = scanned;
     check_readable(root, &tally)?;
@@ -195,7 +198,7 @@ fn examine<M: Repairer>(
     let expected = Expected { records: Some(objects), bytes: walked.share.bytes };
     let source = SourceRoot::v2(root);
     let reader = TaskReader::new(Join::new(walked.inventory, index.sorted)?, walked.share, 0)?;
-    let mut writer = RepairWriter::new(repairer, tally, other);
+    let mut writer = RepairWriter::new(repairer, source_root(root)?, tally, other);
     let ended = control.phase(Phase::Verify, expected, || {
         let examiner = Examiner { root: &source, stop: control.stop };
         stopped_inside(pass(reader, &examiner, &options.engine(), control, |examined| writer.write(examined)))
@@ -203,8 +206,17 @@ fn examine<M: Repairer>(
     if ended == Ended::Stopped {
         return Ok(None);
     }
-    let RepairWriter { repairer, left, objects_sound, sidecars_written, lines_dropped, restored, not_found, .. } =
-        writer;
+    let RepairWriter {
+        repairer,
+        is_index_open,
+        left,
+        objects_sound,
+        sidecars_written,
+        lines_dropped,
+        restored,
+        not_found,
+        ..
+    } = writer;
     if objects_sound == 0 && (objects > 0 || records > 0) {
         return Err(nothing_sound(root, objects, records));
     }
@@ -224,7 +236,7 @@ fn examine<M: Repairer>(
         dry_run: false,
         stopped: false,
     };
-    Ok(Some((repairer, end)))
+    Ok(Some((repairer, end, is_index_open)))
 }
 
 /// Fails if a directory or a name in the store cannot be read. Nobody knows which objects are there, so the index cannot

@@ -9,13 +9,15 @@ use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::migrate::seal::IndexFile;
 use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME, TargetPaths, blob_path, sidecar_bytes, sidecar_path};
+use crate::cas::source::scan::unreadable_text;
 use crate::cas::state::SealedIndex;
-use crate::cas::verify::{FaultKind, Tally};
+use crate::cas::verify::{FaultKind, Tally, VerifyFault};
 use crate::durable::{
-    Attributes, Disk, EntryKind, FaultClass, NEVER, ReaderKind, SourceFile, WindowError, copy_file,
+    Attributes, Disk, EntryKind, FaultClass, NEVER, ReadRoot, ReaderKind, SourceFile, WindowError, copy_file,
     create_directory_durable, file_digest_if_present, for_each_chunk, parent_of, replace_file_with, write_synced_file,
 };
 use crate::migration::Error;
+use crate::migration::plan::escape_name;
 use crate::pipeline::StopToken;
 
 /// The name in the directory of objects under which a copy is made. It is one of those that `put` uses and clears.
@@ -35,10 +37,16 @@ pub trait Repairer: Send {
 pub struct RepairWriter<'a, M> {
     /// Receives the intact objects.
     pub repairer: M,
+    /// The store, which is asked whether its files can be replaced.
+    store: Arc<dyn ReadRoot>,
+    /// True if an object may be intact that cannot be read: an index without it would hide it.
+    pub is_index_open: bool,
     /// Where damaged and missing objects may come back from.
     other: Option<OtherCopy<'a>>,
     /// The key of the last object that came back: a sidecar without a blob and the line of its object are two items.
     last_restored: Option<Key>,
+    /// The key of the last object that the other store has, and that could not be put in its place.
+    last_in_the_way: Option<Key>,
     /// Faults that are not repaired.
     pub left: Tally,
     /// Intact objects.
@@ -55,11 +63,14 @@ pub struct RepairWriter<'a, M> {
 
 impl<'a, M> RepairWriter<'a, M> {
     /// Creates a writer that starts with the faults `left`.
-    pub fn new(repairer: M, left: Tally, other: Option<OtherCopy<'a>>) -> Self {
+    pub fn new(repairer: M, store: Arc<dyn ReadRoot>, left: Tally, other: Option<OtherCopy<'a>>) -> Self {
         Self {
             repairer,
+            store,
+            is_index_open: false,
             other,
             last_restored: None,
+            last_in_the_way: None,
             left,
             objects_sound: 0,
             sidecars_written: 0,
@@ -77,23 +88,33 @@ impl<M: Repairer> RepairWriter<'_, M> {
             match one {
                 Examined::Sound { record, needs_sidecar } => {
                     if needs_sidecar {
-                        self.repairer.write_sidecar(&record)?;
-                        self.sidecars_written += 1;
+                        let sidecar = sidecar_path(Path::new("."), record.digest);
+                        match self.unless_in_the_way(&sidecar, |repairer| repairer.write_sidecar(&record))? {
+                            Ok(()) => self.sidecars_written += 1,
+                            Err(text) => self.leave(record.digest, format!("its sidecar cannot be written: {text}")),
+                        }
                     }
                     self.repairer.push_line(&record)?;
                     self.objects_sound += 1;
                 }
                 Examined::Left { lost: Some(lost), .. } if self.restore(&lost)? => {}
                 Examined::Left { fault, lines, lost } => {
-                    let is_missed = self.other.is_some() && lost.is_some() && fault.kind != FaultKind::LoneSidecar;
+                    let is_found = lost.is_none_or(|lost| self.last_in_the_way == Some(lost.key));
+                    let is_missed = self.other.is_some() && !is_found && fault.kind != FaultKind::LoneSidecar;
                     self.not_found += u64::from(is_missed);
                     self.left.add(fault);
                     self.lines_dropped += lines;
                 }
                 Examined::Unreadable { error, lost } => {
-                    if !self.restore(&lost)? {
+                    if self.restore(&lost)? {
+                        continue;
+                    }
+                    if error.fault_class() != FaultClass::Item {
                         return Err(error.into());
                     }
+                    let text = format!("{}: it may be intact, so the index is not written", unreadable_text(&error));
+                    self.is_index_open = true;
+                    self.leave(lost.key, text);
                 }
             }
         }
@@ -108,13 +129,46 @@ impl<M: Repairer> RepairWriter<'_, M> {
         let found = self.other.as_mut().map_or(Ok(None), |other| other.find(lost))?;
         let Some(FoundObject { path, record }) = found else { return Ok(false) };
         let record = ObjectRecord { created_at: lost.created_at.unwrap_or(record.created_at), ..record };
-        self.repairer.restore(&path, &record)?;
-        self.repairer.write_sidecar(&record)?;
+        let blob = blob_path(Path::new("."), record.digest);
+        let restored = self.unless_in_the_way(&blob, |repairer| {
+            repairer.restore(&path, &record)?;
+            repairer.write_sidecar(&record)
+        })?;
+        if let Err(text) = restored {
+            self.leave(record.digest, format!("it cannot be replaced: {text}"));
+            self.last_in_the_way = Some(record.digest);
+            return Ok(false);
+        }
         self.repairer.push_line(&record)?;
         self.last_restored = Some(lost.key);
         self.objects_sound += 1;
         self.restored += 1;
         Ok(true)
+    }
+}
+
+impl<M: Repairer> RepairWriter<'_, M> {
+    /// Replaces a file of the store. Returns why it cannot be replaced, if that concerns this file alone: a dry run finds
+    /// out the same.
+    fn unless_in_the_way(
+        &mut self,
+        file: &Path,
+        replace: impl FnOnce(&mut M) -> Result<(), Error>,
+    ) -> Result<Result<(), String>, Error> {
+        let directory = self.store.names(parent_of(file), &mut |_, _| {});
+        if let (Ok(()), Some(obstacle)) = (directory, self.store.obstacle(file).ok().flatten()) {
+            return Ok(Err(obstacle.to_string()));
+        }
+        match replace(&mut self.repairer) {
+            Err(Error::Disk(error)) if error.fault_class() == FaultClass::Item => Ok(Err(unreadable_text(&error))),
+            replaced => Ok(Ok(replaced?)),
+        }
+    }
+
+    fn leave(&mut self, key: Key, text: String) {
+        let path = blob_path(Path::new("."), key);
+        let path = path.strip_prefix(".").unwrap_or(&path);
+        self.left.add(VerifyFault::new(FaultKind::Unreadable, escape_name(path.as_os_str()), Some(key), text));
     }
 }
 

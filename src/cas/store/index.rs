@@ -14,6 +14,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// line is longer.
 const LINE_BYTES_KEPT: usize = RECORD_BYTES_MAX + BYTE_ORDER_MARK.len() + 2;
 
+/// The longest line that is passed over. A file with a longer one is no index: its size was changed, for example.
+const LINE_BYTES_MAX: u64 = 64 << 20;
+
 /// One line of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexLine {
@@ -109,6 +112,10 @@ impl<R: Read> IndexReader<R> {
             let kept = part.len().min(LINE_BYTES_KEPT - self.line.len());
             self.line.extend_from_slice(&part[..kept]);
             line_bytes += part.len() as u64;
+            if line_bytes > LINE_BYTES_MAX {
+                let what = format!("line {} is longer than 64 MiB: this is no index", self.number + 1);
+                return Err(io::Error::new(ErrorKind::InvalidData, what));
+            }
             let taken = part.len() + usize::from(newline.is_some());
             self.bytes.consume(taken);
             if newline.is_some() {
@@ -204,6 +211,14 @@ mod tests {
         assert!(reader.line.capacity() <= 2 * LINE_BYTES_KEPT);
         let next = reader.next().unwrap().unwrap();
         assert!(is_record(&next, 9) && next.offset == len + 1);
+    }
+
+    #[test]
+    fn a_file_that_was_made_longer_is_no_index() {
+        let mut reader = IndexReader::new(io::repeat(0).take(u64::MAX));
+        let error = reader.next().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(error.to_string().contains("line 1 is longer"), "{error}");
     }
 
     #[test]

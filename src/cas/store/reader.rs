@@ -14,7 +14,9 @@ use crate::cas::format::key::Key;
 use crate::cas::format::key_text::{Candidates, KeyText};
 use crate::cas::format::record::ObjectRecord;
 use crate::cas::paths::StorePaths;
-use crate::durable::{Attributes, Disk, DiskError, EntryKind, NewModes, RealDisk, replace_shared_file, with_modes};
+use crate::durable::{
+    Attributes, Disk, DiskError, EntryKind, NewModes, RealDisk, parent_of, replace_shared_file, with_modes,
+};
 use crate::migration::Error;
 
 /// Directories above an object that are of the store: two of shards, that of the objects, the root.
@@ -149,6 +151,7 @@ impl CasStore {
             let next = "name a file that does not exist yet".into();
             return Err(Error::Usage { what: format!("{} is not a regular file", path.display()), next });
         }
+        self.check_outside(path)?;
         let Some(record) = self.locate(key)? else { return Ok(None) };
         let disk = with_modes(&self.disk, self.modes_of(key)?);
         let not_kept = replace_shared_file(&*disk, path, Attributes::OfReplaced, |file| {
@@ -170,6 +173,23 @@ impl CasStore {
         let blob = self.paths.blob(key);
         let directories = blob.ancestors().skip(1).take(OBJECT_DIRECTORIES);
         NewModes::of_sources(directories.chain([&*blob]))
+    }
+
+    /// Fails if a file at `path` would take the place of a part of the store.
+    fn check_outside(&self, path: &Path) -> Result<(), Error> {
+        let resolved = |path: &Path| std::fs::canonicalize(path).ok();
+        let inside = [Some(self.paths.root().to_path_buf()), Some(self.paths.objects())].into_iter().flatten();
+        let directory = resolved(parent_of(path));
+        match inside
+            .filter_map(|inside| resolved(&inside))
+            .find(|inside| directory.iter().any(|it| it.starts_with(inside)))
+        {
+            None => Ok(()),
+            Some(inside) => Err(Error::Usage {
+                what: format!("{} is in the store {}", path.display(), inside.display()),
+                next: "name a file outside of the store".into(),
+            }),
+        }
     }
 
     /// Reads the object and checks everything that the reference checks, and the sizes: blob, index, sidecar, digest of

@@ -68,6 +68,8 @@ fault_kinds! {
     LoneSidecar: "lone-sidecar", Error;
     /// A temporary file that some writer left.
     TemporaryFile: "temporary-file", Warning;
+    /// The checkpoint, the plan or the report of the run that published the store is gone or not as it was written.
+    StateDamaged: "state-damaged", Error;
     /// A name that does not belong into a store.
     ForeignName: "foreign-name", Warning;
     /// There is no index: no reader sees an object.

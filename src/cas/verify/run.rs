@@ -6,12 +6,16 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{FaultKind, Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyFault, VerifyRequest, list_root};
+use crate::cas::migrate::plan::planned_source;
+use crate::cas::migrate::publish::staged_check::check_map_whole;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, remove_tree};
 use crate::migration::plan::escape_name;
-use crate::migration::{CheckpointFile, Error, LastRun, LockedRun, ResumePoint, SortDirectory, Stage, Subset};
+use crate::migration::{
+    CheckpointFile, Error, LastRun, LockedRun, ResumePoint, SortDirectory, Stage, Subset, is_whole_report,
+};
 use crate::pipeline::Control;
 
 /// Verifies the store at `root` under the lock of its migrations. A verification that was stopped resumes if it is
@@ -45,7 +49,7 @@ pub fn check_store(
             let checkpoint = CheckpointFile::new(run_directory.path(), CHECKPOINT_KIND);
             let mut result = verify_without_lock();
             if let Ok(end) = &mut result {
-                look_for_map(disk, &checkpoint, &paths, end)?;
+                check_state(disk, &checkpoint, &paths, end)?;
             }
             match result {
                 Ok(end) if end.stopped || end.is_sound() => return Ok(end),
@@ -57,7 +61,7 @@ pub fn check_store(
     let Some(held) = held else { return verify_without_lock() };
     let mut result = verify_held(disk, &paths, root, request, options, control);
     if let Ok(end) = &mut result {
-        look_for_map(disk, &held.checkpoint, &paths, end)?;
+        check_state(disk, &held.checkpoint, &paths, end)?;
     }
     if is_new && !matches!(&result, Ok(end) if end.stopped) {
         // The run directory was created only for this verification, so it must not remain.
@@ -102,21 +106,38 @@ pub fn verify_in_memory(
     Verification { root, request, sorts, place: None, options, control }.run(&mut |_, _| Ok(()))
 }
 
-/// Adds a fault if the run that published the store has lost its map.
-fn look_for_map(
+/// Adds a fault for each file of the run that published the store which is gone, or is not what the run wrote.
+fn check_state(
     disk: &Arc<dyn Disk>,
     checkpoint: &CheckpointFile,
     paths: &TargetPaths,
     end: &mut VerifyEnd,
 ) -> Result<(), Error> {
-    let last = LastRun::<RunState>::load(&**disk, checkpoint)?;
-    if let LastRun::Known(state) = last
-        && state.stage == Stage::Published
-        && !paths.has_map(&**disk, &state.run_id)?
-    {
-        let text = "the key map is gone: restore it, or migrate the same source to another path, which makes it again";
-        let path = escape_name(paths.map().as_os_str());
-        end.add(VerifyFault::new(FaultKind::MapMissing, path, None, text));
+    let fault = |kind, path: &Path, text| VerifyFault::new(kind, escape_name(path.as_os_str()), None, text);
+    let state = match LastRun::<RunState>::load(&**disk, checkpoint)? {
+        LastRun::Known(state) if state.stage == Stage::Published => state,
+        LastRun::Known(_) | LastRun::None => return Ok(()),
+        LastRun::Unreadable => {
+            let text = "it cannot be read, so nothing is known of the run: restore it from a copy";
+            end.add(fault(FaultKind::StateDamaged, &checkpoint.path(), text.to_owned()));
+            return Ok(());
+        }
+    };
+    match check_map_whole(&**disk, paths, &state) {
+        Ok(()) => {}
+        Err(error @ (Error::State { .. } | Error::Corrupt { .. })) => {
+            let next = error.next_step().unwrap_or_default();
+            end.add(fault(FaultKind::MapMissing, &paths.map(), format!("{error}; {next}")));
+        }
+        Err(error) => return Err(error),
+    }
+    let directory = paths.run_directory();
+    if let Err(error) = planned_source(&**disk, &directory, &state.plan_digest) {
+        end.add(fault(FaultKind::StateDamaged, &directory.plan_path(), error.to_string()));
+    }
+    if !is_whole_report(&**disk, &directory.report_path(), &state.run_id)? {
+        let text = "it is gone, or not the whole report of the run: the same migration again writes it";
+        end.add(fault(FaultKind::StateDamaged, &directory.report_path(), text.to_owned()));
     }
     Ok(())
 }

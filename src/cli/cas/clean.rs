@@ -42,6 +42,7 @@ fn kind_text(kind: &CleanKind) -> &'static str {
         CleanKind::Scratch => "scratch files of a sort",
         CleanKind::Incoming => "blobs that were being copied",
         CleanKind::Verification => "the progress of a stopped verification",
+        CleanKind::Retired => "what an earlier clean-up had begun to remove",
         CleanKind::Staging => "a store that is not published",
         CleanKind::Moved => "the log of migrated objects",
         CleanKind::MergeLog => "the log of a merge (no rollback after that)",

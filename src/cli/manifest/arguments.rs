@@ -61,13 +61,17 @@ pub struct SelectionArgs {
     /// Only the first N of them, in the order of their paths; a migration counts those that it has to replace
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroU64>,
+    /// Accept a tree without manifests, and a job without any
+    #[arg(long)]
+    allow_empty: bool,
 }
 
 impl SelectionArgs {
-    /// Returns the selection.
-    pub fn selection(&self) -> Selection {
+    /// Returns these settings with the selection.
+    pub fn applied_to(&self, options: MigrateOptions) -> MigrateOptions {
         let limit = self.limit.map(NonZeroU64::get);
-        Selection { job: self.job.clone(), status: self.status.clone(), newer: self.newer, limit }
+        let selection = Selection { job: self.job.clone(), status: self.status.clone(), newer: self.newer, limit };
+        MigrateOptions { selection, allow_empty: self.allow_empty, ..options }
     }
 }
 
@@ -217,16 +221,16 @@ impl ResultArgs {
             None if self.compat => Layout::Recursive,
             Some(LayoutArg::Canonical) | None => Layout::Canonical,
         };
+        let options = self.selection.applied_to(resource_options(resources));
         let options = MigrateOptions {
             registry: Arc::new(self.steps.registry()?),
             target: self.target_version,
             transform: self.transform(),
             layout,
             manifest: self.manifest.as_deref().map(|path| below(root, path)).transpose()?,
-            selection: self.selection.selection(),
             break_links: self.break_links,
             now: self.now,
-            ..resource_options(resources)
+            ..options
         };
         if options.manifest.is_some() && !options.selection.is_all() {
             return Err(Error::Usage {

@@ -81,6 +81,9 @@ fn kept_text(kept: &KeptBackups) -> String {
         KeptWhy::Faulty => {
             "verification found faults in their files; restore them, or take them as they are with `haul manifest accept`"
         }
+        KeptWhy::Changed => {
+            "their files are no longer what was verified; restore them, or take them as they are with `haul manifest accept`"
+        }
         KeptWhy::Shared => "another run needs them too",
     };
     format!("run {}: {} backups kept: {why}", kept.run_id, count_text(kept.backups))

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::cli::arguments::{OutputArgs, check_exists};
+use crate::cli::arguments::{OutputArgs, check_file};
 use crate::cli::output;
 use crate::manifest::index::IndexRow;
 use crate::manifest::index::sqlite::{IndexQuery, index_error, query};
@@ -36,7 +36,7 @@ pub struct QueryCommand {
 
 impl QueryCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        check_exists(&self.index, "give the file that `haul manifest reindex --sqlite` has made")?;
+        check_file(&self.index, "give the file that `haul manifest reindex --sqlite` has made")?;
         let database =
             Connection::open_with_flags(&self.index, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(index_error)?;
         let asked = IndexQuery { job: self.job, version: self.version, status: self.status };

@@ -84,6 +84,7 @@ impl ReindexCommand {
         #[cfg(feature = "db-sqlite")]
         if let Some(index) = &self.sqlite {
             let answer = Answer::new(&end).path("root", root).path("index", index);
+            let answer = answer.exit_if(end.unreadable > 0, exit::REFUSED_RECORDS);
             answer.print(self.output, |table| table.line(text(index, &end)))?;
         }
         if end.same_key > 0 {
@@ -97,6 +98,11 @@ impl ReindexCommand {
         }
         for path in &end.dangling_paths {
             watch.say(format_args!("note: {} is a link that leads nowhere; it is left where it is", path.display()));
+        }
+        if end.unreadable > 0 {
+            let count = count_text(end.unreadable);
+            watch.say(format_args!("manifests that cannot be read, and are not in the index: {count}"));
+            return Ok(exit::REFUSED_RECORDS);
         }
         Ok(exit::OK)
     }

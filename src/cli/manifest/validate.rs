@@ -94,8 +94,7 @@ impl From<Refusal> for Refused {
 
 impl ValidateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let selection = self.selection.selection();
-        let options = MigrateOptions { selection, ..self.place.options(&self.resources)? };
+        let options = self.selection.applied_to(self.place.options(&self.resources)?);
         if let [root] = &self.files[..]
             && root.is_dir()
         {

@@ -16,7 +16,6 @@ use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::verify::report::VerifyEnd;
 use crate::manifest::verify::{VerifyRequest, verify};
 use crate::migration::{Sample, Subset, exit};
@@ -51,7 +50,7 @@ pub struct VerifyCommand {
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let root = self.root.tree()?;
-        let options = MigrateOptions { selection: self.selection.selection(), ..self.place.options(&self.resources)? };
+        let options = self.selection.applied_to(self.place.options(&self.resources)?);
         let sample = self.sample.map(|manifests| Sample { records: manifests.get(), seed: self.seed });
         let request = VerifyRequest { subset: self.subset, sample };
         let watch = Watch::start(self.output)?;

@@ -46,10 +46,12 @@ struct WriteEnd {
 impl WriteCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let registry = prove(Arc::new(self.steps.registry()?))?;
-        let mut bytes = Vec::new();
         // One byte more than is allowed, so that a manifest that is too long is refused and not cut.
         let budget_bytes = self.memory.budget_bytes();
-        let limited = &mut stdin().lock().take((LEN_MAX_BYTES as u64).min(budget_bytes) + 1);
+        let max_bytes = (LEN_MAX_BYTES as u64).min(budget_bytes / 2) + 1;
+        // The room for all of it is only taken as it is filled. Growing would copy it, and hold both for a moment.
+        let mut bytes = Vec::with_capacity(usize::try_from(max_bytes)?);
+        let limited = &mut stdin().lock().take(max_bytes);
         limited.read_to_end(&mut bytes).context("cannot read standard input")?;
         let (version, notices) = WaitArgs::from(self.wait)
             .until_free(self.output, || write_manifest(&RealDisk, &registry, &self.file, &bytes, budget_bytes))?;

@@ -13,6 +13,7 @@ use crate::durable::{FileState, NewModes, ReadRoot};
 use crate::manifest::document::json::{Document, ReadOptions, Value};
 use crate::manifest::migrate::document_reader::{DocumentReader, NotRead};
 use crate::manifest::run_options::MigrateOptions;
+use crate::manifest::tree::file_faults::concerns_one_file;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::{Found, ScanEntry, SkipReason};
 use crate::migration::Error;
@@ -33,6 +34,8 @@ pub struct ReindexEnd {
     /// Number of manifests that are not in the index: they are not JSON, lack a part of the key, have a NUL in a column,
     /// or have the same key as another one.
     pub left_out: u64,
+    /// Of these, manifests and directories that cannot be read.
+    pub unreadable: u64,
     /// Of these, those with the key of another one.
     pub same_key: u64,
     /// Number of manifests that could be in the index.
@@ -78,11 +81,12 @@ pub(super) fn read_rows(
                         take(*row, modes)?;
                     }
                     Made::Long(path) => match maker.row(&path, &mut buffer)? {
-                        Some((row, modes)) => {
+                        Ok(Some((row, modes))) => {
                             end.candidates += 1;
                             take(row, modes)?;
                         }
-                        None => found.left_out.push(path),
+                        Ok(None) => found.left_out.push(path),
+                        Err(Unread) => found.leave_out_unread(path),
                     },
                 }
             }
@@ -113,11 +117,15 @@ impl ReindexEnd {
     fn add(&mut self, rows: &Rows) {
         self.links += rows.links;
         self.left_out += rows.left_out.len() as u64;
+        self.unreadable += rows.unreadable;
         self.dangling_links += rows.dangling.len() as u64;
         extend_shown(&mut self.left_out_paths, &rows.left_out);
         extend_shown(&mut self.dangling_paths, &rows.dangling);
     }
 }
+
+/// A manifest cannot be read.
+struct Unread;
 
 struct RowMaker<'a> {
     root: &'a dyn ReadRoot,
@@ -136,8 +144,16 @@ enum Made {
 struct Rows {
     rows: Vec<Made>,
     left_out: Vec<PathBuf>,
+    unreadable: u64,
     links: u64,
     dangling: Vec<PathBuf>,
+}
+
+impl Rows {
+    fn leave_out_unread(&mut self, path: PathBuf) {
+        self.unreadable += 1;
+        self.left_out.push(path);
+    }
 }
 
 impl Converter for RowMaker<'_> {
@@ -156,7 +172,8 @@ impl Converter for RowMaker<'_> {
                     made.dangling.extend(leads_nowhere.then_some(path));
                 }
                 Found::Skipped(_) | Found::Leftover => {}
-                Found::Unreadable(_) => made.left_out.push(path),
+                Found::Unreadable(error) if concerns_one_file(&error) => made.leave_out_unread(path),
+                Found::Unreadable(error) => return Err(error.into()),
                 Found::Manifest => match self.root.read_file(&path, WAITING_BYTES_MAX, scratch) {
                     Ok(state) => match self.row_of(&path, scratch, &state) {
                         Some((row, modes)) => made.rows.push(Made::Row(Box::new(row), modes)),
@@ -172,12 +189,12 @@ impl Converter for RowMaker<'_> {
 }
 
 impl RowMaker<'_> {
-    /// Reads a manifest of any length and makes its row.
-    fn row(&self, path: &Path, buffer: &mut Vec<u8>) -> Result<Option<(IndexRow, NewModes)>, Error> {
+    /// Reads a manifest of any length and makes its row, if it has one and can be read.
+    fn row(&self, path: &Path, buffer: &mut Vec<u8>) -> Result<Result<Option<(IndexRow, NewModes)>, Unread>, Error> {
         let read = |max_bytes, buffer: &mut Vec<u8>| self.root.read_file(path, max_bytes, buffer);
         match self.documents.read(buffer, read, |bytes, state| self.row_of(path, bytes, state)) {
-            Ok(row) => Ok(row),
-            Err(NotRead::TooLarge(_) | NotRead::Item(_)) => Ok(None),
+            Ok(row) => Ok(Ok(row)),
+            Err(NotRead::TooLarge(_) | NotRead::Item(_)) => Ok(Err(Unread)),
             Err(NotRead::Failed(error)) => Err(error.into()),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, ffi, params, params_from_iter};
 
 use super::index_file::IndexFile;
 use super::rows::{ReindexEnd, read_rows};
@@ -30,6 +30,20 @@ const INSERT: &str = "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 
 /// Replaces the index at `path` in one transaction, so readers see the old one or the new one. The file is no more
 /// readable than any manifest in it.
 pub fn reindex(
+    disk: &Arc<dyn Disk>,
+    (root, path): (&Arc<dyn ReadRoot>, &Path),
+    options: &MigrateOptions,
+    control: &Control<'_>,
+) -> Result<ReindexEnd, Error> {
+    fill(disk, (root, path), options, control).map_err(|error| match error {
+        Error::Program { what, next, temporary } => {
+            Error::Program { what: format!("{}: {what}", path.display()), next, temporary }
+        }
+        error => error,
+    })
+}
+
+fn fill(
     disk: &Arc<dyn Disk>,
     (root, path): (&Arc<dyn ReadRoot>, &Path),
     options: &MigrateOptions,
@@ -120,12 +134,16 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IndexRow> {
 
 /// Converts an error of SQLite.
 pub fn index_error(error: rusqlite::Error) -> Error {
+    let is_full =
+        matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull));
+    // SQLite says no more of a write that fails, as at a limit of the file size.
+    let is_not_written = error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE);
     Error::Program {
         what: format!("the index cannot be used: {error}"),
-        next: "give the path of an index, or of a file that does not exist".into(),
-        temporary: matches!(
-            error.sqlite_error_code(),
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
-        ),
+        next: match is_not_written {
+            true => "find out what keeps it from being written, such as a limit of the file size, and run again".into(),
+            false => "give the path of an index, or of a file that does not exist".into(),
+        },
+        temporary: is_full || is_not_written,
     }
 }

@@ -48,6 +48,10 @@ impl Tally {
             let text = "a symbolic link is not followed: what it leads to is not migrated here".to_owned();
             self.findings.push(finding(Severity::Note, path, "W_LINK", text));
         }
+        if reason == SkipReason::OtherSpelling {
+            let text = "it is passed over, because it is not spelled manifest.json".to_owned();
+            self.findings.push(finding(Severity::Note, path, "W_SPELLING", text));
+        }
     }
 
     /// Refuses a file for an error of the disk. An error that is not the file's ends the run.

@@ -18,8 +18,9 @@ use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
 use super::selector::Selector;
 use super::stage_file::{FileStager, NamedFile};
-use super::state::{CHECKPOINT_KIND, Progress, RunState};
+use super::state::{CHECKPOINT_KIND, Progress, RunState, check_ledger_length};
 use crate::durable::{Disk, NewModes, ReadRoot};
+use crate::manifest::nothing_found::check_found;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
 use crate::manifest::tree::reader::EntryReader;
@@ -166,7 +167,15 @@ impl Migration for ManifestMigration<'_> {
         match check {
             // Before any file is opened: an unknown target is one error, not one for each file (docs/source-sigilzero.md,
             // D16).
-            Check::Places => _ = self.options.transformer(Timestamp::UNIX_EPOCH)?,
+            Check::Places => {
+                self.options.transformer(Timestamp::UNIX_EPOCH)?;
+                // A run that is done, and a dry run, would not open the ledger, and then say that nothing is wrong.
+                if cx.options.start != Start::Restart {
+                    check_ledger_length(&**cx.disk, cx.directory.path())?;
+                }
+                let root: Arc<dyn ReadRoot> = cx.disk.root(self.root)?;
+                return check_found(&root, self.options, cx.control.stop);
+            }
             Check::Target => {}
             Check::Continued(state) => {
                 let earlier = state.progress.now();

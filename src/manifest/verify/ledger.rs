@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::report::{FaultyFiles, VerifyEnd};
-use crate::durable::{Disk, DiskError, ReadRoot};
+use crate::durable::{Disk, DiskError, ReadRoot, SourceNameKind};
 use crate::manifest::accept::Accepted;
 use crate::manifest::migrate::crash_recovery::digest_of;
 use crate::manifest::migrate::evaluate::{disk_refusal, finding};
@@ -211,8 +211,7 @@ impl WrittenCheck<'_> {
         let path = written.path().unwrap_or_default();
         let needs_backup = mark & HAS_BACKUP > 0;
         if needs_backup && self.is_gone(&path) {
-            self.note(&path, "W_GONE", format!("its directory was removed after line {line} of the ledger"));
-            return Ok(true);
+            return Ok(self.verify_gone(&path, line));
         }
         let mut is_right = true;
         if mark & IS_LAST > 0 {
@@ -248,6 +247,30 @@ impl WrittenCheck<'_> {
         Ok(false)
     }
 
+    /// Notes a file that is gone with its directory. Returns false if nothing else of its job is there either: an
+    /// application removes runs one by one, but a file system that is not mounted takes all of them along.
+    fn verify_gone(&mut self, path: &Path, line: u64) -> bool {
+        let job = job_of(path);
+        if self.has_runs(job) {
+            self.note(path, "W_GONE", format!("its directory was removed after line {line} of the ledger"));
+            return true;
+        }
+        let text = format!(
+            "it is gone with everything in {}, and line {line} of the ledger names its backup: mount what is missing, or \
+             accept the file as gone with `haul manifest accept`",
+            job.display()
+        );
+        self.sums.findings.push(finding(Severity::Fatal, path, "E_GONE", text));
+        false
+    }
+
+    /// Returns true if there is a directory in the directory of a job. One that cannot be listed is a fault elsewhere.
+    fn has_runs(&self, job: &Path) -> bool {
+        let mut has_any = false;
+        let listed = self.tree.names(job, &mut |_, kind| has_any |= kind == SourceNameKind::Directory);
+        has_any || listed.is_err_and(|error| !is_absent(&error))
+    }
+
     fn note(&mut self, path: &Path, code: &str, text: String) {
         self.sums.findings.push(finding(Severity::Note, path, code, text));
     }
@@ -269,6 +292,16 @@ impl WrittenCheck<'_> {
         let is_there = self.tree.file_state(path).is_ok_and(|state| state.is_some());
         let directory = path.parent().unwrap_or(path);
         !is_there && self.tree.names(directory, &mut |_, _| {}).is_err_and(|error| is_absent(&error))
+    }
+}
+
+/// Returns the directory of the job of a file, or that of all jobs if the file is in no directory of a job.
+fn job_of(path: &Path) -> &Path {
+    let above: Vec<_> = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
+    match above[..] {
+        [.., job, _] if above.len() > 2 => job,
+        [.., top] => top,
+        [] => path,
     }
 }
 

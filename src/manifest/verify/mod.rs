@@ -1,7 +1,7 @@
 //! Verification of a tree: reads every manifest, snapshot and backup again and compares them with the history records
 //! and the ledger (docs/source-sigilzero.md, "Verification and index").
 
-mod file;
+pub(super) mod file;
 mod ledger;
 pub mod report;
 
@@ -23,6 +23,7 @@ use super::migrate::selector::Selector;
 use super::migrate::share::PathShare;
 use super::migrate::state::{CHECKPOINT_KIND, name_ledger_end};
 use super::migrate::{disk_of_tree, run_directory};
+use super::nothing_found::check_found;
 use super::run_options::MigrateOptions;
 use super::steps::registry::Registry;
 use super::tree::file_faults::concerns_one_file;
@@ -56,6 +57,10 @@ pub fn verify(
     let tree: Arc<dyn ReadRoot> = disk.root(root)?;
     let sorts = SortDirectory::temporary(&disk)?;
     let mut sums = VerifyEnd::default();
+    if check_found(&tree, options, control.stop)? == Ended::Stopped {
+        sums.stopped = true;
+        return Ok(sums);
+    }
     let share = PathShare::find((request.subset, request.sample), &tree, options, (&sorts, control.stop))?;
     let Some(share) = share else {
         sums.stopped = true;

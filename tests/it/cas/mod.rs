@@ -17,6 +17,7 @@ mod repair;
 mod repair_from;
 mod runs;
 mod second_pass;
+mod spared;
 mod store;
 mod two_at_once;
 mod unreadable;

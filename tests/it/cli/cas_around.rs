@@ -155,8 +155,8 @@ fn a_program_that_does_not_answer_is_an_error_that_leaves_nothing() {
     next: check its path and that it may be executed
     ");
     fs::remove_file(dual.place.path().join("r.json")).unwrap();
-    let done = dual.run(&[]).expect(1);
-    assert!(done.stderr.contains("cannot open source r.json"), "{}", done.stderr);
+    let done = dual.run(&[]).expect(2);
+    assert!(done.stderr.contains("r.json does not exist"), "{}", done.stderr);
     let out = ["--out", "absent/f.json"];
     let arguments = ["cas", "dual-run", "--request", "r.json", "--old-bin", "./old", "--new-bin", "./new"];
     let done = dual.place.run(&[&arguments[..], &out].concat()).expect(2);

@@ -120,7 +120,7 @@ fn a_key_is_found_in_both_directions() {
     ] {
         assert_eq!(run(&place, &usage).expect(2).stdout, "", "{usage}");
     }
-    run(&place, &format!("map find {} --target other", hello(Algorithm::Cas))).expect(1);
+    run(&place, &format!("map find {} --target other", hello(Algorithm::Cas))).expect(2);
 }
 
 #[test]

@@ -108,3 +108,22 @@ fn files_are_named_from_the_working_directory_or_from_the_root() {
     run(above, &["read", "none.json"]).expect(2);
     run(above, &["query", "none.db"]).expect(2);
 }
+
+/// A pipe would block until something writes to it.
+#[test]
+fn what_is_no_file_is_refused_like_what_is_missing() {
+    let root = Root::new();
+    let pipe = root.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (pipe, missing) = (pipe.display().to_string(), root.path().join("missing").display().to_string());
+    for verb in ["manifest query", "cas map check --map", "cas map find abcdabcd --map", "cas result-check"] {
+        for (path, what) in [(&pipe, "is not a regular file"), (&missing, "does not exist")] {
+            let words = verb.split(' ').chain([&**path]);
+            let output = std::process::Command::new(crate::support::haul::HAUL).args(words).output().unwrap();
+            let done = crate::support::haul::Done::of(output).expect(2);
+            assert!(done.stderr.contains(what), "{verb}: {}", done.stderr);
+        }
+    }
+    let done = root.haul("generate", &["--manifests", "3"]).expect(2);
+    assert!(done.stderr.contains("is not empty"), "{}", done.stderr);
+}

@@ -4,6 +4,7 @@ mod bounds;
 mod documents;
 mod floats;
 mod index;
+mod lost_trees;
 mod mistakes;
 mod obstacles;
 mod properties;

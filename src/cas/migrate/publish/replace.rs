@@ -23,7 +23,8 @@ impl Publisher for Replacement {
             return refuse_target(
                 paths,
                 "was replaced before, and the store from before is still kept next to it",
-                "put that back with `haul cas rollback`, or choose another target",
+                "put that back with `haul cas rollback`; if that run is not known any more, move the store out of the run \
+                 directory, or choose another target",
             );
         }
         Ok(())

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cas::map::KeyMap;
 use crate::cas::migrate::object_log::{ObjectOutcome, for_each_logged};
 use crate::cas::paths::{INDEX_NAME, TargetPaths, blob_path, sidecar_bytes, sidecar_path};
 use crate::cas::state::RunState;
@@ -39,6 +40,16 @@ pub fn check_map(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Resu
         damaged: true,
         source: None,
     })
+}
+
+/// Fails if the map of a published run is gone or damaged.
+///
+/// # Errors
+/// [`Error::State`] if it is gone, [`Error::Corrupt`] if it, or the reverse file next to it, is not whole.
+pub fn check_map_whole(disk: &dyn Disk, paths: &TargetPaths, state: &RunState) -> Result<(), Error> {
+    check_map(disk, paths, state)?;
+    let map = if disk.kind(&paths.map())?.is_some() { paths.map() } else { paths.earlier_map(&state.run_id) };
+    KeyMap::open_on(disk, &map)?.check().map(|_| ())
 }
 
 fn check_length(disk: &dyn Disk, path: &Path, len_bytes: u64) -> Result<(), Error> {

@@ -24,6 +24,8 @@ use crate::pipeline::{Control, Expected, Phase, StopToken, start_thread};
 const FOUND_PER_MESSAGE: usize = 512;
 /// Names between two events.
 const FOUND_PER_EVENT: u64 = 1024;
+/// Endings of files that are about an object and not its bytes.
+const OF_OTHERS: [&[u8]; 6] = [b".meta", b".json", b".ndjson", b".txt", b".log", b".lock"];
 /// Levels of a foreign directory that are searched for names like those of objects.
 const FOREIGN_DEPTH_MAX: usize = 8;
 /// The beginning of the text about something that the system does not return.
@@ -196,6 +198,9 @@ fn walk_root(
     let mut shards = Vec::new();
     let (identity, names) = open_names(root.objects())?;
     walker.list(root.objects(), &[], identity, names, |shard| shards.push(shard))?;
+    if root.objects() != root.path() {
+        walker.look_around_objects()?;
+    }
     let mut sums = walker.finish();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -285,6 +290,23 @@ impl<'a> Walker<'a> {
     fn finish(mut self) -> ScanSums {
         self.send();
         self.sums
+    }
+
+    /// Refuses names like those of objects next to the directory of objects.
+    fn look_around_objects(&mut self) -> Result<(), DiskError> {
+        for name in read_again(|| source_names(self.root.path()))? {
+            if self.is_over {
+                return Ok(());
+            }
+            let name = name?;
+            let path = self.root.path().join(name.name());
+            if looks_like_an_object(&path) {
+                self.take_other(path, SourceNameKind::File);
+            } else if shard(&name.name()).is_some() && name.kind()? == SourceNameKind::Directory {
+                self.foreign.push(path);
+            }
+        }
+        self.search_foreign()
     }
 
     fn walk_shard(&mut self, outer: Shard) -> Result<(), DiskError> {
@@ -472,18 +494,32 @@ pub(in crate::cas) fn unreadable_text(error: &DiskError) -> String {
     format!("{error}: {}", error.source)
 }
 
-/// Returns true for a name of 64 hex digits in any case, with or without the name of an algorithm before it, and for one
-/// of 62 in a directory whose name has the other two.
+/// Returns true for a name of 64 hex digits in any case, with or without a dot or the name of an algorithm before it and an
+/// ending after it, and for one of 62 in a directory whose name has the other two.
 fn looks_like_an_object(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_bytes();
-    let digits = match name.iter().position(|byte| matches!(byte, b':' | b'-' | b'_')) {
-        Some(at) if name[..at].iter().all(u8::is_ascii_alphanumeric) => &name[at + 1..],
-        _ => name,
+    let name = path.file_name().unwrap_or_default();
+    if skip_reason(name) != SkipReason::Foreign {
+        return false;
+    }
+    let name = name.as_bytes();
+    let name = name.strip_prefix(b".").unwrap_or(name);
+    let above = path.parent().and_then(Path::file_name).unwrap_or_default().as_bytes();
+    let has_shard = above.len() == 2 && above.iter().all(u8::is_ascii_hexdigit);
+    let is_key = |text: &[u8]| {
+        let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let is_whole = digits == KEY_TEXT_BYTES || digits == KEY_TEXT_BYTES - 2 && has_shard;
+        is_whole && is_ending_of_an_object(&text[digits..])
     };
-    let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
-    let above = || path.parent().and_then(Path::file_name).unwrap_or_default().as_bytes();
-    is_hex(digits)
-        && (digits.len() == KEY_TEXT_BYTES || name.len() == KEY_TEXT_BYTES - 2 && above().len() == 2 && is_hex(above()))
+    let prefixed = name.iter().position(|byte| matches!(byte, b':' | b'-' | b'_'));
+    let prefixed = prefixed.filter(|&at| name[..at].iter().all(u8::is_ascii_alphanumeric));
+    is_key(name) || prefixed.is_some_and(|at| is_key(&name[at + 1..]))
+}
+
+/// Returns true if a name that begins with a key may end so and be that of an object. Sidecars and documents about an
+/// object do not.
+fn is_ending_of_an_object(ending: &[u8]) -> bool {
+    let is_about = OF_OTHERS.iter().any(|other| ending.to_ascii_lowercase().ends_with(other));
+    !is_about && ending.first().is_none_or(|byte| !byte.is_ascii_alphanumeric())
 }
 
 /// Returns why a name is not an object's.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cas::map::{KeyMap, earlier_maps, map_of_store};
-use crate::cli::arguments::check_exists;
-use crate::durable::RealDisk;
+use crate::cli::arguments::{check_exists, check_file};
+use crate::durable::{RealDisk, parent_of};
 use crate::migration::Error;
 
 /// The map, by its path or by its store.
@@ -41,11 +41,16 @@ impl MapArgs {
     fn path(&self) -> Result<PathBuf, Error> {
         let next = "name the map of a migration: NEW.migration/key-map.tsv";
         match (&self.map, &self.target) {
-            (Some(map), _) => check_exists(map, next).map(|()| map.clone()),
-            (_, Some(store)) => map_of_store(store).ok_or_else(|| Error::Usage {
-                what: format!("{} does not end in the name of a store", store.display()),
-                next: "name the store by a path that ends in its name".into(),
-            }),
+            (Some(map), _) => check_file(map, next).map(|()| map.clone()),
+            (_, Some(store)) => {
+                let map = map_of_store(store).ok_or_else(|| Error::Usage {
+                    what: format!("{} does not end in the name of a store", store.display()),
+                    next: "name the store by a path that ends in its name".into(),
+                })?;
+                // The maps of earlier migrations lie next to it.
+                check_exists(parent_of(&map), "name the target of a migration")?;
+                Ok(map)
+            }
             _ => unreachable!("one of them is required"),
         }
     }

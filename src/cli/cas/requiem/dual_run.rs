@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{OutputArgs, check_file};
 use crate::cli::output;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -47,6 +47,7 @@ pub struct DualRunCommand {
 impl DualRunCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         check_out(&RealDisk, &self.out)?;
+        check_file(&self.request, "give the path of a request")?;
         let watch = Watch::start(self.output)?;
         let options = DualRunOptions {
             request: self.request,

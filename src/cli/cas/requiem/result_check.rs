@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::arguments::{OutputArgs, check_any_exists};
+use crate::cli::arguments::{OutputArgs, check_any_exists, check_file};
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::migration::exit;
@@ -29,7 +29,10 @@ pub struct ResultCheckCommand {
 
 impl ResultCheckCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        check_any_exists(&self.files, "give the paths of result files")?;
+        match &self.files[..] {
+            [file] => check_file(file, "give the path of a result file")?,
+            files => check_any_exists(files, "give the paths of result files")?,
+        }
         let report = check_results(&self.files);
         let exit_code = match report.worst() {
             Verdict::Fine => exit::OK,

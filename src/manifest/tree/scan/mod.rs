@@ -58,6 +58,8 @@ pub enum SkipReason {
     NotAFile,
     /// The manifest is in a place that the layout does not have.
     OutsideLayout,
+    /// The name differs from `manifest.json` in the case of its letters: the application does not find it.
+    OtherSpelling,
     /// The operator has selected other manifests.
     NotSelected,
 }
@@ -203,6 +205,7 @@ impl Scan {
                 Found::Skipped(SkipReason::NotAFile)
             }
             SourceNameKind::Other => Found::Skipped(SkipReason::NotAFile),
+            SourceNameKind::File if name != file_names::MANIFEST => Found::Skipped(SkipReason::OtherSpelling),
             SourceNameKind::File if self.layout == Layout::Canonical && depth(&path) != CANONICAL_DEPTH => {
                 Found::Skipped(SkipReason::OutsideLayout)
             }
@@ -271,7 +274,7 @@ struct Page {
 impl Page {
     fn offer(&mut self, name: &OsStr, kind: SourceNameKind, after: &[u8]) {
         let matters = matches!(kind, SourceNameKind::Directory | SourceNameKind::Link)
-            || name == file_names::MANIFEST
+            || name.as_bytes().eq_ignore_ascii_case(file_names::MANIFEST.as_bytes())
             || file_names::is_temporary(name);
         if !matters {
             return;
