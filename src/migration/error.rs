@@ -296,9 +296,9 @@ impl Error {
         use std::io::ErrorKind;
         match self {
             Self::Disk(e) => match e.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                    Some("free space on that file system, then run the same command again: it resumes".into())
-                }
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(
+                    "free space, or inodes, on that file system, then run the same command again: it resumes".into(),
+                ),
                 ErrorKind::FileTooLarge => {
                     Some("raise the limit on the size of files (`ulimit -f`), then run the same command again".into())
                 }

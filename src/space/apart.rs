@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use super::data_directory::holds_space;
 use super::log::wal::is_wal_name;
 use super::paths::{SpacePaths, is_absence, is_directory};
-use super::store::names::{MANIFEST, generation};
-use crate::durable::{DiskError, mount_of};
+use super::store::names::{MANIFEST, POINTER, generation};
+use crate::durable::{DiskError, mount_of, temporary_name};
 use crate::migration::Error;
 
 /// Device and inode.
@@ -42,6 +42,30 @@ pub(super) fn check_log_apart(paths: &SpacePaths) -> Result<(), Error> {
         let Some(leads_to) = found(&file, file.canonicalize())? else { continue };
         if reaches(&leads_to, &removed)? {
             return Err(refused(&file));
+        }
+    }
+    Ok(())
+}
+
+/// Fails if something is in the place of what a run makes that it can neither remove nor replace: a directory where it
+/// writes a file, or a mount where it makes a directory.
+pub(super) fn check_places_free(paths: &SpacePaths) -> Result<(), Error> {
+    let run = paths.run_directory();
+    let refused = |path: &Path, what: &str, next: &str| Error::Usage {
+        what: format!("{} is {what}", path.display()),
+        next: format!("{next}, then run the same command again"),
+    };
+    let files = [run.checkpoint_path(), run.plan_path(), run.report_path(), paths.root().join(POINTER)];
+    for file in files.iter().map(|file| temporary_name(file)) {
+        if found(&file, file.symlink_metadata())?.is_some_and(|metadata| metadata.is_dir()) {
+            return Err(refused(&file, "a directory, and haul makes a file there", "move it away"));
+        }
+    }
+    for directory in [paths.staging(), paths.scratch(), paths.verification(), run.retired_path()] {
+        let is_there = found(&directory, directory.symlink_metadata())?.is_some();
+        if is_there && mount_of(&directory)? != mount_of(run.path())? {
+            let what = "on another file system or mount, and haul makes and removes a directory there";
+            return Err(refused(&directory, what, "unmount it"));
         }
     }
     Ok(())
@@ -113,7 +137,7 @@ fn place_of_others(directory: &Path) -> Result<Option<&'static str>, Error> {
 /// Returns true if there is more of a space in `root` than a directory of this name.
 fn has_trace(root: &Path) -> bool {
     let paths = SpacePaths::new(root);
-    holds_space(&paths) && (paths.run_directory().path().exists() || root.join("CURRENT").exists())
+    holds_space(&paths) && (paths.run_directory().path().exists() || root.join(POINTER).exists())
 }
 
 /// Returns the path without links if it exists, else that of the nearest directory above that does.
@@ -237,6 +261,23 @@ mod tests {
         symlink("../elsewhere", at(place.path(), "space/wal")).unwrap();
         assert!(!refused(&at(place.path(), "space")));
         assert!(!refused(&at(place.path(), "absent")));
+    }
+
+    #[test]
+    fn a_directory_in_the_place_of_a_temporary_file_is_refused() {
+        for name in
+            ["migration/.checkpoint.bin.tmp", "migration/.plan.json.tmp", "migration/.report.json.tmp", ".CURRENT.tmp"]
+        {
+            let space = tempfile::tempdir().unwrap();
+            file(space.path(), name);
+            fs::create_dir_all(at(space.path(), "migration/staging")).unwrap();
+            let paths = SpacePaths::new(space.path());
+            check_places_free(&paths).unwrap();
+            fs::remove_file(at(space.path(), name)).unwrap();
+            fs::create_dir(at(space.path(), name)).unwrap();
+            let error = check_places_free(&paths).unwrap_err();
+            assert!(error.to_string().contains(name) && error.next_step().is_some(), "{error}");
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "builds what is to be listed")]
     fn what_cannot_be_looked_at_may_be_a_space() {
         let data = tempfile::tempdir().unwrap();
-        // A circle of links cannot be looked into, whoever asks.
+        // A circle of links cannot be looked into by any user.
         std::os::unix::fs::symlink("circle", data.path().join("circle")).unwrap();
         assert!(holds_space(&SpacePaths::new(data.path().join("circle"))));
         assert!(!holds_space(&SpacePaths::new(data.path().join("absent"))));

@@ -52,6 +52,9 @@ pub struct Plan {
     pub target_bytes_estimated: u64,
     /// Bytes that must be free for it: the store and the scratch files of the index.
     pub space_needed_bytes: u64,
+    /// Files and directories that a run still has to make at the same time.
+    #[serde(skip)]
+    pub inodes_needed: u64,
     /// The memory budget.
     pub memory_budget_bytes: u64,
     /// The rules.
@@ -62,6 +65,10 @@ pub struct Plan {
     #[serde(skip)]
     pub digest_bytes: [u8; 32],
 }
+
+/// Besides state and segments: the staging directory and three indexes, the scratch directory and its three parts, and a
+/// temporary file.
+const OTHER_ENTRIES: u64 = 9;
 
 /// Makes the plan of migrating `source`.
 pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) -> Result<Plan, Error> {
@@ -85,11 +92,32 @@ pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) ->
         records_estimated,
         target_bytes_estimated,
         space_needed_bytes: target_bytes_estimated + scratch_bytes,
+        inodes_needed: inodes_needed(space, options, target_bytes_estimated, scratch_bytes),
         memory_budget_bytes: options.run.memory_budget_bytes,
         policies: options.policies,
         digest: blake3::Hash::from_bytes(digest).to_hex().to_string(),
         digest_bytes: digest,
     })
+}
+
+/// Returns how many files and directories are there at most, before the index is complete, less those that are there now.
+fn inodes_needed(space: &SpacePaths, options: &MigrateOptions, target_bytes: u64, scratch_bytes: u64) -> u64 {
+    let run = space.run_directory();
+    let state = [
+        run.path().to_path_buf(),
+        run.lock_path(),
+        run.journal_path(),
+        run.plan_path(),
+        run.checkpoint_path(),
+        run.path().join("checkpoint.prev"),
+        run.findings_path(),
+    ];
+    let absent = state.iter().filter(|path| path.symlink_metadata().is_err()).count() as u64;
+    let segments = target_bytes.div_ceil(options.segment_bytes_max).max(1);
+    let sort_bytes = options.run.sort_memory_bytes(options.run.memory_budget_bytes).max(1);
+    // What fits into memory is sorted there. The runs of a merge are there with those that it makes.
+    let sorted_runs = if scratch_bytes > sort_bytes { 2 * scratch_bytes.div_ceil(sort_bytes) } else { 0 };
+    absent + segments + sorted_runs + OTHER_ENTRIES
 }
 
 impl RunPlan for Plan {
@@ -99,6 +127,10 @@ impl RunPlan for Plan {
 
     fn space_needed_bytes(&self) -> Option<u64> {
         Some(self.space_needed_bytes)
+    }
+
+    fn inodes_needed(&self) -> Option<u64> {
+        Some(self.inodes_needed)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::migration::{
     Summary, pointer, retire,
 };
 use crate::pipeline::{Ended, Expected, Phase, run};
-use crate::space::apart::check_log_apart;
+use crate::space::apart::{check_log_apart, check_places_free};
 use crate::space::current_store::live_store;
 use crate::space::engine::check_engine_is_stopped;
 use crate::space::log::reader::{Cursor, LogReader};
@@ -94,6 +94,9 @@ impl<'a> SpaceMigration<'a> {
                 ),
                 next: "unmount it or move it away, so that it is an ordinary directory of the space".into(),
             });
+        }
+        if disk.is_system() {
+            check_places_free(self.paths)?;
         }
         check_log(disk, self.paths, self.options.allow_empty)?;
         self.say_what_is_not_read(cx);

@@ -73,8 +73,14 @@ impl Manifest {
     /// Reads the manifest of the store in `directory` and checks its seal.
     pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Self, Error> {
         let path = directory.join(MANIFEST);
-        let bytes = read_file(disk, &path, MANIFEST_BYTES_MAX)?;
-        Self::decode(&path, &bytes)
+        match read_file(disk, &path, MANIFEST_BYTES_MAX) {
+            Ok(bytes) => Self::decode(&path, &bytes),
+            Err(error) => Err(match error.too_long() {
+                // No manifest is as long, so it is not one.
+                Some(too_long) => corrupt(&path, 0, too_long.to_string()),
+                None => error.into(),
+            }),
+        }
     }
 
     /// Checks the seal of `bytes` and decodes them. `path` is for the error alone.

@@ -57,3 +57,20 @@ pub fn foreign_part(disk: &dyn Disk, directory: &Path) -> Result<Option<String>,
     let found = disk.list(directory)?.into_iter().find(foreign);
     Ok(found.map(|entry| format!("holds {}, which is not of a store", entry.name.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out directories")]
+
+    use super::*;
+    use crate::durable::RealDisk;
+
+    #[test]
+    fn a_manifest_that_no_store_has_is_a_foreign_part_and_no_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let manifest = std::fs::File::create(directory.path().join(MANIFEST)).unwrap();
+        manifest.set_len(3 << 30).unwrap();
+        let why = foreign_part(&RealDisk, directory.path()).unwrap().expect("a reason");
+        assert!(why.contains("damaged MANIFEST") && why.contains("3221225472"), "{why}");
+    }
+}

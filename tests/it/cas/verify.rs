@@ -18,8 +18,8 @@ use haul::cas::options::MigrateOptions;
 use haul::cas::verify::run::check_store;
 use haul::cas::verify::{FaultKind, VerifyEnd, VerifyRequest, verify_store};
 use haul::cas::{Algorithm, Key};
-use haul::durable::Disk;
-use haul::migration::{Error, JournalContents, RunOptions, Sample, Subset, exit};
+use haul::durable::{Disk, RealDisk};
+use haul::migration::{Error, JournalContents, RunDirectory, RunOptions, Sample, Subset, exit};
 use haul::pipeline::{Control, Event, Observer, Phase, Silent, StopToken};
 use proptest::prelude::*;
 
@@ -295,6 +295,27 @@ fn edit_line(store: &V2Store, from: &str, to: &str) {
 
 fn share(root: &Path, part: u64, of: u64) -> VerifyEnd {
     check(root, &VerifyRequest { subset: Subset { part, of }, ..VerifyRequest::WHOLE })
+}
+
+#[test]
+fn a_share_is_verified_while_another_process_has_the_lock_unless_something_is_wrong() {
+    let store = V2Store::new();
+    let run = RunDirectory::new(store.root().with_extension("migration"));
+    run.create(&RealDisk).unwrap();
+    let lock = run.lock(&RealDisk).unwrap();
+    let check = |request| check_with(&disk(), &store.root(), request, &MigrateOptions::default());
+    let first = VerifyRequest { subset: Subset { part: 1, of: 2 }, ..VerifyRequest::WHOLE };
+    assert!(check(&first).unwrap().is_sound());
+    assert_eq!(check(&VerifyRequest::WHOLE).unwrap_err().exit_code(), exit::TEMPORARY);
+
+    // A fault without the lock may come of a run that changes the store.
+    for key in [PLAIN, ZSTD] {
+        store.edit(&store.blob(key), |bytes| bytes[0] ^= 1);
+    }
+    fs::remove_file(store.index()).unwrap();
+    assert_eq!(check(&first).unwrap_err().exit_code(), exit::TEMPORARY);
+    drop(lock);
+    assert!(!check(&first).unwrap().is_sound());
 }
 
 #[test]

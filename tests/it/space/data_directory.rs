@@ -81,6 +81,18 @@ fn the_trouble_of_one_space_stops_no_other() {
 }
 
 #[test]
+fn a_directory_without_a_space_is_no_success() {
+    let place = Place::new();
+    place.run(&["space", "generate", "alone", "--nodes", "1"]).expect(0);
+    fs::create_dir_all(place.path().join("none/below")).unwrap();
+    for (directory, text) in [("none", "no directory in it is a space"), ("alone", "it is a space itself")] {
+        let refused = place.run(&["space", "migrate", "--all", "--data-dir", directory]).expect(65);
+        assert!(refused.stderr.contains(text), "{}", refused.stderr);
+    }
+    place.run(&["space", "migrate", "--all", "--data-dir", "none", "--allow-empty"]).expect(0);
+}
+
+#[test]
 fn all_spaces_or_one_but_not_both() {
     let place = three_spaces();
     for arguments in ["migrate alpha --all", "migrate --space alpha --all"] {

@@ -170,6 +170,35 @@ fn a_stopped_export_leaves_nothing() {
 }
 
 #[test]
+fn what_others_have_put_into_the_target_is_never_removed() {
+    let space = mixed();
+    space.migrate(&eager()).unwrap();
+    let to = space.root().with_file_name("exported");
+    let temporary = to.join("wal/.export.tmp");
+    fs::create_dir_all(&temporary).unwrap();
+    fs::write(temporary.join("mine"), b"precious").unwrap();
+    assert_eq!(export_to(&space, &to).unwrap_err().exit_code(), exit::USAGE);
+    assert_eq!(fs::read(temporary.join("mine")).unwrap(), b"precious");
+
+    fs::remove_dir_all(&temporary).unwrap();
+    fs::write(&temporary, b"precious").unwrap();
+    assert_eq!(export_to(&space, &to).unwrap_err().exit_code(), exit::USAGE);
+    assert_eq!(fs::read(&temporary).unwrap(), b"precious");
+
+    // An export that was killed leaves the start of a log.
+    fs::write(&temporary, encode_record(1, 1, STORE, b"x")).unwrap();
+    export_to(&space, &to).unwrap();
+    assert!(!temporary.exists());
+
+    // One that fails removes what it has made, and no directory that was there before.
+    let before = space.root().with_file_name("before");
+    fs::create_dir_all(before.join("wal")).unwrap();
+    fs::write(space.root().join("dual-000001/segment-000000.dual"), b"").unwrap();
+    assert!(export_to(&space, &before).is_err());
+    assert_eq!(fs::read_dir(before.join("wal")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_damaged_block_is_not_exported() {
     let space = mixed();
     space.migrate(&eager()).unwrap();

@@ -8,7 +8,7 @@ use crate::support::files::tree;
 use crate::support::read_only::ReadOnly;
 use crate::support::space::{DELETE, STORE, Space, episode, records};
 use crate::support::space_runs::{disk, eager};
-use haul::durable::{CrashFault, Disk, InjectedFault, SimulatedDisk};
+use haul::durable::{CrashFault, Disk, InjectedFault, RealDisk, SimulatedDisk};
 use haul::migration::{CheckpointFile, Error, RunOptions, Stage, Start, Subset, exit, journal, pointer};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
 use haul::space::clean::{CleanItem, CleanKind, clean, clean_plan};
@@ -443,6 +443,23 @@ fn shares_cover_the_whole() {
     let sums = shares.fold((0, 0, 0), |sum, one| (sum.0 + one.blocks, sum.1 + one.bytes, sum.2 + one.node_rows));
     assert_eq!(sums, (whole.blocks, whole.bytes, whole.node_rows));
     assert!(whole.blocks >= 3 && whole.rebuilt_blocks == whole.blocks);
+}
+
+#[test]
+fn a_share_is_verified_while_another_process_has_the_lock_unless_something_is_wrong() {
+    let space = space();
+    space.migrate(&eager()).unwrap();
+    let lock = space.paths().run_directory().lock(&RealDisk).unwrap();
+    let share = Subset { part: 2, of: 3 };
+    assert!(verify(&space, None, Depth::Full, share).unwrap().coverage.blocks > 0);
+    let whole = || verify(&space, None, Depth::Full, Subset::ALL);
+    assert_eq!(whole().unwrap_err().exit_code(), exit::TEMPORARY);
+
+    // A fault without the lock may come of a run that changes the store.
+    fs::remove_file(space.root().join("dual-000001/ids.index")).unwrap();
+    assert_eq!(verify(&space, None, Depth::Full, share).unwrap_err().exit_code(), exit::TEMPORARY);
+    drop(lock);
+    assert_ne!(verify(&space, None, Depth::Full, share).unwrap_err().exit_code(), exit::TEMPORARY);
 }
 
 /// Stops the run when the first batch is written.
