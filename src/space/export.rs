@@ -15,7 +15,9 @@ use super::store::block_view::{Block, NodeRef};
 use super::store::layout::RowKind;
 use super::store::names::segment_path;
 use super::store::reader::DualSpace;
-use crate::durable::{Disk, DiskFile, EntryKind as DiskEntryKind, NewModes, create_directory_durable, with_modes};
+use crate::durable::{
+    Disk, DiskFile, EntryKind as DiskEntryKind, Link, NewModes, create_directory_durable, with_modes,
+};
 use crate::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, LockedRun};
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -67,7 +69,9 @@ pub fn export(
     create_directory_durable(&*disk, to)?;
     // Another space may be exported to the same directory.
     let locks = DirectoryLocks::of_files(&*disk, &[to.join("wal")])?;
-    let exported = export_under_lock(&disk, &opened, to, control);
+    // No link that takes the place of wal/ meanwhile leads the log elsewhere.
+    let into = disk.anchored(to, Link::Followed)?.unwrap_or_else(|| disk.clone());
+    let exported = export_under_lock(&into, &opened, to, control);
     drop(locks);
     if !existed && !matches!(exported, Ok(Some(_))) {
         // It stays if somebody has put something there meanwhile.
