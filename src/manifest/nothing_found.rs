@@ -44,10 +44,8 @@ pub(super) fn check_found(
             // It is named where it is read.
             Found::Unreadable(_) => return Ok(Ended::Complete),
             Found::Manifest => of_other_job = of_other_job.or(Some(path)),
-            Found::Skipped(
-                SkipReason::OutsideLayout | SkipReason::OtherSpelling | SkipReason::Link | SkipReason::NotAFile,
-            ) => similar = similar.or(Some(path)),
-            Found::Skipped(_) | Found::Leftover => {}
+            Found::Skipped(SkipReason::Hidden | SkipReason::Inputs | SkipReason::NotSelected) | Found::Leftover => {}
+            Found::Skipped(reason) => similar = similar.or(Some((path, reason))),
         }
     }
     Err(nothing_found(&root.path().join(ARTIFACTS), &options, (of_other_job, similar)))
@@ -56,7 +54,7 @@ pub(super) fn check_found(
 fn nothing_found(
     artifacts: &Path,
     options: &MigrateOptions,
-    (of_other_job, similar): (Option<PathBuf>, Option<PathBuf>),
+    (of_other_job, similar): (Option<PathBuf>, Option<(PathBuf, SkipReason)>),
 ) -> Error {
     let name = |path: &Path| escape_name(path.as_os_str());
     let (what, next) = match (&options.selection.job, of_other_job, similar) {
@@ -64,7 +62,11 @@ fn nothing_found(
             let other = name(&other);
             (format!("no manifest of the job {job:?} was found"), format!("{other} is of another job: correct --job"))
         }
-        (_, _, Some(similar)) => {
+        (_, _, Some((link, SkipReason::Link))) => {
+            let how = "is a symbolic link, which is not followed: put a bind mount in its place";
+            ("no manifest was found".to_owned(), format!("{} {how}", name(&link)))
+        }
+        (_, _, Some((similar, _))) => {
             let how = match options.layout {
                 Layout::Canonical => "rename it, take --layout recursive, or give the root of its application",
                 Layout::Recursive => "rename it, or give the root of its application",

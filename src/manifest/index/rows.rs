@@ -194,7 +194,8 @@ impl RowMaker<'_> {
         let read = |max_bytes, buffer: &mut Vec<u8>| self.root.read_file(path, max_bytes, buffer);
         match self.documents.read(buffer, read, |bytes, state| self.row_of(path, bytes, state)) {
             Ok(row) => Ok(Ok(row)),
-            Err(NotRead::TooLarge(_) | NotRead::Item(_)) => Ok(Err(Unread)),
+            Err(NotRead::TooLarge(_)) => Ok(Ok(None)),
+            Err(NotRead::Item(_)) => Ok(Err(Unread)),
             Err(NotRead::Failed(error)) => Err(error.into()),
         }
     }

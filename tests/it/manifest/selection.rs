@@ -38,7 +38,7 @@ fn a_job_a_status_and_an_age_select_and_the_rest_is_counted() {
     for (arguments, expected) in [
         (&["--job", "a"][..], &["a1", "a2"][..]),
         (&["--job", "c"], &["c1", "c2"]),
-        (&["--job", "runs"], &[]),
+        (&["--status", "unknown"], &[]),
         (&["--status", "failed"], &["a2", "b2", "c2"]),
         (&["--job", "b", "--status", "failed"], &["b2"]),
         (&["--newer", "1h"], &["a1", "a2", "b1", "c1", "c2"]),
