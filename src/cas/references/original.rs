@@ -70,6 +70,8 @@ impl FileSource for RealFileSource {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out files")]
+
     use super::*;
 
     #[test]

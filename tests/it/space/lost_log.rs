@@ -92,7 +92,8 @@ fn a_log_of_deletions_only_does_not_replace_a_store_unasked() {
 
 #[test]
 fn clean_keeps_the_store_that_the_log_cannot_give_again() {
-    let cases: [(&str, fn(&Place)); 4] = [
+    type Loss = fn(&Place);
+    let cases: [(&str, Loss); 4] = [
         ("the directory is gone", |place| fs::remove_dir_all(place.space().join("wal")).unwrap()),
         ("the file is gone", remove_logs),
         ("the file is empty", |place| fs::write(place.log(), "").unwrap()),
