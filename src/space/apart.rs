@@ -27,7 +27,7 @@ pub(super) fn check_log_apart(paths: &SpacePaths) -> Result<(), Error> {
     let mut removed = HashSet::new();
     removed.extend(identity_of(&state)?);
     for directory in [paths.staging(), paths.scratch(), paths.verification(), paths.run_directory().retired_path()] {
-        collect(&directory, &mut |_, metadata| _ = removed.insert(identity(metadata)))?;
+        collect(&directory, &mut |metadata| _ = removed.insert(identity(metadata)))?;
     }
     let Some(within) = found(&log, log.canonicalize())? else { return Ok(()) };
     let refused = |path: &Path| Error::Usage {
@@ -105,7 +105,7 @@ fn own_places(paths: &SpacePaths) -> Result<Vec<(String, HashSet<Identity>)>, Er
     for (what, part) in parts {
         let mut directories = HashSet::new();
         let Some(resolved) = found(&part, part.canonicalize())? else { continue };
-        collect(&resolved, &mut |_, metadata| {
+        collect(&resolved, &mut |metadata| {
             if metadata.is_dir() {
                 directories.insert(identity(metadata));
             }
@@ -121,7 +121,7 @@ fn place_of_others(directory: &Path) -> Result<Option<&'static str>, Error> {
     let Ok(mut entries) = fs::read_dir(directory) else { return Ok(None) };
     let is_file = |name: &str| directory.join(name).is_file();
     let has_name = |test: fn(&OsStr) -> bool| directory.file_name().is_some_and(test);
-    if has_name(|name| name == "wal") && directory.parent().is_some_and(|root| has_trace(root)) {
+    if has_name(|name| name == "wal") && directory.parent().is_some_and(has_trace) {
         return Ok(Some("the log of a space"));
     }
     if STATE_FILES.iter().any(|name| is_file(name)) {
@@ -161,9 +161,9 @@ fn reaches(resolved: &Path, places: &HashSet<Identity>) -> Result<bool, Error> {
 }
 
 /// Shows `take` a directory and everything below it that is on the same mount. Links are not followed.
-fn collect(directory: &Path, take: &mut impl FnMut(&Path, &Metadata)) -> Result<(), Error> {
+fn collect(directory: &Path, take: &mut impl FnMut(&Metadata)) -> Result<(), Error> {
     let Some(metadata) = found(directory, directory.symlink_metadata())? else { return Ok(()) };
-    take(directory, &metadata);
+    take(&metadata);
     if !metadata.is_dir() {
         return Ok(());
     }
@@ -174,7 +174,7 @@ fn collect(directory: &Path, take: &mut impl FnMut(&Path, &Metadata)) -> Result<
         if metadata.is_dir() && mount_of(&path)? == mount {
             collect(&path, take)?;
         } else {
-            take(&path, &metadata);
+            take(&metadata);
         }
     }
     Ok(())
