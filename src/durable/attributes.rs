@@ -103,9 +103,14 @@ pub(super) fn has_access_list(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Takes the access control lists away that a new file or directory has inherited.
-pub(super) fn remove_access_lists(new: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    for name in [ACCESS_LIST, DEFAULT_LIST] {
+/// The access control lists that a new file may have inherited.
+pub(super) const LISTS_OF_FILES: &[&CStr] = &[ACCESS_LIST];
+/// The access control lists that a new directory may have inherited.
+pub(super) const LISTS_OF_DIRECTORIES: &[&CStr] = &[ACCESS_LIST, DEFAULT_LIST];
+
+/// Takes these access control lists away from a new file or directory.
+pub(super) fn remove_access_lists(new: BorrowedFd<'_>, names: &[&CStr]) -> rustix::io::Result<()> {
+    for &name in names {
         // To ask costs less than to remove what is not there.
         if fgetxattr(new, name, &mut [0_u8; 0][..]).is_ok() {
             fremovexattr(new, name)?;

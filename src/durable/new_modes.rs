@@ -1,7 +1,7 @@
 //! The permissions and the owner of what is created: never more access than what it is made from gives, and the owner of
 //! the store that it is added to.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,7 +12,7 @@ use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, fstat};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid, getgroups};
 
-use super::attributes::{has_access_list, remove_access_lists};
+use super::attributes::{LISTS_OF_DIRECTORIES, LISTS_OF_FILES, has_access_list, remove_access_lists};
 use super::{DiskError, SourceNameKind, source_names};
 
 /// Reading and writing, for the group and for others.
@@ -206,12 +206,14 @@ impl NewModes {
 
     /// Gives a file that was just created its owner, its group and its bits.
     pub(super) fn apply(self, file: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.settle(file, |modes| (modes.file(), self.bits.map(|(file, _)| file & (modes.file() | modes.writing()))))
+        self.settle(file, LISTS_OF_FILES, |modes| {
+            (modes.file(), self.bits.map(|(file, _)| file & (modes.file() | modes.writing())))
+        })
     }
 
     /// Does the same for a directory.
     pub(super) fn apply_to_directory(self, directory: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.settle(directory, |modes| {
+        self.settle(directory, LISTS_OF_DIRECTORIES, |modes| {
             let limit = modes.directory() | modes.writing() | SET_GROUP;
             (modes.directory(), self.bits.map(|(_, directory)| directory & limit))
         })
@@ -229,10 +231,15 @@ impl NewModes {
 
     /// The bits come last, because a change of owner takes some away. `bits` returns those that the mask of the process
     /// narrows and, instead of them, those that are given.
-    fn settle(self, entry: BorrowedFd<'_>, bits: impl Fn(Self) -> (u32, Option<u32>)) -> Result<(), Errno> {
+    fn settle(
+        self,
+        entry: BorrowedFd<'_>,
+        lists: &[&CStr],
+        bits: impl Fn(Self) -> (u32, Option<u32>),
+    ) -> Result<(), Errno> {
         if self.group.is_some() {
             // A directory above may have one that new entries inherit.
-            remove_access_lists(entry)?;
+            remove_access_lists(entry, lists)?;
         }
         if let Some(owner) = self.owner {
             owner.apply(entry)?;
