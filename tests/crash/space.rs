@@ -500,7 +500,7 @@ fn a_failing_operation_ends_a_run_that_can_be_resumed() {
                         _ => &[exit::FAILED],
                     };
                     assert!(matches!(error, Error::Disk(_)), "{error}: {}", what());
-                    assert!(expected.contains(&error.exit_code()), "exit {}: {}", error.exit_code(), what());
+                    assert!(expected.contains(&error.exit_code()), "exit {}, {error}: {}", error.exit_code(), what());
                     failures += 1;
                 }
                 Ok(_) => {

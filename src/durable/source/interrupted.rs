@@ -35,6 +35,8 @@ pub(in crate::durable) fn read_exact_at(file: impl AsFd, mut buffer: &mut [u8], 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests lay out files")]
+
     use super::*;
 
     #[test]
