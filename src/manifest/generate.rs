@@ -53,7 +53,7 @@ pub struct GeneratedTree {
 /// Generates a tree at `root`, which must be empty or absent. The same options give the same bytes.
 ///
 /// # Errors
-/// [`Error::Conflict`] for a directory that is not empty; [`Error::Locked`] while another process works there.
+/// [`Error::Usage`] for a directory that is not empty; [`Error::Locked`] while another process works there.
 pub fn generate(
     disk: &dyn Disk,
     root: &Path,
@@ -89,9 +89,8 @@ fn check_is_empty(disk: &dyn Disk, root: &Path) -> Result<(), Error> {
     for place in [root, directory.path()] {
         let is_there = disk.kind(place)?.is_some();
         if is_there && !disk.list(place)?.iter().all(|entry| is_lock(&place.join(&entry.name))) {
-            return Err(Error::Conflict {
-                path: place.to_path_buf(),
-                what: "the directory is not empty".into(),
+            return Err(Error::Usage {
+                what: format!("{} is not empty", place.display()),
                 next: "give a directory that is empty or does not exist".into(),
             });
         }

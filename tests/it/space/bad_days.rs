@@ -487,6 +487,8 @@ fn what_a_run_before_its_first_checkpoint_left_is_cleared_away() {
     let space = space();
     let staging = space.paths().staging();
     fs::create_dir_all(&staging).unwrap();
+    // The plan is there first.
+    fs::write(space.root().join("migration/plan.json"), br#"{"run_id":"r1"}"#).unwrap();
     fs::write(staging.join("segment-000000.dual"), vec![7; 100_000]).unwrap();
     fs::write(staging.join("segment-000001.dual"), b"left over").unwrap();
     fs::create_dir_all(space.paths().scratch().join("ids")).unwrap();
