@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::durable::{Disk, DiskEntry, DiskError, EntryKind, ReaderKind, RealDisk, SourceFile, WindowError};
+use crate::durable::{
+    Disk, DiskEntry, DiskError, EntryKind, Obstacle, ReaderKind, RealDisk, SourceFile, WindowError, parent_of,
+    source_root,
+};
 
 /// Finds and reads files. It cannot write, so that a dry run cannot either.
 pub trait FileSource {
@@ -14,6 +17,10 @@ pub trait FileSource {
     fn canonical(&self, path: &Path) -> PathBuf;
     /// Opens a regular file without following links: one may have taken the place of a file since it was listed.
     fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError>;
+    /// Returns what keeps this user from replacing a file, as far as that shows without trying.
+    fn obstacle(&self, _path: &Path) -> Result<Option<Obstacle>, DiskError> {
+        Ok(None)
+    }
 }
 
 /// A file as it was when it was opened.
@@ -65,6 +72,10 @@ impl FileSource for RealFileSource {
 
     fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError> {
         Ok(Box::new(SourceFile::open_no_follow(path, ReaderKind::Pread)?))
+    }
+
+    fn obstacle(&self, path: &Path) -> Result<Option<Obstacle>, DiskError> {
+        source_root(parent_of(path))?.obstacle(Path::new(path.file_name().unwrap_or_default()))
     }
 }
 

@@ -107,9 +107,14 @@ impl Replacer for DiskReplacer<'_> {
             is_written = true;
             Ok(())
         });
-        // The new file was not complete, so it was not renamed: the path still has the original, and this process has
+        // The new file was not complete, or its name was refused: the path still has the original, and this process has
         // just created the backup.
-        if replaced.is_err() && !is_written && !replacement.is_kept {
+        let is_in_place = match &replaced {
+            Ok(_) => false,
+            Err(RewriteFailure::Refused(_)) => !is_written || replacement.original.check_unchanged().is_ok(),
+            Err(_) => !is_written,
+        };
+        if is_in_place && !replacement.is_kept {
             let _ = disk.remove_file(backup);
         }
         replaced

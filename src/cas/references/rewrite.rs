@@ -282,6 +282,9 @@ impl Run<'_, '_> {
             return Ok(Outcome::Unchanged);
         }
         check_names(original)?;
+        if let Some(obstacle) = how.files.obstacle(path).map_err(RewriteFailure::unreadable)? {
+            return Err(RewriteFailure::Refused(obstacle.to_string()));
+        }
         let is_kept = is_kept(how.files, original, &backup, control.stop)?;
         let replacement = Replacement { path, original, backup, is_kept, stop: control.stop };
         let not_kept = how.replacer.replace(&replacement, &mut |file| {

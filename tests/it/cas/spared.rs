@@ -169,3 +169,26 @@ fn an_immutable_object_does_not_stop_a_repair_as_root() {
     assert_eq!(dry["left_count"], done["left_count"]);
     assert_eq!(cas_in(store.place(), "verify new --json").expect(65).json()["objects_ok"], 5);
 }
+
+#[test]
+#[ignore = "needs root"]
+fn an_immutable_file_with_references_is_refused_by_the_dry_run_too_and_gets_no_backup_as_root() {
+    let store = OldStore::with_objects(2);
+    store.cas(MIGRATE).expect(0);
+    let rows = fs::read_to_string(store.place().join("new.migration/key-map.tsv")).unwrap();
+    let key = rows.lines().nth(1).unwrap().split('\t').next().unwrap();
+    let refs = store.place().join("refs");
+    fs::create_dir(&refs).unwrap();
+    ["fixed.json", "free.json"].iter().for_each(|name| fs::write(refs.join(name), key).unwrap());
+    let set = |flag: &str| {
+        std::process::Command::new("chattr").arg(flag).arg(refs.join("fixed.json")).status().unwrap().success()
+    };
+    assert!(set("+i"), "the file system has immutable files");
+    let dry = store.cas("rewrite-refs --map new.migration/key-map.tsv refs --yes --json --dry-run");
+    let done = store.cas("rewrite-refs --map new.migration/key-map.tsv refs --yes --json");
+    assert!(set("-i"));
+    let (dry, done) = (dry.expect(3).json(), done.expect(3).json());
+    assert_eq!(dry["files"], done["files"]);
+    assert_eq!(fs::read_to_string(refs.join("fixed.json")).unwrap(), key);
+    assert!(!refs.join("fixed.json.haul-backup").exists() && refs.join("free.json.haul-backup").exists());
+}
