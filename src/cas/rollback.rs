@@ -9,7 +9,7 @@ use serde_json::json;
 use super::migrate::object_log::LoggedObjects;
 use super::migrate::plan::planned_source;
 use super::migrate::publish::has_begun;
-use super::migrate::publish::unpublish::{TargetState, Unpublish};
+use super::migrate::publish::unpublish::{LeftInPlace, TargetState, Unpublish};
 use super::migrate::rehash_source::{SourceDigest, rehash_source};
 use super::options::{MigrateOptions, Placement};
 use super::outcome::{Outcome, RefusalReason};
@@ -39,6 +39,8 @@ pub struct RollbackEnd {
     pub source_objects: u64,
     /// Bytes of these objects.
     pub source_bytes: u64,
+    /// Files of a merge that could not be removed.
+    pub left: LeftInPlace,
     /// True if the rollback was asked to stop. Then it changed nothing.
     pub stopped: bool,
 }
@@ -116,10 +118,10 @@ impl Rollback<'_> {
         self.unpublish.check_possible()?;
         self.check_target()?;
         let Some(proof) = self.rehash_source()? else { return Ok(self.end(nothing_read, false, true)) };
-        self.unpublish.make()?;
+        let left = self.unpublish.make()?;
         self.held.checkpoint.store(&**self.disk, &RunState { stage: Stage::RolledBack, ..state.clone() })?;
         self.settle(&proof)?;
-        Ok(self.end(&proof, false, false))
+        Ok(RollbackEnd { left, ..self.end(&proof, false, false) })
     }
 
     fn check_target(&self) -> Result<(), Error> {
@@ -250,6 +252,7 @@ impl Rollback<'_> {
             already_rolled_back,
             source_objects: proof.objects,
             source_bytes: proof.bytes,
+            left: LeftInPlace::default(),
             stopped,
         }
     }

@@ -16,6 +16,7 @@ use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
+use crate::migration::exit;
 use crate::migration::units::{bytes_text, count_text};
 use crate::pipeline::Control;
 
@@ -56,11 +57,15 @@ impl RollbackCommand {
         let request = RollbackRequest { force: self.force, source: self.source.as_deref() };
         let work = |control: &Control<'_>| rollback(disk.clone(), &paths, &options, &request, control);
         let end = watch.run_when_free(self.wait, scope(&options), work)?;
-        let answer = Answer::new(&end).path("target", paths.target()).stopped(end.stopped);
+        let answer = Answer::new(&end)
+            .path("target", paths.target())
+            .stopped(end.stopped)
+            .exit_if(end.left.count > 0, exit::REFUSED_RECORDS);
         let answer = answer.next("to migrate again: the same `haul cas migrate` with --restart".to_owned());
         answer.print(self.output, |table| {
             table.line(format_args!("{target}: {}", how_text(&end)));
             render_source(table, &end);
+            render_left(table, &end);
         })
     }
 }
@@ -73,6 +78,17 @@ fn how_text(end: &RollbackEnd) -> &'static str {
         (_, _, Placement::Merge) => "the objects that were merged in are removed, the index is that from before",
         (_, _, Placement::Replace) => "the store that was replaced is back",
     }
+}
+
+fn render_left(table: &mut Table, end: &RollbackEnd) {
+    if end.left.count == 0 {
+        return;
+    }
+    table.line(format_args!(
+        "refused  {} files could not be removed, and no index lists them any more",
+        count_text(end.left.count)
+    ));
+    table.nested(|table| end.left.first.iter().for_each(|what| table.line(what)));
 }
 
 fn render_source(table: &mut Table, end: &RollbackEnd) {

@@ -192,3 +192,28 @@ fn an_immutable_file_with_references_is_refused_by_the_dry_run_too_and_gets_no_b
     assert_eq!(fs::read_to_string(refs.join("fixed.json")).unwrap(), key);
     assert!(!refs.join("fixed.json.haul-backup").exists() && refs.join("free.json.haul-backup").exists());
 }
+
+#[test]
+#[ignore = "needs root"]
+fn an_immutable_object_does_not_stop_the_rollback_of_a_merge_as_root() {
+    let store = OldStore::with_objects(6);
+    let place = store.place();
+    cas_in(place, "generate --objects 2 --seed 9 --generation v0.5 other").expect(0);
+    cas_in(place, "migrate --source other --target new").expect(0);
+    let before = tree(&store.target());
+    store.cas("migrate --source old --target new --merge --restart --yes").expect(0);
+    let is_new = |path: &PathBuf| path.extension().is_none() && !before.contains_key(path);
+    let merged: Vec<_> = tree(&store.target()).into_keys().filter(is_new).collect();
+    let fixed = store.target().join(&merged[1]);
+    let set = |flag: &str| std::process::Command::new("chattr").arg(flag).arg(&fixed).status().unwrap().success();
+    assert!(set("+i"), "the file system has immutable files");
+    let done = store.cas("rollback new --yes");
+    let left: Vec<_> = tree(&store.target()).into_keys().filter(is_new).collect();
+    assert!(set("-i"));
+    let done = done.expect(3);
+    assert!(done.stdout.contains(&*merged[1].to_string_lossy()), "{}", done.stdout);
+    assert_eq!(left, merged[1..2]);
+    std::fs::remove_file(&fixed).unwrap();
+    store.cas("rollback new --yes").expect(0);
+    store.cas("verify new").expect(0);
+}

@@ -7,14 +7,14 @@
 
 use std::path::Path;
 
-use super::publisher::{Publisher, Target, TargetState, cannot_unpublish, refuse_target};
+use super::publisher::{LeftInPlace, Publisher, Target, TargetState, cannot_unpublish, refuse_target};
 use crate::cas::format::key::Key;
 use crate::cas::migrate::object_log::{ObjectOutcome, for_each_logged};
 use crate::cas::paths::{INDEX_NAME, StorePaths, TargetPaths, blob_path, sidecar_path};
 use crate::cas::store::torn_line::{check_index, torn_tail_start};
 use crate::durable::{
-    Attributes, Disk, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present, for_each_chunk,
-    remove_large_tree,
+    Attributes, Disk, DiskError, DiskFileSystem, copy_file, create_directory_durable, file_digest_if_present,
+    for_each_chunk, remove_large_tree,
 };
 use crate::migration::Error;
 use crate::pipeline::{Ended, StopToken};
@@ -89,7 +89,13 @@ impl Publisher for Merge {
             return Ok(disk.sync_directory(paths.target())?);
         }
         let file_system = disk.file_system(paths.run_directory().path())?;
-        remove_merged(target, &*file_system)
+        match remove_merged(target, &*file_system)?.first.into_iter().next() {
+            None => Ok(()),
+            Some(what) => Err(Error::Usage {
+                what: format!("an object of the merge that was begun cannot be removed: {what}"),
+                next: "see that it can be removed, then run the same command again".into(),
+            }),
+        }
     }
 
     fn is_unpublishing(&self, target: Target<'_>) -> Result<bool, Error> {
@@ -113,7 +119,7 @@ impl Publisher for Merge {
         cannot_unpublish(format!("the files that distinguish the objects merged into {path} were removed"))
     }
 
-    fn unpublish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
+    fn unpublish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<LeftInPlace, Error> {
         let (disk, paths) = (target.disk, target.paths);
         copy_with_attributes(disk, &paths.index_before(), &paths.target().join(INDEX_NAME), target.stop)?;
         remove_merged(target, file_system)
@@ -202,9 +208,9 @@ fn create_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the objects of a merge from the target, durably.
-fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error> {
-    let paths = target.paths;
+/// Removes the objects of a merge from the target, durably, and returns what could not be removed.
+fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<LeftInPlace, Error> {
+    let (paths, mut left) = (target.paths, LeftInPlace::default());
     let opened = StorePaths::new(paths.target()).opened(target.disk)?;
     let disk = opened.as_deref().unwrap_or(target.disk);
     let complete = for_each_logged(disk, &paths.object_log(), target.state.progress.objects, |object| {
@@ -212,20 +218,21 @@ fn remove_merged(target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result
             let key = object.record.digest;
             for path in [sidecar_path(paths.target(), key), blob_path(paths.target(), key)] {
                 if disk.kind(&path)?.is_some() {
-                    disk.remove_file(&path)?;
+                    disk.remove_file(&path).or_else(|error| left.add(error))?;
                 }
             }
-            remove_empty_shards(disk, &blob_path(paths.target(), key))?;
+            remove_empty_shards(disk, &blob_path(paths.target(), key)).or_else(|error| left.add(error))?;
         }
         Ok(!target.stop.is_requested())
     })?;
     if !complete {
         return Err(Error::stopped());
     }
-    Ok(file_system.sync()?)
+    file_system.sync()?;
+    Ok(left)
 }
 
-fn remove_empty_shards(disk: &dyn Disk, object: &Path) -> Result<(), Error> {
+fn remove_empty_shards(disk: &dyn Disk, object: &Path) -> Result<(), DiskError> {
     for directory in object.ancestors().skip(1).take(2) {
         if disk.kind(directory)?.is_none() {
             continue;

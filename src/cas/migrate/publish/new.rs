@@ -4,7 +4,9 @@
 //! shows where the directories are; the digest of the index then tells whether the target is the sealed store. A rollback
 //! renames the store away in the same way and removes it only after the checkpoint says so.
 
-use super::publisher::{Publisher, Target, TargetState, is_empty_directory, refuse_target, rename_to_free_name};
+use super::publisher::{
+    LeftInPlace, Publisher, Target, TargetState, is_empty_directory, refuse_target, rename_to_free_name,
+};
 use crate::cas::paths::TargetPaths;
 use crate::durable::{Disk, DiskFileSystem, remove_large_tree};
 use crate::migration::Error;
@@ -62,12 +64,12 @@ impl Publisher for NewStore {
         Ok(())
     }
 
-    fn unpublish(&self, target: Target<'_>, _: &dyn DiskFileSystem) -> Result<(), Error> {
+    fn unpublish(&self, target: Target<'_>, _: &dyn DiskFileSystem) -> Result<LeftInPlace, Error> {
         let withdrawn = target.paths.withdrawn();
         if target.has(target.paths.target())? {
             remove_large_tree(target.disk, &withdrawn, &target.stop.check())?;
             rename_to_free_name(target.disk, target.paths.target(), &withdrawn)?;
         }
-        Ok(())
+        Ok(LeftInPlace::default())
     }
 }

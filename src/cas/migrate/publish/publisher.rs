@@ -3,10 +3,12 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::swap::Swap;
 use crate::cas::paths::{INDEX_NAME, TargetPaths};
 use crate::cas::state::RunState;
-use crate::durable::{Disk, DiskFileSystem, EntryKind, file_digest_if_present};
+use crate::durable::{Disk, DiskError, DiskFileSystem, EntryKind, FaultClass, file_digest_if_present};
 use crate::migration::Error;
 use crate::pipeline::{Ended, StopToken};
 
@@ -52,7 +54,33 @@ pub trait Publisher {
     /// Fails if the publication cannot be undone, because a clean-up has removed what that needs.
     fn check_can_unpublish(&self, target: Target<'_>) -> Result<(), Error>;
     /// Restores what was at the target. It can be repeated after a crash at any point.
-    fn unpublish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<(), Error>;
+    fn unpublish(&self, target: Target<'_>, file_system: &dyn DiskFileSystem) -> Result<LeftInPlace, Error>;
+}
+
+/// Files of a merge that could not be removed, each for a reason of its own. No index lists them any more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct LeftInPlace {
+    /// Their number.
+    pub count: u64,
+    /// The first of them, with the reasons.
+    pub first: Vec<String>,
+}
+
+impl LeftInPlace {
+    /// Files that are named.
+    const FIRST_MAX: usize = 10;
+
+    /// Adds a file if the error concerns it alone; otherwise returns the error.
+    pub fn add(&mut self, error: DiskError) -> Result<(), Error> {
+        if error.fault_class() != FaultClass::Item {
+            return Err(error.into());
+        }
+        self.count += 1;
+        if self.first.len() < Self::FIRST_MAX {
+            self.first.push(format!("{error}: {}", error.source));
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Target<'a> {

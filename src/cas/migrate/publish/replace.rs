@@ -5,7 +5,9 @@
 //! store. The old store is then renamed to its place next to the target, and the mark is removed last. A rollback goes
 //! the same way in reverse.
 
-use super::publisher::{Publisher, Target, TargetState, cannot_unpublish, refuse_target, rename_to_free_name};
+use super::publisher::{
+    LeftInPlace, Publisher, Target, TargetState, cannot_unpublish, refuse_target, rename_to_free_name,
+};
 use crate::cas::paths::TargetPaths;
 use crate::durable::{Disk, DiskFileSystem, remove_large_tree};
 use crate::migration::Error;
@@ -68,21 +70,23 @@ impl Publisher for Replacement {
         cannot_unpublish(format!("the store that was replaced by {path} was removed"))
     }
 
-    fn unpublish(&self, target: Target<'_>, _: &dyn DiskFileSystem) -> Result<(), Error> {
+    fn unpublish(&self, target: Target<'_>, _: &dyn DiskFileSystem) -> Result<LeftInPlace, Error> {
         let (disk, paths, swap) = (target.disk, target.paths, target.swap());
         let (replaced, withdrawn) = (paths.replaced(), paths.withdrawn());
         if !target.has(&replaced)? {
-            return Ok(());
+            return Ok(LeftInPlace::default());
         }
         if !swap.is_marked(&replaced)? {
             if !target.has(paths.target())? {
-                return rename_to_free_name(disk, &replaced, paths.target());
+                rename_to_free_name(disk, &replaced, paths.target())?;
+                return Ok(LeftInPlace::default());
             }
             swap.make(paths.target(), &replaced)?;
         }
         // An earlier attempt may have made the swap and crashed before it was durable.
         swap.sync()?;
         remove_large_tree(disk, &withdrawn, &target.stop.check())?;
-        Ok(disk.rename(&replaced, &withdrawn)?)
+        disk.rename(&replaced, &withdrawn)?;
+        Ok(LeftInPlace::default())
     }
 }

@@ -1,6 +1,6 @@
 //! Undoes the publication of a run and restores what was at the target before.
 
-pub use super::publisher::TargetState;
+pub use super::publisher::{LeftInPlace, TargetState};
 use super::publisher::{Publisher, Target};
 use super::publisher_of;
 use super::swap::Swap;
@@ -54,10 +54,11 @@ impl<'a> Unpublish<'a> {
     }
 
     /// Restores what was at the target, durably. What the run had published is left in [`TargetPaths::withdrawn`], or
-    /// removed if it was merged in. It can be repeated after a crash at any point.
-    pub fn make(&self) -> Result<(), Error> {
-        self.publisher().unpublish(self.target(), self.file_system)?;
-        self.swap().sync()
+    /// removed if it was merged in; what could not be removed is returned. It can be repeated after a crash at any point.
+    pub fn make(&self) -> Result<LeftInPlace, Error> {
+        let left = self.publisher().unpublish(self.target(), self.file_system)?;
+        self.swap().sync()?;
+        Ok(left)
     }
 
     /// Removes what undoing the publication leaves, once the checkpoint calls the run rolled back.
