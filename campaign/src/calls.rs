@@ -69,6 +69,12 @@ fn choose(counts: &[u64], random: &mut Rng) -> (usize, u64, Fault) {
     (call, at, fault)
 }
 
+/// Returns how many items the output calls refused.
+fn refused(text: &str) -> u64 {
+    let lines = text.lines().map(str::trim).filter(|line| line.starts_with("refused"));
+    lines.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).max().unwrap_or(u64::MAX)
+}
+
 /// Returns the advice that was followed, and what is to be said of the trial.
 fn judge(
     scene: &Scene,
@@ -83,7 +89,8 @@ fn judge(
             let detail = "single items were refused for an error of the process";
             return (Vec::new(), (Verdict::Misjudged, detail.into()));
         }
-        (3, Fault::FromThenOn(libc::EIO)) => {
+        // Where the device fails at the last items, there is no third one to tell by.
+        (3, Fault::FromThenOn(libc::EIO)) if refused(&first.text) > 2 => {
             let detail = "single items were refused for a device that fails";
             return (Vec::new(), (Verdict::Misjudged, detail.into()));
         }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
 use super::faults::{SourceOperation, check};
@@ -264,7 +264,7 @@ impl Deref for Opened<'_> {
 /// Without O_NONBLOCK, opening a pipe would wait for its writer. For a regular file the flag has no effect.
 fn open_read_only(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | flags;
-    Ok(retried(|| rustix::fs::open(path, flags, Mode::empty()))?.into())
+    Ok(retried(|| openat(CWD, path, flags, Mode::empty()))?.into())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::faults::{SourceOperation, check};
 use super::interrupted::retried;
@@ -18,7 +18,7 @@ pub fn read_source_whole(path: &Path, len_bytes: usize, buffer: &mut Vec<u8>) ->
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     stop::opened();
     check(SourceOperation::Open, path).map_err(wrap)?;
-    let file: File = retried(|| rustix::fs::open(path, flags, Mode::empty())).map_err(wrap)?.into();
+    let file: File = retried(|| openat(CWD, path, flags, Mode::empty())).map_err(wrap)?.into();
     check(SourceOperation::Read, path).map_err(wrap)?;
     let read_bytes = read_to_limit(&file, len_bytes, buffer).map_err(wrap)?;
     stop::read(read_bytes);

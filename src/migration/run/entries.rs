@@ -1,7 +1,6 @@
 //! Looks at what has a name in a run directory that haul uses, before anything there is opened or removed: other users may
 //! be able to write to the directory, and what they put there must not be overwritten, followed or waited for.
 
-use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -26,10 +25,6 @@ const FILES: [(&str, &[u8]); 9] = [
 const PLAN_BYTES_MAX: u64 = 1 << 20;
 /// Directories whose content only a run makes or moves there, after its plan is durable.
 const MADE_BY_RUNS: [&str; 5] = ["staging", "retired", "replaced", "withdrawn", "incoming"];
-/// Those of them that hold a store, or a part of one, with nothing else.
-const STORES: [&str; 2] = ["staging", "withdrawn"];
-/// What the names of a store begin with, in any room; a dot before stands for a file that was to replace one.
-const STORE_NAMES: [&str; 7] = ["objects", "index.ndjson", "segment-", "blocks.", "ids.", "marks.", "MANIFEST"];
 /// The directories of a run.
 const DIRECTORIES: [&str; 8] =
     ["staging", "scratch", "verify", "retired", "replaced", "withdrawn", "incoming", "damaged"];
@@ -62,34 +57,24 @@ pub(super) fn check_entries(disk: &dyn Disk, directory: &Path) -> Result<(), Err
     check_made(disk, directory)
 }
 
-/// Fails if there is something in a directory that only runs fill, and either it has a name that no run gives or nothing
-/// next to it has the id of a run.
+/// Fails if there is something in a directory that only runs fill, and nothing next to it has the id of a run.
 fn check_made(disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
     for name in MADE_BY_RUNS {
         let path = directory.join(name);
-        let entries = match disk.list(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            entries => entries?,
+        let is_filled = match disk.list(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            entries => !entries?.is_empty(),
         };
-        if entries.is_empty() {
-            continue;
-        }
-        if !has_run(disk, directory)? {
-            let what = "nothing next to it has the id of a run, so nothing shows that haul made it";
-            return Err(refused(&path, what));
-        }
-        if let Some(entry) = entries.iter().find(|entry| STORES.contains(&name) && !is_of_store(&entry.name)) {
-            return Err(refused(&path.join(&entry.name), "no run makes something of this name there"));
+        if is_filled {
+            return match has_run(disk, directory)? {
+                true => Ok(()),
+                false => {
+                    Err(refused(&path, "nothing next to it has the id of a run, so nothing shows that haul made it"))
+                }
+            };
         }
     }
     Ok(())
-}
-
-/// Returns true if a store has such a name in its root.
-fn is_of_store(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    let name = name.strip_prefix('.').unwrap_or(&name);
-    STORE_NAMES.iter().any(|begin| name.starts_with(begin))
 }
 
 /// Returns true if the plan, a checkpoint or the journal shows that a run has worked in the directory.
@@ -253,14 +238,7 @@ mod tests {
             {
                 let before = fs::read(run.join(file)).unwrap();
                 fs::write(run.join(file), bytes).unwrap();
-                if STORES.contains(&name) {
-                    assert!(refusal(&run).contains("precious: no run makes something of this name"), "{name}, {file}");
-                    fs::rename(run.join(name).join("precious"), run.join(name).join("objects")).unwrap();
-                }
                 RunDirectory::new(&run).create(&RealDisk).unwrap();
-                if STORES.contains(&name) {
-                    fs::rename(run.join(name).join("objects"), run.join(name).join("precious")).unwrap();
-                }
                 fs::write(run.join(file), before).unwrap();
             }
         }

@@ -151,6 +151,26 @@ fn state_that_was_emptied_or_cut_is_a_fault_of_the_store() {
 }
 
 #[test]
+fn a_rollback_takes_no_file_of_others_with_the_store() {
+    let store = OldStore::with_objects(3);
+    let anew = format!("{MIGRATE} --restart --yes");
+    for (first, again) in [(MIGRATE, ""), (&*anew, " --replace --restart --yes")] {
+        store.cas(first).expect(0);
+        if !again.is_empty() {
+            cas_in(store.place(), "generate --objects 2 --seed 9 --generation v0.5 other").expect(0);
+            cas_in(store.place(), &format!("migrate --source other --target new{again}")).expect(0);
+        }
+        let notes = store.target().join("NOTES");
+        fs::write(&notes, "mine").unwrap();
+        let done = store.cas("rollback new --yes").expect(2);
+        assert!(done.stderr.contains("it was changed afterwards"), "{}", done.stderr);
+        assert_eq!(fs::read_to_string(&notes).unwrap(), "mine");
+        fs::remove_file(&notes).unwrap();
+        store.cas("rollback new --yes").expect(0);
+    }
+}
+
+#[test]
 #[ignore = "needs root"]
 fn an_immutable_object_does_not_stop_a_repair_as_root() {
     let store = OldStore::with_objects(6);

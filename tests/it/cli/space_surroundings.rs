@@ -168,8 +168,8 @@ fn an_empty_variable_is_no_value() {
 
 #[test]
 fn the_end_of_the_terminal_stops_a_run_like_a_signal_to_end() {
-    for (before, code) in [("", 75), ("trap '' HUP", 0)] {
-        let place = Place::with_space(300);
+    for (before, code, nodes) in [("", 75, 5_000), ("trap '' HUP", 0, 100)] {
+        let place = Place::with_space(nodes);
         let mut shell = Command::new("sh");
         let migrate = "exec \"$0\" space migrate default --rate-limit 200 --batch-size 20 --progress none";
         shell.args(["-c", &format!("{before}\n{migrate}"), HAUL]).current_dir(place.path());

@@ -1,15 +1,16 @@
 //! What a placement has to say about publication and rollback, and what all placements share.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::swap::Swap;
-use crate::cas::paths::{INDEX_NAME, TargetPaths};
+use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME, TargetPaths};
 use crate::cas::state::RunState;
-use crate::durable::{Disk, DiskError, DiskFileSystem, EntryKind, FaultClass, file_digest_if_present};
-use crate::migration::Error;
+use crate::durable::{Disk, DiskError, DiskFileSystem, EntryKind, FaultClass, file_digest_if_present, is_leftover};
+use crate::migration::{DIRECTORY_LOCK, Error};
 use crate::pipeline::{Ended, StopToken};
 
 /// What is at the target of a run that has published.
@@ -116,7 +117,15 @@ impl<'a> Target<'a> {
     }
 
     pub(super) fn published_or_changed(&self) -> Result<TargetState, Error> {
-        Ok(if self.is_live()? { TargetState::Published } else { TargetState::Changed })
+        Ok(if self.is_live()? && !self.has_additions()? { TargetState::Published } else { TargetState::Changed })
+    }
+
+    /// Returns true if somebody has put something into the root of the store since: it would go with the store.
+    fn has_additions(&self) -> Result<bool, Error> {
+        let is_of_store =
+            |name: &OsStr| name == OBJECTS_NAME || name == INDEX_NAME || name == DIRECTORY_LOCK || is_leftover(name);
+        let entries = self.disk.list(self.paths.target())?;
+        Ok(entries.iter().any(|entry| !is_of_store(&entry.name)))
     }
 }
 
