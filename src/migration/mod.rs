@@ -44,6 +44,7 @@ pub use run::directory::{DIRECTORY_LOCK, EphemeralLock, RunDirectory, owner_text
 pub use run::directory_locks::{DirectoryLocks, StoreLock, check_free, remove_leftovers};
 pub use run::entries::is_temporary_of_run;
 pub use run::locked::{LockedRun, cannot_be_written};
+pub use run::lost_files::LostFile;
 pub use run::options::{RunOptions, Start};
 pub use run::state::{Durability, Rules, RunState};
 pub use run::status::{RunStanding, RunStatus};

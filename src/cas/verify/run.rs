@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{FaultKind, Tally, VERIFY_KIND, Verification, VerifyEnd, VerifyFault, VerifyRequest, list_root};
-use crate::cas::migrate::plan::planned_source;
 use crate::cas::migrate::publish::staged_check::check_map_whole;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
@@ -14,7 +13,7 @@ use crate::cas::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, remove_tree};
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    CheckpointFile, Error, LastRun, LockedRun, ResumePoint, SortDirectory, Stage, Subset, is_whole_report,
+    CheckpointFile, Error, LastRun, LockedRun, LostFile, ResumePoint, SortDirectory, Stage, Subset,
 };
 use crate::pipeline::Control;
 
@@ -118,8 +117,8 @@ fn check_state(
         LastRun::Known(state) if state.stage == Stage::Published => state,
         LastRun::Known(_) | LastRun::None => return Ok(()),
         LastRun::Unreadable => {
-            let text = "it cannot be read, so nothing is known of the run: restore it from a copy";
-            end.add(fault(FaultKind::StateDamaged, &checkpoint.path(), text.to_owned()));
+            let LostFile { path, what } = LostFile::checkpoint(checkpoint.path());
+            end.add(fault(FaultKind::StateDamaged, &path, what.to_owned()));
             return Ok(());
         }
     };
@@ -131,13 +130,8 @@ fn check_state(
         }
         Err(error) => return Err(error),
     }
-    let directory = paths.run_directory();
-    if let Err(error) = planned_source(&**disk, &directory, &state.plan_digest) {
-        end.add(fault(FaultKind::StateDamaged, &directory.plan_path(), error.to_string()));
-    }
-    if !is_whole_report(&**disk, &directory.report_path(), &state.run_id)? {
-        let text = "it is gone, or not the whole report of the run: the same migration again writes it";
-        end.add(fault(FaultKind::StateDamaged, &directory.report_path(), text.to_owned()));
+    for LostFile { path, what } in state.lost_files(&**disk, &paths.run_directory())? {
+        end.add(fault(FaultKind::StateDamaged, &path, what.to_owned()));
     }
     Ok(())
 }

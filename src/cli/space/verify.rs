@@ -12,7 +12,7 @@ use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
-use crate::migration::{Error, Subset};
+use crate::migration::{Error, Subset, exit};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
 use crate::space::verify::Depth;
@@ -58,7 +58,10 @@ impl VerifyCommand {
         let request =
             Request { store: self.store.as_deref(), depth: self.depth(), subset: self.subset, wait: self.wait };
         let end = verify(&watch, &paths, &request, &resource_options(&self.resources))?;
-        let answer = Answer::new(&end).path("space", paths.root()).stopped(end.stopped);
+        let answer = Answer::new(&end)
+            .path("space", paths.root())
+            .stopped(end.stopped)
+            .exit_if(!end.lost.is_empty(), exit::BAD_DATA);
         answer.print(self.output, |table| render(table, &paths, &end))
     }
 
@@ -91,6 +94,7 @@ fn render(table: &mut Table, paths: &SpacePaths, end: &VerifyEnd) {
         return table.line(format_args!("{space}: verification of {} stopped, to be resumed", end.store));
     }
     table.line(format_args!("{space}: {} matches its manifest", end.store));
+    end.lost.iter().for_each(|lost| table.line(format_args!("{}: {}", lost.path.display(), lost.what)));
     if end.depth == Depth::Quick {
         return table.line("checked: manifest, indexes and lengths; no block");
     }

@@ -19,7 +19,7 @@ use crate::manifest::migrate::run_directory;
 use crate::manifest::migrate::share::PathShare;
 use crate::manifest::migrate::state::{CHECKPOINT_KIND, RunState};
 use crate::manifest::tree::file_faults::BadSpots;
-use crate::migration::{CheckpointFile, Error, Severity, SortDirectory, Stage, check_stop};
+use crate::migration::{CheckpointFile, Error, LostFile, Severity, SortDirectory, Stage, check_stop};
 use crate::pipeline::StopToken;
 
 /// The tree whose ledger is verified.
@@ -100,6 +100,12 @@ pub fn verify_ledger(
         let file = directory.path().join(FILE_NAME);
         let file = file.strip_prefix(root).unwrap_or(&file);
         sums.findings.push(finding(Severity::Fatal, file, "E_LEDGER", format!("{what}; {NEXT_WITHOUT}")));
+    }
+    if let Some(state) = checkpoint.as_ref().filter(|state| state.stage == Stage::Published) {
+        for LostFile { path, what } in state.lost_files(&**disk, &directory)? {
+            let path = path.strip_prefix(root).unwrap_or(&path);
+            sums.findings.push(finding(Severity::Fatal, path, "E_STATE", what.into()));
+        }
     }
     let mut check = WrittenCheck { tree, spots: BadSpots::default(), sums };
     let mut in_force = by_file.choose(choose_in_force)?;

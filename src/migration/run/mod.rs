@@ -4,6 +4,7 @@ pub(crate) mod directory;
 pub(crate) mod directory_locks;
 pub(crate) mod entries;
 pub(crate) mod locked;
+pub(crate) mod lost_files;
 pub(crate) mod options;
 pub(crate) mod state;
 pub(crate) mod status;

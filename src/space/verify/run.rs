@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CHECKPOINT_KIND, Coverage, Depth, verify_store};
 use crate::durable::{Disk, remove_tree};
-use crate::migration::{Error, LockedRun, ResumePoint, Subset};
+use crate::migration::{CheckpointFile, Error, LastRun, LockedRun, LostFile, ResumePoint, Stage, Subset};
 use crate::pipeline::{Control, Expected, Phase};
 use crate::space::current_store::choose_store;
 use crate::space::options::MigrateOptions;
@@ -26,6 +26,8 @@ pub struct VerifyEnd {
     pub subset: Subset,
     /// What was covered, earlier parts of a resumed verification included; nothing after a stop.
     pub coverage: Coverage,
+    /// Files of the run that made it which are gone or cut. The store is whole all the same.
+    pub lost: Vec<LostFile>,
     /// True if it was asked to stop; the same call resumes.
     pub stopped: bool,
 }
@@ -66,12 +68,25 @@ pub fn verify_space(
         if coverage.is_some() && place.is_some() {
             remove_tree(&*disk, &paths.verification())?;
         }
-        let stopped = coverage.is_none();
-        Ok(VerifyEnd { store: name, depth, subset, coverage: coverage.unwrap_or_default(), stopped })
+        let (stopped, lost) = (coverage.is_none(), lost_files(&*disk, paths, &name)?);
+        Ok(VerifyEnd { store: name, depth, subset, coverage: coverage.unwrap_or_default(), lost, stopped })
     };
     match lock() {
         Err(Error::Locked { .. }) if subset != Subset::ALL => verify(None).or_else(|_| verify(lock()?)),
         held => verify(held?),
+    }
+}
+
+/// Returns what is lost of the run that made the store, if it is the last one and has ended.
+fn lost_files(disk: &dyn Disk, paths: &SpacePaths, store: &str) -> Result<Vec<LostFile>, Error> {
+    let directory = paths.run_directory();
+    let checkpoint = CheckpointFile::new(directory.path(), state::CHECKPOINT_KIND);
+    match LastRun::<state::RunState>::load(disk, &checkpoint)? {
+        LastRun::Known(state) if state.stage == Stage::Published && &*state.progress.store == store => {
+            state.lost_files(disk, &directory)
+        }
+        LastRun::Known(_) | LastRun::None => Ok(Vec::new()),
+        LastRun::Unreadable => Ok(vec![LostFile::checkpoint(checkpoint.path())]),
     }
 }
 

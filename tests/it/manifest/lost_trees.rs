@@ -149,3 +149,21 @@ fn a_ledger_that_is_gone_is_the_same_to_every_verb() {
     }
     root.haul("verify", &[]).expect(65);
 }
+
+#[test]
+fn a_plan_or_a_report_that_is_gone_or_cut_is_an_error_of_verify() {
+    let (root, _) = migrated();
+    for name in ["plan.json", "report.json"] {
+        let path = root.path().join("migration").join(name);
+        let whole = fs::read(&path).unwrap();
+        root.haul("verify", &[]).expect(0);
+        for bytes in [&whole[..whole.len() / 2], b""] {
+            fs::write(&path, bytes).unwrap();
+            let verified = root.haul("verify", &["--json"]).expect(65).json();
+            assert_eq!(verified["findings"][0]["code"], "E_STATE", "{name}: {verified}");
+        }
+        fs::remove_file(&path).unwrap();
+        root.haul("verify", &[]).expect(65);
+        fs::write(&path, &whole).unwrap();
+    }
+}

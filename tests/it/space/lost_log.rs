@@ -133,3 +133,25 @@ fn clean_removes_the_store_of_a_log_that_is_whole_or_was_compacted() {
     place.space_run("clean default --yes").expect(0);
     assert!(!store(&place).exists());
 }
+
+#[test]
+fn verify_names_the_files_of_the_run_that_are_gone_or_cut() {
+    let place = migrated();
+    for name in ["plan.json", "report.json", "checkpoint.bin"] {
+        let path = place.space().join("migration").join(name);
+        let whole = fs::read(&path).unwrap();
+        place.space_run("verify default").expect(0);
+        for bytes in [&whole[..whole.len() / 2], b""] {
+            fs::write(&path, bytes).unwrap();
+            // A damaged checkpoint has one before it.
+            _ = fs::remove_file(place.space().join("migration/checkpoint.prev"));
+            let done = place.space_run("verify default").expect(65);
+            assert!(done.stdout.contains(name), "{name}: {}", done.stdout);
+        }
+        if name != "checkpoint.bin" {
+            fs::remove_file(&path).unwrap();
+            assert!(place.space_run("verify default").expect(65).stdout.contains(name), "{name}");
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+}

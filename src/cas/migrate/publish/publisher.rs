@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::swap::Swap;
+use super::swap::{MARK_NAME, Swap};
 use crate::cas::paths::{INDEX_NAME, OBJECTS_NAME, TargetPaths};
 use crate::cas::state::RunState;
 use crate::durable::{Disk, DiskError, DiskFileSystem, EntryKind, FaultClass, file_digest_if_present, is_leftover};
@@ -122,8 +122,14 @@ impl<'a> Target<'a> {
 
     /// Returns true if somebody has put something into the root of the store since: it would go with the store.
     fn has_additions(&self) -> Result<bool, Error> {
-        let is_of_store =
-            |name: &OsStr| name == OBJECTS_NAME || name == INDEX_NAME || name == DIRECTORY_LOCK || is_leftover(name);
+        // Files that haul replaces have another name until they are complete.
+        let replaced = [INDEX_NAME, MARK_NAME].map(|name| [name.to_owned(), format!(".{name}.tmp")]).concat();
+        let is_of_store = |name: &OsStr| {
+            name == OBJECTS_NAME
+                || name == DIRECTORY_LOCK
+                || replaced.iter().any(|own| name == &**own)
+                || is_leftover(name)
+        };
         let entries = self.disk.list(self.paths.target())?;
         Ok(entries.iter().any(|entry| !is_of_store(&entry.name)))
     }
