@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs root"]
-    fn a_new_file_gets_the_group_of_its_source_also_in_a_directory_that_gives_another() {
+    fn as_root_a_new_file_gets_the_group_of_its_source_also_in_a_directory_that_gives_another() {
         let place = tempfile::tempdir().unwrap();
         let source = place.path().join("source");
         fs::write(&source, b"").unwrap();
