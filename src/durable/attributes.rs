@@ -72,13 +72,21 @@ impl fmt::Display for AttributesNotKept {
 /// narrowed; where the owner or the group is not kept, the program does not run as that user or group. Call it before
 /// the first byte is written, so that the bytes are never readable by others.
 pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<AttributesNotKept> {
-    let was = fstat(from)?;
+    copy_known_attributes(from, &fstat(from)?, to)
+}
+
+/// Copies the attributes of `from`, whose state is `was`.
+pub(super) fn copy_known_attributes(
+    from: BorrowedFd<'_>,
+    was: &Stat,
+    to: BorrowedFd<'_>,
+) -> io::Result<AttributesNotKept> {
     let mut not_kept = AttributesNotKept::default();
-    copy_owner(&was, to, &mut not_kept)?;
+    copy_owner(was, to, &mut not_kept)?;
     // After the owner, because a change of owner removes some attributes.
     let list = copy_named(from, to, &mut not_kept)?;
     // Last, because a change of owner or of the list changes the bits.
-    copy_mode(&was, list.as_deref(), to, &mut not_kept)?;
+    copy_mode(was, list.as_deref(), to, &mut not_kept)?;
     Ok(not_kept)
 }
 
@@ -152,10 +160,7 @@ fn copy_named(
     }
     if list.is_none() {
         // A new file may inherit a list of its directory, which would give others access.
-        match fremovexattr(to, ACCESS_LIST) {
-            Err(Errno::NODATA) => {}
-            removed => _ = is_done(removed)?,
-        }
+        is_done(remove_access_lists(to, LISTS_OF_FILES))?;
     }
     Ok(list)
 }

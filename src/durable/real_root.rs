@@ -16,13 +16,13 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::attributes::MODE_BITS;
+use super::attributes::{MODE_BITS, copy_known_attributes};
 use super::beneath::open_beneath;
 use super::error::TooLong;
 use super::file_systems::RealFileSystem;
 use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory, TakePiece};
 use super::source::faults::{SourceOperation, check};
-use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, copy_attributes, file_systems};
+use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, file_systems};
 
 /// The size of the buffer for directory entries of one call.
 const NAMES_BUFFER_BYTES: usize = 32 << 10;
@@ -284,10 +284,11 @@ impl RealDirectory {
         let from = openat(&self.fd, model.name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?);
-        let not_kept = copy_attributes(from.as_fd(), file.as_fd())?;
-        // Where something is not kept, the copy has narrowed the bits.
+        let was = fstat(&from)?;
+        let not_kept = copy_known_attributes(from.as_fd(), &was, file.as_fd())?;
+        // Where something is not kept, the copy has narrowed the bits. Elsewhere they are those of the model.
         if let Some(mode) = model.mode.filter(|_| not_kept.is_empty())
-            && fstat(&file)?.st_mode & MODE_BITS != mode
+            && was.st_mode & MODE_BITS != mode
         {
             fchmod(&file, Mode::from_raw_mode(mode))?;
         }
