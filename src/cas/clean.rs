@@ -14,7 +14,9 @@ use super::options::Placement;
 use super::paths::{INDEX_NAME, StorePaths, TargetPaths};
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up, is_temporary_of_run};
+use crate::migration::{
+    CheckpointFile, CleanList, Cleaned, Error, LastRun, RemovalCost, Stage, clean_up, is_temporary_of_run,
+};
 use crate::pipeline::StopToken;
 
 /// The kinds of removable items.
@@ -141,9 +143,9 @@ fn add_replaced(list: &mut CleanList<'_, CleanKind>, disk: &dyn Disk, paths: &Ta
     if is_kept { list.add(paths.replaced(), CleanKind::Replaced, RemovalCost::default()) } else { Ok(()) }
 }
 
-/// Removes these items of a [`clean_plan`] under the lock, and returns the number of bytes that this frees. Skips items
-/// that are gone already. Fails before it removes anything if one of them has come into use since.
-pub fn clean(disk: Arc<dyn Disk>, paths: &TargetPaths, items: &[CleanItem]) -> Result<u64, Error> {
+/// Removes these items of a [`clean_plan`] under the lock. Skips items that are gone already and names those that the system
+/// does not let go. Fails before it removes anything if one of them has come into use since.
+pub fn clean(disk: Arc<dyn Disk>, paths: &TargetPaths, items: &[CleanItem]) -> Result<Cleaned, Error> {
     let place = (&paths.run_directory(), CHECKPOINT_KIND);
     let plan = || clean_plan(disk.clone(), paths);
     clean_up(&disk, place, items, plan, |state: RunState| state.run_id, "haul cas clean")

@@ -352,6 +352,7 @@ fn roots(disk: &dyn Disk, root: &Path) {
     tree.names(Path::new("a"), &mut |name, kind| names.push((name.to_owned(), kind))).unwrap();
     assert_eq!(names, [("old".into(), SourceNameKind::File)]);
     assert_eq!(tree.obstacle(Path::new("a/old")).unwrap(), None);
+    assert_eq!(tree.obstacle(Path::new("a")).unwrap(), None);
     assert!(tree.free_space(Path::new("")).unwrap().bytes > 0 && tree.free_space(Path::new("a")).unwrap().bytes > 0);
     assert_eq!(kind_of(tree.free_space(Path::new("none"))), ErrorKind::NotFound);
     assert_eq!(kind_of(tree.open_directory(Path::new("../roots"))), ErrorKind::InvalidInput);

@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 
 use super::attributes::MODE_BITS;
-use super::beneath::{Anchor, Place, Removal, open_at};
+use super::beneath::{Anchor, NotRemoved, Place, Removal, open_at};
 use super::file_systems::{RealFile, RealFileSystem, write_at_once};
 use super::locks::lock_file;
 use super::new_modes::NewModes;
@@ -233,10 +233,14 @@ impl Disk for LimitedDisk {
     }
 
     fn remove_directory_tree(&self, path: &Path, stop: StopCheck<'_>) -> Result<(), DiskError> {
-        let removed = self.place(path).and_then(|place| place.remove_tree(stop));
-        match removed.map_err(failed("remove directory tree", path))? {
-            Removal::Complete => Ok(()),
-            Removal::Stopped => Err(DiskError::stopped("remove", path)),
+        let place = self.place(path).map_err(failed("remove directory tree", path))?;
+        match place.remove_tree(stop) {
+            Ok(Removal::Complete) => Ok(()),
+            Ok(Removal::Stopped) => Err(DiskError::stopped("remove", path)),
+            Err(NotRemoved { entry, error }) if entry.as_os_str().is_empty() => {
+                Err(DiskError::new("remove directory tree", path, error.into()))
+            }
+            Err(NotRemoved { entry, error }) => Err(DiskError::new("remove", &path.join(entry), error.into())),
         }
     }
 

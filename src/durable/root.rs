@@ -136,7 +136,8 @@ pub trait ReadRoot: Send + Sync {
     /// Passes every name in a directory to `visit`, in the order of the system, without collecting them. The empty path
     /// is the root itself.
     fn names(&self, directory: &Path, visit: &mut dyn FnMut(&OsStr, SourceNameKind)) -> Result<(), DiskError>;
-    /// Returns what would keep this user from replacing the file, as far as that shows before it is tried.
+    /// Returns what would keep this user from replacing the file, or from renaming the directory, as far as that shows
+    /// before it is tried.
     fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError>;
     /// Returns the space that is left on the file system that contains the directory. The empty path is the root itself.
     fn free_space(&self, directory: &Path) -> Result<FreeSpace, DiskError>;

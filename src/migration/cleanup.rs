@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::checkpoint::Kind;
 use super::{CheckpointFile, Error, LockedRun, RunDirectory, RunState, serialize_path};
-use crate::durable::{Disk, EntryKind, directory_bytes, parent_of, remove_tree};
+use crate::durable::{Disk, DiskError, EntryKind, FaultClass, directory_bytes, parent_of, remove_tree};
 
 /// Something that can be removed. `K` says what it is, in the words of its room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +26,25 @@ pub struct CleanItem<K> {
     pub loses_work: bool,
     /// True if the checkpoint describes it and goes first.
     pub with_checkpoint: bool,
+}
+
+/// What a clean-up has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cleaned {
+    /// Bytes that were given back.
+    pub bytes: u64,
+    /// What could not be removed.
+    pub left: Vec<LeftBehind>,
+}
+
+/// Something that a clean-up could not remove, or not as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// Where it was when the clean-up began.
+    #[serde(serialize_with = "serialize_path")]
+    pub path: PathBuf,
+    /// What is in the way, with the path of the entry.
+    pub reason: String,
 }
 
 /// What the checkpoint tells of the last run.
@@ -119,9 +138,9 @@ impl<'a, K> CleanList<'a, K> {
     }
 }
 
-/// Removes these `items` of an earlier plan, under the lock, and returns the bytes that this frees. `plan` makes the plan
-/// again: an item that is gone is skipped, and one that has come into use since is an error, before anything is removed.
-/// `command` makes and shows the plan.
+/// Removes these `items` of an earlier plan, under the lock. `plan` makes the plan again: an item that is gone is skipped,
+/// and one that has come into use since is an error, before anything is removed. An item that the system does not let go
+/// stops none of the others. `command` makes and shows the plan.
 pub fn clean_up<R, P, C, K>(
     disk: &Arc<dyn Disk>,
     (directory, kind): (&RunDirectory, Kind),
@@ -129,13 +148,13 @@ pub fn clean_up<R, P, C, K>(
     plan: impl FnOnce() -> Result<Vec<CleanItem<K>>, Error>,
     run_id: impl FnOnce(RunState<R, P, C>) -> String,
     command: &str,
-) -> Result<u64, Error>
+) -> Result<Cleaned, Error>
 where
     K: Copy + PartialEq,
     RunState<R, P, C>: Decode<()>,
 {
     if items.is_empty() {
-        return Ok(0);
+        return Ok(Cleaned::default());
     }
     let lock = LockedRun::create(disk, directory, kind)?;
     let disk = &lock.disk;
@@ -171,13 +190,29 @@ fn still_removable<K: Copy + PartialEq>(
 
 /// Removes the directory at `path` in such a way that nobody ever finds a part of it under its name: it is renamed into
 /// the run directory first. Both must be on the same file system.
-pub fn retire(disk: &dyn Disk, directory: &RunDirectory, path: &Path) -> Result<(), Error> {
+pub fn retire(disk: &dyn Disk, directory: &RunDirectory, path: &Path) -> Result<(), DiskError> {
     let retired = directory.retired_path();
-    remove_tree(disk, &retired)?;
-    disk.rename(path, &retired)?;
+    // What could not be removed of an earlier one keeps the name, and so does what no run has made.
+    let place = match disk.kind(&retired)? {
+        None => retired,
+        Some(_) => free_name(disk, &retired, path)?,
+    };
+    disk.rename(path, &place)?;
     disk.sync_directory(parent_of(path))?;
-    disk.sync_directory(directory.path())?;
-    Ok(remove_tree(disk, &retired)?)
+    disk.sync_directory(parent_of(&place))?;
+    remove_tree(disk, &place)
+}
+
+/// Returns a free name in `directory` that begins with that of `path`.
+fn free_name(disk: &dyn Disk, directory: &Path, path: &Path) -> Result<PathBuf, DiskError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    for number in 0_u32.. {
+        let free = directory.join(format!("{name}.{number}"));
+        if disk.kind(&free)?.is_none() {
+            return Ok(free);
+        }
+    }
+    unreachable!("a directory does not have so many entries")
 }
 
 fn remove_chosen<K>(
@@ -186,24 +221,53 @@ fn remove_chosen<K>(
     lock: &LockedRun,
     chosen: &[CleanItem<K>],
     run_id: Option<&str>,
-) -> Result<u64, Error> {
+) -> Result<Cleaned, Error> {
+    let mut end = Cleaned::default();
+    let mut free = Vec::new();
+    for item in chosen {
+        match obstacle(disk, &item.path)? {
+            None => free.push(item),
+            Some(reason) => end.left.push(LeftBehind { path: item.path.clone(), reason }),
+        }
+    }
     // First the checkpoint: it must never describe what is half removed.
-    if chosen.iter().any(|item| item.with_checkpoint) {
+    if free.iter().any(|item| item.with_checkpoint) {
         lock.checkpoint.remove(disk)?;
     }
-    let mut bytes = 0;
-    for item in chosen {
-        match disk.kind(&item.path)? {
-            Some(EntryKind::Directory) if item.path != directory.retired_path() => {
-                retire(disk, directory, &item.path)?;
+    let mut removed = Vec::new();
+    for item in free {
+        match remove_item(disk, directory, &item.path) {
+            Ok(()) => {
+                end.bytes += item.bytes;
+                removed.push(item.path.display().to_string());
             }
-            _ => remove_tree(disk, &item.path)?,
+            Err(error) if error.fault_class() == FaultClass::Item => {
+                end.left.push(LeftBehind { path: item.path.clone(), reason: error.to_string() });
+            }
+            Err(error) => return Err(error.into()),
         }
-        bytes += item.bytes;
     }
     if !chosen.is_empty() {
-        let removed: Vec<_> = chosen.iter().map(|item| item.path.display().to_string()).collect();
-        lock.note(run_id, "cleaned", json!({ "removed": removed, "bytes": bytes }))?;
+        let left: Vec<_> = end.left.iter().map(|left| left.path.display().to_string()).collect();
+        lock.note(run_id, "cleaned", json!({ "removed": removed, "left": left, "bytes": end.bytes }))?;
     }
-    Ok(bytes)
+    Ok(end)
+}
+
+fn remove_item(disk: &dyn Disk, directory: &RunDirectory, path: &Path) -> Result<(), DiskError> {
+    match disk.kind(path)? {
+        Some(EntryKind::Directory) if path != directory.retired_path() => retire(disk, directory, path),
+        _ => remove_tree(disk, path),
+    }
+}
+
+/// Returns what keeps the name of an item from being taken away. It is asked before the checkpoint goes: an item that stays
+/// must stay of use.
+fn obstacle(disk: &dyn Disk, path: &Path) -> Result<Option<String>, DiskError> {
+    let name = Path::new(path.file_name().unwrap_or_default());
+    let found = match disk.kind(path)? {
+        Some(_) => disk.root(parent_of(path))?.obstacle(name)?,
+        None => None,
+    };
+    Ok(found.map(|obstacle| format!("{}: {obstacle}", path.display())))
 }

@@ -27,7 +27,7 @@ mod text;
 pub mod units;
 
 pub use checkpoint::CheckpointFile;
-pub use cleanup::{CleanItem, CleanList, LastRun, RemovalCost, clean_up, retire};
+pub use cleanup::{CleanItem, CleanList, Cleaned, LastRun, LeftBehind, RemovalCost, clean_up, retire};
 pub use context::Context;
 pub use error::{Error, ErrorKind, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};

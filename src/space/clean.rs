@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::apart::check_log_apart;
 use super::current_store::live_store;
+use super::leftovers::foreign_entry;
 use super::migrate::estimate::SCRATCH_PREFIX;
 use super::only_copy::{OnlyCopy, only_copy};
 use super::paths::SpacePaths;
@@ -13,7 +14,9 @@ use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
 use super::store::whole::foreign_part;
 use crate::durable::{Disk, EntryKind};
-use crate::migration::{CheckpointFile, CleanList, Error, LastRun, RemovalCost, Stage, clean_up, is_temporary_of_run};
+use crate::migration::{
+    CheckpointFile, CleanList, Cleaned, Error, LastRun, RemovalCost, Stage, clean_up, is_temporary_of_run,
+};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -50,10 +53,16 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     let is_ours_in_root = |name: &str| name == format!(".{POINTER}.tmp") || name.starts_with(SCRATCH_PREFIX);
     list.add_temporary(paths.root(), EntryKind::File, CleanKind::Temporary, is_ours_in_root)?;
     list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, is_temporary_of_run)?;
-    list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
-    list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;
-    list.add(paths.staging(), CleanKind::Staging, worth_of_staging(&run))?;
-    list.add(paths.run_directory().retired_path(), CleanKind::Retired, RemovalCost::default())?;
+    for (directory, kind, worth) in [
+        (paths.scratch(), CleanKind::Scratch, RemovalCost::default()),
+        (paths.verification(), CleanKind::Verification, RemovalCost::default()),
+        (paths.staging(), CleanKind::Staging, worth_of_staging(&run)),
+        (paths.run_directory().retired_path(), CleanKind::Retired, RemovalCost::default()),
+    ] {
+        if foreign_entry(disk, paths, &directory)?.is_none() {
+            list.add(directory, kind, worth)?;
+        }
+    }
     let only = only_copy_of_the_log(disk, paths, live.as_deref())?;
     for entry in disk.list(paths.root())? {
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
@@ -70,17 +79,17 @@ fn only_copy_of_the_log(disk: &dyn Disk, paths: &SpacePaths, live: Option<&str>)
     if live.is_none() { only_copy(disk, paths) } else { Ok(None) }
 }
 
-/// Something with the name of a store that is never removed: haul cannot prove that it is one, or it may be the only copy
-/// of its nodes.
+/// Something that has the name of a store or of a directory of runs, and is never removed: haul cannot prove that it made
+/// it, or it may be the only copy of its nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftAlone {
-    /// Its name.
+    /// Its path, relative to the space.
     pub name: String,
     /// Why it stays.
     pub reason: String,
 }
 
-/// Lists what has the name of a store and is left alone by [`clean`].
+/// Lists what has a name of haul's and is left alone by [`clean`].
 pub fn left_alone(disk: &dyn Disk, paths: &SpacePaths) -> Result<Vec<LeftAlone>, Error> {
     let mut left = Vec::new();
     let live = live_store(disk, paths)?;
@@ -91,6 +100,13 @@ pub fn left_alone(disk: &dyn Disk, paths: &SpacePaths) -> Result<Vec<LeftAlone>,
         let Some(name) = entry.name.to_str().filter(|name| generation(name).is_some()) else { continue };
         if let Some(reason) = foreign_part(disk, &paths.store(name))? {
             left.push(LeftAlone { name: name.to_owned(), reason });
+        }
+    }
+    for directory in [paths.scratch(), paths.staging(), paths.run_directory().retired_path()] {
+        if let Some(foreign) = foreign_entry(disk, paths, &directory)? {
+            let name = directory.strip_prefix(paths.root()).unwrap_or(&directory).display().to_string();
+            let entry = foreign.file_name().unwrap_or_default().display();
+            left.push(LeftAlone { name, reason: format!("holds {entry}, which no run of haul makes") });
         }
     }
     Ok(left)
@@ -118,9 +134,9 @@ fn worth_of_store(run: &LastRun<RunState>, name: &str) -> RemovalCost {
     }
 }
 
-/// Removes these items of a [`clean_plan`], under the lock; the bytes given back. An item that is gone already is passed
-/// over; one that has come into use since is an error, before anything is removed.
-pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Result<u64, Error> {
+/// Removes these items of a [`clean_plan`], under the lock. Skips items that are gone already and names those that the system
+/// does not let go. Fails before it removes anything if one of them has come into use since.
+pub fn clean(disk: Arc<dyn Disk>, paths: &SpacePaths, items: &[CleanItem]) -> Result<Cleaned, Error> {
     let disk = paths.limited(&disk)?;
     let place = (&paths.run_directory(), CHECKPOINT_KIND);
     let plan = || clean_plan(disk.clone(), paths);

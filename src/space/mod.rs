@@ -8,6 +8,7 @@ pub(crate) mod engine;
 pub mod export;
 pub mod generate;
 pub mod get;
+mod leftovers;
 pub mod limits;
 pub mod log;
 mod log_pass;

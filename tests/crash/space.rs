@@ -810,7 +810,7 @@ impl Scene {
     fn clean_all(&self, disk: &SimulatedDisk) -> Result<u64, Error> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let items = clean_plan(disk.clone(), &self.paths())?;
-        clean(disk, &self.paths(), &items)
+        Ok(clean(disk, &self.paths(), &items)?.bytes)
     }
 
     /// Cleans until the end on what a crash left of a clean-up, or migrates at once.

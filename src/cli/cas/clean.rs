@@ -1,6 +1,7 @@
 //! `haul cas clean`: removes files that neither a run nor a reader needs.
 //!
-//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)) and `bytes`.
+//! The JSON document has `target` (path), `removed` (a list of [`CleanItem`](crate::cas::clean::CleanItem)), `left` (what
+//! could not be removed, with `path` and `reason`) and `bytes`.
 
 use std::sync::Arc;
 

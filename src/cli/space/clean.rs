@@ -1,7 +1,7 @@
 //! `haul space clean`: removes what no run and no reader needs any more.
 //!
-//! The JSON document has `space` (path), `removed` (a list of [`CleanItem`](crate::space::clean::CleanItem)) and
-//! `bytes`.
+//! The JSON document has `space` (path), `removed` (a list of [`CleanItem`](crate::space::clean::CleanItem)),
+//! `left` (what could not be removed, with `path` and `reason`) and `bytes`.
 
 use std::sync::Arc;
 

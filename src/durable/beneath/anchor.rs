@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::removal::{Removal, remove_tree_at};
+use super::removal::{NotRemoved, Removal, remove_tree_at};
 use super::steps::open_beneath;
 use crate::durable::{Link, StopCheck};
 
@@ -130,10 +130,10 @@ impl<'a> Place<'a> {
     }
 
     /// Removes a directory with everything in it, by descriptors: a link is removed and never followed.
-    pub(in crate::durable) fn remove_tree(&self, stop: StopCheck<'_>) -> io::Result<Removal> {
+    pub(in crate::durable) fn remove_tree(&self, stop: StopCheck<'_>) -> Result<Removal, NotRemoved> {
         match self.name.file_name() {
-            Some(_) => Ok(remove_tree_at(self.fd(), self.name, stop)?),
-            None => Err(io::ErrorKind::InvalidInput.into()),
+            Some(_) => remove_tree_at(self.fd(), self.name, stop),
+            None => Err(Errno::INVAL.into()),
         }
     }
 }

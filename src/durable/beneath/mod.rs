@@ -6,7 +6,7 @@ mod removal;
 mod steps;
 
 pub(super) use anchor::{Anchor, Place, open_at};
-pub(super) use removal::Removal;
+pub(super) use removal::{NotRemoved, Removal};
 pub(super) use steps::open_beneath;
 #[cfg(test)]
 pub(super) use steps::open_step_by_step;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
@@ -21,8 +21,23 @@ pub(in crate::durable) enum Removal {
     Stopped,
 }
 
+/// What could not be removed, and why.
+#[derive(Debug)]
+pub(in crate::durable) struct NotRemoved {
+    /// The entry, relative to the tree; empty for the tree itself.
+    pub entry: PathBuf,
+    /// The error of the system.
+    pub error: Errno,
+}
+
+impl From<Errno> for NotRemoved {
+    fn from(error: Errno) -> Self {
+        Self { entry: PathBuf::new(), error }
+    }
+}
+
 /// Removes a directory with everything in it.
-pub(super) fn remove_tree_at(above: BorrowedFd<'_>, name: &Path, stop: StopCheck<'_>) -> Result<Removal, Errno> {
+pub(super) fn remove_tree_at(above: BorrowedFd<'_>, name: &Path, stop: StopCheck<'_>) -> Result<Removal, NotRemoved> {
     if stop() {
         return Ok(Removal::Stopped);
     }
@@ -31,9 +46,9 @@ pub(super) fn remove_tree_at(above: BorrowedFd<'_>, name: &Path, stop: StopCheck
         Ok(directory) => directory,
         // It is a file or a link, perhaps since a moment ago.
         Err(Errno::NOTDIR | Errno::LOOP) => {
-            return unlinkat(above, name, AtFlags::empty()).map(|()| Removal::Complete);
+            return Ok(unlinkat(above, name, AtFlags::empty()).map(|()| Removal::Complete)?);
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     for entry in Dir::read_from(&directory)? {
         let entry = entry?;
@@ -47,17 +62,18 @@ pub(super) fn remove_tree_at(above: BorrowedFd<'_>, name: &Path, stop: StopCheck
         };
         match removal {
             // Another process may have removed it.
-            Ok(Removal::Complete) | Err(Errno::NOENT) => {}
-            removal => return removal,
+            Ok(Removal::Complete) | Err(NotRemoved { error: Errno::NOENT, .. }) => {}
+            Ok(Removal::Stopped) => return Ok(Removal::Stopped),
+            Err(NotRemoved { entry, error }) => return Err(NotRemoved { entry: Path::new(name).join(entry), error }),
         }
     }
-    unlinkat(above, name, AtFlags::REMOVEDIR).map(|()| Removal::Complete)
+    Ok(unlinkat(above, name, AtFlags::REMOVEDIR).map(|()| Removal::Complete)?)
 }
 
-fn remove_file_at(directory: BorrowedFd<'_>, name: &OsStr, stop: StopCheck<'_>) -> Result<Removal, Errno> {
+fn remove_file_at(directory: BorrowedFd<'_>, name: &OsStr, stop: StopCheck<'_>) -> Result<Removal, NotRemoved> {
     if stop() {
         return Ok(Removal::Stopped);
     }
     stop::opened();
-    unlinkat(directory, name, AtFlags::empty()).map(|()| Removal::Complete)
+    Ok(unlinkat(directory, name, AtFlags::empty()).map(|()| Removal::Complete)?)
 }

@@ -96,8 +96,8 @@ impl ReadRoot for SimulatedRoot {
 
     fn obstacle(&self, file: &Path) -> Result<Option<Obstacle>, DiskError> {
         self.run("ask for access to", file, |state, path| {
-            let file = state.find_file(path)?;
-            Ok(state.immutable.contains(&file).then_some(Obstacle::FixedFile))
+            let entry = state.tree.find(path)?;
+            Ok(state.immutable.contains(&entry).then_some(Obstacle::FixedFile))
         })
     }
 

@@ -7,7 +7,9 @@ use serde_json::json;
 use super::convert::LogConverter;
 use super::plan::{Plan, check_directory, others, plan};
 use super::writer::{StagingPaths, StoreWriter};
-use crate::durable::{NewModes, create_directory_durable, directory_bytes, remove_large_tree, remove_tree};
+use crate::durable::{
+    DiskError, FaultClass, NewModes, create_directory_durable, directory_bytes, remove_large_tree, remove_tree,
+};
 use crate::migration::checkpoint::Kind;
 use crate::migration::{
     Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, RunOptions, Stage, Start, Step, Subset,
@@ -17,6 +19,7 @@ use crate::pipeline::{Ended, Expected, Phase, run};
 use crate::space::apart::{check_log_apart, check_places_free};
 use crate::space::current_store::live_store;
 use crate::space::engine::check_engine_is_stopped;
+use crate::space::leftovers::{SCRATCH_PARTS, check_leftovers};
 use crate::space::log::reader::{Cursor, LogReader};
 use crate::space::log::source::WalSource;
 use crate::space::only_copy::{check_log, check_trade};
@@ -33,9 +36,6 @@ use crate::space::store::record_lookup::RecordLookup;
 use crate::space::store::seal::{SealInput, seal};
 use crate::space::store::whole::{check_files, foreign_part};
 use crate::space::verify::{verify_source, verify_store};
-
-/// Directories below the scratch directory that the index phase sorts in.
-const SCRATCH_PARTS: [&str; 3] = ["ids", "marks", "rekeyed"];
 
 /// The migration of a space.
 pub(in crate::space) struct SpaceMigration<'a> {
@@ -74,7 +74,7 @@ impl<'a> SpaceMigration<'a> {
             return Ok(());
         }
         match foreign_part(disk, &store)? {
-            None => retire(disk, cx.directory, &store),
+            None => left_behind(cx, retire(disk, cx.directory, &store)),
             Some(why) => {
                 cx.control.note(format!("{} is left where it is: it {why}", store.display()));
                 Ok(())
@@ -98,6 +98,7 @@ impl<'a> SpaceMigration<'a> {
         if disk.is_system() {
             check_places_free(self.paths)?;
         }
+        check_leftovers(disk, self.paths)?;
         check_log(disk, self.paths, self.options.allow_empty)?;
         self.say_what_is_not_read(cx);
         self.check_engine(cx)
@@ -177,7 +178,7 @@ impl Migration for SpaceMigration<'_> {
     fn clear(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         let stop = cx.control.stop.check();
         remove_large_tree(&**cx.disk, &self.paths.staging(), &stop)?;
-        Ok(remove_large_tree(&**cx.disk, &cx.directory.retired_path(), &stop)?)
+        left_behind(cx, remove_large_tree(&**cx.disk, &cx.directory.retired_path(), &stop))
     }
 
     fn plan(&mut self, _cx: &Context<'_>, _begins: bool) -> Result<Option<Plan>, Error> {
@@ -390,5 +391,16 @@ impl SpaceMigration<'_> {
         check_trade(&**cx.disk, self.paths, &state.progress.store, self.options.allow_empty)?;
         pointer::publish(&**cx.disk, self.paths.root(), &state.progress.store)?;
         Ok(Step::Reached(Stage::Published))
+    }
+}
+
+/// Passes over a removal that one of its entries has stopped: the rest of an old store is in nobody's way.
+fn left_behind(cx: &Context<'_>, removed: Result<(), DiskError>) -> Result<(), Error> {
+    match removed {
+        Err(error) if error.fault_class() == FaultClass::Item => {
+            cx.control.note(format!("{error}; what is left of an old store stays"));
+            Ok(())
+        }
+        removed => Ok(removed?),
     }
 }

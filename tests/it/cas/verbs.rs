@@ -63,7 +63,7 @@ fn items(list: &[CleanItem]) -> Vec<(String, CleanKind, bool)> {
 }
 
 fn clean_all(store: &OldStore) -> u64 {
-    clean(disk(), &store.paths(), &cleanable(store)).unwrap()
+    clean(disk(), &store.paths(), &cleanable(store)).unwrap().bytes
 }
 
 fn roll_back(store: &OldStore) -> Result<(), Error> {
@@ -483,7 +483,7 @@ fn a_clean_up_removes_temporary_files_and_keeps_foreign_ones() {
     fs::write(store.place().join(".new.estimate-4.tmp/x"), b"x").unwrap();
     fs::write(run.path().join(".mine.tmp"), b"x").unwrap();
     let temporary: Vec<_> = cleanable(&store).into_iter().filter(|item| item.kind == CleanKind::Temporary).collect();
-    assert_eq!((temporary.len(), clean(disk(), &store.paths(), &temporary).unwrap()), (5, 5));
+    assert_eq!((temporary.len(), clean(disk(), &store.paths(), &temporary).unwrap().bytes), (5, 5));
     assert!(ours.iter().all(|path| !path.exists()) && !estimated.exists());
     assert!(strangers.iter().all(|path| path.exists()));
     assert!(store.place().join(".new.estimate-4.tmp").exists() && run.path().join(".mine.tmp").exists());
@@ -519,7 +519,7 @@ fn settled(disk: &SimulatedDisk) -> SimulatedDisk {
 fn clean_on(disk: &SimulatedDisk, store: &OldStore) -> Result<u64, Error> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let items = clean_plan(disk.clone(), &store.paths())?;
-    clean(disk, &store.paths(), &items)
+    Ok(clean(disk, &store.paths(), &items)?.bytes)
 }
 
 fn migrate_on(disk: &SimulatedDisk, store: &OldStore, options: &MigrateOptions) -> Result<(), Error> {

@@ -12,4 +12,5 @@ mod manifest_compat;
 mod manifest_documents;
 mod mistakes;
 mod space;
+mod space_leftovers;
 mod space_surroundings;
