@@ -223,8 +223,11 @@ impl<'a> Swap<'a> {
     /// Removes what was placed, wherever it is now, and puts back what was there unless haul has made its name anew.
     fn undo(&self, done: &Done) {
         for path in placed(self.work, &self.victim, done.inode) {
-            let is_directory = path.symlink_metadata().is_ok_and(|status| status.is_dir());
-            if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("it is removed");
+            match path.symlink_metadata().is_ok_and(|status| status.is_dir()) {
+                // It was empty. What haul has put into it since, where a directory belongs, is haul's and stays.
+                true => drop(fs::remove_dir(&path)),
+                false => fs::remove_file(&path).expect("it is removed"),
+            }
         }
         let is_free = done.name.symlink_metadata().is_err() && done.name.parent().is_some_and(Path::is_dir);
         if done.was_there && is_free {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::paths::SpacePaths;
+use super::store::index::IDS_UNMERGED;
 use super::store::names::{generation, is_store_file};
 use crate::durable::{Disk, DiskEntry, EntryKind};
 use crate::migration::Error;
@@ -44,12 +45,12 @@ pub(super) fn check_leftovers(disk: &dyn Disk, paths: &SpacePaths) -> Result<(),
     Ok(())
 }
 
-/// A file of a store, or one that was to replace it when its writer died.
+/// A file of a store or of the making of its indexes, or one that was to replace it when its writer died.
 fn is_of_a_store(entry: &DiskEntry) -> bool {
     let Some(name) = entry.name.to_str().filter(|_| entry.kind == EntryKind::File) else { return false };
     let replaced = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
     let replaced = replaced.map(|name| name.split_once(".haul-").map_or(name, |(name, _)| name));
-    is_store_file(replaced.unwrap_or(name))
+    name == IDS_UNMERGED || is_store_file(replaced.unwrap_or(name))
 }
 
 fn is_scratch(entry: &DiskEntry) -> bool {

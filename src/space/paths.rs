@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::log::wal::is_wal_name;
-use crate::durable::{Disk, DiskError, NewModes, SourceEntryKind, source_entries, with_modes};
+use crate::durable::{Disk, DiskError, FaultClass, NewModes, SourceEntryKind, source_entries, with_modes};
 use crate::migration::{Error, RunDirectory, shell_word};
 
 /// Shortest and longest name of a space.
@@ -98,7 +98,8 @@ impl SpacePaths {
                 Ok(true) => sources.push(directory),
                 Ok(false) => {}
                 // Nobody knows what others may do there.
-                Err(_) => return Ok(NewModes::PRIVATE),
+                Err(error) if error.fault_class() == FaultClass::Item => return Ok(NewModes::PRIVATE),
+                Err(error) => return Err(error.into()),
             }
         }
         if sources.contains(&log) {

@@ -21,7 +21,7 @@ use crate::pipeline::{Event, Merged, Observer, SortedRuns, StopToken};
 use crate::space::outcome::Counts;
 use crate::space::policy::{Duplicates, Policies};
 
-const IDS_UNMERGED: &str = "ids.unmerged";
+pub(in crate::space) const IDS_UNMERGED: &str = "ids.unmerged";
 const REKEYED_BYTES: usize = 16 + CANDIDATE_BYTES;
 
 /// What the index phase needs.
