@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -92,9 +93,20 @@ def postgres(names):
         server.wait()
 
 
+@contextlib.contextmanager
+def creating(binary):
+    """Yields a program like the binary whose `db migrate` may create the database, as the cases expect of it."""
+    with tempfile.TemporaryDirectory(prefix="haul-cases.") as place:
+        program = pathlib.Path(place) / "haul"
+        quoted = shlex.quote(str(binary.resolve()))
+        program.write_text(f'#!/bin/sh\ncase "$1 $2" in "db migrate") exec {quoted} "$@" --create ;; esac\nexec {quoted} "$@"\n')
+        program.chmod(0o755)
+        yield program
+
+
 def run(directory, rule, options):
     """Runs a case in a session of its own, so that whatever it leaves running can be ended. Returns its output."""
-    environment = dict(os.environ, HAUL=str(options.bin.resolve()), REPO=os.getcwd(), NO_COLOR="1")
+    environment = dict(os.environ, HAUL=str(options.program), REPO=os.getcwd(), NO_COLOR="1")
     case = subprocess.Popen(
         ["bash", str(directory / "cmd")],
         stdin=subprocess.DEVNULL,
@@ -140,7 +152,7 @@ def main():
     rules = tomllib.loads(options.rules.read_text())
     options.log.mkdir(parents=True, exist_ok=True)
     cases = list(selected(rules, options.names))
-    with postgres([name for name, _ in cases]):
+    with postgres([name for name, _ in cases]), creating(options.bin) as options.program:
         counts = judged(cases, options)
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     sys.exit(1 if counts["wrong"] else 0)
