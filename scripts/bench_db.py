@@ -152,7 +152,7 @@ class Scripts:
 
 
 def haul(options, engine, database, files, report):
-    command = [options.bin, "db", "migrate", "--database", engine.url(database), "--dir", files, "--timeout", "600"]
+    command = [options.bin, "db", "migrate", "--create", "--database", engine.url(database), "--dir", files, "--timeout", "600"]
     return ["sh", "-c", 'exec "$@" > "$0"', report, *command, "--progress", "none", "--json"]
 
 

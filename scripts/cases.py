@@ -5,8 +5,10 @@ import contextlib
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -63,9 +65,48 @@ def placed(directory, rule, options):
         yield copy
 
 
+@contextlib.contextmanager
+def postgres(names):
+    """Runs a private PostgreSQL server for the cases that want one, and names it in PG and SOCK. One that is named is kept."""
+    wanted = any(name.startswith("db/") for name in names)
+    there = subprocess.run(["scripts/postgres", "--check"], stderr=subprocess.DEVNULL).returncode == 0
+    if not wanted or not there or "PG" in os.environ:
+        yield
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = subprocess.Popen(["scripts/postgres", port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        os.environ["SOCK"] = server.stdout.readline().strip()
+        os.environ["PG"] = f"postgres://postgres@127.0.0.1:{port}"
+        print("start", file=server.stdin, flush=True)
+        for _ in range(600):
+            ask = ["psql", "-qX", os.environ["PG"] + "/postgres", "-c", "SELECT 1"]
+            if subprocess.run(ask, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+                break
+            time.sleep(0.1)
+        yield
+    finally:
+        # The script ends the server when its standard input ends.
+        server.stdin.close()
+        server.wait()
+
+
+@contextlib.contextmanager
+def creating(binary):
+    """Yields a program like the binary whose `db migrate` may create the database, as the cases expect of it."""
+    with tempfile.TemporaryDirectory(prefix="haul-cases.") as place:
+        program = pathlib.Path(place) / "haul"
+        quoted = shlex.quote(str(binary.resolve()))
+        program.write_text(f'#!/bin/sh\ncase "$1 $2" in "db migrate") exec {quoted} "$@" --create ;; esac\nexec {quoted} "$@"\n')
+        program.chmod(0o755)
+        yield program
+
+
 def run(directory, rule, options):
     """Runs a case in a session of its own, so that whatever it leaves running can be ended. Returns its output."""
-    environment = dict(os.environ, HAUL=str(options.bin.resolve()), REPO=os.getcwd(), NO_COLOR="1")
+    environment = dict(os.environ, HAUL=str(options.program), REPO=os.getcwd(), NO_COLOR="1")
     case = subprocess.Popen(
         ["bash", str(directory / "cmd")],
         stdin=subprocess.DEVNULL,
@@ -110,8 +151,17 @@ def main():
     options = arguments()
     rules = tomllib.loads(options.rules.read_text())
     options.log.mkdir(parents=True, exist_ok=True)
+    cases = list(selected(rules, options.names))
+    with postgres([name for name, _ in cases]), creating(options.bin) as options.program:
+        counts = judged(cases, options)
+    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    sys.exit(1 if counts["wrong"] else 0)
+
+
+def judged(cases, options):
+    """Runs and judges the cases. Returns how many there are of each verdict."""
     counts = {"right": 0, "wrong": 0, "not run": 0}
-    for name, rule in selected(rules, options.names):
+    for name, rule in cases:
         directory = options.cases / name
         if not (directory / "cmd").is_file():
             verdict, reason, seconds = "not run", "there is no such case", 0
@@ -129,8 +179,7 @@ def main():
             seconds = time.monotonic() - started
         counts[verdict] += 1
         print(f"{verdict:8} {seconds:6.1f} s  {name:46} {reason}".rstrip(), flush=True)
-    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
-    sys.exit(1 if counts["wrong"] else 0)
+    return counts
 
 
 main()

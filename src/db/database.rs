@@ -77,6 +77,17 @@ pub struct LockHolder {
     pub client: Option<String>,
 }
 
+/// The name of a ledger, and what it must look like.
+#[derive(Debug, Clone, Copy)]
+pub struct LedgerName<'a> {
+    /// The schema, if one was named.
+    pub schema: Option<&'a str>,
+    /// The name of the table.
+    pub table: &'a str,
+    /// Its first columns.
+    pub columns: &'a [&'a str],
+}
+
 /// The limits of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -98,6 +109,15 @@ pub trait ReadDatabase {
     fn place(&self) -> String;
     /// Runs one of haul's own statements and returns its rows.
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError>;
+    /// Finds the ledger, so that [`columns`](Self::columns) and [`table_reference`](Self::table_reference) are about the
+    /// place where it is; one that does not exist yet belongs where new tables are created. Returns its schema if new
+    /// tables would be created in another.
+    fn find_ledger(&mut self, ledger: LedgerName<'_>) -> Result<Option<String>, EngineError>;
+    /// Begins to read the schema: all names are returned with their schemas until [`end_reading`](Self::end_reading),
+    /// and no other session notices that.
+    fn begin_reading(&mut self) -> Result<(), EngineError>;
+    /// Ends what [`begin_reading`](Self::begin_reading) has begun.
+    fn end_reading(&mut self) -> Result<(), EngineError>;
     /// Returns the names of the columns of one of haul's own tables, in order; empty if there is no such table.
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError>;
     /// Returns true if there is a table of this name where statements of migrations would find it.
@@ -133,6 +153,8 @@ pub trait Database: ReadDatabase {
     fn disarm(&mut self) -> bool;
     /// Begins the transaction that a section shares with its row in the ledger.
     fn begin(&mut self) -> Result<(), EngineError>;
+    /// Returns what the engine had to say about the statements of migrations since the last call, and forgets it.
+    fn take_notices(&mut self) -> Vec<String>;
     /// Runs one statement of a migration.
     fn run(&mut self, statement: &str) -> Result<(), EngineError>;
     /// Checks that the transaction is still the one that was begun, that its changes may be committed, that the lock is

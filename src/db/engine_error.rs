@@ -51,6 +51,33 @@ impl EngineError {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Explains the failure of a change of haul's own tables: a migration may have dropped them, or the role may not
+    /// write to them.
+    pub fn about_own_tables(self, ledger: &str) -> Self {
+        let code = self.code.as_deref().unwrap_or_default();
+        let is_gone = ["SQLSTATE 42P01", "SQLSTATE 3F000"].contains(&code) || self.message.starts_with("no such table");
+        if is_gone {
+            let message =
+                format!("haul's own tables ({ledger} and others) are gone, with what they say is applied: {self}");
+            return Self { code: None, message, ..self }.with_hint(
+                "drop objects instead of the schema that holds haul's tables, or keep these in a schema of their own with \
+                 --table SCHEMA.NAME",
+            );
+        }
+        self.about_rights()
+    }
+
+    /// Explains that a role may not create haul's own tables or write to them.
+    pub fn about_rights(self) -> Self {
+        if self.code.as_deref() == Some("SQLSTATE 42501") {
+            return self.with_hint(
+                "let this role write to haul's tables: GRANT CREATE ON SCHEMA to create them, or GRANT SELECT, INSERT, UPDATE, \
+                 DELETE on those that exist; or name a schema of its own with --table SCHEMA.NAME",
+            );
+        }
+        self
+    }
+
     /// Converts it to the error of a command on the database `place`.
     pub fn at(self, place: &str) -> Error {
         use EngineErrorKind::*;

@@ -22,6 +22,7 @@ mod engine_error;
 pub mod estimate;
 mod foreign_ledgers;
 pub mod lint;
+mod percent;
 #[cfg(feature = "db-postgres")]
 pub mod postgres;
 pub mod runner;
@@ -43,5 +44,5 @@ pub use runner::{Runner, RunnerOptions};
 pub use schema::Schema;
 pub use script::{Migration, Migrations};
 pub use settings::{DbSettings, SETTINGS_FILE};
-pub use target::{DEFAULT_DATABASE, Target};
+pub use target::Target;
 pub use version::{NotAVersion, Version};

@@ -1,5 +1,6 @@
 //! The settings file `haul.toml`: which database and which migrations to use.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,8 @@ pub struct DbSettings {
 struct SettingsFile {
     #[serde(default)]
     db: DbSettings,
+    #[serde(flatten)]
+    others: BTreeMap<String, toml::Value>,
 }
 
 impl DbSettings {
@@ -61,14 +64,19 @@ impl DbSettings {
     /// Parses the file. Errors name only the line, because the parser quotes the text, which may contain a password.
     fn parse(text: &str) -> Result<Self, String> {
         let file: Result<SettingsFile, toml::de::Error> = toml::from_str(text);
-        file.map(|file| file.db).map_err(|error| match error.span() {
+        let file = file.map_err(|error| match error.span() {
             Some(span) => {
                 let line =
                     1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count();
                 format!("line {line} cannot be read")
             }
-            None => "it cannot be read".into(),
-        })
+            None => "it cannot be read".to_owned(),
+        })?;
+        // Such a setting was meant for a table, and would be ignored in silence.
+        match file.others.iter().find(|(_, value)| !value.is_table()) {
+            Some((key, _)) => Err(format!("the setting {key} is in no table")),
+            None => Ok(file.db),
+        }
     }
 }
 
@@ -82,6 +90,8 @@ mod tests {
         let settings = DbSettings::parse(text).unwrap();
         assert_eq!((settings.database.as_deref(), settings.timeout_s), (Some("sqlite:x.db"), Some(5)));
         assert_eq!(DbSettings::parse("").unwrap(), DbSettings::default());
+        let what = DbSettings::parse("database = \"postgres://me:secret@h/x\"").unwrap_err();
+        assert_eq!(what, "the setting database is in no table");
         for text in ["[db]\ndatabase = postgres://me:secret@h/x", "[db]\nsecret = 1", "[db]\ntimeout_s = \"secret\""] {
             let what = DbSettings::parse(text).unwrap_err();
             assert!(what.contains("line") && !what.contains("secret"), "{what}");

@@ -1,45 +1,41 @@
 //! Databases as URLs: parsing and opening them.
 
 use std::fmt;
-#[cfg(feature = "db-sqlite")]
-use std::path::PathBuf;
 
 use super::Dialect;
 use super::database::{Database, ReadDatabase};
 #[cfg(feature = "db-postgres")]
-use super::postgres::{Address, PostgresDatabase, PostgresReader, PostgresRehearsal};
+use super::postgres::{
+    Address, PostgresDatabase, PostgresReader, PostgresRehearsal, create_database, is_connection_string,
+};
 #[cfg(feature = "db-sqlite")]
-use super::sqlite::{SqliteDatabase, SqliteReader};
+use super::sqlite::{SqliteDatabase, SqliteFile, SqliteReader};
 use crate::migration::Error;
-
-/// The default database.
-pub const DEFAULT_DATABASE: &str = "sqlite:./haul.db";
 
 /// A database, given by its URL. Its password is never shown.
 #[derive(Debug, Clone)]
 pub enum Target {
     /// The file of a SQLite database.
     #[cfg(feature = "db-sqlite")]
-    Sqlite(PathBuf),
+    Sqlite(SqliteFile),
     /// A database of a PostgreSQL server.
     #[cfg(feature = "db-postgres")]
     Postgres(Address),
 }
 
 impl Target {
-    /// Parses `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+    /// Parses `sqlite:PATH`, `postgres://…`, `postgresql://…` or the words `host=… dbname=…` of libpq.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if url.starts_with("sqlite:") {
+            return Self::sqlite(url);
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") || is_in_words(url) {
             return Self::postgres(url);
         }
-        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
-        match path.filter(|path| !path.is_empty() && *path != ":memory:") {
-            Some(path) => Self::sqlite(path),
-            None => Err(Error::Usage {
-                what: "haul does not know this kind of database URL".into(),
-                next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
-            }),
-        }
+        Err(Error::Usage {
+            what: "haul does not know this kind of database URL".into(),
+            next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
+        })
     }
 
     #[cfg(feature = "db-postgres")]
@@ -53,12 +49,12 @@ impl Target {
     }
 
     #[cfg(feature = "db-sqlite")]
-    fn sqlite(path: &str) -> Result<Self, Error> {
-        Ok(Self::Sqlite(path.into()))
+    fn sqlite(url: &str) -> Result<Self, Error> {
+        SqliteFile::parse(url).map(Self::Sqlite)
     }
 
     #[cfg(not(feature = "db-sqlite"))]
-    fn sqlite(_path: &str) -> Result<Self, Error> {
+    fn sqlite(_url: &str) -> Result<Self, Error> {
         Err(left_out(Dialect::Sqlite, "db-sqlite"))
     }
 
@@ -72,11 +68,36 @@ impl Target {
         }
     }
 
+    /// Lets the file of a SQLite database be created by the first run.
+    pub fn creating(self) -> Self {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(file) => Self::Sqlite(SqliteFile { may_create: true, ..file }),
+            #[cfg(feature = "db-postgres")]
+            Self::Postgres(address) => Self::Postgres(address),
+        }
+    }
+
+    /// Creates the database if it does not exist. Returns true if it was created.
+    pub fn create(&self) -> Result<bool, Error> {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(file) if file.require().is_ok() && !file.may_create => Ok(false),
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(file) => {
+                let file = SqliteFile { may_create: true, ..file.clone() };
+                SqliteDatabase::open(file.require_writable()?).map(|_| true)
+            }
+            #[cfg(feature = "db-postgres")]
+            Self::Postgres(address) => create_database(address),
+        }
+    }
+
     /// Opens the database for reading.
     pub fn open_read_only(&self) -> Result<Box<dyn ReadDatabase>, Error> {
         Ok(match self {
             #[cfg(feature = "db-sqlite")]
-            Self::Sqlite(path) => Box::new(SqliteReader::open(path)?),
+            Self::Sqlite(file) => Box::new(SqliteReader::open(file.require()?)?),
             #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => Box::new(PostgresReader::connect(address)?),
         })
@@ -87,7 +108,9 @@ impl Target {
     pub fn recover(&self) -> Result<(), Error> {
         match self {
             #[cfg(feature = "db-sqlite")]
-            Self::Sqlite(path) => SqliteDatabase::recover(path),
+            Self::Sqlite(file) if file.is_read_only => Ok(()),
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(file) => SqliteDatabase::recover(&file.path),
             #[cfg(feature = "db-postgres")]
             Self::Postgres(_) => Ok(()),
         }
@@ -97,7 +120,7 @@ impl Target {
     pub fn open(&self) -> Result<Box<dyn Database>, Error> {
         Ok(match self {
             #[cfg(feature = "db-sqlite")]
-            Self::Sqlite(path) => Box::new(SqliteDatabase::open(path)?),
+            Self::Sqlite(file) => Box::new(SqliteDatabase::open(file.require_writable()?)?),
             #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => Box::new(PostgresDatabase::connect(address)?),
         })
@@ -107,11 +130,22 @@ impl Target {
     pub fn rehearse(&self) -> Result<Box<dyn Database>, Error> {
         Ok(match self {
             #[cfg(feature = "db-sqlite")]
-            Self::Sqlite(path) => Box::new(SqliteDatabase::copy(path)?),
+            Self::Sqlite(file) => Box::new(SqliteDatabase::copy(file.require()?)?),
             #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => Box::new(PostgresRehearsal::connect(address)?),
         })
     }
+}
+
+/// Returns true for words of libpq, `host=… dbname=…`.
+#[cfg(feature = "db-postgres")]
+fn is_in_words(text: &str) -> bool {
+    is_connection_string(text)
+}
+
+#[cfg(not(feature = "db-postgres"))]
+fn is_in_words(_text: &str) -> bool {
+    false
 }
 
 /// Returns the error for a database whose engine this build does not have.
@@ -127,7 +161,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             #[cfg(feature = "db-sqlite")]
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Sqlite(file) => f.write_str(&file.place()),
             #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => f.write_str(address.place()),
         }
@@ -144,6 +178,7 @@ mod tests {
         assert_eq!(shown("sqlite:a/b.db").unwrap(), "sqlite:a/b.db");
         assert_eq!(shown("sqlite:///a/b.db").unwrap(), "sqlite:/a/b.db");
         assert_eq!(shown("postgres://me:pw@h:1/x").unwrap(), "postgres://me@h:1/x");
+        assert_eq!(shown("host=h port=1 user=me dbname=x password=pw").unwrap(), "postgres://me@h:1/x");
         for url in ["", "x.db", "sqlite:", "sqlite::memory:", "mysql://me:pw@h/x"] {
             let error = shown(url).unwrap_err();
             assert!(!error.contains("pw"), "{error}");

@@ -55,10 +55,11 @@ impl Db {
         self
     }
 
-    /// A command that is yet to be run: `haul db …` on this database.
+    /// A command that is yet to be run: `haul db …` on this database, whose file `migrate` may create.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(HAUL);
-        command.arg("db").args(arguments.split_whitespace()).current_dir(self.path()).stdin(Stdio::null());
+        let create = (arguments.starts_with("migrate") && self.server.is_none()).then_some("--create");
+        command.arg("db").args(arguments.split_whitespace()).args(create).current_dir(self.path()).stdin(Stdio::null());
         command.env("DATABASE_URL", &self.url).env_remove("COLUMNS").env_remove("NO_COLOR");
         command
     }

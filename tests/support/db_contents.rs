@@ -27,7 +27,7 @@ impl Db {
     /// The database, as the library takes it.
     pub fn target(&self) -> Target {
         match self.engine() {
-            Engine::Sqlite => Target::Sqlite(self.file()),
+            Engine::Sqlite => Target::Sqlite(self.file().into()).creating(),
             Engine::Postgres => Target::parse(&self.url).expect("an address"),
         }
     }

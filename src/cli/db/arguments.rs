@@ -10,9 +10,7 @@ use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::runner::{Plan, TIMEOUT_DEFAULT};
 use crate::db::script::{Examined, examine_directory, read_directory};
 use crate::db::state::Tables;
-use crate::db::{
-    DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
-};
+use crate::db::{DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
 use crate::migration::Error;
 use crate::observe::Scope;
 
@@ -25,10 +23,10 @@ const DIRECTORY_DEFAULT: &str = "./migrations";
 /// The database.
 #[derive(Args)]
 pub struct DatabaseArgs {
-    /// The database: sqlite:PATH or postgres://… [default: DATABASE_URL, or haul.toml, or sqlite:./haul.db]
+    /// The database: sqlite:PATH, postgres://… or 'host=… dbname=…' [default: DATABASE_URL, or haul.toml]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Name of the table that records what is applied [default: haul_migrations]
+    /// Name of the table that records what is applied, also SCHEMA.NAME [default: haul_migrations]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 }
@@ -95,15 +93,42 @@ impl DatabaseArgs {
     /// Returns what the arguments, the environment or the settings say; the first of them wins.
     pub fn place(&self) -> Result<Place, Error> {
         let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
-        // An empty variable is one that a script has cleared.
-        let from_environment = std::env::var(DATABASE_VARIABLE).ok().filter(|url| !url.is_empty());
-        let url = self.database.clone().or(from_environment).or_else(|| settings.database.clone());
-        let target = Target::parse(url.as_deref().unwrap_or(DEFAULT_DATABASE))?;
+        let target = self.target(&settings)?.ok_or_else(|| Error::Usage {
+            what: "no database is named".into(),
+            next: format!("name it with --database sqlite:PATH or --database postgres://…, in {DATABASE_VARIABLE}, or in {SETTINGS_FILE}"),
+        })?;
         let tables = match self.table.as_ref().or(settings.table.as_ref()) {
             Some(name) => Tables::named(name)?,
             None => Tables::default(),
         };
+        tables.require_fit(target.dialect())?;
         Ok(Place { target, tables, settings })
+    }
+}
+
+impl DatabaseArgs {
+    /// Returns the database that is named anywhere.
+    fn target(&self, settings: &DbSettings) -> Result<Option<Target>, Error> {
+        let variable = std::env::var_os(DATABASE_VARIABLE);
+        let variable = variable.map(|url| url.into_string().map_err(|_| unusable(DATABASE_VARIABLE, "is not UTF-8")));
+        let named = match (&self.database, variable.transpose()?, &settings.database) {
+            (Some(url), _, _) => Some(("--database", url.clone())),
+            (None, Some(url), _) => Some((DATABASE_VARIABLE, url)),
+            (None, None, Some(url)) => Some((SETTINGS_FILE, url.clone())),
+            (None, None, None) => None,
+        };
+        match named {
+            // A secret that was not set must not lead to another database.
+            Some((name, url)) if url.trim().is_empty() => Err(unusable(name, "names an empty database URL")),
+            named => named.map(|(_, url)| Target::parse(&url)).transpose(),
+        }
+    }
+}
+
+fn unusable(name: &str, why: &str) -> Error {
+    Error::Usage {
+        what: format!("{name} {why}"),
+        next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE there, or remove it".into(),
     }
 }
 
@@ -118,8 +143,9 @@ impl MigrationArgs {
 
     /// Returns the migrations that can be read, and what is wrong with the others. Opens no database.
     pub fn examine(&self) -> Result<Examined, Error> {
-        let place = self.database.place()?;
-        examine_directory(place.target.dialect(), &self.directory(&place.settings))
+        let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
+        let dialect = self.database.target(&settings)?.map_or(Dialect::Sqlite, |target| target.dialect());
+        examine_directory(dialect, &self.directory(&settings))
     }
 
     /// Returns the directory of the migrations, which need not exist.
@@ -142,6 +168,14 @@ impl Work {
     pub fn runner_with(self, limits: &LimitArgs, backup: BackupPolicy) -> Result<Runner, Error> {
         let options = RunnerOptions { backup, ..limits.options(&self.place) };
         Runner::new(self.place.target.open()?, self.migrations, options)
+    }
+
+    /// Lets the database be created if it does not exist.
+    pub fn creating(mut self, may_create: bool) -> Self {
+        if may_create {
+            self.place.target = self.place.target.creating();
+        }
+        self
     }
 
     /// Returns what a run is about to do. Completes what a run that was killed left open.

@@ -21,6 +21,9 @@ use crate::migration::Error;
 pub struct MigrateCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
+    /// Create the database if it does not exist
+    #[arg(long)]
+    create: bool,
     /// The highest version to apply [default: all]
     #[arg(long, value_name = "VERSION", value_parser = version)]
     to: Option<Version>,
@@ -60,9 +63,13 @@ pub enum DryRun {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
+        let work = self.migrations.work()?.creating(self.create);
         let request = MigrateRequest { to: self.to.clone(), allow_out_of_order: self.allow_out_of_order };
-        let plan = if self.dry_run.is_some() || self.estimate { work.plan()? } else { work.plan_to_act()? };
+        let only_reads = self.dry_run.is_some() || self.estimate;
+        if self.create && !only_reads {
+            work.place.target.create()?;
+        }
+        let plan = if only_reads { work.plan()? } else { work.plan_to_act()? };
         request.check(&plan, &work.migrations)?;
         if self.estimate {
             return print_estimate(&work, &request, &plan, &self.history, self.output);

@@ -3,6 +3,7 @@
 mod arguments;
 mod baseline;
 mod create;
+mod create_database;
 mod drift;
 mod dry_run;
 mod dump;
@@ -44,6 +45,8 @@ verbs! {
     Drift(drift::DriftCommand),
     /// Create the file of a new migration, with the next version
     Create(create::CreateCommand),
+    /// Create the database, if it does not exist
+    CreateDatabase(create_database::CreateDatabaseCommand),
     /// Show every attempt, failed ones too
     Log(log::LogCommand),
     /// Show who holds the lock of the database

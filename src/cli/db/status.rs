@@ -1,6 +1,6 @@
 //! `haul db status`: shows what is applied, pending, changed and missing. Changes nothing.
 //!
-//! The JSON document is a [`Plan`] with `database`, `lock`, `other_ledgers` and `exit_code`.
+//! The JSON document is a [`Plan`] with `database`, `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
@@ -35,6 +35,8 @@ struct Status {
     #[serde(flatten)]
     plan: Plan,
     lock: Option<LockHolder>,
+    /// The schema of the ledger, if new tables would be created in another.
+    ledger_schema: Option<String>,
     other_ledgers: Vec<(&'static str, &'static str)>,
 }
 
@@ -45,10 +47,13 @@ impl StatusCommand {
         let place = work.place.target.to_string();
         let mut database = work.place.target.open_read_only()?;
         let lock = database.lock_holder(work.place.tables.ledger())?;
+        let tables = &work.place.tables;
+        let ledger_schema = tables.find(&mut *database).map_err(|error| error.at(&place))?;
+        let ledger_name = tables.ledger().to_owned();
         let other_ledgers = foreign_ledgers(&mut *database).map_err(|error| error.at(&place))?;
-        let status = Status { database: place, plan, lock, other_ledgers };
+        let status = Status { database: place, plan, lock, ledger_schema, other_ledgers };
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
-        answer.print(self.output, |table| render(table, &status, self.verbose))
+        answer.print(self.output, |table| render(table, &status, &ledger_name, self.verbose))
     }
 }
 
@@ -62,7 +67,7 @@ fn exit_code(plan: &Plan) -> u8 {
     }
 }
 
-fn render(table: &mut Table, status: &Status, verbose: bool) {
+fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) {
     let plan = &status.plan;
     for row in &plan.applied {
         let is_changed = plan.changed.iter().any(|changed| changed.version == row.version);
@@ -88,6 +93,9 @@ fn render(table: &mut Table, status: &Status, verbose: bool) {
     }
     if verbose {
         plan.gaps.iter().for_each(|(from, to)| table.item("gap", format_args!("between {from} and {to}"), ""));
+    }
+    if let Some(schema) = &status.ledger_schema {
+        table.item("note", format_args!("the ledger is {schema}.{ledger_name}"), "");
     }
     for (ledger, runner) in &status.other_ledgers {
         let what = format!("the table {ledger} looks like that of {runner}; haul leaves it as it is");

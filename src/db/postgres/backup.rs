@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use super::connect::Address;
+use super::address::Address;
 use crate::db::backup::{Backup, BackupFile, stopped};
 use crate::durable::{DiskError, DiskFile, RealDisk};
 use crate::migration::{Error, redacted};

@@ -1,157 +1,187 @@
-//! Addresses of PostgreSQL databases, and connections to them.
+//! Connections to PostgreSQL databases.
+//!
+//! Nothing of haul's own is sent while a connection starts, because pools refuse settings that they do not know. A
+//! connection that only reads works within one transaction and leaves no setting behind, so that it may share its
+//! session with others.
 
-use std::ffi::OsString;
-use std::fmt;
-use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
-use std::time::Duration;
-
-use postgres::config::Host;
 use postgres::{Client, Config, NoTls};
 
+use super::address::{Address, Host, Wanted};
 use super::errors::engine_error;
+use super::notices::Notices;
+use super::query::{flag, query};
+use crate::db::database::Value;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
 
-/// The time to wait for a connection, unless the URL sets one.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The directory of server sockets on Debian.
-const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
-/// The lexer assumes literals as in the SQL standard.
-const OPTIONS: &str = "-c standard_conforming_strings=on -c client_encoding=UTF8";
-const READ_ONLY: &str = "-c default_transaction_read_only=on";
 /// PostgreSQL truncates names after this length.
 const NAME_BYTES_MAX: usize = 63;
+/// Begins the transaction in which a connection reads.
+pub const BEGIN_READING: &str = "BEGIN TRANSACTION READ ONLY";
+/// The age up to which the process of a connection can be a new one, in milliseconds.
+const NEW_UNTIL_MS: i64 = 200;
+/// The version from which a server can look whether its client is still there.
+const CHECKS_CLIENTS_FROM: i64 = 140_000;
 
-/// The address of a database. Its password is never shown.
-#[derive(Clone)]
-pub struct Address {
-    config: Box<Config>,
-    place: String,
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Address").field(&self.place).finish()
-    }
+/// A connection, and what the server said about it.
+pub struct Connection {
+    pub client: Client,
+    /// The schema in which new tables are created.
+    pub schema: Option<String>,
+    /// The process of the server that answered first.
+    pub backend: i64,
+    /// The statements that set up the session, to be repeated after a reset; empty if nothing reads user's statements.
+    pub settings: String,
+    /// True if there seems to be a pool in between.
+    pub is_pooled: bool,
+    pub notices: Notices,
 }
 
 impl Address {
-    /// Parses `postgres://user:password@host:port/database?…`.
-    pub fn parse(url: &str) -> Result<Self, Error> {
-        // The message of the parser may quote a part of the URL, and that part may contain the password.
-        let mut config: Config = url.parse().map_err(|_| Error::Usage {
-            what: "the URL of the database cannot be read".into(),
-            next:
-                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for characters that have a meaning in URLs"
-                    .into(),
-        })?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            if Path::new(SOCKET_DIRECTORY).is_dir() {
-                config.host_path(SOCKET_DIRECTORY);
-            } else {
-                config.host("localhost");
+    /// Opens a connection in a transaction that is read-only.
+    pub(super) fn connect_to_read(&self) -> Result<Connection, Error> {
+        let begin = |mut found: Connection| {
+            found.client.batch_execute(BEGIN_READING).map_err(|error| engine_error(&error))?;
+            Ok(found)
+        };
+        self.connect(self.wanted).and_then(begin).map_err(|error: EngineError| error.at(self.place()))
+    }
+
+    /// Opens a connection that may write. Of several servers it takes one that may be written to.
+    pub(super) fn connect_to_write(&self) -> Result<Connection, Error> {
+        self.try_to_write().map_err(|error| error.at(self.place()))
+    }
+
+    pub(super) fn try_to_write(&self) -> Result<Connection, EngineError> {
+        let is_choice = self.wanted == Wanted::Any && self.hosts.len() > 1;
+        self.connect(if is_choice { Wanted::ReadWrite } else { self.wanted })
+    }
+
+    /// Tries the servers in order.
+    fn connect(&self, wanted: Wanted) -> Result<Connection, EngineError> {
+        let mut failures = Vec::new();
+        for host in &self.hosts {
+            match self.connect_to(host, wanted) {
+                Ok(found) => return Ok(found),
+                Err(error) => failures.push((host, error)),
             }
         }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
+        if wanted == Wanted::PreferStandby {
+            return self.connect(Wanted::Any);
         }
-        let place = place(&config);
-        Ok(Self { config: Box::new(config), place })
+        Err(combined(failures))
     }
 
-    /// Returns the name of the database in messages, without the password.
-    pub fn place(&self) -> &str {
-        &self.place
-    }
-
-    /// Returns the name of the database on the server.
-    pub(super) fn database(&self) -> String {
-        self.config.get_dbname().or(self.config.get_user()).unwrap_or("postgres").to_owned()
-    }
-
-    /// Returns the environment variables that point the programs of PostgreSQL to the database.
-    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let mut found = vec![("PGDATABASE", self.database().into())];
-        let texts = [("PGHOST", self.hosts()), ("PGPORT", self.ports()), ("PGUSER", self.user())];
-        found.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text?.into()))));
-        let addresses: Vec<_> = self.config.get_hostaddrs().iter().map(ToString::to_string).collect();
-        if !addresses.is_empty() {
-            found.push(("PGHOSTADDR", addresses.join(",").into()));
+    fn connect_to(&self, host: &Host, wanted: Wanted) -> Result<Connection, EngineError> {
+        let mut config: Config = (*self.config).clone();
+        config.host(&host.name).port(host.port).application_name(&application_name());
+        if let Some(address) = host.address {
+            config.hostaddr(address);
         }
-        if let Some(password) = self.config.get_password() {
-            found.push(("PGPASSWORD", OsString::from_vec(password.to_vec())));
+        let notices = Notices::default();
+        let heard = notices.clone();
+        config.notice_callback(move |notice| heard.add(&notice));
+        let client = config.connect(NoTls).map_err(|error| engine_error(&error))?;
+        let connection = Connection::new(client, notices, host)?;
+        match wanted {
+            Wanted::Any => Ok(connection),
+            wanted => connection.require(wanted),
         }
-        found
+    }
+}
+
+impl Connection {
+    fn new(mut client: Client, notices: Notices, host: &Host) -> Result<Self, EngineError> {
+        // One round trip, for what is always needed and for what a pool shows itself by.
+        let sql = "SELECT pg_catalog.current_schema()::text, pg_catalog.pg_backend_pid()::bigint, (extract(epoch FROM \
+                   pg_catalog.clock_timestamp() - a.backend_start) * 1000)::bigint, \
+                   pg_catalog.current_setting('server_version_num')::bigint, \
+                   (pg_catalog.current_setting('standard_conforming_strings') = 'on')::int::bigint, \
+                   pg_catalog.inet_server_port()::bigint FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid()";
+        let row = query(&mut client, sql, &[])?.into_iter().next().unwrap_or_default();
+        let mut values = row.into_iter();
+        let mut next = || values.next().unwrap_or(Value::Text(None));
+        let schema = next().into_optional_text();
+        let mut number = || next().integer().unwrap_or_default();
+        let (backend, age_ms, version) = (number(), number(), number());
+        let (has_standard_strings, server_port) = (number() == 1, number());
+        let mut settings = String::new();
+        // The lexer assumes literals as in the SQL standard.
+        if !has_standard_strings {
+            settings.push_str("SET standard_conforming_strings = on; ");
+        }
+        // Without these, the server would find out that haul was killed when the running statement ends, and keep the
+        // lock of the run until then.
+        if version >= CHECKS_CLIENTS_FROM {
+            settings.push_str("SET client_connection_check_interval = '1s'; ");
+        }
+        if server_port != 0 {
+            settings.push_str(
+                "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; ",
+            );
+        }
+        Ok(Self { client, schema, backend, settings, is_pooled: seems_pooled(age_ms, server_port, host), notices })
     }
 
-    /// Returns the arguments that point these programs to the server, without the password.
-    pub(super) fn client_arguments(&self) -> Vec<String> {
-        let words = [("--host", self.hosts()), ("--port", self.ports()), ("--username", self.user())];
-        words.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", text?))).collect()
-    }
-
-    fn hosts(&self) -> Option<String> {
-        let name = |host: &Host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(directory) => directory.display().to_string(),
+    /// Fails unless the server is of the kind that is wanted.
+    fn require(mut self, wanted: Wanted) -> Result<Self, EngineError> {
+        let sql = "SELECT pg_catalog.pg_is_in_recovery()::int::bigint, (pg_catalog.current_setting('transaction_read_only') \
+                   = 'on')::int::bigint";
+        let row = query(&mut self.client, sql, &[])?.into_iter().next().unwrap_or_default();
+        let (is_standby, is_read_only) = (row.first().is_some_and(flag), row.get(1).is_some_and(flag));
+        let fits = match wanted {
+            Wanted::Any => true,
+            Wanted::ReadWrite => !is_standby && !is_read_only,
+            Wanted::ReadOnly => is_standby || is_read_only,
+            Wanted::Primary => !is_standby,
+            Wanted::Standby | Wanted::PreferStandby => is_standby,
         };
-        joined(self.config.get_hosts().iter().map(name))
-    }
-
-    fn ports(&self) -> Option<String> {
-        joined(self.config.get_ports().iter().map(ToString::to_string))
-    }
-
-    fn user(&self) -> Option<String> {
-        self.config.get_user().map(str::to_owned)
-    }
-
-    /// Opens a connection whose transactions are read-only.
-    pub(super) fn connect_read_only(&self) -> Result<Client, Error> {
-        self.connect(READ_ONLY)
-    }
-
-    /// Opens a connection that may write.
-    pub(super) fn connect_for_write(&self) -> Result<Client, Error> {
-        self.connect("")
-    }
-
-    fn connect(&self, more_options: &str) -> Result<Client, Error> {
-        let mut config = self.config.clone();
-        let given = config.get_options().unwrap_or_default();
-        config.options(&format!("{given} {OPTIONS} {more_options}"));
-        config.application_name(&application_name());
-        // The notices of a server about statements without effect are of no use here.
-        config.notice_callback(|_| {});
-        config.connect(NoTls).map_err(|error| engine_error(&error).at(&self.place))
+        if fits {
+            return Ok(self);
+        }
+        let what = match (is_standby, is_read_only) {
+            (true, _) => "the server is a standby",
+            (false, true) => "sessions of this role or database are read-only",
+            (false, false) => "the server is a primary that can be written to",
+        };
+        // During a fail-over, the same command finds its server a little later.
+        let error = EngineError::new(
+            EngineErrorKind::Disconnected,
+            format!("{what}, and target_session_attrs asks for another"),
+        );
+        Err(error.with_hint("add the right server to the hosts of the URL, or change target_session_attrs; after a fail-over run the same command again"))
     }
 }
 
-/// Joins several hosts or ports in the form that the programs expect.
-fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
-    let texts: Vec<_> = texts.collect();
-    (!texts.is_empty()).then(|| texts.join(","))
+/// Returns true if the process of the server is older than the connection can be, or listens elsewhere than where haul
+/// has connected to. A slow machine or a tunnel looks the same, so this alone proves nothing.
+fn seems_pooled(age_ms: i64, server_port: i64, host: &Host) -> bool {
+    let is_socket = host.name.starts_with('/') && host.address.is_none();
+    age_ms > NEW_UNTIL_MS || server_port != if is_socket { 0 } else { host.port.into() }
 }
 
-/// Returns `postgres://user@host:port/database`, from the fields that the driver has parsed.
-fn place(config: &Config) -> String {
-    let host = match (config.get_hosts().first(), config.get_hostaddrs().first()) {
-        (Some(Host::Tcp(host)), _) => host.clone(),
-        (Some(Host::Unix(directory)), _) => directory.display().to_string(),
-        (None, address) => address.map(ToString::to_string).unwrap_or_default(),
-    };
-    let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
-    let port = config.get_ports().first().map(|port| format!(":{port}")).unwrap_or_default();
-    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
-    format!("postgres://{user}{host}{port}/{database}")
+/// Joins the failures of several servers. One alone stays as it is.
+fn combined(mut failures: Vec<(&Host, EngineError)>) -> EngineError {
+    if failures.len() == 1 {
+        return failures.remove(0).1;
+    }
+    let is_temporary = failures.iter().any(|(_, error)| error.kind == EngineErrorKind::Disconnected);
+    let kind = if is_temporary { EngineErrorKind::Disconnected } else { EngineErrorKind::Statement };
+    let texts: Vec<_> = failures.iter().map(|(host, error)| format!("{}:{}: {error}", host.name, host.port)).collect();
+    let hint = failures.into_iter().find_map(|(_, error)| error.hint);
+    EngineError { hint, ..EngineError::new(kind, format!("none of the servers can be used: {}", texts.join("; "))) }
 }
 
 /// Returns `haul 0.1.0 pid 123 on host`, which the server shows for the session and `locks` shows for the holder.
 fn application_name() -> String {
+    let name = format!("haul {} pid {} on {}", env!("CARGO_PKG_VERSION"), std::process::id(), host_name());
+    name.chars().take(NAME_BYTES_MAX).collect()
+}
+
+/// Returns the name of this host, as far as the server keeps it.
+pub fn host_name() -> String {
     let uname = rustix::system::uname();
-    let host = uname.nodename().to_string_lossy();
-    let name = format!("haul {} pid {} on {host}", env!("CARGO_PKG_VERSION"), std::process::id());
-    name.chars().filter(char::is_ascii).take(NAME_BYTES_MAX).collect()
+    uname.nodename().to_string_lossy().chars().filter(char::is_ascii).collect()
 }
 
 #[cfg(test)]
@@ -159,24 +189,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_password_is_shown() {
-        let secret = "s3cret";
-        for url in ["postgres://me:s3cret@db.example:5433/app", "postgresql://me@db.example:5433/app?password=s3cret"] {
-            let address = Address::parse(url).unwrap();
-            assert_eq!(address.place(), "postgres://me@db.example:5433/app");
-            assert!(!format!("{address:?}").contains(secret));
-        }
-        for url in ["postgres://me:s3cret@host:port/x", "postgres://h/x?s3cret=1"] {
-            let error = Address::parse(url).unwrap_err();
-            assert!(!format!("{error:?} {error}").contains(secret), "{error}");
-        }
+    fn the_error_for_an_unreachable_server_has_no_password() {
+        let address = Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2").unwrap();
+        let Err(error) = address.connect_to_write() else { panic!("nothing listens there") };
+        assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
+        assert!(!error.to_string().contains("s3cret") && error.to_string().contains("me@127.0.0.1:1/app"), "{error}");
     }
 
     #[test]
-    fn the_error_for_an_unreachable_server_has_no_password() {
-        let address = Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2").unwrap();
-        let Err(error) = address.connect_for_write() else { panic!("nothing listens there") };
+    fn a_pool_shows_itself_by_an_old_process_or_another_port() {
+        let host = |name: &str| Host { name: name.into(), address: None, port: 6432 };
+        assert!(!seems_pooled(20, 6432, &host("h")) && !seems_pooled(20, 0, &host("/run")));
+        assert!(seems_pooled(2000, 6432, &host("h")) && seems_pooled(2000, 0, &host("/run")));
+        assert!(seems_pooled(20, 5432, &host("h")) && seems_pooled(20, 5432, &host("/run")));
+        assert!(seems_pooled(20, 0, &host("h")));
+    }
+
+    #[test]
+    fn each_of_several_servers_is_named_in_the_error() {
+        let address = Address::parse("postgres://me@127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2").unwrap();
+        let Err(error) = address.connect_to_write() else { panic!("nothing listens there") };
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
-        assert!(!error.to_string().contains("s3cret") && error.to_string().contains("me@127.0.0.1:1/app"), "{error}");
+        assert!(error.to_string().contains("; 127.0.0.1:2: "), "{error}");
     }
 }

@@ -6,20 +6,23 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::Type;
 use postgres::{Client, SimpleQueryMessage};
 
-use super::connect::Address;
+use super::address::Address;
 use super::deadline::Deadline;
 use super::errors::engine_error;
+use super::ledger_place::LedgerPlace;
 use super::lock;
-use super::query::{columns, current_schema, has_table, query, table_reference};
+use super::notices::Notices;
+use super::pool::require_own_session;
+use super::query::{has_table, query};
 use crate::db::backup::Backup;
-use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
 /// Resets the session settings that a section may have changed. `DISCARD ALL` would release the lock of the run too.
-pub(super) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
 /// Returns the id of the current transaction, and assigns one if it has none.
 const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
@@ -28,7 +31,10 @@ const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 pub struct PostgresDatabase {
     client: Client,
     address: Address,
-    schema: String,
+    place: LedgerPlace,
+    /// The statements that set up the session.
+    settings: String,
+    notices: Notices,
     /// The key of the lock, if it was taken.
     lock: Option<i32>,
     /// The statement that sets the lock timeout, until it was run.
@@ -41,10 +47,29 @@ pub struct PostgresDatabase {
 impl PostgresDatabase {
     /// Connects to the database.
     pub fn connect(address: &Address) -> Result<Self, Error> {
-        let mut client = address.connect_for_write()?;
-        let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
-        let address = address.clone();
-        Ok(Self { client, address, schema, lock: None, lock_timeout: None, deadline: None, transaction: None })
+        let mut found = address.connect_to_write()?;
+        require_own_session(address, &mut found)?;
+        let mut database = Self {
+            client: found.client,
+            address: address.clone(),
+            place: LedgerPlace::new(found.schema),
+            settings: found.settings,
+            notices: found.notices,
+            lock: None,
+            lock_timeout: None,
+            deadline: None,
+            transaction: None,
+        };
+        let settings = database.settings.clone();
+        if !settings.is_empty() {
+            database.batch(&settings).map_err(|error| error.at(address.place()))?;
+        }
+        Ok(database)
+    }
+
+    /// Returns the statements that bring the session back to what it was when it began.
+    pub(super) fn reset_sql(&self) -> String {
+        format!("{RESET}; {}", self.settings)
     }
 
     /// Runs haul's own statements.
@@ -81,8 +106,20 @@ impl ReadDatabase for PostgresDatabase {
         query(&mut self.client, sql, parameters)
     }
 
+    fn find_ledger(&mut self, ledger: LedgerName<'_>) -> Result<Option<String>, EngineError> {
+        self.place.find(&mut self.client, ledger)
+    }
+
+    fn begin_reading(&mut self) -> Result<(), EngineError> {
+        self.batch("BEGIN TRANSACTION READ ONLY; SET LOCAL search_path = ''")
+    }
+
+    fn end_reading(&mut self) -> Result<(), EngineError> {
+        self.batch("ROLLBACK")
+    }
+
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
-        columns(&mut self.client, &self.schema, table)
+        self.place.columns(&mut self.client, table)
     }
 
     fn has_table(&mut self, table: &str) -> Result<bool, EngineError> {
@@ -90,17 +127,17 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn table_reference(&self, table: &str) -> String {
-        table_reference(&self.schema, table)
+        self.place.reference(table)
     }
 
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
-        lock::holder(&mut self.client, lock::key(&self.schema, table)).map_err(|error| error.at(self.address.place()))
+        lock::holder(&mut self.client, lock::key(table)).map_err(|error| error.at(self.address.place()))
     }
 }
 
 impl Database for PostgresDatabase {
     fn try_lock(&mut self, table: &str, _owner: &str) -> Result<Result<(), LockHolder>, Error> {
-        let key = lock::key(&self.schema, table);
+        let key = lock::key(table);
         let place = self.place();
         loop {
             if lock::try_take(&mut self.client, key).map_err(|error| error.at(&place))? {
@@ -129,7 +166,7 @@ impl Database for PostgresDatabase {
     }
 
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error> {
-        let key = lock::key(&self.schema, table);
+        let key = lock::key(table);
         let pid = holder.pid.unwrap_or_default();
         lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
     }
@@ -158,6 +195,10 @@ impl Database for PostgresDatabase {
         Ok(())
     }
 
+    fn take_notices(&mut self) -> Vec<String> {
+        self.notices.take()
+    }
+
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
@@ -167,12 +208,13 @@ impl Database for PostgresDatabase {
         }
         // Each statement is sent in a message of its own, so that the server refuses a text that the lexer took for one
         // statement and that is several.
-        let mut run = || {
-            let mut rows = self.client.query_typed_raw(statement, Vec::<(&str, Type)>::new())?;
+        let (client, notices) = (&mut self.client, &self.notices);
+        let run = || {
+            let mut rows = client.query_typed_raw(statement, Vec::<(&str, Type)>::new())?;
             while rows.next()?.is_some() {}
             Ok(())
         };
-        run().map_err(|error: postgres::Error| engine_error(&error))
+        notices.while_listening(run).map_err(|error: postgres::Error| engine_error(&error))
     }
 
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
@@ -180,14 +222,16 @@ impl Database for PostgresDatabase {
             return Err(Self::too_late());
         }
         let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
-        let row = self.row_of(&format!("{RESET}; SELECT {TRANSACTION_NUMBER}, {is_held}"))?;
+        let row = self.row_of(&format!("{}SELECT {TRANSACTION_NUMBER}, {is_held}", self.reset_sql()))?;
         if row.first() != self.transaction.as_ref() {
             let what = "the section has ended the transaction that it ran in: the statements before are kept";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
         }
         if row.get(1).is_some_and(|count| count == "0") {
             let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
-            return Err(error.with_hint("check that no migration releases locks"));
+            return Err(error.with_hint(
+                "check that no migration releases locks, and that no pool in transaction mode is in between",
+            ));
         }
         Ok(())
     }
@@ -204,12 +248,12 @@ impl Database for PostgresDatabase {
             Err(error) if error.kind == EngineErrorKind::Cancelled => self.batch("ROLLBACK")?,
             result => result?,
         }
-        self.batch(RESET)
+        self.batch(&self.reset_sql())
     }
 
     fn reset(&mut self) -> Result<(), EngineError> {
         // Outside of a transaction, this is only a warning.
         self.batch("ROLLBACK")?;
-        self.batch(RESET)
+        self.batch(&self.reset_sql())
     }
 }

@@ -5,6 +5,9 @@ use postgres::error::{ErrorPosition, SqlState};
 
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 
+const NO_ENCRYPTION: &str = "the server asks for an encrypted connection, and haul does not have TLS: connect through a socket, \
+                             a private network that it trusts, or a tunnel";
+
 /// Converts the error of the server, with its SQLSTATE.
 pub fn engine_error(error: &Error) -> EngineError {
     let Some(answer) = error.as_db_error() else {
@@ -21,7 +24,10 @@ pub fn engine_error(error: &Error) -> EngineError {
         Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok().and_then(|at| at.checked_sub(1)),
         _ => None,
     };
-    found.hint = hint(answer.code()).map(str::to_owned).or_else(|| answer.hint().map(str::to_owned));
+    // The code alone does not tell it from a wrong user.
+    let wants_encryption = answer.code().code() == "28000" && answer.message().contains("no encryption");
+    let hint = if wants_encryption { Some(NO_ENCRYPTION) } else { hint(answer.code()) };
+    found.hint = hint.map(str::to_owned).or_else(|| answer.hint().map(str::to_owned));
     found
 }
 
@@ -62,10 +68,19 @@ fn hint(code: &SqlState) -> Option<&'static str> {
         "55P03" => {
             "another session holds a lock on that table: run again when it is done, or raise `-- haul: lock-timeout`"
         }
+        "57014" => {
+            "if a statement_timeout of this role or database ended it, begin the file with SET LOCAL statement_timeout = 0, or \
+             lift it with ALTER ROLE or ALTER DATABASE … SET"
+        }
         "42501" => "give this role the privilege, or run as the owner",
         "25006" => "the database or this session is read-only: connect to the primary, or as a role that may write",
+        "3F000" => "create the schema, or set the search_path of the role",
+        "25P03" | "57P05" | "25P04" => {
+            "a limit of the server for this role or database ended the session: lift it with ALTER ROLE or ALTER DATABASE … \
+             SET idle_in_transaction_session_timeout = 0"
+        }
         "28P01" | "28000" => "check user and password in the URL",
-        "3D000" => "create the database first, or check its name in the URL",
+        "3D000" => "check the name of the database in the URL, or create it with `haul db create-database`",
         _ => return None,
     })
 }

@@ -3,8 +3,11 @@
 //! The lock ends with the session. Its two numbers stand for haul and for the ledger, so runs with different ledgers in
 //! one database do not block each other.
 
+use std::path::Path;
+
 use postgres::Client;
 
+use super::connect::host_name;
 use super::errors::engine_error;
 use super::query::query;
 use crate::db::database::{LockHolder, Value};
@@ -12,10 +15,15 @@ use crate::db::engine_error::EngineError;
 
 /// `haul` in ASCII.
 const NAMESPACE: i32 = i32::from_be_bytes(*b"haul");
+/// Is said of a session whose process has ended.
+const GONE: &str = "; that process has ended: the server ends its session within seconds, or at once with `haul db unlock \
+                    --force`";
 
-/// Returns the second number of the lock, which stands for the ledger and its schema.
-pub fn key(schema: &str, table: &str) -> i32 {
-    let digest = blake3::hash(format!("{schema}.{table}").as_bytes());
+/// Returns the second number of the lock, which stands for the name of the ledger. Its schema does not count: a run that
+/// cannot see the ledger yet, or that looks for it elsewhere, must exclude the others too.
+pub fn key(table: &str) -> i32 {
+    // haul 0.1.0 hashed the schema too; this is its number for the usual one.
+    let digest = blake3::hash(format!("public.{table}").as_bytes());
     i32::from_le_bytes(digest.as_bytes()[..4].try_into().expect("four of 32 bytes"))
 }
 
@@ -57,9 +65,10 @@ pub fn holder(client: &mut Client, key: i32) -> Result<Option<LockHolder>, Engin
     let client = next().into_optional_text().unwrap_or_else(|| "local".into());
     let since = next().into_optional_text();
     let owner = format!(
-        "{name}, session {} from {client}{}",
+        "{name}, session {} from {client}{}{}",
         pid.unwrap_or_default(),
-        since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default()
+        since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default(),
+        if is_gone(&name, &host_name()) { GONE } else { "" }
     );
     Ok(Some(LockHolder { owner, pid, since, client: Some(client) }))
 }
@@ -81,6 +90,30 @@ fn locks_clause(key: i32) -> String {
     )
 }
 
+/// Returns true if the name of a session says that it belongs to a process of this host that has ended.
+fn is_gone(application_name: &str, this_host: &str) -> bool {
+    let client = application_name.rsplit_once(" pid ").and_then(|(_, client)| client.split_once(" on "));
+    client.is_some_and(|(pid, host)| {
+        let is_number = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+        host == this_host && is_number && !Path::new("/proc").join(pid).exists() && Path::new("/proc/self").exists()
+    })
+}
+
 fn first_number(rows: &[Vec<Value>]) -> Option<i64> {
     rows.first().and_then(|row| row.first()).and_then(Value::integer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_ended_process_of_this_host_is_gone() {
+        let own = std::process::id();
+        assert!(is_gone("haul 0.1.0 pid 99999999 on here", "here"));
+        for name in ["haul 0.1.0 pid 99999999 on there", "psql", "haul pid x on here", "haul pid  on here"] {
+            assert!(!is_gone(name, "here"), "{name}");
+        }
+        assert!(!is_gone(&format!("haul 0.1.0 pid {own} on here"), "here"));
+    }
 }

@@ -1,19 +1,29 @@
 //! PostgreSQL. Each use opens its own connection.
 //!
-//! Connect directly or through a pooler in session mode, because the lock of a run belongs to its session. Connections
+//! Connect directly or through a pool in session mode, because the lock of a run belongs to its session. Connections
 //! are not encrypted; use a socket, a private network or a tunnel.
 
+mod address;
 mod backup;
 mod connect;
+mod create_database;
 mod database;
 mod deadline;
 mod errors;
+mod ledger_place;
 mod lock;
+mod notices;
+mod parameters;
+mod password_file;
+mod pool;
 mod query;
 mod reader;
 mod rehearsal;
+mod service_file;
 
-pub use connect::Address;
+pub use address::Address;
+pub use create_database::create_database;
 pub use database::PostgresDatabase;
+pub use parameters::is_connection_string;
 pub use reader::PostgresReader;
 pub use rehearsal::PostgresRehearsal;

@@ -5,21 +5,15 @@ use postgres::{Client, Row};
 
 use super::errors::engine_error;
 use crate::db::database::Value;
-use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::engine_error::EngineError;
 
-/// Returns the schema in which new tables are created. haul's own tables stay in it even if a migration changes the
-/// search path.
-pub(super) fn current_schema(client: &mut Client) -> Result<String, EngineError> {
-    let rows = query(client, "SELECT pg_catalog.current_schema()::text", &[])?;
-    let schema = rows.into_iter().flatten().next().and_then(Value::into_optional_text);
-    schema.ok_or_else(|| {
-        EngineError::new(EngineErrorKind::Unusable, "there is no schema on the search path of this role")
-            .with_hint("create the schema, or set the role's search_path")
-    })
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-pub(super) fn table_reference(schema: &str, table: &str) -> String {
-    format!("\"{}\".\"{table}\"", schema.replace('"', "\"\""))
+/// Returns true for the number that stands for a true condition.
+pub(super) fn flag(value: &Value) -> bool {
+    value.integer() == Some(1)
 }
 
 pub(super) fn columns(client: &mut Client, schema: &str, table: &str) -> Result<Vec<String>, EngineError> {

@@ -1,28 +1,36 @@
-//! A PostgreSQL database that is only read.
+//! A PostgreSQL database that is only read, in one transaction.
 
 use postgres::Client;
 
-use super::connect::Address;
+use super::address::Address;
+use super::connect::BEGIN_READING;
+use super::errors::engine_error;
+use super::ledger_place::LedgerPlace;
 use super::lock;
-use super::query::{columns, current_schema, has_table, query, table_reference};
-use crate::db::database::{LockHolder, ReadDatabase, Value};
+use super::query::{has_table, query};
+use crate::db::database::{LedgerName, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 
-/// A session whose transactions are read-only.
+/// A session in a transaction that is read-only. It sets nothing that would outlast the transaction, because a pool may
+/// give the session to others.
 pub struct PostgresReader {
     client: Client,
     address: Address,
-    schema: String,
+    place: LedgerPlace,
 }
+
+/// With an empty search path, the catalog functions write every name with its schema. The savepoint brings back the path
+/// of the transaction.
+pub(super) const BEGIN_READING_NAMES: &str = "SAVEPOINT haul_reading; SET LOCAL search_path = ''";
+pub(super) const END_READING_NAMES: &str = "ROLLBACK TO SAVEPOINT haul_reading; RELEASE SAVEPOINT haul_reading";
 
 impl PostgresReader {
     /// Connects to the database.
     pub fn connect(address: &Address) -> Result<Self, Error> {
-        let mut client = address.connect_read_only()?;
-        let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
-        Ok(Self { client, address: address.clone(), schema })
+        let found = address.connect_to_read()?;
+        Ok(Self { client: found.client, address: address.clone(), place: LedgerPlace::new(found.schema) })
     }
 }
 
@@ -36,11 +44,28 @@ impl ReadDatabase for PostgresReader {
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
-        query(&mut self.client, sql, parameters)
+        let result = query(&mut self.client, sql, parameters);
+        if result.is_err() {
+            // The server accepts nothing more in this transaction. A lost connection shows itself in the next query.
+            let _ = self.client.batch_execute(&format!("ROLLBACK; {BEGIN_READING}"));
+        }
+        result
+    }
+
+    fn find_ledger(&mut self, ledger: LedgerName<'_>) -> Result<Option<String>, EngineError> {
+        self.place.find(&mut self.client, ledger)
+    }
+
+    fn begin_reading(&mut self) -> Result<(), EngineError> {
+        self.client.batch_execute(BEGIN_READING_NAMES).map_err(|error| engine_error(&error))
+    }
+
+    fn end_reading(&mut self) -> Result<(), EngineError> {
+        self.client.batch_execute(END_READING_NAMES).map_err(|error| engine_error(&error))
     }
 
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
-        columns(&mut self.client, &self.schema, table)
+        self.place.columns(&mut self.client, table)
     }
 
     fn has_table(&mut self, table: &str) -> Result<bool, EngineError> {
@@ -48,10 +73,10 @@ impl ReadDatabase for PostgresReader {
     }
 
     fn table_reference(&self, table: &str) -> String {
-        table_reference(&self.schema, table)
+        self.place.reference(table)
     }
 
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
-        lock::holder(&mut self.client, lock::key(&self.schema, table)).map_err(|error| error.at(self.address.place()))
+        lock::holder(&mut self.client, lock::key(table)).map_err(|error| error.at(self.address.place()))
     }
 }

@@ -6,10 +6,11 @@
 
 use std::path::Path;
 
-use super::connect::Address;
+use super::address::Address;
 use super::database::PostgresDatabase;
+use super::reader::{BEGIN_READING_NAMES, END_READING_NAMES};
 use crate::db::backup::Backup;
-use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
@@ -38,6 +39,18 @@ impl ReadDatabase for PostgresRehearsal {
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
         self.0.query(sql, parameters)
+    }
+
+    fn find_ledger(&mut self, ledger: LedgerName<'_>) -> Result<Option<String>, EngineError> {
+        self.0.find_ledger(ledger)
+    }
+
+    fn begin_reading(&mut self) -> Result<(), EngineError> {
+        self.0.batch(BEGIN_READING_NAMES)
+    }
+
+    fn end_reading(&mut self) -> Result<(), EngineError> {
+        self.0.batch(END_READING_NAMES)
     }
 
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
@@ -90,6 +103,10 @@ impl Database for PostgresRehearsal {
         self.0.batch("SAVEPOINT haul_rehearsal")
     }
 
+    fn take_notices(&mut self) -> Vec<String> {
+        self.0.take_notices()
+    }
+
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {
         self.0.run(statement)
     }
@@ -97,7 +114,7 @@ impl Database for PostgresRehearsal {
     /// Checks deferred constraints now, because there will be no commit that does.
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
         self.0.batch("SAVEPOINT haul_check; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT haul_check")?;
-        self.0.batch(super::database::RESET)
+        self.0.batch(&self.0.reset_sql())
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {

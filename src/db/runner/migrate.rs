@@ -103,6 +103,7 @@ impl Runner {
                 started = next;
                 task_end
             };
+            self.show_notices(&task.migration.label(), control);
             if !end.add(task_end, control) {
                 break;
             }

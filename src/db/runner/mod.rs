@@ -40,7 +40,7 @@ use super::schema::Schema;
 use super::script::Migrations;
 use super::state::{LogEntry, StateReader, StateWriter, Tables};
 use crate::migration::{Error, owner_text};
-use crate::pipeline::{Control, Event, StopToken};
+use crate::pipeline::{Control, StopToken};
 
 /// The default time limit of a migration.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
@@ -118,6 +118,7 @@ impl Runner {
                 next: "read them in the dialect of the database".into(),
             });
         }
+        options.tables.require_fit(database.dialect())?;
         Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
     }
 
@@ -136,31 +137,52 @@ impl Runner {
         self.stop = control.stop.clone();
         self.take_lock(control.stop)?;
         // The tables are created under the lock: two first runs at once must not both create them.
-        let result = self.state(|state| state.create()).and_then(|()| work(self));
-        // The schema is stored after a failure too, because a section without a transaction keeps what it did.
-        self.keep_schema(control);
+        let created = self.note_place(control).and_then(|()| self.state(|state| state.create()));
+        let result = match created {
+            Ok(()) => {
+                let result = work(self);
+                // The schema is stored after a failure too, because a section without a transaction keeps what it did.
+                let kept = self.keep_schema();
+                // The migrations are applied by now, and a missing schema only weakens `drift`, which reports it. After
+                // an error, the message would be about the same.
+                if let (Ok(_), Err(error)) = (&result, kept) {
+                    control.note(format!("the schema after this run was not kept: {error}"));
+                }
+                result
+            }
+            Err(error) => Err(error),
+        };
         // A lock that cannot be released ends with its session.
         let _ = self.database.unlock();
         result
     }
 
-    /// Stores the current schema if migrations ran since it was last stored.
-    fn keep_schema(&mut self, control: &Control<'_>) {
-        let mut keep = || {
-            let mut reader = StateReader::new(&mut *self.database, &self.options.tables);
-            let log_id = reader.newest_log_id()?;
-            if reader.kept_schema()?.is_some_and(|kept| kept.log_id == log_id) {
-                return Ok(());
-            }
-            let schema = Schema::read(&mut *self.database, &self.options.tables)?;
-            self.try_state(|state| state.create_schemas())?;
-            self.state_transaction(|state| state.keep_schema(log_id, &schema))
-        };
-        // The migrations are applied by now, and a missing schema only weakens `drift`, which reports it.
-        if let Err(error) = keep() {
-            let text = format!("the schema after this run was not kept: {error}");
-            control.observer.observe(&Event::Note { text });
+    /// Says where haul's tables are if that is not where this session would look for them.
+    fn note_place(&mut self, control: &Control<'_>) -> Result<(), Error> {
+        let found = self.options.tables.find(&mut *self.database);
+        if let Some(schema) = found.map_err(|error| self.error(error))? {
+            control.note(format!("the ledger is {schema}.{}", self.options.tables.ledger()));
         }
+        Ok(())
+    }
+
+    /// Shows what the engine has said about the statements of a migration.
+    fn show_notices(&mut self, name: &str, control: &Control<'_>) {
+        for notice in self.database.take_notices() {
+            control.note(format!("{name}: {notice}"));
+        }
+    }
+
+    /// Stores the current schema if migrations ran since it was last stored.
+    fn keep_schema(&mut self) -> Result<(), EngineError> {
+        let mut reader = StateReader::new(&mut *self.database, &self.options.tables);
+        let log_id = reader.newest_log_id()?;
+        if reader.kept_schema()?.is_some_and(|kept| kept.log_id == log_id) {
+            return Ok(());
+        }
+        let schema = Schema::read(&mut *self.database, &self.options.tables)?;
+        self.try_state(|state| state.create_schemas())?;
+        self.state_transaction(|state| state.keep_schema(log_id, &schema))
     }
 
     fn take_lock(&mut self, stop: &StopToken) -> Result<(), Error> {

@@ -104,6 +104,7 @@ impl Runner {
                 break;
             }
             let task_end = self.revert(plan, row, control)?;
+            self.show_notices(&row.name, control);
             if !end.add(task_end, control) {
                 end.pending.push(row.name.clone());
                 break;

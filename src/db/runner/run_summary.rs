@@ -157,6 +157,9 @@ fn file_name(path: &Path) -> String {
 fn next(error: &EngineError, kept: Kept) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("{hint}; ")).unwrap_or_default();
     let then = match kept {
+        Kept::Nothing if error.kind == EngineErrorKind::Cancelled => {
+            "nothing of it was kept: run `haul db migrate` again after that"
+        }
         Kept::Nothing => "nothing of it was kept: correct the file and run `haul db migrate` again",
         Kept::StatementsBefore => {
             "the statements before it were kept: correct this one and run `haul db migrate` again, which continues there"

@@ -5,16 +5,12 @@ use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::db::state::Tables;
 
-/// With an empty search path, the catalog functions write every name with its schema.
-const NO_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', false)";
-const OWN_SEARCH_PATH: &str = "RESET search_path";
-
 pub fn objects(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, EngineError> {
-    database.query(NO_SEARCH_PATH, &[])?;
+    database.begin_reading()?;
     let found = all(database, tables);
-    // The search path is reset after an error too, because the connection is used further.
-    let reset = database.query(OWN_SEARCH_PATH, &[]);
-    found.and_then(|found| reset.map(|_| found))
+    // This is ended after an error too, because the connection is used further.
+    let end = database.end_reading();
+    found.and_then(|found| end.map(|()| found))
 }
 
 fn all(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, EngineError> {

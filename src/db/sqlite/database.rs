@@ -17,7 +17,7 @@ use super::foreign_keys::{Violations, violations};
 use super::lock;
 use super::reader::{self, SqliteReader};
 use crate::db::backup::Backup;
-use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::durable::LockGuard;
@@ -135,6 +135,19 @@ impl ReadDatabase for SqliteDatabase {
         reader::query(&self.connection, sql, parameters)
     }
 
+    fn find_ledger(&mut self, _ledger: LedgerName<'_>) -> Result<Option<String>, EngineError> {
+        // haul's tables are in the file itself, which is the schema `main`.
+        Ok(None)
+    }
+
+    fn begin_reading(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn end_reading(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
         reader::columns(&self.connection, table)
     }
@@ -209,6 +222,11 @@ impl Database for SqliteDatabase {
             self.violations = Some(violations(&self.connection));
         }
         Ok(())
+    }
+
+    fn take_notices(&mut self) -> Vec<String> {
+        // SQLite sends none.
+        Vec::new()
     }
 
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {

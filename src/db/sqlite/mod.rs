@@ -8,6 +8,7 @@ mod backup;
 mod connect;
 mod database;
 mod errors;
+mod file;
 mod foreign_keys;
 #[cfg(test)]
 mod lexer_agreement;
@@ -15,4 +16,5 @@ mod lock;
 mod reader;
 
 pub use database::SqliteDatabase;
+pub use file::SqliteFile;
 pub use reader::SqliteReader;

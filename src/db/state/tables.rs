@@ -17,7 +17,7 @@
 //!
 //! Rows of the log are only appended, never changed and never removed.
 
-use crate::db::database::{Database, ReadDatabase};
+use crate::db::database::{Database, LedgerName, ReadDatabase};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
@@ -76,6 +76,8 @@ const SCHEMA_COLUMNS: [(&str, &str); 4] = [
 /// The names of haul's own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
+    /// The schema of all of them, if one is named.
+    schema: Option<String>,
     ledger: String,
     log: String,
     cursors: String,
@@ -89,26 +91,48 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// Returns the tables for a ledger of this name: letters, digits and underscores, not starting with a digit.
-    pub fn named(ledger: &str) -> Result<Self, Error> {
-        let is_name = ledger.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && !ledger.is_empty()
-            && !ledger.starts_with(|first: char| first.is_ascii_digit())
-            && !ledger.to_ascii_lowercase().starts_with("sqlite_");
-        if !is_name || ledger.len() > NAME_BYTES_MAX {
+    /// Returns the tables for a ledger of this name, `NAME` or `SCHEMA.NAME`, each of letters, digits and underscores,
+    /// and not starting with a digit.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let (schema, ledger) = name.split_once('.').map_or((None, name), |(schema, ledger)| (Some(schema), ledger));
+        if !is_name(ledger) || ledger.len() > NAME_BYTES_MAX || !schema.is_none_or(is_name) {
             return Err(Error::Usage {
-                what: format!("`{}` cannot be the name of the ledger", ledger),
+                what: format!("`{name}` cannot be the name of the ledger"),
                 next: format!(
-                    "use letters, digits and underscores, at most {NAME_BYTES_MAX}, and do not start with a digit"
+                    "use letters, digits and underscores, at most {NAME_BYTES_MAX}, and do not start with a digit; on \
+                     PostgreSQL the name of a schema and a dot may stand before it"
                 ),
             });
         }
-        Ok(Self::of_name(ledger))
+        Ok(Self { schema: schema.map(str::to_owned), ..Self::of_name(ledger) })
+    }
+
+    /// Fails if a schema is named and the database has none.
+    pub fn require_fit(&self, dialect: Dialect) -> Result<(), Error> {
+        match (&self.schema, dialect) {
+            (Some(schema), Dialect::Sqlite) => Err(Error::Usage {
+                what: format!("a SQLite database has no schema {schema} for the ledger"),
+                next: format!("write --table {}", self.ledger),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds the tables in the database. Returns their schema if new tables would be created in another.
+    pub fn find(&self, database: &mut dyn ReadDatabase) -> Result<Option<String>, EngineError> {
+        let columns = LEDGER_COLUMNS.map(|(name, _)| name);
+        database.find_ledger(LedgerName { schema: self.schema.as_deref(), table: &self.ledger, columns: &columns })
     }
 
     fn of_name(ledger: &str) -> Self {
         let with = |ending: &str| format!("{ledger}_{ending}");
-        Self { ledger: ledger.to_owned(), log: with("log"), cursors: with("cursors"), schemas: with("schema") }
+        Self {
+            schema: None,
+            ledger: ledger.to_owned(),
+            log: with("log"),
+            cursors: with("cursors"),
+            schemas: with("schema"),
+        }
     }
 
     /// Returns the name of the ledger.
@@ -138,6 +162,7 @@ impl Tables {
 
     /// Returns true if ledger and log exist. A table of the same name with other columns is an error.
     pub(super) fn exist(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        self.find(database)?;
         let ledger = check_columns(database, &self.ledger, &LEDGER_COLUMNS)?;
         let log = check_columns(database, &self.log, &LOG_COLUMNS)?;
         Ok(ledger && log)
@@ -153,6 +178,7 @@ impl Tables {
 
     /// Returns true if there is a table of cursors.
     pub(super) fn have_cursors(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        self.find(database)?;
         check_columns(database, &self.cursors, &CURSOR_COLUMNS)
     }
 
@@ -166,6 +192,7 @@ impl Tables {
 
     /// Returns true if there is a table of the schema.
     pub(super) fn have_schemas(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        self.find(database)?;
         check_columns(database, &self.schemas, &SCHEMA_COLUMNS)
     }
 
@@ -192,6 +219,13 @@ impl Tables {
     }
 }
 
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.to_ascii_lowercase().starts_with("sqlite_")
+}
+
 fn create(
     database: &mut dyn Database,
     table: &str,
@@ -206,7 +240,10 @@ fn create(
     let mut parts: Vec<_> = columns.iter().map(|(name, of)| format!("{name} {}", kind(of))).collect();
     parts.extend(Some(constraint.to_owned()).filter(|constraint| !constraint.is_empty()));
     let reference = database.table_reference(table);
-    database.query(&format!("CREATE TABLE IF NOT EXISTS {reference} ({})", parts.join(", ")), &[]).map(drop)
+    database
+        .query(&format!("CREATE TABLE IF NOT EXISTS {reference} ({})", parts.join(", ")), &[])
+        .map(drop)
+        .map_err(EngineError::about_rights)
 }
 
 fn parameters(database: &dyn ReadDatabase, numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -255,7 +292,10 @@ mod tests {
     fn names_of_tables_are_checked() {
         let tables = Tables::named("_my_Ledger2").unwrap();
         assert_eq!((tables.ledger(), tables.log()), ("_my_Ledger2", "_my_Ledger2_log"));
-        for name in ["", "2x", "a b", "a\"b", "a;b", "ä", "sqlite_x", &"x".repeat(56)] {
+        let tables = Tables::named("app.x").unwrap();
+        assert_eq!((tables.schema.as_deref(), tables.ledger()), (Some("app"), "x"));
+        assert!(tables.require_fit(Dialect::Postgres).is_ok() && tables.require_fit(Dialect::Sqlite).is_err());
+        for name in ["", "2x", "a b", "a\"b", "a;b", "ä", "sqlite_x", ".x", "x.", "a.b.c", &"x".repeat(56)] {
             assert!(Tables::named(name).is_err(), "{name}");
         }
     }

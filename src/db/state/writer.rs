@@ -82,7 +82,8 @@ impl<'a> StateWriter<'a> {
 
     /// Returns the number that a statement returns. Without one, a row that haul relied on is gone, which is an error.
     fn number(&mut self, sql: &str, values: &[Value]) -> Result<i64, EngineError> {
-        let rows = self.database.query(sql, values)?;
+        let ledger = self.tables.ledger();
+        let rows = self.database.query(sql, values).map_err(|error| error.about_own_tables(ledger))?;
         let number = rows.first().and_then(|row| row.first()).and_then(Value::integer);
         let lost = || EngineError::new(EngineErrorKind::Statement, "a row of the ledger that was there before is gone");
         number.ok_or_else(lost)

@@ -29,6 +29,7 @@ fn snapshot(db: &Db, name: &str, done: &Done) {
 #[test]
 fn runs_are_shown_as_text() {
     let db = db();
+    snapshot(&db, "db_database_created", &db.run("create-database").expect(0));
     snapshot(&db, "db_status_new", &db.run("status --verbose").expect(0));
     snapshot(&db, "db_dry_run", &db.run("migrate --dry-run").expect(0));
     snapshot(&db, "db_rehearsed", &db.run("migrate --dry-run=execute").expect(0));
@@ -130,6 +131,7 @@ fn lint_findings_are_shown_with_file_and_line() {
 #[test]
 fn a_schema_and_its_drift_are_shown_as_text() {
     let db = db();
+    db.run("create-database").expect(0);
     snapshot(&db, "db_drift_nothing", &db.run("drift").expect(2));
     db.run("migrate").expect(0);
     snapshot(&db, "db_dump", &db.run("dump").expect(0));

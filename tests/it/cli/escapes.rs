@@ -190,7 +190,7 @@ fn databases_with_any_name_and_content_are_shown_as_text() {
         assert_plain(&words.join(" "), &done);
         seen += usize::from(done.texts().contains("\\u{1b}"));
     };
-    run(&["migrate"]);
+    run(&["migrate", "--create"]);
     db.execute(&format!("CREATE INDEX \"i{NAME}\" ON t (a); DROP VIEW {quoted}"));
     run(&["drift"]);
     db.write("002_bad.sql", &format!("SELECT * FROM \"no {NAME}\" ;\n"));

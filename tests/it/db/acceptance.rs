@@ -494,6 +494,7 @@ fn verify_tells_equal_from_changed_and_missing(db: &Db) {
 fn status_shows_the_state_of_each_migration(db: &Db) {
     tables(db, 2);
     db.write("005_x.sql", "-- for the figures\n-- Up\nCREATE TABLE x (a INT);");
+    db.run("create-database").expect(0);
     let fresh = db.json("status", 0);
     assert_eq!((fresh["pending"].as_array().unwrap().len(), &fresh["applied"]), (3, &serde_json::json!([])));
     db.run("status --exit-code").expect(1);

@@ -49,7 +49,7 @@ fn there_is_a_lock(db: &Db) {
         Engine::Sqlite => format!("sqlite:{}", db.file().display()),
         Engine::Postgres => db.url().to_owned(),
     });
-    let mut holder = target.unwrap().open().unwrap();
+    let mut holder = target.unwrap().creating().open().unwrap();
     holder.try_lock("haul_migrations", "pid 1 on elsewhere").unwrap().unwrap();
     db.run("migrate").expect(75);
     // Another connection cannot give it back, and a holder that is gone leaves nothing behind.

@@ -4,10 +4,13 @@ mod acceptance;
 mod backups;
 mod bad_days;
 mod batches;
+mod connections;
 mod engines;
 mod estimates;
 mod failures;
 mod features;
+mod ledger_place;
+mod named_databases;
 mod schema;
 
 use crate::support::db::Db;

@@ -1,0 +1,36 @@
+//! `haul db create-database`: creates the database, if it does not exist.
+//!
+//! The JSON document has `database` and `created`.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::arguments::DatabaseArgs;
+use crate::cli::arguments::OutputArgs;
+use crate::cli::command::Answer;
+
+/// `haul db create-database`
+#[derive(Args)]
+pub struct CreateDatabaseCommand {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct CreateEnd {
+    database: String,
+    created: bool,
+}
+
+impl CreateDatabaseCommand {
+    pub fn run(self) -> anyhow::Result<u8> {
+        let target = self.database.place()?.target;
+        let end = CreateEnd { database: target.to_string(), created: target.create()? };
+        Answer::new(&end).print(self.output, |table| {
+            let how = if end.created { "created" } else { "exists; nothing to do" };
+            table.line(format_args!("{}: {how}", end.database));
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! Creates a database of a server.
+
+use super::address::Address;
+use super::errors::engine_error;
+use super::query::quoted;
+use crate::migration::Error;
+
+/// The database that every server has, and from which others are created.
+const MAINTENANCE_DATABASE: &str = "postgres";
+const NO_SUCH_DATABASE: &str = "SQLSTATE 3D000";
+const EXISTS: &str = "SQLSTATE 42P04";
+
+/// Creates the database if the server does not have it. Returns true if it was created.
+pub fn create_database(address: &Address) -> Result<bool, Error> {
+    match address.try_to_write() {
+        Ok(_) => return Ok(false),
+        Err(error) if error.code.as_deref() == Some(NO_SUCH_DATABASE) => {}
+        Err(error) => return Err(error.at(address.place())),
+    }
+    let maintenance = address.with_database(MAINTENANCE_DATABASE);
+    let connection = maintenance.try_to_write();
+    let created = connection.and_then(|mut connection| {
+        let sql = format!("CREATE DATABASE {}", quoted(&address.database()));
+        connection.client.batch_execute(&sql).map_err(|error| engine_error(&error))
+    });
+    match created {
+        Ok(()) => Ok(true),
+        // Another run was faster.
+        Err(error) if error.code.as_deref() == Some(EXISTS) => Ok(false),
+        Err(error) => Err(error.at(address.place())),
+    }
+}
