@@ -5,7 +5,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
 use super::run_summary::finish;
@@ -36,6 +36,9 @@ pub struct MigrateCommand {
     /// Also apply versions below the highest applied one
     #[arg(long)]
     allow_out_of_order: bool,
+    /// Also begin in a database in which another runner has recorded what it applied
+    #[arg(long)]
+    allow_other_ledger: bool,
     /// Do not ask before statements that destroy data
     #[arg(long)]
     yes: bool,
@@ -43,6 +46,8 @@ pub struct MigrateCommand {
     backup: BackupArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    files: FileArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -60,8 +65,12 @@ pub enum DryRun {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
-        let request = MigrateRequest { to: self.to.clone(), allow_out_of_order: self.allow_out_of_order };
+        let work = self.files.apply(self.migrations.work()?);
+        let request = MigrateRequest {
+            to: self.to.clone(),
+            allow_out_of_order: self.allow_out_of_order || work.allows_out_of_order(),
+            allow_other_ledger: self.allow_other_ledger,
+        };
         let plan = if self.dry_run.is_some() || self.estimate { work.plan()? } else { work.plan_to_act()? };
         request.check(&plan, &work.migrations)?;
         if self.estimate {

@@ -36,7 +36,8 @@ impl RollbackRequest {
             plan.require_unchanged()?;
         }
         let kept = match &self.to {
-            RollbackTo::Version(version) if version.is_zero() && plan.applied_row(version).is_none() => 0,
+            // 0 is the state before all migrations, also if a file has that number.
+            RollbackTo::Version(version) if version.is_zero() => 0,
             RollbackTo::Version(version) => 1 + position(plan, version)?,
             RollbackTo::Steps(steps) => {
                 plan.applied.len().saturating_sub(usize::try_from(*steps).unwrap_or(usize::MAX))

@@ -7,11 +7,13 @@
 //! publications, subscriptions, event triggers, range types, operators, casts, extended statistics and text search.
 
 mod diff;
+mod left_out;
 mod object;
 mod postgres;
 mod sqlite;
 
 pub use diff::{Change, changes};
+pub use left_out::left_out;
 
 use serde::Serialize;
 

@@ -8,7 +8,9 @@ mod engines;
 mod estimates;
 mod failures;
 mod features;
+mod ledger;
 mod schema;
+mod takeover;
 
 use crate::support::db::Db;
 use crate::support::haul::Done;
