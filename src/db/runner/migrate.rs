@@ -62,7 +62,9 @@ impl Runner {
             request.check(&plan, &migrations)?;
             let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
             let backup = runner.back_up_before(&wanted, control)?;
-            Ok(RunSummary { backup, ..runner.apply(&plan, &migrations, request, control)? })
+            let end = runner.apply(&plan, &migrations, request, control)?;
+            let backup = runner.drop_needless_backup(backup, &end, control)?;
+            Ok(RunSummary { backup, ..end })
         })
     }
 

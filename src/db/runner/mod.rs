@@ -7,6 +7,7 @@
 //! transaction that also moves a cursor.
 
 mod backup;
+mod backups;
 mod batched;
 mod ledger_admin;
 mod migrate;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use backups::{BackupState, KnownBackup, known_backups};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, FilePolicy, PendingMigration, Plan};

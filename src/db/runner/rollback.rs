@@ -72,6 +72,7 @@ impl Runner {
             let end = control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
                 runner.revert_all(&plan, &rows, control)
             })?;
+            let backup = runner.drop_needless_backup(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
         })
     }
@@ -85,7 +86,7 @@ impl Runner {
             let rows = request.select(&plan, &migrations)?;
             let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
             let mut end = runner.revert_all(&plan, &rows, control)?;
-            end.backup = backup;
+            end.backup = runner.drop_needless_backup(backup, &end, control)?;
             let migration = rows.first().and_then(|row| migrations.get(&row.version));
             if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
                 let plan = runner.plan()?;
