@@ -217,7 +217,7 @@ impl Form {
     pub fn fits(&self, name: &str, columns: &[String]) -> bool {
         let has = |wanted: &&str| columns.iter().any(|column| column.eq_ignore_ascii_case(wanted));
         (self.name.is_empty() || self.name.eq_ignore_ascii_case(name))
-            && self.columns.iter().all(|column| has(&column))
+            && self.columns.iter().all(has)
             && (!self.is_complete || columns.len() == self.columns.len())
     }
 }

@@ -131,7 +131,7 @@ impl ForeignLedger {
 fn version(text: &str) -> Option<Version> {
     let text = text.trim();
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let rest = text[end..].as_bytes();
+    let rest = &text.as_bytes()[end..];
     // `2026-01-02` is a date, and no version 2026.
     let is_date = matches!(rest, [b'-', next, ..] if next.is_ascii_digit());
     let is_end = matches!(rest, [] | [b'_' | b'-', ..]) && !is_date;
