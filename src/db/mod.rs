@@ -8,6 +8,7 @@
 //! | [`state`] | the ledger and the log, in the database itself |
 //! | [`schema`] | the schema of a database as text, and the differences between two |
 //! | [`lint`] | faults of migration files, and statements that may do harm when they run |
+//! | [`foreign_ledgers`] | what other runners have recorded in a database |
 //! | [`estimate`] | how long pending migrations may take |
 //! | [`backup`] | copies made before a run that destroys data |
 //! | [`runner`] | plan, migrate, rollback, and the administration of the ledger |
@@ -20,7 +21,7 @@ pub mod database;
 mod dialect;
 mod engine_error;
 pub mod estimate;
-mod foreign_ledgers;
+pub mod foreign_ledgers;
 pub mod lint;
 mod percent;
 #[cfg(feature = "db-postgres")]
@@ -39,10 +40,9 @@ pub use create::create;
 pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;
 pub use engine_error::EngineError;
-pub use foreign_ledgers::foreign_ledgers;
 pub use runner::{Runner, RunnerOptions};
 pub use schema::Schema;
 pub use script::{Migration, Migrations};
-pub use settings::{DbSettings, SETTINGS_FILE};
+pub use settings::{Absent, DbSettings, SETTINGS_FILE};
 pub use target::Target;
 pub use version::{NotAVersion, Version};

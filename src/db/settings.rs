@@ -22,6 +22,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// dir = "db/migrations"
 /// table = "haul_migrations"
 /// timeout_s = 30
+/// newer = "ignore" # or "error"; missing likewise
+/// allow_out_of_order = true
+/// ignore = ["table public.log_*"]
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,26 @@ pub struct DbSettings {
     pub table: Option<String>,
     /// The time limit of a migration, in seconds; 0 is no limit.
     pub timeout_s: Option<u64>,
+    /// What an applied migration without a file is.
+    pub missing: Option<Absent>,
+    /// What an applied migration above all files is.
+    pub newer: Option<Absent>,
+    /// True to apply versions below the highest applied one too.
+    #[serde(default)]
+    pub allow_out_of_order: bool,
+    /// Patterns of objects that `drift` leaves out.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+}
+
+/// What an applied migration without a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Absent {
+    /// An error.
+    Error,
+    /// Left out of account.
+    Ignore,
 }
 
 /// The whole file. Other tables belong to other commands.
@@ -57,7 +80,8 @@ impl DbSettings {
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(wrap)?;
         Self::parse(&text).map_err(|what| Error::Usage {
             what: format!("{}: {what}", path.display()),
-            next: "the table [db] has database, dir, table and timeout_s".into(),
+            next: "the table [db] has database, dir, table, timeout_s, missing, newer, allow_out_of_order and ignore"
+                .into(),
         })
     }
 

@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
-use crate::db::runner::{Plan, TIMEOUT_DEFAULT};
+use crate::db::runner::{FilePolicy, Plan, TIMEOUT_DEFAULT};
 use crate::db::script::{Examined, examine_directory, read_directory};
 use crate::db::state::Tables;
-use crate::db::{DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
+use crate::db::{Absent, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
 use crate::migration::Error;
 use crate::observe::Scope;
 
@@ -41,6 +42,31 @@ pub struct MigrationArgs {
     dir: Option<PathBuf>,
 }
 
+/// What to do about applied migrations that have no file.
+#[derive(Args)]
+#[command(next_help_heading = "Files")]
+pub struct FileArgs {
+    /// What an applied migration without a file is: an error, or ignored [default: haul.toml, or error]
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    missing: Option<Absent>,
+    /// The same for one above all files, as after a return to an older release [default: haul.toml, or error]
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    newer: Option<Absent>,
+}
+
+impl FileArgs {
+    /// Sets in `work` what was chosen.
+    pub fn apply(&self, work: Work) -> Work {
+        let files = work.place.files;
+        let ignores = |chosen: Option<Absent>, set: bool| chosen.map_or(set, |how| how == Absent::Ignore);
+        let files = FilePolicy {
+            ignores_missing: ignores(self.missing, files.ignores_missing),
+            ignores_newer: ignores(self.newer, files.ignores_newer),
+        };
+        Work { place: Place { files, ..work.place }, ..work }
+    }
+}
+
 /// The limits of a run.
 #[derive(Args)]
 #[command(next_help_heading = "Limits")]
@@ -68,6 +94,16 @@ pub struct BackupArgs {
     backup_dir: Option<PathBuf>,
 }
 
+impl ValueEnum for Absent {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Error, Self::Ignore]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(if *self == Self::Error { "error" } else { "ignore" }))
+    }
+}
+
 /// When to make a copy.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 enum BackupWhen {
@@ -80,6 +116,8 @@ enum BackupWhen {
 pub struct Place {
     pub target: Target,
     pub tables: Tables,
+    /// What to do about applied migrations that have no file.
+    files: FilePolicy,
     settings: DbSettings,
 }
 
@@ -102,7 +140,9 @@ impl DatabaseArgs {
             None => Tables::default(),
         };
         tables.require_fit(target.dialect())?;
-        Ok(Place { target, tables, settings })
+        let ignores = |how: Option<Absent>| how == Some(Absent::Ignore);
+        let files = FilePolicy { ignores_missing: ignores(settings.missing), ignores_newer: ignores(settings.newer) };
+        Ok(Place { target, tables, files, settings })
     }
 }
 
@@ -158,6 +198,13 @@ impl MigrationArgs {
     }
 }
 
+impl Place {
+    /// Returns the patterns of objects that `drift` leaves out.
+    pub fn ignored(&self) -> &[String] {
+        &self.settings.ignore
+    }
+}
+
 impl Work {
     /// Opens the database for a run that changes nothing of what others have stored.
     pub fn runner(self, limits: &LimitArgs) -> Result<Runner, Error> {
@@ -178,6 +225,11 @@ impl Work {
         self
     }
 
+    /// Returns true if versions below the highest applied one may run.
+    pub fn allows_out_of_order(&self) -> bool {
+        self.place.settings.allow_out_of_order
+    }
+
     /// Returns what a run is about to do. Completes what a run that was killed left open.
     pub fn plan_to_act(&self) -> Result<Plan, Error> {
         self.place.target.recover()?;
@@ -188,7 +240,9 @@ impl Work {
     pub fn plan(&self) -> Result<Plan, Error> {
         let mut database = self.place.target.open_read_only()?;
         let plan = Plan::make(&mut *database, &self.place.tables, &self.migrations);
-        plan.map_err(|error| error.at(&self.place.target.to_string()))
+        let mut plan = plan.map_err(|error| error.at(&self.place.target.to_string()))?;
+        plan.allow(self.place.files);
+        Ok(plan)
     }
 }
 
@@ -222,6 +276,7 @@ impl LimitArgs {
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             lock_wait: Duration::from_secs(self.lock_timeout),
             rows_per_second: self.rate_limit,
+            files: place.files,
             ..RunnerOptions::default()
         }
     }

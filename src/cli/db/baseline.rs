@@ -1,40 +1,110 @@
 //! `haul db baseline`: records migrations as applied without running them.
 //!
-//! The JSON document has `database` and `declared` (a list of labels).
+//! The JSON document has `database`, `declared` (a list of labels) and `ledger` (the table of another runner, or null).
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
-use super::arguments::{LimitArgs, MigrationArgs, scope, version};
-use crate::cli::arguments::OutputArgs;
+use super::arguments::{FileArgs, LimitArgs, MigrationArgs, Work, scope, version};
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::db::Version;
+use crate::db::foreign_ledgers::Others;
+use crate::db::runner::Takeover;
+use crate::migration::Error;
 
 /// `haul db baseline`
 #[derive(Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["version", "from_ledger"])))]
 pub struct BaselineCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
     /// The highest version that the schema already has
     #[arg(value_name = "VERSION", value_parser = version)]
-    version: Version,
+    version: Option<Version>,
+    /// Take over what another runner has recorded in its table, after comparing it with the files
+    #[arg(long, value_name = "TABLE", num_args = 0..=1, default_missing_value = "")]
+    from_ledger: Option<String>,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    files: FileArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl BaselineCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
+        let work = self.files.apply(self.migrations.work()?);
         let database = work.place.target.to_string();
+        if work.place.target.is_missing() {
+            return Err(does_not_exist(&database).into());
+        }
+        let takeover = match (&self.from_ledger, &self.version) {
+            (Some(name), _) => Some(takeover(&work, Some(name.as_str()).filter(|name| !name.is_empty()))?),
+            (None, Some(version)) => {
+                self.confirm_for_empty(&work, version)?;
+                None
+            }
+            (None, None) => None,
+        };
+        if let Some(takeover) = &takeover {
+            self.confirm_takeover(takeover)?;
+        }
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner(&self.limits)?;
-        let declared = watch.run(scope(), |control| runner.baseline(&self.version, control))?;
-        let answer = Answer::new(&()).with("database", &*database).with("declared", declared.clone());
+        let declared = watch.run(scope(), |control| match (&takeover, &self.version) {
+            (Some(takeover), _) => runner.take_over(takeover, control),
+            (None, Some(version)) => runner.baseline(version, control),
+            (None, None) => Ok(Vec::new()),
+        })?;
+        let ledger = takeover.map(|takeover| takeover.table);
+        let answer =
+            Answer::new(&()).with("database", &*database).with("declared", declared.clone()).with("ledger", ledger);
         answer.print(self.output, |table| {
             declared.iter().for_each(|name| table.item("recorded", name, ""));
             table.line(format_args!("{database}: {} recorded as applied, none was run", declared.len()));
         })
+    }
+
+    /// Asks if the database has no tables at all: then it is probably not the one that was meant.
+    fn confirm_for_empty(&self, work: &Work, version: &Version) -> Result<(), Error> {
+        let place = &work.place;
+        let others = Others::find(&mut *place.target.open_read_only()?, &place.tables);
+        if !others.map_err(|error| error.at(&place.target.to_string()))?.is_empty() {
+            return Ok(());
+        }
+        let named = work.migrations.iter().filter(|migration| migration.version <= *version);
+        let names: Vec<_> = named.map(|migration| migration.label()).collect();
+        let what = format!("{} has no tables; these count as applied and never run", place.target);
+        self.consent.confirm_all(what, &names)
+    }
+
+    fn confirm_takeover(&self, takeover: &Takeover) -> Result<(), Error> {
+        let Takeover { table, runner, labels, pending, .. } = takeover;
+        let pending = if pending.is_empty() { "nothing".to_owned() } else { pending.join(", ") };
+        let what = format!(
+            "{} versions that {runner} has recorded in {table} count as applied, and nothing runs; pending afterwards: {pending}",
+            labels.len()
+        );
+        if labels.is_empty() { Ok(()) } else { self.consent.confirm_all(what, labels) }
+    }
+}
+
+fn takeover(work: &Work, name: Option<&str>) -> Result<Takeover, Error> {
+    let plan = work.plan_to_act()?;
+    let mut database = work.place.target.open_read_only()?;
+    let others = Others::find(&mut *database, &work.place.tables);
+    let others = others.map_err(|error| error.at(&work.place.target.to_string()))?;
+    let ledger = others.named(name)?;
+    Takeover::make(ledger, &ledger.records(&mut *database)?, &plan, &work.migrations)
+}
+
+fn does_not_exist(database: &str) -> Error {
+    Error::Usage {
+        what: format!("{database} does not exist, so no schema has these migrations"),
+        next: "check the name; `haul db migrate` makes a new database".into(),
     }
 }

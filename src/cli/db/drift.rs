@@ -1,7 +1,7 @@
 //! `haul db drift`: compares the schema with the one after the last run. Changes nothing.
 //!
 //! The JSON document has `database`, `kept_at`, `kept_digest`, `digest`, `stale` (true if a run that did not end has run
-//! migrations since), `changes` (a list of [`Change`]) and `exit_code`.
+//! migrations since), `changes` (a list of [`Change`]), `left_out` (a list of texts) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::db::Schema;
 use crate::db::database::ReadDatabase;
-use crate::db::schema::{Change, changes};
+use crate::db::schema::{Change, changes, left_out};
 use crate::db::state::{KeptSchema, StateReader, Tables};
 use crate::migration::{Error, exit};
 
@@ -21,6 +21,9 @@ use crate::migration::{Error, exit};
 pub struct DriftCommand {
     #[command(flatten)]
     database: DatabaseArgs,
+    /// Leave out objects that this pattern names, as in 'table public.log_*'; may be given more than once
+    #[arg(long, value_name = "PATTERN")]
+    ignore: Vec<String>,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -33,6 +36,7 @@ struct Drift {
     digest: String,
     stale: bool,
     changes: Vec<Change>,
+    left_out: Vec<String>,
 }
 
 impl DriftCommand {
@@ -42,10 +46,12 @@ impl DriftCommand {
         let mut database = place.target.open_read_only()?;
         let (kept, stale) = kept(&mut *database, &place.tables, &name)?;
         let now = Schema::read(&mut *database, &place.tables).map_err(|error| error.at(&name))?;
-        let changes = changes(&kept.schema.text, &now.text);
+        let patterns: Vec<_> = self.ignore.iter().chain(place.ignored()).cloned().collect();
+        let (changes, left_out) = left_out(changes(&kept.schema.text, &now.text), &patterns);
         let (kept_at, kept_digest, digest) = (kept.taken_at, kept.schema.digest, now.digest);
-        let drift = Drift { database: name, kept_at, kept_digest, digest, stale, changes };
-        let answer = Answer::new(&drift).exit_if(drift.kept_digest != drift.digest, exit::BAD_DATA);
+        let drift = Drift { database: name, kept_at, kept_digest, digest, stale, changes, left_out };
+        // The digest also differs if only the order of the objects does.
+        let answer = Answer::new(&drift).exit_if(!drift.changes.is_empty(), exit::BAD_DATA);
         answer.print(self.output, |table| render(table, &drift))
     }
 }
@@ -71,6 +77,7 @@ fn render(table: &mut Table, drift: &Drift) {
         table.line(format_args!("{} {}", change.kind, change.object));
         table.nested(|table| change.lines.iter().for_each(|line| table.line(line)));
     }
+    drift.left_out.iter().for_each(|object| table.item("left out", object, ""));
     if drift.stale {
         table.line("the run after that one did not end: its migrations count as differences");
     }

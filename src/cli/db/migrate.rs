@@ -5,7 +5,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
 use super::run_summary::finish;
@@ -39,6 +39,9 @@ pub struct MigrateCommand {
     /// Also apply versions below the highest applied one
     #[arg(long)]
     allow_out_of_order: bool,
+    /// Also begin in a database in which another runner has recorded what it applied
+    #[arg(long)]
+    allow_other_ledger: bool,
     /// Do not ask before statements that destroy data
     #[arg(long)]
     yes: bool,
@@ -46,6 +49,8 @@ pub struct MigrateCommand {
     backup: BackupArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    files: FileArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -63,8 +68,12 @@ pub enum DryRun {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?.creating(self.create);
-        let request = MigrateRequest { to: self.to.clone(), allow_out_of_order: self.allow_out_of_order };
+        let work = self.files.apply(self.migrations.work()?).creating(self.create);
+        let request = MigrateRequest {
+            to: self.to.clone(),
+            allow_out_of_order: self.allow_out_of_order || work.allows_out_of_order(),
+            allow_other_ledger: self.allow_other_ledger,
+        };
         let only_reads = self.dry_run.is_some() || self.estimate;
         if self.create && !only_reads {
             work.place.target.create()?;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod baseline;
+mod clean;
 mod create;
 mod create_database;
 mod drift;
@@ -55,6 +56,8 @@ verbs! {
     Unlock(unlock::UnlockCommand),
     /// Record migrations that a schema already has as applied, without running them
     Baseline(baseline::BaselineCommand),
+    /// Remove old backups that haul made
+    Clean(clean::CleanCommand),
     /// Record the checksums of changed files in the ledger
     Repair(repair::RepairCommand),
     /// Record the state of a migration without a transaction that failed or did not end

@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, scope};
+use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, scope};
 use super::run_summary::finish;
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
@@ -22,12 +22,14 @@ pub struct RedoCommand {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl RedoCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
+        let work = self.files.apply(self.migrations.work()?);
         let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false };
         let plan = work.plan_to_act()?;
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {

@@ -5,11 +5,11 @@
 use clap::Args;
 
 use super::arguments::{LimitArgs, MigrationArgs, scope, version};
-use crate::cli::arguments::OutputArgs;
+use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::db::Version;
-use crate::db::runner::Resolution;
+use crate::db::runner::{Resolution, Unresolved};
 
 /// `haul db resolve`
 #[derive(Args)]
@@ -26,6 +26,8 @@ pub struct ResolveCommand {
     #[arg(long, value_name = "N")]
     from_statement: Option<u64>,
     #[command(flatten)]
+    consent: ConsentArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -40,6 +42,9 @@ impl ResolveCommand {
             (None, true) => (Resolution::NotBegun, "not_begun"),
             (None, false) => (Resolution::Done, "done"),
         };
+        let plan = work.plan_to_act()?;
+        let unresolved = Unresolved::find(&self.version, how, &plan, &work.migrations)?;
+        self.consent.confirm_all(unresolved.found(), &unresolved.statements(work.migrations.dialect()))?;
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner(&self.limits)?;
         let name = watch.run(scope(), |control| runner.resolve(&self.version, how, control))?;

@@ -5,12 +5,13 @@
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::{BackupArgs, LimitArgs, MigrationArgs, scope, version};
+use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, scope, version};
 use super::run_summary::finish;
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::{RollbackRequest, RollbackTo};
+use crate::db::state::AppliedRow;
 
 /// `haul db rollback`
 #[derive(Args)]
@@ -18,7 +19,7 @@ use crate::db::runner::{RollbackRequest, RollbackTo};
 pub struct RollbackCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
-    /// The version that is the newest applied one afterwards; 0 rolls everything back
+    /// The version that is the newest applied one afterwards; 0 rolls everything back, a version 0 too
     #[arg(long, value_name = "VERSION", value_parser = version)]
     to: Option<Version>,
     /// How many to roll back, by order of application
@@ -34,28 +35,45 @@ pub struct RollbackCommand {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
+        let work = self.files.apply(self.migrations.work()?);
         let to = match (&self.to, self.steps) {
             (Some(version), _) => RollbackTo::Version(version.clone()),
             (None, steps) => RollbackTo::Steps(steps.unwrap_or_default()),
         };
         let request = RollbackRequest { to, force: self.force };
         let plan = work.plan_to_act()?;
-        let names: Vec<_> = request.select(&plan, &work.migrations)?.iter().map(|row| row.name.clone()).collect();
-        if !names.is_empty() {
+        let rows = request.select(&plan, &work.migrations)?;
+        let has_down = |row: &&&AppliedRow| work.migrations.get(&row.version).is_some_and(|found| found.down.is_some());
+        let (reverted, forgotten): (Vec<_>, Vec<_>) = rows.iter().partition(has_down);
+        let names = |rows: Vec<&&AppliedRow>| rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>();
+        if !forgotten.is_empty() {
+            let what = "these have no Down section: the schema stays as it is, and only their rows are removed, so that the \
+                        next `haul db migrate` runs the files again";
+            self.consent.confirm_all(what, &names(forgotten))?;
+        }
+        if !reverted.is_empty() {
             let backup = self.backup.consent_text(work.migrations.dialect());
             let what = format_args!("this rolls back, with the data that they hold; {backup}");
-            self.consent.confirm_all(what, &names)?;
+            self.consent.confirm_all(what, &names(reverted))?;
         }
         let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.rollback(&request, control))?;
-        finish(self.output, &database, "rolled back", &end)
+        let code = finish(self.output, &database, "rolled back", &end)?;
+        let forgotten = end.details.iter().filter(|detail| detail.status == "forgotten").count();
+        if forgotten > 0 {
+            self.output.say(format_args!(
+                "next: undo by hand what the forgotten files did, before `haul db migrate` runs them again ({forgotten})"
+            ));
+        }
+        Ok(code)
     }
 }

@@ -5,12 +5,12 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::MigrationArgs;
+use super::arguments::{FileArgs, MigrationArgs};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::db::database::LockHolder;
-use crate::db::foreign_ledgers;
+use crate::db::foreign_ledgers::Others;
 use crate::db::runner::Plan;
 use crate::migration::exit;
 
@@ -26,6 +26,8 @@ pub struct StatusCommand {
     #[arg(long)]
     verbose: bool,
     #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -37,12 +39,14 @@ struct Status {
     lock: Option<LockHolder>,
     /// The schema of the ledger, if new tables would be created in another.
     ledger_schema: Option<String>,
-    other_ledgers: Vec<(&'static str, &'static str)>,
+    other_ledgers: Vec<(String, &'static str)>,
+    #[serde(skip)]
+    is_missing: bool,
 }
 
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
+        let work = self.files.apply(self.migrations.work()?);
         let plan = work.plan()?;
         let place = work.place.target.to_string();
         let mut database = work.place.target.open_read_only()?;
@@ -50,15 +54,17 @@ impl StatusCommand {
         let tables = &work.place.tables;
         let ledger_schema = tables.find(&mut *database).map_err(|error| error.at(&place))?;
         let ledger_name = tables.ledger().to_owned();
-        let other_ledgers = foreign_ledgers(&mut *database).map_err(|error| error.at(&place))?;
-        let status = Status { database: place, plan, lock, ledger_schema, other_ledgers };
+        let others = Others::find(&mut *database, tables).map_err(|error| error.at(&place))?;
+        let other_ledgers = others.ledgers.into_iter().map(|ledger| (ledger.table, ledger.runner)).collect();
+        let is_missing = work.place.target.is_missing();
+        let status = Status { database: place, plan, lock, ledger_schema, other_ledgers, is_missing };
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
         answer.print(self.output, |table| render(table, &status, &ledger_name, self.verbose))
     }
 }
 
 fn exit_code(plan: &Plan) -> u8 {
-    if !plan.changed.is_empty() || !plan.missing.is_empty() {
+    if !plan.changed.is_empty() || !plan.replaced.is_empty() || !plan.missing.is_empty() {
         exit::BAD_DATA
     } else if plan.pending.is_empty() {
         exit::OK
@@ -70,14 +76,10 @@ fn exit_code(plan: &Plan) -> u8 {
 fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) {
     let plan = &status.plan;
     for row in &plan.applied {
-        let is_changed = plan.changed.iter().any(|changed| changed.version == row.version);
-        let is_missing = plan.missing.iter().any(|missing| missing.version == row.version);
-        let state = match (is_changed, is_missing) {
-            (true, _) => "changed",
-            (_, true) => "missing",
-            _ => "applied",
-        };
-        table.item(state, &row.name, &row.applied_at);
+        table.item(plan.state_of(row), &row.name, &row.applied_at);
+        for replaced in plan.replaced.iter().filter(|replaced| replaced.version == row.version) {
+            table.item("", replaced.replaced_text(), "");
+        }
         if verbose {
             let (checksum, by, ms) = (&row.checksum, &row.applied_by, row.duration_ms);
             table.item("", format_args!("{checksum} by {by} in {ms} ms"), "");
@@ -98,12 +100,15 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
         table.item("note", format_args!("the ledger is {schema}.{ledger_name}"), "");
     }
     for (ledger, runner) in &status.other_ledgers {
-        let what = format!("the table {ledger} looks like that of {runner}; haul leaves it as it is");
+        let what = format!("the table {ledger} is the ledger of {runner}; haul leaves it as it is");
         table.item("note", what, "");
+    }
+    if status.is_missing {
+        table.item("note", format_args!("{} does not exist yet", status.database), "");
     }
     status.lock.iter().for_each(|lock| table.item("lock", &lock.owner, ""));
     let [applied, pending] = [plan.applied.len(), plan.pending.len()];
-    let [changed, missing] = [plan.changed.len(), plan.missing.len()];
+    let [changed, missing] = [plan.changed.len() + plan.replaced.len(), plan.missing.len()];
     let sums = format!("{applied} applied, {pending} pending, {changed} changed, {missing} missing");
     table.line(format_args!("{}: {sums}", status.database));
 }

@@ -1,12 +1,12 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
-//! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed` or
-//! `missing`), `differences` and `exit_code`.
+//! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
+//! `replaced`, `missing` or `ignored`), `differences` and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::MigrationArgs;
+use super::arguments::{FileArgs, MigrationArgs};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::db::Version;
@@ -19,6 +19,8 @@ use crate::migration::exit;
 pub struct VerifyCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
+    #[command(flatten)]
+    files: FileArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -41,13 +43,13 @@ struct Verified {
 
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
+        let work = self.files.apply(self.migrations.work()?);
         let plan = work.plan()?;
-        let differences = plan.changed.len() + plan.missing.len();
+        let differences = plan.changed.len() + plan.replaced.len() + plan.missing.len();
         let end = VerifyEnd { database: work.place.target.to_string(), migrations: verified(&plan), differences };
-        let next = "put the files back as they were; `haul db repair` records the checksums of changed ones";
+        let next = plan.require_unchanged().err().and_then(|error| error.next_step());
         let answer = Answer::new(&end).exit_if(differences > 0, exit::BAD_DATA);
-        answer.next((differences > 0).then(|| next.to_owned())).print(self.output, |table| {
+        answer.next(next).print(self.output, |table| {
             end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
             let checked = end.migrations.len();
             table.line(format_args!("{}: {checked} checked, {differences} differ", end.database));
@@ -57,12 +59,10 @@ impl VerifyCommand {
 
 fn verified(plan: &Plan) -> Vec<Verified> {
     let of = |row: &AppliedRow| {
-        let changed = plan.changed.iter().find(|changed| changed.version == row.version);
-        let is_missing = plan.missing.iter().any(|missing| missing.version == row.version);
-        let (state, checksum) = match (changed, is_missing) {
-            (Some(changed), _) => ("changed", Some(changed.checksum.clone())),
-            (None, true) => ("missing", None),
-            (None, false) => ("equal", Some(row.checksum.clone())),
+        let mut differing = plan.changed.iter().chain(&plan.replaced);
+        let (state, checksum) = match (plan.state_of(row), differing.find(|changed| changed.version == row.version)) {
+            ("applied", _) => ("equal", Some(row.checksum.clone())),
+            (state, changed) => (state, changed.map(|changed| changed.checksum.clone())),
         };
         let (version, name) = (row.version.clone(), row.name.clone());
         Verified { version, name, state, applied_checksum: row.checksum.clone(), checksum }

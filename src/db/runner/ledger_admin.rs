@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::Runner;
 use super::plan::Plan;
-use crate::db::script::{Direction, Migration};
+use crate::db::dialect::Dialect;
+use crate::db::script::{Direction, Migration, Migrations, Section, statement_preview};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
 use crate::db::version::Version;
 use crate::migration::{Error, now_text};
@@ -58,31 +59,36 @@ impl Runner {
         })
     }
 
-    /// Replaces the checksums in the ledger by those of the changed files.
-    pub fn repair(&mut self, control: &Control<'_>) -> Result<Vec<Repaired>, Error> {
+    /// Replaces the checksum of `version` in the ledger by that of its changed file; without a version, all of them.
+    pub fn repair(&mut self, version: Option<&Version>, control: &Control<'_>) -> Result<Vec<Repaired>, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
+            let changed: Vec<_> = plan.to_repair(version)?.into_iter().cloned().collect();
             let repair = runner.state_transaction(|state| {
-                plan.changed
-                    .iter()
-                    .filter_map(|changed| Some((changed, migrations.get(&changed.version)?)))
-                    .try_for_each(|(changed, migration)| {
+                changed.iter().filter_map(|changed| Some((changed, migrations.get(&changed.version)?))).try_for_each(
+                    |(changed, migration)| {
                         state.set_checksum(&changed.version, &changed.name, &changed.checksum)?;
                         let error = Some(format!("checksum was {}", changed.applied_checksum));
-                        state
-                            .append(&LogEntry {
-                                direction: None,
-                                error,
-                                ..row(migration, Outcome::Repaired, Direction::Up)
-                            })
-                            .map(drop)
-                    })
+                        let entry = row(migration, Outcome::Repaired, Direction::Up);
+                        state.append(&LogEntry { direction: None, error, ..entry }).map(drop)
+                    },
+                )
             });
             repair.map_err(|error| runner.error(error))?;
-            let repaired = plan.changed.into_iter();
+            let repaired = changed.into_iter();
             Ok(repaired.map(|row| Repaired { name: row.name, from: row.applied_checksum, to: row.checksum }).collect())
         })
+    }
+
+    /// Creates the log again if it is gone and the ledger is there. Returns true if it was gone.
+    pub fn replace_lost_log(&mut self, control: &Control<'_>) -> Result<bool, Error> {
+        self.stop = control.stop.clone();
+        self.take_lock(control.stop)?;
+        let result = self.state(|state| state.replace_lost_log());
+        // A lock that cannot be released ends with its session.
+        let _ = self.database.unlock();
+        result
     }
 
     /// Records the state of a section that failed or did not end, as the operator has found it. Returns the label of
@@ -90,16 +96,8 @@ impl Runner {
     pub fn resolve(&mut self, version: &Version, how: Resolution, control: &Control<'_>) -> Result<String, Error> {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
-            let migration = migrations.get(version).ok_or_else(|| no_migration(version))?;
             let plan = runner.plan()?;
-            let direction = unresolved_section(version, &plan)?;
-            if matches!(how, Resolution::FromStatement(_)) && plan.cursor(version, direction).is_some() {
-                return Err(is_between_pages(version));
-            }
-            let section = match direction {
-                Direction::Up => &migration.up,
-                Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_resolve(version))?,
-            };
+            let Unresolved { migration, section, direction, .. } = Unresolved::find(version, how, &plan, &migrations)?;
             let mut entry = row(migration, Outcome::Settled, direction);
             entry.error = Some(match how {
                 Resolution::Done => "counts as done".into(),
@@ -108,8 +106,7 @@ impl Runner {
             });
             entry.checksum = None;
             if let Resolution::FromStatement(number) = how {
-                let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-                let index = index.filter(|index| *index <= section.len()).ok_or_else(|| no_statement(section.len()))?;
+                let index = statement_index(number, section)?;
                 entry.statement = i64::try_from(number).ok();
                 entry.checksum = Some(section.digest_before(index));
             }
@@ -127,6 +124,67 @@ impl Runner {
             Ok(migration.label())
         })
     }
+}
+
+/// A section that failed or did not end.
+pub struct Unresolved<'a> {
+    migration: &'a Migration,
+    section: &'a Section,
+    direction: Direction,
+    /// What the log says about it.
+    found: String,
+    /// The number of statements that will count as done.
+    done: usize,
+}
+
+impl<'a> Unresolved<'a> {
+    /// Returns the unfinished section of a version. Fails if there is none, or if `how` does not fit it.
+    pub fn find(version: &Version, how: Resolution, plan: &Plan, migrations: &'a Migrations) -> Result<Self, Error> {
+        let migration = migrations.get(version).ok_or_else(|| no_migration(version))?;
+        let direction = unresolved_section(version, plan)?;
+        let cursor = plan.cursor(version, direction);
+        if matches!(how, Resolution::FromStatement(_)) && cursor.is_some() {
+            return Err(is_between_pages(version));
+        }
+        let section = match direction {
+            Direction::Up => &migration.up,
+            Direction::Down => migration.down.as_ref().ok_or_else(|| nothing_to_resolve(version))?,
+        };
+        let done = match how {
+            Resolution::Done => section.len(),
+            Resolution::NotBegun => 0,
+            Resolution::FromStatement(number) => statement_index(number, section)?,
+        };
+        let found = match (cursor, plan.newest.get(version.digits())) {
+            (Some(cursor), _) => format!("batch {} after {} rows", cursor.batch + 1, cursor.rows),
+            (None, Some(row)) => {
+                let error = row.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+                format!("{} at statement {}, {}{error}", row.outcome, row.statement.unwrap_or_default(), row.started_at)
+            }
+            (None, None) => return Err(nothing_to_resolve(version)),
+        };
+        Ok(Self { migration, section, direction, found, done })
+    }
+
+    /// Returns the label of the migration and what the log says about the section.
+    pub fn found(&self) -> String {
+        let section = if self.direction == Direction::Up { "Up" } else { "Down" };
+        format!("{}, section {section}: {}", self.migration.label(), self.found)
+    }
+
+    /// Returns the beginning of each statement, with what it will count as.
+    pub fn statements(&self, dialect: Dialect) -> Vec<String> {
+        let line = |(index, (line, text)): (usize, (u64, &str))| {
+            let what = if index < self.done { "counts as done" } else { "will run" };
+            format!("{what}: {}:{line}: {}", self.section.file.display(), statement_preview(dialect, text))
+        };
+        self.section.statements().enumerate().map(line).collect()
+    }
+}
+
+fn statement_index(number: u64, section: &Section) -> Result<usize, Error> {
+    let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+    index.filter(|index| *index <= section.len()).ok_or_else(|| no_statement(section.len()))
 }
 
 /// Returns the section of a version that was left unfinished.
@@ -177,7 +235,7 @@ fn no_statement(statements: usize) -> Error {
     }
 }
 
-fn applied_row(migration: &Migration, owner: &str) -> AppliedRow {
+pub(super) fn applied_row(migration: &Migration, owner: &str) -> AppliedRow {
     AppliedRow {
         position: 0,
         version: migration.version.clone(),
@@ -190,7 +248,7 @@ fn applied_row(migration: &Migration, owner: &str) -> AppliedRow {
     }
 }
 
-fn row(migration: &Migration, outcome: Outcome, direction: Direction) -> LogEntry {
+pub(super) fn row(migration: &Migration, outcome: Outcome, direction: Direction) -> LogEntry {
     let now = now_text();
     LogEntry {
         attempt: None,

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::run_summary::RunSummary;
 use super::task::{Task, TaskResult};
 use crate::db::script::{Direction, Migration, Migrations};
-use crate::db::state::Outcome;
+use crate::db::state::{Outcome, StateReader};
 use crate::db::version::Version;
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
@@ -20,6 +20,8 @@ pub struct MigrateRequest {
     pub to: Option<Version>,
     /// True to apply versions below the highest applied one too.
     pub allow_out_of_order: bool,
+    /// True to begin in a database in which another runner has recorded what it applied.
+    pub allow_other_ledger: bool,
 }
 
 impl MigrateRequest {
@@ -33,6 +35,9 @@ impl MigrateRequest {
             });
         }
         plan.require_unchanged()?;
+        if !self.allow_other_ledger {
+            plan.require_own_database()?;
+        }
         if self.allow_out_of_order { Ok(()) } else { plan.require_order(self.to.as_ref()) }
     }
 
@@ -45,13 +50,21 @@ impl MigrateRequest {
 impl Runner {
     /// Applies the pending migrations. A migration that fails is not an error of this call; the summary reports it.
     pub fn migrate(&mut self, request: &MigrateRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
+        let migrations = self.migrations.clone();
+        // A refused first run must not leave haul's tables behind.
+        if !StateReader::new(&mut *self.database, &self.options.tables).exists().map_err(|error| self.error(error))? {
+            let plan = self.plan()?;
+            request.check(&plan, &migrations)?;
+            note_other_tables(&plan, control);
+        }
         self.locked(control, |runner| {
-            let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
             let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
             let backup = runner.back_up_before(&wanted, control)?;
-            Ok(RunSummary { backup, ..runner.apply(&plan, &migrations, request, control)? })
+            let end = runner.apply(&plan, &migrations, request, control)?;
+            let backup = runner.drop_needless_backup(backup, &end, control)?;
+            Ok(RunSummary { backup, ..end })
         })
     }
 
@@ -148,6 +161,25 @@ impl RunSummary {
             }
         }
     }
+}
+
+/// Says at the first run that there are tables which migrations of these files may already have made.
+fn note_other_tables(plan: &Plan, control: &Control<'_>) {
+    const SHOWN_MAX: usize = 3;
+    let tables = &plan.others.tables;
+    if tables.is_empty() {
+        return;
+    }
+    let shown = tables[..tables.len().min(SHOWN_MAX)].join(", ");
+    let more = match tables.len().saturating_sub(SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let text = format!(
+        "nothing is applied yet, and the database has tables: {shown}{more}; if these files made them, `haul db baseline \
+         VERSION` records that"
+    );
+    control.note(text);
 }
 
 /// Reports that an earlier attempt did not end and that this is another one.

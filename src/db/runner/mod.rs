@@ -7,6 +7,7 @@
 //! transaction that also moves a cursor.
 
 mod backup;
+mod backups;
 mod batched;
 mod ledger_admin;
 mod migrate;
@@ -16,6 +17,7 @@ mod plan;
 mod rehearse;
 mod rollback;
 mod run_summary;
+mod takeover;
 mod task;
 mod transaction;
 mod unlock;
@@ -25,11 +27,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use ledger_admin::{Repaired, Resolution};
+pub use backups::{BackupState, KnownBackup, known_backups};
+pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
-pub use plan::{PendingMigration, Plan};
+pub use plan::{ChangedMigration, FilePolicy, PendingMigration, Plan};
 pub use rollback::{RollbackRequest, RollbackTo};
 pub use run_summary::{PagesDone, RunSummary};
+pub use takeover::Takeover;
 use task::Task;
 pub use unlock::unlock;
 
@@ -57,6 +61,8 @@ pub struct RunnerOptions {
     pub lock_wait: Duration,
     /// The maximum number of batch keys per second; `None` is no limit.
     pub rows_per_second: Option<NonZeroU32>,
+    /// What to do about applied migrations that have no file.
+    pub files: FilePolicy,
     /// When to make a backup before a run.
     pub backup: BackupPolicy,
     /// The name of this run in the lock and in the log.
@@ -71,6 +77,7 @@ impl Default for RunnerOptions {
             timeout: Some(TIMEOUT_DEFAULT),
             lock_wait: Duration::ZERO,
             rows_per_second: None,
+            files: FilePolicy::default(),
             backup: BackupPolicy::default(),
             owner: owner_text(),
         }
@@ -125,7 +132,9 @@ impl Runner {
     /// Compares the migrations with the ledger. Only reads.
     pub fn plan(&mut self) -> Result<Plan, Error> {
         let plan = Plan::make(&mut *self.database, &self.options.tables, &self.migrations);
-        plan.map_err(|error| self.error(error))
+        let mut plan = plan.map_err(|error| self.error(error))?;
+        plan.allow(self.options.files);
+        Ok(plan)
     }
 
     /// Does `work` while no other run works on the database.

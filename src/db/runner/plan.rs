@@ -6,11 +6,21 @@ use serde::Serialize;
 
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
+use crate::db::foreign_ledgers::{ForeignLedger, Others};
 use crate::db::script::classify::{Destruction, Keywords};
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
 use crate::db::version::Version;
 use crate::migration::Error;
+
+/// What to do about applied migrations that have no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FilePolicy {
+    /// True to go on without files that are missing below others.
+    pub ignores_missing: bool,
+    /// True to go on in a database that is ahead of all files, as after a return to an older release.
+    pub ignores_newer: bool,
+}
 
 /// The state of the migrations in a database.
 #[derive(Debug, Clone, Serialize)]
@@ -19,10 +29,17 @@ pub struct Plan {
     pub applied: Vec<AppliedRow>,
     /// The pending migrations, lowest version first.
     pub pending: Vec<PendingMigration>,
+    /// The applied migrations whose version belongs to a file with another name and text now.
+    pub replaced: Vec<ChangedMigration>,
     /// The applied migrations whose files were changed.
     pub changed: Vec<ChangedMigration>,
     /// The applied migrations whose files are missing.
     pub missing: Vec<AppliedRow>,
+    /// The applied migrations whose files may be missing.
+    pub ignored: Vec<AppliedRow>,
+    /// The highest version that has a file.
+    #[serde(skip)]
+    pub newest_file: Option<Version>,
     /// Pairs of neighbours between which counted versions are missing.
     pub gaps: Vec<(Version, Version)>,
     /// The newest log row about each version.
@@ -31,6 +48,12 @@ pub struct Plan {
     /// The cursors of batches that are not finished.
     #[serde(skip)]
     pub cursors: Vec<CursorRow>,
+    /// What others keep in the database. It is looked for only while nothing is applied.
+    #[serde(skip)]
+    pub others: Others,
+    /// The ledger of another runner that may have applied the same files.
+    #[serde(skip)]
+    pub other_ledger: Option<ForeignLedger>,
 }
 
 /// A migration that is not applied.
@@ -78,6 +101,8 @@ pub struct ChangedMigration {
     pub version: Version,
     /// The current label.
     pub name: String,
+    /// The label in the ledger.
+    pub applied_name: String,
     /// The file with the Up section.
     pub file: String,
     /// The checksum in the ledger.
@@ -97,7 +122,12 @@ impl Plan {
         let applied = state.applied()?;
         let newest = state.newest()?.into_iter().map(|row| (row.version.clone(), row)).collect();
         let cursors = state.cursors()?;
-        Ok(Self::compare(applied, newest, cursors, migrations))
+        let mut plan = Self::compare(applied, newest, cursors, migrations);
+        if plan.applied.is_empty() && !plan.pending.is_empty() {
+            plan.others = Others::find(database, tables)?;
+            plan.other_ledger = plan.others.ledger_in_the_way(database, migrations).cloned();
+        }
+        Ok(plan)
     }
 
     fn compare(
@@ -122,26 +152,90 @@ impl Plan {
                 pending
             })
             .collect();
-        let changed =
-            applied.iter().filter_map(|row| ChangedMigration::of(row, migrations.get(&row.version)?)).collect();
+        let differing = applied.iter().filter_map(|row| ChangedMigration::of(row, migrations.get(&row.version)?));
+        let (replaced, changed) = differing.partition(ChangedMigration::has_other_name);
         let missing = applied.iter().filter(|row| migrations.get(&row.version).is_none()).cloned().collect();
-        Self { pending, changed, missing, gaps: migrations.gaps(), newest, cursors, applied }
+        Self {
+            pending,
+            replaced,
+            changed,
+            missing,
+            ignored: Vec::new(),
+            newest_file: migrations.iter().map(|migration| migration.version.clone()).max(),
+            gaps: migrations.gaps(),
+            newest,
+            cursors,
+            others: Others::default(),
+            other_ledger: None,
+            applied,
+        }
     }
 
     /// Fails if the file of an applied migration was changed or is missing (docs/source-sql.md, "Checksum").
     pub fn require_unchanged(&self) -> Result<(), Error> {
-        let what = match (self.changed.first(), self.missing.first()) {
-            (Some(changed), _) => format!(
-                "{} was changed after it was applied: its checksum is {}, in the ledger it is {}",
-                changed.file, changed.checksum, changed.applied_checksum
-            ),
-            (None, Some(missing)) => format!("{} is applied, and its file is missing", missing.name),
-            (None, None) => return Ok(()),
+        let (what, next) = match (self.replaced.first(), self.changed.first(), self.missing.first()) {
+            (Some(replaced), ..) => (replaced.replaced_text(), replaced.replaced_next()),
+            (None, Some(changed), _) => {
+                let what = format!(
+                    "{} was changed after it was applied: its checksum is {}, in the ledger it is {}",
+                    changed.file, changed.checksum, changed.applied_checksum
+                );
+                let version = &changed.version;
+                (what, format!("restore the file; if the new text is right, `haul db repair --version {version}`"))
+            }
+            (None, None, Some(missing)) => self.missing_text(missing),
+            (None, None, None) => return Ok(()),
         };
-        let more = self.changed.len() + self.missing.len() - 1;
+        let more = self.replaced.len() + self.changed.len() + self.missing.len() - 1;
         let what = if more > 0 { format!("{what} (and {more} more: `haul db verify` lists them)") } else { what };
-        let next = "restore the file; if the new text is right, `haul db repair` stores its checksum";
-        Err(Error::Verification { what, next: next.into(), source: None })
+        Err(Error::Verification { what, next, source: None })
+    }
+
+    fn missing_text(&self, row: &AppliedRow) -> (String, String) {
+        match self.newest_file.as_ref().is_none_or(|newest| row.version > *newest) {
+            true => (
+                format!("{} is applied, and its file is missing: the database is ahead of all files here", row.name),
+                "use the release that has it; --newer ignore goes on without it".to_owned(),
+            ),
+            false => (
+                format!("{} is applied, and its file is missing", row.name),
+                "restore the file, or use the release that has it; --missing ignore goes on without it".to_owned(),
+            ),
+        }
+    }
+
+    /// Returns the changed migration of this version, or all. Fails if that would hide a migration that never ran.
+    pub fn to_repair(&self, version: Option<&Version>) -> Result<Vec<&ChangedMigration>, Error> {
+        let is_meant = |changed: &&ChangedMigration| version.is_none_or(|version| changed.version == *version);
+        if let Some(replaced) = self.replaced.iter().find(is_meant) {
+            let (what, next) = (replaced.replaced_text(), replaced.replaced_next());
+            return Err(Error::Verification { what, next, source: None });
+        }
+        let found: Vec<_> = self.changed.iter().filter(is_meant).collect();
+        match version {
+            Some(version) if found.is_empty() => Err(Error::Usage {
+                what: format!("version {version} is not an applied migration whose file was changed"),
+                next: "`haul db verify` lists those".into(),
+            }),
+            _ => Ok(found),
+        }
+    }
+
+    /// Fails if nothing is applied yet and another runner has recorded what it applied (docs/source-sql.md, "Ledger and
+    /// log").
+    pub fn require_own_database(&self) -> Result<(), Error> {
+        match &self.other_ledger {
+            Some(ForeignLedger { table, runner, .. }) => Err(Error::Usage {
+                what: format!(
+                    "the table {table} of {runner} says that migrations are applied here, and haul has applied none: a run \
+                     might repeat them"
+                ),
+                next: format!(
+                    "`haul db baseline --from-ledger {table}` takes them over; --allow-other-ledger runs all files anyway"
+                ),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Fails if a pending version is below an applied one.
@@ -159,6 +253,28 @@ impl Plan {
     /// Returns the cursor of the batches of a section, if they are not finished.
     pub fn cursor(&self, version: &Version, direction: Direction) -> Option<&Cursor> {
         cursor(&self.cursors, version, direction)
+    }
+
+    /// Returns what an applied migration is now: `applied`, `changed`, `replaced`, `missing` or `ignored`.
+    pub fn state_of(&self, row: &AppliedRow) -> &'static str {
+        let is_in = |rows: &[AppliedRow]| rows.iter().any(|other| other.version == row.version);
+        let differs = |rows: &[ChangedMigration]| rows.iter().any(|other| other.version == row.version);
+        match () {
+            () if differs(&self.replaced) => "replaced",
+            () if differs(&self.changed) => "changed",
+            () if is_in(&self.missing) => "missing",
+            () if is_in(&self.ignored) => "ignored",
+            () => "applied",
+        }
+    }
+
+    /// Leaves out of `missing` what the policy allows, and keeps it in `ignored`.
+    pub fn allow(&mut self, policy: FilePolicy) {
+        let newest = self.newest_file.clone();
+        let is_newer = |row: &AppliedRow| newest.as_ref().is_none_or(|newest| row.version > *newest);
+        let is_allowed = |row: &AppliedRow| if is_newer(row) { policy.ignores_newer } else { policy.ignores_missing };
+        let (ignored, missing) = std::mem::take(&mut self.missing).into_iter().partition(is_allowed);
+        (self.ignored, self.missing) = (ignored, missing);
     }
 
     /// Returns the ledger row of this version.
@@ -222,9 +338,31 @@ impl ChangedMigration {
         (checksum != row.checksum).then(|| Self {
             version: row.version.clone(),
             name: migration.label(),
+            applied_name: row.name.clone(),
             file: migration.up.file.display().to_string(),
             applied_checksum: row.checksum.clone(),
             checksum,
         })
+    }
+
+    /// Returns true if the name differs too, apart from zeros before the version.
+    fn has_other_name(&self) -> bool {
+        fn name(label: &str) -> &str {
+            label.trim_start_matches(|character: char| character.is_ascii_digit())
+        }
+        name(&self.applied_name) != name(&self.name)
+    }
+
+    /// Says that the file is another migration than the applied one.
+    pub fn replaced_text(&self) -> String {
+        format!(
+            "version {} was applied as {}, and {} is another migration: name and text differ",
+            self.version, self.applied_name, self.file
+        )
+    }
+
+    /// Says what to do about it.
+    pub fn replaced_next(&self) -> String {
+        format!("give {} a new version, and restore the file of {}", self.name, self.applied_name)
     }
 }

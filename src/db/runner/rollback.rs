@@ -36,7 +36,8 @@ impl RollbackRequest {
             plan.require_unchanged()?;
         }
         let kept = match &self.to {
-            RollbackTo::Version(version) if version.is_zero() && plan.applied_row(version).is_none() => 0,
+            // 0 is the state before all migrations, also if a file has that number.
+            RollbackTo::Version(version) if version.is_zero() => 0,
             RollbackTo::Version(version) => 1 + position(plan, version)?,
             RollbackTo::Steps(steps) => {
                 plan.applied.len().saturating_sub(usize::try_from(*steps).unwrap_or(usize::MAX))
@@ -71,6 +72,7 @@ impl Runner {
             let end = control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
                 runner.revert_all(&plan, &rows, control)
             })?;
+            let backup = runner.drop_needless_backup(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
         })
     }
@@ -84,7 +86,7 @@ impl Runner {
             let rows = request.select(&plan, &migrations)?;
             let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
             let mut end = runner.revert_all(&plan, &rows, control)?;
-            end.backup = backup;
+            end.backup = runner.drop_needless_backup(backup, &end, control)?;
             let migration = rows.first().and_then(|row| migrations.get(&row.version));
             if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
                 let plan = runner.plan()?;

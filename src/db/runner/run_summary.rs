@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::db::backup::Backup;
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::script::{Migration, Section, statement_preview};
+use crate::db::script::{Direction, Migration, Section, statement_preview};
 
 /// The result of a run. The counts and `details` are those of the runner that the guide describes (docs/source-sql.md,
 /// "Result of a run").
@@ -105,6 +105,7 @@ pub enum Kept {
 /// The place at which a section failed. `index` is that of a statement; without one the section failed outside of its
 /// statements.
 pub(super) struct FailedAt<'a> {
+    pub direction: Direction,
     pub dialect: Dialect,
     pub migration: &'a Migration,
     pub section: &'a Section,
@@ -128,7 +129,7 @@ impl Failure {
             code: error.code.clone(),
             error: error.message.clone(),
             kept,
-            next: next(error, kept),
+            next: next(at, error, kept),
             temporary: matches!(error.kind, EngineErrorKind::Disconnected | EngineErrorKind::LockNotAvailable),
         }
     }
@@ -154,20 +155,35 @@ fn file_name(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn next(error: &EngineError, kept: Kept) -> String {
+fn next(at: &FailedAt<'_>, error: &EngineError, kept: Kept) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("{hint}; ")).unwrap_or_default();
-    let then = match kept {
-        Kept::Nothing if error.kind == EngineErrorKind::Cancelled => {
-            "nothing of it was kept: run `haul db migrate` again after that"
+    // A migration whose Down section failed is still applied, so a changed file needs its checksum recorded.
+    let then = match (at.direction, kept) {
+        (Direction::Up, Kept::Nothing) if error.kind == EngineErrorKind::Cancelled => {
+            "nothing of it was kept: run `haul db migrate` again after that".to_owned()
         }
-        Kept::Nothing => "nothing of it was kept: correct the file and run `haul db migrate` again",
-        Kept::StatementsBefore => {
+        (Direction::Up, Kept::Nothing) => {
+            "nothing of it was kept: correct the file and run `haul db migrate` again".to_owned()
+        }
+        (Direction::Down, Kept::Nothing) => format!(
+            "nothing of it was kept, and the migration is still applied: correct its Down section, record the new text with \
+             `haul db repair --version {}`, and run the same command again",
+            at.migration.version
+        ),
+        (Direction::Up, Kept::StatementsBefore) => {
             "the statements before it were kept: correct this one and run `haul db migrate` again, which continues there"
+                .to_owned()
         }
-        Kept::PagesBefore => {
+        (Direction::Down, Kept::StatementsBefore) => format!(
+            "the statements before it were kept: correct this one, record the new text with `haul db repair --version {}`, \
+             and run the same command again, which continues there",
+            at.migration.version
+        ),
+        (_, Kept::PagesBefore) => {
             "the pages before it were kept: remove the cause and run the same command again, which continues after them"
+                .to_owned()
         }
-        Kept::Unknown => "check the database with `haul db status` before you continue",
+        (_, Kept::Unknown) => "check the database with `haul db status` before you continue".to_owned(),
     };
     format!("{hint}{then}")
 }

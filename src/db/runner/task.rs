@@ -198,7 +198,13 @@ impl<'a> Task<'a> {
     }
 
     pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::run_summary::FailedAt<'a> {
-        super::run_summary::FailedAt { dialect, migration: self.migration, section: self.section, index }
+        super::run_summary::FailedAt {
+            direction: self.direction,
+            dialect,
+            migration: self.migration,
+            section: self.section,
+            index,
+        }
     }
 }
 

@@ -1,17 +1,21 @@
 //! The schema of a database as text. Equal schemas have equal texts, wherever and whenever they were made.
 //!
-//! Each object is one block: a comment with its kind and name, then the SQL that creates it. Blocks are ordered so that
-//! they can run, as far as names alone allow: kinds of objects in the order of their use, and objects of one kind by
-//! name. Owners and privileges are left out because they differ between installations; haul's own tables and the
-//! objects of extensions are left out too. These kinds of PostgreSQL are not read: foreign servers and their tables,
-//! publications, subscriptions, event triggers, range types, operators, casts, extended statistics and text search.
+//! Each object is one block: a comment with its kind and name, then the SQL that creates it. Blocks are in an order in
+//! which they can run: kinds of objects in the order of their use, objects of one kind by name, and what an object
+//! depends on before it. Owners and privileges are left out because they differ between installations; haul's own
+//! tables and the objects of extensions are left out too. Kinds of PostgreSQL that are not read are counted at the end
+//! of the text.
 
 mod diff;
+mod left_out;
+mod needs;
 mod object;
+mod order;
 mod postgres;
 mod sqlite;
 
 pub use diff::{Change, changes};
+pub use left_out::left_out;
 
 use serde::Serialize;
 

@@ -1,6 +1,8 @@
 //! Reads the schema of a PostgreSQL database from its catalogs.
 
+use super::needs::{needs, unread};
 use super::object::Object;
+use super::order::{Ordered, ordered};
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::EngineError;
 use crate::db::state::Tables;
@@ -17,13 +19,28 @@ fn all(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, 
     let own: Vec<_> = tables.all().iter().map(|name| format!("'{name}'")).collect();
     let mut objects = Vec::new();
     for (kind, sql) in KINDS {
-        let sql = sql.replace("{own}", &own.join(", ")).replace("{schemas}", SCHEMAS).replace("{extension}", EXTENSION);
+        let sql = sql
+            .replace("{own}", &own.join(", "))
+            .replace("{schemas}", SCHEMAS)
+            .replace("{extension}", EXTENSION)
+            .replace("{identity}", IDENTITY);
         let object = |row: Vec<Value>| {
             let mut values = row.into_iter();
             let mut next = || values.next().unwrap_or(Value::Text(None)).into_text();
-            Object { title: format!("{kind} {}", next()), sql: next() }
+            let (title, sql, address) = (format!("{kind} {}", next()), next(), next());
+            Object { title, address, sql }
         };
         objects.extend(database.query(&sql, &[])?.into_iter().map(object));
+    }
+    let Ordered { mut objects, earlier } = ordered(objects, &needs(database)?);
+    if earlier.iter().any(|title| title.starts_with("function ")) {
+        // Such a function may name a table that comes after it.
+        let sql = "SET check_function_bodies = off".to_owned();
+        objects.insert(0, Object { title: "setting check_function_bodies".into(), address: String::new(), sql });
+    }
+    let unread: Vec<_> = unread(database)?.iter().map(|text| format!("-- {text}")).collect();
+    if !unread.is_empty() {
+        objects.push(Object { title: "left out".into(), address: String::new(), sql: unread.join("\n") });
     }
     Ok(objects)
 }
@@ -33,7 +50,18 @@ const SCHEMAS: &str = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information
 /// Selects the dependency of an object on an extension; an object id follows.
 const EXTENSION: &str = "FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND d.objid =";
 
-/// The kinds of objects, each with a query for name and SQL. Texts are sorted by bytes, so that the locale of the
+/// The options of the sequence of an identity column `a`, unless they are the default ones.
+const IDENTITY: &str = "COALESCE((SELECT pg_catalog.format(' (START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s)', \
+                        s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' \
+                        END) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid WHERE d.refobjid = \
+                        a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND d.classid = \
+                        'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = d.classid AND (s.seqstart, s.seqincrement, \
+                        s.seqmin, s.seqcache, s.seqcycle, s.seqmax) <> (1, 1, 1, 1, false, CASE s.seqtypid WHEN \
+                        'pg_catalog.int2'::pg_catalog.regtype THEN 32767 WHEN 'pg_catalog.int4'::pg_catalog.regtype THEN \
+                        2147483647 ELSE 9223372036854775807 END)), '')";
+
+/// The kinds of objects, each with a query for name, SQL and address. Functions come late, because the
+/// body of one that is not checked by its dependencies may name any table. Texts are sorted by bytes, so that the locale of the
 /// server does not matter.
 const KINDS: [(&str, &str); 19] = [
     (
@@ -51,7 +79,7 @@ const KINDS: [(&str, &str); 19] = [
         "enum",
         "SELECT pg_catalog.format_type(t.oid, NULL) COLLATE \"C\", pg_catalog.format('CREATE TYPE %s AS ENUM (%s)', \
          pg_catalog.format_type(t.oid, NULL), (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(enumlabel), ', ' ORDER BY \
-         enumsortorder) FROM pg_catalog.pg_enum WHERE enumtypid = t.oid)) FROM pg_catalog.pg_type t JOIN \
+         enumsortorder) FROM pg_catalog.pg_enum WHERE enumtypid = t.oid)), 't' || t.oid::text FROM pg_catalog.pg_type t JOIN \
          pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'e' AND {schemas} AND NOT EXISTS (SELECT \
          {extension} t.oid) ORDER BY 1",
     ),
@@ -61,7 +89,7 @@ const KINDS: [(&str, &str); 19] = [
          pg_catalog.format_type(t.oid, NULL), pg_catalog.format_type(t.typbasetype, t.typtypmod), CASE WHEN t.typdefault IS NOT \
          NULL THEN ' DEFAULT ' || t.typdefault ELSE '' END, CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END, (SELECT \
          pg_catalog.string_agg(pg_catalog.format(' CONSTRAINT %I %s', conname, pg_catalog.pg_get_constraintdef(c.oid)), '' ORDER \
-         BY conname) FROM pg_catalog.pg_constraint c WHERE contypid = t.oid AND contype = 'c')) FROM pg_catalog.pg_type t JOIN \
+         BY conname) FROM pg_catalog.pg_constraint c WHERE contypid = t.oid AND contype = 'c')), 't' || t.oid::text FROM pg_catalog.pg_type t JOIN \
          pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND {schemas} AND NOT EXISTS (SELECT \
          {extension} t.oid) ORDER BY 1",
     ),
@@ -70,7 +98,7 @@ const KINDS: [(&str, &str); 19] = [
         "SELECT pg_catalog.format_type(t.oid, NULL) COLLATE \"C\", pg_catalog.format('CREATE TYPE %s AS (%s)', \
          pg_catalog.format_type(t.oid, NULL), (SELECT pg_catalog.string_agg(pg_catalog.format('%I %s', attname, \
          pg_catalog.format_type(atttypid, atttypmod)), ', ' ORDER BY attnum) FROM pg_catalog.pg_attribute WHERE attrelid = \
-         t.typrelid AND attnum > 0 AND NOT attisdropped)) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_class c ON c.oid = \
+         t.typrelid AND attnum > 0 AND NOT attisdropped)), 't' || t.oid::text FROM pg_catalog.pg_type t JOIN pg_catalog.pg_class c ON c.oid = \
          t.typrelid AND c.relkind = 'c' JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'c' AND \
          {schemas} AND NOT EXISTS (SELECT {extension} c.oid) ORDER BY 1",
     ),
@@ -78,25 +106,10 @@ const KINDS: [(&str, &str); 19] = [
         "sequence",
         "SELECT c.oid::pg_catalog.regclass::text COLLATE \"C\", pg_catalog.format('CREATE SEQUENCE %s AS %s INCREMENT BY %s \
          MINVALUE %s MAXVALUE %s START WITH %s CACHE %s%s', c.oid::pg_catalog.regclass, pg_catalog.format_type(s.seqtypid, \
-         NULL), s.seqincrement, s.seqmin, s.seqmax, s.seqstart, s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END) FROM \
+         NULL), s.seqincrement, s.seqmin, s.seqmax, s.seqstart, s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END), 'c' || c.oid::text FROM \
          pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n ON n.oid = \
          c.relnamespace WHERE {schemas} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype \
          IN ('e', 'i')) ORDER BY 1",
-    ),
-    (
-        "function",
-        "SELECT p.oid::pg_catalog.regprocedure::text COLLATE \"C\", pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc \
-         p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.prokind IN ('f', 'p', 'w') AND {schemas} AND NOT \
-         EXISTS (SELECT {extension} p.oid) ORDER BY 1",
-    ),
-    (
-        "aggregate",
-        "SELECT p.oid::pg_catalog.regprocedure::text COLLATE \"C\", pg_catalog.format('CREATE AGGREGATE %s (SFUNC = %s, STYPE = \
-         %s%s%s)', p.oid::pg_catalog.regprocedure, a.aggtransfn, pg_catalog.format_type(a.aggtranstype, NULL), CASE WHEN \
-         a.aggfinalfn::oid <> 0 THEN ', FINALFUNC = ' || a.aggfinalfn::text ELSE '' END, ', INITCOND = ' || \
-         pg_catalog.quote_literal(a.agginitval)) FROM pg_catalog.pg_aggregate a JOIN pg_catalog.pg_proc p ON p.oid = a.aggfnoid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE {schemas} AND NOT EXISTS (SELECT {extension} p.oid) \
-         ORDER BY 1",
     ),
     (
         "table",
@@ -108,14 +121,14 @@ const KINDS: [(&str, &str); 19] = [
          a.attcollation) ELSE '' END, CASE WHEN a.attgenerated <> '' THEN ' GENERATED ALWAYS AS (' || \
          pg_catalog.pg_get_expr(f.adbin, f.adrelid) || CASE a.attgenerated WHEN 's' THEN ') STORED' ELSE ') VIRTUAL' END WHEN f.oid IS NOT NULL THEN ' DEFAULT ' || \
          pg_catalog.pg_get_expr(f.adbin, f.adrelid) ELSE '' END, CASE a.attidentity WHEN 'a' THEN ' GENERATED ALWAYS AS \
-         IDENTITY' WHEN 'd' THEN ' GENERATED BY DEFAULT AS IDENTITY' ELSE '' END, CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' \
+         IDENTITY' WHEN 'd' THEN ' GENERATED BY DEFAULT AS IDENTITY' ELSE '' END || {identity}, CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' \
          END), ',' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN \
          pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum WHERE a.attrelid = c.oid AND a.attnum > 0 AND \
-         NOT a.attisdropped), CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid) AND NOT \
+         NOT a.attisdropped AND (a.attislocal OR c.relispartition)), CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid) AND NOT \
          c.relispartition THEN (SELECT ' INHERITS (' || pg_catalog.string_agg(inhparent::pg_catalog.regclass::text, ', ' ORDER BY \
          inhseqno) || ')' FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid) ELSE '' END, CASE WHEN c.relkind = 'p' THEN ' \
          PARTITION BY ' || pg_catalog.pg_get_partkeydef(c.oid) ELSE '' END, ' WITH (' || \
-         pg_catalog.array_to_string(c.reloptions, ', ') || ')') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON \
+         pg_catalog.array_to_string(c.reloptions, ', ') || ')'), 'c' || c.oid::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON \
          n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND {schemas} AND c.relname NOT IN ({own}) AND NOT EXISTS (SELECT \
          {extension} c.oid) ORDER BY 1",
     ),
@@ -138,7 +151,7 @@ const KINDS: [(&str, &str); 19] = [
         "constraint",
         "SELECT k.conrelid::pg_catalog.regclass::text COLLATE \"C\" || '.' || k.conname::text COLLATE \"C\", \
          pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.conrelid::pg_catalog.regclass, k.conname, \
-         pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         pg_catalog.pg_get_constraintdef(k.oid)), 'k' || k.oid::text FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conislocal \
          AND k.conparentid = 0 AND {schemas} AND c.relname NOT IN ({own}) AND NOT EXISTS (SELECT {extension} c.oid) ORDER BY \
          k.contype = 'f', 1",
@@ -147,7 +160,7 @@ const KINDS: [(&str, &str); 19] = [
         "index",
         "SELECT i.indexrelid::pg_catalog.regclass::text COLLATE \"C\", CASE x.relkind WHEN 'I' THEN \
          pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') ELSE \
-         pg_catalog.pg_get_indexdef(i.indexrelid) END || CASE WHEN i.indisvalid THEN '' ELSE ' -- not valid' END FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = \
+         pg_catalog.pg_get_indexdef(i.indexrelid) END || CASE WHEN i.indisvalid THEN '' ELSE ' -- not valid' END, 'c' || i.indexrelid::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = \
          i.indrelid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE {schemas} AND c.relkind <> 't' AND c.relname NOT IN ({own}) AND NOT x.relispartition AND NOT EXISTS (SELECT FROM \
          pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) AND NOT EXISTS (SELECT \
@@ -155,15 +168,32 @@ const KINDS: [(&str, &str); 19] = [
     ),
     (
         "view",
-        "SELECT c.oid::pg_catalog.regclass::text COLLATE \"C\", pg_catalog.format(E'CREATE %sVIEW %s AS\\n%s', CASE c.relkind \
-         WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END, c.oid::pg_catalog.regclass, pg_catalog.pg_get_viewdef(c.oid)) FROM \
+        "SELECT c.oid::pg_catalog.regclass::text COLLATE \"C\", pg_catalog.format(E'CREATE %sVIEW %s%s AS\\n%s', CASE c.relkind \
+         WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END, c.oid::pg_catalog.regclass, ' WITH (' || \
+         pg_catalog.array_to_string(c.reloptions, ', ') || ')', pg_catalog.pg_get_viewdef(c.oid)), 'c' || c.oid::text FROM \
          pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND \
          {schemas} AND NOT EXISTS (SELECT {extension} c.oid) ORDER BY 1",
     ),
     (
+        "function",
+        "SELECT p.oid::pg_catalog.regprocedure::text COLLATE \"C\", pg_catalog.pg_get_functiondef(p.oid), 'p' || p.oid::text FROM pg_catalog.pg_proc \
+         p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.prokind IN ('f', 'p', 'w') AND {schemas} AND NOT \
+         EXISTS (SELECT {extension} p.oid) AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i WHERE i.classid = \
+         'pg_catalog.pg_proc'::pg_catalog.regclass AND i.objid = p.oid AND i.deptype = 'i') ORDER BY 1",
+    ),
+    (
+        "aggregate",
+        "SELECT p.oid::pg_catalog.regprocedure::text COLLATE \"C\", pg_catalog.format('CREATE AGGREGATE %s (SFUNC = %s, STYPE = \
+         %s%s%s)', p.oid::pg_catalog.regprocedure, a.aggtransfn, pg_catalog.format_type(a.aggtranstype, NULL), CASE WHEN \
+         a.aggfinalfn::oid <> 0 THEN ', FINALFUNC = ' || a.aggfinalfn::text ELSE '' END, ', INITCOND = ' || \
+         pg_catalog.quote_literal(a.agginitval)), 'p' || p.oid::text FROM pg_catalog.pg_aggregate a JOIN pg_catalog.pg_proc p ON p.oid = a.aggfnoid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE {schemas} AND NOT EXISTS (SELECT {extension} p.oid) \
+         ORDER BY 1",
+    ),
+    (
         "rule",
         "SELECT r.ev_class::pg_catalog.regclass::text COLLATE \"C\" || '.' || r.rulename::text COLLATE \"C\", \
-         pg_catalog.pg_get_ruledef(r.oid) FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN \
+         pg_catalog.pg_get_ruledef(r.oid), 'r' || r.oid::text FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN \
          pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.rulename <> '_RETURN' AND {schemas} AND NOT EXISTS (SELECT \
          {extension} c.oid) ORDER BY 1",
     ),

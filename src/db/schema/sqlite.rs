@@ -17,7 +17,7 @@ pub fn objects(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<O
         let mut values = row.into_iter();
         let mut next = || values.next().unwrap_or(Value::Text(None)).into_text();
         let (kind, name) = (next(), next());
-        Object { title: format!("{kind} {name}"), sql: next() }
+        Object { title: format!("{kind} {name}"), address: String::new(), sql: next() }
     };
     Ok(database.query(OBJECTS, &[own.into()])?.into_iter().map(object).collect())
 }

@@ -21,6 +21,11 @@ pub struct Section {
 }
 
 impl Section {
+    /// Returns the whole text of the file, with LF at its line ends.
+    pub fn file_text(&self) -> &str {
+        &self.text
+    }
+
     /// Returns the number of statements.
     pub fn len(&self) -> usize {
         self.statements.len()

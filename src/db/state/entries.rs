@@ -59,9 +59,11 @@ pub enum Outcome {
     Unlocked,
     /// A backup was made. `name` is its file, `checksum` its BLAKE3-256 digest.
     BackedUp,
+    /// A backup was removed. `name` is its file.
+    BackupRemoved,
 }
 
-const OUTCOMES: [(Outcome, &str); 12] = [
+const OUTCOMES: [(Outcome, &str); 13] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
@@ -74,6 +76,7 @@ const OUTCOMES: [(Outcome, &str); 12] = [
     (Outcome::Forgotten, "forgotten"),
     (Outcome::Unlocked, "unlocked"),
     (Outcome::BackedUp, "backed_up"),
+    (Outcome::BackupRemoved, "backup_removed"),
 ];
 
 impl fmt::Display for Outcome {

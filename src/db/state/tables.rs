@@ -165,7 +165,39 @@ impl Tables {
         self.find(database)?;
         let ledger = check_columns(database, &self.ledger, &LEDGER_COLUMNS)?;
         let log = check_columns(database, &self.log, &LOG_COLUMNS)?;
-        Ok(ledger && log)
+        match (ledger, log) {
+            // A first run that was killed between the two leaves an empty ledger.
+            (true, false) if is_empty(database, &self.ledger)? => Ok(false),
+            (true, false) => Err(self.lost_log()),
+            (false, true) => Err(self.lost_ledger()),
+            (false, false) if self.have_schemas(database)? => Err(self.lost_ledger()),
+            (both, _) => Ok(both),
+        }
+    }
+
+    fn lost_log(&self) -> EngineError {
+        let what = format!("the table {} is gone, and {} is there", self.log, self.ledger);
+        EngineError::new(EngineErrorKind::Unusable, what).with_hint(
+            "restore it from a backup, or `haul db repair --lost-log` makes an empty one; what is applied is still recorded",
+        )
+    }
+
+    fn lost_ledger(&self) -> EngineError {
+        let what = format!("the table {}, which records what is applied, is gone", self.ledger);
+        let [_, log, cursors, schemas] = self.all();
+        EngineError::new(EngineErrorKind::Unusable, what).with_hint(format!(
+            "restore it from a backup; or drop {log}, {cursors} and {schemas} too, and record what the schema has with `haul db \
+             baseline VERSION`"
+        ))
+    }
+
+    /// Creates the log again if it is gone and the ledger is there. Returns true if it was gone.
+    pub(super) fn replace_lost_log(&self, database: &mut dyn Database) -> Result<bool, EngineError> {
+        let ledger = check_columns(database, &self.ledger, &LEDGER_COLUMNS)?;
+        if !ledger || check_columns(database, &self.log, &LOG_COLUMNS)? {
+            return Ok(false);
+        }
+        create(database, &self.log, &LOG_COLUMNS, "").map(|()| true)
     }
 
     /// Creates ledger and log if they do not exist.
@@ -224,6 +256,11 @@ fn is_name(name: &str) -> bool {
         && !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && !name.to_ascii_lowercase().starts_with("sqlite_")
+}
+
+fn is_empty(database: &mut dyn ReadDatabase, table: &str) -> Result<bool, EngineError> {
+    let reference = database.table_reference(table);
+    database.query(&format!("SELECT version FROM {reference} LIMIT 1"), &[]).map(|rows| rows.is_empty())
 }
 
 fn create(

@@ -27,6 +27,11 @@ impl<'a> StateWriter<'a> {
         self.tables.create(self.database)
     }
 
+    /// Creates the log again if it is gone and the ledger is there. Returns true if it was gone.
+    pub fn replace_lost_log(&mut self) -> Result<bool, EngineError> {
+        self.tables.replace_lost_log(self.database)
+    }
+
     /// Appends a row to the ledger.
     pub fn insert_applied(&mut self, row: &AppliedRow) -> Result<(), EngineError> {
         let sql = self.tables.insert_into_ledger(self.database);

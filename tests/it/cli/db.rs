@@ -41,7 +41,7 @@ fn runs_are_shown_as_text() {
     snapshot(&db, "db_locks", &db.run("locks").expect(0));
     snapshot(&db, "db_rollback_declined", &db.run("rollback --steps 1").expect(2));
     snapshot(&db, "db_rollback_forced", &db.run("rollback --to 0 --force --yes").expect(0));
-    snapshot(&db, "db_baseline", &db.run("baseline 1").expect(0));
+    snapshot(&db, "db_baseline", &db.run("baseline 1 --yes").expect(0));
 }
 
 #[test]

@@ -79,6 +79,7 @@ const COMMANDS: &[&[&str]] = &[
     &["db", "locks"],
     &["db", "unlock"],
     &["db", "baseline"],
+    &["db", "clean"],
     &["db", "repair"],
     &["db", "resolve"],
 ];

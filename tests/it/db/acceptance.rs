@@ -214,7 +214,7 @@ fn a_held_lock_names_its_owner(db: &Db) {
     let mut holder: Box<dyn Database> = db.target().open().unwrap();
     let owner = format!("pid {} on here", std::process::id());
     holder.try_lock("haul_migrations", &owner).unwrap().unwrap();
-    for verb in ["migrate", "rollback --to 0 --yes", "baseline 1", "migrate --lock-timeout 1"] {
+    for verb in ["migrate", "rollback --to 0 --yes", "baseline 1 --yes", "migrate --lock-timeout 1"] {
         let done = db.run(verb).expect(75);
         let who = format!("pid {} on ", std::process::id());
         assert!(done.stderr.contains("another run is active: ") && done.stderr.contains(&who), "{}", done.stderr);
@@ -427,7 +427,7 @@ fn no_transaction_that_did_not_end_waits_for_an_operator(db: &Db) {
     assert!(stuck.stderr.contains("haul db resolve --version 1 --from-statement 2"), "{}", stuck.stderr);
     assert_eq!(db.tables(), ["a", "later"]);
     assert!(db.run("resolve --version 1 --from-statement 9").expect(2).stderr.contains("has 3 statements"));
-    db.run("resolve --version 1 --from-statement 2").expect(0);
+    db.run("resolve --version 1 --from-statement 2 --yes").expect(0);
     db.run("migrate").expect(0);
     assert_eq!(
         (db.tables(), db.rows("SELECT a FROM later")),
@@ -444,7 +444,7 @@ fn a_baseline_and_a_repair_leave_rows_in_the_log(db: &Db) {
     db.write("001_t1.sql", "-- Up\nCREATE TABLE t1 (a INT);\n-- Down\nDROP TABLE t1; -- corrected");
     db.run("migrate").expect(65);
     db.run("repair").expect(2);
-    assert_eq!(db.json("repair --yes", 0)["repaired"][0]["name"], "001_t1");
+    assert_eq!(db.json("repair --all --yes", 0)["repaired"][0]["name"], "001_t1");
     db.run("migrate").expect(0);
     let audit =
         db.rows("SELECT name || ' ' || outcome || ' ' || error FROM haul_migrations_log WHERE outcome = 'repaired'");
@@ -512,8 +512,10 @@ fn another_ledger_is_reported_and_left_alone(db: &Db) {
     db.execute("CREATE TABLE __migrations (name VARCHAR(255) PRIMARY KEY, checksum VARCHAR(64) NOT NULL)");
     db.execute("INSERT INTO __migrations VALUES ('001_t1', '371092dcc8b7ad1e')");
     tables(db, 1);
-    assert_eq!(db.json("status", 0)["other_ledgers"], serde_json::json!([["__migrations", "the documented runner"]]));
-    db.run("migrate").expect(0);
+    let table = if db.engine() == Engine::Sqlite { "__migrations" } else { "public.__migrations" };
+    assert_eq!(db.json("status", 0)["other_ledgers"], serde_json::json!([[table, "the documented runner"]]));
+    db.run("migrate").expect(2);
+    db.run("migrate --allow-other-ledger").expect(0);
     assert_eq!(db.rows("SELECT * FROM __migrations"), ["001_t1|371092dcc8b7ad1e"]);
 }
 

@@ -18,6 +18,8 @@ on_both! {
     nothing_to_do_is_nothing_to_copy
     without_a_place_for_it_nothing_is_run
     the_output_says_how_it_is_restored
+    a_run_that_changed_nothing_leaves_no_backup
+    clean_removes_what_haul_made_and_keeps_the_newest
 }
 
 /// A table with rows, and a migration that drops it.
@@ -146,6 +148,41 @@ fn the_output_says_how_it_is_restored(db: &Db) {
     let restore = told.lines().find(|line| line.starts_with("restore ")).expect(&told);
     assert!(restore.contains("stop what uses the database") && restore.contains(&file), "{told}");
     assert!(told.lines().any(|line| line.starts_with("backup ") && line.contains("BLAKE3 ")), "{told}");
+}
+
+fn a_run_that_changed_nothing_leaves_no_backup(db: &Db) {
+    people(db);
+    db.write("002_gone.sql", "DROP TABLE people; SELECT nothing;\n");
+    for _ in 0..2 {
+        let told = db.run("migrate --yes --backup required").expect(1).stderr;
+        assert!(told.contains("was removed again, because nothing was changed"), "{told}");
+    }
+    assert_eq!(backups(db).len(), 0);
+    // What was applied before the failure is a change.
+    db.write("002_gone.sql", "DROP TABLE people;\n").write("003_bad.sql", "SELECT nothing;\n");
+    db.run("migrate --yes --backup required").expect(1);
+    assert_eq!(backups(db).len(), 1);
+}
+
+fn clean_removes_what_haul_made_and_keeps_the_newest(db: &Db) {
+    people(db);
+    for name in ["a", "b", "c"] {
+        db.write(&format!("1{}_{name}.sql", name.as_bytes()[0]), &format!("CREATE TABLE {name} (x INT);\n"));
+        db.run("migrate --yes --backup required --backup-dir kept").expect(0);
+    }
+    std::fs::write(db.path().join("kept/mine.backup"), "not haul's").unwrap();
+    let oldest = db.json("log", 0)["log"].as_array().unwrap().iter().find(|row| row["outcome"] == "backed_up").unwrap()
+        ["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    std::fs::write(db.path().join(&oldest), "changed").unwrap();
+    assert!(db.run("clean --keep 1").expect(2).stderr.contains("this removes backups"));
+    let end = db.json("clean --keep 1 --yes", 0);
+    assert_eq!((end["removed"].as_array().unwrap().len(), end["kept"].as_array().unwrap().len()), (1, 2));
+    assert_eq!(end["kept"][0]["state"], "changed");
+    assert_eq!(backups(db).len(), 3);
+    assert_eq!(db.json("clean --keep 1 --yes", 0)["removed"].as_array().unwrap().len(), 0);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn a_second_signal_ends_at_once(db: &Db) {
     let done = db.run("migrate").expect(1);
     assert!(done.stderr.contains("it is not known whether statement 1 of 2_b took effect"), "{}", done.stderr);
     assert!(done.stderr.contains("haul db resolve --version 2"), "{}", done.stderr);
-    db.run("resolve --version 2 --not-begun").expect(0);
+    db.run("resolve --version 2 --not-begun --yes").expect(0);
     db.write("2_b.sql", SECOND).run("migrate").expect(0);
 }
 
@@ -183,7 +183,7 @@ fn edited_files_stop_everything(db: &Db) {
     two_applied(db);
     db.write("002_b.sql", &SECOND.replace("a INT", "a  INT"));
     refused(db, "002_b");
-    db.run("repair --yes").expect(0);
+    db.run("repair --all --yes").expect(0);
     assert_eq!(db.json("migrate", 0)["applied"], 1);
 }
 
@@ -429,7 +429,7 @@ fn a_postgres_server_that_is_killed_is_temporary_and_the_next_run_knows_where_it
     assert_eq!(db.tables(), ["a", "b", "c"]);
     let done = db.run("migrate").expect(1);
     assert!(done.stderr.contains("it is not known whether statement 2 of 3_c took effect"), "{}", done.stderr);
-    db.run("resolve --version 3 --from-statement 3").expect(0);
+    db.run("resolve --version 3 --from-statement 3 --yes").expect(0);
     db.run("migrate").expect(0);
     assert_eq!((db.tables().len(), db.rows("SELECT count(*) FROM a")), (4, vec!["0".into()]));
 

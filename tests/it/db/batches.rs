@@ -230,13 +230,13 @@ fn resolve_restarts_or_completes_unfinished_batches(db: &Db) {
     db.write("002_seen.sql", BACKFILL);
     migrate_until(db, 2);
     db.run("resolve --version 2 --from-statement 2").expect(2);
-    db.run("resolve --version 2 --not-begun").expect(0);
+    db.run("resolve --version 2 --not-begun --yes").expect(0);
     assert_eq!(cursors(db), [""; 0]);
     // It starts over, and finds the column that is already there.
     assert!(db.run("migrate").expect(1).stderr.contains("seen"));
     db.execute("ALTER TABLE people DROP COLUMN seen");
     migrate_until(db, 2);
-    db.run("resolve --version 2").expect(0);
+    db.run("resolve --version 2 --yes").expect(0);
     assert_eq!((db.applied().len(), cursors(db)), (2, vec![]));
     assert_eq!(db.json("migrate", 0)["applied"], 0);
 }

@@ -138,6 +138,17 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         Both("it/db/acceptance", "no_transaction_that_did_not_end_waits_for_an_operator"),
     ),
     (
+        "takes over the ledger of another runner",
+        &[Atlas],
+        Both("it/db/takeover", "every_known_ledger_is_recognised_and_taken_over"),
+    ),
+    (
+        "missing and newer files may be ignored",
+        &[Flyway, Sqlx, Goose],
+        Both("it/db/ledger", "a_missing_file_is_an_error_or_ignored"),
+    ),
+    ("drift leaves objects out by pattern", &[Atlas], Both("it/db/schema", "a_pattern_leaves_objects_out_of_drift")),
+    (
         "baseline",
         &[Spec, Flyway, Liquibase, GolangMigrate, Refinery, Atlas],
         Both("it/db/acceptance", "a_baseline_and_a_repair_leave_rows_in_the_log"),

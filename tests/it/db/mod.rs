@@ -9,9 +9,11 @@ mod engines;
 mod estimates;
 mod failures;
 mod features;
+mod ledger;
 mod ledger_place;
 mod named_databases;
 mod schema;
+mod takeover;
 
 use crate::support::db::Db;
 use crate::support::haul::Done;

@@ -1,0 +1,169 @@
+//! The backups that the log names, and their removal.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Runner;
+use super::run_summary::{Kept, RunSummary};
+use crate::db::backup::Backup;
+use crate::db::database::ReadDatabase;
+use crate::db::state::{LogEntry, Outcome, StateReader, Tables};
+use crate::durable::{Disk, NEVER, RealDisk, file_digest, parent_of};
+use crate::migration::{Error, now_text};
+use crate::pipeline::Control;
+
+/// A backup that the log names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KnownBackup {
+    /// The path of the file, as the run was given it.
+    pub file: String,
+    /// Its BLAKE3-256 digest when it was made.
+    pub digest: String,
+    /// The time at which it was made.
+    pub made_at: String,
+    /// What is at the path now.
+    pub state: BackupState,
+}
+
+/// What is at the path of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupState {
+    /// The backup.
+    Kept,
+    /// Another file. haul did not make it, so it never removes it.
+    Changed,
+    /// Nothing, or nothing that can be read from this directory.
+    Gone,
+}
+
+impl BackupState {
+    /// Returns the word for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Changed => "changed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl KnownBackup {
+    /// Splits backups, oldest first, into those that are older than the newest `keep` ones, and the others.
+    pub fn old(known: Vec<Self>, keep: usize) -> (Vec<Self>, Vec<Self>) {
+        let there = known.iter().filter(|backup| backup.state == BackupState::Kept).count();
+        let mut left = there.saturating_sub(keep);
+        known.into_iter().partition(|backup| {
+            let is_old = backup.state == BackupState::Kept && left > 0;
+            left -= usize::from(is_old);
+            is_old
+        })
+    }
+
+    fn find(file: String, digest: String, made_at: String) -> Self {
+        let found = file_digest(&RealDisk, Path::new(&file), NEVER);
+        let state = match found {
+            Ok(found) if blake3::Hash::from_bytes(found.digest).to_hex().as_str() == digest => BackupState::Kept,
+            Ok(_) => BackupState::Changed,
+            Err(_) => BackupState::Gone,
+        };
+        Self { file, digest, made_at, state }
+    }
+}
+
+/// Returns the backups that the log names and that were not removed, oldest first. Reads each file.
+pub fn known_backups(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<KnownBackup>, Error> {
+    let place = database.place();
+    let rows = StateReader::new(database, tables).log(u32::MAX).map_err(|error| error.at(&place))?;
+    let removed: Vec<_> =
+        rows.iter().filter(|row| row.known_outcome() == Some(Outcome::BackupRemoved)).map(|row| &row.name).collect();
+    let made =
+        rows.iter().filter(|row| row.known_outcome() == Some(Outcome::BackedUp) && !removed.contains(&&row.name));
+    let find = |row: &crate::db::state::LogRow| {
+        KnownBackup::find(row.name.clone(), row.checksum.clone().unwrap_or_default(), row.started_at.clone())
+    };
+    Ok(made.map(find).collect())
+}
+
+impl Runner {
+    /// Removes those of `backups` that are still what the log says. Returns what was removed; the log has a row for each.
+    pub fn remove_backups(
+        &mut self,
+        backups: &[KnownBackup],
+        control: &Control<'_>,
+    ) -> Result<Vec<KnownBackup>, Error> {
+        self.locked(control, |runner| {
+            let mut removed = Vec::new();
+            for backup in backups {
+                let KnownBackup { file, digest, made_at, .. } = backup.clone();
+                if KnownBackup::find(file, digest, made_at).state == BackupState::Kept {
+                    runner.remove_backup(&backup.file, &backup.digest)?;
+                    removed.push(backup.clone());
+                }
+            }
+            Ok(removed)
+        })
+    }
+
+    /// Removes the backup of a run that changed nothing, so that a run that fails again and again does not fill the disk.
+    pub(super) fn drop_needless_backup(
+        &mut self,
+        backup: Option<Backup>,
+        end: &RunSummary,
+        control: &Control<'_>,
+    ) -> Result<Option<Backup>, Error> {
+        let is_needless = end.applied == 0 && end.failure.as_ref().is_some_and(|failure| failure.kept == Kept::Nothing);
+        match backup {
+            Some(backup) if is_needless => {
+                self.remove_backup(&backup.file, &backup.digest)?;
+                control.note(format!("the backup {} was removed again, because nothing was changed", backup.file));
+                Ok(None)
+            }
+            backup => Ok(backup),
+        }
+    }
+
+    fn remove_backup(&mut self, file: &str, digest: &str) -> Result<(), Error> {
+        let path = Path::new(file);
+        RealDisk.remove_file(path)?;
+        RealDisk.sync_directory(parent_of(path))?;
+        let now = now_text();
+        self.append(&LogEntry {
+            attempt: None,
+            version: String::new(),
+            name: file.to_owned(),
+            direction: None,
+            outcome: Outcome::BackupRemoved,
+            started_at: now.clone(),
+            finished_at: Some(now),
+            duration_ms: None,
+            statement: None,
+            checksum: Some(digest.to_owned()),
+            error: None,
+        })
+        .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_backups_that_are_there_are_kept() {
+        use BackupState::{Changed, Gone, Kept};
+        let backup = |(number, state): (usize, &BackupState)| KnownBackup {
+            file: number.to_string(),
+            digest: String::new(),
+            made_at: String::new(),
+            state: *state,
+        };
+        let known: Vec<_> = [Kept, Changed, Kept, Gone, Kept].iter().enumerate().map(backup).collect();
+        for (keep, expected) in [(0, "024"), (1, "02"), (2, "0"), (3, ""), (9, "")] {
+            let (old, kept) = KnownBackup::old(known.clone(), keep);
+            assert_eq!(old.iter().map(|backup| backup.file.as_str()).collect::<String>(), expected);
+            assert_eq!(old.len() + kept.len(), known.len());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Differences that are no drift: objects that a pattern names, and partitions that came or went as a whole.
+
+use super::diff::Change;
+
+/// Splits differences into those that count, and the titles of those that do not. A pattern is compared with a title
+/// such as `table public.users`; `*` stands for any text.
+pub fn left_out(changes: Vec<Change>, patterns: &[String]) -> (Vec<Change>, Vec<String>) {
+    let partitions: Vec<_> = changes
+        .iter()
+        .filter(|change| change.kind != "changed")
+        .filter_map(|change| change.object.strip_prefix("partition ").map(str::to_owned))
+        .collect();
+    let is_left_out = |change: &Change| {
+        patterns.iter().any(|pattern| matches(pattern, &change.object))
+            || (change.kind != "changed" && partitions.iter().any(|partition| is_part_of(change, partition)))
+    };
+    let (left_out, counted): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_left_out);
+    (counted, left_out.into_iter().map(|change| format!("{} {}", change.kind, change.object)).collect())
+}
+
+/// Returns true if an object is the partition itself or belongs to it.
+fn is_part_of(change: &Change, partition: &str) -> bool {
+    let Some((kind, name)) = change.object.split_once(' ') else { return false };
+    match kind {
+        "table" | "partition" => name == partition,
+        "constraint" | "trigger" | "policy" | "rule" => {
+            name.strip_prefix(partition).is_some_and(|rest| rest.starts_with('.'))
+        }
+        "index" => change.lines.iter().any(|line| line.contains(&format!(" ON {partition} "))),
+        _ => false,
+    }
+}
+
+/// Returns true if a text fits a pattern in which `*` stands for any text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<_> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, expected) in [
+            ("table a", "table a", true),
+            ("table a", "table ab", false),
+            ("table *", "table ab", true),
+            ("* public.log_*", "index public.log_1_x", true),
+            ("*_tmp", "table a_tmp_tmp", true),
+            ("a*b*c", "abc", true),
+            ("a*bc*c", "abc", false),
+            ("*", "", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_partition_that_came_as_a_whole_is_left_out() {
+        let change = |object: &str, kind, line: &str| Change { object: object.into(), kind, lines: vec![line.into()] };
+        let changes = vec![
+            change("table p.log_2", "added", "+CREATE TABLE p.log_2"),
+            change("partition p.log_2", "added", "+ALTER TABLE p.log ATTACH PARTITION p.log_2"),
+            change("index p.i", "added", "+CREATE INDEX i ON p.log_2 USING btree (at);"),
+            change("index p.j", "added", "+CREATE INDEX j ON p.log_20 USING btree (at);"),
+            change("table p.log_20", "added", "+CREATE TABLE p.log_20"),
+            change("partition p.log_1", "changed", "-FROM 1"),
+        ];
+        let (counted, left) = left_out(changes, &[]);
+        let counted: Vec<_> = counted.iter().map(|change| &*change.object).collect();
+        assert_eq!(counted, ["index p.j", "table p.log_20", "partition p.log_1"]);
+        assert_eq!(left, ["added table p.log_2", "added partition p.log_2", "added index p.i"]);
+    }
+}
