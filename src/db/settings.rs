@@ -33,6 +33,9 @@ pub struct DbSettings {
     pub table: Option<String>,
     /// The time limit of a migration, in seconds; 0 is no limit.
     pub timeout_s: Option<u64>,
+    /// True if the folders in the directory are read too.
+    #[serde(default)]
+    pub recursive: bool,
 }
 
 /// The whole file. Other tables belong to other commands.
@@ -54,7 +57,7 @@ impl DbSettings {
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(wrap)?;
         Self::parse(&text).map_err(|what| Error::Usage {
             what: format!("{}: {what}", path.display()),
-            next: "the table [db] has database, dir, table and timeout_s".into(),
+            next: "the table [db] has database, dir, recursive, table and timeout_s".into(),
         })
     }
 

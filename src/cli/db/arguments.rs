@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::runner::{Plan, TIMEOUT_DEFAULT};
-use crate::db::script::{Examined, examine_directory, read_directory};
+use crate::db::script::{Examined, Folders, examine_directory};
 use crate::db::state::Tables;
 use crate::db::{
     DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
@@ -41,6 +41,9 @@ pub struct MigrationArgs {
     /// Directory of the migration files [default: haul.toml, or ./migrations]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Read the folders in it too, with those of Prisma and Diesel
+    #[arg(long)]
+    recursive: bool,
 }
 
 /// The limits of a run.
@@ -95,15 +98,20 @@ impl DatabaseArgs {
     /// Returns what the arguments, the environment or the settings say; the first of them wins.
     pub fn place(&self) -> Result<Place, Error> {
         let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
-        // An empty variable is one that a script has cleared.
-        let from_environment = std::env::var(DATABASE_VARIABLE).ok().filter(|url| !url.is_empty());
-        let url = self.database.clone().or(from_environment).or_else(|| settings.database.clone());
+        let url = self.url(&settings);
         let target = Target::parse(url.as_deref().unwrap_or(DEFAULT_DATABASE))?;
         let tables = match self.table.as_ref().or(settings.table.as_ref()) {
             Some(name) => Tables::named(name)?,
             None => Tables::default(),
         };
         Ok(Place { target, tables, settings })
+    }
+
+    /// Returns the URL of the database, if it is named.
+    fn url(&self, settings: &DbSettings) -> Option<String> {
+        // An empty variable is one that a script has cleared.
+        let from_environment = std::env::var(DATABASE_VARIABLE).ok().filter(|url| !url.is_empty());
+        self.database.clone().or(from_environment).or_else(|| settings.database.clone())
     }
 }
 
@@ -112,14 +120,33 @@ impl MigrationArgs {
     pub fn work(&self) -> Result<Work, Error> {
         let place = self.database.place()?;
         let directory = self.directory(&place.settings);
-        let migrations = read_directory(place.target.dialect(), &directory)?;
+        let folders = self.folders(&place.settings);
+        let migrations = examine_directory(place.target.dialect(), &directory, folders)?.into_migrations()?;
         Ok(Work { place, migrations })
     }
 
-    /// Returns the migrations that can be read, and what is wrong with the others. Opens no database.
-    pub fn examine(&self) -> Result<Examined, Error> {
-        let place = self.database.place()?;
-        examine_directory(place.target.dialect(), &self.directory(&place.settings))
+    /// Returns the migrations that can be read, and what is wrong with the others. Opens no database. Without a dialect,
+    /// a database must be named, if only to say which one.
+    pub fn examine(&self, dialect: Option<Dialect>) -> Result<Examined, Error> {
+        let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
+        let directory = self.directory(&settings);
+        let dialect = match (dialect, self.database.url(&settings)) {
+            (Some(dialect), _) => dialect,
+            (None, Some(url)) => Target::parse(&url)?.dialect(),
+            // That there is no directory is said first; this needs no dialect.
+            (None, None) if !directory.is_dir() => Dialect::Sqlite,
+            (None, None) => {
+                return Err(Error::Usage {
+                    what: "it is not known whether the files are for SQLite or PostgreSQL".into(),
+                    next: "add --dialect sqlite or --dialect postgres, or name the database in haul.toml".into(),
+                });
+            }
+        };
+        examine_directory(dialect, &directory, self.folders(&settings))
+    }
+
+    fn folders(&self, settings: &DbSettings) -> Folders {
+        if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse }
     }
 
     /// Returns the directory of the migrations, which need not exist.

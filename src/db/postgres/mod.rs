@@ -5,6 +5,7 @@
 
 mod backup;
 mod connect;
+mod copy;
 mod database;
 mod deadline;
 mod errors;

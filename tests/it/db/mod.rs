@@ -8,6 +8,7 @@ mod engines;
 mod estimates;
 mod failures;
 mod features;
+mod files;
 mod schema;
 
 use crate::support::db::Db;
