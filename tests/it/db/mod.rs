@@ -9,6 +9,7 @@ mod estimates;
 mod failures;
 mod features;
 mod files;
+mod lexer_agreement;
 mod schema;
 
 use crate::support::db::Db;
