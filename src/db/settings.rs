@@ -37,6 +37,9 @@ pub struct DbSettings {
     pub table: Option<String>,
     /// The time limit of a migration, in seconds; 0 is no limit.
     pub timeout_s: Option<u64>,
+    /// True if the folders in the directory are read too.
+    #[serde(default)]
+    pub recursive: bool,
     /// What an applied migration without a file is.
     pub missing: Option<Absent>,
     /// What an applied migration above all files is.
@@ -80,7 +83,7 @@ impl DbSettings {
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(wrap)?;
         Self::parse(&text).map_err(|what| Error::Usage {
             what: format!("{}: {what}", path.display()),
-            next: "the table [db] has database, dir, table, timeout_s, missing, newer, allow_out_of_order and ignore"
+            next: "the table [db] has database, dir, recursive, table, timeout_s, missing, newer, allow_out_of_order and ignore"
                 .into(),
         })
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use haul::db::script::read_directory;
+use haul::db::script::{Folders, examine_directory};
 use haul::db::{Runner, RunnerOptions, Target};
 
 use super::db::{Db, sqlite_rows};
@@ -35,7 +35,8 @@ impl Db {
     /// A runner of the migrations in the directory.
     pub fn runner(&self) -> Runner {
         let target = self.target();
-        let migrations = read_directory(target.dialect(), &self.migrations()).expect("migrations");
+        let examined = examine_directory(target.dialect(), &self.migrations(), Folders::Refuse).expect("a directory");
+        let migrations = examined.into_migrations().expect("migrations");
         Runner::new(target.open().expect("a database"), migrations, RunnerOptions::default()).expect("a runner")
     }
 

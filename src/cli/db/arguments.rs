@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::runner::{FilePolicy, Plan, TIMEOUT_DEFAULT};
-use crate::db::script::{Examined, examine_directory, read_directory};
+use crate::db::script::{Examined, Folders, examine_directory};
 use crate::db::state::Tables;
 use crate::db::{Absent, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
 use crate::migration::Error;
@@ -40,6 +40,9 @@ pub struct MigrationArgs {
     /// Directory of the migration files [default: haul.toml, or ./migrations]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Read the folders in it too, with those of Prisma and Diesel
+    #[arg(long)]
+    recursive: bool,
 }
 
 /// What to do about applied migrations that have no file.
@@ -177,15 +180,34 @@ impl MigrationArgs {
     pub fn work(&self) -> Result<Work, Error> {
         let place = self.database.place()?;
         let directory = self.directory(&place.settings);
-        let migrations = read_directory(place.target.dialect(), &directory)?;
+        let folders = self.folders(&place.settings);
+        let migrations = examine_directory(place.target.dialect(), &directory, folders)?.into_migrations()?;
         Ok(Work { place, migrations })
     }
 
-    /// Returns the migrations that can be read, and what is wrong with the others. Opens no database.
-    pub fn examine(&self) -> Result<Examined, Error> {
+    /// Returns the migrations that can be read, and what is wrong with the others. Opens no database. Without a dialect,
+    /// a database must be named, if only to say which one.
+    pub fn examine(&self, dialect: Option<Dialect>) -> Result<Examined, Error> {
         let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
-        let dialect = self.database.target(&settings)?.map_or(Dialect::Sqlite, |target| target.dialect());
-        examine_directory(dialect, &self.directory(&settings))
+        let directory = self.directory(&settings);
+        let named = if dialect.is_some() { None } else { self.database.target(&settings)? };
+        let dialect = match (dialect, named) {
+            (Some(dialect), _) => dialect,
+            (None, Some(target)) => target.dialect(),
+            // That there is no directory is said first; this needs no dialect.
+            (None, None) if !directory.is_dir() => Dialect::Sqlite,
+            (None, None) => {
+                return Err(Error::Usage {
+                    what: "it is not known whether the files are for SQLite or PostgreSQL".into(),
+                    next: "add --dialect sqlite or --dialect postgres, or name the database in haul.toml".into(),
+                });
+            }
+        };
+        examine_directory(dialect, &directory, self.folders(&settings))
+    }
+
+    fn folders(&self, settings: &DbSettings) -> Folders {
+        if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse }
     }
 
     /// Returns the directory of the migrations, which need not exist.

@@ -3,7 +3,7 @@
 //! The JSON document has `dialect`, `migrations`, `findings` (a list of [`LintFinding`]), `errors`, `warnings`, `notes` and
 //! `exit_code`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::arguments::{MigrationArgs, version};
@@ -19,6 +19,9 @@ use crate::migration::{Error, exit};
 pub struct LintCommand {
     #[command(flatten)]
     migrations: MigrationArgs,
+    /// The dialect of the files [default: that of the database]
+    #[arg(long, value_name = "DIALECT", value_enum)]
+    dialect: Option<LintDialect>,
     /// The lowest version to check [default: all]
     #[arg(long, value_name = "VERSION", value_parser = version)]
     from: Option<Version>,
@@ -30,6 +33,22 @@ pub struct LintCommand {
     strict: bool,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// The dialect of the files.
+#[derive(ValueEnum, Clone, Copy)]
+enum LintDialect {
+    Sqlite,
+    Postgres,
+}
+
+impl From<LintDialect> for Dialect {
+    fn from(dialect: LintDialect) -> Self {
+        match dialect {
+            LintDialect::Sqlite => Self::Sqlite,
+            LintDialect::Postgres => Self::Postgres,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -45,7 +64,7 @@ struct LintEnd {
 impl LintCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         self.check_rules()?;
-        let examined = self.migrations.examine()?;
+        let examined = self.migrations.examine(self.dialect.map(Dialect::from))?;
         let mut findings = lint(&examined, self.from.as_ref());
         findings.retain(|finding| !self.allow.iter().any(|rule| rule == finding.rule));
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();

@@ -89,6 +89,7 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
         let how = if pending.out_of_order { " (out of order)" } else { "" };
         table.item("pending", format_args!("{}{how}", pending.name), "");
         pending.earlier_attempt.iter().for_each(|earlier| table.item("", earlier, ""));
+        pending.fault.iter().for_each(|fault| table.item("", format_args!("cannot run: {fault}"), ""));
         if verbose {
             pending.header.iter().for_each(|line| table.item("", format_args!("-- {line}"), ""));
         }

@@ -13,24 +13,44 @@ mod tests;
 pub use finding::{LintFinding, LintSeverity, Rule};
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use self::rules::{MISSING_DOWN, STATEMENTS, Subject, VERSION_GAP};
+use self::rules::{MISSING_DOWN, MIXED_TIMES, OWN_TRANSACTION, REPEATABLE, STATEMENTS, Subject, VERSION_GAP};
 use self::statement::Words;
 use super::dialect::Dialect;
-use super::script::{Direction, Examined, Migration, ScriptError, Section};
+use super::script::{Direction, Examined, Migration, ScriptError, Section, file_name};
 use super::version::Version;
 
 /// Returns the rules, except those about invalid files, which are named after the fault.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    STATEMENTS.iter().map(|found| &found.rule).chain([&MISSING_DOWN, &VERSION_GAP])
+    STATEMENTS.iter().map(|found| &found.rule).chain([
+        &MISSING_DOWN,
+        &VERSION_GAP,
+        &MIXED_TIMES,
+        &OWN_TRANSACTION,
+        &REPEATABLE,
+    ])
 }
 
 /// Returns the findings of the rules in migrations from version `from` on, and the faults of invalid files, ordered by
 /// file and line.
 pub fn lint(examined: &Examined, from: Option<&Version>) -> Vec<LintFinding> {
     let migrations = &examined.migrations;
-    let mut found: Vec<_> = examined.faults.iter().map(of_fault).collect();
     let is_wanted = |version: &Version| from.is_none_or(|from| version >= from);
+    let is_wanted_file = |fault: &&ScriptError| version_of(fault).is_none_or(|version| is_wanted(&version));
+    let mut found: Vec<_> = examined.faults.iter().filter(is_wanted_file).map(of_fault).collect();
+    found.extend(migrations.left_out().iter().map(|file| of_file(&REPEATABLE, file)));
+    if let Some((other, highest)) = migrations.mixed_times().filter(|(_, highest)| is_wanted(&highest.version)) {
+        let mut finding = finding(&MIXED_TIMES, other, &other.up, 0);
+        finding.message = format!(
+            "its version has {} digits, that of {} has {}: {}",
+            other.version.digits().len(),
+            highest.label(),
+            highest.version.digits().len(),
+            MIXED_TIMES.what
+        );
+        found.push(finding);
+    }
     for migration in migrations.iter().filter(|migration| is_wanted(&migration.version)) {
         of_migration(migrations.dialect(), migration, &mut found);
     }
@@ -43,6 +63,12 @@ pub fn lint(examined: &Examined, from: Option<&Version>) -> Vec<LintFinding> {
     }
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     found
+}
+
+/// Returns the version in the name of the file, if it has one.
+fn version_of(error: &ScriptError) -> Option<Version> {
+    let name = error.file.file_name()?.to_str()?;
+    file_name(name).ok().flatten().map(|name| name.version)
 }
 
 fn of_fault(error: &ScriptError) -> LintFinding {
@@ -58,6 +84,10 @@ fn of_fault(error: &ScriptError) -> LintFinding {
 }
 
 fn of_migration(dialect: Dialect, migration: &Migration, found: &mut Vec<LintFinding>) {
+    if let Some(fault) = migration.fault() {
+        let version = Some(migration.version.clone());
+        return found.push(LintFinding { version, ..of_fault(fault) });
+    }
     of_section(dialect, migration, &migration.up, Direction::Up, found);
     match &migration.down {
         Some(down) => of_section(dialect, migration, down, Direction::Down, found),
@@ -73,6 +103,7 @@ fn of_section(
     found: &mut Vec<LintFinding>,
 ) {
     let mut own_tables = BTreeSet::new();
+    found.extend(section.own_transaction.map(|line| finding(&OWN_TRANSACTION, migration, section, line)));
     for (index, (line, statement)) in section.statements().enumerate() {
         let words = Words::of(dialect, statement);
         let table = words.table().map(str::to_owned);
@@ -105,6 +136,18 @@ pub(super) fn tables_of(dialect: Dialect, section: &Section) -> Vec<String> {
         }
     }
     others.into_iter().collect()
+}
+
+fn of_file(rule: &'static Rule, file: &Path) -> LintFinding {
+    LintFinding {
+        file: file.display().to_string(),
+        line: 0,
+        version: None,
+        rule: rule.name,
+        severity: rule.severity,
+        message: rule.what.to_owned(),
+        next: rule.next,
+    }
 }
 
 fn finding(rule: &'static Rule, migration: &Migration, section: &Section, line: u64) -> LintFinding {

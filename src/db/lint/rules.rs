@@ -72,11 +72,35 @@ pub(super) const VERSION_GAP: Rule = rule(
     "check that no file is missing; a version that is added later is out of order",
 );
 
+/// Versions that are times have different lengths.
+pub(super) const MIXED_TIMES: Rule = rule(
+    "version-lengths",
+    Warning,
+    "they run in the order of the numbers, not of the times",
+    "decide which runs first, and write all times with 14 digits: 20240131120000",
+);
+
+/// The file writes the transaction that haul makes.
+pub(super) const OWN_TRANSACTION: Rule = rule(
+    "own-transaction",
+    Note,
+    "BEGIN and COMMIT enclose the section; they are not run, because haul makes this transaction",
+    "leave them out of new files",
+);
+
+/// A repeatable migration of Flyway.
+pub(super) const REPEATABLE: Rule = rule(
+    "repeatable",
+    Warning,
+    "it is a repeatable migration, which haul does not run",
+    "write each change of it as a migration with a version",
+);
+
 const BACKUP: &str = "check that nothing uses it any more; `haul db migrate --backup required` keeps a copy";
 const INDEX: &str = "CREATE INDEX CONCURRENTLY, in a file of its own with `-- haul: no-transaction`";
 
 /// The rules about statements.
-pub(super) const STATEMENTS: [StatementRule; 23] = [
+pub(super) const STATEMENTS: [StatementRule; 25] = [
     StatementRule {
         rule: rule("drop-table", Warning, "drops a table and its rows", BACKUP),
         finds: |s| {
@@ -87,6 +111,22 @@ pub(super) const STATEMENTS: [StatementRule; 23] = [
     StatementRule {
         rule: rule("drop-schema", Warning, "drops a schema and everything in it", BACKUP),
         finds: |s| s.is_up() && (s.words.begins(&["DROP", "SCHEMA"]) || s.words.begins(&["DROP", "DATABASE"])),
+    },
+    StatementRule {
+        rule: rule("drop-owned", Warning, "drops all objects of a role, with their rows", BACKUP),
+        finds: |s| s.is_up() && s.words.begins(&["DROP", "OWNED"]),
+    },
+    StatementRule {
+        rule: rule(
+            "drop-cascade",
+            Warning,
+            "drops all that depends on an object: a column of a dropped type goes with its data",
+            "leave CASCADE out, and drop what depends on it by name",
+        ),
+        finds: |s| {
+            let others = ["TABLE", "FOREIGN", "SCHEMA", "DATABASE", "OWNED", "INDEX"];
+            s.is_up() && s.words.at(0) == "DROP" && s.words.has(&["CASCADE"]) && !others.contains(&s.words.at(1))
+        },
     },
     StatementRule {
         rule: rule("drop-column", Warning, "drops a column and its data", BACKUP),

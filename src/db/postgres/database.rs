@@ -7,6 +7,7 @@ use postgres::types::Type;
 use postgres::{Client, SimpleQueryMessage};
 
 use super::address::Address;
+use super::copy::copy_in;
 use super::deadline::Deadline;
 use super::errors::engine_error;
 use super::ledger_place::LedgerPlace;
@@ -18,6 +19,7 @@ use crate::db::backup::Backup;
 use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::copy_from_client;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
@@ -205,6 +207,10 @@ impl Database for PostgresDatabase {
         }
         if let Some(setting) = self.lock_timeout.take() {
             self.batch(&setting)?;
+        }
+        if let Some((command, data)) = copy_from_client(statement) {
+            return copy_in(&mut self.client, command, &statement[data.clone()])
+                .map_err(|fault| fault.in_data(statement, data.start));
         }
         // Each statement is sent in a message of its own, so that the server refuses a text that the lexer took for one
         // statement and that is several.

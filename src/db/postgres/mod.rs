@@ -6,6 +6,7 @@
 mod address;
 mod backup;
 mod connect;
+mod copy;
 mod create_database;
 mod database;
 mod deadline;

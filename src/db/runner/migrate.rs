@@ -38,7 +38,14 @@ impl MigrateRequest {
         if !self.allow_other_ledger {
             plan.require_own_database()?;
         }
-        if self.allow_out_of_order { Ok(()) } else { plan.require_order(self.to.as_ref()) }
+        if !self.allow_out_of_order {
+            plan.require_order(self.to.as_ref())?;
+        }
+        // What is applied has run, here or with another tool; only what is to run must be fit for it.
+        let wanted = plan.pending.iter().filter(|pending| self.takes(&pending.version));
+        wanted
+            .filter_map(|pending| migrations.get(&pending.version))
+            .try_for_each(|migration| Ok(migration.require_sound()?))
     }
 
     /// Returns true if the request includes this version.
@@ -60,6 +67,7 @@ impl Runner {
         self.locked(control, |runner| {
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
+            note_files(&plan, &migrations, control);
             let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
             let backup = runner.back_up_before(&wanted, control)?;
             let end = runner.apply(&plan, &migrations, request, control)?;
@@ -180,6 +188,21 @@ fn note_other_tables(plan: &Plan, control: &Control<'_>) {
          VERSION` records that"
     );
     control.note(text);
+}
+
+/// Reports files that are not run, and applied files in which a comment looks like a section marker: both parts may have
+/// been applied.
+fn note_files(plan: &Plan, migrations: &Migrations, control: &Control<'_>) {
+    if let Some(first) = migrations.left_out().first() {
+        let count = migrations.left_out().len();
+        control.note(format!("{}: repeatable migrations are not run ({count} in all)", first.display()));
+    }
+    let applied = plan.applied.iter().filter_map(|row| migrations.get(&row.version)?.fault());
+    let markers: Vec<_> = applied.filter(|fault| fault.is_about_marker()).collect();
+    if let Some(first) = markers.first() {
+        let count = markers.len();
+        control.note(format!("{first}; it is applied: look whether its parts ran together ({count} in all)"));
+    }
 }
 
 /// Reports that an earlier attempt did not end and that this is another one.

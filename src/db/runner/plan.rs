@@ -83,6 +83,8 @@ pub struct PendingMigration {
     pub destructive: Vec<DestructiveStatement>,
     /// How an earlier attempt ended, if it did not succeed.
     pub earlier_attempt: Option<String>,
+    /// Why the migration must not run, if it must not.
+    pub fault: Option<String>,
 }
 
 /// A statement that destroys data.
@@ -302,6 +304,7 @@ impl PendingMigration {
             header: migration.header.clone(),
             destructive: migration.up.statements().filter_map(destruction).collect(),
             earlier_attempt: newest.and_then(earlier_attempt),
+            fault: migration.fault().map(ToString::to_string),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::batched::Extent;
 use super::plan::Plan;
 use super::run_summary::{Detail, RunSummary};
 use super::task::{Task, TaskResult};
-use crate::db::script::{Direction, Migrations};
+use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
 use crate::db::version::Version;
 use crate::migration::{Error, now_text};
@@ -50,7 +50,13 @@ impl RollbackRequest {
                 what: format!("{} has no Down section: it cannot be rolled back", row.name),
                 next: "undo it by hand and add --force, which removes its row from the ledger".into(),
             }),
-            _ => Ok(rows),
+            _ => {
+                let sections = rows.iter().filter_map(|row| migrations.get(&row.version)?.down.as_ref());
+                match sections.filter_map(|down| down.fault.clone()).next() {
+                    Some(fault) => Err(fault.into()),
+                    None => Ok(rows),
+                }
+            }
         }
     }
 }
@@ -84,6 +90,8 @@ impl Runner {
             let plan = runner.plan()?;
             let request = RollbackRequest { to: RollbackTo::Steps(1), force: false };
             let rows = request.select(&plan, &migrations)?;
+            let mut again = rows.iter().filter_map(|row| migrations.get(&row.version));
+            again.try_for_each(Migration::require_sound)?;
             let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
             let mut end = runner.revert_all(&plan, &rows, control)?;
             end.backup = runner.drop_needless_backup(backup, &end, control)?;

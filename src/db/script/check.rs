@@ -2,21 +2,41 @@
 
 use super::classify::Keywords;
 use super::error::{ScriptError, ScriptFault};
-use super::lexer::{Lexer, TokenKind};
+use super::lexer::{Lexer, TokenKind, copy_from_client};
 use super::section::Section;
 use crate::db::dialect::Dialect;
 
-/// Refuses commands of shells and data for the client. In a section with a transaction, also refuses statements that
-/// would end the transaction or do not work in one.
-pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
+/// Returns why a section must not run: commands of shells, placeholders that nothing fills in, transfers of data without
+/// the data; and in a section with a transaction, statements that would end it or do not work in one.
+///
+/// A section that has run is not concerned: other tools allow these statements.
+pub fn check(dialect: Dialect, section: &Section) -> Option<ScriptError> {
     if let Some(fault) = limits_fault(section).filter(|_| !section.is_empty()) {
-        return Err(section.error_at(0, fault));
+        return Some(section.error_at(0, fault));
     }
-    for (index, (_, statement)) in section.statements().enumerate() {
-        fault(dialect, statement, section.settings.no_transaction)
-            .map_or(Ok(()), |fault| Err(section.error_at(index, fault)))?;
-    }
-    Ok(())
+    section.statements().enumerate().find_map(|(index, (_, statement))| {
+        let placeholder = || placeholder(dialect, statement).filter(|_| !section.settings.no_placeholders);
+        let fault = fault(dialect, statement, section.settings.no_transaction).or_else(placeholder)?;
+        Some(section.error_at(index, fault))
+    })
+}
+
+/// Finds `${name}`, which other tools replace by a value.
+fn placeholder(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
+    let is_name = |c: char| c.is_alphanumeric() || "_.:-".contains(c);
+    Lexer::new(dialect, statement).filter(|token| !token.kind.is_trivia()).find_map(|token| {
+        let text = match token.kind {
+            TokenKind::CopyData => return None,
+            TokenKind::Literal | TokenKind::QuotedName => &statement[token.start..token.end],
+            // Outside of quotes the name is in other tokens.
+            _ => statement[token.start..].strip_prefix("${").map(|_| &statement[token.start..])?,
+        };
+        text.match_indices("${").find_map(|(at, _)| {
+            let name = text[at + 2..].split_once('}').map(|(name, _)| name)?;
+            let is_placeholder = name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(is_name);
+            is_placeholder.then(|| ScriptFault::Placeholder(format!("${{{name}}}")))
+        })
+    })
 }
 
 /// Returns a fault if waiting for one lock could use up the limit for the whole section.
@@ -30,8 +50,11 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
         return Some(fault);
     }
     let words = Keywords::of(dialect, statement);
-    if words.is_client_copy(dialect) {
+    if words.is_client_copy(dialect) && copy_from_client(statement).is_none() {
         return Some(ScriptFault::ClientCopy);
+    }
+    if dialect == Dialect::Postgres && words.changes_strings(statement) {
+        return Some(ScriptFault::StringSyntax);
     }
     if no_transaction {
         return None;
@@ -102,5 +125,34 @@ mod tests {
         }
         assert_eq!(fault_of(Dialect::Postgres, "SELECT '\\i';"), None);
         assert_eq!(fault(Dialect::Postgres, "COPY t FROM STDIN;", true), Some(ScriptFault::ClientCopy));
+        assert_eq!(fault(Dialect::Postgres, "COPY t FROM STDIN;\n\\x;\n\\.", false), None);
+    }
+
+    #[test]
+    fn strings_are_read_in_the_standard_way() {
+        for text in ["SET standard_conforming_strings = off;", "set session standard_conforming_strings to 'off'"] {
+            assert_eq!(fault(Dialect::Postgres, text, true), Some(ScriptFault::StringSyntax), "{text}");
+        }
+        for text in
+            ["SET standard_conforming_strings = on;", "SET LOCAL standard_conforming_strings TO 'on'", "SELECT 1"]
+        {
+            assert_eq!(fault_of(Dialect::Postgres, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_found_outside_of_comments() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            for text in ["SELECT '${a_b.c}'", "SELECT \"x ${a}\"", "CREATE TABLE ${flyway:schema}.t (a int)"] {
+                assert!(matches!(placeholder(dialect, text), Some(ScriptFault::Placeholder(_))), "{text}");
+            }
+            for text in
+                ["SELECT '${'", "SELECT '${}'", "SELECT 1 -- ${a}", "SELECT '$a'", "SELECT '${1}'", "SELECT '${a b}'"]
+            {
+                assert_eq!(placeholder(dialect, text), None, "{text}");
+            }
+        }
+        let found = placeholder(Dialect::Postgres, "DO $$ BEGIN EXECUTE '${owner}'; END $$");
+        assert_eq!(found, Some(ScriptFault::Placeholder("${owner}".into())));
     }
 }

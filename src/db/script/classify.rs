@@ -36,6 +36,10 @@ pub enum Destruction {
     Truncate,
     /// `ALTER TABLE … ALTER COLUMN … TYPE`
     TypeChange,
+    /// `DROP … CASCADE` of something else, such as a type: columns may depend on it
+    DropDependents,
+    /// `DROP OWNED`
+    DropOwned,
 }
 
 impl fmt::Display for Destruction {
@@ -46,6 +50,8 @@ impl fmt::Display for Destruction {
             Self::DropColumn => "drops a column",
             Self::Truncate => "empties a table",
             Self::TypeChange => "changes the type of a column",
+            Self::DropDependents => "drops all that depends on an object, columns too",
+            Self::DropOwned => "drops all objects of a role",
         })
     }
 }
@@ -97,6 +103,19 @@ impl Keywords {
         }
     }
 
+    /// Returns true for `BEGIN` without a choice that haul's own transaction could differ from.
+    pub fn is_plain_begin(&self) -> bool {
+        const PLAIN: [&str; 5] = ["BEGIN", "TRANSACTION", "WORK", "IMMEDIATE", "DEFERRED"];
+        let is_begin = self.at(0) == "BEGIN" && self.0.iter().all(|word| PLAIN.contains(&word.as_str()));
+        is_begin || self.0 == ["START", "TRANSACTION"]
+    }
+
+    /// Returns true for `COMMIT` or `END` and nothing more.
+    pub fn is_plain_commit(&self) -> bool {
+        ["COMMIT", "END"].contains(&self.at(0))
+            && self.0[1..].iter().all(|word| ["TRANSACTION", "WORK"].contains(&word.as_str()))
+    }
+
     /// Returns the name of the statement if the engine refuses or ignores it inside a transaction.
     pub fn refused_in_transaction(&self, dialect: Dialect) -> Option<&'static str> {
         match dialect {
@@ -135,13 +154,19 @@ impl Keywords {
         }
     }
 
+    /// Returns true if the statement switches to strings in which a backslash escapes.
+    pub fn changes_strings(&self, statement: &str) -> bool {
+        let is_set = self.at(0) == "SET" && self.has("STANDARD_CONFORMING_STRINGS");
+        let stays = ["ON", "TRUE", "DEFAULT"].iter().any(|word| self.has(word));
+        is_set && !stays && !statement.to_ascii_lowercase().contains("'on'")
+    }
+
     /// Returns true for a query that limits or locks its rows, which cannot be paged.
     pub fn cuts_off_rows(&self) -> bool {
         ["LIMIT", "OFFSET", "FETCH", "FOR"].iter().any(|word| self.has(word))
     }
 
-    /// Returns true for a transfer of data through the client, `COPY … FROM STDIN`: the client's data cannot be in a
-    /// migration file.
+    /// Returns true for a transfer of data through the client, `COPY … FROM STDIN` or `COPY … TO STDOUT`.
     pub fn is_client_copy(&self, dialect: Dialect) -> bool {
         dialect == Dialect::Postgres && self.at(0) == "COPY" && (self.has("STDIN") || self.has("STDOUT"))
     }
@@ -153,6 +178,10 @@ impl Keywords {
             ("DROP", "TABLE") => Some(Destruction::DropTable),
             ("DROP", "FOREIGN") if self.at(2) == "TABLE" => Some(Destruction::DropTable),
             ("DROP", "SCHEMA" | "DATABASE") => Some(Destruction::DropSchema),
+            ("DROP", "OWNED") => Some(Destruction::DropOwned),
+            ("DROP", kind) if kind != "INDEX" && self.0.last().is_some_and(|last| last == "CASCADE") => {
+                Some(Destruction::DropDependents)
+            }
             ("ALTER", "TABLE" | "FOREIGN") if self.drops_column() => Some(Destruction::DropColumn),
             ("ALTER", "TABLE" | "FOREIGN") if self.changes_type() => Some(Destruction::TypeChange),
             _ => None,
@@ -224,6 +253,14 @@ mod tests {
             ("ALTER TABLE t ALTER COLUMN a SET DATA TYPE text", Some(TypeChange)),
             ("ALTER TABLE t ALTER a TYPE text", Some(TypeChange)),
             ("DROP SCHEMA s CASCADE", Some(DropSchema)),
+            ("DROP TYPE mood CASCADE", Some(DropDependents)),
+            ("drop domain if exists a, b cascade", Some(DropDependents)),
+            ("DROP EXTENSION hstore CASCADE;", Some(DropDependents)),
+            ("DROP FUNCTION f(int) CASCADE", Some(DropDependents)),
+            ("DROP OWNED BY app", Some(DropOwned)),
+            ("DROP TYPE mood", None),
+            ("DROP TYPE mood RESTRICT", None),
+            ("DROP TYPE \"cascade\"", None),
             ("ALTER TABLE t DROP CONSTRAINT c", None),
             ("ALTER TABLE t ALTER COLUMN a DROP NOT NULL", None),
             ("ALTER TABLE t ADD COLUMN type text", None),

@@ -8,6 +8,7 @@
 //! | `-- haul: foreign-keys=on` | SQLite: enforce foreign keys while the section runs, instead of checking them at its
 //! end |
 //! | `-- haul: foreign-keys=off` | SQLite: do not enforce them in batches either |
+//! | `-- haul: no-placeholders` | `${name}` in a statement is text, not a placeholder of another tool |
 //! | `-- haul: batch-rows=500` | the number of keys in a page of a batch |
 //!
 //! A line may contain several directives, separated by commas. In the header of a file they apply to both sections, at
@@ -33,6 +34,8 @@ pub struct Settings {
     pub foreign_keys: Option<bool>,
     /// The number of keys in a page of a batch, if it is set.
     pub batch_rows: Option<u32>,
+    /// True if `${name}` is text.
+    pub no_placeholders: bool,
 }
 
 impl Settings {
@@ -48,6 +51,7 @@ impl Settings {
         };
         match (name, value) {
             ("no-transaction", None) => self.no_transaction = true,
+            ("no-placeholders", None) => self.no_placeholders = true,
             ("timeout", Some(value)) => self.timeout = Some(duration("timeout", value)?),
             ("lock-timeout", Some(value)) => self.lock_timeout = Some(duration("lock-timeout", value)?),
             ("foreign-keys", Some("on")) => self.foreign_keys = Some(true),
@@ -91,13 +95,14 @@ mod tests {
     fn directives_are_combined() {
         let mut settings = Settings::default();
         settings.read(" no-transaction, timeout = 2min").unwrap();
-        settings.read("lock-timeout=250ms,foreign-keys=on, batch-rows=7").unwrap();
+        settings.read("lock-timeout=250ms,foreign-keys=on, batch-rows=7, no-placeholders").unwrap();
         let expected = Settings {
             no_transaction: true,
             timeout: Some(Duration::from_secs(120)),
             lock_timeout: Some(Duration::from_millis(250)),
             foreign_keys: Some(true),
             batch_rows: Some(7),
+            no_placeholders: true,
         };
         assert_eq!(settings, expected);
         settings.read("timeout=0").unwrap();

@@ -1,11 +1,11 @@
 //! Reads a directory of migration files. [`create`](crate::db::create) adds files to it.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::file_name;
-use super::migrations::{Examined, MigrationCollector, Migrations, whole_file};
+use super::file_name::{file_name, is_repeatable};
+use super::migrations::{Examined, MigrationCollector, whole_file};
 use crate::db::dialect::Dialect;
 use crate::durable::{DiskError, open_named_file, source_names};
 use crate::migration::Error;
@@ -14,23 +14,18 @@ use crate::migration::Error;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The maximum number of files.
 const FILES_MAX: usize = 100_000;
+/// The maximum number of folders inside of each other.
+const DEPTH_MAX: u32 = 16;
 
-/// Reads the migrations in a directory. Ignores hidden files, directories, and files whose names do not end in `.sql`;
-/// follows links. A file that is not a valid migration is an error.
-pub fn read_directory(dialect: Dialect, directory: &Path) -> Result<Migrations, Error> {
-    Ok(examine_directory(dialect, directory)?.into_migrations()?)
-}
-
-/// Reads the migrations like [`read_directory`], but returns faults in addition to the valid migrations.
-pub fn examine_directory(dialect: Dialect, directory: &Path) -> Result<Examined, Error> {
+/// Reads the migrations in a directory, and returns faults in addition to the valid ones. Ignores hidden files and files
+/// with other endings; follows links.
+pub fn examine_directory(dialect: Dialect, directory: &Path, folders: Folders) -> Result<Examined, Error> {
     let mut collector = MigrationCollector::new(dialect);
-    let mut names = names(directory, |fault| {
-        collector.fault(fault);
-        Ok(())
-    })?;
-    names.sort();
-    for name in names {
-        let path = directory.join(&name);
+    let mut walk = Walk { folders, found: Vec::new(), faults: Vec::new() };
+    walk.directory(directory).map_err(|error| no_directory(directory, error))??;
+    walk.faults.into_iter().for_each(|fault| collector.fault(fault));
+    walk.found.sort();
+    for (path, name) in walk.found {
         match read_file(&path)? {
             Some(bytes) => collector.add(&path, &name, &bytes),
             None => collector.fault(whole_file(path, ScriptFault::TooLong(FILE_BYTES_MAX))),
@@ -39,30 +34,102 @@ pub fn examine_directory(dialect: Dialect, directory: &Path) -> Result<Examined,
     Ok(collector.finish())
 }
 
-/// Returns the names in a directory that are names of migrations.
+/// Returns the names of the migrations in a directory and the folders in it.
 pub(in crate::db) fn migration_names(directory: &Path) -> Result<Vec<String>, Error> {
-    names(directory, |fault| Err(fault.into()))
+    let mut walk = Walk { folders: Folders::Read, found: Vec::new(), faults: Vec::new() };
+    walk.directory(directory).map_err(|error| no_directory(directory, error))??;
+    match walk.faults.into_iter().next() {
+        Some(fault) => Err(fault.into()),
+        None => Ok(walk.found.into_iter().map(|(_, name)| name).collect()),
+    }
 }
 
-/// Returns these names, and passes the faults of other names to `on_fault`.
-fn names(directory: &Path, mut on_fault: impl FnMut(ScriptError) -> Result<(), Error>) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
-    for name in source_names(directory).map_err(|error| no_directory(directory, error))? {
-        // A lossy name is good enough: one that is not UTF-8 keeps its ending, and its version if it has one.
-        let name = name?.name().to_string_lossy().into_owned();
-        let path = directory.join(&name);
-        match file_name(&name) {
-            Err(fault) => on_fault(whole_file(path, fault))?,
-            Ok(Some(_)) if !path.is_dir() => {
-                if found.len() == FILES_MAX {
-                    return Err(whole_file(path, ScriptFault::TooMany(FILES_MAX)).into());
+/// What to do with folders in the directory of the migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folders {
+    /// A folder with migrations is a fault, so that none is left out in silence.
+    Refuse,
+    /// The migrations in folders are read: files with a version, and the folders of Prisma and Diesel.
+    Read,
+}
+
+/// Collects the files of a directory and its folders.
+struct Walk {
+    folders: Folders,
+    /// Paths, with the names that say version and half.
+    found: Vec<(PathBuf, String)>,
+    faults: Vec<ScriptError>,
+}
+
+impl Walk {
+    /// Collects a directory and, if they are to be read, its folders. The inner error is not about this directory.
+    fn directory(&mut self, directory: &Path) -> Result<Result<(), Error>, DiskError> {
+        let mut left = vec![(directory.to_path_buf(), 0)];
+        while let Some((directory, depth)) = left.pop() {
+            for name in source_names(&directory)? {
+                // A lossy name is good enough: one that is not UTF-8 keeps its ending, and its version if it has one.
+                let name = name?.name().to_string_lossy().into_owned();
+                let path = directory.join(&name);
+                match path.is_dir() {
+                    true if name.starts_with('.') => {}
+                    true if self.folders == Folders::Read && depth < DEPTH_MAX => left.push((path, depth + 1)),
+                    true => self
+                        .faults
+                        .extend(first_migration(&path).map(|first| whole_file(path, ScriptFault::Folder(first)))),
+                    false if self.found.len() == FILES_MAX => {
+                        return Ok(Err(whole_file(path, ScriptFault::TooMany(FILES_MAX)).into()));
+                    }
+                    false => self.file(path, name, depth > 0),
                 }
-                found.push(name);
             }
-            Ok(_) => {}
+        }
+        Ok(Ok(()))
+    }
+
+    fn file(&mut self, path: PathBuf, name: String, is_in_folder: bool) {
+        let name = Some(()).filter(|()| is_in_folder).and_then(|()| named_by_folder(&path)).unwrap_or(name);
+        match file_name(&name) {
+            Ok(Some(_)) => self.found.push((path, name)),
+            Ok(None) => {}
+            Err(_) if is_repeatable(&name) => self.found.push((path, name)),
+            Err(fault) => self.faults.push(whole_file(path, fault)),
         }
     }
-    Ok(found)
+}
+
+/// Returns the name of a migration that has the version in the name of its folder: `migration.sql` of Prisma, `up.sql` and
+/// `down.sql` of Diesel, which writes versions with hyphens.
+fn named_by_folder(path: &Path) -> Option<String> {
+    let ending = match path.file_name()?.to_str()? {
+        "migration.sql" => "sql",
+        "up.sql" => "up.sql",
+        "down.sql" => "down.sql",
+        _ => return None,
+    };
+    let folder = path.parent()?.file_name()?.to_string_lossy().into_owned();
+    let (version, name) = folder.split_once('_').unwrap_or((&folder, ""));
+    let is_version = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+        && version.starts_with(|c: char| c.is_ascii_digit());
+    is_version.then(|| format!("{}_{name}.{ending}", version.replace('-', "")))
+}
+
+/// Returns a file in a folder that is a migration, or looks like one. A folder that cannot be read has none.
+fn first_migration(folder: &Path) -> Option<PathBuf> {
+    let mut left = vec![(folder.to_path_buf(), 0)];
+    while let Some((folder, depth)) = left.pop() {
+        for name in source_names(&folder).ok()?.flatten() {
+            let name = name.name().to_string_lossy().into_owned();
+            let path = folder.join(&name);
+            if path.is_dir() {
+                left.extend(Some((path, depth + 1)).filter(|_| depth < DEPTH_MAX && !name.starts_with('.')));
+            } else if !matches!(file_name(&name), Ok(None) | Err(ScriptFault::NoVersion))
+                || named_by_folder(&path).is_some()
+            {
+                return Some(path);
+            }
+        }
+    }
+    None
 }
 
 fn no_directory(directory: &Path, error: DiskError) -> Error {

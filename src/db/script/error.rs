@@ -20,6 +20,13 @@ pub struct ScriptError {
     pub fault: ScriptFault,
 }
 
+impl ScriptError {
+    /// Returns true if a comment looks like a section marker, so that parts of the file may have run together.
+    pub fn is_about_marker(&self) -> bool {
+        matches!(self.fault, ScriptFault::UnreadMarker(_) | ScriptFault::Liquibase(_))
+    }
+}
+
 fn at(file: &Path, line: u64) -> String {
     if line == 0 { file.display().to_string() } else { format!("{}:{line}", file.display()) }
 }
@@ -75,6 +82,12 @@ pub enum ScriptFault {
     /// A statement is in no section.
     #[error("a statement before the Up marker")]
     StatementBeforeUp,
+    /// A comment that is meant as a section marker, and that haul does not read.
+    #[error("`{0}` looks like a section marker, and haul does not read it as one")]
+    UnreadMarker(String),
+    /// A file in the format of Liquibase.
+    #[error("`{0}` is a line of Liquibase, whose changesets, contexts and rollbacks haul does not follow")]
+    Liquibase(String),
     /// A `StatementBegin` without an end, or an end without a beginning.
     #[error("StatementBegin and StatementEnd do not match")]
     UnmatchedStatementMarkers,
@@ -96,13 +109,25 @@ pub enum ScriptFault {
     #[error("a directive after the first statement")]
     LateDirective,
     /// A literal, name or comment has no end.
-    #[error("{} is not closed", match .0 { Unclosed::Literal => "a string literal", Unclosed::Name => "a quoted name", Unclosed::Comment => "a comment" })]
+    #[error("{} is not closed", match .0 { Unclosed::Literal => "a string literal", Unclosed::Name => "a quoted name", Unclosed::Comment => "a comment", Unclosed::Data => "the data of COPY" })]
     Unclosed(Unclosed),
     /// A command of a shell instead of SQL.
     #[error("`{0}` is a command of the {1} shell, not SQL")]
     ShellCommand(String, &'static str),
+    /// A setting that changes where strings end.
+    #[error("with standard_conforming_strings off, the server ends strings elsewhere than haul does")]
+    StringSyntax,
+    /// A placeholder of another tool.
+    #[error("`{0}` is a placeholder, and nothing fills it in")]
+    Placeholder(String),
+    /// A file whose ending is not `.sql` in lower case.
+    #[error("its name ends in `{0}`, so it would not be read")]
+    OtherEnding(String),
+    /// A folder with migrations, which would not be read.
+    #[error("the folder has migration files, such as {}, and folders are not read", .0.display())]
+    Folder(PathBuf),
     /// A transfer of data through the client.
-    #[error("COPY through the client does not work: a migration has no data for it")]
+    #[error("COPY through the client needs its data in the lines behind it, and has none")]
     ClientCopy,
     /// A statement that would end or nest the runner's transaction.
     #[error("{0} would end or nest the transaction of haul")]
@@ -136,7 +161,12 @@ impl ScriptFault {
     /// Returns the name of the lint rule that the fault breaks.
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::NoVersion | Self::VersionNotWhole(_) | Self::DuplicateVersion { .. } => "version",
+            Self::NoVersion
+            | Self::VersionNotWhole(_)
+            | Self::DuplicateVersion { .. }
+            | Self::OtherEnding(_)
+            | Self::Folder(_) => "version",
+            Self::Placeholder(_) => "placeholder",
             Self::DownWithoutUp
             | Self::EmptySection(_)
             | Self::DownBeforeUp
@@ -144,6 +174,8 @@ impl ScriptFault {
             | Self::MixedMarkers
             | Self::MarkerInPair
             | Self::StatementBeforeUp
+            | Self::UnreadMarker(_)
+            | Self::Liquibase(_)
             | Self::UnmatchedStatementMarkers => "sections",
             Self::TooLong(_) | Self::TooMany(_) | Self::NotUtf8 | Self::ZeroByte | Self::Unclosed(_) => "text",
             Self::UnknownAnnotation(_)
@@ -151,7 +183,7 @@ impl ScriptFault {
             | Self::DirectiveValue { .. }
             | Self::LateDirective
             | Self::LockTimeout { .. } => "directive",
-            Self::ShellCommand(..) | Self::ClientCopy => "not-sql",
+            Self::ShellCommand(..) | Self::ClientCopy | Self::StringSyntax => "not-sql",
             Self::TransactionControl(_) => "transaction-control",
             Self::RefusedInTransaction(_) => "non-transactional-statement",
             Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
@@ -165,6 +197,13 @@ impl ScriptFault {
                 "name it VERSION_name.sql with a whole number in front, or move it out of the directory"
             }
             Self::DuplicateVersion { .. } => "give one of the two files another version",
+            Self::OtherEnding(_) => "let it end in `.sql`, or move it out of the directory",
+            Self::Folder(_) => {
+                "read it with --recursive or `recursive = true` in haul.toml, or move it out of the directory"
+            }
+            Self::Placeholder(_) => {
+                "write the value; if the text is meant as it is, add `-- haul: no-placeholders` at the top"
+            }
             Self::DownWithoutUp => "add the Up file, or remove this one",
             Self::TooLong(_) | Self::TooMany(_) => "load data with the database's own tools, and split the rest",
             Self::NotUtf8 | Self::ZeroByte => "save the file as UTF-8 text",
@@ -172,16 +211,26 @@ impl ScriptFault {
             Self::DownBeforeUp | Self::StatementBeforeUp | Self::RepeatedMarker(_) | Self::MixedMarkers => {
                 "write one `-- Up` line, the statements, then at most one `-- Down` line and its statements"
             }
+            Self::UnreadMarker(_) => {
+                "write `-- Up` or `-- Down` there, alone on the line; if it is only a remark, make it a sentence"
+            }
+            Self::Liquibase(_) => {
+                "write one file for each changeset, with `-- Up`, the statements, `-- Down` and the rollback"
+            }
             Self::MarkerInPair => "remove the marker, or give the file a name without `.up`, `.down`, `V` or `U`",
             Self::UnmatchedStatementMarkers => "close each StatementBegin with a StatementEnd",
             Self::UnknownAnnotation(_) => "remove it; haul does not support it",
             Self::UnknownDirective(_) | Self::DirectiveValue { .. } => {
-                "directives are: no-transaction, timeout=30s, lock-timeout=5s, foreign-keys=on, batch-rows=500"
+                "directives are: no-transaction, timeout=30s, lock-timeout=5s, foreign-keys=on, batch-rows=500, no-placeholders"
             }
             Self::LateDirective => "move it above the first statement of its section",
+            Self::Unclosed(Unclosed::Data) => "end the data with a line that has only `\\.`",
             Self::Unclosed(_) => "close it; the rest of the file counts as a part of it",
+            Self::StringSyntax => "leave it on, and write E'…' for a string with escapes",
             Self::ShellCommand(..) => "write what it does as SQL, or run it in that shell",
-            Self::ClientCopy => "write INSERT statements, or load the data with psql",
+            Self::ClientCopy => {
+                "write the rows in the lines below COPY … FROM STDIN, ended by a line `\\.`; COPY … TO STDOUT is for psql"
+            }
             Self::TransactionControl(_) => {
                 "remove it: haul runs the section in one transaction; to run it without one, add `-- haul: no-transaction`"
             }

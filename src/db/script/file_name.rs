@@ -1,7 +1,7 @@
 //! Parses the names of migration files: version, name, and whether the file is half of a pair.
 
+use super::direction::Direction;
 use super::error::ScriptFault;
-use super::marker::Direction;
 use crate::db::version::Version;
 
 /// A parsed file name.
@@ -17,20 +17,51 @@ pub struct FileName {
     pub half: Option<Direction>,
 }
 
-/// Parses a file name: `001_x.sql`, `001_x.up.sql`, `001_x.down.sql`, `V1__x.sql`, `U1__x.sql`. Returns `None` for a
-/// hidden file or one with another ending.
+/// Parses a file name: `001_x.sql`, `001_x.up.sql`, `001_x.down.sql`, `001.do.sql`, `001.undo.sql`, `V1__x.sql`,
+/// `U1__x.sql`. Returns `None` for a hidden file or one with another ending.
 pub fn file_name(name: &str) -> Result<Option<FileName>, ScriptFault> {
-    let Some(stem) = name.strip_suffix(".sql").filter(|_| !name.starts_with('.')) else { return Ok(None) };
+    let Some((stem, ending)) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty() && !name.starts_with('.'))
+    else {
+        return Ok(None);
+    };
+    match ending {
+        "sql" => {}
+        _ if ending.eq_ignore_ascii_case("sql") => return Err(ScriptFault::OtherEnding(format!(".{ending}"))),
+        _ => return Ok(None),
+    }
+    if let Some((stem, half)) = postgrator(stem) {
+        return split(&stem, Some(half)).map(Some);
+    }
     if let Some((prefix, half)) = flyway(stem) {
         return split(&stem[prefix..], Some(half)).map(Some);
     }
-    let halves = [(".up", Direction::Up), (".down", Direction::Down)];
-    let half = halves.into_iter().find_map(|(ending, half)| Some((stem.strip_suffix(ending)?, half)));
+    let half = stem.rsplit_once('.').and_then(|(stem, ending)| match &*ending.to_ascii_lowercase() {
+        "up" | "do" => Some((stem, Direction::Up)),
+        "down" | "undo" | "rollback" | "revert" => Some((stem, Direction::Down)),
+        _ => None,
+    });
     match half {
         Some((stem, half)) => split(stem, Some(half)),
         None => split(stem, None),
     }
     .map(Some)
+}
+
+/// Returns true for `R__name.sql`, the name of a repeatable migration of Flyway.
+pub fn is_repeatable(name: &str) -> bool {
+    name.strip_prefix("R__").is_some_and(|rest| rest.ends_with(".sql"))
+}
+
+/// Recognizes `1.do.name` and `1.undo.name`, the names of postgrator for Up and Down. Returns the name without the half.
+fn postgrator(stem: &str) -> Option<(String, Direction)> {
+    let mut parts = stem.splitn(3, '.');
+    let digits = parts.next().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let half = match &*parts.next()?.to_ascii_lowercase() {
+        "do" => Direction::Up,
+        "undo" => Direction::Down,
+        _ => return None,
+    };
+    Some((format!("{digits}_{}", parts.next().unwrap_or_default()), half))
 }
 
 /// Recognizes `V…__…` and `U…__…`, the names of Flyway for Up and Down.
@@ -72,6 +103,12 @@ mod tests {
             ("3-add.users.sql", "3", "add.users", None),
             ("000002_x.up.sql", "2", "x", Some(Up)),
             ("000002_x.down.sql", "2", "x", Some(Down)),
+            ("001.do.sql", "1", "", Some(Up)),
+            ("001.undo.users.sql", "1", "users", Some(Down)),
+            ("001.do.users.sql", "1", "users", Some(Up)),
+            ("2_x.undo.sql", "2", "x", Some(Down)),
+            ("2_x.Down.sql", "2", "x", Some(Down)),
+            ("2_x.rollback.sql", "2", "x", Some(Down)),
             ("V1__first.sql", "1", "first", Some(Up)),
             ("U1__first.sql", "1", "first", Some(Down)),
         ] {
@@ -89,6 +126,10 @@ mod tests {
         for text in ["seed.sql", "R__views.sql", "V__x.sql", "Version1.sql", "_1.sql"] {
             assert_eq!(file_name(text), Err(ScriptFault::NoVersion), "{text}");
         }
+        for text in ["001_x.SQL", "2_x.Sql"] {
+            assert!(matches!(file_name(text), Err(ScriptFault::OtherEnding(_))), "{text}");
+        }
+        assert!(is_repeatable("R__views.sql") && !is_repeatable("R__views.txt"));
         for text in ["V1.1__x.sql", "V1_1__x.sql", "1.2_x.sql"] {
             assert!(matches!(file_name(text), Err(ScriptFault::VersionNotWhole(_))), "{text}");
         }

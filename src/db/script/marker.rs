@@ -1,6 +1,8 @@
-//! Comments with a meaning: section markers of haul, dbmate and goose, batches, and directives.
+//! Comments with a meaning: section markers of haul and of the tools whose files it reads, batches, and directives.
 
 use super::batch::batch_query;
+use super::direction::Direction;
+use super::unread_marker::{UnreadMarker, unread_marker};
 
 /// The tool whose markers a file uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,25 +13,10 @@ pub enum MarkerKind {
     Dbmate,
     /// `-- +goose Up`
     Goose,
-}
-
-/// The section of a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// The section that applies the migration.
-    Up,
-    /// The section that rolls it back.
-    Down,
-}
-
-impl Direction {
-    /// Returns `Up` or `Down`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Up => "Up",
-            Self::Down => "Down",
-        }
-    }
+    /// `-- +migrate Up` of sql-migrate, `-- +micrate Up` of micrate
+    SqlMigrate,
+    /// `-- Up Migration` of node-pg-migrate
+    NodePgMigrate,
 }
 
 /// The meaning of a line comment.
@@ -52,12 +39,14 @@ pub enum Comment<'a> {
     Directives(&'a str),
     /// goose's `NO TRANSACTION`, which applies to the whole file.
     NoTransaction,
-    /// goose's `StatementBegin`, which the lexer does not need.
+    /// `StatementBegin` of goose and sql-migrate, which the lexer does not need.
     StatementBegin,
-    /// goose's `StatementEnd`.
+    /// `StatementEnd` of goose and sql-migrate.
     StatementEnd,
     /// An annotation that another tool would follow and haul does not know.
     Unknown(&'a str),
+    /// It is meant as a marker, and haul does not read it.
+    Unread(UnreadMarker),
 }
 
 impl<'a> Comment<'a> {
@@ -73,6 +62,14 @@ impl<'a> Comment<'a> {
         if let Some(annotation) = strip_prefix_ignoring_case(text, "+goose") {
             return Self::goose(annotation.trim());
         }
+        if let Some(annotation) =
+            ["+migrate", "+micrate"].iter().find_map(|tool| strip_prefix_ignoring_case(text, tool))
+        {
+            return Self::sql_migrate(annotation.trim());
+        }
+        if let Some(direction) = node_pg_migrate(text) {
+            return Self::Marker { kind: MarkerKind::NodePgMigrate, direction, no_transaction: false };
+        }
         if let Some(section) = text.strip_prefix("migrate:") {
             return Self::dbmate(section);
         }
@@ -81,7 +78,8 @@ impl<'a> Comment<'a> {
         }
         match direction(text) {
             Some(direction) => Self::Marker { kind: MarkerKind::Haul, direction, no_transaction: false },
-            None => Self::Text(text),
+            // The dashes of `--- Down` are part of what is judged.
+            None => unread_marker(text).map_or(Self::Text(text), Self::Unread),
         }
     }
 
@@ -90,6 +88,23 @@ impl<'a> Comment<'a> {
         match direction(annotation) {
             Some(direction) => Self::Marker { kind: MarkerKind::Goose, direction, no_transaction: false },
             None if is("NO TRANSACTION") => Self::NoTransaction,
+            None if is("StatementBegin") => Self::StatementBegin,
+            None if is("StatementEnd") => Self::StatementEnd,
+            None => Self::Unknown(annotation),
+        }
+    }
+
+    fn sql_migrate(annotation: &'a str) -> Self {
+        let mut words = annotation.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let no_transaction = match words.next() {
+            None => false,
+            Some(option) if option.eq_ignore_ascii_case("notransaction") => true,
+            Some(_) => return Self::Unknown(annotation),
+        };
+        let is = |name: &str| first.eq_ignore_ascii_case(name) && !no_transaction;
+        match direction(first) {
+            Some(direction) => Self::Marker { kind: MarkerKind::SqlMigrate, direction, no_transaction },
             None if is("StatementBegin") => Self::StatementBegin,
             None if is("StatementEnd") => Self::StatementEnd,
             None => Self::Unknown(annotation),
@@ -121,6 +136,14 @@ fn direction(word: &str) -> Option<Direction> {
     }
 }
 
+/// Returns the section of `Up Migration` and `Down Migration`, before which node-pg-migrate allows more dashes.
+fn node_pg_migrate(text: &str) -> Option<Direction> {
+    let mut words = text.trim_start_matches(['-', ' ']).split_whitespace();
+    let direction = words.next().and_then(direction)?;
+    let is_marker = words.next().is_some_and(|word| word.eq_ignore_ascii_case("migration")) && words.next().is_none();
+    is_marker.then_some(direction)
+}
+
 fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let head = text.get(..prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
@@ -145,6 +168,14 @@ mod tests {
             ("-- +goose StatementBegin", Comment::StatementBegin),
             ("-- +goose ENVSUB ON", Comment::Unknown("ENVSUB ON")),
             ("-- migrate:sideways", Comment::Unknown("sideways")),
+            ("-- +migrate Up", marker(SqlMigrate, Up, false)),
+            ("-- +migrate Down notransaction", marker(SqlMigrate, Down, true)),
+            ("-- +micrate Down", marker(SqlMigrate, Down, false)),
+            ("-- +migrate StatementBegin", Comment::StatementBegin),
+            ("-- +migrate Up later", Comment::Unknown("Up later")),
+            ("-- Up Migration", marker(NodePgMigrate, Up, false)),
+            ("--- down  MIGRATION", marker(NodePgMigrate, Down, false)),
+            ("-- Down:", Comment::Unread(UnreadMarker::Section { direction: Some(Down), is_firm: true })),
             ("-- haul: no-transaction", Comment::Directives(" no-transaction")),
             ("-- Up and away", Comment::Text("Up and away")),
             ("-- é", Comment::Text("é")),

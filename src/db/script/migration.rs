@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::batch::{Batch, checked_query, mentions_batch_table};
 use super::check::check;
 use super::checksum::Checksum;
+use super::classify::Keywords;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::FileName;
 use super::section::Section;
@@ -45,6 +46,19 @@ impl Migration {
     /// Returns the label, `002_add_users`, which names the migration in all messages.
     pub fn label(&self) -> String {
         if self.name.is_empty() { self.digits.clone() } else { format!("{}_{}", self.digits, self.name) }
+    }
+
+    /// Fails if one of the sections must not run. A migration may be applied only if it could also be rolled back.
+    pub fn require_sound(&self) -> Result<(), ScriptError> {
+        match self.fault() {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns why one of the sections must not run, if it must not.
+    pub fn fault(&self) -> Option<&ScriptError> {
+        self.up.fault.as_ref().or_else(|| self.down.as_ref()?.fault.as_ref())
     }
 
     /// Reads a migration from one file, which may contain both sections.
@@ -96,7 +110,7 @@ impl ScriptFile {
 
     fn sections(&self, dialect: Dialect) -> Result<Sections, ScriptError> {
         let wrap = |(fault, line, offset): FaultAt| self.error(fault, line, offset);
-        sections(dialect, &self.text, self.name.half.is_some()).map_err(wrap)
+        sections(dialect, &self.text, self.name.half).map_err(wrap)
     }
 
     fn section(&self, dialect: Dialect, part: &SectionPart) -> Result<Section, ScriptError> {
@@ -113,10 +127,33 @@ impl ScriptFile {
                 return Err(at(ScriptFault::BatchWithoutTransaction));
             }
         }
+        let own_transaction = Some(()).filter(|()| batches.is_empty() && !part.settings.no_transaction);
+        let own_transaction = own_transaction.and_then(|()| self.take_own_transaction(dialect, &mut statements));
         let (file, text) = (self.path.clone(), self.text.clone());
-        let section = Section { file, settings: part.settings, text, statements, batches };
-        check(dialect, &section)?;
+        let settings = part.settings;
+        let mut section = Section { file, settings, text, statements, batches, own_transaction, fault: None };
+        let unread = part.unread.clone().map(|(fault, line, offset)| self.error(fault, line, offset));
+        section.fault = unread.into_iter().chain(check(dialect, &section)).min_by_key(|fault| fault.offset);
         Ok(section)
+    }
+
+    /// Removes a plain `BEGIN` at the start and a plain `COMMIT` at the end, which enclose the whole section: haul makes
+    /// that transaction itself. Returns the line of `BEGIN`.
+    fn take_own_transaction(&self, dialect: Dialect, statements: &mut Vec<Statement>) -> Option<u64> {
+        let words = |statement: &Statement| Keywords::of(dialect, &self.text[statement.range.clone()]);
+        let [first, inner @ .., last] = &statements[..] else { return None };
+        let is_control = |statement: &Statement| words(statement).transaction_control(dialect).is_some();
+        if inner.is_empty()
+            || !words(first).is_plain_begin()
+            || !words(last).is_plain_commit()
+            || inner.iter().any(is_control)
+        {
+            return None;
+        }
+        let line = first.line;
+        statements.pop();
+        statements.remove(0);
+        Some(line)
     }
 
     /// Returns the statements in a part of the text that starts on `line`.

@@ -21,6 +21,11 @@ pub fn statement_preview(dialect: Dialect, statement: &str) -> String {
                 }
                 continue;
             }
+            TokenKind::Restrict => continue,
+            TokenKind::CopyData => {
+                shown.push_str(" …");
+                break;
+            }
             TokenKind::Literal if is_secret => shown.push_str("'***'"),
             _ => shown.push_str(text),
         }

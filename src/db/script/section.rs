@@ -18,6 +18,10 @@ pub struct Section {
     pub(super) text: Arc<str>,
     pub(super) statements: Vec<Statement>,
     pub(super) batches: Vec<Batch>,
+    /// The line of `BEGIN`, if the file has written the transaction around the section that haul makes anyway.
+    pub own_transaction: Option<u64>,
+    /// Why the section must not run, if it must not.
+    pub fault: Option<ScriptError>,
 }
 
 impl Section {

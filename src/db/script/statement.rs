@@ -56,6 +56,12 @@ impl Iterator for Pieces<'_> {
                 break;
             }
         }
+        if self.tokens.has_data_next()
+            && let Some(data) = self.tokens.next()
+        {
+            self.line += line_ends(&self.text[data.start..data.end]);
+            self.end = data.end;
+        }
         let end = self.end;
         // A lone semicolon is not a statement for either engine.
         let first = first.filter(|(at, _)| &self.text[*at..end] != ";");
@@ -84,7 +90,7 @@ pub struct Boundary {
     near: Near,
     /// The number of open parentheses. PostgreSQL has rules with statements inside them.
     parentheses: u64,
-    /// The number of open `BEGIN ATOMIC` and `CASE` in the body of a function.
+    /// 1 in the body of a trigger or function, 0 outside.
     body_depth: u64,
 }
 
@@ -120,6 +126,16 @@ impl Boundary {
         *self = Self::new(self.dialect);
     }
 
+    /// Returns true between two statements.
+    pub fn is_at_start(&self) -> bool {
+        self.head == Head::Start && self.parentheses == 0
+    }
+
+    /// Returns true inside of parentheses.
+    pub fn is_in_parentheses(&self) -> bool {
+        self.parentheses > 0
+    }
+
     /// Returns true inside the body of a trigger or function, where a comment is part of the body.
     pub fn is_inside_body(&self) -> bool {
         match self.head {
@@ -133,6 +149,8 @@ impl Boundary {
     pub fn push(&mut self, token: Token, text: &str) -> bool {
         match token.kind {
             kind if kind.is_trivia() => return false,
+            // Data follow a statement that has ended.
+            TokenKind::CopyData => return false,
             TokenKind::Semicolon if self.is_end() => {
                 self.restart();
                 return true;
@@ -177,13 +195,15 @@ impl Boundary {
 
     fn function_word(&mut self, word: &str) {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
-        let opens = if self.body_depth == 0 { self.near == Near::Begin && is("ATOMIC") } else { is("CASE") };
-        if opens {
-            self.body_depth += 1;
-        } else if is("END") {
-            self.body_depth = self.body_depth.saturating_sub(1);
+        let was_near = std::mem::replace(&mut self.near, if is("BEGIN") { Near::Begin } else { Near::Nothing });
+        if self.body_depth == 0 {
+            if was_near == Near::Begin && is("ATOMIC") && self.parentheses == 0 {
+                // The body may be empty: END closes it wherever a statement could begin.
+                (self.body_depth, self.near) = (1, Near::Semicolon);
+            }
+        } else if was_near == Near::Semicolon && is("END") {
+            self.body_depth = 0;
         }
-        self.near = if is("BEGIN") { Near::Begin } else { Near::Nothing };
     }
 
     /// Ends the leading keywords at a token that is not a word.
@@ -252,6 +272,12 @@ mod tests {
         assert_eq!(texts(Dialect::Postgres, &text), [function, "SELECT 2;"]);
         let rule = "CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2);";
         assert_eq!(texts(Dialect::Postgres, rule), [rule]);
+        let labels = "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql BEGIN ATOMIC\n  SELECT x AS end;\n  SELECT CASE x WHEN 1 \
+                      THEN 2 END AS end; /* c */\n  SELECT e.end FROM e;\n  SELECT (SELECT 1) end;\nEND;";
+        let empty = "CREATE PROCEDURE p() BEGIN ATOMIC END;";
+        let argument = "CREATE FUNCTION g(begin atomic) RETURNS int LANGUAGE sql AS 'SELECT 1';";
+        let text = format!("{labels} {empty} {argument} SELECT 2;");
+        assert_eq!(texts(Dialect::Postgres, &text), [labels, empty, argument, "SELECT 2;"]);
         let named = "CREATE FUNCTION f(begin int) RETURNS int LANGUAGE sql AS 'SELECT 1'; COMMIT;";
         assert_eq!(texts(Dialect::Postgres, named).len(), 2);
     }

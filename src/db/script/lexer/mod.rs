@@ -3,65 +3,12 @@
 //! The tokens follow each other without gaps, so joined they are the text. A literal or comment without an end is one
 //! token up to the end of the text, [`TokenKind::Unclosed`].
 
+mod copy;
+mod token;
+
+use self::copy::{CopyHead, END};
+pub use self::token::{Token, TokenKind, Unclosed};
 use crate::db::dialect::Dialect;
-
-/// A token, as a range of bytes in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token {
-    /// The kind.
-    pub kind: TokenKind,
-    /// The first byte.
-    pub start: usize,
-    /// The byte after the last one.
-    pub end: usize,
-}
-
-/// The kind of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenKind {
-    /// Blanks and line ends.
-    Blank,
-    /// `-- …`, without its line end.
-    LineComment,
-    /// `/* … */`, nested in PostgreSQL.
-    BlockComment,
-    /// A keyword or a name.
-    Word,
-    /// A quoted name.
-    QuotedName,
-    /// A string literal of any kind.
-    Literal,
-    /// `;`
-    Semicolon,
-    /// `(`
-    Open,
-    /// `)`
-    Close,
-    /// `\`, which SQL does not use outside of literals.
-    Backslash,
-    /// Anything else.
-    Other,
-    /// A literal, name or comment whose end is missing.
-    Unclosed(Unclosed),
-}
-
-/// The kind of an unclosed token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unclosed {
-    /// A string literal.
-    Literal,
-    /// A quoted name.
-    Name,
-    /// A block comment.
-    Comment,
-}
-
-impl TokenKind {
-    /// Returns true for blanks and comments, which mean nothing to the engine.
-    pub fn is_trivia(self) -> bool {
-        matches!(self, Self::Blank | Self::LineComment | Self::BlockComment)
-    }
-}
 
 /// Splits a text into tokens.
 #[derive(Debug, Clone)]
@@ -69,12 +16,25 @@ pub struct Lexer<'a> {
     dialect: Dialect,
     text: &'a str,
     at: usize,
+    copy: CopyHead,
 }
 
 impl<'a> Lexer<'a> {
     /// Creates a lexer at the start of `text`.
     pub fn new(dialect: Dialect, text: &'a str) -> Self {
-        Self { dialect, text, at: 0 }
+        Self { dialect, text, at: 0, copy: CopyHead::default() }
+    }
+
+    /// Begins a statement here: the one before has ended without a semicolon.
+    pub fn begin_statement(&mut self) {
+        if !self.has_data_next() {
+            self.copy = CopyHead::default();
+        }
+    }
+
+    /// Returns true if the next token is the data of the statement before.
+    pub fn has_data_next(&self) -> bool {
+        self.copy.is_complete()
     }
 
     fn byte(&self, at: usize) -> u8 {
@@ -92,20 +52,36 @@ impl<'a> Lexer<'a> {
         let (first, second) = (self.byte(start), self.byte(start + 1));
         match first {
             _ if self.is_blank(first) => (TokenKind::Blank, self.skip(start, |byte| self.is_blank(byte))),
-            b'-' if second == b'-' => (TokenKind::LineComment, self.skip(start, |byte| byte != b'\n')),
+            b'-' if second == b'-' => (TokenKind::LineComment, self.line_comment_end(start)),
             b'/' if second == b'*' => self.block_comment(start),
             b'\'' => self.quoted(start, b'\'', TokenKind::Literal, Unclosed::Literal),
             b'"' => self.quoted(start, b'"', TokenKind::QuotedName, Unclosed::Name),
             b';' => (TokenKind::Semicolon, start + 1),
             b'(' => (TokenKind::Open, start + 1),
             b')' => (TokenKind::Close, start + 1),
-            b'\\' => (TokenKind::Backslash, start + 1),
+            b'\\' => self.restrict(start).unwrap_or((TokenKind::Backslash, start + 1)),
             b'0'..=b'9' => (TokenKind::Other, self.skip(start, |byte| byte.is_ascii_digit() || byte == b'.')),
             _ => match self.dialect {
                 Dialect::Sqlite => self.sqlite_token(start),
                 Dialect::Postgres => self.postgres_token(start),
             },
         }
+    }
+
+    /// Returns the end of a comment from `--` on. PostgreSQL ends it at a carriage return too, SQLite does not.
+    fn line_comment_end(&self, start: usize) -> usize {
+        self.skip(start, |byte| byte != b'\n' && (byte != b'\r' || self.dialect == Dialect::Sqlite))
+    }
+
+    /// Reads a line `\restrict KEY` or `\unrestrict KEY`.
+    fn restrict(&self, start: usize) -> Option<(TokenKind, usize)> {
+        let is_at_line_start = start == 0 || self.byte(start - 1) == b'\n';
+        let end = self.skip(start, |byte| byte != b'\n');
+        let mut words = self.text[start..end].split_whitespace();
+        let is_command = matches!(words.next(), Some("\\restrict" | "\\unrestrict"));
+        let is_key = words.next().is_some_and(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let is_meant = self.dialect == Dialect::Postgres && is_at_line_start && is_command && is_key;
+        (is_meant && words.next().is_none()).then_some((TokenKind::Restrict, end))
     }
 
     /// Returns true for the bytes that the engine takes for blanks.
@@ -209,7 +185,7 @@ impl<'a> Lexer<'a> {
         loop {
             let (kind, end) = match (self.byte(at), self.byte(at + 1)) {
                 (b'\'', _) => return has_line_end.then_some(at),
-                (b'-', b'-') => (TokenKind::LineComment, self.skip(at, |byte| byte != b'\n')),
+                (b'-', b'-') => (TokenKind::LineComment, self.line_comment_end(at)),
                 (byte, _) if self.is_blank(byte) => (TokenKind::Blank, self.skip(at, |byte| self.is_blank(byte))),
                 _ => return None,
             };
@@ -257,9 +233,16 @@ impl Iterator for Lexer<'_> {
             return None;
         }
         let start = self.at;
-        let (kind, end) = self.token(start);
+        let (kind, end) = match self.has_data_next() {
+            true => copy::data(self.text, start),
+            false => self.token(start),
+        };
         self.at = end;
-        Some(Token { kind, start, end })
+        let token = Token { kind, start, end };
+        if self.dialect == Dialect::Postgres {
+            self.copy = self.copy.after(token, self.text);
+        }
+        Some(token)
     }
 }
 
@@ -271,6 +254,14 @@ fn is_name_byte(byte: u8) -> bool {
 /// Returns true for the bytes that `isspace` of C accepts, which SQLite uses here.
 fn is_c_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Splits `COPY … FROM STDIN` with its data into the command without a semicolon, and the range of the data. Returns
+/// `None` for any other statement.
+pub fn copy_from_client(statement: &str) -> Option<(&str, std::ops::Range<usize>)> {
+    let token = Lexer::new(Dialect::Postgres, statement).find(|token| token.kind == TokenKind::CopyData)?;
+    let data_start = token.start + statement[token.start..].find('\n')? + 1;
+    Some((statement[..token.start].strip_suffix(';')?, data_start..token.end - END.len()))
 }
 
 #[cfg(test)]

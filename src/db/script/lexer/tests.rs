@@ -30,6 +30,11 @@ fn literals_of_postgres_end_where_the_server_says() {
         ("\"a\"\"b;\" x", &["\"a\"\"b;\"", "x"]),
         ("/* a /* b */ c */ x", &["x"]),
         ("a[1]", &["a", "[", "1", "]"]),
+        ("a -- b\rc -- d\r\ne", &["a", "c", "e"]),
+        ("E'a' -- c\r'b\\'c' x", &["E'a' -- c\r'b\\'c'", "x"]),
+        ("E'a'\r'b\\'c' x", &["E'a'\r'b\\'c'", "x"]),
+        ("\\restrict k1\na\n\\unrestrict k1\n", &["a"]),
+        ("\\restrict k1 x\n", &["\\", "restrict", "k1", "x"]),
     ];
     for (text, expected) in cases {
         assert_eq!(parts(Dialect::Postgres, text), *expected, "{text}");
@@ -48,6 +53,8 @@ fn literals_of_sqlite_end_where_the_library_says() {
         ("$a::b(c;d)e", &["$a::b(c;d)", "e"]),
         (":a;@b", &[":a", ";", "@b"]),
         ("$t$a;$t$", &["$t$a", ";", "$t$"]),
+        ("a -- b\rc;\nd", &["a", "d"]),
+        ("\\restrict k1", &["\\", "restrict", "k1"]),
     ];
     for (text, expected) in cases {
         assert_eq!(parts(Dialect::Sqlite, text), *expected, "{text}");
@@ -70,6 +77,36 @@ fn an_unclosed_token_ends_with_the_text() {
     for (text, unclosed) in [("a 'b;", Literal), ("[b", Name), ("`b``", Name), ("/* *", Comment)] {
         assert_eq!(last_kind(Dialect::Sqlite, text), TokenKind::Unclosed(unclosed), "{text}");
     }
+}
+
+#[test]
+fn data_are_cut_from_the_command() {
+    let text = "COPY a (id, \"b;\") FROM stdin WITH (FORMAT csv); -- rows\n1,it's;\n\\.x\n\\.\nSELECT 1;";
+    let tokens: Vec<_> = Lexer::new(Dialect::Postgres, text).collect();
+    let data = tokens.iter().find(|token| token.kind == TokenKind::CopyData).expect("data");
+    let statement = &text[..data.end];
+    let (command, rows) = copy_from_client(statement).expect("a COPY");
+    assert_eq!(command, "COPY a (id, \"b;\") FROM stdin WITH (FORMAT csv)");
+    assert_eq!(&statement[rows], "1,it's;\n\\.x\n");
+    assert!(tokens.iter().any(|token| &text[token.start..token.end] == "SELECT"));
+    assert_eq!(copy_from_client("COPY a FROM STDIN;\n\\.").map(|(_, rows)| rows), Some(19..19));
+}
+
+#[test]
+fn other_statements_have_no_data() {
+    for text in [
+        "COPY a TO stdout;\n\\.\n",
+        "COPY (SELECT b FROM stdin) TO '/x';\n\\.\n",
+        "SELECT 1 AS copy FROM stdin;\n\\.\n",
+        "COPY a FROM stdin; SELECT 1;\n\\.\n",
+        "COPY a FROM stdin;",
+        "COPY a FROM '/stdin';\n\\.\n",
+    ] {
+        assert_eq!(copy_from_client(text), None, "{text}");
+    }
+    let open = Lexer::new(Dialect::Postgres, "COPY a FROM stdin;\n1\n").last().map(|token| token.kind);
+    assert_eq!(open, Some(TokenKind::Unclosed(Unclosed::Data)));
+    assert!(Lexer::new(Dialect::Sqlite, "COPY a FROM stdin;\n1\n\\.\n").all(|token| token.kind != TokenKind::CopyData));
 }
 
 proptest! {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::file_name;
-use super::marker::Direction;
+use super::file_name::{file_name, is_repeatable};
 use super::migration::{Migration, ScriptFile};
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
@@ -20,6 +20,8 @@ const GAPS_MAX: usize = 20;
 pub struct Migrations {
     dialect: Dialect,
     list: Vec<Migration>,
+    /// The files of repeatable migrations.
+    left_out: Vec<PathBuf>,
 }
 
 /// The valid migrations in a set of files, and the faults of the others.
@@ -85,6 +87,24 @@ impl Migrations {
         self.list.is_empty()
     }
 
+    /// Returns the files of repeatable migrations of Flyway (`R__name.sql`), which are not run.
+    pub fn left_out(&self) -> &[PathBuf] {
+        &self.left_out
+    }
+
+    /// Returns a version that is a time with fewer or more digits than the highest one, and that one. The order of the
+    /// two is that of the numbers, not that of the times.
+    pub fn mixed_times(&self) -> Option<(&Migration, &Migration)> {
+        let is_time = |migration: &&Migration| migration.version.digits().len() >= COUNTED_DIGITS_MAX;
+        let highest = self.list.last().filter(is_time)?;
+        let length = highest.version.digits().len();
+        self.list
+            .iter()
+            .filter(is_time)
+            .find(|other| other.version.digits().len() != length)
+            .map(|other| (other, highest))
+    }
+
     /// Returns the migration with this version.
     pub fn get(&self, version: &Version) -> Option<&Migration> {
         let index = self.list.binary_search_by(|migration| migration.version.cmp(version)).ok()?;
@@ -116,11 +136,12 @@ pub(super) struct MigrationCollector {
     dialect: Dialect,
     files: BTreeMap<Version, Files>,
     faults: Vec<ScriptError>,
+    left_out: Vec<PathBuf>,
 }
 
 impl MigrationCollector {
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, files: BTreeMap::new(), faults: Vec::new() }
+        Self { dialect, files: BTreeMap::new(), faults: Vec::new(), left_out: Vec::new() }
     }
 
     /// Records a file that cannot be read.
@@ -136,6 +157,10 @@ impl MigrationCollector {
     }
 
     fn try_add(&mut self, path: &Path, name: &str, bytes: &[u8]) -> Result<(), ScriptError> {
+        if is_repeatable(name) {
+            self.left_out.push(path.to_path_buf());
+            return Ok(());
+        }
         let name = file_name(name).map_err(|fault| whole_file(path.to_path_buf(), fault))?;
         let Some(name) = name else { return Ok(()) };
         let (version, half) = (name.version.clone(), name.half);
@@ -174,7 +199,8 @@ impl MigrationCollector {
                 Err(fault) => self.faults.push(fault),
             }
         }
-        Examined { migrations: Migrations { dialect, list }, faults: self.faults }
+        let left_out = self.left_out;
+        Examined { migrations: Migrations { dialect, list, left_out }, faults: self.faults }
     }
 }
 

@@ -5,6 +5,61 @@ fn read(files: &[(&str, &str)]) -> Result<Migrations, ScriptError> {
     Migrations::from_texts(Dialect::Postgres, files.iter().copied())
 }
 
+/// Why a file must not run.
+fn fault(text: &str) -> Option<String> {
+    let all = read(&[("1_a.sql", text)]).expect("a migration");
+    all.iter().next().expect("one").fault().map(ToString::to_string)
+}
+
+#[test]
+fn what_must_not_run_can_be_read() {
+    for (text, expected) in [
+        ("BEGIN;\nSELECT 1;\nCOMMIT;\nSELECT 2;", "1_a.sql:1: BEGIN would end or nest the transaction of haul"),
+        (
+            "BEGIN ISOLATION LEVEL SERIALIZABLE;\nSELECT 1;\nCOMMIT;",
+            "1_a.sql:1: BEGIN would end or nest the transaction of haul",
+        ),
+        ("SELECT 1;\n\\i x\nSELECT 2;", "1_a.sql:2: `\\i` is a command of the psql shell, not SQL"),
+        (
+            "SELECT 1;\n-- Down:\nSELECT 2;",
+            "1_a.sql:2: `-- Down:` looks like a section marker, and haul does not read it as one",
+        ),
+        ("-- Up\nSELECT 1;\n-- Down\nVACUUM;", "1_a.sql:4: VACUUM does not work inside a transaction"),
+        ("SELECT '${x}';", "1_a.sql:1: `${x}` is a placeholder, and nothing fills it in"),
+    ] {
+        assert_eq!(fault(text).as_deref(), Some(expected), "{text}");
+    }
+    assert_eq!(fault("-- haul: no-placeholders\nSELECT '${x}';"), None);
+}
+
+#[test]
+fn a_transaction_around_the_section_is_that_of_haul() {
+    for (begin, commit) in [("BEGIN", "COMMIT"), ("begin transaction", "END"), ("START TRANSACTION", "commit work")] {
+        let text = format!("-- why\n{begin};\nSELECT 1;\nSELECT 2;\n{commit};\n");
+        let all = read(&[("1_a.sql", &text)]).unwrap();
+        let up = &all.iter().next().unwrap().up;
+        assert_eq!(up.statements().collect::<Vec<_>>(), [(3, "SELECT 1;"), (4, "SELECT 2;")], "{begin}");
+        assert_eq!((up.own_transaction, &up.fault), (Some(2), &None));
+    }
+    assert!(fault("BEGIN;\nCOMMIT;").is_some());
+}
+
+#[test]
+fn data_of_copy_belong_to_their_statement() {
+    let copy = "COPY a FROM stdin;\n1\tit;s\n2\tdon't\n\\.";
+    let all = read(&[("1_a.sql", &format!("-- Up\nSELECT 1\n-- Down\n{copy}\nSELECT 2;\n"))]).unwrap();
+    let down = all.iter().next().unwrap().down.as_ref().expect("a Down section");
+    assert_eq!(down.statements().collect::<Vec<_>>(), [(4, copy), (8, "SELECT 2;")]);
+    let error = read(&[("1_a.sql", "COPY a FROM stdin;\n1\n")]).unwrap_err();
+    assert_eq!(error.to_string(), "1_a.sql:1: the data of COPY is not closed");
+}
+
+#[test]
+fn repeatable_migrations_are_left_out() {
+    let all = read(&[("R__v.sql", "CREATE VIEW v AS SELECT 1;"), ("V1__a.sql", "SELECT 1;")]).unwrap();
+    assert_eq!((all.len(), all.left_out()), (1, &[PathBuf::from("R__v.sql")][..]));
+}
+
 #[test]
 fn versions_are_ordered_as_numbers() {
     let all = read(&[("10_c.sql", "SELECT 1"), ("9_b.sql", "SELECT 1"), ("0001_a.sql", "SELECT 1")]).unwrap();
@@ -65,8 +120,8 @@ fn statements_have_their_lines_in_the_file() {
     assert_eq!(one.up.statements().collect::<Vec<_>>(), [(3, "SELECT 1;"), (5, "SELECT\n2;")]);
     assert_eq!(one.down.as_ref().unwrap().statement(0), (8, "SELECT 3;"));
     assert_ne!(one.up.digest_before(1), one.up.digest_before(2));
-    let error = read(&[("1_a.sql", "-- Up\nSELECT 1;\nCOMMIT;\n")]).unwrap_err();
-    assert_eq!(error.to_string(), "1_a.sql:3: COMMIT would end or nest the transaction of haul");
+    let error = fault("-- Up\nSELECT 1;\nCOMMIT;\n").expect("a fault");
+    assert_eq!(error, "1_a.sql:3: COMMIT would end or nest the transaction of haul");
 }
 
 #[test]
@@ -76,10 +131,10 @@ fn the_lock_timeout_must_be_below_the_timeout() {
         ("timeout=0, lock-timeout=1min", true),
         ("timeout=1s, lock-timeout=1s", false),
     ] {
-        let read = read(&[("1_a.sql", &format!("-- haul: {directives}\nSELECT 1;"))]);
-        assert_eq!(read.is_ok(), is_fine, "{directives}");
-        if let Err(error) = read {
-            assert_eq!(error.to_string(), "1_a.sql:2: the lock timeout of 1000 ms is not below the timeout of 1000 ms");
+        let found = fault(&format!("-- haul: {directives}\nSELECT 1;"));
+        assert_eq!(found.is_none(), is_fine, "{directives}");
+        if let Some(error) = found {
+            assert_eq!(error, "1_a.sql:2: the lock timeout of 1000 ms is not below the timeout of 1000 ms");
         }
     }
 }

@@ -6,11 +6,13 @@
 
 use std::ops::Range;
 
+use super::direction::Direction;
 use super::directives::Settings;
 use super::error::ScriptFault;
 use super::lexer::{Lexer, Token, TokenKind};
-use super::marker::{Comment, Direction, MarkerKind};
+use super::marker::{Comment, MarkerKind};
 use super::statement::{Boundary, line_ends};
+use super::unread_marker::{UnreadMarker, unread_marker};
 use crate::db::dialect::Dialect;
 
 /// The maximum number of header lines that are kept.
@@ -27,6 +29,8 @@ pub struct SectionPart {
     pub settings: Settings,
     /// The batches.
     pub batches: Vec<BatchMark>,
+    /// The first comment that is meant as a marker, and that haul does not read.
+    pub unread: Option<FaultAt>,
 }
 
 /// The start of a batch.
@@ -56,13 +60,18 @@ pub struct Sections {
 /// A fault with its line and byte offset.
 pub type FaultAt = (ScriptFault, u64, usize);
 
-/// Splits a text into sections. If `is_whole`, the name of the file says which section it is, and a marker is an error.
-pub fn sections(dialect: Dialect, text: &str, is_whole: bool) -> Result<Sections, FaultAt> {
-    let mut parser = SectionParser::new(dialect, text, is_whole);
-    for token in Lexer::new(dialect, text) {
+/// Splits a text into sections. If the name of the file says which section it is, that is its `half`, and a marker is
+/// an error.
+pub fn sections(dialect: Dialect, text: &str, half: Option<Direction>) -> Result<Sections, FaultAt> {
+    let mut parser = SectionParser::new(dialect, text, half);
+    let mut lexer = Lexer::new(dialect, text);
+    while let Some(token) = lexer.next() {
         let line = parser.line;
         parser.token(token).map_err(|fault| (fault, line, token.start))?;
         parser.line += line_ends(&text[token.start..token.end]);
+        if parser.boundary.is_at_start() {
+            lexer.begin_statement();
+        }
     }
     let line = parser.line;
     parser.finish().map_err(|fault| (fault, line, text.len()))
@@ -70,7 +79,7 @@ pub fn sections(dialect: Dialect, text: &str, is_whole: bool) -> Result<Sections
 
 struct SectionParser<'a> {
     text: &'a str,
-    is_whole: bool,
+    half: Option<Direction>,
     boundary: Boundary,
     line: u64,
     header: Vec<String>,
@@ -83,13 +92,24 @@ struct SectionParser<'a> {
     batches: Vec<BatchMark>,
     has_statement: bool,
     is_in_statement_markers: bool,
+    /// A comment that looks like a marker, until it is known whether a statement follows.
+    suspect: Option<Suspect>,
+    /// The first such comment in the current section, or before it.
+    unread: Option<FaultAt>,
+}
+
+/// A comment that looks like a marker.
+struct Suspect {
+    fault: FaultAt,
+    /// True if a comment in the next line shows that it is the heading of a remark.
+    may_be_heading: bool,
 }
 
 impl<'a> SectionParser<'a> {
-    fn new(dialect: Dialect, text: &'a str, is_whole: bool) -> Self {
+    fn new(dialect: Dialect, text: &'a str, half: Option<Direction>) -> Self {
         Self {
             text,
-            is_whole,
+            half,
             boundary: Boundary::new(dialect),
             line: 1,
             header: Vec::new(),
@@ -100,14 +120,20 @@ impl<'a> SectionParser<'a> {
             batches: Vec::new(),
             has_statement: false,
             is_in_statement_markers: false,
+            suspect: None,
+            unread: None,
         }
     }
 
     fn token(&mut self, token: Token) -> Result<(), ScriptFault> {
         match token.kind {
             TokenKind::LineComment if !self.boundary.is_inside_body() => return self.comment(token),
+            TokenKind::BlockComment if !self.boundary.is_inside_body() => self.block_comment(token),
             TokenKind::Unclosed(what) => return Err(ScriptFault::Unclosed(what)),
-            kind if !kind.is_trivia() => self.has_statement = true,
+            kind if !kind.is_trivia() => {
+                self.foreign_comment(token);
+                self.statement_token();
+            }
             _ => {}
         }
         self.boundary.push(token, self.text);
@@ -115,10 +141,18 @@ impl<'a> SectionParser<'a> {
     }
 
     fn comment(&mut self, token: Token) -> Result<(), ScriptFault> {
-        let line_start = self.text[..token.start].rfind('\n').map_or(0, |at| at + 1);
-        let is_alone = self.text[line_start..token.start].trim().is_empty();
-        match Comment::read(&self.text[token.start..token.end], is_alone) {
+        let text = &self.text[token.start..token.end];
+        if self.suspect.as_ref().is_some_and(|suspect| suspect.may_be_heading) {
+            self.suspect = None;
+        }
+        match Comment::read(text, self.starts_line(token)) {
             Comment::Text(text) => self.keep(text),
+            Comment::Unread(marker) => {
+                self.suspect(marker, text.trim(), token);
+                self.keep(text.trim_start_matches('-').trim());
+            }
+            // A pair says its section with the name; a line that says the same is a heading.
+            Comment::Marker { kind: MarkerKind::NodePgMigrate, direction, .. } if self.half == Some(direction) => {}
             Comment::Batch(query) => self.batch(query, token),
             Comment::Directives(directives) => self.directives(directives)?,
             Comment::NoTransaction => self.no_transaction_everywhere(),
@@ -130,6 +164,56 @@ impl<'a> SectionParser<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns true if there are only blanks before a token on its line.
+    fn starts_line(&self, token: Token) -> bool {
+        let line_start = self.text[..token.start].rfind('\n').map_or(0, |at| at + 1);
+        self.text[line_start..token.start].trim().is_empty()
+    }
+
+    fn block_comment(&mut self, token: Token) {
+        let is_alone = self.starts_line(token) && self.text[token.end..self.next_line(token)].trim().is_empty();
+        let text = &self.text[token.start..token.end];
+        // A comment over several lines is prose, or statements that were taken out.
+        let is_line = is_alone && !text.contains('\n');
+        if let Some(marker) = unread_marker(&text[2..text.len() - 2]).filter(|_| is_line) {
+            self.suspect(marker, text, token);
+        }
+    }
+
+    /// Recognizes a marker behind `#` or `//`, which start comments elsewhere and not in SQL.
+    fn foreign_comment(&mut self, token: Token) {
+        let line = self.text[token.start..].lines().next().unwrap_or_default();
+        let is_start = line.starts_with('#') || line.starts_with("//");
+        if let Some(marker) = unread_marker(line).filter(|_| is_start && self.starts_line(token)) {
+            self.suspect(marker, line.trim(), token);
+        }
+    }
+
+    /// Remembers a comment that looks like a marker.
+    fn suspect(&mut self, marker: UnreadMarker, text: &str, token: Token) {
+        let at = |fault| (fault, self.line, token.start);
+        match marker {
+            UnreadMarker::Liquibase => {
+                self.unread.get_or_insert(at(ScriptFault::Liquibase(text.to_owned())));
+            }
+            UnreadMarker::Section { direction, is_firm } => {
+                // In parentheses it is the heading of columns or values. In half of a pair, it may say which half it is.
+                if !self.boundary.is_in_parentheses() && (self.half.is_none() || self.half != direction) {
+                    let fault = at(ScriptFault::UnreadMarker(text.to_owned()));
+                    self.suspect = Some(Suspect { fault, may_be_heading: !is_firm });
+                }
+            }
+        }
+    }
+
+    /// Notes a part of a statement: a comment before it that looks like a marker is one.
+    fn statement_token(&mut self) {
+        self.has_statement = true;
+        if let Some(suspect) = self.suspect.take() {
+            self.unread.get_or_insert(suspect.fault);
+        }
     }
 
     fn keep(&mut self, text: &str) {
@@ -188,7 +272,7 @@ impl<'a> SectionParser<'a> {
         no_transaction: bool,
         token: Token,
     ) -> Result<(), ScriptFault> {
-        if self.is_whole {
+        if self.half.is_some() {
             return Err(ScriptFault::MarkerInPair);
         }
         if self.kind.is_some_and(|other| other != kind) {
@@ -199,8 +283,9 @@ impl<'a> SectionParser<'a> {
         }
         let settings = Settings { no_transaction: no_transaction || self.common.no_transaction, ..self.common };
         let range = self.next_line(token)..self.text.len();
-        let section = SectionPart { range, line: self.line + 1, settings, batches: Vec::new() };
+        let section = SectionPart { range, line: self.line + 1, settings, batches: Vec::new(), unread: None };
         let batches = std::mem::take(&mut self.batches);
+        self.suspect = None;
         match (direction, &mut self.up, &mut self.down) {
             (Direction::Up, None, _) if self.has_statement || !batches.is_empty() => {
                 return Err(ScriptFault::StatementBeforeUp);
@@ -210,6 +295,7 @@ impl<'a> SectionParser<'a> {
             (Direction::Down, Some(up), down @ None) => {
                 up.range.end = token.start;
                 up.batches = batches;
+                up.unread = self.unread.take();
                 *down = Some(section);
             }
             (direction, ..) => return Err(ScriptFault::RepeatedMarker(direction.name())),
@@ -225,9 +311,11 @@ impl<'a> SectionParser<'a> {
         if self.is_in_statement_markers {
             return Err(ScriptFault::UnmatchedStatementMarkers);
         }
-        let whole = || SectionPart { range: 0..self.text.len(), line: 1, settings: self.common, batches: Vec::new() };
+        let range = 0..self.text.len();
+        let whole = || SectionPart { range, line: 1, settings: self.common, batches: Vec::new(), unread: None };
         let mut up = self.up.unwrap_or_else(whole);
-        self.down.as_mut().unwrap_or(&mut up).batches = self.batches;
+        let last = self.down.as_mut().unwrap_or(&mut up);
+        (last.batches, last.unread) = (self.batches, self.unread);
         Ok(Sections { header: self.header, up, down: self.down })
     }
 }
