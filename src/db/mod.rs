@@ -32,6 +32,7 @@ mod settings;
 pub mod sqlite;
 pub mod state;
 mod target;
+mod unfinished_builds;
 mod version;
 
 pub use create::create;
@@ -44,4 +45,5 @@ pub use schema::Schema;
 pub use script::{Migration, Migrations};
 pub use settings::{DbSettings, SETTINGS_FILE};
 pub use target::{DEFAULT_DATABASE, Target};
+pub use unfinished_builds::UnfinishedBuild;
 pub use version::{NotAVersion, Version};

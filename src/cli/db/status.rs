@@ -89,6 +89,9 @@ fn render(table: &mut Table, status: &Status, verbose: bool) {
     if verbose {
         plan.gaps.iter().for_each(|(from, to)| table.item("gap", format_args!("between {from} and {to}"), ""));
     }
+    for build in &plan.unfinished_builds {
+        table.item("note", format_args!("{}; `{}`", build.what(), build.remedy), "");
+    }
     for (ledger, runner) in &status.other_ledgers {
         let what = format!("the table {ledger} looks like that of {runner}; haul leaves it as it is");
         table.item("note", what, "");

@@ -1,7 +1,7 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
 //! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed` or
-//! `missing`), `differences` and `exit_code`.
+//! `missing`), `differences`, `unfinished_builds` (each with `name` and `remedy`) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::arguments::MigrationArgs;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
-use crate::db::Version;
 use crate::db::runner::Plan;
 use crate::db::state::AppliedRow;
+use crate::db::{UnfinishedBuild, Version};
 use crate::migration::exit;
 
 /// `haul db verify`
@@ -28,6 +28,7 @@ struct VerifyEnd {
     database: String,
     migrations: Vec<Verified>,
     differences: usize,
+    unfinished_builds: Vec<UnfinishedBuild>,
 }
 
 #[derive(Serialize)]
@@ -44,11 +45,19 @@ impl VerifyCommand {
         let work = self.migrations.work()?;
         let plan = work.plan()?;
         let differences = plan.changed.len() + plan.missing.len();
-        let end = VerifyEnd { database: work.place.target.to_string(), migrations: verified(&plan), differences };
+        let end = VerifyEnd {
+            database: work.place.target.to_string(),
+            migrations: verified(&plan),
+            differences,
+            unfinished_builds: plan.unfinished_builds,
+        };
         let next = "put the files back as they were; `haul db repair` records the checksums of changed ones";
         let answer = Answer::new(&end).exit_if(differences > 0, exit::BAD_DATA);
         answer.next((differences > 0).then(|| next.to_owned())).print(self.output, |table| {
             end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
+            for build in &end.unfinished_builds {
+                table.item("note", format_args!("{}; `{}`", build.what(), build.remedy), "");
+            }
             let checked = end.migrations.len();
             table.line(format_args!("{}: {checked} checked, {differences} differ", end.database));
         })

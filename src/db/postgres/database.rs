@@ -21,6 +21,17 @@ use crate::pipeline::StopToken;
 /// Resets the session settings that a section may have changed. `DISCARD ALL` would release the lock of the run too.
 pub(super) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
+/// Yields the statements that remove what a section has left in its session, mostly none. They are asked for before the
+/// commit and run before the next section. The driver has prepared statements of its own, which must stay.
+const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = \
+     pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM pg_catalog.pg_proc WHERE pronamespace = \
+     pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM pg_catalog.pg_type WHERE typnamespace = \
+     pg_catalog.pg_my_temp_schema()) THEN 'DISCARD TEMP; ' END, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors \
+     WHERE is_holdable) THEN 'CLOSE ALL; ' END, (SELECT pg_catalog.string_agg('DEALLOCATE ' || \
+     pg_catalog.quote_ident(name) || '; ', '') FROM pg_catalog.pg_prepared_statements WHERE from_sql))";
+/// Forgets the values of sequences, which cannot be asked for.
+const FORGET: &str = "DISCARD SEQUENCES; ";
+
 /// Returns the id of the current transaction, and assigns one if it has none.
 const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 
@@ -31,8 +42,12 @@ pub struct PostgresDatabase {
     schema: String,
     /// The key of the lock, if it was taken.
     lock: Option<i32>,
-    /// The statement that sets the lock timeout, until it was run.
+    /// The statement that sets the lock timeout of the section.
     lock_timeout: Option<String>,
+    /// What is sent together with the next statement, which saves a round trip for each migration.
+    unsent: String,
+    /// The statements that remove what the section has left in its session.
+    leftovers: String,
     deadline: Option<Deadline>,
     /// The id of the transaction that was begun.
     transaction: Option<String>,
@@ -44,7 +59,17 @@ impl PostgresDatabase {
         let mut client = address.connect_for_write()?;
         let schema = current_schema(&mut client).map_err(|error| error.at(address.place()))?;
         let address = address.clone();
-        Ok(Self { client, address, schema, lock: None, lock_timeout: None, deadline: None, transaction: None })
+        Ok(Self {
+            client,
+            address,
+            schema,
+            lock: None,
+            lock_timeout: None,
+            unsent: String::new(),
+            leftovers: String::new(),
+            deadline: None,
+            transaction: None,
+        })
     }
 
     /// Runs haul's own statements.
@@ -61,6 +86,18 @@ impl PostgresDatabase {
         });
         let field = |row: &postgres::SimpleQueryRow, at| row.get(at).unwrap_or_default().to_owned();
         Ok(row.map(|row| (0..row.len()).map(|at| field(row, at)).collect()).unwrap_or_default())
+    }
+
+    /// Resets the settings, and notes what else the section leaves in its session.
+    pub(super) fn reset_session(&mut self) -> Result<(), EngineError> {
+        let row = self.row_of(&format!("{RESET}; UNLISTEN *; SELECT {LEFTOVERS}"))?;
+        self.leftovers = row.into_iter().next().unwrap_or_default();
+        Ok(())
+    }
+
+    /// Returns what is to be sent together with the next statement.
+    pub(super) fn take_unsent(&mut self) -> String {
+        std::mem::take(&mut self.unsent)
     }
 
     fn too_late() -> EngineError {
@@ -139,8 +176,8 @@ impl Database for PostgresDatabase {
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
-        // The setting is sent together with the next statement, which saves a round trip for each migration.
         self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
+        self.unsent.push_str(self.lock_timeout.as_deref().unwrap_or_default());
         self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
         if self.deadline.is_none() { Err(no_thread()) } else { Ok(()) }
@@ -152,8 +189,8 @@ impl Database for PostgresDatabase {
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
-        let setting = self.lock_timeout.take().unwrap_or_default();
-        let row = self.row_of(&format!("{setting}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
+        let unsent = self.take_unsent();
+        let row = self.row_of(&format!("{unsent}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
         self.transaction = row.into_iter().next();
         Ok(())
     }
@@ -162,8 +199,9 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        if let Some(setting) = self.lock_timeout.take() {
-            self.batch(&setting)?;
+        let unsent = self.take_unsent();
+        if !unsent.is_empty() {
+            self.batch(&unsent)?;
         }
         // Each statement is sent in a message of its own, so that the server refuses a text that the lexer took for one
         // statement and that is several.
@@ -180,7 +218,7 @@ impl Database for PostgresDatabase {
             return Err(Self::too_late());
         }
         let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
-        let row = self.row_of(&format!("{RESET}; SELECT {TRANSACTION_NUMBER}, {is_held}"))?;
+        let row = self.row_of(&format!("{RESET}; UNLISTEN *; SELECT {TRANSACTION_NUMBER}, {is_held}, {LEFTOVERS}"))?;
         if row.first() != self.transaction.as_ref() {
             let what = "the section has ended the transaction that it ran in: the statements before are kept";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
@@ -189,6 +227,7 @@ impl Database for PostgresDatabase {
             let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
             return Err(error.with_hint("check that no migration releases locks"));
         }
+        self.leftovers = row.into_iter().nth(2).unwrap_or_default();
         Ok(())
     }
 
@@ -207,9 +246,20 @@ impl Database for PostgresDatabase {
         self.batch(RESET)
     }
 
+    fn reset_settings(&mut self) -> Result<(), EngineError> {
+        let limit = self.lock_timeout.as_deref().unwrap_or_default();
+        self.batch(&format!("{RESET}; {limit}"))
+    }
+
     fn reset(&mut self) -> Result<(), EngineError> {
         // Outside of a transaction, this is only a warning.
         self.batch("ROLLBACK")?;
-        self.batch(RESET)
+        self.reset_session()
+    }
+
+    fn forget_session(&mut self) -> Result<(), EngineError> {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        self.unsent = FORGET.into();
+        if leftovers.is_empty() { Ok(()) } else { self.batch(&leftovers) }
     }
 }

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
-use crate::db::script::classify::{Destruction, Keywords};
+use crate::db::script::classify::{Destruction, Keywords, names_of_concurrent};
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
+use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
 use crate::db::version::Version;
 use crate::migration::Error;
 
@@ -25,6 +26,8 @@ pub struct Plan {
     pub missing: Vec<AppliedRow>,
     /// Pairs of neighbours between which counted versions are missing.
     pub gaps: Vec<(Version, Version)>,
+    /// The indexes and partitions that concurrent statements of the migrations have left half done.
+    pub unfinished_builds: Vec<UnfinishedBuild>,
     /// The newest log row about each version.
     #[serde(skip)]
     pub newest: BTreeMap<String, LogRow>,
@@ -97,7 +100,12 @@ impl Plan {
         let applied = state.applied()?;
         let newest = state.newest()?.into_iter().map(|row| (row.version.clone(), row)).collect();
         let cursors = state.cursors()?;
-        Ok(Self::compare(applied, newest, cursors, migrations))
+        let plan = Self::compare(applied, newest, cursors, migrations);
+        let texts = || migrations.iter().flat_map(|migration| migration.up.statements()).map(|(_, text)| text);
+        if !texts().any(|text| names_of_concurrent(migrations.dialect(), text).is_some()) {
+            return Ok(plan);
+        }
+        Ok(Self { unfinished_builds: UnfinishedBuilds::read(database)?.named_in(texts()), ..plan })
     }
 
     fn compare(
@@ -125,7 +133,16 @@ impl Plan {
         let changed =
             applied.iter().filter_map(|row| ChangedMigration::of(row, migrations.get(&row.version)?)).collect();
         let missing = applied.iter().filter(|row| migrations.get(&row.version).is_none()).cloned().collect();
-        Self { pending, changed, missing, gaps: migrations.gaps(), newest, cursors, applied }
+        Self {
+            pending,
+            changed,
+            missing,
+            gaps: migrations.gaps(),
+            unfinished_builds: Vec::new(),
+            newest,
+            cursors,
+            applied,
+        }
     }
 
     /// Fails if the file of an applied migration was changed or is missing (docs/source-sql.md, "Checksum").

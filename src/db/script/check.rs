@@ -1,9 +1,10 @@
 //! Checks a section before any of it runs (docs/source-sql.md, "Statements" and "Engine rules").
 
-use super::classify::Keywords;
+use super::classify::{Keywords, TransactionControl};
 use super::error::{ScriptError, ScriptFault};
 use super::lexer::{Lexer, TokenKind};
 use super::section::Section;
+use super::session::{lock_fault, session_fault};
 use crate::db::dialect::Dialect;
 
 /// Refuses commands of shells and data for the client. In a section with a transaction, also refuses statements that
@@ -12,11 +13,20 @@ pub fn check(dialect: Dialect, section: &Section) -> Result<(), ScriptError> {
     if let Some(fault) = limits_fault(section).filter(|_| !section.is_empty()) {
         return Err(section.error_at(0, fault));
     }
+    if !is_one_transaction(section)
+        && let Some((index, fault)) = session_fault(dialect, section)
+    {
+        return Err(section.error_at(index, fault));
+    }
     for (index, (_, statement)) in section.statements().enumerate() {
         fault(dialect, statement, section.settings.no_transaction)
             .map_or(Ok(()), |fault| Err(section.error_at(index, fault)))?;
     }
     Ok(())
+}
+
+fn is_one_transaction(section: &Section) -> bool {
+    !section.settings.no_transaction && section.batches().is_empty()
 }
 
 /// Returns a fault if waiting for one lock could use up the limit for the whole section.
@@ -33,10 +43,20 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     if words.is_client_copy(dialect) {
         return Some(ScriptFault::ClientCopy);
     }
+    if let Some(fault) = lock_fault(dialect, statement) {
+        return Some(fault);
+    }
     if no_transaction {
         return None;
     }
-    if words.transaction_control(dialect).is_some() {
+    if words.sets_transaction(dialect) {
+        return Some(ScriptFault::SetTransaction);
+    }
+    let control = words.transaction_control(dialect);
+    if control == Some(TransactionControl::Within) {
+        return Some(ScriptFault::Savepoint(head(statement)));
+    }
+    if control.is_some() {
         return Some(ScriptFault::TransactionControl(head(statement)));
     }
     words.refused_in_transaction(dialect).map(ScriptFault::RefusedInTransaction)
@@ -75,13 +95,20 @@ mod tests {
     #[test]
     fn transaction_control_is_refused_inside_a_transaction() {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
-            for statement in ["BEGIN;", "commit;", "END;", "ROLLBACK;", "SAVEPOINT a;", "RELEASE a;"] {
+            for statement in ["BEGIN;", "commit;", "END;", "ROLLBACK;"] {
                 assert!(
                     matches!(fault_of(dialect, statement), Some(ScriptFault::TransactionControl(_))),
                     "{statement}"
                 );
                 assert_eq!(fault(dialect, statement, true), None);
             }
+        }
+        for statement in ["SAVEPOINT a;", "RELEASE a;", "ROLLBACK TO a;"] {
+            assert!(matches!(fault_of(Dialect::Sqlite, statement), Some(ScriptFault::Savepoint(_))), "{statement}");
+        }
+        for statement in ["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;", "SET LOCAL TRANSACTION READ ONLY;"] {
+            assert_eq!(fault_of(Dialect::Postgres, statement), Some(ScriptFault::SetTransaction), "{statement}");
+            assert_eq!(fault(Dialect::Postgres, statement, true), None, "{statement}");
         }
         let index = "CREATE INDEX CONCURRENTLY i ON t (a);";
         let needs = Some(ScriptFault::RefusedInTransaction("CREATE INDEX CONCURRENTLY"));

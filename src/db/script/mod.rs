@@ -15,6 +15,7 @@ mod migrations;
 mod preview;
 mod section;
 mod sections;
+mod session;
 mod statement;
 mod text;
 
@@ -32,4 +33,5 @@ pub use migrations::{Examined, Migrations};
 pub use preview::statement_preview;
 pub use section::{Section, StatementsDigest};
 pub use sections::sections;
+pub use session::SessionLog;
 pub use statement::{Pieces, line_ends, statements};

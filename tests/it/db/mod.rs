@@ -4,11 +4,15 @@ mod acceptance;
 mod backups;
 mod bad_days;
 mod batches;
+mod builds;
 mod engines;
 mod estimates;
 mod failures;
 mod features;
+mod foreign_keys;
+mod rehearsals;
 mod schema;
+mod sessions;
 
 use crate::support::db::Db;
 use crate::support::haul::Done;
