@@ -45,7 +45,7 @@ impl Runner {
 /// Returns the error for what is left, with the error of the statement that left it. The same command cannot succeed
 /// later, so it is not temporary.
 fn unfinished(build: &UnfinishedBuild, error: Option<EngineError>) -> EngineError {
-    let hint = format!("`{}`, then remove the cause", build.remedy);
+    let hint = format!("run `{}`, and remove the cause", build.remedy);
     match error {
         Some(error) => EngineError {
             kind: match error.kind {
