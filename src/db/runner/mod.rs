@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 pub use ledger_admin::{Repaired, Resolution};
 pub use migrate::MigrateRequest;
 pub use plan::{PendingMigration, Plan};
-pub use rehearse::{RehearsalSummary, Untold};
+pub use rehearse::{RehearsalSummary, Unclear};
 pub use rollback::{RollbackRequest, RollbackTo};
 pub use run_summary::{PagesDone, RunSummary};
 pub use unlock::unlock;

@@ -22,14 +22,14 @@ pub struct RehearsalSummary {
     /// Labels of the migrations that were left out: a section without a transaction cannot be rolled back.
     pub not_exercised: Vec<String>,
     /// The migrations that failed in a way that says nothing about the run.
-    pub untold: Vec<Untold>,
+    pub unclear: Vec<Unclear>,
     /// Labels of the migrations whose batches ran for one page only.
     pub first_pages_only: Vec<String>,
 }
 
 /// A migration that failed in a rehearsal, and may succeed in the run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Untold {
+pub struct Unclear {
     /// The label.
     pub name: String,
     /// The error.
@@ -52,15 +52,15 @@ impl RehearsalSummary {
         let is_of_one = failure.code.as_ref().is_some_and(|code| CODES_OF_ONE_TRANSACTION.contains(&code.as_str()));
         let reason = if !self.not_exercised.is_empty() {
             "a migration before it was left out"
-        } else if !self.untold.is_empty() {
-            "a migration before it could not be told either"
+        } else if !self.unclear.is_empty() {
+            "a migration before it is unclear too"
         } else if dialect == Dialect::Postgres && is_of_one {
             "the migrations of a rehearsal are one transaction, those of a run are not"
         } else {
             self.end.add(result, control);
             return;
         };
-        self.untold.push(Untold { name: failure.name.clone(), error: failure.what(), reason });
+        self.unclear.push(Unclear { name: failure.name.clone(), error: failure.what(), reason });
     }
 }
 
@@ -76,8 +76,8 @@ impl Runner {
             let tasks = wanted.filter_map(|pending| migrations.get(&pending.version)).map(Task::up);
             let tasks: Vec<_> = tasks.collect();
             let end = RunSummary::new(plan.applied.len());
-            let (not_exercised, untold, first_pages_only) = (Vec::new(), Vec::new(), Vec::new());
-            let mut summary = RehearsalSummary { end, not_exercised, untold, first_pages_only };
+            let (not_exercised, unclear, first_pages_only) = (Vec::new(), Vec::new(), Vec::new());
+            let mut summary = RehearsalSummary { end, not_exercised, unclear, first_pages_only };
             control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
                 tasks.iter().try_for_each(|task| runner.rehearse_one(*task, &plan, &mut summary, control))
             })?;

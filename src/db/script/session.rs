@@ -12,7 +12,7 @@ use crate::db::dialect::Dialect;
 /// What a statement does to its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionEffect {
-    /// It changes a setting, which a reset of the settings takes back.
+    /// It changes a setting, which a reset of the settings undoes.
     Setting,
     /// It makes something that lasts as long as the session, such as a prepared statement or an attached database.
     Object,

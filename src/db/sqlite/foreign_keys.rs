@@ -21,7 +21,7 @@ pub struct ForeignKeys {
     before: BTreeMap<Key, State>,
     /// The tables that were touched, in lower case.
     touched: BTreeSet<String>,
-    /// The tables that were made anew, so that rows without a key of their own have new numbers.
+    /// The tables that were rebuilt, so that rows without a key of their own have new numbers.
     rebuilt: BTreeSet<String>,
     has_everything: bool,
 }
@@ -55,7 +55,7 @@ struct Row {
 impl ForeignKeys {
     /// Reads the keys that a prepared statement may violate, before it runs.
     pub fn prepare(&mut self, connection: &Connection, changes: &Changes) -> Result<(), EngineError> {
-        // A table that was already read may be dropped now, to be made anew.
+        // A table that was already read may be dropped now, to be rebuilt.
         self.rebuilt.extend(changes.dropped.iter().cloned());
         let is_new = changes.tables.iter().any(|table| !self.touched.contains(table));
         let is_everything = changes.is_of_everything() && !self.has_everything;
@@ -228,7 +228,7 @@ fn violations(connection: &Connection, key: &Key, condition: &str) -> rusqlite::
     Ok(State::Violations(found))
 }
 
-/// Returns the number of rows that violate the key now and did not before. Rows of a table that was made anew and that
+/// Returns the number of rows that violate the key now and did not before. Rows of a table that was rebuilt and that
 /// have no key of their own are known by their values only.
 fn count_new(before: &[Row], now: &[Row], is_rebuilt: bool) -> usize {
     let counted = |rows: &[Row]| {
@@ -303,7 +303,7 @@ fn broken(key: &Key) -> EngineError {
 }
 
 fn too_many(key: &Key) -> EngineError {
-    error(format!("more than {ROWS_MAX} rows of {} violate a foreign key: new ones cannot be told apart", key.table))
+    error(format!("more than {ROWS_MAX} rows of {} violate a foreign key: new ones cannot be recognized", key.table))
         .with_hint("correct these rows first, in a migration of its own with `-- haul: no-transaction`")
 }
 

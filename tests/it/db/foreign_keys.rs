@@ -66,13 +66,13 @@ fn a_dropped_parent_is_an_error_if_rows_refer_to_it() {
 }
 
 #[test]
-fn a_table_that_is_made_anew_keeps_its_old_violations() {
+fn a_table_that_is_rebuilt_keeps_its_old_violations() {
     let old = "CREATE TABLE child (p INT REFERENCES parent); PRAGMA foreign_keys = OFF; \
                INSERT INTO child VALUES (1), (9), (2), (9); DELETE FROM child WHERE rowid = 1";
-    let anew = "CREATE TABLE new_child (p INT REFERENCES parent, more TEXT);\nINSERT INTO new_child SELECT p, '' FROM child;\n\
+    let rebuilt = "CREATE TABLE new_child (p INT REFERENCES parent, more TEXT);\nINSERT INTO new_child SELECT p, '' FROM child;\n\
                 DROP TABLE child;\nALTER TABLE new_child RENAME TO child;\n";
-    run(&database(old), anew, None);
-    run(&database(old), &format!("{anew}DELETE FROM parent WHERE id = 2;"), Some(ONE_ROW));
+    run(&database(old), rebuilt, None);
+    run(&database(old), &format!("{rebuilt}DELETE FROM parent WHERE id = 2;"), Some(ONE_ROW));
     let moved = "ALTER TABLE child RENAME TO old_child;\nCREATE TABLE child (p INT REFERENCES parent);\n\
                  INSERT INTO child SELECT p FROM old_child;\nDROP TABLE old_child;\n";
     run(&database(old), moved, None);
