@@ -164,7 +164,13 @@ pub trait Database: ReadDatabase {
     fn commit(&mut self) -> Result<(), EngineError>;
     /// Rolls back the open transaction, if there is one.
     fn rollback(&mut self) -> Result<(), EngineError>;
+    /// Resets the settings that haul's own statements depend on, so that these do not run as another role or in another
+    /// way. The limits of the section stay.
+    fn reset_settings(&mut self) -> Result<(), EngineError>;
     /// Resets the session settings of a section that ran without a transaction. An open transaction is rolled back and
     /// is an error.
     fn reset(&mut self) -> Result<(), EngineError>;
+    /// Removes what a section has left in its session, at the latest before the next statement of a migration: settings,
+    /// temporary objects, prepared statements, cursors, attached databases.
+    fn forget_session(&mut self) -> Result<(), EngineError>;
 }

@@ -34,6 +34,7 @@ mod settings;
 pub mod sqlite;
 pub mod state;
 mod target;
+mod unfinished_builds;
 mod version;
 
 pub use create::create;
@@ -45,4 +46,5 @@ pub use schema::Schema;
 pub use script::{Migration, Migrations};
 pub use settings::{Absent, DbSettings, SETTINGS_FILE};
 pub use target::Target;
+pub use unfinished_builds::UnfinishedBuild;
 pub use version::{NotAVersion, Version};

@@ -292,10 +292,12 @@ impl BackupArgs {
 impl LimitArgs {
     /// Returns the options of a run.
     pub fn options(&self, place: &Place) -> RunnerOptions {
-        let timeout = self.timeout.or(place.settings.timeout_s).map_or(TIMEOUT_DEFAULT, Duration::from_secs);
+        let given = self.timeout.or(place.settings.timeout_s).map(Duration::from_secs);
+        let timeout = given.unwrap_or(TIMEOUT_DEFAULT);
         RunnerOptions {
             tables: place.tables.clone(),
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+            concurrent_timeout: given.filter(|timeout| !timeout.is_zero()),
             lock_wait: Duration::from_secs(self.lock_timeout),
             rows_per_second: self.rate_limit,
             files: place.files,

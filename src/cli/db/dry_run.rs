@@ -1,7 +1,7 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
 //! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only`
-//! (labels), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
+//! (labels), `unclear` (each with `name`, `error` and `reason`), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunSummary};
+use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunSummary, Unclear};
 use crate::db::{Runner, script::statement_preview};
 use crate::migration::exit;
 
@@ -21,6 +21,7 @@ struct DryRunEnd {
     would_apply: Vec<Shown>,
     not_exercised: Vec<String>,
     first_pages_only: Vec<String>,
+    unclear: Vec<Unclear>,
     rehearsal: Option<RunSummary>,
 }
 
@@ -44,8 +45,14 @@ pub fn dry_run(
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
     let would_apply: Vec<_> = wanted.map(|pending| shown(&work, pending)).collect();
     let database = work.place.target.to_string();
-    let mut end =
-        DryRunEnd { database, would_apply, not_exercised: Vec::new(), first_pages_only: Vec::new(), rehearsal: None };
+    let mut end = DryRunEnd {
+        database,
+        would_apply,
+        not_exercised: Vec::new(),
+        first_pages_only: Vec::new(),
+        unclear: Vec::new(),
+        rehearsal: None,
+    };
     if execute {
         let watch = Watch::start(output)?;
         let options = limits.options(&work.place);
@@ -53,6 +60,7 @@ pub fn dry_run(
         let rehearsal = watch.run(scope(), |control| runner.rehearse(request, control))?;
         end.not_exercised = rehearsal.not_exercised;
         end.first_pages_only = rehearsal.first_pages_only;
+        end.unclear = rehearsal.unclear;
         end.rehearsal = Some(rehearsal.end);
     }
     let failure = end.rehearsal.as_ref().and_then(|end| end.failure.as_ref());
@@ -95,6 +103,9 @@ fn render(table: &mut Table, end: &DryRunEnd) {
     }
     for name in &end.not_exercised {
         table.line(format_args!("not rehearsed: {name}, because it runs without a transaction"));
+    }
+    for unclear in &end.unclear {
+        table.line(format_args!("unclear: {}, because {}: {}", unclear.name, unclear.reason, unclear.error));
     }
     for name in &end.first_pages_only {
         table.line(format_args!("rehearsed in part: {name}, with the first page of each batch"));

@@ -100,6 +100,9 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
     if let Some(schema) = &status.ledger_schema {
         table.item("note", format_args!("the ledger is {schema}.{ledger_name}"), "");
     }
+    for build in &plan.unfinished_builds {
+        table.item("note", format_args!("{}; `{}`", build.what(), build.remedy), "");
+    }
     for (ledger, runner) in &status.other_ledgers {
         let what = format!("the table {ledger} is the ledger of {runner}; haul leaves it as it is");
         table.item("note", what, "");

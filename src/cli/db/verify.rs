@@ -1,7 +1,7 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
 //! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
-//! `replaced`, `missing` or `ignored`), `differences` and `exit_code`.
+//! `replaced`, `missing` or `ignored`), `differences`, `unfinished_builds` (each with `name` and `remedy`) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::arguments::{FileArgs, MigrationArgs};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
-use crate::db::Version;
 use crate::db::runner::Plan;
 use crate::db::state::AppliedRow;
+use crate::db::{UnfinishedBuild, Version};
 use crate::migration::exit;
 
 /// `haul db verify`
@@ -30,6 +30,7 @@ struct VerifyEnd {
     database: String,
     migrations: Vec<Verified>,
     differences: usize,
+    unfinished_builds: Vec<UnfinishedBuild>,
 }
 
 #[derive(Serialize)]
@@ -46,11 +47,19 @@ impl VerifyCommand {
         let work = self.files.apply(self.migrations.work()?);
         let plan = work.plan()?;
         let differences = plan.changed.len() + plan.replaced.len() + plan.missing.len();
-        let end = VerifyEnd { database: work.place.target.to_string(), migrations: verified(&plan), differences };
         let next = plan.require_unchanged().err().and_then(|error| error.next_step());
+        let end = VerifyEnd {
+            database: work.place.target.to_string(),
+            migrations: verified(&plan),
+            differences,
+            unfinished_builds: plan.unfinished_builds,
+        };
         let answer = Answer::new(&end).exit_if(differences > 0, exit::BAD_DATA);
         answer.next(next).print(self.output, |table| {
             end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
+            for build in &end.unfinished_builds {
+                table.item("note", format_args!("{}; `{}`", build.what(), build.remedy), "");
+            }
             let checked = end.migrations.len();
             table.line(format_args!("{}: {checked} checked, {differences} differ", end.database));
         })

@@ -26,6 +26,17 @@ use crate::pipeline::StopToken;
 /// Resets the session settings that a section may have changed. `DISCARD ALL` would release the lock of the run too.
 const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
+/// Yields the statements that remove what a section has left in its session, mostly none. They are asked for before the
+/// commit and run before the next section. The driver has prepared statements of its own, which must stay.
+const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = \
+     pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM pg_catalog.pg_proc WHERE pronamespace = \
+     pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM pg_catalog.pg_type WHERE typnamespace = \
+     pg_catalog.pg_my_temp_schema()) THEN 'DISCARD TEMP; ' END, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors \
+     WHERE is_holdable) THEN 'CLOSE ALL; ' END, (SELECT pg_catalog.string_agg('DEALLOCATE ' || \
+     pg_catalog.quote_ident(name) || '; ', '') FROM pg_catalog.pg_prepared_statements WHERE from_sql))";
+/// Forgets the values of sequences, which cannot be asked for.
+const FORGET: &str = "DISCARD SEQUENCES; ";
+
 /// Returns the id of the current transaction, and assigns one if it has none.
 const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 
@@ -39,8 +50,12 @@ pub struct PostgresDatabase {
     notices: Notices,
     /// The key of the lock, if it was taken.
     lock: Option<i32>,
-    /// The statement that sets the lock timeout, until it was run.
+    /// The statement that sets the lock timeout of the section.
     lock_timeout: Option<String>,
+    /// What is sent together with the next statement, which saves a round trip for each migration.
+    unsent: String,
+    /// The statements that remove what the section has left in its session.
+    leftovers: String,
     deadline: Option<Deadline>,
     /// The id of the transaction that was begun.
     transaction: Option<String>,
@@ -59,6 +74,8 @@ impl PostgresDatabase {
             notices: found.notices,
             lock: None,
             lock_timeout: None,
+            unsent: String::new(),
+            leftovers: String::new(),
             deadline: None,
             transaction: None,
         };
@@ -70,7 +87,7 @@ impl PostgresDatabase {
     }
 
     /// Returns the statements that bring the session back to what it was when it began.
-    pub(super) fn reset_sql(&self) -> String {
+    fn reset_sql(&self) -> String {
         format!("{RESET}; {}", self.settings)
     }
 
@@ -88,6 +105,18 @@ impl PostgresDatabase {
         });
         let field = |row: &postgres::SimpleQueryRow, at| row.get(at).unwrap_or_default().to_owned();
         Ok(row.map(|row| (0..row.len()).map(|at| field(row, at)).collect()).unwrap_or_default())
+    }
+
+    /// Resets the settings, and notes what else the section leaves in its session.
+    pub(super) fn reset_session(&mut self) -> Result<(), EngineError> {
+        let row = self.row_of(&format!("{}UNLISTEN *; SELECT {LEFTOVERS}", self.reset_sql()))?;
+        self.leftovers = row.into_iter().next().unwrap_or_default();
+        Ok(())
+    }
+
+    /// Returns what is to be sent together with the next statement.
+    pub(super) fn take_unsent(&mut self) -> String {
+        std::mem::take(&mut self.unsent)
     }
 
     fn too_late() -> EngineError {
@@ -178,8 +207,8 @@ impl Database for PostgresDatabase {
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
-        // The setting is sent together with the next statement, which saves a round trip for each migration.
         self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
+        self.unsent.push_str(self.lock_timeout.as_deref().unwrap_or_default());
         self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
         if self.deadline.is_none() { Err(no_thread()) } else { Ok(()) }
@@ -191,8 +220,8 @@ impl Database for PostgresDatabase {
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
-        let setting = self.lock_timeout.take().unwrap_or_default();
-        let row = self.row_of(&format!("{setting}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
+        let unsent = self.take_unsent();
+        let row = self.row_of(&format!("{unsent}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
         self.transaction = row.into_iter().next();
         Ok(())
     }
@@ -205,8 +234,9 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        if let Some(setting) = self.lock_timeout.take() {
-            self.batch(&setting)?;
+        let unsent = self.take_unsent();
+        if !unsent.is_empty() {
+            self.batch(&unsent)?;
         }
         if let Some((command, data)) = copy_from_client(statement) {
             return copy_in(&mut self.client, command, &statement[data.clone()])
@@ -228,7 +258,9 @@ impl Database for PostgresDatabase {
             return Err(Self::too_late());
         }
         let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
-        let row = self.row_of(&format!("{}SELECT {TRANSACTION_NUMBER}, {is_held}", self.reset_sql()))?;
+        let reset = self.reset_sql();
+        let found = format!("{reset}UNLISTEN *; SELECT {TRANSACTION_NUMBER}, {is_held}, {LEFTOVERS}");
+        let row = self.row_of(&found)?;
         if row.first() != self.transaction.as_ref() {
             let what = "the section has ended the transaction that it ran in: the statements before are kept";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
@@ -239,6 +271,7 @@ impl Database for PostgresDatabase {
                 "check that no migration releases locks, and that no pool in transaction mode is in between",
             ));
         }
+        self.leftovers = row.into_iter().nth(2).unwrap_or_default();
         Ok(())
     }
 
@@ -257,9 +290,20 @@ impl Database for PostgresDatabase {
         self.batch(&self.reset_sql())
     }
 
+    fn reset_settings(&mut self) -> Result<(), EngineError> {
+        let limit = self.lock_timeout.as_deref().unwrap_or_default();
+        self.batch(&format!("{}{limit}", self.reset_sql()))
+    }
+
     fn reset(&mut self) -> Result<(), EngineError> {
         // Outside of a transaction, this is only a warning.
         self.batch("ROLLBACK")?;
-        self.batch(&self.reset_sql())
+        self.reset_session()
+    }
+
+    fn forget_session(&mut self) -> Result<(), EngineError> {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        self.unsent = FORGET.into();
+        if leftovers.is_empty() { Ok(()) } else { self.batch(&leftovers) }
     }
 }

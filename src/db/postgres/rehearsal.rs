@@ -16,6 +16,11 @@ use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
+/// Returns the names of the constraints that may be deferred, and are not unless a transaction asks for it.
+const IMMEDIATE_CONSTRAINTS: &str = "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || \
+     pg_catalog.quote_ident(c.conname), ', ') FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = \
+     c.connamespace WHERE c.condeferrable AND NOT c.condeferred";
+
 /// A session inside a transaction that never commits. The server rolls it back when the session ends.
 pub struct PostgresRehearsal(PostgresDatabase);
 
@@ -100,7 +105,8 @@ impl Database for PostgresRehearsal {
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
-        self.0.batch("SAVEPOINT haul_rehearsal")
+        let unsent = self.0.take_unsent();
+        self.0.batch(&format!("{unsent}SAVEPOINT haul_rehearsal"))
     }
 
     fn take_notices(&mut self) -> Vec<String> {
@@ -111,10 +117,16 @@ impl Database for PostgresRehearsal {
         self.0.run(statement)
     }
 
-    /// Checks deferred constraints now, because there will be no commit that does.
+    /// Checks deferred constraints now, because there will be no commit that does. The next migration begins with the
+    /// constraints as a new transaction has them, and without what ends with a transaction.
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
-        self.0.batch("SAVEPOINT haul_check; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT haul_check")?;
-        self.0.batch(&self.0.reset_sql())
+        self.0.batch("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")?;
+        let immediate = self.0.query(IMMEDIATE_CONSTRAINTS, &[])?.into_iter().flatten().next();
+        if let Some(names) = immediate.and_then(Value::into_optional_text) {
+            self.0.batch(&format!("SET CONSTRAINTS {names} IMMEDIATE"))?;
+        }
+        self.0.batch("CLOSE ALL")?;
+        self.0.reset_session()
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
@@ -125,7 +137,15 @@ impl Database for PostgresRehearsal {
         self.0.batch("ROLLBACK TO SAVEPOINT haul_rehearsal")
     }
 
+    fn reset_settings(&mut self) -> Result<(), EngineError> {
+        self.0.reset_settings()
+    }
+
     fn reset(&mut self) -> Result<(), EngineError> {
         Ok(())
+    }
+
+    fn forget_session(&mut self) -> Result<(), EngineError> {
+        self.0.forget_session()
     }
 }

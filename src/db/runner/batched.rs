@@ -11,7 +11,7 @@ use super::run_summary::{Failure, Kept, PagesDone};
 use super::task::{Attempt, Task, TaskResult};
 use crate::db::database::Limits;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::script::Batch;
+use crate::db::script::{Batch, SessionLog};
 use crate::db::state::{Cursor, LogEntry, Outcome};
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase, RateLimit};
@@ -22,6 +22,8 @@ struct Progress {
     /// True once something is committed that the next run builds on.
     is_begun: bool,
     done: PagesDone,
+    /// The statements that set the session for the current batch.
+    settings: Vec<usize>,
 }
 
 /// The error at which a section stopped. `index` is that of a statement.
@@ -54,7 +56,8 @@ impl Runner {
         control: &Control<'_>,
     ) -> Result<TaskResult, Error> {
         let cursor = resume_at(task, earlier)?;
-        let mut progress = Progress { cursor, is_begun: earlier.is_some(), done: PagesDone::default() };
+        let mut progress =
+            Progress { cursor, is_begun: earlier.is_some(), done: PagesDone::default(), settings: Vec::new() };
         self.state(|state| state.create_cursors())?;
         let started = self.start(task)?;
         let attempt = Attempt::new(started.id, started.at);
@@ -84,7 +87,12 @@ impl Runner {
         progress: &mut Progress,
         control: &Control<'_>,
     ) -> Result<bool, SectionError> {
-        if !progress.is_begun {
+        let dialect = self.database.dialect();
+        if progress.is_begun {
+            // A run that continues has a new session.
+            let end = task.section.batches().get(progress.cursor.batch).map_or(0, |batch| batch.statements.start);
+            self.set_session(task, &SessionLog::before(dialect, task.section, end).all())?;
+        } else {
             self.run_before_batches(task, progress)?;
         }
         let rate = RateLimit::new(self.options.rows_per_second);
@@ -93,10 +101,14 @@ impl Runner {
                 (progress.cursor.batch, progress.cursor.key) = (index, None);
                 progress.cursor.checksum = task.section.digest_through_batch(index);
             }
+            progress.settings = SessionLog::before(dialect, task.section, batch.statements.start).settings();
+            self.set_session(task, &progress.settings)?;
             let mut pages = Pages::open(&mut *self.database, &batch.query, task.section.batch_rows())
                 .map_err(|error| in_query(batch, error))?;
             let is_whole = self.run_pages(task, batch, &mut pages, extent, progress, (&rate, control))?;
+            self.set_session(task, &progress.settings)?;
             pages.close(&mut *self.database)?;
+            self.database.reset_settings()?;
             if !is_whole {
                 return Ok(false);
             }
@@ -140,6 +152,7 @@ impl Runner {
         let limits = task.page_limits(self.options.timeout);
         let mut next = progress.cursor.clone();
         let page = self.in_limited_transaction(task, &limits, |runner| {
+            runner.set_session(task, &progress.settings)?;
             let page =
                 pages.fill(&mut *runner.database, next.key.as_deref()).map_err(|error| in_query(batch, error))?;
             let Some(page) = page else { return Ok(None) };
@@ -221,6 +234,7 @@ impl Runner {
         let reason = format!("stopped on request after {} rows; the next run continues there", progress.cursor.rows);
         let entry = LogEntry { error: Some(reason), ..task.row(attempt, Outcome::Stopped) };
         // The log is for people. The next run uses the cursor, so a failed write here loses nothing.
+        let _ = self.database.reset_settings();
         let _ = self.try_state(|state| state.append(&entry));
         task.stopped(attempt).with_pages(progress.done)
     }
@@ -237,6 +251,7 @@ impl Runner {
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
         let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
         // A lost connection leaves "started" in the log. The next run uses the cursor.
+        let _ = self.database.reset_settings();
         let _ = self.try_state(|state| state.append(&entry));
         task.failed(attempt, failure).with_pages(progress.done)
     }

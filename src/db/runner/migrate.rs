@@ -110,7 +110,7 @@ impl Runner {
                 end.stopped = true;
                 return started.map_or(Ok(()), |started| self.cancel_started(task, started));
             }
-            self.require_lock(task)?;
+            self.prepare(task)?;
             let earlier = plan.newest.get(task.migration.version.digits());
             note_earlier(task.migration, plan, control);
             let task_end = if task.runs_without_transaction() {

@@ -9,6 +9,7 @@
 mod backup;
 mod backups;
 mod batched;
+mod concurrent;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
@@ -17,6 +18,7 @@ mod plan;
 mod rehearse;
 mod rollback;
 mod run_summary;
+mod session;
 mod takeover;
 mod task;
 mod transaction;
@@ -31,10 +33,10 @@ pub use backups::{BackupState, KnownBackup, known_backups};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, FilePolicy, PendingMigration, Plan};
+pub use rehearse::{RehearsalSummary, Unclear};
 pub use rollback::{RollbackRequest, RollbackTo};
 pub use run_summary::{PagesDone, RunSummary};
 pub use takeover::Takeover;
-use task::Task;
 pub use unlock::unlock;
 
 use super::backup::BackupPolicy;
@@ -57,6 +59,9 @@ pub struct RunnerOptions {
     pub tables: Tables,
     /// The time limit of a section that sets none; `None` is no limit.
     pub timeout: Option<Duration>,
+    /// The time limit of a section that builds something concurrently and sets none; `None` is no limit. What is
+    /// cancelled there is not rolled back.
+    pub concurrent_timeout: Option<Duration>,
     /// How long to wait for another run to end.
     pub lock_wait: Duration,
     /// The maximum number of batch keys per second; `None` is no limit.
@@ -75,6 +80,7 @@ impl Default for RunnerOptions {
         Self {
             tables: Tables::default(),
             timeout: Some(TIMEOUT_DEFAULT),
+            concurrent_timeout: None,
             lock_wait: Duration::ZERO,
             rows_per_second: None,
             files: FilePolicy::default(),
@@ -206,24 +212,6 @@ impl Runner {
             }
             // The lock is polled, because a blocking wait could neither name the holder nor see a request to stop.
             thread::sleep(POLL_INTERVAL);
-        }
-    }
-
-    /// Fails unless the lock is still held: a script can release it, and a server can end the session. A section in one
-    /// transaction is checked before its commit instead.
-    fn require_lock(&mut self, task: Task<'_>) -> Result<(), Error> {
-        if task.is_one_transaction() {
-            return Ok(());
-        }
-        match self.database.holds_lock() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::Database {
-                what: format!("{}: the lock of this run is gone", self.database.place()),
-                next: "check that no migration releases locks, then run the same command again".into(),
-                temporary: false,
-                source: None,
-            }),
-            Err(error) => Err(self.error(error)),
         }
     }
 

@@ -9,7 +9,7 @@ use super::run_summary::{Failure, Kept};
 use super::task::{Attempt, Task, TaskResult};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::{Keywords, TransactionControl};
-use crate::db::script::{Direction, StatementsDigest};
+use crate::db::script::{Direction, SessionLog, StatementsDigest};
 use crate::db::state::{LogEntry, LogRow, Outcome};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
@@ -22,6 +22,10 @@ struct Progress {
     /// or rolled back together.
     opened_at: Option<usize>,
     digest: StatementsDigest,
+    /// What the statements so far have set for the session.
+    session: SessionLog,
+    /// True while haul's own statements run, whose errors are not those of the current statement.
+    is_own: bool,
 }
 
 impl Progress {
@@ -41,18 +45,22 @@ impl Runner {
         let first = resume_at(task, earlier)?;
         let started = self.start(task)?;
         let attempt = Attempt::new(started.id, started.at);
-        let limits = task.limits(self.options.timeout);
-        let mut progress = Progress { index: first, opened_at: None, digest: StatementsDigest::default() };
+        let limits = task.limits_without_transaction(self.database.dialect(), &self.options);
+        let session = SessionLog::before(self.database.dialect(), task.section, first);
+        let digest = StatementsDigest::default();
+        let mut progress = Progress { index: first, opened_at: None, digest, session, is_own: false };
         task.section.statements().take(first).for_each(|(_, statement)| progress.digest.push(statement));
         // The section gets a stop token of its own, so that a request never cancels a running statement.
         let result = match self.database.arm(&limits, &StopToken::new()) {
-            Ok(()) => self.run_statements(task, &attempt, &mut progress),
+            Ok(()) => self
+                .set_session(task, &progress.session.all())
+                .and_then(|()| self.run_statements(task, &attempt, &mut progress)),
             Err(error) => Err(error),
         };
         let is_late = self.database.disarm();
         let result = result.and_then(|is_whole| {
             if is_whole {
-                self.finish_statements(task, &attempt, &progress)?;
+                self.finish_statements(task, &attempt, &mut progress)?;
             }
             Ok(is_whole)
         });
@@ -80,10 +88,10 @@ impl Runner {
             }
             let (_, statement) = task.section.statement(progress.index);
             if progress.opened_at.is_none() {
-                let entry = progress_row(task, attempt, progress, Outcome::Running);
-                self.try_state(|state| state.append(&entry))?;
+                self.log_statement(task, attempt, progress)?;
             }
-            self.database.run(statement)?;
+            self.run_and_check_build(statement)?;
+            progress.session.push(self.database.dialect(), progress.index, statement);
             match Keywords::of(self.database.dialect(), statement).transaction_control(self.database.dialect()) {
                 Some(TransactionControl::Opens) => progress.opened_at = progress.opened_at.or(Some(progress.index)),
                 Some(TransactionControl::Ends) => progress.opened_at = None,
@@ -95,6 +103,16 @@ impl Runner {
         Ok(true)
     }
 
+    /// Logs that the current statement runs, after checking that the run still has its lock.
+    fn log_statement(&mut self, task: Task<'_>, attempt: &Attempt, progress: &mut Progress) -> Result<(), EngineError> {
+        let entry = progress_row(task, attempt, progress, Outcome::Running);
+        progress.is_own = true;
+        self.require_lock()?;
+        self.try_state_in_session(task, &progress.session, |state| state.append(&entry))?;
+        progress.is_own = false;
+        Ok(())
+    }
+
     /// Logs the statement at which the next run continues.
     fn stop_before_statement(
         &mut self,
@@ -104,11 +122,19 @@ impl Runner {
     ) -> Result<TaskResult, Error> {
         let number = progress.index + 1;
         let error = Some(format!("stopped on request before statement {number}; the next run continues there"));
+        self.database.reset_settings().map_err(|error| self.error(error))?;
         self.append(&LogEntry { error, ..progress_row(task, attempt, progress, Outcome::Stopped) })?;
         Ok(task.stopped(attempt))
     }
 
-    fn finish_statements(&mut self, task: Task<'_>, attempt: &Attempt, progress: &Progress) -> Result<(), EngineError> {
+    fn finish_statements(
+        &mut self,
+        task: Task<'_>,
+        attempt: &Attempt,
+        progress: &mut Progress,
+    ) -> Result<(), EngineError> {
+        progress.is_own = true;
+        self.require_complete_builds(task)?;
         if progress.opened_at.is_some() {
             let what = "the section leaves a transaction open, which was rolled back";
             return Err(EngineError::new(EngineErrorKind::Statement, what).with_hint("end it with COMMIT"));
@@ -129,7 +155,7 @@ impl Runner {
             EngineErrorKind::Disconnected => Kept::Unknown,
             _ => Kept::StatementsBefore,
         };
-        let index = Some(progress.index).filter(|index| *index < task.section.len());
+        let index = Some(progress.index).filter(|index| *index < task.section.len() && !progress.is_own);
         let failure = Failure::new(&task.place(self.database.dialect(), index), error, kept);
         let entry = LogEntry { error: Some(failure.what()), ..failure_row(task, attempt, progress) };
         // A lost connection leaves "running" in the log, which is all that is known.

@@ -7,9 +7,10 @@ use serde::Serialize;
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
 use crate::db::foreign_ledgers::{ForeignLedger, Others};
-use crate::db::script::classify::{Destruction, Keywords};
+use crate::db::script::classify::{Destruction, Keywords, names_of_concurrent};
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
+use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
 use crate::db::version::Version;
 use crate::migration::Error;
 
@@ -42,6 +43,8 @@ pub struct Plan {
     pub newest_file: Option<Version>,
     /// Pairs of neighbours between which counted versions are missing.
     pub gaps: Vec<(Version, Version)>,
+    /// The indexes and partitions that concurrent statements of the migrations have left half done.
+    pub unfinished_builds: Vec<UnfinishedBuild>,
     /// The newest log row about each version.
     #[serde(skip)]
     pub newest: BTreeMap<String, LogRow>,
@@ -129,6 +132,10 @@ impl Plan {
             plan.others = Others::find(database, tables)?;
             plan.other_ledger = plan.others.ledger_in_the_way(database, migrations).cloned();
         }
+        let texts = || migrations.iter().flat_map(|migration| migration.up.statements()).map(|(_, text)| text);
+        if texts().any(|text| names_of_concurrent(migrations.dialect(), text).is_some()) {
+            plan.unfinished_builds = UnfinishedBuilds::read(database)?.named_in(texts());
+        }
         Ok(plan)
     }
 
@@ -165,6 +172,7 @@ impl Plan {
             ignored: Vec::new(),
             newest_file: migrations.iter().map(|migration| migration.version.clone()).max(),
             gaps: migrations.gaps(),
+            unfinished_builds: Vec::new(),
             newest,
             cursors,
             others: Others::default(),

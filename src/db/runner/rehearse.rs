@@ -1,11 +1,16 @@
 //! Runs migrations on a database that keeps nothing of them.
 
+use serde::Serialize;
+
 use super::Runner;
 use super::batched::Extent;
 use super::migrate::MigrateRequest;
+use super::plan::Plan;
 use super::run_summary::RunSummary;
-use super::task::Task;
+use super::task::{Task, TaskResult};
+use crate::db::dialect::Dialect;
 use crate::db::script::Direction;
+use crate::db::script::classify::Keywords;
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
 
@@ -16,8 +21,47 @@ pub struct RehearsalSummary {
     pub end: RunSummary,
     /// Labels of the migrations that were left out: a section without a transaction cannot be rolled back.
     pub not_exercised: Vec<String>,
+    /// The migrations that failed in a way that says nothing about the run.
+    pub unclear: Vec<Unclear>,
     /// Labels of the migrations whose batches ran for one page only.
     pub first_pages_only: Vec<String>,
+}
+
+/// A migration that failed in a rehearsal, and may succeed in the run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Unclear {
+    /// The label.
+    pub name: String,
+    /// The error.
+    pub error: String,
+    /// Why the error says nothing about the run.
+    pub reason: &'static str,
+}
+
+/// Errors that PostgreSQL gives because the migrations of a rehearsal are one transaction: a value was added to an enum,
+/// a table is in use, a statement does not run in a transaction.
+const CODES_OF_ONE_TRANSACTION: [&str; 3] = ["SQLSTATE 55P04", "SQLSTATE 55006", "SQLSTATE 25001"];
+
+impl RehearsalSummary {
+    /// Adds the result of a migration.
+    fn add(&mut self, result: TaskResult, dialect: Dialect, control: &Control<'_>) {
+        let TaskResult::Failed(_, failure) = &result else {
+            self.end.add(result, control);
+            return;
+        };
+        let is_of_one = failure.code.as_ref().is_some_and(|code| CODES_OF_ONE_TRANSACTION.contains(&code.as_str()));
+        let reason = if !self.not_exercised.is_empty() {
+            "a migration before it was left out"
+        } else if !self.unclear.is_empty() {
+            "a migration before it is unclear too"
+        } else if dialect == Dialect::Postgres && is_of_one {
+            "the migrations of a rehearsal are one transaction, those of a run are not"
+        } else {
+            self.end.add(result, control);
+            return;
+        };
+        self.unclear.push(Unclear { name: failure.name.clone(), error: failure.what(), reason });
+    }
 }
 
 impl Runner {
@@ -30,30 +74,51 @@ impl Runner {
             request.check(&plan, &migrations)?;
             let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
             let tasks = wanted.filter_map(|pending| migrations.get(&pending.version)).map(Task::up);
-            let (left_out, tasks): (Vec<_>, Vec<_>) = tasks.partition(Task::runs_without_transaction);
-            let mut first_pages_only = Vec::new();
-            let mut end = RunSummary::new(plan.applied.len());
+            let tasks: Vec<_> = tasks.collect();
+            let end = RunSummary::new(plan.applied.len());
+            let (not_exercised, unclear, first_pages_only) = (Vec::new(), Vec::new(), Vec::new());
+            let mut summary = RehearsalSummary { end, not_exercised, unclear, first_pages_only };
             control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
-                for task in tasks {
-                    end.stopped |= control.stop.is_requested();
-                    if end.stopped {
-                        break;
-                    }
-                    let task_end = if task.has_batches() {
-                        let cursor = plan.cursor(&task.migration.version, Direction::Up);
-                        first_pages_only.push(task.migration.label());
-                        runner.run_in_batches(task, cursor, Extent::FirstPage, control)?
-                    } else {
-                        runner.run_in_transaction(task, None, None)?.0
-                    };
-                    if !end.add(task_end, control) {
-                        break;
-                    }
-                }
-                Ok::<_, Error>(())
+                tasks.iter().try_for_each(|task| runner.rehearse_one(*task, &plan, &mut summary, control))
             })?;
-            let not_exercised = left_out.iter().map(|task| task.migration.label()).collect();
-            Ok(RehearsalSummary { end, not_exercised, first_pages_only })
+            Ok(summary)
         })
     }
+
+    fn rehearse_one(
+        &mut self,
+        task: Task<'_>,
+        plan: &Plan,
+        summary: &mut RehearsalSummary,
+        control: &Control<'_>,
+    ) -> Result<(), Error> {
+        summary.end.stopped |= control.stop.is_requested();
+        if summary.end.stopped || summary.end.failure.is_some() {
+            return Ok(());
+        }
+        let dialect = self.database.dialect();
+        if task.runs_without_transaction() && !can_run_in_copy(task, dialect) {
+            summary.not_exercised.push(task.migration.label());
+            return Ok(());
+        }
+        self.prepare(task)?;
+        let result = if task.runs_without_transaction() {
+            self.run_without_transaction(task, plan.newest.get(task.migration.version.digits()))?
+        } else if task.has_batches() {
+            let cursor = plan.cursor(&task.migration.version, Direction::Up);
+            summary.first_pages_only.push(task.migration.label());
+            self.run_in_batches(task, cursor, Extent::FirstPage, control)?
+        } else {
+            self.run_in_transaction(task, None, None)?.0
+        };
+        summary.add(result, dialect, control);
+        Ok(())
+    }
+}
+
+/// Returns true if a section without a transaction can be rehearsed: in a copy of a SQLite database, unless it reaches
+/// another file.
+fn can_run_in_copy(task: Task<'_>, dialect: Dialect) -> bool {
+    let reaches_out = |(_, statement): (u64, &str)| Keywords::of(dialect, statement).reaches_another_file();
+    dialect == Dialect::Sqlite && !task.section.statements().any(reaches_out)
 }

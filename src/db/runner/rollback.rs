@@ -131,7 +131,7 @@ impl Runner {
             return self.forget(row);
         };
         let task = Task { migration, section, direction: Direction::Down };
-        self.require_lock(task)?;
+        self.prepare(task)?;
         if task.runs_without_transaction() {
             return self.run_without_transaction(task, plan.newest.get(row.version.digits()));
         }

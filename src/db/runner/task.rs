@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::RunnerOptions;
 use super::run_summary::{Detail, Failure, PagesDone};
 use crate::db::database::Limits;
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::classify::names_of_concurrent;
 use crate::db::script::{Direction, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
@@ -95,6 +97,17 @@ impl<'a> Task<'a> {
             foreign_keys: settings.foreign_keys.unwrap_or(false),
             checks_foreign_keys: true,
         }
+    }
+
+    /// Returns the limits of a section without a transaction. One that builds something concurrently has no limit unless
+    /// the file or the user sets one: a build waits for all older transactions, and is not rolled back.
+    pub fn limits_without_transaction(&self, dialect: Dialect, options: &RunnerOptions) -> Limits {
+        let is_concurrent = |(_, statement): (u64, &str)| names_of_concurrent(dialect, statement).is_some();
+        if !self.section.statements().any(is_concurrent) {
+            return self.limits(options.timeout);
+        }
+        let limits = self.limits(options.concurrent_timeout);
+        Limits { lock_timeout: self.section.settings.lock_timeout, ..limits }
     }
 
     /// Returns the limits of one page of a batch. Foreign keys are enforced in a page, because comparing the violations
@@ -187,8 +200,15 @@ impl<'a> Task<'a> {
     ) -> EngineError {
         match timeout {
             Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
-                message: format!("cancelled at the time limit of {}", limit_text(timeout)),
-                ..error.with_hint("allow it more time with `-- haul: timeout=…` or --timeout, or split it")
+                message: match &error.hint {
+                    Some(_) => format!("{} was cancelled at the time limit of {}", error.message, limit_text(timeout)),
+                    None => format!("cancelled at the time limit of {}", limit_text(timeout)),
+                },
+                hint: error
+                    .hint
+                    .clone()
+                    .or_else(|| Some("allow it more time with `-- haul: timeout=…` or --timeout, or split it".into())),
+                ..error
             },
             _ if error.kind == EngineErrorKind::Cancelled && stop.is_requested() => {
                 EngineError { kind: EngineErrorKind::Stopped, ..error }

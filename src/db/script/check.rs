@@ -1,9 +1,10 @@
 //! Checks a section before any of it runs (docs/source-sql.md, "Statements" and "Engine rules").
 
-use super::classify::Keywords;
+use super::classify::{Keywords, TransactionControl};
 use super::error::{ScriptError, ScriptFault};
 use super::lexer::{Lexer, TokenKind, copy_from_client};
 use super::section::Section;
+use super::session::{lock_fault, session_fault};
 use crate::db::dialect::Dialect;
 
 /// Returns why a section must not run: commands of shells, placeholders that nothing fills in, transfers of data without
@@ -13,6 +14,11 @@ use crate::db::dialect::Dialect;
 pub fn check(dialect: Dialect, section: &Section) -> Option<ScriptError> {
     if let Some(fault) = limits_fault(section).filter(|_| !section.is_empty()) {
         return Some(section.error_at(0, fault));
+    }
+    if !is_one_transaction(section)
+        && let Some((index, fault)) = session_fault(dialect, section)
+    {
+        return Some(section.error_at(index, fault));
     }
     section.statements().enumerate().find_map(|(index, (_, statement))| {
         let placeholder = || placeholder(dialect, statement).filter(|_| !section.settings.no_placeholders);
@@ -39,6 +45,10 @@ fn placeholder(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
     })
 }
 
+fn is_one_transaction(section: &Section) -> bool {
+    !section.settings.no_transaction && section.batches().is_empty()
+}
+
 /// Returns a fault if waiting for one lock could use up the limit for the whole section.
 fn limits_fault(section: &Section) -> Option<ScriptFault> {
     let (whole, lock) = section.settings.timeout.zip(section.settings.lock_timeout)?;
@@ -56,10 +66,20 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     if dialect == Dialect::Postgres && words.changes_strings(statement) {
         return Some(ScriptFault::StringSyntax);
     }
+    if let Some(fault) = lock_fault(dialect, statement) {
+        return Some(fault);
+    }
     if no_transaction {
         return None;
     }
-    if words.transaction_control(dialect).is_some() {
+    if words.sets_transaction(dialect) {
+        return Some(ScriptFault::SetTransaction);
+    }
+    let control = words.transaction_control(dialect);
+    if control == Some(TransactionControl::Within) {
+        return Some(ScriptFault::Savepoint(head(statement)));
+    }
+    if control.is_some() {
         return Some(ScriptFault::TransactionControl(head(statement)));
     }
     words.refused_in_transaction(dialect).map(ScriptFault::RefusedInTransaction)
@@ -98,13 +118,20 @@ mod tests {
     #[test]
     fn transaction_control_is_refused_inside_a_transaction() {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
-            for statement in ["BEGIN;", "commit;", "END;", "ROLLBACK;", "SAVEPOINT a;", "RELEASE a;"] {
+            for statement in ["BEGIN;", "commit;", "END;", "ROLLBACK;"] {
                 assert!(
                     matches!(fault_of(dialect, statement), Some(ScriptFault::TransactionControl(_))),
                     "{statement}"
                 );
                 assert_eq!(fault(dialect, statement, true), None);
             }
+        }
+        for statement in ["SAVEPOINT a;", "RELEASE a;", "ROLLBACK TO a;"] {
+            assert!(matches!(fault_of(Dialect::Sqlite, statement), Some(ScriptFault::Savepoint(_))), "{statement}");
+        }
+        for statement in ["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;", "SET LOCAL TRANSACTION READ ONLY;"] {
+            assert_eq!(fault_of(Dialect::Postgres, statement), Some(ScriptFault::SetTransaction), "{statement}");
+            assert_eq!(fault(Dialect::Postgres, statement, true), None, "{statement}");
         }
         let index = "CREATE INDEX CONCURRENTLY i ON t (a);";
         let needs = Some(ScriptFault::RefusedInTransaction("CREATE INDEX CONCURRENTLY"));

@@ -1,10 +1,11 @@
 //! Classifies statements by their words: whether they end transactions, cannot run in one, or destroy data.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::lexer::{Lexer, TokenKind};
+use super::lexer::{Lexer, Token, TokenKind};
 use crate::db::dialect::Dialect;
 
 /// The maximum number of words that are read. The words that matter are at the start.
@@ -54,6 +55,36 @@ impl fmt::Display for Destruction {
             Self::DropOwned => "drops all objects of a role",
         })
     }
+}
+
+/// Returns the names in a statement of PostgreSQL that builds, drops or detaches something concurrently, or `None` for
+/// another one. Such a statement is several transactions, so it can stop halfway.
+pub fn names_of_concurrent(dialect: Dialect, statement: &str) -> Option<BTreeSet<String>> {
+    const WORD: &[u8] = b"CONCURRENTLY";
+    // Nearly all statements end here, before they are read word by word.
+    if dialect == Dialect::Sqlite
+        || !statement.as_bytes().windows(WORD.len()).any(|part| part.eq_ignore_ascii_case(WORD))
+    {
+        return None;
+    }
+    let tokens: Vec<_> =
+        Lexer::new(dialect, statement).filter(|token| !token.kind.is_trivia()).take(WORDS_MAX).collect();
+    let text = |index: usize| tokens.get(index).map_or("", |token| &statement[token.start..token.end]);
+    let is = |index: usize, word: &str| text(index).eq_ignore_ascii_case(word);
+    let has = |word: &str| (1..tokens.len()).any(|index| tokens[index].kind == TokenKind::Word && is(index, word));
+    let is_one = match text(0).to_ascii_uppercase().as_str() {
+        "CREATE" => is(1, "INDEX") || (is(1, "UNIQUE") && is(2, "INDEX")),
+        "DROP" => is(1, "INDEX"),
+        "REINDEX" => true,
+        "ALTER" => is(1, "TABLE") && has("DETACH"),
+        _ => false,
+    };
+    let name = |token: &Token| match token.kind {
+        TokenKind::Word => Some(statement[token.start..token.end].to_lowercase()),
+        TokenKind::QuotedName => Some(statement[token.start + 1..token.end - 1].replace("\"\"", "\"")),
+        _ => None,
+    };
+    (is_one && has("CONCURRENTLY")).then(|| tokens.iter().filter_map(name).collect())
 }
 
 /// The words of a statement in capitals, without the contents of parentheses and without other tokens.
@@ -116,12 +147,28 @@ impl Keywords {
             && self.0[1..].iter().all(|word| ["TRANSACTION", "WORK"].contains(&word.as_str()))
     }
 
+    /// Returns true for a statement that sets the characteristics of its transaction, which has to be the first one.
+    pub fn sets_transaction(&self, dialect: Dialect) -> bool {
+        let name = if ["LOCAL", "SESSION"].contains(&self.at(1)) { 2 } else { 1 };
+        dialect == Dialect::Postgres && self.at(0) == "SET" && self.at(name) == "TRANSACTION"
+    }
+
     /// Returns the name of the statement if the engine refuses or ignores it inside a transaction.
     pub fn refused_in_transaction(&self, dialect: Dialect) -> Option<&'static str> {
         match dialect {
             Dialect::Sqlite => self.sqlite_refuses_in_transaction(),
             Dialect::Postgres => self.postgres_refuses_in_transaction(),
         }
+    }
+
+    /// Returns true for a statement of SQLite that rewrites the database in its place.
+    pub fn vacuums(&self) -> bool {
+        self.at(0) == "VACUUM" && !self.has("INTO")
+    }
+
+    /// Returns true for a statement of SQLite that reads or writes another file.
+    pub fn reaches_another_file(&self) -> bool {
+        self.at(0) == "ATTACH" || (self.at(0) == "VACUUM" && self.has("INTO"))
     }
 
     fn sqlite_refuses_in_transaction(&self) -> Option<&'static str> {
@@ -149,7 +196,6 @@ impl Keywords {
             ("CREATE", "TABLESPACE") => Some("CREATE TABLESPACE"),
             ("DROP", "TABLESPACE") => Some("DROP TABLESPACE"),
             ("ALTER", "SYSTEM") => Some("ALTER SYSTEM"),
-            ("DISCARD", "ALL") => Some("DISCARD ALL"),
             _ => None,
         }
     }
@@ -239,6 +285,25 @@ mod tests {
         assert_eq!(needs(Sqlite, "PRAGMA user_version = 3"), None);
         assert!(Keywords::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
         assert!(!Keywords::of(Postgres, "COPY t FROM '/stdin'").is_client_copy(Postgres));
+    }
+
+    #[test]
+    fn concurrent_statements_are_known_with_their_names() {
+        let has =
+            |text: &str, name: &str| names_of_concurrent(Postgres, text).is_some_and(|names| names.contains(name));
+        for text in [
+            "CREATE INDEX CONCURRENTLY I ON t (a)",
+            "create unique index concurrently if not exists \"i\" on t (a)",
+            "REINDEX (VERBOSE, CONCURRENTLY) INDEX i",
+            "REINDEX INDEX CONCURRENTLY s.i",
+            "DROP INDEX CONCURRENTLY i",
+            "ALTER TABLE p DETACH PARTITION i CONCURRENTLY",
+        ] {
+            assert!(has(text, "i"), "{text}");
+        }
+        for text in ["CREATE INDEX i ON t (a)", "REFRESH MATERIALIZED VIEW CONCURRENTLY i", "SELECT 'CONCURRENTLY i'"] {
+            assert_eq!(names_of_concurrent(Postgres, text), None, "{text}");
+        }
     }
 
     #[test]

@@ -132,9 +132,29 @@ pub enum ScriptFault {
     /// A statement that would end or nest the runner's transaction.
     #[error("{0} would end or nest the transaction of haul")]
     TransactionControl(String),
+    /// A savepoint in the runner's transaction.
+    #[error("{0} has no use here: the first error ends the migration, and all of the section is rolled back")]
+    Savepoint(String),
+    /// A `SET TRANSACTION` in the runner's transaction.
+    #[error("SET TRANSACTION comes too late: haul has begun the transaction of the section")]
+    SetTransaction,
     /// A statement that the engine refuses in a transaction.
     #[error("{0} does not work inside a transaction")]
     RefusedInTransaction(&'static str),
+    /// A statement that would release the lock of the run.
+    #[error("{0} would release the lock of the run")]
+    ReleasesLock(&'static str),
+    /// A DO block that changes a setting, in a section of several transactions.
+    #[error("a DO block changes a setting, which a run that continues after it could not repeat")]
+    HiddenSetting,
+    /// A temporary table that outlives its transaction, in a section of several transactions.
+    #[error("the temporary `{table}` is used again on line {line}, where a run that continues would not have it")]
+    TemporaryLost {
+        /// Its name, or that of a database in memory.
+        table: String,
+        /// The line of the use.
+        line: u64,
+    },
     /// A query of a batch that cannot be paged.
     #[error("a batch needs {0}")]
     BatchQuery(&'static str),
@@ -184,8 +204,10 @@ impl ScriptFault {
             | Self::LateDirective
             | Self::LockTimeout { .. } => "directive",
             Self::ShellCommand(..) | Self::ClientCopy | Self::StringSyntax => "not-sql",
-            Self::TransactionControl(_) => "transaction-control",
+            Self::TransactionControl(_) | Self::Savepoint(_) | Self::SetTransaction => "transaction-control",
             Self::RefusedInTransaction(_) => "non-transactional-statement",
+            Self::ReleasesLock(_) => "releases-lock",
+            Self::HiddenSetting | Self::TemporaryLost { .. } => "session-state",
             Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
         }
     }
@@ -234,8 +256,25 @@ impl ScriptFault {
             Self::TransactionControl(_) => {
                 "remove it: haul runs the section in one transaction; to run it without one, add `-- haul: no-transaction`"
             }
+            Self::Savepoint(_) => {
+                "remove SAVEPOINT, RELEASE and ROLLBACK TO; they do not end the transaction, and nothing goes back to them"
+            }
+            Self::SetTransaction => {
+                "remove it; or begin the transaction in the file: `-- haul: no-transaction`, BEGIN ISOLATION LEVEL …, COMMIT"
+            }
+            Self::RefusedInTransaction("PRAGMA foreign_keys") => {
+                "remove it: haul runs the section with foreign keys off and checks them before the commit; \
+                 `-- haul: foreign-keys=on` enforces them at once"
+            }
             Self::RefusedInTransaction(_) => {
                 "move it to a file of its own with the line `-- haul: no-transaction` at the top"
+            }
+            Self::ReleasesLock(_) => {
+                "remove it: haul resets the session after each file; within a file, use DISCARD TEMP or pg_advisory_unlock(KEY)"
+            }
+            Self::HiddenSetting => "write SET as a statement of its own before it, or SET LOCAL within the block",
+            Self::TemporaryLost { .. } => {
+                "use it in one transaction, between BEGIN and COMMIT; or use an ordinary table, and drop it at the end"
             }
             Self::BatchQuery(_) => {
                 "write one SELECT of the key columns after `-- Batch:`; haul adds the order and the limit of each page"

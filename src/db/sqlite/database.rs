@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::Backup as Copy;
 use rusqlite::fallible_iterator::FallibleIterator;
@@ -13,13 +13,15 @@ use rusqlite::{Batch, Connection};
 use super::backup;
 use super::connect::{self, BUSY_TIMEOUT, FileKind};
 use super::errors::engine_error;
-use super::foreign_keys::{Violations, violations};
+use super::foreign_keys::{ForeignKeys, table_names};
 use super::lock;
 use super::reader::{self, SqliteReader};
+use super::watch::Watch;
 use crate::db::backup::Backup;
 use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::classify::Keywords;
 use crate::durable::LockGuard;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
@@ -40,8 +42,11 @@ pub struct SqliteDatabase {
     is_in_transaction: bool,
     /// True if violations of foreign keys are compared before the commit.
     checks_foreign_keys: bool,
-    /// The violations at the end of the last transaction.
-    violations: Option<Violations>,
+    /// The keys that the open transaction may have violated.
+    foreign_keys: ForeignKeys,
+    watch: Watch,
+    /// True if the section has set something for the connection.
+    sets_session: bool,
 }
 
 impl SqliteDatabase {
@@ -54,7 +59,7 @@ impl SqliteDatabase {
             FileKind::Nothing => drop(lock::take(path, "")?),
             FileKind::Empty | FileKind::Database => {}
         }
-        Ok(Self::new(connect::open_for_write(path)?, path, false))
+        Self::new(connect::open_for_write(path)?, path, false)
     }
 
     /// Rolls back the transaction of a killed writer, if there is one. Only a connection that may write can do that.
@@ -70,23 +75,14 @@ impl SqliteDatabase {
     /// Copies the database at `path` into a temporary file. Changes to the copy do not reach that database or any
     /// other.
     pub fn copy(path: &Path) -> Result<Self, Error> {
-        const PAGES_PER_STEP: i32 = 1000;
         let source = SqliteReader::open(path)?;
-        let mut copy = connect::open_temporary()?;
-        let mut run = || {
-            let copying = Copy::new(source.connection(), &mut copy)?;
-            copying.run_to_completion(PAGES_PER_STEP, std::time::Duration::ZERO, None)?;
-            drop(copying);
-            // Without ATTACH, a migration cannot reach another database from the copy.
-            copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
-        };
-        run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
-        Ok(Self::new(copy, path, true))
+        Self::new(copy_of(source.connection(), path)?, path, true)
     }
 
-    fn new(connection: Connection, path: &Path, is_copy: bool) -> Self {
+    fn new(mut connection: Connection, path: &Path, is_copy: bool) -> Result<Self, Error> {
+        let watch = Watch::of(&mut connection).map_err(|error| engine_error(error).at(&connect::place(path)))?;
         let path = path.to_path_buf();
-        Self {
+        Ok(Self {
             connection,
             path,
             lock: None,
@@ -94,31 +90,35 @@ impl SqliteDatabase {
             is_late: Arc::default(),
             is_in_transaction: false,
             checks_foreign_keys: true,
-            violations: None,
-        }
+            foreign_keys: ForeignKeys::default(),
+            watch,
+            sets_session: false,
+        })
     }
 
     fn batch(&self, sql: &str) -> Result<(), EngineError> {
         self.connection.execute_batch(sql).map_err(engine_error)
     }
 
-    /// Detaches the databases that a section has attached.
-    fn detach_all(&self) -> Result<(), EngineError> {
-        let names = reader::query(&self.connection, "SELECT name FROM pragma_database_list WHERE seq > 1", &[])?;
-        for name in names.into_iter().flatten().map(Value::into_text) {
-            self.batch(&format!("DETACH \"{}\"", name.replace('"', "\"\"")))?;
-        }
-        Ok(())
-    }
-
     /// Runs every statement that SQLite's own parser finds in one statement of the lexer. That is one, if both agree.
-    fn run_all(&self, text: &str) -> Result<(), rusqlite::Error> {
+    fn run_all(&mut self, text: &str) -> Result<(), EngineError> {
         let mut batch = Batch::new(&self.connection, text);
-        while let Some(mut statement) = batch.next()? {
+        loop {
+            let (statement, changes) = self.watch.during(|| batch.next());
+            let Some(mut statement) = statement.map_err(engine_error)? else { return Ok(()) };
+            self.sets_session |= changes.sets_session;
+            let is_checked = self.is_in_transaction && self.checks_foreign_keys;
+            if is_checked {
+                self.foreign_keys.prepare(&self.connection, &changes)?;
+            }
+            let names = || table_names(&self.connection).map_err(engine_error);
+            let before = if is_checked && changes.alters { Some(names()?) } else { None };
             let mut rows = statement.raw_query();
-            while rows.next()?.is_some() {}
+            while rows.next().map_err(engine_error)?.is_some() {}
+            if let Some(before) = before {
+                self.foreign_keys.rename(&before, &names()?);
+            }
         }
-        Ok(())
     }
 }
 
@@ -218,9 +218,7 @@ impl Database for SqliteDatabase {
         // write.
         self.batch("BEGIN IMMEDIATE")?;
         self.is_in_transaction = true;
-        if self.violations.is_none() && self.checks_foreign_keys {
-            self.violations = Some(violations(&self.connection));
-        }
+        self.foreign_keys = ForeignKeys::default();
         Ok(())
     }
 
@@ -230,7 +228,15 @@ impl Database for SqliteDatabase {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), EngineError> {
-        let result = self.run_all(statement).map_err(engine_error);
+        // VACUUM attaches a file of its own, which no other statement may do in a copy.
+        let is_vacuum = self.is_copy && Keywords::of(Dialect::Sqlite, statement).vacuums();
+        if is_vacuum {
+            self.connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(engine_error)?;
+        }
+        let result = self.run_all(statement);
+        if is_vacuum {
+            self.connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(engine_error)?;
+        }
         match result {
             // A conflict clause such as OR ROLLBACK ends the transaction, and later statements would then commit one by
             // one.
@@ -243,20 +249,10 @@ impl Database for SqliteDatabase {
         if self.connection.is_autocommit() {
             return Err(transaction_ended());
         }
-        if !self.checks_foreign_keys {
-            self.violations = None;
-            return Ok(());
+        if self.checks_foreign_keys {
+            self.foreign_keys.compare(&self.connection)?;
         }
-        let now = violations(&self.connection);
-        // An interrupted check looks like one that cannot be made, so the limit is checked first.
-        if self.is_late.load(Ordering::Relaxed) {
-            return Err(EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit"));
-        }
-        if let Some(before) = &self.violations {
-            now.compare(before)?;
-        }
-        self.violations = Some(now);
-        Ok(())
+        self.reset_settings()
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
@@ -266,19 +262,56 @@ impl Database for SqliteDatabase {
     }
 
     fn rollback(&mut self) -> Result<(), EngineError> {
-        (self.violations, self.is_in_transaction) = (None, false);
-        if self.connection.is_autocommit() { Ok(()) } else { self.batch("ROLLBACK") }
+        self.is_in_transaction = false;
+        if !self.connection.is_autocommit() {
+            self.batch("ROLLBACK")?;
+        }
+        self.reset_settings()
+    }
+
+    fn reset_settings(&mut self) -> Result<(), EngineError> {
+        // haul's own statements depend on no other setting.
+        if self.sets_session { self.batch("PRAGMA query_only = OFF") } else { Ok(()) }
     }
 
     fn reset(&mut self) -> Result<(), EngineError> {
-        self.violations = None;
         if !self.connection.is_autocommit() {
             self.batch("ROLLBACK")?;
             let what = "the section left a transaction open; it was rolled back";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
         }
-        self.detach_all()
+        self.reset_settings()
     }
+
+    fn forget_session(&mut self) -> Result<(), EngineError> {
+        if !std::mem::take(&mut self.sets_session) {
+            return Ok(());
+        }
+        // Not every pragma can be read, so none is put back: a new connection has what the first one had.
+        let mut connection = match self.is_copy {
+            true => copy_of(&self.connection, &self.path),
+            false => connect::open_for_write(&self.path),
+        }
+        .map_err(|error| EngineError::new(EngineErrorKind::Unusable, error.to_string()))?;
+        self.watch = Watch::of(&mut connection).map_err(engine_error)?;
+        self.connection = connection;
+        Ok(())
+    }
+}
+
+/// Copies a database into a temporary file.
+fn copy_of(source: &Connection, path: &Path) -> Result<Connection, Error> {
+    const PAGES_PER_STEP: i32 = 1000;
+    let mut copy = connect::open_temporary()?;
+    let mut run = || {
+        let copying = Copy::new(source, &mut copy)?;
+        copying.run_to_completion(PAGES_PER_STEP, Duration::ZERO, None)?;
+        drop(copying);
+        // Without ATTACH, a migration cannot reach another database from the copy.
+        copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
+    };
+    run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
+    Ok(copy)
 }
 
 fn transaction_ended() -> EngineError {

@@ -20,6 +20,13 @@ pub fn engine_error(error: Error) -> EngineError {
     found.offset = offset;
     found.code = code.map(|code| code_name(code.extended_code));
     found.hint = hint(code);
+    if found.message.contains("string literal in single-quotes") {
+        found.hint = Some(
+            "haul takes a name in double quotes for a name, never for a text: write the text in single quotes; an index, \
+             view or trigger that was made with such a text has to be dropped and made again first"
+                .into(),
+        );
+    }
     found
 }
 

@@ -1,54 +1,320 @@
 //! Foreign keys of SQLite, checked at the end of a section.
 //!
 //! A section runs with enforcement off, because rebuilding a table needs that, and its effect is checked before the
-//! commit. Rows that violated a key before do not count: only additional violations are an error.
+//! commit. Rows that violated a key before do not count: each key is compared row by row with what it was before the
+//! first statement that touches its table or the one it refers to. Other keys are not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
+use super::errors::engine_error;
+use super::watch::Changes;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 
-/// The number of rows that violate a key, by table and referenced table. `None` if a key cannot be checked because the
-/// table or column that it refers to does not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violations(Option<BTreeMap<(String, String), u64>>);
+/// The maximum number of rows that violate one key and are remembered, so that memory is bounded.
+const ROWS_MAX: usize = 4_000_000;
 
-/// Counts the rows that violate a key.
-pub fn violations(connection: &Connection) -> Violations {
-    let count = || -> rusqlite::Result<_> {
-        let mut found = BTreeMap::new();
-        let mut statement = connection.prepare("PRAGMA main.foreign_key_check")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            *found.entry((row.get(0)?, row.get(2)?)).or_insert(0) += 1;
-        }
-        Ok(found)
-    };
-    Violations(count().ok())
+/// The keys that the statements of a transaction may have violated.
+#[derive(Debug, Default)]
+pub struct ForeignKeys {
+    before: BTreeMap<Key, State>,
+    /// The tables that were touched, in lower case.
+    touched: BTreeSet<String>,
+    /// The tables that were rebuilt, so that rows without a key of their own have new numbers.
+    rebuilt: BTreeSet<String>,
+    has_everything: bool,
 }
 
-impl Violations {
-    /// Fails if there are more violations than `before`.
-    pub fn compare(&self, before: &Self) -> Result<(), EngineError> {
-        let (now, before) = match (&self.0, &before.0) {
-            (Some(now), Some(before)) => (now, before),
-            (None, Some(_)) => {
-                return Err(error("a foreign key refers to a table or column that does not exist".into()));
+/// A foreign key. Names are in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    table: String,
+    from: Vec<String>,
+    parent: String,
+    /// The columns of the parent; `None` for its primary key.
+    to: Vec<Option<String>>,
+}
+
+/// What a key is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// It does not fit its parent, so that SQLite cannot check it.
+    Broken,
+    /// The rows that violate it, in order.
+    Violations(Vec<Row>),
+}
+
+/// A row, as digests of what identifies it and of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    identity: u64,
+    values: u64,
+}
+
+impl ForeignKeys {
+    /// Reads the keys that a prepared statement may violate, before it runs.
+    pub fn prepare(&mut self, connection: &Connection, changes: &Changes) -> Result<(), EngineError> {
+        // A table that was already read may be dropped now, to be rebuilt.
+        self.rebuilt.extend(changes.dropped.iter().cloned());
+        let is_new = changes.tables.iter().any(|table| !self.touched.contains(table));
+        let is_everything = changes.is_of_everything() && !self.has_everything;
+        if !is_new && !is_everything {
+            return Ok(());
+        }
+        self.touched.extend(changes.tables.iter().cloned());
+        self.has_everything |= is_everything;
+        for key in keys(connection).map_err(engine_error)? {
+            if self.concerns(&key) && !self.before.contains_key(&key) {
+                let state = state(connection, &key)?;
+                self.before.insert(key, state);
             }
-            (_, None) => return Ok(()),
-        };
-        let worse = now.iter().find(|(key, count)| **count > before.get(key).copied().unwrap_or(0));
-        match worse {
-            Some(((table, parent), count)) => Err(error(format!(
-                "foreign key violated: {count} rows of {table} refer to rows of {parent} that do not exist"
-            ))),
-            None => Ok(()),
+        }
+        Ok(())
+    }
+
+    /// Follows a table to its new name, from the names of all tables before and after a statement. The old name is kept
+    /// too, because a new table may get it.
+    pub fn rename(&mut self, before: &BTreeSet<String>, after: &BTreeSet<String>) {
+        let (Some(old), Some(new)) = (before.difference(after).next(), after.difference(before).next()) else { return };
+        let renamed = |name: &String| if name == old { new.clone() } else { name.clone() };
+        let renamed = |key: &Key| Key { table: renamed(&key.table), parent: renamed(&key.parent), ..key.clone() };
+        let states: Vec<_> = self.before.iter().map(|(key, state)| (renamed(key), state.clone())).collect();
+        for (key, state) in states {
+            self.before.entry(key).or_insert(state);
+        }
+        self.touched.insert(new.clone());
+        self.rebuilt.insert(old.clone());
+    }
+
+    /// Fails if a row violates a key that it did not violate before, or if a key no longer fits.
+    pub fn compare(&self, connection: &Connection) -> Result<(), EngineError> {
+        let now: Vec<_> =
+            keys(connection).map_err(engine_error)?.into_iter().filter(|key| self.concerns(key)).collect();
+        for key in &now {
+            let before = self.before.get(key).or_else(|| self.renamed(key, &now));
+            match (before, state(connection, key)?) {
+                (Some(State::Broken), _) => {}
+                (_, State::Broken) => return Err(broken(key)),
+                (before, State::Violations(now)) => {
+                    let before = match before {
+                        Some(State::Violations(before)) => before.as_slice(),
+                        _ => &[],
+                    };
+                    let count = count_new(before, &now, self.rebuilt.contains(&key.table));
+                    if count > 0 {
+                        return Err(violated(key, count));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if a statement so far may have violated the key.
+    fn concerns(&self, key: &Key) -> bool {
+        self.has_everything || self.touched.contains(&key.table) || self.touched.contains(&key.parent)
+    }
+
+    /// Returns the state of the key when its columns had other names: the only key of its table that is gone, if it is
+    /// the only one that is new.
+    fn renamed(&self, key: &Key, now: &[Key]) -> Option<&State> {
+        let is_pair = |other: &Key| other.table == key.table && other.parent == key.parent;
+        let mut new = now.iter().filter(|other| is_pair(other) && !self.before.contains_key(*other));
+        let mut gone = self.before.iter().filter(|(other, _)| is_pair(other) && !now.contains(other));
+        match (new.next(), new.next(), gone.next(), gone.next()) {
+            (Some(_), None, Some((_, state)), None) => Some(state),
+            _ => None,
         }
     }
 }
 
+/// Returns the names of the tables of the main database, in lower case.
+pub fn table_names(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    let mut statement = connection.prepare("SELECT lower(name) FROM main.sqlite_schema WHERE type = 'table'")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Returns all keys of the main database.
+fn keys(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
+    // Only a table whose definition has the word can have a key. Looking first is much faster than asking each table.
+    let sql = "SELECT lower(m.name), f.id, lower(f.\"table\"), lower(f.\"from\"), lower(f.\"to\") FROM \
+               main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f WHERE m.type = 'table' AND \
+               instr(upper(m.sql), 'REFERENCES') ORDER BY m.name, f.id, f.seq";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found: Vec<Key> = Vec::new();
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let (table, id): (String, i64) = (row.get(0)?, row.get(1)?);
+        let this = Some((table.clone(), id));
+        if last != this {
+            found.push(Key { table, from: Vec::new(), parent: row.get(2)?, to: Vec::new() });
+            last = this;
+        }
+        if let Some(key) = found.last_mut() {
+            key.from.push(row.get(3)?);
+            key.to.push(row.get(4)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Reads what the key is like now.
+fn state(connection: &Connection, key: &Key) -> Result<State, EngineError> {
+    let read = || -> rusqlite::Result<_> {
+        match condition(connection, key)? {
+            Some(condition) => violations(connection, key, &condition).map(Some),
+            None => Ok(Some(State::Broken)),
+        }
+    };
+    match read() {
+        Ok(Some(State::Violations(rows))) if rows.len() > ROWS_MAX => Err(too_many(key)),
+        Ok(state) => Ok(state.unwrap_or(State::Broken)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Err(too_slow(key)),
+        Err(error) => Err(engine_error(error)),
+    }
+}
+
+/// Returns the condition for a row `c` that violates the key, or `None` if the key does not fit its parent.
+fn condition(connection: &Connection, key: &Key) -> rusqlite::Result<Option<String>> {
+    let filled: Vec<_> = key.from.iter().map(|column| format!("c.{} IS NOT NULL", quoted(column))).collect();
+    let filled = filled.join(" AND ");
+    let columns = columns(connection, &key.parent)?;
+    if columns.is_empty() {
+        // SQLite takes each row for a violation while there is no such table.
+        return Ok(Some(filled));
+    }
+    let primary: Vec<_> = primary_key(&columns);
+    let to: Vec<String> = match key.to.iter().cloned().collect::<Option<Vec<_>>>() {
+        Some(to) => to,
+        None => primary.clone(),
+    };
+    let is_known = |name: &String| columns.iter().any(|(column, _)| column == name);
+    let is_key = is_same(&to, &primary) || unique_keys(connection, &key.parent)?.iter().any(|own| is_same(&to, own));
+    if to.len() != key.from.len() || !to.iter().all(is_known) || !is_key {
+        return Ok(None);
+    }
+    // Without its affinity, the value is converted and compared as the column of the parent is.
+    let pairs = to.iter().zip(&key.from).map(|(to, from)| format!("p.{} = +c.{}", quoted(to), quoted(from)));
+    let pairs = pairs.collect::<Vec<_>>().join(" AND ");
+    Ok(Some(format!("{filled} AND NOT EXISTS (SELECT 1 FROM main.{} p WHERE {pairs})", quoted(&key.parent))))
+}
+
+/// Reads the rows that violate the key.
+fn violations(connection: &Connection, key: &Key, condition: &str) -> rusqlite::Result<State> {
+    let columns = columns(connection, &key.table)?;
+    let mut own = primary_key(&columns);
+    if own.is_empty() {
+        let is_free = |name: &&str| !columns.iter().any(|(column, _)| column == name);
+        own.extend(["rowid", "_rowid_", "oid"].into_iter().find(is_free).map(str::to_owned));
+    }
+    let text = |names: &[String]| {
+        let parts: Vec<_> = names.iter().map(|name| format!("quote(c.{})", quoted(name))).collect();
+        parts.join(" || ',' || ")
+    };
+    let (identity, values) = (text(&own), text(&key.from));
+    let sql = format!("SELECT {identity}, {values} FROM main.{} c WHERE {condition}", quoted(&key.table));
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Row { identity: digest(row.get_ref(0)?.as_bytes()?), values: digest(row.get_ref(1)?.as_bytes()?) });
+        if found.len() > ROWS_MAX {
+            break;
+        }
+    }
+    found.sort_unstable();
+    Ok(State::Violations(found))
+}
+
+/// Returns the number of rows that violate the key now and did not before. Rows of a table that was rebuilt and that
+/// have no key of their own are known by their values only.
+fn count_new(before: &[Row], now: &[Row], is_rebuilt: bool) -> usize {
+    let counted = |rows: &[Row]| {
+        let mut counts = BTreeMap::new();
+        for row in rows {
+            *counts.entry(if is_rebuilt { row.values } else { row.identity }).or_insert(0_usize) += 1;
+        }
+        counts
+    };
+    let before = counted(before);
+    let more = |(row, count): (&u64, &usize)| count.saturating_sub(before.get(row).copied().unwrap_or(0));
+    counted(now).iter().map(more).sum()
+}
+
+/// Returns the columns of a table, in lower case, with their places in its primary key.
+fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<(String, i64)>> {
+    let mut statement = connection.prepare_cached("SELECT lower(name), pk FROM pragma_table_xinfo(?1, 'main')")?;
+    statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn primary_key(columns: &[(String, i64)]) -> Vec<String> {
+    let mut key: Vec<_> = columns.iter().filter(|(_, place)| *place > 0).collect();
+    key.sort_by_key(|(_, place)| *place);
+    key.into_iter().map(|(name, _)| name.clone()).collect()
+}
+
+/// Returns the columns of each unique index of the table that covers all rows.
+fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec<String>>> {
+    let sql = "SELECT i.name, lower(c.name) FROM pragma_index_list(?1, 'main') i, pragma_index_info(i.name, 'main') c \
+               WHERE i.\"unique\" AND NOT i.partial ORDER BY i.name, c.seqno";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([table])?;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        // An expression has no name.
+        let column: Option<String> = row.get(1)?;
+        found.entry(row.get(0)?).or_default().push(column.unwrap_or_default());
+    }
+    Ok(found.into_values().collect())
+}
+
+fn is_same(one: &[String], other: &[String]) -> bool {
+    one.len() == other.len() && one.iter().all(|column| other.contains(column))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let digest = blake3::hash(bytes);
+    u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("eight of 32 bytes"))
+}
+
+fn violated(key: &Key, count: usize) -> EngineError {
+    let Key { table, parent, .. } = key;
+    let rows = if count == 1 { "1 row of".to_owned() } else { format!("{count} rows of") };
+    let refer = if count == 1 { "refers" } else { "refer" };
+    error(format!(
+        "foreign key violated: {rows} {table} {refer} to rows of {parent} that do not exist, and did not before"
+    ))
+    .with_hint(format!("correct the rows in the migration; `PRAGMA foreign_key_check({table})` lists them"))
+}
+
+fn broken(key: &Key) -> EngineError {
+    let (columns, parent) = (key.from.join(", "), &key.parent);
+    error(format!(
+        "the foreign key of {} ({columns}) refers to columns of {parent} that do not exist or are not unique",
+        key.table
+    ))
+    .with_hint(format!("keep the columns of {parent} that it refers to, with a PRIMARY KEY or a UNIQUE index on them"))
+}
+
+fn too_many(key: &Key) -> EngineError {
+    error(format!("more than {ROWS_MAX} rows of {} violate a foreign key: new ones cannot be recognized", key.table))
+        .with_hint("correct these rows first, in a migration of its own with `-- haul: no-transaction`")
+}
+
+fn too_slow(key: &Key) -> EngineError {
+    let what = format!("the check of the foreign key from {} to {}", key.table, key.parent);
+    EngineError::new(EngineErrorKind::Cancelled, what).with_hint(
+        "the statements were not slow, the check was, which reads the whole table: allow it more time with `-- haul: \
+         timeout=…` or --timeout",
+    )
+}
+
 fn error(what: String) -> EngineError {
     EngineError::new(EngineErrorKind::Statement, what)
-        .with_hint("correct the rows in the migration; `PRAGMA foreign_key_check` lists them")
 }

@@ -14,6 +14,7 @@ mod foreign_keys;
 mod lexer_agreement;
 mod lock;
 mod reader;
+mod watch;
 
 pub use database::SqliteDatabase;
 pub use file::SqliteFile;

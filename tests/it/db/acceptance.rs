@@ -348,7 +348,10 @@ fn a_dry_run_that_executes_changes_nothing(db: &Db) {
     db.write("002_t2.sql", "DELETE FROM t1;\nDROP TABLE t1;\nCREATE TABLE t2 (a INT);");
     let before = db.everything();
     let end = db.json("migrate --dry-run=execute", 0);
-    assert_eq!((&end["rehearsal"]["applied"], &end["not_exercised"]), (&2.into(), &serde_json::json!(["004_i"])));
+    // A copy can run what has no transaction.
+    let (applied, left_out) =
+        if db.engine() == Engine::Sqlite { (3, serde_json::json!([])) } else { (2, serde_json::json!(["004_i"])) };
+    assert_eq!((&end["rehearsal"]["applied"], &end["not_exercised"]), (&applied.into(), &left_out));
     assert_eq!(db.everything(), before);
     assert_eq!(db.applied(), ["001_t1"]);
 }

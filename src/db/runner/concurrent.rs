@@ -1,0 +1,61 @@
+//! Concurrent builds of PostgreSQL: whether they are complete is asked of the catalog, not taken from the statement.
+
+use super::Runner;
+use super::task::Task;
+use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::classify::names_of_concurrent;
+use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
+
+impl Runner {
+    /// Runs one statement. If it is a concurrent build, checks that nothing is left half done, also when it fails.
+    pub(super) fn run_and_check_build(&mut self, statement: &str) -> Result<(), EngineError> {
+        if names_of_concurrent(self.database.dialect(), statement).is_none() {
+            return self.database.run(statement);
+        }
+        let before = UnfinishedBuilds::read(&mut *self.database)?;
+        let result = self.database.run(statement);
+        if result.as_ref().is_err_and(|error| error.kind == EngineErrorKind::Disconnected) {
+            return result;
+        }
+        let after = UnfinishedBuilds::read(&mut *self.database);
+        match (result, after) {
+            (Ok(()), after) => match after?.of_statement(statement, &before) {
+                Some(build) => Err(unfinished(build, None)),
+                None => Ok(()),
+            },
+            (Err(error), Ok(after)) => Err(match after.of_statement(statement, &before) {
+                Some(build) => unfinished(build, Some(error)),
+                None => error,
+            }),
+            (Err(error), Err(_)) => Err(error),
+        }
+    }
+
+    /// Fails if a build of the section is not complete. An earlier attempt may have passed over it.
+    pub(super) fn require_complete_builds(&mut self, task: Task<'_>) -> Result<(), EngineError> {
+        let statements = || task.section.statements().map(|(_, statement)| statement);
+        if !statements().any(|statement| names_of_concurrent(self.database.dialect(), statement).is_some()) {
+            return Ok(());
+        }
+        let found = UnfinishedBuilds::read(&mut *self.database)?.named_in(statements());
+        found.first().map_or(Ok(()), |build| Err(unfinished(build, None)))
+    }
+}
+
+/// Returns the error for what is left, with the error of the statement that left it. The same command cannot succeed
+/// later, so it is not temporary.
+fn unfinished(build: &UnfinishedBuild, error: Option<EngineError>) -> EngineError {
+    let hint = format!("run `{}`, and remove the cause", build.remedy);
+    match error {
+        Some(error) => EngineError {
+            kind: match error.kind {
+                EngineErrorKind::LockNotAvailable => EngineErrorKind::Statement,
+                kind => kind,
+            },
+            message: format!("{}; {}", error.message, build.what()),
+            hint: Some(hint),
+            ..error
+        },
+        None => EngineError::new(EngineErrorKind::Statement, build.what()).with_hint(hint),
+    }
+}
