@@ -93,16 +93,6 @@ impl Target {
         }
     }
 
-    /// Returns true if it is a file that does not exist.
-    pub fn is_missing(&self) -> bool {
-        match self {
-            #[cfg(feature = "db-sqlite")]
-            Self::Sqlite(file) => file.require().is_err(),
-            #[cfg(feature = "db-postgres")]
-            Self::Postgres(_) => false,
-        }
-    }
-
     /// Opens the database for reading.
     pub fn open_read_only(&self) -> Result<Box<dyn ReadDatabase>, Error> {
         Ok(match self {

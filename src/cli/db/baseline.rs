@@ -39,9 +39,6 @@ impl BaselineCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.files.apply(self.migrations.work()?);
         let database = work.place.target.to_string();
-        if work.place.target.is_missing() {
-            return Err(does_not_exist(&database).into());
-        }
         let takeover = match (&self.from_ledger, &self.version) {
             (Some(name), _) => Some(takeover(&work, Some(name.as_str()).filter(|name| !name.is_empty()))?),
             (None, Some(version)) => {
@@ -100,11 +97,4 @@ fn takeover(work: &Work, name: Option<&str>) -> Result<Takeover, Error> {
     let others = others.map_err(|error| error.at(&work.place.target.to_string()))?;
     let ledger = others.named(name)?;
     Takeover::make(ledger, &ledger.records(&mut *database)?, &plan, &work.migrations)
-}
-
-fn does_not_exist(database: &str) -> Error {
-    Error::Usage {
-        what: format!("{database} does not exist, so no schema has these migrations"),
-        next: "check the name; `haul db migrate` makes a new database".into(),
-    }
 }

@@ -40,8 +40,6 @@ struct Status {
     /// The schema of the ledger, if new tables would be created in another.
     ledger_schema: Option<String>,
     other_ledgers: Vec<(String, &'static str)>,
-    #[serde(skip)]
-    is_missing: bool,
 }
 
 impl StatusCommand {
@@ -56,8 +54,7 @@ impl StatusCommand {
         let ledger_name = tables.ledger().to_owned();
         let others = Others::find(&mut *database, tables).map_err(|error| error.at(&place))?;
         let other_ledgers = others.ledgers.into_iter().map(|ledger| (ledger.table, ledger.runner)).collect();
-        let is_missing = work.place.target.is_missing();
-        let status = Status { database: place, plan, lock, ledger_schema, other_ledgers, is_missing };
+        let status = Status { database: place, plan, lock, ledger_schema, other_ledgers };
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
         answer.print(self.output, |table| render(table, &status, &ledger_name, self.verbose))
     }
@@ -106,9 +103,6 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
     for (ledger, runner) in &status.other_ledgers {
         let what = format!("the table {ledger} is the ledger of {runner}; haul leaves it as it is");
         table.item("note", what, "");
-    }
-    if status.is_missing {
-        table.item("note", format_args!("{} does not exist yet", status.database), "");
     }
     status.lock.iter().for_each(|lock| table.item("lock", &lock.owner, ""));
     let [applied, pending] = [plan.applied.len(), plan.pending.len()];

@@ -62,7 +62,7 @@ impl SqliteFile {
             return Ok(&self.path);
         }
         Err(Error::Usage {
-            what: format!("{}: there is no such file", self.place()),
+            what: format!("{} does not exist yet", self.place()),
             next: "check the path; to start with a new database add --create to `haul db migrate`, or use `haul db \
                    create-database`"
                 .into(),
@@ -129,7 +129,7 @@ mod tests {
     fn a_file_is_created_only_on_request() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = SqliteFile::from(directory.path().join("x.db"));
-        assert!(file.require().unwrap_err().to_string().ends_with("there is no such file"));
+        assert!(file.require().unwrap_err().to_string().ends_with("does not exist yet"));
         file.may_create = true;
         assert!(file.require_writable().is_ok());
         file.is_read_only = true;

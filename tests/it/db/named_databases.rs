@@ -29,7 +29,7 @@ fn a_file_that_does_not_exist_is_created_on_request_only() {
         ["migrate", "migrate --dry-run", "migrate --dry-run=execute", "status", "verify", "log", "locks", "unlock"];
     for verb in verbs.into_iter().chain(["drift", "dump", "baseline 1", "rollback --steps 1", "redo --yes", "repair"]) {
         let done = run_plainly(&db, verb).expect(2);
-        assert!(done.stderr.contains("x.db: there is no such file"), "{verb}: {}", done.stderr);
+        assert!(done.stderr.contains("x.db does not exist yet"), "{verb}: {}", done.stderr);
         assert!(done.stderr.contains("--create"), "{verb}: {}", done.stderr);
         assert_eq!(files(&db), [""; 0], "{verb}");
     }

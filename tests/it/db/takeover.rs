@@ -222,7 +222,7 @@ fn a_baseline_of_a_database_without_tables_needs_consent(db: &Db) {
         Engine::Sqlite => {
             let told = db.run("baseline 1 --yes").expect(2).stderr;
             assert!(told.contains("does not exist") && !db.file().exists(), "{told}");
-            assert!(db.run("status").expect(0).stdout.contains("sqlite:x.db does not exist yet"));
+            assert!(db.run("status").expect(2).stderr.contains("sqlite:x.db does not exist yet"));
             rusqlite::Connection::open(db.file()).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
             db.run("baseline 1").expect(2).stderr
         }
