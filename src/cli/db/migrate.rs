@@ -12,6 +12,7 @@ use super::run_summary::finish;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::progress::Watch;
+use crate::db::Dialect;
 use crate::db::Version;
 use crate::db::runner::{MigrateRequest, Plan};
 use crate::migration::Error;
@@ -75,7 +76,8 @@ impl MigrateCommand {
             allow_other_ledger: self.allow_other_ledger,
         };
         let only_reads = self.dry_run.is_some() || self.estimate;
-        if self.create && !only_reads {
+        // A file is created when the first migration is about to run, a database of a server before it can be looked at.
+        if self.create && !only_reads && work.place.target.dialect() == Dialect::Postgres {
             work.place.target.create()?;
         }
         let plan = if only_reads { work.plan()? } else { work.plan_to_act()? };

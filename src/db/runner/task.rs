@@ -198,15 +198,15 @@ impl<'a> Task<'a> {
         timeout: Option<Duration>,
         stop: &StopToken,
     ) -> EngineError {
+        // What a server says of a cancelled statement is about limits of its own.
+        let own_hint = error.hint.clone().filter(|_| error.code.is_none());
         match timeout {
             Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
-                message: match &error.hint {
+                message: match &own_hint {
                     Some(_) => format!("{} was cancelled at the time limit of {}", error.message, limit_text(timeout)),
                     None => format!("cancelled at the time limit of {}", limit_text(timeout)),
                 },
-                hint: error
-                    .hint
-                    .clone()
+                hint: own_hint
                     .or_else(|| Some("allow it more time with `-- haul: timeout=…` or --timeout, or split it".into())),
                 ..error
             },

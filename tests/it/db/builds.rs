@@ -39,7 +39,7 @@ mod postgres {
         let db = database();
         db.write("1_a.sql", "-- haul: no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u ON s.t (n);\nSELECT 1;");
         db.run("migrate").expect(1);
-        db.run("resolve --version 1 --from-statement 2").expect(0);
+        db.run("resolve --version 1 --from-statement 2 --yes").expect(0);
         assert!(db.run("migrate").expect(1).stderr.contains("the index s.u is not valid"));
     }
 

@@ -45,7 +45,8 @@ fn a_part_for_the_way_back_never_runs_as_up(db: &Db) {
 fn an_applied_file_with_an_unread_marker_is_a_note(db: &Db) {
     db.write("1_a.sql", "CREATE TABLE a (x INT);\n-- Down:\nDROP TABLE a;\n")
         .write("2_b.sql", "CREATE TABLE b (x INT);");
-    db.run("baseline 1").expect(0);
+    db.run("create-database").expect(0);
+    db.run("baseline 1 --yes").expect(0);
     assert!(db.run("migrate").expect(0).stderr.contains("1_a.sql:2:"));
     db.run("verify").expect(0);
     assert_eq!(db.tables(), ["b"]);
@@ -67,7 +68,8 @@ fn applied_files_are_not_checked_as_if_they_were_to_run(db: &Db) {
     db.write("3_c.sql", "CREATE TABLE c (x INT);");
     db.run("migrate").expect(2);
     db.run("lint --from 3").expect(0);
-    db.run("baseline 2").expect(0);
+    db.run("create-database").expect(0);
+    db.run("baseline 2 --yes").expect(0);
     db.run("status").expect(0);
     db.run("verify").expect(0);
     db.run("migrate").expect(0);

@@ -39,11 +39,17 @@ fn together_is_as_apart(open: fn() -> Db, first: &str, pool: &'static [&'static 
             true => vec![db.run("migrate --yes")],
             false => (2..=last).map(|version| db.run(&format!("migrate --yes --to {version}"))).collect(),
         };
+        // A file that is refused before anything runs keeps back the files before it too.
+        if ends.iter().any(|end| end.code == 2) {
+            return None;
+        }
         let is_done = ends.iter().all(|end| end.code == 0);
-        (is_done, db.applied(), db.rows("SELECT a FROM seen ORDER BY a"), db.rows("SELECT a FROM k ORDER BY a"))
+        Some((is_done, db.applied(), db.rows("SELECT a FROM seen ORDER BY a"), db.rows("SELECT a FROM k ORDER BY a")))
     };
     let result = runner.run(&files, |files| {
-        proptest::prop_assert_eq!(run(&files, true), run(&files, false));
+        let together = run(&files, true);
+        proptest::prop_assume!(together.is_some());
+        proptest::prop_assert_eq!(together, run(&files, false));
         Ok(())
     });
     result.unwrap();
