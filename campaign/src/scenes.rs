@@ -208,7 +208,11 @@ pub const ALL: &[Script] = &[
         is_kept: is_backup,
         ..OF_MANIFESTS
     },
-    Script { name: "db-migrate", command: |_| "db migrate --create --database sqlite:a.db --dir m --yes".into(), ..OF_DATABASE },
+    Script {
+        name: "db-migrate",
+        command: |_| "db migrate --create --database sqlite:a.db --dir m --yes".into(),
+        ..OF_DATABASE
+    },
     Script {
         name: "db-migrate-to",
         command: |_| "db migrate --create --database sqlite:a.db --dir m --to 002 --yes".into(),

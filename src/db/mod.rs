@@ -45,6 +45,6 @@ pub use runner::{Runner, RunnerOptions};
 pub use schema::Schema;
 pub use script::{Migration, Migrations};
 pub use settings::{Absent, DbSettings, SETTINGS_FILE};
-pub use target::Target;
+pub use target::{DEFAULT_DATABASE, Target};
 pub use unfinished_builds::UnfinishedBuild;
 pub use version::{NotAVersion, Version};

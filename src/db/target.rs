@@ -12,6 +12,9 @@ use super::postgres::{
 use super::sqlite::{SqliteDatabase, SqliteFile, SqliteReader};
 use crate::migration::Error;
 
+/// The database if none is named.
+pub const DEFAULT_DATABASE: &str = "sqlite:./haul.db";
+
 /// A database, given by its URL. Its password is never shown.
 #[derive(Debug, Clone)]
 pub enum Target {

@@ -11,7 +11,9 @@ use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::runner::{FilePolicy, Plan, TIMEOUT_DEFAULT};
 use crate::db::script::{Examined, Folders, examine_directory};
 use crate::db::state::Tables;
-use crate::db::{Absent, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version};
+use crate::db::{
+    Absent, DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
+};
 use crate::migration::Error;
 use crate::observe::Scope;
 
@@ -24,7 +26,8 @@ const DIRECTORY_DEFAULT: &str = "./migrations";
 /// The database.
 #[derive(Args)]
 pub struct DatabaseArgs {
-    /// The database: sqlite:PATH, postgres://… or 'host=… dbname=…' [default: DATABASE_URL, or haul.toml]
+    /// The database: sqlite:PATH, postgres://… or 'host=… dbname=…' [default: DATABASE_URL, or
+    /// haul.toml, or sqlite:./haul.db]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// Name of the table that records what is applied, also SCHEMA.NAME [default: haul_migrations]
@@ -134,10 +137,10 @@ impl DatabaseArgs {
     /// Returns what the arguments, the environment or the settings say; the first of them wins.
     pub fn place(&self) -> Result<Place, Error> {
         let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
-        let target = self.target(&settings)?.ok_or_else(|| Error::Usage {
-            what: "no database is named".into(),
-            next: format!("name it with --database sqlite:PATH or --database postgres://…, in {DATABASE_VARIABLE}, or in {SETTINGS_FILE}"),
-        })?;
+        let target = match self.target(&settings)? {
+            Some(target) => target,
+            None => Target::parse(DEFAULT_DATABASE)?,
+        };
         let tables = match self.table.as_ref().or(settings.table.as_ref()) {
             Some(name) => Tables::named(name)?,
             None => Tables::default(),

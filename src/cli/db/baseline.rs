@@ -42,7 +42,7 @@ impl BaselineCommand {
         let takeover = match (&self.from_ledger, &self.version) {
             (Some(name), _) => Some(takeover(&work, Some(name.as_str()).filter(|name| !name.is_empty()))?),
             (None, Some(version)) => {
-                self.confirm_for_empty(&work, version)?;
+                self.note_if_empty(&work, version)?;
                 None
             }
             (None, None) => None,
@@ -66,17 +66,15 @@ impl BaselineCommand {
         })
     }
 
-    /// Asks if the database has no tables at all: then it is probably not the one that was meant.
-    fn confirm_for_empty(&self, work: &Work, version: &Version) -> Result<(), Error> {
+    /// Says if the database has no tables at all: then it is probably not the one that was meant.
+    fn note_if_empty(&self, work: &Work, version: &Version) -> Result<(), Error> {
         let place = &work.place;
         let others = Others::find(&mut *place.target.open_read_only()?, &place.tables);
-        if !others.map_err(|error| error.at(&place.target.to_string()))?.is_empty() {
-            return Ok(());
+        if others.map_err(|error| error.at(&place.target.to_string()))?.is_empty() {
+            let what = "has no tables; what is recorded now counts as applied and never runs";
+            self.output.say(format_args!("note: {} {what}, up to {version}", place.target));
         }
-        let named = work.migrations.iter().filter(|migration| migration.version <= *version);
-        let names: Vec<_> = named.map(|migration| migration.label()).collect();
-        let what = format!("{} has no tables; these count as applied and never run", place.target);
-        self.consent.confirm_all(what, &names)
+        Ok(())
     }
 
     fn confirm_takeover(&self, takeover: &Takeover) -> Result<(), Error> {

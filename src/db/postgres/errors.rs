@@ -8,10 +8,16 @@ use crate::db::engine_error::{EngineError, EngineErrorKind};
 const NO_ENCRYPTION: &str = "the server asks for an encrypted connection, and haul does not have TLS: connect through a socket, \
                              a private network that it trusts, or a tunnel";
 
+/// The server's reason for an end of the session can be lost with the connection.
+const CUT_OFF: &str = "the log of the server says why it ended the session: it may have gone down, or a limit of this role or \
+                       database did it (idle_in_transaction_session_timeout, idle_session_timeout; ALTER ROLE or ALTER DATABASE \
+                       … SET lifts them); then run the same command again";
+
 /// Converts the error of the server, with its SQLSTATE.
 pub fn engine_error(error: &Error) -> EngineError {
     let Some(answer) = error.as_db_error() else {
-        return EngineError::new(kind_without_code(error), chain(error));
+        let found = EngineError::new(kind_without_code(error), chain(error));
+        return if is_cut_off(error) { found.with_hint(CUT_OFF) } else { found };
     };
     let mut message = answer.message().to_owned();
     if let Some(detail) = answer.detail() {
@@ -36,6 +42,15 @@ fn kind_without_code(error: &Error) -> EngineErrorKind {
     let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let is_io = causes.any(|cause| cause.is::<std::io::Error>());
     if is_io || error.is_closed() { EngineErrorKind::Disconnected } else { EngineErrorKind::Statement }
+}
+
+/// Returns true if the server ended a connection that was open.
+fn is_cut_off(error: &Error) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let is_reset = |error: &std::io::Error| {
+        matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)
+    };
+    error.is_closed() || causes.any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(is_reset))
 }
 
 fn chain(error: &Error) -> String {

@@ -71,7 +71,7 @@ fn parameters_of_a_url_are_no_part_of_the_name() {
 }
 
 #[test]
-fn an_empty_name_is_an_error_and_there_is_no_default() {
+fn an_empty_name_is_an_error_and_the_default_is_not_created_unasked() {
     let db = Db::sqlite();
     db.write("1_a.sql", "CREATE TABLE a (a INT);");
     for url in ["", " "] {
@@ -79,8 +79,8 @@ fn an_empty_name_is_an_error_and_there_is_no_default() {
     }
     let done = Done::of(db.command("migrate").args(["--database", ""]).output().unwrap()).expect(2);
     assert!(done.stderr.contains("--database names an empty"), "{}", done.stderr);
-    let done = Done::of(db.command("migrate").env_remove("DATABASE_URL").output().unwrap()).expect(2);
-    assert!(done.stderr.contains("no database is named"), "{}", done.stderr);
+    let done = Done::of(db.command("status").env_remove("DATABASE_URL").output().unwrap()).expect(2);
+    assert!(done.stderr.contains("sqlite:./haul.db does not exist yet"), "{}", done.stderr);
     for text in ["[db]\ndatabase = \"\"\n", "[db]\ndatabas = \"sqlite:y.db\"\n", "database = \"sqlite:y.db\"\n"] {
         fs::write(db.path().join("haul.toml"), text).unwrap();
         let done = Done::of(db.command("migrate").env_remove("DATABASE_URL").output().unwrap()).expect(2);
