@@ -111,13 +111,19 @@ pub trait ReadDatabase {
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError>;
     /// Finds the ledger, so that [`columns`](Self::columns) and [`table_reference`](Self::table_reference) are about the
     /// place where it is; one that does not exist yet belongs where new tables are created. Returns its schema if new
-    /// tables would be created in another.
-    fn find_ledger(&mut self, ledger: LedgerName<'_>) -> Result<Option<String>, EngineError>;
+    /// tables would be created in another. An engine without schemas has only one place.
+    fn find_ledger(&mut self, _ledger: LedgerName<'_>) -> Result<Option<String>, EngineError> {
+        Ok(None)
+    }
     /// Begins to read the schema: all names are returned with their schemas until [`end_reading`](Self::end_reading),
-    /// and no other session notices that.
-    fn begin_reading(&mut self) -> Result<(), EngineError>;
+    /// and no other session notices that. An engine without schemas has nothing to do.
+    fn begin_reading(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
     /// Ends what [`begin_reading`](Self::begin_reading) has begun.
-    fn end_reading(&mut self) -> Result<(), EngineError>;
+    fn end_reading(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
     /// Returns the names of the columns of one of haul's own tables, in order; empty if there is no such table.
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError>;
     /// Returns true if there is a table of this name where statements of migrations would find it.

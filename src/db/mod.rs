@@ -9,6 +9,7 @@
 //! | [`schema`] | the schema of a database as text, and the differences between two |
 //! | [`lint`] | faults of migration files, and statements that may do harm when they run |
 //! | [`foreign_ledgers`] | what other runners have recorded in a database |
+//! | [`UnfinishedBuild`] | indexes and partitions that a concurrent statement has left half done |
 //! | [`estimate`] | how long pending migrations may take |
 //! | [`backup`] | copies made before a run that destroys data |
 //! | [`runner`] | plan, migrate, rollback, and the administration of the ledger |

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::apart::check_log_apart;
 use super::current_store::live_store;
-use super::leftovers::foreign_entry;
+use super::leftovers::foreign_entries;
 use super::migrate::estimate::SCRATCH_PREFIX;
 use super::only_copy::{OnlyCopy, only_copy};
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use super::store::names::{POINTER, generation};
 use super::store::whole::foreign_part;
-use crate::durable::{Disk, EntryKind};
+use crate::durable::{Disk, EntryKind, parent_of};
 use crate::migration::{
     CheckpointFile, CleanList, Cleaned, Error, LastRun, RemovalCost, Stage, clean_up, is_temporary_of_run,
 };
@@ -53,13 +53,14 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     let is_ours_in_root = |name: &str| name == format!(".{POINTER}.tmp") || name.starts_with(SCRATCH_PREFIX);
     list.add_temporary(paths.root(), EntryKind::File, CleanKind::Temporary, is_ours_in_root)?;
     list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, is_temporary_of_run)?;
+    let foreign = foreign_entries(disk, paths)?;
     for (directory, kind, worth) in [
         (paths.scratch(), CleanKind::Scratch, RemovalCost::default()),
         (paths.verification(), CleanKind::Verification, RemovalCost::default()),
         (paths.staging(), CleanKind::Staging, worth_of_staging(&run)),
         (paths.run_directory().retired_path(), CleanKind::Retired, RemovalCost::default()),
     ] {
-        if foreign_entry(disk, paths, &directory)?.is_none() {
+        if foreign.iter().all(|entry| entry.parent() != Some(&*directory)) {
             list.add(directory, kind, worth)?;
         }
     }
@@ -102,12 +103,11 @@ pub fn left_alone(disk: &dyn Disk, paths: &SpacePaths) -> Result<Vec<LeftAlone>,
             left.push(LeftAlone { name: name.to_owned(), reason });
         }
     }
-    for directory in [paths.scratch(), paths.staging(), paths.run_directory().retired_path()] {
-        if let Some(foreign) = foreign_entry(disk, paths, &directory)? {
-            let name = directory.strip_prefix(paths.root()).unwrap_or(&directory).display().to_string();
-            let entry = foreign.file_name().unwrap_or_default().display();
-            left.push(LeftAlone { name, reason: format!("holds {entry}, which no run of haul makes") });
-        }
+    for foreign in foreign_entries(disk, paths)? {
+        let directory = parent_of(&foreign);
+        let name = directory.strip_prefix(paths.root()).unwrap_or(directory).display().to_string();
+        let entry = foreign.file_name().unwrap_or_default().display();
+        left.push(LeftAlone { name, reason: format!("holds {entry}, which no run of haul makes") });
     }
     Ok(left)
 }

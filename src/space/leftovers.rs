@@ -1,6 +1,6 @@
 //! What runs leave in their directories below `migration/`. Anything else there belongs to somebody, and is not removed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::paths::SpacePaths;
 use super::store::index::IDS_UNMERGED;
@@ -11,38 +11,40 @@ use crate::migration::Error;
 /// Directories below the scratch directory that the index phase sorts in.
 pub(super) const SCRATCH_PARTS: [&str; 3] = ["ids", "marks", "rekeyed"];
 
-/// Returns the first entry of a directory of the run that no run makes there, if there is one.
-pub(super) fn foreign_entry(disk: &dyn Disk, paths: &SpacePaths, directory: &Path) -> Result<Option<PathBuf>, Error> {
-    let is_ours: fn(&DiskEntry) -> bool = if *directory == paths.staging() {
-        is_of_a_store
-    } else if *directory == paths.scratch() {
-        is_scratch
-    } else if *directory == paths.run_directory().retired_path() {
-        is_retired
-    } else {
-        return Ok(None);
-    };
-    // What else has its name is found when the run directory is looked at.
-    if disk.kind(directory)? != Some(EntryKind::Directory) {
-        return Ok(None);
+/// Whether a run makes such an entry in a directory.
+type IsOurs = fn(&DiskEntry) -> bool;
+
+/// Returns what no run makes in the directories of runs: the first entry of each.
+pub(super) fn foreign_entries(disk: &dyn Disk, paths: &SpacePaths) -> Result<Vec<PathBuf>, Error> {
+    let directories: [(PathBuf, IsOurs); 3] = [
+        (paths.scratch(), is_scratch),
+        (paths.staging(), is_of_a_store),
+        (paths.run_directory().retired_path(), is_retired),
+    ];
+    let mut foreign = Vec::new();
+    for (directory, is_ours) in directories {
+        // What else has its name is found when the run directory is looked at.
+        if disk.kind(&directory)? == Some(EntryKind::Directory) {
+            let entries = disk.list(&directory)?;
+            let first = entries.iter().find(|entry| !is_ours(entry));
+            foreign.extend(first.map(|entry| directory.join(&entry.name)));
+        }
     }
-    Ok(disk.list(directory)?.iter().find(|entry| !is_ours(entry)).map(|entry| directory.join(&entry.name)))
+    Ok(foreign)
 }
 
 /// Fails if a run would remove what no run has made.
 pub(super) fn check_leftovers(disk: &dyn Disk, paths: &SpacePaths) -> Result<(), Error> {
-    for directory in [paths.staging(), paths.scratch(), paths.run_directory().retired_path()] {
-        if let Some(path) = foreign_entry(disk, paths, &directory)? {
-            return Err(Error::State {
-                path,
-                what: "no run of haul makes it, and the run would remove it; it is left untouched".into(),
-                next: "find out who put it there and move it away, then run the same command again".into(),
-                damaged: false,
-                source: None,
-            });
-        }
+    match foreign_entries(disk, paths)?.into_iter().next() {
+        None => Ok(()),
+        Some(path) => Err(Error::State {
+            path,
+            what: "no run of haul makes it, and the run would remove it; it is left untouched".into(),
+            next: "find out who put it there and move it away, then run the same command again".into(),
+            damaged: false,
+            source: None,
+        }),
     }
-    Ok(())
 }
 
 /// A file of a store or of the making of its indexes, or one that was to replace it when its writer died.

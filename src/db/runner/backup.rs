@@ -31,17 +31,10 @@ impl Runner {
             self.database.back_up(policy.directory.as_deref(), control.stop)
         })?;
         self.append(&LogEntry {
-            attempt: None,
-            version: String::new(),
             name: backup.file.clone(),
-            direction: None,
-            outcome: Outcome::BackedUp,
-            started_at,
-            finished_at: Some(now_text()),
             duration_ms: i64::try_from(began.elapsed().as_millis()).ok(),
-            statement: None,
             checksum: Some(backup.digest.clone()),
-            error: None,
+            ..LogEntry::of_database(Outcome::BackedUp, started_at)
         })?;
         Ok(Some(backup))
     }

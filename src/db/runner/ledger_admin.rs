@@ -83,12 +83,7 @@ impl Runner {
 
     /// Creates the log again if it is gone and the ledger is there. Returns true if it was gone.
     pub fn replace_lost_log(&mut self, control: &Control<'_>) -> Result<bool, Error> {
-        self.stop = control.stop.clone();
-        self.take_lock(control.stop)?;
-        let result = self.state(|state| state.replace_lost_log());
-        // A lock that cannot be released ends with its session.
-        let _ = self.database.unlock();
-        result
+        self.alone(control, |runner| runner.state(|state| state.replace_lost_log()))
     }
 
     /// Records the state of a section that failed or did not end, as the operator has found it. Returns the label of

@@ -7,9 +7,9 @@
 //! transaction that also moves a cursor.
 
 mod backup;
-mod backups;
 mod batched;
 mod concurrent;
+mod known_backups;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use backups::{BackupState, KnownBackup, known_backups};
+pub use known_backups::{BackupState, KnownBackup, known_backups};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, FilePolicy, PendingMigration, Plan};
@@ -149,24 +149,31 @@ impl Runner {
         control: &Control<'_>,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.alone(control, |runner| {
+            // The tables are created under the lock: two first runs at once must not both create them.
+            runner.note_place(control)?;
+            runner.state(|state| state.create())?;
+            let result = work(runner);
+            // The schema is stored after a failure too, because a section without a transaction keeps what it did.
+            let kept = runner.keep_schema();
+            // The migrations are applied by now, and a missing schema only weakens `drift`, which reports it. After an
+            // error, the message would be about the same.
+            if let (Ok(_), Err(error)) = (&result, kept) {
+                control.note(format!("the schema after this run was not kept: {error}"));
+            }
+            result
+        })
+    }
+
+    /// Does `work` under the lock, with haul's tables as they are.
+    fn alone<T>(
+        &mut self,
+        control: &Control<'_>,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.stop = control.stop.clone();
         self.take_lock(control.stop)?;
-        // The tables are created under the lock: two first runs at once must not both create them.
-        let created = self.note_place(control).and_then(|()| self.state(|state| state.create()));
-        let result = match created {
-            Ok(()) => {
-                let result = work(self);
-                // The schema is stored after a failure too, because a section without a transaction keeps what it did.
-                let kept = self.keep_schema();
-                // The migrations are applied by now, and a missing schema only weakens `drift`, which reports it. After
-                // an error, the message would be about the same.
-                if let (Ok(_), Err(error)) = (&result, kept) {
-                    control.note(format!("the schema after this run was not kept: {error}"));
-                }
-                result
-            }
-            Err(error) => Err(error),
-        };
+        let result = work(self);
         // A lock that cannot be released ends with its session.
         let _ = self.database.unlock();
         result

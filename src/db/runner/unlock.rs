@@ -20,24 +20,9 @@ pub fn unlock(database: &mut dyn Database, tables: &Tables, owner: &str, shown: 
         if !StateReader::new(&mut *database, tables).exists()? {
             return Ok(());
         }
-        StateWriter::new(database, tables, owner).append(&entry(shown)).map(drop)
+        let error = Some(format!("ended {}", shown.owner));
+        let entry = LogEntry { error, ..LogEntry::of_database(Outcome::Unlocked, now_text()) };
+        StateWriter::new(database, tables, owner).append(&entry).map(drop)
     };
     log().map_err(|error: EngineError| error.at(&place))
-}
-
-fn entry(shown: &LockHolder) -> LogEntry {
-    let now = now_text();
-    LogEntry {
-        attempt: None,
-        version: String::new(),
-        name: String::new(),
-        direction: None,
-        outcome: Outcome::Unlocked,
-        started_at: now.clone(),
-        finished_at: Some(now),
-        duration_ms: None,
-        statement: None,
-        checksum: None,
-        error: Some(format!("ended {}", shown.owner)),
-    }
 }

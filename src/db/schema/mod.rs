@@ -6,9 +6,9 @@
 //! tables and the objects of extensions are left out too. Kinds of PostgreSQL that are not read are counted at the end
 //! of the text.
 
+mod dependencies;
 mod diff;
 mod left_out;
-mod needs;
 mod object;
 mod order;
 mod postgres;

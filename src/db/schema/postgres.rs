@@ -1,6 +1,6 @@
 //! Reads the schema of a PostgreSQL database from its catalogs.
 
-use super::needs::{needs, unread};
+use super::dependencies::{needs, unread};
 use super::object::Object;
 use super::order::{Ordered, ordered};
 use crate::db::database::{ReadDatabase, Value};

@@ -18,7 +18,7 @@ use super::lock;
 use super::reader::{self, SqliteReader};
 use super::watch::Watch;
 use crate::db::backup::Backup;
-use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::Keywords;
@@ -133,19 +133,6 @@ impl ReadDatabase for SqliteDatabase {
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
         reader::query(&self.connection, sql, parameters)
-    }
-
-    fn find_ledger(&mut self, _ledger: LedgerName<'_>) -> Result<Option<String>, EngineError> {
-        // haul's tables are in the file itself, which is the schema `main`.
-        Ok(None)
-    }
-
-    fn begin_reading(&mut self) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn end_reading(&mut self) -> Result<(), EngineError> {
-        Ok(())
     }
 
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {

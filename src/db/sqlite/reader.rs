@@ -8,7 +8,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::connect::{self, FileKind};
 use super::errors::engine_error;
 use super::lock;
-use crate::db::database::{LedgerName, LockHolder, ReadDatabase, Value};
+use crate::db::database::{LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
@@ -48,19 +48,6 @@ impl ReadDatabase for SqliteReader {
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
         query(&self.connection, sql, parameters)
-    }
-
-    fn find_ledger(&mut self, _ledger: LedgerName<'_>) -> Result<Option<String>, EngineError> {
-        // haul's tables are in the file itself, which is the schema `main`.
-        Ok(None)
-    }
-
-    fn begin_reading(&mut self) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn end_reading(&mut self) -> Result<(), EngineError> {
-        Ok(())
     }
 
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::db::script::Direction;
 use crate::db::version::Version;
+use crate::migration::now_text;
 
 /// A row of the ledger: an applied migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -119,6 +120,25 @@ pub struct LogEntry {
     pub checksum: Option<String>,
     /// The error, or a description of the change.
     pub error: Option<String>,
+}
+
+impl LogEntry {
+    /// Returns the row of an event that is about no migration, which began at `started_at` and ends now.
+    pub fn of_database(outcome: Outcome, started_at: String) -> Self {
+        Self {
+            attempt: None,
+            version: String::new(),
+            name: String::new(),
+            direction: None,
+            outcome,
+            started_at,
+            finished_at: Some(now_text()),
+            duration_ms: None,
+            statement: None,
+            checksum: None,
+            error: None,
+        }
+    }
 }
 
 /// A row of the log.

@@ -128,19 +128,10 @@ impl Runner {
         let path = Path::new(file);
         RealDisk.remove_file(path)?;
         RealDisk.sync_directory(parent_of(path))?;
-        let now = now_text();
         self.append(&LogEntry {
-            attempt: None,
-            version: String::new(),
             name: file.to_owned(),
-            direction: None,
-            outcome: Outcome::BackupRemoved,
-            started_at: now.clone(),
-            finished_at: Some(now),
-            duration_ms: None,
-            statement: None,
             checksum: Some(digest.to_owned()),
-            error: None,
+            ..LogEntry::of_database(Outcome::BackupRemoved, now_text())
         })
         .map(drop)
     }
