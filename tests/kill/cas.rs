@@ -249,8 +249,11 @@ fn check_either(scene: &Scene) {
         assert!(lost.is_empty(), "listed and not there: {lost:?}");
         return;
     }
-    // This file marks the run's own store until the exchange is complete. No reader uses it.
-    found.remove(Path::new(".haul-run"));
+    // This file marks the run's own store until the exchange is complete, and has the other name while it is written. No
+    // reader uses it.
+    for name in [".haul-run", "..haul-run.tmp"] {
+        found.remove(Path::new(name));
+    }
     let after = scene.after.iter().filter(|(path, _)| !path.starts_with("state"));
     assert!(found == scene.before || found.iter().eq(after), "the target is neither store");
 }

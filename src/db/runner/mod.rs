@@ -7,9 +7,9 @@
 //! transaction that also moves a cursor.
 
 mod backup;
+mod backup_history;
 mod batched;
 mod concurrent;
-mod known_backups;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use known_backups::{BackupState, KnownBackup, known_backups};
+pub use backup_history::{BackupState, KnownBackup, known_backups};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, FilePolicy, PendingMigration, Plan};
