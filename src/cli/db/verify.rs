@@ -2,6 +2,7 @@
 //!
 //! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
 //! `replaced`, `missing` or `ignored`), `differences`, `unfinished_builds` (each with `name` and `remedy`) and `exit_code`.
+//! What a migration has left half built is not what its file says, so it ends with 65 too.
 
 use clap::Args;
 use serde::Serialize;
@@ -47,14 +48,15 @@ impl VerifyCommand {
         let work = self.files.apply(self.migrations.work()?);
         let plan = work.plan()?;
         let differences = plan.changed.len() + plan.replaced.len() + plan.missing.len();
-        let next = plan.require_unchanged().err().and_then(|error| error.next_step());
+        let remedy = plan.unfinished_builds.first().map(|build| format!("`{}`, then build it again", build.remedy));
+        let next = plan.require_unchanged().err().and_then(|error| error.next_step()).or(remedy);
         let end = VerifyEnd {
             database: work.place.target.to_string(),
             migrations: verified(&plan),
             differences,
             unfinished_builds: plan.unfinished_builds,
         };
-        let answer = Answer::new(&end).exit_if(differences > 0, exit::BAD_DATA);
+        let answer = Answer::new(&end).exit_if(differences + end.unfinished_builds.len() > 0, exit::BAD_DATA);
         answer.next(next).print(self.output, |table| {
             end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
             for build in &end.unfinished_builds {

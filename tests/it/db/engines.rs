@@ -99,6 +99,19 @@ mod on_sqlite {
     }
 
     #[test]
+    fn a_double_quoted_text_of_an_older_schema_is_explained() {
+        let db = Db::sqlite();
+        let other = rusqlite::Connection::open(db.file()).unwrap();
+        other.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DQS_DDL, true).unwrap();
+        other.execute_batch("CREATE TABLE t (n, s); CREATE INDEX i ON t (n) WHERE s = \"open\"").unwrap();
+        drop(other);
+        db.write("1_a.sql", "ALTER TABLE t RENAME COLUMN n TO m;");
+        let failure = &db.json("migrate", 1)["failure"];
+        assert!(failure["next"].as_str().unwrap().contains("dropped and made again first"), "{failure}");
+        db.write("1_a.sql", "DROP INDEX i;\nALTER TABLE t RENAME COLUMN n TO m;").run("migrate").expect(0);
+    }
+
+    #[test]
     fn a_conflict_that_rolls_back_leaves_nothing() {
         let db = Db::sqlite();
         db.write("1_a.sql", "CREATE TABLE a (x INT UNIQUE);\nINSERT INTO a VALUES (1);").run("migrate").expect(0);
