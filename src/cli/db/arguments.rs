@@ -8,8 +8,9 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
+use crate::db::hooks::Hooks;
 use crate::db::runner::{FilePolicy, Plan, TIMEOUT_DEFAULT};
-use crate::db::script::{Examined, Folders, examine_directory};
+use crate::db::script::{Examined, Folders, Placeholders, ReadOptions, examine_directory};
 use crate::db::state::Tables;
 use crate::db::{
     Absent, DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
@@ -46,6 +47,28 @@ pub struct MigrationArgs {
     /// Read the folders in it too, with those of Prisma and Diesel
     #[arg(long)]
     recursive: bool,
+    /// Value of the placeholder ${NAME} in the files; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+}
+
+/// Whether hooks run.
+#[derive(Args)]
+pub struct HookArgs {
+    /// Run no hooks of haul.toml
+    #[arg(long)]
+    no_hooks: bool,
+}
+
+impl HookArgs {
+    /// Reads the hooks of `haul.toml` into `work`, unless they are not wanted.
+    pub fn apply(&self, mut work: Work) -> Result<Work, Error> {
+        if !self.no_hooks {
+            let (settings, migrations) = (&work.place.settings, &work.migrations);
+            work.place.hooks = Hooks::read(migrations.dialect(), &settings.hooks, migrations.placeholders())?;
+        }
+        Ok(work)
+    }
 }
 
 /// What to do about applied migrations that have no file.
@@ -124,6 +147,8 @@ pub struct Place {
     pub tables: Tables,
     /// What to do about applied migrations that have no file.
     files: FilePolicy,
+    /// What runs before and after migrations; empty for commands that have no hooks.
+    pub hooks: Hooks,
     settings: DbSettings,
 }
 
@@ -148,7 +173,7 @@ impl DatabaseArgs {
         tables.require_fit(target.dialect())?;
         let ignores = |how: Option<Absent>| how == Some(Absent::Ignore);
         let files = FilePolicy { ignores_missing: ignores(settings.missing), ignores_newer: ignores(settings.newer) };
-        Ok(Place { target, tables, files, settings })
+        Ok(Place { target, tables, files, hooks: Hooks::default(), settings })
     }
 }
 
@@ -183,8 +208,8 @@ impl MigrationArgs {
     pub fn work(&self) -> Result<Work, Error> {
         let place = self.database.place()?;
         let directory = self.directory(&place.settings);
-        let folders = self.folders(&place.settings);
-        let migrations = examine_directory(place.target.dialect(), &directory, folders)?.into_migrations()?;
+        let options = self.read_options(&place.settings)?;
+        let migrations = examine_directory(place.target.dialect(), &directory, options)?.into_migrations()?;
         Ok(Work { place, migrations })
     }
 
@@ -206,11 +231,31 @@ impl MigrationArgs {
                 });
             }
         };
-        examine_directory(dialect, &directory, self.folders(&settings))
+        examine_directory(dialect, &directory, self.read_options(&settings)?)
     }
 
-    fn folders(&self, settings: &DbSettings) -> Folders {
-        if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse }
+    fn read_options(&self, settings: &DbSettings) -> Result<ReadOptions, Error> {
+        let folders = if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse };
+        Ok(ReadOptions { folders, placeholders: self.placeholders(settings)? })
+    }
+
+    /// Returns the values of placeholders: from the arguments, else the environment, else the settings. Without any of
+    /// these there are no placeholders.
+    fn placeholders(&self, settings: &DbSettings) -> Result<Placeholders, Error> {
+        if self.set.is_empty() && settings.placeholders.is_none() && settings.placeholders_env.is_none() {
+            return Ok(Placeholders::default());
+        }
+        let mut values = settings.placeholders.clone().unwrap_or_default();
+        for name in settings.placeholders_env.iter().flatten() {
+            let Some(value) = std::env::var_os(name) else { continue };
+            let value = value.into_string().map_err(|_| Error::Usage {
+                what: format!("the variable {name} is not UTF-8"),
+                next: "give it a text, or remove it from placeholders_env in haul.toml".into(),
+            })?;
+            values.insert(name.clone(), value);
+        }
+        values.extend(self.set.iter().cloned());
+        Placeholders::new(values)
     }
 
     /// Returns the directory of the migrations, which need not exist.
@@ -304,6 +349,7 @@ impl LimitArgs {
             lock_wait: Duration::from_secs(self.lock_timeout),
             rows_per_second: self.rate_limit,
             files: place.files,
+            hooks: place.hooks.clone(),
             ..RunnerOptions::default()
         }
     }
@@ -312,6 +358,14 @@ impl LimitArgs {
 /// Returns what the view of a run needs to know.
 pub fn scope() -> Scope {
     Scope::of(RECORDS_NOUN)
+}
+
+/// Parses the value of a placeholder. An error does not quote it, because it may be a secret.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err("write NAME=VALUE".into()),
+    }
 }
 
 /// Parses a version.

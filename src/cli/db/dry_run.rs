@@ -1,6 +1,6 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
-//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only`
+//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `hooks` (each with `when` and `name`), `not_exercised` and `first_pages_only`
 //! (labels), `unclear` (each with `name`, `error` and `reason`), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
 
 use serde::Serialize;
@@ -11,14 +11,17 @@ use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
+use crate::db::hooks::HookTime;
 use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunSummary, Unclear};
-use crate::db::{Runner, script::statement_preview};
+use crate::db::script::statement_preview;
+use crate::db::{Runner, RunnerOptions};
 use crate::migration::exit;
 
 #[derive(Serialize)]
 struct DryRunEnd {
     database: String,
     would_apply: Vec<Shown>,
+    hooks: Vec<ShownHook>,
     not_exercised: Vec<String>,
     first_pages_only: Vec<String>,
     unclear: Vec<Unclear>,
@@ -33,6 +36,14 @@ struct Shown {
     statement_texts: Vec<String>,
 }
 
+/// A hook that would run if anything does.
+#[derive(Serialize)]
+struct ShownHook {
+    when: HookTime,
+    /// The file with the SQL, or the program.
+    name: String,
+}
+
 /// Prints what would run. With `execute`, runs it on a copy or in a transaction that is rolled back.
 pub fn dry_run(
     work: Work,
@@ -45,9 +56,12 @@ pub fn dry_run(
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
     let would_apply: Vec<_> = wanted.map(|pending| shown(&work, pending)).collect();
     let database = work.place.target.to_string();
+    let hooks = work.place.hooks.iter().filter(|_| !would_apply.is_empty());
+    let hooks = hooks.map(|hook| ShownHook { when: hook.when, name: hook.name() }).collect();
     let mut end = DryRunEnd {
         database,
         would_apply,
+        hooks,
         not_exercised: Vec::new(),
         first_pages_only: Vec::new(),
         unclear: Vec::new(),
@@ -55,7 +69,7 @@ pub fn dry_run(
     };
     if execute {
         let watch = Watch::start(output)?;
-        let options = limits.options(&work.place);
+        let options = RunnerOptions { hooks: work.place.hooks.without_commands(), ..limits.options(&work.place) };
         let mut runner = Runner::new(work.place.target.rehearse()?, work.migrations, options)?;
         let rehearsal = watch.run(scope(), |control| runner.rehearse(request, control))?;
         end.not_exercised = rehearsal.not_exercised;
@@ -75,10 +89,10 @@ pub fn dry_run(
 
 fn shown(work: &Work, pending: &PendingMigration) -> Shown {
     let migration = work.migrations.get(&pending.version);
-    let statements = migration.into_iter().flat_map(|migration| migration.up.statements());
+    let statements = migration.into_iter().flat_map(|migration| migration.up.written_statements());
     let dialect = work.migrations.dialect();
     let statement_texts =
-        statements.map(|(line, text)| format!("{line}: {}", statement_preview(dialect, text))).collect();
+        statements.map(|(line, text)| format!("{line}: {}", statement_preview(dialect, &text))).collect();
     Shown { migration: pending.clone(), statement_texts }
 }
 
@@ -96,6 +110,9 @@ fn render(table: &mut Table, end: &DryRunEnd) {
                 table.line(format_args!("line {} {}", destructive.line, destructive.what));
             }
         });
+    }
+    for hook in &end.hooks {
+        table.item("hook", format_args!("{} {}", hook.when, hook.name), "");
     }
     table.line(format_args!("{}: {} would be applied; nothing was changed", end.database, end.would_apply.len()));
     if let Some(run) = &end.rehearsal {

@@ -5,7 +5,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
 use super::run_summary::finish;
@@ -37,6 +37,9 @@ pub struct MigrateCommand {
     /// A database that has applied the same files, for --estimate; may be given more than once
     #[arg(long, value_name = "URL", requires = "estimate")]
     history: Vec<String>,
+    /// Keep all migrations of the run, or none if one fails
+    #[arg(long)]
+    single_transaction: bool,
     /// Also apply versions below the highest applied one
     #[arg(long)]
     allow_out_of_order: bool,
@@ -50,6 +53,8 @@ pub struct MigrateCommand {
     backup: BackupArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    hooks: HookArgs,
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
@@ -69,11 +74,12 @@ pub enum DryRun {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.files.apply(self.migrations.work()?).creating(self.create);
+        let work = self.hooks.apply(self.files.apply(self.migrations.work()?).creating(self.create))?;
         let request = MigrateRequest {
             to: self.to.clone(),
             allow_out_of_order: self.allow_out_of_order || work.allows_out_of_order(),
             allow_other_ledger: self.allow_other_ledger,
+            single_transaction: self.single_transaction,
         };
         let only_reads = self.dry_run.is_some() || self.estimate;
         // A file is created when the first migration is about to run, a database of a server before it can be looked at.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Runner;
 use super::batched::Extent;
+use super::hooks::RunFrame;
 use super::migrate::MigrateRequest;
 use super::plan::Plan;
 use super::run_summary::RunSummary;
@@ -78,9 +79,16 @@ impl Runner {
             let end = RunSummary::new(plan.applied.len());
             let (not_exercised, unclear, first_pages_only) = (Vec::new(), Vec::new(), Vec::new());
             let mut summary = RehearsalSummary { end, not_exercised, unclear, first_pages_only };
+            let frame = RunFrame { direction: Direction::Up, tasks: &tasks, single_transaction: false };
+            let mut outcome = RunSummary::new(0);
             control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
-                tasks.iter().try_for_each(|task| runner.rehearse_one(*task, &plan, &mut summary, control))
+                runner.in_frame(&frame, control, &mut outcome, |runner, _, outcome| {
+                    tasks.iter().try_for_each(|task| runner.rehearse_one(*task, &plan, &mut summary, control))?;
+                    (outcome.failure, outcome.stopped) = (summary.end.failure.clone(), summary.end.stopped);
+                    Ok(())
+                })
             })?;
+            (summary.end.failure, summary.end.stopped) = (outcome.failure, outcome.stopped);
             Ok(summary)
         })
     }

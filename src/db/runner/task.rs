@@ -63,6 +63,11 @@ impl<'a> Task<'a> {
         Self { migration, section: &migration.up, direction: Direction::Up }
     }
 
+    /// Returns the Down section of a migration, if it has one.
+    pub fn down(migration: &'a Migration) -> Option<Self> {
+        Some(Self { migration, section: migration.down.as_ref()?, direction: Direction::Down })
+    }
+
     /// Returns the outcome of a success.
     pub fn success(&self) -> Outcome {
         match self.direction {
@@ -87,16 +92,7 @@ impl<'a> Task<'a> {
 
     /// Returns the limits of the section: its own or `timeout`, and a shorter one for locks.
     pub fn limits(&self, timeout: Option<Duration>) -> Limits {
-        let settings = self.section.settings;
-        let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
-        let shorter = timeout.map_or(LOCK_TIMEOUT_MAX, |timeout| (timeout / 2).min(LOCK_TIMEOUT_MAX));
-        let lock_timeout = settings.lock_timeout.unwrap_or(shorter);
-        Limits {
-            timeout,
-            lock_timeout: Some(lock_timeout),
-            foreign_keys: settings.foreign_keys.unwrap_or(false),
-            checks_foreign_keys: true,
-        }
+        section_limits(self.section, timeout)
     }
 
     /// Returns the limits of a section without a transaction. One that builds something concurrently has no limit unless
@@ -173,9 +169,13 @@ impl<'a> Task<'a> {
         state.append(&LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row }).map(drop)
     }
 
+    /// Returns what a section that succeeded is then.
+    pub fn done_text(&self) -> &'static str {
+        if self.direction == Direction::Up { "applied" } else { "reverted" }
+    }
+
     pub fn done(&self, attempt: &Attempt) -> TaskResult {
-        let status = if self.direction == Direction::Up { "applied" } else { "reverted" };
-        TaskResult::Done(self.detail(attempt, status, None))
+        TaskResult::Done(self.detail(attempt, self.done_text(), None))
     }
 
     pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskResult {
@@ -198,23 +198,7 @@ impl<'a> Task<'a> {
         timeout: Option<Duration>,
         stop: &StopToken,
     ) -> EngineError {
-        // What a server says of a cancelled statement is about limits of its own.
-        let own_hint = error.hint.clone().filter(|_| error.code.is_none());
-        match timeout {
-            Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
-                message: match &own_hint {
-                    Some(_) => format!("{} was cancelled at the time limit of {}", error.message, limit_text(timeout)),
-                    None => format!("cancelled at the time limit of {}", limit_text(timeout)),
-                },
-                hint: own_hint
-                    .or_else(|| Some("allow it more time with `-- haul: timeout=…` or --timeout, or split it".into())),
-                ..error
-            },
-            _ if error.kind == EngineErrorKind::Cancelled && stop.is_requested() => {
-                EngineError { kind: EngineErrorKind::Stopped, ..error }
-            }
-            _ => error,
-        }
+        explain(error, is_late, timeout, stop)
     }
 
     pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::run_summary::FailedAt<'a> {
@@ -225,6 +209,41 @@ impl<'a> Task<'a> {
             section: self.section,
             index,
         }
+    }
+}
+
+/// Returns the limits of a section: its own or `timeout`, and a shorter one for locks.
+pub(super) fn section_limits(section: &Section, timeout: Option<Duration>) -> Limits {
+    let settings = section.settings;
+    let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
+    let shorter = timeout.map_or(LOCK_TIMEOUT_MAX, |timeout| (timeout / 2).min(LOCK_TIMEOUT_MAX));
+    let lock_timeout = settings.lock_timeout.unwrap_or(shorter);
+    Limits {
+        timeout,
+        lock_timeout: Some(lock_timeout),
+        foreign_keys: settings.foreign_keys.unwrap_or(false),
+        checks_foreign_keys: true,
+    }
+}
+
+/// Adds to the error of a cancelled statement why it was cancelled.
+pub(super) fn explain(error: EngineError, is_late: bool, timeout: Option<Duration>, stop: &StopToken) -> EngineError {
+    // What a server says of a cancelled statement is about limits of its own.
+    let own_hint = error.hint.clone().filter(|_| error.code.is_none());
+    match timeout {
+        Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
+            message: match &own_hint {
+                Some(_) => format!("{} was cancelled at the time limit of {}", error.message, limit_text(timeout)),
+                None => format!("cancelled at the time limit of {}", limit_text(timeout)),
+            },
+            hint: own_hint
+                .or_else(|| Some("allow it more time with `-- haul: timeout=…` or --timeout, or split it".into())),
+            ..error
+        },
+        _ if error.kind == EngineErrorKind::Cancelled && stop.is_requested() => {
+            EngineError { kind: EngineErrorKind::Stopped, ..error }
+        }
+        _ => error,
     }
 }
 

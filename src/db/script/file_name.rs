@@ -17,6 +17,14 @@ pub struct FileName {
     pub half: Option<Direction>,
 }
 
+impl FileName {
+    /// Returns the name of a file that has no version.
+    pub fn without_version(name: &str, half: Direction) -> Self {
+        let zero = "0".parse().expect("a number");
+        Self { version: zero, digits: String::new(), name: name.to_owned(), half: Some(half) }
+    }
+}
+
 /// Parses a file name: `001_x.sql`, `001_x.up.sql`, `001_x.down.sql`, `001.do.sql`, `001.undo.sql`, `V1__x.sql`,
 /// `U1__x.sql`. Returns `None` for a hidden file or one with another ending.
 pub fn file_name(name: &str) -> Result<Option<FileName>, ScriptFault> {

@@ -7,6 +7,7 @@ use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::{file_name, is_repeatable};
 use super::migration::{Migration, ScriptFile};
+use super::placeholders::Placeholders;
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
 
@@ -19,6 +20,7 @@ const GAPS_MAX: usize = 20;
 #[derive(Debug, Clone)]
 pub struct Migrations {
     dialect: Dialect,
+    placeholders: Placeholders,
     list: Vec<Migration>,
     /// The files of repeatable migrations.
     left_out: Vec<PathBuf>,
@@ -36,7 +38,16 @@ pub struct Examined {
 impl Examined {
     /// Reads files that are part of an application, as [`Migrations::from_texts`] does.
     pub fn of_texts<'a>(dialect: Dialect, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut collector = MigrationCollector::new(dialect);
+        Self::of_texts_with(dialect, files, &Placeholders::default())
+    }
+
+    /// Reads files that are part of an application, with the values of placeholders.
+    pub fn of_texts_with<'a>(
+        dialect: Dialect,
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        placeholders: &Placeholders,
+    ) -> Self {
+        let mut collector = MigrationCollector::new(dialect, placeholders);
         files.into_iter().for_each(|(name, text)| collector.add(Path::new(name), name, text.as_bytes()));
         collector.finish()
     }
@@ -65,6 +76,20 @@ impl Migrations {
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ScriptError> {
         Examined::of_texts(dialect, files).into_migrations()
+    }
+
+    /// Reads migrations that are part of an application, with the values of placeholders.
+    pub fn from_texts_with<'a>(
+        dialect: Dialect,
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        placeholders: &Placeholders,
+    ) -> Result<Self, ScriptError> {
+        Examined::of_texts_with(dialect, files, placeholders).into_migrations()
+    }
+
+    /// Returns the values of placeholders.
+    pub fn placeholders(&self) -> &Placeholders {
+        &self.placeholders
     }
 
     /// Returns the SQL dialect.
@@ -134,14 +159,16 @@ impl<'a> IntoIterator for &'a Migrations {
 /// Collects the files of migrations one by one.
 pub(super) struct MigrationCollector {
     dialect: Dialect,
+    placeholders: Placeholders,
     files: BTreeMap<Version, Files>,
     faults: Vec<ScriptError>,
     left_out: Vec<PathBuf>,
 }
 
 impl MigrationCollector {
-    pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, files: BTreeMap::new(), faults: Vec::new(), left_out: Vec::new() }
+    pub fn new(dialect: Dialect, placeholders: &Placeholders) -> Self {
+        let placeholders = placeholders.clone();
+        Self { dialect, placeholders, files: BTreeMap::new(), faults: Vec::new(), left_out: Vec::new() }
     }
 
     /// Records a file that cannot be read.
@@ -164,7 +191,7 @@ impl MigrationCollector {
         let name = file_name(name).map_err(|fault| whole_file(path.to_path_buf(), fault))?;
         let Some(name) = name else { return Ok(()) };
         let (version, half) = (name.version.clone(), name.half);
-        let file = ScriptFile::new(path, name, bytes)?;
+        let file = ScriptFile::new((self.dialect, &self.placeholders), path, name, bytes)?;
         let files = self.files.entry(version).or_default();
         // A single file and half of a pair cannot share a version.
         let taken = match half {
@@ -189,8 +216,8 @@ impl MigrationCollector {
         let mut list = Vec::new();
         for files in self.files.into_values() {
             let read = match (files.one.or(files.up), files.down) {
-                (Some(up), Some(down)) => Migration::of_pair(dialect, &up, &down),
-                (Some(one), None) => Migration::of_one(dialect, &one),
+                (Some(up), Some(down)) => Migration::of_pair(&up, &down),
+                (Some(one), None) => Migration::of_one(&one),
                 (None, Some(down)) => Err(down.error(ScriptFault::DownWithoutUp, 0, 0)),
                 (None, None) => unreachable!("an entry is made for a file"),
             };
@@ -199,8 +226,8 @@ impl MigrationCollector {
                 Err(fault) => self.faults.push(fault),
             }
         }
-        let left_out = self.left_out;
-        Examined { migrations: Migrations { dialect, list, left_out }, faults: self.faults }
+        let Self { placeholders, left_out, faults, .. } = self;
+        Examined { migrations: Migrations { dialect, placeholders, list, left_out }, faults }
     }
 }
 
