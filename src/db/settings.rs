@@ -39,6 +39,8 @@ pub struct DbSettings {
     pub database: Option<String>,
     /// The directory of the migrations; a relative path starts at the directory of the file.
     pub dir: Option<PathBuf>,
+    /// The directory of the seeds.
+    pub seeds: Option<PathBuf>,
     /// The name of the ledger.
     pub table: Option<String>,
     /// The time limit of a migration, in seconds; 0 is no limit.
@@ -96,7 +98,7 @@ impl DbSettings {
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(wrap)?;
         Self::parse(&text).map_err(|what| Error::Usage {
             what: format!("{}: {what}", path.display()),
-            next: "the table [db] has database, dir, recursive, table, timeout_s, missing, newer, allow_out_of_order, ignore, \
+            next: "the table [db] has database, dir, seeds, recursive, table, timeout_s, missing, newer, allow_out_of_order, ignore, \
                    placeholders, placeholders_env and hooks"
                 .into(),
         })

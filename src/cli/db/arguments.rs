@@ -10,7 +10,9 @@ use clap::{Args, ValueEnum};
 use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::hooks::Hooks;
 use crate::db::runner::{FilePolicy, Plan, TIMEOUT_DEFAULT};
-use crate::db::script::{Examined, Folders, Placeholders, ReadOptions, examine_directory};
+use crate::db::script::{
+    Examined, Folders, Placeholders, ReadOptions, examine_directory, examine_seeds, require_environment_name,
+};
 use crate::db::state::Tables;
 use crate::db::{
     Absent, DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
@@ -23,6 +25,9 @@ const RECORDS_NOUN: &str = "migrations";
 /// The environment variable that names the database.
 const DATABASE_VARIABLE: &str = "DATABASE_URL";
 const DIRECTORY_DEFAULT: &str = "./migrations";
+const SEEDS_DEFAULT: &str = "./seeds";
+/// The environment variable that names the environment.
+const ENVIRONMENT_VARIABLE: &str = "HAUL_ENV";
 
 /// The database.
 #[derive(Args)]
@@ -47,9 +52,59 @@ pub struct MigrationArgs {
     /// Read the folders in it too, with those of Prisma and Diesel
     #[arg(long)]
     recursive: bool,
+    #[command(flatten)]
+    placeholders: PlaceholderArgs,
+}
+
+/// The values of placeholders.
+#[derive(Args)]
+pub struct PlaceholderArgs {
     /// Value of the placeholder ${NAME} in the files; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
+}
+
+impl PlaceholderArgs {
+    /// Returns the values of placeholders: from the arguments, else the environment, else the settings. Without any of
+    /// these there are no placeholders.
+    fn values(&self, settings: &DbSettings) -> Result<Placeholders, Error> {
+        if self.set.is_empty() && settings.placeholders.is_none() && settings.placeholders_env.is_none() {
+            return Ok(Placeholders::default());
+        }
+        let mut values = settings.placeholders.clone().unwrap_or_default();
+        for name in settings.placeholders_env.iter().flatten() {
+            let Some(value) = std::env::var_os(name) else { continue };
+            let value = value.into_string().map_err(|_| Error::Usage {
+                what: format!("the variable {name} is not UTF-8"),
+                next: "give it a text, or remove it from placeholders_env in haul.toml".into(),
+            })?;
+            values.insert(name.clone(), value);
+        }
+        values.extend(self.set.iter().cloned());
+        Placeholders::new(values)
+    }
+}
+
+/// The seeds and their database.
+#[derive(Args)]
+pub struct SeedArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Directory of the seeds [default: haul.toml, or ./seeds]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    placeholders: PlaceholderArgs,
+}
+
+impl SeedArgs {
+    /// Returns the database, and the seeds for its environment.
+    pub fn work(&self) -> Result<Work, Error> {
+        let place = self.database.place()?;
+        let directory = place.seed_directory(self.dir.as_deref());
+        let migrations = place.seeds(&directory, &self.placeholders)?;
+        Ok(Work { place, migrations })
+    }
 }
 
 /// Whether hooks run.
@@ -147,6 +202,8 @@ pub struct Place {
     pub tables: Tables,
     /// What to do about applied migrations that have no file.
     files: FilePolicy,
+    /// The environment, such as `staging`.
+    pub environment: Option<String>,
     /// What runs before and after migrations; empty for commands that have no hooks.
     pub hooks: Hooks,
     settings: DbSettings,
@@ -173,7 +230,8 @@ impl DatabaseArgs {
         tables.require_fit(target.dialect())?;
         let ignores = |how: Option<Absent>| how == Some(Absent::Ignore);
         let files = FilePolicy { ignores_missing: ignores(settings.missing), ignores_newer: ignores(settings.newer) };
-        Ok(Place { target, tables, files, hooks: Hooks::default(), settings })
+        let environment = std::env::var(ENVIRONMENT_VARIABLE).ok().filter(|name| !name.is_empty());
+        Ok(Place { target, tables, environment, files, hooks: Hooks::default(), settings })
     }
 }
 
@@ -234,28 +292,15 @@ impl MigrationArgs {
         examine_directory(dialect, &directory, self.read_options(&settings)?)
     }
 
-    fn read_options(&self, settings: &DbSettings) -> Result<ReadOptions, Error> {
-        let folders = if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse };
-        Ok(ReadOptions { folders, placeholders: self.placeholders(settings)? })
+    /// Returns the seeds that `seed` would find without arguments; none if there is no directory.
+    pub fn seeds(&self, place: &Place) -> Result<Option<Migrations>, Error> {
+        let directory = place.seed_directory(None);
+        if directory.is_dir() { place.seeds(&directory, &self.placeholders).map(Some) } else { Ok(None) }
     }
 
-    /// Returns the values of placeholders: from the arguments, else the environment, else the settings. Without any of
-    /// these there are no placeholders.
-    fn placeholders(&self, settings: &DbSettings) -> Result<Placeholders, Error> {
-        if self.set.is_empty() && settings.placeholders.is_none() && settings.placeholders_env.is_none() {
-            return Ok(Placeholders::default());
-        }
-        let mut values = settings.placeholders.clone().unwrap_or_default();
-        for name in settings.placeholders_env.iter().flatten() {
-            let Some(value) = std::env::var_os(name) else { continue };
-            let value = value.into_string().map_err(|_| Error::Usage {
-                what: format!("the variable {name} is not UTF-8"),
-                next: "give it a text, or remove it from placeholders_env in haul.toml".into(),
-            })?;
-            values.insert(name.clone(), value);
-        }
-        values.extend(self.set.iter().cloned());
-        Placeholders::new(values)
+    fn read_options(&self, settings: &DbSettings) -> Result<ReadOptions, Error> {
+        let folders = if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse };
+        Ok(ReadOptions { folders, placeholders: self.placeholders.values(settings)? })
     }
 
     /// Returns the directory of the migrations, which need not exist.
@@ -269,6 +314,19 @@ impl MigrationArgs {
 }
 
 impl Place {
+    /// Returns the directory of the seeds, which need not exist.
+    fn seed_directory(&self, named: Option<&Path>) -> PathBuf {
+        named.or(self.settings.seeds.as_deref()).unwrap_or(Path::new(SEEDS_DEFAULT)).to_path_buf()
+    }
+
+    /// Returns the seeds in a directory for the environment of the database.
+    fn seeds(&self, directory: &Path, placeholders: &PlaceholderArgs) -> Result<Migrations, Error> {
+        let environment = self.environment.as_deref();
+        environment.map_or(Ok(()), require_environment_name)?;
+        let placeholders = placeholders.values(&self.settings)?;
+        Ok(examine_seeds(self.target.dialect(), directory, environment, &placeholders)?.into_migrations()?)
+    }
+
     /// Returns the patterns of objects that `drift` leaves out.
     pub fn ignored(&self) -> &[String] {
         &self.settings.ignore

@@ -14,7 +14,7 @@ use crate::cli::confirm::confirm;
 use crate::cli::progress::Watch;
 use crate::db::Dialect;
 use crate::db::Version;
-use crate::db::runner::{MigrateRequest, Plan};
+use crate::db::runner::{DestructiveStatement, MigrateRequest, Plan};
 use crate::migration::Error;
 
 /// `haul db migrate`
@@ -101,11 +101,10 @@ impl MigrateCommand {
     /// Asks for consent if data would be destroyed.
     fn consent(&self, work: &Work, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
-        let lines = wanted.flat_map(|pending| {
-            let destructive = pending.destructive.iter();
-            destructive.map(|statement| format!("{}:{} {}", pending.file, statement.line, statement.what))
-        });
-        let lines: Vec<_> = lines.collect();
+        let files = plan.files.iter().filter(|file| request.to.is_none() && file.is_pending());
+        let lines = wanted.flat_map(|pending| destructive_lines(&pending.file, &pending.destructive));
+        let lines: Vec<_> =
+            lines.chain(files.flat_map(|file| destructive_lines(&file.file, &file.destructive))).collect();
         if lines.is_empty() {
             return Ok(());
         }
@@ -120,4 +119,9 @@ impl MigrateCommand {
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
         finish(self.output, &database, "applied", &end)
     }
+}
+
+/// Names the statements of a file that destroy data.
+pub fn destructive_lines(file: &str, statements: &[DestructiveStatement]) -> Vec<String> {
+    statements.iter().map(|statement| format!("{file}:{} {}", statement.line, statement.what)).collect()
 }

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn output_is_bounded_and_a_failure_is_told() {
+    fn output_is_bounded_and_a_failure_is_reported() {
         let script = "i=0; while [ $i -lt 60 ]; do echo $HAUL_HOOK; i=$((i+1)); done; printf '%01000d' 0 >&2; exit 3";
         let (lines, result) = shell(script).run(&[("HAUL_HOOK", "x".into())], None, &StopToken::new());
         assert_eq!(lines.len(), LINES_MAX + 1);

@@ -40,7 +40,7 @@ impl<'a> Moment<'a> {
     }
 
     fn version(&self) -> String {
-        self.task.map(|task| task.migration.version.digits().to_owned()).unwrap_or_default()
+        self.task.map(|task| task.migration.log_version()).unwrap_or_default()
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
@@ -126,11 +126,9 @@ impl Runner {
             }
             false => framed(self, None, end),
         };
-        if let Some(failure) = &end.failure {
-            let moment = Moment {
-                name: failure.name.clone(),
-                ..Moment::of_run(HookTime::AfterFailure, frame.direction, "failed")
-            };
+        if end.failure.is_some() || result.is_err() {
+            let name = end.failure.as_ref().map(|failure| failure.name.clone()).unwrap_or_default();
+            let moment = Moment { name, ..Moment::of_run(HookTime::AfterFailure, frame.direction, "failed") };
             // The failure of the run is what counts; that of the hook is in the log.
             if let HooksEnd::Failed(failed) = self.hooks_of(&moment, control)? {
                 control.note(format!("the {} hook failed too: {}", moment.when, failed.what()));

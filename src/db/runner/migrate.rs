@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Runner;
 use super::batched::Extent;
 use super::hooks::{Moment, RunFrame};
-use super::plan::{PendingMigration, Plan};
+use super::plan::{PendingMigration, Plan, earlier_attempt};
 use super::run_summary::RunSummary;
 use super::single_transaction::require_one_transaction;
 use super::task::{Task, TaskResult};
@@ -52,12 +52,24 @@ impl MigrateRequest {
         // What is applied has run, here or with another tool; only what is to run must be fit for it.
         let wanted = || plan.pending.iter().filter(|pending| self.takes(&pending.version));
         let migration = |pending: &PendingMigration| migrations.get(&pending.version);
-        wanted().filter_map(migration).try_for_each(|migration| Ok::<_, Error>(migration.require_sound()?))?;
+        let mut wanted_files = wanted().filter_map(migration).chain(self.files(plan, migrations));
+        wanted_files.try_for_each(|migration| Ok::<_, Error>(migration.require_sound()?))?;
         if !self.single_transaction {
             return Ok(());
         }
-        let sections = wanted().filter_map(migration).map(|migration| (migration.label(), &migration.up));
+        let all = wanted().filter_map(migration).chain(self.files(plan, migrations));
+        let sections = all.map(|migration| (migration.label(), &migration.up));
         require_one_transaction(migrations.dialect(), sections)
+    }
+
+    /// Returns the repeatable migrations that the request includes. They belong to the state after the highest version.
+    pub fn files<'a>(&self, plan: &Plan, migrations: &'a Migrations) -> Vec<&'a Migration> {
+        if self.to.is_some() {
+            return Vec::new();
+        }
+        let pending = plan.pending_files();
+        let is_pending = |file: &&Migration| pending.iter().any(|state| state.name == file.label());
+        migrations.files().iter().filter(is_pending).collect()
     }
 
     /// Returns true if the request includes this version.
@@ -81,7 +93,11 @@ impl Runner {
             request.check(&plan, &migrations)?;
             note_files(&plan, &migrations, control);
             let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
-            let backup = runner.back_up_before(&wanted, control)?;
+            let files = request.files(&plan, &migrations);
+            let backup = runner.back_up_before(&wanted, &files, control)?;
+            if !files.is_empty() {
+                runner.state(|state| state.create_files())?;
+            }
             let end = runner.apply(&plan, &migrations, request, control)?;
             let backup = runner.drop_needless_backup(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
@@ -97,8 +113,8 @@ impl Runner {
     ) -> Result<RunSummary, Error> {
         let (wanted, later): (Vec<_>, Vec<_>) =
             plan.pending.iter().partition(|pending| request.takes(&pending.version));
-        let tasks: Vec<_> =
-            wanted.iter().filter_map(|pending| migrations.get(&pending.version)).map(Task::up).collect();
+        let versioned = wanted.iter().filter_map(|pending| migrations.get(&pending.version));
+        let tasks: Vec<_> = versioned.chain(request.files(plan, migrations)).map(Task::up).collect();
         let mut end = RunSummary::new(plan.applied.len());
         let frame =
             RunFrame { direction: Direction::Up, tasks: &tasks, single_transaction: request.single_transaction };
@@ -110,6 +126,9 @@ impl Runner {
         let left = tasks.iter().skip(usize::try_from(end.applied).unwrap_or(usize::MAX));
         end.pending = left.map(|task| task.migration.label()).collect();
         end.pending.extend(later.iter().map(|pending| pending.name.clone()));
+        if request.to.is_some() {
+            end.pending.extend(plan.pending_files().iter().map(|file| file.name.clone()));
+        }
         Ok(end)
     }
 
@@ -242,13 +261,9 @@ fn note_other_tables(plan: &Plan, control: &Control<'_>) {
     control.note(text);
 }
 
-/// Reports files that are not run, and applied files in which a comment looks like a section marker: both parts may have
+/// Reports applied files in which a comment looks like a section marker: both parts may have
 /// been applied.
 fn note_files(plan: &Plan, migrations: &Migrations, control: &Control<'_>) {
-    if let Some(first) = migrations.left_out().first() {
-        let count = migrations.left_out().len();
-        control.note(format!("{}: repeatable migrations are not run ({count} in all)", first.display()));
-    }
     let applied = plan.applied.iter().filter_map(|row| migrations.get(&row.version)?.fault());
     let markers: Vec<_> = applied.filter(|fault| fault.is_about_marker()).collect();
     if let Some(first) = markers.first() {
@@ -259,10 +274,9 @@ fn note_files(plan: &Plan, migrations: &Migrations, control: &Control<'_>) {
 
 /// Reports that an earlier attempt did not end and that this is another one.
 fn note_earlier(migration: &Migration, plan: &Plan, control: &Control<'_>) {
-    let row = plan.newest.get(migration.version.digits());
+    let row = plan.newest.get(&migration.log_version());
     if row.and_then(|row| row.known_outcome()) == Some(Outcome::Started) {
-        let pending = plan.pending.iter().find(|pending| pending.version == migration.version);
-        let text = pending.and_then(|pending| pending.earlier_attempt.clone()).unwrap_or_default();
+        let text = row.and_then(earlier_attempt).unwrap_or_default();
         control.note(format!("{}: {text}; trying again", migration.label()));
     }
 }

@@ -74,7 +74,12 @@ impl Runner {
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
             let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
-            let tasks = wanted.filter_map(|pending| migrations.get(&pending.version)).map(Task::up);
+            let versioned = wanted.filter_map(|pending| migrations.get(&pending.version));
+            let files = request.files(&plan, &migrations);
+            if !files.is_empty() {
+                runner.state(|state| state.create_files())?;
+            }
+            let tasks = versioned.chain(files).map(Task::up);
             let tasks: Vec<_> = tasks.collect();
             let end = RunSummary::new(plan.applied.len());
             let (not_exercised, unclear, first_pages_only) = (Vec::new(), Vec::new(), Vec::new());

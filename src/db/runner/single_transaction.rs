@@ -72,7 +72,7 @@ impl Runner {
                 }
             }
         }
-        self.undo_run(first, &attempt, end);
+        self.undo_run(first, &attempt, end, result.as_ref().err());
         result
     }
 
@@ -86,14 +86,14 @@ impl Runner {
     }
 
     /// Rolls the run back, and logs why, as far as the connection still allows it.
-    fn undo_run(&mut self, first: Task<'_>, attempt: &Attempt, end: &mut RunSummary) {
+    fn undo_run(&mut self, first: Task<'_>, attempt: &Attempt, end: &mut RunSummary, error: Option<&Error>) {
         let _ = self.database.rollback();
         for detail in end.details.iter_mut().filter(|detail| detail.error.is_none() && detail.status != "stopped") {
             detail.status = "rolled_back";
         }
         end.applied = 0;
-        let reason = match &mut end.failure {
-            Some(failure) => {
+        let reason = match (&mut end.failure, error) {
+            (Some(failure), _) => {
                 if failure.kept != Kept::Unknown {
                     failure.kept = Kept::Nothing;
                     failure.next = "all was one transaction, so nothing of this run was kept: correct it and run the same command \
@@ -105,7 +105,8 @@ impl Runner {
                     failure.what()
                 )
             }
-            None => "stopped on request; the whole run was rolled back".to_owned(),
+            (None, Some(error)) => format!("rolled back with all of the run: {error}"),
+            (None, None) => "stopped on request; the whole run was rolled back".to_owned(),
         };
         let entries = std::mem::take(&mut self.unlogged);
         let is_about_first = entries.iter().any(|entry| entry.attempt == Some(attempt.id));

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::RunnerOptions;
+use super::file_state::file_row;
 use super::run_summary::{Detail, Failure, PagesDone};
 use crate::db::database::Limits;
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::names_of_concurrent;
-use crate::db::script::{Direction, Migration, Section};
+use crate::db::script::{Direction, FileKind, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
 use crate::pipeline::StopToken;
@@ -117,7 +118,7 @@ impl<'a> Task<'a> {
     pub fn started(&self) -> LogEntry {
         LogEntry {
             attempt: None,
-            version: self.migration.version.digits().to_owned(),
+            version: self.migration.log_version(),
             name: self.migration.label(),
             direction: Some(self.direction),
             outcome: Outcome::Started,
@@ -152,13 +153,17 @@ impl<'a> Task<'a> {
         owner: &str,
     ) -> Result<(), EngineError> {
         let row = self.row(attempt, self.success());
+        let at = || row.finished_at.clone().unwrap_or_default();
         match self.direction {
+            _ if self.migration.kind != FileKind::Versioned => {
+                state.set_file(&file_row(self.migration, at(), row.duration_ms.unwrap_or_default(), owner))?;
+            }
             Direction::Up => state.insert_applied(&AppliedRow {
                 position: 0,
                 version: self.migration.version.clone(),
                 name: self.migration.label(),
                 checksum: self.migration.checksum.to_string(),
-                applied_at: row.finished_at.clone().unwrap_or_default(),
+                applied_at: at(),
                 duration_ms: row.duration_ms.unwrap_or_default(),
                 applied_by: owner.to_owned(),
                 haul_version: env!("CARGO_PKG_VERSION").to_owned(),

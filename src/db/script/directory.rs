@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::{file_name, is_repeatable};
+use super::file_name::{file_name, repeatable};
 use super::migrations::{Examined, MigrationCollector, whole_file};
 use super::placeholders::Placeholders;
 use crate::db::dialect::Dialect;
@@ -112,7 +112,7 @@ impl Walk {
         match file_name(&name) {
             Ok(Some(_)) => self.found.push((path, name)),
             Ok(None) => {}
-            Err(_) if is_repeatable(&name) => self.found.push((path, name)),
+            Err(_) if repeatable(&name).is_some() => self.found.push((path, name)),
             Err(fault) => self.faults.push(whole_file(path, fault)),
         }
     }

@@ -49,6 +49,12 @@ pub enum ScriptFault {
         /// The other file.
         other: PathBuf,
     },
+    /// Two files without a version have the same name.
+    #[error("its name is also that of {}", .0.display())]
+    DuplicateName(PathBuf),
+    /// A file without a version that cannot run in one transaction.
+    #[error("a file without a version runs in one transaction, and this one asks for something else")]
+    NotOneTransaction,
     /// A Down file has no Up file.
     #[error("there is no Up file for this Down file")]
     DownWithoutUp,
@@ -202,6 +208,7 @@ impl ScriptFault {
             Self::NoVersion
             | Self::VersionNotWhole(_)
             | Self::DuplicateVersion { .. }
+            | Self::DuplicateName(_)
             | Self::OtherEnding(_)
             | Self::Folder(_) => "version",
             Self::Placeholder(_) | Self::UnknownPlaceholder(_) | Self::PlaceholderValue(..) => "placeholder",
@@ -224,6 +231,7 @@ impl ScriptFault {
             Self::ShellCommand(..) | Self::ClientCopy | Self::StringSyntax => "not-sql",
             Self::TransactionControl(_) | Self::Savepoint(_) | Self::SetTransaction => "transaction-control",
             Self::RefusedInTransaction(_) => "non-transactional-statement",
+            Self::NotOneTransaction => "directive",
             Self::ReleasesLock(_) => "releases-lock",
             Self::HiddenSetting | Self::TemporaryLost { .. } => "session-state",
             Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
@@ -252,6 +260,8 @@ impl ScriptFault {
             Self::PlaceholderValue(..) => {
                 "put it in quotes in the file, where any value can stand; or give it another value"
             }
+            Self::DuplicateName(_) => "give one of the two files another name",
+            Self::NotOneTransaction => "write it as a migration with a version",
             Self::DownWithoutUp => "add the Up file, or remove this one",
             Self::TooLong(_) | Self::TooMany(_) => "load data with the database's own tools, and split the rest",
             Self::NotUtf8 | Self::ZeroByte => "save the file as UTF-8 text",

@@ -19,10 +19,43 @@ use super::text::normalized;
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
 
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A migration, which runs once.
+    Versioned,
+    /// A repeatable migration: it has no version, and runs again when its text changes.
+    Repeatable,
+    /// A seed, which is the same for `haul db seed`.
+    Seed,
+}
+
+impl FileKind {
+    /// Returns the name of the kind in the table of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Versioned => "versioned",
+            Self::Repeatable => "repeatable",
+            Self::Seed => "seed",
+        }
+    }
+
+    /// Returns the label of a file of this name that has no version.
+    pub fn label(self, name: &str) -> String {
+        match self {
+            Self::Versioned => name.to_owned(),
+            Self::Repeatable => format!("R__{name}"),
+            Self::Seed => format!("seed {name}"),
+        }
+    }
+}
+
 /// A migration, read and checked as far as that is possible without a database.
 #[derive(Debug, Clone)]
 pub struct Migration {
-    /// The version.
+    /// What the file is.
+    pub kind: FileKind,
+    /// The version; 0 for a file without one.
     pub version: Version,
     /// The version as it is written, with leading zeros.
     pub digits: String,
@@ -53,7 +86,15 @@ pub(super) struct ScriptFile {
 impl Migration {
     /// Returns the label, `002_add_users`, which names the migration in all messages.
     pub fn label(&self) -> String {
+        if self.kind != FileKind::Versioned {
+            return self.kind.label(&self.name);
+        }
         if self.name.is_empty() { self.digits.clone() } else { format!("{}_{}", self.digits, self.name) }
+    }
+
+    /// Returns what names the migration in the log: the digits of its version, or the label of a file without one.
+    pub fn log_version(&self) -> String {
+        if self.kind == FileKind::Versioned { self.version.digits().to_owned() } else { self.label() }
     }
 
     /// Fails if one of the sections must not run. A migration may be applied only if it could also be rolled back.
@@ -79,6 +120,17 @@ impl Migration {
         Self::of(up, Some(down))
     }
 
+    /// Reads a file without a version.
+    pub(super) fn of_file(kind: FileKind, file: &ScriptFile) -> Result<Self, ScriptError> {
+        let mut migration = Self { kind, ..Self::of(file, None)? };
+        let up = &mut migration.up;
+        let is_one_transaction = !up.settings.no_transaction && up.batches.is_empty();
+        if up.fault.is_none() && !is_one_transaction {
+            up.fault = Some(up.error_at(0, ScriptFault::NotOneTransaction));
+        }
+        Ok(migration)
+    }
+
     fn of(file: &ScriptFile, down_file: Option<&ScriptFile>) -> Result<Self, ScriptError> {
         let parts = file.sections()?;
         let up = file.section(&parts.up).and_then(|up| match up.statements.is_empty() {
@@ -97,7 +149,7 @@ impl Migration {
         // `create` writes a Down marker without statements. It must not count as a section that rolls back.
         let down = down.filter(|down| !down.statements.is_empty());
         let FileName { version, digits, name, .. } = file.name.clone();
-        Ok(Self { version, digits, name, header: parts.header, checksum, up, down })
+        Ok(Self { kind: FileKind::Versioned, version, digits, name, header: parts.header, checksum, up, down })
     }
 }
 

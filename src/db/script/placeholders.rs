@@ -226,15 +226,24 @@ impl Found<'_> {
                 let quote = char::from(quote);
                 Ok(value.replace(quote, &format!("{quote}{quote}")))
             }
-            (TokenKind::Literal, _) if is_word(value) => Ok(value.to_owned()),
-            (TokenKind::Literal, _) => refused("in dollar quotes it must be letters, digits and underscores only"),
+            (TokenKind::Literal, _) if !is_word(value) => {
+                refused("in dollar quotes it must be letters, digits and underscores only")
+            }
+            (TokenKind::Literal, _) if self.could_be_tag(text) => refused("it would be a part of a dollar quote"),
+            (TokenKind::Literal, _) => Ok(value.to_owned()),
             _ if !is_word(value) => refused("outside of quotes it must be letters, digits and underscores only"),
             _ if self.has_neighbour(dialect, text) => refused("a quote or a sign of a parameter stands next to it"),
             _ => Ok(value.to_owned()),
         }
     }
 
-    /// Returns true if what stands beside would read the value in another way: `E` before a quote, a name after `$`.
+    /// Returns true if the value could become the name in `$name$`, which may end the literal.
+    fn could_be_tag(&self, text: &str) -> bool {
+        let before = text[..self.at].trim_end_matches(is_word_char);
+        before.ends_with('$') && text[self.end()..].trim_start_matches(is_word_char).starts_with('$')
+    }
+
+    /// Returns true if what is next to it would read the value in another way: `E` before a quote, a name after `$`.
     fn has_neighbour(&self, dialect: Dialect, text: &str) -> bool {
         let (before, after) = (&text[..self.at], &text[self.end()..]);
         let is_next = after.starts_with(['\'', '"', '`', '&']) || (after.starts_with('$') && !after.starts_with("${"));
@@ -243,8 +252,12 @@ impl Found<'_> {
     }
 }
 
+fn is_word_char(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 fn is_word(value: &str) -> bool {
-    !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || c == '_')
+    !value.is_empty() && value.chars().all(is_word_char)
 }
 
 /// A text that is being filled.
@@ -312,8 +325,10 @@ fn replace_ignoring_case(text: &str, part: &str, by: &str) -> String {
 #[cfg(test)]
 mod tests {
     use Dialect::{Postgres, Sqlite};
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::db::script::statement::statements;
 
     fn filled(dialect: Dialect, text: &str, value: &str) -> Result<String, ScriptFault> {
         let placeholders = Placeholders::new([("x".into(), value.into())].into()).unwrap();
@@ -360,6 +375,9 @@ mod tests {
         {
             assert!(matches!(filled(Postgres, text, "E"), Err(ScriptFault::PlaceholderValue(..))), "{text}");
         }
+        for text in ["DO $a$ $${x}$ $a$;", "DO $a$ $b${x}b$ $a$;", "DO $a$ $${x}${x}$ $a$;"] {
+            assert!(matches!(filled(Postgres, text, "a"), Err(ScriptFault::PlaceholderValue(..))), "{text}");
+        }
         for text in ["SELECT :${x};", "SELECT @${x};", "SELECT $${x};"] {
             assert!(matches!(filled(Sqlite, text, "a"), Err(ScriptFault::PlaceholderValue(..))), "{text}");
         }
@@ -373,6 +391,46 @@ mod tests {
         }
         assert!(Placeholders::new([("a b".into(), String::new())].into()).is_err());
     }
+
+    proptest! {
+        #[test]
+        fn a_value_that_is_accepted_leaves_the_statements_as_they_are(
+            parts in prop::collection::vec(prop::sample::select(PARTS), 1..9),
+            value in "[aE1_&U'\"`;$:\\\\/*()\\[\\]. -]{0,6}",
+        ) {
+            let text = parts.concat();
+            for dialect in [Sqlite, Postgres] {
+                // Lines of the statements show that none begins or ends elsewhere.
+                let lines = |text: &str| statements(dialect, text).iter().map(|found| found.line).collect::<Vec<_>>();
+                let (Ok(plain), Ok(filled)) = (filled(dialect, &text, "word"), filled(dialect, &text, &value)) else { continue };
+                prop_assert_eq!(lines(&filled), lines(&plain), "{} with {}", text, value);
+            }
+        }
+    }
+
+    /// Parts of scripts in which values may do harm.
+    const PARTS: &[&str] = &[
+        "SELECT ",
+        "'${x}'",
+        "'a''${x}",
+        "'",
+        "E'\\n${x}'",
+        "\"${x}\"",
+        "[${x}]",
+        "$$ ${x} $$",
+        "$a$",
+        "${x}",
+        "t_${x}",
+        "::${x}",
+        ";\n",
+        "\n",
+        "-- ${x}\n",
+        "/* ${x} */",
+        ", ",
+        "(",
+        ")",
+        "-",
+    ];
 
     #[test]
     fn values_are_hidden_in_what_is_shown() {

@@ -227,6 +227,12 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Flyway, Liquibase, Goose, Atlas],
         Both("it/db/runs/placeholders", "placeholders_are_filled_from_arguments_the_environment_and_settings"),
     ),
+    (
+        "repeatable migrations, run again when their text changes",
+        &[Flyway, Liquibase],
+        Both("it/db/runs/repeatable", "a_repeatable_migration_runs_again_when_its_text_changes"),
+    ),
+    ("seeds, by environment", &[Goose], Both("it/db/runs/seeds", "a_seed_runs_once_for_each_text")),
     ("no password is shown or stored", &[Spec], Both("it/db/bad_days", "no_password_is_left_anywhere")),
     ("a signal rolls back", &[Spec], Both("it/db/bad_days", "a_signal_rolls_the_migration_back")),
     (
@@ -243,7 +249,6 @@ const HAD: &[(&str, &[Source], Shown)] = &[
 
 /// What haul has not, and who has it.
 const LEFT_OUT: &[(&str, &[Source])] = &[
-    ("repeatable migrations, run again when their text changes", &[Flyway, Liquibase]),
     ("migrations in program code, XML, YAML or JSON", &[Flyway, Liquibase, Goose, Refinery]),
     ("preconditions, contexts, labels and tags", &[Liquibase]),
     ("migrations made from a schema that is declared, or from two databases", &[Flyway, Liquibase, Atlas]),

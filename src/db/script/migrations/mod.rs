@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::{file_name, is_repeatable};
-use super::migration::{Migration, ScriptFile};
+use super::file_name::{FileName, file_name, repeatable};
+use super::migration::{FileKind, Migration, ScriptFile};
 use super::placeholders::Placeholders;
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
@@ -22,8 +22,9 @@ pub struct Migrations {
     dialect: Dialect,
     placeholders: Placeholders,
     list: Vec<Migration>,
-    /// The files of repeatable migrations.
-    left_out: Vec<PathBuf>,
+    /// What the files without a version are.
+    file_kind: FileKind,
+    files: Vec<Migration>,
 }
 
 /// The valid migrations in a set of files, and the faults of the others.
@@ -112,9 +113,14 @@ impl Migrations {
         self.list.is_empty()
     }
 
-    /// Returns the files of repeatable migrations of Flyway (`R__name.sql`), which are not run.
-    pub fn left_out(&self) -> &[PathBuf] {
-        &self.left_out
+    /// Returns the files without a version, in the order in which they run.
+    pub fn files(&self) -> &[Migration] {
+        &self.files
+    }
+
+    /// Returns what the files without a version are.
+    pub fn file_kind(&self) -> FileKind {
+        self.file_kind
     }
 
     /// Returns a version that is a time with fewer or more digits than the highest one, and that one. The order of the
@@ -162,13 +168,42 @@ pub(super) struct MigrationCollector {
     placeholders: Placeholders,
     files: BTreeMap<Version, Files>,
     faults: Vec<ScriptError>,
-    left_out: Vec<PathBuf>,
+    file_kind: FileKind,
+    without_version: Vec<Migration>,
 }
 
 impl MigrationCollector {
     pub fn new(dialect: Dialect, placeholders: &Placeholders) -> Self {
-        let placeholders = placeholders.clone();
-        Self { dialect, placeholders, files: BTreeMap::new(), faults: Vec::new(), left_out: Vec::new() }
+        let (placeholders, file_kind) = (placeholders.clone(), FileKind::Repeatable);
+        Self {
+            dialect,
+            placeholders,
+            files: BTreeMap::new(),
+            faults: Vec::new(),
+            file_kind,
+            without_version: Vec::new(),
+        }
+    }
+
+    /// Collects seeds.
+    pub fn of_seeds(dialect: Dialect, placeholders: &Placeholders) -> Self {
+        Self { file_kind: FileKind::Seed, ..Self::new(dialect, placeholders) }
+    }
+
+    /// Adds a file without a version.
+    pub fn add_file(&mut self, kind: FileKind, path: &Path, name: &str, bytes: &[u8]) {
+        let name = FileName::without_version(name, Direction::Up);
+        let file = ScriptFile::new((self.dialect, &self.placeholders), path, name, bytes);
+        match file.and_then(|file| Migration::of_file(kind, &file)) {
+            Ok(file) => match self.without_version.iter().find(|other| other.name == file.name) {
+                Some(other) => {
+                    let fault = ScriptFault::DuplicateName(other.up.file.clone());
+                    self.faults.push(whole_file(path.to_path_buf(), fault));
+                }
+                None => self.without_version.push(file),
+            },
+            Err(fault) => self.fault(fault),
+        }
     }
 
     /// Records a file that cannot be read.
@@ -184,8 +219,8 @@ impl MigrationCollector {
     }
 
     fn try_add(&mut self, path: &Path, name: &str, bytes: &[u8]) -> Result<(), ScriptError> {
-        if is_repeatable(name) {
-            self.left_out.push(path.to_path_buf());
+        if let Some(name) = repeatable(name) {
+            self.add_file(FileKind::Repeatable, path, name, bytes);
             return Ok(());
         }
         let name = file_name(name).map_err(|fault| whole_file(path.to_path_buf(), fault))?;
@@ -226,8 +261,11 @@ impl MigrationCollector {
                 Err(fault) => self.faults.push(fault),
             }
         }
-        let Self { placeholders, left_out, faults, .. } = self;
-        Examined { migrations: Migrations { dialect, placeholders, list, left_out }, faults }
+        let Self { placeholders, faults, file_kind, without_version: mut files, .. } = self;
+        if file_kind == FileKind::Repeatable {
+            files.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        Examined { migrations: Migrations { dialect, placeholders, list, file_kind, files }, faults }
     }
 }
 

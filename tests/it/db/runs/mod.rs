@@ -2,4 +2,6 @@
 
 mod hooks;
 mod placeholders;
+mod repeatable;
+mod seeds;
 mod single_transaction;
