@@ -111,12 +111,12 @@ impl Runner {
         let outcome = if frame.direction == Direction::Up { "applied" } else { "reverted" };
         let after = Moment::of_run(HookTime::AfterRun, frame.direction, outcome);
         let framed = |runner: &mut Self, started, end: &mut RunSummary| {
-            if !runner.run_hooks(&before, control, end)? {
+            if !runner.run_hooks(&before, control, end) {
                 return Ok(());
             }
             work(runner, started, end)?;
             if end.failure.is_none() && !end.stopped {
-                runner.run_hooks(&after, control, end)?;
+                runner.run_hooks(&after, control, end);
             }
             Ok(())
         };
@@ -130,7 +130,7 @@ impl Runner {
             let name = end.failure.as_ref().map(|failure| failure.name.clone()).unwrap_or_default();
             let moment = Moment { name, ..Moment::of_run(HookTime::AfterFailure, frame.direction, "failed") };
             // The failure of the run is what counts; that of the hook is in the log.
-            if let HooksEnd::Failed(failed) = self.hooks_of(&moment, control)? {
+            if let HooksEnd::Failed(failed) = self.hooks_of(&moment, control) {
                 control.note(format!("the {} hook failed too: {}", moment.when, failed.what()));
             }
         }
@@ -139,22 +139,17 @@ impl Runner {
 
     /// Runs the hooks of a moment that do not belong into the transaction of a section. Returns false if the run ends
     /// here; `end` has the reason.
-    pub(super) fn run_hooks(
-        &mut self,
-        moment: &Moment<'_>,
-        control: &Control<'_>,
-        end: &mut RunSummary,
-    ) -> Result<bool, Error> {
-        match self.hooks_of(moment, control)? {
-            HooksEnd::Done => return Ok(true),
+    pub(super) fn run_hooks(&mut self, moment: &Moment<'_>, control: &Control<'_>, end: &mut RunSummary) -> bool {
+        match self.hooks_of(moment, control) {
+            HooksEnd::Done => return true,
             HooksEnd::Stopped => end.stopped = true,
             HooksEnd::Failed(failure) => end.failure = Some(*failure),
         }
-        Ok(false)
+        false
     }
 
     /// Runs the hooks of a moment up to the first that fails.
-    fn hooks_of(&mut self, moment: &Moment<'_>, control: &Control<'_>) -> Result<HooksEnd, Error> {
+    fn hooks_of(&mut self, moment: &Moment<'_>, control: &Control<'_>) -> HooksEnd {
         let hooks = self.options.hooks.clone();
         let is_inside = moment.task.is_some_and(|task| task.is_one_transaction());
         for hook in hooks.iter().filter(|hook| hook.when == moment.when) {
@@ -166,11 +161,11 @@ impl Runner {
             self.show_notices(&format!("{} hook", moment.when), control);
             match result {
                 Ok(()) => {}
-                Err(fault) if fault.error.kind == EngineErrorKind::Stopped => return Ok(HooksEnd::Stopped),
-                Err(fault) => return Ok(HooksEnd::Failed(Box::new(self.log_failure(hook, moment, &fault)))),
+                Err(fault) if fault.error.kind == EngineErrorKind::Stopped => return HooksEnd::Stopped,
+                Err(fault) => return HooksEnd::Failed(Box::new(self.log_failure(hook, moment, &fault))),
             }
         }
-        Ok(HooksEnd::Done)
+        HooksEnd::Done
     }
 
     /// Runs the SQL of hooks in the transaction of a section. Nothing that they set for the session is left.

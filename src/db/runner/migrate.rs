@@ -163,7 +163,7 @@ impl Runner {
         control: &Control<'_>,
         end: &mut RunSummary,
     ) -> Result<Goes, Error> {
-        if !self.run_hooks(&Moment::each(HookTime::BeforeEach, &task, "pending"), control, end)? {
+        if !self.run_hooks(&Moment::each(HookTime::BeforeEach, &task, "pending"), control, end) {
             if let Some(started) = started {
                 self.cancel_started(task, started, if end.stopped { STOPPED } else { "a hook failed" })?;
             }
@@ -186,7 +186,7 @@ impl Runner {
             return Ok(Goes::NoFurther);
         }
         let moment = Moment::each(HookTime::AfterEach, &task, task.done_text());
-        if !self.run_hooks(&moment, control, end)? {
+        if !self.run_hooks(&moment, control, end) {
             if let Some((next, started)) = next.zip(next_started) {
                 self.cancel_started(next, started, if end.stopped { STOPPED } else { "a hook failed" })?;
             }

@@ -11,6 +11,7 @@ on_both! {
     without_values_a_placeholder_is_refused
     an_unknown_placeholder_is_refused_before_anything_runs
     a_value_cannot_change_the_statements
+    hostile_values_in_quotes_arrive_as_they_are
     a_value_is_shown_nowhere
     the_checksum_does_not_depend_on_values
     every_kind_of_section_and_command_fills_placeholders
@@ -76,6 +77,28 @@ fn a_value_cannot_change_the_statements(db: &Db) {
     db.write("2_b.sql", "INSERT INTO a VALUES ('${X}');\nCREATE TABLE \"${X}\" (a INT);");
     run_with(db, "migrate", &[("X", hostile)]).expect(0);
     assert_eq!(db.rows("SELECT x FROM a"), [hostile]);
+}
+
+fn hostile_values_in_quotes_arrive_as_they_are(db: &Db) {
+    const VALUES: [&str; 10] =
+        ["'", "''", "\\", "\\'", "'||'x", "$$", "--", "/*", "'); DROP TABLE a; --", "\u{2028}'\u{ff07} ${X0}"];
+    let names: Vec<_> = (0..VALUES.len()).map(|number| format!("X{number}")).collect();
+    settings(db, &format!("placeholders_env = {names:?}"));
+    let insert = |number: usize, value: &str| format!("INSERT INTO a VALUES ({number}, {value});\n");
+    let mut text = "CREATE TABLE a (n INT, x TEXT);\n".to_owned();
+    for (number, name) in names.iter().enumerate() {
+        text += &insert(number, &format!("'<${{{name}}}>'"));
+        text += &match db.engine() {
+            Engine::Postgres => insert(number, &format!("E'<\\\\${{{name}}}\\x3e'")).replace("\\\\", "\\x5c"),
+            Engine::Sqlite => insert(number, &format!("'<\\${{{name}}}>'")),
+        };
+    }
+    db.write("1_a.sql", &text);
+    let variables: Vec<_> = names.iter().map(String::as_str).zip(VALUES).collect();
+    run_with(db, "migrate", &variables).expect(0);
+    let found = db.rows("SELECT x FROM a ORDER BY n, length(x)");
+    let expected: Vec<_> = VALUES.iter().flat_map(|value| [format!("<{value}>"), format!("<\\{value}>")]).collect();
+    assert_eq!(found, expected);
 }
 
 fn a_value_is_shown_nowhere(db: &Db) {
