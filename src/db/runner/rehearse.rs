@@ -44,8 +44,8 @@ pub struct Unclear {
 const CODES_OF_ONE_TRANSACTION: [&str; 3] = ["SQLSTATE 55P04", "SQLSTATE 55006", "SQLSTATE 25001"];
 
 impl RehearsalSummary {
-    /// Adds the result of a migration.
-    fn add(&mut self, result: TaskResult, dialect: Dialect, control: &Control<'_>) {
+    /// Adds the result of a migration. `runs_apart` is true if its run is a transaction of its own, unlike a rehearsal.
+    fn add(&mut self, result: TaskResult, runs_apart: bool, control: &Control<'_>) {
         let TaskResult::Failed(_, failure) = &result else {
             self.end.add(result, control);
             return;
@@ -55,7 +55,7 @@ impl RehearsalSummary {
             "a migration before it was left out"
         } else if !self.unclear.is_empty() {
             "a migration before it is unclear too"
-        } else if dialect == Dialect::Postgres && is_of_one {
+        } else if runs_apart && is_of_one {
             "the migrations of a rehearsal are one transaction, those of a run are not"
         } else {
             self.end.add(result, control);
@@ -88,7 +88,9 @@ impl Runner {
             let mut outcome = RunSummary::new(0);
             control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
                 runner.in_frame(&frame, control, &mut outcome, |runner, _, outcome| {
-                    tasks.iter().try_for_each(|task| runner.rehearse_one(*task, &plan, &mut summary, control))?;
+                    tasks
+                        .iter()
+                        .try_for_each(|task| runner.rehearse_one(*task, (request, &plan), &mut summary, control))?;
                     (outcome.failure, outcome.stopped) = (summary.end.failure.clone(), summary.end.stopped);
                     Ok(())
                 })
@@ -101,7 +103,7 @@ impl Runner {
     fn rehearse_one(
         &mut self,
         task: Task<'_>,
-        plan: &Plan,
+        (request, plan): (&MigrateRequest, &Plan),
         summary: &mut RehearsalSummary,
         control: &Control<'_>,
     ) -> Result<(), Error> {
@@ -124,7 +126,8 @@ impl Runner {
         } else {
             self.run_in_transaction(task, None, None)?.0
         };
-        summary.add(result, dialect, control);
+        let runs_apart = dialect == Dialect::Postgres && !request.single_transaction;
+        summary.add(result, runs_apart, control);
         Ok(())
     }
 }

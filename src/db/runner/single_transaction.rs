@@ -46,6 +46,20 @@ pub(super) fn require_one_transaction<'a>(
     Ok(())
 }
 
+/// Says what to do about a failure that has rolled back the whole run.
+fn next(failure: &Failure) -> String {
+    const NEW_ENUM_VALUE: &str = "SQLSTATE 55P04";
+    let then = match (&failure.code, failure.kept) {
+        (Some(code), _) if code == NEW_ENUM_VALUE => {
+            "the value can be used after the commit of the migration that adds it: run without --single-transaction"
+        }
+        // What was said of a hook is about migrations that stay.
+        (_, Kept::All) => "correct the hook and run the same command again",
+        _ => failure.next.as_str(),
+    };
+    format!("all was one transaction, so nothing of this run was kept; {then}")
+}
+
 impl Runner {
     /// Does `work`, which runs the sections of `tasks`, in one transaction. All of it is kept, or nothing.
     pub(super) fn in_single_transaction(
@@ -95,10 +109,8 @@ impl Runner {
         let reason = match (&mut end.failure, error) {
             (Some(failure), _) => {
                 if failure.kept != Kept::Unknown {
+                    failure.next = next(failure);
                     failure.kept = Kept::Nothing;
-                    failure.next = "all was one transaction, so nothing of this run was kept: correct it and run the same command \
-                                    again"
-                        .into();
                 }
                 format!(
                     "rolled back, because all was one transaction and another part of it failed: {}",
