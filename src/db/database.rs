@@ -166,6 +166,10 @@ pub trait Database: ReadDatabase {
     /// Checks that the transaction is still the one that was begun, that its changes may be committed, that the lock is
     /// still held if it was taken, and that the section has left no session setting behind.
     fn check_before_commit(&mut self) -> Result<(), EngineError>;
+    /// Ends a part of the open transaction, as if another transaction followed: checks what
+    /// [`check_before_commit`](Self::check_before_commit) does and what a commit would, and removes what the part has
+    /// left in the session. The limits stay.
+    fn end_part(&mut self) -> Result<(), EngineError>;
     /// Commits the transaction.
     fn commit(&mut self) -> Result<(), EngineError>;
     /// Rolls back the open transaction, if there is one.

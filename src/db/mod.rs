@@ -9,6 +9,7 @@
 //! | [`schema`] | the schema of a database as text, and the differences between two |
 //! | [`lint`] | faults of migration files, and statements that may do harm when they run |
 //! | [`foreign_ledgers`] | what other runners have recorded in a database |
+//! | [`hooks`] | SQL and programs that run before and after migrations |
 //! | [`UnfinishedBuild`] | indexes and partitions that a concurrent statement has left half done |
 //! | [`estimate`] | how long pending migrations may take |
 //! | [`backup`] | copies made before a run that destroys data |
@@ -23,6 +24,7 @@ mod dialect;
 mod engine_error;
 pub mod estimate;
 pub mod foreign_ledgers;
+pub mod hooks;
 pub mod lint;
 mod percent;
 #[cfg(feature = "db-postgres")]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::hooks::HookSettings;
 use crate::durable::{DiskError, open_named_file};
 use crate::migration::Error;
 
@@ -25,6 +26,11 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// newer = "ignore" # or "error"; missing likewise
 /// allow_out_of_order = true
 /// ignore = ["table public.log_*"]
+/// placeholders_env = ["APP_ROLE"]
+/// placeholders = { schema = "app" }
+/// [[db.hooks]]
+/// when = "after_run"
+/// sql = "ANALYZE"
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +39,8 @@ pub struct DbSettings {
     pub database: Option<String>,
     /// The directory of the migrations; a relative path starts at the directory of the file.
     pub dir: Option<PathBuf>,
+    /// The directory of the seeds.
+    pub seeds: Option<PathBuf>,
     /// The name of the ledger.
     pub table: Option<String>,
     /// The time limit of a migration, in seconds; 0 is no limit.
@@ -47,6 +55,13 @@ pub struct DbSettings {
     /// True to apply versions below the highest applied one too.
     #[serde(default)]
     pub allow_out_of_order: bool,
+    /// The values of placeholders, by name.
+    pub placeholders: Option<BTreeMap<String, String>>,
+    /// Variables of the environment that are placeholders too.
+    pub placeholders_env: Option<Vec<String>>,
+    /// What runs before and after migrations.
+    #[serde(default)]
+    pub hooks: Vec<HookSettings>,
     /// Patterns of objects that `drift` leaves out.
     #[serde(default)]
     pub ignore: Vec<String>,
@@ -83,7 +98,8 @@ impl DbSettings {
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(wrap)?;
         Self::parse(&text).map_err(|what| Error::Usage {
             what: format!("{}: {what}", path.display()),
-            next: "the table [db] has database, dir, recursive, table, timeout_s, missing, newer, allow_out_of_order and ignore"
+            next: "the table [db] has database, dir, seeds, recursive, table, timeout_s, missing, newer, allow_out_of_order, ignore, \
+                   placeholders, placeholders_env and hooks"
                 .into(),
         })
     }

@@ -8,8 +8,11 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
+use crate::db::hooks::Hooks;
 use crate::db::runner::{FilePolicy, Plan, TIMEOUT_DEFAULT};
-use crate::db::script::{Examined, Folders, examine_directory};
+use crate::db::script::{
+    Examined, Folders, Placeholders, ReadOptions, examine_directory, examine_seeds, require_environment_name,
+};
 use crate::db::state::Tables;
 use crate::db::{
     Absent, DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
@@ -22,6 +25,9 @@ const RECORDS_NOUN: &str = "migrations";
 /// The environment variable that names the database.
 const DATABASE_VARIABLE: &str = "DATABASE_URL";
 const DIRECTORY_DEFAULT: &str = "./migrations";
+const SEEDS_DEFAULT: &str = "./seeds";
+/// The environment variable that names the environment.
+const ENVIRONMENT_VARIABLE: &str = "HAUL_ENV";
 
 /// The database.
 #[derive(Args)]
@@ -46,6 +52,78 @@ pub struct MigrationArgs {
     /// Read the folders in it too, with those of Prisma and Diesel
     #[arg(long)]
     recursive: bool,
+    #[command(flatten)]
+    placeholders: PlaceholderArgs,
+}
+
+/// The values of placeholders.
+#[derive(Args)]
+pub struct PlaceholderArgs {
+    /// Value of the placeholder ${NAME} in the files; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+}
+
+impl PlaceholderArgs {
+    /// Returns the values of placeholders: from the arguments, else the environment, else the settings. Without any of
+    /// these there are no placeholders.
+    fn values(&self, settings: &DbSettings) -> Result<Placeholders, Error> {
+        if self.set.is_empty() && settings.placeholders.is_none() && settings.placeholders_env.is_none() {
+            return Ok(Placeholders::default());
+        }
+        let mut values = settings.placeholders.clone().unwrap_or_default();
+        for name in settings.placeholders_env.iter().flatten() {
+            let Some(value) = std::env::var_os(name) else { continue };
+            let value = value.into_string().map_err(|_| Error::Usage {
+                what: format!("the variable {name} is not UTF-8"),
+                next: "give it a text, or remove it from placeholders_env in haul.toml".into(),
+            })?;
+            values.insert(name.clone(), value);
+        }
+        values.extend(self.set.iter().cloned());
+        Placeholders::new(values)
+    }
+}
+
+/// The seeds and their database.
+#[derive(Args)]
+pub struct SeedArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Directory of the seeds [default: haul.toml, or ./seeds]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    placeholders: PlaceholderArgs,
+}
+
+impl SeedArgs {
+    /// Returns the database, and the seeds for its environment.
+    pub fn work(&self) -> Result<Work, Error> {
+        let place = self.database.place()?;
+        let directory = place.seed_directory(self.dir.as_deref());
+        let migrations = place.seeds(&directory, &self.placeholders)?;
+        Ok(Work { place, migrations })
+    }
+}
+
+/// Whether hooks run.
+#[derive(Args)]
+pub struct HookArgs {
+    /// Run no hooks of haul.toml
+    #[arg(long)]
+    no_hooks: bool,
+}
+
+impl HookArgs {
+    /// Reads the hooks of `haul.toml` into `work`, unless they are not wanted.
+    pub fn apply(&self, mut work: Work) -> Result<Work, Error> {
+        if !self.no_hooks {
+            let (settings, migrations) = (&work.place.settings, &work.migrations);
+            work.place.hooks = Hooks::read(migrations.dialect(), &settings.hooks, migrations.placeholders())?;
+        }
+        Ok(work)
+    }
 }
 
 /// What to do about applied migrations that have no file.
@@ -124,6 +202,10 @@ pub struct Place {
     pub tables: Tables,
     /// What to do about applied migrations that have no file.
     files: FilePolicy,
+    /// The environment, such as `staging`.
+    pub environment: Option<String>,
+    /// What runs before and after migrations; empty for commands that have no hooks.
+    pub hooks: Hooks,
     settings: DbSettings,
 }
 
@@ -148,7 +230,8 @@ impl DatabaseArgs {
         tables.require_fit(target.dialect())?;
         let ignores = |how: Option<Absent>| how == Some(Absent::Ignore);
         let files = FilePolicy { ignores_missing: ignores(settings.missing), ignores_newer: ignores(settings.newer) };
-        Ok(Place { target, tables, files, settings })
+        let environment = std::env::var(ENVIRONMENT_VARIABLE).ok().filter(|name| !name.is_empty());
+        Ok(Place { target, tables, environment, files, hooks: Hooks::default(), settings })
     }
 }
 
@@ -183,8 +266,8 @@ impl MigrationArgs {
     pub fn work(&self) -> Result<Work, Error> {
         let place = self.database.place()?;
         let directory = self.directory(&place.settings);
-        let folders = self.folders(&place.settings);
-        let migrations = examine_directory(place.target.dialect(), &directory, folders)?.into_migrations()?;
+        let options = self.read_options(&place.settings)?;
+        let migrations = examine_directory(place.target.dialect(), &directory, options)?.into_migrations()?;
         Ok(Work { place, migrations })
     }
 
@@ -206,11 +289,18 @@ impl MigrationArgs {
                 });
             }
         };
-        examine_directory(dialect, &directory, self.folders(&settings))
+        examine_directory(dialect, &directory, self.read_options(&settings)?)
     }
 
-    fn folders(&self, settings: &DbSettings) -> Folders {
-        if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse }
+    /// Returns the seeds that `seed` would find without arguments; none if there is no directory.
+    pub fn seeds(&self, place: &Place) -> Result<Option<Migrations>, Error> {
+        let directory = place.seed_directory(None);
+        if directory.is_dir() { place.seeds(&directory, &self.placeholders).map(Some) } else { Ok(None) }
+    }
+
+    fn read_options(&self, settings: &DbSettings) -> Result<ReadOptions, Error> {
+        let folders = if self.recursive || settings.recursive { Folders::Read } else { Folders::Refuse };
+        Ok(ReadOptions { folders, placeholders: self.placeholders.values(settings)? })
     }
 
     /// Returns the directory of the migrations, which need not exist.
@@ -224,6 +314,19 @@ impl MigrationArgs {
 }
 
 impl Place {
+    /// Returns the directory of the seeds, which need not exist.
+    fn seed_directory(&self, named: Option<&Path>) -> PathBuf {
+        named.or(self.settings.seeds.as_deref()).unwrap_or(Path::new(SEEDS_DEFAULT)).to_path_buf()
+    }
+
+    /// Returns the seeds in a directory for the environment of the database.
+    fn seeds(&self, directory: &Path, placeholders: &PlaceholderArgs) -> Result<Migrations, Error> {
+        let environment = self.environment.as_deref();
+        environment.map_or(Ok(()), require_environment_name)?;
+        let placeholders = placeholders.values(&self.settings)?;
+        Ok(examine_seeds(self.target.dialect(), directory, environment, &placeholders)?.into_migrations()?)
+    }
+
     /// Returns the patterns of objects that `drift` leaves out.
     pub fn ignored(&self) -> &[String] {
         &self.settings.ignore
@@ -304,6 +407,7 @@ impl LimitArgs {
             lock_wait: Duration::from_secs(self.lock_timeout),
             rows_per_second: self.rate_limit,
             files: place.files,
+            hooks: place.hooks.clone(),
             ..RunnerOptions::default()
         }
     }
@@ -312,6 +416,14 @@ impl LimitArgs {
 /// Returns what the view of a run needs to know.
 pub fn scope() -> Scope {
     Scope::of(RECORDS_NOUN)
+}
+
+/// Parses the value of a placeholder. An error does not quote it, because it may be a secret.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err("write NAME=VALUE".into()),
+    }
 }
 
 /// Parses a version.

@@ -1,6 +1,6 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
-//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only`
+//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `repeatables` (a list of [`FileState`]), `hooks` (each with `when` and `name`), `not_exercised` and `first_pages_only`
 //! (labels), `unclear` (each with `name`, `error` and `reason`), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
 
 use serde::Serialize;
@@ -11,14 +11,18 @@ use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::db::runner::{MigrateRequest, PendingMigration, Plan, RunSummary, Unclear};
-use crate::db::{Runner, script::statement_preview};
+use crate::db::hooks::HookTime;
+use crate::db::runner::{DestructiveStatement, FileState, MigrateRequest, PendingMigration, Plan, RunSummary, Unclear};
+use crate::db::script::statement_preview;
+use crate::db::{Migration, Runner, RunnerOptions};
 use crate::migration::exit;
 
 #[derive(Serialize)]
 struct DryRunEnd {
     database: String,
     would_apply: Vec<Shown>,
+    repeatables: Vec<ShownFile>,
+    hooks: Vec<ShownHook>,
     not_exercised: Vec<String>,
     first_pages_only: Vec<String>,
     unclear: Vec<Unclear>,
@@ -33,6 +37,22 @@ struct Shown {
     statement_texts: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct ShownFile {
+    #[serde(flatten)]
+    file: FileState,
+    /// The beginning of each statement.
+    statement_texts: Vec<String>,
+}
+
+/// A hook that would run if anything does.
+#[derive(Serialize)]
+struct ShownHook {
+    when: HookTime,
+    /// The file with the SQL, or the program.
+    name: String,
+}
+
 /// Prints what would run. With `execute`, runs it on a copy or in a transaction that is rolled back.
 pub fn dry_run(
     work: Work,
@@ -45,9 +65,15 @@ pub fn dry_run(
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
     let would_apply: Vec<_> = wanted.map(|pending| shown(&work, pending)).collect();
     let database = work.place.target.to_string();
+    let files = plan.files.iter().filter(|file| request.to.is_none() && file.is_pending());
+    let repeatables: Vec<_> = files.map(|file| shown_file(&work, file)).collect();
+    let hooks = work.place.hooks.iter().filter(|_| !would_apply.is_empty() || !repeatables.is_empty());
+    let hooks = hooks.map(|hook| ShownHook { when: hook.when, name: hook.name() }).collect();
     let mut end = DryRunEnd {
         database,
         would_apply,
+        repeatables,
+        hooks,
         not_exercised: Vec::new(),
         first_pages_only: Vec::new(),
         unclear: Vec::new(),
@@ -55,7 +81,7 @@ pub fn dry_run(
     };
     if execute {
         let watch = Watch::start(output)?;
-        let options = limits.options(&work.place);
+        let options = RunnerOptions { hooks: work.place.hooks.without_commands(), ..limits.options(&work.place) };
         let mut runner = Runner::new(work.place.target.rehearse()?, work.migrations, options)?;
         let rehearsal = watch.run(scope(), |control| runner.rehearse(request, control))?;
         end.not_exercised = rehearsal.not_exercised;
@@ -74,12 +100,20 @@ pub fn dry_run(
 }
 
 fn shown(work: &Work, pending: &PendingMigration) -> Shown {
-    let migration = work.migrations.get(&pending.version);
-    let statements = migration.into_iter().flat_map(|migration| migration.up.statements());
-    let dialect = work.migrations.dialect();
-    let statement_texts =
-        statements.map(|(line, text)| format!("{line}: {}", statement_preview(dialect, text))).collect();
+    let statement_texts = texts(work, work.migrations.get(&pending.version));
     Shown { migration: pending.clone(), statement_texts }
+}
+
+fn shown_file(work: &Work, file: &FileState) -> ShownFile {
+    let migration = work.migrations.files().iter().find(|migration| migration.label() == file.name);
+    ShownFile { file: file.clone(), statement_texts: texts(work, migration) }
+}
+
+/// Returns the beginning of each statement.
+fn texts(work: &Work, migration: Option<&Migration>) -> Vec<String> {
+    let statements = migration.into_iter().flat_map(|migration| migration.up.written_statements());
+    let dialect = work.migrations.dialect();
+    statements.map(|(line, text)| format!("{line}: {}", statement_preview(dialect, &text))).collect()
 }
 
 fn render(table: &mut Table, end: &DryRunEnd) {
@@ -90,14 +124,24 @@ fn render(table: &mut Table, end: &DryRunEnd) {
             (false, _) => " (in batches)",
         };
         table.item("pending", format_args!("{}{how}", migration.name), &migration.checksum);
-        table.nested(|table| {
-            statement_texts.iter().for_each(|statement| table.line(statement));
-            for destructive in &migration.destructive {
-                table.line(format_args!("line {} {}", destructive.line, destructive.what));
-            }
-        });
+        render_statements(table, statement_texts, &migration.destructive);
     }
-    table.line(format_args!("{}: {} would be applied; nothing was changed", end.database, end.would_apply.len()));
+    for ShownFile { file, statement_texts } in &end.repeatables {
+        table.item(
+            "pending",
+            format_args!("{} ({})", file.name, file.state),
+            file.checksum.as_deref().unwrap_or_default(),
+        );
+        render_statements(table, statement_texts, &file.destructive);
+    }
+    for hook in &end.hooks {
+        table.item("hook", format_args!("{} {}", hook.when, hook.name), "");
+    }
+    table.line(format_args!(
+        "{}: {} would be applied; nothing was changed",
+        end.database,
+        end.would_apply.len() + end.repeatables.len()
+    ));
     if let Some(run) = &end.rehearsal {
         table.line(format_args!("rehearsed: {} succeeded, {} failed; nothing of it was kept", run.applied, run.failed));
     }
@@ -110,4 +154,13 @@ fn render(table: &mut Table, end: &DryRunEnd) {
     for name in &end.first_pages_only {
         table.line(format_args!("rehearsed in part: {name}, with the first page of each batch"));
     }
+}
+
+fn render_statements(table: &mut Table, texts: &[String], destructive: &[DestructiveStatement]) {
+    table.nested(|table| {
+        texts.iter().for_each(|statement| table.line(statement));
+        for DestructiveStatement { line, what } in destructive {
+            table.line(format_args!("line {line} {what}"));
+        }
+    });
 }

@@ -5,7 +5,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, Work, scope, version};
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
 use super::run_summary::finish;
@@ -14,7 +14,7 @@ use crate::cli::confirm::confirm;
 use crate::cli::progress::Watch;
 use crate::db::Dialect;
 use crate::db::Version;
-use crate::db::runner::{MigrateRequest, Plan};
+use crate::db::runner::{DestructiveStatement, MigrateRequest, Plan};
 use crate::migration::Error;
 
 /// `haul db migrate`
@@ -37,6 +37,9 @@ pub struct MigrateCommand {
     /// A database that has applied the same files, for --estimate; may be given more than once
     #[arg(long, value_name = "URL", requires = "estimate")]
     history: Vec<String>,
+    /// Keep all migrations of the run, or none if one fails
+    #[arg(long)]
+    single_transaction: bool,
     /// Also apply versions below the highest applied one
     #[arg(long)]
     allow_out_of_order: bool,
@@ -50,6 +53,8 @@ pub struct MigrateCommand {
     backup: BackupArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    hooks: HookArgs,
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
@@ -69,11 +74,12 @@ pub enum DryRun {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.files.apply(self.migrations.work()?).creating(self.create);
+        let work = self.hooks.apply(self.files.apply(self.migrations.work()?).creating(self.create))?;
         let request = MigrateRequest {
             to: self.to.clone(),
             allow_out_of_order: self.allow_out_of_order || work.allows_out_of_order(),
             allow_other_ledger: self.allow_other_ledger,
+            single_transaction: self.single_transaction,
         };
         let only_reads = self.dry_run.is_some() || self.estimate;
         // A file is created when the first migration is about to run, a database of a server before it can be looked at.
@@ -95,11 +101,10 @@ impl MigrateCommand {
     /// Asks for consent if data would be destroyed.
     fn consent(&self, work: &Work, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
-        let lines = wanted.flat_map(|pending| {
-            let destructive = pending.destructive.iter();
-            destructive.map(|statement| format!("{}:{} {}", pending.file, statement.line, statement.what))
-        });
-        let lines: Vec<_> = lines.collect();
+        let files = plan.files.iter().filter(|file| request.to.is_none() && file.is_pending());
+        let lines = wanted.flat_map(|pending| destructive_lines(&pending.file, &pending.destructive));
+        let lines: Vec<_> =
+            lines.chain(files.flat_map(|file| destructive_lines(&file.file, &file.destructive))).collect();
         if lines.is_empty() {
             return Ok(());
         }
@@ -114,4 +119,9 @@ impl MigrateCommand {
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
         finish(self.output, &database, "applied", &end)
     }
+}
+
+/// Names the statements of a file that destroy data.
+pub fn destructive_lines(file: &str, statements: &[DestructiveStatement]) -> Vec<String> {
+    statements.iter().map(|statement| format!("{file}:{} {}", statement.line, statement.what)).collect()
 }

@@ -18,6 +18,7 @@ mod repair;
 mod resolve;
 mod rollback;
 mod run_summary;
+mod seed;
 mod status;
 mod unlock;
 mod verify;
@@ -36,6 +37,8 @@ verbs! {
     Rollback(rollback::RollbackCommand),
     /// Roll the newest migration back and apply it again
     Redo(redo::RedoCommand),
+    /// Run seeds: files with rows that a database needs, each once for each text
+    Seed(seed::SeedCommand),
     /// Compare the checksums of applied migrations with the files
     Verify(verify::VerifyCommand),
     /// Find what is wrong with migration files, or may hurt when they run

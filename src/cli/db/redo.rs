@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, scope};
+use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, scope};
 use super::run_summary::finish;
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
@@ -22,6 +22,8 @@ pub struct RedoCommand {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    hooks: HookArgs,
+    #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -29,8 +31,8 @@ pub struct RedoCommand {
 
 impl RedoCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.files.apply(self.migrations.work()?);
-        let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false };
+        let work = self.hooks.apply(self.files.apply(self.migrations.work()?))?;
+        let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false, single_transaction: false };
         let plan = work.plan_to_act()?;
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {
             let backup = self.backup.consent_text(work.migrations.dialect());

@@ -101,10 +101,10 @@ fn names(changed: &[&ChangedMigration]) -> String {
 fn shown(work: &Work, changed: &ChangedMigration) -> Vec<String> {
     let ChangedMigration { name, file, applied_checksum, checksum, .. } = changed;
     let mut lines = vec![format!("{name} ({file}): {checksum} instead of {applied_checksum}")];
-    let statements = work.migrations.get(&changed.version).into_iter().flat_map(|found| found.up.statements());
+    let statements = work.migrations.get(&changed.version).into_iter().flat_map(|found| found.up.written_statements());
     let dialect = work.migrations.dialect();
     lines.extend(statements.map(|(line, text)| {
-        format!("  not run, unless the old text had it: {line}: {}", statement_preview(dialect, text))
+        format!("  not run, unless the old text had it: {line}: {}", statement_preview(dialect, &text))
     }));
     lines
 }

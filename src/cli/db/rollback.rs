@@ -5,7 +5,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::{BackupArgs, FileArgs, LimitArgs, MigrationArgs, scope, version};
+use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, scope, version};
 use super::run_summary::finish;
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
@@ -25,6 +25,9 @@ pub struct RollbackCommand {
     /// How many to roll back, by order of application
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
+    /// Roll all of them back, or none if one fails
+    #[arg(long)]
+    single_transaction: bool,
     /// Also roll back what was changed since, and remove from the ledger what has no Down section
     #[arg(long)]
     force: bool,
@@ -35,6 +38,8 @@ pub struct RollbackCommand {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    hooks: HookArgs,
+    #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -42,12 +47,12 @@ pub struct RollbackCommand {
 
 impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.files.apply(self.migrations.work()?);
+        let work = self.hooks.apply(self.files.apply(self.migrations.work()?))?;
         let to = match (&self.to, self.steps) {
             (Some(version), _) => RollbackTo::Version(version.clone()),
             (None, steps) => RollbackTo::Steps(steps.unwrap_or_default()),
         };
-        let request = RollbackRequest { to, force: self.force };
+        let request = RollbackRequest { to, force: self.force, single_transaction: self.single_transaction };
         let plan = work.plan_to_act()?;
         let rows = request.select(&plan, &work.migrations)?;
         let has_down = |row: &&&AppliedRow| work.migrations.get(&row.version).is_some_and(|found| found.down.is_some());

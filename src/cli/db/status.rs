@@ -1,6 +1,6 @@
 //! `haul db status`: shows what is applied, pending, changed and missing. Changes nothing.
 //!
-//! The JSON document is a [`Plan`] with `database`, `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
+//! The JSON document is a [`Plan`] with `database`, `seeds` (as its `repeatables`), `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::db::database::LockHolder;
 use crate::db::foreign_ledgers::Others;
-use crate::db::runner::Plan;
+use crate::db::runner::{FileState, Plan};
 use crate::migration::exit;
 
 /// `haul db status`
@@ -36,6 +36,7 @@ struct Status {
     database: String,
     #[serde(flatten)]
     plan: Plan,
+    seeds: Vec<FileState>,
     lock: Option<LockHolder>,
     /// The schema of the ledger, if new tables would be created in another.
     ledger_schema: Option<String>,
@@ -48,13 +49,19 @@ impl StatusCommand {
         let plan = work.plan()?;
         let place = work.place.target.to_string();
         let mut database = work.place.target.open_read_only()?;
+        let seeds = match self.migrations.seeds(&work.place)? {
+            Some(seeds) => {
+                Plan::make(&mut *database, &work.place.tables, &seeds).map_err(|error| error.at(&place))?.files
+            }
+            None => Vec::new(),
+        };
         let lock = database.lock_holder(work.place.tables.ledger())?;
         let tables = &work.place.tables;
         let ledger_schema = tables.find(&mut *database).map_err(|error| error.at(&place))?;
         let ledger_name = tables.ledger().to_owned();
         let others = Others::find(&mut *database, tables).map_err(|error| error.at(&place))?;
         let other_ledgers = others.ledgers.into_iter().map(|ledger| (ledger.table, ledger.runner)).collect();
-        let status = Status { database: place, plan, lock, ledger_schema, other_ledgers };
+        let status = Status { database: place, plan, seeds, lock, ledger_schema, other_ledgers };
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
         answer.print(self.output, |table| render(table, &status, &ledger_name, self.verbose))
     }
@@ -63,7 +70,7 @@ impl StatusCommand {
 fn exit_code(plan: &Plan) -> u8 {
     if !plan.changed.is_empty() || !plan.replaced.is_empty() || !plan.missing.is_empty() {
         exit::BAD_DATA
-    } else if plan.pending.is_empty() {
+    } else if plan.pending.is_empty() && plan.pending_files().is_empty() {
         exit::OK
     } else {
         exit::FAILED
@@ -91,6 +98,7 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
             pending.header.iter().for_each(|line| table.item("", format_args!("-- {line}"), ""));
         }
     }
+    plan.files.iter().chain(&status.seeds).for_each(|file| render_file(table, file, verbose));
     if verbose {
         plan.gaps.iter().for_each(|(from, to)| table.item("gap", format_args!("between {from} and {to}"), ""));
     }
@@ -105,8 +113,22 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
         table.item("note", what, "");
     }
     status.lock.iter().for_each(|lock| table.item("lock", &lock.owner, ""));
-    let [applied, pending] = [plan.applied.len(), plan.pending.len()];
+    let [applied, pending] = [plan.applied.len(), plan.pending.len() + plan.pending_files().len()];
     let [changed, missing] = [plan.changed.len() + plan.replaced.len(), plan.missing.len()];
     let sums = format!("{applied} applied, {pending} pending, {changed} changed, {missing} missing");
     table.line(format_args!("{}: {sums}", status.database));
+}
+
+/// Shows a file without a version. One that was changed is to run again, which is no error.
+fn render_file(table: &mut Table, file: &FileState, verbose: bool) {
+    let (state, how) = match file.state {
+        "new" => ("pending", ""),
+        "changed" => ("pending", " (changed)"),
+        state => (state, ""),
+    };
+    table.item(state, format_args!("{}{how}", file.name), file.applied_at.as_deref().unwrap_or_default());
+    file.fault.iter().for_each(|fault| table.item("", format_args!("cannot run: {fault}"), ""));
+    if let Some(checksum) = file.checksum.as_ref().filter(|_| verbose) {
+        table.item("", checksum, "");
+    }
 }

@@ -1,8 +1,9 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
 //! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
-//! `replaced`, `missing` or `ignored`), `differences`, `unfinished_builds` (each with `name` and `remedy`) and `exit_code`.
-//! What a migration has left half built is not what its file says, so it ends with 65 too.
+//! `replaced`, `missing` or `ignored`), `repeatables` (a list of [`FileState`]), `differences`, `unfinished_builds` (each
+//! with `name` and `remedy`) and `exit_code`. What a migration has left half built is not what its file says, so it ends
+//! with 65 too.
 
 use clap::Args;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::arguments::{FileArgs, MigrationArgs};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
-use crate::db::runner::Plan;
+use crate::db::runner::{FileState, Plan};
 use crate::db::state::AppliedRow;
 use crate::db::{UnfinishedBuild, Version};
 use crate::migration::exit;
@@ -30,6 +31,7 @@ pub struct VerifyCommand {
 struct VerifyEnd {
     database: String,
     migrations: Vec<Verified>,
+    repeatables: Vec<FileState>,
     differences: usize,
     unfinished_builds: Vec<UnfinishedBuild>,
 }
@@ -53,12 +55,17 @@ impl VerifyCommand {
         let end = VerifyEnd {
             database: work.place.target.to_string(),
             migrations: verified(&plan),
+            repeatables: plan.files,
             differences,
             unfinished_builds: plan.unfinished_builds,
         };
         let answer = Answer::new(&end).exit_if(differences + end.unfinished_builds.len() > 0, exit::BAD_DATA);
         answer.next(next).print(self.output, |table| {
             end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
+            for file in &end.repeatables {
+                let how = if file.is_pending() { "to be run" } else { "" };
+                table.item(if file.state == "applied" { "equal" } else { file.state }, &file.name, how);
+            }
             for build in &end.unfinished_builds {
                 table.item("note", format_args!("{}; `{}`", build.what(), build.remedy), "");
             }

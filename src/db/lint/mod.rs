@@ -13,13 +13,16 @@ mod tests;
 pub use finding::{LintFinding, LintSeverity, Rule};
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use self::rules::{MISSING_DOWN, MIXED_TIMES, OWN_TRANSACTION, REPEATABLE, STATEMENTS, Subject, VERSION_GAP};
 use self::statement::Words;
 use super::dialect::Dialect;
-use super::script::{Direction, Examined, Migration, ScriptError, Section, file_name};
+use super::script::classify::Keywords;
+use super::script::{Direction, Examined, FileKind, Migration, ScriptError, Section, file_name};
 use super::version::Version;
+
+/// The rule against a condition that a file without a version needs.
+const IF_NOT_EXISTS: &str = "if-not-exists";
 
 /// Returns the rules, except those about invalid files, which are named after the fault.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
@@ -39,7 +42,7 @@ pub fn lint(examined: &Examined, from: Option<&Version>) -> Vec<LintFinding> {
     let is_wanted = |version: &Version| from.is_none_or(|from| version >= from);
     let is_wanted_file = |fault: &&ScriptError| version_of(fault).is_none_or(|version| is_wanted(&version));
     let mut found: Vec<_> = examined.faults.iter().filter(is_wanted_file).map(of_fault).collect();
-    found.extend(migrations.left_out().iter().map(|file| of_file(&REPEATABLE, file)));
+    migrations.files().iter().for_each(|file| of_migration(migrations.dialect(), file, &mut found));
     if let Some((other, highest)) = migrations.mixed_times().filter(|(_, highest)| is_wanted(&highest.version)) {
         let mut finding = finding(&MIXED_TIMES, other, &other.up, 0);
         finding.message = format!(
@@ -85,12 +88,15 @@ fn of_fault(error: &ScriptError) -> LintFinding {
 
 fn of_migration(dialect: Dialect, migration: &Migration, found: &mut Vec<LintFinding>) {
     if let Some(fault) = migration.fault() {
-        let version = Some(migration.version.clone());
-        return found.push(LintFinding { version, ..of_fault(fault) });
+        return found.push(LintFinding { version: version_in(migration), ..of_fault(fault) });
     }
     of_section(dialect, migration, &migration.up, Direction::Up, found);
     match &migration.down {
         Some(down) => of_section(dialect, migration, down, Direction::Down, found),
+        None if migration.kind != FileKind::Versioned => {
+            let lines = lines_that_run_once(dialect, &migration.up);
+            found.extend(lines.into_iter().map(|line| finding(&REPEATABLE, migration, &migration.up, line)));
+        }
         None => found.push(finding(&MISSING_DOWN, migration, &migration.up, 0)),
     }
 }
@@ -117,7 +123,8 @@ fn of_section(
             no_transaction: section.settings.no_transaction,
             is_alone: section.len() == 1,
         };
-        let broken = STATEMENTS.iter().filter(|candidate| (candidate.finds)(&subject));
+        let is_meant = |rule: &Rule| migration.kind == FileKind::Versioned || rule.name != IF_NOT_EXISTS;
+        let broken = STATEMENTS.iter().filter(|candidate| is_meant(&candidate.rule) && (candidate.finds)(&subject));
         found.extend(broken.map(|candidate| finding(&candidate.rule, migration, section, line)));
         own_tables.extend(table.filter(|_| words.creates_table()));
     }
@@ -138,23 +145,23 @@ pub(super) fn tables_of(dialect: Dialect, section: &Section) -> Vec<String> {
     others.into_iter().collect()
 }
 
-fn of_file(rule: &'static Rule, file: &Path) -> LintFinding {
-    LintFinding {
-        file: file.display().to_string(),
-        line: 0,
-        version: None,
-        rule: rule.name,
-        severity: rule.severity,
-        message: rule.what.to_owned(),
-        next: rule.next,
-    }
+/// Returns the lines of statements that create something without regard to one that is there. A DROP before them may have
+/// removed it.
+fn lines_that_run_once(dialect: Dialect, section: &Section) -> Vec<u64> {
+    let words = |(line, text): (u64, &str)| (line, Keywords::of(dialect, text));
+    let before_drop = section.statements().map(words).take_while(|(_, words)| !words.drops());
+    before_drop.filter(|(_, words)| words.creates_once()).map(|(line, _)| line).collect()
+}
+
+fn version_in(migration: &Migration) -> Option<Version> {
+    Some(migration.version.clone()).filter(|_| migration.kind == FileKind::Versioned)
 }
 
 fn finding(rule: &'static Rule, migration: &Migration, section: &Section, line: u64) -> LintFinding {
     LintFinding {
         file: section.file.display().to_string(),
         line,
-        version: Some(migration.version.clone()),
+        version: version_in(migration),
         rule: rule.name,
         severity: rule.severity,
         message: rule.what.to_owned(),

@@ -88,12 +88,12 @@ pub(super) const OWN_TRANSACTION: Rule = rule(
     "leave them out of new files",
 );
 
-/// A repeatable migration of Flyway.
+/// A statement of a file without a version that cannot run twice.
 pub(super) const REPEATABLE: Rule = rule(
     "repeatable",
     Warning,
-    "it is a repeatable migration, which haul does not run",
-    "write each change of it as a migration with a version",
+    "it fails when the file runs again, because what it creates is there",
+    "write CREATE OR REPLACE or IF NOT EXISTS, or DROP … IF EXISTS before it",
 );
 
 const BACKUP: &str = "check that nothing uses it any more; `haul db migrate --backup required` keeps a copy";

@@ -156,12 +156,20 @@ fn a_transaction_around_the_section_is_a_note() {
 }
 
 #[test]
-fn repeatable_migrations_are_reported() {
-    let all = lint(&Examined::of_texts(Postgres, [("R__v.sql", "CREATE VIEW v AS SELECT 1;")]), None);
-    assert_eq!(
-        all.iter().map(|finding| (&*finding.file, finding.rule)).collect::<Vec<_>>(),
-        [("R__v.sql", "repeatable")]
-    );
+fn repeatable_migrations_that_cannot_run_twice_are_reported() {
+    for (text, expected) in [
+        ("CREATE VIEW v AS SELECT 1;", &["repeatable"][..]),
+        ("CREATE OR REPLACE VIEW v AS SELECT 1;", &[]),
+        ("CREATE TABLE IF NOT EXISTS t (a int);", &[]),
+        ("DROP VIEW IF EXISTS v;\nCREATE VIEW v AS SELECT 1;", &[]),
+        ("-- haul: no-transaction\nVACUUM;", &["directive"]),
+        ("-- Up\nSELECT 1;\n-- Down\nSELECT 2;", &["sections"]),
+    ] {
+        let all = lint(&Examined::of_texts(Postgres, [("R__v.sql", text)]), None);
+        let found: Vec<_> = all.iter().map(|finding| finding.rule).collect();
+        assert_eq!(found, expected, "{text}");
+        assert!(all.iter().all(|finding| finding.version.is_none()));
+    }
 }
 
 #[test]

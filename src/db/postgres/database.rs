@@ -40,6 +40,11 @@ const FORGET: &str = "DISCARD SEQUENCES; ";
 /// Returns the id of the current transaction, and assigns one if it has none.
 const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 
+/// Returns the names of the constraints that may be deferred, and are not unless a transaction asks for it.
+const IMMEDIATE_CONSTRAINTS: &str = "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || \
+     pg_catalog.quote_ident(c.conname), ', ') FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = \
+     c.connamespace WHERE c.condeferrable AND NOT c.condeferred";
+
 /// A session that may write.
 pub struct PostgresDatabase {
     client: Client,
@@ -112,6 +117,16 @@ impl PostgresDatabase {
         let row = self.row_of(&format!("{}UNLISTEN *; SELECT {LEFTOVERS}", self.reset_sql()))?;
         self.leftovers = row.into_iter().next().unwrap_or_default();
         Ok(())
+    }
+
+    /// Checks deferred constraints now, and leaves all constraints as a new transaction has them.
+    pub(super) fn settle_constraints(&mut self) -> Result<(), EngineError> {
+        self.batch("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")?;
+        let immediate = self.query(IMMEDIATE_CONSTRAINTS, &[])?.into_iter().flatten().next();
+        match immediate.and_then(Value::into_optional_text) {
+            Some(names) => self.batch(&format!("SET CONSTRAINTS {names} IMMEDIATE")),
+            None => Ok(()),
+        }
     }
 
     /// Returns what is to be sent together with the next statement.
@@ -272,6 +287,16 @@ impl Database for PostgresDatabase {
             ));
         }
         self.leftovers = row.into_iter().nth(2).unwrap_or_default();
+        Ok(())
+    }
+
+    fn end_part(&mut self) -> Result<(), EngineError> {
+        self.check_before_commit()?;
+        self.settle_constraints()?;
+        // Cursors that end with a transaction do not end here by themselves.
+        self.leftovers.insert_str(0, "CLOSE ALL; ");
+        self.forget_session()?;
+        self.unsent.push_str(self.lock_timeout.as_deref().unwrap_or_default());
         Ok(())
     }
 

@@ -16,11 +16,6 @@ use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
-/// Returns the names of the constraints that may be deferred, and are not unless a transaction asks for it.
-const IMMEDIATE_CONSTRAINTS: &str = "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || \
-     pg_catalog.quote_ident(c.conname), ', ') FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = \
-     c.connamespace WHERE c.condeferrable AND NOT c.condeferred";
-
 /// A session inside a transaction that never commits. The server rolls it back when the session ends.
 pub struct PostgresRehearsal(PostgresDatabase);
 
@@ -120,13 +115,14 @@ impl Database for PostgresRehearsal {
     /// Checks deferred constraints now, because there will be no commit that does. The next migration begins with the
     /// constraints as a new transaction has them, and without what ends with a transaction.
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
-        self.0.batch("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")?;
-        let immediate = self.0.query(IMMEDIATE_CONSTRAINTS, &[])?.into_iter().flatten().next();
-        if let Some(names) = immediate.and_then(Value::into_optional_text) {
-            self.0.batch(&format!("SET CONSTRAINTS {names} IMMEDIATE"))?;
-        }
+        self.0.settle_constraints()?;
         self.0.batch("CLOSE ALL")?;
         self.0.reset_session()
+    }
+
+    fn end_part(&mut self) -> Result<(), EngineError> {
+        self.check_before_commit()?;
+        self.forget_session()
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {

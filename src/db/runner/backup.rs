@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use super::Runner;
+use super::file_state::destructive_statements;
 use super::plan::PendingMigration;
 use crate::db::backup::Backup;
+use crate::db::script::Migration;
 use crate::db::state::{LogEntry, Outcome};
 use crate::migration::{Error, now_text};
 use crate::pipeline::{Control, Expected, Phase};
@@ -14,10 +16,12 @@ impl Runner {
     pub(super) fn back_up_before(
         &mut self,
         wanted: &[&PendingMigration],
+        files: &[&Migration],
         control: &Control<'_>,
     ) -> Result<Option<Backup>, Error> {
-        let destroys_data = wanted.iter().any(|pending| !pending.destructive.is_empty());
-        if wanted.is_empty() { Ok(None) } else { self.back_up(destroys_data, control) }
+        let destroys = |file: &&Migration| !destructive_statements(self.database.dialect(), &file.up).is_empty();
+        let destroys_data = wanted.iter().any(|pending| !pending.destructive.is_empty()) || files.iter().any(destroys);
+        if wanted.is_empty() && files.is_empty() { Ok(None) } else { self.back_up(destroys_data, control) }
     }
 
     /// Makes a backup if the policy asks for one. The log records its path.

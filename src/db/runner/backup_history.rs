@@ -113,7 +113,10 @@ impl Runner {
         end: &RunSummary,
         control: &Control<'_>,
     ) -> Result<Option<Backup>, Error> {
-        let is_needless = end.applied == 0 && end.failure.as_ref().is_some_and(|failure| failure.kept == Kept::Nothing);
+        // Hooks may have changed something.
+        let is_needless = self.options.hooks.is_empty()
+            && end.applied == 0
+            && end.failure.as_ref().is_some_and(|failure| failure.kept == Kept::Nothing);
         match backup {
             Some(backup) if is_needless => {
                 self.remove_backup(&backup.file, &backup.digest)?;

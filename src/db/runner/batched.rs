@@ -104,7 +104,7 @@ impl Runner {
             progress.settings = SessionLog::before(dialect, task.section, batch.statements.start).settings();
             self.set_session(task, &progress.settings)?;
             let mut pages = Pages::open(&mut *self.database, &batch.query, task.section.batch_rows())
-                .map_err(|error| in_query(batch, error))?;
+                .map_err(|error| in_query(task, batch, error))?;
             let is_whole = self.run_pages(task, batch, &mut pages, extent, progress, (&rate, control))?;
             self.set_session(task, &progress.settings)?;
             pages.close(&mut *self.database)?;
@@ -154,10 +154,10 @@ impl Runner {
         let page = self.in_limited_transaction(task, &limits, |runner| {
             runner.set_session(task, &progress.settings)?;
             let page =
-                pages.fill(&mut *runner.database, next.key.as_deref()).map_err(|error| in_query(batch, error))?;
+                pages.fill(&mut *runner.database, next.key.as_deref()).map_err(|error| in_query(task, batch, error))?;
             let Some(page) = page else { return Ok(None) };
             for index in batch.statements.clone() {
-                runner.run_statement(task, index)?;
+                runner.run_batch_statement(task, index)?;
             }
             next.key = Some(page.last.clone());
             (next.rows, next.pages) = (next.rows + page.rows, next.pages + 1);
@@ -178,7 +178,7 @@ impl Runner {
         if end > 0 {
             let limits = task.limits(self.options.timeout);
             self.in_limited_transaction(task, &limits, |runner| {
-                (0..end).try_for_each(|index| runner.run_statement(task, index))?;
+                (0..end).try_for_each(|index| runner.run_batch_statement(task, index))?;
                 runner.keep_cursor(task, &progress.cursor)
             })?;
             progress.is_begun = true;
@@ -210,9 +210,8 @@ impl Runner {
         })
     }
 
-    fn run_statement(&mut self, task: Task<'_>, index: usize) -> Result<(), SectionError> {
-        let (_, statement) = task.section.statement(index);
-        self.database.run(statement).map_err(|error| SectionError { index: Some(index), error })
+    fn run_batch_statement(&mut self, task: Task<'_>, index: usize) -> Result<(), SectionError> {
+        self.run_statement(task.section, index).map_err(|error| SectionError { index: Some(index), error })
     }
 
     /// Stores the cursor, as the last step of each transaction.
@@ -257,8 +256,9 @@ impl Runner {
     }
 }
 
-fn in_query(batch: &Batch, error: EngineError) -> EngineError {
-    EngineError { message: format!("the batch on line {}: {}", batch.line, error.message), ..error }
+fn in_query(task: Task<'_>, batch: &Batch, error: EngineError) -> EngineError {
+    let message = task.section.hide_values(&error.message);
+    EngineError { message: format!("the batch on line {}: {message}", batch.line), ..error }
 }
 
 impl PagesDone {

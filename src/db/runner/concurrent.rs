@@ -3,17 +3,19 @@
 use super::Runner;
 use super::task::Task;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::Section;
 use crate::db::script::classify::names_of_concurrent;
 use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
 
 impl Runner {
     /// Runs one statement. If it is a concurrent build, checks that nothing is left half done, also when it fails.
-    pub(super) fn run_and_check_build(&mut self, statement: &str) -> Result<(), EngineError> {
+    pub(super) fn run_and_check_build(&mut self, section: &Section, index: usize) -> Result<(), EngineError> {
+        let (_, statement) = section.statement(index);
         if names_of_concurrent(self.database.dialect(), statement).is_none() {
-            return self.database.run(statement);
+            return self.run_statement(section, index);
         }
         let before = UnfinishedBuilds::read(&mut *self.database)?;
-        let result = self.database.run(statement);
+        let result = self.run_statement(section, index);
         if result.as_ref().is_err_and(|error| error.kind == EngineErrorKind::Disconnected) {
             return result;
         }
@@ -29,6 +31,16 @@ impl Runner {
             }),
             (Err(error), Err(_)) => Err(error),
         }
+    }
+
+    /// Runs one statement. What the engine says of it does not show values of placeholders.
+    pub(super) fn run_statement(&mut self, section: &Section, index: usize) -> Result<(), EngineError> {
+        let (_, statement) = section.statement(index);
+        self.database.run(statement).map_err(|error| EngineError {
+            message: section.hide_values(&error.message),
+            hint: error.hint.as_deref().map(|hint| section.hide_values(hint)),
+            ..error
+        })
     }
 
     /// Fails if a build of the section is not complete. An earlier attempt may have passed over it.

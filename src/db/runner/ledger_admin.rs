@@ -1,5 +1,7 @@
 //! Changes the ledger without running a migration: baseline, repair, resolve. Each leaves rows in the log.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::Runner;
@@ -169,11 +171,11 @@ impl<'a> Unresolved<'a> {
 
     /// Returns the beginning of each statement, with what it will count as.
     pub fn statements(&self, dialect: Dialect) -> Vec<String> {
-        let line = |(index, (line, text)): (usize, (u64, &str))| {
+        let line = |(index, (line, text)): (usize, (u64, Cow<'_, str>))| {
             let what = if index < self.done { "counts as done" } else { "will run" };
-            format!("{what}: {}:{line}: {}", self.section.file.display(), statement_preview(dialect, text))
+            format!("{what}: {}:{line}: {}", self.section.file.display(), statement_preview(dialect, &text))
         };
-        self.section.statements().enumerate().map(line).collect()
+        self.section.written_statements().enumerate().map(line).collect()
     }
 }
 

@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use super::Runner;
 use super::batched::Extent;
-use super::plan::Plan;
+use super::hooks::{Moment, RunFrame};
+use super::plan::{PendingMigration, Plan, earlier_attempt};
 use super::run_summary::RunSummary;
+use super::single_transaction::require_one_transaction;
 use super::task::{Task, TaskResult};
+use super::transaction::Started;
+use crate::db::hooks::HookTime;
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{Outcome, StateReader};
 use crate::db::version::Version;
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
+
+const STOPPED: &str = "stopped on request";
 
 /// What to apply.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +28,8 @@ pub struct MigrateRequest {
     pub allow_out_of_order: bool,
     /// True to begin in a database in which another runner has recorded what it applied.
     pub allow_other_ledger: bool,
+    /// True to keep all migrations of the run or none of them.
+    pub single_transaction: bool,
 }
 
 impl MigrateRequest {
@@ -42,10 +50,26 @@ impl MigrateRequest {
             plan.require_order(self.to.as_ref())?;
         }
         // What is applied has run, here or with another tool; only what is to run must be fit for it.
-        let wanted = plan.pending.iter().filter(|pending| self.takes(&pending.version));
-        wanted
-            .filter_map(|pending| migrations.get(&pending.version))
-            .try_for_each(|migration| Ok(migration.require_sound()?))
+        let wanted = || plan.pending.iter().filter(|pending| self.takes(&pending.version));
+        let migration = |pending: &PendingMigration| migrations.get(&pending.version);
+        let mut wanted_files = wanted().filter_map(migration).chain(self.files(plan, migrations));
+        wanted_files.try_for_each(|migration| Ok::<_, Error>(migration.require_sound()?))?;
+        if !self.single_transaction {
+            return Ok(());
+        }
+        let all = wanted().filter_map(migration).chain(self.files(plan, migrations));
+        let sections = all.map(|migration| (migration.label(), &migration.up));
+        require_one_transaction(migrations.dialect(), sections)
+    }
+
+    /// Returns the repeatable migrations that the request includes. They belong to the state after the highest version.
+    pub fn files<'a>(&self, plan: &Plan, migrations: &'a Migrations) -> Vec<&'a Migration> {
+        if self.to.is_some() {
+            return Vec::new();
+        }
+        let pending = plan.pending_files();
+        let is_pending = |file: &&Migration| pending.iter().any(|state| state.name == file.label());
+        migrations.files().iter().filter(is_pending).collect()
     }
 
     /// Returns true if the request includes this version.
@@ -69,7 +93,11 @@ impl Runner {
             request.check(&plan, &migrations)?;
             note_files(&plan, &migrations, control);
             let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
-            let backup = runner.back_up_before(&wanted, control)?;
+            let files = request.files(&plan, &migrations);
+            let backup = runner.back_up_before(&wanted, &files, control)?;
+            if !files.is_empty() {
+                runner.state(|state| state.create_files())?;
+            }
             let end = runner.apply(&plan, &migrations, request, control)?;
             let backup = runner.drop_needless_backup(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
@@ -85,15 +113,22 @@ impl Runner {
     ) -> Result<RunSummary, Error> {
         let (wanted, later): (Vec<_>, Vec<_>) =
             plan.pending.iter().partition(|pending| request.takes(&pending.version));
-        let tasks: Vec<_> =
-            wanted.iter().filter_map(|pending| migrations.get(&pending.version)).map(Task::up).collect();
+        let versioned = wanted.iter().filter_map(|pending| migrations.get(&pending.version));
+        let tasks: Vec<_> = versioned.chain(request.files(plan, migrations)).map(Task::up).collect();
         let mut end = RunSummary::new(plan.applied.len());
+        let frame =
+            RunFrame { direction: Direction::Up, tasks: &tasks, single_transaction: request.single_transaction };
         control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
-            self.apply_all(plan, &tasks, control, &mut end)
+            self.in_frame(&frame, control, &mut end, |runner, started, end| {
+                runner.apply_all(plan, &tasks, started, control, end)
+            })
         })?;
         let left = tasks.iter().skip(usize::try_from(end.applied).unwrap_or(usize::MAX));
         end.pending = left.map(|task| task.migration.label()).collect();
         end.pending.extend(later.iter().map(|pending| pending.name.clone()));
+        if request.to.is_some() {
+            end.pending.extend(plan.pending_files().iter().map(|file| file.name.clone()));
+        }
         Ok(end)
     }
 
@@ -101,36 +136,72 @@ impl Runner {
         &mut self,
         plan: &Plan,
         tasks: &[Task<'_>],
+        mut started: Option<Started>,
         control: &Control<'_>,
         end: &mut RunSummary,
     ) -> Result<(), Error> {
-        let mut started = None;
         for (index, task) in tasks.iter().copied().enumerate() {
             if control.stop.is_requested() {
                 end.stopped = true;
-                return started.map_or(Ok(()), |started| self.cancel_started(task, started));
+                return started.map_or(Ok(()), |started| self.cancel_started(task, started, STOPPED));
             }
-            self.prepare(task)?;
-            let earlier = plan.newest.get(task.migration.version.digits());
             note_earlier(task.migration, plan, control);
-            let task_end = if task.runs_without_transaction() {
-                self.run_without_transaction(task, earlier)?
-            } else if task.has_batches() {
-                let cursor = plan.cursor(&task.migration.version, Direction::Up);
-                self.run_in_batches(task, cursor, Extent::All, control)?
-            } else {
-                let next = tasks.get(index + 1).copied().filter(Task::is_one_transaction);
-                let (task_end, next) = self.run_in_transaction(task, started.take(), next)?;
-                started = next;
-                task_end
-            };
-            self.show_notices(&task.migration.label(), control);
-            if !end.add(task_end, control) {
-                break;
-            }
+            let next = tasks.get(index + 1).copied();
+            let Goes::On(next) = self.run_task(task, plan, (started.take(), next), control, end)? else { break };
+            started = next;
         }
         Ok(())
     }
+
+    /// Runs the hooks before a section, the section, and the hooks after it. `started` is its row in the log if there is
+    /// one already; the row of `next` may be written with this section.
+    pub(super) fn run_task(
+        &mut self,
+        task: Task<'_>,
+        plan: &Plan,
+        (started, next): (Option<Started>, Option<Task<'_>>),
+        control: &Control<'_>,
+        end: &mut RunSummary,
+    ) -> Result<Goes, Error> {
+        if !self.run_hooks(&Moment::each(HookTime::BeforeEach, &task, "pending"), control, end) {
+            if let Some(started) = started {
+                self.cancel_started(task, started, if end.stopped { STOPPED } else { "a hook failed" })?;
+            }
+            return Ok(Goes::NoFurther);
+        }
+        self.prepare(task)?;
+        let version = &task.migration.version;
+        let mut next_started = None;
+        let result = if task.runs_without_transaction() {
+            self.run_without_transaction(task, plan.newest.get(version.digits()))?
+        } else if task.has_batches() {
+            self.run_in_batches(task, plan.cursor(version, task.direction), Extent::All, control)?
+        } else {
+            let (result, started) = self.run_in_transaction(task, started, next.filter(Task::is_one_transaction))?;
+            next_started = started;
+            result
+        };
+        self.show_notices(&task.migration.label(), control);
+        if !end.add(result, control) {
+            return Ok(Goes::NoFurther);
+        }
+        let moment = Moment::each(HookTime::AfterEach, &task, task.done_text());
+        if !self.run_hooks(&moment, control, end) {
+            if let Some((next, started)) = next.zip(next_started) {
+                self.cancel_started(next, started, if end.stopped { STOPPED } else { "a hook failed" })?;
+            }
+            return Ok(Goes::NoFurther);
+        }
+        Ok(Goes::On(next_started))
+    }
+}
+
+/// What comes after a section.
+pub(super) enum Goes {
+    /// The next section, with its row in the log if that was written already.
+    On(Option<Started>),
+    /// The end of the run.
+    NoFurther,
 }
 
 impl RunSummary {
@@ -190,13 +261,9 @@ fn note_other_tables(plan: &Plan, control: &Control<'_>) {
     control.note(text);
 }
 
-/// Reports files that are not run, and applied files in which a comment looks like a section marker: both parts may have
+/// Reports applied files in which a comment looks like a section marker: both parts may have
 /// been applied.
 fn note_files(plan: &Plan, migrations: &Migrations, control: &Control<'_>) {
-    if let Some(first) = migrations.left_out().first() {
-        let count = migrations.left_out().len();
-        control.note(format!("{}: repeatable migrations are not run ({count} in all)", first.display()));
-    }
     let applied = plan.applied.iter().filter_map(|row| migrations.get(&row.version)?.fault());
     let markers: Vec<_> = applied.filter(|fault| fault.is_about_marker()).collect();
     if let Some(first) = markers.first() {
@@ -207,10 +274,9 @@ fn note_files(plan: &Plan, migrations: &Migrations, control: &Control<'_>) {
 
 /// Reports that an earlier attempt did not end and that this is another one.
 fn note_earlier(migration: &Migration, plan: &Plan, control: &Control<'_>) {
-    let row = plan.newest.get(migration.version.digits());
+    let row = plan.newest.get(&migration.log_version());
     if row.and_then(|row| row.known_outcome()) == Some(Outcome::Started) {
-        let pending = plan.pending.iter().find(|pending| pending.version == migration.version);
-        let text = pending.and_then(|pending| pending.earlier_attempt.clone()).unwrap_or_default();
+        let text = row.and_then(earlier_attempt).unwrap_or_default();
         control.note(format!("{}: {text}; trying again", migration.label()));
     }
 }

@@ -10,6 +10,8 @@ mod backup;
 mod backup_history;
 mod batched;
 mod concurrent;
+mod file_state;
+mod hooks;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
@@ -18,7 +20,9 @@ mod plan;
 mod rehearse;
 mod rollback;
 mod run_summary;
+mod seed;
 mod session;
+mod single_transaction;
 mod takeover;
 mod task;
 mod transaction;
@@ -30,18 +34,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use backup_history::{BackupState, KnownBackup, known_backups};
+pub use file_state::{DestructiveStatement, FileState};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, FilePolicy, PendingMigration, Plan};
 pub use rehearse::{RehearsalSummary, Unclear};
 pub use rollback::{RollbackRequest, RollbackTo};
 pub use run_summary::{PagesDone, RunSummary};
+pub use seed::Again;
 pub use takeover::Takeover;
 pub use unlock::unlock;
 
 use super::backup::BackupPolicy;
 use super::database::Database;
 use super::engine_error::EngineError;
+use super::hooks::Hooks;
 use super::schema::Schema;
 use super::script::Migrations;
 use super::state::{LogEntry, StateReader, StateWriter, Tables};
@@ -68,6 +75,8 @@ pub struct RunnerOptions {
     pub rows_per_second: Option<NonZeroU32>,
     /// What to do about applied migrations that have no file.
     pub files: FilePolicy,
+    /// What runs before and after the migrations.
+    pub hooks: Hooks,
     /// When to make a backup before a run.
     pub backup: BackupPolicy,
     /// The name of this run in the lock and in the log.
@@ -84,6 +93,7 @@ impl Default for RunnerOptions {
             lock_wait: Duration::ZERO,
             rows_per_second: None,
             files: FilePolicy::default(),
+            hooks: Hooks::default(),
             backup: BackupPolicy::default(),
             owner: owner_text(),
         }
@@ -116,6 +126,10 @@ pub struct Runner {
     options: RunnerOptions,
     /// The stop token of the current call.
     stop: StopToken,
+    /// True while all sections share one transaction.
+    is_joined: bool,
+    /// Rows for the log that are written when that transaction was rolled back.
+    unlogged: Vec<LogEntry>,
 }
 
 impl Runner {
@@ -132,7 +146,8 @@ impl Runner {
             });
         }
         options.tables.require_fit(database.dialect())?;
-        Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
+        let (migrations, stop) = (Arc::new(migrations), StopToken::new());
+        Ok(Self { database, migrations, options, stop, is_joined: false, unlogged: Vec::new() })
     }
 
     /// Compares the migrations with the ledger. Only reads.
@@ -191,7 +206,7 @@ impl Runner {
     /// Shows what the engine has said about the statements of a migration.
     fn show_notices(&mut self, name: &str, control: &Control<'_>) {
         for notice in self.database.take_notices() {
-            control.note(format!("{name}: {notice}"));
+            control.note(format!("{name}: {}", self.migrations.placeholders().hide(&notice)));
         }
     }
 
@@ -240,6 +255,9 @@ impl Runner {
         &mut self,
         work: impl FnOnce(&mut StateWriter<'_>) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
+        if self.is_joined {
+            return self.try_state(work);
+        }
         self.database.begin()?;
         let result = self.try_state(work);
         let result = result.and_then(|value| self.database.commit().map(|()| value));

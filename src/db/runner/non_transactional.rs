@@ -49,7 +49,7 @@ impl Runner {
         let session = SessionLog::before(self.database.dialect(), task.section, first);
         let digest = StatementsDigest::default();
         let mut progress = Progress { index: first, opened_at: None, digest, session, is_own: false };
-        task.section.statements().take(first).for_each(|(_, statement)| progress.digest.push(statement));
+        task.section.written_statements().take(first).for_each(|(_, statement)| progress.digest.push(&statement));
         // The section gets a stop token of its own, so that a request never cancels a running statement.
         let result = match self.database.arm(&limits, &StopToken::new()) {
             Ok(()) => self
@@ -90,14 +90,14 @@ impl Runner {
             if progress.opened_at.is_none() {
                 self.log_statement(task, attempt, progress)?;
             }
-            self.run_and_check_build(statement)?;
+            self.run_and_check_build(task.section, progress.index)?;
             progress.session.push(self.database.dialect(), progress.index, statement);
             match Keywords::of(self.database.dialect(), statement).transaction_control(self.database.dialect()) {
                 Some(TransactionControl::Opens) => progress.opened_at = progress.opened_at.or(Some(progress.index)),
                 Some(TransactionControl::Ends) => progress.opened_at = None,
                 Some(TransactionControl::Within) | None => {}
             }
-            progress.digest.push(statement);
+            progress.digest.push(&task.section.written_statement(progress.index).1);
             progress.index += 1;
         }
         Ok(true)

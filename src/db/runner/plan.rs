@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::file_state::{DestructiveStatement, FileState, destructive_statements};
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
 use crate::db::foreign_ledgers::{ForeignLedger, Others};
-use crate::db::script::classify::{Destruction, Keywords, names_of_concurrent};
+use crate::db::script::classify::names_of_concurrent;
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
 use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
@@ -30,6 +31,9 @@ pub struct Plan {
     pub applied: Vec<AppliedRow>,
     /// The pending migrations, lowest version first.
     pub pending: Vec<PendingMigration>,
+    /// The files without a version, in the order in which they run.
+    #[serde(rename = "repeatables")]
+    pub files: Vec<FileState>,
     /// The applied migrations whose version belongs to a file with another name and text now.
     pub replaced: Vec<ChangedMigration>,
     /// The applied migrations whose files were changed.
@@ -90,15 +94,6 @@ pub struct PendingMigration {
     pub fault: Option<String>,
 }
 
-/// A statement that destroys data.
-#[derive(Debug, Clone, Serialize)]
-pub struct DestructiveStatement {
-    /// The line in the file.
-    pub line: u64,
-    /// What the statement destroys.
-    pub what: Destruction,
-}
-
 /// An applied migration whose file has another checksum now.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChangedMigration {
@@ -127,8 +122,9 @@ impl Plan {
         let applied = state.applied()?;
         let newest = state.newest()?.into_iter().map(|row| (row.version.clone(), row)).collect();
         let cursors = state.cursors()?;
-        let mut plan = Self::compare(applied, newest, cursors, migrations);
-        if plan.applied.is_empty() && !plan.pending.is_empty() {
+        let files = FileState::compare(migrations, &state.files()?);
+        let mut plan = Self { files, ..Self::compare(applied, newest, cursors, migrations) };
+        if plan.applied.is_empty() && !(plan.pending.is_empty() && plan.pending_files().is_empty()) {
             plan.others = Others::find(database, tables)?;
             plan.other_ledger = plan.others.ledger_in_the_way(database, migrations).cloned();
         }
@@ -166,6 +162,7 @@ impl Plan {
         let missing = applied.iter().filter(|row| migrations.get(&row.version).is_none()).cloned().collect();
         Self {
             pending,
+            files: Vec::new(),
             replaced,
             changed,
             missing,
@@ -287,6 +284,11 @@ impl Plan {
         (self.ignored, self.missing) = (ignored, missing);
     }
 
+    /// Returns the files without a version that are new or were changed.
+    pub fn pending_files(&self) -> Vec<&FileState> {
+        self.files.iter().filter(|file| file.is_pending()).collect()
+    }
+
     /// Returns the ledger row of this version.
     pub fn applied_row(&self, version: &Version) -> Option<&AppliedRow> {
         self.applied.iter().find(|row| row.version == *version)
@@ -295,10 +297,6 @@ impl Plan {
 
 impl PendingMigration {
     fn of(migration: &Migration, out_of_order: bool, newest: Option<&LogRow>, migrations: &Migrations) -> Self {
-        let destruction = |(line, statement): (u64, &str)| {
-            let what = Keywords::of(migrations.dialect(), statement).destruction()?;
-            Some(DestructiveStatement { line, what })
-        };
         Self {
             version: migration.version.clone(),
             name: migration.label(),
@@ -310,7 +308,7 @@ impl PendingMigration {
             reversible: migration.down.is_some(),
             out_of_order,
             header: migration.header.clone(),
-            destructive: migration.up.statements().filter_map(destruction).collect(),
+            destructive: destructive_statements(migrations.dialect(), &migration.up),
             earlier_attempt: newest.and_then(earlier_attempt),
             fault: migration.fault().map(ToString::to_string),
         }
@@ -327,7 +325,7 @@ fn batches_under_way(cursor: &Cursor) -> String {
 }
 
 /// Describes an attempt that did not succeed.
-fn earlier_attempt(row: &LogRow) -> Option<String> {
+pub(super) fn earlier_attempt(row: &LogRow) -> Option<String> {
     let (at, owner) = (&row.started_at, &row.owner);
     match row.known_outcome()? {
         Outcome::Failed => Some(format!("failed at {at}: {}", row.error.as_deref().unwrap_or("no reason is known"))),

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Runner;
 use super::batched::Extent;
+use super::hooks::RunFrame;
 use super::migrate::MigrateRequest;
 use super::plan::Plan;
 use super::run_summary::RunSummary;
@@ -43,8 +44,8 @@ pub struct Unclear {
 const CODES_OF_ONE_TRANSACTION: [&str; 3] = ["SQLSTATE 55P04", "SQLSTATE 55006", "SQLSTATE 25001"];
 
 impl RehearsalSummary {
-    /// Adds the result of a migration.
-    fn add(&mut self, result: TaskResult, dialect: Dialect, control: &Control<'_>) {
+    /// Adds the result of a migration. `runs_apart` is true if its run is a transaction of its own, unlike a rehearsal.
+    fn add(&mut self, result: TaskResult, runs_apart: bool, control: &Control<'_>) {
         let TaskResult::Failed(_, failure) = &result else {
             self.end.add(result, control);
             return;
@@ -54,7 +55,7 @@ impl RehearsalSummary {
             "a migration before it was left out"
         } else if !self.unclear.is_empty() {
             "a migration before it is unclear too"
-        } else if dialect == Dialect::Postgres && is_of_one {
+        } else if runs_apart && is_of_one {
             "the migrations of a rehearsal are one transaction, those of a run are not"
         } else {
             self.end.add(result, control);
@@ -73,14 +74,28 @@ impl Runner {
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
             let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
-            let tasks = wanted.filter_map(|pending| migrations.get(&pending.version)).map(Task::up);
+            let versioned = wanted.filter_map(|pending| migrations.get(&pending.version));
+            let files = request.files(&plan, &migrations);
+            if !files.is_empty() {
+                runner.state(|state| state.create_files())?;
+            }
+            let tasks = versioned.chain(files).map(Task::up);
             let tasks: Vec<_> = tasks.collect();
             let end = RunSummary::new(plan.applied.len());
             let (not_exercised, unclear, first_pages_only) = (Vec::new(), Vec::new(), Vec::new());
             let mut summary = RehearsalSummary { end, not_exercised, unclear, first_pages_only };
+            let frame = RunFrame { direction: Direction::Up, tasks: &tasks, single_transaction: false };
+            let mut outcome = RunSummary::new(0);
             control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
-                tasks.iter().try_for_each(|task| runner.rehearse_one(*task, &plan, &mut summary, control))
+                runner.in_frame(&frame, control, &mut outcome, |runner, _, outcome| {
+                    tasks
+                        .iter()
+                        .try_for_each(|task| runner.rehearse_one(*task, (request, &plan), &mut summary, control))?;
+                    (outcome.failure, outcome.stopped) = (summary.end.failure.clone(), summary.end.stopped);
+                    Ok(())
+                })
             })?;
+            (summary.end.failure, summary.end.stopped) = (outcome.failure, outcome.stopped);
             Ok(summary)
         })
     }
@@ -88,7 +103,7 @@ impl Runner {
     fn rehearse_one(
         &mut self,
         task: Task<'_>,
-        plan: &Plan,
+        (request, plan): (&MigrateRequest, &Plan),
         summary: &mut RehearsalSummary,
         control: &Control<'_>,
     ) -> Result<(), Error> {
@@ -111,7 +126,8 @@ impl Runner {
         } else {
             self.run_in_transaction(task, None, None)?.0
         };
-        summary.add(result, dialect, control);
+        let runs_apart = dialect == Dialect::Postgres && !request.single_transaction;
+        summary.add(result, runs_apart, control);
         Ok(())
     }
 }

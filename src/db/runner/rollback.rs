@@ -1,10 +1,13 @@
 //! Rolls migrations back, newest first, and stops at the first failure.
 
 use super::Runner;
-use super::batched::Extent;
+use super::hooks::RunFrame;
+use super::migrate::Goes;
 use super::plan::Plan;
 use super::run_summary::{Detail, RunSummary};
+use super::single_transaction::require_one_transaction;
 use super::task::{Task, TaskResult};
+use super::transaction::Started;
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
 use crate::db::version::Version;
@@ -27,6 +30,8 @@ pub struct RollbackRequest {
     pub to: RollbackTo,
     /// True to ignore changed files, and to only remove the ledger row of a migration without a Down section.
     pub force: bool,
+    /// True to roll all of them back or none.
+    pub single_transaction: bool,
 }
 
 impl RollbackRequest {
@@ -52,10 +57,15 @@ impl RollbackRequest {
             }),
             _ => {
                 let sections = rows.iter().filter_map(|row| migrations.get(&row.version)?.down.as_ref());
-                match sections.filter_map(|down| down.fault.clone()).next() {
-                    Some(fault) => Err(fault.into()),
-                    None => Ok(rows),
+                if let Some(fault) = sections.filter_map(|down| down.fault.clone()).next() {
+                    return Err(fault.into());
                 }
+                if self.single_transaction {
+                    let down =
+                        |row: &&AppliedRow| Some((row.name.clone(), migrations.get(&row.version)?.down.as_ref()?));
+                    require_one_transaction(migrations.dialect(), rows.iter().filter_map(down))?;
+                }
+                Ok(rows)
             }
         }
     }
@@ -75,9 +85,19 @@ impl Runner {
             let plan = runner.plan()?;
             let rows = request.select(&plan, &runner.migrations)?;
             let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
-            let end = control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
-                runner.revert_all(&plan, &rows, control)
+            let mut end = RunSummary::new(0);
+            let migrations = runner.migrations.clone();
+            let tasks: Vec<_> =
+                rows.iter().filter_map(|row| migrations.get(&row.version).and_then(Task::down)).collect();
+            let single_transaction = request.single_transaction;
+            let frame = RunFrame { direction: Direction::Down, tasks: &tasks, single_transaction };
+            control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
+                runner.in_frame(&frame, control, &mut end, |runner, started, end| {
+                    runner.revert_all(&plan, &rows, started, control, end)
+                })
             })?;
+            let done = usize::try_from(end.applied).unwrap_or(usize::MAX);
+            end.pending = rows.iter().skip(done).map(|row| row.name.clone()).collect();
             let backup = runner.drop_needless_backup(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
         })
@@ -88,57 +108,60 @@ impl Runner {
         self.locked(control, |runner| {
             let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
-            let request = RollbackRequest { to: RollbackTo::Steps(1), force: false };
+            let request = RollbackRequest { to: RollbackTo::Steps(1), force: false, single_transaction: false };
             let rows = request.select(&plan, &migrations)?;
             let mut again = rows.iter().filter_map(|row| migrations.get(&row.version));
             again.try_for_each(Migration::require_sound)?;
             let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
-            let mut end = runner.revert_all(&plan, &rows, control)?;
-            end.backup = runner.drop_needless_backup(backup, &end, control)?;
             let migration = rows.first().and_then(|row| migrations.get(&row.version));
-            if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
-                let plan = runner.plan()?;
-                runner.apply_all(&plan, &[Task::up(migration)], control, &mut end)?;
+            let mut end = RunSummary::new(0);
+            let tasks: Vec<_> = migration.and_then(Task::down).into_iter().collect();
+            let frame = RunFrame { direction: Direction::Up, tasks: &tasks, single_transaction: false };
+            runner.in_frame(&frame, control, &mut end, |runner, _, end| {
+                runner.revert_all(&plan, &rows, None, control, end)?;
+                match migration.filter(|_| end.failure.is_none() && !end.stopped) {
+                    Some(migration) => {
+                        let plan = runner.plan()?;
+                        runner.apply_all(&plan, &[Task::up(migration)], None, control, end)
+                    }
+                    None => Ok(()),
+                }
+            })?;
+            if end.applied == 0 {
+                end.pending = rows.iter().map(|row| row.name.clone()).collect();
             }
+            end.backup = runner.drop_needless_backup(backup, &end, control)?;
             Ok(end)
         })
     }
 
-    fn revert_all(&mut self, plan: &Plan, rows: &[&AppliedRow], control: &Control<'_>) -> Result<RunSummary, Error> {
-        let mut end = RunSummary::new(0);
-        let mut left = rows.iter();
-        for row in left.by_ref() {
+    fn revert_all(
+        &mut self,
+        plan: &Plan,
+        rows: &[&AppliedRow],
+        mut started: Option<Started>,
+        control: &Control<'_>,
+        end: &mut RunSummary,
+    ) -> Result<(), Error> {
+        let migrations = self.migrations.clone();
+        for row in rows {
             if control.stop.is_requested() {
                 end.stopped = true;
-                end.pending.push(row.name.clone());
                 break;
             }
-            let task_end = self.revert(plan, row, control)?;
-            self.show_notices(&row.name, control);
-            if !end.add(task_end, control) {
-                end.pending.push(row.name.clone());
+            let goes = match migrations.get(&row.version).and_then(Task::down) {
+                Some(task) => self.run_task(task, plan, (started.take(), None), control, end)?,
+                None => {
+                    let forgotten = self.forget(row)?;
+                    end.add(forgotten, control);
+                    Goes::On(None)
+                }
+            };
+            if matches!(goes, Goes::NoFurther) {
                 break;
             }
         }
-        end.pending.extend(left.map(|row| row.name.clone()));
-        Ok(end)
-    }
-
-    fn revert(&mut self, plan: &Plan, row: &AppliedRow, control: &Control<'_>) -> Result<TaskResult, Error> {
-        let migrations = self.migrations.clone();
-        let found = migrations.get(&row.version);
-        let Some((migration, section)) = found.and_then(|found| Some((found, found.down.as_ref()?))) else {
-            return self.forget(row);
-        };
-        let task = Task { migration, section, direction: Direction::Down };
-        self.prepare(task)?;
-        if task.runs_without_transaction() {
-            return self.run_without_transaction(task, plan.newest.get(row.version.digits()));
-        }
-        if task.has_batches() {
-            return self.run_in_batches(task, plan.cursor(&row.version, Direction::Down), Extent::All, control);
-        }
-        self.run_in_transaction(task, None, None).map(|(end, _)| end)
+        Ok(())
     }
 
     /// Removes the ledger row of a migration without a Down section.

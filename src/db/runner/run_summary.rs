@@ -36,7 +36,7 @@ pub struct RunSummary {
 pub struct Detail {
     /// The label.
     pub name: String,
-    /// `applied`, `reverted`, `forgotten`, `stopped` or `failed`.
+    /// `applied`, `reverted`, `forgotten`, `stopped`, `failed`, or `rolled_back` with the one transaction of the run.
     pub status: &'static str,
     /// The duration.
     #[serde(rename = "durationMs")]
@@ -98,6 +98,8 @@ pub enum Kept {
     StatementsBefore,
     /// The committed pages of its batches, and the statements before the batches.
     PagesBefore,
+    /// All of it: a hook failed after it.
+    All,
     /// Unknown: the connection was lost, or the section ended the transaction itself.
     Unknown,
 }
@@ -115,6 +117,7 @@ pub(super) struct FailedAt<'a> {
 impl Failure {
     pub(super) fn new(at: &FailedAt<'_>, error: &EngineError, kept: Kept) -> Self {
         let statement = at.index.map(|index| at.section.statement(index));
+        let written = at.index.map(|index| at.section.written_statement(index).1);
         let offset_lines = |text: &str| match error.offset.and_then(|offset| text.get(..offset)) {
             Some(before) => crate::db::script::line_ends(before),
             None => 0,
@@ -125,7 +128,7 @@ impl Failure {
             line: statement.map(|(line, text)| line + offset_lines(text)),
             statement: at.index.map(|index| index as u64 + 1),
             statements: at.section.len() as u64,
-            text: statement.map(|(_, text)| statement_preview(at.dialect, text)),
+            text: written.map(|text| statement_preview(at.dialect, &text)),
             code: error.code.clone(),
             error: error.message.clone(),
             kept,
@@ -183,7 +186,7 @@ fn next(at: &FailedAt<'_>, error: &EngineError, kept: Kept) -> String {
             "the pages before it were kept: remove the cause and run the same command again, which continues after them"
                 .to_owned()
         }
-        (_, Kept::Unknown) => "check the database with `haul db status` before you continue".to_owned(),
+        (_, Kept::Unknown | Kept::All) => "check the database with `haul db status` before you continue".to_owned(),
     };
     format!("{hint}{then}")
 }

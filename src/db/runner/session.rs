@@ -11,6 +11,10 @@ impl Runner {
     /// Prepares the session for a section: nothing of the one before is left in it, and the lock is held. A section in
     /// one transaction checks the lock before its commit instead.
     pub(super) fn prepare(&mut self, task: Task<'_>) -> Result<(), Error> {
+        if self.is_joined {
+            // The part before has ended with a clean session.
+            return Ok(());
+        }
         self.database.forget_session().map_err(|error| self.error(error))?;
         if task.is_one_transaction() {
             return Ok(());
@@ -30,8 +34,8 @@ impl Runner {
     /// Runs statements of the section again, which set its session.
     pub(super) fn set_session(&mut self, task: Task<'_>, statements: &[usize]) -> Result<(), EngineError> {
         for index in statements {
-            let (line, statement) = task.section.statement(*index);
-            self.database.run(statement).map_err(|error| EngineError {
+            let (line, _) = task.section.statement(*index);
+            self.run_statement(task.section, *index).map_err(|error| EngineError {
                 message: format!("the setting on line {line}, made again for the statements after it: {error}"),
                 offset: None,
                 ..error

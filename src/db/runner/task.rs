@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::RunnerOptions;
+use super::file_state::file_row;
 use super::run_summary::{Detail, Failure, PagesDone};
 use crate::db::database::Limits;
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::names_of_concurrent;
-use crate::db::script::{Direction, Migration, Section};
+use crate::db::script::{Direction, FileKind, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
 use crate::pipeline::StopToken;
@@ -63,6 +64,11 @@ impl<'a> Task<'a> {
         Self { migration, section: &migration.up, direction: Direction::Up }
     }
 
+    /// Returns the Down section of a migration, if it has one.
+    pub fn down(migration: &'a Migration) -> Option<Self> {
+        Some(Self { migration, section: migration.down.as_ref()?, direction: Direction::Down })
+    }
+
     /// Returns the outcome of a success.
     pub fn success(&self) -> Outcome {
         match self.direction {
@@ -87,16 +93,7 @@ impl<'a> Task<'a> {
 
     /// Returns the limits of the section: its own or `timeout`, and a shorter one for locks.
     pub fn limits(&self, timeout: Option<Duration>) -> Limits {
-        let settings = self.section.settings;
-        let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
-        let shorter = timeout.map_or(LOCK_TIMEOUT_MAX, |timeout| (timeout / 2).min(LOCK_TIMEOUT_MAX));
-        let lock_timeout = settings.lock_timeout.unwrap_or(shorter);
-        Limits {
-            timeout,
-            lock_timeout: Some(lock_timeout),
-            foreign_keys: settings.foreign_keys.unwrap_or(false),
-            checks_foreign_keys: true,
-        }
+        section_limits(self.section, timeout)
     }
 
     /// Returns the limits of a section without a transaction. One that builds something concurrently has no limit unless
@@ -121,7 +118,7 @@ impl<'a> Task<'a> {
     pub fn started(&self) -> LogEntry {
         LogEntry {
             attempt: None,
-            version: self.migration.version.digits().to_owned(),
+            version: self.migration.log_version(),
             name: self.migration.label(),
             direction: Some(self.direction),
             outcome: Outcome::Started,
@@ -156,13 +153,17 @@ impl<'a> Task<'a> {
         owner: &str,
     ) -> Result<(), EngineError> {
         let row = self.row(attempt, self.success());
+        let at = || row.finished_at.clone().unwrap_or_default();
         match self.direction {
+            _ if self.migration.kind != FileKind::Versioned => {
+                state.set_file(&file_row(self.migration, at(), row.duration_ms.unwrap_or_default(), owner))?;
+            }
             Direction::Up => state.insert_applied(&AppliedRow {
                 position: 0,
                 version: self.migration.version.clone(),
                 name: self.migration.label(),
                 checksum: self.migration.checksum.to_string(),
-                applied_at: row.finished_at.clone().unwrap_or_default(),
+                applied_at: at(),
                 duration_ms: row.duration_ms.unwrap_or_default(),
                 applied_by: owner.to_owned(),
                 haul_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -173,9 +174,13 @@ impl<'a> Task<'a> {
         state.append(&LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row }).map(drop)
     }
 
+    /// Returns what a section that succeeded is then.
+    pub fn done_text(&self) -> &'static str {
+        if self.direction == Direction::Up { "applied" } else { "reverted" }
+    }
+
     pub fn done(&self, attempt: &Attempt) -> TaskResult {
-        let status = if self.direction == Direction::Up { "applied" } else { "reverted" };
-        TaskResult::Done(self.detail(attempt, status, None))
+        TaskResult::Done(self.detail(attempt, self.done_text(), None))
     }
 
     pub fn failed(&self, attempt: &Attempt, failure: Failure) -> TaskResult {
@@ -198,23 +203,7 @@ impl<'a> Task<'a> {
         timeout: Option<Duration>,
         stop: &StopToken,
     ) -> EngineError {
-        // What a server says of a cancelled statement is about limits of its own.
-        let own_hint = error.hint.clone().filter(|_| error.code.is_none());
-        match timeout {
-            Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
-                message: match &own_hint {
-                    Some(_) => format!("{} was cancelled at the time limit of {}", error.message, limit_text(timeout)),
-                    None => format!("cancelled at the time limit of {}", limit_text(timeout)),
-                },
-                hint: own_hint
-                    .or_else(|| Some("allow it more time with `-- haul: timeout=…` or --timeout, or split it".into())),
-                ..error
-            },
-            _ if error.kind == EngineErrorKind::Cancelled && stop.is_requested() => {
-                EngineError { kind: EngineErrorKind::Stopped, ..error }
-            }
-            _ => error,
-        }
+        explain(error, is_late, timeout, stop)
     }
 
     pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::run_summary::FailedAt<'a> {
@@ -225,6 +214,41 @@ impl<'a> Task<'a> {
             section: self.section,
             index,
         }
+    }
+}
+
+/// Returns the limits of a section: its own or `timeout`, and a shorter one for locks.
+pub(super) fn section_limits(section: &Section, timeout: Option<Duration>) -> Limits {
+    let settings = section.settings;
+    let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
+    let shorter = timeout.map_or(LOCK_TIMEOUT_MAX, |timeout| (timeout / 2).min(LOCK_TIMEOUT_MAX));
+    let lock_timeout = settings.lock_timeout.unwrap_or(shorter);
+    Limits {
+        timeout,
+        lock_timeout: Some(lock_timeout),
+        foreign_keys: settings.foreign_keys.unwrap_or(false),
+        checks_foreign_keys: true,
+    }
+}
+
+/// Adds to the error of a cancelled statement why it was cancelled.
+pub(super) fn explain(error: EngineError, is_late: bool, timeout: Option<Duration>, stop: &StopToken) -> EngineError {
+    // What a server says of a cancelled statement is about limits of its own.
+    let own_hint = error.hint.clone().filter(|_| error.code.is_none());
+    match timeout {
+        Some(timeout) if error.kind == EngineErrorKind::Cancelled && is_late => EngineError {
+            message: match &own_hint {
+                Some(_) => format!("{} was cancelled at the time limit of {}", error.message, limit_text(timeout)),
+                None => format!("cancelled at the time limit of {}", limit_text(timeout)),
+            },
+            hint: own_hint
+                .or_else(|| Some("allow it more time with `-- haul: timeout=…` or --timeout, or split it".into())),
+            ..error
+        },
+        _ if error.kind == EngineErrorKind::Cancelled && stop.is_requested() => {
+            EngineError { kind: EngineErrorKind::Stopped, ..error }
+        }
+        _ => error,
     }
 }
 

@@ -4,6 +4,7 @@ use super::Runner;
 use super::run_summary::{Failure, Kept};
 use super::task::{Attempt, Task, TaskResult};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::hooks::HookTime;
 use crate::db::state::{LogEntry, Outcome};
 use crate::migration::Error;
 
@@ -73,16 +74,25 @@ impl Runner {
         attempt: &Attempt,
         next: Option<Task<'_>>,
     ) -> Result<Option<Started>, SectionError> {
-        self.database.begin().map_err(SectionError::outside)?;
-        for (index, (_, statement)) in task.section.statements().enumerate() {
+        if !self.is_joined {
+            self.database.begin().map_err(SectionError::outside)?;
+        }
+        self.run_hooks_inside(HookTime::BeforeEach).map_err(SectionError::outside)?;
+        for index in 0..task.section.len() {
             let at = |error| SectionError { index: Some(index), ..SectionError::outside(error) };
             // The engine cancels only a running statement, so a request between two of them is checked here.
             if self.stop.is_requested() {
                 return Err(at(EngineError::new(EngineErrorKind::Stopped, "stopped on request")));
             }
-            self.database.run(statement).map_err(at)?;
+            self.run_statement(task.section, index).map_err(at)?;
         }
-        self.database.check_before_commit().map_err(SectionError::outside)?;
+        if self.is_joined || self.options.hooks.have_sql(HookTime::AfterEach) {
+            self.database.end_part().map_err(SectionError::outside)?;
+        }
+        self.run_hooks_inside(HookTime::AfterEach).map_err(SectionError::outside)?;
+        if !self.is_joined {
+            self.database.check_before_commit().map_err(SectionError::outside)?;
+        }
         // The time limit ends before haul's own statements, which a late cancellation would otherwise hit.
         if self.database.disarm() {
             let error = EngineError::new(EngineErrorKind::Cancelled, "cancelled at the time limit");
@@ -96,7 +106,10 @@ impl Runner {
             Ok(id.zip(entry).map(|(id, entry)| Started { id, at: entry.started_at }))
         });
         let next = next.map_err(SectionError::outside)?;
-        self.database.commit().map_err(|error| SectionError { is_in_commit: true, ..SectionError::outside(error) })?;
+        if !self.is_joined {
+            let in_commit = |error| SectionError { is_in_commit: true, ..SectionError::outside(error) };
+            self.database.commit().map_err(in_commit)?;
+        }
         Ok(next)
     }
 
@@ -109,7 +122,7 @@ impl Runner {
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
         let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
         // A lost connection leaves "started" in the log, which the next run reports.
-        let _ = self.database.rollback().and_then(|()| self.try_state(|state| state.append(&entry)));
+        let _ = self.database.rollback().and_then(|()| self.append_after_rollback(entry));
         task.failed(attempt, failure)
     }
 
@@ -123,14 +136,19 @@ impl Runner {
         self.database.rollback().map_err(|error| self.error(error))?;
         let statement = index.and_then(|index| i64::try_from(index + 1).ok());
         let error = Some("stopped on request; it was rolled back".to_owned());
-        self.append(&LogEntry { statement, error, ..task.row(attempt, Outcome::Stopped) })?;
+        let entry = LogEntry { statement, error, ..task.row(attempt, Outcome::Stopped) };
+        self.append_after_rollback(entry).map_err(|error| self.error(error))?;
         Ok(task.stopped(attempt))
     }
 
-    /// Ends a started attempt before its first statement, because the run was asked to stop.
-    pub(super) fn cancel_started(&mut self, task: Task<'_>, started: Started) -> Result<(), Error> {
+    /// Ends a started attempt before its first statement.
+    pub(super) fn cancel_started(&mut self, task: Task<'_>, started: Started, why: &str) -> Result<(), Error> {
+        if self.is_joined {
+            // Its row goes with the transaction of the run.
+            return Ok(());
+        }
         let attempt = Attempt::new(started.id, started.at);
-        let error = Some("stopped on request before its first statement".to_owned());
+        let error = Some(format!("{why} before its first statement"));
         self.append(&LogEntry { error, ..task.row(&attempt, Outcome::Stopped) }).map(drop)
     }
 }

@@ -36,6 +36,8 @@ pub const BATCH_ROWS_MAX: u32 = 100_000;
 pub struct Batch {
     /// The query that returns the keys.
     pub query: String,
+    /// The query as it is written, with placeholders instead of values.
+    pub(super) written_query: String,
     /// The line of the query.
     pub line: u64,
     /// The statements of the section that belong to the batch.

@@ -3,6 +3,7 @@
 use super::classify::{Keywords, TransactionControl};
 use super::error::{ScriptError, ScriptFault};
 use super::lexer::{Lexer, TokenKind, copy_from_client};
+use super::placeholders::first_placeholder;
 use super::section::Section;
 use super::session::{lock_fault, session_fault};
 use crate::db::dialect::Dialect;
@@ -21,27 +22,10 @@ pub fn check(dialect: Dialect, section: &Section) -> Option<ScriptError> {
         return Some(section.error_at(index, fault));
     }
     section.statements().enumerate().find_map(|(index, (_, statement))| {
-        let placeholder = || placeholder(dialect, statement).filter(|_| !section.settings.no_placeholders);
+        let is_text = section.settings.no_placeholders || section.placeholders.are_on();
+        let placeholder = || first_placeholder(dialect, statement).filter(|_| !is_text).map(ScriptFault::Placeholder);
         let fault = fault(dialect, statement, section.settings.no_transaction).or_else(placeholder)?;
         Some(section.error_at(index, fault))
-    })
-}
-
-/// Finds `${name}`, which other tools replace by a value.
-fn placeholder(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
-    let is_name = |c: char| c.is_alphanumeric() || "_.:-".contains(c);
-    Lexer::new(dialect, statement).filter(|token| !token.kind.is_trivia()).find_map(|token| {
-        let text = match token.kind {
-            TokenKind::CopyData => return None,
-            TokenKind::Literal | TokenKind::QuotedName => &statement[token.start..token.end],
-            // Outside of quotes the name is in other tokens.
-            _ => statement[token.start..].strip_prefix("${").map(|_| &statement[token.start..])?,
-        };
-        text.match_indices("${").find_map(|(at, _)| {
-            let name = text[at + 2..].split_once('}').map(|(name, _)| name)?;
-            let is_placeholder = name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(is_name);
-            is_placeholder.then(|| ScriptFault::Placeholder(format!("${{{name}}}")))
-        })
     })
 }
 
@@ -170,16 +154,18 @@ mod tests {
     #[test]
     fn placeholders_are_found_outside_of_comments() {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
-            for text in ["SELECT '${a_b.c}'", "SELECT \"x ${a}\"", "CREATE TABLE ${flyway:schema}.t (a int)"] {
-                assert!(matches!(placeholder(dialect, text), Some(ScriptFault::Placeholder(_))), "{text}");
+            for text in
+                ["SELECT '${a_b.c}'", "SELECT \"x ${a}\"", "CREATE TABLE ${flyway:schema}.t (a int)", "SELECT a_${b}"]
+            {
+                assert!(first_placeholder(dialect, text).is_some(), "{text}");
             }
             for text in
                 ["SELECT '${'", "SELECT '${}'", "SELECT 1 -- ${a}", "SELECT '$a'", "SELECT '${1}'", "SELECT '${a b}'"]
             {
-                assert_eq!(placeholder(dialect, text), None, "{text}");
+                assert_eq!(first_placeholder(dialect, text), None, "{text}");
             }
         }
-        let found = placeholder(Dialect::Postgres, "DO $$ BEGIN EXECUTE '${owner}'; END $$");
-        assert_eq!(found, Some(ScriptFault::Placeholder("${owner}".into())));
+        let found = first_placeholder(Dialect::Postgres, "DO $$ BEGIN EXECUTE '${owner}'; END $$");
+        assert_eq!(found.as_deref(), Some("${owner}"));
     }
 }

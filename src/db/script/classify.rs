@@ -217,6 +217,17 @@ impl Keywords {
         dialect == Dialect::Postgres && self.at(0) == "COPY" && (self.has("STDIN") || self.has("STDOUT"))
     }
 
+    /// Returns true for a DROP.
+    pub fn drops(&self) -> bool {
+        self.at(0) == "DROP"
+    }
+
+    /// Returns true if it creates something and fails if that is there.
+    pub fn creates_once(&self) -> bool {
+        let is_temporary = ["TEMP", "TEMPORARY"].contains(&self.at(1));
+        self.at(0) == "CREATE" && self.at(1) != "OR" && !is_temporary && !self.has("EXISTS")
+    }
+
     /// Returns how the statement destroys data, if it does.
     pub fn destruction(&self) -> Option<Destruction> {
         match (self.at(0), self.at(1)) {

@@ -4,8 +4,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::{file_name, is_repeatable};
+use super::file_name::{file_name, repeatable};
 use super::migrations::{Examined, MigrationCollector, whole_file};
+use super::placeholders::Placeholders;
 use crate::db::dialect::Dialect;
 use crate::durable::{DiskError, open_named_file, source_names};
 use crate::migration::Error;
@@ -19,8 +20,13 @@ const DEPTH_MAX: u32 = 16;
 
 /// Reads the migrations in a directory, and returns faults in addition to the valid ones. Ignores hidden files and files
 /// with other endings; follows links.
-pub fn examine_directory(dialect: Dialect, directory: &Path, folders: Folders) -> Result<Examined, Error> {
-    let mut collector = MigrationCollector::new(dialect);
+pub fn examine_directory(
+    dialect: Dialect,
+    directory: &Path,
+    options: impl Into<ReadOptions>,
+) -> Result<Examined, Error> {
+    let ReadOptions { folders, placeholders } = options.into();
+    let mut collector = MigrationCollector::new(dialect, &placeholders);
     let mut walk = Walk { folders, found: Vec::new(), faults: Vec::new() };
     walk.directory(directory).map_err(|error| no_directory(directory, error))??;
     walk.faults.into_iter().for_each(|fault| collector.fault(fault));
@@ -51,6 +57,21 @@ pub enum Folders {
     Refuse,
     /// The migrations in folders are read: files with a version, and the folders of Prisma and Diesel.
     Read,
+}
+
+/// How the files of a directory are read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// What to do with folders.
+    pub folders: Folders,
+    /// The values of placeholders.
+    pub placeholders: Placeholders,
+}
+
+impl From<Folders> for ReadOptions {
+    fn from(folders: Folders) -> Self {
+        Self { folders, placeholders: Placeholders::default() }
+    }
 }
 
 /// Collects the files of a directory and its folders.
@@ -91,7 +112,7 @@ impl Walk {
         match file_name(&name) {
             Ok(Some(_)) => self.found.push((path, name)),
             Ok(None) => {}
-            Err(_) if is_repeatable(&name) => self.found.push((path, name)),
+            Err(_) if repeatable(&name).is_some() => self.found.push((path, name)),
             Err(fault) => self.faults.push(whole_file(path, fault)),
         }
     }
@@ -142,9 +163,15 @@ fn no_directory(directory: &Path, error: DiskError) -> Error {
     }
 }
 
+/// Reads a file with statements that is named by itself.
+pub(in crate::db) fn read_script(path: &Path) -> Result<Vec<u8>, Error> {
+    let too_long = || whole_file(path.to_path_buf(), ScriptFault::TooLong(FILE_BYTES_MAX)).into();
+    read_file(path)?.ok_or_else(too_long)
+}
+
 /// Reads a file. Returns `None` if it is too long.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let wrap = |error| DiskError::new("read migration", path, error);
+    let wrap = |error| DiskError::new("read SQL", path, error);
     let mut bytes = Vec::new();
     open_named_file(path).map_err(wrap)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(wrap)?;
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= FILE_BYTES_MAX))

@@ -49,6 +49,12 @@ pub enum ScriptFault {
         /// The other file.
         other: PathBuf,
     },
+    /// Two files without a version have the same name.
+    #[error("its name is also that of {}", .0.display())]
+    DuplicateName(PathBuf),
+    /// A file without a version that cannot run in one transaction.
+    #[error("a file without a version runs in one transaction, and this one asks for something else")]
+    NotOneTransaction,
     /// A Down file has no Up file.
     #[error("there is no Up file for this Down file")]
     DownWithoutUp,
@@ -120,6 +126,12 @@ pub enum ScriptFault {
     /// A placeholder of another tool.
     #[error("`{0}` is a placeholder, and nothing fills it in")]
     Placeholder(String),
+    /// A placeholder without a value.
+    #[error("`{0}` is a placeholder, and it has no value")]
+    UnknownPlaceholder(String),
+    /// A value that could change the statement.
+    #[error("the value of `{0}` cannot stand here: {1}")]
+    PlaceholderValue(String, &'static str),
     /// A file whose ending is not `.sql` in lower case.
     #[error("its name ends in `{0}`, so it would not be read")]
     OtherEnding(String),
@@ -178,15 +190,28 @@ pub enum ScriptFault {
 }
 
 impl ScriptFault {
+    /// Changes the parts of statements that the fault quotes.
+    pub(super) fn quoting(self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::UnreadMarker(text) => Self::UnreadMarker(change(&text)),
+            Self::ShellCommand(text, shell) => Self::ShellCommand(change(&text), shell),
+            Self::TransactionControl(text) => Self::TransactionControl(change(&text)),
+            Self::Savepoint(text) => Self::Savepoint(change(&text)),
+            Self::TemporaryLost { table, line } => Self::TemporaryLost { table: change(&table), line },
+            other => other,
+        }
+    }
+
     /// Returns the name of the lint rule that the fault breaks.
     pub fn rule(&self) -> &'static str {
         match self {
             Self::NoVersion
             | Self::VersionNotWhole(_)
             | Self::DuplicateVersion { .. }
+            | Self::DuplicateName(_)
             | Self::OtherEnding(_)
             | Self::Folder(_) => "version",
-            Self::Placeholder(_) => "placeholder",
+            Self::Placeholder(_) | Self::UnknownPlaceholder(_) | Self::PlaceholderValue(..) => "placeholder",
             Self::DownWithoutUp
             | Self::EmptySection(_)
             | Self::DownBeforeUp
@@ -206,6 +231,7 @@ impl ScriptFault {
             Self::ShellCommand(..) | Self::ClientCopy | Self::StringSyntax => "not-sql",
             Self::TransactionControl(_) | Self::Savepoint(_) | Self::SetTransaction => "transaction-control",
             Self::RefusedInTransaction(_) => "non-transactional-statement",
+            Self::NotOneTransaction => "directive",
             Self::ReleasesLock(_) => "releases-lock",
             Self::HiddenSetting | Self::TemporaryLost { .. } => "session-state",
             Self::BatchQuery(_) | Self::EmptyBatch | Self::BatchUnused | Self::BatchWithoutTransaction => "batch",
@@ -224,8 +250,18 @@ impl ScriptFault {
                 "read it with --recursive or `recursive = true` in haul.toml, or move it out of the directory"
             }
             Self::Placeholder(_) => {
-                "write the value; if the text is meant as it is, add `-- haul: no-placeholders` at the top"
+                "give it a value with --set NAME=VALUE or in [db.placeholders] of haul.toml; if the text is meant as it is, add \
+                 `-- haul: no-placeholders` at the top"
             }
+            Self::UnknownPlaceholder(_) => {
+                "correct the name, or give it a value: --set NAME=VALUE, [db.placeholders] in haul.toml, or placeholders_env \
+                 for variables of the environment"
+            }
+            Self::PlaceholderValue(..) => {
+                "put it in quotes in the file, where any value can stand; or give it another value"
+            }
+            Self::DuplicateName(_) => "give one of the two files another name",
+            Self::NotOneTransaction => "write it as a migration with a version",
             Self::DownWithoutUp => "add the Up file, or remove this one",
             Self::TooLong(_) | Self::TooMany(_) => "load data with the database's own tools, and split the rest",
             Self::NotUtf8 | Self::ZeroByte => "save the file as UTF-8 text",

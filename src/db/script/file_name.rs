@@ -17,6 +17,14 @@ pub struct FileName {
     pub half: Option<Direction>,
 }
 
+impl FileName {
+    /// Returns the name of a file that has no version.
+    pub fn without_version(name: &str, half: Direction) -> Self {
+        let zero = "0".parse().expect("a number");
+        Self { version: zero, digits: String::new(), name: name.to_owned(), half: Some(half) }
+    }
+}
+
 /// Parses a file name: `001_x.sql`, `001_x.up.sql`, `001_x.down.sql`, `001.do.sql`, `001.undo.sql`, `V1__x.sql`,
 /// `U1__x.sql`. Returns `None` for a hidden file or one with another ending.
 pub fn file_name(name: &str) -> Result<Option<FileName>, ScriptFault> {
@@ -47,9 +55,9 @@ pub fn file_name(name: &str) -> Result<Option<FileName>, ScriptFault> {
     .map(Some)
 }
 
-/// Returns true for `R__name.sql`, the name of a repeatable migration of Flyway.
-pub fn is_repeatable(name: &str) -> bool {
-    name.strip_prefix("R__").is_some_and(|rest| rest.ends_with(".sql"))
+/// Returns the name in `R__name.sql`, which a repeatable migration has here and in Flyway.
+pub fn repeatable(name: &str) -> Option<&str> {
+    name.strip_prefix("R__")?.strip_suffix(".sql").filter(|name| !name.is_empty())
 }
 
 /// Recognizes `1.do.name` and `1.undo.name`, the names of postgrator for Up and Down. Returns the name without the half.
@@ -129,7 +137,10 @@ mod tests {
         for text in ["001_x.SQL", "2_x.Sql"] {
             assert!(matches!(file_name(text), Err(ScriptFault::OtherEnding(_))), "{text}");
         }
-        assert!(is_repeatable("R__views.sql") && !is_repeatable("R__views.txt"));
+        assert_eq!(
+            (repeatable("R__views.sql"), repeatable("R__views.txt"), repeatable("R__.sql")),
+            (Some("views"), None, None)
+        );
         for text in ["V1.1__x.sql", "V1_1__x.sql", "1.2_x.sql"] {
             assert!(matches!(file_name(text), Err(ScriptFault::VersionNotWhole(_))), "{text}");
         }

@@ -1,11 +1,13 @@
 //! A section of a migration: its statements, its batches, and digests of them.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::batch::{BATCH_ROWS_DEFAULT, Batch};
 use super::directives::Settings;
 use super::error::{ScriptError, ScriptFault};
+use super::placeholders::{FilledSpan, Placeholders, as_written};
 use super::statement::Statement;
 
 /// The statements of one direction.
@@ -15,7 +17,12 @@ pub struct Section {
     pub file: PathBuf,
     /// The options of the section.
     pub settings: Settings,
+    /// The text with the values of placeholders.
     pub(super) text: Arc<str>,
+    /// The text as the file has it.
+    pub(super) source: Arc<str>,
+    pub(super) spans: Arc<[FilledSpan]>,
+    pub(super) placeholders: Placeholders,
     pub(super) statements: Vec<Statement>,
     pub(super) batches: Vec<Batch>,
     /// The line of `BEGIN`, if the file has written the transaction around the section that haul makes anyway.
@@ -27,7 +34,7 @@ pub struct Section {
 impl Section {
     /// Returns the whole text of the file, with LF at its line ends.
     pub fn file_text(&self) -> &str {
-        &self.text
+        &self.source
     }
 
     /// Returns the number of statements.
@@ -51,6 +58,22 @@ impl Section {
         (statement.line, &self.text[statement.range.clone()])
     }
 
+    /// Returns the statements as they are written, with placeholders instead of values.
+    pub fn written_statements(&self) -> impl ExactSizeIterator<Item = (u64, Cow<'_, str>)> {
+        (0..self.len()).map(|index| self.written_statement(index))
+    }
+
+    /// Returns one statement as it is written.
+    pub fn written_statement(&self, index: usize) -> (u64, Cow<'_, str>) {
+        let Statement { line, range } = &self.statements[index];
+        (*line, as_written(&self.text, &self.spans, range.clone()))
+    }
+
+    /// Returns a message with the names of placeholders instead of their values.
+    pub fn hide_values(&self, text: &str) -> String {
+        if self.spans.is_empty() { text.to_owned() } else { self.placeholders.hide(text) }
+    }
+
     /// Returns the batches in order. The statements before the first one run once.
     pub fn batches(&self) -> &[Batch] {
         &self.batches
@@ -66,15 +89,15 @@ impl Section {
     pub fn digest_through_batch(&self, index: usize) -> String {
         let mut digest = StatementsDigest::default();
         let end = self.batches.get(index).map_or(self.len(), |batch| batch.statements.end);
-        self.batches.iter().take(index + 1).for_each(|batch| digest.push(&batch.query));
-        self.statements().take(end).for_each(|(_, statement)| digest.push(statement));
+        self.batches.iter().take(index + 1).for_each(|batch| digest.push(&batch.written_query));
+        self.written_statements().take(end).for_each(|(_, statement)| digest.push(&statement));
         digest.text()
     }
 
     /// Returns a digest of the statements before `index`.
     pub fn digest_before(&self, index: usize) -> String {
         let mut digest = StatementsDigest::default();
-        self.statements().take(index).for_each(|(_, statement)| digest.push(statement));
+        self.written_statements().take(index).for_each(|(_, statement)| digest.push(&statement));
         digest.text()
     }
 

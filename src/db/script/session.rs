@@ -95,6 +95,18 @@ fn effect(dialect: Dialect, statement: &str) -> Option<SessionEffect> {
     }
 }
 
+/// Returns the line of a statement that sets something until the connection of SQLite ends. The end of a transaction does
+/// not undo it.
+pub fn connection_setting(dialect: Dialect, section: &Section) -> Option<u64> {
+    let sets = |(line, statement): (u64, &str)| {
+        let words = Words::of(dialect, statement);
+        // A deferred check ends with its transaction.
+        let is_deferral = words.has("DEFER_FOREIGN_KEYS");
+        (words.at(0) == "PRAGMA" && words.sets_pragma() && !is_deferral).then_some(line)
+    };
+    if dialect == Dialect::Sqlite { section.statements().find_map(sets) } else { None }
+}
+
 /// Returns what is wrong with the statement if it would release the lock of the run.
 pub fn lock_fault(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
     const PARTS: [&[u8]; 2] = [b"DISCARD", b"UNLOCK_ALL"];
@@ -260,12 +272,16 @@ impl<'a> Words<'a> {
 
     /// Returns true for a PRAGMA that sets something for the connection, and not in the file.
     fn sets_pragma(&self) -> bool {
-        const IN_THE_FILE: [&str; 14] = [
+        const IN_THE_FILE: [&str; 20] = [
             "APPLICATION_ID",
             "AUTO_VACUUM",
             "ENCODING",
             "FOREIGN_KEY_CHECK",
+            "FOREIGN_KEY_LIST",
             "INCREMENTAL_VACUUM",
+            "INDEX_INFO",
+            "INDEX_LIST",
+            "INDEX_XINFO",
             "INTEGRITY_CHECK",
             "JOURNAL_MODE",
             "OPTIMIZE",
@@ -273,6 +289,8 @@ impl<'a> Words<'a> {
             "QUICK_CHECK",
             "SCHEMA_VERSION",
             "TABLE_INFO",
+            "TABLE_LIST",
+            "TABLE_XINFO",
             "USER_VERSION",
             "WAL_CHECKPOINT",
         ];

@@ -29,6 +29,11 @@ use crate::pipeline::StopToken;
 /// Steps of SQLite's virtual machine between two checks of the clock.
 const STEPS_BETWEEN_CHECKS: i32 = 1000;
 
+/// Yields the statements that drop all temporary objects. What belongs to a table may be gone with it.
+const TEMPORARY_OBJECTS: &str = "SELECT 'DROP ' || type || ' IF EXISTS temp.\"' || replace(name, '\"', '\"\"') || '\"' \
+     FROM temp.sqlite_schema WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE 'sqlite!_%' ESCAPE '!' \
+     ORDER BY type = 'table', type = 'view'";
+
 /// A database file that is open for writing, or a copy of one for a rehearsal.
 pub struct SqliteDatabase {
     connection: Connection,
@@ -240,6 +245,20 @@ impl Database for SqliteDatabase {
             self.foreign_keys.compare(&self.connection)?;
         }
         self.reset_settings()
+    }
+
+    fn end_part(&mut self) -> Result<(), EngineError> {
+        self.check_before_commit()?;
+        self.foreign_keys = ForeignKeys::default();
+        if !std::mem::take(&mut self.sets_session) {
+            return Ok(());
+        }
+        // A new connection would end the transaction. Pragmas that would stay were refused before.
+        self.batch("PRAGMA defer_foreign_keys = OFF")?;
+        for row in self.query(TEMPORARY_OBJECTS, &[])? {
+            row.into_iter().try_for_each(|drop| self.batch(&drop.into_text()))?;
+        }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {

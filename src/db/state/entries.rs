@@ -56,6 +56,8 @@ pub enum Outcome {
     Repaired,
     /// The ledger row was removed without running anything.
     Forgotten,
+    /// A hook failed. `name` is the migration it was about, or when it ran.
+    HookFailed,
     /// A run that held the lock was ended.
     Unlocked,
     /// A backup was made. `name` is its file, `checksum` its BLAKE3-256 digest.
@@ -64,7 +66,7 @@ pub enum Outcome {
     BackupRemoved,
 }
 
-const OUTCOMES: [(Outcome, &str); 13] = [
+const OUTCOMES: [(Outcome, &str); 14] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
@@ -75,6 +77,7 @@ const OUTCOMES: [(Outcome, &str); 13] = [
     (Outcome::Baseline, "baseline"),
     (Outcome::Repaired, "repaired"),
     (Outcome::Forgotten, "forgotten"),
+    (Outcome::HookFailed, "hook_failed"),
     (Outcome::Unlocked, "unlocked"),
     (Outcome::BackedUp, "backed_up"),
     (Outcome::BackupRemoved, "backup_removed"),

@@ -2,6 +2,7 @@
 
 mod cursors;
 mod entries;
+mod files;
 mod reader;
 mod schemas;
 mod tables;
@@ -9,6 +10,7 @@ mod writer;
 
 pub use cursors::{Cursor, CursorRow};
 pub use entries::{AppliedRow, LogEntry, LogRow, Outcome};
+pub use files::FileRow;
 pub use reader::StateReader;
 pub use schemas::KeptSchema;
 pub use tables::Tables;

@@ -1,5 +1,6 @@
 //! The tables that haul keeps in a database: the ledger of applied migrations, the log of every attempt, the
-//! [cursors](super::cursors) of batches, and the [schema](super::schemas) after the last run.
+//! [cursors](super::cursors) of batches, the [files](super::files) without a version, and the [schema](super::schemas)
+//! after the last run.
 //!
 //! | ledger | | log | |
 //! |---|---|---|---|
@@ -66,6 +67,16 @@ const CURSOR_COLUMNS: [(&str, &str); 8] = [
     ("updated_at", "TEXT NOT NULL"),
 ];
 
+const FILE_COLUMNS: [(&str, &str); 7] = [
+    ("kind", "TEXT NOT NULL"),
+    ("name", "TEXT NOT NULL"),
+    ("checksum", "TEXT NOT NULL"),
+    ("applied_at", "TEXT NOT NULL"),
+    ("duration_ms", "BIGINT NOT NULL"),
+    ("applied_by", "TEXT NOT NULL"),
+    ("haul_version", "TEXT NOT NULL"),
+];
+
 const SCHEMA_COLUMNS: [(&str, &str); 4] = [
     ("log_id", "BIGINT NOT NULL PRIMARY KEY"),
     ("taken_at", "TEXT NOT NULL"),
@@ -81,6 +92,7 @@ pub struct Tables {
     ledger: String,
     log: String,
     cursors: String,
+    files: String,
     schemas: String,
 }
 
@@ -131,6 +143,7 @@ impl Tables {
             ledger: ledger.to_owned(),
             log: with("log"),
             cursors: with("cursors"),
+            files: with("files"),
             schemas: with("schema"),
         }
     }
@@ -150,14 +163,19 @@ impl Tables {
         &self.cursors
     }
 
+    /// Returns the name of the table of files without a version.
+    pub fn files(&self) -> &str {
+        &self.files
+    }
+
     /// Returns the name of the table with the schema after the last run.
     pub fn schemas(&self) -> &str {
         &self.schemas
     }
 
     /// Returns the names of all tables.
-    pub fn all(&self) -> [&str; 4] {
-        [&self.ledger, &self.log, &self.cursors, &self.schemas]
+    pub fn all(&self) -> [&str; 5] {
+        [&self.ledger, &self.log, &self.cursors, &self.files, &self.schemas]
     }
 
     /// Returns true if ledger and log exist. A table of the same name with other columns is an error.
@@ -184,10 +202,10 @@ impl Tables {
 
     fn lost_ledger(&self) -> EngineError {
         let what = format!("the table {}, which records what is applied, is gone", self.ledger);
-        let [_, log, cursors, schemas] = self.all();
+        let [_, log, cursors, files, schemas] = self.all();
         EngineError::new(EngineErrorKind::Unusable, what).with_hint(format!(
-            "restore it from a backup; or drop {log}, {cursors} and {schemas} too, and record what the schema has with `haul db \
-             baseline VERSION`"
+            "restore it from a backup; or drop {log}, {cursors}, {files} and {schemas} too, and record what the schema has with \
+             `haul db baseline VERSION`"
         ))
     }
 
@@ -220,6 +238,20 @@ impl Tables {
             return Ok(());
         }
         create(database, &self.cursors, &CURSOR_COLUMNS, "PRIMARY KEY (version, direction)")
+    }
+
+    /// Returns true if there is a table of files.
+    pub(super) fn have_files(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        self.find(database)?;
+        check_columns(database, &self.files, &FILE_COLUMNS)
+    }
+
+    /// Creates the table of files if it does not exist.
+    pub(super) fn create_files(&self, database: &mut dyn Database) -> Result<(), EngineError> {
+        if self.have_files(database)? {
+            return Ok(());
+        }
+        create(database, &self.files, &FILE_COLUMNS, "PRIMARY KEY (kind, name)")
     }
 
     /// Returns true if there is a table of the schema.

@@ -70,6 +70,7 @@ const COMMANDS: &[&[&str]] = &[
     &["db", "status"],
     &["db", "rollback"],
     &["db", "redo"],
+    &["db", "seed"],
     &["db", "verify"],
     &["db", "lint"],
     &["db", "dump"],

@@ -212,6 +212,27 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
         Both("it/db/acceptance", "the_ledger_can_have_another_name"),
     ),
+    (
+        "all pending migrations in one transaction",
+        &[Flyway],
+        Both("it/db/runs/single_transaction", "a_single_transaction_keeps_all_or_nothing"),
+    ),
+    (
+        "hooks before and after a run and each migration",
+        &[Flyway, Atlas],
+        Both("it/db/runs/hooks", "hooks_run_around_a_run_and_each_migration"),
+    ),
+    (
+        "placeholders, with an allow-list of variables of the environment",
+        &[Flyway, Liquibase, Goose, Atlas],
+        Both("it/db/runs/placeholders", "placeholders_are_filled_from_arguments_the_environment_and_settings"),
+    ),
+    (
+        "repeatable migrations, run again when their text changes",
+        &[Flyway, Liquibase],
+        Both("it/db/runs/repeatable", "a_repeatable_migration_runs_again_when_its_text_changes"),
+    ),
+    ("seeds, by environment", &[Goose], Both("it/db/runs/seeds", "a_seed_runs_once_for_each_text")),
     ("no password is shown or stored", &[Spec], Both("it/db/bad_days", "no_password_is_left_anywhere")),
     ("a signal rolls back", &[Spec], Both("it/db/bad_days", "a_signal_rolls_the_migration_back")),
     (
@@ -228,10 +249,7 @@ const HAD: &[(&str, &[Source], Shown)] = &[
 
 /// What haul has not, and who has it.
 const LEFT_OUT: &[(&str, &[Source])] = &[
-    ("repeatable migrations, run again when their text changes", &[Flyway, Liquibase]),
     ("migrations in program code, XML, YAML or JSON", &[Flyway, Liquibase, Goose, Refinery]),
-    ("placeholders and variables of the environment in files", &[Flyway, Liquibase, Goose, Atlas]),
-    ("callbacks before and after a migration", &[Flyway, Atlas]),
     ("preconditions, contexts, labels and tags", &[Liquibase]),
     ("migrations made from a schema that is declared, or from two databases", &[Flyway, Liquibase, Atlas]),
     ("one file for all that is applied (checkpoints, squashing)", &[Flyway, Atlas]),

@@ -14,7 +14,6 @@ on_both! {
     folders_and_other_endings_are_said
     folders_are_read_on_request
     placeholders_are_not_run
-    repeatable_migrations_are_left_out_with_a_note
 }
 
 fn the_parts_of_node_pg_migrate_and_sql_migrate_run_apart(db: &Db) {
@@ -119,12 +118,6 @@ fn placeholders_are_not_run(db: &Db) {
     );
     db.run("migrate").expect(0);
     assert_eq!(db.rows("SELECT x FROM a"), ["${admin_email}"]);
-}
-
-fn repeatable_migrations_are_left_out_with_a_note(db: &Db) {
-    db.write("V1__a.sql", "CREATE TABLE a (x INT);").write("R__v.sql", "CREATE VIEW v AS SELECT 1;");
-    assert!(db.run("migrate").expect(0).stderr.contains("R__v.sql"));
-    db.run("status --exit-code").expect(0);
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::{file_name, is_repeatable};
-use super::migration::{Migration, ScriptFile};
+use super::file_name::{FileName, file_name, repeatable};
+use super::migration::{FileKind, Migration, ScriptFile};
+use super::placeholders::Placeholders;
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
 
@@ -19,9 +20,11 @@ const GAPS_MAX: usize = 20;
 #[derive(Debug, Clone)]
 pub struct Migrations {
     dialect: Dialect,
+    placeholders: Placeholders,
     list: Vec<Migration>,
-    /// The files of repeatable migrations.
-    left_out: Vec<PathBuf>,
+    /// What the files without a version are.
+    file_kind: FileKind,
+    files: Vec<Migration>,
 }
 
 /// The valid migrations in a set of files, and the faults of the others.
@@ -36,7 +39,16 @@ pub struct Examined {
 impl Examined {
     /// Reads files that are part of an application, as [`Migrations::from_texts`] does.
     pub fn of_texts<'a>(dialect: Dialect, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut collector = MigrationCollector::new(dialect);
+        Self::of_texts_with(dialect, files, &Placeholders::default())
+    }
+
+    /// Reads files that are part of an application, with the values of placeholders.
+    pub fn of_texts_with<'a>(
+        dialect: Dialect,
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        placeholders: &Placeholders,
+    ) -> Self {
+        let mut collector = MigrationCollector::new(dialect, placeholders);
         files.into_iter().for_each(|(name, text)| collector.add(Path::new(name), name, text.as_bytes()));
         collector.finish()
     }
@@ -67,6 +79,20 @@ impl Migrations {
         Examined::of_texts(dialect, files).into_migrations()
     }
 
+    /// Reads migrations that are part of an application, with the values of placeholders.
+    pub fn from_texts_with<'a>(
+        dialect: Dialect,
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        placeholders: &Placeholders,
+    ) -> Result<Self, ScriptError> {
+        Examined::of_texts_with(dialect, files, placeholders).into_migrations()
+    }
+
+    /// Returns the values of placeholders.
+    pub fn placeholders(&self) -> &Placeholders {
+        &self.placeholders
+    }
+
     /// Returns the SQL dialect.
     pub fn dialect(&self) -> Dialect {
         self.dialect
@@ -87,9 +113,14 @@ impl Migrations {
         self.list.is_empty()
     }
 
-    /// Returns the files of repeatable migrations of Flyway (`R__name.sql`), which are not run.
-    pub fn left_out(&self) -> &[PathBuf] {
-        &self.left_out
+    /// Returns the files without a version, in the order in which they run.
+    pub fn files(&self) -> &[Migration] {
+        &self.files
+    }
+
+    /// Returns what the files without a version are.
+    pub fn file_kind(&self) -> FileKind {
+        self.file_kind
     }
 
     /// Returns a version that is a time with fewer or more digits than the highest one, and that one. The order of the
@@ -134,14 +165,45 @@ impl<'a> IntoIterator for &'a Migrations {
 /// Collects the files of migrations one by one.
 pub(super) struct MigrationCollector {
     dialect: Dialect,
+    placeholders: Placeholders,
     files: BTreeMap<Version, Files>,
     faults: Vec<ScriptError>,
-    left_out: Vec<PathBuf>,
+    file_kind: FileKind,
+    without_version: Vec<Migration>,
 }
 
 impl MigrationCollector {
-    pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, files: BTreeMap::new(), faults: Vec::new(), left_out: Vec::new() }
+    pub fn new(dialect: Dialect, placeholders: &Placeholders) -> Self {
+        let (placeholders, file_kind) = (placeholders.clone(), FileKind::Repeatable);
+        Self {
+            dialect,
+            placeholders,
+            files: BTreeMap::new(),
+            faults: Vec::new(),
+            file_kind,
+            without_version: Vec::new(),
+        }
+    }
+
+    /// Collects seeds.
+    pub fn of_seeds(dialect: Dialect, placeholders: &Placeholders) -> Self {
+        Self { file_kind: FileKind::Seed, ..Self::new(dialect, placeholders) }
+    }
+
+    /// Adds a file without a version.
+    pub fn add_file(&mut self, kind: FileKind, path: &Path, name: &str, bytes: &[u8]) {
+        let name = FileName::without_version(name, Direction::Up);
+        let file = ScriptFile::new((self.dialect, &self.placeholders), path, name, bytes);
+        match file.and_then(|file| Migration::of_file(kind, &file)) {
+            Ok(file) => match self.without_version.iter().find(|other| other.name == file.name) {
+                Some(other) => {
+                    let fault = ScriptFault::DuplicateName(other.up.file.clone());
+                    self.faults.push(whole_file(path.to_path_buf(), fault));
+                }
+                None => self.without_version.push(file),
+            },
+            Err(fault) => self.fault(fault),
+        }
     }
 
     /// Records a file that cannot be read.
@@ -157,14 +219,14 @@ impl MigrationCollector {
     }
 
     fn try_add(&mut self, path: &Path, name: &str, bytes: &[u8]) -> Result<(), ScriptError> {
-        if is_repeatable(name) {
-            self.left_out.push(path.to_path_buf());
+        if let Some(name) = repeatable(name) {
+            self.add_file(FileKind::Repeatable, path, name, bytes);
             return Ok(());
         }
         let name = file_name(name).map_err(|fault| whole_file(path.to_path_buf(), fault))?;
         let Some(name) = name else { return Ok(()) };
         let (version, half) = (name.version.clone(), name.half);
-        let file = ScriptFile::new(path, name, bytes)?;
+        let file = ScriptFile::new((self.dialect, &self.placeholders), path, name, bytes)?;
         let files = self.files.entry(version).or_default();
         // A single file and half of a pair cannot share a version.
         let taken = match half {
@@ -189,8 +251,8 @@ impl MigrationCollector {
         let mut list = Vec::new();
         for files in self.files.into_values() {
             let read = match (files.one.or(files.up), files.down) {
-                (Some(up), Some(down)) => Migration::of_pair(dialect, &up, &down),
-                (Some(one), None) => Migration::of_one(dialect, &one),
+                (Some(up), Some(down)) => Migration::of_pair(&up, &down),
+                (Some(one), None) => Migration::of_one(&one),
                 (None, Some(down)) => Err(down.error(ScriptFault::DownWithoutUp, 0, 0)),
                 (None, None) => unreachable!("an entry is made for a file"),
             };
@@ -199,8 +261,11 @@ impl MigrationCollector {
                 Err(fault) => self.faults.push(fault),
             }
         }
-        let left_out = self.left_out;
-        Examined { migrations: Migrations { dialect, list, left_out }, faults: self.faults }
+        let Self { placeholders, faults, file_kind, without_version: mut files, .. } = self;
+        if file_kind == FileKind::Repeatable {
+            files.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        Examined { migrations: Migrations { dialect, placeholders, list, file_kind, files }, faults }
     }
 }
 

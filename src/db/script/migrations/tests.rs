@@ -55,9 +55,17 @@ fn data_of_copy_belong_to_their_statement() {
 }
 
 #[test]
-fn repeatable_migrations_are_left_out() {
-    let all = read(&[("R__v.sql", "CREATE VIEW v AS SELECT 1;"), ("V1__a.sql", "SELECT 1;")]).unwrap();
-    assert_eq!((all.len(), all.left_out()), (1, &[PathBuf::from("R__v.sql")][..]));
+fn repeatable_migrations_have_a_list_of_their_own() {
+    let all = read(&[
+        ("R__v.sql", "CREATE VIEW v AS SELECT 1;"),
+        ("V1__a.sql", "SELECT 1;"),
+        ("R__f.sql", "-- haul: no-transaction\nSELECT 1;"),
+    ])
+    .unwrap();
+    let labels: Vec<_> = all.files().iter().map(Migration::label).collect();
+    assert_eq!((all.len(), labels), (1, vec!["R__f".to_owned(), "R__v".to_owned()]));
+    assert_eq!(all.files()[0].fault().map(|error| &error.fault), Some(&ScriptFault::NotOneTransaction));
+    assert!(read(&[("a/R__v.sql", "SELECT 1"), ("R__v.sql", "-- Up\nSELECT 1;\n-- Down\nSELECT 1;")]).is_err());
 }
 
 #[test]
