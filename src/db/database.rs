@@ -64,6 +64,15 @@ impl From<i64> for Value {
     }
 }
 
+/// A change of haul's own tables, which returns one number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The statement, in the SQL of the engine.
+    pub sql: String,
+    /// Its parameters.
+    pub values: Vec<Value>,
+}
+
 /// The holder of the lock of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LockHolder {
@@ -164,10 +173,21 @@ pub trait Database: ReadDatabase {
     /// Runs one statement of a migration.
     fn run(&mut self, statement: &str) -> Result<(), EngineError>;
     /// Checks that the transaction is still the one that was begun, that its changes may be committed, that the lock is
-    /// still held if it was taken, and that the section has left no session setting behind.
+    /// still held if it was taken, and that the section has left no session setting behind. An engine with a server may
+    /// do so together with haul's next statement or the commit, which then fails.
     fn check_before_commit(&mut self) -> Result<(), EngineError>;
     /// Commits the transaction.
     fn commit(&mut self) -> Result<(), EngineError>;
+    /// Makes changes of haul's own and commits the transaction, on an engine with a server in one message. Returns the
+    /// number that each change has returned, if it has changed anything.
+    fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<Option<i64>>, EngineError> {
+        let mut numbers = Vec::with_capacity(changes.len());
+        for change in changes {
+            let rows = self.query(&change.sql, &change.values)?;
+            numbers.push(rows.first().and_then(|row| row.first()).and_then(Value::integer));
+        }
+        self.commit().map(|()| numbers)
+    }
     /// Rolls back the open transaction, if there is one.
     fn rollback(&mut self) -> Result<(), EngineError>;
     /// Resets the settings that haul's own statements depend on, so that these do not run as another role or in another

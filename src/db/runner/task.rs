@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::RunnerOptions;
 use super::run_summary::{Detail, Failure, PagesDone};
-use crate::db::database::Limits;
+use crate::db::database::{Change, Limits};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::names_of_concurrent;
@@ -155,9 +155,15 @@ impl<'a> Task<'a> {
         attempt: &Attempt,
         owner: &str,
     ) -> Result<(), EngineError> {
+        let changes = self.success_changes(state, attempt, owner);
+        changes.iter().try_for_each(|change| state.make(change).map(drop))
+    }
+
+    /// Returns the changes that write the ledger row, and the log row that ends the attempt.
+    pub fn success_changes(&self, state: &StateWriter<'_>, attempt: &Attempt, owner: &str) -> [Change; 2] {
         let row = self.row(attempt, self.success());
-        match self.direction {
-            Direction::Up => state.insert_applied(&AppliedRow {
+        let in_ledger = match self.direction {
+            Direction::Up => state.applied(&AppliedRow {
                 position: 0,
                 version: self.migration.version.clone(),
                 name: self.migration.label(),
@@ -166,11 +172,12 @@ impl<'a> Task<'a> {
                 duration_ms: row.duration_ms.unwrap_or_default(),
                 applied_by: owner.to_owned(),
                 haul_version: env!("CARGO_PKG_VERSION").to_owned(),
-            })?,
-            Direction::Down => state.delete_applied(&self.migration.version)?,
-        }
+            }),
+            Direction::Down => state.not_applied(&self.migration.version),
+        };
         let statement = i64::try_from(self.section.len()).ok();
-        state.append(&LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row }).map(drop)
+        let row = LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row };
+        [in_ledger, state.logged(&row)]
     }
 
     pub fn done(&self, attempt: &Attempt) -> TaskResult {

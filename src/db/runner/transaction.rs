@@ -90,14 +90,13 @@ impl Runner {
         }
         let owner = self.options.owner.clone();
         let next = self.try_state(|state| {
-            task.record_success(state, attempt, &owner)?;
+            let mut changes = task.success_changes(state, attempt, &owner).to_vec();
             let entry = next.map(|next| next.started());
-            let id = entry.as_ref().map(|entry| state.append(entry)).transpose()?;
+            changes.extend(entry.iter().map(|entry| state.logged(entry)));
+            let id = state.commit_with(&changes)?.last().copied();
             Ok(id.zip(entry).map(|(id, entry)| Started { id, at: entry.started_at }))
         });
-        let next = next.map_err(SectionError::outside)?;
-        self.database.commit().map_err(|error| SectionError { is_in_commit: true, ..SectionError::outside(error) })?;
-        Ok(next)
+        next.map_err(|error| SectionError { is_in_commit: true, ..SectionError::outside(error) })
     }
 
     /// Rolls back and logs the failure, as far as the connection still allows it.

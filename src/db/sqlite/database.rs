@@ -205,7 +205,7 @@ impl Database for SqliteDatabase {
         // write.
         self.batch("BEGIN IMMEDIATE")?;
         self.is_in_transaction = true;
-        self.foreign_keys = ForeignKeys::default();
+        self.foreign_keys.begin();
         Ok(())
     }
 
@@ -250,6 +250,8 @@ impl Database for SqliteDatabase {
 
     fn rollback(&mut self) -> Result<(), EngineError> {
         self.is_in_transaction = false;
+        // The numbers of schemas that were rolled back are given again.
+        self.foreign_keys = ForeignKeys::default();
         if !self.connection.is_autocommit() {
             self.batch("ROLLBACK")?;
         }
@@ -282,6 +284,7 @@ impl Database for SqliteDatabase {
         .map_err(|error| EngineError::new(EngineErrorKind::Unusable, error.to_string()))?;
         self.watch = Watch::of(&mut connection).map_err(engine_error)?;
         self.connection = connection;
+        self.foreign_keys = ForeignKeys::default();
         Ok(())
     }
 }

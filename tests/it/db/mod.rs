@@ -17,6 +17,7 @@ mod lexer_agreement;
 mod named_databases;
 mod postgres_connections;
 mod rehearsals;
+mod round_trips;
 mod schema;
 mod sessions;
 mod takeover;
