@@ -113,7 +113,7 @@ impl Runner {
             self.prepare(task)?;
             let earlier = plan.newest.get(task.migration.version.digits());
             note_earlier(task.migration, plan, control);
-            let task_end = if task.runs_without_transaction() {
+            let mut task_end = if task.runs_without_transaction() {
                 self.run_without_transaction(task, earlier)?
             } else if task.has_batches() {
                 let cursor = plan.cursor(&task.migration.version, Direction::Up);
@@ -124,7 +124,7 @@ impl Runner {
                 started = next;
                 task_end
             };
-            self.show_notices(&task.migration.label(), control);
+            self.keep_notices(&task.migration.version, task_end.detail_mut(), control);
             if !end.add(task_end, control) {
                 break;
             }

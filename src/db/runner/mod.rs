@@ -13,6 +13,7 @@ mod concurrent;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
+mod notices;
 mod pages;
 mod plan;
 mod rehearse;
@@ -186,13 +187,6 @@ impl Runner {
             control.note(format!("the ledger is {schema}.{}", self.options.tables.ledger()));
         }
         Ok(())
-    }
-
-    /// Shows what the engine has said about the statements of a migration.
-    fn show_notices(&mut self, name: &str, control: &Control<'_>) {
-        for notice in self.database.take_notices() {
-            control.note(format!("{name}: {notice}"));
-        }
     }
 
     /// Stores the current schema if migrations ran since it was last stored.

@@ -113,8 +113,8 @@ impl Runner {
                 end.pending.push(row.name.clone());
                 break;
             }
-            let task_end = self.revert(plan, row, control)?;
-            self.show_notices(&row.name, control);
+            let mut task_end = self.revert(plan, row, control)?;
+            self.keep_notices(&row.version, task_end.detail_mut(), control);
             if !end.add(task_end, control) {
                 end.pending.push(row.name.clone());
                 break;
@@ -168,6 +168,8 @@ impl Runner {
             duration_ms: 0,
             pages: None,
             error: None,
+            notices: Vec::new(),
+            attempt: None,
         }))
     }
 }

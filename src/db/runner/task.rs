@@ -52,9 +52,14 @@ impl Attempt {
 impl TaskResult {
     /// Adds the pages of the batches.
     pub fn with_pages(mut self, pages: PagesDone) -> Self {
-        let (Self::Done(detail) | Self::Failed(detail, _) | Self::Stopped(detail)) = &mut self;
-        detail.pages = Some(pages);
+        self.detail_mut().pages = Some(pages);
         self
+    }
+
+    /// Returns the result as the summary shows it.
+    pub fn detail_mut(&mut self) -> &mut Detail {
+        let (Self::Done(detail) | Self::Failed(detail, _) | Self::Stopped(detail)) = self;
+        detail
     }
 }
 
@@ -194,7 +199,15 @@ impl<'a> Task<'a> {
     }
 
     fn detail(&self, attempt: &Attempt, status: &'static str, error: Option<String>) -> Detail {
-        Detail { name: self.migration.label(), status, duration_ms: attempt.duration_ms(), pages: None, error }
+        Detail {
+            name: self.migration.label(),
+            status,
+            duration_ms: attempt.duration_ms(),
+            pages: None,
+            error,
+            notices: Vec::new(),
+            attempt: Some(attempt.id),
+        }
     }
 
     /// Adds to the error of a cancelled statement why it was cancelled.

@@ -62,9 +62,11 @@ pub enum Outcome {
     BackedUp,
     /// A backup was removed. `name` is its file.
     BackupRemoved,
+    /// What the server said during an attempt, a line for each notice in `error`. The direction is `-`.
+    Noticed,
 }
 
-const OUTCOMES: [(Outcome, &str); 13] = [
+const OUTCOMES: [(Outcome, &str); 14] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
@@ -78,6 +80,7 @@ const OUTCOMES: [(Outcome, &str); 13] = [
     (Outcome::Unlocked, "unlocked"),
     (Outcome::BackedUp, "backed_up"),
     (Outcome::BackupRemoved, "backup_removed"),
+    (Outcome::Noticed, "noticed"),
 ];
 
 impl fmt::Display for Outcome {
@@ -118,7 +121,7 @@ pub struct LogEntry {
     pub statement: Option<i64>,
     /// The checksum of the file, or of the statements before `statement`.
     pub checksum: Option<String>,
-    /// The error, or a description of the change.
+    /// The error, notices, or a description of the change.
     pub error: Option<String>,
 }
 
