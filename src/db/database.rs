@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::backup::Backup;
+use super::backup::{Backup, BackupScope};
 use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use crate::migration::Error;
@@ -159,9 +159,12 @@ pub trait Database: ReadDatabase {
     fn unlock(&mut self) -> Result<(), EngineError>;
     /// Ends the process or session that holds the lock, which [`lock_holder`](ReadDatabase::lock_holder) has returned.
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error>;
-    /// Copies the database into a file in `directory`, or in a directory that the engine chooses. The copy is complete
-    /// and durable on return. Must be called outside of transactions. `stop` is checked regularly.
-    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error>;
+    /// Copies the database, or at least what `scope` says, into a file in `directory`, or in a directory that the engine
+    /// chooses. The copy is complete and durable on return. Must be called outside of transactions. `stop` is checked
+    /// regularly.
+    fn back_up(&mut self, scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error>;
+    /// Returns the commands that restore a backup, each as a list of words.
+    fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>>;
     /// Starts the time limit of a section. Statements are cancelled when it has passed, and when `stop` is requested.
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError>;
     /// Stops the time limit. Returns true if it has passed, so that a statement may have been cancelled for it.

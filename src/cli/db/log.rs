@@ -53,6 +53,7 @@ fn render(table: &mut Table, row: &LogRow) {
         }
         match (row.known_outcome(), &row.error) {
             (Some(Outcome::Noticed), Some(notices)) => notices.lines().for_each(|notice| table.line(unescaped(notice))),
+            (Some(Outcome::BackedUp), _) => {}
             (_, error) => error.iter().for_each(|error| table.line(error)),
         }
     });

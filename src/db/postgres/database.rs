@@ -7,6 +7,7 @@ use postgres::types::Type;
 use postgres::{Client, SimpleQueryMessage};
 
 use super::address::Address;
+use super::backup_scope::tables_without_rows;
 use super::copy::copy_in;
 use super::deadline::Deadline;
 use super::errors::engine_error;
@@ -15,7 +16,7 @@ use super::lock;
 use super::notices::Notices;
 use super::pool::require_own_session;
 use super::query::{has_table, query, with_literals};
-use crate::db::backup::Backup;
+use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Change, Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -227,8 +228,13 @@ impl Database for PostgresDatabase {
         lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
     }
 
-    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
-        super::backup::back_up(&self.address, directory, stop)
+    fn back_up(&mut self, scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        let without_rows = tables_without_rows(&mut self.client, scope).map_err(|error| error.at(&self.place()))?;
+        super::backup::back_up(&self.address, &without_rows, directory, stop)
+    }
+
+    fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>> {
+        super::backup::restore(&self.address, backup)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {

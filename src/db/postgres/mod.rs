@@ -5,6 +5,7 @@
 
 mod address;
 mod backup;
+mod backup_scope;
 mod connect;
 mod copy;
 mod create_database;

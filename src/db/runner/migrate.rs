@@ -68,10 +68,13 @@ impl Runner {
             let plan = runner.plan()?;
             request.check(&plan, &migrations)?;
             note_files(&plan, &migrations, control);
-            let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
-            let backup = runner.back_up_before(&wanted, control)?;
+            let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
+            let destroys_data = wanted.clone().any(|pending| !pending.destructive.is_empty());
+            let tasks = wanted.filter_map(|pending| migrations.get(&pending.version)).map(Task::up);
+            let tasks: Vec<_> = tasks.collect();
+            let backup = if tasks.is_empty() { None } else { runner.back_up(&plan, &tasks, destroys_data, control)? };
             let end = runner.apply(&plan, &migrations, request, control)?;
-            let backup = runner.drop_needless_backup(backup, &end, control)?;
+            let backup = runner.settle_backups(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
         })
     }

@@ -61,6 +61,13 @@ impl RollbackRequest {
     }
 }
 
+fn down_tasks<'a>(rows: &[&AppliedRow], migrations: &'a Migrations) -> Vec<Task<'a>> {
+    let task = |migration: &'a Migration| {
+        Some(Task { migration, section: migration.down.as_ref()?, direction: Direction::Down })
+    };
+    rows.iter().filter_map(|row| migrations.get(&row.version).and_then(task)).collect()
+}
+
 fn position(plan: &Plan, version: &Version) -> Result<usize, Error> {
     plan.applied.iter().position(|row| row.version == *version).ok_or_else(|| Error::Usage {
         what: format!("version {version} is not applied"),
@@ -72,13 +79,15 @@ impl Runner {
     /// Rolls migrations back, each in its own transaction.
     pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
+            let migrations = runner.migrations.clone();
             let plan = runner.plan()?;
-            let rows = request.select(&plan, &runner.migrations)?;
-            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
+            let rows = request.select(&plan, &migrations)?;
+            let tasks = down_tasks(&rows, &migrations);
+            let backup = if rows.is_empty() { None } else { runner.back_up(&plan, &tasks, true, control)? };
             let end = control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
                 runner.revert_all(&plan, &rows, control)
             })?;
-            let backup = runner.drop_needless_backup(backup, &end, control)?;
+            let backup = runner.settle_backups(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
         })
     }
@@ -92,9 +101,11 @@ impl Runner {
             let rows = request.select(&plan, &migrations)?;
             let mut again = rows.iter().filter_map(|row| migrations.get(&row.version));
             again.try_for_each(Migration::require_sound)?;
-            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
+            let mut tasks = down_tasks(&rows, &migrations);
+            tasks.extend(rows.iter().filter_map(|row| migrations.get(&row.version)).map(Task::up));
+            let backup = if rows.is_empty() { None } else { runner.back_up(&plan, &tasks, true, control)? };
             let mut end = runner.revert_all(&plan, &rows, control)?;
-            end.backup = runner.drop_needless_backup(backup, &end, control)?;
+            end.backup = runner.settle_backups(backup, &end, control)?;
             let migration = rows.first().and_then(|row| migrations.get(&row.version));
             if let Some(migration) = migration.filter(|_| end.failure.is_none() && !end.stopped) {
                 let plan = runner.plan()?;

@@ -19,6 +19,7 @@ mod sections;
 mod session;
 mod statement;
 mod text;
+mod touched;
 mod unread_marker;
 
 pub use batch::{BATCH_TABLE, Batch};
@@ -37,3 +38,4 @@ pub use section::{Section, StatementsDigest};
 pub use sections::sections;
 pub use session::SessionLog;
 pub use statement::{Pieces, line_ends, statements};
+pub use touched::{Touched, touched_tables};

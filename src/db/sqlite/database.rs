@@ -17,7 +17,7 @@ use super::foreign_keys::{ForeignKeys, table_names};
 use super::lock;
 use super::reader::{self, SqliteReader};
 use super::watch::Watch;
-use crate::db::backup::Backup;
+use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -173,8 +173,12 @@ impl Database for SqliteDatabase {
         lock::end_holder(&self.path, holder)
     }
 
-    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+    fn back_up(&mut self, _scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
         backup::back_up(&self.connection, &self.path, directory, stop)
+    }
+
+    fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>> {
+        backup::restore(&self.path, backup)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
