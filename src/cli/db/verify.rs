@@ -1,7 +1,7 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
 //! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
-//! `replaced`, `missing` or `ignored`), `differences`, `unfinished_builds` (each with `name` and `remedy`) and `exit_code`.
+//! `replaced`, `missing`, `ignored` or `squashed`), `differences`, `unfinished_builds` (each with `name` and `remedy`) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
@@ -54,9 +54,11 @@ impl VerifyCommand {
             differences,
             unfinished_builds: plan.unfinished_builds,
         };
+        let half_squashed = plan.half_squashed;
         let answer = Answer::new(&end).exit_if(differences > 0, exit::BAD_DATA);
         answer.next(next).print(self.output, |table| {
             end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
+            half_squashed.iter().for_each(|half| table.item("note", half.what(), ""));
             for build in &end.unfinished_builds {
                 table.item("note", format_args!("{}; `{}`", build.what(), build.remedy), "");
             }

@@ -21,6 +21,7 @@ mod pool;
 mod query;
 mod reader;
 mod rehearsal;
+mod scratch;
 mod service_file;
 
 pub use address::Address;
@@ -29,3 +30,4 @@ pub use database::PostgresDatabase;
 pub use parameters::is_connection_string;
 pub use reader::PostgresReader;
 pub use rehearsal::PostgresRehearsal;
+pub use scratch::ScratchDatabase;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::Runner;
-use super::backup_history::made_backups;
+use super::backup_history::{KnownBackup, RunBackup, made_backups};
 use super::plan::Plan;
 use super::task::Task;
 use crate::db::backup::{Backup, BackupMode, BackupScope};
@@ -17,13 +17,6 @@ use crate::pipeline::{Control, Expected, Phase};
 
 /// The number of characters of the digest of a state that the log shows.
 const STATE_CHARS: usize = 16;
-
-/// The backup that a run begins with.
-pub(super) struct RunBackup {
-    pub backup: Backup,
-    /// False if an earlier run of the same state has made it.
-    pub is_new: bool,
-}
 
 impl Runner {
     /// Makes a backup before these tasks if the policy asks for one. The log records its path. A run that was killed, or
@@ -81,7 +74,7 @@ impl Runner {
         let rows = StateReader::new(&mut *self.database, &self.options.tables).log(u32::MAX);
         let rows = rows.map_err(|error| self.error(error))?;
         let made = made_backups(&rows).filter(|row| row.error.as_deref() == Some(state)).last();
-        let Some(found) = made.and_then(super::backup_history::KnownBackup::kept) else { return Ok(None) };
+        let Some(found) = made.and_then(KnownBackup::kept) else { return Ok(None) };
         let path = Path::new(&found.file);
         let bytes = RealDisk.open_for_read(path)?.len()?;
         let restore = self.database.restore_commands(path);

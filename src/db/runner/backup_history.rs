@@ -6,7 +6,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Runner;
-use super::backup::RunBackup;
 use super::run_summary::{Kept, RunSummary};
 use crate::db::backup::Backup;
 use crate::db::database::ReadDatabase;
@@ -26,6 +25,13 @@ pub struct KnownBackup {
     pub made_at: String,
     /// What is at the path now.
     pub state: BackupState,
+}
+
+/// The backup that a run begins with.
+pub(super) struct RunBackup {
+    pub backup: Backup,
+    /// False if an earlier run of the same state has made it.
+    pub is_new: bool,
 }
 
 /// What is at the path of a backup.

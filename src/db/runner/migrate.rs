@@ -65,8 +65,11 @@ impl Runner {
             note_other_tables(&plan, control);
         }
         self.locked(control, |runner| {
-            let plan = runner.plan()?;
+            let mut plan = runner.plan()?;
             request.check(&plan, &migrations)?;
+            if runner.record_squashed(&plan, control)? {
+                plan = runner.plan()?;
+            }
             note_files(&plan, &migrations, control);
             let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
             let destroys_data = wanted.clone().any(|pending| !pending.destructive.is_empty());

@@ -9,6 +9,7 @@
 mod backup;
 mod backup_history;
 mod batched;
+mod chain;
 mod concurrent;
 mod ledger_admin;
 mod migrate;
@@ -20,6 +21,7 @@ mod rehearse;
 mod rollback;
 mod run_summary;
 mod session;
+mod squashed;
 mod takeover;
 mod task;
 mod transaction;
@@ -31,12 +33,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use backup_history::{BackupState, KnownBackup, known_backups};
+pub use chain::Made;
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
 pub use plan::{ChangedMigration, FilePolicy, PendingMigration, Plan};
 pub use rehearse::{RehearsalSummary, Unclear};
 pub use rollback::{RollbackRequest, RollbackTo};
 pub use run_summary::{PagesDone, RunSummary};
+pub use squashed::SquashedMigration;
 pub use takeover::Takeover;
 pub use unlock::unlock;
 

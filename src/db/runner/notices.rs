@@ -24,7 +24,7 @@ impl Runner {
             error: Some(lines.join("\n")),
             ..LogEntry::of_database(Outcome::Noticed, now_text())
         });
-        // After a lost connection there is no log. The result of the migration is in it already, and must be told.
+        // The migration is applied, so a failure here is no failure of it. After a lost connection there is no log.
         if let (Err(error), None) = (kept, &detail.error) {
             control.note(format!("{}: its notices are not in the log: {error}", detail.name));
         }

@@ -79,6 +79,15 @@ impl SqliteDatabase {
         Self::new(copy_of(source.connection(), path)?, path, true)
     }
 
+    /// Opens an empty database that nobody else can use, and that is gone with it. Migrations reach no other file from it.
+    pub fn temporary() -> Result<Self, Error> {
+        let path = Path::new("scratch");
+        let connection = connect::open_temporary()?;
+        let limited = connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0);
+        limited.map_err(|error| engine_error(error).at(&connect::place(path)))?;
+        Self::new(connection, path, true)
+    }
+
     fn new(mut connection: Connection, path: &Path, is_copy: bool) -> Result<Self, Error> {
         let watch = Watch::of(&mut connection).map_err(|error| engine_error(error).at(&connect::place(path)))?;
         let path = path.to_path_buf();

@@ -62,11 +62,13 @@ pub enum Outcome {
     BackedUp,
     /// A backup was removed. `name` is its file.
     BackupRemoved,
+    /// A squashed file took the place of applied migrations in the ledger.
+    Squashed,
     /// What the server said during an attempt, a line for each notice in `error`. The direction is `-`.
     Noticed,
 }
 
-const OUTCOMES: [(Outcome, &str); 14] = [
+const OUTCOMES: [(Outcome, &str); 15] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
@@ -80,6 +82,7 @@ const OUTCOMES: [(Outcome, &str); 14] = [
     (Outcome::Unlocked, "unlocked"),
     (Outcome::BackedUp, "backed_up"),
     (Outcome::BackupRemoved, "backup_removed"),
+    (Outcome::Squashed, "squashed"),
     (Outcome::Noticed, "noticed"),
 ];
 

@@ -20,6 +20,7 @@ mod rehearsals;
 mod round_trips;
 mod schema;
 mod sessions;
+mod squash;
 mod takeover;
 
 use crate::support::db::Db;

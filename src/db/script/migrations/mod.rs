@@ -7,6 +7,7 @@ use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::{file_name, is_repeatable};
 use super::migration::{Migration, ScriptFile};
+use super::replaces::Replaced;
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
 
@@ -134,7 +135,8 @@ impl<'a> IntoIterator for &'a Migrations {
 /// Collects the files of migrations one by one.
 pub(super) struct MigrationCollector {
     dialect: Dialect,
-    files: BTreeMap<Version, Files>,
+    /// By version. A squashed file comes after the last file that it replaces, which may still be there.
+    files: BTreeMap<(Version, bool), Files>,
     faults: Vec<ScriptError>,
     left_out: Vec<PathBuf>,
 }
@@ -165,7 +167,7 @@ impl MigrationCollector {
         let Some(name) = name else { return Ok(()) };
         let (version, half) = (name.version.clone(), name.half);
         let file = ScriptFile::new(path, name, bytes)?;
-        let files = self.files.entry(version).or_default();
+        let files = self.files.entry((version, file.replaces_others())).or_default();
         // A single file and half of a pair cannot share a version.
         let taken = match half {
             None => files.one.as_ref().or(files.up.as_ref()).or(files.down.as_ref()),
@@ -199,9 +201,37 @@ impl MigrationCollector {
                 Err(fault) => self.faults.push(fault),
             }
         }
+        let list = without_replaced(list, &mut self.faults);
         let left_out = self.left_out;
         Examined { migrations: Migrations { dialect, list, left_out }, faults: self.faults }
     }
+}
+
+/// Removes the migrations that a squashed file in the list replaces. One whose text is another is a fault.
+fn without_replaced(list: Vec<Migration>, faults: &mut Vec<ScriptError>) -> Vec<Migration> {
+    if list.iter().all(|migration| migration.replaces.is_empty()) {
+        return list;
+    }
+    let mut replaced: BTreeMap<Version, Vec<(String, PathBuf)>> = BTreeMap::new();
+    for by in &list {
+        for Replaced { version, checksum } in &by.replaces {
+            replaced.entry(version.clone()).or_default().push((checksum.clone(), by.up.file.clone()));
+        }
+    }
+    let mut kept = Vec::new();
+    for migration in list {
+        let own = migration.checksum.to_string();
+        let others = replaced.get(&migration.version).into_iter().flatten();
+        let others: Vec<_> = others.filter(|(_, by)| *by != migration.up.file).collect();
+        match others.first() {
+            None => kept.push(migration),
+            Some(_) if others.iter().any(|(checksum, _)| *checksum == own) => {}
+            Some((_, by)) => {
+                faults.push(whole_file(migration.up.file.clone(), ScriptFault::ReplacedChanged(by.clone())))
+            }
+        }
+    }
+    kept
 }
 
 /// Returns the error for a whole file.
