@@ -85,14 +85,17 @@ pub fn end_holder(client: &mut Client, key: i32, pid: i64) -> Result<bool, Engin
 
 /// Returns the clause that selects the locks with this key in this database as `l`, and their sessions as `a`.
 fn locks_clause(key: i32) -> String {
-    format!("pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE {}", condition(key))
+    format!(
+        "pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.database = (SELECT oid FROM \
+         pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AND {}",
+        condition(key)
+    )
 }
 
-/// Returns the condition that a lock `l` has this key in this database.
+/// Returns the condition that a lock `l` of some database has this key. A session has locks of one database only.
 fn condition(key: i32) -> String {
     format!(
-        "l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.database = (SELECT oid FROM pg_catalog.pg_database \
-         WHERE datname = pg_catalog.current_database()) AND l.classid = {NAMESPACE} AND l.objid = {}",
+        "l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = {NAMESPACE} AND l.objid = {}",
         key.cast_unsigned()
     )
 }
