@@ -14,7 +14,7 @@ from bench_common import (
     Failed, arguments, at_least_one, heading, in_rounds, main, show, show_ratio, timed, two, whole,
 )
 
-PARTS = ("migrations", "backfill")
+PARTS = ("migrations", "backfill", "many")
 ENGINES = ("sqlite", "postgres")
 DEBIAN = "/usr/lib/postgresql"
 USER = "postgres"
@@ -23,6 +23,7 @@ START_TIMEOUT_S = 60
 OWNER = '"$@" < /dev/null & read -r _; kill -INT $!; wait $!'
 
 ONE_SHELL = "one shell"
+RECORDING = "one shell that records"
 SHELLS = "a shell each"
 UPDATE = "one UPDATE"
 
@@ -134,21 +135,26 @@ def programs_of_postgres():
 
 
 class Scripts:
-    """Small migrations: as files for haul, and for the shell each in a transaction of its own, by itself and all in one."""
+    """Small migrations: as files for haul, and for the shell each in a transaction of its own, by itself, all in one, and
+    all in one with a row for each, as a runner without a log writes it."""
 
     def __init__(self, root, count):
-        self.files, self.wrapped, self.all = root / "migrations", root / "wrapped", root / "all.sql"
+        self.files, self.wrapped = root / "migrations", root / "wrapped"
+        self.all, self.recording = root / "all.sql", root / "recording.sql"
         self.files.mkdir()
         self.wrapped.mkdir()
-        texts = []
+        texts, recorded = [], ["CREATE TABLE ledger (version BIGINT PRIMARY KEY, name TEXT, checksum TEXT, at TEXT);\n"]
         for number in range(1, count + 1):
             text = (f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, name TEXT NOT NULL);\n"
                     f"CREATE INDEX i{number} ON t{number} (name);\nINSERT INTO t{number} VALUES (1, 'one'), (2, 'two');\n")
             name = f"{number:04}_t{number}.sql"
             (self.files / name).write_text(f"-- Up\n{text}-- Down\nDROP TABLE t{number};\n")
             texts.append(f"BEGIN;\n{text}COMMIT;\n")
+            row = f"INSERT INTO ledger VALUES ({number}, 't{number}', '{number:064}', CURRENT_TIMESTAMP);\n"
+            recorded.append(f"BEGIN;\n{text}{row}COMMIT;\n")
             (self.wrapped / name).write_text(texts[-1])
         self.all.write_text("".join(texts))
+        self.recording.write_text("".join(recorded))
 
 
 def haul(options, engine, database, files, report):
@@ -168,8 +174,8 @@ def migrations(series, engine, root):
         finally:
             engine.discard(database)
 
-    def one_shell(database):
-        return ["sh", "-c", f"{engine.shell(database)} < '{scripts.all}'"]
+    def one_shell(script):
+        return lambda database: ["sh", "-c", f"{engine.shell(database)} < '{script}'"]
 
     def shells(database):
         return ["sh", "-ec", f"for file in '{scripts.wrapped}'/*.sql; do {engine.shell(database)} < \"$file\"; done"]
@@ -177,18 +183,48 @@ def migrations(series, engine, root):
     sides = {
         "haul": lambda: on_fresh(lambda database: haul(options, engine, database, scripts.files, root / "report")),
         "haul again": lambda: on_fresh(lambda database: haul(options, engine, database, scripts.files, root / "report")),
-        ONE_SHELL: lambda: on_fresh(one_shell),
+        ONE_SHELL: lambda: on_fresh(one_shell(scripts.all)),
+        RECORDING: lambda: on_fresh(one_shell(scripts.recording)),
         SHELLS: lambda: on_fresh(shells),
     }
     raw = in_rounds(sides, options.rounds)
     for side in sides:
         show(f"{side}: s", [each[side]["seconds"] for each in raw], two)
-    for side in (ONE_SHELL, SHELLS, "haul again"):
+    for side in (ONE_SHELL, RECORDING, SHELLS, "haul again"):
         show_ratio(raw, "haul", side)
     for side in sides:
         show(f"{side}: CPU s of its processes", [each[side]["cpu_seconds"] for each in raw], two)
     show("haul: ms a migration", [1000 * each["haul"]["seconds"] / options.migrations for each in raw], two)
     series.keep(f"migrations {engine.name}", raw)
+
+
+def many(series, engine, root):
+    """A large number of files: one round, because what grows faster than their number shows in one."""
+    options = series.options
+    scripts = Scripts(root, options.many)
+    heading(f"{options.many} migrations on {engine.name}, one round")
+    databases = {}
+
+    def run(name, command):
+        databases.setdefault(name, engine.fresh())
+        return timed(command(databases[name]))
+
+    def by_haul():
+        return run("haul", lambda database: haul(options, engine, database, scripts.files, root / "report"))
+
+    sides = {
+        "haul": by_haul,
+        "haul, nothing to do": by_haul,
+        RECORDING: lambda: run("shell", lambda database: ["sh", "-c", f"{engine.shell(database)} < '{scripts.recording}'"]),
+    }
+    raw = in_rounds(sides, 1)
+    for side in sides:
+        show(f"{side}: s", [each[side]["seconds"] for each in raw], two)
+        show(f"{side}: CPU s of its processes", [each[side]["cpu_seconds"] for each in raw], two)
+    show_ratio(raw, "haul", RECORDING)
+    series.keep(f"many {engine.name}", raw)
+    for database in databases.values():
+        engine.discard(database)
 
 
 def backfill(series, engine, root):
@@ -248,7 +284,7 @@ def measure(series):
     try:
         for engine in (start() for name, start in engines.items() if name in options.engines):
             try:
-                for part, work in (("migrations", migrations), ("backfill", backfill)):
+                for part, work in (("migrations", migrations), ("backfill", backfill), ("many", many)):
                     place = root / f"{engine.name}-{part}"
                     place.mkdir()
                     if part in options.only:
@@ -276,6 +312,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))
     parser = arguments()
     parser.add_argument("--migrations", type=at_least_one, default=500)
+    parser.add_argument("--many", type=at_least_one, default=5000)
     parser.add_argument("--rows", type=at_least_one, default=200_000)
     parser.add_argument("--only", type=some_of(PARTS), default=set(PARTS))
     parser.add_argument("--engines", type=some_of(ENGINES), default=set(ENGINES))

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::dialect::Dialect;
 use crate::durable::{
     Attributes, Disk, DiskFile, NEVER, create_directory_durable, file_digest, parent_of, unique_temporary_name,
     write_new_synced_file,
@@ -17,7 +16,8 @@ pub enum BackupMode {
     /// Never.
     #[default]
     Never,
-    /// Before a SQLite database loses data. A backup of a PostgreSQL database may be large, so it must be requested.
+    /// Before data is destroyed: all of a SQLite database, and of a PostgreSQL database the rows of the tables that the
+    /// run touches.
     Auto,
     /// Before every change. Without a backup, nothing runs.
     Required,
@@ -30,14 +30,26 @@ pub struct BackupPolicy {
     pub mode: BackupMode,
     /// The directory; by default that of the SQLite database, or the working directory.
     pub directory: Option<PathBuf>,
+    /// How many backups a successful run keeps, the newest ones; `None` for all.
+    pub keep: Option<usize>,
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupScope {
+    /// The whole database.
+    Everything,
+    /// The whole schema, and the rows of these tables with all that their keys need. They are named as in statements. An
+    /// engine that copies files copies everything.
+    Tables(Vec<String>),
 }
 
 impl BackupPolicy {
     /// Returns true if a run that changes something begins with a backup.
-    pub fn is_due(&self, dialect: Dialect, destroys_data: bool) -> bool {
+    pub fn is_due(&self, destroys_data: bool) -> bool {
         match self.mode {
             BackupMode::Never => false,
-            BackupMode::Auto => destroys_data && dialect == Dialect::Sqlite,
+            BackupMode::Auto => destroys_data,
             BackupMode::Required => true,
         }
     }
@@ -127,15 +139,14 @@ mod tests {
 
     #[test]
     fn a_policy_decides_when_a_backup_is_due() {
-        let is_due = |mode, dialect, destroys| BackupPolicy { mode, directory: None }.is_due(dialect, destroys);
-        for (mode, dialect, destroys, expected) in [
-            (BackupMode::Never, Dialect::Sqlite, true, false),
-            (BackupMode::Auto, Dialect::Sqlite, true, true),
-            (BackupMode::Auto, Dialect::Sqlite, false, false),
-            (BackupMode::Auto, Dialect::Postgres, true, false),
-            (BackupMode::Required, Dialect::Postgres, false, true),
+        let is_due = |mode, destroys| BackupPolicy { mode, ..BackupPolicy::default() }.is_due(destroys);
+        for (mode, destroys, expected) in [
+            (BackupMode::Never, true, false),
+            (BackupMode::Auto, true, true),
+            (BackupMode::Auto, false, false),
+            (BackupMode::Required, false, true),
         ] {
-            assert_eq!(is_due(mode, dialect, destroys), expected, "{mode:?} {dialect} {destroys}");
+            assert_eq!(is_due(mode, destroys), expected, "{mode:?} {destroys}");
         }
     }
 }

@@ -24,15 +24,26 @@ pub fn create(disk: &dyn Disk, directory: &Path, name: &str) -> Result<PathBuf, 
     let label = format!("{}_{slug}", next_digits(directory)?);
     let path = directory.join(format!("{label}.sql"));
     let text = format!("-- Migration: {label}\n-- Created: {}\n-- Up\n\n-- Down\n", &now_text()[..10]);
-    write(disk, &path, text.as_bytes()).map_err(|error| match error.kind() {
+    write(disk, &path, text.as_bytes())
+        .map_err(|error| exists(error, "run the same command again: it takes the next version"))?;
+    Ok(path)
+}
+
+/// Writes a migration file that must not exist yet.
+pub fn write_new(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), Error> {
+    write(disk, path, text.as_bytes())
+        .map_err(|error| exists(error, "name another file with --out, or move that one away"))
+}
+
+fn exists(error: DiskError, next: &str) -> Error {
+    match error.kind() {
         ErrorKind::AlreadyExists => Error::Conflict {
-            path: path.clone(),
-            what: "another migration with this name exists; it is kept".into(),
-            next: "run the same command again: it takes the next version".into(),
+            path: error.path,
+            what: "a file with this name exists; it is kept".into(),
+            next: next.into(),
         },
         _ => error.into(),
-    })?;
-    Ok(path)
+    }
 }
 
 fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::backup::Backup;
+use super::backup::{Backup, BackupScope};
 use super::dialect::Dialect;
 use super::engine_error::EngineError;
 use crate::migration::Error;
@@ -62,6 +62,15 @@ impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Integer(Some(number))
     }
+}
+
+/// A change of haul's own tables, which returns one number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The statement, in the SQL of the engine.
+    pub sql: String,
+    /// Its parameters.
+    pub values: Vec<Value>,
 }
 
 /// The holder of the lock of a database.
@@ -150,9 +159,12 @@ pub trait Database: ReadDatabase {
     fn unlock(&mut self) -> Result<(), EngineError>;
     /// Ends the process or session that holds the lock, which [`lock_holder`](ReadDatabase::lock_holder) has returned.
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error>;
-    /// Copies the database into a file in `directory`, or in a directory that the engine chooses. The copy is complete
-    /// and durable on return. Must be called outside of transactions. `stop` is checked regularly.
-    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error>;
+    /// Copies the database, or at least what `scope` says, into a file in `directory`, or in a directory that the engine
+    /// chooses. The copy is complete and durable on return. Must be called outside of transactions. `stop` is checked
+    /// regularly.
+    fn back_up(&mut self, scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error>;
+    /// Returns the commands that restore a backup, each as a list of words.
+    fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>>;
     /// Starts the time limit of a section. Statements are cancelled when it has passed, and when `stop` is requested.
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError>;
     /// Stops the time limit. Returns true if it has passed, so that a statement may have been cancelled for it.
@@ -164,7 +176,8 @@ pub trait Database: ReadDatabase {
     /// Runs one statement of a migration.
     fn run(&mut self, statement: &str) -> Result<(), EngineError>;
     /// Checks that the transaction is still the one that was begun, that its changes may be committed, that the lock is
-    /// still held if it was taken, and that the section has left no session setting behind.
+    /// still held if it was taken, and that the section has left no session setting behind. An engine with a server may
+    /// do so together with haul's next statement or the commit, which then fails.
     fn check_before_commit(&mut self) -> Result<(), EngineError>;
     /// Ends a part of the open transaction, as if another transaction followed: checks what
     /// [`check_before_commit`](Self::check_before_commit) does and what a commit would, and removes what the part has
@@ -172,6 +185,16 @@ pub trait Database: ReadDatabase {
     fn end_part(&mut self) -> Result<(), EngineError>;
     /// Commits the transaction.
     fn commit(&mut self) -> Result<(), EngineError>;
+    /// Makes changes of haul's own and commits the transaction, on an engine with a server in one message. Returns the
+    /// number that each change has returned, if it has changed anything.
+    fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<Option<i64>>, EngineError> {
+        let mut numbers = Vec::with_capacity(changes.len());
+        for change in changes {
+            let rows = self.query(&change.sql, &change.values)?;
+            numbers.push(rows.first().and_then(|row| row.first()).and_then(Value::integer));
+        }
+        self.commit().map(|()| numbers)
+    }
     /// Rolls back the open transaction, if there is one.
     fn rollback(&mut self) -> Result<(), EngineError>;
     /// Resets the settings that haul's own statements depend on, so that these do not run as another role or in another

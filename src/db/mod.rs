@@ -12,6 +12,7 @@
 //! | [`hooks`] | SQL and programs that run before and after migrations |
 //! | [`UnfinishedBuild`] | indexes and partitions that a concurrent statement has left half done |
 //! | [`estimate`] | how long pending migrations may take |
+//! | [`squash`] | one file in the place of many, with proof that it makes the same schema |
 //! | [`backup`] | copies made before a run that destroys data |
 //! | [`runner`] | plan, migrate, rollback, and the administration of the ledger |
 //!
@@ -35,12 +36,13 @@ pub mod script;
 mod settings;
 #[cfg(feature = "db-sqlite")]
 pub mod sqlite;
+pub mod squash;
 pub mod state;
 mod target;
 mod unfinished_builds;
 mod version;
 
-pub use create::create;
+pub use create::{create, write_new};
 pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;
 pub use engine_error::EngineError;

@@ -6,7 +6,8 @@ use super::Dialect;
 use super::database::{Database, ReadDatabase};
 #[cfg(feature = "db-postgres")]
 use super::postgres::{
-    Address, PostgresDatabase, PostgresReader, PostgresRehearsal, create_database, is_connection_string,
+    Address, PostgresDatabase, PostgresReader, PostgresRehearsal, ScratchDatabase, create_database,
+    is_connection_string,
 };
 #[cfg(feature = "db-sqlite")]
 use super::sqlite::{SqliteDatabase, SqliteFile, SqliteReader};
@@ -14,6 +15,9 @@ use crate::migration::Error;
 
 /// The database if none is named.
 pub const DEFAULT_DATABASE: &str = "sqlite:./haul.db";
+
+/// Removes a database of [`Target::scratch`].
+pub type RemoveScratch = Box<dyn FnOnce() -> Result<(), Error>>;
 
 /// A database, given by its URL. Its password is never shown.
 #[derive(Debug, Clone)]
@@ -116,6 +120,19 @@ impl Target {
             Self::Sqlite(file) => SqliteDatabase::recover(&file.path),
             #[cfg(feature = "db-postgres")]
             Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Opens an empty database for a trial, and returns what removes it, to be called when it is no longer open.
+    pub fn scratch(&self) -> Result<(Box<dyn Database>, RemoveScratch), Error> {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(_) => Ok((Box::new(SqliteDatabase::temporary()?), Box::new(|| Ok(())))),
+            #[cfg(feature = "db-postgres")]
+            Self::Postgres(address) => {
+                let (database, scratch) = ScratchDatabase::create(address)?;
+                Ok((Box::new(database), Box::new(|| scratch.remove())))
+            }
         }
     }
 

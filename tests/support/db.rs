@@ -59,7 +59,13 @@ impl Db {
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(HAUL);
         let create = (arguments.starts_with("migrate") && self.server.is_none()).then_some("--create");
+        // pg_dump takes longer than most tests; tests of backups say when one is made.
+        let destroys =
+            ["rollback", "redo"].iter().any(|verb| arguments.starts_with(verb)) || arguments.contains("--yes");
+        let may_back_up = ["migrate", "rollback", "redo"].iter().any(|verb| arguments.starts_with(verb));
+        let is_plain = may_back_up && destroys && self.server.is_some() && !arguments.contains("--backup");
         command.arg("db").args(arguments.split_whitespace()).args(create).current_dir(self.path()).stdin(Stdio::null());
+        command.args(is_plain.then_some("--backup=never"));
         command.env("DATABASE_URL", &self.url).env_remove("COLUMNS").env_remove("NO_COLOR");
         command
     }

@@ -170,12 +170,15 @@ pub struct LimitArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Backup")]
 pub struct BackupArgs {
-    /// When to make a copy first: auto copies SQLite before data is destroyed, required copies any before any change
+    /// When to make a copy first: auto before data is destroyed, required before any change, or never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = BackupWhen::Auto, hide_possible_values = true)]
     backup: BackupWhen,
     /// Where to put it [default: next to a SQLite database, the working directory for PostgreSQL]
     #[arg(long, value_name = "DIR")]
     backup_dir: Option<PathBuf>,
+    /// After a success, keep only the newest N that haul has made [default: all]
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
 }
 
 impl ValueEnum for Absent {
@@ -382,16 +385,12 @@ impl BackupArgs {
             BackupWhen::Auto => BackupMode::Auto,
             BackupWhen::Never => BackupMode::Never,
         };
-        BackupPolicy { mode, directory: self.backup_dir.clone() }
+        BackupPolicy { mode, directory: self.backup_dir.clone(), keep: self.keep }
     }
 
     /// Returns what to say about the backup before data is destroyed.
-    pub fn consent_text(&self, dialect: Dialect) -> &'static str {
-        match (self.policy().is_due(dialect, true), self.backup) {
-            (true, _) => "a backup is made first",
-            (false, BackupWhen::Never) => "no backup is made",
-            (false, _) => "no backup is made without --backup required",
-        }
+    pub fn consent_text(&self) -> &'static str {
+        if self.policy().is_due(true) { "a backup is made first" } else { "no backup is made" }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::foreign_ledgers::Others;
 use crate::db::runner::Takeover;
+use crate::db::script::tables_made;
 use crate::migration::Error;
 
 /// `haul db baseline`
@@ -42,7 +43,7 @@ impl BaselineCommand {
         let takeover = match (&self.from_ledger, &self.version) {
             (Some(name), _) => Some(takeover(&work, Some(name.as_str()).filter(|name| !name.is_empty()))?),
             (None, Some(version)) => {
-                self.note_if_empty(&work, version)?;
+                self.note_what_is_missing(&work, version)?;
                 None
             }
             (None, None) => None,
@@ -66,13 +67,29 @@ impl BaselineCommand {
         })
     }
 
-    /// Says if the database has no tables at all: then it is probably not the one that was meant.
-    fn note_if_empty(&self, work: &Work, version: &Version) -> Result<(), Error> {
-        let place = &work.place;
-        let others = Others::find(&mut *place.target.open_read_only()?, &place.tables);
-        if others.map_err(|error| error.at(&place.target.to_string()))?.is_empty() {
-            let what = "has no tables; what is recorded now counts as applied and never runs";
-            self.output.say(format_args!("note: {} {what}, up to {version}", place.target));
+    /// Says if the database has no tables at all, or not those that the files make: then it is probably not the one that was
+    /// meant, or the version is not.
+    fn note_what_is_missing(&self, work: &Work, version: &Version) -> Result<(), Error> {
+        const COUNTS: &str = "what is recorded now counts as applied and never runs";
+        let (place, name) = (&work.place, work.place.target.to_string());
+        let mut database = place.target.open_read_only()?;
+        if Others::find(&mut *database, &place.tables).map_err(|error| error.at(&name))?.is_empty() {
+            self.output.say(format_args!("note: {name} has no tables; {COUNTS}, up to {version}"));
+            return Ok(());
+        }
+        let chain = work.migrations.iter().filter(|migration| migration.version <= *version);
+        let statements = chain.flat_map(|migration| migration.up.statements()).map(|(_, statement)| statement);
+        let mut missing = Vec::new();
+        for table in tables_made(work.migrations.dialect(), statements) {
+            if !database.has_table(&table).map_err(|error| error.at(&name))? {
+                missing.push(table);
+            }
+        }
+        if let Some(first) = missing.first() {
+            let count = missing.len();
+            self.output.say(format_args!(
+                "note: {name} has no table {first}, which files up to {version} make ({count} in all); {COUNTS}"
+            ));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
 use crate::db::state::{LogRow, Outcome, StateReader};
+use crate::migration::unescaped;
 
 /// `haul db log`
 #[derive(Args)]
@@ -50,6 +51,10 @@ fn render(table: &mut Table, row: &LogRow) {
         if row.known_outcome() == Some(Outcome::BackedUp) {
             table.line(format_args!("BLAKE3 {}", row.checksum.as_deref().unwrap_or_default()));
         }
-        row.error.iter().for_each(|error| table.line(error));
+        match (row.known_outcome(), &row.error) {
+            (Some(Outcome::Noticed), Some(notices)) => notices.lines().for_each(|notice| table.line(unescaped(notice))),
+            (Some(Outcome::BackedUp), _) => {}
+            (_, error) => error.iter().for_each(|error| table.line(error)),
+        }
     });
 }

@@ -94,12 +94,12 @@ impl MigrateCommand {
         if let Some(how) = self.dry_run {
             return dry_run(work, &request, &plan, how == DryRun::Execute, &self.limits, self.output);
         }
-        self.consent(&work, &plan, &request)?;
+        self.consent(&plan, &request)?;
         self.migrate(work, &request)
     }
 
     /// Asks for consent if data would be destroyed.
-    fn consent(&self, work: &Work, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
+    fn consent(&self, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
         let files = plan.files.iter().filter(|file| request.to.is_none() && file.is_pending());
         let lines = wanted.flat_map(|pending| destructive_lines(&pending.file, &pending.destructive));
@@ -108,7 +108,7 @@ impl MigrateCommand {
         if lines.is_empty() {
             return Ok(());
         }
-        let backup = self.backup.consent_text(work.migrations.dialect());
+        let backup = self.backup.consent_text();
         confirm(format_args!("this destroys data; {backup}"), &lines, self.yes)
     }
 

@@ -19,6 +19,7 @@ mod resolve;
 mod rollback;
 mod run_summary;
 mod seed;
+mod squash;
 mod status;
 mod unlock;
 mod verify;
@@ -49,6 +50,8 @@ verbs! {
     Drift(drift::DriftCommand),
     /// Create the file of a new migration, with the next version
     Create(create::CreateCommand),
+    /// Write one file in the place of many, after proving that it makes the same schema
+    Squash(squash::SquashCommand),
     /// Create the database, if it does not exist
     CreateDatabase(create_database::CreateDatabaseCommand),
     /// Show every attempt, failed ones too

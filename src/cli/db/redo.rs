@@ -35,7 +35,7 @@ impl RedoCommand {
         let newest = RollbackRequest { to: RollbackTo::Steps(1), force: false, single_transaction: false };
         let plan = work.plan_to_act()?;
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {
-            let backup = self.backup.consent_text(work.migrations.dialect());
+            let backup = self.backup.consent_text();
             let what = "this rolls back, with the data that it holds, and applies again";
             self.consent.confirm_all(format_args!("{what}; {backup}"), std::slice::from_ref(&row.name))?;
         }

@@ -64,7 +64,7 @@ impl RollbackCommand {
             self.consent.confirm_all(what, &names(forgotten))?;
         }
         if !reverted.is_empty() {
-            let backup = self.backup.consent_text(work.migrations.dialect());
+            let backup = self.backup.consent_text();
             let what = format_args!("this rolls back, with the data that they hold; {backup}");
             self.consent.confirm_all(what, &names(reverted))?;
         }

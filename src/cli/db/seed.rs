@@ -47,7 +47,7 @@ impl SeedCommand {
         let states = plan.files.iter().filter(|state| wanted.contains(&state.name));
         let lines: Vec<_> = states.flat_map(|state| destructive_lines(&state.file, &state.destructive)).collect();
         if !lines.is_empty() {
-            let backup = self.backup.consent_text(work.migrations.dialect());
+            let backup = self.backup.consent_text();
             confirm(format_args!("this destroys data; {backup}"), &lines, self.yes)?;
         }
         let database = work.place.target.to_string();

@@ -105,6 +105,15 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
     if let Some(schema) = &status.ledger_schema {
         table.item("note", format_args!("the ledger is {schema}.{ledger_name}"), "");
     }
+    for squashed in &plan.squashed {
+        let (name, count) = (&squashed.name, squashed.replaces.len());
+        let what =
+            format!("{name} is in the place of {count} applied migrations; the next `haul db migrate` records that");
+        table.item("note", what, "");
+    }
+    for half in &plan.half_squashed {
+        table.item("note", half.what(), "");
+    }
     for build in &plan.unfinished_builds {
         table.item("note", format_args!("{}; `{}`", build.what(), build.remedy), "");
     }

@@ -1,9 +1,9 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
 //! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
-//! `replaced`, `missing` or `ignored`), `repeatables` (a list of [`FileState`]), `differences`, `unfinished_builds` (each
-//! with `name` and `remedy`) and `exit_code`. What a migration has left half built is not what its file says, so it ends
-//! with 65 too.
+//! `replaced`, `missing`, `ignored` or `squashed`), `repeatables` (a list of [`FileState`]), `differences`,
+//! `unfinished_builds` (each with `name` and `remedy`) and `exit_code`. What a migration has left half built is not what
+//! its file says, so it ends with 65 too.
 
 use clap::Args;
 use serde::Serialize;
@@ -59,9 +59,11 @@ impl VerifyCommand {
             differences,
             unfinished_builds: plan.unfinished_builds,
         };
+        let half_squashed = plan.half_squashed;
         let answer = Answer::new(&end).exit_if(differences + end.unfinished_builds.len() > 0, exit::BAD_DATA);
         answer.next(next).print(self.output, |table| {
             end.migrations.iter().for_each(|row| table.item(row.state, &row.name, ""));
+            half_squashed.iter().for_each(|half| table.item("note", half.what(), ""));
             for file in &end.repeatables {
                 let how = if file.is_pending() { "to be run" } else { "" };
                 table.item(if file.state == "applied" { "equal" } else { file.state }, &file.name, how);

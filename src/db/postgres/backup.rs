@@ -19,10 +19,17 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// The maximum length of the messages of pg_dump that are kept.
 const OUTPUT_BYTES_MAX: u64 = 16 << 10;
 
-/// Dumps the database into `directory`, or into the working directory.
-pub fn back_up(address: &Address, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+/// Dumps the database into `directory`, or into the working directory. The tables in `without_rows` are dumped without
+/// their rows.
+pub fn back_up(
+    address: &Address,
+    without_rows: &[String],
+    directory: Option<&Path>,
+    stop: &StopToken,
+) -> Result<Backup, Error> {
     let mut command = Command::new(PROGRAM);
     command.args(["--format=custom", "--no-password", &format!("--lock-wait-timeout={LOCK_WAIT_MS}")]);
+    command.args(without_rows.iter().map(|table| format!("--exclude-table-data={table}")));
     // The address is passed in environment variables, because every user of the machine can read a command line.
     command.envs(address.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started(&error))?;
@@ -77,7 +84,9 @@ fn receive(child: &mut Child, file: &dyn DiskFile, path: &Path, stop: &StopToken
 
 fn not_started(error: &std::io::Error) -> Error {
     let what = match error.kind() {
-        ErrorKind::NotFound => "there is no pg_dump on PATH, and a backup is required; nothing was changed".to_owned(),
+        ErrorKind::NotFound => {
+            "there is no pg_dump on PATH for the backup before this run; nothing was changed".to_owned()
+        }
         _ => format!("pg_dump cannot be started: {error}; nothing was changed"),
     };
     let next = "install the client programs of the server's version; or make a backup by other means and run with \
@@ -95,7 +104,7 @@ fn failed(output: &str) -> Error {
 }
 
 /// Restores into a database of its own: in the original, objects that were created after the backup would remain.
-fn restore(address: &Address, backup: &Path) -> Vec<Vec<String>> {
+pub fn restore(address: &Address, backup: &Path) -> Vec<Vec<String>> {
     let name = format!("{}_restored", address.database());
     let words = |program: &str, arguments: &[&str]| {
         let head = std::iter::once(program.to_owned()).chain(address.client_arguments());

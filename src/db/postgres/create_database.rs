@@ -6,7 +6,7 @@ use super::query::quoted;
 use crate::migration::Error;
 
 /// The database that every server has, and from which others are created.
-const MAINTENANCE_DATABASE: &str = "postgres";
+pub const MAINTENANCE_DATABASE: &str = "postgres";
 const NO_SUCH_DATABASE: &str = "SQLSTATE 3D000";
 const EXISTS: &str = "SQLSTATE 42P04";
 

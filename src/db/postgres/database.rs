@@ -7,6 +7,7 @@ use postgres::types::Type;
 use postgres::{Client, SimpleQueryMessage};
 
 use super::address::Address;
+use super::backup_scope::tables_without_rows;
 use super::copy::copy_in;
 use super::deadline::Deadline;
 use super::errors::engine_error;
@@ -14,9 +15,9 @@ use super::ledger_place::LedgerPlace;
 use super::lock;
 use super::notices::Notices;
 use super::pool::require_own_session;
-use super::query::{has_table, query};
-use crate::db::backup::Backup;
-use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
+use super::query::{has_table, query, with_literals};
+use crate::db::backup::{Backup, BackupScope};
+use crate::db::database::{Change, Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::copy_from_client;
@@ -27,13 +28,12 @@ use crate::pipeline::StopToken;
 const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
 /// Yields the statements that remove what a section has left in its session, mostly none. They are asked for before the
-/// commit and run before the next section. The driver has prepared statements of its own, which must stay.
-const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = \
-     pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM pg_catalog.pg_proc WHERE pronamespace = \
-     pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM pg_catalog.pg_type WHERE typnamespace = \
-     pg_catalog.pg_my_temp_schema()) THEN 'DISCARD TEMP; ' END, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors \
-     WHERE is_holdable) THEN 'CLOSE ALL; ' END, (SELECT pg_catalog.string_agg('DEALLOCATE ' || \
-     pg_catalog.quote_ident(name) || '; ', '') FROM pg_catalog.pg_prepared_statements WHERE from_sql))";
+/// commit and run before the next section. The driver has prepared statements of its own, which must stay. Whether the
+/// temporary schema is empty is not looked at: that would read all the catalog for each section.
+const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN pg_catalog.pg_my_temp_schema() <> 0 THEN 'DISCARD TEMP; ' END, CASE \
+     WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) THEN 'CLOSE ALL; ' END, (SELECT \
+     pg_catalog.string_agg('DEALLOCATE ' || pg_catalog.quote_ident(name) || '; ', '') FROM \
+     pg_catalog.pg_prepared_statements WHERE from_sql))";
 /// Forgets the values of sequences, which cannot be asked for.
 const FORGET: &str = "DISCARD SEQUENCES; ";
 
@@ -44,6 +44,10 @@ const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 const IMMEDIATE_CONSTRAINTS: &str = "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || \
      pg_catalog.quote_ident(c.conname), ', ') FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = \
      c.connamespace WHERE c.condeferrable AND NOT c.condeferred";
+/// What the server quotes in its error if the transaction is not the one that was begun, or the lock is gone. SQL alone
+/// has no other way to stop a message of several statements.
+const OTHER_TRANSACTION: &str = "haul: another transaction ";
+const NO_LOCK: &str = "haul: no lock ";
 
 /// A session that may write.
 pub struct PostgresDatabase {
@@ -59,6 +63,8 @@ pub struct PostgresDatabase {
     lock_timeout: Option<String>,
     /// What is sent together with the next statement, which saves a round trip for each migration.
     unsent: String,
+    /// The check before the commit, which is sent together with haul's next statement or the commit.
+    check: String,
     /// The statements that remove what the section has left in its session.
     leftovers: String,
     deadline: Option<Deadline>,
@@ -80,6 +86,7 @@ impl PostgresDatabase {
             lock: None,
             lock_timeout: None,
             unsent: String::new(),
+            check: String::new(),
             leftovers: String::new(),
             deadline: None,
             transaction: None,
@@ -101,21 +108,38 @@ impl PostgresDatabase {
         self.client.batch_execute(sql).map_err(|error| engine_error(&error))
     }
 
-    /// Runs haul's own statements in one message, and returns their only row.
-    fn row_of(&mut self, sql: &str) -> Result<Vec<String>, EngineError> {
+    /// Runs haul's own statements in one message, and returns for each the first field of its row, if it has one.
+    fn fields_of(&mut self, sql: &str) -> Result<Vec<Option<String>>, EngineError> {
         let messages = self.client.simple_query(sql).map_err(|error| engine_error(&error))?;
-        let row = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        let field = |row: &postgres::SimpleQueryRow, at| row.get(at).unwrap_or_default().to_owned();
-        Ok(row.map(|row| (0..row.len()).map(|at| field(row, at)).collect()).unwrap_or_default())
+        let (mut fields, mut field) = (Vec::new(), None);
+        for message in &messages {
+            match message {
+                SimpleQueryMessage::Row(row) => field = row.get(0).map(str::to_owned),
+                SimpleQueryMessage::CommandComplete(_) => fields.push(field.take()),
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Runs haul's own statements in one message, and returns the first field of the last one.
+    fn field_of(&mut self, sql: &str) -> Result<Option<String>, EngineError> {
+        self.fields_of(sql).map(|fields| fields.into_iter().next_back().flatten())
+    }
+
+    /// Makes the check that is still to be made.
+    fn make_check(&mut self) -> Result<(), EngineError> {
+        let check = std::mem::take(&mut self.check);
+        if !check.is_empty() {
+            self.leftovers = self.field_of(&check).map_err(checked)?.unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Resets the settings, and notes what else the section leaves in its session.
     pub(super) fn reset_session(&mut self) -> Result<(), EngineError> {
-        let row = self.row_of(&format!("{}UNLISTEN *; SELECT {LEFTOVERS}", self.reset_sql()))?;
-        self.leftovers = row.into_iter().next().unwrap_or_default();
+        let found = self.field_of(&format!("{}UNLISTEN *; SELECT {LEFTOVERS}", self.reset_sql()))?;
+        self.leftovers = found.unwrap_or_default();
         Ok(())
     }
 
@@ -149,6 +173,7 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
+        self.make_check()?;
         query(&mut self.client, sql, parameters)
     }
 
@@ -217,8 +242,13 @@ impl Database for PostgresDatabase {
         lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
     }
 
-    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
-        super::backup::back_up(&self.address, directory, stop)
+    fn back_up(&mut self, scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        let without_rows = tables_without_rows(&mut self.client, scope).map_err(|error| error.at(&self.place()))?;
+        super::backup::back_up(&self.address, &without_rows, directory, stop)
+    }
+
+    fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>> {
+        super::backup::restore(&self.address, backup)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
@@ -236,8 +266,7 @@ impl Database for PostgresDatabase {
 
     fn begin(&mut self) -> Result<(), EngineError> {
         let unsent = self.take_unsent();
-        let row = self.row_of(&format!("{unsent}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
-        self.transaction = row.into_iter().next();
+        self.transaction = self.field_of(&format!("{unsent}BEGIN; SELECT {TRANSACTION_NUMBER}"))?;
         Ok(())
     }
 
@@ -272,26 +301,22 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
-        let reset = self.reset_sql();
-        let found = format!("{reset}UNLISTEN *; SELECT {TRANSACTION_NUMBER}, {is_held}, {LEFTOVERS}");
-        let row = self.row_of(&found)?;
-        if row.first() != self.transaction.as_ref() {
-            let what = "the section has ended the transaction that it ran in: the statements before are kept";
-            return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
-        }
-        if row.get(1).is_some_and(|count| count == "0") {
-            let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
-            return Err(error.with_hint(
-                "check that no migration releases locks, and that no pool in transaction mode is in between",
-            ));
-        }
-        self.leftovers = row.into_iter().nth(2).unwrap_or_default();
+        let fails = |what: &str| format!("pg_catalog.concat('{what}', pg_catalog.pg_backend_pid())::bigint");
+        let lock = self.lock.map_or_else(String::new, |key| {
+            format!("WHEN ({}) = 0 THEN {} ", lock::own_lock_count_query(key), fails(NO_LOCK))
+        });
+        self.check = format!(
+            "{}UNLISTEN *; SELECT {LEFTOVERS}, CASE WHEN {TRANSACTION_NUMBER} <> '{}' THEN {} {lock}END; ",
+            self.reset_sql(),
+            self.transaction.as_deref().unwrap_or_default(),
+            fails(OTHER_TRANSACTION)
+        );
         Ok(())
     }
 
     fn end_part(&mut self) -> Result<(), EngineError> {
         self.check_before_commit()?;
+        self.make_check()?;
         self.settle_constraints()?;
         // Cursors that end with a transaction do not end here by themselves.
         self.leftovers.insert_str(0, "CLOSE ALL; ");
@@ -301,12 +326,29 @@ impl Database for PostgresDatabase {
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
+        self.commit_with(&[]).map(drop)
+    }
+
+    fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<Option<i64>>, EngineError> {
         self.transaction = None;
-        self.batch("COMMIT")
+        let own = changes.iter().map(|change| with_literals(&change.sql, &change.values) + "; ").collect::<String>();
+        // The server reads the whole message in the encoding that the session has when it arrives.
+        if !own.is_ascii() {
+            self.make_check()?;
+        }
+        let check = std::mem::take(&mut self.check);
+        let mut fields = self.fields_of(&format!("{check}{own}COMMIT")).map_err(checked)?;
+        fields.pop();
+        let numbers = fields.split_off(fields.len().saturating_sub(changes.len()));
+        if !check.is_empty() {
+            self.leftovers = fields.pop().flatten().unwrap_or_default();
+        }
+        Ok(numbers.into_iter().map(|number| number?.parse().ok()).collect())
     }
 
     fn rollback(&mut self) -> Result<(), EngineError> {
         self.transaction = None;
+        self.check.clear();
         // A late request to cancel may reach this statement instead of the one that it was meant for.
         match self.batch("ROLLBACK") {
             Err(error) if error.kind == EngineErrorKind::Cancelled => self.batch("ROLLBACK")?,
@@ -331,4 +373,17 @@ impl Database for PostgresDatabase {
         self.unsent = FORGET.into();
         if leftovers.is_empty() { Ok(()) } else { self.batch(&leftovers) }
     }
+}
+
+/// Explains the error of a message with the check before the commit.
+fn checked(error: EngineError) -> EngineError {
+    if error.message.contains(OTHER_TRANSACTION) {
+        let what = "the section has ended the transaction that it ran in: the statements before are kept";
+        return EngineError::new(EngineErrorKind::TransactionLost, what);
+    }
+    if error.message.contains(NO_LOCK) {
+        return EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone")
+            .with_hint("check that no migration releases locks, and that no pool in transaction mode is in between");
+    }
+    error
 }

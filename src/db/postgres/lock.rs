@@ -47,7 +47,10 @@ pub fn is_held(client: &mut Client, key: i32) -> Result<bool, EngineError> {
 
 /// Returns a query that counts the locks with this key that the querying session holds.
 pub fn own_lock_count_query(key: i32) -> String {
-    format!("SELECT count(*) FROM {} AND l.pid = pg_catalog.pg_backend_pid()", locks_clause(key))
+    format!(
+        "SELECT count(*) FROM pg_catalog.pg_locks l WHERE {} AND l.pid = pg_catalog.pg_backend_pid()",
+        condition(key)
+    )
 }
 
 /// Returns the holder of the lock.
@@ -83,9 +86,16 @@ pub fn end_holder(client: &mut Client, key: i32, pid: i64) -> Result<bool, Engin
 /// Returns the clause that selects the locks with this key in this database as `l`, and their sessions as `a`.
 fn locks_clause(key: i32) -> String {
     format!(
-        "pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND \
-         l.granted AND l.objsubid = 2 AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = \
-         pg_catalog.current_database()) AND l.classid = {NAMESPACE} AND l.objid = {}",
+        "pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.database = (SELECT oid FROM \
+         pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AND {}",
+        condition(key)
+    )
+}
+
+/// Returns the condition that a lock `l` of some database has this key. A session has locks of one database only.
+fn condition(key: i32) -> String {
+    format!(
+        "l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = {NAMESPACE} AND l.objid = {}",
         key.cast_unsigned()
     )
 }

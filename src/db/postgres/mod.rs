@@ -5,6 +5,7 @@
 
 mod address;
 mod backup;
+mod backup_scope;
 mod connect;
 mod copy;
 mod create_database;
@@ -20,6 +21,7 @@ mod pool;
 mod query;
 mod reader;
 mod rehearsal;
+mod scratch;
 mod service_file;
 
 pub use address::Address;
@@ -28,3 +30,4 @@ pub use database::PostgresDatabase;
 pub use parameters::is_connection_string;
 pub use reader::PostgresReader;
 pub use rehearsal::PostgresRehearsal;
+pub use scratch::ScratchDatabase;

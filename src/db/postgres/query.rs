@@ -45,10 +45,55 @@ fn parameter(value: &Value) -> (&(dyn ToSql + Sync), Type) {
     }
 }
 
+/// Returns a statement with its values in the place of its parameters, for a message of several statements, which cannot
+/// have parameters. What is in double quotes is a name.
+pub(super) fn with_literals(sql: &str, values: &[Value]) -> String {
+    let mut text = String::with_capacity(sql.len() * 2);
+    for (index, part) in sql.split('"').enumerate() {
+        let is_name = index % 2 == 1;
+        text.push_str(if index > 0 { "\"" } else { "" });
+        let mut pieces = part.split('$');
+        text.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+            let number = piece[..digits].parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            match number.and_then(|index| values.get(index)).filter(|_| !is_name) {
+                Some(value) => text.extend([&literal(value), &piece[digits..]]),
+                None => text.extend(["$", piece]),
+            }
+        }
+    }
+    text
+}
+
+/// Returns a value as SQL that means the same whatever a session has set.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Integer(Some(number)) => format!("'{number}'::bigint"),
+        Value::Integer(None) => "NULL::bigint".into(),
+        Value::Text(Some(text)) => format!("E'{}'::text", text.replace('\\', "\\\\").replace('\'', "''")),
+        Value::Text(None) => "NULL::text".into(),
+    }
+}
+
 fn values_of(row: &Row) -> Result<Vec<Value>, postgres::Error> {
     let value = |(index, column): (usize, &postgres::Column)| match *column.type_() {
         Type::INT8 => row.try_get(index).map(Value::Integer),
         _ => row.try_get(index).map(Value::Text),
     };
     row.columns().iter().enumerate().map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_take_the_place_of_parameters_and_names_stay() {
+        let values = [Value::from("it's \\ $2"), Value::from(7_i64), Value::Text(None)];
+        let sql = "INSERT INTO \"a$1\".t SELECT $1, $3, $2, $9 FROM \"x\"\"$1\"";
+        let expected =
+            "INSERT INTO \"a$1\".t SELECT E'it''s \\\\ $2'::text, NULL::text, '7'::bigint, $9 FROM \"x\"\"$1\"";
+        assert_eq!(with_literals(sql, &values), expected);
+    }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::address::Address;
 use super::database::PostgresDatabase;
 use super::reader::{BEGIN_READING_NAMES, END_READING_NAMES};
-use crate::db::backup::Backup;
+use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
@@ -87,8 +87,12 @@ impl Database for PostgresRehearsal {
         self.0.end_lock_holder(table, holder)
     }
 
-    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
-        self.0.back_up(directory, stop)
+    fn back_up(&mut self, scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        self.0.back_up(scope, directory, stop)
+    }
+
+    fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>> {
+        self.0.restore_commands(backup)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {

@@ -1,5 +1,6 @@
 //! The backups that the log names, and their removal.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use super::Runner;
 use super::run_summary::{Kept, RunSummary};
 use crate::db::backup::Backup;
 use crate::db::database::ReadDatabase;
-use crate::db::state::{LogEntry, Outcome, StateReader, Tables};
+use crate::db::state::{LogEntry, LogRow, Outcome, StateReader, Tables};
 use crate::durable::{Disk, NEVER, RealDisk, file_digest, parent_of};
 use crate::migration::{Error, now_text};
 use crate::pipeline::Control;
@@ -24,6 +25,13 @@ pub struct KnownBackup {
     pub made_at: String,
     /// What is at the path now.
     pub state: BackupState,
+}
+
+/// The backup that a run begins with.
+pub(super) struct RunBackup {
+    pub backup: Backup,
+    /// False if an earlier run of the same state has made it.
+    pub is_new: bool,
 }
 
 /// What is at the path of a backup.
@@ -61,6 +69,15 @@ impl KnownBackup {
         })
     }
 
+    /// Returns the backup that a log row names, if its file is still what it was.
+    pub(super) fn kept(row: &LogRow) -> Option<Self> {
+        Some(Self::of(row)).filter(|found| found.state == BackupState::Kept)
+    }
+
+    fn of(row: &LogRow) -> Self {
+        Self::find(row.name.clone(), row.checksum.clone().unwrap_or_default(), row.started_at.clone())
+    }
+
     fn find(file: String, digest: String, made_at: String) -> Self {
         let found = file_digest(&RealDisk, Path::new(&file), NEVER);
         let state = match found {
@@ -76,14 +93,15 @@ impl KnownBackup {
 pub fn known_backups(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<KnownBackup>, Error> {
     let place = database.place();
     let rows = StateReader::new(database, tables).log(u32::MAX).map_err(|error| error.at(&place))?;
-    let removed: Vec<_> =
-        rows.iter().filter(|row| row.known_outcome() == Some(Outcome::BackupRemoved)).map(|row| &row.name).collect();
-    let made =
-        rows.iter().filter(|row| row.known_outcome() == Some(Outcome::BackedUp) && !removed.contains(&&row.name));
-    let find = |row: &crate::db::state::LogRow| {
-        KnownBackup::find(row.name.clone(), row.checksum.clone().unwrap_or_default(), row.started_at.clone())
-    };
-    Ok(made.map(find).collect())
+    Ok(made_backups(&rows).map(KnownBackup::of).collect())
+}
+
+/// Returns the log rows of backups that were not removed.
+pub(super) fn made_backups(rows: &[LogRow]) -> impl Iterator<Item = &LogRow> {
+    let is = |row: &LogRow, outcome| row.known_outcome() == Some(outcome);
+    let removed: BTreeSet<_> =
+        rows.iter().filter(|row| is(row, Outcome::BackupRemoved)).map(|row| row.name.as_str()).collect();
+    rows.iter().filter(move |row| is(row, Outcome::BackedUp) && !removed.contains(row.name.as_str()))
 }
 
 impl Runner {
@@ -106,10 +124,11 @@ impl Runner {
         })
     }
 
-    /// Removes the backup of a run that changed nothing, so that a run that fails again and again does not fill the disk.
-    pub(super) fn drop_needless_backup(
+    /// Removes the backup of a run that changed nothing, and after a success the oldest ones, as far as the policy says, so
+    /// that runs do not fill the disk.
+    pub(super) fn settle_backups(
         &mut self,
-        backup: Option<Backup>,
+        made: Option<RunBackup>,
         end: &RunSummary,
         control: &Control<'_>,
     ) -> Result<Option<Backup>, Error> {
@@ -117,13 +136,34 @@ impl Runner {
         let is_needless = self.options.hooks.is_empty()
             && end.applied == 0
             && end.failure.as_ref().is_some_and(|failure| failure.kept == Kept::Nothing);
-        match backup {
-            Some(backup) if is_needless => {
+        match made {
+            Some(RunBackup { backup, is_new: true }) if is_needless => {
                 self.remove_backup(&backup.file, &backup.digest)?;
                 control.note(format!("the backup {} was removed again, because nothing was changed", backup.file));
                 Ok(None)
             }
-            backup => Ok(backup),
+            made => {
+                if let (Some(keep), None, false) = (self.options.backup.keep, &end.failure, end.stopped) {
+                    self.remove_older_backups(keep, control);
+                }
+                Ok(made.map(|made| made.backup))
+            }
+        }
+    }
+
+    /// Removes the backups before the newest `keep` ones. The run has succeeded, so what fails here is only a note.
+    fn remove_older_backups(&mut self, keep: usize, control: &Control<'_>) {
+        let known = known_backups(&mut *self.database, &self.options.tables);
+        let old = known.map(|known| KnownBackup::old(known, keep).0);
+        let removed = old.and_then(|old| {
+            old.iter().try_for_each(|backup| {
+                self.remove_backup(&backup.file, &backup.digest)?;
+                control.note(format!("the backup {} was removed: {keep} are kept", backup.file));
+                Ok(())
+            })
+        });
+        if let Err(error) = removed {
+            control.note(format!("older backups were not removed: {error}"));
         }
     }
 

@@ -61,6 +61,30 @@ impl Runner {
         })
     }
 
+    /// Records squashed files in the place of the applied migrations that they replace. Returns true if there were any.
+    pub(super) fn record_squashed(&mut self, plan: &Plan, control: &Control<'_>) -> Result<bool, Error> {
+        let migrations = self.migrations.clone();
+        for squashed in &plan.squashed {
+            let Some(migration) = migrations.get(&squashed.version) else { continue };
+            let versions: Vec<_> = squashed.replaces.iter().map(ToString::to_string).collect();
+            let error = Some(format!("in the place of {}", versions.join(", ")));
+            let entry = LogEntry { direction: None, error, ..row(migration, Outcome::Squashed, Direction::Up) };
+            let record = self.state_transaction(|state| {
+                let mut others = squashed.replaces.iter().filter(|version| **version != squashed.version);
+                others.try_for_each(|version| state.delete_applied(version))?;
+                state.set_checksum(&squashed.version, &squashed.name, &migration.checksum.to_string())?;
+                state.append(&entry)
+            });
+            record.map_err(|error| self.error(error))?;
+            let count = versions.len();
+            control.note(format!(
+                "{} is recorded in the place of {count} applied migrations; nothing was run",
+                squashed.name
+            ));
+        }
+        Ok(!plan.squashed.is_empty())
+    }
+
     /// Replaces the checksum of `version` in the ledger by that of its changed file; without a version, all of them.
     pub fn repair(&mut self, version: Option<&Version>, control: &Control<'_>) -> Result<Vec<Repaired>, Error> {
         self.locked(control, |runner| {

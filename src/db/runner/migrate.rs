@@ -89,17 +89,24 @@ impl Runner {
             note_other_tables(&plan, control);
         }
         self.locked(control, |runner| {
-            let plan = runner.plan()?;
+            let mut plan = runner.plan()?;
             request.check(&plan, &migrations)?;
+            if runner.record_squashed(&plan, control)? {
+                plan = runner.plan()?;
+            }
             note_files(&plan, &migrations, control);
             let wanted: Vec<_> = plan.pending.iter().filter(|pending| request.takes(&pending.version)).collect();
             let files = request.files(&plan, &migrations);
-            let backup = runner.back_up_before(&wanted, &files, control)?;
+            let destroys_data =
+                wanted.iter().any(|pending| !pending.destructive.is_empty()) || runner.destroys_data(&files);
+            let versioned = wanted.iter().filter_map(|pending| migrations.get(&pending.version));
+            let tasks: Vec<_> = versioned.chain(files.iter().copied()).map(Task::up).collect();
+            let backup = if tasks.is_empty() { None } else { runner.back_up(&plan, &tasks, destroys_data, control)? };
             if !files.is_empty() {
                 runner.state(|state| state.create_files())?;
             }
             let end = runner.apply(&plan, &migrations, request, control)?;
-            let backup = runner.drop_needless_backup(backup, &end, control)?;
+            let backup = runner.settle_backups(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
         })
     }
@@ -172,7 +179,7 @@ impl Runner {
         self.prepare(task)?;
         let version = &task.migration.version;
         let mut next_started = None;
-        let result = if task.runs_without_transaction() {
+        let mut result = if task.runs_without_transaction() {
             self.run_without_transaction(task, plan.newest.get(version.digits()))?
         } else if task.has_batches() {
             self.run_in_batches(task, plan.cursor(version, task.direction), Extent::All, control)?
@@ -181,7 +188,7 @@ impl Runner {
             next_started = started;
             result
         };
-        self.show_notices(&task.migration.label(), control);
+        self.keep_notices(task.migration, result.detail_mut(), control);
         if !end.add(result, control) {
             return Ok(Goes::NoFurther);
         }

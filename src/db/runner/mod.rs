@@ -9,12 +9,14 @@
 mod backup;
 mod backup_history;
 mod batched;
+mod chain;
 mod concurrent;
 mod file_state;
 mod hooks;
 mod ledger_admin;
 mod migrate;
 mod non_transactional;
+mod notices;
 mod pages;
 mod plan;
 mod rehearse;
@@ -23,6 +25,7 @@ mod run_summary;
 mod seed;
 mod session;
 mod single_transaction;
+mod squashed;
 mod takeover;
 mod task;
 mod transaction;
@@ -34,6 +37,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use backup_history::{BackupState, KnownBackup, known_backups};
+pub use chain::Made;
 pub use file_state::{DestructiveStatement, FileState};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
@@ -42,6 +46,7 @@ pub use rehearse::{RehearsalSummary, Unclear};
 pub use rollback::{RollbackRequest, RollbackTo};
 pub use run_summary::{PagesDone, RunSummary};
 pub use seed::Again;
+pub use squashed::SquashedMigration;
 pub use takeover::Takeover;
 pub use unlock::unlock;
 
@@ -201,13 +206,6 @@ impl Runner {
             control.note(format!("the ledger is {schema}.{}", self.options.tables.ledger()));
         }
         Ok(())
-    }
-
-    /// Shows what the engine has said about the statements of a migration.
-    fn show_notices(&mut self, name: &str, control: &Control<'_>) {
-        for notice in self.database.take_notices() {
-            control.note(format!("{name}: {}", self.migrations.placeholders().hide(&notice)));
-        }
     }
 
     /// Stores the current schema if migrations ran since it was last stored.

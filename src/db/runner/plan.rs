@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::file_state::{DestructiveStatement, FileState, destructive_statements};
+use super::squashed::{HalfSquashed, SquashedFiles, SquashedMigration};
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
 use crate::db::foreign_ledgers::{ForeignLedger, Others};
@@ -42,6 +43,11 @@ pub struct Plan {
     pub missing: Vec<AppliedRow>,
     /// The applied migrations whose files may be missing.
     pub ignored: Vec<AppliedRow>,
+    /// The squashed files that the next run records in the place of what they replace.
+    pub squashed: Vec<SquashedMigration>,
+    /// The squashed files of whose migrations only some are applied.
+    #[serde(skip)]
+    pub half_squashed: Vec<HalfSquashed>,
     /// The highest version that has a file.
     #[serde(skip)]
     pub newest_file: Option<Version>,
@@ -157,9 +163,11 @@ impl Plan {
                 pending
             })
             .collect();
-        let differing = applied.iter().filter_map(|row| ChangedMigration::of(row, migrations.get(&row.version)?));
+        let squashed = SquashedFiles::find(&applied, migrations);
+        let own = || applied.iter().filter(|row| !squashed.replace(&row.version));
+        let differing = own().filter_map(|row| ChangedMigration::of(row, migrations.get(&row.version)?));
         let (replaced, changed) = differing.partition(ChangedMigration::has_other_name);
-        let missing = applied.iter().filter(|row| migrations.get(&row.version).is_none()).cloned().collect();
+        let missing = own().filter(|row| migrations.get(&row.version).is_none()).cloned().collect();
         Self {
             pending,
             files: Vec::new(),
@@ -167,6 +175,8 @@ impl Plan {
             changed,
             missing,
             ignored: Vec::new(),
+            squashed: squashed.whole,
+            half_squashed: squashed.half,
             newest_file: migrations.iter().map(|migration| migration.version.clone()).max(),
             gaps: migrations.gaps(),
             unfinished_builds: Vec::new(),
@@ -180,7 +190,14 @@ impl Plan {
 
     /// Fails if the file of an applied migration was changed or is missing (docs/source-sql.md, "Checksum").
     pub fn require_unchanged(&self) -> Result<(), Error> {
+        if let Some(half) = self.half_squashed.first() {
+            return Err(half.error());
+        }
         let (what, next) = match (self.replaced.first(), self.changed.first(), self.missing.first()) {
+            (Some(replaced), _, Some(_)) => (
+                replaced.replaced_text(),
+                format!("{}; `haul db squash` makes one file in the place of several", replaced.replaced_next()),
+            ),
             (Some(replaced), ..) => (replaced.replaced_text(), replaced.replaced_next()),
             (None, Some(changed), _) => {
                 let what = format!(
@@ -206,7 +223,9 @@ impl Plan {
             ),
             false => (
                 format!("{} is applied, and its file is missing", row.name),
-                "restore the file, or use the release that has it; --missing ignore goes on without it".to_owned(),
+                "restore the file, or use the release that has it; --missing ignore goes on without it; `haul db squash` \
+                 makes one file in the place of several"
+                    .to_owned(),
             ),
         }
     }
@@ -262,7 +281,7 @@ impl Plan {
         cursor(&self.cursors, version, direction)
     }
 
-    /// Returns what an applied migration is now: `applied`, `changed`, `replaced`, `missing` or `ignored`.
+    /// Returns what an applied migration is now: `applied`, `changed`, `replaced`, `missing`, `ignored` or `squashed`.
     pub fn state_of(&self, row: &AppliedRow) -> &'static str {
         let is_in = |rows: &[AppliedRow]| rows.iter().any(|other| other.version == row.version);
         let differs = |rows: &[ChangedMigration]| rows.iter().any(|other| other.version == row.version);
@@ -271,6 +290,7 @@ impl Plan {
             () if differs(&self.changed) => "changed",
             () if is_in(&self.missing) => "missing",
             () if is_in(&self.ignored) => "ignored",
+            () if self.squashed.iter().any(|squashed| squashed.replaces.contains(&row.version)) => "squashed",
             () => "applied",
         }
     }

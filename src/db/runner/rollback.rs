@@ -71,6 +71,10 @@ impl RollbackRequest {
     }
 }
 
+fn down_tasks<'a>(rows: &[&AppliedRow], migrations: &'a Migrations) -> Vec<Task<'a>> {
+    rows.iter().filter_map(|row| migrations.get(&row.version).and_then(Task::down)).collect()
+}
+
 fn position(plan: &Plan, version: &Version) -> Result<usize, Error> {
     plan.applied.iter().position(|row| row.version == *version).ok_or_else(|| Error::Usage {
         what: format!("version {version} is not applied"),
@@ -82,13 +86,12 @@ impl Runner {
     /// Rolls migrations back, each in its own transaction.
     pub fn rollback(&mut self, request: &RollbackRequest, control: &Control<'_>) -> Result<RunSummary, Error> {
         self.locked(control, |runner| {
-            let plan = runner.plan()?;
-            let rows = request.select(&plan, &runner.migrations)?;
-            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
-            let mut end = RunSummary::new(0);
             let migrations = runner.migrations.clone();
-            let tasks: Vec<_> =
-                rows.iter().filter_map(|row| migrations.get(&row.version).and_then(Task::down)).collect();
+            let plan = runner.plan()?;
+            let rows = request.select(&plan, &migrations)?;
+            let tasks = down_tasks(&rows, &migrations);
+            let backup = if rows.is_empty() { None } else { runner.back_up(&plan, &tasks, true, control)? };
+            let mut end = RunSummary::new(0);
             let single_transaction = request.single_transaction;
             let frame = RunFrame { direction: Direction::Down, tasks: &tasks, single_transaction };
             control.phase(Phase::Rollback, Expected::records(rows.len() as u64), || {
@@ -98,7 +101,7 @@ impl Runner {
             })?;
             let done = usize::try_from(end.applied).unwrap_or(usize::MAX);
             end.pending = rows.iter().skip(done).map(|row| row.name.clone()).collect();
-            let backup = runner.drop_needless_backup(backup, &end, control)?;
+            let backup = runner.settle_backups(backup, &end, control)?;
             Ok(RunSummary { backup, ..end })
         })
     }
@@ -112,7 +115,9 @@ impl Runner {
             let rows = request.select(&plan, &migrations)?;
             let mut again = rows.iter().filter_map(|row| migrations.get(&row.version));
             again.try_for_each(Migration::require_sound)?;
-            let backup = if rows.is_empty() { None } else { runner.back_up(true, control)? };
+            let mut tasks = down_tasks(&rows, &migrations);
+            tasks.extend(rows.iter().filter_map(|row| migrations.get(&row.version)).map(Task::up));
+            let backup = if rows.is_empty() { None } else { runner.back_up(&plan, &tasks, true, control)? };
             let migration = rows.first().and_then(|row| migrations.get(&row.version));
             let mut end = RunSummary::new(0);
             let tasks: Vec<_> = migration.and_then(Task::down).into_iter().collect();
@@ -130,7 +135,7 @@ impl Runner {
             if end.applied == 0 {
                 end.pending = rows.iter().map(|row| row.name.clone()).collect();
             }
-            end.backup = runner.drop_needless_backup(backup, &end, control)?;
+            end.backup = runner.settle_backups(backup, &end, control)?;
             Ok(end)
         })
     }
@@ -191,6 +196,8 @@ impl Runner {
             duration_ms: 0,
             pages: None,
             error: None,
+            notices: Vec::new(),
+            attempt: None,
         }))
     }
 }

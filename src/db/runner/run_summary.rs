@@ -47,6 +47,12 @@ pub struct Detail {
     /// The error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the server said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+    /// The log row that started the attempt; `None` if nothing was attempted.
+    #[serde(skip)]
+    pub attempt: Option<i64>,
 }
 
 /// The committed pages of batches.

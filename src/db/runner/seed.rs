@@ -1,7 +1,6 @@
 //! Runs seeds: files without a version that only `seed` runs.
 
 use super::Runner;
-use super::file_state::destructive_statements;
 use super::plan::Plan;
 use super::run_summary::RunSummary;
 use super::task::Task;
@@ -64,17 +63,16 @@ impl Runner {
         if wanted.is_empty() {
             return Ok(end);
         }
-        let dialect = migrations.dialect();
-        let destroys_data = wanted.iter().any(|file| !destructive_statements(dialect, &file.up).is_empty());
-        let backup = self.back_up(destroys_data, control)?;
-        self.state(|state| state.create_files())?;
+        let destroys_data = self.destroys_data(&wanted);
         let tasks: Vec<_> = wanted.into_iter().map(Task::up).collect();
+        let backup = self.back_up(&plan, &tasks, destroys_data, control)?;
+        self.state(|state| state.create_files())?;
         control.phase(Phase::Run, Expected::records(tasks.len() as u64), || {
             self.apply_all(&plan, &tasks, None, control, &mut end)
         })?;
         let left = tasks.iter().skip(usize::try_from(end.applied).unwrap_or(usize::MAX));
         end.pending = left.map(|task| task.migration.label()).collect();
-        end.backup = self.drop_needless_backup(backup, &end, control)?;
+        end.backup = self.settle_backups(backup, &end, control)?;
         Ok(end)
     }
 }

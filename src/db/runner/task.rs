@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::RunnerOptions;
 use super::file_state::file_row;
 use super::run_summary::{Detail, Failure, PagesDone};
-use crate::db::database::Limits;
+use crate::db::database::{Change, Limits};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::names_of_concurrent;
@@ -53,9 +53,14 @@ impl Attempt {
 impl TaskResult {
     /// Adds the pages of the batches.
     pub fn with_pages(mut self, pages: PagesDone) -> Self {
-        let (Self::Done(detail) | Self::Failed(detail, _) | Self::Stopped(detail)) = &mut self;
-        detail.pages = Some(pages);
+        self.detail_mut().pages = Some(pages);
         self
+    }
+
+    /// Returns the result as the summary shows it.
+    pub fn detail_mut(&mut self) -> &mut Detail {
+        let (Self::Done(detail) | Self::Failed(detail, _) | Self::Stopped(detail)) = self;
+        detail
     }
 }
 
@@ -152,13 +157,19 @@ impl<'a> Task<'a> {
         attempt: &Attempt,
         owner: &str,
     ) -> Result<(), EngineError> {
+        let changes = self.success_changes(state, attempt, owner);
+        changes.iter().try_for_each(|change| state.make(change).map(drop))
+    }
+
+    /// Returns the changes that write the ledger row, and the log row that ends the attempt.
+    pub fn success_changes(&self, state: &StateWriter<'_>, attempt: &Attempt, owner: &str) -> [Change; 2] {
         let row = self.row(attempt, self.success());
         let at = || row.finished_at.clone().unwrap_or_default();
-        match self.direction {
+        let first = match self.direction {
             _ if self.migration.kind != FileKind::Versioned => {
-                state.set_file(&file_row(self.migration, at(), row.duration_ms.unwrap_or_default(), owner))?;
+                state.filed(&file_row(self.migration, at(), row.duration_ms.unwrap_or_default(), owner))
             }
-            Direction::Up => state.insert_applied(&AppliedRow {
+            Direction::Up => state.applied(&AppliedRow {
                 position: 0,
                 version: self.migration.version.clone(),
                 name: self.migration.label(),
@@ -167,11 +178,12 @@ impl<'a> Task<'a> {
                 duration_ms: row.duration_ms.unwrap_or_default(),
                 applied_by: owner.to_owned(),
                 haul_version: env!("CARGO_PKG_VERSION").to_owned(),
-            })?,
-            Direction::Down => state.delete_applied(&self.migration.version)?,
-        }
+            }),
+            Direction::Down => state.not_applied(&self.migration.version),
+        };
         let statement = i64::try_from(self.section.len()).ok();
-        state.append(&LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row }).map(drop)
+        let row = LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row };
+        [first, state.logged(&row)]
     }
 
     /// Returns what a section that succeeded is then.
@@ -192,7 +204,15 @@ impl<'a> Task<'a> {
     }
 
     fn detail(&self, attempt: &Attempt, status: &'static str, error: Option<String>) -> Detail {
-        Detail { name: self.migration.label(), status, duration_ms: attempt.duration_ms(), pages: None, error }
+        Detail {
+            name: self.migration.label(),
+            status,
+            duration_ms: attempt.duration_ms(),
+            pages: None,
+            error,
+            notices: Vec::new(),
+            attempt: Some(attempt.id),
+        }
     }
 
     /// Adds to the error of a cancelled statement why it was cancelled.

@@ -99,18 +99,18 @@ impl Runner {
             return Err(SectionError { is_late: true, ..SectionError::outside(error) });
         }
         let owner = self.options.owner.clone();
+        let is_joined = self.is_joined;
         let next = self.try_state(|state| {
-            task.record_success(state, attempt, &owner)?;
+            let mut changes = task.success_changes(state, attempt, &owner).to_vec();
             let entry = next.map(|next| next.started());
-            let id = entry.as_ref().map(|entry| state.append(entry)).transpose()?;
+            changes.extend(entry.iter().map(|entry| state.logged(entry)));
+            let id = match is_joined {
+                true => changes.iter().try_fold(None, |_, change| state.make(change).map(Some))?,
+                false => state.commit_with(&changes)?.last().copied(),
+            };
             Ok(id.zip(entry).map(|(id, entry)| Started { id, at: entry.started_at }))
         });
-        let next = next.map_err(SectionError::outside)?;
-        if !self.is_joined {
-            let in_commit = |error| SectionError { is_in_commit: true, ..SectionError::outside(error) };
-            self.database.commit().map_err(in_commit)?;
-        }
-        Ok(next)
+        next.map_err(|error| SectionError { is_in_commit: !is_joined, ..SectionError::outside(error) })
     }
 
     /// Rolls back and logs the failure, as far as the connection still allows it.

@@ -13,8 +13,8 @@ const NEEDS: &str = "WITH part AS ( SELECT 'pg_catalog.pg_attrdef'::pg_catalog.r
      ELSE 'k' || oid::text END FROM pg_catalog.pg_constraint UNION ALL SELECT \
      'pg_catalog.pg_proc'::pg_catalog.regclass, oid, 'p' || oid::text FROM pg_catalog.pg_proc UNION ALL SELECT \
      'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, CASE WHEN c.relkind = 'c' THEN 't' || c.reltype::text ELSE \
-     COALESCE((SELECT 'k' || k.oid::text FROM pg_catalog.pg_constraint k WHERE k.conindid = c.oid AND k.contype IN \
-     ('p', 'u', 'x') LIMIT 1), 'c' || c.oid::text) END FROM pg_catalog.pg_class c UNION ALL SELECT \
+     COALESCE('k' || k.oid::text, 'c' || c.oid::text) END FROM pg_catalog.pg_class c LEFT JOIN \
+     pg_catalog.pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x') UNION ALL SELECT \
      'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, CASE WHEN r.relkind <> 'c' THEN 'c' || r.oid::text ELSE 't' || \
      COALESCE(e.oid, t.oid)::text END FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid \
      LEFT JOIN pg_catalog.pg_class r ON r.oid = COALESCE(e.typrelid, t.typrelid) ) SELECT DISTINCT f.address, \

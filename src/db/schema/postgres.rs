@@ -227,7 +227,7 @@ const KINDS: [(&str, &str); 19] = [
         "comment",
         "SELECT o.type || ' ' || o.identity COLLATE \"C\", pg_catalog.format('COMMENT ON %s %s IS %L', CASE WHEN o.type LIKE '% \
          column' THEN 'COLUMN' ELSE pg_catalog.upper(o.type) END, o.identity, d.description) FROM pg_catalog.pg_description d, \
-         pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o WHERE o.schema NOT LIKE 'pg\\_%' AND o.schema <> \
+         pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o WHERE d.objoid >= 16384 AND o.schema NOT LIKE 'pg\\_%' AND o.schema <> \
          'information_schema' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.deptype = 'e' AND e.objid = d.objoid) \
          ORDER BY 1",
     ),

@@ -171,6 +171,27 @@ impl Keywords {
         self.at(0) == "ATTACH" || (self.at(0) == "VACUUM" && self.has("INTO"))
     }
 
+    /// Returns true if the statement changes something outside of the database: roles and databases of the server, or
+    /// another file.
+    pub fn leaves_database(&self, dialect: Dialect) -> bool {
+        const OF_THE_SERVER: [&str; 7] = ["ROLE", "USER", "GROUP", "TABLESPACE", "DATABASE", "SUBSCRIPTION", "SYSTEM"];
+        match dialect {
+            Dialect::Sqlite => self.reaches_another_file(),
+            Dialect::Postgres => {
+                ["CREATE", "ALTER", "DROP"].contains(&self.at(0)) && OF_THE_SERVER.contains(&self.at(1))
+            }
+        }
+    }
+
+    /// Returns true for a statement of PostgreSQL about privileges or owners, which no dump of a schema has.
+    pub fn is_about_privileges(&self) -> bool {
+        match (self.at(0), self.at(1)) {
+            ("GRANT" | "REVOKE" | "REASSIGN", _) | ("SECURITY", "LABEL") | ("ALTER", "DEFAULT") => true,
+            ("ALTER", _) => self.0.windows(2).any(|pair| pair == ["OWNER", "TO"]),
+            _ => false,
+        }
+    }
+
     fn sqlite_refuses_in_transaction(&self) -> Option<&'static str> {
         // `PRAGMA main.journal_mode` starts with the schema.
         let is_pragma = |name: &str| self.at(0) == "PRAGMA" && [self.at(1), self.at(2)].contains(&name);

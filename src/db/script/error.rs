@@ -167,6 +167,12 @@ pub enum ScriptFault {
         /// The line of the use.
         line: u64,
     },
+    /// A squashed file whose version is not that of the last file which it replaces.
+    #[error("its version is not that of the last migration that it replaces")]
+    ReplacesAnother,
+    /// A file that a squashed file replaces, with another text.
+    #[error("its text is not the one that {} replaces", .0.display())]
+    ReplacedChanged(PathBuf),
     /// A query of a batch that cannot be paged.
     #[error("a batch needs {0}")]
     BatchQuery(&'static str),
@@ -227,6 +233,8 @@ impl ScriptFault {
             | Self::UnknownDirective(_)
             | Self::DirectiveValue { .. }
             | Self::LateDirective
+            | Self::ReplacesAnother
+            | Self::ReplacedChanged(_)
             | Self::LockTimeout { .. } => "directive",
             Self::ShellCommand(..) | Self::ClientCopy | Self::StringSyntax => "not-sql",
             Self::TransactionControl(_) | Self::Savepoint(_) | Self::SetTransaction => "transaction-control",
@@ -281,6 +289,8 @@ impl ScriptFault {
             Self::UnknownDirective(_) | Self::DirectiveValue { .. } => {
                 "directives are: no-transaction, timeout=30s, lock-timeout=5s, foreign-keys=on, batch-rows=500, no-placeholders"
             }
+            Self::ReplacesAnother => "give it back the name that `haul db squash` gave it",
+            Self::ReplacedChanged(_) => "restore it; or remove it, if all databases have it as it was",
             Self::LateDirective => "move it above the first statement of its section",
             Self::Unclosed(Unclosed::Data) => "end the data with a line that has only `\\.`",
             Self::Unclosed(_) => "close it; the rest of the file counts as a part of it",

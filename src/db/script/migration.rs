@@ -12,6 +12,7 @@ use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
 use super::file_name::FileName;
 use super::placeholders::{Filled, Placeholders, as_written};
+use super::replaces::Replaced;
 use super::section::Section;
 use super::sections::{BatchMark, FaultAt, SectionPart, Sections, sections};
 use super::statement::{Statement, statements};
@@ -65,6 +66,8 @@ pub struct Migration {
     pub header: Vec<String>,
     /// The checksum of the text.
     pub checksum: Checksum,
+    /// The migrations that it replaces, if it is a squashed file.
+    pub replaces: Vec<Replaced>,
     /// The section that applies the migration.
     pub up: Section,
     /// The section that rolls it back, if there is one.
@@ -149,7 +152,12 @@ impl Migration {
         // `create` writes a Down marker without statements. It must not count as a section that rolls back.
         let down = down.filter(|down| !down.statements.is_empty());
         let FileName { version, digits, name, .. } = file.name.clone();
-        Ok(Self { kind: FileKind::Versioned, version, digits, name, header: parts.header, checksum, up, down })
+        // It is in the place of the last of them, so that the files behind it stay behind.
+        if parts.replaces.last().is_some_and(|last| last.version != version) {
+            return Err(file.error(ScriptFault::ReplacesAnother, 1, 0));
+        }
+        let (kind, header, replaces) = (FileKind::Versioned, parts.header, parts.replaces);
+        Ok(Self { kind, version, digits, name, header, checksum, replaces, up, down })
     }
 }
 
@@ -199,6 +207,11 @@ impl ScriptFile {
 
     pub fn error(&self, fault: ScriptFault, line: u64, offset: usize) -> ScriptError {
         ScriptError { file: self.path.clone(), line, offset: offset as u64, fault }
+    }
+
+    /// Returns true if it seems to be a squashed file.
+    pub fn replaces_others(&self) -> bool {
+        Replaced::is_in(self.text())
     }
 
     fn text(&self) -> &Arc<str> {

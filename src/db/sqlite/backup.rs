@@ -65,7 +65,7 @@ fn copy(source: &Connection, path: &Path, target: &Path, stop: &StopToken) -> Re
     result.and(ended)
 }
 
-fn restore(path: &Path, backup: &Path) -> Vec<Vec<String>> {
+pub fn restore(path: &Path, backup: &Path) -> Vec<Vec<String>> {
     let (path, backup) = (path.display().to_string(), backup.display().to_string());
     let mut remove = vec!["rm".to_owned(), "-f".to_owned()];
     remove.extend(COMPANION_ENDINGS.iter().map(|ending| format!("{path}{ending}")));

@@ -17,7 +17,7 @@ use super::foreign_keys::{ForeignKeys, table_names};
 use super::lock;
 use super::reader::{self, SqliteReader};
 use super::watch::Watch;
-use crate::db::backup::Backup;
+use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -82,6 +82,15 @@ impl SqliteDatabase {
     pub fn copy(path: &Path) -> Result<Self, Error> {
         let source = SqliteReader::open(path)?;
         Self::new(copy_of(source.connection(), path)?, path, true)
+    }
+
+    /// Opens an empty database that nobody else can use, and that is gone with it. Migrations reach no other file from it.
+    pub fn temporary() -> Result<Self, Error> {
+        let path = Path::new("scratch");
+        let connection = connect::open_temporary()?;
+        let limited = connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0);
+        limited.map_err(|error| engine_error(error).at(&connect::place(path)))?;
+        Self::new(connection, path, true)
     }
 
     fn new(mut connection: Connection, path: &Path, is_copy: bool) -> Result<Self, Error> {
@@ -178,8 +187,12 @@ impl Database for SqliteDatabase {
         lock::end_holder(&self.path, holder)
     }
 
-    fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+    fn back_up(&mut self, _scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
         backup::back_up(&self.connection, &self.path, directory, stop)
+    }
+
+    fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>> {
+        backup::restore(&self.path, backup)
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
@@ -210,7 +223,7 @@ impl Database for SqliteDatabase {
         // write.
         self.batch("BEGIN IMMEDIATE")?;
         self.is_in_transaction = true;
-        self.foreign_keys = ForeignKeys::default();
+        self.foreign_keys.begin();
         Ok(())
     }
 
@@ -269,6 +282,8 @@ impl Database for SqliteDatabase {
 
     fn rollback(&mut self) -> Result<(), EngineError> {
         self.is_in_transaction = false;
+        // The numbers of schemas that were rolled back are given again.
+        self.foreign_keys = ForeignKeys::default();
         if !self.connection.is_autocommit() {
             self.batch("ROLLBACK")?;
         }
@@ -301,6 +316,7 @@ impl Database for SqliteDatabase {
         .map_err(|error| EngineError::new(EngineErrorKind::Unusable, error.to_string()))?;
         self.watch = Watch::of(&mut connection).map_err(engine_error)?;
         self.connection = connection;
+        self.foreign_keys = ForeignKeys::default();
         Ok(())
     }
 }

@@ -24,6 +24,22 @@ pub struct ForeignKeys {
     /// The tables that were rebuilt, so that rows without a key of their own have new numbers.
     rebuilt: BTreeSet<String>,
     has_everything: bool,
+    /// The keys of all tables, as they were when this was last looked at.
+    known: Option<KnownKeys>,
+    /// True if the transaction has looked at them.
+    is_known_here: bool,
+    /// The tables that were touched since then.
+    changed: BTreeSet<String>,
+    /// True if keys of other tables may have changed since then.
+    is_redefined: bool,
+}
+
+/// All keys. Reading them takes as long as there are tables, which is long for each of many small migrations.
+#[derive(Debug)]
+struct KnownKeys {
+    /// The number that SQLite gives to each state of the schema.
+    schema_version: i64,
+    keys: Vec<Key>,
 }
 
 /// A foreign key. Names are in lower case.
@@ -53,24 +69,53 @@ struct Row {
 }
 
 impl ForeignKeys {
+    /// Forgets the transaction before, which was committed.
+    pub fn begin(&mut self) {
+        *self = Self { known: self.known.take(), ..Self::default() };
+    }
+
     /// Reads the keys that a prepared statement may violate, before it runs.
     pub fn prepare(&mut self, connection: &Connection, changes: &Changes) -> Result<(), EngineError> {
         // A table that was already read may be dropped now, to be rebuilt.
         self.rebuilt.extend(changes.dropped.iter().cloned());
         let is_new = changes.tables.iter().any(|table| !self.touched.contains(table));
         let is_everything = changes.is_of_everything() && !self.has_everything;
-        if !is_new && !is_everything {
-            return Ok(());
-        }
-        self.touched.extend(changes.tables.iter().cloned());
-        self.has_everything |= is_everything;
-        for key in keys(connection).map_err(engine_error)? {
-            if self.concerns(&key) && !self.before.contains_key(&key) {
-                let state = state(connection, &key)?;
-                self.before.insert(key, state);
+        if is_new || is_everything {
+            self.touched.extend(changes.tables.iter().cloned());
+            self.has_everything |= is_everything;
+            for key in self.keys(connection).map_err(engine_error)? {
+                if self.concerns(&key) && !self.before.contains_key(&key) {
+                    let state = state(connection, &key)?;
+                    self.before.insert(key, state);
+                }
             }
         }
+        // The statement runs after this.
+        self.changed.extend(changes.tables.iter().cloned());
+        self.is_redefined |= changes.alters || changes.is_of_everything();
         Ok(())
+    }
+
+    /// Returns the keys of all tables. Reads only those that may have changed since the last time.
+    fn keys(&mut self, connection: &Connection) -> rusqlite::Result<Vec<Key>> {
+        let schema_version = connection.pragma_query_value(None, "schema_version", |row| row.get(0))?;
+        let keys = match self.known.take() {
+            // An edit of the definitions as rows gives no new number.
+            _ if self.is_redefined => keys_of(connection, None)?,
+            Some(known) if known.schema_version == schema_version => known.keys,
+            Some(KnownKeys { mut keys, .. }) if self.is_known_here => {
+                keys.retain(|key| !self.changed.contains(&key.table));
+                for table in &self.changed {
+                    keys.extend(keys_of(connection, Some(table))?);
+                }
+                keys
+            }
+            _ => keys_of(connection, None)?,
+        };
+        self.changed.clear();
+        (self.is_known_here, self.is_redefined) = (true, false);
+        self.known = Some(KnownKeys { schema_version, keys: keys.clone() });
+        Ok(keys)
     }
 
     /// Follows a table to its new name, from the names of all tables before and after a statement. The old name is kept
@@ -88,9 +133,9 @@ impl ForeignKeys {
     }
 
     /// Fails if a row violates a key that it did not violate before, or if a key no longer fits.
-    pub fn compare(&self, connection: &Connection) -> Result<(), EngineError> {
-        let now: Vec<_> =
-            keys(connection).map_err(engine_error)?.into_iter().filter(|key| self.concerns(key)).collect();
+    pub fn compare(&mut self, connection: &Connection) -> Result<(), EngineError> {
+        let mut now = self.keys(connection).map_err(engine_error)?;
+        now.retain(|key| self.concerns(key));
         for key in &now {
             let before = self.before.get(key).or_else(|| self.renamed(key, &now));
             match (before, state(connection, key)?) {
@@ -135,14 +180,19 @@ pub fn table_names(connection: &Connection) -> rusqlite::Result<BTreeSet<String>
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Returns all keys of the main database.
-fn keys(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
-    // Only a table whose definition has the word can have a key. Looking first is much faster than asking each table.
-    let sql = "SELECT lower(m.name), f.id, lower(f.\"table\"), lower(f.\"from\"), lower(f.\"to\") FROM \
-               main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f WHERE m.type = 'table' AND \
-               instr(upper(m.sql), 'REFERENCES') ORDER BY m.name, f.id, f.seq";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
+/// Returns the keys of one table of the main database, or of all.
+fn keys_of(connection: &Connection, table: Option<&String>) -> rusqlite::Result<Vec<Key>> {
+    let columns = "f.id, lower(f.\"table\"), lower(f.\"from\"), lower(f.\"to\")";
+    let sql = match table {
+        Some(_) => format!("SELECT ?1, {columns} FROM pragma_foreign_key_list(?1, 'main') f ORDER BY f.id, f.seq"),
+        // Only a table whose definition has the word can have a key. Looking first is much faster than asking each table.
+        None => format!(
+            "SELECT lower(m.name), {columns} FROM main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f WHERE \
+             m.type = 'table' AND instr(upper(m.sql), 'REFERENCES') ORDER BY m.name, f.id, f.seq"
+        ),
+    };
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(table))?;
     let mut found: Vec<Key> = Vec::new();
     let mut last = None;
     while let Some(row) = rows.next()? {

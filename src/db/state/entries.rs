@@ -64,9 +64,13 @@ pub enum Outcome {
     BackedUp,
     /// A backup was removed. `name` is its file.
     BackupRemoved,
+    /// A squashed file took the place of applied migrations in the ledger.
+    Squashed,
+    /// What the server said during an attempt, a line for each notice in `error`. The direction is `-`.
+    Noticed,
 }
 
-const OUTCOMES: [(Outcome, &str); 14] = [
+const OUTCOMES: [(Outcome, &str); 16] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
@@ -81,6 +85,8 @@ const OUTCOMES: [(Outcome, &str); 14] = [
     (Outcome::Unlocked, "unlocked"),
     (Outcome::BackedUp, "backed_up"),
     (Outcome::BackupRemoved, "backup_removed"),
+    (Outcome::Squashed, "squashed"),
+    (Outcome::Noticed, "noticed"),
 ];
 
 impl fmt::Display for Outcome {
@@ -121,7 +127,7 @@ pub struct LogEntry {
     pub statement: Option<i64>,
     /// The checksum of the file, or of the statements before `statement`.
     pub checksum: Option<String>,
-    /// The error, or a description of the change.
+    /// The error, notices, or a description of the change.
     pub error: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::reader::StateReader;
 use super::tables::mark;
 use super::writer::StateWriter;
-use crate::db::database::Value;
+use crate::db::database::{Change, Value};
 use crate::db::engine_error::EngineError;
 
 /// A file without a version that was run.
@@ -67,17 +67,17 @@ impl StateWriter<'_> {
         self.tables.create_files(self.database)
     }
 
-    /// Inserts or replaces the row of a file.
-    pub fn set_file(&mut self, row: &FileRow) -> Result<(), EngineError> {
+    /// Returns the change that inserts or replaces the row of a file.
+    pub fn filed(&self, row: &FileRow) -> Change {
         let table = self.database.table_reference(self.tables.files());
         let marks: Vec<_> = (1..=7).map(|number| mark(self.database.dialect(), number)).collect();
         let sql = format!(
             "INSERT INTO {table} VALUES ({}) ON CONFLICT (kind, name) DO UPDATE SET checksum = excluded.checksum, \
              applied_at = excluded.applied_at, duration_ms = excluded.duration_ms, applied_by = excluded.applied_by, \
-             haul_version = excluded.haul_version",
+             haul_version = excluded.haul_version RETURNING duration_ms",
             marks.join(", ")
         );
-        let values = [
+        let values = vec![
             row.kind.as_str().into(),
             row.name.as_str().into(),
             row.checksum.as_str().into(),
@@ -86,6 +86,6 @@ impl StateWriter<'_> {
             row.applied_by.as_str().into(),
             row.haul_version.as_str().into(),
         ];
-        self.database.query(&sql, &values).map(drop)
+        Change { sql, values }
     }
 }

@@ -13,7 +13,7 @@
 //! | `applied_by` | user, process and host | `duration_ms` | |
 //! | `haul_version` | the version that applied it | `statement` | the statement that was reached, from 1 |
 //! | | | `checksum` | of the file, or of the statements before that one |
-//! | | | `error` | with file, line and code |
+//! | | | `error` | with file, line and code; what an engine said, a line for each notice; what an event changed |
 //! | | | `owner`, `haul_version` | user, process and host; the version |
 //!
 //! Rows of the log are only appended, never changed and never removed.

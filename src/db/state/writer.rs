@@ -2,7 +2,7 @@
 
 use super::entries::{AppliedRow, LogEntry, direction_text};
 use super::tables::{Tables, mark};
-use crate::db::database::{Database, Value};
+use crate::db::database::{Change, Database, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::version::Version;
 
@@ -34,8 +34,13 @@ impl<'a> StateWriter<'a> {
 
     /// Appends a row to the ledger.
     pub fn insert_applied(&mut self, row: &AppliedRow) -> Result<(), EngineError> {
+        self.make(&self.applied(row)).map(drop)
+    }
+
+    /// Returns the change that appends a row to the ledger.
+    pub fn applied(&self, row: &AppliedRow) -> Change {
         let sql = self.tables.insert_into_ledger(self.database);
-        let values = [
+        let values = vec![
             row.version.digits().into(),
             row.name.as_str().into(),
             row.checksum.as_str().into(),
@@ -44,15 +49,20 @@ impl<'a> StateWriter<'a> {
             row.applied_by.as_str().into(),
             row.haul_version.as_str().into(),
         ];
-        self.number(&sql, &values).map(drop)
+        Change { sql, values }
     }
 
     /// Removes a row from the ledger.
     pub fn delete_applied(&mut self, version: &Version) -> Result<(), EngineError> {
+        self.make(&self.not_applied(version)).map(drop)
+    }
+
+    /// Returns the change that removes a row from the ledger.
+    pub fn not_applied(&self, version: &Version) -> Change {
         let ledger = self.database.table_reference(self.tables.ledger());
         let mark = mark(self.database.dialect(), 1);
         let sql = format!("DELETE FROM {ledger} WHERE version = {mark} RETURNING position");
-        self.number(&sql, &[version.digits().into()]).map(drop)
+        Change { sql, values: vec![version.digits().into()] }
     }
 
     /// Replaces name and checksum in a row of the ledger.
@@ -61,13 +71,19 @@ impl<'a> StateWriter<'a> {
         let [one, two, three] = [1, 2, 3].map(|number| mark(self.database.dialect(), number));
         let sql =
             format!("UPDATE {ledger} SET name = {one}, checksum = {two} WHERE version = {three} RETURNING position");
-        self.number(&sql, &[name.into(), checksum.into(), version.digits().into()]).map(drop)
+        let values = vec![name.into(), checksum.into(), version.digits().into()];
+        self.make(&Change { sql, values }).map(drop)
     }
 
     /// Appends a row to the log and returns its id.
     pub fn append(&mut self, entry: &LogEntry) -> Result<i64, EngineError> {
+        self.make(&self.logged(entry))
+    }
+
+    /// Returns the change that appends a row to the log.
+    pub fn logged(&self, entry: &LogEntry) -> Change {
         let sql = self.tables.insert_into_log(self.database);
-        let values = [
+        let values = vec![
             Value::Integer(entry.attempt),
             entry.version.as_str().into(),
             entry.name.as_str().into(),
@@ -82,15 +98,26 @@ impl<'a> StateWriter<'a> {
             self.owner.into(),
             env!("CARGO_PKG_VERSION").into(),
         ];
-        self.number(&sql, &values)
+        Change { sql, values }
     }
 
-    /// Returns the number that a statement returns. Without one, a row that haul relied on is gone, which is an error.
-    fn number(&mut self, sql: &str, values: &[Value]) -> Result<i64, EngineError> {
+    /// Makes a change and returns its number.
+    pub fn make(&mut self, change: &Change) -> Result<i64, EngineError> {
         let ledger = self.tables.ledger();
-        let rows = self.database.query(sql, values).map_err(|error| error.about_own_tables(ledger))?;
-        let number = rows.first().and_then(|row| row.first()).and_then(Value::integer);
-        let lost = || EngineError::new(EngineErrorKind::Statement, "a row of the ledger that was there before is gone");
-        number.ok_or_else(lost)
+        let rows = self.database.query(&change.sql, &change.values).map_err(|error| error.about_own_tables(ledger))?;
+        require_row(rows.first().and_then(|row| row.first()).and_then(Value::integer))
     }
+
+    /// Makes changes, commits the transaction, and returns the numbers of the changes.
+    pub fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<i64>, EngineError> {
+        let ledger = self.tables.ledger();
+        let numbers = self.database.commit_with(changes).map_err(|error| error.about_own_tables(ledger))?;
+        numbers.into_iter().map(require_row).collect()
+    }
+}
+
+/// Returns the number of a changed row. Without one, a row that haul relied on is gone.
+fn require_row(number: Option<i64>) -> Result<i64, EngineError> {
+    let lost = || EngineError::new(EngineErrorKind::Statement, "a row of the ledger that was there before is gone");
+    number.ok_or_else(lost)
 }

@@ -75,6 +75,7 @@ const COMMANDS: &[&[&str]] = &[
     &["db", "lint"],
     &["db", "dump"],
     &["db", "drift"],
+    &["db", "squash"],
     &["db", "create"],
     &["db", "log"],
     &["db", "locks"],
@@ -152,6 +153,7 @@ fn arguments_that_make_no_sense_are_usage_errors() {
         "db migrate --backup sometimes",
         "db lint --from x",
         "db create",
+        "db squash",
         "db baseline",
         "db resolve --version 1 --not-begun --from-statement 2",
     ] {

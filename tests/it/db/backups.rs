@@ -12,7 +12,9 @@ on_both! {
     a_required_backup_comes_before_everything
     a_backup_is_restored_as_it_says
     a_harmless_migration_makes_no_backup_by_default
-    a_destructive_migration_makes_a_backup_first_on_sqlite
+    a_destructive_migration_makes_a_backup_first
+    a_run_that_is_started_again_and_again_has_one_backup
+    a_run_keeps_as_many_backups_as_it_is_told
     rollback_and_redo_are_preceded_by_one
     never_is_never
     nothing_to_do_is_nothing_to_copy
@@ -93,17 +95,81 @@ fn a_harmless_migration_makes_no_backup_by_default(db: &Db) {
     assert_eq!(backups(db).len(), 0);
 }
 
-fn a_destructive_migration_makes_a_backup_first_on_sqlite(db: &Db) {
+fn a_destructive_migration_makes_a_backup_first(db: &Db) {
     people(db);
     let declined = db.run("migrate").expect(2).stderr;
-    let (told, count) = match db.engine() {
-        Engine::Sqlite => ("this destroys data; a backup is made first", 1),
-        Engine::Postgres => ("this destroys data; no backup is made without --backup required", 0),
-    };
-    assert!(declined.contains(told), "{declined}");
+    assert!(declined.contains("this destroys data; a backup is made first"), "{declined}");
     assert_eq!(backups(db).len(), 0);
-    db.run("migrate --yes").expect(0);
-    assert_eq!(backups(db).len(), count);
+    let end = db.json("migrate --yes --backup auto", 0);
+    assert_eq!(backups(db).len(), 1);
+    restore(db, &end["backup"]["restore"]);
+    assert_eq!(restored_rows(db, "SELECT name FROM people"), ["kept"]);
+    assert_eq!(restored_rows(db, "SELECT name FROM haul_migrations"), ["001_people"]);
+}
+
+fn a_run_that_is_started_again_and_again_has_one_backup(db: &Db) {
+    people(db);
+    // The first statement stays, so the backup is of use; and the second fails each time.
+    db.write("002_gone.sql", "-- haul: no-transaction\nDELETE FROM people;\nDROP TABLE nothing;\n");
+    for attempt in 0..3 {
+        let told = db.run("migrate --yes --backup auto").expect(1).stderr;
+        assert_eq!(told.contains("is of this state: no other is made"), attempt > 0, "{told}");
+    }
+    assert_eq!(backups(db).len(), 1);
+    // A backup that is no longer what it was is not relied on.
+    std::fs::write(&backups(db)[0], "changed").unwrap();
+    db.run("migrate --yes --backup auto").expect(1);
+    assert_eq!(backups(db).len(), 2);
+    // Neither is one of another state.
+    db.write("002_gone.sql", "-- haul: no-transaction\nDELETE FROM people;\nDROP TABLE another;\n");
+    db.run("migrate --yes --backup auto").expect(1);
+    assert_eq!(backups(db).len(), 3);
+}
+
+fn a_run_keeps_as_many_backups_as_it_is_told(db: &Db) {
+    people(db);
+    for name in ["a", "b", "c"] {
+        db.write(&format!("1{}_{name}.sql", name.as_bytes()[0]), &format!("CREATE TABLE {name} (x INT);\n"));
+        let end = db.json("migrate --yes --backup required --keep 2", 0);
+        let kept = std::path::Path::new(end["backup"]["file"].as_str().unwrap()).file_name().unwrap().to_owned();
+        assert!(backups(db).iter().any(|path| path.file_name() == Some(&kept)), "the newest is kept");
+    }
+    assert_eq!(backups(db).len(), 2);
+    // What failed may need all of them.
+    db.write("200_bad.sql", "DROP TABLE a; SELECT nothing;\n");
+    db.run("migrate --yes --backup required --keep 1").expect(1);
+    assert_eq!(backups(db).len(), 2);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_backup_of_postgres_has_the_rows_that_a_run_may_destroy_and_can_be_restored() {
+    let db = Db::postgres();
+    db.execute(
+        "CREATE SCHEMA app; CREATE TABLE app.\"Old one\" (a INT PRIMARY KEY); CREATE TABLE far (a INT PRIMARY KEY); \
+         CREATE TABLE people (a INT PRIMARY KEY, f INT REFERENCES far); CREATE TABLE notes (p INT REFERENCES people ON DELETE \
+         CASCADE); CREATE TABLE parts (a INT) PARTITION BY RANGE (a); CREATE TABLE part PARTITION OF parts DEFAULT; CREATE \
+         TABLE large (a INT); INSERT INTO far VALUES (1); INSERT INTO people VALUES (1, 1); INSERT INTO notes VALUES (1); \
+         INSERT INTO parts VALUES (1); INSERT INTO large VALUES (1); INSERT INTO app.\"Old one\" VALUES (1)",
+    );
+    let counts = "SELECT (SELECT count(*) FROM app.\"Old one\") || ' ' || (SELECT count(*) FROM far) || ' ' || (SELECT \
+                  count(*) FROM people) || ' ' || (SELECT count(*) FROM notes) || ' ' || (SELECT count(*) FROM parts) || ' ' || \
+                  (SELECT count(*) FROM large) || ' ' || (SELECT count(*) FROM haul_migrations)";
+    db.write("1_a.sql", "CREATE TABLE IF NOT EXISTS large (a INT);").run("migrate").expect(0);
+    db.write(
+        "2_b.sql",
+        "-- Up\nDROP TABLE IF EXISTS app.\"Old one\";\n-- Down\nCREATE TABLE app.\"Old one\" (a INT);\n",
+    );
+    db.write("3_c.sql", "-- Up\nDELETE FROM people;\nDROP TABLE parts;\n-- Down\nSELECT 1;\n");
+    let end = db.json("migrate --yes --backup auto", 0);
+    restore(&db, &end["backup"]["restore"]);
+    assert_eq!(restored_rows(&db, counts), ["1 1 1 1 1 0 1"]);
+    // What cannot be told from the words of a statement is in a backup of everything.
+    db.client().batch_execute(&format!("DROP DATABASE {}_restored", db.url().rsplit('/').next().unwrap())).unwrap();
+    db.write("4_d.sql", "DO $$ BEGIN DELETE FROM large; END $$;\nDROP TABLE notes;\n");
+    let end = db.json("migrate --yes --backup auto", 0);
+    restore(&db, &end["backup"]["restore"]);
+    assert_eq!(restored_rows(&db, "SELECT count(*)::text FROM large"), ["1"]);
 }
 
 fn rollback_and_redo_are_preceded_by_one(db: &Db) {
@@ -204,17 +270,19 @@ fn a_backup_of_a_log_in_use_is_whole_and_as_private_as_its_database() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn without_its_dump_program_postgres_has_no_required_backup() {
+fn without_its_dump_program_postgres_destroys_nothing_unless_told() {
     let db = Db::postgres();
     people(&db);
     let run = |backup: &str| {
         let mut command = db.command(&format!("migrate --yes --backup {backup}"));
         Done::of(command.env("PATH", db.path()).output().expect("haul runs"))
     };
-    let told = run("required").expect(2).stderr;
-    assert!(told.contains("there is no pg_dump on PATH") && told.contains("--backup never"), "{told}");
-    assert_eq!((db.applied().len(), db.tables()), (1, vec!["people".to_owned()]));
-    run("auto").expect(0);
+    for mode in ["required", "auto"] {
+        let told = run(mode).expect(2).stderr;
+        assert!(told.contains("there is no pg_dump on PATH") && told.contains("--backup never"), "{told}");
+        assert_eq!((db.applied().len(), db.tables()), (1, vec!["people".to_owned()]));
+    }
+    run("never").expect(0);
     assert_eq!(backups(&db).len(), 0);
 }
 

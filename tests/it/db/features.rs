@@ -181,7 +181,22 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Spec, Flyway, Atlas],
         Both("it/db/acceptance", "statements_that_destroy_data_need_consent"),
     ),
-    ("a backup before data are destroyed", &[Spec], Both("it/db/backups", "a_required_backup_comes_before_everything")),
+    (
+        "a backup before data are destroyed",
+        &[Spec],
+        Both("it/db/backups", "a_destructive_migration_makes_a_backup_first"),
+    ),
+    ("a backup before every change", &[Spec], Both("it/db/backups", "a_required_backup_comes_before_everything")),
+    (
+        "one backup for each state, and as many as wanted",
+        &[Spec],
+        Both("it/db/backups", "a_run_that_is_started_again_and_again_has_one_backup"),
+    ),
+    (
+        "squash, with proof that the schema is the same",
+        &[Flyway, Atlas],
+        Both("it/db/squash", "a_squashed_file_makes_the_schema_of_the_chain"),
+    ),
     ("batches with a cursor", &[Spec], Both("it/db/batches", "a_backfill_touches_each_row_once")),
     (
         "batches go on behind their cursor",
@@ -252,7 +267,6 @@ const LEFT_OUT: &[(&str, &[Source])] = &[
     ("migrations in program code, XML, YAML or JSON", &[Flyway, Liquibase, Goose, Refinery]),
     ("preconditions, contexts, labels and tags", &[Liquibase]),
     ("migrations made from a schema that is declared, or from two databases", &[Flyway, Liquibase, Atlas]),
-    ("one file for all that is applied (checkpoints, squashing)", &[Flyway, Atlas]),
     ("versions of several parts", &[Flyway]),
     ("creating, dropping and emptying whole databases", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate]),
     ("waiting for a server to come up", &[Dbmate]),

@@ -118,3 +118,28 @@ fn tables_that_a_file_does_not_touch_are_not_read() {
     assert!(end.stderr.contains("the check of the foreign key from child to parent"), "{}", end.stderr);
     assert!(!end.stderr.contains("split it"), "{}", end.stderr);
 }
+
+#[test]
+fn keys_that_one_file_makes_are_known_to_the_next_files_of_the_run() {
+    let db = database("");
+    let files = [
+        "CREATE TABLE child (p INT REFERENCES parent);\nINSERT INTO child VALUES (1);",
+        "ALTER TABLE parent RENAME TO elder;",
+        "CREATE TABLE kid (c INT REFERENCES child (p));\nDROP TABLE kid;\nCREATE TABLE kid (c INT);",
+        "PRAGMA writable_schema = ON;\nUPDATE sqlite_schema SET sql = 'CREATE TABLE kid (c INT REFERENCES elder)' WHERE name = 'kid';\nPRAGMA writable_schema = RESET;",
+        "INSERT INTO kid VALUES (1);\nINSERT INTO child VALUES (2);",
+    ];
+    for (index, text) in files.iter().enumerate() {
+        db.write(&format!("{}_f.sql", index + 1), text);
+    }
+    // Each of these violates a key that a file before it has made or changed.
+    for (text, error) in [
+        ("INSERT INTO kid VALUES (9);", "1 row of kid refers to rows of elder"),
+        ("INSERT INTO child VALUES (9);", "1 row of child refers to rows of elder"),
+        ("DELETE FROM elder WHERE id = 2;", "1 row of child refers to rows of elder"),
+    ] {
+        let end = db.write("6_bad.sql", text).run("migrate --yes").expect(1);
+        assert!(end.stderr.contains(error), "{text}: {}", end.stderr);
+        assert_eq!(db.applied().len(), 5);
+    }
+}

@@ -17,9 +17,11 @@ mod lexer_agreement;
 mod named_databases;
 mod postgres_connections;
 mod rehearsals;
+mod round_trips;
 mod runs;
 mod schema;
 mod sessions;
+mod squash;
 mod takeover;
 
 use crate::support::db::Db;

@@ -160,6 +160,33 @@ fn notices_of_the_server_are_shown() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
+fn notices_of_the_server_are_in_the_summary_and_in_the_log() {
+    let db = Db::postgres();
+    let many =
+        "DO $$ BEGIN FOR n IN 1..60 LOOP RAISE NOTICE 'row %', n; END LOOP; RAISE WARNING E'two\nlines'; END $$;";
+    db.write("1_a.sql", "DO $$ BEGIN RAISE NOTICE 'three rows'; RAISE WARNING E'be\\u001bware\\n!'; END $$;");
+    db.write("2_b.sql", &format!("-- haul: no-transaction\n{many}"));
+    db.write("3_c.sql", "DO $$ BEGIN RAISE NOTICE 'it is too late'; END $$;\nSELECT nothing;");
+    let end = db.json("migrate", 1);
+    assert_eq!(end["details"][0]["notices"][0], "NOTICE: three rows");
+    let log = db.json("log --last 100", 0)["log"].as_array().unwrap().clone();
+    let noticed: Vec<_> = log.iter().filter(|row| row["outcome"] == "noticed").collect();
+    let lines = |index: usize| noticed[index]["error"].as_str().unwrap().lines().collect::<Vec<_>>();
+    assert_eq!(lines(0), ["NOTICE: three rows", "WARNING: be\\u{1b}ware\\u{a}!"]);
+    assert_eq!((lines(1).len(), lines(1)[50]), (51, "and 11 more notices of the server"));
+    assert_eq!(lines(2), ["NOTICE: it is too late"]);
+    // Each row belongs to the attempt that it is about, and is not the state of the migration.
+    for (row, name) in noticed.iter().zip(["1_a", "2_b", "3_c"]) {
+        let start = log.iter().find(|other| other["id"] == row["attempt"]).unwrap();
+        assert_eq!((&row["name"], &start["name"], &start["outcome"]), (&name.into(), &name.into(), &"started".into()));
+    }
+    assert!(db.run("log").expect(0).stdout.contains("WARNING: be\\u{1b}ware\\u{a}!"));
+    let pending = &db.json("status", 0)["pending"][0]["earlier_attempt"];
+    assert!(pending.as_str().unwrap().starts_with("failed at "), "{pending}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
 fn a_limit_of_the_server_is_told_from_one_of_haul() {
     let db = Db::postgres();
     alter(&db, "ALTER DATABASE SET statement_timeout = '100ms'");

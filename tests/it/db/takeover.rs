@@ -16,6 +16,7 @@ on_both! {
     one_of_several_ledgers_is_named
     tables_of_others_are_only_noted
     a_baseline_of_a_database_without_tables_says_so
+    a_baseline_above_what_the_schema_has_says_so
 }
 
 /// Two files, of which a second run would change rows.
@@ -229,6 +230,16 @@ fn a_baseline_of_a_database_without_tables_says_so(db: &Db) {
     }
     let told = db.run("baseline 1").expect(0).stderr;
     assert!(told.contains("has no tables; what is recorded now counts as applied and never runs, up to 1"), "{told}");
+}
+
+fn a_baseline_above_what_the_schema_has_says_so(db: &Db) {
+    db.write("001_a.sql", "CREATE TABLE a (x INT);\nCREATE TABLE passing (x INT);\n");
+    db.write("002_b.sql", "DROP TABLE passing;\nCREATE TABLE b (x INT);\nCREATE TABLE \"C c\" (x INT);\n");
+    db.execute("CREATE TABLE a (x INT)");
+    let told = db.run("baseline 2").expect(0).stderr;
+    assert!(told.contains("has no table C c, which files up to 2 make (2 in all)"), "{told}");
+    db.execute("DELETE FROM haul_migrations; DELETE FROM haul_migrations_log");
+    assert!(!db.run("baseline 1").expect(0).stderr.contains("has no table a"));
 }
 
 /// Other programs may have schemas of their own in a database.

@@ -8,6 +8,7 @@ use super::error::{ScriptError, ScriptFault};
 use super::file_name::{FileName, file_name, repeatable};
 use super::migration::{FileKind, Migration, ScriptFile};
 use super::placeholders::Placeholders;
+use super::replaces::Replaced;
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
 
@@ -166,7 +167,8 @@ impl<'a> IntoIterator for &'a Migrations {
 pub(super) struct MigrationCollector {
     dialect: Dialect,
     placeholders: Placeholders,
-    files: BTreeMap<Version, Files>,
+    /// By version. A squashed file comes after the last file that it replaces, which may still be there.
+    files: BTreeMap<(Version, bool), Files>,
     faults: Vec<ScriptError>,
     file_kind: FileKind,
     without_version: Vec<Migration>,
@@ -227,7 +229,7 @@ impl MigrationCollector {
         let Some(name) = name else { return Ok(()) };
         let (version, half) = (name.version.clone(), name.half);
         let file = ScriptFile::new((self.dialect, &self.placeholders), path, name, bytes)?;
-        let files = self.files.entry(version).or_default();
+        let files = self.files.entry((version, file.replaces_others())).or_default();
         // A single file and half of a pair cannot share a version.
         let taken = match half {
             None => files.one.as_ref().or(files.up.as_ref()).or(files.down.as_ref()),
@@ -261,12 +263,40 @@ impl MigrationCollector {
                 Err(fault) => self.faults.push(fault),
             }
         }
+        let list = without_replaced(list, &mut self.faults);
         let Self { placeholders, faults, file_kind, without_version: mut files, .. } = self;
         if file_kind == FileKind::Repeatable {
             files.sort_by(|a, b| a.name.cmp(&b.name));
         }
         Examined { migrations: Migrations { dialect, placeholders, list, file_kind, files }, faults }
     }
+}
+
+/// Removes the migrations that a squashed file in the list replaces. One whose text is another is a fault.
+fn without_replaced(list: Vec<Migration>, faults: &mut Vec<ScriptError>) -> Vec<Migration> {
+    if list.iter().all(|migration| migration.replaces.is_empty()) {
+        return list;
+    }
+    let mut replaced: BTreeMap<Version, Vec<(String, PathBuf)>> = BTreeMap::new();
+    for by in &list {
+        for Replaced { version, checksum } in &by.replaces {
+            replaced.entry(version.clone()).or_default().push((checksum.clone(), by.up.file.clone()));
+        }
+    }
+    let mut kept = Vec::new();
+    for migration in list {
+        let own = migration.checksum.to_string();
+        let others = replaced.get(&migration.version).into_iter().flatten();
+        let others: Vec<_> = others.filter(|(_, by)| *by != migration.up.file).collect();
+        match others.first() {
+            None => kept.push(migration),
+            Some(_) if others.iter().any(|(checksum, _)| *checksum == own) => {}
+            Some((_, by)) => {
+                faults.push(whole_file(migration.up.file.clone(), ScriptFault::ReplacedChanged(by.clone())))
+            }
+        }
+    }
+    kept
 }
 
 /// Returns the error for a whole file.

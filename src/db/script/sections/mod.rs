@@ -11,6 +11,7 @@ use super::directives::Settings;
 use super::error::ScriptFault;
 use super::lexer::{Lexer, Token, TokenKind};
 use super::marker::{Comment, MarkerKind};
+use super::replaces::Replaced;
 use super::statement::{Boundary, line_ends};
 use super::unread_marker::{UnreadMarker, unread_marker};
 use crate::db::dialect::Dialect;
@@ -51,6 +52,8 @@ pub struct BatchMark {
 pub struct Sections {
     /// The comments before the first section, without their dashes.
     pub header: Vec<String>,
+    /// The migrations that the file replaces.
+    pub replaces: Vec<Replaced>,
     /// The section that applies the migration.
     pub up: SectionPart,
     /// The section that rolls it back.
@@ -83,6 +86,7 @@ struct SectionParser<'a> {
     boundary: Boundary,
     line: u64,
     header: Vec<String>,
+    replaces: Vec<Replaced>,
     /// The options from the header, which apply to every section.
     common: Settings,
     kind: Option<MarkerKind>,
@@ -113,6 +117,7 @@ impl<'a> SectionParser<'a> {
             boundary: Boundary::new(dialect),
             line: 1,
             header: Vec::new(),
+            replaces: Vec::new(),
             common: Settings::default(),
             kind: None,
             up: None,
@@ -226,7 +231,11 @@ impl<'a> SectionParser<'a> {
         if self.has_statement {
             return Err(ScriptFault::LateDirective);
         }
-        self.settings().read(directives)
+        match Replaced::read(directives) {
+            Some(_) if self.kind.is_some() => Err(ScriptFault::LateDirective),
+            Some(replaced) => replaced.map(|replaced| self.replaces.push(replaced)),
+            None => self.settings().read(directives),
+        }
     }
 
     /// Returns the options of the section that the next statement belongs to, or those of the header.
@@ -316,7 +325,7 @@ impl<'a> SectionParser<'a> {
         let mut up = self.up.unwrap_or_else(whole);
         let last = self.down.as_mut().unwrap_or(&mut up);
         (last.batches, last.unread) = (self.batches, self.unread);
-        Ok(Sections { header: self.header, up, down: self.down })
+        Ok(Sections { header: self.header, replaces: self.replaces, up, down: self.down })
     }
 }
 
