@@ -47,7 +47,9 @@ fn a_repeatable_migration_runs_again_when_its_text_changes(db: &Db) {
     let checksum = blake3::hash(view(2).as_bytes()).to_hex().to_string();
     let row = db.rows("SELECT kind, name, checksum FROM haul_migrations_files");
     assert_eq!(row, [format!("repeatable|v|{checksum}")]);
-    assert_eq!(db.outcomes()[2..], ["R__v started", "R__v applied", "R__v started", "R__v applied"]);
+    // PostgreSQL says of the first run that there was no view to drop.
+    let outcomes: Vec<_> = db.outcomes().into_iter().filter(|outcome| !outcome.ends_with("noticed")).collect();
+    assert_eq!(outcomes[2..], ["R__v started", "R__v applied", "R__v started", "R__v applied"]);
     db.run("drift").expect(0);
 }
 
