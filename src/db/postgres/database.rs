@@ -254,14 +254,14 @@ impl Database for PostgresDatabase {
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
         self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
         self.unsent.push_str(self.lock_timeout.as_deref().unwrap_or_default());
-        self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
+        self.deadline = self.deadline.take().or_else(|| Deadline::of(self.client.cancel_token()));
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
-        if self.deadline.is_none() { Err(no_thread()) } else { Ok(()) }
+        self.deadline.as_ref().map(|deadline| deadline.arm(limits.timeout, stop)).ok_or_else(no_thread)
     }
 
     fn disarm(&mut self) -> bool {
         self.lock_timeout = None;
-        self.deadline.take().is_some_and(Deadline::disarm)
+        self.deadline.as_ref().is_some_and(Deadline::disarm)
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {

@@ -1,5 +1,6 @@
 //! The time limit of a section: a thread that cancels the running statement when the time has passed or the run is
-//! asked to stop.
+//! asked to stop. A session has one such thread for all of its sections, because waiting for the end of one takes as long
+//! as a statement.
 //!
 //! `statement_timeout` applies to each statement, and a section may have many (docs/source-sql.md, "Time limits").
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use postgres::{CancelToken, NoTls};
 
 use crate::pipeline::StopToken;
@@ -17,44 +18,80 @@ const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 /// The time between two checks of the stop token.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Cancels statements from a point in time on, until it is dropped.
+/// Cancels statements of a session while a section is armed, from a point in time on.
 pub struct Deadline {
     shared: Arc<Shared>,
     watcher: Option<JoinHandle<()>>,
-    due: Option<Instant>,
 }
 
 #[derive(Default)]
 struct Shared {
-    is_over: Mutex<bool>,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
+#[derive(Default)]
+struct State {
+    section: Option<Section>,
+    /// True while a request to cancel is on its way.
+    is_cancelling: bool,
+    is_over: bool,
+}
+
+/// A section that is armed.
+struct Section {
+    due: Option<Instant>,
+    stop: StopToken,
+    /// When the next request to cancel may be made.
+    next_request: Instant,
+}
+
+impl Section {
+    fn is_to_end(&self) -> bool {
+        is_past(self.due) || self.stop.is_requested()
+    }
+}
+
 impl Deadline {
-    /// Starts to watch a session: its statements are cancelled when `timeout` has passed or `stop` is requested.
-    /// Returns `None` if no thread can be started.
-    pub fn arm(token: CancelToken, timeout: Option<Duration>, stop: &StopToken) -> Option<Self> {
-        let due = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    /// Starts to watch a session. Returns `None` if no thread can be started.
+    pub fn of(token: CancelToken) -> Option<Self> {
         let shared = Arc::new(Shared::default());
-        let (seen, stop) = (shared.clone(), stop.clone());
-        let watch = move || watch(&seen, due, &stop, &token);
-        let watcher = Builder::new().name("haul-deadline".into()).spawn(watch).ok()?;
-        Some(Self { shared, watcher: Some(watcher), due })
+        let seen = shared.clone();
+        let watcher = Builder::new().name("haul-deadline".into()).spawn(move || watch(&seen, &token)).ok()?;
+        Some(Self { shared, watcher: Some(watcher) })
     }
 
-    /// Returns true if the time has passed, whether or not anything was cancelled.
+    /// Begins a section: its statements are cancelled when `timeout` has passed or `stop` is requested.
+    pub fn arm(&self, timeout: Option<Duration>, stop: &StopToken) {
+        let now = Instant::now();
+        let due = timeout.and_then(|timeout| now.checked_add(timeout));
+        self.shared.state.lock().section = Some(Section { due, stop: stop.clone(), next_request: now });
+        // The thread looks soon by itself. Waking it for each section would take longer than small sections do.
+        if due.is_some_and(|due| due < now + CHECK_INTERVAL) {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Returns true if a section is armed and its time has passed, whether or not anything was cancelled.
     pub fn is_due(&self) -> bool {
-        is_past(self.due)
+        self.shared.state.lock().section.as_ref().is_some_and(|section| is_past(section.due))
     }
 
-    /// Stops watching. Returns true if the time has passed. No request to cancel is on its way after this.
-    pub fn disarm(mut self) -> bool {
-        self.end();
-        self.is_due()
+    /// Ends the section. Returns true if one was armed and its time has passed. No request to cancel is on its way after
+    /// this.
+    pub fn disarm(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        let section = state.section.take();
+        while state.is_cancelling {
+            self.shared.changed.wait(&mut state);
+        }
+        section.is_some_and(|section| is_past(section.due))
     }
+}
 
-    fn end(&mut self) {
-        *self.shared.is_over.lock() = true;
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.shared.state.lock().is_over = true;
         self.shared.changed.notify_all();
         if let Some(watcher) = self.watcher.take() {
             // A watcher that panicked cancels nothing any more.
@@ -63,28 +100,34 @@ impl Deadline {
     }
 }
 
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 fn is_past(due: Option<Instant>) -> bool {
     due.is_some_and(|due| Instant::now() >= due)
 }
 
-fn watch(shared: &Shared, due: Option<Instant>, stop: &StopToken, token: &CancelToken) {
-    let mut is_over = shared.is_over.lock();
-    while !*is_over {
-        if !is_past(due) && !stop.is_requested() {
-            let look = Instant::now() + CHECK_INTERVAL;
-            shared.changed.wait_until(&mut is_over, due.map_or(look, |due| due.min(look)));
+fn watch(shared: &Shared, token: &CancelToken) {
+    let mut state = shared.state.lock();
+    while !state.is_over {
+        let now = Instant::now();
+        let look = now + CHECK_INTERVAL;
+        let until = match &state.section {
+            Some(section) if section.is_to_end() => section.next_request,
+            Some(section) => section.due.map_or(look, |due| due.min(look)),
+            None => look,
+        };
+        if until > now {
+            shared.changed.wait_until(&mut state, until);
             continue;
         }
-        // If the server cannot be reached, the running statement reports that itself.
-        let _ = parking_lot::MutexGuard::unlocked(&mut is_over, || token.cancel_query(NoTls));
-        if !*is_over {
-            shared.changed.wait_for(&mut is_over, REPEAT_INTERVAL);
+        if !state.section.as_ref().is_some_and(Section::is_to_end) {
+            continue;
         }
+        state.is_cancelling = true;
+        // If the server cannot be reached, the running statement reports that itself.
+        let _ = MutexGuard::unlocked(&mut state, || token.cancel_query(NoTls));
+        state.is_cancelling = false;
+        if let Some(section) = &mut state.section {
+            section.next_request = Instant::now() + REPEAT_INTERVAL;
+        }
+        shared.changed.notify_all();
     }
 }
