@@ -24,6 +24,7 @@ mod engine_error;
 pub mod estimate;
 pub mod foreign_ledgers;
 pub mod lint;
+mod pattern;
 mod percent;
 #[cfg(feature = "db-postgres")]
 pub mod postgres;
