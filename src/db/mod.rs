@@ -12,6 +12,7 @@
 //! | [`UnfinishedBuild`] | indexes and partitions that a concurrent statement has left half done |
 //! | [`estimate`] | how long pending migrations may take |
 //! | [`backup`] | copies made before a run that destroys data |
+//! | [`tenants`] | the same migrations in many schemas or databases |
 //! | [`runner`] | plan, migrate, rollback, and the administration of the ledger |
 //!
 //! An application embeds it with migrations as text: see [`Runner`].
@@ -36,6 +37,7 @@ mod settings;
 pub mod sqlite;
 pub mod state;
 mod target;
+pub mod tenants;
 mod unfinished_builds;
 mod version;
 

@@ -123,7 +123,7 @@ pub struct Place {
     pub target: Target,
     pub tables: Tables,
     /// What to do about applied migrations that have no file.
-    files: FilePolicy,
+    pub files: FilePolicy,
     settings: DbSettings,
 }
 
@@ -141,6 +141,11 @@ impl DatabaseArgs {
             Some(target) => target,
             None => Target::parse(DEFAULT_DATABASE)?,
         };
+        self.place_of(target, settings)
+    }
+
+    /// Returns this database with what else the arguments or the settings say.
+    fn place_of(&self, target: Target, settings: DbSettings) -> Result<Place, Error> {
         let tables = match self.table.as_ref().or(settings.table.as_ref()) {
             Some(name) => Tables::named(name)?,
             None => Tables::default(),
@@ -181,7 +186,21 @@ fn unusable(name: &str, why: &str) -> Error {
 impl MigrationArgs {
     /// Returns the database, and the migrations in its SQL.
     pub fn work(&self) -> Result<Work, Error> {
-        let place = self.database.place()?;
+        self.read(self.place()?)
+    }
+
+    /// Returns the database.
+    pub fn place(&self) -> Result<Place, Error> {
+        self.database.place()
+    }
+
+    /// Returns this database, whatever others are named.
+    pub fn place_of(&self, target: Target) -> Result<Place, Error> {
+        self.database.place_of(target, DbSettings::read(Path::new(SETTINGS_FILE))?)
+    }
+
+    /// Reads the migrations in the SQL of a database.
+    pub fn read(&self, place: Place) -> Result<Work, Error> {
         let directory = self.directory(&place.settings);
         let folders = self.folders(&place.settings);
         let migrations = examine_directory(place.target.dialect(), &directory, folders)?.into_migrations()?;
@@ -312,6 +331,11 @@ impl LimitArgs {
 /// Returns what the view of a run needs to know.
 pub fn scope() -> Scope {
     Scope::of(RECORDS_NOUN)
+}
+
+/// Returns what the view of a run on tenants needs to know.
+pub fn scope_of_tenants() -> Scope {
+    Scope::of("tenants")
 }
 
 /// Parses a version.

@@ -19,6 +19,7 @@ mod resolve;
 mod rollback;
 mod run_summary;
 mod status;
+mod tenants;
 mod unlock;
 mod verify;
 

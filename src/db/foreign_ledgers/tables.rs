@@ -62,5 +62,7 @@ pub(super) fn other_tables(database: &mut dyn ReadDatabase, own: &Tables) -> Res
         OtherTable { schema, name, columns, is_near: next().integer() == Some(1) }
     };
     let tables = database.query(sql, &[])?.into_iter().map(table);
-    Ok(tables.filter(|table| !own.all().contains(&table.name.as_str())).collect())
+    // What is in other schemas says nothing about a tenant.
+    let is_about = |table: &OtherTable| own.tenant().is_none_or(|tenant| tenant == table.schema);
+    Ok(tables.filter(|table| !own.all().contains(&table.name.as_str()) && is_about(table)).collect())
 }

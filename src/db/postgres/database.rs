@@ -11,7 +11,7 @@ use super::copy::copy_in;
 use super::deadline::Deadline;
 use super::errors::engine_error;
 use super::ledger_place::LedgerPlace;
-use super::lock;
+use super::lock::{self, Key};
 use super::notices::Notices;
 use super::pool::require_own_session;
 use super::query::{has_table, query};
@@ -48,8 +48,8 @@ pub struct PostgresDatabase {
     /// The statements that set up the session.
     settings: String,
     notices: Notices,
-    /// The key of the lock, if it was taken.
-    lock: Option<i32>,
+    /// The locks that were taken.
+    lock: Vec<Key>,
     /// The statement that sets the lock timeout of the section.
     lock_timeout: Option<String>,
     /// What is sent together with the next statement, which saves a round trip for each migration.
@@ -72,7 +72,7 @@ impl PostgresDatabase {
             place: LedgerPlace::new(found.schema),
             settings: found.settings,
             notices: found.notices,
-            lock: None,
+            lock: Vec::new(),
             lock_timeout: None,
             unsent: String::new(),
             leftovers: String::new(),
@@ -112,6 +112,10 @@ impl PostgresDatabase {
         let row = self.row_of(&format!("{}UNLISTEN *; SELECT {LEFTOVERS}", self.reset_sql()))?;
         self.leftovers = row.into_iter().next().unwrap_or_default();
         Ok(())
+    }
+
+    fn lock_keys(&self, table: &str) -> Vec<Key> {
+        lock::keys(table, self.address.schema())
     }
 
     /// Returns what is to be sent together with the next statement.
@@ -162,44 +166,42 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
-        lock::holder(&mut self.client, lock::key(table)).map_err(|error| error.at(self.address.place()))
+        let keys = self.lock_keys(table);
+        lock::holder(&mut self.client, &keys).map_err(|error| error.at(&self.place()))
     }
 }
 
 impl Database for PostgresDatabase {
     fn try_lock(&mut self, table: &str, _owner: &str) -> Result<Result<(), LockHolder>, Error> {
-        let key = lock::key(table);
+        let keys = self.lock_keys(table);
         let place = self.place();
         loop {
-            if lock::try_take(&mut self.client, key).map_err(|error| error.at(&place))? {
-                self.lock = Some(key);
+            if lock::try_take(&mut self.client, &keys).map_err(|error| error.at(&place))? {
+                self.lock = keys;
                 return Ok(Ok(()));
             }
             // The holder may have ended in between; then the lock is free.
-            if let Some(holder) = lock::holder(&mut self.client, key).map_err(|error| error.at(&place))? {
+            if let Some(holder) = lock::holder(&mut self.client, &keys).map_err(|error| error.at(&place))? {
                 return Ok(Err(holder));
             }
         }
     }
 
     fn holds_lock(&mut self) -> Result<bool, EngineError> {
-        match self.lock {
-            Some(key) => lock::is_held(&mut self.client, key),
-            None => Ok(false),
-        }
+        Ok(!self.lock.is_empty() && lock::are_held(&mut self.client, &self.lock)?)
     }
 
     fn unlock(&mut self) -> Result<(), EngineError> {
-        match self.lock.take() {
-            Some(key) => lock::release(&mut self.client, key),
-            None => Ok(()),
+        match std::mem::take(&mut self.lock) {
+            keys if keys.is_empty() => Ok(()),
+            keys => lock::release(&mut self.client, &keys),
         }
     }
 
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error> {
-        let key = lock::key(table);
+        let keys = self.lock_keys(table);
         let pid = holder.pid.unwrap_or_default();
-        lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
+        lock::end_holder(&mut self.client, &keys, pid).map(drop).map_err(|error| error.at(&self.place()))
     }
 
     fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
@@ -257,7 +259,10 @@ impl Database for PostgresDatabase {
         if self.deadline.as_ref().is_some_and(Deadline::is_due) {
             return Err(Self::too_late());
         }
-        let is_held = self.lock.map_or_else(|| "NULL".into(), |key| format!("({})", lock::own_lock_count_query(key)));
+        let is_held = match &self.lock[..] {
+            [] => "NULL".to_owned(),
+            keys => format!("({})", lock::own_lock_count_query(keys)),
+        };
         let reset = self.reset_sql();
         let found = format!("{reset}UNLISTEN *; SELECT {TRANSACTION_NUMBER}, {is_held}, {LEFTOVERS}");
         let row = self.row_of(&found)?;
@@ -265,7 +270,8 @@ impl Database for PostgresDatabase {
             let what = "the section has ended the transaction that it ran in: the statements before are kept";
             return Err(EngineError::new(EngineErrorKind::TransactionLost, what));
         }
-        if row.get(1).is_some_and(|count| count == "0") {
+        let count = row.get(1).and_then(|count| count.parse().ok()).unwrap_or(0);
+        if count < self.lock.len() {
             let error = EngineError::new(EngineErrorKind::Statement, "the lock of this run is gone");
             return Err(error.with_hint(
                 "check that no migration releases locks, and that no pool in transaction mode is in between",

@@ -20,10 +20,11 @@ mod pool;
 mod query;
 mod reader;
 mod rehearsal;
+mod search_path;
 mod service_file;
 
 pub use address::Address;
-pub use create_database::create_database;
+pub use create_database::{create_database, is_database_there};
 pub use database::PostgresDatabase;
 pub use parameters::is_connection_string;
 pub use reader::PostgresReader;

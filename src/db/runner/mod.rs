@@ -119,8 +119,14 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Creates a runner. It is an error if the migrations are in another SQL dialect than the database.
-    pub fn new(database: Box<dyn Database>, migrations: Migrations, options: RunnerOptions) -> Result<Self, Error> {
+    /// Creates a runner. It is an error if the migrations are in another SQL dialect than the database. Several runners
+    /// may share the migrations.
+    pub fn new(
+        database: Box<dyn Database>,
+        migrations: impl Into<Arc<Migrations>>,
+        options: RunnerOptions,
+    ) -> Result<Self, Error> {
+        let migrations = migrations.into();
         if database.dialect() != migrations.dialect() {
             return Err(Error::Usage {
                 what: format!(
@@ -132,7 +138,7 @@ impl Runner {
             });
         }
         options.tables.require_fit(database.dialect())?;
-        Ok(Self { database, migrations: Arc::new(migrations), options, stop: StopToken::new() })
+        Ok(Self { database, migrations, options, stop: StopToken::new() })
     }
 
     /// Compares the migrations with the ledger. Only reads.

@@ -224,6 +224,11 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
         Both("it/db/features", "an_application_embeds_its_migrations"),
     ),
+    (
+        "schemas and databases of tenants in one run, with a ledger each",
+        &[Liquibase, GolangMigrate, Atlas],
+        Both("it/db/tenants", "one_failing_tenant_stops_no_other"),
+    ),
 ];
 
 /// What haul has not, and who has it.
@@ -243,7 +248,7 @@ const LEFT_OUT: &[(&str, &[Source])] = &[
         "engines other than SQLite and PostgreSQL",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
     ),
-    ("files from the network, and several databases in one run", &[Liquibase, GolangMigrate, Atlas]),
+    ("files from the network", &[Liquibase, GolangMigrate, Atlas]),
     ("queries of an application that are checked when it is compiled", &[Sqlx]),
     ("loading data from CSV", &[Liquibase]),
     ("selecting a database by NODE_ENV", &[Spec]),

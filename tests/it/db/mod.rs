@@ -20,6 +20,8 @@ mod rehearsals;
 mod schema;
 mod sessions;
 mod takeover;
+mod tenant_lists;
+mod tenants;
 
 use crate::support::db::Db;
 use crate::support::haul::Done;
