@@ -229,6 +229,14 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Liquibase, GolangMigrate, Atlas],
         Both("it/db/tenants", "one_failing_tenant_stops_no_other"),
     ),
+    (
+        "a run on tenants goes on where it was interrupted",
+        &[Spec],
+        Each(
+            ("kill/db_tenants", "haul_is_killed_with_tenants_on_sqlite"),
+            ("kill/db_tenants", "haul_is_killed_with_tenants_on_postgres"),
+        ),
+    ),
 ];
 
 /// What haul has not, and who has it.
