@@ -96,6 +96,7 @@ mod durable;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod durable;
+mod embed;
 #[cfg(feature = "manifest")]
 #[cfg(not(feature = "internals"))]
 mod manifest;
@@ -229,6 +230,8 @@ pub mod engine {
         Phase, Reader, Silent, StopToken, Writer, run,
     };
 }
+
+pub use embed::{embed_migrations, embed_migrations_recursively};
 
 pub use durable::{Disk, DiskError, DiskFile, DiskFileSystem, ReaderKind, RealDisk};
 pub use migration::{

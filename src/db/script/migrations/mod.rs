@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::{file_name, is_repeatable};
+use super::file_name::{file_name, is_repeatable, named_by_folder};
 use super::migration::{Migration, ScriptFile};
 use crate::db::dialect::Dialect;
 use crate::db::version::Version;
@@ -37,7 +37,13 @@ impl Examined {
     /// Reads files that are part of an application, as [`Migrations::from_texts`] does.
     pub fn of_texts<'a>(dialect: Dialect, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut collector = MigrationCollector::new(dialect);
-        files.into_iter().for_each(|(name, text)| collector.add(Path::new(name), name, text.as_bytes()));
+        for (name, text) in files {
+            let path = Path::new(name);
+            let is_in_folder = path.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+            let bare = || path.file_name().and_then(|name| name.to_str()).unwrap_or(name).to_owned();
+            let of_folder = if is_in_folder { named_by_folder(path) } else { None };
+            collector.add(path, &of_folder.unwrap_or_else(bare), text.as_bytes());
+        }
         collector.finish()
     }
 
@@ -59,7 +65,8 @@ struct Files {
 }
 
 impl Migrations {
-    /// Reads migrations that are part of an application: pairs of file name and content, as from `include_str!`.
+    /// Reads migrations that are part of an application: pairs of file name and content, as from `include_str!` or
+    /// `embedded_migrations!`. The name may have folders before it, with `/` between.
     pub fn from_texts<'a>(
         dialect: Dialect,
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
