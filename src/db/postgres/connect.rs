@@ -110,21 +110,7 @@ impl Connection {
         let mut number = || next().integer().unwrap_or_default();
         let (backend, age_ms, version) = (number(), number(), number());
         let (has_standard_strings, server_port) = (number() == 1, number());
-        let mut settings = String::new();
-        // The lexer assumes literals as in the SQL standard.
-        if !has_standard_strings {
-            settings.push_str("SET standard_conforming_strings = on; ");
-        }
-        // Without these, the server would find out that haul was killed when the running statement ends, and keep the
-        // lock of the run until then.
-        if version >= CHECKS_CLIENTS_FROM {
-            settings.push_str("SET client_connection_check_interval = '1s'; ");
-        }
-        if server_port != 0 {
-            settings.push_str(
-                "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; ",
-            );
-        }
+        let settings = settings(version, has_standard_strings, server_port != 0);
         let (is_pooled, begin_reading) = (seems_pooled(age_ms, server_port, host), BEGIN_READING.to_owned());
         Ok(Self { client, schema, backend, settings, begin_reading, is_pooled, notices })
     }
@@ -157,6 +143,25 @@ impl Connection {
         );
         Err(error.with_hint("add the right server to the hosts of the URL, or change target_session_attrs; after a fail-over run the same command again"))
     }
+}
+
+/// Returns the statements with which haul sets up a session that runs migrations.
+pub(super) fn settings(version: i64, has_standard_strings: bool, is_over_network: bool) -> String {
+    let mut settings = String::new();
+    // The lexer assumes literals as in the SQL standard.
+    if !has_standard_strings {
+        settings.push_str("SET standard_conforming_strings = on; ");
+    }
+    // Without these, the server would find out that haul was killed when the running statement ends, and keep the lock
+    // of the run until then.
+    if version >= CHECKS_CLIENTS_FROM {
+        settings.push_str("SET client_connection_check_interval = '1s'; ");
+    }
+    if is_over_network {
+        settings
+            .push_str("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; ");
+    }
+    settings
 }
 
 /// Returns true if the process of the server is older than the connection can be, or listens elsewhere than where haul

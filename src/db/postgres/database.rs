@@ -7,6 +7,7 @@ use postgres::types::Type;
 use postgres::{Client, SimpleQueryMessage};
 
 use super::address::Address;
+use super::callers::CallersSession;
 use super::copy::copy_in;
 use super::deadline::Deadline;
 use super::errors::engine_error;
@@ -43,10 +44,15 @@ const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 /// A session that may write.
 pub struct PostgresDatabase {
     client: Client,
-    address: Address,
+    /// Where the database is. It is not known of a session of the application.
+    address: Option<Address>,
+    /// The name of the database in messages.
+    name: String,
     place: LedgerPlace,
     /// The statements that set up the session.
     settings: String,
+    /// The statements that set what the application has set, if the session is its own.
+    callers: String,
     notices: Notices,
     /// The locks that were taken.
     lock: Vec<Key>,
@@ -66,12 +72,68 @@ impl PostgresDatabase {
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut found = address.connect_to_write()?;
         require_own_session(address, &mut found)?;
+        let (name, place) = (address.place().to_owned(), LedgerPlace::new(found.schema));
+        let database = Self::new(found.client, name, place, found.settings)?;
+        Ok(Self { address: Some(address.clone()), notices: found.notices, ..database })
+    }
+
+    /// Takes a session of the application. [`into_client`](Self::into_client) gives it back. It may not be in a
+    /// transaction, and must be a session of its own, not one that a pool gives to others between transactions.
+    ///
+    /// What the application has set in it (settings, the role) holds for the migrations, and again afterwards; settings
+    /// of its own are for [`from_client_with`](Self::from_client_with). What a migration leaves in it is removed after
+    /// its section: temporary objects, prepared statements, cursors, channels; so a session that has some is refused.
+    /// The current values of sequences are forgotten. haul sets for itself `standard_conforming_strings`,
+    /// `client_connection_check_interval`, and on a network `tcp_keepalives_*`.
+    ///
+    /// Notices of the server go where the application has configured, and not to the observer. There is no backup,
+    /// because haul does not know how to connect. A statement is cancelled over a second connection without TLS; where
+    /// the server takes none, set `statement_timeout` too.
+    ///
+    /// ```no_run
+    /// # use haul::{Control, DbMigrateRequest, DbRunner, DbRunnerOptions, Dialect, Migrations, PostgresDatabase, Silent, StopToken};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = postgres::Client::connect("host=/run/postgresql user=app", postgres::NoTls)?;
+    /// let migrations = Migrations::from_texts(Dialect::Postgres, [("1_a.sql", "CREATE TABLE a (a INT);")])?;
+    /// let database = PostgresDatabase::from_client(client)?;
+    /// let mut runner = DbRunner::new(Box::new(database), migrations, DbRunnerOptions::default())?;
+    /// runner.migrate(&DbMigrateRequest::default(), &Control { stop: &StopToken::new(), observer: &Silent })?;
+    /// let database: PostgresDatabase = runner.into_database().expect("it is the one from above");
+    /// database.into_client()?.batch_execute("INSERT INTO a VALUES (1)")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_client(client: Client) -> Result<Self, Error> {
+        Self::from_client_with(client, &[])
+    }
+
+    /// Works like [`from_client`](Self::from_client), and keeps these settings too. The server does not list those of
+    /// the application's own, which have a dot in their name, such as `app.tenant`: others of them are reset.
+    pub fn from_client_with(mut client: Client, settings: &[&str]) -> Result<Self, Error> {
+        let found = CallersSession::of(&mut client, settings, LEFTOVERS)?;
+        let name = format!("the PostgreSQL database {}", found.database);
+        let database = Self::new(client, name, LedgerPlace::new(found.schema), found.settings)?;
+        Ok(Self { callers: found.own, ..database })
+    }
+
+    /// Returns the session, with the settings that it had when haul got it.
+    pub fn into_client(mut self) -> Result<Client, Error> {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        let reset = format!("{leftovers}UNLISTEN *; {RESET}; {}", self.callers);
+        let result = self.unlock().and_then(|()| self.batch(&reset));
+        result.map_err(|error| error.at(&self.name))?;
+        Ok(self.client)
+    }
+
+    fn new(client: Client, name: String, place: LedgerPlace, settings: String) -> Result<Self, Error> {
         let mut database = Self {
-            client: found.client,
-            address: address.clone(),
-            place: LedgerPlace::new(found.schema),
-            settings: found.settings,
-            notices: found.notices,
+            client,
+            address: None,
+            name,
+            place,
+            settings,
+            callers: String::new(),
+            notices: Notices::default(),
             lock: Vec::new(),
             lock_timeout: None,
             unsent: String::new(),
@@ -81,7 +143,7 @@ impl PostgresDatabase {
         };
         let settings = database.settings.clone();
         if !settings.is_empty() {
-            database.batch(&settings).map_err(|error| error.at(address.place()))?;
+            database.batch(&settings).map_err(|error| error.at(&database.name))?;
         }
         Ok(database)
     }
@@ -96,10 +158,11 @@ impl PostgresDatabase {
         self.client.batch_execute(sql).map_err(|error| engine_error(&error))
     }
 
-    /// Runs haul's own statements in one message, and returns their only row.
+    /// Runs haul's own statements in one message, and returns the row of the last one.
     fn row_of(&mut self, sql: &str) -> Result<Vec<String>, EngineError> {
         let messages = self.client.simple_query(sql).map_err(|error| engine_error(&error))?;
-        let row = messages.iter().find_map(|message| match message {
+        // Statements before the last may return rows too.
+        let row = messages.iter().rev().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
@@ -115,7 +178,7 @@ impl PostgresDatabase {
     }
 
     fn lock_keys(&self, table: &str) -> Vec<Key> {
-        lock::keys(table, self.address.schema())
+        lock::keys(table, self.address.as_ref().and_then(Address::schema))
     }
 
     /// Returns what is to be sent together with the next statement.
@@ -134,7 +197,7 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn place(&self) -> String {
-        self.address.place().to_owned()
+        self.name.clone()
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
@@ -205,7 +268,13 @@ impl Database for PostgresDatabase {
     }
 
     fn back_up(&mut self, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
-        super::backup::back_up(&self.address, directory, stop)
+        match &self.address {
+            Some(address) => super::backup::back_up(address, directory, stop),
+            None => Err(Error::Usage {
+                what: format!("{}: haul does not know how pg_dump connects to it; nothing was changed", self.name),
+                next: "make a backup by other means, and run without one".into(),
+            }),
+        }
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {

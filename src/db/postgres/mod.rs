@@ -5,6 +5,7 @@
 
 mod address;
 mod backup;
+mod callers;
 mod connect;
 mod copy;
 mod create_database;

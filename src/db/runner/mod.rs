@@ -24,6 +24,7 @@ mod task;
 mod transaction;
 mod unlock;
 
+use std::any::Any;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
@@ -139,6 +140,12 @@ impl Runner {
         }
         options.tables.require_fit(database.dialect())?;
         Ok(Self { database, migrations, options, stop: StopToken::new() })
+    }
+
+    /// Returns the database, or nothing if it is of another type.
+    pub fn into_database<D: Database>(self) -> Option<D> {
+        let database: Box<dyn Any> = self.database;
+        database.downcast().ok().map(|database| *database)
     }
 
     /// Compares the migrations with the ledger. Only reads.

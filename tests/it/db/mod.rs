@@ -5,6 +5,7 @@ mod backups;
 mod bad_days;
 mod batches;
 mod builds;
+mod callers;
 mod engines;
 mod estimates;
 mod failures;
