@@ -276,6 +276,8 @@ pub use manifest::{
     write_manifest,
 };
 
+#[cfg(all(feature = "tokio", any(feature = "db-sqlite", feature = "db-postgres")))]
+pub use db::AsyncRunner as AsyncDbRunner;
 #[cfg(feature = "db-postgres")]
 pub use db::postgres::PostgresDatabase;
 #[cfg(feature = "db-sqlite")]

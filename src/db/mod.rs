@@ -17,6 +17,8 @@
 //!
 //! An application embeds it with migrations as text: see [`Runner`].
 
+#[cfg(feature = "tokio")]
+mod async_runner;
 pub mod backup;
 mod create;
 pub mod database;
@@ -41,6 +43,8 @@ pub mod tenants;
 mod unfinished_builds;
 mod version;
 
+#[cfg(feature = "tokio")]
+pub use async_runner::AsyncRunner;
 pub use create::create;
 pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;

@@ -237,6 +237,24 @@ const HAD: &[(&str, &[Source], Shown)] = &[
             ("kill/db_tenants", "haul_is_killed_with_tenants_on_postgres"),
         ),
     ),
+    (
+        "files that are compiled into the program",
+        &[Flyway, Sqlx, GolangMigrate, Goose, Refinery],
+        Both("it/db/library", "embedded_files_in_folders_are_read_as_on_disk"),
+    ),
+    (
+        "a run on a connection of the application",
+        &[Flyway, Liquibase, Sqlx, GolangMigrate, Goose, Refinery],
+        Each(
+            ("it/db/callers", "a_connection_is_given_back_as_it_was"),
+            ("it/db/callers", "a_session_is_given_back_as_it_was"),
+        ),
+    ),
+    (
+        "runs in programs with tokio",
+        &[Sqlx, Refinery],
+        Both("it/db/library", "an_async_runner_applies_and_closes_in_a_task"),
+    ),
 ];
 
 /// What haul has not, and who has it.

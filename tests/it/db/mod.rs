@@ -15,6 +15,7 @@ mod foreign_keys;
 mod ledger;
 mod ledger_place;
 mod lexer_agreement;
+mod library;
 mod named_databases;
 mod postgres_connections;
 mod rehearsals;
