@@ -41,7 +41,10 @@ fn all(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, 
         };
         objects.extend(database.query(&sql, &[])?.into_iter().map(object));
     }
-    let Ordered { mut objects, earlier } = ordered(objects, &needs(database)?);
+    // Nothing loads the text of a tenant, and what depends on what is known for the whole database only: each of many
+    // tenants would read it all.
+    let needs = if tables.tenant().is_some() { Vec::new() } else { needs(database)? };
+    let Ordered { mut objects, earlier } = ordered(objects, &needs);
     if earlier.iter().any(|title| title.starts_with("function ")) {
         // Such a function may name a table that comes after it.
         let sql = "SET check_function_bodies = off".to_owned();
@@ -238,7 +241,8 @@ const KINDS: [(&str, &str); 19] = [
         "comment",
         "SELECT o.type || ' ' || o.identity COLLATE \"C\", pg_catalog.format('COMMENT ON %s %s IS %L', CASE WHEN o.type LIKE '% \
          column' THEN 'COLUMN' ELSE pg_catalog.upper(o.type) END, o.identity, d.description) FROM pg_catalog.pg_description d, \
-         pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o WHERE {commented} AND NOT EXISTS (SELECT \
+         pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o WHERE d.objoid >= 16384 AND {commented} \
+         AND NOT EXISTS (SELECT \
          FROM pg_catalog.pg_depend e WHERE e.deptype = 'e' AND e.objid = d.objoid) \
          ORDER BY 1",
     ),
