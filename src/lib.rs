@@ -96,6 +96,7 @@ mod durable;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod durable;
+mod embed;
 #[cfg(feature = "manifest")]
 #[cfg(not(feature = "internals"))]
 mod manifest;
@@ -230,6 +231,8 @@ pub mod engine {
     };
 }
 
+pub use embed::{embed_migrations, embed_migrations_recursively};
+
 pub use durable::{Disk, DiskError, DiskFile, DiskFileSystem, ReaderKind, RealDisk};
 pub use migration::{
     Error, ErrorKind, Finding, MigrationEnd, OutcomeCounts, RunOptions, Severity, Stage, Start, Subset, exit,
@@ -273,6 +276,8 @@ pub use manifest::{
     write_manifest,
 };
 
+#[cfg(all(feature = "tokio", any(feature = "db-sqlite", feature = "db-postgres")))]
+pub use db::AsyncRunner as AsyncDbRunner;
 #[cfg(feature = "db-postgres")]
 pub use db::postgres::PostgresDatabase;
 #[cfg(feature = "db-sqlite")]

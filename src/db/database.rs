@@ -3,6 +3,7 @@
 //! There are two traits, so that code that only reads cannot write: plans, status and dry runs get a [`ReadDatabase`],
 //! whose connections are opened read-only; a run gets a [`Database`].
 
+use std::any::Any;
 use std::path::Path;
 use std::time::Duration;
 
@@ -149,7 +150,7 @@ pub trait ReadDatabase {
 /// each section [`arm`](Self::arm), [`begin`](Self::begin), [`run`](Self::run) for each statement,
 /// [`check_before_commit`](Self::check_before_commit), [`disarm`](Self::disarm), [`commit`](Self::commit). A section
 /// without a transaction leaves out `begin` and `commit`, and ends with [`reset`](Self::reset).
-pub trait Database: ReadDatabase {
+pub trait Database: ReadDatabase + Any + Send {
     /// Takes the lock for the ledger `table`. It is held until [`unlock`](Self::unlock), or until the database is
     /// dropped or the process ends. The inner error names the holder.
     fn try_lock(&mut self, table: &str, owner: &str) -> Result<Result<(), LockHolder>, Error>;

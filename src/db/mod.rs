@@ -14,10 +14,13 @@
 //! | [`estimate`] | how long pending migrations may take |
 //! | [`squash`] | one file in the place of many, with proof that it makes the same schema |
 //! | [`backup`] | copies made before a run that destroys data |
+//! | [`tenants`] | the same migrations in many schemas or databases |
 //! | [`runner`] | plan, migrate, rollback, and the administration of the ledger |
 //!
 //! An application embeds it with migrations as text: see [`Runner`].
 
+#[cfg(feature = "tokio")]
+mod async_runner;
 pub mod backup;
 mod create;
 pub mod database;
@@ -27,6 +30,7 @@ pub mod estimate;
 pub mod foreign_ledgers;
 pub mod hooks;
 pub mod lint;
+mod pattern;
 mod percent;
 #[cfg(feature = "db-postgres")]
 pub mod postgres;
@@ -39,9 +43,12 @@ pub mod sqlite;
 pub mod squash;
 pub mod state;
 mod target;
+pub mod tenants;
 mod unfinished_builds;
 mod version;
 
+#[cfg(feature = "tokio")]
+pub use async_runner::AsyncRunner;
 pub use create::{create, write_new};
 pub use database::{Database, ReadDatabase};
 pub use dialect::Dialect;

@@ -7,7 +7,7 @@ use super::database::{Database, ReadDatabase};
 #[cfg(feature = "db-postgres")]
 use super::postgres::{
     Address, PostgresDatabase, PostgresReader, PostgresRehearsal, ScratchDatabase, create_database,
-    is_connection_string,
+    is_connection_string, is_database_there,
 };
 #[cfg(feature = "db-sqlite")]
 use super::sqlite::{SqliteDatabase, SqliteFile, SqliteReader};
@@ -43,6 +43,73 @@ impl Target {
             what: "haul does not know this kind of database URL".into(),
             next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
         })
+    }
+
+    /// Parses a URL, or the path of a SQLite file.
+    pub fn parse_or_path(text: &str) -> Result<Self, Error> {
+        let is_url = text.contains("://") || text.starts_with("sqlite:") || is_in_words(text);
+        if is_url { Self::parse(text) } else { Self::of_path(text) }
+    }
+
+    #[cfg(feature = "db-sqlite")]
+    fn of_path(path: &str) -> Result<Self, Error> {
+        Ok(Self::Sqlite(SqliteFile::from(std::path::PathBuf::from(path))))
+    }
+
+    #[cfg(not(feature = "db-sqlite"))]
+    fn of_path(_path: &str) -> Result<Self, Error> {
+        Err(left_out(Dialect::Sqlite, "db-sqlite"))
+    }
+
+    /// Returns a schema of this database as a tenant sees it, or nothing if its engine has no schemas.
+    #[cfg(feature = "db-postgres")]
+    pub fn in_schema(&self, schema: &str) -> Option<Self> {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(_) => None,
+            Self::Postgres(address) => Some(Self::Postgres(address.in_schema(schema))),
+        }
+    }
+
+    #[cfg(not(feature = "db-postgres"))]
+    pub fn in_schema(&self, _schema: &str) -> Option<Self> {
+        None
+    }
+
+    /// Returns the database of this name on the same server, or nothing if there is no server or the name is a URL.
+    #[cfg(feature = "db-postgres")]
+    pub fn other_database(&self, name: &str) -> Option<Self> {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(_) => None,
+            Self::Postgres(_) if name.contains("://") || name.starts_with("sqlite:") || is_in_words(name) => None,
+            Self::Postgres(address) => Some(Self::Postgres(address.with_database(name))),
+        }
+    }
+
+    #[cfg(not(feature = "db-postgres"))]
+    pub fn other_database(&self, _name: &str) -> Option<Self> {
+        None
+    }
+
+    /// Returns a text that is the same for two ways of naming one database, as far as haul can tell.
+    pub fn identity(&self) -> String {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(file) => file.identity(),
+            #[cfg(feature = "db-postgres")]
+            Self::Postgres(address) => address.place().to_owned(),
+        }
+    }
+
+    /// Returns false if the database does not exist. Another reason why it cannot be opened is an error.
+    pub fn is_there(&self) -> Result<bool, Error> {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(file) => file.is_there(),
+            #[cfg(feature = "db-postgres")]
+            Self::Postgres(address) => is_database_there(address),
+        }
     }
 
     #[cfg(feature = "db-postgres")]

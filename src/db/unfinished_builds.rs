@@ -71,7 +71,10 @@ impl UnfinishedBuilds {
     pub fn of_statement(&self, statement: &str, before: &Self) -> Option<&UnfinishedBuild> {
         let names = names_of_concurrent(Dialect::Postgres, statement)?;
         let is_new = |build: &UnfinishedBuild| !before.0.iter().any(|other| other.number == build.number);
-        self.0.iter().find(|build| is_new(build) || build.is_named_in(&names))
+        // A new one elsewhere is being built by another session.
+        let is_near =
+            |build: &UnfinishedBuild| build.is_visible || names.contains(&build.bare.0) || is_everywhere(&names);
+        self.0.iter().find(|build| (is_new(build) && is_near(build)) || build.is_named_in(&names))
     }
 
     /// Returns those that one of the statements names.
@@ -79,6 +82,11 @@ impl UnfinishedBuilds {
         let names: Vec<_> = statements.filter_map(|text| names_of_concurrent(Dialect::Postgres, text)).collect();
         self.0.into_iter().filter(|build| names.iter().any(|names| build.is_named_in(names))).collect()
     }
+}
+
+/// Returns true for the words of `REINDEX DATABASE` and `REINDEX SYSTEM`.
+fn is_everywhere(names: &BTreeSet<String>) -> bool {
+    names.contains("reindex") && (names.contains("database") || names.contains("system"))
 }
 
 fn build(row: Vec<Value>) -> Option<UnfinishedBuild> {

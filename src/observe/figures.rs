@@ -148,7 +148,7 @@ impl Observer for Figures {
                 self.checkpoint_records.store(*records_total, Relaxed);
                 self.checkpoint_ms.store(ms, Relaxed);
             }
-            Event::Note { .. } => {}
+            Event::Note { .. } | Event::TenantStarted { .. } | Event::OfTenant { .. } | Event::TenantEnded { .. } => {}
         }
     }
 }

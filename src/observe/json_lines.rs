@@ -8,7 +8,8 @@ use crate::migration::escaped_json;
 use crate::pipeline::{Event, Observer};
 
 /// Writes each event as one line, an object whose `event` field names it: `phase_started`, `batch_written`,
-/// `backpressure_waited`, `checkpoint_written`, `phase_ended`, `note`. Fields are those of [`Event`].
+/// `backpressure_waited`, `checkpoint_written`, `phase_ended`, `note`, `tenant_started`, `of_tenant`, `tenant_ended`.
+/// Fields are those of [`Event`].
 #[derive(Debug)]
 pub struct JsonLines<W> {
     out: Mutex<W>,

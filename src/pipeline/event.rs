@@ -61,6 +61,25 @@ pub enum Event {
         /// A lower-case fragment.
         text: String,
     },
+    /// The work on one of several tenants began.
+    TenantStarted {
+        /// The name of a schema or a database.
+        tenant: String,
+    },
+    /// Something happened in the work on one of several tenants.
+    OfTenant {
+        /// The name of a schema or a database.
+        tenant: String,
+        /// What happened.
+        inner: Box<Event>,
+    },
+    /// The work on one of several tenants ended.
+    TenantEnded {
+        /// The name of a schema or a database.
+        tenant: String,
+        /// How: `done`, `nothing_to_do`, `failed`, `locked` or `stopped`.
+        outcome: &'static str,
+    },
 }
 
 /// A part of a migration's life.
@@ -132,6 +151,11 @@ mod tests {
             r#"{"event":"checkpoint_written","records_total":7}"#
         );
         assert_eq!(text(&Event::Note { text: "hm".into() }), r#"{"event":"note","text":"hm"}"#);
+        let inner = Box::new(Event::PhaseEnded { phase: Phase::Run });
+        assert_eq!(
+            text(&Event::OfTenant { tenant: "a".into(), inner }),
+            r#"{"event":"of_tenant","tenant":"a","inner":{"event":"phase_ended","phase":"run"}}"#
+        );
     }
 
     #[test]

@@ -38,5 +38,6 @@ mod support {
     pub mod space;
     pub mod space_runs;
     pub mod store_runs;
+    pub mod tenants;
     pub mod v2_store;
 }

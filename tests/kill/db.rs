@@ -2,13 +2,11 @@
 //! whatever the moment and however often, the rerun completes, each migration is applied once and each row filled once.
 //! `HAUL_KILL_SEED` chooses other moments.
 
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::killing::{Moments, begins, killed};
+use crate::killing::{Moments, begins, crashed, killed};
 use crate::support::db::Db;
-use crate::support::haul::Done;
 use crate::support::postgres::OwnServer;
 use serde_json::Value;
 
@@ -160,28 +158,6 @@ fn haul_is_killed_on_postgres() {
     kill_haul(Db::postgres);
 }
 
-/// Lets a run go on to a moment, and kills the server. The end of the run.
-fn crash(db: &Db, server: &OwnServer, moment: Moment, moments: &mut Moments) -> Done {
-    let mut run = start(db);
-    let mut lines = BufReader::new(run.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
-    let mut stderr = String::new();
-    if moment != Moment::Start {
-        for line in lines.by_ref() {
-            let is_reached = moment.is_at(&serde_json::from_str(&line).unwrap_or_default());
-            stderr = stderr + &line + "\n";
-            if is_reached {
-                break;
-            }
-        }
-    }
-    std::thread::sleep(moments.delay_below(moment.delay_ms()));
-    assert!(server.crash() > 1, "the first process and others");
-    lines.for_each(|line| stderr = std::mem::take(&mut stderr) + &line + "\n");
-    let code = run.wait().expect("an end").code().expect("an exit code");
-    server.restart();
-    Done { code, stdout: String::new(), stderr }
-}
-
 #[test]
 #[ignore = "needs PostgreSQL"]
 fn the_server_of_postgres_is_killed() {
@@ -192,14 +168,15 @@ fn the_server_of_postgres_is_killed() {
         let db = Db::on(server.server());
         prepare(&db);
         while kills < SERVER_KILLS {
-            let done = crash(&db, server, Moment::of(HAUL_KILLS / SERVER_KILLS * kills), &mut moments);
-            if done.code == 0 {
+            let moment = Moment::of(HAUL_KILLS / SERVER_KILLS * kills);
+            let delay = moments.delay_below(moment.delay_ms());
+            let (code, stderr) = crashed(start(&db), delay, |event| moment.is_at(event), server);
+            if code == 0 {
                 break;
             }
             // A run that tells of a lost server was under way when it was killed, and to run again is all there is to
             // do.
-            let done = done.expect(75);
-            assert!(done.stderr.contains("next: "), "{}", done.stderr);
+            assert!(code == 75 && stderr.contains("next: "), "{code}: {stderr}");
             kills += 1;
             agrees(&db);
         }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::postgres::OwnServer;
+
 /// The binary under test.
 pub fn haul() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
@@ -67,6 +69,39 @@ pub fn killed(
     child.wait().expect("an end");
     lines.join().expect("the lines");
     is_alive
+}
+
+/// Lets a run go on until one of its events is the one that is waited for, then for `delay`, and kills the server,
+/// which is started again when the run has ended. Returns the exit code of the run and its standard error. Asked with
+/// null before the first line.
+pub fn crashed(
+    mut run: Child,
+    delay: Duration,
+    is_waited_for: impl Fn(&Value) -> bool,
+    server: &OwnServer,
+) -> (i32, String) {
+    let mut lines = BufReader::new(run.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let mut stderr = String::new();
+    if !is_waited_for(&Value::Null) {
+        for line in lines.by_ref() {
+            let is_reached = is_waited_for(&serde_json::from_str(&line).unwrap_or_default());
+            stderr = stderr + &line + "\n";
+            if is_reached {
+                break;
+            }
+        }
+    }
+    thread::sleep(delay);
+    assert!(server.crash() > 1, "the first process and others");
+    lines.for_each(|line| stderr = std::mem::take(&mut stderr) + &line + "\n");
+    let code = run.wait().expect("an end").code().expect("an exit code");
+    server.restart();
+    (code, stderr)
+}
+
+/// Returns what holds of a sample, or with `HAUL_CRASH_FULL=1` what holds of everything.
+pub fn sampled_or_full<T>(sampled: T, full: T) -> T {
+    if std::env::var_os("HAUL_CRASH_FULL").is_some_and(|value| value == "1") { full } else { sampled }
 }
 
 /// True of the event with which a phase begins.

@@ -3,6 +3,7 @@
 
 mod cas;
 mod db;
+mod db_tenants;
 mod killing;
 mod manifest;
 mod space;

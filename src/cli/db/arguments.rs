@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::hooks::Hooks;
-use crate::db::runner::{FilePolicy, Plan, TIMEOUT_DEFAULT};
+use crate::db::runner::{DestructiveStatement, FilePolicy, Plan, TIMEOUT_DEFAULT};
 use crate::db::script::{
     Examined, Folders, Placeholders, ReadOptions, examine_directory, examine_seeds, require_environment_name,
 };
@@ -118,11 +118,16 @@ pub struct HookArgs {
 impl HookArgs {
     /// Reads the hooks of `haul.toml` into `work`, unless they are not wanted.
     pub fn apply(&self, mut work: Work) -> Result<Work, Error> {
-        if !self.no_hooks {
-            let (settings, migrations) = (&work.place.settings, &work.migrations);
-            work.place.hooks = Hooks::read(migrations.dialect(), &settings.hooks, migrations.placeholders())?;
-        }
+        work.place.hooks = self.read(&work.place, &work.migrations)?;
         Ok(work)
+    }
+
+    /// Reads the hooks of `haul.toml`, unless they are not wanted.
+    pub fn read(&self, place: &Place, migrations: &Migrations) -> Result<Hooks, Error> {
+        match self.no_hooks {
+            true => Ok(Hooks::default()),
+            false => Ok(Hooks::read(migrations.dialect(), &place.settings.hooks, migrations.placeholders())?),
+        }
     }
 }
 
@@ -204,7 +209,7 @@ pub struct Place {
     pub target: Target,
     pub tables: Tables,
     /// What to do about applied migrations that have no file.
-    files: FilePolicy,
+    pub files: FilePolicy,
     /// The environment, such as `staging`.
     pub environment: Option<String>,
     /// What runs before and after migrations; empty for commands that have no hooks.
@@ -226,6 +231,11 @@ impl DatabaseArgs {
             Some(target) => target,
             None => Target::parse(DEFAULT_DATABASE)?,
         };
+        self.place_of(target, settings)
+    }
+
+    /// Returns this database with what else the arguments or the settings say.
+    fn place_of(&self, target: Target, settings: DbSettings) -> Result<Place, Error> {
         let tables = match self.table.as_ref().or(settings.table.as_ref()) {
             Some(name) => Tables::named(name)?,
             None => Tables::default(),
@@ -267,7 +277,21 @@ fn unusable(name: &str, why: &str) -> Error {
 impl MigrationArgs {
     /// Returns the database, and the migrations in its SQL.
     pub fn work(&self) -> Result<Work, Error> {
-        let place = self.database.place()?;
+        self.read(self.place()?)
+    }
+
+    /// Returns the database.
+    pub fn place(&self) -> Result<Place, Error> {
+        self.database.place()
+    }
+
+    /// Returns this database, whatever others are named.
+    pub fn place_of(&self, target: Target) -> Result<Place, Error> {
+        self.database.place_of(target, DbSettings::read(Path::new(SETTINGS_FILE))?)
+    }
+
+    /// Reads the migrations in the SQL of a database.
+    pub fn read(&self, place: Place) -> Result<Work, Error> {
         let directory = self.directory(&place.settings);
         let options = self.read_options(&place.settings)?;
         let migrations = examine_directory(place.target.dialect(), &directory, options)?.into_migrations()?;
@@ -423,6 +447,16 @@ fn assignment(text: &str) -> Result<(String, String), String> {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => Err("write NAME=VALUE".into()),
     }
+}
+
+/// Returns what the view of a run on tenants needs to know.
+pub fn scope_of_tenants() -> Scope {
+    Scope::of("tenants")
+}
+
+/// Names the statements of a file that destroy data.
+pub fn destructive_lines(file: &str, statements: &[DestructiveStatement]) -> Vec<String> {
+    statements.iter().map(|statement| format!("{file}:{} {}", statement.line, statement.what)).collect()
 }
 
 /// Parses a version.

@@ -1,20 +1,24 @@
 //! `haul db migrate`: applies what is pending.
 //!
 //! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) with `database` and `exit_code`; that of a dry run is
-//! described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
+//! described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate). On tenants it is a
+//! [`TenantsSummary`](crate::db::tenants::TenantsSummary) with `exit_code`.
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{
+    BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, Work, destructive_lines, scope, version,
+};
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
 use super::run_summary::finish;
+use super::tenants::{self, FailureArgs, Purpose, TenantArgs, TenantWork};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::progress::Watch;
 use crate::db::Dialect;
 use crate::db::Version;
-use crate::db::runner::{DestructiveStatement, MigrateRequest, Plan};
+use crate::db::runner::{MigrateRequest, Plan};
 use crate::migration::Error;
 
 /// `haul db migrate`
@@ -32,7 +36,7 @@ pub struct MigrateCommand {
     #[arg(long, value_name = "HOW", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
     /// Estimate how long it takes from runs in other databases, and change nothing
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "tenants"])]
     estimate: bool,
     /// A database that has applied the same files, for --estimate; may be given more than once
     #[arg(long, value_name = "URL", requires = "estimate")]
@@ -58,6 +62,10 @@ pub struct MigrateCommand {
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
+    tenants: TenantArgs,
+    #[command(flatten)]
+    failures: FailureArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -74,13 +82,11 @@ pub enum DryRun {
 
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        if self.tenants.are_given() {
+            return self.run_on_tenants();
+        }
         let work = self.hooks.apply(self.files.apply(self.migrations.work()?).creating(self.create))?;
-        let request = MigrateRequest {
-            to: self.to.clone(),
-            allow_out_of_order: self.allow_out_of_order || work.allows_out_of_order(),
-            allow_other_ledger: self.allow_other_ledger,
-            single_transaction: self.single_transaction,
-        };
+        let request = self.request(work.allows_out_of_order());
         let only_reads = self.dry_run.is_some() || self.estimate;
         // A file is created when the first migration is about to run, a database of a server before it can be looked at.
         if self.create && !only_reads && work.place.target.dialect() == Dialect::Postgres {
@@ -96,6 +102,31 @@ impl MigrateCommand {
         }
         self.consent(&plan, &request)?;
         self.migrate(work, &request)
+    }
+
+    fn request(&self, allows_out_of_order: bool) -> MigrateRequest {
+        MigrateRequest {
+            to: self.to.clone(),
+            allow_out_of_order: self.allow_out_of_order || allows_out_of_order,
+            allow_other_ledger: self.allow_other_ledger,
+            single_transaction: self.single_transaction,
+        }
+    }
+
+    fn run_on_tenants(self) -> anyhow::Result<u8> {
+        let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+        let Some(mut work) = work else { return tenants::nothing_to_do(self.output, "applied") };
+        work.share = self.failures.limit(work.share);
+        work.add_hooks(&self.hooks)?;
+        let request = self.request(work.allows_out_of_order());
+        if let Some(how) = self.dry_run {
+            return tenants::dry_run(&work, &request, how == DryRun::Execute, &self.limits, self.output);
+        }
+        if self.create {
+            work.creating();
+        }
+        let purpose = if self.create { Purpose::Create } else { Purpose::Act };
+        tenants::migrate(&work, &request, purpose, self.yes, (&self.limits, &self.backup), self.output)
     }
 
     /// Asks for consent if data would be destroyed.
@@ -119,9 +150,4 @@ impl MigrateCommand {
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
         finish(self.output, &database, "applied", &end)
     }
-}
-
-/// Names the statements of a file that destroy data.
-pub fn destructive_lines(file: &str, statements: &[DestructiveStatement]) -> Vec<String> {
-    statements.iter().map(|statement| format!("{file}:{} {}", statement.line, statement.what)).collect()
 }

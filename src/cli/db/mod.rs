@@ -21,6 +21,7 @@ mod run_summary;
 mod seed;
 mod squash;
 mod status;
+mod tenants;
 mod unlock;
 mod verify;
 

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args};
 
 use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, scope, version};
 use super::run_summary::finish;
+use super::tenants::{self, FailureArgs, TenantArgs, TenantWork};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
 use crate::db::Version;
@@ -42,17 +43,28 @@ pub struct RollbackCommand {
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
+    tenants: TenantArgs,
+    #[command(flatten)]
+    failures: FailureArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl RollbackCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.hooks.apply(self.files.apply(self.migrations.work()?))?;
         let to = match (&self.to, self.steps) {
             (Some(version), _) => RollbackTo::Version(version.clone()),
             (None, steps) => RollbackTo::Steps(steps.unwrap_or_default()),
         };
         let request = RollbackRequest { to, force: self.force, single_transaction: self.single_transaction };
+        if self.tenants.are_given() {
+            let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+            let Some(mut work) = work else { return tenants::nothing_to_do(self.output, "rolled back") };
+            work.share = self.failures.limit(work.share);
+            work.add_hooks(&self.hooks)?;
+            return tenants::rollback(&work, &request, &self.consent, (&self.limits, &self.backup), self.output);
+        }
+        let work = self.hooks.apply(self.files.apply(self.migrations.work()?))?;
         let plan = work.plan_to_act()?;
         let rows = request.select(&plan, &work.migrations)?;
         let has_down = |row: &&&AppliedRow| work.migrations.get(&row.version).is_some_and(|found| found.down.is_some());

@@ -4,8 +4,7 @@
 
 use clap::Args;
 
-use super::arguments::{BackupArgs, LimitArgs, SeedArgs, scope};
-use super::migrate::destructive_lines;
+use super::arguments::{BackupArgs, LimitArgs, SeedArgs, destructive_lines, scope};
 use super::run_summary::finish;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{FileArgs, MigrationArgs};
+use super::tenants::{self, TenantArgs, TenantWork};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
@@ -28,6 +29,8 @@ pub struct StatusCommand {
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
+    tenants: TenantArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -45,6 +48,11 @@ struct Status {
 
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        if self.tenants.are_given() {
+            let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+            let Some(work) = work else { return tenants::nothing_to_do(self.output, "applied") };
+            return tenants::status(&work, self.exit_code, self.output);
+        }
         let work = self.files.apply(self.migrations.work()?);
         let plan = work.plan()?;
         let place = work.place.target.to_string();

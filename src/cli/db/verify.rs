@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{FileArgs, MigrationArgs};
+use super::tenants::{self, TenantArgs, TenantWork};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::db::runner::{FileState, Plan};
@@ -23,6 +24,8 @@ pub struct VerifyCommand {
     migrations: MigrationArgs,
     #[command(flatten)]
     files: FileArgs,
+    #[command(flatten)]
+    tenants: TenantArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -47,6 +50,11 @@ struct Verified {
 
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        if self.tenants.are_given() {
+            let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+            let Some(work) = work else { return tenants::nothing_to_do(self.output, "applied") };
+            return tenants::verify(&work, self.output);
+        }
         let work = self.files.apply(self.migrations.work()?);
         let plan = work.plan()?;
         let differences = plan.changed.len() + plan.replaced.len() + plan.missing.len();

@@ -14,12 +14,14 @@ const OF_SQLITE: &str = "SELECT '', m.name, (SELECT group_concat(name, char(1)) 
                          NOT LIKE 'CREATE VIRTUAL%' AND m.name NOT IN (SELECT name FROM pragma_table_list WHERE schema = \
                          'main' AND type = 'shadow') ORDER BY 2";
 
-/// Left out are partitions and the tables of extensions, such as those of PostGIS.
+/// Reads all schemas, or that of a tenant. Left out are partitions and the tables of extensions, such as those of
+/// PostGIS.
 const OF_POSTGRES: &str = "SELECT n.nspname::text, c.relname::text, (SELECT pg_catalog.string_agg(a.attname::text, \
                            pg_catalog.chr(1) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND \
                            a.attnum > 0 AND NOT a.attisdropped), (n.nspname = ANY \
                            (pg_catalog.current_schemas(false)))::int::bigint FROM pg_catalog.pg_class c JOIN \
-                           pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND NOT \
+                           pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ($1 IS NULL OR n.nspname = $1) \
+                           AND c.relkind IN ('r', 'p') AND NOT \
                            c.relispartition AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND NOT \
                            EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND \
                            d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2";
@@ -50,9 +52,11 @@ impl OtherTable {
 
 /// Returns the tables of a database, in the order of their names.
 pub(super) fn other_tables(database: &mut dyn ReadDatabase, own: &Tables) -> Result<Vec<OtherTable>, EngineError> {
-    let sql = match database.dialect() {
-        Dialect::Sqlite => OF_SQLITE,
-        Dialect::Postgres => OF_POSTGRES,
+    // What is in other schemas says nothing about a tenant.
+    let tenant = Value::Text(own.tenant().map(str::to_owned));
+    let (sql, values) = match database.dialect() {
+        Dialect::Sqlite => (OF_SQLITE, Vec::new()),
+        Dialect::Postgres => (OF_POSTGRES, vec![tenant]),
     };
     let table = |row: Vec<Value>| {
         let mut values = row.into_iter();
@@ -61,6 +65,6 @@ pub(super) fn other_tables(database: &mut dyn ReadDatabase, own: &Tables) -> Res
         let columns = columns.split(SEPARATOR).map(str::to_owned).collect();
         OtherTable { schema, name, columns, is_near: next().integer() == Some(1) }
     };
-    let tables = database.query(sql, &[])?.into_iter().map(table);
+    let tables = database.query(sql, &values)?.into_iter().map(table);
     Ok(tables.filter(|table| !own.all().contains(&table.name.as_str())).collect())
 }

@@ -48,6 +48,8 @@ pub struct Address {
     pub(super) hosts: Vec<Host>,
     pub(super) wanted: Wanted,
     place: String,
+    /// The schema in which unqualified names are looked up first, if it is that of a tenant.
+    schema: Option<String>,
 }
 
 /// A server that may have the database.
@@ -103,7 +105,7 @@ impl Address {
         }
         check_encryption(parameters)?;
         let place = place(&config, &hosts, parameters.get("port").is_some());
-        let mut address = Self { config: Box::new(config), hosts, wanted: wanted_of(parameters)?, place };
+        let mut address = Self { config: Box::new(config), hosts, wanted: wanted_of(parameters)?, place, schema: None };
         address.add_password(parameters)?;
         Ok(address)
     }
@@ -130,10 +132,24 @@ impl Address {
     }
 
     /// Returns the address of another database of the same server.
-    pub(super) fn with_database(&self, name: &str) -> Self {
+    pub fn with_database(&self, name: &str) -> Self {
         let mut other = self.clone();
         other.config.dbname(name);
+        let server = self.place.rsplit_once('/').map_or(self.place.as_str(), |(server, _)| server);
+        other.place = format!("{server}/{name}");
         other
+    }
+
+    /// Returns the address of a schema of this database: its sessions find names there first, and then where they found
+    /// them before.
+    pub fn in_schema(&self, schema: &str) -> Self {
+        let place = format!("{}, schema {schema}", self.place);
+        Self { place, schema: Some(schema.to_owned()), ..self.clone() }
+    }
+
+    /// Returns the schema of a tenant.
+    pub(super) fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
     }
 
     /// Returns the name of the database on the server.

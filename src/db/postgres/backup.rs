@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use super::address::Address;
+use super::query::quoted;
 use crate::db::backup::{Backup, BackupFile, stopped};
 use crate::durable::{DiskError, DiskFile, RealDisk};
 use crate::migration::{Error, redacted};
@@ -19,8 +20,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// The maximum length of the messages of pg_dump that are kept.
 const OUTPUT_BYTES_MAX: u64 = 16 << 10;
 
-/// Dumps the database into `directory`, or into the working directory. The tables in `without_rows` are dumped without
-/// their rows.
+/// Dumps the database, or the schema of a tenant, into `directory`, or into the working directory. The tables in
+/// `without_rows` are dumped without their rows.
 pub fn back_up(
     address: &Address,
     without_rows: &[String],
@@ -30,11 +31,17 @@ pub fn back_up(
     let mut command = Command::new(PROGRAM);
     command.args(["--format=custom", "--no-password", &format!("--lock-wait-timeout={LOCK_WAIT_MS}")]);
     command.args(without_rows.iter().map(|table| format!("--exclude-table-data={table}")));
+    let mut name = address.database();
+    if let Some(schema) = address.schema() {
+        // In quotes, the name is no pattern.
+        command.args(["--strict-names".to_owned(), format!("--schema={}", quoted(schema))]);
+        name = format!("{name}.{}", schema.replace('/', "_"));
+    }
     // The address is passed in environment variables, because every user of the machine can read a command line.
     command.envs(address.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started(&error))?;
     let disk = RealDisk;
-    let file = BackupFile::new(&disk, directory.unwrap_or(Path::new(".")), &address.database(), "dump");
+    let file = BackupFile::new(&disk, directory.unwrap_or(Path::new(".")), &name, "dump");
     let result = file.and_then(|file| {
         let restore = restore(address, &file.path);
         file.write(MODE, restore, |file, path| receive(&mut child, file, path, stop))

@@ -17,7 +17,7 @@ use crate::migration::Error;
 /// PostgreSQL truncates names after this length.
 const NAME_BYTES_MAX: usize = 63;
 /// Begins the transaction in which a connection reads.
-pub const BEGIN_READING: &str = "BEGIN TRANSACTION READ ONLY";
+const BEGIN_READING: &str = "BEGIN TRANSACTION READ ONLY";
 /// The age up to which the process of a connection can be a new one, in milliseconds.
 const NEW_UNTIL_MS: i64 = 200;
 /// The version from which a server can look whether its client is still there.
@@ -32,6 +32,8 @@ pub struct Connection {
     pub backend: i64,
     /// The statements that set up the session, to be repeated after a reset; empty if nothing reads user's statements.
     pub settings: String,
+    /// The statements that begin a transaction in which the connection reads.
+    pub begin_reading: String,
     /// True if there seems to be a pool in between.
     pub is_pooled: bool,
     pub notices: Notices,
@@ -41,7 +43,7 @@ impl Address {
     /// Opens a connection in a transaction that is read-only.
     pub(super) fn connect_to_read(&self) -> Result<Connection, Error> {
         let begin = |mut found: Connection| {
-            found.client.batch_execute(BEGIN_READING).map_err(|error| engine_error(&error))?;
+            found.client.batch_execute(&found.begin_reading).map_err(|error| engine_error(&error))?;
             Ok(found)
         };
         self.connect(self.wanted).and_then(begin).map_err(|error: EngineError| error.at(self.place()))
@@ -82,7 +84,10 @@ impl Address {
         let heard = notices.clone();
         config.notice_callback(move |notice| heard.add(&notice));
         let client = config.connect(NoTls).map_err(|error| engine_error(&error))?;
-        let connection = Connection::new(client, notices, host)?;
+        let mut connection = Connection::new(client, notices, host)?;
+        if let Some(schema) = self.schema() {
+            connection.enter(schema)?;
+        }
         match wanted {
             Wanted::Any => Ok(connection),
             wanted => connection.require(wanted),
@@ -105,22 +110,9 @@ impl Connection {
         let mut number = || next().integer().unwrap_or_default();
         let (backend, age_ms, version) = (number(), number(), number());
         let (has_standard_strings, server_port) = (number() == 1, number());
-        let mut settings = String::new();
-        // The lexer assumes literals as in the SQL standard.
-        if !has_standard_strings {
-            settings.push_str("SET standard_conforming_strings = on; ");
-        }
-        // Without these, the server would find out that haul was killed when the running statement ends, and keep the
-        // lock of the run until then.
-        if version >= CHECKS_CLIENTS_FROM {
-            settings.push_str("SET client_connection_check_interval = '1s'; ");
-        }
-        if server_port != 0 {
-            settings.push_str(
-                "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; ",
-            );
-        }
-        Ok(Self { client, schema, backend, settings, is_pooled: seems_pooled(age_ms, server_port, host), notices })
+        let settings = settings(version, has_standard_strings, server_port != 0);
+        let (is_pooled, begin_reading) = (seems_pooled(age_ms, server_port, host), BEGIN_READING.to_owned());
+        Ok(Self { client, schema, backend, settings, begin_reading, is_pooled, notices })
     }
 
     /// Fails unless the server is of the kind that is wanted.
@@ -151,6 +143,25 @@ impl Connection {
         );
         Err(error.with_hint("add the right server to the hosts of the URL, or change target_session_attrs; after a fail-over run the same command again"))
     }
+}
+
+/// Returns the statements with which haul sets up a session that runs migrations.
+pub(super) fn settings(version: i64, has_standard_strings: bool, is_over_network: bool) -> String {
+    let mut settings = String::new();
+    // The lexer assumes literals as in the SQL standard.
+    if !has_standard_strings {
+        settings.push_str("SET standard_conforming_strings = on; ");
+    }
+    // Without these, the server would find out that haul was killed when the running statement ends, and keep the lock
+    // of the run until then.
+    if version >= CHECKS_CLIENTS_FROM {
+        settings.push_str("SET client_connection_check_interval = '1s'; ");
+    }
+    if is_over_network {
+        settings
+            .push_str("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; ");
+    }
+    settings
 }
 
 /// Returns true if the process of the server is older than the connection can be, or listens elsewhere than where haul

@@ -10,6 +10,19 @@ pub const MAINTENANCE_DATABASE: &str = "postgres";
 const NO_SUCH_DATABASE: &str = "SQLSTATE 3D000";
 const EXISTS: &str = "SQLSTATE 42P04";
 
+/// Returns false if the server does not have the database.
+pub fn is_database_there(address: &Address) -> Result<bool, Error> {
+    // A schema is looked for when a session begins in it.
+    if address.schema().is_some() {
+        return Ok(true);
+    }
+    match address.connect_to_read() {
+        Ok(_) => Ok(true),
+        Err(Error::Database { what, .. }) if what.ends_with(&format!("({NO_SUCH_DATABASE})")) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Creates the database if the server does not have it. Returns true if it was created.
 pub fn create_database(address: &Address) -> Result<bool, Error> {
     match address.try_to_write() {

@@ -8,11 +8,12 @@ use postgres::{Client, SimpleQueryMessage};
 
 use super::address::Address;
 use super::backup_scope::tables_without_rows;
+use super::callers::CallersSession;
 use super::copy::copy_in;
 use super::deadline::Deadline;
 use super::errors::engine_error;
 use super::ledger_place::LedgerPlace;
-use super::lock;
+use super::lock::{self, Key};
 use super::notices::Notices;
 use super::pool::require_own_session;
 use super::query::{has_table, query, with_literals};
@@ -52,13 +53,18 @@ const NO_LOCK: &str = "haul: no lock ";
 /// A session that may write.
 pub struct PostgresDatabase {
     client: Client,
-    address: Address,
+    /// Where the database is. It is not known of a session of the application.
+    address: Option<Address>,
+    /// The name of the database in messages.
+    name: String,
     place: LedgerPlace,
     /// The statements that set up the session.
     settings: String,
+    /// The statements that set what the application has set, if the session is its own.
+    callers: String,
     notices: Notices,
-    /// The key of the lock, if it was taken.
-    lock: Option<i32>,
+    /// The locks that were taken.
+    lock: Vec<Key>,
     /// The statement that sets the lock timeout of the section.
     lock_timeout: Option<String>,
     /// What is sent together with the next statement, which saves a round trip for each migration.
@@ -77,13 +83,69 @@ impl PostgresDatabase {
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut found = address.connect_to_write()?;
         require_own_session(address, &mut found)?;
+        let (name, place) = (address.place().to_owned(), LedgerPlace::new(found.schema));
+        let database = Self::new(found.client, name, place, found.settings)?;
+        Ok(Self { address: Some(address.clone()), notices: found.notices, ..database })
+    }
+
+    /// Takes a session of the application. [`into_client`](Self::into_client) gives it back. It may not be in a
+    /// transaction, and must be a session of its own, not one that a pool gives to others between transactions.
+    ///
+    /// What the application has set in it (settings, the role) holds for the migrations, and again afterwards; settings
+    /// of its own are for [`from_client_with`](Self::from_client_with). What a migration leaves in it is removed after
+    /// its section: temporary objects, prepared statements, cursors, channels; so a session that has some is refused.
+    /// The current values of sequences are forgotten. haul sets for itself `standard_conforming_strings`,
+    /// `client_connection_check_interval`, and on a network `tcp_keepalives_*`.
+    ///
+    /// Notices of the server go where the application has configured, and not to the observer. There is no backup,
+    /// because haul does not know how to connect. A statement is cancelled over a second connection without TLS; where
+    /// the server takes none, set `statement_timeout` too.
+    ///
+    /// ```no_run
+    /// # use haul::{Control, DbMigrateRequest, DbRunner, DbRunnerOptions, Dialect, Migrations, PostgresDatabase, Silent, StopToken};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = postgres::Client::connect("host=/run/postgresql user=app", postgres::NoTls)?;
+    /// let migrations = Migrations::from_texts(Dialect::Postgres, [("1_a.sql", "CREATE TABLE a (a INT);")])?;
+    /// let database = PostgresDatabase::from_client(client)?;
+    /// let mut runner = DbRunner::new(Box::new(database), migrations, DbRunnerOptions::default())?;
+    /// runner.migrate(&DbMigrateRequest::default(), &Control { stop: &StopToken::new(), observer: &Silent })?;
+    /// let database: PostgresDatabase = runner.into_database().expect("it is the one from above");
+    /// database.into_client()?.batch_execute("INSERT INTO a VALUES (1)")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_client(client: Client) -> Result<Self, Error> {
+        Self::from_client_with(client, &[])
+    }
+
+    /// Works like [`from_client`](Self::from_client), and keeps these settings too. The server does not list those of
+    /// the application's own, which have a dot in their name, such as `app.tenant`: others of them are reset.
+    pub fn from_client_with(mut client: Client, settings: &[&str]) -> Result<Self, Error> {
+        let found = CallersSession::of(&mut client, settings, LEFTOVERS)?;
+        let name = format!("the PostgreSQL database {}", found.database);
+        let database = Self::new(client, name, LedgerPlace::new(found.schema), found.settings)?;
+        Ok(Self { callers: found.own, ..database })
+    }
+
+    /// Returns the session, with the settings that it had when haul got it.
+    pub fn into_client(mut self) -> Result<Client, Error> {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        let reset = format!("{leftovers}UNLISTEN *; {RESET}; {}", self.callers);
+        let result = self.unlock().and_then(|()| self.batch(&reset));
+        result.map_err(|error| error.at(&self.name))?;
+        Ok(self.client)
+    }
+
+    fn new(client: Client, name: String, place: LedgerPlace, settings: String) -> Result<Self, Error> {
         let mut database = Self {
-            client: found.client,
-            address: address.clone(),
-            place: LedgerPlace::new(found.schema),
-            settings: found.settings,
-            notices: found.notices,
-            lock: None,
+            client,
+            address: None,
+            name,
+            place,
+            settings,
+            callers: String::new(),
+            notices: Notices::default(),
+            lock: Vec::new(),
             lock_timeout: None,
             unsent: String::new(),
             check: String::new(),
@@ -93,7 +155,7 @@ impl PostgresDatabase {
         };
         let settings = database.settings.clone();
         if !settings.is_empty() {
-            database.batch(&settings).map_err(|error| error.at(address.place()))?;
+            database.batch(&settings).map_err(|error| error.at(&database.name))?;
         }
         Ok(database)
     }
@@ -153,6 +215,10 @@ impl PostgresDatabase {
         }
     }
 
+    fn lock_keys(&self, table: &str) -> Vec<Key> {
+        lock::keys(table, self.address.as_ref().and_then(Address::schema))
+    }
+
     /// Returns what is to be sent together with the next statement.
     pub(super) fn take_unsent(&mut self) -> String {
         std::mem::take(&mut self.unsent)
@@ -169,7 +235,7 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn place(&self) -> String {
-        self.address.place().to_owned()
+        self.name.clone()
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
@@ -202,53 +268,57 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
-        lock::holder(&mut self.client, lock::key(table)).map_err(|error| error.at(self.address.place()))
+        let keys = self.lock_keys(table);
+        lock::holder(&mut self.client, &keys).map_err(|error| error.at(&self.place()))
     }
 }
 
 impl Database for PostgresDatabase {
     fn try_lock(&mut self, table: &str, _owner: &str) -> Result<Result<(), LockHolder>, Error> {
-        let key = lock::key(table);
+        let keys = self.lock_keys(table);
         let place = self.place();
         loop {
-            if lock::try_take(&mut self.client, key).map_err(|error| error.at(&place))? {
-                self.lock = Some(key);
+            if lock::try_take(&mut self.client, &keys).map_err(|error| error.at(&place))? {
+                self.lock = keys;
                 return Ok(Ok(()));
             }
             // The holder may have ended in between; then the lock is free.
-            if let Some(holder) = lock::holder(&mut self.client, key).map_err(|error| error.at(&place))? {
+            if let Some(holder) = lock::holder(&mut self.client, &keys).map_err(|error| error.at(&place))? {
                 return Ok(Err(holder));
             }
         }
     }
 
     fn holds_lock(&mut self) -> Result<bool, EngineError> {
-        match self.lock {
-            Some(key) => lock::is_held(&mut self.client, key),
-            None => Ok(false),
-        }
+        Ok(!self.lock.is_empty() && lock::are_held(&mut self.client, &self.lock)?)
     }
 
     fn unlock(&mut self) -> Result<(), EngineError> {
-        match self.lock.take() {
-            Some(key) => lock::release(&mut self.client, key),
-            None => Ok(()),
+        match std::mem::take(&mut self.lock) {
+            keys if keys.is_empty() => Ok(()),
+            keys => lock::release(&mut self.client, &keys),
         }
     }
 
     fn end_lock_holder(&mut self, table: &str, holder: &LockHolder) -> Result<(), Error> {
-        let key = lock::key(table);
+        let keys = self.lock_keys(table);
         let pid = holder.pid.unwrap_or_default();
-        lock::end_holder(&mut self.client, key, pid).map(drop).map_err(|error| error.at(self.address.place()))
+        lock::end_holder(&mut self.client, &keys, pid).map(drop).map_err(|error| error.at(&self.place()))
     }
 
     fn back_up(&mut self, scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        let Some(address) = self.address.clone() else {
+            return Err(Error::Usage {
+                what: format!("{}: haul does not know how pg_dump connects to it; nothing was changed", self.name),
+                next: "make a backup by other means, and run without one".into(),
+            });
+        };
         let without_rows = tables_without_rows(&mut self.client, scope).map_err(|error| error.at(&self.place()))?;
-        super::backup::back_up(&self.address, &without_rows, directory, stop)
+        super::backup::back_up(&address, &without_rows, directory, stop)
     }
 
     fn restore_commands(&self, backup: &Path) -> Vec<Vec<String>> {
-        super::backup::restore(&self.address, backup)
+        self.address.as_ref().map(|address| super::backup::restore(address, backup)).unwrap_or_default()
     }
 
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
@@ -302,9 +372,12 @@ impl Database for PostgresDatabase {
             return Err(Self::too_late());
         }
         let fails = |what: &str| format!("pg_catalog.concat('{what}', pg_catalog.pg_backend_pid())::bigint");
-        let lock = self.lock.map_or_else(String::new, |key| {
-            format!("WHEN ({}) = 0 THEN {} ", lock::own_lock_count_query(key), fails(NO_LOCK))
-        });
+        let lock = match &self.lock[..] {
+            [] => String::new(),
+            keys => {
+                format!("WHEN ({}) < {} THEN {} ", lock::own_lock_count_query(keys), keys.len(), fails(NO_LOCK))
+            }
+        };
         self.check = format!(
             "{}UNLISTEN *; SELECT {LEFTOVERS}, CASE WHEN {TRANSACTION_NUMBER} <> '{}' THEN {} {lock}END; ",
             self.reset_sql(),

@@ -66,7 +66,10 @@ fn only_one(client: &mut Client, ledger: LedgerName<'_>) -> Result<Option<String
     if schemas.len() > 1 {
         let names: Vec<_> = schemas.iter().map(|schema| format!("{schema}.{}", ledger.table)).collect();
         let what = format!("there are {} ledgers of haul in this database: {}", names.len(), names.join(", "));
-        let hint = format!("name the right one, for example with --table {}", names[0]);
+        let hint = format!(
+            "name the right one, for example with --table {}; --schemas is for schemas with a ledger each",
+            names[0]
+        );
         return Err(EngineError::new(EngineErrorKind::Unusable, what).with_hint(hint));
     }
     Ok(schemas.pop())

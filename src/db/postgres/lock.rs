@@ -1,7 +1,8 @@
 //! The lock of a database: a session-level advisory lock.
 //!
 //! The lock ends with the session. Its two numbers stand for haul and for the ledger, so runs with different ledgers in
-//! one database do not block each other.
+//! one database do not block each other. A run on a tenant takes it shared, and a second one that stands for the
+//! tenant.
 
 use std::path::Path;
 
@@ -19,46 +20,111 @@ const NAMESPACE: i32 = i32::from_be_bytes(*b"haul");
 const GONE: &str = "; that process has ended: the server ends its session within seconds, or at once with `haul db unlock \
                     --force`";
 
-/// Returns the second number of the lock, which stands for the name of the ledger. Its schema does not count: a run that
-/// cannot see the ledger yet, or that looks for it elsewhere, must exclude the others too.
-pub fn key(table: &str) -> i32 {
+/// An advisory lock that a run needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    number: Number,
+    /// True if others may hold it in the same way.
+    is_shared: bool,
+}
+
+/// The number of an advisory lock. The server keeps both kinds apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Pair(i32, i32),
+    Long(i64),
+}
+
+/// Returns the locks of a run, in the order in which they are taken: that of the ledger; for a tenant that of the
+/// ledger shared, and one of the tenant. So a run excludes all runs on tenants, and tenants do not exclude each other.
+pub fn keys(table: &str, tenant: Option<&str>) -> Vec<Key> {
+    let ledger = Key { number: ledger_number(table), is_shared: tenant.is_some() };
+    let of_tenant = tenant.map(|schema| Key { number: tenant_number(schema, table), is_shared: false });
+    std::iter::once(ledger).chain(of_tenant).collect()
+}
+
+/// Returns the number for the name of the ledger. Its schema does not count: a run that cannot see the ledger yet, or
+/// that looks for it elsewhere, must exclude the others too.
+fn ledger_number(table: &str) -> Number {
     // haul 0.1.0 hashed the schema too; this is its number for the usual one.
     let digest = blake3::hash(format!("public.{table}").as_bytes());
-    i32::from_le_bytes(digest.as_bytes()[..4].try_into().expect("four of 32 bytes"))
+    Number::Pair(NAMESPACE, i32::from_le_bytes(digest.as_bytes()[..4].try_into().expect("four of 32 bytes")))
 }
 
-/// Takes the lock if it is free.
-pub fn try_take(client: &mut Client, key: i32) -> Result<bool, EngineError> {
-    let rows = query(client, &format!("SELECT pg_catalog.pg_try_advisory_lock({NAMESPACE}, {key})::int::bigint"), &[])?;
-    Ok(first_number(&rows) == Some(1))
+/// Returns the number for a tenant. It is long, so that no two of many thousands have the same.
+fn tenant_number(schema: &str, table: &str) -> Number {
+    let digest = blake3::hash(format!("haul tenant {schema}\0{table}").as_bytes());
+    Number::Long(i64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("eight of 32 bytes")))
 }
 
-/// Releases the lock.
-pub fn release(client: &mut Client, key: i32) -> Result<(), EngineError> {
-    client
-        .batch_execute(&format!("SELECT pg_catalog.pg_advisory_unlock({NAMESPACE}, {key})"))
-        .map_err(|error| engine_error(&error))
+impl Key {
+    /// Returns a call of the function that takes or releases such a lock.
+    fn call(self, verb: &str) -> String {
+        let shared = if self.is_shared { "_shared" } else { "" };
+        match self.number {
+            Number::Pair(first, second) => format!("pg_catalog.pg_{verb}{shared}({first}, {second})"),
+            Number::Long(number) => format!("pg_catalog.pg_{verb}{shared}({number}::bigint)"),
+        }
+    }
+
+    /// Returns the condition for the locks `l` with this number.
+    fn condition(self) -> String {
+        let (class, object, kind) = match self.number {
+            Number::Pair(first, second) => (first.cast_unsigned(), second.cast_unsigned(), 2),
+            Number::Long(number) => {
+                let number = number.cast_unsigned();
+                ((number >> 32) as u32, (number & u64::from(u32::MAX)) as u32, 1)
+            }
+        };
+        format!("(l.classid = {class} AND l.objid = {object} AND l.objsubid = {kind})")
+    }
+
+    /// Returns the condition for the locks `l` that keep a session from taking this one.
+    fn conflict(self) -> String {
+        let mode = if self.is_shared { " AND l.mode = 'ExclusiveLock'" } else { "" };
+        format!("({}{mode})", self.condition())
+    }
 }
 
-/// Returns true if this session holds the lock.
-pub fn is_held(client: &mut Client, key: i32) -> Result<bool, EngineError> {
-    Ok(first_number(&query(client, &own_lock_count_query(key), &[])?).is_some_and(|count| count > 0))
+/// Takes the locks if all are free.
+pub fn try_take(client: &mut Client, keys: &[Key]) -> Result<bool, EngineError> {
+    for (index, key) in keys.iter().enumerate() {
+        let rows = query(client, &format!("SELECT {}::int::bigint", key.call("try_advisory_lock")), &[])?;
+        if first_number(&rows) != Some(1) {
+            return release(client, &keys[..index]).map(|()| false);
+        }
+    }
+    Ok(true)
 }
 
-/// Returns a query that counts the locks with this key that the querying session holds.
-pub fn own_lock_count_query(key: i32) -> String {
+/// Releases the locks.
+pub fn release(client: &mut Client, keys: &[Key]) -> Result<(), EngineError> {
+    let calls: Vec<_> = keys.iter().rev().map(|key| format!("SELECT {}", key.call("advisory_unlock"))).collect();
+    client.batch_execute(&calls.join("; ")).map_err(|error| engine_error(&error))
+}
+
+/// Returns true if this session holds the locks.
+pub fn are_held(client: &mut Client, keys: &[Key]) -> Result<bool, EngineError> {
+    let count = first_number(&query(client, &own_lock_count_query(keys), &[])?).unwrap_or_default();
+    Ok(usize::try_from(count).is_ok_and(|count| count >= keys.len()))
+}
+
+/// Returns a query that counts those of the locks that the querying session holds.
+pub fn own_lock_count_query(keys: &[Key]) -> String {
+    let conditions: Vec<_> = keys.iter().map(|key| key.condition()).collect();
     format!(
         "SELECT count(*) FROM pg_catalog.pg_locks l WHERE {} AND l.pid = pg_catalog.pg_backend_pid()",
-        condition(key)
+        granted(&conditions)
     )
 }
 
-/// Returns the holder of the lock.
-pub fn holder(client: &mut Client, key: i32) -> Result<Option<LockHolder>, EngineError> {
+/// Returns another session that holds one of the locks in a way that excludes this one.
+pub fn holder(client: &mut Client, keys: &[Key]) -> Result<Option<LockHolder>, EngineError> {
+    let conflicts: Vec<_> = keys.iter().map(|key| key.conflict()).collect();
     let sql = format!(
         "SELECT l.pid::bigint, a.application_name, a.client_addr::text, pg_catalog.to_char(a.backend_start AT TIME ZONE \
-         'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {}",
-        locks_clause(key)
+         'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {} AND l.pid <> pg_catalog.pg_backend_pid() ORDER BY 4, 1",
+        locks_clause(&conflicts)
     );
     let Some(row) = query(client, &sql, &[])?.into_iter().next() else { return Ok(None) };
     let mut values = row.into_iter();
@@ -76,28 +142,27 @@ pub fn holder(client: &mut Client, key: i32) -> Result<Option<LockHolder>, Engin
     Ok(Some(LockHolder { owner, pid, since, client: Some(client) }))
 }
 
-/// Ends the session that holds the lock, if it is still session `pid`.
-pub fn end_holder(client: &mut Client, key: i32, pid: i64) -> Result<bool, EngineError> {
-    let sql =
-        format!("SELECT pg_catalog.pg_terminate_backend(l.pid)::int::bigint FROM {} AND l.pid = $1", locks_clause(key));
+/// Ends the session that holds one of the locks, if it is still session `pid`.
+pub fn end_holder(client: &mut Client, keys: &[Key], pid: i64) -> Result<bool, EngineError> {
+    let conditions: Vec<_> = keys.iter().map(|key| key.conflict()).collect();
+    let clause = locks_clause(&conditions);
+    let sql = format!("SELECT pg_catalog.pg_terminate_backend(l.pid)::int::bigint FROM {clause} AND l.pid = $1");
     Ok(first_number(&query(client, &sql, &[pid.into()])?) == Some(1))
 }
 
-/// Returns the clause that selects the locks with this key in this database as `l`, and their sessions as `a`.
-fn locks_clause(key: i32) -> String {
+/// Returns the clause that selects the locks in this database for which one of the conditions holds as `l`, and their
+/// sessions as `a`.
+fn locks_clause(conditions: &[String]) -> String {
     format!(
         "pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.database = (SELECT oid FROM \
          pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AND {}",
-        condition(key)
+        granted(conditions)
     )
 }
 
-/// Returns the condition that a lock `l` of some database has this key. A session has locks of one database only.
-fn condition(key: i32) -> String {
-    format!(
-        "l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = {NAMESPACE} AND l.objid = {}",
-        key.cast_unsigned()
-    )
+/// Returns the condition that a lock `l` of some database is one of these. A session has locks of one database only.
+fn granted(conditions: &[String]) -> String {
+    format!("l.locktype = 'advisory' AND l.granted AND ({})", conditions.join(" OR "))
 }
 
 /// Returns true if the name of a session says that it belongs to a process of this host that has ended.
@@ -116,6 +181,17 @@ fn first_number(rows: &[Vec<Value>]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tenants_share_the_lock_of_the_ledger() {
+        let of = |tenant| keys("haul_migrations", tenant);
+        let (plain, first, second) = (of(None), of(Some("a")), of(Some("b")));
+        assert_eq!((plain.len(), first[0].number, first[0].is_shared), (1, plain[0].number, true));
+        assert!(!plain[0].is_shared && !first[1].is_shared && first[1] != second[1]);
+        let minus_one = Key { number: Number::Long(-1), is_shared: false };
+        assert_eq!(minus_one.condition(), "(l.classid = 4294967295 AND l.objid = 4294967295 AND l.objsubid = 1)");
+        assert_eq!(first[0].call("advisory_unlock").split('(').next(), Some("pg_catalog.pg_advisory_unlock_shared"));
+    }
 
     #[test]
     fn only_an_ended_process_of_this_host_is_gone() {

@@ -6,6 +6,7 @@
 mod address;
 mod backup;
 mod backup_scope;
+mod callers;
 mod connect;
 mod copy;
 mod create_database;
@@ -22,10 +23,11 @@ mod query;
 mod reader;
 mod rehearsal;
 mod scratch;
+mod search_path;
 mod service_file;
 
 pub use address::Address;
-pub use create_database::create_database;
+pub use create_database::{create_database, is_database_there};
 pub use database::PostgresDatabase;
 pub use parameters::is_connection_string;
 pub use reader::PostgresReader;

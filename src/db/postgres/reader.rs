@@ -3,7 +3,6 @@
 use postgres::Client;
 
 use super::address::Address;
-use super::connect::BEGIN_READING;
 use super::errors::engine_error;
 use super::ledger_place::LedgerPlace;
 use super::lock;
@@ -19,6 +18,8 @@ pub struct PostgresReader {
     client: Client,
     address: Address,
     place: LedgerPlace,
+    /// The statements that begin the transaction.
+    begin: String,
 }
 
 /// With an empty search path, the catalog functions write every name with its schema. The savepoint brings back the path
@@ -30,7 +31,8 @@ impl PostgresReader {
     /// Connects to the database.
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let found = address.connect_to_read()?;
-        Ok(Self { client: found.client, address: address.clone(), place: LedgerPlace::new(found.schema) })
+        let (place, begin) = (LedgerPlace::new(found.schema), found.begin_reading);
+        Ok(Self { client: found.client, address: address.clone(), place, begin })
     }
 }
 
@@ -47,7 +49,7 @@ impl ReadDatabase for PostgresReader {
         let result = query(&mut self.client, sql, parameters);
         if result.is_err() {
             // The server accepts nothing more in this transaction. A lost connection shows itself in the next query.
-            let _ = self.client.batch_execute(&format!("ROLLBACK; {BEGIN_READING}"));
+            let _ = self.client.batch_execute(&format!("ROLLBACK; {}", self.begin));
         }
         result
     }
@@ -77,6 +79,7 @@ impl ReadDatabase for PostgresReader {
     }
 
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
-        lock::holder(&mut self.client, lock::key(table)).map_err(|error| error.at(self.address.place()))
+        let keys = lock::keys(table, self.address.schema());
+        lock::holder(&mut self.client, &keys).map_err(|error| error.at(self.address.place()))
     }
 }

@@ -36,12 +36,7 @@ impl MigrateRequest {
     /// Checks that the plan allows this request: the version exists, no applied file was changed or is missing, and the
     /// order is kept.
     pub fn check(&self, plan: &Plan, migrations: &Migrations) -> Result<(), Error> {
-        if let Some(to) = self.to.as_ref().filter(|to| migrations.get(to).is_none()) {
-            return Err(Error::Usage {
-                what: format!("there is no migration with version {to}"),
-                next: "`haul db status` lists the versions".into(),
-            });
-        }
+        self.check_version(migrations)?;
         plan.require_unchanged()?;
         if !self.allow_other_ledger {
             plan.require_own_database()?;
@@ -70,6 +65,17 @@ impl MigrateRequest {
         let pending = plan.pending_files();
         let is_pending = |file: &&Migration| pending.iter().any(|state| state.name == file.label());
         migrations.files().iter().filter(is_pending).collect()
+    }
+
+    /// Fails if there is no such version, whatever the state of the database.
+    pub fn check_version(&self, migrations: &Migrations) -> Result<(), Error> {
+        match self.to.as_ref().filter(|to| migrations.get(to).is_none()) {
+            Some(to) => Err(Error::Usage {
+                what: format!("there is no migration with version {to}"),
+                next: "`haul db status` lists the versions".into(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Returns true if the request includes this version.

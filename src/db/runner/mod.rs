@@ -31,6 +31,7 @@ mod task;
 mod transaction;
 mod unlock;
 
+use std::any::Any;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
@@ -138,8 +139,14 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Creates a runner. It is an error if the migrations are in another SQL dialect than the database.
-    pub fn new(database: Box<dyn Database>, migrations: Migrations, options: RunnerOptions) -> Result<Self, Error> {
+    /// Creates a runner. It is an error if the migrations are in another SQL dialect than the database. Several runners
+    /// may share the migrations.
+    pub fn new(
+        database: Box<dyn Database>,
+        migrations: impl Into<Arc<Migrations>>,
+        options: RunnerOptions,
+    ) -> Result<Self, Error> {
+        let migrations = migrations.into();
         if database.dialect() != migrations.dialect() {
             return Err(Error::Usage {
                 what: format!(
@@ -151,8 +158,14 @@ impl Runner {
             });
         }
         options.tables.require_fit(database.dialect())?;
-        let (migrations, stop) = (Arc::new(migrations), StopToken::new());
+        let (migrations, stop) = (migrations.into(), StopToken::new());
         Ok(Self { database, migrations, options, stop, is_joined: false, unlogged: Vec::new() })
+    }
+
+    /// Returns the database, or nothing if it is of another type.
+    pub fn into_database<D: Database>(self) -> Option<D> {
+        let database: Box<dyn Any> = self.database;
+        database.downcast().ok().map(|database| *database)
     }
 
     /// Compares the migrations with the ledger. Only reads.

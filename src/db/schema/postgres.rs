@@ -18,10 +18,19 @@ pub fn objects(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<O
 fn all(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, EngineError> {
     let own: Vec<_> = tables.all().iter().map(|name| format!("'{name}'")).collect();
     let mut objects = Vec::new();
+    let (schemas, extensions) = match tables.tenant() {
+        Some(tenant) => {
+            let is_tenants = format!("n.nspname = '{}'", tenant.replace('\'', "''"));
+            (is_tenants.clone(), is_tenants)
+        }
+        None => (SCHEMAS.to_owned(), "extname <> 'plpgsql'".to_owned()),
+    };
     for (kind, sql) in KINDS {
         let sql = sql
             .replace("{own}", &own.join(", "))
-            .replace("{schemas}", SCHEMAS)
+            .replace("{schemas}", &schemas)
+            .replace("{commented}", &schemas.replace("n.nspname", "o.schema"))
+            .replace("{extensions}", &extensions)
             .replace("{extension}", EXTENSION)
             .replace("{identity}", IDENTITY);
         let object = |row: Vec<Value>| {
@@ -32,13 +41,18 @@ fn all(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, 
         };
         objects.extend(database.query(&sql, &[])?.into_iter().map(object));
     }
-    let Ordered { mut objects, earlier } = ordered(objects, &needs(database)?);
+    // Nothing loads the text of a tenant, and what depends on what is known for the whole database only: each of many
+    // tenants would read it all.
+    let needs = if tables.tenant().is_some() { Vec::new() } else { needs(database)? };
+    let Ordered { mut objects, earlier } = ordered(objects, &needs);
     if earlier.iter().any(|title| title.starts_with("function ")) {
         // Such a function may name a table that comes after it.
         let sql = "SET check_function_bodies = off".to_owned();
         objects.insert(0, Object { title: "setting check_function_bodies".into(), address: String::new(), sql });
     }
-    let unread: Vec<_> = unread(database)?.iter().map(|text| format!("-- {text}")).collect();
+    // These are counted in the whole database.
+    let unread = if tables.tenant().is_some() { Vec::new() } else { unread(database)? };
+    let unread: Vec<_> = unread.iter().map(|text| format!("-- {text}")).collect();
     if !unread.is_empty() {
         objects.push(Object { title: "left out".into(), address: String::new(), sql: unread.join("\n") });
     }
@@ -67,8 +81,8 @@ const KINDS: [(&str, &str); 19] = [
     (
         "extension",
         "SELECT extname::text COLLATE \"C\", pg_catalog.format('CREATE EXTENSION %I WITH SCHEMA %I', extname, n.nspname) FROM \
-         pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE extname <> 'plpgsql' ORDER \
-         BY 1",
+         pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE {extensions} ORDER \
+             BY 1",
     ),
     (
         "schema",
@@ -227,8 +241,8 @@ const KINDS: [(&str, &str); 19] = [
         "comment",
         "SELECT o.type || ' ' || o.identity COLLATE \"C\", pg_catalog.format('COMMENT ON %s %s IS %L', CASE WHEN o.type LIKE '% \
          column' THEN 'COLUMN' ELSE pg_catalog.upper(o.type) END, o.identity, d.description) FROM pg_catalog.pg_description d, \
-         pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o WHERE d.objoid >= 16384 AND o.schema NOT LIKE 'pg\\_%' AND o.schema <> \
-         'information_schema' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.deptype = 'e' AND e.objid = d.objoid) \
+         pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o WHERE d.objoid >= 16384 AND {commented} AND NOT \
+         EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.deptype = 'e' AND e.objid = d.objoid) \
          ORDER BY 1",
     ),
 ];

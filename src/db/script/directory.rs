@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::{file_name, repeatable};
+use super::file_name::{file_name, named_by_folder, repeatable};
 use super::migrations::{Examined, MigrationCollector, whole_file};
 use super::placeholders::Placeholders;
 use crate::db::dialect::Dialect;
@@ -116,22 +116,6 @@ impl Walk {
             Err(fault) => self.faults.push(whole_file(path, fault)),
         }
     }
-}
-
-/// Returns the name of a migration that has the version in the name of its folder: `migration.sql` of Prisma, `up.sql` and
-/// `down.sql` of Diesel, which writes versions with hyphens.
-fn named_by_folder(path: &Path) -> Option<String> {
-    let ending = match path.file_name()?.to_str()? {
-        "migration.sql" => "sql",
-        "up.sql" => "up.sql",
-        "down.sql" => "down.sql",
-        _ => return None,
-    };
-    let folder = path.parent()?.file_name()?.to_string_lossy().into_owned();
-    let (version, name) = folder.split_once('_').unwrap_or((&folder, ""));
-    let is_version = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
-        && version.starts_with(|c: char| c.is_ascii_digit());
-    is_version.then(|| format!("{}_{name}.{ending}", version.replace('-', "")))
 }
 
 /// Returns a file in a folder that is a migration, or looks like one. A folder that cannot be read has none.

@@ -1,5 +1,7 @@
 //! Parses the names of migration files: version, name, and whether the file is half of a pair.
 
+use std::path::Path;
+
 use super::direction::Direction;
 use super::error::ScriptFault;
 use crate::db::version::Version;
@@ -95,6 +97,22 @@ fn split(stem: &str, half: Option<Direction>) -> Result<FileName, ScriptFault> {
     }
     let name = rest.trim_start_matches(['_', '-', '.', ' ']).to_owned();
     Ok(FileName { version, digits: digits.to_owned(), name, half })
+}
+
+/// Returns the name of a migration that has the version in the name of its folder: `migration.sql` of Prisma, `up.sql`
+/// and `down.sql` of Diesel, which writes versions with hyphens.
+pub(super) fn named_by_folder(path: &Path) -> Option<String> {
+    let ending = match path.file_name()?.to_str()? {
+        "migration.sql" => "sql",
+        "up.sql" => "up.sql",
+        "down.sql" => "down.sql",
+        _ => return None,
+    };
+    let folder = path.parent()?.file_name()?.to_string_lossy().into_owned();
+    let (version, name) = folder.split_once('_').unwrap_or((&folder, ""));
+    let is_version = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+        && version.starts_with(|c: char| c.is_ascii_digit());
+    is_version.then(|| format!("{}_{name}.{ending}", version.replace('-', "")))
 }
 
 #[cfg(test)]

@@ -109,11 +109,17 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     }
     let connect = || {
         let connection = Connection::open_with_flags(&name, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // By default SQLite takes an unknown name in double quotes for a text, which hides spelling mistakes.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        set_up(&connection)?;
         Ok(connection)
     };
-    connect().map_err(|error| engine_error(error).at(&place(path)))
+    connect().map_err(|error: rusqlite::Error| engine_error(error).at(&place(path)))
+}
+
+/// Sets what haul relies on.
+pub fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // By default SQLite takes an unknown name in double quotes for a text, which hides spelling mistakes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    Ok(())
 }

@@ -11,12 +11,13 @@ use rusqlite::limits::Limit;
 use rusqlite::{Batch, Connection};
 
 use super::backup;
+use super::callers::CallersSession;
 use super::connect::{self, BUSY_TIMEOUT, FileKind};
 use super::errors::engine_error;
 use super::foreign_keys::{ForeignKeys, table_names};
 use super::lock;
 use super::reader::{self, SqliteReader};
-use super::watch::Watch;
+use super::watch::{Owner, Watch};
 use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
@@ -52,6 +53,8 @@ pub struct SqliteDatabase {
     watch: Watch,
     /// True if the section has set something for the connection.
     sets_session: bool,
+    /// What the connection was like, if it is the application's.
+    callers: Option<CallersSession>,
 }
 
 impl SqliteDatabase {
@@ -94,7 +97,8 @@ impl SqliteDatabase {
     }
 
     fn new(mut connection: Connection, path: &Path, is_copy: bool) -> Result<Self, Error> {
-        let watch = Watch::of(&mut connection).map_err(|error| engine_error(error).at(&connect::place(path)))?;
+        let watch = Watch::of(&mut connection, Owner::Haul);
+        let watch = watch.map_err(|error| engine_error(error).at(&connect::place(path)))?;
         let path = path.to_path_buf();
         Ok(Self {
             connection,
@@ -107,7 +111,61 @@ impl SqliteDatabase {
             foreign_keys: ForeignKeys::default(),
             watch,
             sets_session: false,
+            callers: None,
         })
+    }
+
+    /// Takes a connection of the application, to a file or to memory. [`into_connection`](Self::into_connection) gives
+    /// it back. It may not be in a transaction.
+    ///
+    /// What a migration leaves in it is removed after its section: temporary objects, attached databases, and pragmas
+    /// of the connection, which get the values that they had. haul sets for itself an authorizer, a progress handler,
+    /// the busy timeout, `foreign_keys`, and that a name in double quotes is no text. Functions, collations and
+    /// extensions of the application stay, and migrations may use them. An authorizer and a progress handler of the
+    /// application are removed. A database in memory has no lock, because no other process can use it, and no backup.
+    ///
+    /// ```
+    /// # use haul::{Control, DbMigrateRequest, DbRunner, DbRunnerOptions, Dialect, Migrations, Silent, SqliteDatabase, StopToken};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connection = rusqlite::Connection::open_in_memory()?;
+    /// let migrations = Migrations::from_texts(Dialect::Sqlite, [("1_a.sql", "CREATE TABLE a (a INT);")])?;
+    /// let database = SqliteDatabase::from_connection(connection)?;
+    /// let mut runner = DbRunner::new(Box::new(database), migrations, DbRunnerOptions::default())?;
+    /// runner.migrate(&DbMigrateRequest::default(), &Control { stop: &StopToken::new(), observer: &Silent })?;
+    /// let database: SqliteDatabase = runner.into_database().expect("it is the one from above");
+    /// database.into_connection()?.execute("INSERT INTO a VALUES (1)", [])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_connection(connection: Connection) -> Result<Self, Error> {
+        let path = PathBuf::from(connection.path().unwrap_or_default());
+        if !connection.is_autocommit() {
+            return Err(Error::Usage {
+                what: format!("{}: the connection is in a transaction", connect::place(&path)),
+                next: "commit it or roll it back first".into(),
+            });
+        }
+        let at = |error: EngineError| error.at(&connect::place(&path));
+        let callers = CallersSession::of(&connection).map_err(at)?;
+        connect::set_up(&connection).map_err(|error| at(engine_error(error)))?;
+        let mut database = Self::new(connection, &path, false)?;
+        let watch = Watch::of(&mut database.connection, Owner::Application);
+        database.watch = watch.map_err(|error| at(engine_error(error)))?;
+        Ok(Self { callers: Some(callers), ..database })
+    }
+
+    /// Returns the connection. One of the application is as it was before.
+    pub fn into_connection(self) -> Result<Connection, Error> {
+        let mut connection = self.connection;
+        if let Some(callers) = self.callers {
+            callers.give_back(&mut connection).map_err(|error| error.at(&connect::place(&self.path)))?;
+        }
+        Ok(connection)
+    }
+
+    /// Returns true if other processes can use the database.
+    fn is_shared(&self) -> bool {
+        !self.is_copy && !self.path.as_os_str().is_empty()
     }
 
     fn batch(&self, sql: &str) -> Result<(), EngineError> {
@@ -119,6 +177,9 @@ impl SqliteDatabase {
         let mut batch = Batch::new(&self.connection, text);
         loop {
             let (statement, changes) = self.watch.during(|| batch.next());
+            if changes.cannot_be_undone && self.callers.is_some() {
+                return Err(cannot_be_undone());
+            }
             let Some(mut statement) = statement.map_err(engine_error)? else { return Ok(()) };
             self.sets_session |= changes.sets_session;
             let is_checked = self.is_in_transaction && self.checks_foreign_keys;
@@ -162,20 +223,20 @@ impl ReadDatabase for SqliteDatabase {
     }
 
     fn lock_holder(&mut self, _table: &str) -> Result<Option<LockHolder>, Error> {
-        Ok(lock::holder(&self.path))
+        Ok(if self.is_shared() { lock::holder(&self.path) } else { None })
     }
 }
 
 impl Database for SqliteDatabase {
     fn try_lock(&mut self, _table: &str, owner: &str) -> Result<Result<(), LockHolder>, Error> {
-        if self.is_copy {
+        if !self.is_shared() {
             return Ok(Ok(()));
         }
         Ok(lock::take(&self.path, owner)?.map(|guard| self.lock = Some(guard)))
     }
 
     fn holds_lock(&mut self) -> Result<bool, EngineError> {
-        Ok(self.is_copy || self.lock.is_some())
+        Ok(!self.is_shared() || self.lock.is_some())
     }
 
     fn unlock(&mut self) -> Result<(), EngineError> {
@@ -188,6 +249,12 @@ impl Database for SqliteDatabase {
     }
 
     fn back_up(&mut self, _scope: &BackupScope, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
+        if self.path.as_os_str().is_empty() {
+            return Err(Error::Usage {
+                what: "a database in memory has no backup; nothing was changed".into(),
+                next: "run without one".into(),
+            });
+        }
         backup::back_up(&self.connection, &self.path, directory, stop)
     }
 
@@ -308,13 +375,16 @@ impl Database for SqliteDatabase {
         if !std::mem::take(&mut self.sets_session) {
             return Ok(());
         }
+        if let Some(callers) = &self.callers {
+            return callers.restore(&self.connection);
+        }
         // Not every pragma can be read, so none is put back: a new connection has what the first one had.
         let mut connection = match self.is_copy {
             true => copy_of(&self.connection, &self.path),
             false => connect::open_for_write(&self.path),
         }
         .map_err(|error| EngineError::new(EngineErrorKind::Unusable, error.to_string()))?;
-        self.watch = Watch::of(&mut connection).map_err(engine_error)?;
+        self.watch = Watch::of(&mut connection, Owner::Haul).map_err(engine_error)?;
         self.connection = connection;
         self.foreign_keys = ForeignKeys::default();
         Ok(())
@@ -334,6 +404,11 @@ fn copy_of(source: &Connection, path: &Path) -> Result<Connection, Error> {
     };
     run().map_err(|error| engine_error(error).at(&connect::place(path)))?;
     Ok(copy)
+}
+
+fn cannot_be_undone() -> EngineError {
+    let what = "on a connection of the application, PRAGMA case_sensitive_like cannot be undone";
+    EngineError::new(EngineErrorKind::Statement, what).with_hint("run this migration on a connection that haul opens")
 }
 
 fn transaction_ended() -> EngineError {

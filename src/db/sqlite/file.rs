@@ -56,6 +56,17 @@ impl SqliteFile {
         connect::place(&self.path)
     }
 
+    /// Returns a text that is the same for two paths of one file.
+    pub fn identity(&self) -> String {
+        let whole = || std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        self.path.canonicalize().unwrap_or_else(|_| whole()).display().to_string()
+    }
+
+    /// Returns true if there is a file.
+    pub fn is_there(&self) -> Result<bool, Error> {
+        Ok(connect::inspect(&self.path)? != FileKind::Nothing)
+    }
+
     /// Fails if the file does not exist and may not be created.
     pub fn require(&self) -> Result<&Path, Error> {
         if self.may_create || connect::inspect(&self.path)? != FileKind::Nothing {

@@ -5,6 +5,7 @@
 //! next to the database, which is written through the disk like all other files of haul.
 
 mod backup;
+mod callers;
 mod connect;
 mod database;
 mod errors;

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
+/// The pragma of a connection that cannot be read.
+const UNREADABLE: &str = "case_sensitive_like";
+
 /// What a statement changes, triggers and actions of foreign keys included.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
@@ -17,6 +20,8 @@ pub struct Changes {
     pub alters: bool,
     /// True if it sets something for the connection: a pragma, an attached database, a temporary object.
     pub sets_session: bool,
+    /// True if it sets something that nobody can read, so that it cannot be set back.
+    pub cannot_be_undone: bool,
     /// True if it creates, alters or drops something.
     is_definition: bool,
     /// True if it writes to the table that holds the definitions.
@@ -69,6 +74,9 @@ impl Changes {
             | DropTempView { .. } => {
                 (self.is_definition, self.sets_session) = (true, true);
             }
+            Pragma { pragma_name, pragma_value: Some(_) } if pragma_name.eq_ignore_ascii_case(UNREADABLE) => {
+                (self.sets_session, self.cannot_be_undone) = (true, true);
+            }
             Attach { .. } | Detach { .. } | Pragma { pragma_value: Some(_), .. } => self.sets_session = true,
             _ => {}
         }
@@ -79,14 +87,26 @@ impl Changes {
 #[derive(Debug, Clone, Default)]
 pub struct Watch(Arc<Mutex<Option<Changes>>>);
 
+/// Whose connection is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// haul's: it is closed with all that was set in it.
+    Haul,
+    /// That of the application, which gets it back. What cannot be set back is denied.
+    Application,
+}
+
 impl Watch {
     /// Watches a connection.
-    pub fn of(connection: &mut Connection) -> rusqlite::Result<Self> {
+    pub fn of(connection: &mut Connection, owner: Owner) -> rusqlite::Result<Self> {
         let watch = Self::default();
         let noted = watch.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             if let Some(changes) = noted.noted().as_mut() {
                 changes.add(&context);
+                if changes.cannot_be_undone && owner == Owner::Application {
+                    return Authorization::Deny;
+                }
             }
             Authorization::Allow
         }))?;

@@ -89,6 +89,8 @@ const SCHEMA_COLUMNS: [(&str, &str); 4] = [
 pub struct Tables {
     /// The schema of all of them, if one is named.
     schema: Option<String>,
+    /// True if that is the schema of a tenant.
+    is_of_tenant: bool,
     ledger: String,
     log: String,
     cursors: String,
@@ -119,6 +121,22 @@ impl Tables {
         Ok(Self { schema: schema.map(str::to_owned), ..Self::of_name(ledger) })
     }
 
+    /// Returns the tables of a tenant, in its schema. Fails if all tables were to be in another.
+    pub fn in_schema(&self, tenant: &str) -> Result<Self, Error> {
+        match &self.schema {
+            Some(schema) => Err(Error::Usage {
+                what: format!("the ledger is to be in the schema {schema}, and each schema has one of its own"),
+                next: format!("write --table {}", self.ledger),
+            }),
+            None => Ok(Self { schema: Some(tenant.to_owned()), is_of_tenant: true, ..self.clone() }),
+        }
+    }
+
+    /// Returns the schema of the tenant. Others are no concern of a run on it.
+    pub fn tenant(&self) -> Option<&str> {
+        self.schema.as_deref().filter(|_| self.is_of_tenant)
+    }
+
     /// Fails if a schema is named and the database has none.
     pub fn require_fit(&self, dialect: Dialect) -> Result<(), Error> {
         match (&self.schema, dialect) {
@@ -140,6 +158,7 @@ impl Tables {
         let with = |ending: &str| format!("{ledger}_{ending}");
         Self {
             schema: None,
+            is_of_tenant: false,
             ledger: ledger.to_owned(),
             log: with("log"),
             cursors: with("cursors"),

@@ -260,6 +260,37 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
         Both("it/db/features", "an_application_embeds_its_migrations"),
     ),
+    (
+        "schemas and databases of tenants in one run, with a ledger each",
+        &[Liquibase, GolangMigrate, Atlas],
+        Both("it/db/tenants", "one_failing_tenant_stops_no_other"),
+    ),
+    (
+        "a run on tenants goes on where it was interrupted",
+        &[Spec],
+        Each(
+            ("kill/db_tenants", "haul_is_killed_with_tenants_on_sqlite"),
+            ("kill/db_tenants", "haul_is_killed_with_tenants_on_postgres"),
+        ),
+    ),
+    (
+        "files that are compiled into the program",
+        &[Flyway, Sqlx, GolangMigrate, Goose, Refinery],
+        Both("it/db/library", "embedded_files_in_folders_are_read_as_on_disk"),
+    ),
+    (
+        "a run on a connection of the application",
+        &[Flyway, Liquibase, Sqlx, GolangMigrate, Goose, Refinery],
+        Each(
+            ("it/db/callers", "a_connection_is_given_back_as_it_was"),
+            ("it/db/callers", "a_session_is_given_back_as_it_was"),
+        ),
+    ),
+    (
+        "runs in programs with tokio",
+        &[Sqlx, Refinery],
+        Both("it/db/library", "an_async_runner_applies_and_closes_in_a_task"),
+    ),
 ];
 
 /// What haul has not, and who has it.
@@ -275,7 +306,7 @@ const LEFT_OUT: &[(&str, &[Source])] = &[
         "engines other than SQLite and PostgreSQL",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
     ),
-    ("files from the network, and several databases in one run", &[Liquibase, GolangMigrate, Atlas]),
+    ("files from the network", &[Liquibase, GolangMigrate, Atlas]),
     ("queries of an application that are checked when it is compiled", &[Sqlx]),
     ("loading data from CSV", &[Liquibase]),
     ("selecting a database by NODE_ENV", &[Spec]),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::direction::Direction;
 use super::error::{ScriptError, ScriptFault};
-use super::file_name::{FileName, file_name, repeatable};
+use super::file_name::{FileName, file_name, named_by_folder, repeatable};
 use super::migration::{FileKind, Migration, ScriptFile};
 use super::placeholders::Placeholders;
 use super::replaces::Replaced;
@@ -50,7 +50,13 @@ impl Examined {
         placeholders: &Placeholders,
     ) -> Self {
         let mut collector = MigrationCollector::new(dialect, placeholders);
-        files.into_iter().for_each(|(name, text)| collector.add(Path::new(name), name, text.as_bytes()));
+        for (name, text) in files {
+            let path = Path::new(name);
+            let is_in_folder = path.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+            let bare = || path.file_name().and_then(|name| name.to_str()).unwrap_or(name).to_owned();
+            let of_folder = if is_in_folder { named_by_folder(path) } else { None };
+            collector.add(path, &of_folder.unwrap_or_else(bare), text.as_bytes());
+        }
         collector.finish()
     }
 
@@ -72,7 +78,8 @@ struct Files {
 }
 
 impl Migrations {
-    /// Reads migrations that are part of an application: pairs of file name and content, as from `include_str!`.
+    /// Reads migrations that are part of an application: pairs of file name and content, as from `include_str!` or
+    /// `embedded_migrations!`. The name may have folders before it, with `/` between.
     pub fn from_texts<'a>(
         dialect: Dialect,
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
