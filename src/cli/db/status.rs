@@ -1,6 +1,6 @@
 //! `haul db status`: shows what is applied, pending, changed and missing. Changes nothing.
 //!
-//! The JSON document is a [`Plan`] with `database`, `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
+//! The JSON document is a [`Plan`] with `database`, `encryption`, `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::arguments::{FileArgs, MigrationArgs};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
-use crate::db::database::LockHolder;
+use crate::db::database::{Encryption, LockHolder};
 use crate::db::foreign_ledgers::Others;
 use crate::db::runner::Plan;
 use crate::migration::exit;
@@ -34,6 +34,7 @@ pub struct StatusCommand {
 #[derive(Serialize)]
 struct Status {
     database: String,
+    encryption: Option<Encryption>,
     #[serde(flatten)]
     plan: Plan,
     lock: Option<LockHolder>,
@@ -54,7 +55,14 @@ impl StatusCommand {
         let ledger_name = tables.ledger().to_owned();
         let others = Others::find(&mut *database, tables).map_err(|error| error.at(&place))?;
         let other_ledgers = others.ledgers.into_iter().map(|ledger| (ledger.table, ledger.runner)).collect();
-        let status = Status { database: place, plan, lock, ledger_schema, other_ledgers };
+        let status = Status {
+            database: place,
+            encryption: database.encryption(),
+            plan,
+            lock,
+            ledger_schema,
+            other_ledgers,
+        };
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
         answer.print(self.output, |table| render(table, &status, &ledger_name, self.verbose))
     }
@@ -103,6 +111,11 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
     for (ledger, runner) in &status.other_ledgers {
         let what = format!("the table {ledger} is the ledger of {runner}; haul leaves it as it is");
         table.item("note", what, "");
+    }
+    match status.encryption {
+        Some(Encryption::Tls) => table.item("session", "encrypted with TLS", ""),
+        Some(Encryption::Off) => table.item("session", "not encrypted", ""),
+        Some(Encryption::Socket) | None => {}
     }
     status.lock.iter().for_each(|lock| table.item("lock", &lock.owner, ""));
     let [applied, pending] = [plan.applied.len(), plan.pending.len()];

@@ -4,13 +4,16 @@
 //! connection that only reads works within one transaction and leaves no setting behind, so that it may share its
 //! session with others.
 
-use postgres::{Client, Config, NoTls};
+use postgres::config::SslMode;
+use postgres::error::SqlState;
+use postgres::{Client, Config};
 
 use super::address::{Address, Host, Wanted};
 use super::errors::engine_error;
 use super::notices::Notices;
 use super::query::{flag, query};
-use crate::db::database::Value;
+use super::tls::Connector;
+use crate::db::database::{Encryption, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
 
@@ -35,6 +38,8 @@ pub struct Connection {
     /// True if there seems to be a pool in between.
     pub is_pooled: bool,
     pub notices: Notices,
+    pub tls: Connector,
+    pub encryption: Encryption,
 }
 
 impl Address {
@@ -72,6 +77,24 @@ impl Address {
         Err(combined(failures))
     }
 
+    /// Connects with encryption or without, as the settings and the server want it.
+    fn client(&self, config: &mut Config, is_socket: bool) -> Result<(Client, Connector), EngineError> {
+        let mut refusal = None;
+        for mode in self.tls.attempts(is_socket) {
+            let needs_no_files = *mode == SslMode::Disable;
+            let tls = if needs_no_files { Connector::without_files(&self.tls) } else { Connector::new(&self.tls) }?;
+            match config.ssl_mode(*mode).connect(tls.make()) {
+                Ok(client) => return Ok((client, tls)),
+                Err(error) if error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+                    // The rules of a server may ask for encryption or forbid it. The first answer is about what was wanted.
+                    refusal.get_or_insert(engine_error(&error));
+                }
+                Err(error) => return Err(refusal.unwrap_or_else(|| engine_error(&error))),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| unreachable!("there is an attempt")))
+    }
+
     fn connect_to(&self, host: &Host, wanted: Wanted) -> Result<Connection, EngineError> {
         let mut config: Config = (*self.config).clone();
         config.host(&host.name).port(host.port).application_name(&application_name());
@@ -81,8 +104,9 @@ impl Address {
         let notices = Notices::default();
         let heard = notices.clone();
         config.notice_callback(move |notice| heard.add(&notice));
-        let client = config.connect(NoTls).map_err(|error| engine_error(&error))?;
-        let connection = Connection::new(client, notices, host)?;
+        config.ssl_negotiation(self.tls.negotiation());
+        let (client, tls) = self.client(&mut config, host.is_socket())?;
+        let connection = Connection::new(client, notices, host, tls)?;
         match wanted {
             Wanted::Any => Ok(connection),
             wanted => connection.require(wanted),
@@ -91,7 +115,7 @@ impl Address {
 }
 
 impl Connection {
-    fn new(mut client: Client, notices: Notices, host: &Host) -> Result<Self, EngineError> {
+    fn new(mut client: Client, notices: Notices, host: &Host, tls: Connector) -> Result<Self, EngineError> {
         // One round trip, for what is always needed and for what a pool shows itself by.
         let sql = "SELECT pg_catalog.current_schema()::text, pg_catalog.pg_backend_pid()::bigint, (extract(epoch FROM \
                    pg_catalog.clock_timestamp() - a.backend_start) * 1000)::bigint, \
@@ -120,7 +144,13 @@ impl Connection {
                 "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; ",
             );
         }
-        Ok(Self { client, schema, backend, settings, is_pooled: seems_pooled(age_ms, server_port, host), notices })
+        let encryption = match (host.is_socket(), tls.was_used()) {
+            (true, _) => Encryption::Socket,
+            (false, true) => Encryption::Tls,
+            (false, false) => Encryption::Off,
+        };
+        let is_pooled = seems_pooled(age_ms, server_port, host);
+        Ok(Self { client, schema, backend, settings, is_pooled, notices, tls, encryption })
     }
 
     /// Fails unless the server is of the kind that is wanted.
@@ -156,8 +186,7 @@ impl Connection {
 /// Returns true if the process of the server is older than the connection can be, or listens elsewhere than where haul
 /// has connected to. A slow machine or a tunnel looks the same, so this alone proves nothing.
 fn seems_pooled(age_ms: i64, server_port: i64, host: &Host) -> bool {
-    let is_socket = host.name.starts_with('/') && host.address.is_none();
-    age_ms > NEW_UNTIL_MS || server_port != if is_socket { 0 } else { host.port.into() }
+    age_ms > NEW_UNTIL_MS || server_port != if host.is_socket() { 0 } else { host.port.into() }
 }
 
 /// Joins the failures of several servers. One alone stays as it is.
@@ -207,7 +236,8 @@ mod tests {
 
     #[test]
     fn each_of_several_servers_is_named_in_the_error() {
-        let address = Address::parse("postgres://me@127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2").unwrap();
+        let address = Address::parse("postgres://me@127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2")
+                .unwrap();
         let Err(error) = address.connect_to_write() else { panic!("nothing listens there") };
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
         assert!(error.to_string().contains("; 127.0.0.1:2: "), "{error}");

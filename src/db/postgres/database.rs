@@ -15,8 +15,9 @@ use super::lock;
 use super::notices::Notices;
 use super::pool::require_own_session;
 use super::query::{has_table, query};
+use super::tls::Connector;
 use crate::db::backup::Backup;
-use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::copy_from_client;
@@ -48,6 +49,8 @@ pub struct PostgresDatabase {
     /// The statements that set up the session.
     settings: String,
     notices: Notices,
+    tls: Connector,
+    encryption: Encryption,
     /// The key of the lock, if it was taken.
     lock: Option<i32>,
     /// The statement that sets the lock timeout of the section.
@@ -72,6 +75,8 @@ impl PostgresDatabase {
             place: LedgerPlace::new(found.schema),
             settings: found.settings,
             notices: found.notices,
+            tls: found.tls,
+            encryption: found.encryption,
             lock: None,
             lock_timeout: None,
             unsent: String::new(),
@@ -131,6 +136,10 @@ impl ReadDatabase for PostgresDatabase {
 
     fn place(&self) -> String {
         self.address.place().to_owned()
+    }
+
+    fn encryption(&self) -> Option<Encryption> {
+        Some(self.encryption)
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
@@ -209,7 +218,7 @@ impl Database for PostgresDatabase {
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
         self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
         self.unsent.push_str(self.lock_timeout.as_deref().unwrap_or_default());
-        self.deadline = Deadline::arm(self.client.cancel_token(), limits.timeout, stop);
+        self.deadline = Deadline::arm(self.client.cancel_token(), &self.tls, limits.timeout, stop);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
         if self.deadline.is_none() { Err(no_thread()) } else { Ok(()) }
     }

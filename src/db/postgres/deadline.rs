@@ -8,8 +8,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use postgres::{CancelToken, NoTls};
+use postgres::CancelToken;
 
+use super::tls::Connector;
 use crate::pipeline::StopToken;
 
 /// A request to cancel that arrives between two statements has no effect, so it is repeated.
@@ -33,11 +34,11 @@ struct Shared {
 impl Deadline {
     /// Starts to watch a session: its statements are cancelled when `timeout` has passed or `stop` is requested.
     /// Returns `None` if no thread can be started.
-    pub fn arm(token: CancelToken, timeout: Option<Duration>, stop: &StopToken) -> Option<Self> {
+    pub fn arm(token: CancelToken, tls: &Connector, timeout: Option<Duration>, stop: &StopToken) -> Option<Self> {
         let due = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let shared = Arc::new(Shared::default());
-        let (seen, stop) = (shared.clone(), stop.clone());
-        let watch = move || watch(&seen, due, &stop, &token);
+        let (seen, stop, tls) = (shared.clone(), stop.clone(), tls.clone());
+        let watch = move || watch(&seen, due, &stop, || token.cancel_query(tls.make()).is_ok());
         let watcher = Builder::new().name("haul-deadline".into()).spawn(watch).ok()?;
         Some(Self { shared, watcher: Some(watcher), due })
     }
@@ -73,7 +74,7 @@ fn is_past(due: Option<Instant>) -> bool {
     due.is_some_and(|due| Instant::now() >= due)
 }
 
-fn watch(shared: &Shared, due: Option<Instant>, stop: &StopToken, token: &CancelToken) {
+fn watch(shared: &Shared, due: Option<Instant>, stop: &StopToken, cancel: impl Fn() -> bool) {
     let mut is_over = shared.is_over.lock();
     while !*is_over {
         if !is_past(due) && !stop.is_requested() {
@@ -82,7 +83,7 @@ fn watch(shared: &Shared, due: Option<Instant>, stop: &StopToken, token: &Cancel
             continue;
         }
         // If the server cannot be reached, the running statement reports that itself.
-        let _ = parking_lot::MutexGuard::unlocked(&mut is_over, || token.cancel_query(NoTls));
+        let _ = parking_lot::MutexGuard::unlocked(&mut is_over, &cancel);
         if !*is_over {
             shared.changed.wait_for(&mut is_over, REPEAT_INTERVAL);
         }

@@ -1,7 +1,6 @@
 //! PostgreSQL. Each use opens its own connection.
 //!
-//! Connect directly or through a pool in session mode, because the lock of a run belongs to its session. Connections
-//! are not encrypted; use a socket, a private network or a tunnel.
+//! Connect directly or through a pool in session mode, because the lock of a run belongs to its session.
 
 mod address;
 mod backup;
@@ -21,6 +20,7 @@ mod query;
 mod reader;
 mod rehearsal;
 mod service_file;
+mod tls;
 
 pub use address::Address;
 pub use create_database::create_database;

@@ -8,7 +8,7 @@ use crate::db::percent::decoded;
 use crate::migration::Error;
 
 /// The parameters, each with the environment variable that stands in for it.
-const NAMES: [(&str, &str); 25] = [
+const NAMES: [(&str, &str); 26] = [
     ("application_name", "PGAPPNAME"),
     ("channel_binding", "PGCHANNELBINDING"),
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
@@ -31,6 +31,7 @@ const NAMES: [(&str, &str); 25] = [
     ("sslcert", "PGSSLCERT"),
     ("sslkey", "PGSSLKEY"),
     ("sslmode", "PGSSLMODE"),
+    ("sslnegotiation", "PGSSLNEGOTIATION"),
     ("sslrootcert", "PGSSLROOTCERT"),
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
     ("user", "PGUSER"),
@@ -82,6 +83,9 @@ impl Parameters {
 
     /// Sets a parameter by its name.
     pub fn set(&mut self, name: &str, value: String) -> Result<(), Error> {
+        // What the drivers of Java write.
+        let (name, value) =
+            if (name, value.as_str()) == ("ssl", "true") { ("sslmode", "require".into()) } else { (name, value) };
         let name = known(name).ok_or_else(|| unknown(name))?;
         self.0.insert(name, value);
         Ok(())
@@ -203,7 +207,6 @@ fn first_value(text: &str) -> Result<(String, &str), Error> {
 }
 
 fn known(name: &str) -> Option<&'static str> {
-    let name = if name == "ssl" { "sslmode" } else { name };
     NAMES.into_iter().find_map(|(known, _)| (known == name).then_some(known))
 }
 
@@ -225,7 +228,9 @@ fn unknown(name: &str) -> Error {
         "statement_timeout" | "lock_timeout" | "timezone" | "role" => {
             format!("write options=-c%20{name}%3DVALUE instead")
         }
-        name if name.starts_with("ssl") => "haul reads sslmode, sslrootcert, sslcert and sslkey; remove it".into(),
+        name if name.starts_with("ssl") => {
+            "haul reads sslmode, sslrootcert, sslcert, sslkey and sslnegotiation; remove it".into()
+        }
         _ => "remove it; it is none of libpq's that haul reads".into(),
     };
     unreadable(&format!("haul does not know the parameter {name}"), &next)

@@ -8,7 +8,7 @@ use super::errors::engine_error;
 use super::ledger_place::LedgerPlace;
 use super::lock;
 use super::query::{has_table, query};
-use crate::db::database::{LedgerName, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Encryption, LedgerName, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
@@ -19,6 +19,7 @@ pub struct PostgresReader {
     client: Client,
     address: Address,
     place: LedgerPlace,
+    encryption: Encryption,
 }
 
 /// With an empty search path, the catalog functions write every name with its schema. The savepoint brings back the path
@@ -30,7 +31,8 @@ impl PostgresReader {
     /// Connects to the database.
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let found = address.connect_to_read()?;
-        Ok(Self { client: found.client, address: address.clone(), place: LedgerPlace::new(found.schema) })
+        let place = LedgerPlace::new(found.schema);
+        Ok(Self { client: found.client, address: address.clone(), place, encryption: found.encryption })
     }
 }
 
@@ -41,6 +43,10 @@ impl ReadDatabase for PostgresReader {
 
     fn place(&self) -> String {
         self.address.place().to_owned()
+    }
+
+    fn encryption(&self) -> Option<Encryption> {
+        Some(self.encryption)
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {

@@ -34,9 +34,11 @@ enum Shown {
     Both(&'static str, &'static str),
     /// A test for SQLite, and one for PostgreSQL.
     Each((&'static str, &'static str), (&'static str, &'static str)),
+    /// A test for PostgreSQL: SQLite has no server.
+    Server(&'static str, &'static str),
 }
 
-use Shown::{Both, Each};
+use Shown::{Both, Each, Server};
 
 const ALL: &[Source] = &[Spec, Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas];
 
@@ -220,6 +222,16 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         Each(("kill/db", "haul_is_killed_on_sqlite"), ("kill/db", "haul_is_killed_on_postgres")),
     ),
     (
+        "connections with TLS",
+        &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
+        Server("it/db/postgres_tls/mod", "the_certificate_of_the_server_is_checked_as_far_as_asked"),
+    ),
+    (
+        "client certificates",
+        &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Atlas],
+        Server("it/db/postgres_tls/mod", "a_client_shows_its_certificate_where_the_server_asks_for_one"),
+    ),
+    (
         "a library that applications embed",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
         Both("it/db/features", "an_application_embeds_its_migrations"),
@@ -238,7 +250,6 @@ const LEFT_OUT: &[(&str, &[Source])] = &[
     ("versions of several parts", &[Flyway]),
     ("creating, dropping and emptying whole databases", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate]),
     ("waiting for a server to come up", &[Dbmate]),
-    ("connections with TLS", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas]),
     (
         "engines other than SQLite and PostgreSQL",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
@@ -277,6 +288,7 @@ fn every_feature_has_its_tests() {
     for (feature, _, shown) in HAD {
         let is_there = match shown {
             Both(file, name) => is_on_both(&source(file), name),
+            Server(file, name) => is_on(&source(file), "on_postgres", name),
             Each(sqlite, postgres) => {
                 is_on(&source(sqlite.0), "on_sqlite", sqlite.1) && is_on(&source(postgres.0), "on_postgres", postgres.1)
             }

@@ -16,8 +16,10 @@ mod ledger_place;
 mod lexer_agreement;
 mod named_databases;
 mod postgres_connections;
+mod postgres_tls;
 mod rehearsals;
 mod schema;
+mod servers;
 mod sessions;
 mod takeover;
 
