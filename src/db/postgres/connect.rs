@@ -19,8 +19,9 @@ use crate::migration::Error;
 
 /// PostgreSQL truncates names after this length.
 const NAME_BYTES_MAX: usize = 63;
-/// Begins the transaction in which a connection reads.
-pub const BEGIN_READING: &str = "BEGIN TRANSACTION READ ONLY";
+/// Begins the transaction in which a connection reads. All of its queries see the same state: tables that a first run creates
+/// in between would look like some that are half gone.
+pub const BEGIN_READING: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 /// The age up to which the process of a connection can be a new one, in milliseconds.
 const NEW_UNTIL_MS: i64 = 200;
 /// The version from which a server can look whether its client is still there.

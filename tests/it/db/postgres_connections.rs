@@ -116,6 +116,18 @@ fn reading_leaves_no_setting_in_a_session_that_others_may_get() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
+fn what_is_read_is_one_state_of_the_database() {
+    let db = Db::postgres();
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    let mut reader = Target::parse(db.url()).unwrap().open_read_only().unwrap();
+    let tables = "SELECT relname::text FROM pg_class WHERE relname ~ '^haul_' ORDER BY 1";
+    assert!(reader.query(tables, &[]).unwrap().is_empty());
+    db.run("migrate").expect(0);
+    assert!(reader.query(tables, &[]).unwrap().is_empty());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
 fn the_lock_of_a_killed_run_ends_with_it() {
     let db = Db::postgres();
     db.write("1_a.sql", "SELECT pg_sleep(3600);");
