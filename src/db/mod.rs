@@ -36,6 +36,7 @@ pub mod sqlite;
 pub mod state;
 mod target;
 mod unfinished_builds;
+mod variables;
 mod version;
 
 pub use create::create;
@@ -48,4 +49,5 @@ pub use script::{Migration, Migrations};
 pub use settings::{Absent, DbSettings, SETTINGS_FILE};
 pub use target::{DEFAULT_DATABASE, Target};
 pub use unfinished_builds::UnfinishedBuild;
+pub use variables::{DOT_ENV_FILE, Variables};
 pub use version::{NotAVersion, Version};

@@ -60,7 +60,7 @@ impl Db {
         let mut command = Command::new(HAUL);
         let create = (arguments.starts_with("migrate") && self.server.is_none()).then_some("--create");
         command.arg("db").args(arguments.split_whitespace()).args(create).current_dir(self.path()).stdin(Stdio::null());
-        command.env("DATABASE_URL", &self.url).env_remove("COLUMNS").env_remove("NO_COLOR");
+        command.env("DATABASE_URL", &self.url).env_remove("HAUL_ENV").env_remove("COLUMNS").env_remove("NO_COLOR");
         command
     }
 

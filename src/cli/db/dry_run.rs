@@ -1,11 +1,11 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
-//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only`
+//! The JSON document has `database`, `environment`, `would_apply` (a list of [`PendingMigration`]), `not_exercised` and `first_pages_only`
 //! (labels), `unclear` (each with `name`, `error` and `reason`), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
 
 use serde::Serialize;
 
-use super::arguments::{LimitArgs, Work, scope};
+use super::arguments::{LimitArgs, PlaceName, Work, scope};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
@@ -17,7 +17,8 @@ use crate::migration::exit;
 
 #[derive(Serialize)]
 struct DryRunEnd {
-    database: String,
+    #[serde(flatten)]
+    place: PlaceName,
     would_apply: Vec<Shown>,
     not_exercised: Vec<String>,
     first_pages_only: Vec<String>,
@@ -44,9 +45,8 @@ pub fn dry_run(
 ) -> anyhow::Result<u8> {
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
     let would_apply: Vec<_> = wanted.map(|pending| shown(&work, pending)).collect();
-    let database = work.place.target.to_string();
     let mut end = DryRunEnd {
-        database,
+        place: work.place.name(),
         would_apply,
         not_exercised: Vec::new(),
         first_pages_only: Vec::new(),
@@ -97,7 +97,7 @@ fn render(table: &mut Table, end: &DryRunEnd) {
             }
         });
     }
-    table.line(format_args!("{}: {} would be applied; nothing was changed", end.database, end.would_apply.len()));
+    table.line(format_args!("{}: {} would be applied; nothing was changed", end.place, end.would_apply.len()));
     if let Some(run) = &end.rehearsal {
         table.line(format_args!("rehearsed: {} succeeded, {} failed; nothing of it was kept", run.applied, run.failed));
     }

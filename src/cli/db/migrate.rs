@@ -1,6 +1,6 @@
 //! `haul db migrate`: applies what is pending.
 //!
-//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) with `database` and `exit_code`; that of a dry run is
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) with `database`, `environment` and `exit_code`; that of a dry run is
 //! described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate).
 
 use clap::{Args, ValueEnum};
@@ -104,14 +104,14 @@ impl MigrateCommand {
             return Ok(());
         }
         let backup = self.backup.consent_text(work.migrations.dialect());
-        confirm(format_args!("this destroys data; {backup}"), &lines, self.yes)
+        confirm(format_args!("{}: this destroys data; {backup}", work.place.name()), &lines, self.yes)
     }
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
-        let database = work.place.target.to_string();
+        let place = work.place.name();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
-        finish(self.output, &database, "applied", &end)
+        finish(self.output, &place, "applied", &end)
     }
 }

@@ -1,11 +1,11 @@
 //! `haul db status`: shows what is applied, pending, changed and missing. Changes nothing.
 //!
-//! The JSON document is a [`Plan`] with `database`, `encryption`, `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
+//! The JSON document is a [`Plan`] with `database`, `environment`, `encryption`, `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{FileArgs, MigrationArgs};
+use super::arguments::{FileArgs, MigrationArgs, PlaceName};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
@@ -33,7 +33,8 @@ pub struct StatusCommand {
 
 #[derive(Serialize)]
 struct Status {
-    database: String,
+    #[serde(flatten)]
+    name: PlaceName,
     encryption: Option<Encryption>,
     #[serde(flatten)]
     plan: Plan,
@@ -56,7 +57,7 @@ impl StatusCommand {
         let others = Others::find(&mut *database, tables).map_err(|error| error.at(&place))?;
         let other_ledgers = others.ledgers.into_iter().map(|ledger| (ledger.table, ledger.runner)).collect();
         let status = Status {
-            database: place,
+            name: work.place.name(),
             encryption: database.encryption(),
             plan,
             lock,
@@ -121,5 +122,5 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
     let [applied, pending] = [plan.applied.len(), plan.pending.len()];
     let [changed, missing] = [plan.changed.len() + plan.replaced.len(), plan.missing.len()];
     let sums = format!("{applied} applied, {pending} pending, {changed} changed, {missing} missing");
-    table.line(format_args!("{}: {sums}", status.database));
+    table.line(format_args!("{}: {sums}", status.name));
 }

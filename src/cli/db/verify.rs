@@ -1,12 +1,12 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
-//! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
+//! The JSON document has `database`, `environment`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
 //! `replaced`, `missing` or `ignored`), `differences`, `unfinished_builds` (each with `name` and `remedy`) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{FileArgs, MigrationArgs};
+use super::arguments::{FileArgs, MigrationArgs, PlaceName};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::db::runner::Plan;
@@ -27,7 +27,8 @@ pub struct VerifyCommand {
 
 #[derive(Serialize)]
 struct VerifyEnd {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     migrations: Vec<Verified>,
     differences: usize,
     unfinished_builds: Vec<UnfinishedBuild>,
@@ -49,7 +50,7 @@ impl VerifyCommand {
         let differences = plan.changed.len() + plan.replaced.len() + plan.missing.len();
         let next = plan.require_unchanged().err().and_then(|error| error.next_step());
         let end = VerifyEnd {
-            database: work.place.target.to_string(),
+            database: work.place.name(),
             migrations: verified(&plan),
             differences,
             unfinished_builds: plan.unfinished_builds,

@@ -13,6 +13,7 @@ use super::parameters::{Parameters, unreadable};
 use super::password_file::{Sought, password_for};
 use super::service_file::add_service;
 use super::tls::TlsSettings;
+use crate::db::variables::Variables;
 use crate::migration::Error;
 
 /// The time to wait for a connection, unless the URL sets one.
@@ -49,6 +50,8 @@ pub struct Address {
     pub(super) hosts: Vec<Host>,
     pub(super) wanted: Wanted,
     pub(super) tls: TlsSettings,
+    /// The role to run as, if it is not the one that connects.
+    pub(super) role: Option<String>,
     place: String,
 }
 
@@ -88,11 +91,17 @@ impl fmt::Debug for Address {
 
 impl Address {
     /// Parses a URL or words `name=value`. What they do not say, the environment variables and files of libpq say.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub fn parse(text: &str, variables: &Variables) -> Result<Self, Error> {
         let mut parameters = Parameters::parse(text)?;
-        add_service(&mut parameters)?;
-        parameters.add_environment(|name| std::env::var(name).ok());
+        let variable = |name: &str| variables.get(name);
+        add_service(&mut parameters, variable)?;
+        parameters.add_environment(variable);
         Self::of(&parameters)
+    }
+
+    /// Lets everything run as this role.
+    pub fn with_role(self, role: &str) -> Self {
+        Self { role: Some(role.to_owned()), ..self }
     }
 
     fn of(parameters: &Parameters) -> Result<Self, Error> {
@@ -113,7 +122,8 @@ impl Address {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let tls = TlsSettings::of(parameters, home.as_deref())?;
         let place = place(&config, &hosts, parameters.get("port").is_some());
-        let mut address = Self { config: Box::new(config), hosts, wanted: wanted_of(parameters)?, tls, place };
+        let mut address =
+            Self { config: Box::new(config), hosts, wanted: wanted_of(parameters)?, tls, role: None, place };
         address.add_password(parameters)?;
         Ok(address)
     }

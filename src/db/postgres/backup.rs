@@ -23,6 +23,7 @@ const OUTPUT_BYTES_MAX: u64 = 16 << 10;
 pub fn back_up(address: &Address, directory: Option<&Path>, stop: &StopToken) -> Result<Backup, Error> {
     let mut command = Command::new(PROGRAM);
     command.args(["--format=custom", "--no-password", &format!("--lock-wait-timeout={LOCK_WAIT_MS}")]);
+    command.args(address.role.as_ref().map(|role| format!("--role={role}")));
     // The address is passed in environment variables, because every user of the machine can read a command line.
     command.envs(address.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started(&error))?;

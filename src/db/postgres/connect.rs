@@ -11,7 +11,7 @@ use postgres::{Client, Config};
 use super::address::{Address, Host, Wanted};
 use super::errors::engine_error;
 use super::notices::Notices;
-use super::query::{flag, query};
+use super::query::{flag, query, quoted};
 use super::tls::Connector;
 use crate::db::database::{Encryption, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -48,6 +48,9 @@ impl Address {
     pub(super) fn connect_to_read(&self) -> Result<Connection, Error> {
         let begin = |mut found: Connection| {
             found.client.batch_execute(BEGIN_READING).map_err(|error| engine_error(&error))?;
+            if let Some(sql) = self.reading_role() {
+                found.set_role(&sql)?;
+            }
             Ok(found)
         };
         self.connect(self.wanted).and_then(begin).map_err(|error: EngineError| error.at(self.place()))
@@ -61,6 +64,17 @@ impl Address {
     pub(super) fn try_to_write(&self) -> Result<Connection, EngineError> {
         let is_choice = self.wanted == Wanted::Any && self.hosts.len() > 1;
         self.connect(if is_choice { Wanted::ReadWrite } else { self.wanted })
+    }
+
+    /// Returns the statement that sets the role for a transaction that reads.
+    pub(super) fn reading_role(&self) -> Option<String> {
+        self.role.as_ref().map(|role| format!("SET LOCAL ROLE {}", quoted(role)))
+    }
+
+    /// Fails if no server of the wanted kind answers.
+    pub(super) fn answers(&self, to_write: bool) -> Result<(), EngineError> {
+        let found = if to_write { self.try_to_write() } else { self.connect(self.wanted) };
+        found.map(drop)
     }
 
     /// Tries the servers in order.
@@ -110,7 +124,7 @@ impl Address {
         let connection = Connection::new(client, notices, host, tls)?;
         match wanted {
             Wanted::Any => Ok(connection),
-            wanted => connection.require(wanted),
+            wanted => connection.require(wanted, self.wanted != Wanted::Any),
         }
     }
 }
@@ -154,8 +168,16 @@ impl Connection {
         Ok(Self { client, schema, backend, settings, is_pooled, notices, tls, encryption })
     }
 
+    /// Runs a statement that sets the role. The schema of new tables may be another one then.
+    pub(super) fn set_role(&mut self, sql: &str) -> Result<(), EngineError> {
+        self.client.batch_execute(sql).map_err(|error| about_role(engine_error(&error)))?;
+        let row = query(&mut self.client, "SELECT pg_catalog.current_schema()::text", &[])?;
+        self.schema = row.into_iter().flatten().next().and_then(Value::into_optional_text);
+        Ok(())
+    }
+
     /// Fails unless the server is of the kind that is wanted.
-    fn require(mut self, wanted: Wanted) -> Result<Self, EngineError> {
+    fn require(mut self, wanted: Wanted, was_asked_for: bool) -> Result<Self, EngineError> {
         let sql = "SELECT pg_catalog.pg_is_in_recovery()::int::bigint, (pg_catalog.current_setting('transaction_read_only') \
                    = 'on')::int::bigint";
         let row = query(&mut self.client, sql, &[])?.into_iter().next().unwrap_or_default();
@@ -176,11 +198,22 @@ impl Connection {
             (false, false) => "the server is a primary that can be written to",
         };
         // During a fail-over, the same command finds its server a little later.
-        let error = EngineError::new(
-            EngineErrorKind::Disconnected,
-            format!("{what}, and target_session_attrs asks for another"),
-        );
+        let why = if was_asked_for {
+            "target_session_attrs asks for another"
+        } else {
+            "a run needs one that can be written to"
+        };
+        let error = EngineError::new(EngineErrorKind::Disconnected, format!("{what}, and {why}"));
         Err(error.with_hint("add the right server to the hosts of the URL, or change target_session_attrs; after a fail-over run the same command again"))
+    }
+}
+
+/// Explains why a role cannot be set.
+fn about_role(error: EngineError) -> EngineError {
+    match error.code.as_deref() {
+        Some("SQLSTATE 42501") => error.with_hint("let the user that connects be a member: GRANT ROLE TO USER"),
+        Some("SQLSTATE 22023") => error.with_hint("create the role, or name another one with --role"),
+        _ => error,
     }
 }
 
@@ -217,10 +250,12 @@ pub fn host_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::variables::Variables;
 
     #[test]
     fn the_error_for_an_unreachable_server_has_no_password() {
-        let address = Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2").unwrap();
+        let address =
+            Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2", &Variables::default()).unwrap();
         let Err(error) = address.connect_to_write() else { panic!("nothing listens there") };
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
         assert!(!error.to_string().contains("s3cret") && error.to_string().contains("me@127.0.0.1:1/app"), "{error}");
@@ -237,7 +272,8 @@ mod tests {
 
     #[test]
     fn each_of_several_servers_is_named_in_the_error() {
-        let address = Address::parse("postgres://me@127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2")
+        let address =
+            Address::parse("postgres://me@127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2", &Variables::default())
                 .unwrap();
         let Err(error) = address.connect_to_write() else { panic!("nothing listens there") };
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);

@@ -14,7 +14,7 @@ use super::ledger_place::LedgerPlace;
 use super::lock;
 use super::notices::Notices;
 use super::pool::require_own_session;
-use super::query::{has_table, query};
+use super::query::{has_table, query, quoted};
 use super::tls::Connector;
 use crate::db::backup::Backup;
 use crate::db::database::{Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
@@ -69,6 +69,12 @@ impl PostgresDatabase {
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut found = address.connect_to_write()?;
         require_own_session(address, &mut found)?;
+        if let Some(role) = &address.role {
+            let sql = format!("SET ROLE {}; ", quoted(role));
+            found.set_role(&sql).map_err(|error| error.at(address.place()))?;
+            // Each reset goes back to the user that connects.
+            found.settings.push_str(&sql);
+        }
         let mut database = Self {
             client: found.client,
             address: address.clone(),

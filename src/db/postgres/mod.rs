@@ -21,10 +21,12 @@ mod reader;
 mod rehearsal;
 mod service_file;
 mod tls;
+mod wait;
 
 pub use address::Address;
 pub use create_database::create_database;
 pub use database::PostgresDatabase;
-pub use parameters::is_connection_string;
+pub use parameters::{is_connection_string, reads_variable};
 pub use reader::PostgresReader;
 pub use rehearsal::PostgresRehearsal;
+pub use wait::wait_for_server;

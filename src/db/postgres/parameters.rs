@@ -159,6 +159,12 @@ impl Parameters {
     }
 }
 
+/// Returns true for an environment variable that haul reads.
+pub fn reads_variable(name: &str) -> bool {
+    let of_service_files = ["PGSERVICEFILE", "PGSYSCONFDIR"];
+    !name.is_empty() && (NAMES.iter().any(|(_, variable)| *variable == name) || of_service_files.contains(&name))
+}
+
 /// Returns true if the text consists of words `name=value`, as far as its beginning tells.
 pub fn is_connection_string(text: &str) -> bool {
     text.trim_start().split_once('=').is_some_and(|(name, _)| known(name.trim_end()).is_some())

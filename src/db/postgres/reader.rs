@@ -53,7 +53,8 @@ impl ReadDatabase for PostgresReader {
         let result = query(&mut self.client, sql, parameters);
         if result.is_err() {
             // The server accepts nothing more in this transaction. A lost connection shows itself in the next query.
-            let _ = self.client.batch_execute(&format!("ROLLBACK; {BEGIN_READING}"));
+            let role = self.address.reading_role().unwrap_or_default();
+            let _ = self.client.batch_execute(&format!("ROLLBACK; {BEGIN_READING}; {role}"));
         }
         result
     }

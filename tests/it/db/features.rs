@@ -232,6 +232,29 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         Server("it/db/postgres_tls/mod", "a_client_shows_its_certificate_where_the_server_asks_for_one"),
     ),
     (
+        "environments in the settings, chosen by name",
+        &[Flyway, Atlas],
+        Each(
+            ("it/db/environments", "an_environment_names_its_database_everywhere"),
+            ("it/db/environments", "an_environment_and_a_file_of_variables_name_a_server"),
+        ),
+    ),
+    (
+        "variables in a file .env",
+        &[Sqlx, Dbmate],
+        Each(
+            ("it/db/environments", "a_file_of_variables_stands_in_for_those_that_are_not_set"),
+            ("it/db/environments", "an_environment_and_a_file_of_variables_name_a_server"),
+        ),
+    ),
+    ("runs as another role", &[Flyway], Server("it/db/postgres_roles", "everything_runs_as_the_role")),
+    ("waits for a server to come up", &[Dbmate], Server("it/db/postgres_roles", "a_server_that_starts_is_waited_for")),
+    (
+        "waits for another run",
+        &[Flyway, Liquibase, GolangMigrate, Atlas],
+        Both("it/db/failures", "a_run_waits_for_another_as_long_as_it_is_told"),
+    ),
+    (
         "a library that applications embed",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
         Both("it/db/features", "an_application_embeds_its_migrations"),
@@ -249,7 +272,6 @@ const LEFT_OUT: &[(&str, &[Source])] = &[
     ("one file for all that is applied (checkpoints, squashing)", &[Flyway, Atlas]),
     ("versions of several parts", &[Flyway]),
     ("creating, dropping and emptying whole databases", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate]),
-    ("waiting for a server to come up", &[Dbmate]),
     (
         "engines other than SQLite and PostgreSQL",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],

@@ -78,6 +78,7 @@ mod tests {
 
     use super::*;
     use crate::db::postgres::Address;
+    use crate::db::variables::Variables;
 
     #[test]
     fn a_direct_connection_begins_with_tls_and_names_its_protocol() {
@@ -92,7 +93,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let client = thread::spawn(move || {
             let url = format!("postgres://me@127.0.0.1:{port}/x?sslmode=require&sslnegotiation=direct");
-            Address::parse(&url).unwrap().connect_to_write().is_err()
+            Address::parse(&url, &Variables::default()).unwrap().connect_to_write().is_err()
         });
         let (mut stream, _) = listener.accept().unwrap();
         let mut server = ServerConnection::new(Arc::new(config)).unwrap();
