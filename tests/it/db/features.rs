@@ -250,6 +250,11 @@ const HAD: &[(&str, &[Source], Shown)] = &[
     ("runs as another role", &[Flyway], Server("it/db/postgres_roles", "everything_runs_as_the_role")),
     ("waits for a server to come up", &[Dbmate], Server("it/db/postgres_roles", "a_server_that_starts_is_waited_for")),
     (
+        "finds the primary among several hosts, after a fail-over too",
+        &[GolangMigrate, Goose],
+        Server("it/db/postgres_standby", "a_run_goes_on_after_a_fail_over_in_its_middle"),
+    ),
+    (
         "waits for another run",
         &[Flyway, Liquibase, GolangMigrate, Atlas],
         Both("it/db/failures", "a_run_waits_for_another_as_long_as_it_is_told"),
